@@ -1,0 +1,2 @@
+//! Starts migrations.
+fn main() {}

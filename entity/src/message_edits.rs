@@ -1,0 +1,35 @@
+//! Former texts of edited messages.
+
+use sea_orm::entity::prelude::*;
+
+/// A former text of a message.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "message_edits")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub message_id: Uuid,
+    pub content: String,
+    /// When this text was replaced.
+    pub edited_at: i64,
+}
+
+/// What the rows refer to, and what refers to them.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::messages::Entity",
+        from = "Column::MessageId",
+        to = "super::messages::Column::Id",
+        on_delete = "Cascade"
+    )]
+    Message,
+}
+
+impl Related<super::messages::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Message.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

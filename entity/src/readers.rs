@@ -1,0 +1,32 @@
+//! Readers of the log: who holds each, and how far it has read.
+
+use sea_orm::entity::prelude::*;
+
+/// A reader of the log, or the sequencer that gives the positions.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "readers")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub name: String,
+    /// The node that holds the lease, until `leased_until`.
+    pub holder: Option<String>,
+    pub leased_until: i64,
+    /// The last position read, or given by the sequencer.
+    pub cursor: i64,
+    pub updated_at: i64,
+}
+
+/// What the rows refer to, and what refers to them.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(has_many = "super::reader_failures::Entity")]
+    ReaderFailures,
+}
+
+impl Related<super::reader_failures::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::ReaderFailures.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

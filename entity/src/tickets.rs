@@ -1,0 +1,47 @@
+//! Tickets: single-use tokens for opening a socket or an event stream.
+
+use sea_orm::entity::prelude::*;
+
+/// A ticket, removed when it is used.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "tickets")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub ticket_hash: Vec<u8>,
+    pub user_id: Uuid,
+    pub login_id: Uuid,
+    pub expires_at: i64,
+}
+
+/// What the rows refer to, and what refers to them.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "super::users::Entity",
+        from = "Column::UserId",
+        to = "super::users::Column::Id",
+        on_delete = "Cascade"
+    )]
+    User,
+    #[sea_orm(
+        belongs_to = "super::logins::Entity",
+        from = "Column::LoginId",
+        to = "super::logins::Column::Id",
+        on_delete = "Cascade"
+    )]
+    Login,
+}
+
+impl Related<super::users::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::User.def()
+    }
+}
+
+impl Related<super::logins::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Login.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}

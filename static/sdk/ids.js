@@ -1,0 +1,13 @@
+// Random identifiers.
+// Lives here: UUIDs for `temp_id`s, also where `crypto.randomUUID` is missing (a page on plain http).
+// May not live here: ids with a meaning; the server makes those.
+
+/** A random UUID (version 4). */
+export function uuid(source = globalThis.crypto) {
+  if (typeof source.randomUUID === 'function') return source.randomUUID();
+  const bytes = source.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}

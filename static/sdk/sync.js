@@ -1,0 +1,201 @@
+// Staying level with the log.
+// Lives here: the first snapshot, resuming from the held revisions after every (re)connect, and mending what is missing.
+// Everything that leaves this room leaves it in order and once. May not live here: what an event means for the screen.
+
+import { Emitter } from './emitter.js';
+import { Streams, USER, streamOf } from './streams.js';
+
+/** Conversations named in one `sync` frame, well inside the frame limit of 64 KiB. */
+const PART = 500;
+/** How long a missing revision may still arrive by itself, in milliseconds. */
+const PATIENCE = 3_000;
+/** Pause before a failed reload is tried again, in milliseconds. */
+const RELOAD_PAUSE = 2_000;
+
+/**
+ * Emits
+ * - `snapshot` {conversations}: the whole list, replacing what was known;
+ * - `reload` {conversation, page}: one conversation anew, with its newest messages;
+ * - `gone` {conversation_id, code}: the user is out of it, or it is no more;
+ * - `event` frame: every durable frame once and in order per stream, and every ephemeral one;
+ * - `reads` {id: last_read_seq}: the user's own marks as the server knows them;
+ * - `ready`: level with the server; `unready`: the connection ended.
+ */
+export class Sync extends Emitter {
+  #connection;
+  #api;
+  #streams = new Streams();
+  #epoch = null;
+  #generation = 0;
+  #mending = new Set();
+  #time;
+
+  ready = false;
+
+  constructor({ connection, api, time = globalThis }) {
+    super();
+    this.#connection = connection;
+    this.#api = api;
+    this.#time = time;
+    connection.on('open', (welcome) => this.#opened(welcome));
+    connection.on('close', () => this.#lost());
+    connection.on('frame', (frame) => this.#frame(frame));
+  }
+
+  /** Forgets everything, as on signing out. */
+  reset() {
+    this.#streams.clear();
+    this.#epoch = null;
+    this.#lost();
+  }
+
+  /** Revision up to which everything of a conversation was seen; null while unknown. */
+  rev(conversationId) {
+    return this.#streams.rev(conversationId);
+  }
+
+  /**
+   * Follows a new conversation, which its event or an answer over REST brought. The server subscribed this session from
+   * the `last_rev` in the event; frames that overtook it wait here and are applied now.
+   */
+  adopt(conversation) {
+    if (this.#streams.has(conversation.id)) return;
+    this.#apply(this.#streams.set(conversation.id, conversation.last_rev));
+  }
+
+  /** Loads a conversation and its newest messages anew; events that come meanwhile wait and follow. */
+  async reload(id) {
+    if (this.#mending.has(id)) return;
+    this.#mending.add(id);
+    this.#streams.begin(id);
+    const generation = this.#generation;
+    try {
+      const conversation = await this.#api.conversation(id);
+      const page = await this.#api.messages(id);
+      if (generation !== this.#generation) return;
+      this.emit('reload', { conversation, page });
+      this.#apply(this.#streams.finish(id, Math.min(conversation.last_rev, page.rev)));
+    } catch (error) {
+      if (generation === this.#generation) this.#reloadFailed(id, error);
+    } finally {
+      this.#mending.delete(id);
+    }
+  }
+
+  async #opened(welcome) {
+    const generation = ++this.#generation;
+    const current = () => generation === this.#generation;
+    try {
+      if (this.#epoch === null) await this.#snapshot(welcome, current);
+      if (current()) await this.#resume(current);
+    } catch (error) {
+      if (current() && error.code !== 'disconnected') this.#connection.restart();
+    }
+  }
+
+  /**
+   * The revision of the user's stream is older than the list, those of the conversations come with it: what happened in
+   * between is replayed, and applying it to the newer list changes nothing.
+   */
+  async #snapshot(welcome, current) {
+    const conversations = await this.#api.conversations();
+    if (!current()) return;
+    this.#streams.clear();
+    for (const [id, rev] of Object.entries(welcome.conversations ?? {})) this.#streams.set(id, rev);
+    for (const conversation of conversations) this.#streams.set(conversation.id, conversation.last_rev);
+    this.#streams.set(USER, welcome.user_rev);
+    this.#epoch = welcome.epoch;
+    this.emit('snapshot', { conversations });
+  }
+
+  async #resume(current) {
+    const entries = Object.entries(this.#streams.revisions());
+    const common = { user_rev: this.#streams.rev(USER), epoch: this.#epoch };
+    for (; entries.length > PART; entries.splice(0, PART)) {
+      this.#connection.tell('sync', { conversations: Object.fromEntries(entries.slice(0, PART)), ...common, more: true });
+    }
+    const done = await this.#connection.request('sync', { conversations: Object.fromEntries(entries), ...common }, { limit: null });
+    if (!current()) return;
+    for (const { id, code } of done.denied ?? []) this.#gone(id, code);
+    this.emit('reads', done.reads ?? {});
+    this.#expect(done.conversations ?? {}, current);
+    this.ready = true;
+    this.emit('ready');
+  }
+
+  /** What `sync.done` promised must be here soon; a stream that stays behind is loaded anew. */
+  #expect(revisions, current) {
+    this.#time.setTimeout(() => {
+      if (!current()) return;
+      for (const [id, rev] of Object.entries(revisions)) {
+        if (this.#streams.has(id) && this.#streams.rev(id) < rev) this.reload(id);
+      }
+    }, PATIENCE);
+  }
+
+  #lost() {
+    this.#generation += 1;
+    this.#mending.clear();
+    this.#streams.settle();
+    if (!this.ready) return;
+    this.ready = false;
+    this.emit('unready');
+  }
+
+  #frame(frame) {
+    if (frame.type === 'sync.reset') return this.#resetBy(frame.payload ?? {});
+    if (!Number.isInteger(frame.rev)) return this.emit('event', frame);
+    const stream = streamOf(frame);
+    if (stream === null) return undefined;
+    const { apply, verdict } = this.#streams.offer(stream, frame);
+    this.#apply(apply);
+    if (verdict === 'gap') this.#mend(stream);
+    if (verdict === 'unknown' && stream !== USER) this.#later(() => !this.#streams.has(stream) && this.reload(stream));
+    return undefined;
+  }
+
+  #resetBy({ conversation_id: id }) {
+    if (id) return void this.reload(id);
+    // Another history altogether (a restored database): begin again as on the first day, behind the usual wait.
+    this.#epoch = null;
+    return this.#connection.restart();
+  }
+
+  #apply(frames) {
+    for (const frame of frames) {
+      if (frame.type === 'conversation.removed') this.#streams.forget(frame.payload.conversation_id);
+      this.emit('event', frame);
+      if (frame.type === 'conversation.created') this.adopt(frame.payload.conversation);
+    }
+  }
+
+  /** A revision is missing on a live connection: ask for it, and if it does not come, load the stream anew. */
+  async #mend(stream) {
+    const rev = this.#streams.rev(stream);
+    const payload = stream === USER ? { conversations: {}, user_rev: rev } : { conversations: { [stream]: rev } };
+    await this.#connection.request('sync', payload, { limit: null }).catch(() => {});
+    this.#later(() => {
+      if (!this.#streams.waiting(stream)) return;
+      if (stream === USER) this.#resetBy({ conversation_id: null });
+      else this.reload(stream);
+    });
+  }
+
+  #reloadFailed(id, error) {
+    if (error.status === 403 || error.status === 404) return this.#gone(id, error.code);
+    this.#streams.abandon(id);
+    return this.#later(() => this.reload(id));
+  }
+
+  #gone(id, code) {
+    this.#streams.forget(id);
+    this.emit('gone', { conversation_id: id, code });
+  }
+
+  #later(task) {
+    const generation = this.#generation;
+    this.#time.setTimeout(() => {
+      if (generation === this.#generation) task();
+    }, RELOAD_PAUSE);
+  }
+}

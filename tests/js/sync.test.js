@@ -1,0 +1,215 @@
+// Staying level: first snapshot, resuming, resets and gaps, against a scripted connection and a scripted REST.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Emitter } from '../../static/sdk/emitter.js';
+import { GreenroomError } from '../../static/sdk/errors.js';
+import { Sync } from '../../static/sdk/sync.js';
+import { FakeTime, WELCOME, settle } from './support.js';
+
+class FakeConnection extends Emitter {
+  requests = [];
+  told = [];
+  restarts = 0;
+
+  request(type, payload) {
+    return new Promise((resolve, reject) => this.requests.push({ type, payload, resolve, reject }));
+  }
+
+  tell(type, payload) {
+    this.told.push({ type, payload });
+  }
+
+  restart() {
+    this.restarts += 1;
+    this.emit('close', 1006);
+  }
+}
+
+function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {} } = {}) {
+  const connection = new FakeConnection();
+  const time = new FakeTime();
+  const pages = { c: { items: [], rev: 9 } };
+  const sync = new Sync({
+    connection,
+    time,
+    api: {
+      conversations: async () => conversations,
+      conversation: async (id) => ({ id, last_rev: 9 }),
+      messages: async (id) => pages[id],
+      ...api,
+    },
+  });
+  const seen = [];
+  for (const name of ['snapshot', 'reload', 'gone', 'ready', 'unready', 'reads']) sync.on(name, (value) => seen.push([name, value]));
+  sync.on('event', (frame) => seen.push(['event', frame.rev ?? frame.type]));
+  const names = () => seen.map(([name]) => name);
+  const done = (answer = {}) => connection.requests.at(-1).resolve({ conversations: {}, reads: {}, user_rev: 3, denied: [], ...answer });
+  const start = async () => {
+    connection.emit('open', WELCOME);
+    await settle();
+    done();
+    await settle();
+  };
+  return { connection, time, sync, seen, names, done, start };
+}
+
+const event = (rev, id = 'c') => ({ type: 'message.new', stream: 'conversation', rev, payload: { conversation_id: id } });
+const mine = (type, rev, payload) => ({ type, stream: 'user', rev, payload });
+
+test('the first connection takes a snapshot, then syncs from its revisions', async () => {
+  const { connection, names, start } = setup();
+  await start();
+  assert.deepEqual(connection.requests[0], { ...connection.requests[0], type: 'sync', payload: { conversations: { c: 5 }, user_rev: 3, epoch: 'e1' } });
+  assert.deepEqual(names(), ['snapshot', 'reads', 'ready']);
+});
+
+test('a conversation that the list does not show is followed from its revision', async () => {
+  const { connection } = setup();
+  connection.emit('open', { ...WELCOME, conversations: { archived: 7, c: 4 } });
+  await settle();
+  assert.deepEqual(connection.requests[0].payload.conversations, { archived: 7, c: 5 });
+});
+
+test('after a reconnect it resumes from what it holds, without a snapshot', async () => {
+  const { connection, names, start } = setup();
+  await start();
+  connection.emit('frame', event(6));
+  connection.emit('frame', mine('user.updated', 4, {}));
+  connection.emit('close', 1006);
+  connection.emit('open', WELCOME);
+  await settle();
+  assert.deepEqual(connection.requests[1].payload, { conversations: { c: 6 }, user_rev: 4, epoch: 'e1' });
+  assert.deepEqual(names().filter((name) => name === 'snapshot').length, 1);
+});
+
+test('what was missed arrives once, also when it is sent twice', async () => {
+  const { connection, seen, start, done } = setup();
+  await start();
+  connection.emit('close', 1006);
+  connection.emit('open', WELCOME);
+  await settle();
+  for (const rev of [6, 7, 7, 6, 8]) connection.emit('frame', event(rev));
+  done();
+  await settle();
+  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [6, 7, 8]);
+});
+
+test('a thousand conversations are named in parts', async () => {
+  const conversations = Array.from({ length: 1200 }, (_, index) => ({ id: `c${index}`, last_rev: 1 }));
+  const { connection } = setup({ conversations });
+  connection.emit('open', WELCOME);
+  await settle();
+  assert.deepEqual(connection.told.map(({ payload }) => [payload.more, Object.keys(payload.conversations).length]), [[true, 500], [true, 500]]);
+  assert.equal(Object.keys(connection.requests[0].payload.conversations).length, 200);
+  assert.equal(connection.requests[0].payload.more, undefined);
+});
+
+test('a reset conversation is loaded anew; what comes meanwhile follows', async () => {
+  const { connection, seen, start } = setup();
+  await start();
+  connection.emit('frame', { type: 'sync.reset', payload: { conversation_id: 'c', last_rev: 8 } });
+  connection.emit('frame', event(9));
+  connection.emit('frame', event(10));
+  await settle();
+  assert.deepEqual(seen.slice(-2).map(([name]) => name), ['reload', 'event']);
+  assert.equal(seen.at(-1)[1], 10);
+});
+
+test('a reload that fails is tried again', async () => {
+  let tries = 0;
+  const api = {
+    conversation: async (id) => {
+      tries += 1;
+      if (tries === 1) throw new GreenroomError('network');
+      return { id, last_rev: 9 };
+    },
+  };
+  const { connection, names, time, start } = setup({ api });
+  await start();
+  connection.emit('frame', { type: 'sync.reset', payload: { conversation_id: 'c', last_rev: 8 } });
+  await time.advance(5000);
+  assert.ok(names().includes('reload'));
+});
+
+test('another epoch means beginning again', async () => {
+  const { connection, names, start, sync } = setup();
+  await start();
+  connection.emit('frame', { type: 'sync.reset', payload: { conversation_id: null, last_rev: null } });
+  assert.equal(connection.restarts, 1);
+  assert.equal(sync.ready, false);
+  connection.emit('open', { ...WELCOME, epoch: 'e2', user_rev: 1 });
+  await settle();
+  assert.equal(names().filter((name) => name === 'snapshot').length, 2);
+  assert.equal(connection.requests.at(-1).payload.epoch, 'e2');
+  assert.equal(connection.requests.at(-1).payload.user_rev, 1);
+});
+
+test('a hole on a live connection is asked for, and applied in order when it comes', async () => {
+  const { connection, seen, start, done } = setup();
+  await start();
+  connection.emit('frame', event(8));
+  assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 5 } });
+  connection.emit('frame', event(6));
+  connection.emit('frame', event(7));
+  done();
+  await settle();
+  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [6, 7, 8]);
+});
+
+test('a hole that stays is bridged by loading the conversation anew', async () => {
+  const { connection, names, time, start, done } = setup();
+  await start();
+  connection.emit('frame', event(8));
+  done();
+  await time.advance(5000);
+  assert.ok(names().includes('reload'));
+});
+
+test('a conversation that stays behind what sync.done promised is loaded anew', async () => {
+  const { connection, names, time, done } = setup();
+  connection.emit('open', WELCOME);
+  await settle();
+  done({ conversations: { c: 8 } });
+  await time.advance(5000);
+  assert.ok(names().includes('reload'));
+});
+
+test('a conversation refused at sync is gone', async () => {
+  const { connection, seen, done } = setup();
+  connection.emit('open', WELCOME);
+  await settle();
+  done({ denied: [{ id: 'c', code: 'not_a_participant' }] });
+  await settle();
+  assert.deepEqual(seen.find(([name]) => name === 'gone')[1], { conversation_id: 'c', code: 'not_a_participant' });
+});
+
+test('a new conversation is followed from its revision, and events that overtook it are kept', async () => {
+  const { connection, seen, start } = setup();
+  await start();
+  connection.emit('frame', event(3, 'new'));
+  connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
+  connection.emit('frame', event(4, 'new'));
+  await settle();
+  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 3, 4]);
+});
+
+test('a lost connection during the snapshot leaves no half of it', async () => {
+  let give;
+  const { connection, names } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });
+  connection.emit('open', WELCOME);
+  await settle();
+  connection.emit('close', 1006);
+  give([{ id: 'c', last_rev: 5 }]);
+  await settle();
+  assert.deepEqual(names(), []);
+  assert.equal(connection.requests.length, 0);
+});
+
+test('frames without a revision pass, frames of unknown streams do not', async () => {
+  const { connection, seen, start } = setup();
+  await start();
+  connection.emit('frame', { type: 'typing.start', payload: {} });
+  connection.emit('frame', { type: 'storm', stream: 'weather', rev: 1, payload: {} });
+  assert.deepEqual(seen.at(-1), ['event', 'typing.start']);
+});

@@ -1,0 +1,76 @@
+//! Which database a test server runs on: SQLite in its own folder, or a PostgreSQL database made for it alone.
+
+use std::sync::Arc;
+
+use sea_orm::{ConnectionTrait, Database};
+
+/// A database that lives as long as somebody holds it. On PostgreSQL it is created fresh and dropped at the end; on
+/// SQLite it is a file inside the server's data folder and this value is only a mark.
+#[derive(Debug)]
+pub struct TestDatabase {
+    postgres: Option<Postgres>,
+}
+
+#[derive(Debug)]
+struct Postgres {
+    admin_url: String,
+    name: String,
+}
+
+/// True when this run is the PostgreSQL pass (`GREENROOM_TEST_DATABASE=postgres`).
+pub fn runs_on_postgres() -> bool {
+    std::env::var("GREENROOM_TEST_DATABASE").is_ok_and(|kind| kind == "postgres")
+}
+
+impl TestDatabase {
+    /// A fresh database of the kind that this run asks for.
+    pub async fn fresh() -> Arc<Self> {
+        if !runs_on_postgres() {
+            return Arc::new(Self { postgres: None });
+        }
+        let admin_url = std::env::var("GREENROOM_TEST_POSTGRES")
+            .expect("GREENROOM_TEST_POSTGRES names a PostgreSQL in which databases may be created");
+        let name = format!("greenroom_test_{}", uuid::Uuid::new_v4().simple());
+        execute(&admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")).await;
+        Arc::new(Self { postgres: Some(Postgres { admin_url, name }) })
+    }
+
+    /// The `DATABASE_URL` for a server, or none where the server's own default (a file in its data folder) is meant.
+    pub fn url(&self) -> Option<String> {
+        self.postgres.as_ref().map(Postgres::url)
+    }
+}
+
+impl Postgres {
+    /// The administrator's address with the path replaced by this database.
+    fn url(&self) -> String {
+        let mut url = url::Url::parse(&self.admin_url).expect("GREENROOM_TEST_POSTGRES is a URL");
+        url.set_path(&self.name);
+        url.into()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let admin_url = self.admin_url.clone();
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // A destructor cannot await and may run inside a runtime, so the statement gets a thread and a runtime.
+        let dropped = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime")
+                .block_on(execute(&admin_url, &statement));
+        })
+        .join();
+        if dropped.is_err() && !std::thread::panicking() {
+            panic!("the test database {} could not be dropped", self.name);
+        }
+    }
+}
+
+async fn execute(url: &str, statement: &str) {
+    let connection = Database::connect(url).await.expect("PostgreSQL answers at GREENROOM_TEST_POSTGRES");
+    connection.execute_unprepared(statement).await.expect("an administrator's statement");
+    connection.close().await.expect("the connection closes");
+}

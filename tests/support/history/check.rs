@@ -1,0 +1,344 @@
+//! The judge: reads a finished history and tells every promise that it breaks. Pure; it talks to nobody.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Tick};
+
+/// A broken promise. Each names enough to find the place in the history.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Violation {
+    /// An acknowledged message is not in the conversation, or not as it was acknowledged (G1).
+    AcknowledgedButLost { conversation: String, temp_id: String },
+    /// Two answers to one message differ (G2).
+    AnswersDiffer { conversation: String, temp_id: String },
+    /// One sender's `temp_id` is stored more than once (G2).
+    StoredTwice { conversation: String, temp_id: String },
+    /// A send that was refused for good shows up.
+    FailedButStored { conversation: String, temp_id: String },
+    /// A stored message that nobody sent.
+    Unsent { conversation: String, seq: i64 },
+    /// Message numbers do not count 1, 2, 3 … (G3).
+    SeqNotDense { conversation: String, expected: i64, found: i64 },
+    /// Revisions do not count 1, 2, 3 …: nobody ever got this one (G3).
+    RevNotDense { conversation: String, missing: i64 },
+    /// Sessions got different events under one revision (G3).
+    RevisionDiffers { conversation: String, rev: i64 },
+    /// The order of events is not the order of message numbers, or an event does not fit the stored message (G3).
+    EventDiffersFromLog { conversation: String, rev: i64 },
+    /// A message acknowledged before another was begun has the larger number (G3).
+    OrderInverted { conversation: String, earlier: String, later: String },
+    /// A session missed a revision (G3).
+    SessionGap { session: String, stream: String, expected: i64, found: i64 },
+    /// A session got a revision again, or an older one (G3).
+    SessionRepeats { session: String, stream: String, rev: i64 },
+    /// A session that had everything ended before the last revision.
+    SessionEndsEarly { session: String, stream: String, held: i64, last: i64 },
+    /// A session got events of a stream that it was not subscribed to.
+    NotSubscribed { session: String, stream: String, rev: i64 },
+    /// An event reached a user after the revision that removed them (G5).
+    AfterRemoval { session: String, stream: String, rev: i64 },
+    /// A message by a user has a revision after the one that removed them (G5).
+    SentAfterRemoval { conversation: String, user: String, rev: i64 },
+}
+
+/// Everything that is wrong with a history; empty means that every promise was kept.
+pub fn check(history: &History) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let events = events_by_revision(history, &mut found);
+    for (id, conversation) in &history.conversations {
+        let sends: Vec<&Send> = history.sends.iter().filter(|send| send.conversation == *id).collect();
+        let named = conversation.rows.iter().filter_map(|row| Some((row.name()?, row))).collect();
+        let log = Log { id, conversation, named, sends: &sends, events: events.get(id.as_str()) };
+        log.check_rows(&mut found);
+        log.check_sends(&mut found);
+        log.check_order(&mut found);
+        log.check_events(&mut found);
+        let absences = log.absences();
+        log.check_senders(&absences, &mut found);
+        for session in &history.sessions {
+            check_absence(session, id, &absences, &mut found);
+        }
+    }
+    for session in &history.sessions {
+        check_session(session, history, &mut found);
+    }
+    found
+}
+
+type Events<'a> = BTreeMap<i64, &'a Event>;
+
+/// One conversation with all that is known about it.
+struct Log<'a> {
+    id: &'a str,
+    conversation: &'a Conversation,
+    /// Its messages by sender and `temp_id`.
+    named: HashMap<(&'a str, &'a str), &'a Row>,
+    sends: &'a [&'a Send],
+    events: Option<&'a Events<'a>>,
+}
+
+/// A time in which a user was out: the revision of leaving and that of coming back.
+struct Absence<'a> {
+    user: &'a str,
+    left: i64,
+    back: i64,
+}
+
+/// The union of what all sessions got, by stream and revision. Users' own streams are private to each, so they are
+/// checked session by session only.
+fn events_by_revision<'a>(history: &'a History, found: &mut Vec<Violation>) -> BTreeMap<&'a str, Events<'a>> {
+    let mut streams: BTreeMap<&str, Events> = BTreeMap::new();
+    for session in &history.sessions {
+        for (stream, entries) in session.streams.iter().filter(|(stream, _)| *stream != "user") {
+            let events = streams.entry(stream).or_default();
+            for event in entries.iter().filter_map(Entry::event) {
+                let first = *events.entry(event.rev).or_insert(event);
+                if first != event {
+                    found.push(Violation::RevisionDiffers { conversation: stream.clone(), rev: event.rev });
+                }
+            }
+        }
+    }
+    streams
+}
+
+impl Log<'_> {
+    /// Numbers are dense, a `temp_id` is stored once, and every row was sent by somebody.
+    fn check_rows(&self, found: &mut Vec<Violation>) {
+        let mut expected = self.conversation.first_seq;
+        let sent: HashSet<(&str, &str)> = self.sends.iter().map(|send| send.name()).collect();
+        let mut stored: HashMap<(&str, &str), usize> = HashMap::new();
+        for row in &self.conversation.rows {
+            expected += 1;
+            if row.seq != expected {
+                found.push(Violation::SeqNotDense { conversation: self.id.to_owned(), expected, found: row.seq });
+                expected = row.seq;
+            }
+            if let Some(name) = row.name() {
+                *stored.entry(name).or_default() += 1;
+                if !sent.contains(&name) {
+                    found.push(Violation::Unsent { conversation: self.id.to_owned(), seq: row.seq });
+                }
+            }
+        }
+        if expected != self.conversation.last_seq {
+            let (expected, last) = (expected + 1, self.conversation.last_seq);
+            found.push(Violation::SeqNotDense { conversation: self.id.to_owned(), expected, found: last });
+        }
+        for ((_, temp_id), _) in stored.into_iter().filter(|(_, times)| *times > 1) {
+            let temp_id = temp_id.to_owned();
+            found.push(Violation::StoredTwice { conversation: self.id.to_owned(), temp_id });
+        }
+    }
+
+    /// What was acknowledged is there as it was acknowledged; what was refused is not.
+    fn check_sends(&self, found: &mut Vec<Violation>) {
+        for send in self.sends {
+            let row = self.row_of(send);
+            let (conversation, temp_id) = (self.id.to_owned(), send.temp_id.clone());
+            let failed = send.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+            let answers: Vec<_> = send.outcomes.iter().filter_map(Outcome::stored).collect();
+            let first = answers.first().copied();
+            if answers.iter().any(|answer| Some((answer.0, answer.1)) != first.map(|first| (first.0, first.1)))
+                || (failed && first.is_some())
+            {
+                found.push(Violation::AnswersDiffer { conversation, temp_id });
+            } else if failed && row.is_some() {
+                found.push(Violation::FailedButStored { conversation, temp_id });
+            } else if let Some((message_id, seq, _)) = first
+                && !row.is_some_and(|row| row.id == message_id && row.seq == seq)
+            {
+                found.push(Violation::AcknowledgedButLost { conversation, temp_id });
+            }
+        }
+    }
+
+    /// Real time is respected: acknowledged before another was begun means a smaller number.
+    fn check_order(&self, found: &mut Vec<Violation>) {
+        // By the time of beginning, walk along and keep the largest number acknowledged before.
+        let mut acknowledged: Vec<(Tick, i64, &Send)> = self
+            .sends
+            .iter()
+            .filter_map(|send| {
+                let row = self.row_of(send)?;
+                Some((send.first_acknowledged()?, row.seq, *send))
+            })
+            .collect();
+        acknowledged.sort_by_key(|(at, ..)| *at);
+        let mut begun: Vec<(&Send, i64)> =
+            self.sends.iter().filter_map(|send| Some((*send, self.row_of(send)?.seq))).collect();
+        begun.sort_by_key(|(send, _)| send.invoked);
+
+        let mut before = acknowledged.into_iter().peekable();
+        let mut largest: Option<(i64, &Send)> = None;
+        for (send, seq) in begun {
+            while let Some((_, earlier_seq, earlier)) = before.next_if(|(at, ..)| *at < send.invoked) {
+                if largest.is_none_or(|(most, _)| earlier_seq > most) {
+                    largest = Some((earlier_seq, earlier));
+                }
+            }
+            if let Some((_, earlier)) = largest.filter(|(most, _)| *most >= seq) {
+                found.push(Violation::OrderInverted {
+                    conversation: self.id.to_owned(),
+                    earlier: earlier.temp_id.clone(),
+                    later: send.temp_id.clone(),
+                });
+            }
+        }
+    }
+
+    /// Revisions are dense, and every stored message is announced once, in the order of the numbers, under the
+    /// revision that its acknowledgement named.
+    fn check_events(&self, found: &mut Vec<Violation>) {
+        let none = Events::new();
+        let events = self.events.unwrap_or(&none);
+        for missing in (self.conversation.first_rev + 1..=self.conversation.last_rev).filter(|rev| !events.contains_key(rev)) {
+            found.push(Violation::RevNotDense { conversation: self.id.to_owned(), missing });
+        }
+        let news = events.values().filter(|event| event.kind == "message.new" && event.rev > self.conversation.first_rev);
+        let mut rows = self.conversation.rows.iter();
+        for event in news {
+            let row = rows.next();
+            if row.map(|row| (row.id.as_str(), row.seq)) != event.message.as_ref().map(|(id, seq)| (id.as_str(), *seq)) {
+                found.push(Violation::EventDiffersFromLog { conversation: self.id.to_owned(), rev: event.rev });
+                break;
+            }
+        }
+        for send in self.sends {
+            for (message_id, _, rev) in send.outcomes.iter().filter_map(Outcome::stored) {
+                let Some(rev) = rev else { continue };
+                let announced = events.get(&rev).and_then(|event| event.message.as_ref());
+                if announced.is_some_and(|(id, _)| id != message_id) {
+                    found.push(Violation::EventDiffersFromLog { conversation: self.id.to_owned(), rev });
+                }
+            }
+        }
+    }
+
+    /// When each user was out.
+    fn absences(&self) -> Vec<Absence<'_>> {
+        let mut absences: Vec<Absence> = Vec::new();
+        for event in self.events.into_iter().flat_map(BTreeMap::values) {
+            for user in &event.users {
+                match event.kind.as_str() {
+                    "participant.left" => absences.push(Absence { user, left: event.rev, back: i64::MAX }),
+                    "participant.joined" => {
+                        let open = absences.iter_mut().rfind(|absence| absence.user == user && absence.back == i64::MAX);
+                        if let Some(absence) = open {
+                            absence.back = event.rev;
+                        }
+                    }
+                    _ => (),
+                }
+            }
+        }
+        absences
+    }
+
+    /// Nobody's message was stored while they were out.
+    fn check_senders(&self, absences: &[Absence], found: &mut Vec<Violation>) {
+        for event in self.events.into_iter().flat_map(BTreeMap::values) {
+            let Some(sender) = event.sender.as_deref().filter(|_| event.kind == "message.new") else { continue };
+            if absences.iter().any(|absence| absence.covers(sender, event.rev)) {
+                let (conversation, user) = (self.id.to_owned(), sender.to_owned());
+                found.push(Violation::SentAfterRemoval { conversation, user, rev: event.rev });
+            }
+        }
+    }
+
+    fn row_of(&self, send: &Send) -> Option<&Row> {
+        self.named.get(&send.name()).copied()
+    }
+}
+
+impl Absence<'_> {
+    /// True when `user` was out at `rev`. The event that brings back is itself seen.
+    fn covers(&self, user: &str, rev: i64) -> bool {
+        self.user == user && self.left < rev && rev < self.back
+    }
+}
+
+impl Entry {
+    fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Start(_) => None,
+        }
+    }
+}
+
+impl Outcome {
+    fn stored(&self) -> Option<(&str, i64, Option<i64>)> {
+        match self {
+            Self::Stored { message_id, seq, rev, .. } => Some((message_id, *seq, *rev)),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
+impl Row {
+    fn name(&self) -> Option<(&str, &str)> {
+        self.sender.as_deref().zip(self.temp_id.as_deref())
+    }
+}
+
+impl Send {
+    fn name(&self) -> (&str, &str) {
+        (&self.sender, &self.temp_id)
+    }
+
+    fn first_acknowledged(&self) -> Option<Tick> {
+        self.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Stored { at, .. } => Some(*at),
+            Outcome::Failed(_) => None,
+        })
+    }
+}
+
+/// Nothing of a conversation reached a session while its user was out.
+fn check_absence(session: &Session, conversation: &str, absences: &[Absence], found: &mut Vec<Violation>) {
+    let entries = session.streams.get(conversation).into_iter().flatten();
+    for event in entries.filter_map(Entry::event) {
+        if absences.iter().any(|absence| absence.covers(&session.user, event.rev)) {
+            let (session, stream) = (session.name.clone(), conversation.to_owned());
+            found.push(Violation::AfterRemoval { session, stream, rev: event.rev });
+        }
+    }
+}
+
+/// A session's view of each stream starts where it was told and grows one by one.
+fn check_session(session: &Session, history: &History, found: &mut Vec<Violation>) {
+    for (stream, entries) in &session.streams {
+        let place = || (session.name.clone(), stream.clone());
+        let mut held: Option<i64> = None;
+        for entry in entries {
+            let event = match entry {
+                Entry::Start(rev) => {
+                    held = Some(*rev);
+                    continue;
+                }
+                Entry::Event(event) => event,
+            };
+            let (session, stream) = place();
+            match held {
+                None => found.push(Violation::NotSubscribed { session, stream, rev: event.rev }),
+                Some(held) if event.rev <= held => {
+                    found.push(Violation::SessionRepeats { session, stream, rev: event.rev });
+                }
+                Some(held) if event.rev > held + 1 => {
+                    let (expected, rev) = (held + 1, event.rev);
+                    found.push(Violation::SessionGap { session, stream, expected, found: rev });
+                }
+                Some(_) => (),
+            }
+            held = held.max(Some(event.rev));
+        }
+        let last = history.conversations.get(stream).map(|conversation| conversation.last_rev);
+        if let (true, Some(held), Some(last)) = (session.complete, held, last)
+            && held < last
+        {
+            let (session, stream) = place();
+            found.push(Violation::SessionEndsEarly { session, stream, held, last });
+        }
+    }
+}

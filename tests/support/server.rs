@@ -1,0 +1,187 @@
+//! A server under test: a folder, a port, a database and a process that can be killed and brought back.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::process::{Process, free_port, program};
+use super::{DEADLINE, TestDatabase, TestUser};
+
+/// Where a server is reached. Cheap to copy into tasks; stays right across restarts.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `http://127.0.0.1:port`, without a slash at the end.
+    pub origin: String,
+    /// The same as an address.
+    pub address: SocketAddr,
+    /// A client with its own connection pool.
+    pub http: reqwest::Client,
+}
+
+/// What a server is started with. Rate limits are off unless a test asks for them.
+#[derive(Debug, Default)]
+pub struct ServerBuilder {
+    environment: Vec<(String, String)>,
+    database: Option<Arc<TestDatabase>>,
+}
+
+/// A server that belongs to one test. Dropping it ends the process and removes its folder.
+#[derive(Debug)]
+pub struct TestServer {
+    target: Target,
+    // Before the database and the folder: fields are dropped in order, and the process must be gone first.
+    process: Option<Process>,
+    database: Arc<TestDatabase>,
+    environment: Vec<(String, String)>,
+    folder: TempDir,
+}
+
+impl ServerBuilder {
+    /// Sets one variable of the server's environment.
+    pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Runs on a database that other servers share.
+    pub fn on(mut self, database: &Arc<TestDatabase>) -> Self {
+        self.database = Some(Arc::clone(database));
+        self
+    }
+
+    /// Starts it and waits until it is ready for traffic.
+    pub async fn start(self) -> TestServer {
+        let database = match self.database {
+            Some(database) => database,
+            None => TestDatabase::fresh().await,
+        };
+        let folder = TempDir::with_prefix("greenroom-test-").expect("a temporary folder");
+        let port = free_port();
+        let mut environment: Vec<(String, String)> = [
+            ("GREENROOM_HOST", "127.0.0.1".to_owned()),
+            ("GREENROOM_PORT", port.to_string()),
+            ("GREENROOM_DATA_DIR", folder.path().join("data").display().to_string()),
+            ("GREENROOM_LIMIT_AUTH_PER_MINUTE", "0".to_owned()),
+            ("GREENROOM_LIMIT_SENDS_PER_SECOND", "0".to_owned()),
+            ("GREENROOM_LIMIT_API_PER_SECOND", "0".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        if let Some(url) = database.url() {
+            environment.push(("DATABASE_URL".to_owned(), url));
+            environment.push(("GREENROOM_AUTO_MIGRATE".to_owned(), "true".to_owned()));
+        }
+        environment.extend(self.environment);
+
+        let mut server =
+            TestServer { target: Target::new(port), process: None, database, environment, folder };
+        server.restart().await;
+        server
+    }
+}
+
+impl TestServer {
+    /// A server with defaults, on a fresh database.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A further server on a database that another one already uses.
+    pub async fn start_on(database: &Arc<TestDatabase>) -> Self {
+        Self::builder().on(database).start().await
+    }
+
+    /// A server with settings of one's own.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// Where it is reached.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Its database, to start another server on.
+    pub fn database(&self) -> &Arc<TestDatabase> {
+        &self.database
+    }
+
+    /// Registers a user; the name is free on a fresh database.
+    pub async fn user(&self, name: &str) -> TestUser {
+        TestUser::register(&self.target, name).await
+    }
+
+    /// The process as it runs now.
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("the server runs")
+    }
+
+    /// SIGKILL: no destructor, no flush, no goodbye.
+    pub fn kill_nine(&mut self) {
+        self.process.take().expect("the server runs").kill_nine();
+    }
+
+    /// Starts it again on the same port, database and folder, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "the server still runs");
+        self.process = Some(Process::serve(self.folder.path(), &self.environment, &self.log_path()));
+        let started = Instant::now();
+        while !self.target.is_ready().await {
+            let ended = self.process.as_mut().and_then(Process::ended);
+            assert!(ended.is_none(), "the server ended at its start: {ended:?}");
+            assert!(started.elapsed() < DEADLINE * 3, "the server is not ready after {:?}", started.elapsed());
+            tokio::time::sleep(super::POLL).await;
+        }
+    }
+
+    /// SIGTERM; the orderly stop must end with exit code 0.
+    pub async fn stop(mut self) {
+        let mut process = self.process.take().expect("the server runs");
+        process.terminate();
+        let started = Instant::now();
+        loop {
+            if let Some(status) = process.ended() {
+                assert_eq!(status.code(), Some(0), "an orderly stop ends with 0");
+                return;
+            }
+            assert!(started.elapsed() < DEADLINE, "the server does not stop after SIGTERM");
+            tokio::time::sleep(super::POLL).await;
+        }
+    }
+
+    /// Runs another command of the program with the same settings (`token issue alice`), to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        program(self.folder.path(), &self.environment).args(arguments).output().expect("the program runs")
+    }
+
+    /// What the server printed so far, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The server's working folder; `data` inside it is the data folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+impl Target {
+    fn new(port: u16) -> Self {
+        let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().expect("a client");
+        Self { origin: format!("http://127.0.0.1:{port}"), address: ([127, 0, 0, 1], port).into(), http }
+    }
+
+    /// True when `/health/ready` answers 200.
+    pub async fn is_ready(&self) -> bool {
+        let answer = self.http.get(format!("{}/health/ready", self.origin)).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+}

@@ -1,0 +1,347 @@
+//! A WebSocket client that loses nothing: a task of its own reads all the time (and so answers the server's pings),
+//! and every frame waits in order until the test asks for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::client::ClientRequestBuilder};
+
+use super::user::text;
+use super::{DEADLINE, Target};
+
+/// How the token is presented.
+#[derive(Clone, Debug, Default)]
+pub enum Auth {
+    /// `Sec-WebSocket-Protocol: greenroom.v1, bearer.<token>`, as browsers do it.
+    #[default]
+    Subprotocol,
+    /// `?token=`.
+    Query,
+    /// `?ticket=` with this ticket.
+    Ticket(String),
+    /// `Authorization: Bearer`.
+    Header,
+    /// A first frame `auth`.
+    FirstFrame,
+    /// Not at all.
+    Nothing,
+}
+
+/// What is asked for in the handshake.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// How the token is presented.
+    pub auth: Auth,
+    /// Asks for no subscription at the start.
+    pub subscribe_none: bool,
+    /// The `Origin` header, as a browser on that page would send it.
+    pub origin: Option<String>,
+}
+
+/// Why there is no open session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The upgrade was answered by this status instead.
+    Http(u16),
+    /// The connection ended before `auth.success`, perhaps with a closing code.
+    Closed(Option<u16>),
+}
+
+/// The connection is over; the closing code if one was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Closed(pub Option<u16>);
+
+/// One session as a client has it.
+pub struct TestSocket {
+    /// The payload of `auth.success`; `Null` before it.
+    pub welcome: Value,
+    outgoing: UnboundedSender<Message>,
+    incoming: UnboundedReceiver<Result<Value, Closed>>,
+    kept: VecDeque<Value>,
+    closed: Option<Closed>,
+    commands: u64,
+}
+
+impl TestSocket {
+    /// Opens the connection and waits for `auth.success`.
+    pub async fn open(target: &Target, token: &str, options: ConnectOptions) -> Result<Self, Refusal> {
+        let first_frame = matches!(options.auth, Auth::FirstFrame);
+        let subscribe_none = options.subscribe_none;
+        let mut socket = Self::handshake(target, token, options).await?;
+        if first_frame {
+            let mut payload = json!({ "token": token });
+            if subscribe_none {
+                payload["subscribe"] = json!("none");
+            }
+            socket.send(json!({ "type": "auth", "id": "first", "payload": payload }));
+        }
+        let frame = socket.try_frame().await.map_err(|Closed(code)| Refusal::Closed(code))?;
+        if frame["type"] == "error" {
+            let Closed(code) = socket.until_closed().await;
+            return Err(Refusal::Closed(code));
+        }
+        assert_eq!(frame["type"], "auth.success", "the first frame is {frame}");
+        socket.welcome = frame["payload"].clone();
+        Ok(socket)
+    }
+
+    /// Opens the connection and nothing more, for tests of what comes before `auth.success`.
+    pub async fn handshake(target: &Target, token: &str, options: ConnectOptions) -> Result<Self, Refusal> {
+        let stream = upgrade(target, token, options, connect(target).await?).await?;
+        let (outgoing, commands) = mpsc::unbounded_channel();
+        let (frames, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(pump(stream, commands, frames));
+        Ok(Self { welcome: Value::Null, outgoing, incoming, kept: VecDeque::new(), closed: None, commands: 0 })
+    }
+
+    /// The id of this session, from `auth.success`.
+    pub fn session_id(&self) -> String {
+        text(&self.welcome["session_id"])
+    }
+
+    /// Sends one frame as it stands.
+    pub fn send(&self, frame: Value) {
+        self.send_message(Message::text(frame.to_string()));
+    }
+
+    /// Sends text that need not be JSON.
+    pub fn send_text(&self, text: impl Into<String>) {
+        self.send_message(Message::text(text.into()));
+    }
+
+    /// Sends any WebSocket message, raw frames among them.
+    pub fn send_message(&self, message: Message) {
+        // A connection that is gone shows itself to whoever reads.
+        let _ = self.outgoing.send(message);
+    }
+
+    /// Sends a command with an id and returns the frame that answers it, whatever its type.
+    pub async fn command(&mut self, kind: &str, payload: Value) -> Value {
+        let id = self.start(kind, payload);
+        self.wait_for(&format!("the answer to {kind}"), |frame| frame["id"] == id.as_str()).await
+    }
+
+    /// Sends a command with an id and does not wait; the id to look for.
+    pub fn start(&mut self, kind: &str, payload: Value) -> String {
+        self.commands += 1;
+        let id = format!("command-{}", self.commands);
+        self.send(json!({ "type": kind, "id": id, "payload": payload }));
+        id
+    }
+
+    /// A command that must be answered by a frame of type `answer`; its payload.
+    pub async fn accepted(&mut self, kind: &str, payload: Value, answer: &str) -> Value {
+        let frame = self.command(kind, payload).await;
+        assert_eq!(frame["type"], answer, "{kind} was answered by {frame}");
+        frame["payload"].clone()
+    }
+
+    /// A command that must be refused with `code`; the payload of the error.
+    pub async fn refused(&mut self, kind: &str, payload: Value, code: &str) -> Value {
+        let frame = self.command(kind, payload).await;
+        assert_eq!(frame["type"], "error", "{kind} was answered by {frame}");
+        assert_eq!(frame["payload"]["code"], code, "{kind} was answered by {frame}");
+        assert!(frame["payload"]["detail"].is_string(), "an error has a detail: {frame}");
+        frame["payload"].clone()
+    }
+
+    /// Sends a text message; the payload of `message.sent`.
+    pub async fn say(&mut self, conversation: &str, content: &str) -> Value {
+        let payload = json!({ "conversation_id": conversation, "content": content });
+        self.accepted("message.send", payload, "message.sent").await
+    }
+
+    /// The next frame of this type; all others stay, in order.
+    pub async fn expect(&mut self, kind: &str) -> Value {
+        self.wait_for(kind, |frame| frame["type"] == kind).await
+    }
+
+    /// The next frame that `wanted` accepts; all others stay, in order.
+    pub async fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        if let Some(position) = self.kept.iter().position(&mut wanted) {
+            return self.kept.remove(position).expect("the position was just found");
+        }
+        loop {
+            match self.receive(DEADLINE).await {
+                Some(Ok(frame)) if wanted(&frame) => return frame,
+                Some(Ok(frame)) => self.kept.push_back(frame),
+                Some(Err(closed)) => panic!("waiting for {what}: {closed:?}; seen {:#?}", self.kept),
+                None => panic!("{what} did not come within {DEADLINE:?}; seen {:#?}", self.kept),
+            }
+        }
+    }
+
+    /// Every frame up to the first that `marker` accepts, in order, the marker last. What must not have come can be
+    /// looked for in it: this is how silence is checked without waiting for time to pass.
+    pub async fn frames_until(&mut self, what: &str, mut marker: impl FnMut(&Value) -> bool) -> Vec<Value> {
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.frame(what).await;
+            let found = marker(&frame);
+            frames.push(frame);
+            if found {
+                return frames;
+            }
+        }
+    }
+
+    /// Every frame that came before the answer to a `ping` sent now.
+    pub async fn frames_until_pong(&mut self) -> Vec<Value> {
+        let id = self.start("ping", json!({}));
+        let mut frames = self.frames_until("pong", |frame| frame["id"] == id.as_str()).await;
+        let pong = frames.pop().expect("the marker is last");
+        assert_eq!(pong["type"], "pong", "ping was answered by {pong}");
+        frames
+    }
+
+    /// The session is alive: it answers a ping. Frames that came meanwhile stay.
+    pub async fn is_alive(&mut self) {
+        self.accepted("ping", json!({}), "pong").await;
+    }
+
+    /// The next frame, whatever it is.
+    pub async fn frame(&mut self, what: &str) -> Value {
+        self.try_frame().await.unwrap_or_else(|closed| panic!("waiting for {what}: {closed:?}"))
+    }
+
+    /// The next frame, or the news that the connection is over.
+    pub async fn try_frame(&mut self) -> Result<Value, Closed> {
+        if let Some(frame) = self.kept.pop_front() {
+            return Ok(frame);
+        }
+        self.receive(DEADLINE).await.unwrap_or_else(|| panic!("no frame within {DEADLINE:?}"))
+    }
+
+    /// The next frame if one comes within `patience`; for loops that have something else to do meanwhile.
+    pub async fn poll_frame(&mut self, patience: Duration) -> Option<Result<Value, Closed>> {
+        match self.kept.pop_front() {
+            Some(frame) => Some(Ok(frame)),
+            None => self.receive(patience).await,
+        }
+    }
+
+    /// Waits until the server closes; frames that come before stay.
+    pub async fn until_closed(&mut self) -> Closed {
+        let started = Instant::now();
+        loop {
+            match self.receive(DEADLINE).await {
+                Some(Ok(frame)) => self.kept.push_back(frame),
+                Some(Err(closed)) => return closed,
+                None => panic!("not closed within {DEADLINE:?}; seen {:#?}", self.kept),
+            }
+            assert!(started.elapsed() < DEADLINE * 3, "frames go on and no close comes");
+        }
+    }
+
+    /// Waits until the server closes with this code.
+    pub async fn expect_close(&mut self, code: u16) {
+        let closed = self.until_closed().await;
+        assert_eq!(closed, Closed(Some(code)), "frames before it: {:#?}", self.kept);
+    }
+
+    /// Frames that came and were not asked for.
+    pub fn kept(&self) -> impl Iterator<Item = &Value> {
+        self.kept.iter()
+    }
+
+    async fn receive(&mut self, patience: Duration) -> Option<Result<Value, Closed>> {
+        if let Some(closed) = self.closed {
+            return Some(Err(closed));
+        }
+        let received = tokio::time::timeout(patience, self.incoming.recv()).await.ok()?;
+        let received = received.unwrap_or(Err(Closed(None)));
+        if let Err(closed) = received {
+            self.closed = Some(closed);
+        }
+        Some(received)
+    }
+}
+
+impl fmt::Debug for TestSocket {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TestSocket").field("welcome", &self.welcome).field("kept", &self.kept).finish()
+    }
+}
+
+/// A TCP connection to the server, or the news that it is down.
+pub async fn connect(target: &Target) -> Result<TcpStream, Refusal> {
+    let stream = TcpStream::connect(target.address).await.map_err(|_| Refusal::Closed(None))?;
+    stream.set_nodelay(true).map_err(|_| Refusal::Closed(None))?;
+    Ok(stream)
+}
+
+/// The WebSocket handshake on an open connection.
+pub async fn upgrade(
+    target: &Target,
+    token: &str,
+    options: ConnectOptions,
+    stream: TcpStream,
+) -> Result<WebSocketStream<TcpStream>, Refusal> {
+    let mut query = Vec::new();
+    match &options.auth {
+        Auth::Query => query.push(format!("token={token}")),
+        Auth::Ticket(ticket) => query.push(format!("ticket={ticket}")),
+        Auth::Subprotocol | Auth::Header | Auth::FirstFrame | Auth::Nothing => (),
+    }
+    if options.subscribe_none && !matches!(options.auth, Auth::FirstFrame) {
+        query.push("subscribe=none".to_owned());
+    }
+    let uri = format!("ws://{}/ws?{}", target.address, query.join("&"));
+    let mut request = ClientRequestBuilder::new(uri.parse().expect("an address"));
+    match options.auth {
+        Auth::Subprotocol => {
+            request = request.with_sub_protocol("greenroom.v1").with_sub_protocol(format!("bearer.{token}"));
+        }
+        Auth::Header => request = request.with_header("Authorization", format!("Bearer {token}")),
+        Auth::Query | Auth::Ticket(_) | Auth::FirstFrame | Auth::Nothing => (),
+    }
+    if let Some(origin) = options.origin {
+        request = request.with_header("Origin", origin);
+    }
+    match client_async(request, stream).await {
+        Ok((stream, _)) => Ok(stream),
+        Err(Error::Http(response)) => Err(Refusal::Http(response.status().as_u16())),
+        Err(Error::Io(_) | Error::ConnectionClosed) => Err(Refusal::Closed(None)),
+        Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => Err(Refusal::Closed(None)),
+        Err(error) => panic!("the upgrade is no proper WebSocket handshake: {error}"),
+    }
+}
+
+/// Moves frames both ways until the connection is over. Reading never waits for the test.
+async fn pump(
+    mut stream: WebSocketStream<TcpStream>,
+    mut commands: UnboundedReceiver<Message>,
+    frames: UnboundedSender<Result<Value, Closed>>,
+) {
+    let mut code = None;
+    loop {
+        tokio::select! {
+            message = stream.next() => match message {
+                Some(Ok(Message::Text(text))) => {
+                    let frame = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
+                    // The test may be over; then nobody wants the frame.
+                    let _ = frames.send(Ok(frame));
+                }
+                Some(Ok(Message::Close(close))) => code = close.map(|close| close.code.into()),
+                Some(Ok(_)) => (),
+                Some(Err(_)) | None => break,
+            },
+            command = commands.recv() => match command {
+                // An error shows itself to the reading half, which also learns the closing code.
+                Some(message) => drop(stream.send(message).await),
+                None => {
+                    let _ = stream.close(None).await;
+                    break;
+                }
+            },
+        }
+    }
+    let _ = frames.send(Err(Closed(code)));
+}

@@ -1,1 +1,35 @@
-//! Greenroom.
+//! Greenroom: an actor-based realtime chat and notification server.
+//!
+//! The modules stand in the order in which a message passes them, and each group uses only those
+//! before it (a test in `tests/architecture.rs` holds the rule):
+//!
+//! 1. [`config`], [`telemetry`]: what the operator says, what the operator sees
+//! 2. [`domain`]: words and rules; no input or output
+//! 3. [`error`]: the one error type
+//! 4. [`protocol`]: the wire, all of it: frames, events, resources
+//! 5. [`store`], [`cluster`]: SQL and what nodes share
+//! 6. [`messages`]: every actor message
+//! 7. [`app`]: what a use case may touch
+//! 8. [`usecases`]: one function = one thing a caller may do
+//! 9. [`realtime`]: sockets, sessions, rooms, the hub, presence
+//! 10. [`http`]: thin; extract, call the use case, answer
+//! 11. [`backends`], [`startup`]: wiring and orderly stop
+//! 12. [`cli`]: what a person starts
+//!
+//! `docs/architecture.md` follows one message through these files by name.
+
+pub mod app;
+pub mod backends;
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod http;
+pub mod messages;
+pub mod protocol;
+pub mod realtime;
+pub mod startup;
+pub mod store;
+pub mod telemetry;
+pub mod usecases;

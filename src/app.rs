@@ -1,0 +1,133 @@
+//! What a use case may touch: the settings, the database, the queues of the writers, what nodes share, and, through
+//! recipients, delivery. It knows no actor, which keeps the house free of circles.
+
+use crate::cluster::presence::PresenceBook;
+use crate::cluster::typing::TypingBook;
+use crate::config::Settings;
+use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::stream::Stream;
+use crate::domain::tokens::Keys;
+use crate::error::{Error, Result};
+use crate::messages::{Batch, Committed, Ephemeral, MarkJob, SendJob};
+use crate::protocol::server::ServerFrame;
+use crate::store::db::Db;
+use actix::prelude::Recipient;
+use std::sync::{Arc, RwLock};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+
+/// The application, cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// What [`App`] is made of; `startup` puts it together.
+pub struct Parts {
+    /// What the operator said.
+    pub settings: Arc<Settings>,
+    /// The database.
+    pub db: Db,
+    /// Signs and checks tokens.
+    pub keys: Keys,
+    /// Who is there.
+    pub presence: PresenceBook,
+    /// Who types.
+    pub typing: TypingBook,
+    /// The epoch all revisions belong to; new after a restore.
+    pub epoch: RwLock<String>,
+    /// The queues of the writers; a conversation always goes to the same one.
+    pub writers: Vec<mpsc::Sender<SendJob>>,
+    /// The queue of marks.
+    pub marks: mpsc::Sender<MarkJob>,
+    /// Where commits are delivered.
+    pub deliver: Recipient<Committed>,
+    /// Where frames without a revision go.
+    pub ephemeral: Recipient<Ephemeral>,
+    /// Wakes the catch-up when something could not be delivered.
+    pub catch_up: Arc<Notify>,
+    /// The runtime on which everything that waits for the database runs, so that no connection depends on a thread that
+    /// is busy writing to sockets.
+    pub runtime: Handle,
+}
+
+impl App {
+    /// Of its parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// What the operator said.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Signs and checks tokens.
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    /// Who is there.
+    pub fn presence(&self) -> &PresenceBook {
+        &self.0.presence
+    }
+
+    /// Who types.
+    pub fn typing(&self) -> &TypingBook {
+        &self.0.typing
+    }
+
+    /// The epoch all revisions belong to.
+    pub fn epoch(&self) -> String {
+        self.0.epoch.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Runs `work` to its end on the runtime of the database, whether or not the caller waits for it.
+    pub async fn detached<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        match self.0.runtime.spawn(work).await {
+            Ok(result) => result,
+            Err(ended) => Err(Error::internal(ended)),
+        }
+    }
+
+    /// Starts `work` on the runtime of the database; nobody waits for it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.runtime.spawn(work);
+    }
+
+    /// Hands what was committed to the rooms. What they cannot take, the catch-up brings them from the log.
+    pub fn deliver(&self, committed: Vec<(Stream, Arc<Batch>)>) {
+        if !committed.is_empty() && self.0.deliver.try_send(Committed(committed)).is_err() {
+            self.0.catch_up.notify_one();
+        }
+    }
+
+    /// Sends a frame without a revision to whoever listens to `streams`; best effort.
+    pub fn tell(&self, streams: Vec<Stream>, frame: &ServerFrame, except: Option<UserId>) {
+        let _ = self.0.ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
+    }
+
+    /// Puts a send in the queue of its conversation's writer; a full queue is `unavailable` at once.
+    pub fn enqueue_send(&self, job: SendJob) -> Result<()> {
+        let writer = writer_of(job.conversation_id, self.0.writers.len());
+        self.0.writers[writer].try_send(job).map_err(|_| Error::unavailable("too many sends are waiting; try again"))
+    }
+
+    /// Puts a mark in the queue of marks; a full queue is `unavailable` at once.
+    pub fn enqueue_mark(&self, job: MarkJob) -> Result<()> {
+        self.0.marks.try_send(job).map_err(|_| Error::unavailable("too many marks are waiting; try again"))
+    }
+}
+
+/// Which of `writers` a conversation belongs to.
+fn writer_of(conversation: ConversationId, writers: usize) -> usize {
+    // the low half of a UUIDv7 is random
+    (conversation.0.as_u64_pair().1 % writers.max(1) as u64) as usize
+}

@@ -1,0 +1,137 @@
+//! Who is there: the book of live sessions by user. The presence actor writes it, everybody reads it.
+
+use crate::domain::ids::{SessionId, UserId};
+use crate::protocol::resources::PresenceStatus;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The book, cheap to clone.
+#[derive(Clone, Default)]
+pub struct PresenceBook(Arc<RwLock<HashMap<UserId, Entry>>>);
+
+#[derive(Default)]
+struct Entry {
+    /// Live sessions, the oldest first, and whether each is away.
+    sessions: Vec<(SessionId, bool)>,
+    /// Whether the grace after the last session still runs.
+    lingering: bool,
+}
+
+impl Entry {
+    fn status(&self) -> PresenceStatus {
+        match self.sessions.iter().all(|(_, away)| *away) {
+            false => PresenceStatus::Online,
+            true if !self.sessions.is_empty() => PresenceStatus::Away,
+            true if self.lingering => PresenceStatus::Online,
+            true => PresenceStatus::Offline,
+        }
+    }
+}
+
+impl PresenceBook {
+    /// Whether the user is there.
+    pub fn status(&self, user: UserId) -> PresenceStatus {
+        let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        book.get(&user).map_or(PresenceStatus::Offline, Entry::status)
+    }
+
+    /// How many sessions are live.
+    pub fn sessions(&self) -> usize {
+        let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        book.values().map(|entry| entry.sessions.len()).sum()
+    }
+
+    /// Notes a session and returns those beyond `most`, the oldest first.
+    pub fn open(&self, user: UserId, session: SessionId, most: usize) -> Vec<SessionId> {
+        self.change(user, |entry| {
+            entry.lingering = false;
+            entry.sessions.push((session, false));
+            let surplus = entry.sessions.len().saturating_sub(most);
+            entry.sessions.drain(..surplus).map(|(session, _)| session).collect()
+        })
+    }
+
+    /// Forgets a session; true when it was the user's last, whose grace begins now.
+    pub fn close(&self, user: UserId, session: SessionId) -> bool {
+        self.change(user, |entry| {
+            let before = entry.sessions.len();
+            entry.sessions.retain(|(id, _)| *id != session);
+            let last = before > 0 && entry.sessions.is_empty();
+            entry.lingering |= last;
+            last
+        })
+    }
+
+    /// Ends the grace after the last session; true when no session has come meanwhile.
+    pub fn end_grace(&self, user: UserId) -> bool {
+        self.change(user, |entry| {
+            let ended = entry.lingering && entry.sessions.is_empty();
+            entry.lingering = false;
+            ended
+        })
+    }
+
+    /// Notes whether a session is away.
+    pub fn set_away(&self, user: UserId, session: SessionId, away: bool) {
+        self.change(user, |entry| {
+            if let Some(noted) = entry.sessions.iter_mut().find(|(id, _)| *id == session) {
+                noted.1 = away;
+            }
+        });
+    }
+
+    fn change<T>(&self, user: UserId, change: impl FnOnce(&mut Entry) -> T) -> T {
+        let mut book = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = book.entry(user).or_default();
+        let result = change(entry);
+        if entry.sessions.is_empty() && !entry.lingering {
+            book.remove(&user);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_online_away_and_after_the_grace_offline() {
+        let book = PresenceBook::default();
+        let (user, one, two) = (UserId::new(), SessionId::new(), SessionId::new());
+        assert!(book.open(user, one, 20).is_empty());
+        assert!(book.open(user, two, 20).is_empty());
+        book.set_away(user, one, true);
+        assert_eq!(book.status(user), PresenceStatus::Online);
+        book.set_away(user, two, true);
+        assert_eq!(book.status(user), PresenceStatus::Away);
+        assert!(!book.close(user, one));
+        assert!(book.close(user, two));
+        assert_eq!(book.status(user), PresenceStatus::Online, "the grace runs");
+        assert!(book.end_grace(user));
+        assert_eq!(book.status(user), PresenceStatus::Offline);
+    }
+
+    #[test]
+    fn a_session_that_comes_within_the_grace_keeps_the_user_there() {
+        let book = PresenceBook::default();
+        let user = UserId::new();
+        let first = SessionId::new();
+        book.open(user, first, 20);
+        assert!(book.close(user, first));
+        book.open(user, SessionId::new(), 20);
+        assert!(!book.end_grace(user));
+        assert_eq!(book.status(user), PresenceStatus::Online);
+    }
+
+    #[test]
+    fn the_oldest_session_goes_when_there_are_too_many() {
+        let book = PresenceBook::default();
+        let user = UserId::new();
+        let sessions: Vec<SessionId> = (0..3).map(|_| SessionId::new()).collect();
+        assert!(book.open(user, sessions[0], 2).is_empty());
+        assert!(book.open(user, sessions[1], 2).is_empty());
+        assert_eq!(book.open(user, sessions[2], 2), [sessions[0]]);
+        assert_eq!(book.sessions(), 2);
+    }
+}

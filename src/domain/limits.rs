@@ -1,0 +1,100 @@
+//! Every limit of the house that is not a setting, in one place (SPEC 14).
+
+use std::time::Duration;
+
+/// Characters (Unicode scalar values) in a message, after trimming.
+pub const CONTENT_CHARS: usize = 10_000;
+/// Characters of a message shown in previews and quotes.
+pub const PREVIEW_CHARS: usize = 100;
+/// Characters in a client's `temp_id`.
+pub const TEMP_ID_CHARS: usize = 64;
+/// Bytes in a message's `data`.
+pub const DATA_BYTES: usize = 4096;
+/// Attachments in one message.
+pub const ATTACHMENTS: usize = 10;
+/// Characters in a conversation's or class's name, and in a display name.
+pub const NAME_CHARS: usize = 255;
+/// Characters in a description.
+pub const DESCRIPTION_CHARS: usize = 2000;
+/// Characters in a URL that a client gives.
+pub const URL_CHARS: usize = 2048;
+/// Members of a group.
+pub const GROUP_MEMBERS: usize = 1000;
+/// Bytes of one WebSocket frame, and of one message put together from fragments.
+pub const FRAME_BYTES: usize = 64 * 1024;
+/// Bytes of a JSON body over REST.
+pub const BODY_BYTES: usize = 256 * 1024;
+/// Live sessions of one user; the oldest goes when another opens.
+pub const SESSIONS_PER_USER: usize = 20;
+/// Conversations named in one `auth.success`.
+pub const CONVERSATIONS_IN_AUTH: usize = 1000;
+/// Conversations or users named in one command.
+pub const IDS_IN_COMMAND: usize = 1000;
+/// Users in one presence question.
+pub const PRESENCE_USERS: usize = 100;
+/// Users whose presence one session watches.
+pub const PRESENCE_WATCHED: usize = 1000;
+/// Members above which a conversation has no message status and no delivered marks.
+pub const STATUS_MEMBERS: i64 = 100;
+/// Participants in a conversation's detail.
+pub const DETAIL_MEMBERS: u64 = 100;
+/// Messages in a page by default; at most 100.
+pub const MESSAGE_PAGE: u64 = 50;
+/// Items in a page of any other collection by default.
+pub const PAGE: u64 = 20;
+/// Items in any page at most.
+pub const PAGE_MAX: u64 = 100;
+/// User streams that one transaction may lock beside the class's and the conversation's.
+pub const USER_STREAMS: usize = 1000;
+
+/// How long an access token is good for.
+pub const ACCESS_TOKEN: Duration = Duration::from_mins(15);
+/// How long a refresh token is good for.
+pub const REFRESH_TOKEN: Duration = Duration::from_hours(30 * 24);
+/// How long a spent refresh token still yields the successor it was spent for.
+pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
+/// How long a WebSocket ticket is good for.
+pub const TICKET: Duration = Duration::from_secs(30);
+/// How long a file token is good for; within one clock hour a user is given the same one.
+pub const FILE_TOKEN: Duration = Duration::from_hours(2);
+
+/// A connection that has not authenticated within this is closed.
+pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
+/// The server pings a session this often.
+pub const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A session silent for this long is closed (4408).
+pub const SILENCE: Duration = Duration::from_secs(90);
+/// Bytes handed to a socket between two pings that measure what the client has read.
+pub const PING_EVERY_BYTES: usize = 64 * 1024;
+/// Bytes handed to a socket and not known to be read, above which it is closed (4410).
+pub const UNREAD_BYTES: usize = 1024 * 1024;
+/// A session that acknowledges nothing for this long, with something outstanding, is closed (4410).
+pub const STALLED: Duration = Duration::from_secs(20);
+/// Typing ends by itself after this.
+pub const TYPING: Duration = Duration::from_secs(10);
+/// One `typing.start` of a session in a conversation within this; more are acknowledged and not passed on.
+pub const TYPING_EVERY: Duration = Duration::from_secs(2);
+/// A user is offline only after this long without a session.
+pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
+/// Sends refused by the limiter within [`FLOOD_WINDOW`] that close a session (4429).
+pub const FLOOD_REFUSALS: u32 = 100;
+/// The window of [`FLOOD_REFUSALS`].
+pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
+
+/// Sends in one group commit.
+pub const BATCH: usize = 256;
+/// Sends waiting for one writer; beyond it a send is `unavailable` at once.
+pub const WRITER_QUEUE: usize = 4096;
+/// A transaction that has not ended within this is given up and its connection dropped.
+pub const TRANSACTION: Duration = Duration::from_secs(6);
+/// Events of one page of a replay.
+pub const REPLAY_PAGE: u64 = 256;
+/// How long a hole in a room's revisions may stand before it is read from the log.
+pub const HOLE: Duration = Duration::from_millis(20);
+/// How often the log is tailed for what delivery missed.
+pub const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Commands of one session that wait in one lane.
+pub const LANE: usize = 256;
+/// Messages in the mailbox of a session.
+pub const SESSION_MAILBOX: usize = 1024;

@@ -1,0 +1,13 @@
+//! Words and rules of the house, with no input or output: a rule that needs a database or a socket does not live here.
+
+pub mod codes;
+pub mod content;
+pub mod ids;
+pub mod limits;
+pub mod names;
+pub mod passwords;
+pub mod roles;
+pub mod stream;
+pub mod text;
+pub mod time;
+pub mod tokens;

@@ -1,0 +1,190 @@
+//! Names that cannot be built invalid: usernames, display names, e-mail addresses, passwords, titles.
+
+use super::limits;
+
+/// A username: 3–32 of `[A-Za-z0-9_.-]`, unique without case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Username(String);
+
+/// Usernames that mean something else in a mention or a path.
+const RESERVED: [&str; 8] = ["me", "all", "here", "everyone", "search", "system", "presence", "ext"];
+
+impl Username {
+    /// Checks `text`; the error is a sentence for its owner.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !(3..=32).contains(&text.chars().count()) {
+            return Err("must have 3 to 32 characters");
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
+            return Err("may hold only letters A to Z, digits, and _ . -");
+        }
+        if RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
+            return Err("is reserved");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// As its owner wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form in which it is unique.
+    pub fn key(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+/// An e-mail address: something, one `@`, a domain with a dot or `localhost`; at most 254 characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Email(String);
+
+impl Email {
+    /// Checks `text`; the error is a sentence for its owner.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        let sound = text.len() <= 254
+            && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
+            && text.split_once('@').is_some_and(|(local, domain)| {
+                !local.is_empty() && local.len() <= 64 && !domain.contains('@') && is_domain(domain)
+            });
+        if sound { Ok(Self(text.to_owned())) } else { Err("is not an e-mail address") }
+    }
+
+    /// As its owner wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form in which it is unique.
+    pub fn key(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+fn is_domain(domain: &str) -> bool {
+    domain == "localhost"
+        || (domain.contains('.') && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-')))
+}
+
+/// A password: 8–128 characters of any kind but NUL. It never shows itself.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl Password {
+    /// Checks `text`; the error is a sentence for its owner.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !(8..=128).contains(&text.chars().count()) {
+            return Err("must have 8 to 128 characters");
+        }
+        if text.contains('\0') {
+            return Err("must not contain NUL");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The bytes to hash.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// Trims a name (a person's, a conversation's) and checks that it has 1–255 characters and none that controls.
+pub fn name(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("must not be empty");
+    }
+    if text.chars().count() > limits::NAME_CHARS {
+        return Err("must have at most 255 characters");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    Ok(text.to_owned())
+}
+
+/// Trims a description and checks that it has at most 2,000 characters and no NUL; an empty one is none.
+pub fn description(text: &str) -> Result<Option<String>, &'static str> {
+    let text = text.trim();
+    if text.chars().count() > limits::DESCRIPTION_CHARS {
+        return Err("must have at most 2000 characters");
+    }
+    if text.contains('\0') {
+        return Err("must not contain NUL");
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Checks the address of a picture: https, at most 2,048 characters.
+pub fn picture_url(text: &str) -> Result<String, &'static str> {
+    if text.chars().count() > limits::URL_CHARS {
+        return Err("must have at most 2048 characters");
+    }
+    match url::Url::parse(text) {
+        Ok(url) if url.scheme() == "https" && url.has_host() => Ok(url.into()),
+        _ => Err("must be an https URL"),
+    }
+}
+
+/// How a body or a path names a user (SPEC 1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum UserRef {
+    /// By id.
+    Id(super::ids::UserId),
+    /// By username, in its unique form.
+    Username(String),
+    /// By the host application's id.
+    External(String),
+}
+
+impl UserRef {
+    /// Reads a reference; whatever is neither an id nor `ext:…` is a username. `None` when it can name nobody.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || text.len() > 256 || text.contains('\0') {
+            return None;
+        }
+        if let Some(external) = text.strip_prefix("ext:") {
+            return Some(Self::External(external.to_owned()));
+        }
+        if text.len() == 36 && let Ok(id) = uuid::Uuid::try_parse(text) {
+            return Some(Self::Id(id.into()));
+        }
+        Some(Self::Username(text.to_ascii_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_username_has_three_to_thirty_two_plain_characters_and_is_not_reserved() {
+        assert!(Username::parse("a.b-C_9").is_ok());
+        for bad in ["ab", "a b c", "héllo", "Everyone", "ext", &"a".repeat(33)] {
+            assert!(Username::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_email_has_one_at_and_a_domain() {
+        assert!(Email::parse("ada@example.org").is_ok());
+        for bad in ["", "ada", "@example.org", "ada@", "a@b@c.d", "ada@example", "a da@example.org"] {
+            assert!(Email::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_named_by_id_username_or_external_id() {
+        let id = super::super::ids::UserId::new();
+        assert_eq!(UserRef::parse(&id.to_string()), Some(UserRef::Id(id)));
+        assert_eq!(UserRef::parse("Ada"), Some(UserRef::Username("ada".into())));
+        assert_eq!(UserRef::parse("ext:42"), Some(UserRef::External("42".into())));
+    }
+}

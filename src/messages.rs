@@ -1,0 +1,327 @@
+//! Every actor message and every job of the writers, so that no actor imports another: a room knows recipients, a
+//! session knows a mailbox, and neither knows what is behind it.
+
+use crate::domain::codes::Close;
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, SessionId, UserId};
+use crate::domain::stream::Stream;
+use crate::error::Result;
+use crate::protocol::client::OwnPresence;
+use crate::protocol::events::Frame;
+use crate::protocol::resources::{Message as MessageResource, PresenceStatus, ReadMark};
+use actix::prelude::{Message, Recipient};
+use bytestring::ByteString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::oneshot;
+
+/// Events of one stream in the order of their revisions, without a gap, that travel together: one write a socket.
+#[derive(Debug)]
+pub struct Batch {
+    /// The events.
+    pub frames: Vec<Frame>,
+    /// The bytes of their texts.
+    pub bytes: usize,
+}
+
+impl Batch {
+    /// Of these events.
+    pub fn new(frames: Vec<Frame>) -> Arc<Self> {
+        let bytes = frames.iter().map(|frame| frame.text.len()).sum();
+        Arc::new(Self { frames, bytes })
+    }
+
+    /// The revision of the last event; 0 when there is none.
+    pub fn last_rev(&self) -> Rev {
+        self.frames.last().map_or(Rev(0), |frame| frame.rev)
+    }
+}
+
+// --- to the hub ---------------------------------------------------------------------------------------------------
+
+/// What a transaction committed, by stream.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Committed(pub Vec<(Stream, Arc<Batch>)>);
+
+/// A frame without a revision for whoever listens to these streams now.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub struct Ephemeral {
+    /// To whom.
+    pub streams: Vec<Stream>,
+    /// What.
+    pub text: ByteString,
+    /// Whose sessions do not get it.
+    pub except: Option<UserId>,
+}
+
+/// Starts the rooms of these streams that do not run yet, and keeps them all for the subscription that follows. Answers
+/// with a room for each, in the same order.
+#[derive(Message, Debug)]
+#[rtype(result = "Vec<Recipient<ToRoom>>")]
+pub struct OpenRooms(pub Vec<Stream>);
+
+/// The log reaches these revisions; whoever is behind reads it.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct Heard(pub Vec<(Stream, Rev)>);
+
+/// A room that has been empty for a while asks whether it may stop.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct Retire(pub Stream);
+
+// --- to a room ----------------------------------------------------------------------------------------------------
+
+/// What a room is told.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum ToRoom {
+    /// Events, in any order, any number of times.
+    Deliver(Arc<Batch>),
+    /// The log reaches this revision.
+    Heard(Rev),
+    /// A frame without a revision, and whose sessions do not get it.
+    Ephemeral(ByteString, Option<UserId>),
+    /// A session wants all after a revision.
+    Subscribe(Subscription),
+    /// A session wants no more.
+    Unsubscribe(SessionId),
+    /// A session has room for the next page of its replay.
+    Continue(SessionId),
+    /// What a read of the log brought; `None` if it failed.
+    Read {
+        /// What for.
+        purpose: ReadFor,
+        /// The events after the revision asked for, without a gap.
+        frames: Option<Vec<Frame>>,
+    },
+}
+
+/// A subscription whose right was checked in the database.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Who.
+    pub session: SessionHandle,
+    /// All after this.
+    pub from: Rev,
+    /// The stream's revision when membership was checked.
+    pub head: Rev,
+}
+
+/// Why a room reads the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReadFor {
+    /// For one session that is behind.
+    Replay(SessionId),
+    /// For the room itself: a revision is missing.
+    Hole,
+}
+
+/// A read of the log, for the log's reader.
+#[derive(Debug)]
+pub struct ReadLog {
+    /// Where.
+    pub stream: Stream,
+    /// All after this.
+    pub after: Rev,
+    /// At most so many.
+    pub limit: u64,
+    /// Why.
+    pub purpose: ReadFor,
+    /// Who asks.
+    pub room: Recipient<ToRoom>,
+}
+
+// --- to a session -------------------------------------------------------------------------------------------------
+
+/// How a room reaches a session. A full mailbox means that the session is too slow.
+#[derive(Clone, Debug)]
+pub struct SessionHandle {
+    /// The session.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Its mailbox.
+    pub mailbox: Recipient<FromRoom>,
+    /// Set when something could not be delivered; the session closes as soon as it sees it.
+    pub overrun: Arc<AtomicBool>,
+}
+
+impl SessionHandle {
+    /// Hands `message` over without waiting. A session whose mailbox is full or gone is marked and gets nothing more.
+    pub fn give(&self, message: FromRoom) -> bool {
+        let given = self.mailbox.try_send(message).is_ok();
+        if !given {
+            self.overrun.store(true, Ordering::Relaxed);
+        }
+        given
+    }
+}
+
+/// What a room tells a session.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub struct FromRoom {
+    /// Which room.
+    pub stream: Stream,
+    /// What.
+    pub event: RoomEvent,
+}
+
+/// See [`FromRoom`].
+#[derive(Clone, Debug)]
+pub enum RoomEvent {
+    /// Live events.
+    Frames(Arc<Batch>),
+    /// A page of a replay; the session asks for the next when it has room.
+    Page(Arc<Batch>),
+    /// A frame without a revision.
+    Ephemeral(ByteString),
+    /// The replay is over: live events follow from this revision.
+    Attached(Rev),
+    /// The log cannot bridge the gap; live events follow from this revision.
+    Reset(Rev),
+    /// The user left after the right was checked: nothing (more) comes.
+    Left,
+    /// The room is gone; subscribe again.
+    Gone,
+}
+
+/// What the socket tells its session.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum FromSocket {
+    /// A text frame.
+    Text(ByteString),
+    /// A frame that is refused, and whether the connection can go on.
+    Refused(crate::error::Error, Option<Close>),
+    /// The client answered the ping that carried this count of bytes.
+    Pong(u64),
+    /// The client gave another sign of life.
+    Alive,
+    /// The connection ended.
+    Closed,
+}
+
+/// The server stops: the session says so and closes.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// When the client may come back.
+    pub reconnect_after_ms: u64,
+}
+
+/// A session must close, for the given reason.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct CloseSession(pub Close);
+
+// --- to a socket --------------------------------------------------------------------------------------------------
+
+/// What a session tells its socket.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum ToSocket {
+    /// One text frame.
+    Text(ByteString),
+    /// Several, in one write.
+    Batch(Arc<Batch>),
+    /// A ping that carries the count of bytes handed over so far.
+    Ping(u64),
+    /// The last message.
+    Close(Close),
+}
+
+// --- to presence --------------------------------------------------------------------------------------------------
+
+/// What sessions tell the presence registry.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub enum ToPresence {
+    /// A session is authenticated; the oldest goes when there are too many.
+    Opened(SessionHandle, Recipient<CloseSession>),
+    /// A session ended.
+    Closed(UserId, SessionId),
+    /// A session says whether its user is there.
+    Set(UserId, SessionId, OwnPresence),
+    /// A session watches these users, who were checked to be visible to it.
+    Watch(SessionId, Vec<UserId>),
+    /// A session watches them no more.
+    Unwatch(SessionId, Vec<UserId>),
+    /// Every session closes, spread over the time given in milliseconds.
+    Drain(u64),
+}
+
+/// A user came, went away or left.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceChanged {
+    /// Who.
+    pub user_id: UserId,
+    /// What now.
+    pub status: PresenceStatus,
+}
+
+// --- to the writers -----------------------------------------------------------------------------------------------
+
+/// A send, read and checked as far as it can be without the database.
+#[derive(Debug)]
+pub struct SendJob {
+    /// Made before the batch, so that a send whose outcome is unknown can be looked up.
+    pub message_id: MessageId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Who.
+    pub sender_id: UserId,
+    /// Its kind.
+    pub kind: crate::domain::content::MessageKind,
+    /// Its text.
+    pub content: String,
+    /// What its kind needs.
+    pub data: Option<serde_json::Value>,
+    /// What it answers.
+    pub reply_to_id: Option<MessageId>,
+    /// The client's own id of it.
+    pub temp_id: Option<String>,
+    /// The hash of what the client sent, in hexadecimal.
+    pub body_hash: String,
+    /// Whether an earlier attempt may have committed it.
+    pub outcome_unknown: bool,
+    /// How often its conversation was locked by somebody else.
+    pub skipped: u32,
+    /// Where the outcome goes.
+    pub answer: oneshot::Sender<Result<Sent>>,
+}
+
+/// A send that is committed.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The revision of its `message.new`.
+    pub rev: Rev,
+    /// The message as it is now.
+    pub message: MessageResource,
+    /// Whether it had been committed before.
+    pub replayed: bool,
+}
+
+/// A mark to move.
+#[derive(Debug)]
+pub struct MarkJob {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Whose.
+    pub user_id: UserId,
+    /// Which mark, and how far.
+    pub mark: Mark,
+    /// Where the outcome goes; nowhere for a delivered mark.
+    pub answer: Option<oneshot::Sender<Result<ReadMark>>>,
+}
+
+/// See [`MarkJob`]. A mark beyond the end is the end, and none ever moves back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// Read up to this place.
+    Read(Seq),
+    /// Delivered up to this place.
+    Delivered(Seq),
+}

@@ -1,0 +1,351 @@
+//! What a client sends over WebSocket: one JSON object a text frame, `{"type", "id"?, "payload"}`. Unknown types and
+//! unknown fields are told apart and refused by name.
+
+use crate::domain::content::MessageKind;
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// A frame from a client, read but not yet acted on.
+#[derive(Debug)]
+pub struct ClientFrame {
+    /// What the answer carries back; as the client wrote it.
+    pub id: Option<FrameId>,
+    /// The command, or why it is none.
+    pub command: Result<Command>,
+    /// The `temp_id` of a send, also of one that cannot be read, so that its error names it.
+    pub temp_id: Option<String>,
+}
+
+/// A client's own number or word for a command; at most 64 characters.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, serde::Serialize)]
+#[serde(untagged)]
+pub enum FrameId {
+    /// A number.
+    Number(i64),
+    /// A word.
+    Word(String),
+}
+
+/// What a client asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Authenticate, or extend.
+    Auth(Auth),
+    /// Get a conversation's events from now on.
+    Subscribe(Conversations),
+    /// Get them no more.
+    Unsubscribe(Conversations),
+    /// Get what was missed, then events as they come.
+    Sync(Sync),
+    /// Send a message.
+    Send(SendMessage),
+    /// Move one's read mark.
+    Read(ReadMessage),
+    /// Acknowledge what arrived.
+    Delivered(DeliveredMessage),
+    /// Begin or go on typing.
+    TypingStart(InConversation),
+    /// Stop typing.
+    TypingStop(InConversation),
+    /// Say whether one is there.
+    SetPresence(SetPresence),
+    /// Watch users' presence.
+    WatchPresence(Users),
+    /// Watch it no more.
+    UnwatchPresence(Users),
+    /// Say that one lives.
+    Ping,
+}
+
+/// `auth`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// An access token.
+    pub token: String,
+    /// `none`: subscribe to nothing but one's own stream.
+    #[serde(default)]
+    pub subscribe: Option<SubscribeNone>,
+}
+
+/// The one value of `subscribe`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubscribeNone {
+    /// To nothing.
+    None,
+}
+
+/// `subscribe`, `unsubscribe`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversations {
+    /// Which.
+    pub conversation_ids: Vec<ConversationId>,
+}
+
+/// `sync`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {
+    /// From which revision of which conversation.
+    pub conversations: BTreeMap<ConversationId, Rev>,
+    /// From which revision of the user's own stream; absent: from now.
+    #[serde(default)]
+    pub user_rev: Option<Rev>,
+    /// The epoch the revisions belong to.
+    #[serde(default)]
+    pub epoch: Option<String>,
+    /// Whether another part follows.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// `message.send`, and with the conversation taken from the path the body of its REST twin
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendMessage {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Text.
+    #[serde(default)]
+    pub content: Option<String>,
+    /// Kind, when it needs `data`.
+    #[serde(default, rename = "type")]
+    pub kind: Option<MessageKind>,
+    /// What the kind needs.
+    #[serde(default)]
+    pub data: Option<serde_json::Value>,
+    /// Uploads to attach.
+    #[serde(default)]
+    pub attachment_ids: Option<Vec<uuid::Uuid>>,
+    /// What it answers.
+    #[serde(default)]
+    pub reply_to_id: Option<MessageId>,
+    /// The client's own id of it.
+    #[serde(default)]
+    pub temp_id: Option<String>,
+}
+
+/// `message.read`: to a place, to a message, or to the end
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadMessage {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Up to this place.
+    #[serde(default)]
+    pub seq: Option<Seq>,
+    /// Up to this message.
+    #[serde(default)]
+    pub message_id: Option<MessageId>,
+}
+
+/// `message.delivered`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveredMessage {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Up to this place.
+    pub seq: Seq,
+}
+
+/// `typing.start`, `typing.stop`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InConversation {
+    /// Where.
+    pub conversation_id: ConversationId,
+}
+
+/// `presence.set`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetPresence {
+    /// There or away.
+    pub status: OwnPresence,
+}
+
+/// What one may say of oneself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnPresence {
+    /// There.
+    Online,
+    /// Away.
+    Away,
+}
+
+/// `presence.subscribe`, `presence.unsubscribe`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Users {
+    /// Who.
+    pub user_ids: Vec<UserId>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    id: Option<FrameId>,
+    #[serde(default, borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+/// Reads one text frame. A frame that is no JSON object, has no `type` or an unknown field has no `id` to answer to
+/// either, unless one can be found in it.
+pub fn read(text: &str) -> ClientFrame {
+    let envelope: Envelope<'_> = match from_json(text) {
+        Ok(envelope) => envelope,
+        Err(error) => return ClientFrame { id: find_id(text), command: Err(error), temp_id: None },
+    };
+    let payload = envelope.payload.map_or("{}", RawValue::get);
+    let id = envelope.id;
+    if let Some(FrameId::Word(word)) = &id
+        && word.chars().count() > 64
+    {
+        let error = Error::invalid("id", "must have at most 64 characters");
+        return ClientFrame { id: None, command: Err(error), temp_id: None };
+    }
+    let temp_id = if envelope.kind == "message.send" { find_temp_id(payload) } else { None };
+    ClientFrame { id, command: command(&envelope.kind, payload), temp_id }
+}
+
+fn command(kind: &str, payload: &str) -> Result<Command> {
+    Ok(match kind {
+        "auth" => Command::Auth(from_json(payload)?),
+        "subscribe" => Command::Subscribe(from_json(payload)?),
+        "unsubscribe" => Command::Unsubscribe(from_json(payload)?),
+        "sync" => Command::Sync(from_json(payload)?),
+        "message.send" => Command::Send(from_json(payload)?),
+        "message.read" => Command::Read(from_json(payload)?),
+        "message.delivered" => Command::Delivered(from_json(payload)?),
+        "typing" | "typing.start" => Command::TypingStart(from_json(payload)?),
+        "typing.stop" => Command::TypingStop(from_json(payload)?),
+        "presence.set" => Command::SetPresence(from_json(payload)?),
+        "presence.subscribe" => Command::WatchPresence(from_json(payload)?),
+        "presence.unsubscribe" => Command::UnwatchPresence(from_json(payload)?),
+        "ping" => {
+            from_json::<Nothing>(payload)?;
+            Command::Ping
+        }
+        other => return Err(Error::unknown_type(other)),
+    })
+}
+
+/// Reads JSON strictly: malformed JSON is `invalid_request`, anything else that does not fit `validation_failed` with
+/// the field's path.
+pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(refused)?;
+    reader.end().map_err(|error| Error::invalid_request(format!("malformed JSON: {error}")))?;
+    Ok(value)
+}
+
+/// [`from_json`] of bytes that may not be UTF-8.
+pub fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid_request("the body is not UTF-8"))?;
+    from_json(text)
+}
+
+fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+    use serde_json::error::Category;
+    let path = error.path().to_string();
+    let cause = error.into_inner();
+    if matches!(cause.classify(), Category::Syntax | Category::Eof | Category::Io) {
+        return Error::invalid_request(format!("malformed JSON: {cause}"));
+    }
+    // serde_json appends " at line 1 column 2", which helps nobody who reads a field's message
+    let text = cause.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text);
+    let named = |prefix: &str| {
+        message.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(|field| {
+            let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+            if path.ends_with(field) || path == "." || path.is_empty() {
+                if path == "." || path.is_empty() { field.to_owned() } else { path.clone() }
+            } else if parent.is_empty() {
+                format!("{path}.{field}")
+            } else {
+                format!("{parent}.{field}")
+            }
+        })
+    };
+    if let Some(field) = named("unknown field `") {
+        return Error::invalid(field, "is not a field this takes");
+    }
+    if let Some(field) = named("missing field `") {
+        return Error::invalid(field, "is needed");
+    }
+    Error::invalid(if path.is_empty() { ".".to_owned() } else { path }, message)
+}
+
+fn find_id(text: &str) -> Option<FrameId> {
+    #[derive(Deserialize)]
+    struct Loose {
+        #[serde(default)]
+        id: Option<FrameId>,
+    }
+    serde_json::from_str::<Loose>(text).ok().and_then(|loose| loose.id)
+}
+
+fn find_temp_id(payload: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Loose {
+        #[serde(default)]
+        temp_id: Option<String>,
+    }
+    serde_json::from_str::<Loose>(payload).ok().and_then(|loose| loose.temp_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::codes::Code;
+
+    fn refusal(text: &str) -> Error {
+        read(text).command.expect_err("a refusal")
+    }
+
+    #[test]
+    fn malformed_json_is_an_invalid_request() {
+        for bad in ["", "{", "null!", "{\"type\":\"ping\"} x", "{\"type\":\"\\ud800\"}"] {
+            assert_eq!(refusal(bad).code(), Code::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn unknown_and_missing_fields_are_named() {
+        let unknown = refusal(r#"{"type":"typing.stop","id":1,"payload":{"conversation_id":"0192f0c0-0000-7000-8000-000000000000","x":1}}"#);
+        assert_eq!((unknown.code(), unknown.fields()[0].field.as_str()), (Code::ValidationFailed, "x"));
+        let missing = refusal(r#"{"type":"typing.stop","payload":{}}"#);
+        assert_eq!((missing.code(), missing.fields()[0].field.as_str()), (Code::ValidationFailed, "conversation_id"));
+        let wrong = refusal(r#"{"type":"sync","payload":{"conversations":{},"user_rev":"x"}}"#);
+        assert_eq!((wrong.code(), wrong.fields()[0].field.as_str()), (Code::ValidationFailed, "user_rev"));
+    }
+
+    #[test]
+    fn an_unknown_type_keeps_its_id() {
+        let frame = read(r#"{"type":"message.fly","id":"a"}"#);
+        assert_eq!(frame.id, Some(FrameId::Word("a".into())));
+        assert_eq!(frame.command.expect_err("unknown").code(), Code::UnknownType);
+    }
+
+    #[test]
+    fn a_send_that_cannot_be_read_still_names_its_temp_id() {
+        let frame = read(r#"{"type":"message.send","payload":{"temp_id":"t1","content":5}}"#);
+        assert_eq!(frame.temp_id.as_deref(), Some("t1"));
+        assert!(frame.command.is_err());
+    }
+}

@@ -1,0 +1,263 @@
+//! Durable events: the one form in which a change is stored, sent to other nodes and shown to clients. An event is
+//! serialised once, when it is appended to the log; the same text serves everybody who may see it, so it carries nothing
+//! that depends on who looks.
+
+use super::resources::{Conversation, Joined, Message};
+use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, SessionId, UserId};
+use crate::domain::stream::Stream;
+use bytestring::ByteString;
+use serde::{Deserialize, Serialize};
+
+/// What happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", content = "payload")]
+pub enum Event {
+    /// A message was committed. Conversation stream.
+    #[serde(rename = "message.new")]
+    MessageNew {
+        /// Where.
+        conversation_id: ConversationId,
+        /// The message.
+        message: Box<Message>,
+    },
+    /// Somebody joined. Conversation stream.
+    #[serde(rename = "participant.joined")]
+    ParticipantJoined {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Who.
+        participants: Vec<Joined>,
+    },
+    /// Somebody left or was removed. Conversation stream; the last event of it that user sees.
+    #[serde(rename = "participant.left")]
+    ParticipantLeft {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Who.
+        user_id: UserId,
+        /// How.
+        reason: LeftReason,
+    },
+    /// The user is in a conversation from now on. User stream; `last_rev` is the revision to subscribe from.
+    #[serde(rename = "conversation.created")]
+    ConversationCreated {
+        /// As this user sees it; `last_message` is null.
+        conversation: Box<Conversation>,
+    },
+    /// One or all of the user's logins or sessions ended. User stream.
+    #[serde(rename = "session.revoked")]
+    SessionRevoked(Revoked),
+    /// The account was made. User stream.
+    #[serde(rename = "user.created")]
+    UserCreated {
+        /// The account as others see it.
+        user: Box<PublicUser>,
+    },
+    /// The profile changed. User stream.
+    #[serde(rename = "user.updated")]
+    UserUpdated {
+        /// The account as others see it.
+        user: Box<PublicUser>,
+    },
+}
+
+/// How somebody left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftReason {
+    /// By themself.
+    Left,
+    /// By somebody with the right to.
+    Removed,
+}
+
+/// A user without what changes by the minute.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublicUser {
+    /// Who.
+    #[serde(flatten)]
+    pub brief: super::resources::UserBrief,
+    /// The host application's id of the user.
+    pub external_id: Option<String>,
+    /// User or admin.
+    pub role: super::resources::UserRole,
+    /// When the account was made.
+    pub created_at: crate::domain::time::Timestamp,
+}
+
+/// Which logins or sessions ended: both ids null means all of the user's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The login, as in `/auth/sessions`.
+    pub login_id: Option<LoginId>,
+    /// The live session, as in `auth.success`.
+    pub session_id: Option<SessionId>,
+    /// Why.
+    pub reason: RevokeReason,
+}
+
+/// Why a login or session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RevokeReason {
+    /// Its owner signed out, or revoked it.
+    Logout,
+    /// The password was changed.
+    Password,
+    /// A spent refresh token came back.
+    TokenReused,
+    /// An admin ended it.
+    Kicked,
+    /// The account was suspended.
+    Suspended,
+    /// The account was deleted.
+    Deleted,
+}
+
+impl RevokeReason {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Password => "password",
+            Self::TokenReused => "token_reused",
+            Self::Kicked => "kicked",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What delivery must know about an event beyond its text: a room acts on the first three, a session on the others.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// These users are in the conversation from this revision on.
+    Joined(Vec<UserId>),
+    /// This user is out of it from this revision on.
+    Left(UserId),
+    /// The text of this message must not be shown any more.
+    Deleted(MessageId),
+    /// This user's sessions subscribe to the conversation from the revision.
+    Subscribe(ConversationId, Rev),
+    /// These sessions close.
+    Revoked(Revoked),
+}
+
+impl Event {
+    /// The type as clients and the log name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::MessageNew { .. } => "message.new",
+            Self::ParticipantJoined { .. } => "participant.joined",
+            Self::ParticipantLeft { .. } => "participant.left",
+            Self::ConversationCreated { .. } => "conversation.created",
+            Self::SessionRevoked(_) => "session.revoked",
+            Self::UserCreated { .. } => "user.created",
+            Self::UserUpdated { .. } => "user.updated",
+        }
+    }
+
+    /// What delivery must know of it.
+    pub fn effect(&self) -> Effect {
+        match self {
+            Self::MessageNew { .. } | Self::UserCreated { .. } | Self::UserUpdated { .. } => Effect::None,
+            Self::ParticipantJoined { participants, .. } => {
+                Effect::Joined(participants.iter().map(|joined| joined.user.id).collect())
+            }
+            Self::ParticipantLeft { user_id, .. } => Effect::Left(*user_id),
+            Self::ConversationCreated { conversation } => Effect::Subscribe(conversation.id, conversation.last_rev),
+            Self::SessionRevoked(revoked) => Effect::Revoked(*revoked),
+        }
+    }
+
+    /// The message it is about, for the log's index.
+    pub fn message_id(&self) -> Option<MessageId> {
+        match self {
+            Self::MessageNew { message, .. } => Some(message.id),
+            _ => None,
+        }
+    }
+
+    /// The message that one quotes, for the log's index.
+    pub fn quoted_id(&self) -> Option<MessageId> {
+        match self {
+            Self::MessageNew { message, .. } => message.reply_to.as_ref().map(|quote| quote.id),
+            _ => None,
+        }
+    }
+
+    /// The text that the log keeps and clients get.
+    pub fn frame(&self, stream: Stream, rev: Rev) -> String {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            stream: &'static str,
+            rev: Rev,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+        serde_json::to_string(&Envelope { stream: stream.name(), rev, event: self })
+            .expect("an event has string keys and no value that JSON lacks")
+    }
+}
+
+impl Effect {
+    /// The effect of a stored event, read back from its type and text.
+    pub fn from_stored(event_type: &str, frame: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Frame<P> {
+            payload: P,
+        }
+        #[derive(Deserialize)]
+        struct Users {
+            participants: Vec<Joined>,
+        }
+        #[derive(Deserialize)]
+        struct Left {
+            user_id: UserId,
+        }
+        #[derive(Deserialize)]
+        struct Deleted {
+            message_id: MessageId,
+        }
+        #[derive(Deserialize)]
+        struct Created {
+            conversation: Gained,
+        }
+        #[derive(Deserialize)]
+        struct Gained {
+            id: ConversationId,
+            last_rev: Rev,
+        }
+        fn payload<P: for<'de> Deserialize<'de>>(frame: &str) -> Option<P> {
+            serde_json::from_str::<Frame<P>>(frame).ok().map(|frame| frame.payload)
+        }
+        let effect = match event_type {
+            "participant.joined" => payload::<Users>(frame)
+                .map(|users| Self::Joined(users.participants.iter().map(|joined| joined.user.id).collect())),
+            "participant.left" => payload::<Left>(frame).map(|left| Self::Left(left.user_id)),
+            "message.deleted" => payload::<Deleted>(frame).map(|deleted| Self::Deleted(deleted.message_id)),
+            "conversation.created" => payload::<Created>(frame)
+                .map(|created| Self::Subscribe(created.conversation.id, created.conversation.last_rev)),
+            "session.revoked" => payload::<Revoked>(frame).map(Self::Revoked),
+            _ => None,
+        };
+        effect.unwrap_or(Self::None)
+    }
+}
+
+/// One event as delivery carries it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Its revision in its stream.
+    pub rev: Rev,
+    /// What clients get, serialised once.
+    pub text: ByteString,
+    /// What delivery must know of it.
+    pub effect: Effect,
+    /// The message it is about.
+    pub message_id: Option<MessageId>,
+    /// The message that one quotes.
+    pub quoted_id: Option<MessageId>,
+}

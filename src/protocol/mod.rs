@@ -1,0 +1,7 @@
+//! The wire, all of it: what clients send, what the server sends, and what both talk about. Nothing here knows where a
+//! frame came from or goes to.
+
+pub mod client;
+pub mod events;
+pub mod resources;
+pub mod server;

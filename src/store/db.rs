@@ -1,0 +1,142 @@
+//! The database: its pools, its one SQLite write connection and the queue before it, and whether it is away.
+
+use super::Failure;
+use crate::domain::limits;
+use crate::error::{Error, Result};
+use sea_orm::{
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// The database, cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    gate: Gate,
+    away: AtomicBool,
+    probed_ms: AtomicU64,
+    started: Instant,
+}
+
+/// Who writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// The writer of sends.
+    Sends,
+    /// Everything else.
+    Other,
+}
+
+/// The queue before SQLite's one write connection. Others queue among themselves first, so that at most one of them
+/// meets the writer of sends at the inner lock, which is fair: sends alternate with others and neither starves.
+#[derive(Default)]
+struct Gate {
+    others: Arc<Mutex<()>>,
+    inner: Arc<Mutex<()>>,
+}
+
+/// The right to write, given back when dropped.
+pub struct Turn {
+    _inner: Option<OwnedMutexGuard<()>>,
+    _others: Option<OwnedMutexGuard<()>>,
+}
+
+impl Db {
+    /// Over two pools, which are the same one on PostgreSQL.
+    pub fn new(read: DatabaseConnection, write: DatabaseConnection) -> Self {
+        Self(Arc::new(Inner {
+            read,
+            write,
+            gate: Gate::default(),
+            away: AtomicBool::new(false),
+            probed_ms: AtomicU64::new(0),
+            started: Instant::now(),
+        }))
+    }
+
+    /// Which database it is.
+    pub fn backend(&self) -> DatabaseBackend {
+        self.0.write.get_database_backend()
+    }
+
+    /// For statements that only read, each on its own.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.0.read
+    }
+
+    /// For single statements that write outside any stream: maintenance and the like. On SQLite take a [`Turn`] first.
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.0.write
+    }
+
+    /// Waits for the right to write; on PostgreSQL there is nothing to wait for.
+    pub async fn turn(&self, class: Class) -> Turn {
+        if self.backend() != DatabaseBackend::Sqlite {
+            return Turn { _inner: None, _others: None };
+        }
+        let others = match class {
+            Class::Sends => None,
+            Class::Other => Some(self.0.gate.others.clone().lock_owned().await),
+        };
+        Turn { _inner: Some(self.0.gate.inner.clone().lock_owned().await), _others: others }
+    }
+
+    /// Begins a transaction that writes. Only `transact` and the writer may call it, under a [`Turn`].
+    #[allow(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let sqlite_transaction_mode =
+            (self.backend() == DatabaseBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
+        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
+        self.0.write.begin_with_options(options).await
+    }
+
+    /// Runs `work` with the deadline of a transaction, and remembers whether the database answered: once it has hung or
+    /// gone, everybody is told `unavailable` at once, but for one attempt a second that finds out whether it is back.
+    pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.0.away.load(Ordering::Relaxed) && !self.may_probe() {
+            return Err(Error::unavailable("the database is away"));
+        }
+        match tokio::time::timeout(limits::TRANSACTION, work).await {
+            Ok(result) => {
+                self.0.away.store(result.as_ref().is_err_and(is_away), Ordering::Relaxed);
+                result
+            }
+            Err(elapsed) => {
+                self.0.away.store(true, Ordering::Relaxed);
+                Err(Error::database_away(elapsed))
+            }
+        }
+    }
+
+    /// Whether the last attempt found the database.
+    pub fn answers(&self) -> bool {
+        !self.0.away.load(Ordering::Relaxed)
+    }
+
+    fn may_probe(&self) -> bool {
+        let now = self.0.started.elapsed().as_millis() as u64;
+        let last = self.0.probed_ms.load(Ordering::Relaxed);
+        now.saturating_sub(last) >= Duration::from_secs(1).as_millis() as u64
+            && self.0.probed_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Closes the pools, after the last commit.
+    pub async fn close(&self) {
+        let _ = self.0.write.clone().close().await;
+        let _ = self.0.read.clone().close().await;
+    }
+}
+
+fn is_away(error: &Error) -> bool {
+    error
+        .cause()
+        .and_then(|cause| cause.downcast_ref::<DbErr>())
+        .is_some_and(|cause| super::failure(cause) == Failure::Away)
+}

@@ -1,0 +1,157 @@
+//! The log: one ordered sequence of events a stream, and all SQL about it. Rows are appended by `transact` alone.
+
+use super::dialect::{self, Column};
+use crate::domain::ids::{MessageId, Rev};
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::protocol::events::{Effect, Frame};
+use sea_orm::{ConnectionTrait, DbErr};
+use uuid::Uuid;
+
+/// An event about to be appended.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Where.
+    pub stream: Stream,
+    /// What delivery gets once it is committed; its text is what the log keeps.
+    pub frame: Frame,
+    /// Its type.
+    pub event_type: &'static str,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Appends `rows` in their order. Their streams are locked and their revisions follow without a gap.
+pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbErr> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let optional = |id: Option<MessageId>| id.map_or(Uuid::nil(), |id| id.0);
+    let columns = vec![
+        Column::Int(rows.iter().map(|row| i64::from(row.stream.kind())).collect()),
+        Column::Uuid(rows.iter().map(|row| row.stream.id()).collect()),
+        Column::Int(rows.iter().map(|row| row.frame.rev.0).collect()),
+        Column::Text(rows.iter().map(|row| row.event_type.to_owned()).collect()),
+        Column::Uuid(rows.iter().map(|row| optional(row.frame.message_id)).collect()),
+        Column::Uuid(rows.iter().map(|row| optional(row.frame.quoted_id)).collect()),
+        Column::Text(rows.iter().map(|row| row.frame.text.to_string()).collect()),
+        Column::Int(rows.iter().map(|row| row.created_at.0).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+         SELECT k::smallint, s, r, e, NULLIF(m, '00000000-0000-0000-0000-000000000000'),
+                NULLIF(q, '00000000-0000-0000-0000-000000000000'), p, c
+         FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[])
+              WITH ORDINALITY AS t(k, s, r, e, m, q, p, c, n) ORDER BY n",
+        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+         SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3,
+                NULLIF(unhex(value ->> 4), zeroblob(16)), NULLIF(unhex(value ->> 5), zeroblob(16)),
+                value ->> 6, value ->> 7
+         FROM json_each($1) ORDER BY key",
+        dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// The events of `stream` after `after`, oldest first, at most `limit`.
+pub async fn since(
+    conn: &impl ConnectionTrait,
+    stream: Stream,
+    after: Rev,
+    limit: u64,
+) -> Result<Vec<Frame>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT rev, event_type, message_id, quoted_id, payload FROM outbox
+         WHERE stream_kind = $1 AND stream_id = $2 AND rev > $3 ORDER BY rev LIMIT $4",
+        vec![stream.kind().into(), stream.id().into(), after.into(), (limit as i64).into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let event_type: String = row.try_get("", "event_type")?;
+            let text: String = row.try_get("", "payload")?;
+            Ok(Frame {
+                rev: Rev(row.try_get("", "rev")?),
+                effect: Effect::from_stored(&event_type, &text),
+                text: text.into(),
+                message_id: row.try_get::<Option<Uuid>>("", "message_id")?.map(MessageId),
+                quoted_id: row.try_get::<Option<Uuid>>("", "quoted_id")?.map(MessageId),
+            })
+        })
+        .collect()
+}
+
+/// Of `wanted` (a stream and the revision a reader stands at), those whose next revision the log no longer holds.
+pub async fn out_of_reach(conn: &impl ConnectionTrait, wanted: &[(Stream, Rev)]) -> Result<Vec<Stream>, DbErr> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let columns = vec![
+        Column::Int(wanted.iter().map(|(stream, _)| i64::from(stream.kind())).collect()),
+        Column::Uuid(wanted.iter().map(|(stream, _)| stream.id()).collect()),
+        Column::Int(wanted.iter().map(|(_, rev)| rev.0 + 1).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "SELECT t.k, t.s FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS t(k, s, r)
+         WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.stream_kind = t.k AND o.stream_id = t.s AND o.rev = t.r)",
+        "SELECT CAST(t.value ->> 0 AS INTEGER) AS k, unhex(t.value ->> 1) AS s FROM json_each($1) AS t
+         WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.stream_kind = t.value ->> 0
+                           AND o.stream_id = unhex(t.value ->> 1) AND o.rev = t.value ->> 2)",
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| Ok(Stream::from_parts(row.try_get::<i64>("", "k")? as i16, row.try_get("", "s")?)))
+        .collect()
+}
+
+/// What a tail of the log saw.
+pub struct Tail {
+    /// The newest revision of each stream that grew.
+    pub grown: Vec<(Stream, Rev)>,
+    /// The newest id, of any stream.
+    pub max_id: i64,
+    /// On PostgreSQL `(xmin, xmax)` of the statement's snapshot: every transaction below `xmin` has ended, none at or
+    /// above `xmax` had begun.
+    pub snapshot: Option<(i64, i64)>,
+}
+
+/// Which streams grew in rows with an id above `floor`.
+pub async fn tail(conn: &impl ConnectionTrait, floor: i64) -> Result<Tail, DbErr> {
+    let statement = dialect::statement(
+        conn,
+        "SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id,
+                pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
+                pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
+         FROM outbox WHERE id > $1 GROUP BY stream_kind, stream_id",
+        "SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id FROM outbox WHERE id > $1
+         GROUP BY stream_kind, stream_id",
+        vec![floor.into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    let mut tail = Tail { grown: Vec::with_capacity(rows.len()), max_id: floor, snapshot: None };
+    for row in &rows {
+        let stream = Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?);
+        tail.grown.push((stream, Rev(row.try_get("", "rev")?)));
+        tail.max_id = tail.max_id.max(row.try_get("", "id")?);
+        if dialect::is_postgres(conn) {
+            tail.snapshot = Some((row.try_get("", "xmin")?, row.try_get("", "xmax")?));
+        }
+    }
+    Ok(tail)
+}
+
+/// The newest id that is older than `before`, where a fresh node begins to tail; 0 in a log that has none.
+pub async fn newest_id_before(conn: &impl ConnectionTrait, before: Timestamp) -> Result<i64, DbErr> {
+    // by id from the newest, so that the primary key answers and no index on created_at is needed
+    let statement = dialect::plain(
+        conn,
+        "SELECT id FROM outbox WHERE created_at < $1 ORDER BY id DESC LIMIT 1",
+        vec![before.into()],
+    );
+    Ok(dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "id"))?)
+}

@@ -1,0 +1,252 @@
+//! The statements of a transaction that changes a conversation: lock its row, advance it, insert its messages. Constant
+//! text and whole sets, because the writer of sends runs them for every batch.
+
+use super::dialect::{self, ABSENT, Column};
+use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::roles::ConversationKind;
+use crate::domain::time::Timestamp;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use uuid::Uuid;
+
+/// A conversation's row as it is under its lock.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// What it is.
+    pub kind: ConversationKind,
+    /// The class it belongs to.
+    pub class_id: Option<ClassId>,
+    /// The two of a direct conversation, the smaller id first.
+    pub direct: Option<(UserId, UserId)>,
+    /// The place of its newest message.
+    pub last_seq: Seq,
+    /// How many messages it has, system messages aside.
+    pub last_count: i64,
+    /// Its newest revision.
+    pub last_rev: Rev,
+    /// When its newest message was committed; `None` until this transaction adds one.
+    pub last_message_at: Option<Timestamp>,
+}
+
+const HEAD: &str = "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev FROM conversations
+     WHERE id IN ({set}) AND deleted_at IS NULL ORDER BY id";
+
+/// Locks the rows of `ids` in the order of their ids, waiting, and reads them. Missing and deleted ones are left out.
+pub async fn lock_conversations(
+    conn: &impl ConnectionTrait,
+    ids: &[ConversationId],
+) -> Result<Vec<(ConversationId, Head)>, DbErr> {
+    locked(conn, ids, "").await
+}
+
+/// [`lock_conversations`] that leaves out the rows somebody else has locked, instead of waiting.
+pub async fn lock_free_conversations(
+    conn: &impl ConnectionTrait,
+    ids: &[ConversationId],
+) -> Result<Vec<(ConversationId, Head)>, DbErr> {
+    locked(conn, ids, " SKIP LOCKED").await
+}
+
+async fn locked(
+    conn: &impl ConnectionTrait,
+    ids: &[ConversationId],
+    wait: &str,
+) -> Result<Vec<(ConversationId, Head)>, DbErr> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let lock = if dialect::is_postgres(conn) { format!(" FOR NO KEY UPDATE{wait}") } else { String::new() };
+    let rows = dialect::all(conn, dialect::over_ids(conn, &format!("{HEAD}{lock}"), &ids, vec![])).await?;
+    rows.iter().map(head).collect()
+}
+
+fn head(row: &QueryResult) -> Result<(ConversationId, Head), DbErr> {
+    let low: Option<Uuid> = row.try_get("", "direct_low")?;
+    let high: Option<Uuid> = row.try_get("", "direct_high")?;
+    let head = Head {
+        kind: ConversationKind::from_stored(&row.try_get::<String>("", "kind")?),
+        class_id: row.try_get::<Option<Uuid>>("", "class_id")?.map(ClassId),
+        direct: low.zip(high).map(|(low, high)| (UserId(low), UserId(high))),
+        last_seq: Seq(row.try_get("", "last_seq")?),
+        last_count: row.try_get("", "last_count")?,
+        last_rev: Rev(row.try_get("", "last_rev")?),
+        last_message_at: None,
+    };
+    Ok((ConversationId(row.try_get("", "id")?), head))
+}
+
+/// Which of `ids` exist, locked or not.
+pub async fn existing(conn: &impl ConnectionTrait, ids: &[ConversationId]) -> Result<Vec<ConversationId>, DbErr> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let text = "SELECT id FROM conversations WHERE id IN ({set}) AND deleted_at IS NULL";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![])).await?;
+    rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
+}
+
+/// Locks the rows of `ids` in the order of their ids and reads their revisions. Missing and deleted ones are left out.
+pub async fn lock_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, Rev)>, DbErr> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let lock = dialect::lock(conn, "users");
+    let text = format!("SELECT id, last_rev FROM users WHERE id IN ({{set}}) AND status <> 'deleted' ORDER BY id {lock}");
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
+    rows.iter().map(|row| Ok((UserId(row.try_get("", "id")?), Rev(row.try_get("", "last_rev")?)))).collect()
+}
+
+/// Writes what the transaction advanced.
+pub async fn advance_conversations(
+    conn: &impl ConnectionTrait,
+    heads: &[(ConversationId, &Head)],
+) -> Result<(), DbErr> {
+    if heads.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(heads.iter().map(|(id, _)| id.0).collect()),
+        Column::Int(heads.iter().map(|(_, head)| head.last_seq.0).collect()),
+        Column::Int(heads.iter().map(|(_, head)| head.last_count).collect()),
+        Column::Int(heads.iter().map(|(_, head)| head.last_rev.0).collect()),
+        Column::Int(heads.iter().map(|(_, head)| head.last_message_at.map_or(ABSENT, |at| at.0)).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "UPDATE conversations c SET last_seq = t.s, last_count = t.n, last_rev = t.r,
+                last_message_at = COALESCE(NULLIF(t.m, -9223372036854775808), c.last_message_at)
+         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS t(id, s, n, r, m)
+         WHERE c.id = t.id",
+        "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
+                last_message_at = COALESCE(NULLIF(t.value ->> 4, -9223372036854775808), last_message_at)
+         FROM json_each($1) AS t WHERE id = unhex(t.value ->> 0)",
+        dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// Writes the revisions the transaction reached in users' streams.
+pub async fn advance_users(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) -> Result<(), DbErr> {
+    if revs.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(revs.iter().map(|(id, _)| id.0).collect()),
+        Column::Int(revs.iter().map(|(_, rev)| rev.0).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
+        "UPDATE users SET last_rev = t.value ->> 1 FROM json_each($1) AS t WHERE id = unhex(t.value ->> 0)",
+        dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// A message about to be inserted.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Its place.
+    pub seq: Seq,
+    /// The running count of messages at it, system messages aside.
+    pub count: i64,
+    /// The revision of its `message.new`.
+    pub rev: Rev,
+    /// Its author; none for a system message.
+    pub sender_id: Option<UserId>,
+    /// Its kind, as stored.
+    pub kind: &'static str,
+    /// Its text.
+    pub content: String,
+    /// What its kind needs, as JSON.
+    pub data: Option<String>,
+    /// What it answers.
+    pub reply_to_id: Option<MessageId>,
+    /// The client's own id of it.
+    pub temp_id: Option<String>,
+    /// The hash of what was sent, in hexadecimal.
+    pub body_hash: Option<String>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Inserts `messages`.
+pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage]) -> Result<(), DbErr> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let text = |pick: fn(&NewMessage) -> Option<&String>| {
+        Column::Text(messages.iter().map(|message| pick(message).cloned().unwrap_or_default()).collect())
+    };
+    let columns = vec![
+        Column::Uuid(messages.iter().map(|message| message.id.0).collect()),
+        Column::Uuid(messages.iter().map(|message| message.conversation_id.0).collect()),
+        Column::Int(messages.iter().map(|message| message.seq.0).collect()),
+        Column::Int(messages.iter().map(|message| message.count).collect()),
+        Column::Int(messages.iter().map(|message| message.rev.0).collect()),
+        Column::Uuid(messages.iter().map(|message| message.sender_id.map_or(Uuid::nil(), |id| id.0)).collect()),
+        Column::Text(messages.iter().map(|message| message.kind.to_owned()).collect()),
+        text(|message| Some(&message.content)),
+        text(|message| message.data.as_ref()),
+        Column::Uuid(messages.iter().map(|message| message.reply_to_id.map_or(Uuid::nil(), |id| id.0)).collect()),
+        text(|message| message.temp_id.as_ref()),
+        Column::Hex(messages.iter().map(|message| message.body_hash.clone().unwrap_or_default()).collect()),
+        Column::Int(messages.iter().map(|message| message.created_at.0).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
+                               body_hash, created_at)
+         SELECT i, c, s, n, r, NULLIF(u, '00000000-0000-0000-0000-000000000000'), k, x, NULLIF(d, ''),
+                NULLIF(q, '00000000-0000-0000-0000-000000000000'), NULLIF(t, ''),
+                CASE WHEN h = '' THEN NULL ELSE decode(h, 'hex') END, at
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::text[],
+                     $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bigint[])
+              AS m(i, c, s, n, r, u, k, x, d, q, t, h, at)",
+        "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
+                               body_hash, created_at)
+         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
+                NULLIF(unhex(value ->> 5), zeroblob(16)), value ->> 6, value ->> 7, NULLIF(value ->> 8, ''),
+                NULLIF(unhex(value ->> 9), zeroblob(16)), NULLIF(value ->> 10, ''),
+                CASE WHEN value ->> 11 = '' THEN NULL ELSE unhex(value ->> 11) END, value ->> 12
+         FROM json_each($1)",
+        dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// Moves senders' own marks to the message each just sent, in the order (conversation, user).
+pub async fn move_senders_marks(
+    conn: &impl ConnectionTrait,
+    marks: &[(ConversationId, UserId, Seq, i64)],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(marks.iter().map(|mark| mark.0.0).collect()),
+        Column::Uuid(marks.iter().map(|mark| mark.1.0).collect()),
+        Column::Int(marks.iter().map(|mark| mark.2.0).collect()),
+        Column::Int(marks.iter().map(|mark| mark.3).collect()),
+    ];
+    let mut values: Vec<Value> = dialect::rows(conn, columns);
+    values.push(now.into());
+    let statement = dialect::statement(
+        conn,
+        "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
+              locked AS (SELECT p.conversation_id AS c, p.user_id AS u FROM participants p
+                         JOIN wanted t ON t.c = p.conversation_id AND t.u = p.user_id
+                         ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p)
+         UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
+         FROM wanted t JOIN locked USING (c, u)
+         WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
+        "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
+         FROM json_each($1) AS t
+         WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)
+               AND last_read_seq < t.value ->> 2",
+        values,
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}

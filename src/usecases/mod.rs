@@ -1,0 +1,31 @@
+//! Use cases: one function is one thing a caller may do, the same for REST and WebSocket. A use case knows neither: it
+//! takes a caller and an input that was read, and returns a resource or an error.
+//!
+//! `transact` is the only way to change anything durable: it alone commits, and then informs delivery.
+
+pub mod accounts;
+pub mod conversations;
+pub mod logins;
+pub mod marks;
+pub mod members;
+pub mod messages;
+pub mod presence;
+pub mod sessions;
+pub mod transact;
+pub mod typing;
+pub mod users;
+pub mod writer;
+
+use crate::domain::ids::{LoginId, UserId};
+use crate::protocol::resources::UserRole;
+
+/// Who acts. Made by `logins::authenticate` alone, from a token that was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The user.
+    pub user_id: UserId,
+    /// The login the token belongs to.
+    pub login_id: LoginId,
+    /// User or admin.
+    pub role: UserRole,
+}

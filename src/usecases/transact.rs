@@ -1,0 +1,270 @@
+//! The one way to change anything durable. Every transaction keeps the same rules, and this file is where they are kept:
+//!
+//! 1. *Lock first*: class, then conversations by id, then users by id; only later statements read what is decided on.
+//! 2. *Nobody can cancel it*: it runs on a task of its own, and from BEGIN to "committed, delivered" nothing is owned by
+//!    something that may vanish.
+//! 3. *It ends*: see [`crate::domain::limits::TRANSACTION`].
+//! 4. Its events are appended under their streams' locks, so a revision counts 1, 2, 3 … in commit order.
+
+use crate::app::App;
+use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::messages::Batch;
+use crate::protocol::events::{Event, Frame};
+use crate::store::db::Class;
+use crate::store::writes::{self, Head, NewMessage};
+use crate::store::{self, Failure, log};
+use sea_orm::{DatabaseTransaction, DbErr};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// The future of a transaction's work.
+pub type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
+
+/// A transaction under way: its connection, the streams it has locked, and what it will append. Messages and events are
+/// gathered here and written together before the commit, so a statement of the same transaction does not see them.
+pub struct Tx {
+    conn: DatabaseTransaction,
+    now: Timestamp,
+    heads: BTreeMap<ConversationId, Head>,
+    touched: BTreeMap<ConversationId, ()>,
+    users: BTreeMap<UserId, Rev>,
+    advanced: BTreeMap<UserId, ()>,
+    messages: Vec<NewMessage>,
+    events: Vec<log::Row>,
+}
+
+/// Where a new message stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Its place.
+    pub seq: Seq,
+    /// The running count of messages at it, system messages aside.
+    pub count: i64,
+    /// The revision its `message.new` will have if it is appended next.
+    pub rev: Rev,
+}
+
+impl Tx {
+    fn new(conn: DatabaseTransaction) -> Self {
+        Self {
+            conn,
+            now: Timestamp::now(),
+            heads: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            users: BTreeMap::new(),
+            advanced: BTreeMap::new(),
+            messages: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// The connection, for statements of the store.
+    pub fn conn(&self) -> &DatabaseTransaction {
+        &self.conn
+    }
+
+    /// The moment that everything in this transaction happened at.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Locks conversations, before any user; missing and deleted ones stay unlocked and have no [`Self::head`].
+    pub async fn lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
+        debug_assert!(self.users.is_empty(), "conversations are locked before users");
+        self.heads.extend(writes::lock_conversations(&self.conn, ids).await?);
+        Ok(())
+    }
+
+    /// Locks those of `ids` that nobody else has locked.
+    pub async fn lock_free_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
+        self.heads.extend(writes::lock_free_conversations(&self.conn, ids).await?);
+        Ok(())
+    }
+
+    /// Locks users, after every conversation; those that do not exist stay unlocked.
+    pub async fn lock_users(&mut self, ids: &[UserId]) -> Result<()> {
+        debug_assert!(ids.len() <= limits::USER_STREAMS + 1, "larger work goes in chunks");
+        self.users.extend(writes::lock_users(&self.conn, ids).await?);
+        Ok(())
+    }
+
+    /// The locked conversation.
+    pub fn head(&self, id: ConversationId) -> Option<&Head> {
+        self.heads.get(&id)
+    }
+
+    /// The locked conversation, or `not_found`.
+    pub fn existing(&self, id: ConversationId) -> Result<&Head> {
+        self.heads.get(&id).ok_or_else(|| Error::not_found("conversation"))
+    }
+
+    /// Whether the user exists and is locked.
+    pub fn has_user(&self, id: UserId) -> bool {
+        self.users.contains_key(&id)
+    }
+
+    /// Takes charge of a conversation that this transaction has just inserted.
+    pub fn created_conversation(&mut self, id: ConversationId, head: Head) {
+        self.heads.insert(id, head);
+    }
+
+    /// Takes charge of a user that this transaction has just inserted.
+    pub fn created_user(&mut self, id: UserId) {
+        self.users.insert(id, Rev(0));
+    }
+
+    /// The next place in a locked conversation; `counts` is false for a system message.
+    pub fn next_place(&mut self, id: ConversationId, counts: bool) -> Place {
+        let now = self.now;
+        let head = self.heads.get_mut(&id).expect("a message goes into a conversation that this transaction has locked");
+        head.last_seq = head.last_seq.next();
+        head.last_count += i64::from(counts);
+        head.last_message_at = Some(now);
+        self.touched.insert(id, ());
+        Place { seq: head.last_seq, count: head.last_count, rev: head.last_rev.next() }
+    }
+
+    /// Inserts a message at a place taken by [`Self::next_place`], when the transaction flushes.
+    pub fn insert_message(&mut self, message: NewMessage) {
+        self.messages.push(message);
+    }
+
+    /// Appends an event to a locked stream and returns its revision.
+    pub fn append(&mut self, stream: Stream, event: &Event) -> Rev {
+        let rev = self.next_rev(stream);
+        let frame = Frame {
+            rev,
+            text: event.frame(stream, rev).into(),
+            effect: event.effect(),
+            message_id: event.message_id(),
+            quoted_id: event.quoted_id(),
+        };
+        self.events.push(log::Row { stream, frame, event_type: event.name(), created_at: self.now });
+        rev
+    }
+
+    fn next_rev(&mut self, stream: Stream) -> Rev {
+        let rev = match stream {
+            Stream::Conversation(id) => {
+                self.touched.insert(id, ());
+                &mut self.heads.get_mut(&id).expect("an event goes into a stream that this transaction has locked").last_rev
+            }
+            Stream::User(id) => {
+                self.advanced.insert(id, ());
+                self.users.get_mut(&id).expect("an event goes into a stream that this transaction has locked")
+            }
+        };
+        *rev = rev.next();
+        *rev
+    }
+
+    /// Writes what was gathered, in a fixed order of tables.
+    async fn flush(&mut self) -> Result<(), DbErr> {
+        let heads: Vec<_> =
+            self.touched.keys().filter_map(|id| self.heads.get(id).map(|head| (*id, head))).collect();
+        writes::advance_conversations(&self.conn, &heads).await?;
+        let users: Vec<_> =
+            self.advanced.keys().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
+        writes::advance_users(&self.conn, &users).await?;
+        writes::insert_messages(&self.conn, &self.messages).await?;
+        log::append(&self.conn, &self.events).await
+    }
+
+    fn into_batches(self) -> (DatabaseTransaction, Vec<(Stream, Arc<Batch>)>) {
+        let mut streams: BTreeMap<Stream, Vec<Frame>> = BTreeMap::new();
+        for row in self.events {
+            streams.entry(row.stream).or_default().push(row.frame);
+        }
+        (self.conn, streams.into_iter().map(|(stream, frames)| (stream, Batch::new(frames))).collect())
+    }
+}
+
+/// Why an attempt did not commit.
+pub(crate) enum Aborted {
+    /// The work refused, or could not go on; nothing was committed.
+    Refused(Error),
+    /// The database failed before the commit; nothing was committed.
+    Failed(DbErr),
+    /// The commit itself failed; it may have happened.
+    Unknown(DbErr),
+}
+
+impl From<Aborted> for Error {
+    fn from(aborted: Aborted) -> Self {
+        match aborted {
+            Aborted::Refused(error) => error,
+            Aborted::Failed(error) | Aborted::Unknown(error) => error.into(),
+        }
+    }
+}
+
+/// Runs `work` in a transaction, commits, delivers its events and returns its result. `work` may run again if the
+/// database asks for it (a deadlock, a serialisation failure), so it changes nothing outside the transaction.
+///
+/// The caller may vanish at any moment: the transaction runs to its end all the same.
+pub async fn transact<T, W>(app: &App, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+{
+    let owner = app.clone();
+    app.detached(async move {
+        owner
+            .db()
+            .guard(async {
+                let _turn = owner.db().turn(Class::Other).await;
+                let mut attempts = 0;
+                loop {
+                    attempts += 1;
+                    match attempt(&owner, &work).await {
+                        Ok(result) => return Ok(result),
+                        Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
+                        Err(aborted) => return Err(aborted.into()),
+                    }
+                }
+            })
+            .await
+    })
+    .await
+}
+
+fn may_retry(aborted: &Aborted) -> bool {
+    match aborted {
+        Aborted::Refused(error) => error
+            .cause()
+            .and_then(|cause| cause.downcast_ref::<DbErr>())
+            .is_some_and(|cause| store::failure(cause) == Failure::Retry),
+        Aborted::Failed(error) => store::failure(error) == Failure::Retry,
+        Aborted::Unknown(_) => false,
+    }
+}
+
+/// One attempt. The caller holds the turn to write and runs on a task that nobody can cancel.
+pub(crate) async fn attempt<T>(
+    app: &App,
+    work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+) -> Result<T, Aborted> {
+    let conn = app.db().begin().await.map_err(Aborted::Failed)?;
+    let mut tx = Tx::new(conn);
+    let result = match work(&mut tx).await {
+        Ok(result) => result,
+        Err(error) => {
+            // a rollback that fails is done by the database when the connection ends
+            let _ = tx.conn.rollback().await;
+            return Err(Aborted::Refused(error));
+        }
+    };
+    if let Err(error) = tx.flush().await {
+        let _ = tx.conn.rollback().await;
+        return Err(Aborted::Failed(error));
+    }
+    let (conn, batches) = tx.into_batches();
+    conn.commit().await.map_err(Aborted::Unknown)?;
+    app.deliver(batches);
+    Ok(result)
+}

@@ -52,12 +52,7 @@ pub enum Relation {
         on_delete = "Restrict"
     )]
     Sender,
-    #[sea_orm(
-        belongs_to = "Entity",
-        from = "Column::ReplyToId",
-        to = "Column::Id",
-        on_delete = "SetNull"
-    )]
+    #[sea_orm(belongs_to = "Entity", from = "Column::ReplyToId", to = "Column::Id", on_delete = "SetNull")]
     ReplyTo,
     #[sea_orm(
         belongs_to = "super::users::Entity",

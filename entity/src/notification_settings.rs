@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// One user's notification settings; the defaults hold where there is no row.
+#[allow(clippy::struct_excessive_bools)] // four switches that have nothing to do with one another
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "notification_settings")]
 pub struct Model {

@@ -1,8 +1,6 @@
 //! The log: every durable event, who reads it and how far, and the epoch that names this history.
 
-use sea_orm_migration::prelude::{
-    DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait,
-};
+use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
@@ -14,11 +12,7 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         sql::run(manager, UP).await?;
-        let epoch = if sql::is_postgres(manager) {
-            EPOCH_ON_POSTGRES
-        } else {
-            EPOCH_ON_SQLITE
-        };
+        let epoch = if sql::is_postgres(manager) { EPOCH_ON_POSTGRES } else { EPOCH_ON_SQLITE };
         sql::run(manager, epoch).await
     }
 
@@ -91,5 +85,4 @@ DROP TABLE outbox;
 /// PostgreSQL, which has no other source of strong randomness without an extension, digests two of them.
 const EPOCH_ON_POSTGRES: &str = "INSERT INTO meta (key, value) \
      VALUES ('epoch', md5(gen_random_uuid()::text || gen_random_uuid()::text))";
-const EPOCH_ON_SQLITE: &str =
-    "INSERT INTO meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))))";
+const EPOCH_ON_SQLITE: &str = "INSERT INTO meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))))";

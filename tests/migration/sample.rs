@@ -1,6 +1,10 @@
 //! Valid rows, every column set wherever the rules allow it. Ids are small numbers, so that a test reads well.
 
-use ::entity::*;
+use ::entity::{
+    blocks, class_members, classes, conversations, hidden_messages, logins, mentions, message_edits, message_links,
+    messages, meta, notification_settings, notifications, outbox, participants, push_subscriptions, reactions,
+    reader_failures, readers, refresh_tokens, tickets, uploads, users,
+};
 use uuid::Uuid;
 
 pub const TIME: i64 = 1_800_000_000_123;
@@ -57,20 +61,11 @@ pub fn refresh_token(login: u128) -> refresh_tokens::Model {
 }
 
 pub fn ticket(user: u128, login: u128) -> tickets::Model {
-    tickets::Model {
-        ticket_hash: vec![0, 255, 8],
-        user_id: id(user),
-        login_id: id(login),
-        expires_at: TIME,
-    }
+    tickets::Model { ticket_hash: vec![0, 255, 8], user_id: id(user), login_id: id(login), expires_at: TIME }
 }
 
-pub fn block(blocker: u128, blocked: u128) -> blocks::Model {
-    blocks::Model {
-        blocker_id: id(blocker),
-        blocked_id: id(blocked),
-        created_at: TIME,
-    }
+pub fn block(by: u128, whom: u128) -> blocks::Model {
+    blocks::Model { blocker_id: id(by), blocked_id: id(whom), created_at: TIME }
 }
 
 pub fn class(number: u128, creator: u128) -> classes::Model {
@@ -131,11 +126,7 @@ pub fn direct(number: u128, low: u128, high: u128) -> conversations::Model {
 }
 
 pub fn of_class(number: u128, class: u128, creator: u128) -> conversations::Model {
-    conversations::Model {
-        kind: "class".to_owned(),
-        class_id: Some(id(class)),
-        ..group(number, creator)
-    }
+    conversations::Model { kind: "class".to_owned(), class_id: Some(id(class)), ..group(number, creator) }
 }
 
 pub fn participant(conversation: u128, user: u128) -> participants::Model {
@@ -195,21 +186,11 @@ pub fn system_message(number: u128, conversation: u128, seq: i64) -> messages::M
 }
 
 pub fn mention(user: u128, conversation: u128, seq: i64, message: u128) -> mentions::Model {
-    mentions::Model {
-        user_id: id(user),
-        conversation_id: id(conversation),
-        seq,
-        message_id: id(message),
-    }
+    mentions::Model { user_id: id(user), conversation_id: id(conversation), seq, message_id: id(message) }
 }
 
 pub fn edit(number: i64, message: u128) -> message_edits::Model {
-    message_edits::Model {
-        id: number,
-        message_id: id(message),
-        content: "before".to_owned(),
-        edited_at: TIME,
-    }
+    message_edits::Model { id: number, message_id: id(message), content: "before".to_owned(), edited_at: TIME }
 }
 
 pub fn hidden(user: u128, message: u128, conversation: u128) -> hidden_messages::Model {
@@ -242,12 +223,7 @@ pub fn link(message: u128, conversation: u128) -> message_links::Model {
     }
 }
 
-pub fn attachment(
-    number: u128,
-    uploader: u128,
-    conversation: u128,
-    message: u128,
-) -> uploads::Model {
+pub fn attachment(number: u128, uploader: u128, conversation: u128, message: u128) -> uploads::Model {
     uploads::Model {
         id: id(number),
         uploader_id: id(uploader),
@@ -271,12 +247,7 @@ pub fn attachment(
     }
 }
 
-pub fn notification(
-    number: u128,
-    user: u128,
-    conversation: u128,
-    message: u128,
-) -> notifications::Model {
+pub fn notification(number: u128, user: u128, conversation: u128, message: u128) -> notifications::Model {
     notifications::Model {
         id: id(number),
         user_id: id(user),
@@ -363,8 +334,5 @@ pub fn failure(reader: &str, conversation: u128) -> reader_failures::Model {
 }
 
 pub fn fact() -> meta::Model {
-    meta::Model {
-        key: "name".to_owned(),
-        value: "value".to_owned(),
-    }
+    meta::Model { key: "name".to_owned(), value: "value".to_owned() }
 }

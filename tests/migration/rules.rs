@@ -1,0 +1,206 @@
+//! The rules of the schema: each refuses what it must, and lets pass what it must.
+
+use ::entity::{messages, outbox, reactions, refresh_tokens, users};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, ModelTrait};
+
+use crate::sample::{self, id};
+use crate::support::{insert, on_each_database};
+
+/// Expects the row to be refused by `rule`: the name of a check, or the kind of constraint.
+async fn refused<M>(db: &DatabaseConnection, rule: &str, row: M)
+where
+    M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
+    <M::Entity as EntityTrait>::ActiveModel: ActiveModelTrait<Entity = M::Entity> + Send,
+{
+    let shown = format!("{row:?}");
+    is_refusal(&insert(db, row).await.expect_err(&shown), rule);
+}
+
+fn is_refusal(error: &DbErr, rule: &str) {
+    let error = error.to_string();
+    assert!(error.to_lowercase().contains(rule), "{rule}: {error}");
+}
+
+/// Changes some columns of a valid row and expects the result to be refused by a rule.
+macro_rules! refused {
+    ($db:ident, $rule:literal, $row:expr $(, $column:ident = $value:expr)*) => {{
+        #[allow(unused_mut)]
+        let mut row = $row;
+        $(row.$column = $value;)*
+        refused($db, $rule, row).await
+    }};
+}
+
+async fn world(db: &DatabaseConnection) {
+    Migrator::up(db, None).await.expect("up");
+    for number in 1..=3 {
+        insert(db, sample::user(number)).await.expect("a user");
+    }
+    insert(db, sample::group(30, 1)).await.expect("a group");
+    insert(db, sample::direct(31, 1, 2)).await.expect("a direct conversation");
+    insert(db, sample::message(40, 30, 1, 1)).await.expect("a message");
+}
+
+#[tokio::test]
+async fn words_stay_in_their_lists() {
+    on_each_database(|db| async move {
+        let db = &db;
+        world(db).await;
+        let word = || "else".to_owned();
+        refused!(db, "check constraint", sample::user(4), role = word());
+        refused!(db, "check constraint", sample::user(4), status = word());
+        refused!(db, "check constraint", sample::login(10, 1), revoke_reason = Some(word()));
+        refused!(db, "check constraint", sample::group(32, 1), kind = word());
+        refused!(db, "check constraint", sample::participant(30, 1), role = word());
+        refused!(db, "check constraint", sample::participant(30, 1), notify = word());
+        refused!(db, "check constraint", sample::message(41, 30, 1, 2), kind = word());
+        refused!(db, "check constraint", sample::attachment(50, 1, 30, 40), kind = word());
+        refused!(db, "check constraint", sample::notification(60, 1, 30, 40), kind = word());
+        refused!(db, "check constraint", sample::log_row(1, 30, 1), stream_kind = 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn columns_that_belong_together_stay_together() {
+    on_each_database(|db| async move {
+        let db = &db;
+        world(db).await;
+        refused!(db, "users_deleted_with_time", sample::user(4), status = "deleted".into());
+        refused!(db, "users_email_with_key", sample::user(4), email = None);
+        refused!(db, "blocks_not_oneself", sample::block(1, 1));
+
+        refused!(db, "conversations_direct_has_two", sample::direct(32, 1, 3), direct_low = None);
+        refused!(db, "conversations_direct_has_two", sample::direct(32, 1, 3), direct_high = None);
+        refused!(db, "conversations_direct_has_two", sample::group(32, 1), direct_low = Some(id(1)));
+        refused!(db, "conversations_direct_in_order", sample::direct(32, 3, 1));
+        refused!(db, "conversations_direct_in_order", sample::direct(32, 3, 3));
+        refused!(db, "conversations_class_has_class", sample::group(32, 1), kind = "class".into());
+        refused!(db, "conversations_named", sample::group(32, 1), name = None);
+        refused!(db, "conversations_count_within_seq", sample::group(32, 1), last_count = 10);
+
+        let participant = || sample::participant(30, 1);
+        refused!(db, "participants_left_with_rev", participant(), left_at = None);
+        refused!(db, "participants_count_within_seq", participant(), last_read_count = 6);
+
+        let message = || sample::message(41, 30, 1, 2);
+        refused!(db, "messages_count_within_seq", message(), count = 3);
+        refused!(db, "messages_system_has_no_sender", message(), kind = "system".into());
+        refused!(db, "messages_temp_id_has_sender_and_hash", message(), body_hash = None);
+        refused!(db, "messages_kind_has_data", message(), data = None);
+        refused!(db, "messages_deleted_is_empty", message(), deleted_at = Some(1));
+        refused!(db, "messages_pinned_by_with_time", message(), pinned_at = None);
+
+        let upload = || sample::attachment(50, 1, 30, 40);
+        refused!(db, "uploads_attached_with_purpose", upload(), attached_at = None);
+        refused!(db, "uploads_place_in_message", upload(), position = None);
+        refused!(db, "uploads_place_in_message", upload(), purpose = Some("avatar".into()));
+        refused!(db, "uploads_both_sides", upload(), width = None);
+
+        let notification = || sample::notification(60, 1, 30, 40);
+        refused!(db, "notifications_message_with_place", notification(), seq = None);
+        let setting = || sample::notification_setting(1);
+        refused!(db, "notification_settings_quiet_whole", setting(), quiet_tz = None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_there_is_once_is_there_once() {
+    on_each_database(|db| async move {
+        let db = &db;
+        world(db).await;
+        insert(db, sample::notification(60, 2, 30, 40)).await.expect("a notification");
+        insert(db, sample::log_row(1, 30, 1)).await.expect("a log row");
+
+        refused!(db, "unique constraint", sample::user(4), username_key = "user1".into());
+        refused!(db, "unique constraint", sample::user(4), external_id = Some("host-1".into()));
+        refused!(db, "unique constraint", sample::direct(32, 1, 2));
+        let message = || sample::message(41, 30, 1, 2);
+        refused!(db, "unique constraint", message(), seq = 1, count = 1);
+        refused!(db, "unique constraint", message(), temp_id = Some("temp-40".into()));
+        refused!(db, "unique constraint", sample::notification(61, 2, 30, 40));
+        refused!(db, "unique constraint", sample::log_row(2, 30, 1));
+        refused!(db, "unique constraint", sample::log_row(2, 30, 2), position = Some(1));
+
+        let mut same = message();
+        same.temp_id = Some("temp-40".into());
+        let elsewhere = messages::Model { conversation_id: id(31), ..same.clone() };
+        insert(db, elsewhere).await.expect("the same temp_id in another conversation");
+        let another = messages::Model { id: id(42), sender_id: Some(id(2)), ..same };
+        insert(db, another).await.expect("the same temp_id from another sender");
+        for (number, seq) in [(43, 3), (44, 4)] {
+            let without = messages::Model { temp_id: None, ..sample::message(number, 30, 1, seq) };
+            insert(db, without).await.expect("no temp_id");
+        }
+        let mut read = sample::notification(61, 2, 30, 40);
+        read.read_at = Some(1);
+        insert(db, read).await.expect("a read notification");
+        let mut mention = sample::notification(62, 2, 30, 40);
+        mention.kind = "mention".into();
+        insert(db, mention).await.expect("a mention");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_refer_to_what_is_there() {
+    on_each_database(|db| async move {
+        let db = &db;
+        world(db).await;
+        refused!(db, "foreign key constraint", sample::message(41, 99, 1, 2));
+        refused!(db, "foreign key constraint", sample::message(41, 30, 1, 2), reply_to_id = Some(id(99)));
+        refused!(db, "foreign key constraint", sample::participant(30, 99));
+        refused!(db, "foreign key constraint", sample::failure("nobody", 30));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn deleting_takes_what_belongs_and_keeps_what_was_said() {
+    on_each_database(|db| async move {
+        let db = &db;
+        world(db).await;
+        insert(db, sample::login(10, 3)).await.expect("a login");
+        insert(db, sample::refresh_token(10)).await.expect("a token");
+        let mut reply = sample::message(41, 30, 2, 2);
+        reply.reply_to_id = Some(id(40));
+        insert(db, reply).await.expect("a reply");
+        insert(db, sample::reaction(40, 2, 30)).await.expect("a reaction");
+        insert(db, sample::attachment(50, 2, 30, 41)).await.expect("an attachment");
+
+        let author = users::Entity::delete_by_id(id(1)).exec(db).await;
+        is_refusal(&author.expect_err("who said something stays"), "foreign key constraint");
+        users::Entity::delete_by_id(id(3)).exec(db).await.expect("who said nothing may go");
+        assert_eq!(refresh_tokens::Entity::find().all(db).await.expect("tokens"), []);
+
+        messages::Entity::delete_by_id(id(40)).exec(db).await.expect("a message goes");
+        assert_eq!(reactions::Entity::find().all(db).await.expect("reactions"), []);
+        let reply = messages::Entity::find_by_id(id(41)).one(db).await.expect("a query");
+        assert_eq!(reply.expect("the reply").reply_to_id, None);
+        let stored = messages::Entity::delete_by_id(id(41)).exec(db).await;
+        is_refusal(&stored.expect_err("its bytes are still stored"), "foreign key constraint");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn log_ids_are_never_given_twice() {
+    on_each_database(|db| async move {
+        Migrator::up(&db, None).await.expect("up");
+        let append = async |rev| {
+            let mut row = sample::log_row(0, 30, rev).into_active_model().reset_all();
+            row.id = NotSet;
+            row.position = Set(None);
+            let outcome = outbox::Entity::insert(row).exec(&db).await;
+            outcome.expect("a log row").last_insert_id
+        };
+        let (first, second) = (append(1).await, append(2).await);
+        assert!(second > first);
+        outbox::Entity::delete_many().exec(&db).await.expect("an empty log");
+        assert!(append(3).await > second);
+    })
+    .await;
+}

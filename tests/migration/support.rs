@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io::Write;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sea_orm::{
@@ -13,6 +14,9 @@ use sea_orm::{
 /// Makes the names of databases differ within one run.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// Whether this run has said what it leaves out.
+static SAID: Once = Once::new();
+
 /// Runs `test` on a fresh SQLite file, and on a fresh PostgreSQL database that is dropped afterwards.
 pub async fn on_each_database<F: Future<Output = ()> + Send + 'static>(test: fn(DatabaseConnection) -> F) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -21,8 +25,11 @@ pub async fn on_each_database<F: Future<Output = ()> + Send + 'static>(test: fn(
     test(sqlite).await;
 
     let Ok(admin_url) = std::env::var("GREENROOM_TEST_POSTGRES") else {
-        // not `eprintln!`, which the test harness swallows
-        let _ = writeln!(std::io::stderr(), "left out: migrations on PostgreSQL (GREENROOM_TEST_POSTGRES is not set)");
+        // once, and not with `eprintln!`, which the test harness swallows
+        SAID.call_once(|| {
+            let _ =
+                writeln!(std::io::stderr(), "left out: the schema on PostgreSQL (GREENROOM_TEST_POSTGRES is not set)");
+        });
         return;
     };
     let name = format!("greenroom_migration_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));

@@ -1,0 +1,183 @@
+//! The rules of the house, held by reading the sources: who may use whom, how long a file may be, what nobody calls any
+//! more. What a rule says is in `architecture/rules.rs`; here each is tried on a forged source first, because a rule that
+//! cannot fail holds nothing, and then on the real ones.
+
+#[path = "architecture/rules.rs"]
+mod rules;
+#[path = "architecture/source.rs"]
+mod source;
+
+use source::{Source, has_extension, read};
+use std::path::Path;
+
+/// Fails with every place that breaks the rule.
+fn holds(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+/// Fails unless the rule finds exactly one fault in a forgery, and says this about it.
+fn finds(broken: &[String], said: &str) {
+    assert_eq!(broken.len(), 1, "one fault was forged, the rule found: {broken:#?}");
+    assert!(broken[0].contains(said), "{:?} does not mention {said:?}", broken[0]);
+}
+
+fn forged(path: &str, text: &str) -> Vec<Source> {
+    vec![Source::new(path, text)]
+}
+
+fn one(path: &str) -> Option<Source> {
+    read(&[path]).pop()
+}
+
+fn ours() -> Vec<Source> {
+    read(&["src", "entity", "migration", "tests", "examples", "static"])
+}
+
+#[test]
+fn a_module_uses_only_those_before_it() {
+    finds(
+        &rules::imports(&forged("src/domain/ids.rs", "use crate::store::log;")),
+        "src/domain/ids.rs:1: `domain` uses `store`",
+    );
+    finds(
+        &rules::imports(&forged("src/app.rs", "\nuse crate::{config, http::{self, routes}};")),
+        "src/app.rs:2: `app` uses `http`",
+    );
+    finds(&rules::imports(&forged("src/store/log.rs", "fn f() { crate::cluster::bus() }")), "`store` uses `cluster`");
+    finds(&rules::imports(&forged("src/realtime/room.rs", "use super::super::http;")), "write `crate::…`");
+    finds(&rules::imports(&forged("src/lounge/mod.rs", "")), "no place in the order");
+    let lawful = "//! [`crate::http`]\nuse crate::{config::Settings, store::{log, db}}; // crate::http\nconst S: &str = \"crate::http\";\n\
+                  use crate::app::App;\n#[cfg(test)]\nmod tests { use crate::http::x; }";
+    holds(&rules::imports(&forged("src/usecases/messages.rs", lawful)));
+    holds(&rules::imports(&read(&["src"])));
+}
+
+#[test]
+fn the_map_of_modules_is_true() {
+    let lib = |text: &str| Source::new("src/lib.rs", text);
+    let modules = "pub mod domain;\npub mod config;\n";
+    finds(
+        &rules::map_of_modules(&lib(&format!("//! 1. [`domain`]: words\n//! 2. [`config`]: settings\n{modules}"))),
+        "make the two agree",
+    );
+    finds(&rules::map_of_modules(&lib(&format!("//! 1. [`config`]: settings\n{modules}"))), "make the two agree");
+    holds(&rules::map_of_modules(&lib(&format!("//! 1. [`config`], [`domain`]: both\n{modules}"))));
+    holds(&rules::map_of_modules(&one("src/lib.rs").expect("a library")));
+}
+
+#[test]
+fn some_crates_are_known_to_one_place() {
+    for line in ["use entity::messages;", "use ::entity::messages;", "let x = entity::users::Entity;"] {
+        finds(&rules::guarded_crates(&forged("src/usecases/messages.rs", line)), "only the store knows tables");
+        holds(&rules::guarded_crates(&forged("src/store/messages.rs", line)));
+    }
+    finds(&rules::guarded_crates(&forged("src/realtime/session.rs", "use actix_web_actors::ws;")), "only the socket");
+    holds(&rules::guarded_crates(&forged("src/realtime/socket.rs", "use actix_web_actors::ws;")));
+    holds(&rules::guarded_crates(&forged("src/http/mod.rs", "let entity = self::identity::x; // entity::users")));
+    holds(&rules::guarded_crates(&read(&["src"])));
+}
+
+#[test]
+fn a_file_is_one_room() {
+    finds(&rules::file_size(&forged("src/app.rs", &"\n".repeat(401))), "401 lines");
+    finds(&rules::file_size(&forged("static/sdk/x.js", &"\n".repeat(500))), "500 lines");
+    holds(&rules::file_size(&forged("src/app.rs", &"\n".repeat(400))));
+    holds(&rules::file_size(&ours()));
+}
+
+#[test]
+fn a_module_says_first_what_lives_in_it() {
+    finds(&rules::first_lines(&forged("src/app.rs", "use std::fmt;")), "begins without");
+    holds(&rules::first_lines(&forged("src/app.rs", "//! What a use case may touch.")));
+    holds(&rules::first_lines(&ours()));
+}
+
+#[test]
+fn only_attaching_and_detaching_ignore_a_full_mailbox() {
+    finds(&rules::do_send(&forged("src/realtime/room.rs", "\nsession.do_send(frame);")), "room.rs:2: `do_send`");
+    holds(&rules::do_send(&forged(
+        "src/realtime/room.rs",
+        "hub.do_send(x); // attach\n// detach: it must arrive\nhub.do_send(y);",
+    )));
+    holds(&rules::do_send(&forged("src/realtime/room.rs", "// never do_send( here\n")));
+    holds(&rules::do_send(&read(&["src"])));
+}
+
+#[test]
+fn nothing_unwraps_outside_tests() {
+    finds(&rules::unwraps(&forged("src/app.rs", "let x = y.unwrap();")), "src/app.rs:1");
+    holds(&rules::unwraps(&forged(
+        "src/app.rs",
+        "y.unwrap_or(1); \".unwrap()\"; '\"'; y // .unwrap()\n#[cfg(test)]\nmod tests { fn f() { y.unwrap() } }",
+    )));
+    holds(&rules::unwraps(&read(&["src"])));
+}
+
+#[test]
+fn every_code_and_every_error_is_used() {
+    let codes =
+        Source::new("src/domain/codes.rs", "pub enum Code {\n    /// One.\n    Gone,\n    NotFound,\n}\nimpl Code {}");
+    let errors = Source::new(
+        "src/error.rs",
+        "pub fn gone() -> Self { Self::new(Code::Gone) }\npub fn not_found(what: &str) -> Self { Self::new(Code::NotFound) }\n\
+         pub fn code(&self) -> Code { self.0 }",
+    );
+    let all = |errors: &Source, user: &str| {
+        vec![Source::new(&errors.path, &errors.text), Source::new("src/http/mod.rs", user)]
+    };
+    finds(
+        &rules::dead_codes(&all(&errors, "Error::gone(); Error::not_found_here()"), &codes, &errors),
+        "`Error::not_found`",
+    );
+    let fewer = Source::new("src/error.rs", "pub fn gone() -> Self { Self::new(Code::Gone) }");
+    finds(&rules::dead_codes(&all(&fewer, "Error::gone()"), &codes, &fewer), "`Code::NotFound`");
+    holds(&rules::dead_codes(&all(&errors, "Error::gone(); Error::not_found(1)"), &codes, &errors));
+
+    if let (Some(codes), Some(errors)) = (one("src/domain/codes.rs"), one("src/error.rs")) {
+        holds(&rules::dead_codes(&read(&["src"]), &codes, &errors));
+    }
+}
+
+#[test]
+fn the_example_settings_are_those_that_are_read() {
+    let config = forged("src/config.rs", "env(\"GREENROOM_PORT\"); env(\"DATABASE_URL\"); prefix(\"GREENROOM_\")");
+    let example = |text: &str| Source::new(".env.example", text);
+    finds(&rules::settings(&config, &example("# the port\nGREENROOM_PORT=1")), "DATABASE_URL is read");
+    finds(
+        &rules::settings(&config, &example("GREENROOM_PORT=1\n#DATABASE_URL=\n# GREENROOM_HOST=x")),
+        "GREENROOM_HOST stands in",
+    );
+    holds(&rules::settings(&config, &example("GREENROOM_PORT=1\n# DATABASE_URL=sqlite")));
+
+    let config = read(&["src/config.rs", "src/config"]);
+    if let (false, Some(example)) = (config.is_empty(), one(".env.example")) {
+        holds(&rules::settings(&config, &example));
+    }
+}
+
+#[test]
+fn the_client_shows_words_as_words() {
+    finds(&rules::client_modules(&forged("static/app/room.js", "node.innerHTML = content;")), "`innerHTML`");
+    finds(&rules::client_modules(&forged("static/sdk/x.js", "import { a } from '../app/a.js';")), "importable alone");
+    holds(&rules::client_modules(&forged("static/sdk/x.js", "// never innerHTML\nimport { a } from './a.js';")));
+    holds(&rules::client_modules(&read(&["static"])));
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let documents = forged(
+        "docs/a.md",
+        "# One two\n[x](#one-two) [y](b.md) [z](../README.md#top) [w](https://x.y/z)\n```\n[no](link)\n```\n",
+    );
+    finds(&rules::links(&documents, |path| path != "docs/b.md"), "`b.md`");
+    finds(&rules::links(&forged("docs/a.md", "# One\n[x](#two)"), |_| true), "no such heading");
+    holds(&rules::links(&documents, |path| ["docs/a.md", "docs/b.md", "README.md"].contains(&path)));
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents: Vec<Source> =
+        read(&["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs", "deploy", "static"])
+            .into_iter()
+            .filter(|file| has_extension(&file.path, "md"))
+            .collect();
+    holds(&rules::links(&documents, |path| root.join(path).exists()));
+}

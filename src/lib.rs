@@ -18,6 +18,8 @@
 //!
 //! `docs/architecture.md` follows one message through these files by name.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 pub mod app;
 pub mod backends;
 pub mod cli;

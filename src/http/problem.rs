@@ -1,0 +1,196 @@
+//! Errors as HTTP shows them: RFC 9457 problem documents. A handler returns `Result<_, Problem>` and uses `?` on whatever
+//! a use case returns; the [`edge`](super::middleware::edge) adds the request's id and gives the refusals of the
+//! framework itself the same form. What only the operator may see is logged by [`Problem::log`] and shown to nobody.
+
+use crate::domain::codes::Code;
+use crate::error::{Error, FieldError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use serde::Serialize;
+use std::fmt;
+use utoipa::ToSchema;
+
+/// The media type of every error answer.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// An error on its way out.
+#[derive(Debug)]
+pub struct Problem {
+    error: Error,
+    allow: Option<String>,
+    request_id: Option<String>,
+}
+
+/// An error as clients read it (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document<'a> {
+    /// Always `about:blank`: `code` says what happened, and never changes its meaning.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The same for every occurrence of the code.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: &'a str,
+    /// The stable code, the same over WebSocket.
+    pub code: &'static str,
+    /// Names this request in the server's log.
+    pub request_id: &'a str,
+    /// The fields that are not valid; only with `validation_failed`.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    pub errors: &'a [FieldError],
+}
+
+impl Problem {
+    /// The method is not one of those the path knows.
+    pub fn method_not_allowed(allow: String) -> Self {
+        Self { allow: Some(allow), ..Error::method_not_allowed().into() }
+    }
+
+    /// What a refusal of the framework, told by its status alone, is in our words. `detail` is for the client where the
+    /// fault is the client's, else for the log.
+    pub fn of_framework(status: StatusCode, detail: String) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Error::not_found("path"),
+            StatusCode::METHOD_NOT_ALLOWED => Error::method_not_allowed(),
+            StatusCode::PAYLOAD_TOO_LARGE => Error::payload_too_large(crate::domain::limits::BODY_BYTES),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::unsupported_media_type(),
+            status if status.is_client_error() => Error::invalid_request(detail),
+            _ => Error::internal(detail),
+        }
+        .into()
+    }
+
+    /// The same problem, of this request.
+    #[must_use]
+    pub fn of_request(&self, request_id: &str) -> HttpResponse {
+        self.answer(request_id)
+    }
+
+    /// The same problem, that also answers where no middleware adds the request's id.
+    #[must_use]
+    pub fn with_request_id(self, request_id: String) -> Self {
+        Self { request_id: Some(request_id), ..self }
+    }
+
+    /// The code it carries.
+    pub fn code(&self) -> Code {
+        self.error.code()
+    }
+
+    /// Logs what only the operator may see, where there is anything.
+    pub fn log(&self) {
+        let cause = self.error.cause();
+        match (self.code(), cause) {
+            (Code::Internal, Some(cause)) => tracing::error!(cause, "a request failed"),
+            (Code::Internal, None) => tracing::error!("a request failed"),
+            (_, Some(cause)) => tracing::warn!(code = self.code().as_str(), cause, "a request was refused"),
+            (Code::Unavailable, None) => tracing::warn!(detail = self.error.detail(), "a request was refused"),
+            _ => {}
+        }
+    }
+
+    fn answer(&self, request_id: &str) -> HttpResponse {
+        let mut answer = HttpResponseBuilder::new(self.status_code());
+        answer.insert_header((header::CONTENT_TYPE, MEDIA_TYPE));
+        if let Some(wait) = self.error.retry_after_ms() {
+            answer.insert_header((header::RETRY_AFTER, wait.div_ceil(1000)));
+        }
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            answer.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
+        if let Some(allow) = &self.allow {
+            answer.insert_header((header::ALLOW, allow.as_str()));
+        }
+        let code = self.code();
+        let document = Document {
+            kind: "about:blank",
+            title: code.title(),
+            status: code.status(),
+            detail: self.error.detail(),
+            code: code.as_str(),
+            request_id,
+            errors: self.error.fields(),
+        };
+        answer.body(serde_json::to_string(&document).expect("a problem has string keys and no value that JSON lacks"))
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self { error, allow: None, request_id: None }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut answer = self.answer(self.request_id.as_deref().unwrap_or_default());
+        if let Some(id) = self.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+            answer.headers_mut().insert(super::middleware::REQUEST_ID, id);
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+    use serde_json::{Value, json};
+
+    async fn body(answer: HttpResponse) -> Value {
+        let bytes = to_bytes(answer.into_body()).await.expect("a body in memory");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    #[actix_web::test]
+    async fn a_problem_names_its_code_its_request_and_its_fields() {
+        let answer = Problem::from(Error::invalid("name", "is needed")).of_request("r-1");
+        assert_eq!(answer.status(), 422);
+        assert_eq!(answer.headers().get(header::CONTENT_TYPE).expect("a type"), MEDIA_TYPE);
+        let expected = json!({
+            "type": "about:blank",
+            "title": "A field is not valid",
+            "status": 422,
+            "detail": "name is needed",
+            "code": "validation_failed",
+            "request_id": "r-1",
+            "errors": [{"field": "name", "message": "is needed"}],
+        });
+        assert_eq!(body(answer).await, expected);
+    }
+
+    #[actix_web::test]
+    async fn a_fault_of_ours_does_not_show_its_cause() {
+        let answer = Problem::from(Error::internal("password of the database: hunter2")).of_request("r-2");
+        assert_eq!(answer.status(), 500);
+        assert!(!body(answer).await.to_string().contains("hunter2"));
+    }
+
+    #[actix_web::test]
+    async fn waiting_is_told_in_whole_seconds_rounded_up() {
+        let answer = Problem::from(Error::rate_limited(1001)).of_request("r-3");
+        assert_eq!((answer.status().as_u16(), answer.headers()[header::RETRY_AFTER].as_bytes()), (429, &b"2"[..]));
+    }
+
+    #[actix_web::test]
+    async fn who_is_not_signed_in_is_told_how_and_a_wrong_method_which_are_right() {
+        let answer = Problem::from(Error::unauthorized("send a token")).of_request("r-4");
+        assert_eq!(answer.headers()[header::WWW_AUTHENTICATE].as_bytes(), b"Bearer");
+        let answer = Problem::method_not_allowed("GET, HEAD".into()).of_request("r-5");
+        assert_eq!((answer.status().as_u16(), answer.headers()[header::ALLOW].as_bytes()), (405, &b"GET, HEAD"[..]));
+    }
+}

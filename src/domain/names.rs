@@ -134,7 +134,7 @@ pub fn picture_url(text: &str) -> Result<String, &'static str> {
 }
 
 /// How a body or a path names a user (SPEC 1).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum UserRef {
     /// By id.
     Id(super::ids::UserId),

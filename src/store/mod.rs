@@ -2,6 +2,7 @@
 //! and a connection, so that the same one runs inside and outside a transaction. What differs between SQLite and
 //! PostgreSQL is told apart in [`dialect`] and nowhere else.
 
+pub mod accounts;
 pub mod conversations;
 pub mod db;
 pub mod dialect;

@@ -1,0 +1,317 @@
+//! Users as they are stored, and how they are found. What changes an account, and the hash of its password, is in
+//! [`super::accounts`].
+
+use super::dialect::{self, Column};
+use crate::domain::ids::{Rev, UserId};
+use crate::domain::names::UserRef;
+use crate::domain::time::Timestamp;
+use crate::protocol::events::PublicUser;
+use crate::protocol::resources::{Me, PresenceStatus, User, UserBrief, UserRole};
+use entity::users::{self, Entity, Model};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
+};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// Whether an account can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// It can.
+    Active,
+    /// An admin has stopped it for now.
+    Suspended,
+    /// It is erased for good.
+    Deleted,
+}
+
+impl Status {
+    /// As stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// From the stored form; what is unknown can not be used.
+    pub fn from_stored(text: &str) -> Self {
+        match text {
+            "active" => Self::Active,
+            "suspended" => Self::Suspended,
+            _ => Self::Deleted,
+        }
+    }
+}
+
+/// An account without its password.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UserRow {
+    /// Its id.
+    pub id: UserId,
+    /// As its owner wrote it.
+    pub username: String,
+    /// The name it shows.
+    pub display_name: String,
+    /// Its picture.
+    pub avatar_url: Option<String>,
+    /// As its owner wrote it.
+    pub email: Option<String>,
+    /// The language.
+    pub locale: Option<String>,
+    /// User or admin.
+    pub role: UserRole,
+    /// Whether it can be used.
+    pub status: Status,
+    /// The host application's id of it.
+    pub external_id: Option<String>,
+    /// Whether others see its reads, and it theirs.
+    pub share_read_receipts: bool,
+    /// When its owner was last there.
+    pub last_seen_at: Option<Timestamp>,
+    /// The newest revision of its stream.
+    pub last_rev: Rev,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl UserRow {
+    /// As others see it beside a message.
+    pub fn brief(&self) -> UserBrief {
+        UserBrief {
+            id: self.id,
+            username: self.username.clone(),
+            display_name: self.display_name.clone(),
+            avatar_url: self.avatar_url.clone(),
+        }
+    }
+
+    /// As others see it who may see its presence.
+    pub fn to_user(&self, presence: PresenceStatus) -> User {
+        User {
+            brief: self.brief(),
+            external_id: self.external_id.clone(),
+            role: self.role,
+            presence,
+            last_seen_at: self.last_seen_at,
+            created_at: self.created_at,
+        }
+    }
+
+    /// As others see it from whom its presence is hidden: offline, and never seen.
+    pub fn to_stranger(&self) -> User {
+        User { last_seen_at: None, ..self.to_user(PresenceStatus::Offline) }
+    }
+
+    /// As its owner sees it.
+    pub fn to_me(&self, presence: PresenceStatus) -> Me {
+        Me {
+            user: self.to_user(presence),
+            email: self.email.clone(),
+            locale: self.locale.clone(),
+            status: self.status.as_str().to_owned(),
+            share_read_receipts: self.share_read_receipts,
+        }
+    }
+
+    /// As events carry it.
+    pub fn to_public(&self) -> PublicUser {
+        PublicUser {
+            brief: self.brief(),
+            external_id: self.external_id.clone(),
+            role: self.role,
+            created_at: self.created_at,
+        }
+    }
+}
+
+impl From<Model> for UserRow {
+    fn from(model: Model) -> Self {
+        Self {
+            id: UserId(model.id),
+            username: model.username,
+            display_name: model.display_name,
+            avatar_url: model.avatar_url,
+            email: model.email,
+            locale: model.locale,
+            role: UserRole::from_stored(&model.role),
+            status: Status::from_stored(&model.status),
+            external_id: model.external_id,
+            share_read_receipts: model.share_read_receipts,
+            last_seen_at: model.last_seen_at.map(Timestamp),
+            last_rev: Rev(model.last_rev),
+            created_at: Timestamp(model.created_at),
+        }
+    }
+}
+
+/// The account of `id`, whatever its status.
+pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<UserRow>, DbErr> {
+    Ok(Entity::find_by_id(id.0).one(conn).await?.map(UserRow::from))
+}
+
+/// The account that `reference` names, whatever its status.
+pub async fn by_ref(conn: &impl ConnectionTrait, reference: &UserRef) -> Result<Option<UserRow>, DbErr> {
+    let query = match reference {
+        UserRef::Id(id) => Entity::find_by_id(id.0),
+        UserRef::Username(key) => Entity::find().filter(users::Column::UsernameKey.eq(key)),
+        UserRef::External(id) => Entity::find().filter(users::Column::ExternalId.eq(id)),
+    };
+    Ok(query.one(conn).await?.map(UserRow::from))
+}
+
+/// The accounts that `references` name, each at its reference's place, whatever their status.
+pub async fn by_refs(conn: &impl ConnectionTrait, references: &[UserRef]) -> Result<Vec<Option<UserRow>>, DbErr> {
+    let mut ids = Vec::new();
+    let mut keys = Vec::new();
+    let mut externals = Vec::new();
+    for reference in references {
+        match reference {
+            UserRef::Id(id) => ids.push(id.0),
+            UserRef::Username(key) => keys.push(key.clone()),
+            UserRef::External(id) => externals.push(id.clone()),
+        }
+    }
+    let mut found = HashMap::new();
+    if !ids.is_empty() {
+        let statement = dialect::over_ids(conn, "SELECT * FROM users WHERE id IN ({set})", &ids, vec![]);
+        for model in Entity::find().from_raw_sql(statement).all(conn).await? {
+            found.insert(UserRef::Id(UserId(model.id)), UserRow::from(model));
+        }
+    }
+    for model in named(conn, "username_key", keys).await? {
+        found.insert(UserRef::Username(model.username_key.clone()), UserRow::from(model));
+    }
+    for model in named(conn, "external_id", externals).await? {
+        if let Some(id) = model.external_id.clone() {
+            found.insert(UserRef::External(id), UserRow::from(model));
+        }
+    }
+    Ok(references.iter().map(|reference| found.get(reference).cloned()).collect())
+}
+
+async fn named(conn: &impl ConnectionTrait, column: &str, names: Vec<String>) -> Result<Vec<Model>, DbErr> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = dialect::statement(
+        conn,
+        &format!("SELECT * FROM users WHERE {column} IN (SELECT unnest($1::text[]))"),
+        &format!("SELECT * FROM users WHERE {column} IN (SELECT value ->> 0 FROM json_each($1))"),
+        dialect::rows(conn, vec![Column::Text(names)]),
+    );
+    Entity::find().from_raw_sql(statement).all(conn).await
+}
+
+/// How others see those of `ids` that exist, whatever their status.
+pub async fn briefs(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<HashMap<UserId, UserBrief>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let text = "SELECT id, username, display_name, avatar_url FROM users WHERE id IN ({set})";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![])).await?;
+    rows.iter().map(|row| brief(row).map(|brief| (brief.id, brief))).collect()
+}
+
+fn brief(row: &QueryResult) -> Result<UserBrief, DbErr> {
+    Ok(UserBrief {
+        id: UserId(row.try_get("", "id")?),
+        username: row.try_get("", "username")?,
+        display_name: row.try_get("", "display_name")?,
+        avatar_url: row.try_get("", "avatar_url")?,
+    })
+}
+
+/// Those of `ids` whose presence `viewer` may see: oneself, and whom one shares a conversation with and has no block with.
+pub async fn visible_to(conn: &impl ConnectionTrait, viewer: UserId, ids: &[UserId]) -> Result<HashSet<UserId>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let text = "SELECT u.id AS id FROM users u WHERE u.id IN ({set}) AND u.status <> 'deleted' AND (u.id = $2 OR (
+             EXISTS (SELECT 1 FROM participants theirs
+                     JOIN participants mine ON mine.conversation_id = theirs.conversation_id
+                     JOIN conversations c ON c.id = theirs.conversation_id
+                     WHERE theirs.user_id = u.id AND theirs.left_at IS NULL
+                           AND mine.user_id = $2 AND mine.left_at IS NULL AND c.deleted_at IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM blocks b
+                             WHERE (b.blocker_id = u.id AND b.blocked_id = $2)
+                                OR (b.blocker_id = $2 AND b.blocked_id = u.id))))";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![viewer.into()])).await?;
+    rows.iter().map(|row| Ok(UserId(row.try_get("", "id")?))).collect()
+}
+
+/// Every account that is not deleted, by username.
+pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<UserRow>, DbErr> {
+    let query = Entity::find()
+        .filter(users::Column::Status.ne(Status::Deleted.as_str()))
+        .order_by_asc(users::Column::UsernameKey);
+    Ok(query.all(conn).await?.into_iter().map(UserRow::from).collect())
+}
+
+/// Where a page of a search goes on: after this rank (0: a word begins so, 1: it is found inside) and unique username.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SearchPlace {
+    /// The rank.
+    pub rank: i64,
+    /// The username in its unique form.
+    pub key: String,
+}
+
+/// Active users whose username or display name holds `folded`, which was folded as they are: those in whom a word begins
+/// with it first, then by username; at most `limit`, after `after`.
+pub async fn search(
+    conn: &impl ConnectionTrait,
+    folded: &str,
+    after: Option<&SearchPlace>,
+    limit: u64,
+) -> Result<Vec<(SearchPlace, UserRow)>, DbErr> {
+    let escaped = escape(folded);
+    let (rank, key) = after.map_or((-1, ""), |place| (place.rank, place.key.as_str()));
+    let text = |binary: &str| {
+        format!(
+            r"SELECT * FROM (
+                 SELECT u.*, CASE WHEN u.search_text LIKE $1 ESCAPE '' OR u.search_text LIKE $2 ESCAPE ''
+                                  THEN 0 ELSE 1 END AS rank
+                 FROM users u WHERE u.status = 'active' AND u.search_text LIKE $3 ESCAPE '') AS found
+             WHERE rank > $4 OR (rank = $4 AND username_key {binary} > $5)
+             ORDER BY rank, username_key {binary} LIMIT $6"
+        )
+    };
+    // by bytes on both databases: a collation would order names differently from one server to the next
+    let statement = dialect::statement(
+        conn,
+        &text("COLLATE \"C\""),
+        &text("COLLATE BINARY"),
+        vec![
+            format!("{escaped}%").into(),
+            format!("% {escaped}%").into(),
+            format!("%{escaped}%").into(),
+            rank.into(),
+            key.into(),
+            (limit as i64).into(),
+        ],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let model = Model::from_query_result(row, "")?;
+            let rank = i64::from(row.try_get::<i32>("", "rank")?);
+            Ok((SearchPlace { rank, key: model.username_key.clone() }, UserRow::from(model)))
+        })
+        .collect()
+}
+
+/// `text` with what LIKE understands as a pattern taken literally.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '%' | '_' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}

@@ -1,0 +1,58 @@
+//! Passwords as they are stored: argon2id, with its parameters and a salt of its own in each hash. One call takes a core
+//! for tens of milliseconds and 19 MiB, so use cases bound how many run at once.
+
+use super::names::Password;
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+
+/// KiB of memory.
+const MEMORY: u32 = 19 * 1024;
+/// Passes over it.
+const PASSES: u32 = 2;
+/// Lanes.
+const LANES: u32 = 1;
+
+/// Well-formed, with the parameters of every other hash, and that of no password known to anybody: what an unknown user's
+/// password is checked against, so that the answer takes as long as for a known one.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// The hash of `password`, as a PHC string.
+pub fn hash(password: &Password) -> String {
+    let params = Params::new(MEMORY, PASSES, LANES, None).expect("the parameters are within the algorithm's bounds");
+    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password(password.as_bytes())
+        .expect("a password has at most 128 characters, and the operating system gives a salt");
+    hash.to_string()
+}
+
+/// Whether `password` is the one `hash` was made of; without a hash it is not, and takes as long to say so.
+pub fn verify(password: &str, hash: Option<&str>) -> bool {
+    let parsed = PasswordHash::new(hash.unwrap_or(NOBODY));
+    let same = parsed.is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
+    same && hash.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_known_again_and_another_is_not() {
+        let made = hash(&Password::parse("correct horse").unwrap());
+        assert!(verify("correct horse", Some(&made)));
+        assert!(!verify("correct horsf", Some(&made)));
+        assert!(!verify("correct horse", Some("not a hash")));
+        assert!(!verify("correct horse", None));
+        assert_ne!(made, hash(&Password::parse("correct horse").unwrap()), "each has a salt of its own");
+    }
+
+    #[test]
+    fn the_hash_of_nobody_costs_what_every_hash_costs() {
+        let made = hash(&Password::parse("correct horse").unwrap());
+        let cost = |text: &str| text.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(cost(NOBODY), cost(&made));
+        let parsed = PasswordHash::new(NOBODY).unwrap();
+        let made = PasswordHash::new(&made).unwrap();
+        assert_eq!(parsed.hash.map(|output| output.len()), made.hash.map(|output| output.len()));
+        assert_eq!(parsed.salt.map(|salt| salt.len()), made.salt.map(|salt| salt.len()));
+    }
+}

@@ -1,0 +1,264 @@
+//! Logins and what belongs to them: refresh tokens and tickets, known by their hashes alone. Whoever changes a login has
+//! locked its user's row, so that two changes of one login come one after the other.
+
+use super::dialect;
+use super::users::Status;
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::time::Timestamp;
+use crate::protocol::events::RevokeReason;
+use crate::protocol::resources::UserRole;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use uuid::Uuid;
+
+/// A login as its owner sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoginRow {
+    /// Its id.
+    pub id: LoginId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What the client called itself.
+    pub device: String,
+    /// The client's address at sign-in.
+    pub ip: String,
+    /// When it signed in.
+    pub created_at: Timestamp,
+    /// When it last refreshed its token.
+    pub last_used_at: Timestamp,
+    /// Whether it ended.
+    pub revoked: bool,
+}
+
+const LOGIN: &str = "SELECT id, user_id, device, ip, created_at, last_used_at, revoked_at FROM logins";
+
+fn login(row: &QueryResult) -> Result<LoginRow, DbErr> {
+    Ok(LoginRow {
+        id: LoginId(row.try_get("", "id")?),
+        user_id: UserId(row.try_get("", "user_id")?),
+        device: row.try_get("", "device")?,
+        ip: row.try_get("", "ip")?,
+        created_at: Timestamp(row.try_get("", "created_at")?),
+        last_used_at: Timestamp(row.try_get("", "last_used_at")?),
+        revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
+    })
+}
+
+/// Stores a login.
+pub async fn insert(conn: &impl ConnectionTrait, login: &LoginRow) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        vec![
+            login.id.into(),
+            login.user_id.into(),
+            login.device.as_str().into(),
+            login.ip.as_str().into(),
+            login.created_at.into(),
+            login.last_used_at.into(),
+        ],
+    );
+    dialect::run(conn, statement).await.map(|_| ())
+}
+
+/// A login, ended or not.
+pub async fn by_id(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<LoginRow>, DbErr> {
+    let statement = dialect::plain(conn, &format!("{LOGIN} WHERE id = $1"), vec![id.into()]);
+    dialect::one(conn, statement).await?.as_ref().map(login).transpose()
+}
+
+/// The user's logins that have not ended and were used after `used_after`, the newest first, made before `before`.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    user_id: UserId,
+    used_after: Timestamp,
+    before: Option<LoginId>,
+    limit: u64,
+) -> Result<Vec<LoginRow>, DbErr> {
+    let text = format!(
+        "{LOGIN} WHERE user_id = $1 AND revoked_at IS NULL AND last_used_at > $2 AND id < $3 ORDER BY id DESC LIMIT $4"
+    );
+    let before = before.map_or(Uuid::max(), |id| id.0);
+    let values = vec![user_id.into(), used_after.into(), before.into(), (limit as i64).into()];
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
+    rows.iter().map(login).collect()
+}
+
+/// What decides whether a login's access token is accepted now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Whose login it is.
+    pub user_id: UserId,
+    /// The user's part in the server.
+    pub role: UserRole,
+    /// Whether the user may be here.
+    pub status: Status,
+    /// Whether the login ended.
+    pub revoked: bool,
+}
+
+/// How a login stands, by primary keys alone: every call asks this.
+pub async fn standing(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<Standing>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT l.user_id, l.revoked_at, u.role, u.status FROM logins l JOIN users u ON u.id = l.user_id WHERE l.id = $1",
+        vec![id.into()],
+    );
+    let row = dialect::one(conn, statement).await?;
+    row.map(|row| {
+        Ok(Standing {
+            user_id: UserId(row.try_get("", "user_id")?),
+            role: UserRole::from_stored(&row.try_get::<String>("", "role")?),
+            status: Status::from_stored(&row.try_get::<String>("", "status")?),
+            revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
+        })
+    })
+    .transpose()
+}
+
+/// Ends a login; false when it had ended before.
+pub async fn revoke(
+    conn: &impl ConnectionTrait,
+    id: LoginId,
+    reason: RevokeReason,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE logins SET revoked_at = $2, revoke_reason = $3 WHERE id = $1 AND revoked_at IS NULL",
+        vec![id.into(), now.into(), reason.as_str().into()],
+    );
+    Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
+}
+
+/// Ends all logins of a user but `except`, and says which those are.
+pub async fn revoke_all(
+    conn: &impl ConnectionTrait,
+    user_id: UserId,
+    except: Option<LoginId>,
+    reason: RevokeReason,
+    now: Timestamp,
+) -> Result<Vec<LoginId>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE logins SET revoked_at = $3, revoke_reason = $4 WHERE user_id = $1 AND id <> $2 AND revoked_at IS NULL
+         RETURNING id",
+        vec![user_id.into(), except.map_or(Uuid::nil(), |id| id.0).into(), now.into(), reason.as_str().into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| Ok(LoginId(row.try_get("", "id")?))).collect()
+}
+
+/// Notes that a login refreshed its token.
+pub async fn touch(conn: &impl ConnectionTrait, id: LoginId, now: Timestamp) -> Result<(), DbErr> {
+    let statement =
+        dialect::plain(conn, "UPDATE logins SET last_used_at = $2 WHERE id = $1", vec![id.into(), now.into()]);
+    dialect::run(conn, statement).await.map(|_| ())
+}
+
+/// Removes a user's logins that were not used since `before`, with all that belongs to them.
+pub async fn forget(conn: &impl ConnectionTrait, user_id: UserId, before: Timestamp) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "DELETE FROM logins WHERE user_id = $1 AND last_used_at < $2",
+        vec![user_id.into(), before.into()],
+    );
+    dialect::run(conn, statement).await.map(|_| ())
+}
+
+/// A refresh token as it is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenRow {
+    /// The login it belongs to.
+    pub login_id: LoginId,
+    /// When it runs out.
+    pub expires_at: Timestamp,
+    /// When its successor was given out.
+    pub spent_at: Option<Timestamp>,
+}
+
+/// The refresh token with this hash.
+pub async fn token(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<TokenRow>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT login_id, expires_at, spent_at FROM refresh_tokens WHERE token_hash = $1",
+        vec![hash.into()],
+    );
+    let row = dialect::one(conn, statement).await?;
+    row.map(|row| {
+        Ok(TokenRow {
+            login_id: LoginId(row.try_get("", "login_id")?),
+            expires_at: Timestamp(row.try_get("", "expires_at")?),
+            spent_at: row.try_get::<Option<i64>>("", "spent_at")?.map(Timestamp),
+        })
+    })
+    .transpose()
+}
+
+/// Stores a refresh token of a login, and removes the login's that have run out.
+pub async fn insert_token(
+    conn: &impl ConnectionTrait,
+    hash: &[u8],
+    login_id: LoginId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "DELETE FROM refresh_tokens WHERE login_id = $1 AND expires_at < $2",
+        vec![login_id.into(), now.into()],
+    );
+    dialect::run(conn, statement).await?;
+    let statement = dialect::plain(
+        conn,
+        "INSERT INTO refresh_tokens (token_hash, login_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+        vec![hash.into(), login_id.into(), now.into(), expires_at.into()],
+    );
+    dialect::run(conn, statement).await.map(|_| ())
+}
+
+/// Marks a refresh token as spent.
+pub async fn spend_token(conn: &impl ConnectionTrait, hash: &[u8], now: Timestamp) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE refresh_tokens SET spent_at = $2 WHERE token_hash = $1",
+        vec![hash.into(), now.into()],
+    );
+    dialect::run(conn, statement).await.map(|_| ())
+}
+
+/// Stores a ticket of a login, and removes the user's that have run out.
+pub async fn insert_ticket(
+    conn: &impl ConnectionTrait,
+    hash: &[u8],
+    user_id: UserId,
+    login_id: LoginId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "DELETE FROM tickets WHERE user_id = $1 AND expires_at < $2",
+        vec![user_id.into(), now.into()],
+    );
+    dialect::run(conn, statement).await?;
+    let statement = dialect::plain(
+        conn,
+        "INSERT INTO tickets (ticket_hash, user_id, login_id, expires_at) VALUES ($1, $2, $3, $4)",
+        vec![hash.into(), user_id.into(), login_id.into(), expires_at.into()],
+    );
+    dialect::run(conn, statement).await.map(|_| ())
+}
+
+/// Takes a ticket out of the database: its login, and when it runs out. Nobody gets it a second time.
+pub async fn take_ticket(
+    conn: &impl ConnectionTrait,
+    hash: &[u8],
+) -> Result<Option<(LoginId, Timestamp)>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "DELETE FROM tickets WHERE ticket_hash = $1 RETURNING login_id, expires_at",
+        vec![hash.into()],
+    );
+    let row = dialect::one(conn, statement).await?;
+    row.map(|row| Ok((LoginId(row.try_get("", "login_id")?), Timestamp(row.try_get("", "expires_at")?)))).transpose()
+}

@@ -133,6 +133,18 @@ pub fn picture_url(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// Checks a language tag by its look (BCP 47): letters first, then parts of up to 8 letters and digits, joined by `-`; at
+/// most 35 characters.
+pub fn locale(text: &str) -> Result<String, &'static str> {
+    let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let language = text.split('-').next().unwrap_or_default();
+    let sound = text.len() <= 35
+        && text.split('-').all(part)
+        && language.len() >= 2
+        && language.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if sound { Ok(text.to_owned()) } else { Err("is not a language tag such as en or pt-BR") }
+}
+
 /// How a body or a path names a user (SPEC 1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum UserRef {
@@ -177,6 +189,16 @@ mod tests {
         assert!(Email::parse("ada@example.org").is_ok());
         for bad in ["", "ada", "@example.org", "ada@", "a@b@c.d", "ada@example", "a da@example.org"] {
             assert!(Email::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_language_is_named_by_a_tag() {
+        for good in ["vi", "pt-BR", "zh-Hant-TW", "de-CH-1996"] {
+            assert_eq!(locale(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "x", "en_US", "en-", "12", "en-\0", "en-toolongapart", &"en-abcdefgh".repeat(4)] {
+            assert!(locale(bad).is_err(), "{bad}");
         }
     }
 

@@ -140,14 +140,17 @@ fn every_code_and_every_error_is_used() {
 
 #[test]
 fn the_example_settings_are_those_that_are_read() {
-    let config = forged("src/config.rs", "env(\"GREENROOM_PORT\"); env(\"DATABASE_URL\"); prefix(\"GREENROOM_\")");
+    let config = forged(
+        "src/config.rs",
+        "env(\"GREENROOM_PORT\"); env(\"DATABASE_URL\"); prefix(\"GREENROOM_\")\n#[cfg(test)]\nmod tests { \"GREENROOM_PROT\" }",
+    );
     let example = |text: &str| Source::new(".env.example", text);
     finds(&rules::settings(&config, &example("# the port\nGREENROOM_PORT=1")), "DATABASE_URL is read");
     finds(
         &rules::settings(&config, &example("GREENROOM_PORT=1\n#DATABASE_URL=\n# GREENROOM_HOST=x")),
         "GREENROOM_HOST stands in",
     );
-    holds(&rules::settings(&config, &example("GREENROOM_PORT=1\n# DATABASE_URL=sqlite")));
+    holds(&rules::settings(&config, &example("GREENROOM_PORT=1\n# DATABASE_URL=sqlite\n#DATABASE_URL_FILE=")));
 
     let config = read(&["src/config.rs", "src/config"]);
     if let (false, Some(example)) = (config.is_empty(), one(".env.example")) {

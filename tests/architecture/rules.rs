@@ -176,7 +176,7 @@ fn names_crate(code: &str, name: &str) -> bool {
 
 /// A file is one room.
 pub fn file_size(files: &[Source]) -> Vec<String> {
-    let measured = |path: &str| ["rs", "js", "css"].iter().any(|extension| has_extension(path, extension));
+    let measured = |path: &str| ["rs", "js"].iter().any(|extension| has_extension(path, extension));
     files
         .iter()
         .filter(|file| measured(&file.path))
@@ -278,7 +278,7 @@ fn constructors(code: &str) -> Vec<&str> {
 
 /// `.env.example` is the manual of the settings: it names every variable that is read, and no other.
 pub fn settings(config: &[Source], example: &Source) -> Vec<String> {
-    let read: BTreeSet<&str> = config.iter().flat_map(|file| variables(&file.text)).collect();
+    let read: BTreeSet<&str> = config.iter().flat_map(|file| variables(file.untested())).collect();
     let shown: BTreeSet<&str> = example
         .text
         .lines()
@@ -292,7 +292,9 @@ pub fn settings(config: &[Source], example: &Source) -> Vec<String> {
             example.path
         )
     });
-    let unread = shown.difference(&read).map(|name| {
+    // A secret may also be given as the name of a file that holds it.
+    let twin = |name: &str| name.strip_suffix("_FILE").is_some_and(|secret| read.contains(secret));
+    let unread = shown.difference(&read).filter(|name| !twin(name)).map(|name| {
         format!("{name} stands in {} but src/config does not read it: remove it, or read it", example.path)
     });
     undocumented.chain(unread).collect()

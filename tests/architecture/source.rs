@@ -14,8 +14,13 @@ pub struct Source {
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Self {
-        let code = if has_extension(path, "rs") { without_tests(&blanked(text)) } else { String::new() };
+        let code = if has_extension(path, "rs") { without_tests(&blanked(text)).to_owned() } else { String::new() };
         Self { path: path.to_owned(), text: text.to_owned(), code }
+    }
+
+    /// The text up to where its tests begin.
+    pub fn untested(&self) -> &str {
+        without_tests(&self.text)
     }
 
     /// The lines of the code, numbered from one.
@@ -58,8 +63,8 @@ fn collect(repository: &Path, path: &Path, sources: &mut Vec<Source>) {
 }
 
 /// Unit tests stand last in their file, so everything from their module on is test.
-fn without_tests(code: &str) -> String {
-    code.find("#[cfg(test)]\nmod ").map_or(code, |start| &code[..start]).to_owned()
+fn without_tests(code: &str) -> &str {
+    code.find("#[cfg(test)]\nmod ").map_or(code, |start| &code[..start])
 }
 
 /// Rust with comments and the insides of string and character literals replaced by spaces.

@@ -1,6 +1,7 @@
 //! What a use case may touch: the settings, the database, the queues of the writers, what nodes share, and, through
 //! recipients, delivery. It knows no actor, which keeps the house free of circles.
 
+use crate::cluster::limiter::Limiter;
 use crate::cluster::presence::PresenceBook;
 use crate::cluster::typing::TypingBook;
 use crate::config::Settings;
@@ -32,6 +33,8 @@ pub struct Parts {
     pub presence: PresenceBook,
     /// Who types.
     pub typing: TypingBook,
+    /// How often one may.
+    pub limiter: Limiter,
     /// The epoch all revisions belong to; new after a restore.
     pub epoch: RwLock<String>,
     /// The queues of the writers; a conversation always goes to the same one.
@@ -78,6 +81,11 @@ impl App {
     /// Who types.
     pub fn typing(&self) -> &TypingBook {
         &self.0.typing
+    }
+
+    /// How often one may.
+    pub fn limiter(&self) -> &Limiter {
+        &self.0.limiter
     }
 
     /// The epoch all revisions belong to.

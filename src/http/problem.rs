@@ -139,7 +139,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut answer = self.answer(self.request_id.as_deref().unwrap_or_default());
         if let Some(id) = self.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
+            // nobody further out knows this answer's request, so what they would add is added here
             answer.headers_mut().insert(super::middleware::REQUEST_ID, id);
+            super::middleware::headers::always(answer.headers_mut());
         }
         answer
     }

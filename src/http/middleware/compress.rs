@@ -1,0 +1,73 @@
+//! Long text travels as gzip to whoever takes it. Short answers are not worth the time, and images, sounds and videos are
+//! packed already.
+
+use actix_http::encoding::Encoder;
+use actix_web::body::{BodySize, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, HeaderMap, HeaderValue};
+use actix_web::middleware::Next;
+
+/// Bytes from which a text is packed.
+const WORTH_IT: u64 = 1024;
+
+/// See the module. An upgraded connection and an answer that is packed already pass untouched.
+pub async fn compress<B: MessageBody>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<Encoder<B>, B>>, actix_web::Error> {
+    let takes_gzip = takes_gzip(&req);
+    let mut answer = next.call(req).await?;
+    let worth_it = matches!(answer.response().body().size(), BodySize::Sized(bytes) if bytes >= WORTH_IT);
+    if !worth_it || !is_text(answer.headers()) || answer.headers().contains_key(header::CONTENT_ENCODING) {
+        return Ok(answer.map_body(|_, body| EitherBody::right(body)));
+    }
+    if !takes_gzip {
+        answer.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+        return Ok(answer.map_body(|_, body| EitherBody::right(body)));
+    }
+    // the encoder says itself that the answer varies
+    Ok(answer.map_body(|head, body| EitherBody::left(Encoder::response(ContentEncoding::Gzip, head, body))))
+}
+
+fn takes_gzip(req: &ServiceRequest) -> bool {
+    let choices = [Encoding::gzip(), Encoding::identity()];
+    let accepted = req.get_header::<AcceptEncoding>();
+    accepted.is_some_and(|accepted| accepted.negotiate(choices.iter()) == Some(Encoding::gzip()))
+}
+
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.starts_with("text/") && essence != "text/event-stream"
+        || essence.ends_with("json")
+        || essence.ends_with("+xml")
+        || essence == "application/javascript"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{self, TestRequest};
+    use actix_web::{App, HttpResponse, web};
+
+    async fn encoding(kind: &'static str, bytes: usize, accepts: &'static str) -> Option<HeaderValue> {
+        let page = web::get().to(move || async move { HttpResponse::Ok().content_type(kind).body("a".repeat(bytes)) });
+        let app = test::init_service(App::new().wrap(from_fn(compress)).route("/", page)).await;
+        let req = TestRequest::get().insert_header((header::ACCEPT_ENCODING, accepts)).to_request();
+        let answer = test::call_service(&app, req).await;
+        answer.headers().get(header::CONTENT_ENCODING).cloned()
+    }
+
+    #[actix_web::test]
+    async fn long_text_is_packed_for_whoever_takes_it() {
+        let gzip = Some(HeaderValue::from_static("gzip"));
+        assert_eq!(encoding("application/json", 1024, "gzip, deflate, br").await, gzip);
+        assert_eq!(encoding("text/css; charset=utf-8", 5000, "gzip").await, gzip);
+        assert_eq!(encoding("image/svg+xml", 5000, "gzip").await, gzip);
+        assert_eq!(encoding("application/json", 1023, "gzip").await, None);
+        assert_eq!(encoding("image/png", 5000, "gzip").await, None);
+        assert_eq!(encoding("text/plain", 5000, "br").await, None);
+        assert_eq!(encoding("text/plain", 5000, "gzip;q=0").await, None);
+    }
+}

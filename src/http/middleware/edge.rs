@@ -1,0 +1,175 @@
+//! The first to see a request and the last to see its answer: gives it an id and a span, gives every refusal the form of
+//! a problem, turns a panic into one, and writes one line to the log. Queries are logged nowhere: tokens may be in them.
+
+use super::REQUEST_ID;
+use crate::http::extract::RequestId;
+use crate::http::problem::{MEDIA_TYPE, Problem};
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpResponse};
+use futures_util::FutureExt;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+use tracing::Instrument;
+use tracing::field::Empty;
+use uuid::Uuid;
+
+/// See the module. It takes the place of every other error form, so nothing outside it may replace a body.
+pub async fn edge<B: MessageBody + 'static>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    let id = request_id(&req);
+    req.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!("request", id, method = %req.method(), user = Empty);
+    async move {
+        let started = Instant::now();
+        // a handler owns what it works on, and what nodes share is kept by types that survive a panic
+        let outcome = AssertUnwindSafe(async { next.call(req).await }).catch_unwind().await;
+        let answer = match outcome {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(unrouted(&error, id)),
+            Err(panic) => return Err(panicked(panic.as_ref(), id)),
+        };
+        let answer = in_our_form(answer, &id);
+        let route = answer.request().match_pattern();
+        let route = route.as_deref().unwrap_or("unmatched");
+        let ms = started.elapsed().as_millis() as u64;
+        tracing::info!(route, status = answer.status().as_u16(), ms, "answered");
+        Ok(answer)
+    }
+    .instrument(span)
+    .await
+}
+
+/// The id that the client gave, if it is one that can stand in a log: 1–64 of `[A-Za-z0-9._-]`. Else a new one.
+fn request_id(req: &ServiceRequest) -> String {
+    let given = req.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let sane = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    given.filter(sane).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+/// Gives a refusal, ours or the framework's, the form of a problem of this request; everything else stays as it is. Only
+/// the body and what describes it change: headers that others added are kept.
+fn in_our_form<B: MessageBody + 'static>(answer: ServiceResponse<B>, id: &str) -> ServiceResponse<EitherBody<B>> {
+    let problem = answer.response().error().map(|error| match error.as_error::<Problem>() {
+        Some(problem) => logged(problem, id),
+        None => logged(&of_framework(error), id),
+    });
+    let mut answer = match problem {
+        None => answer.map_into_left_body(),
+        Some(problem) => {
+            let (status, body) = (problem.status(), problem.into_body());
+            let mut answer = answer.map_body(|head, _| {
+                head.status = status;
+                head.reason = None;
+                EitherBody::right(body)
+            });
+            answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+            answer
+        }
+    };
+    if let Ok(id) = HeaderValue::from_str(id) {
+        answer.headers_mut().insert(REQUEST_ID, id);
+    }
+    answer
+}
+
+fn logged(problem: &Problem, id: &str) -> HttpResponse {
+    problem.log();
+    problem.of_request(id)
+}
+
+fn of_framework(error: &actix_web::Error) -> Problem {
+    Problem::of_framework(error.as_response_error().status_code(), error.to_string())
+}
+
+/// An error that came without its request: the answer is made outside, from the problem alone.
+fn unrouted(error: &actix_web::Error, id: String) -> actix_web::Error {
+    let problem = of_framework(error);
+    problem.log();
+    problem.with_request_id(id).into()
+}
+
+fn panicked(panic: &(dyn Any + Send), id: String) -> actix_web::Error {
+    let said = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    let problem = Problem::from(crate::error::Error::internal(format!("panic: {}", said.unwrap_or_default())));
+    problem.log();
+    problem.with_request_id(id).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use actix_web::http::StatusCode;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{self, TestRequest};
+    use actix_web::{App, web};
+    use serde_json::Value;
+
+    async fn refuse() -> Result<HttpResponse, Problem> {
+        Err(Error::not_a_participant().into())
+    }
+
+    async fn fall() -> HttpResponse {
+        panic!("the secret of the house")
+    }
+
+    /// The status, the request's id in the header and the body's.
+    async fn ask(req: TestRequest) -> (StatusCode, String, Value) {
+        let app = App::new()
+            .wrap(from_fn(edge))
+            .route("/refused", web::get().to(refuse))
+            .route("/falls", web::get().to(fall))
+            .route("/number/{number}", web::get().to(async |_: web::Path<u8>| "a number"))
+            .route("/page", web::get().to(async || "a page"));
+        let app = test::init_service(app).await;
+        let answer = match test::try_call_service(&app, req.to_request()).await {
+            Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
+            Err(error) => error.error_response(),
+        };
+        let status = answer.status();
+        let id = answer.headers()[REQUEST_ID].to_str().expect("ASCII").to_owned();
+        let body = actix_web::body::to_bytes(answer.into_body()).await.expect("a body in memory");
+        (status, id, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    #[actix_web::test]
+    async fn an_id_is_taken_when_it_is_sane_and_made_when_not() {
+        let with = |id| TestRequest::get().uri("/page").insert_header((REQUEST_ID, id));
+        assert_eq!(ask(with("a.b_c-1")).await.1, "a.b_c-1");
+        let long = "a".repeat(65);
+        for bad in ["", "a b", "<script>", &long] {
+            let (_, id, _) = ask(with(bad)).await;
+            assert_eq!(id.len(), 32, "{bad}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_refusal_carries_the_id_of_its_request() {
+        let (status, id, body) = ask(TestRequest::get().uri("/refused")).await;
+        assert_eq!((status, body["code"].as_str()), (StatusCode::FORBIDDEN, Some("not_a_participant")));
+        assert_eq!(body["request_id"], id.as_str());
+    }
+
+    #[actix_web::test]
+    async fn a_refusal_of_the_framework_has_our_form() {
+        let (status, id, body) = ask(TestRequest::get().uri("/number/x")).await;
+        assert_eq!((status, body["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
+        assert_eq!(body["request_id"], id.as_str());
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_a_problem_that_tells_nothing() {
+        let (status, id, body) = ask(TestRequest::get().uri("/falls")).await;
+        assert_eq!((status, body["code"].as_str()), (StatusCode::INTERNAL_SERVER_ERROR, Some("internal")));
+        assert_eq!(body["request_id"], id.as_str());
+        assert!(!body.to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,125 @@
+//! What keeps browsers safe: on every answer what is true of all, on pages also what a page may load and who may frame it.
+
+use crate::app::App;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, web};
+
+/// On every answer: no guessing of types, no addresses of ours told to others, no window of another origin at hand, and no
+/// device that a chat does not need.
+const ALWAYS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("permissions-policy"), "camera=(self), geolocation=(self), microphone=(self), payment=(), usb=()"),
+];
+
+/// See the module.
+pub async fn headers<B: MessageBody>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let mut answer = next.call(req).await?;
+    let policy = is_page(answer.headers()).then(|| policy(answer.request()));
+    let uncached = answer.request().path().starts_with("/api/");
+    let headers = answer.headers_mut();
+    always(headers);
+    if let Some(policy) = policy.and_then(|policy| HeaderValue::from_str(&policy).ok()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    if uncached && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(answer)
+}
+
+/// Adds what every answer has.
+pub fn always(headers: &mut HeaderMap) {
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
+/// What a page may load and do. Only the browser of the API's document needs styles within the page.
+fn policy(req: &HttpRequest) -> String {
+    let app = req.app_data::<web::Data<App>>();
+    let origins = app.map_or(&[][..], |app| &app.settings().server.allowed_origins);
+    let frames = if origins.is_empty() { "'none'".to_owned() } else { format!("'self' {}", origins.join(" ")) };
+    let documents = req.path().starts_with("/docs/");
+    let styles = if documents { "'self' 'unsafe-inline'" } else { "'self'" };
+    let connections = own_sockets(req);
+    format!(
+        "default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self' https: data: blob:; \
+         media-src 'self' blob:; connect-src 'self'{connections}; font-src 'self'; manifest-src 'self'; \
+         worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
+    )
+}
+
+/// The WebSocket addresses of the host the page came from, which older browsers do not count among `'self'`.
+fn own_sockets(req: &HttpRequest) -> String {
+    let host = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    // what is no plain host would be a directive of the client's own
+    if plain { format!(" ws://{host} wss://{host}") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{self, TestRequest};
+    use actix_web::{App, HttpResponse};
+
+    async fn ask(path: &str, host: &str) -> HeaderMap {
+        let page = async || HttpResponse::Ok().content_type("text/html; charset=utf-8").body("a page");
+        let app = App::new()
+            .wrap(from_fn(headers))
+            .route("/", web::get().to(page))
+            .route("/docs/", web::get().to(page))
+            .route("/api/v1/x", web::get().to(async || web::Json(1)));
+        let app = test::init_service(app).await;
+        let req = TestRequest::get().uri(path).insert_header((header::HOST, host)).to_request();
+        test::call_service(&app, req).await.headers().clone()
+    }
+
+    fn policy_of(headers: &HeaderMap) -> &str {
+        headers[header::CONTENT_SECURITY_POLICY].to_str().expect("ASCII")
+    }
+
+    #[actix_web::test]
+    async fn every_answer_is_safe_and_those_of_the_api_are_kept_nowhere() {
+        let headers = ask("/api/v1/x", "chat.example.org").await;
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+        assert!(!headers.contains_key(header::CONTENT_SECURITY_POLICY));
+        assert_eq!(ask("/nowhere", "chat.example.org").await[header::REFERRER_POLICY], "no-referrer");
+    }
+
+    #[actix_web::test]
+    async fn a_page_loads_what_is_ours_and_nobody_frames_it() {
+        let headers = ask("/", "chat.example.org:8080").await;
+        let policy = policy_of(&headers);
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
+        assert!(policy.contains("connect-src 'self' ws://chat.example.org:8080 wss://chat.example.org:8080;"), "{policy}");
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert!(!headers.contains_key(header::CACHE_CONTROL));
+    }
+
+    #[actix_web::test]
+    async fn a_host_cannot_add_to_the_policy() {
+        let headers = ask("/", "x; script-src *").await;
+        assert!(policy_of(&headers).contains("connect-src 'self';"), "{}", policy_of(&headers));
+    }
+
+    #[actix_web::test]
+    async fn styles_within_the_page_are_for_the_documents_alone() {
+        assert!(policy_of(&ask("/docs/", "x").await).contains("style-src 'self' 'unsafe-inline';"));
+        assert!(!policy_of(&ask("/", "x").await).contains("unsafe"));
+    }
+}

@@ -285,8 +285,6 @@ pub struct SendJob {
     pub temp_id: Option<String>,
     /// The hash of what the client sent, in hexadecimal.
     pub body_hash: String,
-    /// Whether an earlier attempt may have committed it.
-    pub outcome_unknown: bool,
     /// How often its conversation was locked by somebody else.
     pub skipped: u32,
     /// Where the outcome goes.

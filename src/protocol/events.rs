@@ -38,6 +38,16 @@ pub enum Event {
         /// How.
         reason: LeftReason,
     },
+    /// Somebody has other rights. Conversation stream.
+    #[serde(rename = "participant.updated")]
+    ParticipantUpdated {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Who.
+        user_id: UserId,
+        /// The new role.
+        role: crate::domain::roles::Role,
+    },
     /// The user is in a conversation from now on. User stream; `last_rev` is the revision to subscribe from.
     #[serde(rename = "conversation.created")]
     ConversationCreated {
@@ -152,6 +162,7 @@ impl Event {
             Self::MessageNew { .. } => "message.new",
             Self::ParticipantJoined { .. } => "participant.joined",
             Self::ParticipantLeft { .. } => "participant.left",
+            Self::ParticipantUpdated { .. } => "participant.updated",
             Self::ConversationCreated { .. } => "conversation.created",
             Self::SessionRevoked(_) => "session.revoked",
             Self::UserCreated { .. } => "user.created",
@@ -162,7 +173,10 @@ impl Event {
     /// What delivery must know of it.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::MessageNew { .. } | Self::UserCreated { .. } | Self::UserUpdated { .. } => Effect::None,
+            Self::MessageNew { .. }
+            | Self::ParticipantUpdated { .. }
+            | Self::UserCreated { .. }
+            | Self::UserUpdated { .. } => Effect::None,
             Self::ParticipantJoined { participants, .. } => {
                 Effect::Joined(participants.iter().map(|joined| joined.user.id).collect())
             }

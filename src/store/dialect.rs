@@ -21,7 +21,7 @@ pub enum Column {
 }
 
 /// The number that stands for none.
-pub const ABSENT: i64 = i64::MIN;
+pub const ABSENT: i64 = -1;
 
 /// Whether the connection speaks PostgreSQL.
 pub fn is_postgres(conn: &impl ConnectionTrait) -> bool {

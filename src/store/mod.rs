@@ -8,9 +8,11 @@ pub mod db;
 pub mod dialect;
 pub mod log;
 pub mod logins;
+pub mod marks;
 pub mod messages;
 pub mod meta;
 pub mod participants;
+pub mod sessions;
 pub mod users;
 pub mod writes;
 

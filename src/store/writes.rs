@@ -107,11 +107,11 @@ pub async fn advance_conversations(
     let statement = dialect::statement(
         conn,
         "UPDATE conversations c SET last_seq = t.s, last_count = t.n, last_rev = t.r,
-                last_message_at = COALESCE(NULLIF(t.m, -9223372036854775808), c.last_message_at)
+                last_message_at = COALESCE(NULLIF(t.m, -1), c.last_message_at)
          FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS t(id, s, n, r, m)
          WHERE c.id = t.id",
         "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
-                last_message_at = COALESCE(NULLIF(t.value ->> 4, -9223372036854775808), last_message_at)
+                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at)
          FROM json_each($1) AS t WHERE id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );

@@ -15,6 +15,7 @@ pub mod transact;
 pub mod typing;
 pub mod users;
 pub mod writer;
+mod writer_batch;
 
 use crate::domain::ids::{LoginId, UserId};
 use crate::protocol::resources::UserRole;

@@ -18,7 +18,7 @@ use crate::store::db::Class;
 use crate::store::writes::{self, Head, NewMessage};
 use crate::store::{self, Failure, log};
 use sea_orm::{DatabaseTransaction, DbErr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -31,11 +31,13 @@ pub struct Tx {
     conn: DatabaseTransaction,
     now: Timestamp,
     heads: BTreeMap<ConversationId, Head>,
-    touched: BTreeMap<ConversationId, ()>,
+    touched: BTreeSet<ConversationId>,
     users: BTreeMap<UserId, Rev>,
-    advanced: BTreeMap<UserId, ()>,
+    advanced: BTreeSet<UserId>,
     messages: Vec<NewMessage>,
     events: Vec<log::Row>,
+    /// How many of `events` are written.
+    written: usize,
 }
 
 /// Where a new message stands.
@@ -55,11 +57,12 @@ impl Tx {
             conn,
             now: Timestamp::now(),
             heads: BTreeMap::new(),
-            touched: BTreeMap::new(),
+            touched: BTreeSet::new(),
             users: BTreeMap::new(),
-            advanced: BTreeMap::new(),
+            advanced: BTreeSet::new(),
             messages: Vec::new(),
             events: Vec::new(),
+            written: 0,
         }
     }
 
@@ -125,7 +128,7 @@ impl Tx {
         head.last_seq = head.last_seq.next();
         head.last_count += i64::from(counts);
         head.last_message_at = Some(now);
-        self.touched.insert(id, ());
+        self.touched.insert(id);
         Place { seq: head.last_seq, count: head.last_count, rev: head.last_rev.next() }
     }
 
@@ -151,11 +154,11 @@ impl Tx {
     fn next_rev(&mut self, stream: Stream) -> Rev {
         let rev = match stream {
             Stream::Conversation(id) => {
-                self.touched.insert(id, ());
+                self.touched.insert(id);
                 &mut self.heads.get_mut(&id).expect("an event goes into a stream that this transaction has locked").last_rev
             }
             Stream::User(id) => {
-                self.advanced.insert(id, ());
+                self.advanced.insert(id);
                 self.users.get_mut(&id).expect("an event goes into a stream that this transaction has locked")
             }
         };
@@ -163,16 +166,19 @@ impl Tx {
         *rev
     }
 
-    /// Writes what was gathered, in a fixed order of tables.
-    async fn flush(&mut self) -> Result<(), DbErr> {
-        let heads: Vec<_> =
-            self.touched.keys().filter_map(|id| self.heads.get(id).map(|head| (*id, head))).collect();
+    /// Writes what was gathered so far, in a fixed order of tables, so that later statements see it. The commit does it
+    /// anyway; only work that reads its own changes calls it.
+    pub async fn flush(&mut self) -> Result<(), DbErr> {
+        let touched = std::mem::take(&mut self.touched);
+        let heads: Vec<_> = touched.iter().filter_map(|id| self.heads.get(id).map(|head| (*id, head))).collect();
         writes::advance_conversations(&self.conn, &heads).await?;
-        let users: Vec<_> =
-            self.advanced.keys().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
+        let advanced = std::mem::take(&mut self.advanced);
+        let users: Vec<_> = advanced.iter().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
         writes::advance_users(&self.conn, &users).await?;
-        writes::insert_messages(&self.conn, &self.messages).await?;
-        log::append(&self.conn, &self.events).await
+        writes::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
+        log::append(&self.conn, &self.events[self.written..]).await?;
+        self.written = self.events.len();
+        Ok(())
     }
 
     fn into_batches(self) -> (DatabaseTransaction, Vec<(Stream, Arc<Batch>)>) {

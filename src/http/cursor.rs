@@ -1,0 +1,80 @@
+//! Pages of collections: opaque cursors and the `limit` every collection takes. What a cursor holds is its collection's
+//! own; clients give it back as they got it.
+
+use crate::domain::limits;
+use crate::error::{Error, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Raised when what a cursor holds changes, so that an old one is refused and not misread.
+const VERSION: u8 = 1;
+/// No cursor of ours is longer.
+const LONGEST: usize = 1024;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<T> {
+    v: u8,
+    at: T,
+}
+
+/// A cursor that holds `at`.
+pub fn encode<T: Serialize>(at: &T) -> String {
+    let json = serde_json::to_vec(&Envelope { v: VERSION, at });
+    URL_SAFE_NO_PAD.encode(json.expect("a cursor has string keys and no value that JSON lacks"))
+}
+
+/// What a cursor holds; one that we did not make is `invalid_request`.
+pub fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T> {
+    let bad = || Error::invalid_request("bad cursor");
+    if cursor.len() > LONGEST {
+        return Err(bad());
+    }
+    let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
+    let envelope: Envelope<T> = serde_json::from_slice(&json).map_err(|_| bad())?;
+    if envelope.v == VERSION { Ok(envelope.at) } else { Err(bad()) }
+}
+
+/// How many items a page has: what was asked for, from 1 to [`limits::PAGE_MAX`], or `default`.
+pub fn limit(asked: Option<u64>, default: u64) -> Result<u64> {
+    match asked {
+        None => Ok(default),
+        Some(limit) if (1..=limits::PAGE_MAX).contains(&limit) => Ok(limit),
+        Some(_) => Err(Error::invalid_request(format!("limit must be from 1 to {}", limits::PAGE_MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::codes::Code;
+    use crate::domain::ids::ConversationId;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went() {
+        let at = (true, Some(Timestamp(1_700_000_000_000)), ConversationId::new());
+        assert_eq!(decode::<(bool, Option<Timestamp>, ConversationId)>(&encode(&at)).expect("our own"), at);
+    }
+
+    #[test]
+    fn a_cursor_that_is_not_ours_is_refused() {
+        let other = encode(&"text");
+        let older = URL_SAFE_NO_PAD.encode(br#"{"v":0,"at":1}"#);
+        let more = URL_SAFE_NO_PAD.encode(br#"{"v":1,"at":1,"x":2}"#);
+        for bad in ["", "%", "null", "e30", &other, &older, &more, &"A".repeat(2000)] {
+            assert_eq!(decode::<i64>(bad).expect_err(bad).code(), Code::InvalidRequest, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_one_to_a_hundred_items() {
+        assert_eq!(limit(None, 20).ok(), Some(20));
+        assert_eq!((limit(Some(1), 20).ok(), limit(Some(100), 20).ok()), (Some(1), Some(100)));
+        for bad in [0, 101, u64::MAX] {
+            assert_eq!(limit(Some(bad), 20).expect_err("out of bounds").code(), Code::InvalidRequest);
+        }
+    }
+}

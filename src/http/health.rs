@@ -1,0 +1,146 @@
+//! Whether the server is well, for people, load balancers and supervisors. Nothing here needs a token or tells a secret.
+
+use crate::app::App;
+use crate::error::Error;
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use utoipa::ToSchema;
+
+/// A database that has not answered within this is down.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Whether the server is on its way out: set by whoever stops it, asked by `/health/ready`. Clones share one flag.
+#[derive(Clone, Debug, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    /// From now on no new work comes.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// In one word.
+    status: Status,
+    /// Whether the database answers.
+    database: Database,
+    /// Whether Redis answers.
+    redis: Redis,
+    /// Live sessions of this node.
+    sessions: usize,
+    /// The server's version.
+    version: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// All is well.
+    Healthy,
+    /// The database is away, so nothing can be answered or taken.
+    Unhealthy,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Database {
+    Ok,
+    Down,
+}
+
+/// One node, in process: there is no Redis to be away.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Redis {
+    Disabled,
+}
+
+/// Whether the server can take work.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`, `draining` or `unhealthy`.
+    status: &'static str,
+}
+
+/// How the server is
+///
+/// 503 when the database is away.
+#[utoipa::path(
+    get, path = "/health", tag = "operations",
+    responses((status = 200, description = "Well", body = Health), (status = 503, description = "Unhealthy", body = Health))
+)]
+pub async fn health(app: web::Data<App>) -> HttpResponse {
+    let database = database(&app).await;
+    let (status, mut answer) = match database {
+        Database::Ok => (Status::Healthy, HttpResponse::Ok()),
+        Database::Down => (Status::Unhealthy, away()),
+    };
+    let sessions = app.presence().sessions();
+    answer.json(Health { status, database, redis: Redis::Disabled, sessions, version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Whether the process lives
+///
+/// Always 200: restart it when this does not answer.
+#[utoipa::path(
+    get, path = "/health/live", tag = "operations",
+    responses((status = 200, description = "Alive", body = Readiness))
+)]
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(Readiness { status: "alive" })
+}
+
+/// Whether the server takes work
+///
+/// 503 while the database is away and once the server drains: send requests elsewhere.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "operations",
+    responses(
+        (status = 200, description = "Ready", body = Readiness),
+        (status = 503, description = "Not ready", body = Readiness),
+    )
+)]
+pub async fn ready(app: web::Data<App>, draining: web::Data<Draining>) -> HttpResponse {
+    if draining.has_begun() {
+        return away().json(Readiness { status: "draining" });
+    }
+    match database(&app).await {
+        Database::Ok => HttpResponse::Ok().json(Readiness { status: "ready" }),
+        Database::Down => away().json(Readiness { status: "unhealthy" }),
+    }
+}
+
+fn away() -> actix_web::HttpResponseBuilder {
+    let mut answer = HttpResponse::ServiceUnavailable();
+    answer.insert_header((header::RETRY_AFTER, 1));
+    answer
+}
+
+async fn database(app: &App) -> Database {
+    let db = app.db().clone();
+    let asked = app.detached(async move {
+        match tokio::time::timeout(DEADLINE, db.read().ping()).await {
+            Ok(answered) => Ok(answered?),
+            Err(elapsed) => Err(Error::database_away(elapsed)),
+        }
+    });
+    match asked.await {
+        Ok(()) => Database::Ok,
+        Err(error) => {
+            tracing::warn!(cause = %error, "the database does not answer");
+            Database::Down
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Conversations as their participants see them.
+
+use super::dialect;
+use crate::domain::content::MessageKind;
+use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::roles::{ConversationKind, Role};
+use crate::domain::text::preview;
+use crate::domain::time::Timestamp;
+use crate::protocol::resources::{
+    ClassBrief, Conversation, LastMessage, My, NotifyLevel, PresenceStatus, UnreadCount, User, UserBrief, UserRole,
+};
+use ::entity::conversations::ActiveModel;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, QueryResult, Value};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A conversation about to be inserted.
+#[derive(Clone, Debug)]
+pub struct NewConversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// What it is.
+    pub kind: ConversationKind,
+    /// Its name; none for a direct one.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Its picture.
+    pub avatar_url: Option<String>,
+    /// The two of a direct one, the smaller id first.
+    pub direct: Option<(UserId, UserId)>,
+    /// Who makes it.
+    pub created_by: UserId,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Inserts a conversation without messages or participants.
+pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversation) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        id: Set(new.id.0),
+        kind: Set(new.kind.as_str().to_owned()),
+        name: Set(new.name.clone()),
+        description: Set(new.description.clone()),
+        avatar_url: Set(new.avatar_url.clone()),
+        direct_low: Set(new.direct.map(|(low, _)| low.0)),
+        direct_high: Set(new.direct.map(|(_, high)| high.0)),
+        created_by: Set(Some(new.created_by.0)),
+        created_at: Set(new.created_at.0),
+        updated_at: Set(new.created_at.0),
+        ..ActiveModel::default()
+    };
+    ::entity::conversations::Entity::insert(row).exec_without_returning(conn).await?;
+    Ok(())
+}
+
+/// Marks a conversation as deleted, when its last participant has left.
+pub async fn delete(conn: &impl ConnectionTrait, id: ConversationId, at: Timestamp) -> Result<(), DbErr> {
+    let statement =
+        dialect::plain(conn, "UPDATE conversations SET deleted_at = $2 WHERE id = $1", vec![id.into(), at.into()]);
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// The two of a direct conversation in the order in which they are stored.
+pub fn pair(one: UserId, other: UserId) -> (UserId, UserId) {
+    if one <= other { (one, other) } else { (other, one) }
+}
+
+/// The direct conversation of two users, if there is one.
+pub async fn direct_of(
+    conn: &impl ConnectionTrait,
+    one: UserId,
+    other: UserId,
+) -> Result<Option<ConversationId>, DbErr> {
+    let (low, high) = pair(one, other);
+    let statement = dialect::plain(
+        conn,
+        "SELECT id FROM conversations WHERE direct_low = $1 AND direct_high = $2 AND deleted_at IS NULL",
+        vec![low.into(), high.into()],
+    );
+    dialect::one(conn, statement).await?.map(|row| Ok(ConversationId(row.try_get("", "id")?))).transpose()
+}
+
+/// Whether a block stands between two users, in either direction.
+pub async fn blocked(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT 1 AS found FROM blocks
+         WHERE (blocker_id = $1 AND blocked_id = $2) OR (blocker_id = $2 AND blocked_id = $1) LIMIT 1",
+        vec![one.into(), other.into()],
+    );
+    Ok(dialect::one(conn, statement).await?.is_some())
+}
+
+// `activity` and `pinned` order a user's list; they are computed, and no index contains them.
+const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.created_by, c.created_at, c.updated_at,
+            c.last_seq, c.last_count, c.last_rev, COALESCE(c.last_message_at, c.created_at) AS activity,
+            p.role, p.last_read_seq, p.last_read_count, p.muted_until, p.archived_seq, p.notify,
+            CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END AS pinned,
+            cl.id AS class_id, cl.archived_at AS class_archived_at,
+            lm.id AS lm_id, lm.seq AS lm_seq, lm.sender_id AS lm_sender_id, lm.kind AS lm_kind, lm.content AS lm_content,
+            lm.deleted_at AS lm_deleted_at, lm.created_at AS lm_created_at,
+            (SELECT count(*) FROM participants x WHERE x.conversation_id = c.id AND x.left_at IS NULL) AS member_count,
+            o.id AS o_id, o.username AS o_username, o.display_name AS o_display_name, o.avatar_url AS o_avatar_url,
+            o.external_id AS o_external_id, o.role AS o_role, o.last_seen_at AS o_last_seen_at, o.created_at AS o_created_at,
+            CASE WHEN EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = p.user_id AND b.blocked_id = o.id)
+                                                        OR (b.blocker_id = o.id AND b.blocked_id = p.user_id))
+                 THEN 1 ELSE 0 END AS blocked
+     FROM participants p
+     JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
+     LEFT JOIN classes cl ON cl.id = c.class_id
+     LEFT JOIN messages lm ON lm.conversation_id = c.id AND lm.seq = c.last_seq
+     LEFT JOIN users o ON o.id = CASE WHEN c.direct_low = p.user_id THEN c.direct_high ELSE c.direct_low END";
+
+/// A conversation as a participant sees it, and where it stands in that user's list.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The conversation; its peer's presence is not filled in.
+    pub conversation: Conversation,
+    /// Its place in the list.
+    pub place: Place,
+}
+
+/// Where a conversation stands in its participant's list: pinned ones first, then the newest message first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// 1 when pinned.
+    pub pinned: i64,
+    /// When the newest message was committed, or the conversation made.
+    pub activity: i64,
+    /// Its id.
+    pub id: Uuid,
+}
+
+fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
+    let id = ConversationId(row.try_get("", "id")?);
+    let last_seq = Seq(row.try_get("", "last_seq")?);
+    let last_count: i64 = row.try_get("", "last_count")?;
+    let read_count: i64 = row.try_get("", "last_read_count")?;
+    let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
+    let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
+    let pinned: i64 = row.try_get::<i32>("", "pinned")?.into();
+    let notify: String = row.try_get("", "notify")?;
+    let conversation = Conversation {
+        id,
+        kind: ConversationKind::from_stored(&row.try_get::<String>("", "kind")?),
+        name: row.try_get("", "name")?,
+        description: row.try_get("", "description")?,
+        avatar_url: row.try_get("", "avatar_url")?,
+        class: match row.try_get::<Option<Uuid>>("", "class_id")? {
+            Some(class) => Some(ClassBrief {
+                id: ClassId(class),
+                archived: row.try_get::<Option<i64>>("", "class_archived_at")?.is_some(),
+            }),
+            None => None,
+        },
+        created_by: row.try_get::<Option<Uuid>>("", "created_by")?.map(UserId),
+        created_at: Timestamp(row.try_get("", "created_at")?),
+        updated_at: Timestamp(row.try_get("", "updated_at")?),
+        last_seq,
+        last_rev: Rev(row.try_get("", "last_rev")?),
+        last_message: last_message(row)?,
+        member_count: row.try_get("", "member_count")?,
+        unread_count: (last_count - read_count).max(0),
+        my: My {
+            role: Role::from_stored(&row.try_get::<String>("", "role")?),
+            last_read_seq: Seq(row.try_get("", "last_read_seq")?),
+            muted_until,
+            archived: archived_seq.is_some_and(|seq| last_seq.0 <= seq || muted_until.is_some()),
+            pinned: pinned == 1,
+            notify: match notify.as_str() {
+                "mentions" => NotifyLevel::Mentions,
+                "none" => NotifyLevel::None,
+                _ => NotifyLevel::All,
+            },
+            blocked: row.try_get::<i32>("", "blocked")? == 1,
+        },
+        peer: peer(row)?,
+    };
+    Ok(View { conversation, place: Place { pinned, activity: row.try_get("", "activity")?, id: id.0 } })
+}
+
+fn last_message(row: &QueryResult) -> Result<Option<LastMessage>, DbErr> {
+    let Some(id) = row.try_get::<Option<Uuid>>("", "lm_id")? else { return Ok(None) };
+    let deleted = row.try_get::<Option<i64>>("", "lm_deleted_at")?.is_some();
+    let content: String = row.try_get("", "lm_content")?;
+    Ok(Some(LastMessage {
+        id: MessageId(id),
+        seq: Seq(row.try_get("", "lm_seq")?),
+        sender_id: row.try_get::<Option<Uuid>>("", "lm_sender_id")?.map(UserId),
+        kind: MessageKind::from_stored(&row.try_get::<String>("", "lm_kind")?),
+        content: if deleted { String::new() } else { preview(&content, limits::PREVIEW_CHARS) },
+        created_at: Timestamp(row.try_get("", "lm_created_at")?),
+    }))
+}
+
+fn peer(row: &QueryResult) -> Result<Option<User>, DbErr> {
+    let Some(id) = row.try_get::<Option<Uuid>>("", "o_id")? else { return Ok(None) };
+    Ok(Some(User {
+        brief: UserBrief {
+            id: UserId(id),
+            username: row.try_get("", "o_username")?,
+            display_name: row.try_get("", "o_display_name")?,
+            avatar_url: row.try_get("", "o_avatar_url")?,
+        },
+        external_id: row.try_get("", "o_external_id")?,
+        role: UserRole::from_stored(&row.try_get::<String>("", "o_role")?),
+        presence: PresenceStatus::Offline,
+        last_seen_at: row.try_get::<Option<i64>>("", "o_last_seen_at")?.map(Timestamp),
+        created_at: Timestamp(row.try_get("", "o_created_at")?),
+    }))
+}
+
+/// One conversation as its participant sees it; `None` for whoever is not in it.
+pub async fn view_of(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: ConversationId,
+    now: Timestamp,
+) -> Result<Option<View>, DbErr> {
+    let text = format!("{VIEW} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL");
+    let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), id.into()])).await?;
+    row.map(|row| view(&row, now)).transpose()
+}
+
+/// The conversation as each of `users`, all of them participants, sees it.
+pub async fn views_of(
+    conn: &impl ConnectionTrait,
+    users: &[UserId],
+    id: ConversationId,
+    now: Timestamp,
+) -> Result<Vec<(UserId, Conversation)>, DbErr> {
+    let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
+    let text = format!(
+        "SELECT v.*, w.user_id AS viewer FROM participants w JOIN ({VIEW} WHERE p.conversation_id = $2) v ON v.viewer_id = w.user_id
+         WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL"
+    )
+    .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,");
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![id.into()])).await?;
+    rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), view(row, now)?.conversation))).collect()
+}
+
+/// Which of a user's conversations to list.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Filter {
+    /// Only of this kind.
+    pub kind: Option<ConversationKind>,
+    /// Only archived ones; otherwise only the others.
+    pub archived: bool,
+    /// Only those with unread messages, or only those without.
+    pub unread: Option<bool>,
+}
+
+/// The user's conversations after the given place, pinned ones first, then the newest message first.
+pub async fn page(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    filter: Filter,
+    after: Option<Place>,
+    limit: u64,
+    now: Timestamp,
+) -> Result<Vec<View>, DbErr> {
+    let archived = "(p.archived_seq IS NOT NULL AND (c.last_seq <= p.archived_seq OR COALESCE(p.muted_until, 0) > $2))";
+    let mut text = format!(
+        "{VIEW} WHERE p.user_id = $1 AND p.left_at IS NULL AND {}{archived}",
+        if filter.archived { "" } else { "NOT " }
+    );
+    let mut values: Vec<Value> = vec![user.into(), now.into(), (limit as i64).into()];
+    if let Some(kind) = filter.kind {
+        values.push(kind.as_str().into());
+        text.push_str(&format!(" AND c.kind = ${}", values.len()));
+    }
+    if let Some(unread) = filter.unread {
+        text.push_str(if unread {
+            " AND c.last_count > p.last_read_count"
+        } else {
+            " AND c.last_count <= p.last_read_count"
+        });
+    }
+    if let Some(place) = after {
+        let first = values.len() + 1;
+        values.extend([place.pinned.into(), place.activity.into(), place.id.into()]);
+        text.push_str(&format!(
+            " AND (CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END, COALESCE(c.last_message_at, c.created_at), c.id)
+                  < (CAST(${first} AS integer), ${}, ${})",
+            first + 1,
+            first + 2
+        ));
+    }
+    text.push_str(" ORDER BY pinned DESC, activity DESC, c.id DESC LIMIT $3");
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
+    rows.iter().map(|row| view(row, now)).collect()
+}
+
+/// What is unread over all of the user's conversations; archived and muted ones count too.
+pub async fn unread(conn: &impl ConnectionTrait, user: UserId) -> Result<UnreadCount, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT CAST(COALESCE(sum(c.last_count - p.last_read_count), 0) AS bigint) AS messages, count(*) AS conversations,
+                CAST(COALESCE(sum((SELECT count(*) FROM mentions m WHERE m.user_id = p.user_id
+                                   AND m.conversation_id = c.id AND m.seq > p.last_read_seq)), 0) AS bigint) AS mentions
+         FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
+         WHERE p.user_id = $1 AND p.left_at IS NULL AND c.last_count > p.last_read_count",
+        vec![user.into()],
+    );
+    let Some(row) = dialect::one(conn, statement).await? else {
+        return Ok(UnreadCount { messages: 0, conversations: 0, mentions: 0 });
+    };
+    Ok(UnreadCount {
+        messages: row.try_get("", "messages")?,
+        conversations: row.try_get("", "conversations")?,
+        mentions: row.try_get("", "mentions")?,
+    })
+}

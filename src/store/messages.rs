@@ -1,0 +1,278 @@
+//! Messages as resources, and the look-ups a send needs. Inserting is in `writes`.
+
+use super::dialect::{self, Column};
+use crate::domain::content::MessageKind;
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::roles::Role;
+use crate::domain::text::preview;
+use crate::domain::time::Timestamp;
+use crate::protocol::resources::{Message, MessageStatus, Quote, UserBrief};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+const MESSAGE: &str = "SELECT m.id, m.conversation_id, m.seq, m.rev, m.sender_id, m.kind, m.content, m.data, m.reply_to_id, m.temp_id,
+            m.edited_at, m.deleted_at, m.pinned_at, m.created_at,
+            u.username, u.display_name, u.avatar_url,
+            q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind, q.content AS q_content, q.deleted_at AS q_deleted_at
+     FROM messages m LEFT JOIN users u ON u.id = m.sender_id LEFT JOIN messages q ON q.id = m.reply_to_id";
+
+fn message(row: &QueryResult) -> Result<(Message, Rev), DbErr> {
+    let sender_id: Option<UserId> = row.try_get::<Option<Uuid>>("", "sender_id")?.map(UserId);
+    let sender = match sender_id {
+        Some(id) => Some(UserBrief {
+            id,
+            username: row.try_get("", "username")?,
+            display_name: row.try_get("", "display_name")?,
+            avatar_url: row.try_get("", "avatar_url")?,
+        }),
+        None => None,
+    };
+    let deleted_at = row.try_get::<Option<i64>>("", "deleted_at")?.map(Timestamp);
+    let content: String = row.try_get("", "content")?;
+    let data: Option<String> = row.try_get("", "data")?;
+    let message = Message {
+        id: MessageId(row.try_get("", "id")?),
+        conversation_id: ConversationId(row.try_get("", "conversation_id")?),
+        seq: Seq(row.try_get("", "seq")?),
+        sender_id,
+        sender,
+        kind: MessageKind::from_stored(&row.try_get::<String>("", "kind")?),
+        content: if deleted_at.is_some() { String::new() } else { content },
+        data: if deleted_at.is_some() { None } else { data.and_then(|text| serde_json::from_str(&text).ok()) },
+        attachments: Vec::new(),
+        reply_to: quote(row)?,
+        mentions: Vec::new(),
+        reactions: Vec::new(),
+        pinned: row.try_get::<Option<i64>>("", "pinned_at")?.is_some(),
+        status: None,
+        temp_id: row.try_get("", "temp_id")?,
+        edited_at: row.try_get::<Option<i64>>("", "edited_at")?.map(Timestamp),
+        deleted_at,
+        created_at: Timestamp(row.try_get("", "created_at")?),
+    };
+    Ok((message, Rev(row.try_get("", "rev")?)))
+}
+
+fn quote(row: &QueryResult) -> Result<Option<Quote>, DbErr> {
+    let Some(id) = row.try_get::<Option<Uuid>>("", "reply_to_id")? else { return Ok(None) };
+    let Some(seq) = row.try_get::<Option<i64>>("", "q_seq")? else { return Ok(None) };
+    let content: String = row.try_get("", "q_content")?;
+    let deleted = row.try_get::<Option<i64>>("", "q_deleted_at")?.is_some();
+    Ok(Some(Quote {
+        id: MessageId(id),
+        seq: Seq(seq),
+        sender_id: row.try_get::<Option<Uuid>>("", "q_sender_id")?.map(UserId),
+        kind: MessageKind::from_stored(&row.try_get::<String>("", "q_kind")?),
+        content: if deleted { String::new() } else { preview(&content, limits::PREVIEW_CHARS) },
+    }))
+}
+
+/// The messages of these ids, with the revision of each one's `message.new`; without the caller's own status.
+pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Vec<(Message, Rev)>, DbErr> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let text = format!("{MESSAGE} WHERE m.id IN ({{set}})");
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
+    rows.iter().map(message).collect()
+}
+
+/// Which side of a place a page lies on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Places below it, the nearest first.
+    Before(Seq),
+    /// Places above it, the nearest first.
+    After(Seq),
+}
+
+/// At most `limit` messages on one side of a place, the nearest first.
+pub async fn beside(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    side: Side,
+    limit: u64,
+) -> Result<Vec<Message>, DbErr> {
+    let (compare, order, seq) = match side {
+        Side::Before(seq) => ("<", "DESC", seq),
+        Side::After(seq) => (">", "ASC", seq),
+    };
+    let text = format!("{MESSAGE} WHERE m.conversation_id = $1 AND m.seq {compare} $2 ORDER BY m.seq {order} LIMIT $3");
+    let values = vec![conversation.into(), seq.into(), (limit as i64).into()];
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
+    rows.iter().map(|row| message(row).map(|(message, _)| message)).collect()
+}
+
+/// How far messages got among the other participants: the furthest read and delivered marks. `None` above 100 members,
+/// where nobody is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    read: Seq,
+    delivered: Seq,
+}
+
+impl Reached {
+    /// The status of the viewer's own message at `seq`.
+    pub fn status(reached: Option<Self>, seq: Seq) -> MessageStatus {
+        match reached {
+            Some(reached) if reached.read >= seq => MessageStatus::Seen,
+            Some(reached) if reached.delivered >= seq => MessageStatus::Delivered,
+            _ => MessageStatus::Sent,
+        }
+    }
+}
+
+/// See [`Reached`]; read marks count only when both sides share theirs.
+pub async fn reached(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    viewer: UserId,
+) -> Result<Option<Reached>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT count(*) AS others,
+                COALESCE(max(CASE WHEN u.share_read_receipts AND v.share_read_receipts THEN p.last_read_seq END), 0) AS seen,
+                COALESCE(max(CASE WHEN p.last_read_seq > p.delivered_seq THEN p.last_read_seq ELSE p.delivered_seq END), 0) AS delivered
+         FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
+         WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL",
+        vec![conversation.into(), viewer.into()],
+    );
+    let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };
+    let others: i64 = row.try_get("", "others")?;
+    let reached = Reached { read: Seq(row.try_get("", "seen")?), delivered: Seq(row.try_get("", "delivered")?) };
+    Ok((others < limits::STATUS_MEMBERS).then_some(reached))
+}
+
+/// The conversation and place of a message.
+pub async fn place(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
+    let statement =
+        dialect::plain(conn, "SELECT conversation_id, seq FROM messages WHERE id = $1", vec![id.into()]);
+    let row = dialect::one(conn, statement).await?;
+    row.map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), Seq(row.try_get("", "seq")?)))).transpose()
+}
+
+/// What a send was stored as before.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The message.
+    pub id: MessageId,
+    /// The hash of what was sent first, in hexadecimal.
+    pub body_hash: String,
+}
+
+/// The name of a send for ever: conversation, sender, `temp_id`.
+pub type SendKey = (ConversationId, UserId, String);
+
+/// Which of these sends are stored already.
+pub async fn stored_sends(
+    conn: &impl ConnectionTrait,
+    sends: &[SendKey],
+) -> Result<HashMap<SendKey, Stored>, DbErr> {
+    if sends.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = vec![
+        Column::Uuid(sends.iter().map(|send| send.0.0).collect()),
+        Column::Uuid(sends.iter().map(|send| send.1.0).collect()),
+        Column::Text(sends.iter().map(|send| send.2.clone()).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
+         JOIN messages m ON m.conversation_id = t.c AND m.sender_id = t.u AND m.temp_id = t.k",
+        "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, lower(hex(m.body_hash)) AS body_hash
+         FROM json_each($1) AS t CROSS JOIN messages m
+         ON m.conversation_id = unhex(t.value ->> 0) AND m.sender_id = unhex(t.value ->> 1) AND m.temp_id = t.value ->> 2",
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let key = (
+                ConversationId(row.try_get("", "conversation_id")?),
+                UserId(row.try_get("", "sender_id")?),
+                row.try_get::<String>("", "temp_id")?,
+            );
+            Ok((key, Stored { id: MessageId(row.try_get("", "id")?), body_hash: row.try_get("", "body_hash")? }))
+        })
+        .collect()
+}
+
+/// What decides whether a sender may send now.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// As others see the sender.
+    pub brief: UserBrief,
+    /// The sender's role, if in the conversation.
+    pub role: Option<Role>,
+    /// `active`, or what ended it.
+    pub status: String,
+    /// Whether the conversation's class is archived.
+    pub archived: bool,
+    /// Whether a block stands between the two of a direct conversation.
+    pub blocked: bool,
+}
+
+/// What decides about each of these senders in each of these conversations; the conversations are locked.
+pub async fn senders(
+    conn: &impl ConnectionTrait,
+    pairs: &[(ConversationId, UserId)],
+) -> Result<HashMap<(ConversationId, UserId), Sender>, DbErr> {
+    if pairs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = vec![
+        Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
+        Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
+    ];
+    const DECIDES: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role,
+                cl.archived_at, c.kind = 'direct' AND EXISTS (
+                    SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
+                                              OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
+    const JOINS: &str = "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+         LEFT JOIN classes cl ON cl.id = c.class_id";
+    let statement = dialect::statement(
+        conn,
+        &format!(
+            "{DECIDES} FROM unnest($1::uuid[], $2::uuid[]) AS t(c, u)
+             JOIN conversations c ON c.id = t.c JOIN users u ON u.id = t.u {JOINS}"
+        ),
+        &format!(
+            "{DECIDES} FROM json_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
+             CROSS JOIN users u ON u.id = unhex(t.value ->> 1) {JOINS}"
+        ),
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let user = UserId(row.try_get("", "u")?);
+            let sender = Sender {
+                brief: UserBrief {
+                    id: user,
+                    username: row.try_get("", "username")?,
+                    display_name: row.try_get("", "display_name")?,
+                    avatar_url: row.try_get("", "avatar_url")?,
+                },
+                role: row.try_get::<Option<String>>("", "role")?.map(|role| Role::from_stored(&role)),
+                status: row.try_get("", "status")?,
+                archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
+                blocked: row.try_get("", "blocked")?,
+            };
+            Ok(((ConversationId(row.try_get("", "c")?), user), sender))
+        })
+        .collect()
+}
+
+/// The conversation's revision and the place of its newest message.
+pub async fn head(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<(Rev, Seq), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT last_rev, last_seq FROM conversations WHERE id = $1",
+        vec![conversation.into()],
+    );
+    let row = dialect::one(conn, statement).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("a conversation that was there".to_owned()))?;
+    Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))
+}

@@ -1,0 +1,314 @@
+//! Who is in which conversation, with what rights, and how far each has read.
+
+use super::dialect::{self, Column};
+use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
+use crate::domain::roles::Role;
+use crate::domain::time::Timestamp;
+use crate::protocol::resources::{PresenceStatus, UserBrief};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// A participant's row.
+#[derive(Clone, Debug)]
+pub struct ParticipantRow {
+    /// Who.
+    pub user: UserBrief,
+    /// With what rights.
+    pub role: Role,
+    /// Since when.
+    pub joined_at: Timestamp,
+    /// The read mark.
+    pub last_read_seq: Seq,
+    /// Whether others may see it.
+    pub shares_receipts: bool,
+}
+
+const COLUMNS: &str = "p.role, p.joined_at, p.last_read_seq, u.id, u.username, u.display_name, u.avatar_url, u.share_read_receipts";
+
+fn participant(row: &QueryResult) -> Result<ParticipantRow, DbErr> {
+    Ok(ParticipantRow {
+        user: brief(row)?,
+        role: Role::from_stored(&row.try_get::<String>("", "role")?),
+        joined_at: Timestamp(row.try_get("", "joined_at")?),
+        last_read_seq: Seq(row.try_get("", "last_read_seq")?),
+        shares_receipts: row.try_get("", "share_read_receipts")?,
+    })
+}
+
+fn brief(row: &QueryResult) -> Result<UserBrief, DbErr> {
+    Ok(UserBrief {
+        id: UserId(row.try_get("", "id")?),
+        username: row.try_get("", "username")?,
+        display_name: row.try_get("", "display_name")?,
+        avatar_url: row.try_get("", "avatar_url")?,
+    })
+}
+
+impl ParticipantRow {
+    /// As the caller sees it: the read mark only when both sides share theirs, or it is the caller's own.
+    pub fn resource(
+        self,
+        viewer: UserId,
+        viewer_shares: bool,
+        presence: PresenceStatus,
+    ) -> crate::protocol::resources::Participant {
+        let shown = self.user.id == viewer || (viewer_shares && self.shares_receipts);
+        crate::protocol::resources::Participant {
+            user: self.user,
+            role: self.role,
+            presence,
+            joined_at: self.joined_at,
+            last_read_seq: shown.then_some(self.last_read_seq),
+        }
+    }
+}
+
+/// The role of a user who is in the conversation now.
+pub async fn role(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    user: UserId,
+) -> Result<Option<Role>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT p.role FROM participants p JOIN conversations c ON c.id = p.conversation_id
+         WHERE p.conversation_id = $1 AND p.user_id = $2 AND p.left_at IS NULL AND c.deleted_at IS NULL",
+        vec![conversation.into(), user.into()],
+    );
+    let row = dialect::one(conn, statement).await?;
+    row.map(|row| Ok(Role::from_stored(&row.try_get::<String>("", "role")?))).transpose()
+}
+
+/// The roles of those of `users` who are in the conversation now.
+pub async fn roles(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    users: &[UserId],
+) -> Result<HashMap<UserId, Role>, DbErr> {
+    let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
+    let text = "SELECT user_id, role FROM participants WHERE user_id IN ({set}) AND conversation_id = $2 AND left_at IS NULL";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![conversation.into()])).await?;
+    rows.iter()
+        .map(|row| {
+            let role: String = row.try_get("", "role")?;
+            Ok((UserId(row.try_get("", "user_id")?), Role::from_stored(&role)))
+        })
+        .collect()
+}
+
+/// How many are in the conversation.
+pub async fn count(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<i64, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT count(*) AS members FROM participants WHERE conversation_id = $1 AND left_at IS NULL",
+        vec![conversation.into()],
+    );
+    dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "members"))
+}
+
+/// Participants in the order in which they joined, after the given place.
+pub async fn page(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    after: Option<(Timestamp, UserId)>,
+    limit: u64,
+) -> Result<Vec<ParticipantRow>, DbErr> {
+    let (at, id) = after.map_or((i64::MIN, Uuid::nil()), |(at, id)| (at.0, id.0));
+    let text = format!(
+        "SELECT {COLUMNS} FROM participants p JOIN users u ON u.id = p.user_id
+         WHERE p.conversation_id = $1 AND p.left_at IS NULL AND (p.joined_at > $2 OR (p.joined_at = $2 AND p.user_id > $3))
+         ORDER BY p.joined_at, p.user_id LIMIT $4"
+    );
+    let values = vec![conversation.into(), at.into(), id.into(), (limit as i64).into()];
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
+    rows.iter().map(participant).collect()
+}
+
+/// Those of `users` who are in the conversation.
+pub async fn among(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    users: &[UserId],
+) -> Result<Vec<ParticipantRow>, DbErr> {
+    let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
+    let text = format!(
+        "SELECT {COLUMNS} FROM participants p JOIN users u ON u.id = p.user_id
+         WHERE p.user_id IN ({{set}}) AND p.conversation_id = $2 AND p.left_at IS NULL ORDER BY p.joined_at, p.user_id"
+    );
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![conversation.into()])).await?;
+    rows.iter().map(participant).collect()
+}
+
+/// A participant about to be inserted, or revived.
+#[derive(Clone, Copy, Debug)]
+pub struct NewParticipant {
+    /// Who.
+    pub user_id: UserId,
+    /// With what rights.
+    pub role: Role,
+}
+
+/// Where a new participant's view begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// When.
+    pub joined_at: Timestamp,
+    /// The revision before which `sync` does not reach.
+    pub joined_rev: Rev,
+    /// The read mark.
+    pub last_read_seq: Seq,
+    /// The running count at the mark.
+    pub last_read_count: i64,
+}
+
+/// Inserts participants; the row of one who was in before is revived, with a view that begins anew.
+pub async fn insert(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    participants: &[NewParticipant],
+    start: Start,
+) -> Result<(), DbErr> {
+    if participants.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(participants.iter().map(|participant| participant.user_id.0).collect()),
+        Column::Text(participants.iter().map(|participant| participant.role.as_str().to_owned()).collect()),
+    ];
+    let mut values: Vec<Value> = dialect::rows(conn, columns);
+    values.extend([
+        conversation.into(),
+        start.joined_at.into(),
+        start.joined_rev.into(),
+        start.last_read_seq.into(),
+        start.last_read_count.into(),
+    ]);
+    const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
+             joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
+             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count";
+    let postgres = format!(
+        "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
+         SELECT $3::uuid, u, r, $4::bigint, $5::bigint, $6::bigint, $7::bigint FROM unnest($1::uuid[], $2::text[]) AS t(u, r) ORDER BY u
+         {REVIVE}"
+    );
+    // SQLite needs a WHERE between SELECT and ON CONFLICT to tell it from a join
+    let sqlite = format!(
+        "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
+         SELECT $2, unhex(value ->> 0), value ->> 1, $3, $4, $5, $6 FROM json_each($1) WHERE true {REVIVE}"
+    );
+    dialect::run(conn, dialect::statement(conn, &postgres, &sqlite, values)).await?;
+    Ok(())
+}
+
+/// Ends a participation at the given revision.
+pub async fn leave(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    user: UserId,
+    at: Timestamp,
+    rev: Rev,
+) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE participants SET left_at = $3, left_rev = $4, archived_seq = NULL, pinned_at = NULL
+         WHERE conversation_id = $1 AND user_id = $2",
+        vec![conversation.into(), user.into(), at.into(), rev.into()],
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// What a subscription to a conversation needs to know, read in one statement.
+#[derive(Clone, Copy, Debug)]
+pub struct Membership {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// The conversation's revision.
+    pub last_rev: Rev,
+    /// The revision before which the user's `sync` does not reach.
+    pub joined_rev: Rev,
+    /// The user's read mark.
+    pub last_read_seq: Seq,
+}
+
+const MEMBERSHIP: &str = "SELECT c.id, c.last_rev, p.joined_rev, p.last_read_seq FROM participants p
+     JOIN conversations c ON c.id = p.conversation_id";
+
+fn membership(row: &QueryResult) -> Result<Membership, DbErr> {
+    Ok(Membership {
+        conversation_id: ConversationId(row.try_get("", "id")?),
+        last_rev: Rev(row.try_get("", "last_rev")?),
+        joined_rev: Rev(row.try_get("", "joined_rev")?),
+        last_read_seq: Seq(row.try_get("", "last_read_seq")?),
+    })
+}
+
+/// The user's memberships among `conversations`.
+pub async fn memberships(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    conversations: &[ConversationId],
+) -> Result<Vec<Membership>, DbErr> {
+    let ids: Vec<Uuid> = conversations.iter().map(|id| id.0).collect();
+    let text = format!(
+        "{MEMBERSHIP} WHERE c.id IN ({{set}}) AND p.user_id = $2 AND p.left_at IS NULL AND c.deleted_at IS NULL"
+    );
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![user.into()])).await?;
+    rows.iter().map(membership).collect()
+}
+
+/// The ids of all conversations the user is in.
+pub async fn conversations_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<ConversationId>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT p.conversation_id FROM participants p JOIN conversations c ON c.id = p.conversation_id
+         WHERE p.user_id = $1 AND p.left_at IS NULL AND c.deleted_at IS NULL",
+        vec![user.into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| Ok(ConversationId(row.try_get("", "conversation_id")?))).collect()
+}
+
+/// The other ones of the user's direct conversations, those with a block between them left out.
+pub async fn direct_peers(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<UserId>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT o.user_id FROM participants p
+         JOIN conversations c ON c.id = p.conversation_id AND c.kind = 'direct' AND c.deleted_at IS NULL
+         JOIN participants o ON o.conversation_id = c.id AND o.user_id <> p.user_id
+         WHERE p.user_id = $1 AND p.left_at IS NULL
+           AND NOT EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = p.user_id AND b.blocked_id = o.user_id)
+                                                     OR (b.blocker_id = o.user_id AND b.blocked_id = p.user_id))",
+        vec![user.into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
+}
+
+/// Who inherits a group: its oldest admin, else its oldest member, else whoever has been in it longest.
+pub async fn heir(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<UserId>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT user_id FROM participants WHERE conversation_id = $1 AND left_at IS NULL
+         ORDER BY CASE role WHEN 'admin' THEN 0 WHEN 'member' THEN 1 ELSE 2 END, joined_at, user_id LIMIT 1",
+        vec![conversation.into()],
+    );
+    dialect::one(conn, statement).await?.map(|row| Ok(UserId(row.try_get("", "user_id")?))).transpose()
+}
+
+/// Gives a participant another role.
+pub async fn set_role(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    user: UserId,
+    role: Role,
+) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE participants SET role = $3 WHERE conversation_id = $1 AND user_id = $2",
+        vec![conversation.into(), user.into(), role.as_str().into()],
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}

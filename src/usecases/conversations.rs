@@ -1,0 +1,254 @@
+//! Conversations: make, list, look at. Who is in them is in `members`, what is said in them in `messages`.
+
+use super::members;
+use super::transact::{Tx, transact};
+use super::Caller;
+use crate::app::App;
+use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::names::{self, UserRef};
+use crate::domain::roles::{ConversationKind, Role};
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, FieldError, Result};
+use crate::protocol::events::Event;
+use crate::protocol::resources::{Conversation, ConversationDetail, UnreadCount};
+use crate::store::conversations::{self, Filter, NewConversation, Place};
+use crate::store::participants::{self, NewParticipant, Start};
+use crate::store::users;
+use crate::store::writes::{self, Head};
+
+/// A conversation that was asked for, and whether it was made now.
+#[derive(Debug)]
+pub struct Made {
+    /// The conversation as the caller sees it.
+    pub conversation: Conversation,
+    /// Whether it is new.
+    pub new: bool,
+}
+
+/// A group about to be made.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    /// Its name.
+    pub name: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// Its picture.
+    pub avatar_url: Option<String>,
+    /// Whom it begins with, the caller aside.
+    pub members: Vec<UserRef>,
+}
+
+/// Gets or makes the direct conversation of the caller and another user: one a pair, also when both make it at once.
+pub async fn direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Made> {
+    let caller = *caller;
+    let peer = users::by_ref(app.db().read(), other).await?.ok_or_else(Error::user_not_found)?.brief().id;
+    if peer == caller.user_id {
+        return Err(Error::self_conversation());
+    }
+    let (id, new) = transact(app, move |tx| Box::pin(make_direct(tx, caller.user_id, peer))).await?;
+    Ok(Made { conversation: view(app, &caller, id).await?, new })
+}
+
+async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(ConversationId, bool)> {
+    tx.lock_users(&[caller, peer]).await?;
+    if !tx.has_user(peer) {
+        return Err(Error::user_not_found());
+    }
+    if !tx.has_user(caller) {
+        return Err(Error::unauthorized("this account is gone"));
+    }
+    if let Some(id) = conversations::direct_of(tx.conn(), caller, peer).await? {
+        return Ok((id, false));
+    }
+    if conversations::blocked(tx.conn(), caller, peer).await? {
+        return Err(Error::blocked());
+    }
+    let id = ConversationId::new();
+    let direct = Some(conversations::pair(caller, peer));
+    insert(tx, NewConversation {
+        id,
+        kind: ConversationKind::Direct,
+        name: None,
+        description: None,
+        avatar_url: None,
+        direct,
+        created_by: caller,
+        created_at: tx.now(),
+    })
+    .await?;
+    let both = [caller, peer].map(|user_id| NewParticipant { user_id, role: Role::Member });
+    let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
+    participants::insert(tx.conn(), id, &both, start).await?;
+    tell_created(tx, id, &[caller, peer]).await?;
+    Ok((id, true))
+}
+
+/// Makes a group; its first message is the system's, and everybody in it has read that.
+pub async fn group(app: &App, caller: &Caller, new: NewGroup) -> Result<Conversation> {
+    let caller = *caller;
+    let members = members::resolve(app, &new.members).await?;
+    let id = ConversationId::new();
+    transact(app, move |tx| {
+        let (new, mut members) = (new.clone(), members.clone());
+        members.retain(|id| *id != caller.user_id);
+        Box::pin(async move { make_group(tx, id, caller.user_id, new, members).await })
+    })
+    .await?;
+    view(app, &caller, id).await
+}
+
+async fn make_group(
+    tx: &mut Tx,
+    id: ConversationId,
+    caller: UserId,
+    new: NewGroup,
+    members: Vec<UserId>,
+) -> Result<()> {
+    if members.len() >= limits::GROUP_MEMBERS {
+        return Err(Error::group_full());
+    }
+    let mut everybody = vec![caller];
+    everybody.extend(&members);
+    tx.lock_users(&everybody).await?;
+    if !everybody.iter().all(|user| tx.has_user(*user)) {
+        return Err(Error::user_not_found());
+    }
+    insert(tx, NewConversation {
+        id,
+        kind: ConversationKind::Group,
+        name: Some(new.name.clone()),
+        description: new.description,
+        avatar_url: new.avatar_url,
+        direct: None,
+        created_by: caller,
+        created_at: tx.now(),
+    })
+    .await?;
+    let told = members::system_message(tx, id, members::System::GroupCreated { actor: caller, name: &new.name }).await?;
+    let start =
+        Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
+    participants::insert(tx.conn(), id, &[NewParticipant { user_id: caller, role: Role::Owner }], start).await?;
+    let others: Vec<_> =
+        members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }).collect();
+    participants::insert(tx.conn(), id, &others, start).await?;
+    tell_created(tx, id, &everybody).await
+}
+
+async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
+    conversations::insert(tx.conn(), &new).await?;
+    tx.created_conversation(new.id, Head {
+        kind: new.kind,
+        class_id: None,
+        direct: new.direct,
+        last_seq: Seq(0),
+        last_count: 0,
+        last_rev: Rev(0),
+        last_message_at: None,
+    });
+    Ok(())
+}
+
+/// Tells `users`, locked and in the conversation, that they are in it from the revision this transaction has reached.
+pub(super) async fn tell_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
+    tx.flush().await?;
+    for (user, mut conversation) in conversations::views_of(tx.conn(), users, id, tx.now()).await? {
+        conversation.last_message = None;
+        tx.append(Stream::User(user), &Event::ConversationCreated { conversation: Box::new(conversation) });
+    }
+    Ok(())
+}
+
+/// Checks what a group is to be called and look like; every field that is wrong is named.
+pub fn new_group(
+    name: Option<&str>,
+    description: Option<&str>,
+    avatar_url: Option<&str>,
+    members: Vec<UserRef>,
+) -> Result<NewGroup> {
+    let mut wrong = Vec::new();
+    let mut note = |field: &str, message: &str| {
+        wrong.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+    };
+    let name = names::name(name.unwrap_or_default()).map_err(|message| note("name", message)).ok();
+    let description =
+        names::description(description.unwrap_or_default()).map_err(|message| note("description", message)).ok();
+    let avatar_url = avatar_url.map(|url| names::picture_url(url).map_err(|message| note("avatar_url", message)));
+    match (name, description, wrong.is_empty()) {
+        (Some(name), Some(description), true) => {
+            Ok(NewGroup { name, description, avatar_url: avatar_url.and_then(Result::ok), members })
+        }
+        _ => Err(Error::validation(wrong)),
+    }
+}
+
+/// The direct conversation of the caller and another user, if there is one.
+pub async fn existing_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
+    let peer = users::by_ref(app.db().read(), other).await?.ok_or_else(|| Error::not_found("conversation"))?;
+    let id = conversations::direct_of(app.db().read(), caller.user_id, peer.brief().id)
+        .await?
+        .ok_or_else(|| Error::not_found("conversation"))?;
+    view(app, caller, id).await
+}
+
+/// One conversation as the caller sees it.
+pub async fn view(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
+    match conversations::view_of(app.db().read(), caller.user_id, id, Timestamp::now()).await? {
+        Some(view) => Ok(with_presence(app, view.conversation)),
+        None => Err(absent(app, id).await?),
+    }
+}
+
+/// One conversation with its first participants.
+pub async fn detail(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationDetail> {
+    let conversation = view(app, caller, id).await?;
+    let members = members::page(app, caller, id, None, limits::DETAIL_MEMBERS).await?;
+    Ok(ConversationDetail { conversation, members: members.into_iter().map(|(member, _)| member).collect() })
+}
+
+/// The caller's conversations after a place: pinned ones first, then the newest message first.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    filter: Filter,
+    after: Option<Place>,
+    limit: u64,
+) -> Result<(Vec<Conversation>, Option<Place>)> {
+    let mut views =
+        conversations::page(app.db().read(), caller.user_id, filter, after, limit + 1, Timestamp::now()).await?;
+    let more = views.len() as u64 > limit;
+    views.truncate(limit as usize);
+    let next = if more { views.last().map(|view| view.place) } else { None };
+    Ok((views.into_iter().map(|view| with_presence(app, view.conversation)).collect(), next))
+}
+
+/// What is unread over all of the caller's conversations.
+pub async fn unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
+    Ok(conversations::unread(app.db().read(), caller.user_id).await?)
+}
+
+/// The caller's role in the conversation; an error tells a missing conversation from one the caller is not in.
+pub async fn require_participant(app: &App, caller: &Caller, id: ConversationId) -> Result<Role> {
+    match participants::role(app.db().read(), id, caller.user_id).await? {
+        Some(role) => Ok(role),
+        None => Err(absent(app, id).await?),
+    }
+}
+
+async fn absent(app: &App, id: ConversationId) -> Result<Error> {
+    let exists = !writes::existing(app.db().read(), &[id]).await?.is_empty();
+    Ok(if exists { Error::not_a_participant() } else { Error::not_found("conversation") })
+}
+
+/// Fills in the peer's presence, which is not shown across a block.
+fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
+    if let Some(peer) = &mut conversation.peer {
+        if conversation.my.blocked {
+            peer.last_seen_at = None;
+        } else {
+            peer.presence = app.presence().status(peer.brief.id);
+        }
+    }
+    conversation
+}

@@ -1,0 +1,368 @@
+//! Logins: signing in, renewing tokens, signing out, and who a token or a ticket stands for. A login is a family of
+//! refresh tokens; ending it ends all of them, its access tokens and its sockets.
+
+use super::read::read;
+use super::transact::{Tx, transact};
+use super::{Caller, passwords};
+use crate::app::App;
+use crate::domain::ids::{LoginId, UserId};
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::domain::tokens::{self, Claims, Rejected};
+use crate::error::{Error, Result};
+use crate::protocol::accounts::SignIn;
+use crate::protocol::events::{Event, RevokeReason, Revoked};
+use crate::protocol::pages;
+use crate::protocol::resources::{Login, Page, Ticket, Tokens};
+use crate::store::logins::{LoginRow, Standing, TokenRow};
+use crate::store::users::{Status, UserRow};
+use crate::store::{accounts, logins, users};
+
+/// What a client says of itself when it signs in.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// What it calls itself.
+    pub device: String,
+    /// Its address.
+    pub ip: String,
+}
+
+/// Whom an access token stands for, and what the token says. Reads the database every time, so that a suspended user or
+/// a login that ended is refused at once.
+pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Claims)> {
+    let claims = app.keys().verify(token).map_err(|rejected| {
+        Error::unauthorized(match rejected {
+            Rejected::Expired => "the access token has run out",
+            Rejected::Invalid => "the access token is not valid",
+        })
+    })?;
+    let login_id = claims.sid;
+    let standing = read(app, move |conn| Box::pin(async move { Ok(logins::standing(conn, login_id).await?) })).await?;
+    let caller = caller(login_id, standing)?;
+    if caller.user_id != claims.sub {
+        return Err(Error::unauthorized("the access token is not valid"));
+    }
+    Ok((caller, claims))
+}
+
+/// The caller that a login makes, if it may be used.
+fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Caller> {
+    const ENDED: &str = "this login has ended; sign in again";
+    let standing = standing.ok_or_else(|| Error::unauthorized(ENDED))?;
+    match standing.status {
+        Status::Suspended => Err(Error::suspended()),
+        Status::Deleted => Err(Error::unauthorized(ENDED)),
+        Status::Active if standing.revoked => Err(Error::unauthorized(ENDED)),
+        Status::Active => Ok(Caller { user_id: standing.user_id, login_id, role: standing.role }),
+    }
+}
+
+/// Signs in by username or e-mail address and password.
+pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens> {
+    let SignIn { login, password } = input;
+    let secret =
+        read(app, move |conn| Box::pin(async move { Ok(accounts::secret_by_login(conn, &login).await?) })).await?;
+    let hash = secret.as_ref().and_then(|secret| secret.hash.clone());
+    let right = passwords::verify(password, hash.clone()).await?;
+    let Some(secret) = secret.filter(|_| right) else {
+        return Err(Error::invalid_credentials());
+    };
+    let (user, opened) = transact(app, move |tx| {
+        let (client, hash) = (client.clone(), hash.clone());
+        Box::pin(async move {
+            tx.lock_users(&[secret.user_id]).await?;
+            // the password may have been changed, or the account suspended, while this one was checked
+            let now = accounts::secret_of(tx.conn(), secret.user_id).await?;
+            let now = now.filter(|now| now.hash == hash).ok_or_else(Error::invalid_credentials)?;
+            match now.status {
+                Status::Active => {}
+                Status::Suspended => return Err(Error::suspended()),
+                Status::Deleted => return Err(Error::invalid_credentials()),
+            }
+            let opened = open(tx, secret.user_id, &client).await?;
+            Ok((existing(tx, secret.user_id).await?, opened))
+        })
+    })
+    .await?;
+    Ok(answer(app, &user, opened))
+}
+
+/// Signs a user in without a password, for whoever runs the server.
+pub async fn issue(app: &App, user_id: UserId, device: &str, ip: &str) -> Result<Tokens> {
+    let client = Client { device: device.to_owned(), ip: ip.to_owned() };
+    let (user, opened) = transact(app, move |tx| {
+        let client = client.clone();
+        Box::pin(async move {
+            tx.lock_users(&[user_id]).await?;
+            let user = existing(tx, user_id).await?;
+            if user.status == Status::Suspended {
+                return Err(Error::suspended());
+            }
+            Ok((user, open(tx, user_id, &client).await?))
+        })
+    })
+    .await?;
+    Ok(answer(app, &user, opened))
+}
+
+/// A login's tokens, but for the access token, which is signed when all is committed.
+pub(super) struct Opened {
+    login_id: LoginId,
+    refresh_token: String,
+}
+
+/// Opens a login for a user whose row is locked.
+pub(super) async fn open(tx: &mut Tx, user_id: UserId, client: &Client) -> Result<Opened> {
+    let now = tx.now();
+    let login = LoginRow {
+        id: LoginId::new(),
+        user_id,
+        device: client.device.clone(),
+        ip: client.ip.clone(),
+        created_at: now,
+        last_used_at: now,
+        revoked: false,
+    };
+    let refresh_token = tokens::random();
+    // no token of such a login is good any more; this keeps a user's logins bounded by time
+    logins::forget(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN)).await?;
+    logins::insert(tx.conn(), &login).await?;
+    let expires_at = now.plus(limits::REFRESH_TOKEN);
+    logins::insert_token(tx.conn(), &tokens::hash(&refresh_token), login.id, now, expires_at).await?;
+    Ok(Opened { login_id: login.id, refresh_token })
+}
+
+/// What signing in, up or a refresh answers with.
+pub(super) fn answer(app: &App, user: &UserRow, opened: Opened) -> Tokens {
+    let now = Timestamp::now();
+    Tokens {
+        user: user.to_me(app.presence().status(user.id)),
+        access_token: app.keys().access_token(user.id, opened.login_id, user.role.as_str(), now),
+        refresh_token: opened.refresh_token,
+        token_type: "Bearer",
+        expires_in: limits::ACCESS_TOKEN.as_secs(),
+    }
+}
+
+/// The locked user, or `unauthorized`: whoever acts was there a moment ago.
+pub(super) async fn existing(tx: &Tx, user_id: UserId) -> Result<UserRow> {
+    let user = if tx.has_user(user_id) { users::by_id(tx.conn(), user_id).await? } else { None };
+    user.ok_or_else(|| Error::unauthorized("this account is gone"))
+}
+
+/// What is to be done with a refresh token that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// Spend it.
+    Renew,
+    /// It was spent a moment ago (a lost answer, a second tab): the same successor again.
+    Repeat,
+    /// It was spent before that: whoever brings it is not who spent it.
+    Reused,
+    /// It ran out unspent.
+    Expired,
+}
+
+fn judge(token: &TokenRow, now: Timestamp) -> Verdict {
+    match token.spent_at {
+        Some(spent_at) if now > spent_at.plus(limits::REFRESH_GRACE) => Verdict::Reused,
+        Some(_) => Verdict::Repeat,
+        None if now >= token.expires_at => Verdict::Expired,
+        None => Verdict::Renew,
+    }
+}
+
+/// Spends a refresh token for its successor and a fresh access token. A token that was spent before ends its login.
+pub async fn refresh(app: &App, token: &str) -> Result<Tokens> {
+    let hash = tokens::hash(token);
+    let successors: Vec<String> = app.keys().successors(token).collect();
+    let renewed = transact(app, move |tx| {
+        let (hash, successors) = (hash.clone(), successors.clone());
+        Box::pin(async move { renew(tx, &hash, successors).await })
+    })
+    .await?;
+    // that the login ended is committed, so it is an outcome and not an error of the transaction
+    let (user, opened) = renewed.ok_or_else(Error::token_reused)?;
+    Ok(answer(app, &user, opened))
+}
+
+async fn renew(tx: &mut Tx, hash: &[u8], successors: Vec<String>) -> Result<Option<(UserRow, Opened)>> {
+    const UNKNOWN: &str = "the refresh token is not valid";
+    let unknown = || Error::unauthorized(UNKNOWN);
+    // whose token it is never changes, so it may be read before the lock
+    let login_id = logins::token(tx.conn(), hash).await?.ok_or_else(unknown)?.login_id;
+    let user_id = logins::by_id(tx.conn(), login_id).await?.ok_or_else(unknown)?.user_id;
+    tx.lock_users(&[user_id]).await?;
+
+    let user = existing(tx, user_id).await?;
+    let token = logins::token(tx.conn(), hash).await?.ok_or_else(unknown)?;
+    let now = tx.now();
+    let verdict = judge(&token, now);
+    if verdict == Verdict::Reused {
+        end(tx, user_id, login_id, RevokeReason::TokenReused).await?;
+        return Ok(None);
+    }
+    caller(login_id, logins::standing(tx.conn(), login_id).await?)?;
+    let refresh_token = match verdict {
+        Verdict::Renew => spend(tx, hash, login_id, successors).await?,
+        Verdict::Repeat => given_before(tx, successors).await?.ok_or_else(unknown)?,
+        Verdict::Reused | Verdict::Expired => return Err(Error::unauthorized("the refresh token has run out")),
+    };
+    Ok(Some((user, Opened { login_id, refresh_token })))
+}
+
+async fn spend(tx: &Tx, hash: &[u8], login_id: LoginId, successors: Vec<String>) -> Result<String> {
+    let successor = successors.into_iter().next().expect("there is a primary secret");
+    let now = tx.now();
+    logins::spend_token(tx.conn(), hash, now).await?;
+    let expires_at = now.plus(limits::REFRESH_TOKEN);
+    logins::insert_token(tx.conn(), &tokens::hash(&successor), login_id, now, expires_at).await?;
+    logins::touch(tx.conn(), login_id, now).await?;
+    Ok(successor)
+}
+
+/// The successor that was given out, which the secret of then made.
+async fn given_before(tx: &Tx, successors: Vec<String>) -> Result<Option<String>> {
+    for successor in successors {
+        if logins::token(tx.conn(), &tokens::hash(&successor)).await?.is_some() {
+            return Ok(Some(successor));
+        }
+    }
+    Ok(None)
+}
+
+/// Ends a login of a locked user and tells its sessions; nothing if it had ended.
+async fn end(tx: &mut Tx, user_id: UserId, login_id: LoginId, reason: RevokeReason) -> Result<()> {
+    if logins::revoke(tx.conn(), login_id, reason, tx.now()).await? {
+        tell(tx, user_id, Some(login_id), reason);
+    }
+    Ok(())
+}
+
+/// Tells a user's sessions that a login, or with none all of them, ended.
+pub(super) fn tell(tx: &mut Tx, user_id: UserId, login_id: Option<LoginId>, reason: RevokeReason) {
+    tx.append(Stream::User(user_id), &Event::SessionRevoked(Revoked { login_id, session_id: None, reason }));
+}
+
+/// Signs out: ends the caller's login.
+pub async fn sign_out(app: &App, caller: Caller) -> Result<()> {
+    revoke(app, caller, caller.login_id).await
+}
+
+/// Ends one of the caller's logins; nothing if it had ended, `not_found` if it is another's.
+pub async fn revoke(app: &App, caller: Caller, login_id: LoginId) -> Result<()> {
+    transact(app, move |tx| {
+        Box::pin(async move {
+            tx.lock_users(&[caller.user_id]).await?;
+            let login = logins::by_id(tx.conn(), login_id).await?;
+            if login.is_none_or(|login| login.user_id != caller.user_id) {
+                return Err(Error::not_found("login"));
+            }
+            end(tx, caller.user_id, login_id, RevokeReason::Logout).await
+        })
+    })
+    .await
+}
+
+/// The caller's logins that can still be used, the newest first.
+pub async fn list(app: &App, caller: Caller, limit: u64, cursor: Option<&str>) -> Result<Page<Login>> {
+    let before: Option<LoginId> = pages::place(cursor)?;
+    let used_after = Timestamp::now().minus(limits::REFRESH_TOKEN);
+    let rows = read(app, move |conn| {
+        Box::pin(async move { Ok(logins::list(conn, caller.user_id, used_after, before, limit + 1).await?) })
+    })
+    .await?;
+    let shown = rows.into_iter().map(|row| (row.id, shown(row, caller.login_id)));
+    Ok(pages::page(shown.collect(), limit))
+}
+
+fn shown(row: LoginRow, current: LoginId) -> Login {
+    Login {
+        id: row.id,
+        device: row.device,
+        ip: row.ip,
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+        current: row.id == current,
+    }
+}
+
+/// A single-use ticket that opens one socket or event stream as the caller.
+pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
+    let ticket = tokens::random();
+    let hash = tokens::hash(&ticket);
+    transact(app, move |tx| {
+        let hash = hash.clone();
+        Box::pin(async move {
+            let now = tx.now();
+            let expires_at = now.plus(limits::TICKET);
+            Ok(logins::insert_ticket(tx.conn(), &hash, caller.user_id, caller.login_id, now, expires_at).await?)
+        })
+    })
+    .await?;
+    Ok(Ticket { ticket, expires_in: limits::TICKET.as_secs() })
+}
+
+/// Whom a ticket stands for, and when what it opens must be extended, in seconds since 1970: as after a fresh access
+/// token. Whatever the outcome, the ticket is spent.
+pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, i64)> {
+    let hash = tokens::hash(ticket);
+    let found = transact(app, move |tx| {
+        let hash = hash.clone();
+        Box::pin(async move {
+            let Some((login_id, expires_at)) = logins::take_ticket(tx.conn(), &hash).await? else { return Ok(None) };
+            if tx.now() >= expires_at {
+                return Ok(None);
+            }
+            Ok(Some((login_id, logins::standing(tx.conn(), login_id).await?)))
+        })
+    })
+    .await?;
+    let (login_id, standing) = found.ok_or_else(|| Error::unauthorized("the ticket is not valid"))?;
+    Ok((caller(login_id, standing)?, Timestamp::now().plus(limits::ACCESS_TOKEN).seconds()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::codes::Code;
+    use crate::protocol::resources::UserRole;
+    use std::time::Duration;
+
+    #[test]
+    fn a_spent_token_is_good_for_ten_seconds_more_and_a_sign_of_theft_after() {
+        let now = Timestamp(1_700_000_000_000);
+        let token = |spent_at| TokenRow { login_id: LoginId::new(), expires_at: now.plus(limits::REFRESH_TOKEN), spent_at };
+        assert_eq!(judge(&token(None), now), Verdict::Renew);
+        let ago = |millis| Some(now.minus(Duration::from_millis(millis)));
+        assert_eq!(judge(&token(ago(0)), now), Verdict::Repeat);
+        assert_eq!(judge(&token(ago(10_000)), now), Verdict::Repeat);
+        assert_eq!(judge(&token(ago(10_001)), now), Verdict::Reused);
+        let later = Some(now.plus(Duration::from_millis(5)));
+        assert_eq!(judge(&token(later), now), Verdict::Repeat, "spent by whoever held the lock meanwhile");
+    }
+
+    #[test]
+    fn a_token_that_ran_out_is_expired_and_a_spent_one_is_reused_even_then() {
+        let now = Timestamp(1_700_000_000_000);
+        let token = TokenRow { login_id: LoginId::new(), expires_at: now, spent_at: None };
+        assert_eq!(judge(&token, now), Verdict::Expired);
+        let spent = TokenRow { spent_at: Some(now.minus(Duration::from_mins(1))), ..token };
+        assert_eq!(judge(&spent, now), Verdict::Reused);
+    }
+
+    #[test]
+    fn only_an_active_user_with_a_live_login_is_let_in() {
+        let login_id = LoginId::new();
+        let standing =
+            |status, revoked| Some(Standing { user_id: UserId::new(), role: UserRole::User, status, revoked });
+        let code = |standing| caller(login_id, standing).map(|_| ()).map_err(|error| error.code());
+        assert_eq!(code(standing(Status::Active, false)), Ok(()));
+        assert_eq!(code(standing(Status::Active, true)), Err(Code::Unauthorized));
+        assert_eq!(code(standing(Status::Suspended, false)), Err(Code::Suspended));
+        assert_eq!(code(standing(Status::Suspended, true)), Err(Code::Suspended));
+        assert_eq!(code(standing(Status::Deleted, false)), Err(Code::Unauthorized));
+        assert_eq!(code(None), Err(Code::Unauthorized));
+    }
+}

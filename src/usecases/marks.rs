@@ -1,0 +1,260 @@
+//! Read and delivered marks: two numbers a participant, not a row a message and reader. Marks are not events: the newest
+//! one a conversation and user is enough, so what queued up while the last round ran is merged and written together, and
+//! others are told at most every [`TELL_EVERY`].
+
+use super::transact::{self, Tx, Work};
+use crate::app::App;
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::stream::Stream;
+use crate::error::{Error, Result};
+use crate::messages::{Mark, MarkJob};
+use crate::protocol::resources::{MessageStatus, ReadMark};
+use crate::protocol::server::ServerFrame;
+use crate::store::db::Class;
+use crate::store::marks::{self, Moved, Wanted};
+use crate::store::messages;
+use crate::usecases::Caller;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Marks written in one round.
+const ROUND: usize = 1024;
+/// How long a change of status is gathered before others are told.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+/// Rounds in which a mark finds its row locked before it is given up.
+const ROUNDS: u32 = 100;
+
+/// How far a caller says to have read.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// Up to this place.
+    Place(Seq),
+    /// Up to this message.
+    Message(MessageId),
+    /// To the end.
+    End,
+}
+
+/// Moves the caller's read mark, never back, and answers where it stands once it is committed.
+pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, target: Target) -> Result<ReadMark> {
+    let seq = match target {
+        Target::Place(seq) if seq.0 < 0 => return Err(Error::invalid("seq", "must not be negative")),
+        Target::Place(seq) => seq,
+        Target::End => Seq(i64::MAX),
+        Target::Message(id) => match messages::place(app.db().read(), id).await? {
+            Some((home, seq)) if home == conversation => seq,
+            _ => {
+                super::conversations::require_participant(app, caller, conversation).await?;
+                return Err(Error::not_found("message"));
+            }
+        },
+    };
+    let (answer, answered) = oneshot::channel();
+    app.enqueue_mark(MarkJob {
+        conversation_id: conversation,
+        user_id: caller.user_id,
+        mark: Mark::Read(seq),
+        answer: Some(answer),
+    })?;
+    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))
+}
+
+/// Notes that the caller's client has everything up to `seq`. Answered at once; a mark of somebody who is not in the
+/// conversation changes nothing.
+pub fn delivered(app: &App, caller: &Caller, conversation: ConversationId, seq: Seq) -> Result<()> {
+    if seq.0 < 0 {
+        return Err(Error::invalid("seq", "must not be negative"));
+    }
+    app.enqueue_mark(MarkJob {
+        conversation_id: conversation,
+        user_id: caller.user_id,
+        mark: Mark::Delivered(seq),
+        answer: None,
+    })
+}
+
+type Key = (ConversationId, UserId);
+
+/// What is wanted of one participant's row.
+#[derive(Default)]
+struct Pending {
+    read: Option<Seq>,
+    delivered: Option<Seq>,
+    answers: Vec<oneshot::Sender<Result<ReadMark>>>,
+    rounds: u32,
+}
+
+/// Runs the writer of marks until its queue is closed.
+pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
+    let mut pending: BTreeMap<Key, Pending> = BTreeMap::new();
+    let mut news = News::default();
+    let mut jobs = Vec::with_capacity(ROUND);
+    loop {
+        if pending.is_empty() {
+            tokio::select! {
+                taken = queue.recv_many(&mut jobs, ROUND) => if taken == 0 { break },
+                () = news.due() => news.tell(&app),
+            }
+        }
+        while jobs.len() < ROUND
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        for job in jobs.drain(..) {
+            merge(&mut pending, job);
+        }
+        if !pending.is_empty() {
+            round(&app, &mut pending, &mut news).await;
+        }
+        if news.is_due() {
+            news.tell(&app);
+        }
+    }
+    news.tell(&app);
+}
+
+fn merge(pending: &mut BTreeMap<Key, Pending>, job: MarkJob) {
+    let entry = pending.entry((job.conversation_id, job.user_id)).or_default();
+    match job.mark {
+        Mark::Read(seq) => entry.read = entry.read.max(Some(seq)),
+        Mark::Delivered(seq) => entry.delivered = entry.delivered.max(Some(seq)),
+    }
+    entry.answers.extend(job.answer);
+}
+
+/// One round: writes what can be written, answers it, and leaves what was locked for the next.
+async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News) {
+    let wanted: Arc<Vec<Wanted>> = Arc::new(
+        pending
+            .iter()
+            .map(|((conversation, user), entry)| Wanted {
+                conversation_id: *conversation,
+                user_id: *user,
+                read: entry.read,
+                delivered: entry.delivered,
+            })
+            .collect(),
+    );
+    let work_wanted = wanted.clone();
+    let work = move |tx: &mut Tx| -> Work<'_, (Vec<Moved>, HashSet<Key>)> {
+        let wanted = work_wanted.clone();
+        Box::pin(async move {
+            let moved = marks::advance(tx.conn(), &wanted, tx.now()).await?;
+            let inside = marks::inside(tx.conn(), &wanted).await?;
+            Ok((moved, inside))
+        })
+    };
+    let outcome = app
+        .db()
+        .guard(async {
+            let _turn = app.db().turn(Class::Other).await;
+            transact::attempt(app, &work).await.map_err(Error::from)
+        })
+        .await;
+    let (moved, inside) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            tracing::error!(%error, marks = pending.len(), "a round of marks failed");
+            for answer in std::mem::take(pending).into_values().flat_map(|entry| entry.answers) {
+                let _ = answer.send(Err(Error::unavailable("the database does not answer; try again")));
+            }
+            return;
+        }
+    };
+    for moved in moved {
+        let key = (moved.conversation_id, moved.user_id);
+        let Some(entry) = pending.remove(&key) else { continue };
+        news.note(app, &moved, entry.read.is_some());
+        for answer in entry.answers {
+            let _ = answer.send(Ok(moved.read_mark()));
+        }
+    }
+    settle(app, pending, &inside).await;
+}
+
+/// Answers those who are not in the conversation; those who are were locked and stay for the next round.
+async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSet<Key>) {
+    let outside: Vec<Key> = pending.keys().filter(|key| !inside.contains(key)).copied().collect();
+    for key in outside {
+        let Some(entry) = pending.remove(&key) else { continue };
+        for answer in entry.answers {
+            let exists = crate::store::writes::existing(app.db().read(), &[key.0]).await;
+            let error = match exists {
+                Ok(found) if found.is_empty() => Error::not_found("conversation"),
+                Ok(_) => Error::not_a_participant(),
+                Err(error) => error.into(),
+            };
+            let _ = answer.send(Err(error));
+        }
+    }
+    for entry in pending.values_mut() {
+        entry.rounds += 1;
+    }
+    let given_up: Vec<Key> =
+        pending.iter().filter(|(_, entry)| entry.rounds > ROUNDS).map(|(key, _)| *key).collect();
+    for key in given_up {
+        for answer in pending.remove(&key).into_iter().flat_map(|entry| entry.answers) {
+            let _ = answer.send(Err(Error::unavailable("the mark is busy; try again")));
+        }
+    }
+    if !pending.is_empty() {
+        // their rows are locked by a batch of sends that is about to commit
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Changes of status that others have not been told yet.
+#[derive(Default)]
+struct News {
+    since: Option<Instant>,
+    furthest: HashMap<(ConversationId, UserId, MessageStatus), Seq>,
+}
+
+impl News {
+    fn note(&mut self, app: &App, moved: &Moved, read_wanted: bool) {
+        if read_wanted && moved.read_moved() {
+            let frame = ServerFrame::ConversationRead {
+                conversation_id: moved.conversation_id,
+                last_read_seq: moved.last_read_seq,
+                unread_count: moved.read_mark().unread_count,
+            };
+            app.tell(vec![Stream::User(moved.user_id)], &frame, None);
+        }
+        if !moved.tells_others {
+            return;
+        }
+        let mut note = |status, seq| {
+            self.since.get_or_insert_with(Instant::now);
+            self.furthest.insert((moved.conversation_id, moved.user_id, status), seq);
+        };
+        if moved.read_moved() && moved.shares_receipts {
+            note(MessageStatus::Seen, moved.last_read_seq);
+        }
+        if moved.delivered_moved() {
+            note(MessageStatus::Delivered, moved.delivered_seq);
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= TELL_EVERY)
+    }
+
+    async fn due(&self) {
+        match self.since {
+            Some(since) => tokio::time::sleep_until(since + TELL_EVERY).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tell(&mut self, app: &App) {
+        self.since = None;
+        for ((conversation_id, user_id, status), seq) in self.furthest.drain() {
+            let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
+            app.tell(vec![Stream::Conversation(conversation_id)], &frame, Some(user_id));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Messages: send, and read what was said.
+
+use super::Caller;
+use super::conversations::require_participant;
+use crate::app::App;
+use crate::domain::content::{self, MessageKind};
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::tokens;
+use crate::error::{Error, FieldError, Result};
+use crate::messages::{SendJob, Sent};
+use crate::protocol::resources::{Message, MessagePage, MessageStatus};
+use crate::store::messages::{self, Reached, Side};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+/// What a client asks to be sent, as it came.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// Text.
+    pub content: Option<String>,
+    /// Kind, when it needs `data`.
+    pub kind: Option<MessageKind>,
+    /// What the kind needs.
+    pub data: Option<serde_json::Value>,
+    /// Uploads to attach.
+    pub attachment_ids: Vec<uuid::Uuid>,
+    /// What it answers.
+    pub reply_to_id: Option<MessageId>,
+    /// The client's own id of it.
+    pub temp_id: Option<String>,
+}
+
+/// A send that is in its writer's queue.
+pub struct Queued {
+    caller: Caller,
+    conversation: ConversationId,
+    answered: oneshot::Receiver<Result<Sent>>,
+}
+
+/// Checks a draft and puts it in the queue of its conversation's writer. The order of calls is the order of messages.
+pub fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Queued> {
+    let draft = checked(draft)?;
+    app.limiter().check_send(caller.user_id)?;
+    let (answer, answered) = oneshot::channel();
+    app.enqueue_send(SendJob {
+        message_id: MessageId::new(),
+        conversation_id: conversation,
+        sender_id: caller.user_id,
+        kind: draft.kind.unwrap_or(MessageKind::Text),
+        body_hash: hash(&draft),
+        content: draft.content.unwrap_or_default(),
+        data: draft.data,
+        reply_to_id: draft.reply_to_id,
+        temp_id: draft.temp_id,
+        skipped: 0,
+        answer,
+    })?;
+    Ok(Queued { caller: *caller, conversation, answered })
+}
+
+/// Waits until a queued send is committed, and answers with the message as its author sees it.
+pub async fn committed(app: &App, queued: Queued) -> Result<Sent> {
+    let mut sent =
+        queued.answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))?;
+    sent.message.status = Some(if sent.replayed {
+        let reached = messages::reached(app.db().read(), queued.conversation, queued.caller.user_id).await?;
+        Reached::status(reached, sent.message.seq)
+    } else {
+        MessageStatus::Sent
+    });
+    Ok(sent)
+}
+
+/// Sends a message.
+pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Sent> {
+    committed(app, enqueue(app, caller, conversation, draft)?).await
+}
+
+/// Checks all that can be checked without the database; every field that is wrong is named.
+fn checked(draft: Draft) -> Result<Draft> {
+    let mut wrong = Vec::new();
+    let mut note = |field: &str, message: String| wrong.push(FieldError { field: field.to_owned(), message });
+    let text = content::content(draft.content.as_deref().unwrap_or_default())
+        .map_err(|message| note("content", message.to_owned()))
+        .unwrap_or_default();
+    let kind = match draft.kind {
+        None => None,
+        Some(MessageKind::Text) => None,
+        Some(kind @ (MessageKind::Sticker | MessageKind::Location | MessageKind::Contact)) => Some(kind),
+        Some(kind) => {
+            note("type", format!("is {} only by what is attached; leave it out", kind.as_str()));
+            None
+        }
+    };
+    if let Err(message) = content::data(kind.unwrap_or(MessageKind::Text), draft.data.as_ref()) {
+        note("data", message);
+    }
+    if let Some(temp_id) = &draft.temp_id
+        && let Err(message) = content::temp_id(temp_id)
+    {
+        note("temp_id", message.to_owned());
+    }
+    if draft.attachment_ids.len() > limits::ATTACHMENTS {
+        note("attachment_ids", "must have at most 10 items".to_owned());
+    } else if !draft.attachment_ids.is_empty() {
+        note("attachment_ids", "is not an upload of yours".to_owned());
+    }
+    if text.is_empty() && draft.data.is_none() && draft.attachment_ids.is_empty() && wrong.is_empty() {
+        wrong.push(FieldError { field: "content".to_owned(), message: "must not be empty".to_owned() });
+    }
+    if wrong.is_empty() { Ok(Draft { content: Some(text), kind, ..draft }) } else { Err(Error::validation(wrong)) }
+}
+
+/// The hash by which a repeated `temp_id` is told from a reused one: of all that was sent, but the `temp_id`.
+fn hash(draft: &Draft) -> String {
+    let body = json!([
+        draft.content,
+        draft.kind.map(MessageKind::as_str),
+        draft.data,
+        draft.attachment_ids,
+        draft.reply_to_id
+    ]);
+    tokens::body_hash(body.to_string().as_bytes())
+}
+
+/// Which messages of a conversation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Range {
+    /// The newest.
+    Newest,
+    /// Below a place.
+    Before(Seq),
+    /// Above a place.
+    After(Seq),
+    /// On both sides of a place, with the message there; beyond the end is the end.
+    Around(Seq),
+}
+
+/// A page of messages, ascending, with the revision from which events continue it.
+pub async fn list(
+    app: &App,
+    caller: &Caller,
+    conversation: ConversationId,
+    range: Range,
+    limit: u64,
+) -> Result<MessagePage> {
+    let conn = app.db().read();
+    require_participant(app, caller, conversation).await?;
+    // the revision first: whatever commits while the rows are read is then in both the rows and the events
+    let (rev, last_seq) = messages::head(conn, conversation).await?;
+    let (items, has_more_before, has_more_after) = match range {
+        Range::Newest | Range::Before(_) => {
+            let end = if let Range::Before(seq) = range { seq } else { Seq(i64::MAX) };
+            let (mut items, more) = side(app, conversation, Side::Before(end), limit).await?;
+            items.reverse();
+            let newest = items.last().map_or(end.0 - 1, |message| message.seq.0);
+            (items, more, range != Range::Newest && newest < last_seq.0)
+        }
+        Range::After(seq) => {
+            let (items, more) = side(app, conversation, Side::After(seq), limit).await?;
+            let before = items.first().map_or(seq.0 >= 1 && last_seq.0 >= 1, |message| message.seq.0 > 1);
+            (items, before, more)
+        }
+        Range::Around(seq) => {
+            let seq = Seq(seq.0.clamp(0, last_seq.0));
+            let older = (limit / 2).max(1);
+            let (mut items, before) = side(app, conversation, Side::Before(seq), older).await?;
+            items.reverse();
+            let rest = (limit - items.len() as u64).max(1);
+            let (after, more) = side(app, conversation, Side::After(Seq(seq.0 - 1)), rest).await?;
+            items.extend(after);
+            (items, before, more)
+        }
+    };
+    let items = with_status(app, caller.user_id, conversation, items).await?;
+    Ok(MessagePage { items, has_more_before, has_more_after, rev })
+}
+
+async fn side(
+    app: &App,
+    conversation: ConversationId,
+    side: Side,
+    limit: u64,
+) -> Result<(Vec<Message>, bool)> {
+    let mut items = messages::beside(app.db().read(), conversation, side, limit + 1).await?;
+    let more = items.len() as u64 > limit;
+    items.truncate(limit as usize);
+    Ok((items, more))
+}
+
+/// Fills in the status of the viewer's own messages, all of one conversation.
+async fn with_status(
+    app: &App,
+    viewer: UserId,
+    conversation: ConversationId,
+    mut items: Vec<Message>,
+) -> Result<Vec<Message>> {
+    if items.iter().any(|message| message.sender_id == Some(viewer)) {
+        let reached = messages::reached(app.db().read(), conversation, viewer).await?;
+        for message in items.iter_mut().filter(|message| message.sender_id == Some(viewer)) {
+            message.status = Some(Reached::status(reached, message.seq));
+        }
+    }
+    Ok(items)
+}
+
+/// One message, for a participant of its conversation.
+pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
+    let found = messages::by_ids(app.db().read(), &[id]).await?.pop();
+    let (message, _): (Message, Rev) = found.ok_or_else(|| Error::not_found("message"))?;
+    let conversation = message.conversation_id;
+    require_participant(app, caller, conversation).await?;
+    let mut items = with_status(app, caller.user_id, conversation, vec![message]).await?;
+    items.pop().ok_or_else(|| Error::not_found("message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(draft: Draft) -> Vec<String> {
+        let error = checked(draft).expect_err("a refusal");
+        error.fields().iter().map(|field| field.field.clone()).collect()
+    }
+
+    #[test]
+    fn a_message_needs_something_in_it() {
+        assert_eq!(refused(Draft::default()), ["content"]);
+        assert_eq!(refused(Draft { content: Some("  ".into()), ..Draft::default() }), ["content"]);
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let draft = Draft {
+            content: Some("a\0".into()),
+            kind: Some(MessageKind::System),
+            temp_id: Some(String::new()),
+            ..Draft::default()
+        };
+        assert_eq!(refused(draft), ["content", "type", "temp_id"]);
+    }
+
+    #[test]
+    fn the_hash_is_of_what_is_said_and_not_of_its_name() {
+        let draft = |content: &str, temp_id: &str| {
+            checked(Draft { content: Some(content.into()), temp_id: Some(temp_id.into()), ..Draft::default() })
+                .expect("a good draft")
+        };
+        assert_eq!(hash(&draft("hi", "1")), hash(&draft(" hi ", "2")));
+        assert_ne!(hash(&draft("hi", "1")), hash(&draft("ho", "1")));
+    }
+}

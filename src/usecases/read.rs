@@ -1,0 +1,20 @@
+//! Reading outside a transaction: on the runtime of the database, with its deadline, and refused at once while the
+//! database is away. What is read here may have changed a moment later, so nothing that a change depends on is.
+
+use crate::app::App;
+use crate::error::Result;
+use sea_orm::DatabaseConnection;
+use std::pin::Pin;
+
+/// The future of some reading.
+pub type Reading<'r, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'r>>;
+
+/// Runs `work` with a connection for reading.
+pub async fn read<T, W>(app: &App, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'r> FnOnce(&'r DatabaseConnection) -> Reading<'r, T> + Send + 'static,
+{
+    let owner = app.clone();
+    app.detached(async move { owner.db().guard(work(owner.db().read())).await }).await
+}

@@ -1,0 +1,261 @@
+//! The writer of sends: group commit. It takes what queued up while its last commit ran, without a timer or a wait, and
+//! commits it in one transaction; under light load that is one message, under heavy load up to [`limits::BATCH`].
+//!
+//! One conversation always goes to the same writer of a node, so its order is the queue's. The writer itself never waits
+//! for a lock: a conversation that somebody else holds stays first in line, and the second time it goes to a side task
+//! with a connection of its own, behind which later sends to it queue.
+
+use super::transact::{self, Aborted};
+use super::writer_batch::{self, Outcome, Wait};
+use crate::app::App;
+use crate::domain::ids::ConversationId;
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::error::{Error, Result};
+use crate::messages::{SendJob, Sent};
+use crate::protocol::server::{ServerFrame, Typing};
+use crate::store::db::Class;
+use crate::store::{self, Failure};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Side tasks of one writer at most: each takes a connection.
+const SIDE_TASKS: usize = 2;
+
+/// What a writer has done, for whoever measures.
+#[derive(Default, Debug)]
+pub struct Stats {
+    /// Batches committed.
+    pub batches: AtomicU64,
+    /// Messages in them.
+    pub messages: AtomicU64,
+}
+
+/// Runs a writer until its queue is closed and empty. `most` is the size of its batches.
+pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stats: Arc<Stats>) {
+    let (side_done, mut sides_done) = mpsc::unbounded_channel();
+    let mut writer = Writer { app, stats, line: VecDeque::new(), sides: HashMap::new(), side_done };
+    loop {
+        let mut batch: Vec<SendJob> = writer.line.drain(..).collect();
+        if batch.is_empty() {
+            tokio::select! {
+                taken = queue.recv_many(&mut batch, most) => {
+                    if taken == 0 && writer.sides.is_empty() {
+                        return;
+                    }
+                }
+                Some(done) = sides_done.recv() => writer.side_ended(done),
+            }
+        }
+        while batch.len() < most
+            && let Ok(job) = queue.try_recv()
+        {
+            batch.push(job);
+        }
+        while let Ok(done) = sides_done.try_recv() {
+            writer.side_ended(done);
+        }
+        if queue.is_closed() && batch.is_empty() {
+            // nothing more comes but from side tasks; do not spin while they end
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let batch = writer.divert(batch);
+        if !batch.is_empty() {
+            writer.commit(batch).await;
+        }
+    }
+}
+
+struct Writer {
+    app: App,
+    stats: Arc<Stats>,
+    /// Sends whose conversation was locked, first in line.
+    line: VecDeque<SendJob>,
+    /// Conversations with a side task, and the sends that queue behind it.
+    sides: HashMap<ConversationId, Vec<SendJob>>,
+    side_done: mpsc::UnboundedSender<ConversationId>,
+}
+
+impl Writer {
+    /// Takes out of `batch` the sends that queue behind a side task, and those that go to one now.
+    fn divert(&mut self, batch: Vec<SendJob>) -> Vec<SendJob> {
+        let mut stay = Vec::with_capacity(batch.len());
+        let mut leave: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
+        for job in batch {
+            let conversation = job.conversation_id;
+            if let Some(behind) = self.sides.get_mut(&conversation) {
+                if behind.len() >= limits::BATCH {
+                    let _ = job.answer.send(Err(Error::unavailable("the conversation is busy; try again")));
+                } else {
+                    behind.push(job);
+                }
+            } else if let Some(going) = leave.get_mut(&conversation) {
+                going.push(job);
+            } else if job.skipped >= 2 && self.sides.len() + leave.len() < SIDE_TASKS {
+                leave.insert(conversation, vec![job]);
+            } else {
+                stay.push(job);
+            }
+        }
+        for (conversation, jobs) in leave {
+            self.sides.insert(conversation, Vec::new());
+            let (app, stats, done) = (self.app.clone(), self.stats.clone(), self.side_done.clone());
+            tokio::spawn(async move {
+                commit_all(&app, &stats, jobs, Wait::ForLock).await;
+                let _ = done.send(conversation);
+            });
+        }
+        stay
+    }
+
+    fn side_ended(&mut self, conversation: ConversationId) {
+        let behind = self.sides.remove(&conversation).unwrap_or_default();
+        self.line.extend(behind);
+    }
+
+    async fn commit(&mut self, batch: Vec<SendJob>) {
+        let size = batch.len();
+        let skipped = commit_all(&self.app, &self.stats, batch, Wait::Skip).await;
+        if skipped.len() == size {
+            // every conversation of the batch is locked by others: let them finish
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        for mut job in skipped.into_iter().rev() {
+            job.skipped += 1;
+            self.line.push_front(job);
+        }
+    }
+}
+
+/// Commits `batch` and answers its senders; returns the sends whose conversation was locked. A batch that the data of one
+/// send spoils is split until that one stands alone.
+async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -> Vec<SendJob> {
+    let mut skipped = Vec::new();
+    let mut pending = vec![batch];
+    while let Some(batch) = pending.pop() {
+        let jobs = Arc::new(batch);
+        match try_commit(app, &jobs, wait).await {
+            Ok(outcomes) => {
+                stats.batches.fetch_add(1, Ordering::Relaxed);
+                stats.messages.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+                skipped.extend(answer(app, jobs, outcomes));
+            }
+            Err(failed) => {
+                let mut batch = take(jobs);
+                if failed.splits && batch.len() > 1 {
+                    let later = batch.split_off(batch.len() / 2);
+                    pending.push(later);
+                    pending.push(batch);
+                } else {
+                    tracing::error!(error = %failed.error, sends = batch.len(), "a batch of sends failed");
+                    for job in batch {
+                        let _ = job.answer.send(Err(failed.answer()));
+                    }
+                }
+            }
+        }
+    }
+    skipped
+}
+
+struct Failed {
+    error: Error,
+    /// Whether one send may have spoilt it for the others.
+    splits: bool,
+}
+
+impl Failed {
+    fn answer(&self) -> Error {
+        if self.splits {
+            Error::internal("the database refused the message")
+        } else {
+            Error::unavailable("the database does not answer; try again")
+        }
+    }
+}
+
+/// Commits `jobs` in one transaction, again when the database asks for it. When a commit's outcome is unknown, the next
+/// attempt looks each message up by its id after the locks.
+async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<Vec<Outcome>, Failed> {
+    let mut outcome_unknown = false;
+    for attempt in 1.. {
+        let work_jobs = jobs.clone();
+        let work = move |tx: &mut transact::Tx| -> transact::Work<'_, Vec<Outcome>> {
+            let jobs = work_jobs.clone();
+            Box::pin(async move { writer_batch::run(tx, &jobs, wait, outcome_unknown).await })
+        };
+        let guarded = app.db().guard(async {
+            let _turn = app.db().turn(Class::Sends).await;
+            match transact::attempt(app, &work).await {
+                Err(Aborted::Failed(error)) if store::failure(&error) == Failure::Away => Err(error.into()),
+                other => Ok(other),
+            }
+        });
+        let aborted = match guarded.await {
+            Ok(Ok(outcomes)) => return Ok(outcomes),
+            Ok(Err(aborted)) => aborted,
+            Err(error) => return Err(Failed { error, splits: false }),
+        };
+        let kind = match &aborted {
+            Aborted::Failed(error) | Aborted::Unknown(error) => store::failure(error),
+            Aborted::Refused(error) => cause(error),
+        };
+        let again = match &aborted {
+            Aborted::Unknown(_) => {
+                outcome_unknown = true;
+                attempt < 2
+            }
+            _ => kind == Failure::Retry && attempt < 4,
+        };
+        if !again {
+            return Err(Failed { error: aborted.into(), splits: kind == Failure::Data });
+        }
+    }
+    unreachable!("the loop returns")
+}
+
+fn cause(error: &Error) -> Failure {
+    error
+        .cause()
+        .and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>())
+        .map_or(Failure::Fault, store::failure)
+}
+
+fn take(jobs: Arc<Vec<SendJob>>) -> Vec<SendJob> {
+    Arc::into_inner(jobs).expect("the attempt that shared the batch has ended")
+}
+
+/// Answers each sender; returns the sends that were skipped.
+fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<SendJob> {
+    let mut skipped = Vec::new();
+    for (job, outcome) in take(jobs).into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Skipped => skipped.push(job),
+            Outcome::Done(result) => {
+                if let Ok(sent) = &result {
+                    stop_typing(app, &job, sent);
+                }
+                let _ = job.answer.send(result);
+            }
+        }
+    }
+    skipped
+}
+
+/// Whoever sends has stopped typing.
+fn stop_typing(app: &App, job: &SendJob, sent: &Sent) {
+    if app.typing().stop(job.conversation_id, job.sender_id)
+        && let Some(sender) = &sent.message.sender
+    {
+        let frame = ServerFrame::TypingStop(Typing {
+            conversation_id: job.conversation_id,
+            user_id: sender.id,
+            username: sender.username.clone(),
+            display_name: sender.display_name.clone(),
+        });
+        app.tell(vec![Stream::Conversation(job.conversation_id)], &frame, Some(job.sender_id));
+    }
+}

@@ -1,0 +1,245 @@
+//! One batch of sends inside its transaction: lock, find replays, check, place, gather. Set-based: the number of
+//! statements does not grow with the batch.
+
+use super::transact::Tx;
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::roles::Action;
+use crate::domain::stream::Stream;
+use crate::domain::text::preview;
+use crate::error::{Error, Result};
+use crate::messages::{SendJob, Sent};
+use crate::protocol::events::Event;
+use crate::protocol::resources::{Message, Quote};
+use crate::store::messages::{self, SendKey, Sender, Stored};
+use crate::store::writes::{self, NewMessage};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What to do about a conversation that somebody else has locked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Leave its sends for later.
+    Skip,
+    /// Wait for the lock.
+    ForLock,
+}
+
+/// What became of one send.
+pub enum Outcome {
+    /// Its conversation was locked; nothing was looked at.
+    Skipped,
+    /// It is decided.
+    Done(Result<Sent>),
+}
+
+/// Runs a batch; outcomes stand in the order of `jobs`. An error here fails the whole batch, and nothing is committed.
+pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait, outcome_unknown: bool) -> Result<Vec<Outcome>> {
+    let absent = lock(tx, jobs, wait).await?;
+    let known = Known::read(tx, jobs, outcome_unknown).await?;
+    let mut placed = Placed::default();
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let outcome = if tx.head(job.conversation_id).is_some() {
+            Outcome::Done(decide(tx, job, &known, &mut placed))
+        } else if absent.contains(&job.conversation_id) {
+            Outcome::Done(Err(Error::not_found("conversation")))
+        } else {
+            Outcome::Skipped
+        };
+        outcomes.push(outcome);
+    }
+    let marks: Vec<_> =
+        placed.marks.iter().map(|((conversation, user), (seq, count))| (*conversation, *user, *seq, *count)).collect();
+    writes::move_senders_marks(tx.conn(), &marks, tx.now()).await?;
+    Ok(outcomes)
+}
+
+/// Locks what can be locked, and tells missing conversations from locked ones.
+async fn lock(tx: &mut Tx, jobs: &[SendJob], wait: Wait) -> Result<HashSet<ConversationId>> {
+    let mut ids: Vec<ConversationId> = jobs.iter().map(|job| job.conversation_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    match wait {
+        Wait::Skip => tx.lock_free_conversations(&ids).await?,
+        Wait::ForLock => tx.lock_conversations(&ids).await?,
+    }
+    ids.retain(|id| tx.head(*id).is_none());
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let existing = writes::existing(tx.conn(), &ids).await?;
+    Ok(ids.into_iter().filter(|id| !existing.contains(id)).collect())
+}
+
+/// What the database knows about a batch, read after the locks.
+struct Known {
+    stored: HashMap<SendKey, Stored>,
+    /// Messages as they are now: those of repeated sends, and those whose outcome was unknown.
+    messages: HashMap<MessageId, (Message, crate::domain::ids::Rev)>,
+    senders: HashMap<(ConversationId, UserId), Sender>,
+    targets: HashMap<MessageId, Message>,
+}
+
+impl Known {
+    async fn read(tx: &Tx, jobs: &[SendJob], outcome_unknown: bool) -> Result<Self> {
+        let locked = || jobs.iter().filter(|job| tx.head(job.conversation_id).is_some());
+        let keys: Vec<SendKey> = locked().filter_map(key).collect();
+        let stored = messages::stored_sends(tx.conn(), &keys).await?;
+        let mut ids: Vec<MessageId> = stored.values().map(|stored| stored.id).collect();
+        if outcome_unknown {
+            ids.extend(locked().map(|job| job.message_id));
+        }
+        let found = if ids.is_empty() { Vec::new() } else { messages::by_ids(tx.conn(), &ids).await? };
+        let mut pairs: Vec<_> = locked().map(|job| (job.conversation_id, job.sender_id)).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let quoted: Vec<MessageId> = locked().filter_map(|job| job.reply_to_id).collect();
+        let targets = if quoted.is_empty() { Vec::new() } else { messages::by_ids(tx.conn(), &quoted).await? };
+        Ok(Self {
+            stored,
+            messages: found.into_iter().map(|(message, rev)| (message.id, (message, rev))).collect(),
+            senders: messages::senders(tx.conn(), &pairs).await?,
+            targets: targets.into_iter().map(|(message, _)| (message.id, message)).collect(),
+        })
+    }
+}
+
+fn key(job: &SendJob) -> Option<SendKey> {
+    job.temp_id.clone().map(|temp_id| (job.conversation_id, job.sender_id, temp_id))
+}
+
+/// What this batch has placed so far.
+#[derive(Default)]
+struct Placed {
+    /// Sends with a `temp_id`, for those that stand in the batch twice.
+    sends: HashMap<SendKey, (String, Sent)>,
+    /// Messages, for those that quote one of the same batch.
+    messages: HashMap<MessageId, Message>,
+    /// Where each sender's own mark moves.
+    marks: BTreeMap<(ConversationId, UserId), (Seq, i64)>,
+}
+
+fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Result<Sent> {
+    if let Some(sent) = replay(job, known, placed)? {
+        return Ok(sent);
+    }
+    let sender = known.senders.get(&(job.conversation_id, job.sender_id)).ok_or_else(Error::not_a_participant)?;
+    check(sender)?;
+    let reply_to = match job.reply_to_id {
+        Some(id) => Some(quote(job, id, known, placed)?),
+        None => None,
+    };
+    Ok(place(tx, job, sender, reply_to, placed))
+}
+
+/// The message a repeated send was stored as. Answered before membership: whoever sent it may learn what became of it.
+fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>> {
+    if let Some((message, rev)) = known.messages.get(&job.message_id) {
+        return Ok(Some(Sent { rev: *rev, message: message.clone(), replayed: false }));
+    }
+    let Some(key) = key(job) else { return Ok(None) };
+    if let Some((hash, sent)) = placed.sends.get(&key) {
+        let sent = Sent { replayed: true, ..sent.clone() };
+        return if *hash == job.body_hash { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
+    }
+    let Some(stored) = known.stored.get(&key) else { return Ok(None) };
+    if stored.body_hash != job.body_hash {
+        return Err(Error::temp_id_reused());
+    }
+    let (message, rev) =
+        known.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
+    let mut message = message.clone();
+    let inside = known
+        .senders
+        .get(&(job.conversation_id, job.sender_id))
+        .is_some_and(|sender| sender.role.is_some());
+    if !inside {
+        message.reactions.clear();
+        message.pinned = false;
+    }
+    Ok(Some(Sent { rev: *rev, message, replayed: true }))
+}
+
+/// Whether the sender may send now.
+fn check(sender: &Sender) -> Result<()> {
+    match sender.status.as_str() {
+        "active" => {}
+        "suspended" => return Err(Error::suspended()),
+        _ => return Err(Error::unauthorized("this account is gone")),
+    }
+    let role = sender.role.ok_or_else(Error::not_a_participant)?;
+    if sender.archived {
+        return Err(Error::class_archived());
+    }
+    if sender.blocked {
+        return Err(Error::blocked());
+    }
+    if !role.may(Action::Send) {
+        return Err(Error::forbidden("observers read and do not send"));
+    }
+    Ok(())
+}
+
+fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result<Quote> {
+    let target = known
+        .targets
+        .get(&id)
+        .or_else(|| placed.messages.get(&id))
+        .filter(|target| target.conversation_id == job.conversation_id)
+        .ok_or_else(|| Error::invalid("reply_to_id", "is not a message of this conversation"))?;
+    Ok(Quote {
+        id,
+        seq: target.seq,
+        sender_id: target.sender_id,
+        kind: target.kind,
+        content: preview(&target.content, limits::PREVIEW_CHARS),
+    })
+}
+
+fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, placed: &mut Placed) -> Sent {
+    let place = tx.next_place(job.conversation_id, true);
+    let message = Message {
+        id: job.message_id,
+        conversation_id: job.conversation_id,
+        seq: place.seq,
+        sender_id: Some(job.sender_id),
+        sender: Some(sender.brief.clone()),
+        kind: job.kind,
+        content: job.content.clone(),
+        data: job.data.clone(),
+        attachments: Vec::new(),
+        reply_to,
+        mentions: Vec::new(),
+        reactions: Vec::new(),
+        pinned: false,
+        status: None,
+        temp_id: job.temp_id.clone(),
+        edited_at: None,
+        deleted_at: None,
+        created_at: tx.now(),
+    };
+    tx.insert_message(NewMessage {
+        id: job.message_id,
+        conversation_id: job.conversation_id,
+        seq: place.seq,
+        count: place.count,
+        rev: place.rev,
+        sender_id: Some(job.sender_id),
+        kind: job.kind.as_str(),
+        content: job.content.clone(),
+        data: job.data.as_ref().map(ToString::to_string),
+        reply_to_id: job.reply_to_id,
+        temp_id: job.temp_id.clone(),
+        body_hash: Some(job.body_hash.clone()),
+        created_at: tx.now(),
+    });
+    let event = Event::MessageNew { conversation_id: job.conversation_id, message: Box::new(message.clone()) };
+    let rev = tx.append(Stream::Conversation(job.conversation_id), &event);
+    placed.marks.insert((job.conversation_id, job.sender_id), (place.seq, place.count));
+    placed.messages.insert(message.id, message.clone());
+    let sent = Sent { rev, message, replayed: false };
+    if let Some(key) = key(job) {
+        placed.sends.insert(key, (job.body_hash.clone(), sent.clone()));
+    }
+    sent
+}

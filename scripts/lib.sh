@@ -1,3 +1,5 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what is unused here is used by who sources it
 # Shared by the scripts beside this file, which source it: temporary folders, free ports, running a
 # command so that its servers outlive it by a moment and nobody by more. Starts nothing by itself.
 

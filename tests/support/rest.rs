@@ -109,4 +109,15 @@ impl Answer {
         );
         problem
     }
+
+    /// A validation refusal that names `field` or something inside it.
+    #[track_caller]
+    pub fn invalid_somewhere(self, field: &str) -> Value {
+        let call = self.call.clone();
+        let problem = self.refused(422, "validation_failed");
+        let named = |error: &Value| error["field"].as_str().is_some_and(|name| name.starts_with(field));
+        let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("{call}: no errors: {problem}"));
+        assert!(errors.iter().any(named), "{call}: {field} is not named: {problem}");
+        problem
+    }
 }

@@ -1,0 +1,188 @@
+//! Logins over time: refreshing, reuse of a spent token, signing out, revoking, changing the password (SPEC 2). A
+//! login that ended is refused at once, and its sockets close.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{PASSWORD, Refusal, TestServer, TestUser};
+
+async fn refresh(user: &TestUser, token: &str) -> crate::support::Answer {
+    user.target.post("/auth/refresh", json!({ "refresh_token": token })).await
+}
+
+/// Every way in is shut for this login.
+async fn is_out(user: &TestUser) {
+    user.get("/users/me").await.refused(401, "unauthorized");
+    let refused = refresh(user, &user.refresh_token).await;
+    assert_eq!(refused.status, 401, "{}", refused.body);
+    let socket = user.try_connect(crate::support::ConnectOptions::default()).await;
+    assert_eq!(socket.expect_err("no session"), Refusal::Closed(Some(4401)));
+}
+
+#[tokio::test]
+async fn a_refresh_spends_the_token_and_gives_a_successor() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let answer = refresh(&alice, &alice.refresh_token).await.expect(200);
+    assert_ne!(answer["refresh_token"], alice.refresh_token.as_str());
+    assert_eq!(answer["user"]["id"], alice.id.as_str());
+    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(900)));
+    let renewed = TestUser::signed_in(&alice.target, &answer);
+    renewed.get("/users/me").await.expect(200);
+    alice.get("/users/me").await.expect(200);
+    refresh(&renewed, &renewed.refresh_token).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_spent_token_within_ten_seconds_gives_the_same_successor() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let first = refresh(&alice, &alice.refresh_token).await.expect(200);
+    let second = refresh(&alice, &alice.refresh_token).await.expect(200);
+    assert_eq!(first["refresh_token"], second["refresh_token"]);
+    TestUser::signed_in(&alice.target, &second).get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn two_refreshes_at_once_give_the_same_successor() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let (one, other) = tokio::join!(refresh(&alice, &alice.refresh_token), refresh(&alice, &alice.refresh_token));
+    assert_eq!(one.expect(200)["refresh_token"], other.expect(200)["refresh_token"]);
+}
+
+#[tokio::test]
+async fn a_spent_token_after_that_revokes_its_family_and_closes_its_sockets() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let other_login = alice.login().await;
+    let renewed = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
+    let spent_at = Instant::now();
+    let mut socket = renewed.connect().await;
+    let mut bystander = other_login.connect().await;
+
+    // The contract gives a lost reply ten seconds; only afterwards is the same token a theft.
+    tokio::time::sleep_until((spent_at + Duration::from_millis(10_500)).into()).await;
+    refresh(&alice, &alice.refresh_token).await.refused(401, "token_reused");
+
+    let revoked = socket.expect("session.revoked").await;
+    assert_eq!(revoked["payload"]["reason"], "token_reused");
+    socket.expect_close(4401).await;
+    is_out(&renewed).await;
+    bystander.is_alive().await;
+    other_login.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn signing_out_ends_this_login_alone() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let other_login = alice.login().await;
+    let mut socket = alice.connect().await;
+    let mut bystander = other_login.connect().await;
+    alice.post_nothing("/auth/logout").await.expect(204);
+    let revoked = socket.expect("session.revoked").await;
+    assert_eq!(revoked["stream"], "user");
+    assert_eq!(revoked["payload"]["reason"], "logout");
+    socket.expect_close(4401).await;
+    is_out(&alice).await;
+    bystander.is_alive().await;
+    other_login.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn logins_are_listed_and_one_is_revoked() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let second = alice.login().await;
+    let mut socket = second.connect().await;
+
+    let list = alice.get("/auth/sessions").await.expect(200);
+    let logins = list["items"].as_array().unwrap();
+    assert_eq!(logins.len(), 2);
+    for login in logins {
+        for field in ["id", "device", "ip", "created_at", "last_used_at"] {
+            assert!(login.get(field).is_some(), "a login has {field}: {login}");
+        }
+        assert_eq!(login["ip"], "127.0.0.1");
+    }
+    let current: Vec<&Value> = logins.iter().filter(|login| login["current"] == true).collect();
+    assert_eq!(current.len(), 1, "{list}");
+    let theirs = second.get("/auth/sessions").await.expect(200);
+    let other = theirs["items"].as_array().unwrap().iter().find(|login| login["current"] == true).unwrap();
+    let path = format!("/auth/sessions/{}", other["id"].as_str().unwrap());
+
+    alice.delete(&path).await.expect(204);
+    let revoked = socket.expect("session.revoked").await;
+    assert_eq!(revoked["payload"]["login_id"], other["id"]);
+    socket.expect_close(4401).await;
+    is_out(&second).await;
+    alice.delete(&path).await.expect(204);
+    let left = alice.get("/auth/sessions").await.expect(200);
+    assert_eq!(left["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_users_login_cannot_be_revoked() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let list = bob.get("/auth/sessions").await.expect(200);
+    let id = list["items"][0]["id"].as_str().unwrap();
+    alice.delete(&format!("/auth/sessions/{id}")).await.refused(404, "not_found");
+    alice.delete("/auth/sessions/nonsense").await.refused(400, "invalid_request");
+    bob.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_new_password_ends_the_other_logins() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let other_login = alice.login().await;
+    let mut mine = alice.connect().await;
+    let mut other = other_login.connect().await;
+
+    let wrong = json!({ "current_password": "not the password", "new_password": "another password" });
+    let refused = alice.put("/users/me/password", wrong).await;
+    assert!((400..500).contains(&refused.status), "{}", refused.body);
+    other.is_alive().await;
+    let weak = json!({ "current_password": PASSWORD, "new_password": "short" });
+    alice.put("/users/me/password", weak).await.invalid("new_password");
+
+    let change = json!({ "current_password": PASSWORD, "new_password": "another password" });
+    alice.put("/users/me/password", change).await.expect(204);
+    let revoked = other.expect("session.revoked").await;
+    assert_eq!(revoked["payload"]["reason"], "password");
+    other.expect_close(4401).await;
+    is_out(&other_login).await;
+    mine.is_alive().await;
+    alice.get("/users/me").await.expect(200);
+
+    let login = |password: &'static str| {
+        server.target().post("/auth/login", json!({ "login": "alice", "password": password }))
+    };
+    login(PASSWORD).await.refused(401, "invalid_credentials");
+    login("another password").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_login_survives_a_restart() {
+    let mut server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    server.kill_nine();
+    server.restart().await;
+    alice.get("/users/me").await.expect(200);
+    refresh(&alice, &alice.refresh_token).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_nonsense_refresh_token_is_refused() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for token in ["", "nonsense", alice.access_token.as_str()] {
+        let refused = refresh(&alice, token).await;
+        assert!(matches!(refused.status, 401 | 422), "{token}: {}", refused.body);
+    }
+    alice.get("/users/me").await.expect(200);
+}

@@ -1,0 +1,27 @@
+//! What a client can rely on, area by area, told as sentences. Every test has a server of its own and talks to it over
+//! the network only. Tests that need PostgreSQL (two servers on one database) are left out of a plain `cargo test` and
+//! run with `--include-ignored` in the PostgreSQL pass.
+
+// A test stops by panicking.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod accounts;
+mod conventions;
+mod conversations;
+mod delivery;
+mod frames;
+mod handshake;
+mod logins;
+mod marks;
+mod members;
+mod messages;
+mod nodes;
+mod paging;
+mod races;
+mod signals;
+mod slow;
+mod sync;
+mod tokens;

@@ -1,0 +1,157 @@
+//! Read and delivered marks, and the unread counts that follow from them (SPEC 4, 5, 12).
+
+use serde_json::{Value, json};
+
+use crate::support::user::text;
+use crate::support::{TestServer, TestUser, eventually};
+
+/// A group of Alice and Bob in which Alice sent five messages, numbers 2 to 6.
+async fn five(server: &TestServer) -> (TestUser, TestUser, String) {
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    for number in 2..=6 {
+        alice.send(&room, &format!("number {number}")).await;
+    }
+    (alice, bob, room)
+}
+
+async fn read(user: &TestUser, room: &str, body: Value) -> Value {
+    user.post(&format!("/conversations/{room}/read"), body).await.expect(200)
+}
+
+#[tokio::test]
+async fn reading_moves_the_mark_forward_only() {
+    let server = TestServer::start().await;
+    let (_, bob, room) = five(&server).await;
+    assert_eq!(bob.conversation(&room).await["unread_count"], 5, "system messages do not count");
+    for (body, last_read_seq, unread_count, marked) in [
+        (json!({ "seq": 3 }), 3, 3, 2),
+        (json!({ "seq": 3 }), 3, 3, 0),
+        (json!({ "seq": 1 }), 3, 3, 0),
+        (json!({ "seq": 5 }), 5, 1, 2),
+        (json!({ "seq": 999 }), 6, 0, 1),
+    ] {
+        let answer = read(&bob, &room, body.clone()).await;
+        let expected = json!({ "last_read_seq": last_read_seq, "unread_count": unread_count, "marked": marked });
+        assert_eq!(answer, expected, "{body}");
+    }
+    let conversation = bob.conversation(&room).await;
+    assert_eq!((&conversation["unread_count"], &conversation["my"]["last_read_seq"]), (&json!(0), &json!(6)));
+}
+
+#[tokio::test]
+async fn one_reads_to_a_message_or_to_the_end() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    let messages = alice.history(&room).await;
+    let answer = read(&bob, &room, json!({ "message_id": messages[3]["id"] })).await;
+    assert_eq!((&answer["last_read_seq"], &answer["marked"]), (&json!(4), &json!(3)));
+    let answer = bob.post_nothing(&format!("/conversations/{room}/read")).await.expect(200);
+    assert_eq!((&answer["last_read_seq"], &answer["unread_count"]), (&json!(6), &json!(0)));
+
+    let elsewhere = alice.group("elsewhere", &[]).await;
+    let foreign = alice.send(&elsewhere, "hello").await;
+    let path = format!("/conversations/{room}/read");
+    let refused = bob.post(&path, json!({ "message_id": foreign["id"] })).await;
+    assert!((400..500).contains(&refused.status), "{}", refused.body);
+    bob.post(&path, json!({ "seq": -1 })).await.invalid("seq");
+    let both = bob.post(&path, json!({ "seq": 2, "message_id": messages[3]["id"] })).await;
+    assert!(both.status < 500, "{}", both.body);
+}
+
+#[tokio::test]
+async fn the_unread_count_sums_up() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    let direct = alice.direct(&bob).await;
+    alice.send(&direct, "hello").await;
+    let count = bob.get("/conversations/unread-count").await.expect(200);
+    assert_eq!((&count["messages"], &count["conversations"]), (&json!(6), &json!(2)));
+    assert!(count["mentions"].is_i64());
+    read(&bob, &room, json!({})).await;
+    let count = bob.get("/conversations/unread-count").await.expect(200);
+    assert_eq!((&count["messages"], &count["conversations"]), (&json!(1), &json!(1)));
+    let count = alice.get("/conversations/unread-count").await.expect(200);
+    assert_eq!((&count["messages"], &count["conversations"]), (&json!(0), &json!(0)));
+}
+
+#[tokio::test]
+async fn reading_over_the_socket_tells_the_author_and_ones_other_sessions() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    let mut author = alice.connect().await;
+    let mut other = bob.connect().await;
+    let mut reader = bob.connect().await;
+    let payload = json!({ "conversation_id": room, "seq": 4 });
+    let answer = reader.accepted("message.read", payload, "ack").await;
+    assert_eq!(answer, json!({ "last_read_seq": 4, "unread_count": 2, "marked": 3 }));
+
+    let status = author.wait_for("seen", |frame| frame["payload"]["status"] == "seen").await;
+    assert_eq!(status["type"], "message.status");
+    assert_eq!(status["rev"], json!(null), "it is ephemeral");
+    assert_eq!(
+        (&status["payload"]["conversation_id"], &status["payload"]["user_id"], &status["payload"]["seq"]),
+        (&json!(room), &json!(bob.id), &json!(4))
+    );
+    let told = other.expect("conversation.read").await;
+    assert_eq!(
+        told["payload"],
+        json!({ "conversation_id": room, "last_read_seq": 4, "unread_count": 2 })
+    );
+    let unread = other.expect("unread").await;
+    assert_eq!((&unread["payload"]["messages"], &unread["payload"]["conversations"]), (&json!(2), &json!(1)));
+
+    let messages = alice.history(&room).await;
+    let statuses: Vec<&Value> = messages[1..].iter().map(|message| &message["status"]).collect();
+    assert_eq!(statuses, ["seen", "seen", "seen", "sent", "sent"]);
+}
+
+#[tokio::test]
+async fn a_delivered_mark_is_told_to_the_author() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    let mut author = alice.connect().await;
+    let mut reader = bob.connect().await;
+    reader.accepted("message.delivered", json!({ "conversation_id": room, "seq": 6 }), "ack").await;
+    let status = author.wait_for("delivered", |frame| frame["payload"]["status"] == "delivered").await;
+    assert_eq!((&status["type"], &status["payload"]["seq"]), (&json!("message.status"), &json!(6)));
+    eventually("the messages are delivered", async || {
+        let messages = alice.history(&room).await;
+        messages[1..].iter().all(|message| message["status"] == "delivered")
+    })
+    .await;
+    assert_eq!(bob.conversation(&room).await["unread_count"], 5, "delivered is not read");
+}
+
+#[tokio::test]
+async fn marks_in_a_foreign_conversation_are_refused() {
+    let server = TestServer::start().await;
+    let (alice, _, room) = five(&server).await;
+    let eve = server.user("eve").await;
+    let mut socket = eve.connect().await;
+    socket.refused("message.read", json!({ "conversation_id": room, "seq": 4 }), "not_a_participant").await;
+    socket.refused("message.delivered", json!({ "conversation_id": room, "seq": 4 }), "not_a_participant").await;
+    let statuses = alice.history(&room).await;
+    assert!(statuses[1..].iter().all(|message| message["status"] == "sent"));
+}
+
+#[tokio::test]
+async fn who_hides_their_reads_is_not_seen_reading() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    bob.patch("/users/me", json!({ "share_read_receipts": false })).await.expect(200);
+    let mut author = alice.connect().await;
+    read(&bob, &room, json!({})).await;
+    let member = alice.get(&format!("/conversations/{room}/members/bob")).await.expect(200);
+    assert_eq!(member["last_read_seq"], json!(null));
+    assert!(alice.history(&room).await.iter().all(|message| message["status"] != "seen"));
+    // A mark that is shown comes after it, from somebody who does share.
+    let carol = server.user("carol").await;
+    alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["carol"] })).await.expect(200);
+    alice.send(&room, "for carol").await;
+    read(&carol, &room, json!({})).await;
+    let frames = author.frames_until("carol's mark", |frame| frame["payload"]["status"] == "seen").await;
+    let last = frames.last().expect("the marker");
+    assert_eq!(text(&last["payload"]["user_id"]), carol.id);
+}

@@ -1,0 +1,255 @@
+//! Sending over REST and over the socket, once and only once (SPEC 5, G2, G3).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::history::{Conversation, Recorder, Row, check};
+use crate::support::user::text;
+use crate::support::{TestServer, TestUser};
+
+async fn post(user: &TestUser, room: &str, body: Value) -> crate::support::Answer {
+    user.post(&format!("/conversations/{room}/messages"), body).await
+}
+
+#[tokio::test]
+async fn a_message_is_stored_with_all_its_fields() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let direct = alice.direct(&bob).await;
+    let message = post(&alice, &direct, json!({ "content": "Hello, Bob", "temp_id": "t-1" })).await.expect(201);
+    assert_eq!((&message["seq"], &message["type"], &message["content"]), (&json!(1), &json!("text"), &json!("Hello, Bob")));
+    assert_eq!((&message["sender_id"], &message["sender"]["username"]), (&json!(alice.id), &json!("alice")));
+    assert_eq!((&message["conversation_id"], &message["temp_id"]), (&json!(direct), &json!("t-1")));
+    assert_eq!((&message["status"], &message["pinned"]), (&json!("sent"), &json!(false)));
+    for (field, expected) in [
+        ("data", json!(null)),
+        ("attachments", json!([])),
+        ("reply_to", json!(null)),
+        ("mentions", json!([])),
+        ("reactions", json!([])),
+        ("edited_at", json!(null)),
+        ("deleted_at", json!(null)),
+    ] {
+        assert_eq!(message[field], expected, "{field}: {message}");
+    }
+    let seen = bob.get(&format!("/messages/{}", text(&message["id"]))).await.expect(200);
+    assert_eq!((&seen["id"], &seen["content"]), (&message["id"], &message["content"]));
+}
+
+#[tokio::test]
+async fn sending_moves_the_senders_mark_and_raises_the_others_count() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let direct = alice.direct(&bob).await;
+    for _ in 0..3 {
+        alice.send(&direct, "hello").await;
+    }
+    let mine = alice.conversation(&direct).await;
+    assert_eq!((&mine["unread_count"], &mine["my"]["last_read_seq"]), (&json!(0), &json!(3)));
+    let theirs = bob.conversation(&direct).await;
+    assert_eq!((&theirs["unread_count"], &theirs["my"]["last_read_seq"]), (&json!(3), &json!(0)));
+    bob.send(&direct, "hello").await;
+    assert_eq!(bob.conversation(&direct).await["unread_count"], 0);
+}
+
+#[tokio::test]
+async fn content_has_1_to_10000_characters() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    for (what, body) in [
+        ("nothing", json!({})),
+        ("empty", json!({ "content": "" })),
+        ("white", json!({ "content": " \n\t " })),
+        ("long", json!({ "content": "x".repeat(10_001) })),
+        ("long and wide", json!({ "content": "𝕏".repeat(10_001) })),
+        ("NUL", json!({ "content": "nul\0" })),
+    ] {
+        let refused = post(&alice, &room, body).await;
+        assert_eq!(refused.status, 422, "{what}: {}", refused.body);
+        refused.invalid("content");
+    }
+    for content in ["x".repeat(10_000), "𝕏".repeat(10_000), format!("  {}\n", "x".repeat(10_000)), "a\nb\tc".to_owned()] {
+        post(&alice, &room, json!({ "content": content })).await.expect(201);
+    }
+    let seqs: Vec<i64> = alice.history(&room).await.iter().map(|message| message["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5], "what was refused left no hole");
+}
+
+#[tokio::test]
+async fn content_is_kept_as_it_was_written() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    for content in ["<script>alert(1)</script>", "'; DROP TABLE messages; --", "👩‍👩‍👧‍👦 e\u{301} \u{202e}rtl", "tiếng Việt", "\\u0000"] {
+        let message = alice.send(&room, content).await;
+        assert_eq!(message["content"], content);
+        let read = alice.get(&format!("/messages/{}", text(&message["id"]))).await.expect(200);
+        assert_eq!(read["content"], content);
+    }
+}
+
+#[tokio::test]
+async fn a_temp_id_has_1_to_64_characters() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    for temp_id in [json!(""), json!("x".repeat(65)), json!(5), json!("nul\0")] {
+        post(&alice, &room, json!({ "content": "hello", "temp_id": temp_id })).await.invalid("temp_id");
+    }
+    post(&alice, &room, json!({ "content": "hello", "temp_id": "x".repeat(64) })).await.expect(201);
+}
+
+#[tokio::test]
+async fn the_same_temp_id_again_is_the_same_message() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let body = || json!({ "content": "hello", "temp_id": "once" });
+    let first = post(&alice, &room, body()).await.expect(201);
+    let again = post(&alice, &room, body()).await.expect(200);
+    assert_eq!((&again["id"], &again["seq"]), (&first["id"], &first["seq"]));
+    let mut socket = alice.connect().await;
+    let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": "once" });
+    let sent = socket.accepted("message.send", payload, "message.sent").await;
+    assert_eq!((&sent["message"]["id"], &sent["temp_id"]), (&first["id"], &json!("once")));
+
+    let other = json!({ "content": "something else", "temp_id": "once" });
+    post(&alice, &room, other).await.refused(409, "temp_id_reused");
+    let payload = json!({ "conversation_id": room, "content": "something else", "temp_id": "once" });
+    let error = socket.refused("message.send", payload, "temp_id_reused").await;
+    assert_eq!(error["temp_id"], "once");
+
+    // It is the sender's own, and the conversation's.
+    assert_ne!(post(&bob, &room, body()).await.expect(201)["id"], first["id"]);
+    let elsewhere = alice.group("elsewhere", &[]).await;
+    assert_ne!(post(&alice, &elsewhere, body()).await.expect(201)["id"], first["id"]);
+    assert_eq!(alice.history(&room).await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_same_temp_id_after_leaving_is_still_answered() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let body = || json!({ "content": "hello", "temp_id": "once" });
+    let first = post(&bob, &room, body()).await.expect(201);
+    bob.delete(&format!("/conversations/{room}")).await.expect(204);
+    assert_eq!(post(&bob, &room, body()).await.expect(200)["id"], first["id"]);
+    post(&bob, &room, json!({ "content": "hello", "temp_id": "twice" })).await.refused(403, "not_a_participant");
+}
+
+#[tokio::test]
+async fn the_same_temp_id_over_rest_and_the_socket_at_once_is_one_message() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let mut socket = alice.connect().await;
+    let mut messages: BTreeMap<String, Value> = BTreeMap::new();
+    for round in 0..60 {
+        let temp_id = format!("round-{round}");
+        let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": temp_id });
+        let body = json!({ "content": "hello", "temp_id": temp_id });
+        let (one, two, sent) = tokio::join!(
+            post(&alice, &room, body.clone()),
+            post(&alice, &room, body),
+            socket.accepted("message.send", payload, "message.sent"),
+        );
+        for answer in [&one, &two] {
+            assert!(matches!(answer.status, 200 | 201), "{}", answer.body);
+            assert_eq!(answer.body["id"], sent["message"]["id"]);
+        }
+        assert!(one.status == 200 || two.status == 200, "it was created once");
+        messages.insert(temp_id, sent["message"].clone());
+    }
+    let history = alice.history(&room).await;
+    let seqs: Vec<i64> = history.iter().map(|message| message["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=61).collect::<Vec<_>>(), "no gap and nothing doubled");
+    for message in &history[1..] {
+        assert_eq!(messages[message["temp_id"].as_str().unwrap()]["seq"], message["seq"]);
+    }
+}
+
+#[tokio::test]
+async fn many_senders_at_once_leave_a_dense_and_ordered_conversation() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let recorder = Recorder::default();
+    let before = alice.conversation(&room).await;
+    let mut tasks = Vec::new();
+    for task in 0..16 {
+        let (user, room, recorder) = (if task % 2 == 0 { &alice } else { &bob }.clone(), room.clone(), recorder.clone());
+        tasks.push(tokio::spawn(async move {
+            for number in 0..20 {
+                let temp_id = format!("{task}-{number}");
+                let send = recorder.invoke(&room, &user.id, &temp_id);
+                let body = json!({ "content": "hello", "temp_id": temp_id });
+                recorder.stored(send, &post(&user, &room, body).await.expect(201), None);
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let after = alice.conversation(&room).await;
+    let number = |value: &Value, name: &str| value[name].as_i64().unwrap();
+    let rows: Vec<Row> = alice.history(&room).await.iter().skip(1).map(Row::from_message).collect();
+    assert_eq!(rows.len(), 320);
+    let conversation = Conversation {
+        first_seq: number(&before, "last_seq"),
+        first_rev: number(&after, "last_rev"),
+        last_seq: number(&after, "last_seq"),
+        last_rev: number(&after, "last_rev"),
+        rows,
+    };
+    assert_eq!(number(&after, "last_rev") - number(&before, "last_rev"), 320);
+    let mut history = recorder.history();
+    // Nobody listened here, so there are no events to compare with; the order of messages is what counts.
+    history.conversations.insert(room, conversation);
+    let found: Vec<_> = check(&history);
+    assert_eq!(found, []);
+}
+
+#[tokio::test]
+async fn a_reply_shows_what_it_answers() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let question = alice.send(&room, &"why? ".repeat(40)).await;
+    let reply = post(&bob, &room, json!({ "content": "because", "reply_to_id": question["id"] })).await.expect(201);
+    let quoted = &reply["reply_to"];
+    assert_eq!((&quoted["id"], &quoted["seq"], &quoted["sender_id"]), (&question["id"], &question["seq"], &json!(alice.id)));
+    assert!(text(&quoted["content"]).chars().count() <= 100);
+
+    let elsewhere = alice.group("elsewhere", &[]).await;
+    let foreign = alice.send(&elsewhere, "secret").await;
+    for target in [foreign["id"].clone(), json!("01890a5d-ac96-774b-bcce-b302099a8057")] {
+        let refused = post(&bob, &room, json!({ "content": "hm", "reply_to_id": target })).await;
+        assert!((400..500).contains(&refused.status), "{}", refused.body);
+        assert!(!refused.body.to_string().contains("secret"));
+    }
+    post(&bob, &room, json!({ "content": "hm", "reply_to_id": "nonsense" })).await.invalid("reply_to_id");
+}
+
+#[tokio::test]
+async fn one_reads_ones_own_writes() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let direct = alice.direct(&bob).await;
+    for number in 1..=50 {
+        let message = alice.send(&direct, &format!("number {number}")).await;
+        let newest = bob.get(&format!("/conversations/{direct}/messages?limit=1")).await.expect(200);
+        assert_eq!(newest["items"][0]["id"], message["id"]);
+        assert_eq!(bob.conversation(&direct).await["last_seq"], number);
+        assert_eq!(bob.get("/conversations/unread-count").await.expect(200)["messages"], number);
+    }
+}

@@ -1,0 +1,173 @@
+//! Two servers on one PostgreSQL database without Redis: events reach the other node through the log, and both agree
+//! on the order (SPEC 13, G3, G6).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::follower::Follower;
+use crate::support::history::{Conversation, Recorder, Row, check};
+use crate::support::{Random, TestServer, TestUser, eventually};
+
+/// Tokens of one node must be good on the other: both have the same secret, as an operator would set it.
+async fn with_one_secret() -> (TestServer, TestServer) {
+    assert!(crate::support::database::runs_on_postgres(), "this test needs GREENROOM_TEST_DATABASE=postgres");
+    let secret = "one secret for both nodes, long enough";
+    let one = TestServer::builder().set("GREENROOM_JWT_SECRET", secret).start().await;
+    let other = TestServer::builder().on(one.database()).set("GREENROOM_JWT_SECRET", secret).start().await;
+    (one, other)
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_message_sent_on_one_node_arrives_on_the_other() {
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let bob = one.user("bob").await.on(&other);
+    let direct = alice.direct(&bob).await;
+    let mut here = alice.connect().await;
+    let mut there = bob.connect().await;
+    for round in 0..5 {
+        let sent = here.say(&direct, &format!("from here {round}")).await;
+        let event = there.expect("message.new").await;
+        assert_eq!((&event["rev"], &event["payload"]["message"]["id"]), (&sent["rev"], &sent["message"]["id"]));
+        here.expect("message.new").await;
+        let sent = there.say(&direct, &format!("from there {round}")).await;
+        let event = here.expect("message.new").await;
+        assert_eq!((&event["rev"], &event["payload"]["message"]["id"]), (&sent["rev"], &sent["message"]["id"]));
+        there.expect("message.new").await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_conversation_made_on_one_node_is_heard_on_the_other() {
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let bob = one.user("bob").await.on(&other);
+    let mut there = bob.connect().await;
+    let room = alice.group("room", &[&bob]).await;
+    let created = there.expect("conversation.created").await;
+    assert_eq!(created["payload"]["conversation"]["id"], room.as_str());
+    let sent = alice.send(&room, "hello").await;
+    assert_eq!(there.expect("message.new").await["payload"]["message"]["id"], sent["id"]);
+    alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
+    there.expect("participant.left").await;
+    there.expect("conversation.removed").await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn the_same_temp_id_on_two_nodes_at_once_is_one_message() {
+    let (one, other) = with_one_secret().await;
+    let here = one.user("alice").await;
+    let there = here.on(&other);
+    let room = here.group("room", &[]).await;
+    let path = format!("/conversations/{room}/messages");
+    for round in 0..100 {
+        let body = json!({ "content": "hello", "temp_id": format!("round-{round}") });
+        let (one, other) = tokio::join!(here.post(&path, body.clone()), there.post(&path, body));
+        let mut statuses = [one.status, other.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 201], "{} {}", one.body, other.body);
+        assert_eq!(one.body["id"], other.body["id"]);
+    }
+    let seqs: Vec<i64> = here.history(&room).await.iter().map(|message| message["seq"].as_i64().unwrap()).collect();
+    assert_eq!(seqs, (1..=101).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_login_that_ends_on_one_node_ends_on_the_other() {
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let there = alice.on(&other);
+    let mut socket = there.connect().await;
+    alice.post_nothing("/auth/logout").await.expect(204);
+    socket.expect_close(4401).await;
+    eventually("the other node refuses the token", async || there.get("/users/me").await.status == 401).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_session_moves_to_the_other_node_when_its_own_dies() {
+    let (mut one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let bob = one.user("bob").await;
+    let direct = alice.direct(&bob).await;
+    let mut socket = alice.connect().await;
+    let sent = socket.say(&direct, "before").await;
+    one.kill_nine();
+    socket.until_closed().await;
+    let there = alice.on(&other);
+    bob.on(&other).send(&direct, "meanwhile").await;
+    let mut socket = there.connect_unsubscribed().await;
+    let id = socket.start("sync", json!({ "conversations": { &direct: sent["rev"] } }));
+    let frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+    assert!(frames.iter().all(|frame| frame["type"] != "sync.reset"), "{frames:?}");
+    let news: Vec<&Value> = frames.iter().filter(|frame| frame["type"] == "message.new").collect();
+    assert_eq!(news.len(), 1, "{frames:?}");
+    assert_eq!(news[0]["payload"]["message"]["content"], "meanwhile");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn both_nodes_agree_on_the_order_under_load() {
+    let mut random = Random::from_environment();
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let bob = one.user("bob").await;
+    let mut rooms = Vec::new();
+    for number in 0..3 {
+        rooms.push(alice.group(&format!("room {number}"), &[&bob]).await);
+    }
+    let recorder = Recorder::default();
+    let mut before = BTreeMap::new();
+    for room in &rooms {
+        before.insert(room.clone(), alice.conversation(room).await);
+    }
+    let everywhere: Vec<TestUser> = [&alice, &bob].iter().flat_map(|user| [user.on(&one), user.on(&other)]).collect();
+    let mut followers = Vec::new();
+    for (index, user) in everywhere.iter().enumerate() {
+        let mut follower = Follower::new(user, &format!("{} {index}", user.username), &recorder).await;
+        let socket = follower.connect(&mut random).await;
+        followers.push((follower, socket));
+    }
+    let mut writers = Vec::new();
+    for (index, user) in everywhere.into_iter().enumerate() {
+        let (rooms, recorder, mut random) = (rooms.clone(), recorder.clone(), random.fork());
+        writers.push(tokio::spawn(async move {
+            let mut socket = user.connect_unsubscribed().await;
+            for number in 0..100 {
+                let room = random.pick(&rooms).clone();
+                let temp_id = format!("{index}-{number}");
+                let send = recorder.invoke(&room, &user.id, &temp_id);
+                let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": temp_id });
+                let sent = socket.accepted("message.send", payload, "message.sent").await;
+                recorder.stored(send, &sent["message"], sent["rev"].as_i64());
+            }
+        }));
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let mut last = BTreeMap::new();
+    for room in &rooms {
+        let after = alice.conversation(room).await;
+        let number = |value: &Value, name: &str| value[name].as_i64().unwrap();
+        let first_seq = number(&before[room], "last_seq");
+        let rows = alice.history(room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
+        last.insert(room.clone(), number(&after, "last_rev"));
+        recorder.conversation(room, Conversation {
+            first_seq,
+            first_rev: number(&before[room], "last_rev"),
+            last_seq: number(&after, "last_seq"),
+            last_rev: number(&after, "last_rev"),
+            rows,
+        });
+    }
+    for (follower, socket) in followers {
+        follower.finish(socket, &last, &mut random).await;
+    }
+    assert_eq!(check(&recorder.history()), []);
+}

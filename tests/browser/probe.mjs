@@ -1,0 +1,18 @@
+import { chromium } from 'playwright-core';
+const b = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox','--headless','--disable-gpu','--disable-quic','--no-first-run','--disable-background-networking','--disable-component-update','--disable-sync'] });
+const ctx = await b.newContext({ viewport: { width: 1180, height: 760 } });
+const p = await ctx.newPage();
+p.on('console', m => console.log('console', m.type(), m.text())); p.on('pageerror', e => console.log('pageerror', e.stack));
+await p.goto('http://127.0.0.1:9191/');
+await p.getByRole('button', { name: 'Sign in' }).waitFor();
+await p.screenshot({ path: '/tmp/mock/s1.png' });
+await p.getByRole('link', { name: 'Create account' }).click();
+await p.getByRole('textbox', { name: 'Username' }).fill('ana' + Date.now() % 100000);
+await p.getByRole('textbox', { name: 'Display name' }).fill('Ana Lindqvist');
+await p.getByRole('textbox', { name: 'Password' }).fill('correct horse');
+await p.screenshot({ path: '/tmp/mock/s2.png' });
+await p.getByRole('button', { name: 'Create account' }).click();
+await p.getByRole('button', { name: 'New conversation' }).waitFor();
+await p.waitForTimeout(1500);
+await p.screenshot({ path: '/tmp/mock/s3.png' });
+await b.close();

@@ -13,8 +13,9 @@ use tracing_subscriber::EnvFilter;
 const SWITCH: &str = "true or false";
 const SIGNING_KEY: &str = "at least 32 bytes; `openssl rand -base64 48` makes some";
 
+/// Reads a text of one line.
 fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
+    (!text.contains(char::is_control)).then(|| text.to_owned())
 }
 
 /// Reads a number from `least` to `most`.
@@ -142,7 +143,7 @@ impl Reader {
 
     fn auth(&self) -> Result<Auth, SettingsError> {
         let key = |name| self.optional(name, SIGNING_KEY, values::signing_key);
-        let word = |name| self.optional(name, "a text", text);
+        let word = |name| self.optional(name, "a text of one line", text);
         Ok(Auth {
             jwt_secret: key("GREENROOM_JWT_SECRET")?,
             jwt_secret_secondary: key("GREENROOM_JWT_SECRET_SECONDARY")?,

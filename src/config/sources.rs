@@ -34,7 +34,7 @@ impl Sources {
         };
         let mut builder = Config::builder();
         for layer in [toml, env_file, environment] {
-            let layer: Map<String, String> = with_twins(layer)?.into_iter().collect();
+            let layer: Map<String, String> = with_twins(&layer)?.into_iter().collect();
             builder = builder.add_source(Environment::default().source(Some(layer)).ignore_empty(true));
         }
         builder.build().map(Self).map_err(|error| SettingsError::new(error.to_string()))
@@ -152,9 +152,9 @@ fn flat(value: Value) -> Option<String> {
 }
 
 /// Replaces each `_FILE` twin by the content of the file that it names, and names by keys.
-fn with_twins(values: BTreeMap<String, String>) -> Result<Layer, SettingsError> {
+fn with_twins(values: &BTreeMap<String, String>) -> Result<Layer, SettingsError> {
     let mut layer = Layer::new();
-    for (name, value) in &values {
+    for (name, value) in values {
         let Some(variable) = Variable::of_twin(name) else {
             layer.insert(variables::key(name), value.clone());
             continue;

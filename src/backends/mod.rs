@@ -1,0 +1,47 @@
+//! The one place that picks SQLite or PostgreSQL: opens the database as the settings say and brings its schema to this
+//! version. Also what is kept in the data folder beside the database. No statement about a user or a message is here.
+
+mod folder;
+pub mod migrations;
+mod postgres;
+pub mod secrets;
+mod sqlite;
+
+use crate::config::Settings;
+use crate::store::db::Db;
+use std::fmt;
+
+/// Why the database or the data folder cannot be used, in one line for the operator; no password is in it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BackendError(String);
+
+impl BackendError {
+    fn new(line: impl fmt::Display) -> Self {
+        Self(line.to_string().replace(['\r', '\n'], " "))
+    }
+}
+
+/// A result of this module.
+pub type Result<T> = std::result::Result<T, BackendError>;
+
+/// Makes the data folder if need be, brings the schema to this version (or refuses, see [`migrations::ensure`]) and
+/// opens the database.
+pub async fn open(settings: &Settings) -> Result<Db> {
+    folder::make(&settings.data_dir)?;
+    migrations::ensure(settings).await?;
+    connect(settings).await
+}
+
+/// Opens the database, whatever its schema. All connections are opened here, so that they live on the runtime of the
+/// caller: a connection belongs to the thread that opened it, and must not wait for one that is busy with sockets.
+pub async fn connect(settings: &Settings) -> Result<Db> {
+    folder::make(&settings.data_dir)?;
+    if settings.database.is_sqlite() { sqlite::connect(settings).await } else { postgres::connect(settings).await }
+}
+
+/// Keeps SQLite's write-ahead log short until `stop`, and empties it then: stop it after the last commit. On PostgreSQL
+/// there is nothing to do and it returns at once.
+pub async fn checkpointer(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
+    if settings.database.is_sqlite() { sqlite::checkpointer(settings, db, stop).await } else { Ok(()) }
+}

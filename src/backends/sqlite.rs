@@ -1,0 +1,182 @@
+//! How SQLite is opened: one connection that writes, a few that only read, and the checkpointer with one of its own.
+
+use super::{BackendError, Result};
+use crate::config::Settings;
+use crate::store::db::{Class, Db};
+use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// Connections that read.
+const READERS: u32 = 4;
+/// How long a statement waits for another process's lock; in this process the one writer has no rival.
+const BUSY: Duration = Duration::from_secs(5);
+/// The same while migrating.
+const BUSY_MIGRATING: Duration = Duration::from_mins(1);
+/// How long somebody waits for a free connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+/// Older versions can corrupt a database in WAL mode when a checkpoint meets a commit.
+const OLDEST: (u32, u32, u32) = (3, 51, 3);
+
+/// How often the checkpointer looks.
+const CHECKPOINT: Duration = Duration::from_secs(1);
+/// Pages in the write-ahead log (4 KiB each) beyond which writers are held up for a moment, so that it starts anew.
+const LONG_LOG: i64 = 16 * 1024;
+/// How long that moment may wait for readers of old pages; if they are still there, the next second is as good.
+const HOLD: Duration = Duration::from_millis(50);
+
+/// Opens all connections.
+pub(super) async fn connect(settings: &Settings) -> Result<Db> {
+    let writer = pool(1).connect_with(writing(settings)?).await.map_err(|error| not_opened(settings, &error))?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(&writer)
+        .await
+        .map_err(|error| not_opened(settings, &error))?;
+    if !is_sound(&version) {
+        let (major, minor, patch) = OLDEST;
+        return Err(BackendError::new(format_args!(
+            "this program was built with SQLite {version}; it needs {major}.{minor}.{patch} or newer"
+        )));
+    }
+    let reading = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
+    let readers = pool(READERS).connect_with(reading).await.map_err(|error| not_opened(settings, &error))?;
+    Ok(Db::new(SqlxSqliteConnector::from_sqlx_sqlite_pool(readers), SqlxSqliteConnector::from_sqlx_sqlite_pool(writer)))
+}
+
+/// One connection that may migrate.
+pub(super) async fn connect_to_migrate(settings: &Settings) -> Result<DatabaseConnection> {
+    let options = writing(settings)?.busy_timeout(BUSY_MIGRATING);
+    let pool = pool(1).connect_with(options).await.map_err(|error| not_opened(settings, &error))?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+/// One connection that only looks at the schema; none where there is no database yet.
+pub(super) async fn connect_to_look(settings: &Settings) -> Result<Option<DatabaseConnection>> {
+    if !file(settings)?.exists() {
+        return Ok(None);
+    }
+    let options = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
+    let pool = pool(1).connect_with(options).await.map_err(|error| not_opened(settings, &error))?;
+    Ok(Some(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)))
+}
+
+/// Copies what was committed from the write-ahead log into the database, every second in which something was. The writer
+/// does not do it itself, because the sender whose commit met a checkpoint would wait for it.
+pub(super) async fn checkpointer(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
+    let options = writing(settings)?.create_if_missing(false).busy_timeout(HOLD);
+    let mut connection =
+        SqliteConnection::connect_with(&options).await.map_err(|error| not_opened(settings, &error))?;
+    let mut seen = None;
+    let mut ticks = tokio::time::interval(CHECKPOINT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = checkpoint(&mut connection, db, &mut seen).await {
+            tracing::warn!(%error, "SQLite's write-ahead log was not checkpointed; trying again");
+        }
+    }
+    let _turn = db.turn(Class::Other).await;
+    if let Err(error) = run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
+        tracing::warn!(%error, "SQLite's write-ahead log was not emptied; the next start reads it");
+    }
+    connection.close().await.map_err(|error| not_opened(settings, &error))
+}
+
+/// `seen` is the number by which SQLite tells that another connection committed.
+async fn checkpoint(connection: &mut SqliteConnection, db: &Db, seen: &mut Option<i64>) -> sqlx::Result<()> {
+    let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
+    if seen.replace(version) == Some(version) {
+        return Ok(());
+    }
+    let pages = run(connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+    if pages > LONG_LOG {
+        // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
+        let _turn = db.turn(Class::Other).await;
+        run(connection, "PRAGMA wal_checkpoint(RESTART)").await?;
+    }
+    Ok(())
+}
+
+/// Runs a checkpoint and returns the pages in the log. Readers or writers in its way are no error: it then did a part.
+async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<i64> {
+    let (_busy, pages, _copied): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
+    Ok(pages)
+}
+
+fn pool(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(size)
+        .min_connections(size)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// What every connection has.
+fn common(settings: &Settings) -> Result<SqliteConnectOptions> {
+    let options: SqliteConnectOptions = settings
+        .database
+        .url
+        .expose()
+        .parse()
+        .map_err(|error| BackendError::new(format_args!("DATABASE_URL is not usable: {error}")))?;
+    Ok(options
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        // an acknowledged message survives a power cut, not only a kill
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging())
+}
+
+/// What a connection that writes has besides.
+fn writing(settings: &Settings) -> Result<SqliteConnectOptions> {
+    Ok(common(settings)?
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("wal_autocheckpoint", "0")
+        // a log that grew for a while gives its space back when it starts anew
+        .pragma("journal_size_limit", "67108864"))
+}
+
+fn file(settings: &Settings) -> Result<PathBuf> {
+    Ok(common(settings)?.get_filename().to_owned())
+}
+
+fn not_opened(settings: &Settings, error: &sqlx::Error) -> BackendError {
+    let file = file(settings).unwrap_or_default();
+    let file = file.display();
+    match error {
+        sqlx::Error::Database(cause) if cause.code().as_deref() == Some("14") => BackendError::new(format_args!(
+            "the SQLite database {file} cannot be opened: its folder must be there, and ?mode=rwc in DATABASE_URL makes it"
+        )),
+        _ => BackendError::new(format_args!("the SQLite database {file} cannot be used: {error}")),
+    }
+}
+
+fn is_sound(version: &str) -> bool {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    (next(), next(), next()) >= OLDEST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_before_the_fix_is_refused() {
+        for (version, sound) in
+            [("3.51.3", true), ("3.52.0", true), ("4.0", true), ("3.51.2", false), ("3.9.9", false), ("", false)]
+        {
+            assert_eq!(is_sound(version), sound, "{version}");
+        }
+    }
+}

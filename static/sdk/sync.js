@@ -28,6 +28,7 @@ export class Sync extends Emitter {
   #epoch = null;
   #generation = 0;
   #mending = new Set();
+  #left = new Set();
   #time;
 
   ready = false;
@@ -45,6 +46,7 @@ export class Sync extends Emitter {
   /** Forgets everything, as on signing out. */
   reset() {
     this.#streams.clear();
+    this.#left.clear();
     this.#epoch = null;
     this.#lost();
   }
@@ -59,6 +61,7 @@ export class Sync extends Emitter {
    * the `last_rev` in the event; frames that overtook it wait here and are applied now.
    */
   adopt(conversation) {
+    this.#left.delete(conversation.id);
     if (this.#streams.has(conversation.id)) return;
     this.#apply(this.#streams.set(conversation.id, conversation.last_rev));
   }
@@ -146,7 +149,7 @@ export class Sync extends Emitter {
     if (frame.type === 'sync.reset') return this.#resetBy(frame.payload ?? {});
     if (!Number.isInteger(frame.rev)) return this.emit('event', frame);
     const stream = streamOf(frame);
-    if (stream === null) return undefined;
+    if (stream === null || this.#left.has(stream)) return undefined;
     const { apply, verdict } = this.#streams.offer(stream, frame);
     this.#apply(apply);
     if (verdict === 'gap') this.#mend(stream);
@@ -163,7 +166,7 @@ export class Sync extends Emitter {
 
   #apply(frames) {
     for (const frame of frames) {
-      if (frame.type === 'conversation.removed') this.#streams.forget(frame.payload.conversation_id);
+      if (frame.type === 'conversation.removed') this.#forget(frame.payload.conversation_id);
       this.emit('event', frame);
       if (frame.type === 'conversation.created') this.adopt(frame.payload.conversation);
     }
@@ -188,8 +191,14 @@ export class Sync extends Emitter {
   }
 
   #gone(id, code) {
-    this.#streams.forget(id);
+    this.#forget(id);
     this.emit('gone', { conversation_id: id, code });
+  }
+
+  /** The last events of a conversation may come after the word that the user is out of it: they concern nobody here. */
+  #forget(id) {
+    this.#streams.forget(id);
+    this.#left.add(id);
   }
 
   #later(task) {

@@ -1,0 +1,92 @@
+// Keeping one's place in a list that grows at both ends.
+// Lives here: staying at the end, and holding what one reads still while older items come in above.
+// May not live here: loading those items.
+
+/** This close to the end counts as the end, in pixels. */
+const NEAR = 48;
+/** This close to the top asks for older items, in pixels. */
+const TOP = 400;
+
+export class ScrollKeeper {
+  #box;
+  #list;
+  #pinned = true;
+  #observer;
+
+  /**
+   * @param {HTMLElement} box what scrolls
+   * @param {HTMLElement} list what grows inside it
+   * @param {{onTop: () => void, onMove: (atEnd: boolean) => void}} listeners
+   */
+  constructor(box, list, { onTop, onMove }) {
+    this.#box = box;
+    this.#list = list;
+    box.addEventListener(
+      'scroll',
+      () => {
+        this.#pinned = this.#distance() <= NEAR;
+        if (box.scrollTop < TOP) onTop();
+        onMove(this.#pinned);
+      },
+      { passive: true },
+    );
+    // Fonts, images, a growing composer or a phone's keyboard change sizes without a scroll event.
+    this.#observer = new ResizeObserver(() => {
+      if (this.#pinned) this.toEnd();
+    });
+    this.#observer.observe(box);
+    this.#observer.observe(list);
+  }
+
+  get atEnd() {
+    return this.#pinned;
+  }
+
+  /** Whether everything fits, or the top is near: older items may be wanted without any scrolling. */
+  get nearTop() {
+    return this.#box.scrollTop < TOP;
+  }
+
+  /** Changes the list without moving what is being read. */
+  keep(change) {
+    if (this.#pinned) {
+      change();
+      this.toEnd();
+      return;
+    }
+    const anchor = this.#firstVisible();
+    const before = anchor?.getBoundingClientRect().top;
+    change();
+    if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
+  }
+
+  toEnd({ smooth = false } = {}) {
+    this.#pinned = true;
+    const top = this.#box.scrollHeight;
+    if (smooth && !matchMedia('(prefers-reduced-motion: reduce)').matches) this.#box.scrollTo({ top, behavior: 'smooth' });
+    else this.#box.scrollTop = top;
+  }
+
+  /** Shows `element` with some context above it. */
+  show(element) {
+    this.#pinned = false;
+    this.#box.scrollTop += element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top - this.#box.clientHeight / 3;
+    this.#pinned = this.#distance() <= NEAR;
+  }
+
+  stop() {
+    this.#observer.disconnect();
+  }
+
+  #distance() {
+    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop;
+  }
+
+  #firstVisible() {
+    const edge = this.#box.getBoundingClientRect().top;
+    for (const child of this.#list.children) {
+      if (child.getBoundingClientRect().bottom > edge) return child;
+    }
+    return null;
+  }
+}

@@ -1,0 +1,58 @@
+// How the connection is doing.
+// Lives here: the strip that appears when it is not well. May not live here: reconnecting (the SDK does that).
+
+import { fill, h } from '../lib/dom.js';
+
+/** A connection that is back this soon is not worth a word, in milliseconds. */
+const GRACE = 1_200;
+
+const STOPPED = {
+  replaced: ['Greenroom is open in too many places, so this one was paused.', 'Use it here'],
+  refused: ['The server ended this session.', 'Try again'],
+  protocol: ['Something went wrong between this page and the server.', 'Try again'],
+};
+
+export function mountBanner(parent, { store, actions }) {
+  const element = h('div', { class: 'banner', role: 'status', hidden: true });
+  parent.append(element);
+  let troubleSince = null;
+  let timer = null;
+  let shown = null;
+
+  const button = (text) => h('button', { type: 'button', class: 'banner-button', textContent: text, on: { click: () => actions.reconnect() } });
+
+  const show = (kind, ...content) => {
+    if (shown === kind) return;
+    shown = kind;
+    element.hidden = kind === null;
+    element.dataset.kind = kind ?? '';
+    fill(element, ...content);
+  };
+
+  const update = () => {
+    clearTimeout(timer);
+    const { state, reason, level } = store.state.connection;
+    if (state === 'open' && level) {
+      troubleSince = null;
+      return show(null);
+    }
+    troubleSince ??= Date.now();
+    const grace = troubleSince + GRACE - Date.now();
+    if (state !== 'stopped' && grace > 0) {
+      timer = setTimeout(update, grace);
+      return undefined;
+    }
+    if (state === 'stopped' && STOPPED[reason]) return show(reason, STOPPED[reason][0], button(STOPPED[reason][1]));
+    if (state === 'open') return show('level', 'Catching up…');
+    if (state === 'connecting') return shown === 'waiting' ? undefined : show('connecting', 'Connecting…');
+    if (state !== 'waiting') return undefined;
+    return show('waiting', navigator.onLine === false ? 'You are offline. Messages will be sent when you are back.' : 'No connection. Trying again…', button('Try now'));
+  };
+
+  update();
+  const unwatch = store.watch(['connection'], update);
+  return () => {
+    clearTimeout(timer);
+    unwatch();
+  };
+}

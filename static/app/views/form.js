@@ -1,0 +1,84 @@
+// Forms.
+// Lives here: a labelled field, and a form that is busy while it is sent and says kindly what was wrong.
+// May not live here: what is sent.
+
+import { h, setAttribute, setText, uniqueId } from '../lib/dom.js';
+import { icon } from '../lib/icons.js';
+import { sentence } from './words.js';
+
+/**
+ * @param {string} label also the field's accessible name
+ * @param {object} attributes of the input
+ * @param {{hint?: string, reveal?: boolean}} [options] `reveal`: a button that shows what is typed
+ */
+export function field(label, attributes, { hint = '', reveal = false } = {}) {
+  const id = uniqueId('field');
+  const hintId = `${id}-hint`;
+  const input = h('input', { id, class: 'input', 'aria-describedby': hintId, ...attributes });
+  const note = h('p', { id: hintId, class: 'field-hint', textContent: hint });
+  const element = h('div', { class: 'field' },
+    h('label', { class: 'field-label', htmlFor: id, textContent: label }),
+    h('div', { class: 'field-box' }, input, reveal && revealButton(input)),
+    note);
+  const setError = (text) => {
+    setAttribute(input, 'aria-invalid', text ? 'true' : null);
+    element.classList.toggle('invalid', Boolean(text));
+    setText(note, text || hint);
+  };
+  input.addEventListener('input', () => setError(null));
+  return { element, input, setError };
+}
+
+function revealButton(input) {
+  const button = h('button', { type: 'button', class: 'icon-button reveal', 'aria-label': 'Show characters', 'aria-pressed': 'false' }, icon('eye'));
+  button.addEventListener('click', () => {
+    const shown = input.type === 'text';
+    input.type = shown ? 'password' : 'text';
+    setAttribute(button, 'aria-pressed', String(!shown));
+  });
+  return button;
+}
+
+/**
+ * @param {{fields: Record<string, ReturnType<typeof field>>, button: HTMLButtonElement, submit: (values: Record<string, string>) => Promise<string|void>,
+ *   check?: (values: Record<string, string>) => [string, string]|null, className?: string}} options
+ *   `check` names a field and what is wrong with it; `submit` may return a sentence of success
+ */
+export function form({ fields, button, submit, check = () => null, className = '' }, ...more) {
+  const status = h('p', { class: 'form-status', role: 'alert' });
+  const say = (text, kind) => {
+    status.dataset.kind = kind;
+    setText(status, text);
+  };
+  const blame = (name, text) => {
+    fields[name].setError(text);
+    fields[name].input.focus();
+  };
+  const refused = (error) => {
+    const [first, ...others] = error.fields ?? [];
+    const named = first && fields[first.field];
+    if (named && others.length === 0) blame(first.field, `This ${first.message}.`.replace(/\.\.$/, '.'));
+    else if (error.code === 'username_taken' && fields.username) blame('username', sentence(error));
+    else say(sentence(error), 'error');
+  };
+  const onSubmit = async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    say('', 'none');
+    const values = Object.fromEntries(Object.entries(fields).map(([name, { input }]) => [name, input.value]));
+    const wrong = check(values);
+    if (wrong) return void blame(...wrong);
+    button.disabled = true;
+    setAttribute(button, 'data-busy', 'true');
+    try {
+      say((await submit(values)) ?? '', 'success');
+    } catch (error) {
+      refused(error);
+    } finally {
+      button.disabled = false;
+      setAttribute(button, 'data-busy', null);
+    }
+  };
+  return h('form', { class: `form ${className}`, novalidate: true, on: { submit: onSubmit } },
+    Object.values(fields).map(({ element }) => element), more, status, button);
+}

@@ -1,0 +1,124 @@
+// One conversation on the screen.
+// Lives here: its head — who, whether they are there, who types — and putting log and composer together.
+// May not live here: messages, members, or the list.
+
+import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { icon } from '../lib/icons.js';
+import { plural } from '../lib/text.js';
+import { ago } from '../lib/time.js';
+import { to } from '../router.js';
+import { titleOf } from '../state/conversations.js';
+import { avatar, presenceDot, updatePresenceDot } from './avatar.js';
+import { mountComposer } from './composer.js';
+import { faceOf, typingText } from './conversations.js';
+import { openDetails } from './details.js';
+import { mountMessages } from './messages.js';
+
+export function mountRoom(pane, id, app) {
+  const { store, actions, client } = app;
+  const title = h('h2', { class: 'room-title', tabIndex: -1 });
+  const subtitle = h('p', { class: 'room-subtitle' });
+  const face = h('span', { class: 'room-face' });
+  const dot = presenceDot();
+  const details = h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Group details', title: 'Group details', hidden: true, on: { click: () => openDetails(id, app) } }, icon('people', 22));
+  const typing = h('p', { class: 'typing-line' });
+  const body = h('div', { class: 'room-body' });
+  const foot = h('div', { class: 'room-foot' }, typing);
+  const room = h('section', { class: 'room', 'aria-label': 'Conversation', on: { keydown: leaveOnEscape } },
+    h('header', { class: 'room-head' },
+      h('a', { class: 'icon-button back', href: to.home(), 'aria-label': 'Back to all conversations' }, icon('back', 22)),
+      face,
+      h('div', { class: 'room-names' }, title, subtitle),
+      details),
+    body, foot);
+  pane.append(room);
+
+  const messages = mountMessages(body, id, app, { onReply: (message) => composer.replyTo(message) });
+  const composer = mountComposer(foot, id, app, { onSent: () => messages.toEnd() });
+
+  let look = null;
+  function showHead() {
+    const conversation = store.state.conversations.get(id);
+    if (!conversation) return;
+    const name = titleOf(conversation);
+    const who = faceOf(conversation);
+    setText(title, name);
+    setAttribute(room, 'aria-label', `Conversation with ${name}`);
+    if (look !== `${name} ${who.url}`) fill(face, avatar(who, { fileToken: client.connection.fileToken }), conversation.peer && dot);
+    look = `${name} ${who.url}`;
+    details.hidden = conversation.type === 'direct';
+    if (conversation.peer) updatePresenceDot(dot, presenceOf(conversation.peer).status);
+    setText(subtitle, conversation.type === 'direct' ? directStatus(conversation) : groupStatus(conversation));
+  }
+
+  function presenceOf(peer) {
+    return store.state.presence.get(peer.id) ?? { status: peer.presence, last_seen_at: peer.last_seen_at };
+  }
+
+  function directStatus({ peer }) {
+    if (!peer) return '';
+    const { status, last_seen_at } = presenceOf(peer);
+    if (status === 'online') return 'Online';
+    if (status === 'away') return 'Away';
+    return last_seen_at ? `Last seen ${ago(last_seen_at)}` : 'Offline';
+  }
+
+  function groupStatus({ member_count }) {
+    const items = store.state.members.get(id)?.items ?? [];
+    const online = items.filter(({ user }) => user.id !== store.state.me?.id && store.state.presence.get(user.id)?.status === 'online').length;
+    return online > 0 ? `${plural(member_count, 'member')}, ${online + 1} online` : plural(member_count, 'member');
+  }
+
+  function showTyping() {
+    const conversation = store.state.conversations.get(id);
+    const names = [...(store.state.typing.get(id)?.values() ?? [])];
+    const shown = conversation && names.length > 0;
+    typing.classList.toggle('shown', Boolean(shown));
+    fill(typing, shown && [h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), conversation.type === 'direct' ? `${names[0]} is typing…` : typingText(conversation, names)]);
+  }
+
+  let membersWanted = true;
+  function wantMembers() {
+    const conversation = store.state.conversations.get(id);
+    if (!membersWanted || !conversation || conversation.type === 'direct' || !store.state.connection.level) return;
+    membersWanted = false;
+    actions.loadMembers(id);
+  }
+
+  const stops = [
+    store.watch(['conversations', 'presence', `room:${id}`, `members:${id}`, 'me'], showHead),
+    store.watch([`typing:${id}`, 'conversations'], showTyping),
+    store.watch(['conversations', 'connection'], wantMembers),
+  ];
+  // "Last seen 5 minutes ago" grows older by itself.
+  const clock = setInterval(showHead, 60_000);
+  showHead();
+  showTyping();
+  wantMembers();
+  if (store.state.listed) actions.openRoom(id);
+  else stops.push(once(store, id, actions));
+  if (matchMedia('(min-width: 50rem)').matches) composer.focus();
+  else title.focus({ preventScroll: true });
+
+  return () => {
+    clearInterval(clock);
+    for (const stop of stops) stop();
+    messages.stop();
+    composer.stop();
+  };
+}
+
+/** Opened by its address before the list is here: the list comes first, so that the room finds its conversation. */
+function once(store, id, actions) {
+  const unwatch = store.watch(['conversations'], () => {
+    if (!store.state.listed) return;
+    unwatch();
+    actions.openRoom(id);
+  });
+  return unwatch;
+}
+
+function leaveOnEscape(event) {
+  if (event.key !== 'Escape' || event.defaultPrevented) return;
+  document.querySelector('.conversation[aria-current]')?.focus();
+}

@@ -1,0 +1,101 @@
+// The app's frame.
+// Lives here: the two panes — list and room — their swap on a phone, and the connection's strip.
+// May not live here: what is inside the panes.
+
+import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { icon } from '../lib/icons.js';
+import { nameOf } from '../state/conversations.js';
+import { to } from '../router.js';
+import { avatar } from './avatar.js';
+import { mountBanner } from './banner.js';
+import { mountConversations } from './conversations.js';
+import { openNewConversation } from './new-conversation.js';
+import { mountRoom } from './room.js';
+import { openSettings } from './settings.js';
+
+export function mountShell(root, app) {
+  const { store, router } = app;
+  const onNew = () => openNewConversation(app);
+  const profile = h('button', { type: 'button', class: 'profile-button', on: { click: () => openSettings(app) } });
+  const sidebar = h('nav', { class: 'sidebar', 'aria-label': 'Sidebar' },
+    h('header', { class: 'sidebar-head' },
+      h('h1', { class: 'brand small' }, h('span', { class: 'brand-mark' }, icon('leaf', 20)), 'Greenroom'),
+      h('button', { type: 'button', class: 'icon-button', 'aria-label': 'New conversation', title: 'New conversation', on: { click: onNew } }, icon('compose', 22))));
+  const listBox = h('div', { class: 'sidebar-list' });
+  const pane = h('main', { class: 'pane' });
+  const panes = h('div', { class: 'panes' }, sidebar, pane);
+  const shell = h('div', { class: 'shell' });
+  root.append(shell);
+  const stops = [mountBanner(shell, app)];
+  sidebar.append(listBox, h('footer', { class: 'sidebar-foot' }, profile));
+  shell.append(panes);
+  stops.push(mountConversations(listBox, { ...app, onNew }));
+
+  const showMe = () => {
+    const { me } = store.state;
+    const name = nameOf(me) || 'You';
+    fill(profile,
+      avatar({ id: me?.id ?? '', name, url: me?.avatar_url }, { fileToken: app.client.connection.fileToken, className: 'small' }),
+      h('span', { class: 'profile-text' }, h('span', { class: 'profile-name', textContent: name }), h('span', { class: 'profile-handle', textContent: me?.username ? `@${me.username}` : '' })),
+      icon('settings', 20));
+    setAttribute(profile, 'aria-label', `Settings for ${name}`);
+  };
+
+  let leaveRoom = () => {};
+  const showRoute = (arrived) => {
+    leaveRoom();
+    pane.replaceChildren();
+    const { route } = router;
+    const inRoom = route.name === 'conversation';
+    panes.dataset.showing = inRoom ? 'room' : 'list';
+    leaveRoom = inRoom ? mountRoom(pane, route.id, app) : showNothing(pane);
+    if (arrived && !inRoom) listBox.querySelector('a')?.focus({ preventScroll: true });
+  };
+
+  showMe();
+  showRoute(false);
+  stops.push(store.watch(['me'], showMe), router.onChange(() => showRoute(true)), watchRemoval(app), announceUnread(root, store));
+  const onKey = (event) => {
+    if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || document.querySelector('dialog')) return;
+    event.preventDefault();
+    onNew();
+  };
+  document.addEventListener('keydown', onKey);
+  return () => {
+    document.removeEventListener('keydown', onKey);
+    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+    leaveRoom();
+    for (const stop of stops) stop();
+  };
+}
+
+function showNothing(pane) {
+  pane.append(h('div', { class: 'pane-empty' },
+    h('span', { class: 'pane-empty-mark' }, icon('leaf', 44)),
+    h('p', { class: 'pane-empty-title', textContent: 'Pick a conversation' }),
+    h('p', { textContent: 'Or start a new one with somebody you know.' })));
+  return () => {};
+}
+
+/** Whoever is removed from the conversation on the screen is told so, and goes back to the list. */
+function watchRemoval({ store, router }) {
+  const there = () => router.route.name === 'conversation' && store.state.conversations.has(router.route.id);
+  let was = null;
+  return store.watch(['conversations'], () => {
+    const gone = was !== null && router.route.id === was && store.state.listed && !store.state.conversations.has(was);
+    was = there() ? router.route.id : null;
+    if (gone) router.go(to.home(), { replace: true });
+  });
+}
+
+/** New messages elsewhere are said to those who listen rather than look; the open room's log says its own. */
+function announceUnread(root, store) {
+  const voice = h('div', { class: 'sr-only', role: 'status' });
+  root.append(voice);
+  let before = null;
+  return store.watch(['conversations'], () => {
+    const waiting = [...store.state.conversations.values()].filter(({ unread_count }) => unread_count > 0).length;
+    if (before !== null && waiting > before) setText(voice, `${waiting} unread ${waiting === 1 ? 'conversation' : 'conversations'}`);
+    before = waiting;
+  });
+}

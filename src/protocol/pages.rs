@@ -1,66 +1,87 @@
-//! Pages of a collection: `?limit`, and a cursor that only the server understands. What does not fit is
-//! `invalid_request`.
+//! Pages of a collection: `?limit`, and a cursor that only the server understands; clients give it back as they got it.
+//! What a cursor holds is its collection's own: the place after which the next page begins.
 
 use super::resources::Page;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-/// How many items to answer with.
-pub fn limit(asked: Option<u64>) -> Result<u64> {
-    match asked.unwrap_or(limits::PAGE) {
+/// Raised when what a cursor holds changes, so that an old one is refused and not misread.
+const VERSION: u8 = 1;
+/// No cursor of ours is longer.
+const LONGEST: usize = 1024;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<P> {
+    v: u8,
+    at: P,
+}
+
+/// How many items a page has: what was asked for, from 1 to [`limits::PAGE_MAX`], or `default`; else `invalid_request`.
+pub fn limit(asked: Option<u64>, default: u64) -> Result<u64> {
+    match asked.unwrap_or(default) {
         limit @ 1..=limits::PAGE_MAX => Ok(limit),
-        _ => Err(Error::invalid_request("limit must be from 1 to 100")),
+        _ => Err(Error::invalid_request(format!("limit must be from 1 to {}", limits::PAGE_MAX))),
     }
 }
 
-/// The place after which a page begins; `None` for the first page. A client can write any cursor, so what is read from
-/// one is checked like any other input.
+/// The place after which a page begins; `None` for the first page, `invalid_request` for a cursor that is not ours. A
+/// client can write any cursor, so what is read from one is checked like any other input.
 pub fn place<P: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<P>> {
     let Some(cursor) = cursor else { return Ok(None) };
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
-    let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    place.map(Some).ok_or_else(|| Error::invalid_request("this cursor is not one of ours"))
+    let json = (cursor.len() <= LONGEST).then(|| URL_SAFE_NO_PAD.decode(cursor).ok()).flatten();
+    let envelope: Option<Envelope<P>> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    let place = envelope.filter(|envelope| envelope.v == VERSION).map(|envelope| envelope.at);
+    place.map(Some).ok_or_else(|| Error::invalid_request("bad cursor"))
 }
 
-/// A page out of `rows`, which were read with one more than `limit`, so that the last page is known as such.
-pub fn page<P: Serialize, T>(mut rows: Vec<(P, T)>, limit: u64) -> Page<T> {
-    let limit = limit as usize;
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next_cursor = rows.last().filter(|_| more).map(|(place, _)| cursor(place));
-    Page { items: rows.into_iter().map(|(_, item)| item).collect(), next_cursor }
+/// A page, and the place where the next one begins, if there is a next one.
+pub fn page<P: Serialize, T>(items: Vec<T>, next: Option<&P>) -> Page<T> {
+    Page { items, next_cursor: next.map(cursor) }
 }
 
-fn cursor(place: &impl Serialize) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).expect("a place has no value that JSON lacks"))
+fn cursor(at: &impl Serialize) -> String {
+    let json = serde_json::to_vec(&Envelope { v: VERSION, at });
+    URL_SAFE_NO_PAD.encode(json.expect("a place has string keys and no value that JSON lacks"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::codes::Code;
+    use crate::domain::ids::ConversationId;
+    use crate::domain::time::Timestamp;
 
     #[test]
-    fn a_page_is_full_and_names_the_next_only_if_there_is_one() {
-        let rows = |count: i64| (1..=count).map(|at| (at, at)).collect::<Vec<_>>();
-        let first = page(rows(3), 2);
-        assert_eq!(first.items, [1, 2]);
-        assert_eq!(place::<i64>(first.next_cursor.as_deref()).unwrap(), Some(2));
-        let last = page(rows(2), 2);
-        assert_eq!((last.items.len(), last.next_cursor), (2, None));
-        assert_eq!(place::<i64>(None).unwrap(), None);
+    fn a_place_comes_back_as_it_went() {
+        type Place = (bool, Option<Timestamp>, ConversationId);
+        let at: Place = (true, Some(Timestamp(1_700_000_000_000)), ConversationId::new());
+        let first = page(vec![1, 2], Some(&at));
+        assert_eq!(place::<Place>(first.next_cursor.as_deref()).expect("our own"), Some(at));
+        assert_eq!(page::<Place, _>(vec![3], None).next_cursor, None);
+        assert_eq!(place::<Place>(None).expect("the first page"), None);
     }
 
     #[test]
-    fn what_is_no_cursor_and_no_limit_is_refused() {
-        for bad in ["", "nonsense", "\0", &cursor(&"text")] {
-            assert!(place::<i64>(Some(bad)).is_err(), "{bad:?}");
+    fn a_cursor_that_is_not_ours_is_refused() {
+        let other = cursor(&"text");
+        let older = URL_SAFE_NO_PAD.encode(br#"{"v":0,"at":1}"#);
+        let more = URL_SAFE_NO_PAD.encode(br#"{"v":1,"at":1,"x":2}"#);
+        for bad in ["", "%", "null", "\0", "e30", &other, &older, &more, &"A".repeat(2000)] {
+            assert_eq!(place::<i64>(Some(bad)).expect_err(bad).code(), Code::InvalidRequest, "{bad}");
         }
-        assert_eq!(limit(None).unwrap(), 20);
-        assert_eq!((limit(Some(1)).unwrap(), limit(Some(100)).unwrap()), (1, 100));
-        assert!(limit(Some(0)).is_err() && limit(Some(101)).is_err());
+    }
+
+    #[test]
+    fn a_page_has_one_to_a_hundred_items() {
+        assert_eq!(limit(None, 20).ok(), Some(20));
+        assert_eq!((limit(Some(1), 20).ok(), limit(Some(100), 20).ok()), (Some(1), Some(100)));
+        for bad in [0, 101, u64::MAX] {
+            assert_eq!(limit(Some(bad), 20).expect_err("out of bounds").code(), Code::InvalidRequest);
+        }
     }
 }

@@ -95,7 +95,9 @@ fn wants_a_page(req: &HttpRequest) -> bool {
 mod tests {
     use super::*;
     use actix_web::body::to_bytes;
-    use actix_web::http::header::{HeaderMap, HeaderValue};
+    use crate::http::problem::MEDIA_TYPE;
+    use crate::http::testing::said;
+    use actix_web::http::header::HeaderMap;
     use actix_web::test::TestRequest;
 
     async fn ask(req: TestRequest) -> (StatusCode, HeaderMap, Bytes) {
@@ -111,7 +113,7 @@ mod tests {
     #[actix_web::test]
     async fn the_client_is_at_the_root_and_its_modules_under_their_paths() {
         let (status, headers, body) = ask(TestRequest::with_uri("/")).await;
-        assert_eq!((status, &headers[header::CONTENT_TYPE]), (StatusCode::OK, &HeaderValue::from_static("text/html; charset=utf-8")));
+        assert_eq!((status, said(&headers, header::CONTENT_TYPE)), (StatusCode::OK, "text/html; charset=utf-8"));
         assert!(body.starts_with(b"<!doctype html>"));
         for (path, kind) in [
             ("/sdk/greenroom.js", "text/javascript; charset=utf-8"),
@@ -120,18 +122,19 @@ mod tests {
             ("/manifest.webmanifest", "application/manifest+json"),
         ] {
             let (status, headers, _) = ask(TestRequest::with_uri(path)).await;
-            assert_eq!((status, &headers[header::CONTENT_TYPE]), (StatusCode::OK, &HeaderValue::from_static(kind)), "{path}");
-            assert_eq!(headers[header::CACHE_CONTROL], "no-cache", "{path}");
+            assert_eq!((status, said(&headers, header::CONTENT_TYPE)), (StatusCode::OK, kind), "{path}");
+            assert_eq!(said(&headers, header::CACHE_CONTROL), "no-cache", "{path}");
         }
     }
 
     #[actix_web::test]
     async fn what_a_browser_has_is_not_sent_again() {
-        let tag = ask(TestRequest::with_uri("/sdk/greenroom.js")).await.1[header::ETAG].clone();
-        let again = |tag| TestRequest::with_uri("/sdk/greenroom.js").insert_header((header::IF_NONE_MATCH, tag));
-        let (status, headers, body) = ask(again(tag.clone())).await;
-        assert_eq!((status, &headers[header::ETAG], body.len()), (StatusCode::NOT_MODIFIED, &tag, 0));
-        let (status, _, body) = ask(again(HeaderValue::from_static("\"other\""))).await;
+        let (_, headers, _) = ask(TestRequest::with_uri("/sdk/greenroom.js")).await;
+        let tag = said(&headers, header::ETAG);
+        let again = |tag: &str| TestRequest::with_uri("/sdk/greenroom.js").insert_header((header::IF_NONE_MATCH, tag.to_owned()));
+        let (status, headers, body) = ask(again(tag)).await;
+        assert_eq!((status, said(&headers, header::ETAG), body.len()), (StatusCode::NOT_MODIFIED, tag, 0));
+        let (status, _, body) = ask(again("\"other\"")).await;
         assert!(status == StatusCode::OK && !body.is_empty());
     }
 
@@ -162,8 +165,8 @@ mod tests {
     #[actix_web::test]
     async fn a_browser_gets_a_page_and_a_program_a_problem() {
         let page = TestRequest::with_uri("/nowhere").insert_header((header::ACCEPT, "text/html,*/*;q=0.8"));
-        assert_eq!(ask(page).await.1[header::CONTENT_TYPE], "text/html; charset=utf-8");
+        assert_eq!(said(&ask(page).await.1, header::CONTENT_TYPE), "text/html; charset=utf-8");
         let program = TestRequest::with_uri("/nowhere").insert_header((header::ACCEPT, "*/*"));
-        assert_eq!(ask(program).await.1[header::CONTENT_TYPE], super::super::problem::MEDIA_TYPE);
+        assert_eq!(said(&ask(program).await.1, header::CONTENT_TYPE), MEDIA_TYPE);
     }
 }

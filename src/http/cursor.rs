@@ -26,7 +26,8 @@ pub fn encode<T: Serialize>(at: &T) -> String {
     URL_SAFE_NO_PAD.encode(json.expect("a cursor has string keys and no value that JSON lacks"))
 }
 
-/// What a cursor holds; one that we did not make is `invalid_request`.
+/// What a cursor holds; one that we did not make is `invalid_request`. A client can write any cursor, so what is read from
+/// one is checked like any other input.
 pub fn decode<T: DeserializeOwned>(cursor: &str) -> Result<T> {
     let bad = || Error::invalid_request("bad cursor");
     if cursor.len() > LONGEST {

@@ -26,10 +26,9 @@ pub async fn authenticate<B: MessageBody + 'static>(
 }
 
 async fn caller(req: &HttpRequest) -> Result<Caller> {
-    let token = bearer(req).ok_or_else(|| Error::unauthorized("send a bearer token"))?.to_owned();
+    let token = bearer(req).ok_or_else(|| Error::unauthorized("send a bearer token"))?;
     let app = req.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no application to sign in to"))?;
-    let owner = App::clone(app);
-    let caller = app.detached(async move { logins::authenticate(&owner, &token).await }).await?;
+    let (caller, _) = logins::authenticate(app, token).await?;
     app.limiter().check_api(caller.user_id)?;
     Ok(caller)
 }

@@ -107,6 +107,7 @@ fn panicked(panic: &(dyn Any + Send), id: String) -> actix_web::Error {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::http::testing::said;
     use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;
     use actix_web::test::{self, TestRequest};
@@ -135,7 +136,7 @@ mod tests {
             Err(error) => error.error_response(),
         };
         let status = answer.status();
-        let id = answer.headers()[REQUEST_ID].to_str().expect("ASCII").to_owned();
+        let id = said(answer.headers(), REQUEST_ID).to_owned();
         let body = actix_web::body::to_bytes(answer.into_body()).await.expect("a body in memory");
         (status, id, serde_json::from_slice(&body).unwrap_or_default())
     }

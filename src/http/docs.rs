@@ -1,0 +1,28 @@
+//! `/docs`: the OpenAPI document in a browser. The pages come with the binary and load nothing from elsewhere.
+
+use super::problem::Problem;
+use super::routes::API;
+use crate::error::Error;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use std::sync::Arc;
+use utoipa_swagger_ui::Config;
+
+/// Relative paths within the page need the slash.
+pub async fn enter() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+/// One file of it.
+pub async fn serve(req: HttpRequest) -> Result<HttpResponse, Problem> {
+    let config = Config::new([format!("{API}/openapi.json")]).try_it_out_enabled(true);
+    let path = req.match_info().get("file").unwrap_or_default();
+    let file = utoipa_swagger_ui::serve(path, Arc::new(config)).map_err(|error| Error::internal(error.to_string()))?;
+    let file = file.ok_or_else(|| Error::not_found("path"))?;
+    let mut answer = HttpResponse::Ok();
+    if file.gzpipped {
+        answer.insert_header((header::CONTENT_ENCODING, header::ContentEncoding::Gzip));
+    }
+    answer.insert_header((header::CACHE_CONTROL, "no-cache"));
+    Ok(answer.content_type(file.content_type).body(file.bytes.into_owned()))
+}

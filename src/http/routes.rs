@@ -1,0 +1,168 @@
+//! The route table, on one page: who may call what, and which handler answers. Everything else is made from it: the
+//! resources, the methods that a 405 names, the door before signed-in users' routes, and what the OpenAPI document says of
+//! authorisation. A path's first mention decides its place, so a word stands before a parameter in the same spot.
+
+use super::middleware::authenticate;
+use super::problem::Problem;
+use super::{assets, auth, conversations, docs, health, members, messages, openapi, users, ws};
+use Access::{Anyone, Own, User};
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::Method;
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, Resource, guard, web};
+
+/// Where the API begins.
+pub const API: &str = "/api/v1";
+
+/// Who may call a route. What a caller may do with a conversation or message is for the use case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Whoever comes.
+    Anyone,
+    /// Whoever has a good token.
+    User,
+    /// The handler has rules of its own.
+    Own,
+}
+
+/// One method of one path.
+#[derive(Debug)]
+pub struct Route {
+    /// Who may call it.
+    pub access: Access,
+    /// The method; a GET answers HEAD too.
+    pub method: Method,
+    /// The path, below [`API`] or at the root.
+    pub path: &'static str,
+    handler: fn() -> actix_web::Route,
+}
+
+/// Below [`API`].
+#[rustfmt::skip]
+pub const ROUTES: &[Route] = &[
+    // accounts
+    post(Anyone, "/auth/register", || web::to(auth::register)),
+    post(Anyone, "/auth/login", || web::to(auth::login)),
+    post(Anyone, "/auth/refresh", || web::to(auth::refresh)),
+    post(User, "/auth/logout", || web::to(auth::logout)),
+    get(User, "/auth/sessions", || web::to(auth::sessions)),
+    delete(User, "/auth/sessions/{id}", || web::to(auth::revoke_session)),
+    post(User, "/ws/ticket", || web::to(auth::ticket)),
+    get(User, "/users/me", || web::to(users::me)),
+    patch(User, "/users/me", || web::to(users::update_me)),
+    put(User, "/users/me/password", || web::to(users::set_password)),
+    get(User, "/users/search", || web::to(users::search)),
+    post(User, "/users/presence", || web::to(users::presence)),
+    get(User, "/users/{ref}", || web::to(users::get)),
+    // conversations and their members
+    post(User, "/conversations", || web::to(conversations::create)),
+    get(User, "/conversations", || web::to(conversations::list)),
+    get(User, "/conversations/unread-count", || web::to(conversations::unread_count)),
+    post(User, "/conversations/with/{ref}", || web::to(conversations::create_with)),
+    get(User, "/conversations/with/{ref}", || web::to(conversations::get_with)),
+    get(User, "/conversations/{id}", || web::to(conversations::detail)),
+    delete(User, "/conversations/{id}", || web::to(conversations::leave)),
+    post(User, "/conversations/{id}/read", || web::to(conversations::read)),
+    get(User, "/conversations/{id}/members", || web::to(members::list)),
+    post(User, "/conversations/{id}/members", || web::to(members::add)),
+    get(User, "/conversations/{id}/members/{ref}", || web::to(members::get)),
+    delete(User, "/conversations/{id}/members/{ref}", || web::to(members::remove)),
+    // messages
+    post(User, "/conversations/{id}/messages", || web::to(messages::send)),
+    get(User, "/conversations/{id}/messages", || web::to(messages::list)),
+    get(User, "/messages/{id}", || web::to(messages::get)),
+    // the server
+    get(Anyone, "/openapi.json", || web::to(openapi::serve)),
+];
+
+/// Below [`API`] and at the root alike.
+#[rustfmt::skip]
+pub const ROUTES_TWICE: &[Route] = &[
+    get(Own, "/ws", || web::to(ws::upgrade)),
+    get(Anyone, "/health", || web::to(health::health)),
+    get(Anyone, "/health/live", || web::to(health::live)),
+    get(Anyone, "/health/ready", || web::to(health::ready)),
+];
+
+/// Pages, at the root; the client's own files come after everything else.
+#[rustfmt::skip]
+pub const PAGES: &[Route] = &[
+    get(Anyone, "/docs", || web::to(docs::enter)),
+    get(Anyone, "/docs/{file:.*}", || web::to(docs::serve)),
+];
+
+/// Every route that a client calls, with its full path.
+pub fn all() -> impl Iterator<Item = (String, &'static Route)> {
+    let api = ROUTES.iter().chain(ROUTES_TWICE).map(|route| (format!("{API}{}", route.path), route));
+    api.chain(ROUTES_TWICE.iter().map(|route| (route.path.to_owned(), route)))
+}
+
+/// Registers everything that the server answers.
+pub fn configure(config: &mut web::ServiceConfig) {
+    let mut api = web::scope(API).default_service(web::to(assets::nothing));
+    for resource in resources(ROUTES).into_iter().chain(resources(ROUTES_TWICE)) {
+        api = api.service(resource);
+    }
+    config.service(api);
+    for resource in resources(ROUTES_TWICE).into_iter().chain(resources(PAGES)) {
+        config.service(resource);
+    }
+    config.default_service(web::to(assets::serve));
+}
+
+/// One resource for each path, in the order of first mention; each refuses other methods and names those it knows.
+fn resources(routes: &'static [Route]) -> Vec<impl HttpServiceFactory + use<>> {
+    let mut paths: Vec<&str> = Vec::new();
+    for route in routes {
+        if !paths.contains(&route.path) {
+            paths.push(route.path);
+        }
+    }
+    paths.into_iter().map(|path| resource(path, routes.iter().filter(|route| route.path == path).collect())).collect()
+}
+
+fn resource(path: &str, routes: Vec<&Route>) -> Resource {
+    let allow = routes.iter().map(|route| if route.method == Method::GET { "GET, HEAD" } else { route.method.as_str() });
+    let allow = allow.collect::<Vec<_>>().join(", ");
+    let refuse = move || {
+        let allow = allow.clone();
+        async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) }
+    };
+    let known = routes.into_iter().fold(web::resource(path), |resource, route| resource.route(route.build()));
+    known.default_service(web::to(refuse))
+}
+
+impl Route {
+    fn build(&self) -> actix_web::Route {
+        let route = if self.access == User {
+            (self.handler)().wrap(from_fn(authenticate))
+        } else {
+            (self.handler)()
+        };
+        if self.method == Method::GET {
+            route.guard(guard::Any(guard::Get()).or(guard::Head()))
+        } else {
+            route.guard(guard::Method(self.method.clone()))
+        }
+    }
+}
+
+const fn get(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { access, method: Method::GET, path, handler }
+}
+
+const fn post(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { access, method: Method::POST, path, handler }
+}
+
+const fn put(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { access, method: Method::PUT, path, handler }
+}
+
+const fn patch(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { access, method: Method::PATCH, path, handler }
+}
+
+const fn delete(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
+    Route { access, method: Method::DELETE, path, handler }
+}

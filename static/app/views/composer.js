@@ -5,7 +5,7 @@
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { readDraft, writeDraft } from '../lib/drafts.js';
 import { icon } from '../lib/icons.js';
-import { LONGEST_MESSAGE, scalarCount } from '../lib/text.js';
+import { LONGEST_MESSAGE, plural, scalarCount } from '../lib/text.js';
 import { nameOf } from '../state/conversations.js';
 
 /** From here on the rest of the limit is shown. */
@@ -39,7 +39,7 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
     const count = scalarCount(box.value);
     const tooLong = count > LONGEST_MESSAGE;
     button.disabled = count === 0 || tooLong || box.disabled;
-    setText(counter, count < WARN_FROM ? '' : tooLong ? `${count - LONGEST_MESSAGE} characters too many` : `${LONGEST_MESSAGE - count} characters left`);
+    setText(counter, count < WARN_FROM ? '' : tooLong ? `${plural(count - LONGEST_MESSAGE, 'character')} too many` : `${plural(LONGEST_MESSAGE - count, 'character')} left`);
     counter.classList.toggle('over', tooLong);
     setAttribute(box, 'aria-invalid', tooLong ? 'true' : null);
     writeDraft(userId, id, box.value);

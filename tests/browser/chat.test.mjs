@@ -1,0 +1,330 @@
+// Two people, two browsers, one server that is killed under them.
+// The tests of this file tell one story and run in its order: each goes on where the one before it ended.
+
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { PASSWORD, PHONE, SHOTS, Server, inList, launch, log, openPage, say, shows, signUp, texts, until, writeTo } from './support.mjs';
+
+const ANA = { username: 'ana', name: 'Ana Lindqvist' };
+const BEN = { username: 'ben', name: 'Ben Okafor' };
+const CAM = { username: 'cam', name: 'Cam Duarte' };
+const GROUP = 'Garden club';
+
+let server;
+let browser;
+let ana;
+let ben;
+let cam;
+
+before(async () => {
+  await mkdir(SHOTS, { recursive: true });
+  server = await Server.create();
+  await server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.remove();
+});
+
+/** A picture for human eyes; no test reads it. */
+const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+
+test('newcomers make accounts and are in the app', async () => {
+  ana = await openPage(browser, server);
+  ben = await openPage(browser, server);
+  await shot(ana.page, 'sign-in-light');
+  await signUp(ana.page, ANA);
+  await signUp(ben.page, BEN);
+  const answer = await server.call('POST', '/auth/register', { body: { username: CAM.username, display_name: CAM.name, password: PASSWORD } });
+  cam = { token: answer.access_token, id: answer.user.id };
+  await shot(ana.page, 'empty-light');
+});
+
+test('a wrong password is refused in words, a taken username too', async () => {
+  const guest = await openPage(browser, server);
+  await guest.page.getByRole('textbox', { name: 'Username', exact: true }).fill(ANA.username);
+  await guest.page.getByRole('textbox', { name: 'Password', exact: true }).fill('not the password');
+  await guest.page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await guest.page.getByRole('alert').filter({ hasText: 'do not match' }).waitFor();
+  await guest.page.getByRole('link', { name: 'Create account', exact: true }).click();
+  await guest.page.getByRole('textbox', { name: 'Username', exact: true }).fill(ANA.username.toUpperCase());
+  await guest.page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
+  await guest.page.getByRole('button', { name: 'Create account', exact: true }).click();
+  await guest.page.getByText('already has that username').waitFor();
+  await guest.context.close();
+});
+
+test('they find each other and talk', async () => {
+  await writeTo(ana.page, BEN.name);
+  await say(ana.page, 'Hello Ben!');
+  await inList(ben.page, ANA.name).click();
+  await shows(ben.page, ['Hello Ben!']);
+  await say(ben.page, 'Ana! You are here too.');
+  await say(ben.page, 'Two lines\nin one message, and https://example.org/a(b) as a link.');
+  await shows(ana.page, ['Hello Ben!', 'Ana! You are here too.', 'Two lines\nin one message, and https://example.org/a(b) as a link.']);
+  assert.equal(await log(ana.page).getByRole('link').getAttribute('href'), 'https://example.org/a(b)');
+});
+
+test('what looks like markup stays text', async () => {
+  await say(ana.page, '<img src=x onerror=alert(1)> &amp; <b>bold</b>');
+  await log(ben.page).getByText('<img src=x onerror=alert(1)> &amp; <b>bold</b>', { exact: true }).waitFor();
+  assert.equal(await log(ben.page).locator('b, img').count(), 0);
+});
+
+test('each sees the other there, typing, and having read', async () => {
+  await inList(ana.page, BEN.name).getByText('Online').waitFor({ state: 'attached' });
+  await log(ana.page).locator('.status-seen').first().waitFor();
+  await ben.page.getByRole('textbox', { name: 'Message', exact: true }).pressSequentially('thinking');
+  await ana.page.locator('.typing-line').getByText('is typing').waitFor();
+  await inList(ana.page, BEN.name).getByText('typing').waitFor();
+  await shot(ana.page, 'typing-light');
+  await ben.page.getByRole('textbox', { name: 'Message', exact: true }).fill('');
+  await until(async () => !(await ana.page.locator('.typing-line').textContent()), 'the indicator is gone');
+});
+
+test('Shift and Enter make a line, Enter sends, the limit is counted in characters', async () => {
+  const box = ben.page.getByRole('textbox', { name: 'Message', exact: true });
+  await box.fill('one');
+  await box.press('Shift+Enter');
+  await box.pressSequentially('two');
+  assert.equal(await box.inputValue(), 'one\ntwo');
+  await box.fill('😀'.repeat(10_001));
+  assert.ok(await ben.page.getByRole('button', { name: 'Send', exact: true }).isDisabled());
+  await ben.page.getByText('1 character too many').waitFor();
+  await box.fill('😀'.repeat(9_990));
+  assert.ok(await ben.page.getByRole('button', { name: 'Send', exact: true }).isEnabled());
+  await box.fill('');
+});
+
+test('they make a group with a third', async () => {
+  const { page } = ana;
+  await page.getByRole('button', { name: 'New conversation', exact: true }).click();
+  await page.getByRole('checkbox', { name: 'Make a group' }).check();
+  for (const { name } of [BEN, CAM]) {
+    await page.getByRole('searchbox', { name: 'Find people' }).fill(name);
+    await page.getByRole('dialog').getByRole('button', { name, exact: true }).click();
+  }
+  await page.getByRole('textbox', { name: 'Group name' }).fill(GROUP);
+  await shot(page, 'new-group-light');
+  await page.getByRole('button', { name: 'Create group', exact: true }).click();
+  await page.getByRole('heading', { name: GROUP, exact: true }).waitFor();
+  await log(page).getByText(`You created “${GROUP}”`).waitFor();
+  await page.locator('.room-subtitle').getByText('3 members').waitFor();
+  await say(page, 'Who waters the tomatoes on Saturday?');
+  const conversation = await conversationOf(cam.token, GROUP);
+  await server.call('POST', `/conversations/${conversation.id}/messages`, { token: cam.token, body: { content: 'I can.', temp_id: 'cam-1' } });
+  await log(page).getByText('I can.').waitFor();
+  await log(page).getByText(CAM.name).first().waitFor();
+});
+
+test('what came while one was elsewhere is counted, shown with a line, and read when opened', async () => {
+  await until(async () => (await ben.page.title()) === '(2) Greenroom', 'the title counts 2');
+  await inList(ben.page, GROUP).getByText('2 unread messages').waitFor({ state: 'attached' });
+  await shot(ben.page, 'unread-light');
+  await inList(ben.page, GROUP).click();
+  await log(ben.page).getByText('New messages').waitFor();
+  await until(async () => (await ben.page.title()) === 'Greenroom', 'the title counts nothing');
+  await say(ben.page, 'And I bring the good can.');
+  await shows(ana.page, ['Who waters the tomatoes on Saturday?', 'I can.', 'And I bring the good can.']);
+});
+
+test('a quoted message is shown above the answer', async () => {
+  const message = log(ana.page).locator('.message').filter({ hasText: 'I can.' });
+  await message.hover();
+  await message.getByRole('button', { name: 'Reply' }).click();
+  await ana.page.getByText(`Replying to ${CAM.name}`).waitFor();
+  await say(ana.page, 'Thank you!');
+  await log(ben.page).locator('.quote').getByText('I can.').waitFor();
+});
+
+test('the group shows its members; one is removed and comes back', async () => {
+  const { page } = ana;
+  await page.getByRole('button', { name: 'Group details' }).click();
+  await page.getByRole('list', { name: 'Members' }).getByText(CAM.name).waitFor();
+  await shot(page, 'members-light');
+  await page.getByRole('button', { name: `Remove ${CAM.name}` }).click();
+  await page.getByRole('button', { name: 'Remove', exact: true }).click();
+  await until(async () => (await page.getByRole('list', { name: 'Members' }).getByRole('listitem').count()) === 2, 'two members are left');
+  await log(ben.page).getByText(`${ANA.name} removed ${CAM.name}`).waitFor();
+  await page.getByRole('button', { name: 'Add people' }).click();
+  await page.getByRole('searchbox', { name: 'Find people' }).fill('cam');
+  await page.getByRole('dialog').getByRole('button', { name: CAM.name, exact: true }).click();
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+  await log(ben.page).getByText(`${ANA.name} added ${CAM.name}`).waitFor();
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.locator('.room-subtitle').getByText('3 members').waitFor();
+});
+
+test('the server is killed while both write: everything arrives once and in order', async () => {
+  const count = 12;
+  const marks = { kill: gate(), restart: gate() };
+  const write = async ({ page }, who, opened, at) => {
+    for (let number = 1; number <= count; number += 1) {
+      await say(page, `${who} ${number}`);
+      if (number === at) opened.open();
+    }
+  };
+  const earlier = await texts(ana.page);
+  const power = async () => {
+    await marks.kill.opened;
+    await server.killNine();
+    await marks.restart.opened;
+    await ana.page.getByText(/No connection|offline/).waitFor();
+    await shot(ana.page, 'no-connection-light');
+    await server.start();
+  };
+  await Promise.all([write(ana, 'A', marks.kill, 4), write(ben, 'B', marks.restart, 9), power()]);
+  for (const { page } of [ana, ben]) await until(async () => (await texts(page)).length === earlier.length + 2 * count, `${2 * count} more messages are there`, () => '');
+  await until(async () => (await log(ana.page).locator('.pending').count()) === 0, 'nothing is pending');
+  const both = [await texts(ana.page), await texts(ben.page)];
+  assert.deepEqual(both[0], both[1]);
+  assert.deepEqual(both[0].slice(0, earlier.length), earlier);
+  for (const who of ['A', 'B']) {
+    const mine = both[0].filter((text) => text.startsWith(`${who} `));
+    assert.deepEqual(mine, Array.from({ length: count }, (_, index) => `${who} ${index + 1}`));
+  }
+  const { id } = await conversationOf(cam.token, GROUP);
+  const page = await server.call('GET', `/conversations/${id}/messages?limit=100`, { token: cam.token });
+  assert.deepEqual(page.items.filter(({ type }) => type !== 'system').map(({ content }) => content), both[0]);
+  assert.deepEqual(page.items.map(({ seq }) => seq), page.items.map((_, index) => index + 1));
+});
+
+test('a page that was offline sends and gets what it missed', async () => {
+  const before = await texts(ana.page);
+  await ben.context.setOffline(true);
+  await ben.page.getByText('You are offline').waitFor();
+  await say(ben.page, 'written offline, first');
+  await say(ben.page, 'written offline, second');
+  await log(ben.page).locator('.pending').getByText('written offline, second').waitFor();
+  await say(ana.page, 'said meanwhile');
+  await log(ana.page).getByText('said meanwhile').waitFor();
+  await shot(ben.page, 'offline-light');
+  await ben.context.setOffline(false);
+  const expected = [...before, 'said meanwhile', 'written offline, first', 'written offline, second'];
+  await shows(ben.page, expected);
+  await shows(ana.page, expected);
+});
+
+test('a reload keeps what was not sent, and sends it once', async () => {
+  const before = await texts(ana.page);
+  await server.killNine();
+  await ben.page.getByText(/No connection/).waitFor();
+  await say(ben.page, 'typed before the reload');
+  await log(ben.page).locator('.pending').getByText('typed before the reload').waitFor();
+  await ben.page.getByRole('textbox', { name: 'Message', exact: true }).fill('a draft');
+  const address = ben.page.url();
+  await ben.page.reload().catch(() => {});
+  await server.start();
+  await until(() => ben.page.goto(address).then(() => true, () => false), 'the page loads again');
+  await shows(ben.page, [...before, 'typed before the reload']);
+  await shows(ana.page, [...before, 'typed before the reload']);
+  assert.equal(await ben.page.getByRole('textbox', { name: 'Message', exact: true }).inputValue(), 'a draft');
+  await ben.page.reload();
+  await shows(ben.page, [...before, 'typed before the reload']);
+  await ben.page.getByRole('textbox', { name: 'Message', exact: true }).fill('');
+});
+
+test('a second tab of the same person shows the same, and signing out ends both', async () => {
+  const tab = await ben.context.newPage();
+  await tab.goto(ben.page.url());
+  await say(tab, 'from the second tab');
+  await log(ben.page).getByText('from the second tab').waitFor();
+  await shows(tab, await texts(ben.page));
+  await tab.getByRole('button', { name: `Settings for ${BEN.name}` }).click();
+  await tab.getByRole('list', { name: 'Signed-in devices' }).getByText('This device').waitFor();
+  await shot(tab, 'settings-light');
+  await tab.getByRole('button', { name: 'Sign out', exact: true }).click();
+  for (const page of [tab, ben.page]) await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+  await tab.close();
+  await ben.page.getByRole('textbox', { name: 'Username', exact: true }).fill(BEN.username);
+  await ben.page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
+  await ben.page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await inList(ben.page, GROUP).waitFor();
+});
+
+test('a long history is loaded on the way up, without losing one’s place', async () => {
+  const { id } = await conversationOf(cam.token, GROUP);
+  for (let number = 1; number <= 80; number += 1) {
+    await server.call('POST', `/conversations/${id}/messages`, { token: cam.token, body: { content: `Seed packet ${number}`, temp_id: `seed-${number}` } });
+  }
+  await log(ana.page).getByText('Seed packet 80', { exact: true }).waitFor();
+  await ana.page.reload();
+  await log(ana.page).getByText('Seed packet 80', { exact: true }).waitFor();
+  const expected = (await server.call('GET', `/conversations/${id}/messages?limit=100`, { token: cam.token })).items.at(-1).seq;
+  await until(async () => {
+    await log(ana.page).evaluate((element) => element.scrollBy(0, -600));
+    return (await log(ana.page).locator('[data-seq="1"]').count()) === 1;
+  }, 'the first message is there');
+  const seqs = await log(ana.page).locator('[data-seq]').evaluateAll((elements) => elements.map((element) => Number(element.dataset.seq)));
+  assert.deepEqual(seqs, Array.from({ length: expected }, (_, index) => index + 1));
+  await ana.page.getByRole('button', { name: /Jump to newest/ }).click();
+  await until(() => log(ana.page).evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop < 60), 'the newest is on the screen');
+});
+
+test('on a phone, list and room take turns', async () => {
+  const phone = await openPage(browser, server, { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'dark' });
+  const { page } = phone;
+  await shot(page, 'phone-sign-in-dark');
+  await page.getByRole('textbox', { name: 'Username', exact: true }).fill(BEN.username);
+  await page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await inList(page, ANA.name).waitFor();
+  await shot(page, 'phone-list-dark');
+  await inList(page, ANA.name).click();
+  await log(page).getByText('Hello Ben!').waitFor();
+  assert.equal(await page.getByRole('list', { name: 'Conversations', exact: true }).isVisible(), false);
+  await say(page, 'From my pocket');
+  await log(page).getByText('From my pocket').waitFor();
+  await shot(page, 'phone-room-dark');
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'nothing is wider than the screen');
+  await page.emulateMedia({ colorScheme: 'light' });
+  await shot(page, 'phone-room-light');
+  await page.getByRole('link', { name: 'Back to all conversations' }).click();
+  await inList(page, ANA.name).waitFor();
+  await shot(page, 'phone-list-light');
+  await inList(ana.page, BEN.name).click();
+  await log(ana.page).getByText('From my pocket').waitFor();
+  await phone.context.close();
+  assert.deepEqual(phone.problems, []);
+});
+
+test('the dark theme is a choice that stays', async () => {
+  await ana.page.getByRole('button', { name: `Settings for ${ANA.name}` }).click();
+  await ana.page.getByRole('radio', { name: 'Dark' }).check();
+  await shot(ana.page, 'settings-dark');
+  await ana.page.getByRole('button', { name: 'Close' }).click();
+  await ana.page.reload();
+  await log(ana.page).getByText('From my pocket').waitFor();
+  assert.equal(await ana.page.evaluate(() => document.documentElement.dataset.theme), 'dark');
+  await shot(ana.page, 'room-dark');
+  await inList(ana.page, GROUP).click();
+  await log(ana.page).getByText('Seed packet 80', { exact: true }).waitFor();
+  await shot(ana.page, 'group-dark');
+});
+
+test('who closes the last page is seen to leave', async () => {
+  await inList(ana.page, BEN.name).getByText('Online').waitFor({ state: 'attached' });
+  await ben.context.close();
+  await inList(ana.page, BEN.name).getByText('Offline').waitFor({ state: 'attached' });
+});
+
+test('no page complained about anything', () => {
+  assert.deepEqual(ana.problems, []);
+  assert.deepEqual(ben.problems, []);
+});
+
+async function conversationOf(token, name) {
+  const { items } = await server.call('GET', '/conversations', { token });
+  return items.find((conversation) => conversation.name === name);
+}
+
+/** Something that happens once, to wait for. */
+function gate() {
+  let open;
+  const opened = new Promise((done) => (open = done));
+  return { open, opened };
+}

@@ -40,24 +40,30 @@ pub struct Refresh {
 
 /// Changes a profile. What is absent stays as it is.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     /// 1–255 characters.
+    #[serde(default)]
     #[schema(value_type = String, required = false)]
     pub display_name: Change<String>,
     /// An https URL of at most 2,048 characters; null removes it.
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub avatar_url: Change<String>,
     /// An image uploaded before.
+    #[serde(default)]
     #[schema(value_type = Option<String>, format = Uuid)]
     pub avatar_upload_id: Change<uuid::Uuid>,
     /// A BCP 47 language tag of at most 35 characters; null removes it.
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub locale: Change<String>,
     /// An address to sign in with, unique; null removes it.
+    #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub email: Change<String>,
     /// Whether others see what one has read, and one what they have.
+    #[serde(default)]
     #[schema(value_type = bool, required = false)]
     pub share_read_receipts: Change<bool>,
 }

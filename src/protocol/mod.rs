@@ -4,6 +4,5 @@
 pub mod accounts;
 pub mod client;
 pub mod events;
-pub mod pages;
 pub mod resources;
 pub mod server;

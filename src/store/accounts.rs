@@ -147,7 +147,7 @@ pub async fn set_profile(
         email_key: ActiveValue::Set(profile.email.as_ref().map(Email::key)),
         share_read_receipts: ActiveValue::Set(profile.share_read_receipts),
         updated_at: ActiveValue::Set(now.0),
-        ..ActiveModel::default()
+        ..Default::default()
     };
     Ok(Entity::update(model).exec(conn).await?.into())
 }
@@ -163,7 +163,7 @@ pub async fn set_password(
         id: ActiveValue::Unchanged(id.0),
         password_hash: ActiveValue::Set(Some(hash.to_owned())),
         updated_at: ActiveValue::Set(now.0),
-        ..ActiveModel::default()
+        ..Default::default()
     };
     Ok(Entity::update(model).exec(conn).await?.into())
 }
@@ -179,7 +179,7 @@ pub async fn set_role(
         id: ActiveValue::Unchanged(id.0),
         role: ActiveValue::Set(role.as_str().to_owned()),
         updated_at: ActiveValue::Set(now.0),
-        ..ActiveModel::default()
+        ..Default::default()
     };
     Ok(Entity::update(model).exec(conn).await?.into())
 }

@@ -11,6 +11,7 @@ use entity::users::{self, Entity, Model};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -252,7 +253,7 @@ pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<UserRow>, DbErr> {
 }
 
 /// Where a page of a search goes on: after this rank (0: a word begins so, 1: it is found inside) and unique username.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SearchPlace {
     /// The rank.
     pub rank: i64,

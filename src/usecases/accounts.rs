@@ -6,6 +6,7 @@ use super::read::read;
 use super::transact::{Tx, transact};
 use super::{Caller, passwords};
 use crate::app::App;
+use crate::domain::codes::Code;
 use crate::domain::ids::UserId;
 use crate::domain::names::{self, Email, Password, UserRef, Username};
 use crate::domain::stream::Stream;
@@ -18,7 +19,7 @@ use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
 use sea_orm::{DbErr, SqlErr};
 
-/// The fields found invalid so far: all of them are told at once.
+/// The fields found invalid so far, which are told all at once.
 #[derive(Default)]
 struct Faults(Vec<FieldError>);
 
@@ -31,12 +32,8 @@ impl Faults {
         read.map_err(|message| self.note(field, message)).ok()
     }
 
-    fn into_error(self) -> Error {
-        Error::validation(self.0)
-    }
-
     fn none(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.into_error()) }
+        if self.0.is_empty() { Ok(()) } else { Err(Error::validation(self.0)) }
     }
 }
 
@@ -61,8 +58,314 @@ impl NewAccount {
         let username = faults.check("username", Username::parse(&self.username));
         let password = faults.check("password", Password::parse(&self.password));
         let email = self.email.and_then(|email| faults.check("email", Email::parse(&email)));
-        let display_name = self.display_name.unwrap_or(self.username);
-        let display_name = faults.check("display_name", names::name(&display_name));
-        faults.none_or(username, password, display_name)?.store(email, self.role).await
+        let display_name = self.display_name.and_then(|name| faults.check("display_name", names::name(&name)));
+        faults.none()?;
+        let username = username.expect("an invalid username is a fault");
+        let password = password.expect("an invalid password is a fault");
+        Ok(NewUser {
+            id: UserId::new(),
+            display_name: display_name.unwrap_or_else(|| username.as_str().to_owned()),
+            username,
+            email,
+            password_hash: Some(passwords::hash(password).await?),
+            role: self.role,
+        })
+    }
+}
+
+/// Makes an account for whoever asks, and signs it in.
+pub async fn register(app: &App, input: Register, client: Client) -> Result<Tokens> {
+    if !app.settings().auth.registration_open {
+        return Err(Error::registration_closed());
+    }
+    let Register { username, password, email, display_name } = input;
+    let new = NewAccount { username, password, email, display_name, role: UserRole::User }.checked().await?;
+    let (user, opened) = transact(app, move |tx| {
+        let (new, client) = (new.clone(), client.clone());
+        Box::pin(async move {
+            let user = insert(tx, &new).await?;
+            let opened = open(tx, user.id, &client).await?;
+            Ok((user, opened))
+        })
+    })
+    .await?;
+    Ok(answer(app, &user, opened))
+}
+
+/// Makes an account for whoever runs the server, also where registration is closed.
+pub async fn create(app: &App, new: NewAccount) -> Result<Me> {
+    let new = new.checked().await?;
+    let user = transact(app, move |tx| {
+        let new = new.clone();
+        Box::pin(async move { insert(tx, &new).await })
+    })
+    .await?;
+    Ok(me_of(app, &user))
+}
+
+async fn insert(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
+    if accounts::has_username(tx.conn(), &new.username.key()).await? {
+        return Err(Error::username_taken());
+    }
+    if let Some(email) = &new.email
+        && accounts::has_email(tx.conn(), &email.key(), None).await?
+    {
+        return Err(Error::email_taken());
+    }
+    let user = accounts::insert(tx.conn(), new, tx.now()).await.map_err(taken)?;
+    tx.created_user(user.id);
+    tx.append(Stream::User(user.id), &Event::UserCreated { user: Box::new(user.to_public()) });
+    Ok(user)
+}
+
+/// What the unique indexes say when two ask for one name at once: neither saw the other, and one is refused here.
+fn taken(error: DbErr) -> Error {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(message)) if message.contains("username_key") => Error::username_taken(),
+        Some(SqlErr::UniqueConstraintViolation(message)) if message.contains("email_key") => Error::email_taken(),
+        _ => error.into(),
+    }
+}
+
+fn me_of(app: &App, user: &UserRow) -> Me {
+    user.to_me(app.presence().status(user.id))
+}
+
+/// The caller's own account.
+pub async fn me(app: &App, caller: Caller) -> Result<Me> {
+    let user = read(app, move |conn| Box::pin(async move { Ok(users::by_id(conn, caller.user_id).await?) })).await?;
+    let user = user.ok_or_else(|| Error::unauthorized("this account is gone"))?;
+    Ok(me_of(app, &user))
+}
+
+/// A change of a profile, checked.
+#[derive(Clone)]
+struct CheckedChange {
+    display_name: Option<String>,
+    avatar_url: Change<String>,
+    locale: Change<String>,
+    email: Change<Email>,
+    share_read_receipts: Option<bool>,
+}
+
+impl CheckedChange {
+    fn new(input: ProfileChange) -> Result<Self> {
+        let mut faults = Faults::default();
+        if let Change::Set(_) = input.avatar_upload_id {
+            faults.note("avatar_upload_id", "is not an upload of yours");
+        }
+        let checked = Self {
+            display_name: needed(&mut faults, "display_name", input.display_name, |name| names::name(&name)),
+            avatar_url: nullable(&mut faults, "avatar_url", input.avatar_url, |url| names::picture_url(&url)),
+            locale: nullable(&mut faults, "locale", input.locale, |tag| names::locale(&tag)),
+            email: nullable(&mut faults, "email", input.email, |email| Email::parse(&email)),
+            share_read_receipts: needed(&mut faults, "share_read_receipts", input.share_read_receipts, Ok),
+        };
+        faults.none()?;
+        Ok(checked)
+    }
+
+    fn applied_to(self, user: &UserRow) -> Profile {
+        fn changed<T>(change: Change<T>, current: Option<T>) -> Option<T> {
+            match change {
+                Change::Keep => current,
+                Change::Clear => None,
+                Change::Set(value) => Some(value),
+            }
+        }
+        let current = profile_of(user);
+        Profile {
+            display_name: self.display_name.unwrap_or(current.display_name),
+            avatar_url: changed(self.avatar_url, current.avatar_url),
+            locale: changed(self.locale, current.locale),
+            email: changed(self.email, current.email),
+            share_read_receipts: self.share_read_receipts.unwrap_or(current.share_read_receipts),
+        }
+    }
+}
+
+fn profile_of(user: &UserRow) -> Profile {
+    Profile {
+        display_name: user.display_name.clone(),
+        avatar_url: user.avatar_url.clone(),
+        locale: user.locale.clone(),
+        email: user.email.as_deref().and_then(|email| Email::parse(email).ok()),
+        share_read_receipts: user.share_read_receipts,
+    }
+}
+
+/// A field that null would leave without a value it cannot be without.
+fn needed<T, U>(
+    faults: &mut Faults,
+    field: &str,
+    change: Change<T>,
+    read: impl FnOnce(T) -> Result<U, &'static str>,
+) -> Option<U> {
+    match change {
+        Change::Keep => None,
+        Change::Clear => faults.check(field, Err("must not be null")),
+        Change::Set(value) => faults.check(field, read(value)),
+    }
+}
+
+/// A field that null clears.
+fn nullable<T, U>(
+    faults: &mut Faults,
+    field: &str,
+    change: Change<T>,
+    read: impl FnOnce(T) -> Result<U, &'static str>,
+) -> Change<U> {
+    match change {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(value) => faults.check(field, read(value)).map_or(Change::Keep, Change::Set),
+    }
+}
+
+/// Changes the caller's profile. Sessions are told of what others see.
+pub async fn change_profile(app: &App, caller: Caller, input: ProfileChange) -> Result<Me> {
+    let change = CheckedChange::new(input)?;
+    let user = transact(app, move |tx| {
+        let change = change.clone();
+        Box::pin(async move {
+            let before = active(tx, caller.user_id).await?;
+            let profile = change.applied_to(&before);
+            if profile == profile_of(&before) {
+                return Ok(before);
+            }
+            if let Some(email) = &profile.email
+                && accounts::has_email(tx.conn(), &email.key(), Some(before.id)).await?
+            {
+                return Err(Error::email_taken());
+            }
+            let user = accounts::set_profile(tx.conn(), &before, &profile, tx.now()).await.map_err(taken)?;
+            if user.brief() != before.brief() {
+                tell_profile(tx, &user);
+            }
+            Ok(user)
+        })
+    })
+    .await?;
+    Ok(me_of(app, &user))
+}
+
+fn tell_profile(tx: &mut Tx, user: &UserRow) {
+    tx.append(Stream::User(user.id), &Event::UserUpdated { user: Box::new(user.to_public()) });
+}
+
+/// Locks the acting user, who may have been suspended since the token was checked.
+async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
+    tx.lock_users(&[user_id]).await?;
+    let user = existing(tx, user_id).await?;
+    if user.status == Status::Suspended { Err(Error::suspended()) } else { Ok(user) }
+}
+
+/// Changes the caller's password, and ends all other logins.
+pub async fn change_password(app: &App, caller: Caller, input: PasswordChange) -> Result<()> {
+    let PasswordChange { current_password, new_password } = input;
+    let new_password =
+        Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
+    let secret =
+        read(app, move |conn| Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })).await?;
+    let old = secret.and_then(|secret| secret.hash);
+    if !passwords::verify(current_password, old.clone()).await? {
+        return Err(Error::invalid_credentials());
+    }
+    let new = passwords::hash(new_password).await?;
+    transact(app, move |tx| {
+        let (old, new) = (old.clone(), new.clone());
+        Box::pin(async move {
+            active(tx, caller.user_id).await?;
+            // two changes at once: the second knew a password that is no longer the one in use
+            let secret = accounts::secret_of(tx.conn(), caller.user_id).await?;
+            if secret.is_none_or(|secret| secret.hash != old) {
+                return Err(Error::invalid_credentials());
+            }
+            accounts::set_password(tx.conn(), caller.user_id, &new, tx.now()).await?;
+            let reason = RevokeReason::Password;
+            let others = Some(caller.login_id);
+            for login in logins::revoke_all(tx.conn(), caller.user_id, others, reason, tx.now()).await? {
+                tell(tx, caller.user_id, Some(login), reason);
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Sets somebody's password, for whoever runs the server, and ends all logins of that user.
+pub async fn set_password_of(app: &App, user: &UserRef, password: &str) -> Result<()> {
+    let password = Password::parse(password).map_err(|message| Error::invalid("password", message))?;
+    let id = find(app, user.clone()).await?.id;
+    let hash = passwords::hash(password).await?;
+    transact(app, move |tx| {
+        let hash = hash.clone();
+        Box::pin(async move {
+            tx.lock_users(&[id]).await?;
+            existing(tx, id).await?;
+            accounts::set_password(tx.conn(), id, &hash, tx.now()).await?;
+            let reason = RevokeReason::Password;
+            if !logins::revoke_all(tx.conn(), id, None, reason, tx.now()).await?.is_empty() {
+                tell(tx, id, None, reason);
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Sets somebody's part in the server, for whoever runs it. It counts from the next call on.
+pub async fn set_role_of(app: &App, user: &UserRef, role: UserRole) -> Result<Me> {
+    let id = find(app, user.clone()).await?.id;
+    let user = transact(app, move |tx| {
+        Box::pin(async move {
+            tx.lock_users(&[id]).await?;
+            let before = existing(tx, id).await?;
+            if before.role == role {
+                return Ok(before);
+            }
+            let user = accounts::set_role(tx.conn(), id, role, tx.now()).await?;
+            tell_profile(tx, &user);
+            Ok(user)
+        })
+    })
+    .await?;
+    Ok(me_of(app, &user))
+}
+
+async fn find(app: &App, user: UserRef) -> Result<UserRow> {
+    let found = read(app, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) })).await?;
+    found.filter(|user| user.status != Status::Deleted).ok_or_else(Error::user_not_found)
+}
+
+/// Every account that is not deleted, by username, for whoever runs the server.
+pub async fn list(app: &App) -> Result<Vec<Me>> {
+    let rows = read(app, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;
+    Ok(rows.iter().map(|user| me_of(app, user)).collect())
+}
+
+/// Makes the admin that the settings name, unless there is one. Its password is not touched then; and an account of that
+/// name that is no admin is never made one, since anybody could have registered it.
+pub async fn ensure_admin(app: &App, username: &str, password: &str) -> Result<()> {
+    let wanted = Username::parse(username).map_err(|message| Error::invalid("username", message))?;
+    let key = UserRef::Username(wanted.key());
+    let new = || NewAccount {
+        username: username.to_owned(),
+        password: password.to_owned(),
+        email: None,
+        display_name: None,
+        role: UserRole::Admin,
+    };
+    let found = match find(app, key.clone()).await {
+        Err(error) if error.code() == Code::UserNotFound => match create(app, new()).await {
+            // another node was a moment faster
+            Err(error) if error.code() == Code::UsernameTaken => find(app, key).await?,
+            created => return created.map(|_| ()),
+        },
+        found => found?,
+    };
+    match found.role {
+        UserRole::Admin => Ok(()),
+        UserRole::User => Err(Error::conflict("the username of the admin is taken by a user who is not one")),
     }
 }

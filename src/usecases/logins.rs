@@ -13,8 +13,7 @@ use crate::domain::tokens::{self, Claims, Rejected};
 use crate::error::{Error, Result};
 use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
-use crate::protocol::pages;
-use crate::protocol::resources::{Login, Page, Ticket, Tokens};
+use crate::protocol::resources::{Login, Ticket, Tokens};
 use crate::store::logins::{LoginRow, Standing, TokenRow};
 use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
@@ -265,16 +264,22 @@ pub async fn revoke(app: &App, caller: Caller, login_id: LoginId) -> Result<()> 
     .await
 }
 
-/// The caller's logins that can still be used, the newest first.
-pub async fn list(app: &App, caller: Caller, limit: u64, cursor: Option<&str>) -> Result<Page<Login>> {
-    let before: Option<LoginId> = pages::place(cursor)?;
+/// The caller's logins that can still be used, the newest first, made before `before`; and where the next page begins.
+pub async fn list(
+    app: &App,
+    caller: Caller,
+    before: Option<LoginId>,
+    limit: u64,
+) -> Result<(Vec<Login>, Option<LoginId>)> {
     let used_after = Timestamp::now().minus(limits::REFRESH_TOKEN);
-    let rows = read(app, move |conn| {
+    let mut rows = read(app, move |conn| {
         Box::pin(async move { Ok(logins::list(conn, caller.user_id, used_after, before, limit + 1).await?) })
     })
     .await?;
-    let shown = rows.into_iter().map(|row| (row.id, shown(row, caller.login_id)));
-    Ok(pages::page(shown.collect(), limit))
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| row.id);
+    Ok((rows.into_iter().map(|row| shown(row, caller.login_id)).collect(), next))
 }
 
 fn shown(row: LoginRow, current: LoginId) -> Login {

@@ -1,0 +1,134 @@
+//! Signing up, in and out, and one's own logins.
+
+use super::cursor;
+use super::extract::{Auth, ClientAddr, Device, Json, PathId, Query};
+use super::problem::Problem;
+use crate::app::App;
+use crate::domain::ids::LoginId;
+use crate::domain::limits;
+use crate::protocol::accounts::{Refresh, Register, SignIn};
+use crate::protocol::resources::{Login, Page, Ticket, Tokens};
+use crate::usecases::logins::Client;
+use crate::usecases::{accounts, logins};
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use std::net::IpAddr;
+use utoipa::IntoParams;
+
+/// What every collection takes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// Items in a page, 1–100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+fn client(addr: IpAddr, device: Device) -> Client {
+    Client { device: device.0, ip: addr.to_string() }
+}
+
+/// Make an account
+///
+/// Answers as signing in does.
+#[utoipa::path(
+    post, path = "/auth/register", tag = "accounts", request_body = Register,
+    responses((status = 201, description = "The account, signed in", body = Tokens))
+)]
+pub async fn register(
+    app: web::Data<App>,
+    addr: ClientAddr,
+    device: Device,
+    body: Json<Register>,
+) -> Result<HttpResponse, Problem> {
+    app.limiter().check_auth(addr.0, None)?;
+    let tokens = accounts::register(&app, body.0, client(addr.0, device)).await?;
+    Ok(HttpResponse::Created().json(tokens))
+}
+
+/// Sign in
+#[utoipa::path(
+    post, path = "/auth/login", tag = "accounts", request_body = SignIn,
+    responses((status = 200, description = "Signed in", body = Tokens))
+)]
+pub async fn login(
+    app: web::Data<App>,
+    addr: ClientAddr,
+    device: Device,
+    body: Json<SignIn>,
+) -> Result<HttpResponse, Problem> {
+    app.limiter().check_auth(addr.0, Some(&body.0.login))?;
+    let tokens = logins::sign_in(&app, body.0, client(addr.0, device)).await?;
+    Ok(HttpResponse::Ok().json(tokens))
+}
+
+/// Renew an access token
+///
+/// Spends the refresh token. Within ten seconds the spent token gets the same successor again; after that it ends its
+/// login.
+#[utoipa::path(
+    post, path = "/auth/refresh", tag = "accounts", request_body = Refresh,
+    responses((status = 200, description = "New tokens", body = Tokens))
+)]
+pub async fn refresh(
+    app: web::Data<App>,
+    addr: ClientAddr,
+    body: Json<Refresh>,
+) -> Result<HttpResponse, Problem> {
+    app.limiter().check_auth(addr.0, None)?;
+    let tokens = logins::refresh(&app, &body.0.refresh_token).await?;
+    Ok(HttpResponse::Ok().json(tokens))
+}
+
+/// Sign out
+///
+/// Ends this login: its tokens and its sockets.
+#[utoipa::path(
+    post, path = "/auth/logout", tag = "accounts",
+    responses((status = 204, description = "Signed out"))
+)]
+pub async fn logout(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
+    logins::sign_out(&app, caller.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// List one's logins
+#[utoipa::path(
+    get, path = "/auth/sessions", tag = "accounts", params(Paging),
+    responses((status = 200, description = "Logins that can still be used, the newest first", body = Page<Login>))
+)]
+pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {
+    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
+    let before: Option<LoginId> = query.0.cursor.as_deref().map(cursor::decode).transpose()?;
+    let (items, next) = logins::list(&app, caller.0, before, limit).await?;
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
+}
+
+/// End one of one's logins
+#[utoipa::path(
+    delete, path = "/auth/sessions/{id}", tag = "accounts",
+    params(("id" = LoginId, Path, description = "The login")),
+    responses((status = 204, description = "It has ended, now or before"))
+)]
+pub async fn revoke_session(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<LoginId>,
+) -> Result<HttpResponse, Problem> {
+    logins::revoke(&app, caller.0, id.0).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Get a ticket for a socket
+///
+/// It opens one socket or event stream, by `?ticket=`.
+#[utoipa::path(
+    post, path = "/ws/ticket", tag = "accounts",
+    responses((status = 200, description = "The ticket", body = Ticket))
+)]
+pub async fn ticket(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(logins::ticket(&app, caller.0).await?))
+}

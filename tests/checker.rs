@@ -14,8 +14,7 @@ const BOB: &str = "bob";
 /// Alice sends four messages into a group with Bob, one after the other; both are connected from the start.
 fn honest() -> History {
     let mut history = History::default();
-    let mut conversation =
-        Conversation { first_seq: 1, first_rev: 1, last_seq: 5, last_rev: 5, rows: Vec::new() };
+    let mut conversation = Conversation { first_seq: 1, first_rev: 1, last_seq: 5, last_rev: 5, rows: Vec::new() };
     let mut events = vec![Entry::Start(1)];
     for number in 2..=5_i64 {
         let (message_id, temp_id) = (format!("message-{number}"), format!("temp-{number}"));
@@ -168,14 +167,20 @@ fn a_lost_acknowledged_message_is_noticed() {
     let conversation = history.conversations.get_mut(ROOM).unwrap();
     conversation.rows.pop();
     conversation.last_seq = 4;
-    convicts(&history, |violation| matches!(violation, Violation::AcknowledgedButLost { temp_id, .. } if temp_id == "temp-5"));
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::AcknowledgedButLost { temp_id, .. } if temp_id == "temp-5"),
+    );
 }
 
 #[test]
 fn an_acknowledgement_of_another_message_is_noticed() {
     let mut history = honest();
     rows(&mut history)[1].id = "another".to_owned();
-    convicts(&history, |violation| matches!(violation, Violation::AcknowledgedButLost { temp_id, .. } if temp_id == "temp-3"));
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::AcknowledgedButLost { temp_id, .. } if temp_id == "temp-3"),
+    );
 }
 
 #[test]
@@ -194,7 +199,10 @@ fn two_answers_that_differ_are_noticed() {
         seq: 3,
         rev: Some(3),
     });
-    convicts(&history, |violation| matches!(violation, Violation::AnswersDiffer { temp_id, .. } if temp_id == "temp-2"));
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::AnswersDiffer { temp_id, .. } if temp_id == "temp-2"),
+    );
 }
 
 #[test]
@@ -280,9 +288,10 @@ fn an_inverted_order_is_noticed() {
     stored[1].seq = 4;
     stored[2].seq = 3;
     stored.swap(1, 2);
-    convicts(&history, |violation| {
-        matches!(violation, Violation::OrderInverted { earlier, later, .. } if earlier == "temp-3" && later == "temp-4")
-    });
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::OrderInverted { earlier, later, .. } if earlier == "temp-3" && later == "temp-4"),
+    );
 }
 
 #[test]
@@ -309,7 +318,10 @@ fn an_event_after_removal_is_noticed() {
     let mut history = honest();
     membership(&mut history, 6, "participant.left", BOB);
     one_more(&mut history, 7, ALICE, &[0, 1]);
-    convicts(&history, |violation| matches!(violation, Violation::AfterRemoval { rev: 7, session, .. } if session.starts_with(BOB)));
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::AfterRemoval { rev: 7, session, .. } if session.starts_with(BOB)),
+    );
 }
 
 #[test]
@@ -317,14 +329,20 @@ fn a_message_by_somebody_who_is_out_is_noticed() {
     let mut history = honest();
     membership(&mut history, 6, "participant.left", BOB);
     one_more(&mut history, 7, BOB, &[0]);
-    convicts(&history, |violation| matches!(violation, Violation::SentAfterRemoval { rev: 7, user, .. } if user == BOB));
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::SentAfterRemoval { rev: 7, user, .. } if user == BOB),
+    );
 }
 
 #[test]
 fn a_refused_send_that_shows_up_is_noticed() {
     let mut history = honest();
     history.sends[1].outcomes = vec![Outcome::Failed("blocked".to_owned())];
-    convicts(&history, |violation| matches!(violation, Violation::FailedButStored { temp_id, .. } if temp_id == "temp-3"));
+    convicts(
+        &history,
+        |violation| matches!(violation, Violation::FailedButStored { temp_id, .. } if temp_id == "temp-3"),
+    );
 }
 
 #[test]

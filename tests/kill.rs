@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use support::follower::Follower;
 use support::history::{Conversation, Recorder, Row, SendId, check};
 use support::rest::Body;
-use support::{Random, TestServer, TestSocket, TestUser, eventually_within};
+use support::{DEADLINE, Random, TestServer, TestSocket, TestUser, eventually_within};
 
 const KILLS: u64 = 20;
 const USERS: usize = 6;
@@ -51,7 +51,8 @@ async fn nothing_is_lost_doubled_or_disordered_when_the_server_is_killed() {
     let mut writers = Vec::new();
     let mut readers = Vec::new();
     for user in &users {
-        let mine: Vec<String> = conversations.iter().filter(|(_, of)| of.contains(&user.id)).map(|(id, _)| id.clone()).collect();
+        let mine: Vec<String> =
+            conversations.iter().filter(|(_, of)| of.contains(&user.id)).map(|(id, _)| id.clone()).collect();
         let name = |kind: &str| format!("{}'s {kind}", user.username);
         let writer = Follower::new(user, &name("writer"), &run.recorder).await;
         let reader = Follower::new(user, &name("reader"), &run.recorder).await;
@@ -62,7 +63,7 @@ async fn nothing_is_lost_doubled_or_disordered_when_the_server_is_killed() {
     for kill in 1..=KILLS {
         let target = run.acknowledged.load(Ordering::Relaxed) + random.between(10, 120);
         let what = format!("{target} acknowledgements, to kill for the {kill}. time");
-        eventually_within(Duration::from_secs(60), &what, async || {
+        eventually_within(DEADLINE * 3, &what, async || {
             assert!(!writers.iter().any(tokio::task::JoinHandle::is_finished), "a writer gave up");
             run.acknowledged.load(Ordering::Relaxed) >= target
         })
@@ -210,7 +211,9 @@ async fn put_over_rest(user: TestUser, run: Run, (path, body): (String, Value), 
 
 /// Notes the answer to a send. False when the server says that it cannot now: then the connection is begun anew.
 fn answered(frame: &Value, pending: &mut VecDeque<Pending>, run: &Run) -> bool {
-    let Some(position) = pending.iter().position(|message| frame["id"] == message.temp_id.as_str()) else { return true };
+    let Some(position) = pending.iter().position(|message| frame["id"] == message.temp_id.as_str()) else {
+        return true;
+    };
     let payload = &frame["payload"];
     if frame["type"] == "error" && payload["code"] == "unavailable" {
         return false;

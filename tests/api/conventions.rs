@@ -143,8 +143,7 @@ async fn health_is_told_to_anybody() {
 #[tokio::test]
 async fn the_openapi_document_names_every_route_that_is_tested_here() {
     let server = TestServer::start().await;
-    let answer =
-        server.target().call(Method::GET, "/openapi.json", None, Body::None).await.expect(200);
+    let answer = server.target().call(Method::GET, "/openapi.json", None, Body::None).await.expect(200);
     assert!(answer["openapi"].as_str().unwrap().starts_with("3.1"), "{}", answer["openapi"]);
     let paths: Vec<&String> = answer["paths"].as_object().unwrap().keys().collect();
     for path in [

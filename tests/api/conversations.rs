@@ -75,7 +75,10 @@ async fn a_group_begins_with_a_system_message() {
         "participant_ids": [bob.id, "BOB"],
     });
     let group = alice.post("/conversations", body).await.expect(201);
-    assert_eq!((&group["type"], &group["name"], &group["description"]), (&json!("group"), &json!("Readers"), &json!("Books")));
+    assert_eq!(
+        (&group["type"], &group["name"], &group["description"]),
+        (&json!("group"), &json!("Readers"), &json!("Books"))
+    );
     assert_eq!((&group["member_count"], &group["last_seq"]), (&json!(2), &json!(1)));
     assert_eq!((&group["my"]["role"], &group["created_by"]), (&json!("owner"), &json!(alice.id)));
     assert_eq!((&group["unread_count"], &group["peer"]), (&json!(0), &json!(null)));

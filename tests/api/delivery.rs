@@ -56,7 +56,14 @@ async fn a_new_conversation_reaches_its_participants_without_asking() {
     let mut sockets = [alice.connect().await, alice.connect().await, bob.connect().await];
     for kind in ["direct", "group"] {
         let body = json!({ "type": kind, "name": (kind == "group").then_some("room"), "participant_ids": [bob.id] });
-        let body: Value = body.as_object().unwrap().iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())).collect::<serde_json::Map<_, _>>().into();
+        let body: Value = body
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         let made = alice.post("/conversations", body).await.expect(201);
         let id = text(&made["id"]);
         let mut froms = Vec::new();
@@ -116,7 +123,8 @@ async fn subscribing_twice_doubles_nothing() {
     let next = socket.say(&room, "again").await;
     frames.extend(socket.frames_until("the next event", |frame| frame["type"] == "message.new").await);
     frames.extend(socket.frames_until_pong().await);
-    let revs: Vec<&Value> = frames.iter().filter(|frame| frame["type"] == "message.new").map(|frame| &frame["rev"]).collect();
+    let revs: Vec<&Value> =
+        frames.iter().filter(|frame| frame["type"] == "message.new").map(|frame| &frame["rev"]).collect();
     assert_eq!(revs, [&sent["rev"], &next["rev"]]);
 }
 
@@ -128,7 +136,9 @@ async fn commands_on_one_conversation_are_answered_in_their_order() {
     let mut socket = alice.connect().await;
     let mut ids = Vec::new();
     for number in 0..100 {
-        ids.push(socket.start("message.send", json!({ "conversation_id": room, "content": format!("number {number}") })));
+        ids.push(
+            socket.start("message.send", json!({ "conversation_id": room, "content": format!("number {number}") })),
+        );
     }
     let mut seqs = Vec::new();
     for id in ids {
@@ -181,8 +191,8 @@ async fn every_session_sees_everything_once_and_in_order_under_load() {
                     recorder.stored(send, &user.post(&path, body).await.expect(201), None);
                 } else {
                     let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": temp_id });
-                    let sent = socket.accepted("message.send", payload, "message.sent").await;
-                    recorder.stored(send, &sent["message"], sent["rev"].as_i64());
+                    let answer = socket.accepted("message.send", payload, "message.sent").await;
+                    recorder.stored(send, &answer["message"], answer["rev"].as_i64());
                 }
             }
         }));
@@ -195,15 +205,19 @@ async fn every_session_sees_everything_once_and_in_order_under_load() {
         let after = users[0].conversation(room).await;
         let number = |value: &Value, name: &str| value[name].as_i64().unwrap();
         let first_seq = number(&before[room], "last_seq");
-        let rows = users[0].history(room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
+        let rows =
+            users[0].history(room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
         last.insert(room.clone(), number(&after, "last_rev"));
-        recorder.conversation(room, Conversation {
-            first_seq,
-            first_rev: number(&before[room], "last_rev"),
-            last_seq: number(&after, "last_seq"),
-            last_rev: number(&after, "last_rev"),
-            rows,
-        });
+        recorder.conversation(
+            room,
+            Conversation {
+                first_seq,
+                first_rev: number(&before[room], "last_rev"),
+                last_seq: number(&after, "last_seq"),
+                last_rev: number(&after, "last_rev"),
+                rows,
+            },
+        );
     }
     for (follower, socket) in followers {
         follower.finish(socket, &last, &mut random).await;

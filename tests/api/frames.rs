@@ -167,8 +167,7 @@ async fn foreign_and_unknown_ids_are_errors_and_the_session_lives_on() {
         let code = frame["payload"]["code"].as_str().unwrap_or_default();
         assert!(["not_found", "not_a_participant"].contains(&code), "{kind}: {frame}");
     }
-    let answer =
-        socket.accepted("subscribe", json!({ "conversation_ids": [direct, UNKNOWN] }), "subscribed").await;
+    let answer = socket.accepted("subscribe", json!({ "conversation_ids": [direct, UNKNOWN] }), "subscribed").await;
     assert_eq!(answer["conversation_ids"], json!([]));
     assert_eq!(answer["denied"].as_array().unwrap().len(), 2, "{answer}");
     socket.is_alive().await;
@@ -235,7 +234,7 @@ async fn fragments_without_an_end_are_bounded() {
     let before = scene.server.process().resident_bytes();
     socket.send_message(fragment(b"[", Data::Text, false));
     for _ in 0..200 {
-        socket.send_message(fragment(&[b' '; 60 * 1024], Data::Continue, false));
+        socket.send_message(fragment(&vec![b' '; 60 * 1024], Data::Continue, false));
     }
     let closed = socket.until_closed().await;
     assert!(matches!(closed.0, Some(1009 | 4400) | None), "{closed:?}");

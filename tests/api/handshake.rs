@@ -64,8 +64,9 @@ async fn every_session_has_an_id_of_its_own() {
 async fn a_bad_token_gets_an_error_and_4401() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let mut socket =
-        TestSocket::handshake(&alice.target, "nonsense", ConnectOptions::default()).await.expect("the upgrade succeeds");
+    let mut socket = TestSocket::handshake(&alice.target, "nonsense", ConnectOptions::default())
+        .await
+        .expect("the upgrade succeeds");
     let error = socket.expect("error").await;
     assert_eq!(error["payload"]["code"], "unauthorized");
     socket.expect_close(4401).await;

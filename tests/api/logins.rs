@@ -159,9 +159,8 @@ async fn a_new_password_ends_the_other_logins() {
     mine.is_alive().await;
     alice.get("/users/me").await.expect(200);
 
-    let login = |password: &'static str| {
-        server.target().post("/auth/login", json!({ "login": "alice", "password": password }))
-    };
+    let login =
+        |password: &'static str| server.target().post("/auth/login", json!({ "login": "alice", "password": password }));
     login(PASSWORD).await.refused(401, "invalid_credentials");
     login("another password").await.expect(200);
 }

@@ -95,10 +95,7 @@ async fn reading_over_the_socket_tells_the_author_and_ones_other_sessions() {
         (&json!(room), &json!(bob.id), &json!(4))
     );
     let told = other.expect("conversation.read").await;
-    assert_eq!(
-        told["payload"],
-        json!({ "conversation_id": room, "last_read_seq": 4, "unread_count": 2 })
-    );
+    assert_eq!(told["payload"], json!({ "conversation_id": room, "last_read_seq": 4, "unread_count": 2 }));
     let unread = other.expect("unread").await;
     assert_eq!((&unread["payload"]["messages"], &unread["payload"]["conversations"]), (&json!(2), &json!(1)));
 

@@ -179,9 +179,8 @@ async fn nothing_reaches_a_session_after_its_user_was_removed() {
     frames.extend(socket.frames_until_pong().await);
     let left = frames.iter().position(|frame| frame["type"] == "participant.left").expect("it was told");
     assert!(frames[..left].iter().any(|frame| frame["payload"]["message"]["content"] == "before"));
-    let later = frames[left + 1..].iter().find(|frame| {
-        frame["stream"] == "conversation" && frame.to_string().contains(&room)
-    });
+    let later =
+        frames[left + 1..].iter().find(|frame| frame["stream"] == "conversation" && frame.to_string().contains(&room));
     assert_eq!(later, None);
     socket.refused("message.send", json!({ "conversation_id": room, "content": "hi" }), "not_a_participant").await;
     let answer = socket.accepted("subscribe", json!({ "conversation_ids": [room] }), "subscribed").await;

@@ -19,7 +19,10 @@ async fn a_message_is_stored_with_all_its_fields() {
     let bob = server.user("bob").await;
     let direct = alice.direct(&bob).await;
     let message = post(&alice, &direct, json!({ "content": "Hello, Bob", "temp_id": "t-1" })).await.expect(201);
-    assert_eq!((&message["seq"], &message["type"], &message["content"]), (&json!(1), &json!("text"), &json!("Hello, Bob")));
+    assert_eq!(
+        (&message["seq"], &message["type"], &message["content"]),
+        (&json!(1), &json!("text"), &json!("Hello, Bob"))
+    );
     assert_eq!((&message["sender_id"], &message["sender"]["username"]), (&json!(alice.id), &json!("alice")));
     assert_eq!((&message["conversation_id"], &message["temp_id"]), (&json!(direct), &json!("t-1")));
     assert_eq!((&message["status"], &message["pinned"]), (&json!("sent"), &json!(false)));
@@ -72,7 +75,8 @@ async fn content_has_1_to_10000_characters() {
         assert_eq!(refused.status, 422, "{what}: {}", refused.body);
         refused.invalid("content");
     }
-    for content in ["x".repeat(10_000), "𝕏".repeat(10_000), format!("  {}\n", "x".repeat(10_000)), "a\nb\tc".to_owned()] {
+    for content in ["x".repeat(10_000), "𝕏".repeat(10_000), format!("  {}\n", "x".repeat(10_000)), "a\nb\tc".to_owned()]
+    {
         post(&alice, &room, json!({ "content": content })).await.expect(201);
     }
     let seqs: Vec<i64> = alice.history(&room).await.iter().map(|message| message["seq"].as_i64().unwrap()).collect();
@@ -84,7 +88,9 @@ async fn content_is_kept_as_it_was_written() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
-    for content in ["<script>alert(1)</script>", "'; DROP TABLE messages; --", "👩‍👩‍👧‍👦 e\u{301} \u{202e}rtl", "tiếng Việt", "\\u0000"] {
+    for content in
+        ["<script>alert(1)</script>", "'; DROP TABLE messages; --", "👩‍👩‍👧‍👦 e\u{301} \u{202e}rtl", "tiếng Việt", "\\u0000"]
+    {
         let message = alice.send(&room, content).await;
         assert_eq!(message["content"], content);
         let read = alice.get(&format!("/messages/{}", text(&message["id"]))).await.expect(200);
@@ -185,7 +191,8 @@ async fn many_senders_at_once_leave_a_dense_and_ordered_conversation() {
     let before = alice.conversation(&room).await;
     let mut tasks = Vec::new();
     for task in 0..16 {
-        let (user, room, recorder) = (if task % 2 == 0 { &alice } else { &bob }.clone(), room.clone(), recorder.clone());
+        let (user, room, recorder) =
+            (if task % 2 == 0 { &alice } else { &bob }.clone(), room.clone(), recorder.clone());
         tasks.push(tokio::spawn(async move {
             for number in 0..20 {
                 let temp_id = format!("{task}-{number}");
@@ -226,7 +233,10 @@ async fn a_reply_shows_what_it_answers() {
     let question = alice.send(&room, &"why? ".repeat(40)).await;
     let reply = post(&bob, &room, json!({ "content": "because", "reply_to_id": question["id"] })).await.expect(201);
     let quoted = &reply["reply_to"];
-    assert_eq!((&quoted["id"], &quoted["seq"], &quoted["sender_id"]), (&question["id"], &question["seq"], &json!(alice.id)));
+    assert_eq!(
+        (&quoted["id"], &quoted["seq"], &quoted["sender_id"]),
+        (&question["id"], &question["seq"], &json!(alice.id))
+    );
     assert!(text(&quoted["content"]).chars().count() <= 100);
 
     let elsewhere = alice.group("elsewhere", &[]).await;

@@ -143,8 +143,8 @@ async fn both_nodes_agree_on_the_order_under_load() {
                 let temp_id = format!("{index}-{number}");
                 let send = recorder.invoke(&room, &user.id, &temp_id);
                 let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": temp_id });
-                let sent = socket.accepted("message.send", payload, "message.sent").await;
-                recorder.stored(send, &sent["message"], sent["rev"].as_i64());
+                let answer = socket.accepted("message.send", payload, "message.sent").await;
+                recorder.stored(send, &answer["message"], answer["rev"].as_i64());
             }
         }));
     }
@@ -158,13 +158,16 @@ async fn both_nodes_agree_on_the_order_under_load() {
         let first_seq = number(&before[room], "last_seq");
         let rows = alice.history(room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
         last.insert(room.clone(), number(&after, "last_rev"));
-        recorder.conversation(room, Conversation {
-            first_seq,
-            first_rev: number(&before[room], "last_rev"),
-            last_seq: number(&after, "last_seq"),
-            last_rev: number(&after, "last_rev"),
-            rows,
-        });
+        recorder.conversation(
+            room,
+            Conversation {
+                first_seq,
+                first_rev: number(&before[room], "last_rev"),
+                last_seq: number(&after, "last_seq"),
+                last_rev: number(&after, "last_rev"),
+                rows,
+            },
+        );
     }
     for (follower, socket) in followers {
         follower.finish(socket, &last, &mut random).await;

@@ -25,8 +25,12 @@ async fn page(user: &TestUser, room: &str, query: &str) -> Value {
 
 #[track_caller]
 fn shows(page: &Value, seqs: std::ops::RangeInclusive<i64>, before: bool, after: bool) {
-    let found: Vec<i64> =
-        page["items"].as_array().expect("items").iter().map(|message| message["seq"].as_i64().expect("a seq")).collect();
+    let found: Vec<i64> = page["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|message| message["seq"].as_i64().expect("a seq"))
+        .collect();
     assert_eq!(found, seqs.collect::<Vec<_>>());
     assert_eq!((&page["has_more_before"], &page["has_more_after"]), (&json!(before), &json!(after)));
 }

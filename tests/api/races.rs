@@ -90,13 +90,16 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     }
     let rows: Vec<Row> =
         alice.history(&room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
-    recorder.conversation(&room, Conversation {
-        first_seq,
-        first_rev: number(&before, "last_rev"),
-        last_seq: number(&after, "last_seq"),
-        last_rev,
-        rows,
-    });
+    recorder.conversation(
+        &room,
+        Conversation {
+            first_seq,
+            first_rev: number(&before, "last_rev"),
+            last_seq: number(&after, "last_seq"),
+            last_rev,
+            rows,
+        },
+    );
     let history = recorder.history();
     let stored = history.sends.iter().filter(|send| {
         send.outcomes.iter().any(|outcome| matches!(outcome, crate::support::history::Outcome::Stored { .. }))

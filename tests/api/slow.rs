@@ -50,7 +50,8 @@ async fn a_client_that_stops_reading_is_gone_and_costs_the_others_nothing() {
     eprintln!("the server grew by {} KiB", grown / 1024);
     assert!(grown < 40 * 1024 * 1024, "the server grew by {grown} bytes");
 
-    eventually_within(Duration::from_secs(35), "the stalled session is gone", async || sessions(&server).await == 2).await;
+    eventually_within(Duration::from_secs(35), "the stalled session is gone", async || sessions(&server).await == 2)
+        .await;
     reader.is_alive().await;
     sender.is_alive().await;
     drop(stalled);

@@ -77,7 +77,10 @@ async fn there_is_no_seam_between_missed_and_live_events() {
         while held < until {
             let frame = socket.frame("an event of the room").await;
             if frame["id"] == id.as_str() {
-                assert!(frame["payload"]["conversations"][&room].as_i64() <= Some(held), "{frame} came before its events");
+                assert!(
+                    frame["payload"]["conversations"][&room].as_i64() <= Some(held),
+                    "{frame} came before its events"
+                );
             } else if frame["stream"] == "conversation" {
                 held += 1;
                 assert_eq!(frame["rev"], held, "{frame}");

@@ -63,9 +63,7 @@ impl Drop for Postgres {
                 .block_on(execute(&admin_url, &statement));
         })
         .join();
-        if dropped.is_err() && !std::thread::panicking() {
-            panic!("the test database {} could not be dropped", self.name);
-        }
+        assert!(dropped.is_ok() || std::thread::panicking(), "the test database {} could not be dropped", self.name);
     }
 }
 

@@ -113,7 +113,8 @@ impl Follower {
             self.note_gained(session, frame);
             return;
         }
-        let id = frame["payload"]["conversation_id"].as_str().or(frame["payload"]["message"]["conversation_id"].as_str());
+        let id =
+            frame["payload"]["conversation_id"].as_str().or(frame["payload"]["message"]["conversation_id"].as_str());
         let id = id.unwrap_or_else(|| panic!("{}: which conversation? {frame}", self.name));
         self.recorder.entry(session, id, Entry::Event(Event::from_frame(frame)));
         self.held.insert(id.to_owned(), rev);

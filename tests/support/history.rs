@@ -209,8 +209,7 @@ impl Recorder {
     /// Notes that a client has a new session.
     pub fn session(&self, name: String, user: &str) -> SessionId {
         self.note(|_, history| {
-            let session =
-                Session { name, user: user.to_owned(), complete: false, streams: BTreeMap::new() };
+            let session = Session { name, user: user.to_owned(), complete: false, streams: BTreeMap::new() };
             history.sessions.push(session);
             SessionId(history.sessions.len() - 1)
         })

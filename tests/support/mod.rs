@@ -4,8 +4,9 @@
 //! network, as any client would, so that a test says what a client can rely on. Assertions about one feature belong
 //! to the test files.
 
-// Each test program includes the whole harness and uses a part of it; and a test stops by panicking.
-#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::print_stderr)]
+// Each test program includes the whole harness and uses a part of it; and a test stops by panicking. Bodies and frames
+// are made for one call, so they are handed over whole.
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::print_stderr, clippy::needless_pass_by_value)]
 
 pub mod database;
 pub mod follower;

@@ -77,8 +77,7 @@ impl ServerBuilder {
         }
         environment.extend(self.environment);
 
-        let mut server =
-            TestServer { target: Target::new(port), process: None, database, environment, folder };
+        let mut server = TestServer { target: Target::new(port), process: None, database, environment, folder };
         server.restart().await;
         server
     }

@@ -266,7 +266,11 @@ impl TestSocket {
 
 impl fmt::Debug for TestSocket {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("TestSocket").field("welcome", &self.welcome).field("kept", &self.kept).finish()
+        formatter
+            .debug_struct("TestSocket")
+            .field("welcome", &self.welcome)
+            .field("kept", &self.kept)
+            .finish_non_exhaustive()
     }
 }
 
@@ -308,8 +312,9 @@ pub async fn upgrade(
     match client_async(request, stream).await {
         Ok((stream, _)) => Ok(stream),
         Err(Error::Http(response)) => Err(Refusal::Http(response.status().as_u16())),
-        Err(Error::Io(_) | Error::ConnectionClosed) => Err(Refusal::Closed(None)),
-        Err(Error::Protocol(ProtocolError::HandshakeIncomplete)) => Err(Refusal::Closed(None)),
+        Err(Error::Io(_) | Error::ConnectionClosed | Error::Protocol(ProtocolError::HandshakeIncomplete)) => {
+            Err(Refusal::Closed(None))
+        }
         Err(error) => panic!("the upgrade is no proper WebSocket handshake: {error}"),
     }
 }
@@ -333,14 +338,14 @@ async fn pump(
                 Some(Ok(_)) => (),
                 Some(Err(_)) | None => break,
             },
-            command = commands.recv() => match command {
-                // An error shows itself to the reading half, which also learns the closing code.
-                Some(message) => drop(stream.send(message).await),
-                None => {
+            command = commands.recv() => {
+                let Some(message) = command else {
                     let _ = stream.close(None).await;
                     break;
-                }
-            },
+                };
+                // An error shows itself to the reading half, which also learns the closing code.
+                let _ = stream.send(message).await;
+            }
         }
     }
     let _ = frames.send(Err(Closed(code)));

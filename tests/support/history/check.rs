@@ -192,14 +192,18 @@ impl Log<'_> {
     fn check_events(&self, found: &mut Vec<Violation>) {
         let none = Events::new();
         let events = self.events.unwrap_or(&none);
-        for missing in (self.conversation.first_rev + 1..=self.conversation.last_rev).filter(|rev| !events.contains_key(rev)) {
+        for missing in
+            (self.conversation.first_rev + 1..=self.conversation.last_rev).filter(|rev| !events.contains_key(rev))
+        {
             found.push(Violation::RevNotDense { conversation: self.id.to_owned(), missing });
         }
-        let news = events.values().filter(|event| event.kind == "message.new" && event.rev > self.conversation.first_rev);
+        let news =
+            events.values().filter(|event| event.kind == "message.new" && event.rev > self.conversation.first_rev);
         let mut rows = self.conversation.rows.iter();
         for event in news {
             let row = rows.next();
-            if row.map(|row| (row.id.as_str(), row.seq)) != event.message.as_ref().map(|(id, seq)| (id.as_str(), *seq)) {
+            if row.map(|row| (row.id.as_str(), row.seq)) != event.message.as_ref().map(|(id, seq)| (id.as_str(), *seq))
+            {
                 found.push(Violation::EventDiffersFromLog { conversation: self.id.to_owned(), rev: event.rev });
                 break;
             }
@@ -223,7 +227,8 @@ impl Log<'_> {
                 match event.kind.as_str() {
                     "participant.left" => absences.push(Absence { user, left: event.rev, back: i64::MAX }),
                     "participant.joined" => {
-                        let open = absences.iter_mut().rfind(|absence| absence.user == user && absence.back == i64::MAX);
+                        let open =
+                            absences.iter_mut().rfind(|absence| absence.user == user && absence.back == i64::MAX);
                         if let Some(absence) = open {
                             absence.back = event.rev;
                         }

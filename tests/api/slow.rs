@@ -5,17 +5,50 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{StalledSocket, TestServer, eventually_within};
+use crate::support::{StalledSocket, TestServer, TestSocket, eventually, eventually_within};
 
-/// Enough to fill every buffer between server and client several times over.
-const MESSAGES: usize = 3_000;
-/// Text of one message; with its frame about 4 KiB.
-const CONTENT: usize = 3_500;
+/// Text of one message; with its frame more than 4 KB.
+const CONTENT: usize = 4_000;
+/// Messages that bring the server's caches and buffers to their size before anybody stalls.
+const WARM_UP: usize = 2_000;
+/// Messages while one client does not read: more than 20 MB.
+const FLOOD: usize = 5_000;
+/// What the server may grow by during the flood; far less than the flood, far more than the megabyte that the stalled
+/// client may cost.
+const GROWTH: u64 = 10 * 1024 * 1024;
+/// Messages on their way at a time.
+const WINDOW: usize = 16;
 
 async fn sessions(server: &TestServer) -> i64 {
     let url = format!("{}/health", server.target().origin);
     let health: Value = server.target().http.get(url).send().await.unwrap().json().await.unwrap();
     health["sessions"].as_i64().expect("sessions")
+}
+
+/// Sends `count` messages, of which the reader must get each in its order; the most memory the server had meanwhile.
+async fn flood(server: &TestServer, room: &str, sender: &mut TestSocket, reader: &mut Reader, count: usize) -> u64 {
+    let payload = json!({ "conversation_id": room, "content": "x".repeat(CONTENT) });
+    let mut peak = 0;
+    let mut begun = 0;
+    for number in 0..count {
+        while begun < count && begun < number + WINDOW {
+            sender.start("message.send", payload.clone());
+            begun += 1;
+        }
+        sender.expect("message.sent").await;
+        let event = reader.socket.expect("message.new").await;
+        reader.held += 1;
+        assert_eq!(event["rev"], reader.held, "the reader gets everything in order");
+        if number % 100 == 0 {
+            peak = peak.max(server.process().resident_bytes());
+        }
+    }
+    peak.max(server.process().resident_bytes())
+}
+
+struct Reader {
+    socket: TestSocket,
+    held: i64,
 }
 
 #[tokio::test]
@@ -26,40 +59,28 @@ async fn a_client_that_stops_reading_is_gone_and_costs_the_others_nothing() {
     let carol = server.user("carol").await;
     let room = alice.group("room", &[&bob, &carol]).await;
     let mut sender = alice.connect_unsubscribed().await;
-    let mut reader = carol.connect().await;
+    let socket = carol.connect().await;
+    let held = socket.welcome["conversations"][&room].as_i64().expect("a rev");
+    let mut reader = Reader { socket, held };
+
+    let before = flood(&server, &room, &mut sender, &mut reader, WARM_UP).await;
     let stalled = StalledSocket::open(&bob).await;
-    eventually_within(Duration::from_secs(20), "three sessions", async || sessions(&server).await == 3).await;
+    eventually("there are three sessions", async || sessions(&server).await == 3).await;
+    let peak = flood(&server, &room, &mut sender, &mut reader, FLOOD).await;
+    let grown = peak.saturating_sub(before);
+    eprintln!("from {} KiB the server grew by {} KiB", before / 1024, grown / 1024);
+    assert!(grown < GROWTH, "the server grew by {grown} bytes");
 
-    // What the server keeps for a message in its own caches is part of the base: warm up first, without the stalled one
-    // counting for more than its share.
-    let content = "x".repeat(CONTENT);
-    let before = server.process().resident_bytes();
-    let mut peak = before;
-    let mut expected = reader.welcome["conversations"][&room].as_i64().expect("a rev");
-    for number in 0..MESSAGES {
-        sender.say(&room, &content).await;
-        let event = reader.expect("message.new").await;
-        expected += 1;
-        assert_eq!(event["rev"], expected, "the reader gets everything in order");
-        if number % 100 == 0 {
-            peak = peak.max(server.process().resident_bytes());
-        }
-    }
-    // About 12 MiB went out to each; had they been kept for the stalled one, memory would have grown by at least that.
-    let grown = peak.max(server.process().resident_bytes()).saturating_sub(before);
-    eprintln!("the server grew by {} KiB", grown / 1024);
-    assert!(grown < 40 * 1024 * 1024, "the server grew by {grown} bytes");
-
-    eventually_within(Duration::from_secs(35), "the stalled session is gone", async || sessions(&server).await == 2)
-        .await;
-    reader.is_alive().await;
+    let within = Duration::from_secs(35);
+    eventually_within(within, "the stalled session is gone", async || sessions(&server).await == 2).await;
+    reader.socket.is_alive().await;
     sender.is_alive().await;
     drop(stalled);
 
     // It comes back and gets what it missed, paced, while it reads.
     let mut back = bob.connect_unsubscribed().await;
-    let id = back.start("sync", json!({ "conversations": { &room: expected - 2_000 } }));
-    let mut held = expected - 2_000;
+    let mut held = reader.held - FLOOD as i64;
+    let id = back.start("sync", json!({ "conversations": { &room: held } }));
     loop {
         let frame = back.frame("the missed events").await;
         if frame["id"] == id.as_str() {
@@ -71,5 +92,5 @@ async fn a_client_that_stops_reading_is_gone_and_costs_the_others_nothing() {
             assert_eq!(frame["rev"], held);
         }
     }
-    assert_eq!(held, expected, "a long replay does not count as being slow");
+    assert_eq!(held, reader.held, "a long replay does not count as being slow");
 }

@@ -1,2 +1,7 @@
-//! Greenroom.
-fn main() {}
+//! The program `greenroom`. What it can do is in [`greenroom::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    greenroom::cli::run(std::env::args_os())
+}

@@ -22,6 +22,15 @@ impl BackendError {
     }
 }
 
+/// What went wrong in the database's own words.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(cause) => cause.message().to_owned(),
+        sqlx::Error::Io(cause) => cause.to_string(),
+        _ => error.to_string(),
+    }
+}
+
 /// A result of this module.
 pub type Result<T> = std::result::Result<T, BackendError>;
 

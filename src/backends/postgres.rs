@@ -1,6 +1,6 @@
 //! How PostgreSQL is opened: its pool, and the session settings on which the rules of a transaction rest.
 
-use super::{BackendError, Result};
+use super::{BackendError, Result, reason};
 use crate::config::Settings;
 use crate::store::db::Db;
 use futures_util::future;
@@ -55,7 +55,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         .connect_lazy_with(options);
     if let Err(error) = future::try_join_all((0..size).map(|_| pool.acquire())).await {
         return Err(BackendError::new(format_args!(
-            "PostgreSQL answers but does not give {size} connections (GREENROOM_DB_CONNECTIONS): {error}"
+            "PostgreSQL answers but does not give {size} connections (GREENROOM_DB_CONNECTIONS): {}",
+            reason(&error)
         )));
     }
     let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
@@ -66,7 +67,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
 pub(super) async fn connect_to_migrate(settings: &Settings) -> Result<DatabaseConnection> {
     let options = options(settings)?;
     check(&options).await?;
-    let failed = |error: sqlx::Error| BackendError::new(format_args!("PostgreSQL refuses to migrate: {error}"));
+    let failed =
+        |error: sqlx::Error| BackendError::new(format_args!("PostgreSQL refuses to migrate: {}", reason(&error)));
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
@@ -145,7 +147,7 @@ async fn check(options: &PgConnectOptions) -> Result<()> {
     let encoding = tokio::time::timeout(CONNECT, attempt)
         .await
         .map_err(|_| BackendError::new(format_args!("{server} does not answer within {} s", CONNECT.as_secs())))?
-        .map_err(|error| BackendError::new(format_args!("{server} is not reached: {error}")))?;
+        .map_err(|error| BackendError::new(format_args!("{server} is not reached: {}", reason(&error))))?;
     if encoding != "UTF8" {
         return Err(BackendError::new(format_args!("{server} has the encoding {encoding}; Greenroom needs UTF8")));
     }

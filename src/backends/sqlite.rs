@@ -1,6 +1,6 @@
 //! How SQLite is opened: one connection that writes, a few that only read, and the checkpointer with one of its own.
 
-use super::{BackendError, Result};
+use super::{BackendError, Result, reason};
 use crate::config::Settings;
 use crate::store::db::{Class, Db};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
@@ -157,7 +157,7 @@ fn not_opened(settings: &Settings, error: &sqlx::Error) -> BackendError {
         sqlx::Error::Database(cause) if cause.code().as_deref() == Some("14") => BackendError::new(format_args!(
             "the SQLite database {file} cannot be opened: its folder must be there, and ?mode=rwc in DATABASE_URL makes it"
         )),
-        _ => BackendError::new(format_args!("the SQLite database {file} cannot be used: {error}")),
+        _ => BackendError::new(format_args!("the SQLite database {file} cannot be used: {}", reason(error))),
     }
 }
 

@@ -75,8 +75,11 @@ impl Drop for Process {
 }
 
 /// The program under test with nothing inherited that could configure it: neither variables nor a `.env` file.
+/// `GREENROOM_TEST_PROGRAM` names another build of it, a release or an installed one; else it is the one that cargo
+/// built beside the tests.
 pub fn program(folder: &Path, environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_greenroom"));
+    let other = std::env::var_os("GREENROOM_TEST_PROGRAM");
+    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_greenroom").into()));
     for (name, _) in std::env::vars() {
         if name.starts_with("GREENROOM_") || name == "DATABASE_URL" || name == "REDIS_URL" {
             command.env_remove(name);

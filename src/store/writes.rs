@@ -112,7 +112,7 @@ pub async fn advance_conversations(
          WHERE c.id = t.id",
         "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
                 last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at)
-         FROM json_each($1) AS t WHERE id = unhex(t.value ->> 0)",
+         FROM json_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;
@@ -131,7 +131,7 @@ pub async fn advance_users(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) 
     let statement = dialect::statement(
         conn,
         "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
-        "UPDATE users SET last_rev = t.value ->> 1 FROM json_each($1) AS t WHERE id = unhex(t.value ->> 0)",
+        "UPDATE users SET last_rev = t.value ->> 1 FROM json_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;

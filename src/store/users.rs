@@ -274,9 +274,9 @@ pub async fn search(
     let text = |binary: &str| {
         format!(
             r"SELECT * FROM (
-                 SELECT u.*, CASE WHEN u.search_text LIKE $1 ESCAPE '' OR u.search_text LIKE $2 ESCAPE ''
+                 SELECT u.*, CASE WHEN u.search_text LIKE $1 ESCAPE '\' OR u.search_text LIKE $2 ESCAPE '\'
                                   THEN 0 ELSE 1 END AS rank
-                 FROM users u WHERE u.status = 'active' AND u.search_text LIKE $3 ESCAPE '') AS found
+                 FROM users u WHERE u.status = 'active' AND u.search_text LIKE $3 ESCAPE '\') AS found
              WHERE rank > $4 OR (rank = $4 AND username_key {binary} > $5)
              ORDER BY rank, username_key {binary} LIMIT $6"
         )

@@ -165,7 +165,9 @@ impl UserRef {
         if let Some(external) = text.strip_prefix("ext:") {
             return Some(Self::External(external.to_owned()));
         }
-        if text.len() == 36 && let Ok(id) = uuid::Uuid::try_parse(text) {
+        if text.len() == 36
+            && let Ok(id) = uuid::Uuid::try_parse(text)
+        {
             return Some(Self::Id(id.into()));
         }
         Some(Self::Username(text.to_ascii_lowercase()))

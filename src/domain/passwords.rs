@@ -13,9 +13,14 @@ const LANES: u32 = 1;
 
 /// Well-formed, with the parameters of every other hash, and that of no password known to anybody: what an unknown user's
 /// password is checked against, so that the answer takes as long as for a known one.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// The hash of `password`, as a PHC string.
+///
+/// # Panics
+///
+/// If the operating system has no random bytes to give.
 pub fn hash(password: &Password) -> String {
     let params = Params::new(MEMORY, PASSES, LANES, None).expect("the parameters are within the algorithm's bounds");
     let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

@@ -172,6 +172,10 @@ impl fmt::Debug for Keys {
 }
 
 /// Thirty-two random bytes as text: a refresh token or a ticket.
+///
+/// # Panics
+///
+/// If the operating system has no random bytes to give.
 pub fn random() -> String {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).expect("the operating system gives random bytes");
@@ -300,7 +304,10 @@ mod tests {
         let hour = Timestamp(1_700_000_000_000 / 3_600_000 * 3_600_000);
         let last = hour.plus(std::time::Duration::from_millis(3_599_999));
         assert_eq!(keys().file_token(user, hour), keys().file_token(user, last));
-        assert_ne!(keys().file_token(user, hour), keys().file_token(user, last.plus(std::time::Duration::from_millis(1))));
+        assert_ne!(
+            keys().file_token(user, hour),
+            keys().file_token(user, last.plus(std::time::Duration::from_millis(1)))
+        );
     }
 
     #[test]

@@ -73,11 +73,7 @@ pub async fn login(
     post, path = "/auth/refresh", tag = "accounts", request_body = Refresh,
     responses((status = 200, description = "New tokens", body = Tokens))
 )]
-pub async fn refresh(
-    app: web::Data<App>,
-    addr: ClientAddr,
-    body: Json<Refresh>,
-) -> Result<HttpResponse, Problem> {
+pub async fn refresh(app: web::Data<App>, addr: ClientAddr, body: Json<Refresh>) -> Result<HttpResponse, Problem> {
     app.limiter().check_auth(addr.0, None)?;
     let tokens = logins::refresh(&app, &body.0.refresh_token).await?;
     Ok(HttpResponse::Ok().json(tokens))
@@ -113,11 +109,7 @@ pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -
     params(("id" = LoginId, Path, description = "The login")),
     responses((status = 204, description = "It has ended, now or before"))
 )]
-pub async fn revoke_session(
-    app: web::Data<App>,
-    caller: Auth,
-    id: PathId<LoginId>,
-) -> Result<HttpResponse, Problem> {
+pub async fn revoke_session(app: web::Data<App>, caller: Auth, id: PathId<LoginId>) -> Result<HttpResponse, Problem> {
     logins::revoke(&app, caller.0, id.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -26,11 +26,7 @@ pub async fn me(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Probl
     patch, path = "/users/me", tag = "users", request_body = ProfileChange,
     responses((status = 200, description = "Oneself, changed", body = Me))
 )]
-pub async fn update_me(
-    app: web::Data<App>,
-    caller: Auth,
-    body: Json<ProfileChange>,
-) -> Result<HttpResponse, Problem> {
+pub async fn update_me(app: web::Data<App>, caller: Auth, body: Json<ProfileChange>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(accounts::change_profile(&app, caller.0, body.0).await?))
 }
 

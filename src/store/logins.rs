@@ -250,10 +250,7 @@ pub async fn insert_ticket(
 }
 
 /// Takes a ticket out of the database: its login, and when it runs out. Nobody gets it a second time.
-pub async fn take_ticket(
-    conn: &impl ConnectionTrait,
-    hash: &[u8],
-) -> Result<Option<(LoginId, Timestamp)>, DbErr> {
+pub async fn take_ticket(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<(LoginId, Timestamp)>, DbErr> {
     let statement = dialect::plain(
         conn,
         "DELETE FROM tickets WHERE ticket_hash = $1 RETURNING login_id, expires_at",

@@ -263,8 +263,7 @@ async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
 /// Changes the caller's password, and ends all other logins.
 pub async fn change_password(app: &App, caller: Caller, input: PasswordChange) -> Result<()> {
     let PasswordChange { current_password, new_password } = input;
-    let new_password =
-        Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
+    let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
     let secret =
         read(app, move |conn| Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })).await?;
     let old = secret.and_then(|secret| secret.hash);

@@ -338,7 +338,8 @@ mod tests {
     #[test]
     fn a_spent_token_is_good_for_ten_seconds_more_and_a_sign_of_theft_after() {
         let now = Timestamp(1_700_000_000_000);
-        let token = |spent_at| TokenRow { login_id: LoginId::new(), expires_at: now.plus(limits::REFRESH_TOKEN), spent_at };
+        let token =
+            |spent_at| TokenRow { login_id: LoginId::new(), expires_at: now.plus(limits::REFRESH_TOKEN), spent_at };
         assert_eq!(judge(&token(None), now), Verdict::Renew);
         let ago = |millis| Some(now.minus(Duration::from_millis(millis)));
         assert_eq!(judge(&token(ago(0)), now), Verdict::Repeat);

@@ -91,10 +91,8 @@ pub async fn presence(app: &App, caller: Caller, input: PresenceQuestion) -> Res
         })
     })
     .await?;
-    let state = |user: &UserRow| PresenceState {
-        status: app.presence().status(user.id),
-        last_seen_at: user.last_seen_at,
-    };
+    let state =
+        |user: &UserRow| PresenceState { status: app.presence().status(user.id), last_seen_at: user.last_seen_at };
     let seen = rows.iter().filter(|user| visible.contains(&user.id));
     Ok(PresenceStates { users: seen.map(|user| (user.id, state(user))).collect() })
 }

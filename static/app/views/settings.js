@@ -46,7 +46,7 @@ function profile({ store, actions, client }) {
 function looks() {
   const choice = (value, label) =>
     h('label', { class: 'choice' }, h('input', { type: 'radio', name: 'theme', value, checked: theme() === value, on: { change: () => setTheme(value) } }), h('span', { textContent: label }));
-  return section('Appearance', h('div', { class: 'choices', role: 'radiogroup', 'aria-label': 'Appearance' }, choice('system', 'Like the device'), choice('light', 'Light'), choice('dark', 'Dark')));
+  return section('Appearance', h('div', { class: 'choices', role: 'radiogroup', 'aria-label': 'Appearance' }, choice('system', 'Automatic'), choice('light', 'Light'), choice('dark', 'Dark')));
 }
 
 function privacy({ store, actions }) {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PASSWORD, PHONE, SHOTS, Server, inList, launch, log, openPage, say, shows, signUp, texts, until, writeTo } from './support.mjs';
+import { PASSWORD, PHONE, SHOTS, Server, inList, launch, log, openPage, say, shows, signUp, texts, until, writeTo } from './support.js';
 
 const ANA = { username: 'ana', name: 'Ana Lindqvist' };
 const BEN = { username: 'ben', name: 'Ben Okafor' };

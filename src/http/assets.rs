@@ -94,9 +94,9 @@ fn wants_a_page(req: &HttpRequest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::body::to_bytes;
     use crate::http::problem::MEDIA_TYPE;
     use crate::http::testing::said;
+    use actix_web::body::to_bytes;
     use actix_web::http::header::HeaderMap;
     use actix_web::test::TestRequest;
 
@@ -131,7 +131,9 @@ mod tests {
     async fn what_a_browser_has_is_not_sent_again() {
         let (_, headers, _) = ask(TestRequest::with_uri("/sdk/greenroom.js")).await;
         let tag = said(&headers, header::ETAG);
-        let again = |tag: &str| TestRequest::with_uri("/sdk/greenroom.js").insert_header((header::IF_NONE_MATCH, tag.to_owned()));
+        let again = |tag: &str| {
+            TestRequest::with_uri("/sdk/greenroom.js").insert_header((header::IF_NONE_MATCH, tag.to_owned()))
+        };
         let (status, headers, body) = ask(again(tag)).await;
         assert_eq!((status, said(&headers, header::ETAG), body.len()), (StatusCode::NOT_MODIFIED, tag, 0));
         let (status, _, body) = ask(again("\"other\"")).await;

@@ -21,6 +21,10 @@ struct Envelope<T> {
 }
 
 /// A cursor that holds `at`.
+///
+/// # Panics
+///
+/// If `T` holds a map whose keys are no text, which no collection's place does.
 pub fn encode<T: Serialize>(at: &T) -> String {
     let json = serde_json::to_vec(&Envelope { v: VERSION, at });
     URL_SAFE_NO_PAD.encode(json.expect("a cursor has string keys and no value that JSON lacks"))

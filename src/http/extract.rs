@@ -18,7 +18,11 @@ use serde::de::DeserializeOwned;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// A body that has not come within this is given up, so that nobody holds a connection by the byte.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A JSON body, read strictly: at most [`limits::BODY_BYTES`], JSON by its own account (or saying nothing about itself),
 /// no field that `T` does not know. An empty body counts as `{}`, for calls whose fields are all optional.
@@ -67,7 +71,15 @@ fn content_length(req: &HttpRequest) -> Option<usize> {
     req.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn whole(mut payload: Payload) -> Result<Bytes> {
+/// The whole body, if it comes within [`BODY_DEADLINE`].
+async fn whole(payload: Payload) -> Result<Bytes> {
+    match tokio::time::timeout(BODY_DEADLINE, bounded(payload)).await {
+        Ok(body) => body,
+        Err(_) => Err(Error::invalid_request("the body came too slowly")),
+    }
+}
+
+async fn bounded(mut payload: Payload) -> Result<Bytes> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Error::invalid_request(format!("the body ended early: {error}")))?;

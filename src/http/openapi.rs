@@ -83,7 +83,8 @@ impl Modify for Shared {
             let Some(operation) = item.and_then(|item| operation(item, route.method.as_str())) else { continue };
             let signed_in = SecurityRequirement::new(BEARER, [""; 0]);
             // the handler's name alone is not unique: `users::get`, `messages::get`
-            if let (Some(tag), Some(name)) = (operation.tags.as_ref().and_then(|tags| tags.first()), &operation.operation_id) {
+            let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+            if let Some((tag, name)) = tag.zip(operation.operation_id.as_ref()) {
                 operation.operation_id = Some(format!("{tag}_{name}"));
             }
             operation.security = Some(if route.access == Access::User { vec![signed_in] } else { Vec::new() });

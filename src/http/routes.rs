@@ -122,7 +122,8 @@ fn resources(routes: &'static [Route]) -> Vec<impl HttpServiceFactory + use<>> {
 }
 
 fn resource(path: &str, routes: Vec<&Route>) -> Resource {
-    let allow = routes.iter().map(|route| if route.method == Method::GET { "GET, HEAD" } else { route.method.as_str() });
+    let allow =
+        routes.iter().map(|route| if route.method == Method::GET { "GET, HEAD" } else { route.method.as_str() });
     let allow = allow.collect::<Vec<_>>().join(", ");
     let refuse = move || {
         let allow = allow.clone();
@@ -134,11 +135,7 @@ fn resource(path: &str, routes: Vec<&Route>) -> Resource {
 
 impl Route {
     fn build(&self) -> actix_web::Route {
-        let route = if self.access == User {
-            (self.handler)().wrap(from_fn(authenticate))
-        } else {
-            (self.handler)()
-        };
+        let route = if self.access == User { (self.handler)().wrap(from_fn(authenticate)) } else { (self.handler)() };
         if self.method == Method::GET {
             route.guard(guard::Any(guard::Get()).or(guard::Head()))
         } else {
@@ -165,4 +162,83 @@ const fn patch(access: Access, path: &'static str, handler: fn() -> actix_web::R
 
 const fn delete(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
     Route { access, method: Method::DELETE, path, handler }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::ConversationId;
+    use crate::http::middleware::edge;
+    use crate::http::testing::said;
+    use actix_web::App;
+    use actix_web::dev::ServiceResponse;
+    use actix_web::http::{StatusCode, header};
+    use actix_web::test::{self, TestRequest};
+    use serde_json::Value;
+
+    /// Asks the table's routes without an application behind them, so only what needs none is answered.
+    async fn ask(method: Method, path: &str) -> ServiceResponse {
+        let app = test::init_service(App::new().configure(configure).wrap(from_fn(edge))).await;
+        let answer = test::call_service(&app, TestRequest::with_uri(path).method(method).to_request()).await;
+        answer.map_into_boxed_body()
+    }
+
+    async fn code(answer: ServiceResponse) -> String {
+        let body: Value = test::read_body_json(answer).await;
+        body["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// A path that the route's pattern matches.
+    fn example(path: &str) -> String {
+        path.replace("{id}", &ConversationId::new().to_string())
+            .replace("{ref}", "ada")
+            .replace("{file:.*}", "index.css")
+    }
+
+    #[actix_web::test]
+    async fn every_route_can_be_reached_and_refuses_other_methods_by_name() {
+        let pages = PAGES.iter().map(|route| (route.path.to_owned(), route));
+        for (path, route) in all().chain(pages) {
+            let answer = ask(Method::TRACE, &example(&path)).await;
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            assert_eq!(answer.request().match_pattern().as_deref(), Some(path.as_str()), "shadowed");
+            let allow = said(answer.headers(), header::ALLOW).to_owned();
+            assert!(allow.split(", ").any(|method| method == route.method.as_str()), "{path}: {allow}");
+            assert_eq!(allow.contains("HEAD"), allow.contains("GET"), "{path}: {allow}");
+            assert_eq!(code(answer).await, "method_not_allowed", "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn nobody_passes_without_a_token_where_one_is_needed() {
+        let mut refused = 0;
+        for (path, route) in all().filter(|(_, route)| route.access == User) {
+            let answer = ask(route.method.clone(), &example(&path)).await;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{} {path}", route.method);
+            assert_eq!(said(answer.headers(), header::WWW_AUTHENTICATE), "Bearer");
+            assert_eq!(code(answer).await, "unauthorized", "{} {path}", route.method);
+            refused += 1;
+        }
+        assert!(refused > 0);
+    }
+
+    #[actix_web::test]
+    async fn a_path_that_nobody_knows_is_not_found() {
+        for path in ["/api/v1", "/api/v1/", "/api/v1/nowhere", "/api/v1/users/me/", "/api/v2/users", "/nowhere"] {
+            let answer = ask(Method::GET, path).await;
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(code(answer).await, "not_found", "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_document_is_browsable() {
+        let enter = ask(Method::GET, "/docs").await;
+        assert_eq!((enter.status().as_u16(), said(enter.headers(), header::LOCATION)), (308, "/docs/"));
+        let page = ask(Method::GET, "/docs/").await;
+        assert_eq!((page.status(), said(page.headers(), header::CONTENT_TYPE)), (StatusCode::OK, "text/html"));
+        let set_up = test::read_body(ask(Method::GET, "/docs/swagger-initializer.js").await).await;
+        assert!(set_up.windows(20).any(|text| text == b"/api/v1/openapi.json"));
+        assert_eq!(code(ask(Method::GET, "/docs/nowhere").await).await, "not_found");
+    }
 }

@@ -2,10 +2,10 @@
 //! packed already.
 
 use actix_http::encoding::Encoder;
+use actix_web::HttpMessage;
 use actix_web::body::{BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, HeaderMap, HeaderValue};
-use actix_web::HttpMessage;
 use actix_web::middleware::Next;
 
 /// Bytes from which a text is packed.

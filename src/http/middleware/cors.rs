@@ -34,7 +34,10 @@ mod tests {
     async fn an_origin_may_call_only_if_it_was_named() {
         let origins = ["https://app.example.org".to_owned()];
         let from = |origin: &'static str| TestRequest::get().insert_header((header::ORIGIN, origin));
-        assert_eq!(allowed(&origins, from("https://app.example.org")).await.expect("allowed"), "https://app.example.org");
+        assert_eq!(
+            allowed(&origins, from("https://app.example.org")).await.expect("allowed"),
+            "https://app.example.org"
+        );
         assert_eq!(allowed(&origins, from("https://evil.example.org")).await, None);
         assert_eq!(allowed(&[], from("https://app.example.org")).await, None);
     }

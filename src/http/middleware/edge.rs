@@ -97,7 +97,8 @@ fn unrouted(error: &actix_web::Error, id: String) -> actix_web::Error {
 }
 
 fn panicked(panic: &(dyn Any + Send), id: String) -> actix_web::Error {
-    let said = panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
+    let said =
+        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
     let problem = Problem::from(crate::error::Error::internal(format!("panic: {}", said.unwrap_or_default())));
     problem.log();
     problem.with_request_id(id).into()

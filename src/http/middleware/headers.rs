@@ -13,7 +13,10 @@ const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    (HeaderName::from_static("permissions-policy"), "camera=(self), geolocation=(self), microphone=(self), payment=(), usb=()"),
+    (
+        HeaderName::from_static("permissions-policy"),
+        "camera=(self), geolocation=(self), microphone=(self), payment=(), usb=()",
+    ),
 ];
 
 /// See the module.
@@ -107,7 +110,10 @@ mod tests {
         let headers = ask("/", "chat.example.org:8080").await;
         let policy = policy_of(&headers);
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
-        assert!(policy.contains("connect-src 'self' ws://chat.example.org:8080 wss://chat.example.org:8080;"), "{policy}");
+        assert!(
+            policy.contains("connect-src 'self' ws://chat.example.org:8080 wss://chat.example.org:8080;"),
+            "{policy}"
+        );
         assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
         assert!(!headers.contains_key(header::CACHE_CONTROL));
     }

@@ -194,6 +194,25 @@ test('a new conversation is followed from its revision, and events that overtook
   assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 3, 4]);
 });
 
+test('the last events of a conversation one is out of ask nobody for it', async () => {
+  const asked = [];
+  const api = {
+    conversation: async (id) => {
+      asked.push(id);
+      return { id, last_rev: 9 };
+    },
+  };
+  const { connection, time, seen, start } = setup({ api });
+  await start();
+  connection.emit('frame', mine('conversation.removed', 4, { conversation_id: 'c' }));
+  connection.emit('frame', event(6));
+  await time.advance(10_000);
+  assert.deepEqual(asked, []);
+  connection.emit('frame', mine('conversation.created', 5, { conversation: { id: 'c', last_rev: 8 } }));
+  connection.emit('frame', event(9));
+  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 5, 9]);
+});
+
 test('a lost connection during the snapshot leaves no half of it', async () => {
   let give;
   const { connection, names } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });

@@ -1,0 +1,160 @@
+// The keyed list, the rows of a room, and text: pure helpers of the app.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { keyedList } from '../../static/app/lib/keyed.js';
+import { initials, isEmojiOnly, linkParts, nameList, scalarCount } from '../../static/app/lib/text.js';
+import { ago, dayName, shortTime } from '../../static/app/lib/time.js';
+import { parse } from '../../static/app/router.js';
+import { roomRows } from '../../static/app/views/rows.js';
+
+/** As much of a DOM parent as the keyed list touches; counts how often an element is moved. */
+class FakeParent {
+  children = [];
+  moves = 0;
+
+  get firstChild() {
+    return this.children[0] ?? null;
+  }
+
+  insertBefore(element, place) {
+    this.moves += 1;
+    this.take(element);
+    this.children.splice(place ? this.children.indexOf(place) : this.children.length, 0, element);
+  }
+
+  take(element) {
+    const index = this.children.indexOf(element);
+    if (index !== -1) this.children.splice(index, 1);
+  }
+
+  make(name) {
+    const parent = this;
+    return {
+      name,
+      get nextSibling() {
+        return parent.children[parent.children.indexOf(this) + 1] ?? null;
+      },
+      remove() {
+        parent.take(this);
+      },
+    };
+  }
+}
+
+function list() {
+  const parent = new FakeParent();
+  const show = (keys) => keyedList(parent, keys, { key: (item) => item, create: (item) => parent.make(item), update: (element, item) => (element.updated = item) });
+  return { parent, show, names: () => parent.children.map(({ name }) => name) };
+}
+
+test('a keyed list follows any change of its items and keeps each element', () => {
+  const { parent, show, names } = list();
+  show(['a', 'b', 'c', 'd']);
+  const kept = new Map(parent.children.map((element) => [element.name, element]));
+  for (const order of [['d', 'a', 'b', 'c'], ['b'], ['x', 'b', 'y'], ['y', 'x', 'b'], [], ['a', 'b']]) {
+    show(order);
+    assert.deepEqual(names(), order);
+  }
+  show(['d', 'c', 'b', 'a']);
+  assert.notEqual(parent.children[0], kept.get('d'), 'an element that left is gone');
+});
+
+test('elements that stay are the same ones, and an unchanged list is not touched', () => {
+  const { parent, show } = list();
+  show(['a', 'b', 'c']);
+  const [a, b, c] = parent.children;
+  parent.moves = 0;
+  show(['a', 'b', 'c']);
+  assert.equal(parent.moves, 0);
+  show(['z', 'a', 'b', 'c', 'w']);
+  assert.equal(parent.moves, 2);
+  assert.deepEqual(parent.children.slice(1, 4), [a, b, c]);
+});
+
+test('a repeated key is shown once', () => {
+  const { show, names } = list();
+  show(['a', 'b', 'a']);
+  assert.deepEqual(names(), ['a', 'b']);
+});
+
+const at = (minute, day = 10) => new Date(2026, 4, day, 12, minute).toISOString();
+const message = (seq, sender_id, minute, more = {}) => ({ id: `m${seq}`, seq, sender_id, type: 'text', content: `${seq}`, created_at: at(minute), ...more });
+const room = (more) => roomRows({ items: [], pending: [], divider: null, meId: 'me', grouped: true, ...more });
+
+test('messages of one author that follow closely form a run', () => {
+  const rows = room({ items: [message(1, 'a', 0), message(2, 'a', 1), message(3, 'b', 2), message(4, 'b', 30)] });
+  assert.deepEqual(rows.map(({ kind, first, last }) => [kind, first, last]), [
+    ['day', undefined, undefined],
+    ['message', true, false],
+    ['message', false, true],
+    ['message', true, true],
+    ['message', true, true],
+  ]);
+});
+
+test('a day begins with its line', () => {
+  const rows = room({ items: [message(1, 'a', 0), message(2, 'a', 0, { created_at: at(0, 11) })] });
+  assert.deepEqual(rows.map(({ kind }) => kind), ['day', 'message', 'day', 'message']);
+});
+
+test('the unread line stands before the first message of somebody else beyond the mark', () => {
+  const items = [message(1, 'a', 0), message(2, 'me', 1), message(3, null, 2, { type: 'system' }), message(4, 'a', 3), message(5, 'a', 4)];
+  assert.deepEqual(room({ items, divider: 1 }).map(({ key }) => key.split(' ')[0] + (key === 'unread' ? '!' : '')).join(), 'day,m,m,m,unread!,m,m');
+  assert.equal(room({ items, divider: 5 }).some(({ kind }) => kind === 'unread'), false);
+});
+
+test('a message keeps its key from pending to sent, and is never shown twice', () => {
+  const pending = [{ temp_id: 't1', conversation_id: 'c', content: 'x', state: 'sending', created_at: at(3), reply_to_id: null }];
+  const before = room({ pending });
+  const after = room({ items: [message(1, 'me', 3, { temp_id: 't1' })], pending });
+  assert.equal(before.at(-1).key, after.at(-1).key);
+  assert.equal(after.filter(({ kind }) => kind === 'message').length, 1);
+});
+
+test('another’s temp_id cannot hide a message of one’s own', () => {
+  const pending = [{ temp_id: 't1', conversation_id: 'c', content: 'mine', state: 'queued', created_at: at(3), reply_to_id: null }];
+  const rows = room({ items: [message(1, 'mallory', 2, { temp_id: 't1' })], pending });
+  assert.deepEqual(rows.filter(({ kind }) => kind === 'message').map(({ item }) => item.content), ['1', 'mine']);
+  assert.equal(new Set(rows.map(({ key }) => key)).size, rows.length);
+});
+
+test('characters are Unicode scalar values of the trimmed text', () => {
+  assert.equal(scalarCount('  a😀é  \n'), 3);
+  assert.equal(scalarCount('👩‍👩‍👧'), 5);
+});
+
+test('links are found, other schemes are not, and the text stays whole', () => {
+  const found = (text) => linkParts(text).filter(({ href }) => href).map(({ href }) => href);
+  assert.deepEqual(found('see https://example.org/x, and http://a.b/c?d=e#f!'), ['https://example.org/x', 'http://a.b/c?d=e#f']);
+  assert.deepEqual(found('(https://example.org/a_(b))'), ['https://example.org/a_(b)']);
+  assert.deepEqual(found('javascript:alert(1) data:text/html,x ftp://a.b https:// //a.b'), []);
+  for (const text of ['', 'plain', 'a https://b.c d', 'https://b.c']) assert.equal(linkParts(text).map((part) => part.text).join(''), text);
+});
+
+test('emoji alone may be large, digits may not', () => {
+  assert.deepEqual(['😀', '👍🏽 🎉', '🇫🇷'].map(isEmojiOnly), [true, true, true]);
+  assert.deepEqual(['12', 'a😀', '', '#'].map(isEmojiOnly), [false, false, false, false]);
+});
+
+test('names become initials and lists', () => {
+  assert.deepEqual(['Ana Lindqvist', 'ben', 'a.b-c', '', '李 明'].map(initials), ['AL', 'B', 'AC', '?', '李明']);
+  assert.deepEqual([[], ['A'], ['A', 'B'], ['A', 'B', 'C'], ['A', 'B', 'C', 'D']].map((names) => nameList(names)), ['', 'A', 'A and B', 'A, B and C', 'A, B and 2 others']);
+});
+
+test('times are said as people say them', () => {
+  const now = new Date(2026, 4, 10, 12, 0);
+  assert.equal(dayName(at(0), now), 'Today');
+  assert.equal(dayName(at(59, 9), now), 'Yesterday');
+  assert.equal(shortTime(at(59, 9), now), 'Yesterday');
+  assert.equal(ago(at(0), now.getTime() + 30_000), 'just now');
+  assert.equal(ago(at(0), now.getTime() + 60_000), '1 minute ago');
+  assert.equal(ago(at(0), now.getTime() + 5 * 3_600_000), '5 hours ago');
+});
+
+test('addresses name views', () => {
+  assert.deepEqual(parse(''), { name: 'home' });
+  assert.deepEqual(parse('#/c/abc'), { name: 'conversation', id: 'abc' });
+  assert.deepEqual(parse('#/sign-up'), { name: 'sign-up' });
+  assert.deepEqual(parse('#/something/else'), { name: 'home' });
+});

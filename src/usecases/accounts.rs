@@ -332,6 +332,11 @@ pub async fn set_role_of(app: &App, user: &UserRef, role: UserRole) -> Result<Me
     Ok(me_of(app, &user))
 }
 
+/// The account that `user` names, for whoever runs the server; `user_not_found` also when it is deleted.
+pub async fn by_ref(app: &App, user: &UserRef) -> Result<Me> {
+    Ok(me_of(app, &find(app, user.clone()).await?))
+}
+
 async fn find(app: &App, user: UserRef) -> Result<UserRow> {
     let found = read(app, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) })).await?;
     found.filter(|user| user.status != Status::Deleted).ok_or_else(Error::user_not_found)

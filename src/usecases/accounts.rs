@@ -342,11 +342,6 @@ async fn find(app: &App, user: UserRef) -> Result<UserRow> {
     found.filter(|user| user.status != Status::Deleted).ok_or_else(Error::user_not_found)
 }
 
-/// One account that is not deleted, for whoever runs the server.
-pub async fn by_ref(app: &App, user: &UserRef) -> Result<Me> {
-    Ok(me_of(app, &find(app, user.clone()).await?))
-}
-
 /// Every account that is not deleted, by username, for whoever runs the server.
 pub async fn list(app: &App) -> Result<Vec<Me>> {
     let rows = read(app, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;

@@ -24,8 +24,12 @@ use uuid::Uuid;
 /// A body that has not come within this is given up, so that nobody holds a connection by the byte.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Bytes of a body that is too large which are still read.
+const BODY_DROPPED: usize = 16 * 1024 * 1024;
+
 /// A JSON body, read strictly: at most [`limits::BODY_BYTES`], JSON by its own account (or saying nothing about itself),
-/// no field that `T` does not know. An empty body counts as `{}`, for calls whose fields are all optional.
+/// no field that `T` does not know. No body at all counts as `{}`, for calls whose fields are all optional; an empty one
+/// that says it is JSON is malformed.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -34,18 +38,15 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let readable = is_json(req);
-        let claimed = content_length(req);
+        let claims_json = req.headers().contains_key(header::CONTENT_TYPE) && is_json(req);
+        let is_readable = is_json(req);
         let payload = payload.take();
         Box::pin(async move {
-            if claimed.is_some_and(|length| length > limits::BODY_BYTES) {
-                return Err(Error::payload_too_large(limits::BODY_BYTES).into());
-            }
             let body = whole(payload).await?;
-            if body.is_empty() {
+            if body.is_empty() && !claims_json {
                 return Ok(Self(client::from_json("{}")?));
             }
-            if !readable {
+            if !is_readable {
                 return Err(Error::unsupported_media_type().into());
             }
             Ok(Self(client::from_json_bytes(&body)?))
@@ -67,10 +68,6 @@ fn is_json(req: &HttpRequest) -> bool {
     json && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
-fn content_length(req: &HttpRequest) -> Option<usize> {
-    req.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// The whole body, if it comes within [`BODY_DEADLINE`].
 async fn whole(payload: Payload) -> Result<Bytes> {
     match tokio::time::timeout(BODY_DEADLINE, bounded(payload)).await {
@@ -79,16 +76,22 @@ async fn whole(payload: Payload) -> Result<Bytes> {
     }
 }
 
+/// The body up to its limit. What is beyond is read and dropped, up to a limit of its own: a client that is still
+/// writing would not see our answer.
 async fn bounded(mut payload: Payload) -> Result<Bytes> {
     let mut body = BytesMut::new();
+    let mut seen = 0;
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Error::invalid_request(format!("the body ended early: {error}")))?;
-        if body.len() + chunk.len() > limits::BODY_BYTES {
-            return Err(Error::payload_too_large(limits::BODY_BYTES));
+        seen += chunk.len();
+        if seen <= limits::BODY_BYTES {
+            body.extend_from_slice(&chunk);
         }
-        body.extend_from_slice(&chunk);
+        if seen > BODY_DROPPED {
+            break;
+        }
     }
-    Ok(body.freeze())
+    if seen > limits::BODY_BYTES { Err(Error::payload_too_large(limits::BODY_BYTES)) } else { Ok(body.freeze()) }
 }
 
 /// The query, read strictly: `T` denies unknown fields, and whatever does not fit is `invalid_request` with the
@@ -293,10 +296,12 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_empty_body_is_an_empty_object() {
+    async fn no_body_is_an_empty_object_unless_it_says_it_is_json() {
         assert_eq!(read(TestRequest::post()).await, Ok(Body::default()));
         let typed = TestRequest::post().insert_header((header::CONTENT_TYPE, "text/plain"));
         assert_eq!(read(typed).await, Ok(Body::default()));
+        let json = TestRequest::post().insert_header((header::CONTENT_TYPE, "application/json"));
+        assert_eq!(read(json).await, Err(Code::InvalidRequest));
     }
 
     #[actix_web::test]

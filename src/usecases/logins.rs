@@ -9,7 +9,7 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use crate::domain::tokens::{self, Rejected};
+use crate::domain::tokens::{self, Claims, Rejected};
 use crate::error::{Error, Result};
 use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
@@ -27,9 +27,9 @@ pub struct Client {
     pub ip: String,
 }
 
-/// Whom an access token stands for, and when it runs out. Reads the database every time, so that a suspended user or a
-/// login that ended is refused at once.
-pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Timestamp)> {
+/// Whom an access token stands for, and what the token says. Reads the database every time, so that a suspended user or
+/// a login that ended is refused at once.
+pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Claims)> {
     let claims = app.keys().verify(token).map_err(|rejected| {
         Error::unauthorized(match rejected {
             Rejected::Expired => "the access token has run out",
@@ -42,7 +42,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Timestamp)>
     if caller.user_id != claims.sub {
         return Err(Error::unauthorized("the access token is not valid"));
     }
-    Ok((caller, Timestamp(claims.exp.saturating_mul(1000))))
+    Ok((caller, claims))
 }
 
 /// The caller that a login makes, if it may be used.
@@ -309,9 +309,9 @@ pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
     Ok(Ticket { ticket, expires_in: limits::TICKET.as_secs() })
 }
 
-/// Whom a ticket stands for, and when what it opens must be extended: as after a fresh access token. Whatever the outcome,
-/// the ticket is spent.
-pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, Timestamp)> {
+/// Whom a ticket stands for, and when what it opens must be extended, in seconds since 1970: as after a fresh access
+/// token. Whatever the outcome, the ticket is spent.
+pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, i64)> {
     let hash = tokens::hash(ticket);
     let found = transact(app, move |tx| {
         let hash = hash.clone();
@@ -325,7 +325,7 @@ pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, Timestamp
     })
     .await?;
     let (login_id, standing) = found.ok_or_else(|| Error::unauthorized("the ticket is not valid"))?;
-    Ok((caller(login_id, standing)?, Timestamp::now().plus(limits::ACCESS_TOKEN)))
+    Ok((caller(login_id, standing)?, Timestamp::now().plus(limits::ACCESS_TOKEN).seconds()))
 }
 
 #[cfg(test)]

@@ -282,6 +282,7 @@ test('on a phone, list and room take turns', async () => {
   await shot(page, 'phone-room-dark');
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'nothing is wider than the screen');
   await page.emulateMedia({ colorScheme: 'light' });
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   await shot(page, 'phone-room-light');
   await page.getByRole('link', { name: 'Back to all conversations' }).click();
   await inList(page, ANA.name).waitFor();

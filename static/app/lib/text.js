@@ -65,9 +65,9 @@ export function initials(name) {
 
 /** A number from 0 to `size` - 1 that is always the same for one key. */
 export function bucket(key, size) {
-  let sum = 0;
-  for (const unit of key) sum = (sum * 31 + unit.codePointAt(0)) >>> 0;
-  return sum % size;
+  let hash = 2166136261;
+  for (const unit of key) hash = Math.imul(hash ^ unit.codePointAt(0), 16777619);
+  return (hash >>> 8) % size;
 }
 
 /** "Ana", "Ana and Ben", "Ana, Ben and 3 others". */

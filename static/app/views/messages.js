@@ -50,7 +50,7 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
     setAttribute(box, 'aria-busy', room.status === 'loading' || room.older === 'loading' ? 'true' : null);
     showNotice(room);
     if (room.status !== 'ready' || !conversation) return;
-    if (!placed || (divider === null && !looking())) divider = conversation.unread_count > 0 ? conversation.my.last_read_seq : divider;
+    if ((!placed || !looking()) && conversation.unread_count > 0) divider = conversation.my.last_read_seq;
     const pending = state.outbox.get(id) ?? [];
     const rows = roomRows({ items: room.items, pending, divider, meId: state.me?.id, grouped: conversation.type !== 'direct' });
     const change = () => {
@@ -59,7 +59,7 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
     };
     if (placed) scroll.keep(change);
     else place(change);
-    seen();
+    moved(scroll.atEnd);
     if (scroll.nearTop) older();
   }
 
@@ -70,7 +70,6 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
     scroll.toEnd();
     const line = list.querySelector('.unread-line');
     if (line) scroll.show(line);
-    moved(scroll.atEnd);
   }
 
   function create({ kind }) {

@@ -17,7 +17,7 @@ pub mod routes;
 pub mod users;
 pub mod ws;
 
-use crate::app::App;
+use crate::realtime::session::Surroundings;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
@@ -39,8 +39,8 @@ mod testing {
 /// What every worker of the server needs, cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    /// What handlers act on.
-    pub app: App,
+    /// What handlers act on, and what a session is given.
+    pub around: Surroundings,
     /// Set when the server stops.
     pub draining: Draining,
 }
@@ -58,9 +58,10 @@ pub fn service(
         InitError = (),
     >,
 > {
-    let cors = middleware::cors(&services.app.settings().server.allowed_origins);
+    let cors = middleware::cors(&services.around.app.settings().server.allowed_origins);
     actix_web::App::new()
-        .app_data(web::Data::new(services.app))
+        .app_data(web::Data::new(services.around.app.clone()))
+        .app_data(web::Data::new(services.around))
         .app_data(web::Data::new(services.draining))
         .configure(routes::configure)
         .wrap(cors)

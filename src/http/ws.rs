@@ -1,13 +1,35 @@
 //! The door of the WebSocket: which pages may open one. Who is behind it is found out after the upgrade, because a browser
 //! cannot read a refusal before it.
 
+use super::extract::{Query, bearer};
 use super::problem::Problem;
 use crate::app::App;
 use crate::error::Error;
+use crate::protocol::client::SubscribeNone;
+use crate::realtime::session::{Credential, Opening, Session, Surroundings};
 use crate::realtime::socket;
+use actix::prelude::*;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
 use url::Url;
+use utoipa::IntoParams;
+
+/// The subprotocol that a browser names to carry its token in a header.
+const PROTOCOL: &str = "greenroom.v1";
+
+/// How a connection begins.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Handshake {
+    /// An access token.
+    token: Option<String>,
+    /// A ticket, used once.
+    ticket: Option<String>,
+    /// `none`: subscribe to nothing but one's own stream.
+    #[param(value_type = Option<String>)]
+    subscribe: Option<SubscribeNone>,
+}
 
 /// Open a WebSocket
 ///
@@ -16,28 +38,45 @@ use url::Url;
 /// frames.
 #[utoipa::path(
     get, path = "/ws", tag = "operations",
-    params(
-        ("token" = Option<String>, Query, description = "An access token"),
-        ("ticket" = Option<String>, Query, description = "A ticket, used once"),
-        ("subscribe" = Option<String>, Query, description = "`none`: subscribe to nothing but one's own stream"),
-    ),
     responses((status = 101, description = "Text frames from now on"))
 )]
 pub async fn upgrade(
     req: HttpRequest,
     stream: web::Payload,
     app: web::Data<App>,
+    around: web::Data<Surroundings>,
+    handshake: Query<Handshake>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let server = &app.settings().server;
-    let said = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    let origin = said(header::ORIGIN);
-    if origin.is_some_and(|origin| {
-        !is_ours(origin, said(header::HOST), server.public_url.as_ref())
-            && !server.allowed_origins.iter().any(|allowed| allowed == origin)
-    }) {
+    if !is_known_page(&req, &app) {
         return Err(Problem::from(Error::forbidden("pages of this origin may not open sockets here")).into());
     }
-    socket::upgrade(req, stream, app).await
+    let (protocol, by_protocol) = offered(&req);
+    let Handshake { token, ticket, subscribe } = handshake.0;
+    let token = token.or_else(|| bearer(&req).map(str::to_owned)).or(by_protocol);
+    let opening = Opening {
+        credential: ticket.map(Credential::Ticket).or_else(|| token.map(Credential::Token)),
+        subscribe_none: subscribe.is_some(),
+    };
+    let around = Surroundings::clone(&around);
+    socket::upgrade(&req, stream, protocol, move |socket| Session::new(around, opening, socket).start().recipient())
+}
+
+/// Whether no page asks, or one of ours, or one of an origin that the operator allows.
+fn is_known_page(req: &HttpRequest, app: &App) -> bool {
+    let server = &app.settings().server;
+    let said = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    said(header::ORIGIN).is_none_or(|origin| {
+        is_ours(origin, said(header::HOST), server.public_url.as_ref())
+            || server.allowed_origins.iter().any(|allowed| allowed == origin)
+    })
+}
+
+/// What `Sec-WebSocket-Protocol` offers: our protocol, to be answered with, and a token.
+fn offered(req: &HttpRequest) -> (Option<&'static str>, Option<String>) {
+    let headers = req.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    let offers: Vec<&str> = headers.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let token = offers.iter().find_map(|offer| offer.strip_prefix("bearer."));
+    (offers.contains(&PROTOCOL).then_some(PROTOCOL), token.map(str::to_owned))
 }
 
 /// Whether a page of `origin` came from us: from the host that this request asks, or from the address that the operator
@@ -51,6 +90,17 @@ fn is_ours(origin: &str, host: Option<&str>, public_url: Option<&Url>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn a_token_may_come_as_a_protocol() {
+        let with =
+            |text| TestRequest::default().insert_header((header::SEC_WEBSOCKET_PROTOCOL, text)).to_http_request();
+        let token = Some("a.b.c".to_owned());
+        assert_eq!(offered(&with("greenroom.v1, bearer.a.b.c")), (Some(PROTOCOL), token.clone()));
+        assert_eq!(offered(&with("bearer.a.b.c,greenroom.v1")), (Some(PROTOCOL), token));
+        assert_eq!(offered(&with("other")), (None, None));
+    }
 
     #[test]
     fn a_page_is_ours_by_the_host_it_asks_or_by_the_address_that_is_ours() {

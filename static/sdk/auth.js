@@ -57,7 +57,10 @@ export class Auth extends Emitter {
    * @throws {GreenroomError} `signed_out` when the login is gone, `network` and the like when nobody could be asked
    */
   async token({ fresh = false } = {}) {
-    if (!this.signedIn) throw new GreenroomError('signed_out', 'nobody is signed in');
+    if (!this.signedIn) {
+      this.storageChanged();
+      throw new GreenroomError('signed_out', 'nobody is signed in');
+    }
     if (!fresh && this.#access && this.#access.expiresAt - Date.now() > MARGIN) return this.#access.token;
     return this.refresh();
   }

@@ -29,6 +29,7 @@ export class Sync extends Emitter {
   #generation = 0;
   #mending = new Set();
   #left = new Set();
+  #early = new Set();
   #time;
 
   ready = false;
@@ -62,6 +63,7 @@ export class Sync extends Emitter {
    */
   adopt(conversation) {
     this.#left.delete(conversation.id);
+    if (!this.ready) this.#early.add(conversation.id);
     if (this.#streams.has(conversation.id)) return;
     this.#apply(this.#streams.set(conversation.id, conversation.last_rev));
   }
@@ -98,17 +100,18 @@ export class Sync extends Emitter {
 
   /**
    * The revision of the user's stream is older than the list, those of the conversations come with it: what happened in
-   * between is replayed, and applying it to the newer list changes nothing.
+   * between follows, and applying it to the newer list changes nothing.
    */
   async #snapshot(welcome, current) {
+    this.#streams.clear();
+    this.#streams.begin(USER);
     const conversations = await this.#api.conversations();
     if (!current()) return;
-    this.#streams.clear();
     for (const [id, rev] of Object.entries(welcome.conversations ?? {})) this.#streams.set(id, rev);
     for (const conversation of conversations) this.#streams.set(conversation.id, conversation.last_rev);
-    this.#streams.set(USER, welcome.user_rev);
     this.#epoch = welcome.epoch;
     this.emit('snapshot', { conversations });
+    this.#apply(this.#streams.set(USER, welcome.user_rev));
   }
 
   async #resume(current) {
@@ -124,6 +127,20 @@ export class Sync extends Emitter {
     this.#expect(done.conversations ?? {}, current);
     this.ready = true;
     this.emit('ready');
+    this.#followEarly();
+    for (const stream of this.#streams.gaps()) this.#mend(stream);
+  }
+
+  /**
+   * Of conversations gained before the session's first `sync` the server tells, but does not subscribe to them: that is
+   * asked for here. For one that `sync` named already it changes nothing.
+   */
+  #followEarly() {
+    const gained = [...this.#early].filter((id) => this.#streams.has(id));
+    this.#early.clear();
+    if (gained.length === 0) return;
+    const conversations = Object.fromEntries(gained.map((id) => [id, this.#streams.rev(id)]));
+    this.#connection.request('sync', { conversations }, { limit: null }).catch(() => {});
   }
 
   /** What `sync.done` promised must be here soon; a stream that stays behind is loaded anew. */
@@ -139,6 +156,7 @@ export class Sync extends Emitter {
   #lost() {
     this.#generation += 1;
     this.#mending.clear();
+    this.#early.clear();
     this.#streams.settle();
     if (!this.ready) return;
     this.ready = false;
@@ -152,7 +170,7 @@ export class Sync extends Emitter {
     if (stream === null || this.#left.has(stream)) return undefined;
     const { apply, verdict } = this.#streams.offer(stream, frame);
     this.#apply(apply);
-    if (verdict === 'gap') this.#mend(stream);
+    if (verdict === 'gap' && this.ready) this.#mend(stream);
     if (verdict === 'unknown' && stream !== USER) this.#later(() => !this.#streams.has(stream) && this.reload(stream));
     return undefined;
   }

@@ -213,6 +213,35 @@ test('the last events of a conversation one is out of ask nobody for it', async 
   assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 5, 9]);
 });
 
+test('a conversation gained while the list is on its way is in the list, and is followed', async () => {
+  let give;
+  const { connection, seen, done } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });
+  connection.emit('open', WELCOME);
+  connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
+  give([{ id: 'c', last_rev: 5 }]);
+  await settle();
+  assert.deepEqual(seen.map(([name]) => name), ['snapshot', 'event']);
+  assert.deepEqual(connection.requests[0].payload, { conversations: { c: 5, new: 2 }, user_rev: 4, epoch: 'e1' });
+  done();
+  await settle();
+  assert.deepEqual(connection.requests[1].payload, { conversations: { new: 2 } });
+});
+
+test('a conversation gained before the session’s first sync is asked for after it', async () => {
+  const { connection, seen, start, done } = setup();
+  await start();
+  connection.emit('close', 1006);
+  connection.emit('open', { ...WELCOME, user_rev: 4 });
+  connection.emit('frame', mine('conversation.created', 5, { conversation: { id: 'new', last_rev: 2 } }));
+  await settle();
+  assert.equal(connection.requests.length, 2, 'the hole before it is what sync is about to fill');
+  connection.emit('frame', mine('user.updated', 4, {}));
+  done();
+  await settle();
+  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 5]);
+  assert.deepEqual(connection.requests[2].payload, { conversations: { new: 2 } });
+});
+
 test('a lost connection during the snapshot leaves no half of it', async () => {
   let give;
   const { connection, names } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });

@@ -67,3 +67,35 @@ fn write(data_dir: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     fs::rename(&beside, path)?;
     File::open(data_dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn settings(folder: &Path) -> Settings {
+        let pair = ("GREENROOM_DATA_DIR".to_owned(), folder.display().to_string());
+        Settings::from_pairs([pair], None).expect("valid settings")
+    }
+
+    #[test]
+    fn all_who_start_at_once_get_the_same_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings(&folder.path().join("data"));
+        let secrets: Vec<_> = thread::scope(|scope| {
+            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| jwt_secret(&settings).expect("a secret"))).collect();
+            starts.into_iter().map(|start| start.join().expect("it ends").expose().to_owned()).collect()
+        });
+        assert!(secrets[0].len() >= JWT_SECRET_BYTES);
+        assert!(secrets.iter().all(|secret| *secret == secrets[0]));
+        assert_eq!(jwt_secret(&settings).expect("a secret").expose(), secrets[0], "and so does a later start");
+    }
+
+    #[test]
+    fn half_a_secret_is_refused_and_not_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("jwt_secret"), "half").expect("a file");
+        let refused = jwt_secret(&settings(folder.path())).expect_err("it is too short");
+        assert!(refused.to_string().contains("less than 32 bytes"), "{refused}");
+    }
+}

@@ -170,6 +170,44 @@ fn is_sound(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sea_orm::ConnectionTrait;
+    use tokio::sync::oneshot;
+
+    /// A folder whose name has to be escaped in a URL.
+    fn place() -> (tempfile::TempDir, Settings) {
+        let folder = tempfile::Builder::new().prefix("50% #1? ").tempdir().expect("a folder");
+        let pair = ("GREENROOM_DATA_DIR".to_owned(), folder.path().display().to_string());
+        let settings = Settings::from_pairs([pair], None).expect("valid settings");
+        (folder, settings)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_reads_cannot_write() {
+        let (_folder, settings) = place();
+        let db = connect(&settings).await.expect("it opens");
+        db.write().execute_unprepared("CREATE TABLE word (text TEXT)").await.expect("the writer writes");
+        db.read().execute_unprepared("SELECT text FROM word").await.expect("a reader sees it");
+        let refused = db.read().execute_unprepared("INSERT INTO word VALUES ('no')").await;
+        assert!(refused.is_err_and(|error| error.to_string().contains("readonly")));
+    }
+
+    #[tokio::test]
+    async fn the_checkpointer_empties_the_log_when_it_stops() {
+        let (folder, settings) = place();
+        let log = folder.path().join("greenroom.db-wal");
+        let db = connect(&settings).await.expect("it opens");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn({
+            let (settings, db) = (settings.clone(), db.clone());
+            async move { checkpointer(&settings, &db, async { drop(stopped.await) }).await }
+        });
+        db.write().execute_unprepared("CREATE TABLE word (text TEXT)").await.expect("the writer writes");
+        assert!(log.metadata().expect("the log").len() > 0, "what was committed is in the log");
+        stop.send(()).expect("it runs");
+        task.await.expect("it ends").expect("without an error");
+        assert_eq!(log.metadata().expect("the log").len(), 0);
+        db.close().await;
+    }
 
     #[test]
     fn a_sqlite_before_the_fix_is_refused() {

@@ -1,0 +1,232 @@
+//! The commands of the program: what they print, how they end, and that a running server obeys what they did.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Output, Stdio};
+use std::sync::Arc;
+use support::process::program;
+use support::{TestDatabase, TestServer, TestUser, database};
+use tempfile::TempDir;
+
+/// A folder and a database for commands, without a server.
+struct Place {
+    environment: Vec<(String, String)>,
+    // before the database: on SQLite it is in the folder
+    folder: TempDir,
+    _database: Arc<TestDatabase>,
+}
+
+impl Place {
+    /// With an empty database.
+    async fn new() -> Self {
+        let database = TestDatabase::fresh().await;
+        let environment = database.url().map(|url| ("DATABASE_URL".to_owned(), url)).into_iter().collect();
+        Self { environment, folder: TempDir::new().expect("a folder"), _database: database }
+    }
+
+    /// With a database that has its schema.
+    async fn migrated() -> Self {
+        let place = Self::new().await;
+        succeeded(&place.run(&["migrate", "up"]));
+        place
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        program(self.folder.path(), &self.environment).args(arguments).output().expect("the program runs")
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        program(self.folder.path(), &self.environment)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts")
+    }
+}
+
+/// What a command that succeeded printed.
+#[track_caller]
+fn succeeded(output: &Output) -> String {
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "the command failed: {complaints}");
+    assert_eq!(complaints, "", "a command that succeeds does not complain");
+    String::from_utf8(output.stdout.clone()).expect("UTF-8").trim_end().to_owned()
+}
+
+/// The one line with which a command ended with `status`.
+#[track_caller]
+fn complained(output: &Output, status: i32) -> String {
+    let complaints = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(status), "{complaints}");
+    assert_eq!(complaints.lines().count(), 1, "one line is enough: {complaints}");
+    assert_eq!(output.stdout, b"", "a command that fails prints nothing else");
+    complaints.strip_prefix("greenroom: ").expect("the line says who complains").trim_end().to_owned()
+}
+
+/// How many lines begin with `word`.
+fn count(text: &str, word: &str) -> usize {
+    text.lines().filter(|line| line.starts_with(word)).count()
+}
+
+#[tokio::test]
+async fn help_teaches_and_is_no_error() {
+    let place = Place::new().await;
+    let help = succeeded(&place.run(&["--help"]));
+    for word in ["serve", "migrate", "user", "token", "openapi", "Examples:"] {
+        assert!(help.contains(word), "{word} is missing: {help}");
+    }
+    assert!(succeeded(&place.run(&["help", "user", "create"])).contains("--password-stdin"));
+    assert_eq!(succeeded(&place.run(&["--version"])), format!("greenroom {}", env!("CARGO_PKG_VERSION")));
+    assert!(!place.folder.path().join("data").exists(), "help touches nothing");
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_ends_with_two_and_one_line() {
+    let place = Place::new().await;
+    let line = complained(&place.run(&["srve"]), 2);
+    assert!(line.contains("'srve'") && line.contains("'serve'"), "{line}");
+    assert!(complained(&place.run(&["user", "create"]), 2).contains("<USERNAME>"));
+    assert!(complained(&place.run(&["migrate"]), 2).contains("greenroom migrate <COMMAND>"));
+    assert!(complained(&place.run(&["user", "set-role", "ada", "boss"]), 2).contains("'boss'"));
+    complained(&place.run(&["user", "create", "ada", "--password", "long enough", "--password-stdin"]), 2);
+    complained(&place.run(&["migrate", "down", "--steps", "0"]), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_setting_ends_with_two_and_one_line() {
+    let place = Place::new().await.set("GREENROOM_PROT", "9000");
+    let line = "GREENROOM_PROT in the environment is not a setting; did you mean GREENROOM_PORT?";
+    assert_eq!(complained(&place.run(&[]), 2), line);
+    assert_eq!(complained(&place.run(&["user", "list"]), 2), line);
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_ends_with_one_and_without_its_password() {
+    let place = Place::new().await.set("DATABASE_URL", "postgres://ada:hunter2@127.0.0.1:9/chat");
+    for arguments in [&["serve"][..], &["migrate", "up"], &["user", "list"]] {
+        let output = place.run(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        let last = complaints.lines().last().expect("a complaint");
+        assert!(last.starts_with("greenroom: ") && last.contains("127.0.0.1:9"), "{complaints}");
+        assert!(!complaints.contains("hunter2"), "{complaints}");
+    }
+}
+
+#[tokio::test]
+async fn the_schema_goes_up_and_down_and_up_again() {
+    let place = Place::new().await;
+    let before = succeeded(&place.run(&["migrate", "status"]));
+    let all = count(&before, "pending");
+    assert!(all > 2 && count(&before, "applied") == 0, "{before}");
+
+    assert_eq!(count(&succeeded(&place.run(&["migrate", "up"])), "applied"), all);
+    assert_eq!(count(&succeeded(&place.run(&["migrate", "status"])), "applied"), all);
+    assert_eq!(succeeded(&place.run(&["migrate", "up"])), "nothing to do");
+
+    assert_eq!(count(&succeeded(&place.run(&["migrate", "down", "--steps", "2"])), "taken back"), 2);
+    let between = succeeded(&place.run(&["migrate", "status"]));
+    assert_eq!((count(&between, "applied"), count(&between, "pending")), (all - 2, 2), "{between}");
+    assert_eq!(count(&succeeded(&place.run(&["migrate", "up"])), "applied"), 2);
+}
+
+#[tokio::test]
+async fn of_nodes_that_migrate_at_once_one_does_it_and_none_fails() {
+    let place = Place::new().await;
+    let all = count(&succeeded(&place.run(&["migrate", "status"])), "pending");
+    let nodes: Vec<_> = (0..4).map(|_| place.start(&["migrate", "up"])).collect();
+    let applied: usize =
+        nodes.into_iter().map(|node| count(&succeeded(&node.wait_with_output().expect("it ends")), "applied")).sum();
+    assert_eq!(applied, all);
+}
+
+#[tokio::test]
+async fn postgresql_with_an_old_schema_is_refused_with_what_to_run() {
+    if !database::runs_on_postgres() {
+        eprintln!("left out: SQLite is always migrated (GREENROOM_TEST_DATABASE=postgres runs it)");
+        return;
+    }
+    let place = Place::new().await;
+    assert!(complained(&place.run(&["user", "list"]), 1).ends_with("run: greenroom migrate up"));
+    let place = place.set("GREENROOM_AUTO_MIGRATE", "true");
+    succeeded(&place.run(&["user", "list"]));
+}
+
+#[tokio::test]
+async fn what_is_made_for_the_server_is_for_its_owner_alone() {
+    let place = Place::migrated().await;
+    succeeded(&place.run(&["user", "create", "ada"]));
+    succeeded(&place.run(&["token", "issue", "ada"]));
+    let mode = |name: &str| {
+        let found = fs::metadata(place.folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("data"), 0o700);
+    assert_eq!(mode("data/jwt_secret"), 0o600);
+}
+
+#[tokio::test]
+async fn accounts_are_made_listed_and_refused() {
+    let place = Place::migrated().await;
+    let made = succeeded(&place.run(&["user", "create", "ada", "--admin", "--email", "ada@example.org"]));
+    let mut lines = made.lines();
+    assert!(lines.next().expect("a line").starts_with("created admin ada "), "{made}");
+    assert!(lines.next().expect("a line").starts_with("password: "), "{made}");
+    let given = succeeded(&place.run(&["user", "create", "bob", "--password", "correct horse"]));
+    assert!(!given.contains("correct horse") && given.lines().count() == 1, "{given}");
+
+    assert_eq!(complained(&place.run(&["user", "create", "ADA"]), 1), "this username is taken");
+    assert!(complained(&place.run(&["user", "create", "al"]), 1).contains("username must have 3 to 32 characters"));
+    assert!(complained(&place.run(&["user", "create", "eve", "--password", "short"]), 1).contains("password"));
+    assert_eq!(complained(&place.run(&["user", "set-role", "eve", "admin"]), 1), "there is no such user");
+    assert_eq!(complained(&place.run(&["token", "issue", "eve"]), 1), "there is no such user");
+
+    assert_eq!(succeeded(&place.run(&["user", "set-role", "bob", "admin"])), "bob is admin now");
+    assert_eq!(succeeded(&place.run(&["user", "set-role", "ada", "user"])), "ada is user now");
+    let list = succeeded(&place.run(&["user", "list"]));
+    let rows: Vec<Vec<_>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1][..4], ["ada", "user", "active", "ada@example.org"], "{list}");
+    assert_eq!(rows[2][..4], ["bob", "admin", "active", "-"], "{list}");
+    assert_eq!(rows.len(), 3, "{list}");
+}
+
+#[tokio::test]
+async fn a_running_server_accepts_an_issued_token_and_ends_logins_with_their_password() {
+    let server = TestServer::start().await;
+    let ada = server.user("ada").await;
+
+    let token = succeeded(&server.run(&["token", "issue", "ada"]));
+    assert_eq!(token.split('.').count(), 3, "a token and nothing else: {token}");
+    let issued = TestUser { access_token: token, ..ada.clone() };
+    assert_eq!(issued.get("/users/me").await.expect(200)["username"], "ada");
+    let sessions = ada.get("/auth/sessions").await.expect(200);
+    let devices: Vec<_> = sessions["items"].as_array().expect("items").iter().map(|login| &login["device"]).collect();
+    assert!(devices.iter().any(|device| *device == "greenroom token issue"), "{sessions}");
+
+    succeeded(&server.run(&["user", "set-password", "ada", "--password", "a new password"]));
+    support::eventually("both logins have ended", async || {
+        ada.get("/users/me").await.status == 401 && issued.get("/users/me").await.status == 401
+    })
+    .await;
+    let sign_in = |password: &str| serde_json::json!({ "login": "ada", "password": password });
+    let target = server.target();
+    assert_eq!(target.post("/auth/login", sign_in(support::PASSWORD)).await.status, 401);
+    assert_eq!(target.post("/auth/login", sign_in("a new password")).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_api_describes_itself() {
+    let place = Place::new().await;
+    let document: serde_json::Value = serde_json::from_str(&succeeded(&place.run(&["openapi"]))).expect("JSON");
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/api/v1/auth/register"]["post"].is_object());
+}

@@ -156,7 +156,7 @@ async fn postgresql_with_an_old_schema_is_refused_with_what_to_run() {
         return;
     }
     let place = Place::new().await;
-    assert!(complained(&place.run(&["user", "list"]), 1).ends_with("run: greenroom migrate up"));
+    assert!(complained(&place.run(&["user", "list"]), 1).contains("run: greenroom migrate up"));
     let place = place.set("GREENROOM_AUTO_MIGRATE", "true");
     succeeded(&place.run(&["user", "list"]));
 }

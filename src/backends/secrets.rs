@@ -23,7 +23,7 @@ pub fn jwt_secret(settings: &Settings) -> Result<Secret> {
         Ok(text) => usable(&path, text.trim_end()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if !settings.database.is_sqlite() {
-                tracing::warn!(
+                tracing::info!(
                     path = %path.display(),
                     "made a secret for tokens; nodes that share a database need the same GREENROOM_JWT_SECRET instead"
                 );

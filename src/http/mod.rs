@@ -24,18 +24,6 @@ use actix_web::middleware::from_fn;
 use actix_web::web;
 use health::Draining;
 
-#[cfg(test)]
-mod testing {
-    //! For the tests of this module.
-
-    use actix_web::http::header::{HeaderMap, HeaderName};
-
-    /// What a header says; nothing when it is not there.
-    pub fn said(headers: &HeaderMap, name: HeaderName) -> &str {
-        headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
-    }
-}
-
 /// What every worker of the server needs, cheap to clone.
 #[derive(Clone)]
 pub struct Services {
@@ -68,4 +56,16 @@ pub fn service(
         .wrap(from_fn(middleware::edge))
         .wrap(from_fn(middleware::headers))
         .wrap(from_fn(middleware::compress))
+}
+
+#[cfg(test)]
+mod testing {
+    //! For the tests of this module.
+
+    use actix_web::http::header::{HeaderMap, HeaderName};
+
+    /// What a header says; nothing when it is not there.
+    pub fn said(headers: &HeaderMap, name: HeaderName) -> &str {
+        headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
+    }
 }

@@ -37,8 +37,13 @@ pub async fn edge<B: MessageBody + 'static>(
         let answer = in_our_form(answer, &id);
         let route = answer.request().match_pattern();
         let route = route.as_deref().unwrap_or("unmatched");
-        let ms = started.elapsed().as_millis() as u64;
-        tracing::info!(route, status = answer.status().as_u16(), ms, "answered");
+        let (status, ms) = (answer.status().as_u16(), started.elapsed().as_millis() as u64);
+        if route.starts_with("/api/") {
+            tracing::info!(route, status, ms, "answered");
+        } else {
+            // files and questions about health, of which there are many and none is news
+            tracing::debug!(route, status, ms, "answered");
+        }
         Ok(answer)
     }
     .instrument(span)

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
 
 use greenroom::config::variables::{VARIABLES, Variable};
-use greenroom::config::{LogFormat, Settings};
+use greenroom::config::{LogFormat, Secret, Settings};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -73,8 +73,9 @@ fn the_example_keeps_what_has_no_effect_in_a_section_of_its_own() {
 fn the_example_is_a_valid_env_file() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(".env");
-    let lines: Vec<_> = example().into_iter().filter(|(_, value)| !value.is_empty()).collect();
-    fs::write(&path, lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>()).unwrap();
+    let shown = example().into_iter().filter(|(_, value)| !value.is_empty());
+    let lines: Vec<_> = shown.map(|(name, value)| format!("{name}={value}")).collect();
+    fs::write(&path, lines.join("\n")).unwrap();
     assert_eq!(all_of(Settings::from_pairs([], Some(&path)).unwrap()), all_of(settings(&[])));
 }
 
@@ -135,7 +136,7 @@ fn every_secret_can_be_given_in_a_file() {
             "GREENROOM_ADMIN_PASSWORD" => read.admin.map(|admin| admin.password),
             _ => panic!("{name} is not in this test"),
         };
-        assert_eq!(secret.as_ref().map(|secret| secret.expose()), Some(value), "{name}");
+        assert_eq!(secret.as_ref().map(Secret::expose), Some(value), "{name}");
 
         let both = refusal(&[(twin.as_str(), path.to_str().unwrap()), (name, value)]);
         assert_eq!(both, format!("set {name} or {twin}, not both"));

@@ -1,35 +1,15 @@
 //! The door of the WebSocket: which pages may open one. Who is behind it is found out after the upgrade, because a browser
 //! cannot read a refusal before it.
 
-use super::extract::{Query, bearer};
+use super::extract::bearer;
 use super::problem::Problem;
-use crate::app::App;
 use crate::error::Error;
-use crate::protocol::client::SubscribeNone;
 use crate::realtime::session::{Credential, Opening, Session, Surroundings};
 use crate::realtime::socket;
 use actix::prelude::*;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 use url::Url;
-use utoipa::IntoParams;
-
-/// The subprotocol that a browser names to carry its token in a header.
-const PROTOCOL: &str = "greenroom.v1";
-
-/// How a connection begins.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Handshake {
-    /// An access token.
-    token: Option<String>,
-    /// A ticket, used once.
-    ticket: Option<String>,
-    /// `none`: subscribe to nothing but one's own stream.
-    #[param(value_type = Option<String>)]
-    subscribe: Option<SubscribeNone>,
-}
 
 /// Open a WebSocket
 ///
@@ -38,45 +18,55 @@ pub struct Handshake {
 /// frames.
 #[utoipa::path(
     get, path = "/ws", tag = "operations",
+    params(
+        ("token" = Option<String>, Query, description = "An access token"),
+        ("ticket" = Option<String>, Query, description = "A ticket, used once"),
+        ("subscribe" = Option<String>, Query, description = "`none`: subscribe to nothing but one's own stream"),
+    ),
     responses((status = 101, description = "Text frames from now on"))
 )]
 pub async fn upgrade(
     req: HttpRequest,
     stream: web::Payload,
-    app: web::Data<App>,
     around: web::Data<Surroundings>,
-    handshake: Query<Handshake>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    if !is_known_page(&req, &app) {
+    let server = &around.app.settings().server;
+    let said = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let origin = said(header::ORIGIN);
+    if origin.is_some_and(|origin| {
+        !is_ours(origin, said(header::HOST), server.public_url.as_ref())
+            && !server.allowed_origins.iter().any(|allowed| allowed == origin)
+    }) {
         return Err(Problem::from(Error::forbidden("pages of this origin may not open sockets here")).into());
     }
-    let (protocol, by_protocol) = offered(&req);
-    let Handshake { token, ticket, subscribe } = handshake.0;
-    let token = token.or_else(|| bearer(&req).map(str::to_owned)).or(by_protocol);
-    let opening = Opening {
-        credential: ticket.map(Credential::Ticket).or_else(|| token.map(Credential::Token)),
-        subscribe_none: subscribe.is_some(),
-    };
-    let around = Surroundings::clone(&around);
+    let (opening, protocol) = opening(&req);
+    let around = around.as_ref().clone();
     socket::upgrade(&req, stream, protocol, move |socket| Session::new(around, opening, socket).start().recipient())
 }
 
-/// Whether no page asks, or one of ours, or one of an origin that the operator allows.
-fn is_known_page(req: &HttpRequest, app: &App) -> bool {
-    let server = &app.settings().server;
-    let said = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    said(header::ORIGIN).is_none_or(|origin| {
-        is_ours(origin, said(header::HOST), server.public_url.as_ref())
-            || server.allowed_origins.iter().any(|allowed| allowed == origin)
-    })
-}
+/// The subprotocol that a client may offer, beside one that carries its token.
+const PROTOCOL: &str = "greenroom.v1";
 
-/// What `Sec-WebSocket-Protocol` offers: our protocol, to be answered with, and a token.
-fn offered(req: &HttpRequest) -> (Option<&'static str>, Option<String>) {
-    let headers = req.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
-    let offers: Vec<&str> = headers.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let token = offers.iter().find_map(|offer| offer.strip_prefix("bearer."));
-    (offers.contains(&PROTOCOL).then_some(PROTOCOL), token.map(str::to_owned))
+/// What a handshake brings, and the subprotocol to answer with.
+fn opening(req: &HttpRequest) -> (Opening, Option<&'static str>) {
+    let offered: Vec<&str> = req
+        .headers()
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let asked: Vec<(String, String)> =
+        url::form_urlencoded::parse(req.query_string().as_bytes()).into_owned().collect();
+    let query = |name: &str| asked.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let in_protocol = offered.iter().find_map(|offer| offer.strip_prefix("bearer.")).map(str::to_owned);
+    let credential = query("token")
+        .map(Credential::Token)
+        .or_else(|| query("ticket").map(Credential::Ticket))
+        .or_else(|| bearer(req).map(|token| Credential::Token(token.to_owned())))
+        .or_else(|| in_protocol.map(Credential::Token));
+    let opening = Opening { credential, subscribe_none: query("subscribe").as_deref() == Some("none") };
+    (opening, offered.contains(&PROTOCOL).then_some(PROTOCOL))
 }
 
 /// Whether a page of `origin` came from us: from the host that this request asks, or from the address that the operator
@@ -93,13 +83,21 @@ mod tests {
     use actix_web::test::TestRequest;
 
     #[test]
-    fn a_token_may_come_as_a_protocol() {
-        let with =
-            |text| TestRequest::default().insert_header((header::SEC_WEBSOCKET_PROTOCOL, text)).to_http_request();
-        let token = Some("a.b.c".to_owned());
-        assert_eq!(offered(&with("greenroom.v1, bearer.a.b.c")), (Some(PROTOCOL), token.clone()));
-        assert_eq!(offered(&with("bearer.a.b.c,greenroom.v1")), (Some(PROTOCOL), token));
-        assert_eq!(offered(&with("other")), (None, None));
+    fn a_token_may_come_in_the_query_a_header_or_a_protocol() {
+        let token = |req: TestRequest| match opening(&req.to_http_request()).0.credential {
+            Some(Credential::Token(token)) => token,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(token(TestRequest::with_uri("/ws?token=a.b.c&subscribe=none")), "a.b.c");
+        assert_eq!(token(TestRequest::default().insert_header((header::AUTHORIZATION, "Bearer a.b.c"))), "a.b.c");
+        let offers = |offers| TestRequest::default().insert_header((header::SEC_WEBSOCKET_PROTOCOL, offers));
+        assert_eq!(token(offers("greenroom.v1, bearer.a.b.c")), "a.b.c");
+        assert_eq!(token(offers("other")), "None");
+        let protocol = |req: TestRequest| opening(&req.to_http_request()).1;
+        assert_eq!(protocol(offers("bearer.a.b.c,greenroom.v1")), Some(PROTOCOL));
+        assert_eq!(protocol(offers("other")), None);
+        let none = |req: TestRequest| opening(&req.to_http_request()).0.subscribe_none;
+        assert!(none(TestRequest::with_uri("/ws?subscribe=none")) && !none(TestRequest::with_uri("/ws")));
     }
 
     #[test]

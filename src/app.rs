@@ -93,13 +93,15 @@ impl App {
         self.0.epoch.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// Runs `work` to its end on the runtime of the database, whether or not the caller waits for it.
+    /// Runs `work` to its end on the runtime of the database, whether or not the caller waits for it; refused at once
+    /// while the database is away, and given up when it hangs.
     pub async fn detached<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        match self.0.runtime.spawn(work).await {
+        let db = self.0.db.clone();
+        match self.0.runtime.spawn(async move { db.guard(work).await }).await {
             Ok(result) => result,
             Err(ended) => Err(Error::internal(ended)),
         }

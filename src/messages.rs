@@ -204,14 +204,6 @@ pub enum FromSocket {
     Closed,
 }
 
-/// The server stops: the session says so and closes.
-#[derive(Message, Clone, Copy, Debug)]
-#[rtype(result = "()")]
-pub struct Drain {
-    /// When the client may come back.
-    pub reconnect_after_ms: u64,
-}
-
 /// A session must close, for the given reason.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]

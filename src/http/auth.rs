@@ -93,7 +93,7 @@ pub async fn logout(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, P
 
 /// List one's logins
 #[utoipa::path(
-    get, path = "/auth/sessions", tag = "accounts",
+    get, path = "/auth/sessions", tag = "accounts", params(Paging),
     responses((status = 200, description = "Logins that can still be used, the newest first", body = Page<Login>))
 )]
 pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {

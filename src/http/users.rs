@@ -79,7 +79,7 @@ pub struct Search {
 ///
 /// In usernames and display names, case and accents folded: those in whom a word begins with `q` first.
 #[utoipa::path(
-    get, path = "/users/search", tag = "users",
+    get, path = "/users/search", tag = "users", params(Search),
     responses((status = 200, description = "Users", body = Page<User>))
 )]
 pub async fn search(app: web::Data<App>, caller: Auth, query: Query<Search>) -> Result<HttpResponse, Problem> {

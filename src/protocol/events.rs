@@ -138,13 +138,11 @@ impl RevokeReason {
     }
 }
 
-/// What delivery must know about an event beyond its text: a room acts on the first three, a session on the others.
+/// What delivery must know about an event beyond its text: a room acts on the first two, a session on the others.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
     /// Nothing.
     None,
-    /// These users are in the conversation from this revision on.
-    Joined(Vec<UserId>),
     /// This user is out of it from this revision on.
     Left(UserId),
     /// The text of this message must not be shown any more.
@@ -174,12 +172,10 @@ impl Event {
     pub fn effect(&self) -> Effect {
         match self {
             Self::MessageNew { .. }
+            | Self::ParticipantJoined { .. }
             | Self::ParticipantUpdated { .. }
             | Self::UserCreated { .. }
             | Self::UserUpdated { .. } => Effect::None,
-            Self::ParticipantJoined { participants, .. } => {
-                Effect::Joined(participants.iter().map(|joined| joined.user.id).collect())
-            }
             Self::ParticipantLeft { user_id, .. } => Effect::Left(*user_id),
             Self::ConversationCreated { conversation } => Effect::Subscribe(conversation.id, conversation.last_rev),
             Self::SessionRevoked(revoked) => Effect::Revoked(*revoked),
@@ -224,10 +220,6 @@ impl Effect {
             payload: P,
         }
         #[derive(Deserialize)]
-        struct Users {
-            participants: Vec<Joined>,
-        }
-        #[derive(Deserialize)]
         struct Left {
             user_id: UserId,
         }
@@ -248,8 +240,6 @@ impl Effect {
             serde_json::from_str::<Frame<P>>(frame).ok().map(|frame| frame.payload)
         }
         let effect = match event_type {
-            "participant.joined" => payload::<Users>(frame)
-                .map(|users| Self::Joined(users.participants.iter().map(|joined| joined.user.id).collect())),
             "participant.left" => payload::<Left>(frame).map(|left| Self::Left(left.user_id)),
             "message.deleted" => payload::<Deleted>(frame).map(|deleted| Self::Deleted(deleted.message_id)),
             "conversation.created" => payload::<Created>(frame)

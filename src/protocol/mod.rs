@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod client;
+pub mod conversations;
 pub mod events;
 pub mod resources;
 pub mod server;

@@ -4,13 +4,16 @@ use super::Failure;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// How often a database that is away is asked.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// The database, cheap to clone.
 #[derive(Clone)]
@@ -21,8 +24,6 @@ struct Inner {
     write: DatabaseConnection,
     gate: Gate,
     away: AtomicBool,
-    probed_ms: AtomicU64,
-    started: Instant,
 }
 
 /// Who writes.
@@ -56,8 +57,6 @@ impl Db {
             write,
             gate: Gate::default(),
             away: AtomicBool::new(false),
-            probed_ms: AtomicU64::new(0),
-            started: Instant::now(),
         }))
     }
 
@@ -97,15 +96,17 @@ impl Db {
         self.0.write.begin_with_options(options).await
     }
 
-    /// Runs `work` with the deadline of a transaction, and remembers whether the database answered: once it has hung or
-    /// gone, everybody is told `unavailable` at once, but for one attempt a second that finds out whether it is back.
+    /// Runs `work` with the deadline of a transaction. Once the database has hung or gone, everybody is told
+    /// `unavailable` at once, until [`Self::watch`] finds it again.
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.0.away.load(Ordering::Relaxed) && !self.may_probe() {
-            return Err(Error::unavailable("the database is away"));
+        if !self.answers() {
+            return Err(Error::unavailable("the database is away; try again"));
         }
         match tokio::time::timeout(limits::TRANSACTION, work).await {
             Ok(result) => {
-                self.0.away.store(result.as_ref().is_err_and(is_away), Ordering::Relaxed);
+                if result.as_ref().is_err_and(is_away) {
+                    self.0.away.store(true, Ordering::Relaxed);
+                }
                 result
             }
             Err(elapsed) => {
@@ -115,16 +116,25 @@ impl Db {
         }
     }
 
+    /// Asks a database that is away every second whether it is back; runs for ever.
+    pub async fn watch(&self) {
+        loop {
+            tokio::time::sleep(PROBE).await;
+            if self.answers() {
+                continue;
+            }
+            let probe = Statement::from_string(self.backend(), "SELECT 1");
+            let found = tokio::time::timeout(PROBE * 2, self.0.write.query_one_raw(probe)).await;
+            if matches!(found, Ok(Ok(_))) {
+                self.0.away.store(false, Ordering::Relaxed);
+                tracing::info!("the database is back");
+            }
+        }
+    }
+
     /// Whether the last attempt found the database.
     pub fn answers(&self) -> bool {
         !self.0.away.load(Ordering::Relaxed)
-    }
-
-    fn may_probe(&self) -> bool {
-        let now = self.0.started.elapsed().as_millis() as u64;
-        let last = self.0.probed_ms.load(Ordering::Relaxed);
-        now.saturating_sub(last) >= Duration::from_secs(1).as_millis() as u64
-            && self.0.probed_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Closes the pools, after the last commit.

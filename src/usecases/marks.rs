@@ -2,7 +2,7 @@
 //! one a conversation and user is enough, so what queued up while the last round ran is merged and written together, and
 //! others are told at most every [`TELL_EVERY`].
 
-use super::transact::{self, Tx, Work};
+use super::transact;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::stream::Stream;
@@ -44,13 +44,10 @@ pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, targ
         Target::Place(seq) if seq.0 < 0 => return Err(Error::invalid("seq", "must not be negative")),
         Target::Place(seq) => seq,
         Target::End => Seq(i64::MAX),
-        Target::Message(id) => match messages::place(app.db().read(), id).await? {
-            Some((home, seq)) if home == conversation => seq,
-            _ => {
-                super::conversations::require_participant(app, caller, conversation).await?;
-                return Err(Error::not_found("message"));
-            }
-        },
+        Target::Message(id) => {
+            let (owner, caller) = (app.clone(), *caller);
+            app.detached(async move { place(&owner, &caller, conversation, id).await }).await?
+        }
     };
     let (answer, answered) = oneshot::channel();
     app.enqueue_mark(MarkJob {
@@ -60,6 +57,17 @@ pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, targ
         answer: Some(answer),
     })?;
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))
+}
+
+/// The place of a message of the conversation.
+async fn place(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
+    match messages::place(app.db().read(), id).await? {
+        Some((home, seq)) if home == conversation => Ok(seq),
+        _ => {
+            super::conversations::require_participant(app, caller, conversation).await?;
+            Err(Error::not_found("message"))
+        }
+    }
 }
 
 /// Notes that the caller's client has everything up to `seq`. Answered at once; a mark of somebody who is not in the
@@ -140,14 +148,14 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
             .collect(),
     );
     let work_wanted = wanted.clone();
-    let work = move |tx: &mut Tx| -> Work<'_, (Vec<Moved>, HashSet<Key>)> {
+    let work = transact::work(move |tx| {
         let wanted = work_wanted.clone();
         Box::pin(async move {
             let moved = marks::advance(tx.conn(), &wanted, tx.now()).await?;
             let inside = marks::inside(tx.conn(), &wanted).await?;
             Ok((moved, inside))
         })
-    };
+    });
     let outcome = app
         .db()
         .guard(async {

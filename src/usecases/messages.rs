@@ -64,7 +64,9 @@ pub async fn committed(app: &App, queued: Queued) -> Result<Sent> {
     let mut sent =
         queued.answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))?;
     sent.message.status = Some(if sent.replayed {
-        let reached = messages::reached(app.db().read(), queued.conversation, queued.caller.user_id).await?;
+        let (owner, conversation, user) = (app.clone(), queued.conversation, queued.caller.user_id);
+        let reached =
+            app.detached(async move { Ok(messages::reached(owner.db().read(), conversation, user).await?) }).await?;
         Reached::status(reached, sent.message.seq)
     } else {
         MessageStatus::Sent

@@ -16,5 +16,5 @@ where
     W: for<'r> FnOnce(&'r DatabaseConnection) -> Reading<'r, T> + Send + 'static,
 {
     let owner = app.clone();
-    app.detached(async move { owner.db().guard(work(owner.db().read())).await }).await
+    app.detached(async move { work(owner.db().read()).await }).await
 }

@@ -220,21 +220,16 @@ where
 {
     let owner = app.clone();
     app.detached(async move {
-        owner
-            .db()
-            .guard(async {
-                let _turn = owner.db().turn(Class::Other).await;
-                let mut attempts = 0;
-                loop {
-                    attempts += 1;
-                    match attempt(&owner, &work).await {
-                        Ok(result) => return Ok(result),
-                        Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
-                        Err(aborted) => return Err(aborted.into()),
-                    }
-                }
-            })
-            .await
+        let _turn = owner.db().turn(Class::Other).await;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match attempt(&owner, &work).await {
+                Ok(result) => return Ok(result),
+                Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
+                Err(aborted) => return Err(aborted.into()),
+            }
+        }
     })
     .await
 }
@@ -248,6 +243,14 @@ fn may_retry(aborted: &Aborted) -> bool {
         Aborted::Failed(error) => store::failure(error) == Failure::Retry,
         Aborted::Unknown(_) => false,
     }
+}
+
+/// Names the type of a transaction's work, which a closure bound to a variable cannot say by itself.
+pub(crate) fn work<T, W>(work: W) -> W
+where
+    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+{
+    work
 }
 
 /// One attempt. The caller holds the turn to write and runs on a task that nobody can cancel.

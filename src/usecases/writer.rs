@@ -183,10 +183,10 @@ async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<V
     let mut outcome_unknown = false;
     for attempt in 1.. {
         let work_jobs = jobs.clone();
-        let work = move |tx: &mut transact::Tx| -> transact::Work<'_, Vec<Outcome>> {
+        let work = transact::work(move |tx| {
             let jobs = work_jobs.clone();
             Box::pin(async move { writer_batch::run(tx, &jobs, wait, outcome_unknown).await })
-        };
+        });
         let guarded = app.db().guard(async {
             let _turn = app.db().turn(Class::Sends).await;
             match transact::attempt(app, &work).await {

@@ -1,0 +1,129 @@
+//! Who is in a conversation: list, look at, add, remove.
+
+use super::conversations::references;
+use super::cursor;
+use super::extract::{Auth, Json, PathId, Query};
+use super::problem::Problem;
+use crate::app::App;
+use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::limits;
+use crate::domain::names::UserRef;
+use crate::domain::roles::Role;
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+use crate::protocol::conversations::NewMembers;
+use crate::protocol::resources::{Page, Participant};
+use crate::usecases::members;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+/// A page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// Items in a page, 1–100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List participants
+///
+/// In the order in which they joined.
+#[utoipa::path(
+    get, path = "/conversations/{id}/members", tag = "members",
+    params(("id" = ConversationId, Path, description = "The conversation"), Paging),
+    responses((status = 200, description = "Participants", body = Page<Participant>))
+)]
+pub async fn list(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    query: Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
+    let place: Option<(i64, Uuid)> = query.0.cursor.as_deref().map(cursor::decode).transpose()?;
+    let after = place.map(|(at, user)| (Timestamp(at), UserId(user)));
+    let owner = app.as_ref().clone();
+    let mut rows =
+        app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next_cursor =
+        rows.last().filter(|_| more).map(|(_, (at, user))| cursor::encode(&(at.0, user.0)));
+    let items = rows.into_iter().map(|(participant, _)| participant).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
+}
+
+/// See a participant
+#[utoipa::path(
+    get, path = "/conversations/{id}/members/{ref}", tag = "members",
+    params(
+        ("id" = ConversationId, Path, description = "The conversation"),
+        ("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id"),
+    ),
+    responses((status = 200, description = "The participant", body = Participant))
+)]
+pub async fn get(
+    app: web::Data<App>,
+    caller: Auth,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (id, user) = parts(path)?;
+    let owner = app.as_ref().clone();
+    let found = app.detached(async move { members::get(&owner, &caller.0, id, &user).await }).await?;
+    Ok(HttpResponse::Ok().json(found))
+}
+
+/// Add members to a group
+///
+/// Whoever is in it already stays as they are.
+#[utoipa::path(
+    post, path = "/conversations/{id}/members", tag = "members", request_body = NewMembers,
+    params(("id" = ConversationId, Path, description = "The conversation")),
+    responses((status = 200, description = "Those named", body = Page<Participant>))
+)]
+pub async fn add(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    body: Json<NewMembers>,
+) -> Result<HttpResponse, Problem> {
+    let users = references("user_ids", &body.0.user_ids)?;
+    let role = body.0.role.unwrap_or(Role::Member);
+    let owner = app.as_ref().clone();
+    let items =
+        app.detached(async move { members::add(&owner, &caller.0, id.0, &users, role).await }).await?;
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor: None }))
+}
+
+/// Remove a participant, or leave
+#[utoipa::path(
+    delete, path = "/conversations/{id}/members/{ref}", tag = "members",
+    params(
+        ("id" = ConversationId, Path, description = "The conversation"),
+        ("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id"),
+    ),
+    responses((status = 204, description = "Out"))
+)]
+pub async fn remove(
+    app: web::Data<App>,
+    caller: Auth,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (id, user) = parts(path)?;
+    let owner = app.as_ref().clone();
+    app.detached(async move { members::remove(&owner, &caller.0, id, &user).await }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn parts(path: web::Path<(String, String)>) -> Result<(ConversationId, UserRef), Error> {
+    let (id, user) = path.into_inner();
+    let id = Uuid::try_parse(&id).map_err(|_| Error::invalid_request("the conversation's id is not a UUID"))?;
+    let user = UserRef::parse(&user).ok_or_else(|| Error::not_found("participant"))?;
+    Ok((ConversationId(id), user))
+}

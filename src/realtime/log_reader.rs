@@ -1,0 +1,34 @@
+//! The reader of the log for rooms: replays and holes. A task, because rooms hold no database; at most [`AT_ONCE`] reads
+//! run together, and [`WAITING`] wait.
+
+use crate::app::App;
+use crate::messages::{ReadLog, ToRoom};
+use crate::store::log;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Reads that run together.
+const AT_ONCE: usize = 4;
+/// Reads that wait.
+pub const WAITING: usize = 16_384;
+
+/// Runs until the queue is closed.
+pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    while let Some(read) = queue.recv().await {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let app = app.clone();
+        tokio::spawn(async move {
+            let frames = app
+                .db()
+                .guard(async { Ok(log::since(app.db().read(), read.stream, read.after, read.limit).await?) })
+                .await;
+            if let Err(error) = &frames {
+                tracing::warn!(%error, "a read of the log failed");
+            }
+            drop(place);
+            // attach: a replay waits for this answer, and a room that is gone needs none
+            read.room.do_send(ToRoom::Read { purpose: read.purpose, frames: frames.ok() });
+        });
+    }
+}

@@ -1,0 +1,160 @@
+//! The presence registry: one per node. It owns which user has which live sessions, the grace after the last one, and who
+//! watches whom; it does not decide who may see it. Its mailbox holds [`MAILBOX`] messages; comings and goings are sent to
+//! it without a limit, because they must not be lost.
+
+use crate::app::App;
+use crate::domain::codes::Close;
+use crate::domain::ids::{SessionId, UserId};
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::messages::{CloseSession, FromRoom, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
+use crate::protocol::client::OwnPresence;
+use crate::protocol::server::ServerFrame;
+use crate::usecases::presence;
+use actix::prelude::*;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+/// Messages that wait for the registry.
+const MAILBOX: usize = 65_536;
+
+/// The actor.
+pub struct Presence {
+    app: App,
+    sessions: HashMap<SessionId, Live>,
+    watchers: HashMap<UserId, HashSet<SessionId>>,
+}
+
+struct Live {
+    handle: SessionHandle,
+    close: Recipient<CloseSession>,
+    watches: HashSet<UserId>,
+}
+
+impl Presence {
+    /// A registry that writes the book of `app`.
+    pub fn new(app: App) -> Self {
+        Self { app, sessions: HashMap::new(), watchers: HashMap::new() }
+    }
+
+    /// Does something to a user's sessions and tells whoever may know when that changed whether the user is there.
+    fn change(&mut self, user_id: UserId, change: impl FnOnce(&mut Self)) {
+        let before = self.app.presence().status(user_id);
+        change(self);
+        let status = self.app.presence().status(user_id);
+        if status != before {
+            self.announce(PresenceChanged { user_id, status });
+        }
+    }
+
+    fn announce(&self, changed: PresenceChanged) {
+        let app = self.app.clone();
+        self.app.spawn(async move {
+            if let Err(error) = presence::announce(&app, changed).await {
+                tracing::warn!(%error, user.id = %changed.user_id, "presence could not be announced");
+            }
+        });
+        let Some(watchers) = self.watchers.get(&changed.user_id) else { return };
+        let last_seen_at = Some(Timestamp::now());
+        let frame =
+            ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at };
+        let text = frame.text(None);
+        for live in watchers.iter().filter_map(|session| self.sessions.get(session)) {
+            let event = RoomEvent::Ephemeral(text.clone());
+            live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
+        }
+    }
+
+    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>) {
+        let (user, session) = (handle.user_id, handle.id);
+        self.sessions.insert(session, Live { handle, close, watches: HashSet::new() });
+        self.change(user, |registry| {
+            for surplus in registry.app.presence().open(user, session, limits::SESSIONS_PER_USER) {
+                if let Some(live) = registry.sessions.get(&surplus) {
+                    live.close.do_send(CloseSession(Close::TooMany)); // detach
+                }
+            }
+        });
+    }
+
+    fn closed(&mut self, user: UserId, session: SessionId, ctx: &mut Context<Self>) {
+        if let Some(live) = self.sessions.remove(&session) {
+            self.unwatch(session, live.watches);
+        }
+        let mut last = false;
+        self.change(user, |registry| last = registry.app.presence().close(user, session));
+        if last {
+            ctx.run_later(limits::OFFLINE_GRACE, move |registry, _| {
+                registry.change(user, |registry| {
+                    registry.app.presence().end_grace(user);
+                });
+            });
+        }
+    }
+
+    fn watch(&mut self, session: SessionId, users: Vec<UserId>) {
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        for user in users {
+            if live.watches.len() >= limits::PRESENCE_WATCHED {
+                break;
+            }
+            live.watches.insert(user);
+            self.watchers.entry(user).or_default().insert(session);
+        }
+    }
+
+    fn unwatch(&mut self, session: SessionId, users: impl IntoIterator<Item = UserId>) {
+        for user in users {
+            if let Some(watchers) = self.watchers.get_mut(&user) {
+                watchers.remove(&session);
+                if watchers.is_empty() {
+                    self.watchers.remove(&user);
+                }
+            }
+            if let Some(live) = self.sessions.get_mut(&session) {
+                live.watches.remove(&user);
+            }
+        }
+    }
+
+    /// Says that the server stops, each session with a time of its own to come back, and closes them one after another.
+    fn drain(&self, over: Duration, ctx: &mut Context<Self>) {
+        let count = self.sessions.len().max(1) as u32;
+        for (place, live) in self.sessions.values().enumerate() {
+            let slot = over * place as u32 / count;
+            let frame = ServerFrame::ServerDraining { reconnect_after_ms: 1000 + slot.as_millis() as u64 };
+            let event = RoomEvent::Ephemeral(frame.text(None));
+            live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
+            let close = live.close.clone();
+            ctx.run_later(slot, move |_, _| close.do_send(CloseSession(Close::Restart))); // detach
+        }
+    }
+}
+
+impl Actor for Presence {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<ToPresence> for Presence {
+    type Result = ();
+
+    fn handle(&mut self, message: ToPresence, ctx: &mut Self::Context) {
+        match message {
+            ToPresence::Opened(handle, close) => self.opened(handle, close),
+            ToPresence::Closed(user, session) => self.closed(user, session, ctx),
+            ToPresence::Set(user, session, presence) => {
+                let away = presence == OwnPresence::Away;
+                self.change(user, |registry| registry.app.presence().set_away(user, session, away));
+            }
+            ToPresence::Watch(session, users) => self.watch(session, users),
+            ToPresence::Unwatch(session, users) => self.unwatch(session, users),
+            ToPresence::Drain(over) => self.drain(Duration::from_millis(over), ctx),
+        }
+    }
+}
+

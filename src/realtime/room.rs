@@ -1,0 +1,159 @@
+//! A room: one per stream with a live session on this node. It holds the stream's [`Order`] and does what that decides.
+//! It knows no database: what it lacks, the reader of the log brings. Its mailbox holds [`MAILBOX`] messages; what does
+//! not fit is found again by the catch-up. It stops when nobody has followed for a while and the hub agrees; should it
+//! ever die otherwise, it tells its sessions, which subscribe again.
+
+use super::order::{Order, Sink, Subscribe};
+use crate::domain::ids::Rev;
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::messages::{FromRoom, ReadFor, ReadLog, Retire, RoomEvent, SessionHandle, ToRoom};
+use actix::prelude::*;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Messages that wait for a room.
+const MAILBOX: usize = 4096;
+/// How long a room stays when nobody follows.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The actor.
+pub struct Room {
+    stream: Stream,
+    order: Order<SessionHandle>,
+    hub: Recipient<Retire>,
+    log: mpsc::Sender<ReadLog>,
+    hole: Option<SpawnHandle>,
+    idle: Option<SpawnHandle>,
+}
+
+impl Room {
+    /// The room of a stream; it holds everything back until its first subscription says where the stream stands.
+    pub fn new(stream: Stream, hub: Recipient<Retire>, log: mpsc::Sender<ReadLog>) -> Self {
+        Self { stream, order: Order::default(), hub, log, hole: None, idle: None }
+    }
+
+    /// Sees to what every message may leave behind: a hole, or an empty room.
+    fn tidy(&mut self, ctx: &mut Context<Self>) {
+        if self.order.has_hole() {
+            if self.hole.is_none() {
+                let timer = ctx.run_later(limits::HOLE, |room, ctx| {
+                    room.hole = None;
+                    let mut sink = room.sink(ctx);
+                    room.order.fill(&mut sink);
+                    room.tidy(ctx);
+                });
+                self.hole = Some(timer);
+            }
+        } else if let Some(timer) = self.hole.take() {
+            ctx.cancel_future(timer);
+        }
+        if !self.order.is_empty() {
+            if let Some(timer) = self.idle.take() {
+                ctx.cancel_future(timer);
+            }
+        } else if self.idle.is_none() {
+            self.idle = Some(ctx.run_later(IDLE, Self::retire));
+        }
+    }
+
+    /// Asks the hub whether the room may stop; a room that may not asks again later.
+    fn retire(&mut self, ctx: &mut Context<Self>) {
+        let asked = self.hub.send(Retire(self.stream)).into_actor(self);
+        // waiting is right here: the room is empty, and must not take a subscription while it may be stopping
+        asked
+            .map(|agreed, room, ctx| {
+                room.idle = None;
+                match agreed {
+                    Ok(false) => room.tidy(ctx),
+                    Ok(true) | Err(_) => ctx.stop(),
+                }
+            })
+            .wait(ctx);
+    }
+
+    fn sink(&self, ctx: &Context<Self>) -> RoomSink {
+        RoomSink { stream: self.stream, log: self.log.clone(), room: ctx.address().recipient() }
+    }
+}
+
+/// Carries the order's decisions out.
+struct RoomSink {
+    stream: Stream,
+    log: mpsc::Sender<ReadLog>,
+    room: Recipient<ToRoom>,
+}
+
+impl Sink<SessionHandle> for RoomSink {
+    fn give(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
+        to.give(FromRoom { stream: self.stream, event })
+    }
+
+    fn read(&mut self, after: Rev, purpose: ReadFor) {
+        let read = ReadLog {
+            stream: self.stream,
+            after,
+            limit: limits::REPLAY_PAGE,
+            purpose,
+            room: self.room.clone(),
+        };
+        if let Err(refused) = self.log.try_send(read) {
+            // too many reads wait: this one has failed, and is asked for again by whoever needs it
+            let read = refused.into_inner();
+            let _ = read.room.try_send(ToRoom::Read { purpose: read.purpose, frames: None });
+        }
+    }
+}
+
+impl Actor for Room {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.tidy(ctx);
+    }
+}
+
+impl Handler<ToRoom> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
+        let mut sink = self.sink(ctx);
+        match message {
+            ToRoom::Deliver(batch) => self.order.deliver(&batch, &mut sink),
+            ToRoom::Heard(rev) => self.order.heard(rev),
+            ToRoom::Ephemeral(text, except) => {
+                for (user, handle) in self.order.followers() {
+                    if Some(user) != except {
+                        handle.give(FromRoom { stream: self.stream, event: RoomEvent::Ephemeral(text.clone()) });
+                    }
+                }
+            }
+            ToRoom::Subscribe(wanted) => {
+                let wanted = Subscribe {
+                    session: wanted.session.id,
+                    user: wanted.session.user_id,
+                    from: wanted.from,
+                    checked: wanted.head,
+                    handle: wanted.session,
+                };
+                self.order.subscribe(wanted, &mut sink);
+            }
+            ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
+            ToRoom::Continue(session) => self.order.resume(session, &mut sink),
+            ToRoom::Read { purpose: ReadFor::Hole, frames } => self.order.filled(frames, &mut sink),
+            ToRoom::Read { purpose: ReadFor::Replay(session), frames } => {
+                self.order.page(session, frames, &mut sink);
+            }
+        }
+        self.tidy(ctx);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        for (_, handle) in self.order.followers() {
+            handle.give(FromRoom { stream: self.stream, event: RoomEvent::Gone });
+        }
+    }
+}

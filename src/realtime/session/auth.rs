@@ -1,0 +1,218 @@
+//! How a session learns who it is: from the handshake or a first frame, and again later, to extend.
+
+use super::lanes::Lane;
+use super::{Credential, Identity, Session, State};
+use crate::domain::codes::Close;
+use crate::domain::ids::Rev;
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::messages::{OpenRooms, Subscription, ToPresence, ToRoom};
+use crate::protocol::client::{Auth, FrameId};
+use crate::protocol::server::{AuthSuccess, ServerFrame};
+use crate::store::participants::Membership;
+use crate::usecases::{Caller, logins, sessions};
+use actix::prelude::*;
+use std::time::Duration;
+
+/// A warning comes this long before the token runs out.
+const WARNING: Duration = Duration::from_mins(1);
+
+/// What an authenticated session begins with.
+struct Welcome {
+    caller: Caller,
+    expires_at: Timestamp,
+    user_rev: Rev,
+    user_room: Recipient<ToRoom>,
+    memberships: Vec<Membership>,
+    /// The rooms to follow, each with the revision it is followed from; none with `subscribe=none`.
+    rooms: Vec<(Membership, Recipient<ToRoom>)>,
+}
+
+impl Session {
+    /// Checks a credential; `id` is that of the `auth` frame it came in, if it came in one.
+    pub(super) fn authenticate(&mut self, credential: Credential, id: Option<FrameId>, ctx: &mut Context<Self>) {
+        if let State::Unknown { checking, .. } = &mut self.state {
+            *checking = true;
+        }
+        let (app, hub, follow) = (self.around.app.clone(), self.around.hub.clone(), self.follows_gained);
+        let work = async move {
+            let (caller, expires_at) = match credential {
+                Credential::Token(token) => {
+                    let (caller, claims) = logins::authenticate(&app, &token).await?;
+                    (caller, claims.exp)
+                }
+                Credential::Ticket(ticket) => logins::redeem_ticket(&app, &ticket).await?,
+            };
+            let expires_at = Timestamp(expires_at * 1000);
+            app.db().guard(welcome(&app, &hub, caller, expires_at, follow)).await
+        };
+        self.run(work, move |session, outcome, ctx| session.authenticated(outcome, id.as_ref(), ctx), ctx);
+    }
+
+    fn authenticated(&mut self, outcome: Result<Welcome>, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+        let welcome = match outcome {
+            Ok(welcome) => welcome,
+            Err(error) => {
+                self.refuse(&error, id, None, ctx);
+                let why = match error.code().status() {
+                    403 => Close::Kicked,
+                    503 => Close::Restart,
+                    _ => Close::Unauthorized,
+                };
+                self.close(why, ctx);
+                return;
+            }
+        };
+        self.send(&self.success(&welcome), id, ctx);
+        let caller = welcome.caller;
+        let identity = Identity { caller, checked: welcome.user_rev };
+        let State::Unknown { waiting, .. } = std::mem::replace(&mut self.state, State::Known(identity)) else { return };
+        self.expires(welcome.expires_at, ctx);
+        self.follow(Stream::User(caller.user_id), welcome.user_room, welcome.user_rev, welcome.user_rev, ctx);
+        for (membership, room) in welcome.rooms {
+            let stream = Stream::Conversation(membership.conversation_id);
+            self.follow(stream, room, membership.last_rev, membership.last_rev, ctx);
+        }
+        let presence = &self.around.presence;
+        presence.do_send(ToPresence::Opened(self.reach(&caller, ctx), ctx.address().recipient())); // attach
+        for frame in waiting {
+            self.receive(frame, ctx);
+        }
+    }
+
+    fn success(&self, welcome: &Welcome) -> ServerFrame {
+        let shown = welcome.memberships.iter().take(limits::CONVERSATIONS_IN_AUTH);
+        let app = &self.around.app;
+        ServerFrame::AuthSuccess(Box::new(AuthSuccess {
+            user_id: welcome.caller.user_id,
+            session_id: self.id,
+            heartbeat_seconds: limits::HEARTBEAT.as_secs(),
+            epoch: app.epoch(),
+            file_token: app.keys().file_token(welcome.caller.user_id, Timestamp::now()),
+            conversations: shown.clone().map(|of| (of.conversation_id, of.last_rev)).collect(),
+            truncated: welcome.memberships.len() > limits::CONVERSATIONS_IN_AUTH,
+            reads: shown.map(|of| (of.conversation_id, of.last_read_seq)).collect(),
+            user_rev: welcome.user_rev,
+        }))
+    }
+
+    /// Follows a stream whose right was checked when it stood at `head`.
+    pub(super) fn follow(
+        &mut self,
+        stream: Stream,
+        room: Recipient<ToRoom>,
+        from: Rev,
+        head: Rev,
+        ctx: &Context<Self>,
+    ) {
+        let Some(caller) = self.caller() else { return };
+        let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
+        room.do_send(ToRoom::Subscribe(subscription)); // attach
+        self.rooms.insert(stream, room);
+    }
+
+    /// `auth` on a session that is known already: it may only extend itself.
+    pub(super) fn extend(&mut self, auth: Auth, id: Option<FrameId>, ctx: &mut Context<Self>) {
+        let app = self.around.app.clone();
+        let job: super::Job = Box::new(move |session, ctx| {
+            let work = async move {
+                let (caller, claims) = logins::authenticate(&app, &auth.token).await?;
+                Ok((caller, Timestamp(claims.exp * 1000)))
+            };
+            session.run(work, move |session, outcome, ctx| session.extended(outcome, id.as_ref(), ctx), ctx);
+        });
+        self.enter(Lane::Subscriptions, None, job, ctx);
+    }
+
+    fn extended(
+        &mut self,
+        outcome: Result<(Caller, Timestamp)>,
+        id: Option<&FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let same = self.caller().map(|caller| caller.user_id);
+        match outcome {
+            Ok((caller, expires_at)) if same == Some(caller.user_id) => {
+                if let State::Known(identity) = &mut self.state {
+                    identity.caller = caller;
+                }
+                self.expires(expires_at, ctx);
+                self.report(id, ctx);
+                return;
+            }
+            Ok(_) => {
+                self.refuse(&Error::forbidden("this token is another user's"), id, None, ctx);
+            }
+            Err(error) => self.refuse(&error, id, None, ctx),
+        }
+        self.leave(Lane::Subscriptions, ctx);
+    }
+
+    /// Answers a repeated `auth` with where everything stands now.
+    fn report(&mut self, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+        let Some(caller) = self.caller() else { return };
+        let (app, hub, id) = (self.around.app.clone(), self.around.hub.clone(), id.cloned());
+        let work = async move { app.db().guard(welcome(&app, &hub, caller, Timestamp::now(), false)).await };
+        let then = move |session: &mut Self, outcome: Result<Welcome>, ctx: &mut Context<Self>| {
+            match outcome {
+                Ok(welcome) => session.send(&session.success(&welcome), id.as_ref(), ctx),
+                Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+            }
+            session.leave(Lane::Subscriptions, ctx);
+        };
+        self.run(work, then, ctx);
+    }
+
+    /// Warns before the token runs out, and closes when it has.
+    fn expires(&mut self, at: Timestamp, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.expiry.take() {
+            ctx.cancel_future(timer);
+        }
+        let left = Duration::from_millis((at.0 - Timestamp::now().0).max(0) as u64);
+        let warned = left.saturating_sub(WARNING);
+        let timer = ctx.run_later(warned, move |session, ctx| {
+            let rest = left - warned;
+            session.send(&ServerFrame::AuthExpiring { seconds: rest.as_secs() as i64 }, None, ctx);
+            session.expiry = Some(ctx.run_later(rest, |session, ctx| {
+                let error = Error::unauthorized("the token ran out");
+                session.send(&ServerFrame::error(&error, None), None, ctx);
+                session.close(Close::Unauthorized, ctx);
+            }));
+        });
+        self.expiry = Some(timer);
+    }
+}
+
+/// Starts the rooms first, then reads where everything stands: whatever commits in between is held back by the rooms.
+async fn welcome(
+    app: &crate::app::App,
+    hub: &Recipient<OpenRooms>,
+    caller: Caller,
+    expires_at: Timestamp,
+    follow: bool,
+) -> Result<Welcome> {
+    let likely = sessions::likely(app, &caller).await?;
+    let mut streams = vec![Stream::User(caller.user_id)];
+    if follow {
+        streams.extend(likely.iter().map(|id| Stream::Conversation(*id)));
+    }
+    let mut rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)?.into_iter();
+    let user_room = rooms.next().ok_or_else(|| Error::internal("the hub answered without a room"))?;
+    let rooms: std::collections::HashMap<_, _> = likely.iter().copied().zip(rooms).collect();
+    let opened = sessions::open(app, &caller, &likely).await?;
+    let followed = opened
+        .memberships
+        .iter()
+        .filter_map(|membership| rooms.get(&membership.conversation_id).map(|room| (*membership, room.clone())))
+        .collect();
+    Ok(Welcome {
+        caller,
+        expires_at,
+        user_rev: opened.user_rev,
+        user_room,
+        memberships: opened.memberships,
+        rooms: followed,
+    })
+}

@@ -1,0 +1,282 @@
+//! One arm a command: what a client asks, in which lane it waits, which use case answers.
+
+use super::lanes::Lane;
+use super::{Credential, Job, Session, State};
+use crate::app::App;
+use crate::domain::ids::ConversationId;
+use crate::domain::limits;
+use crate::error::{Error, Result};
+use crate::messages::ToPresence;
+use crate::protocol::client::{ClientFrame, Command, FrameId, ReadMessage, SendMessage};
+use crate::protocol::resources::PresenceStatus;
+use crate::protocol::server::ServerFrame;
+use crate::usecases::marks::Target;
+use crate::usecases::messages::Draft;
+use crate::usecases::{Caller, marks, messages, presence, typing};
+use actix::prelude::*;
+use std::time::Instant;
+
+impl Session {
+    /// A frame came in. Before somebody is known only `auth` and `ping` are taken; what comes while a credential is
+    /// being checked waits.
+    pub(super) fn receive(&mut self, frame: ClientFrame, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        if let State::Unknown { waiting, checking: true } = &mut self.state {
+            if waiting.len() < limits::LANE {
+                waiting.push_back(frame);
+            } else {
+                self.refuse(&Error::rate_limited(100), frame.id.as_ref(), frame.temp_id, ctx);
+            }
+            return;
+        }
+        let ClientFrame { id, command, temp_id } = frame;
+        let command = match command {
+            Ok(command) => command,
+            Err(error) => return self.refuse(&error, id.as_ref(), temp_id, ctx),
+        };
+        match (self.caller(), command) {
+            (_, Command::Ping) => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
+            (None, Command::Auth(auth)) => {
+                self.follows_gained &= auth.subscribe.is_none();
+                self.authenticate(Credential::Token(auth.token), id, ctx);
+            }
+            (None, _) => self.refuse(&Error::unauthorized("send auth first"), id.as_ref(), temp_id, ctx),
+            (Some(caller), command) => self.perform(caller, id, command, ctx),
+        }
+    }
+
+    fn perform(&mut self, caller: Caller, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
+        match command {
+            Command::Auth(auth) => self.extend(auth, id, ctx),
+            Command::Subscribe(wanted) => self.subscribe(wanted.conversation_ids, id, ctx),
+            Command::Unsubscribe(wanted) => self.unsubscribe(wanted.conversation_ids, id, ctx),
+            Command::Sync(part) => self.sync(part, id, ctx),
+            Command::Send(message) => self.message_send(caller, message, id, ctx),
+            Command::Read(read) => self.message_read(caller, read, id, ctx),
+            Command::Delivered(mark) => {
+                let lane = Lane::Conversation(mark.conversation_id);
+                let app = self.around.app.clone();
+                let work = async move { marks::delivered(&app, &caller, mark.conversation_id, mark.seq) };
+                self.acknowledged(lane, id, work, ctx);
+            }
+            Command::TypingStart(at) => self.typing_start(caller, at.conversation_id, id, ctx),
+            Command::TypingStop(at) => {
+                self.typing.remove(&at.conversation_id);
+                let app = self.around.app.clone();
+                let work = guarded(app.clone(), async move { typing::stop(&app, &caller, at.conversation_id).await });
+                self.quiet(Lane::Conversation(at.conversation_id), id, work, ctx);
+            }
+            Command::SetPresence(set) => {
+                let told = ToPresence::Set(caller.user_id, self.id, set.status);
+                let outcome = self.around.presence.try_send(told);
+                match outcome {
+                    Ok(()) => self.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
+                    Err(_) => self.refuse(&Error::unavailable("presence is busy; try again"), id.as_ref(), None, ctx),
+                }
+            }
+            Command::WatchPresence(wanted) => self.watch(caller, wanted.user_ids, id, ctx),
+            Command::UnwatchPresence(wanted) => {
+                let told = ToPresence::Unwatch(self.id, wanted.user_ids);
+                let job: Job = Box::new(move |session, ctx| {
+                    session.around.presence.do_send(told); // detach
+                    session.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
+                    session.leave(Lane::Presence, ctx);
+                });
+                self.enter(Lane::Presence, None, job, ctx);
+            }
+            Command::Ping => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
+        }
+    }
+
+    /// A send leaves its lane as soon as it is in its writer's queue, so that a burst goes into one commit.
+    fn message_send(
+        &mut self,
+        caller: Caller,
+        message: SendMessage,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let lane = Lane::Conversation(message.conversation_id);
+        let refused = (id.clone(), message.temp_id.clone());
+        let job: Job = Box::new(move |session, ctx| {
+            let conversation = message.conversation_id;
+            let temp_id = message.temp_id.clone();
+            let draft = Draft {
+                content: message.content,
+                kind: message.kind,
+                data: message.data,
+                attachment_ids: message.attachment_ids.unwrap_or_default(),
+                reply_to_id: message.reply_to_id,
+                temp_id: message.temp_id,
+            };
+            let app = session.around.app.clone();
+            match messages::enqueue(&app, &caller, conversation, draft) {
+                Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
+                Ok(queued) => {
+                    let work = async move { messages::committed(&app, queued).await };
+                    let then = move |session: &mut Self, outcome: Result<crate::messages::Sent>, ctx: &mut _| {
+                        match outcome {
+                            Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
+                            Ok(sent) => {
+                                let frame = ServerFrame::MessageSent {
+                                    temp_id,
+                                    rev: sent.rev,
+                                    message: Box::new(sent.message),
+                                };
+                                session.send(&frame, id.as_ref(), ctx);
+                            }
+                        }
+                    };
+                    session.run(work, then, ctx);
+                }
+            }
+            session.leave(lane, ctx);
+        });
+        if let super::Entered::Full(_) = self.enter_or_give_back(lane, job, ctx) {
+            self.refuse(&Error::rate_limited(100), refused.0.as_ref(), refused.1, ctx);
+        }
+    }
+
+    fn enter_or_give_back(&mut self, lane: Lane, job: Job, ctx: &mut Context<Self>) -> super::Entered<()> {
+        match self.lanes.enter(lane, job) {
+            super::Entered::Run(job) => {
+                job(self, ctx);
+                super::Entered::Run(())
+            }
+            super::Entered::Queued => super::Entered::Queued,
+            super::Entered::Full(_) => super::Entered::Full(()),
+        }
+    }
+
+    fn message_read(&mut self, caller: Caller, read: ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
+        let target = match (read.seq, read.message_id) {
+            (Some(_), Some(_)) => {
+                let error = Error::invalid("seq", "and message_id cannot both be given");
+                return self.refuse(&error, id.as_ref(), None, ctx);
+            }
+            (Some(seq), None) => Target::Place(seq),
+            (None, Some(message)) => Target::Message(message),
+            (None, None) => Target::End,
+        };
+        let (app, lane) = (self.around.app.clone(), Lane::Conversation(read.conversation_id));
+        let work = async move { marks::read(&app, &caller, read.conversation_id, target).await };
+        self.answered(lane, id, work, ServerFrame::AckRead, ctx);
+    }
+
+    /// Typing is told at most every two seconds a conversation; more often it is acknowledged and not passed on.
+    fn typing_start(
+        &mut self,
+        caller: Caller,
+        conversation: ConversationId,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = Instant::now();
+        let recent =
+            self.typing.get(&conversation).is_some_and(|at| now.duration_since(*at) < limits::TYPING_EVERY);
+        if recent {
+            if id.is_some() {
+                self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
+            }
+            return;
+        }
+        self.typing.insert(conversation, now);
+        let app = self.around.app.clone();
+        let work = guarded(app.clone(), async move { typing::start(&app, &caller, conversation).await });
+        self.quiet(Lane::Conversation(conversation), id, work, ctx);
+    }
+
+    fn watch(
+        &mut self,
+        caller: Caller,
+        users: Vec<crate::domain::ids::UserId>,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let app = self.around.app.clone();
+        let job: Job = Box::new(move |session, ctx| {
+            let work = {
+                let app = app.clone();
+                guarded(app.clone(), async move { presence::visible(&app, &caller, users).await })
+            };
+            let then = move |session: &mut Self, outcome: Result<Vec<_>>, ctx: &mut Context<Self>| {
+                match outcome {
+                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                    Ok(visible) => {
+                        let states = visible.iter().map(|user| (*user, app.presence().status(*user)));
+                        let users: std::collections::BTreeMap<_, PresenceStatus> = states.collect();
+                        session.around.presence.do_send(ToPresence::Watch(session.id, visible)); // attach
+                        session.send(&ServerFrame::PresenceState { users }, id.as_ref(), ctx);
+                    }
+                }
+                session.leave(Lane::Presence, ctx);
+            };
+            session.run(work, then, ctx);
+        });
+        self.enter(Lane::Presence, None, job, ctx);
+    }
+
+    /// A command whose success is an `ack`.
+    fn acknowledged(
+        &mut self,
+        lane: Lane,
+        id: Option<FrameId>,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        self.answered(lane, id, work, |()| ServerFrame::Ack {}, ctx);
+    }
+
+    /// A command answered with what its use case returns.
+    fn answered<T: Send + 'static>(
+        &mut self,
+        lane: Lane,
+        id: Option<FrameId>,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        frame: impl FnOnce(T) -> ServerFrame + Send + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let refused = id.clone();
+        let job: Job = Box::new(move |session, ctx| {
+            let then = move |session: &mut Self, outcome: Result<T>, ctx: &mut Context<Self>| {
+                match outcome {
+                    Ok(result) => session.send(&frame(result), id.as_ref(), ctx),
+                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                }
+                session.leave(lane, ctx);
+            };
+            session.run(work, then, ctx);
+        });
+        self.enter(lane, refused.as_ref(), job, ctx);
+    }
+
+    /// A command that is answered only when it has an `id`, or fails.
+    fn quiet(
+        &mut self,
+        lane: Lane,
+        id: Option<FrameId>,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let refused = id.clone();
+        let job: Job = Box::new(move |session, ctx| {
+            let then = move |session: &mut Self, outcome: Result<()>, ctx: &mut Context<Self>| {
+                match outcome {
+                    Ok(()) if id.is_none() => {}
+                    Ok(()) => session.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
+                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                }
+                session.leave(lane, ctx);
+            };
+            session.run(work, then, ctx);
+        });
+        self.enter(lane, refused.as_ref(), job, ctx);
+    }
+}
+
+/// Work that asks the database: refused at once while it is away, given up when it hangs.
+pub(super) async fn guarded<T>(app: App, work: impl Future<Output = Result<T>>) -> Result<T> {
+    app.db().guard(work).await
+}

@@ -1,0 +1,367 @@
+//! A session: one per connection, a plain actor beside its socket. It owns who the connection is, its limits and
+//! heartbeat, the rooms it follows, and the account of what was handed out and not yet read. It never waits for the
+//! database: it spawns a use case and gets the outcome back as a message. Its mailbox holds
+//! [`limits::SESSION_MAILBOX`] messages; a session whose mailbox overflows is too slow and closes (4410).
+
+mod auth;
+mod commands;
+mod flow;
+mod lanes;
+mod subscriptions;
+
+use crate::app::App;
+use crate::domain::codes::{Close, Code};
+use crate::domain::ids::{ConversationId, Rev, SessionId};
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::error::{Error, Result};
+use crate::messages::{
+    CloseSession, FromRoom, FromSocket, OpenRooms, SessionHandle, ToPresence, ToRoom, ToSocket,
+};
+use crate::protocol::client::{self, ClientFrame, FrameId};
+use crate::protocol::server::ServerFrame;
+use crate::usecases::Caller;
+use actix::prelude::*;
+use bytestring::ByteString;
+use flow::Flow;
+use lanes::{Entered, Lane, Lanes};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use subscriptions::Syncing;
+
+/// How often a session looks at its clocks.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What every session is given.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// What use cases need.
+    pub app: App,
+    /// Starts rooms.
+    pub hub: Recipient<OpenRooms>,
+    /// Knows who is there.
+    pub presence: Recipient<ToPresence>,
+}
+
+/// What a client brought to the handshake.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An access token.
+    Token(String),
+    /// A single-use ticket.
+    Ticket(String),
+}
+
+/// How a connection begins.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// What it brought; without it the first frame must be `auth`.
+    pub credential: Option<Credential>,
+    /// Whether it wants to be subscribed to nothing but the user's own stream.
+    pub subscribe_none: bool,
+}
+
+/// The actor.
+pub struct Session {
+    id: SessionId,
+    around: Surroundings,
+    opening: Opening,
+    socket: Recipient<ToSocket>,
+    state: State,
+    rooms: HashMap<Stream, Recipient<ToRoom>>,
+    lanes: Lanes<Job>,
+    flow: Flow,
+    /// Replays that wait for the client to read.
+    paused: Vec<Stream>,
+    sync_parts: client::Sync,
+    syncing: Option<Syncing>,
+    /// Whether conversations gained are followed without being asked for.
+    follows_gained: bool,
+    overrun: Arc<AtomicBool>,
+    heard_at: Instant,
+    pinged_at: Instant,
+    refusals: (Instant, u32),
+    typing: HashMap<ConversationId, Instant>,
+    expiry: Option<SpawnHandle>,
+    closing: bool,
+}
+
+enum State {
+    /// Nobody yet; frames wait.
+    Unknown { waiting: VecDeque<ClientFrame>, checking: bool },
+    /// Somebody.
+    Known(Identity),
+}
+
+struct Identity {
+    caller: Caller,
+    /// The revision of the user's stream when status and login were read: a revocation above it concerns this session.
+    checked: Rev,
+}
+
+/// Something to do in the session, for a lane or after a use case.
+type Job = Box<dyn FnOnce(&mut Session, &mut Context<Session>) + Send>;
+
+/// The outcome of a use case.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Done(Job);
+
+impl Session {
+    /// A session that talks to `socket`.
+    pub fn new(around: Surroundings, opening: Opening, socket: Recipient<ToSocket>) -> Self {
+        let now = Instant::now();
+        Self {
+            id: SessionId::new(),
+            around,
+            follows_gained: !opening.subscribe_none,
+            opening,
+            socket,
+            state: State::Unknown { waiting: VecDeque::new(), checking: false },
+            rooms: HashMap::new(),
+            lanes: Lanes::default(),
+            flow: Flow::default(),
+            paused: Vec::new(),
+            sync_parts: client::Sync::default(),
+            syncing: None,
+            overrun: Arc::default(),
+            heard_at: now,
+            pinged_at: now,
+            refusals: (now, 0),
+            typing: HashMap::new(),
+            expiry: None,
+            closing: false,
+        }
+    }
+
+    fn caller(&self) -> Option<Caller> {
+        match &self.state {
+            State::Known(identity) => Some(identity.caller),
+            State::Unknown { .. } => None,
+        }
+    }
+
+    fn reach(&self, caller: &Caller, ctx: &Context<Self>) -> SessionHandle {
+        SessionHandle {
+            id: self.id,
+            user_id: caller.user_id,
+            mailbox: ctx.address().recipient(),
+            overrun: self.overrun.clone(),
+        }
+    }
+
+    // --- to the client --------------------------------------------------------------------------------------------
+
+    fn send(&mut self, frame: &ServerFrame, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+        let text = frame.text(id);
+        self.hand(text.len(), ToSocket::Text(text), ctx);
+    }
+
+    fn pass(&mut self, text: ByteString, ctx: &mut Context<Self>) {
+        self.hand(text.len(), ToSocket::Text(text), ctx);
+    }
+
+    fn refuse(&mut self, error: &Error, id: Option<&FrameId>, temp_id: Option<String>, ctx: &mut Context<Self>) {
+        if let Some(cause) = error.cause() {
+            tracing::error!(session.id = %self.id, code = error.code().as_str(), %cause, "a command failed");
+        }
+        self.send(&ServerFrame::error(error, temp_id), id, ctx);
+        if error.code() == Code::RateLimited {
+            self.count_refusal(ctx);
+        }
+    }
+
+    /// A hundred refusals within ten seconds are a flood.
+    fn count_refusal(&mut self, ctx: &mut Context<Self>) {
+        if self.refusals.0.elapsed() > limits::FLOOD_WINDOW {
+            self.refusals = (Instant::now(), 0);
+        }
+        self.refusals.1 += 1;
+        if self.refusals.1 >= limits::FLOOD_REFUSALS {
+            self.close(Close::Flooding, ctx);
+        }
+    }
+
+    fn hand(&mut self, bytes: usize, message: ToSocket, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        if self.socket.try_send(message).is_err() {
+            self.close(Close::TooSlow, ctx);
+            return;
+        }
+        let now = Instant::now();
+        if let Some(count) = self.flow.handed(bytes, now) {
+            self.ping(count);
+        }
+        if self.flow.too_slow(now) {
+            self.close(Close::TooSlow, ctx);
+        }
+    }
+
+    fn ping(&mut self, count: u64) {
+        self.pinged_at = Instant::now();
+        let _ = self.socket.try_send(ToSocket::Ping(count));
+    }
+
+    fn close(&mut self, why: Close, ctx: &mut Context<Self>) {
+        if !self.closing {
+            self.closing = true;
+            tracing::debug!(session.id = %self.id, code = why.code(), "session closes");
+            let _ = self.socket.try_send(ToSocket::Close(why));
+            ctx.stop();
+        }
+    }
+
+    // --- work -----------------------------------------------------------------------------------------------------
+
+    /// Runs `job` when its lane is free. A job leaves its lane itself.
+    fn enter(&mut self, lane: Lane, id: Option<&FrameId>, job: Job, ctx: &mut Context<Self>) {
+        match self.lanes.enter(lane, job) {
+            Entered::Run(job) => job(self, ctx),
+            Entered::Queued => {}
+            Entered::Full(_) => self.refuse(&Error::rate_limited(100), id, None, ctx),
+        }
+    }
+
+    fn leave(&mut self, lane: Lane, ctx: &mut Context<Self>) {
+        if let Some(job) = self.lanes.leave(lane) {
+            job(self, ctx);
+        }
+    }
+
+    /// Runs a use case on the database's runtime and `then` with its outcome here. An outcome that cannot be delivered
+    /// closes the session.
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        then: impl FnOnce(&mut Self, Result<T>, &mut Context<Self>) + Send + 'static,
+        ctx: &Context<Self>,
+    ) {
+        let (mailbox, overrun) = (ctx.address(), self.overrun.clone());
+        self.around.app.spawn(async move {
+            let outcome = work.await;
+            let done = Done(Box::new(move |session, ctx| then(session, outcome, ctx)));
+            if mailbox.try_send(done).is_err() {
+                overrun.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        if self.overrun.load(Ordering::Relaxed) || self.flow.too_slow(now) {
+            self.close(Close::TooSlow, ctx);
+        } else if now.duration_since(self.heard_at) >= limits::SILENCE {
+            self.close(Close::Silent, ctx);
+        } else if let Some(count) = self.flow.unasked() {
+            self.ping(count);
+        } else if now.duration_since(self.pinged_at) >= limits::HEARTBEAT {
+            let count = self.flow.ping();
+            self.ping(count);
+        }
+        self.typing.retain(|_, at| now.duration_since(*at) < limits::TYPING_EVERY);
+    }
+
+    fn heard(&mut self) {
+        self.heard_at = Instant::now();
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(limits::SESSION_MAILBOX);
+        ctx.run_interval(TICK, Self::tick);
+        ctx.run_later(limits::AUTH_DEADLINE, |session, ctx| {
+            if session.caller().is_none() {
+                let error = Error::unauthorized("nothing authenticated this connection in time");
+                session.send(&ServerFrame::error(&error, None), None, ctx);
+                session.close(Close::Unauthorized, ctx);
+            }
+        });
+        if let Some(credential) = self.opening.credential.take() {
+            self.authenticate(credential, None, ctx);
+        }
+    }
+
+    fn stopping(&mut self, _: &mut Self::Context) -> Running {
+        for room in self.rooms.values() {
+            room.do_send(ToRoom::Unsubscribe(self.id)); // detach
+        }
+        if let Some(caller) = self.caller() {
+            self.around.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach
+        }
+        if !self.closing {
+            self.closing = true;
+            let _ = self.socket.try_send(ToSocket::Close(Close::Normal));
+        }
+        Running::Stop
+    }
+}
+
+impl Handler<FromSocket> for Session {
+    type Result = ();
+
+    fn handle(&mut self, message: FromSocket, ctx: &mut Self::Context) {
+        match message {
+            FromSocket::Text(text) => {
+                self.heard();
+                let frame = client::read(&text);
+                self.receive(frame, ctx);
+            }
+            FromSocket::Refused(error, close) => {
+                self.heard();
+                self.refuse(&error, None, None, ctx);
+                if let Some(close) = close {
+                    self.close(close, ctx);
+                }
+            }
+            FromSocket::Pong(count) => {
+                self.heard();
+                self.flow.pong(count, Instant::now());
+                if self.flow.has_room() {
+                    for stream in std::mem::take(&mut self.paused) {
+                        self.go_on(stream);
+                    }
+                }
+            }
+            FromSocket::Alive => self.heard(),
+            FromSocket::Closed => {
+                self.closing = true;
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl Handler<FromRoom> for Session {
+    type Result = ();
+
+    fn handle(&mut self, message: FromRoom, ctx: &mut Self::Context) {
+        if self.overrun.load(Ordering::Relaxed) {
+            self.close(Close::TooSlow, ctx);
+        } else {
+            self.from_room(message, ctx);
+        }
+    }
+}
+
+impl Handler<Done> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Done(job): Done, ctx: &mut Self::Context) {
+        job(self, ctx);
+    }
+}
+
+impl Handler<CloseSession> for Session {
+    type Result = ();
+
+    fn handle(&mut self, CloseSession(why): CloseSession, ctx: &mut Self::Context) {
+        self.close(why, ctx);
+    }
+}

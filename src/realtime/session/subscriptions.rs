@@ -1,0 +1,399 @@
+//! What a session follows: subscribe, unsubscribe, sync, and conversations gained. All of it shares one lane. A right is
+//! read only after the room runs, so that what commits in between is held back for it and not lost.
+
+use super::lanes::Lane;
+use super::{Job, Session, State};
+use crate::domain::codes::Close;
+use crate::domain::ids::{ConversationId, Rev};
+use crate::domain::limits;
+use crate::domain::stream::Stream;
+use crate::error::{Error, Result};
+use crate::messages::{Batch, FromRoom, OpenRooms, RoomEvent, ToRoom, ToSocket};
+use crate::protocol::client::{FrameId, Sync};
+use crate::protocol::events::{Effect, RevokeReason, Revoked};
+use crate::protocol::server::{Denied, ServerFrame, SyncDone};
+use crate::store::participants::Membership;
+use crate::usecases::sessions;
+use actix::prelude::*;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// A sync under way: its rooms tell one by one that they have replayed what was missed.
+pub(super) struct Syncing {
+    id: Option<FrameId>,
+    waiting: HashSet<Stream>,
+    done: SyncDone,
+}
+
+/// Rooms that run, and who may follow them.
+struct Admitted {
+    rooms: HashMap<ConversationId, Recipient<ToRoom>>,
+    memberships: Vec<Membership>,
+    denied: Vec<Denied>,
+}
+
+/// What a sync found out before anything is replayed.
+struct Prepared {
+    admitted: Admitted,
+    user_rev: Rev,
+    /// Whether everything is to be read anew.
+    all_anew: bool,
+    /// The conversations to be read anew.
+    anew: HashSet<ConversationId>,
+}
+
+impl Session {
+    pub(super) fn subscribe(
+        &mut self,
+        wanted: Vec<ConversationId>,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Err(error) = few_enough(wanted.len()) {
+            return self.refuse(&error, id.as_ref(), None, ctx);
+        }
+        let refused = id.clone();
+        let job: Job = Box::new(move |session, ctx| {
+            let work = session.admit(wanted);
+            let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| {
+                match outcome {
+                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                    Ok(admitted) => session.subscribed(admitted, id.as_ref(), ctx),
+                }
+                session.leave(Lane::Subscriptions, ctx);
+            };
+            session.run(work, then, ctx);
+        });
+        self.enter(Lane::Subscriptions, refused.as_ref(), job, ctx);
+    }
+
+    /// Answers first, then follows: events come after the answer that names where they begin.
+    fn subscribed(&mut self, admitted: Admitted, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+        let revs: BTreeMap<_, _> =
+            admitted.memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
+        let frame = ServerFrame::Subscribed {
+            conversation_ids: revs.keys().copied().collect(),
+            revs,
+            denied: admitted.denied.clone(),
+        };
+        self.send(&frame, id, ctx);
+        for membership in &admitted.memberships {
+            let stream = Stream::Conversation(membership.conversation_id);
+            if !self.rooms.contains_key(&stream)
+                && let Some(room) = admitted.rooms.get(&membership.conversation_id)
+            {
+                self.follow(stream, room.clone(), membership.last_rev, membership.last_rev, ctx);
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        wanted: Vec<ConversationId>,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let refused = id.clone();
+        let job: Job = Box::new(move |session, ctx| {
+            for conversation in &wanted {
+                if let Some(room) = session.rooms.remove(&Stream::Conversation(*conversation)) {
+                    room.do_send(ToRoom::Unsubscribe(session.id)); // detach
+                }
+            }
+            session.send(&ServerFrame::Unsubscribed { conversation_ids: wanted }, id.as_ref(), ctx);
+            session.leave(Lane::Subscriptions, ctx);
+        });
+        self.enter(Lane::Subscriptions, refused.as_ref(), job, ctx);
+    }
+
+    /// One part of a sync; the last one begins it.
+    pub(super) fn sync(&mut self, part: Sync, id: Option<FrameId>, ctx: &mut Context<Self>) {
+        self.sync_parts.conversations.extend(part.conversations);
+        self.sync_parts.user_rev = part.user_rev.or(self.sync_parts.user_rev);
+        self.sync_parts.epoch = part.epoch.or(self.sync_parts.epoch.take());
+        if let Err(error) = few_enough(self.sync_parts.conversations.len() / 10) {
+            self.sync_parts = Sync::default();
+            return self.refuse(&error, id.as_ref(), None, ctx);
+        }
+        if part.more {
+            if id.is_some() {
+                self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
+            }
+            return;
+        }
+        let wanted = std::mem::take(&mut self.sync_parts);
+        let refused = id.clone();
+        let job: Job = Box::new(move |session, ctx| {
+            let (admit, app) = (session.admit(wanted.conversations.keys().copied().collect()), session.around.app.clone());
+            let caller = session.caller();
+            let asked = wanted.conversations.clone();
+            let work = async move {
+                let caller = caller.ok_or_else(|| Error::unauthorized("send auth first"))?;
+                let admitted = admit.await?;
+                let prepared = app.db().guard(prepare(&app, &caller, admitted, &wanted)).await?;
+                Ok((prepared, wanted.user_rev))
+            };
+            let then = move |session: &mut Self, outcome: Result<(Prepared, Option<Rev>)>, ctx: &mut Context<Self>| {
+                match outcome {
+                    Err(error) => {
+                        session.refuse(&error, id.as_ref(), None, ctx);
+                        session.leave(Lane::Subscriptions, ctx);
+                    }
+                    Ok((prepared, user_rev)) => session.replay(prepared, &asked, user_rev, id, ctx),
+                }
+            };
+            session.run(work, then, ctx);
+        });
+        self.enter(Lane::Subscriptions, refused.as_ref(), job, ctx);
+    }
+
+    /// Says what must be read anew, then lets every room replay what was missed.
+    fn replay(
+        &mut self,
+        prepared: Prepared,
+        asked: &BTreeMap<ConversationId, Rev>,
+        user_rev: Option<Rev>,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(caller) = self.caller() else { return };
+        self.follows_gained = true;
+        if prepared.all_anew {
+            self.send(&ServerFrame::SyncReset { conversation_id: None, last_rev: None }, None, ctx);
+        }
+        let mut syncing = Syncing {
+            id,
+            waiting: HashSet::new(),
+            done: SyncDone { user_rev: prepared.user_rev, denied: prepared.admitted.denied, ..SyncDone::default() },
+        };
+        let mut follow = Vec::new();
+        for membership in prepared.admitted.memberships {
+            let conversation = membership.conversation_id;
+            let Some(room) = prepared.admitted.rooms.get(&conversation) else { continue };
+            let anew = prepared.anew.contains(&conversation);
+            if anew && !prepared.all_anew {
+                let frame = ServerFrame::SyncReset {
+                    conversation_id: Some(conversation),
+                    last_rev: Some(membership.last_rev),
+                };
+                self.send(&frame, None, ctx);
+            }
+            let from = if anew || prepared.all_anew {
+                membership.last_rev
+            } else {
+                asked.get(&conversation).copied().unwrap_or(membership.last_rev)
+            };
+            syncing.waiting.insert(Stream::Conversation(conversation));
+            syncing.done.conversations.insert(conversation, membership.last_rev);
+            syncing.done.reads.insert(conversation, membership.last_read_seq);
+            follow.push((Stream::Conversation(conversation), room.clone(), from, membership.last_rev));
+        }
+        let own = Stream::User(caller.user_id);
+        if let Some(room) = self.rooms.get(&own).cloned() {
+            let from = user_rev.filter(|_| !prepared.all_anew).unwrap_or(prepared.user_rev);
+            syncing.waiting.insert(own);
+            follow.push((own, room, from, prepared.user_rev));
+        }
+        self.syncing = Some(syncing);
+        for (stream, room, from, head) in follow {
+            self.follow(stream, room, from, head, ctx);
+        }
+        self.synced(ctx);
+    }
+
+    /// Ends the sync when every room has replayed.
+    fn synced(&mut self, ctx: &mut Context<Self>) {
+        let Some(syncing) = self.syncing.take_if(|syncing| syncing.waiting.is_empty()) else { return };
+        self.send(&ServerFrame::SyncDone(Box::new(syncing.done)), syncing.id.as_ref(), ctx);
+        self.leave(Lane::Subscriptions, ctx);
+    }
+
+    /// A conversation was gained: follow it from the revision at which the user came in.
+    fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
+        if !self.follows_gained || self.rooms.contains_key(&Stream::Conversation(conversation)) {
+            return;
+        }
+        let job: Job = Box::new(move |session, ctx| {
+            let work = session.admit(vec![conversation]);
+            let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| {
+                match outcome {
+                    Ok(admitted) => session.gained(admitted, from, ctx),
+                    // it comes back, reads its stream again and tries again
+                    Err(_) => session.close(Close::Restart, ctx),
+                }
+                session.leave(Lane::Subscriptions, ctx);
+            };
+            session.run(work, then, ctx);
+        });
+        self.enter(Lane::Subscriptions, None, job, ctx);
+    }
+
+    fn gained(&mut self, admitted: Admitted, from: Rev, ctx: &Context<Self>) {
+        for membership in admitted.memberships {
+            let stream = Stream::Conversation(membership.conversation_id);
+            // who left and came back meanwhile has a later event that says so
+            if from < membership.joined_rev || self.rooms.contains_key(&stream) {
+                continue;
+            }
+            if let Some(room) = admitted.rooms.get(&membership.conversation_id) {
+                self.follow(stream, room.clone(), from, membership.last_rev, ctx);
+            }
+        }
+    }
+
+    /// Starts the rooms, then reads the right to follow them.
+    fn admit(&self, wanted: Vec<ConversationId>) -> impl Future<Output = Result<Admitted>> + Send + 'static {
+        let (app, hub, caller) = (self.around.app.clone(), self.around.hub.clone(), self.caller());
+        async move {
+            let caller = caller.ok_or_else(|| Error::unauthorized("send auth first"))?;
+            let streams = wanted.iter().map(|id| Stream::Conversation(*id)).collect();
+            let rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)?;
+            let (memberships, denied) = app.db().guard(sessions::admit(&app, &caller, &wanted)).await?;
+            Ok(Admitted { rooms: wanted.into_iter().zip(rooms).collect(), memberships, denied })
+        }
+    }
+
+    // --- from rooms -----------------------------------------------------------------------------------------------
+
+    pub(super) fn from_room(&mut self, FromRoom { stream, event }: FromRoom, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        match event {
+            RoomEvent::Frames(batch) => self.events(stream, batch, ctx),
+            RoomEvent::Page(batch) => {
+                self.events(stream, batch, ctx);
+                if self.flow.has_room() {
+                    self.go_on(stream);
+                } else {
+                    self.paused.push(stream);
+                }
+            }
+            RoomEvent::Ephemeral(text) => self.pass(text, ctx),
+            RoomEvent::Attached(rev) => self.attached(stream, rev, ctx),
+            RoomEvent::Reset(rev) => {
+                let conversation_id = match stream {
+                    Stream::Conversation(id) => Some(id),
+                    Stream::User(_) => None,
+                };
+                let frame = ServerFrame::SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) };
+                self.send(&frame, None, ctx);
+                self.attached(stream, rev, ctx);
+            }
+            RoomEvent::Left => self.left(stream, ctx),
+            RoomEvent::Gone => self.close(Close::Restart, ctx),
+        }
+    }
+
+    /// The client has room for the next page of a replay.
+    pub(super) fn go_on(&self, stream: Stream) {
+        if let Some(room) = self.rooms.get(&stream) {
+            room.do_send(ToRoom::Continue(self.id)); // attach
+        }
+    }
+
+    fn attached(&mut self, stream: Stream, rev: Rev, ctx: &mut Context<Self>) {
+        let Some(syncing) = &mut self.syncing else { return };
+        if syncing.waiting.remove(&stream) {
+            match stream {
+                Stream::Conversation(id) => {
+                    syncing.done.conversations.insert(id, rev);
+                }
+                Stream::User(_) => syncing.done.user_rev = rev,
+            }
+            self.synced(ctx);
+        }
+    }
+
+    fn left(&mut self, stream: Stream, ctx: &mut Context<Self>) {
+        self.rooms.remove(&stream);
+        let Stream::Conversation(id) = stream else { return };
+        if let Some(syncing) = &mut self.syncing
+            && syncing.waiting.remove(&stream)
+        {
+            syncing.done.conversations.remove(&id);
+            syncing.done.reads.remove(&id);
+            syncing.done.denied.push(Denied { id, code: Error::not_a_participant().code().as_str() });
+            self.synced(ctx);
+        }
+    }
+
+    /// Hands events to the client and does what those of its own stream ask of the session.
+    fn events(&mut self, stream: Stream, batch: Arc<Batch>, ctx: &mut Context<Self>) {
+        self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
+        if matches!(stream, Stream::Conversation(_)) {
+            return;
+        }
+        for frame in &batch.frames {
+            match &frame.effect {
+                Effect::Subscribe(conversation, rev) => self.gain(*conversation, *rev, ctx),
+                Effect::Revoked(revoked) => self.revoked(revoked, frame.rev, ctx),
+                Effect::None | Effect::Left(_) | Effect::Deleted(_) => {}
+            }
+        }
+    }
+
+    /// A revocation concerns this session only if it came after status and login were read; a replayed one is history.
+    fn revoked(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
+        let State::Known(identity) = &self.state else { return };
+        let everything = revoked.login_id.is_none() && revoked.session_id.is_none();
+        let concerned = everything
+            || revoked.login_id == Some(identity.caller.login_id)
+            || revoked.session_id == Some(self.id);
+        if rev > identity.checked && concerned {
+            let why = match revoked.reason {
+                RevokeReason::Kicked | RevokeReason::Suspended => Close::Kicked,
+                RevokeReason::Logout
+                | RevokeReason::Password
+                | RevokeReason::TokenReused
+                | RevokeReason::Deleted => Close::Unauthorized,
+            };
+            self.close(why, ctx);
+        }
+    }
+}
+
+/// Decides which of the conversations asked for must be read anew.
+async fn prepare(
+    app: &crate::app::App,
+    caller: &crate::usecases::Caller,
+    admitted: Admitted,
+    wanted: &Sync,
+) -> Result<Prepared> {
+    let user_rev = sessions::standing(app, caller).await?;
+    let mut all_anew = wanted.epoch.as_ref().is_some_and(|epoch| *epoch != app.epoch());
+    let mut anew = HashSet::new();
+    let mut behind = Vec::new();
+    for membership in &admitted.memberships {
+        let id = membership.conversation_id;
+        let from = wanted.conversations.get(&id).copied().unwrap_or(membership.last_rev);
+        if from > membership.last_rev || from < membership.joined_rev {
+            anew.insert(id);
+        } else if from < membership.last_rev {
+            behind.push((Stream::Conversation(id), from));
+        }
+    }
+    match wanted.user_rev {
+        Some(from) if from > user_rev => all_anew = true,
+        Some(from) if from < user_rev => behind.push((Stream::User(caller.user_id), from)),
+        _ => {}
+    }
+    if !all_anew {
+        for stream in sessions::out_of_reach(app, &behind).await? {
+            match stream {
+                Stream::Conversation(id) => {
+                    anew.insert(id);
+                }
+                Stream::User(_) => all_anew = true,
+            }
+        }
+    }
+    Ok(Prepared { admitted, user_rev, all_anew, anew })
+}
+
+fn few_enough(count: usize) -> Result<()> {
+    if count > limits::IDS_IN_COMMAND {
+        return Err(Error::invalid("conversation_ids", "must have at most 1000 items"));
+    }
+    Ok(())
+}

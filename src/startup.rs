@@ -1,0 +1,262 @@
+//! Wiring and orderly stop. Everything is built in the order in which it is needed: the database, actors that need no
+//! database, the application that holds their recipients, the writers and readers, and last the door.
+//!
+//! Two kinds of threads: what waits for the database runs on a runtime of its own, so that no connection depends on a
+//! thread that is busy writing to sockets; sockets and sessions run on the workers of the HTTP server, rooms on arbiters.
+
+use crate::app::{App, Parts};
+use crate::backends::{self, BackendError};
+use crate::cluster::limiter::Limiter;
+use crate::cluster::presence::PresenceBook;
+use crate::cluster::typing::TypingBook;
+use crate::config::Settings;
+use crate::domain::limits;
+use crate::domain::tokens::Keys;
+use crate::error::Error;
+use crate::http::{self, Services, health::Draining};
+use crate::messages::{Committed, Ephemeral, Heard, MarkJob, SendJob, ToPresence};
+use crate::realtime::hub::Hub;
+use crate::realtime::presence::Presence;
+use crate::realtime::session::Surroundings;
+use crate::realtime::{catch_up, log_reader};
+use crate::store::db::Db;
+use crate::store::meta;
+use crate::usecases::writer::Stats;
+use crate::usecases::{accounts, marks, writer};
+use actix::prelude::*;
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use socket2::SockRef;
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Marks that wait for their writer.
+const MARKS_QUEUE: usize = 65_536;
+/// Sessions are closed over this long when the server stops.
+const DRAIN: Duration = Duration::from_secs(3);
+/// What has not ended by itself within this after the drain is cut.
+const LAST_CALL: Duration = Duration::from_secs(4);
+
+/// Why the server does not run, in one line for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartupError(String);
+
+impl From<BackendError> for StartupError {
+    fn from(error: BackendError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<Error> for StartupError {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for StartupError {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C, then stops in order.
+pub fn serve(settings: Settings) -> Result<(), StartupError> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, usize::from))
+        .thread_name("database")
+        .enable_all()
+        .build()?;
+    let handle = threads.handle().clone();
+    let db = threads.block_on(backends::open(&settings))?;
+    let ended = System::new().block_on(run(Arc::new(settings), db, handle));
+    threads.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// An application without actors, for commands: what it commits a running server hears of through the log. It must be
+/// called, and used, inside an actix system.
+pub async fn offline(settings: Settings) -> Result<App, StartupError> {
+    let db = backends::open(&settings).await?;
+    let nowhere = Nowhere.start();
+    let (marks, _) = mpsc::channel(1);
+    let app = App::new(Parts {
+        keys: keys(&settings)?,
+        epoch: RwLock::new(meta::epoch(db.read()).await.map_err(Error::from)?),
+        limiter: Limiter::new(&settings.limits),
+        settings: Arc::new(settings),
+        db,
+        presence: PresenceBook::default(),
+        typing: TypingBook::default(),
+        writers: vec![mpsc::channel(1).0],
+        marks,
+        deliver: nowhere.clone().recipient(),
+        ephemeral: nowhere.recipient(),
+        catch_up: Arc::default(),
+        runtime: Handle::current(),
+    });
+    Ok(app)
+}
+
+fn keys(settings: &Settings) -> Result<Keys, StartupError> {
+    let secret = backends::secrets::jwt_secret(settings)?;
+    let secondary = settings.auth.jwt_secret_secondary.as_ref().map(|secret| secret.expose().as_bytes());
+    Ok(Keys::new(secret.expose().as_bytes(), secondary))
+}
+
+/// Where an application without actors delivers.
+struct Nowhere;
+
+impl Actor for Nowhere {
+    type Context = Context<Self>;
+}
+
+impl Handler<Committed> for Nowhere {
+    type Result = ();
+
+    fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
+}
+
+impl Handler<Ephemeral> for Nowhere {
+    type Result = ();
+
+    fn handle(&mut self, _: Ephemeral, _: &mut Self::Context) {}
+}
+
+async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), StartupError> {
+    let catch_up = Arc::new(Notify::new());
+    let (log, log_queue) = mpsc::channel(log_reader::WAITING);
+    let (halls, lobby) = (Arbiter::new(), Arbiter::new());
+    let (hall, wake) = (halls.handle(), catch_up.clone());
+    let hub = Hub::start_in_arbiter(&lobby.handle(), move |_| Hub::new(vec![hall], log, wake));
+
+    let (writers, sends): (Vec<_>, Vec<_>) = (0..writers(&settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
+    let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
+    let epoch_of = db.clone();
+    let epoch = runtime.spawn(async move { meta::epoch(epoch_of.read()).await });
+    let epoch = epoch.await.map_err(Error::internal)?.map_err(Error::from)?;
+    let app = App::new(Parts {
+        keys: keys(&settings)?,
+        epoch: RwLock::new(epoch),
+        limiter: Limiter::new(&settings.limits),
+        settings: settings.clone(),
+        db: db.clone(),
+        presence: PresenceBook::default(),
+        typing: TypingBook::default(),
+        writers: writers.clone(),
+        marks,
+        deliver: hub.clone().recipient(),
+        ephemeral: hub.clone().recipient(),
+        catch_up: catch_up.clone(),
+        runtime: runtime.clone(),
+    });
+    let presence = {
+        let app = app.clone();
+        Presence::start_in_arbiter(&lobby.handle(), move |_| Presence::new(app))
+    };
+    work(&app, sends, marks_queue);
+    runtime.spawn(log_reader::run(app.clone(), log_queue));
+    runtime.spawn(catch_up::run(app.clone(), hub.clone().recipient::<Heard>(), catch_up));
+    let watched = db.clone();
+    runtime.spawn(async move { watched.watch().await });
+    let (stop_checkpoints, checkpoints_stopped) = checkpoints(&settings, &db, &runtime);
+    if let Some(admin) = &settings.admin {
+        accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
+    }
+
+    let draining = Draining::default();
+    let around = Surroundings { app: app.clone(), hub: hub.recipient(), presence: presence.clone().recipient() };
+    let services = Services { around, draining: draining.clone() };
+    let (server, address) = listen(&settings, services)?;
+    announce(&settings, address);
+    let door = server.handle();
+    let serving = actix::spawn(server);
+    stop_signal().await?;
+
+    tracing::info!("stopping");
+    draining.begin();
+    drain(&app, &presence, &door, &writers).await;
+    let _ = serving.await;
+    let _ = stop_checkpoints.send(());
+    let _ = checkpoints_stopped.await;
+    runtime.spawn(async move { db.close().await }).await.map_err(Error::internal)?;
+    Ok(())
+}
+
+/// SQLite has one writer; PostgreSQL as many as were asked for.
+fn writers(settings: &Settings) -> usize {
+    if settings.database.is_sqlite() { 1 } else { settings.database.writers.max(1) }
+}
+
+/// Starts the writers of sends and of marks.
+fn work(app: &App, sends: Vec<mpsc::Receiver<SendJob>>, marks: mpsc::Receiver<MarkJob>) {
+    for queue in sends {
+        app.spawn(writer::run(app.clone(), queue, limits::BATCH, Arc::new(Stats::default())));
+    }
+    app.spawn(marks::run(app.clone(), marks));
+}
+
+/// Runs the checkpointer beside the server; the sender stops it, the receiver says that it has.
+fn checkpoints(settings: &Arc<Settings>, db: &Db, runtime: &Handle) -> (oneshot::Sender<()>, oneshot::Receiver<()>) {
+    let (stop, stopping) = oneshot::channel();
+    let (done, stopped) = oneshot::channel();
+    let (settings, db) = (settings.clone(), db.clone());
+    runtime.spawn(async move {
+        let stop = async { drop(stopping.await) };
+        if let Err(error) = backends::checkpointer(&settings, &db, stop).await {
+            tracing::error!(%error, "the checkpointer ended");
+        }
+        let _ = done.send(());
+    });
+    (stop, stopped)
+}
+
+fn listen(settings: &Settings, services: Services) -> Result<(actix_web::dev::Server, SocketAddr), StartupError> {
+    let address = SocketAddr::new(settings.server.host, settings.server.port);
+    let server = HttpServer::new(move || http::service(services.clone()))
+        .on_connect(|connection, _| {
+            if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+                // a client that stops reading freezes its socket; the kernel ends the connection then
+                let socket = SockRef::from(stream);
+                let _ = socket.set_tcp_user_timeout(Some(limits::STALLED));
+                let _ = socket.set_tcp_nodelay(true);
+            }
+        })
+        .shutdown_timeout(LAST_CALL.as_secs())
+        .disable_signals()
+        .bind(address)
+        .map_err(|error| StartupError(format!("cannot listen on {address}: {error}")))?;
+    let address = server.addrs().first().copied().unwrap_or(address);
+    Ok((server.run(), address))
+}
+
+#[allow(clippy::print_stdout, reason = "the address is what a person who starts the server waits for")]
+fn announce(settings: &Settings, address: SocketAddr) {
+    tracing::info!(%address, node = settings.node_id, "listening");
+    match &settings.server.public_url {
+        Some(url) => println!("Greenroom is open at {url} (listening on http://{address})"),
+        None => println!("Greenroom is open at http://{address}"),
+    }
+}
+
+async fn stop_signal() -> Result<(), StartupError> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        pressed = tokio::signal::ctrl_c() => Ok(pressed?),
+    }
+}
+
+/// Closes sessions one after another, lets what is under way finish, and shuts the door.
+async fn drain(app: &App, presence: &Addr<Presence>, door: &ServerHandle, writers: &[mpsc::Sender<SendJob>]) {
+    presence.do_send(ToPresence::Drain(DRAIN.as_millis() as u64)); // detach
+    let idle = || app.presence().sessions() == 0 && writers.iter().all(|queue| queue.capacity() == queue.max_capacity());
+    let last_call = tokio::time::Instant::now() + DRAIN + Duration::from_secs(1);
+    while !idle() && tokio::time::Instant::now() < last_call {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    door.stop(true).await;
+}

@@ -243,7 +243,73 @@ test('a second tab of the same person shows the same, and signing out ends both'
   await ben.page.getByRole('textbox', { name: 'Username', exact: true }).fill(BEN.username);
   await ben.page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
   await ben.page.getByRole('button', { name: 'Sign in', exact: true }).click();
-  await inList(ben.page, GROUP).waitFor();
+  await inList(ben.page, GROUP).click();
+});
+
+test('a message that the server refuses says so, and can be given up', async () => {
+  await say(ben.page, 'a\u0000b');
+  await log(ben.page).getByText('Not delivered').waitFor();
+  await log(ben.page).getByRole('button', { name: 'Try again' }).click();
+  await log(ben.page).getByText('Not delivered').waitFor();
+  await say(ben.page, 'the next one is not held up');
+  await log(ana.page).getByText('the next one is not held up').waitFor();
+  await log(ben.page).getByRole('button', { name: 'Discard' }).click();
+  await shows(ben.page, await texts(ana.page));
+});
+
+test('a new name and a new password', async () => {
+  const { page } = ben;
+  await page.getByRole('button', { name: `Settings for ${BEN.name}` }).click();
+  await page.getByRole('textbox', { name: 'Display name', exact: true }).fill('Benedict Okafor');
+  await page.getByRole('button', { name: 'Save name' }).click();
+  await page.getByText('Saved.').waitFor();
+  await page.getByRole('textbox', { name: 'Display name', exact: true }).fill(BEN.name);
+  await page.getByRole('button', { name: 'Save name' }).click();
+  await page.getByRole('textbox', { name: 'Current password' }).fill(PASSWORD);
+  await page.getByRole('textbox', { name: 'New password' }).fill(`${PASSWORD}, again`);
+  await page.getByRole('button', { name: 'Change password' }).click();
+  await page.getByText('Your password was changed.').waitFor();
+  await page.getByRole('button', { name: 'Close' }).click();
+  await say(page, 'still here');
+  await log(ana.page).getByText('still here').waitFor();
+});
+
+test('everything can be reached without a mouse', async () => {
+  const { page } = ben;
+  await inList(page, GROUP).focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: ANA.name, exact: true }).waitFor();
+  await page.keyboard.type('written blind');
+  await page.keyboard.press('Enter');
+  await log(page).getByText('written blind').waitFor();
+  await page.keyboard.press('Escape');
+  await until(() => inList(page, ANA.name).evaluate((element) => element === document.activeElement), 'Escape leads back to the list');
+  await page.keyboard.press('Control+k');
+  await page.getByRole('searchbox', { name: 'Find people' }).waitFor();
+  await page.keyboard.type('cam');
+  await page.getByRole('dialog').getByRole('button', { name: CAM.name, exact: true }).waitFor();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: CAM.name, exact: true }).waitFor();
+  await inList(page, GROUP).click();
+});
+
+test('who leaves a group is out of it, and the others are told', async () => {
+  const { page } = ana;
+  await page.getByRole('button', { name: 'New conversation', exact: true }).click();
+  await page.getByRole('checkbox', { name: 'Make a group' }).check();
+  await page.getByRole('searchbox', { name: 'Find people' }).fill(BEN.name);
+  await page.getByRole('dialog').getByRole('button', { name: BEN.name, exact: true }).click();
+  await page.getByRole('textbox', { name: 'Group name' }).fill('Short lived');
+  await page.getByRole('button', { name: 'Create group', exact: true }).click();
+  await inList(ben.page, 'Short lived').click();
+  await ben.page.getByRole('button', { name: 'Group details' }).click();
+  await ben.page.getByRole('button', { name: 'Leave group' }).click();
+  await ben.page.getByRole('button', { name: 'Leave', exact: true }).click();
+  await inList(ben.page, 'Short lived').waitFor({ state: 'detached' });
+  await log(page).getByText(`${BEN.name} left`).waitFor();
+  for (const one of [ana, ben]) await inList(one.page, GROUP).click();
 });
 
 test('a long history is loaded on the way up, without losing one’s place', async () => {
@@ -270,7 +336,7 @@ test('on a phone, list and room take turns', async () => {
   const { page } = phone;
   await shot(page, 'phone-sign-in-dark');
   await page.getByRole('textbox', { name: 'Username', exact: true }).fill(BEN.username);
-  await page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
+  await page.getByRole('textbox', { name: 'Password', exact: true }).fill(`${PASSWORD}, again`);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await inList(page, ANA.name).waitFor();
   await shot(page, 'phone-list-dark');

@@ -13,10 +13,9 @@ use crate::usecases::{accounts, logins};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use std::net::IpAddr;
-use utoipa::IntoParams;
 
 /// What every collection takes.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {

@@ -17,7 +17,6 @@ use crate::usecases::marks::{self, Target};
 use crate::usecases::members;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// Make a conversation
 ///
@@ -103,7 +102,7 @@ pub async fn get_with(
 }
 
 /// Which conversations to list.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Which {

@@ -16,11 +16,10 @@ use crate::protocol::resources::{Page, Participant};
 use crate::usecases::members;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use utoipa::IntoParams;
 use uuid::Uuid;
 
 /// A page.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {

@@ -12,7 +12,6 @@ use crate::protocol::resources::{Message, MessagePage};
 use crate::usecases::messages::{self, Draft, Range};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// Send a message
 ///
@@ -46,7 +45,7 @@ pub async fn send(
 }
 
 /// Which messages.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Which {

@@ -17,7 +17,6 @@ pub mod routes;
 pub mod users;
 pub mod ws;
 
-use crate::app::App;
 use crate::realtime::session::Surroundings;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -28,9 +27,7 @@ use health::Draining;
 /// What every worker of the server needs, cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    /// What handlers act on.
-    pub app: App,
-    /// What a session is given.
+    /// What handlers act on, and what a session is given.
     pub around: Surroundings,
     /// Set when the server stops.
     pub draining: Draining,
@@ -49,9 +46,9 @@ pub fn service(
         InitError = (),
     >,
 > {
-    let cors = middleware::cors(&services.app.settings().server.allowed_origins);
+    let cors = middleware::cors(&services.around.app.settings().server.allowed_origins);
     actix_web::App::new()
-        .app_data(web::Data::new(services.app))
+        .app_data(web::Data::new(services.around.app.clone()))
         .app_data(web::Data::new(services.around))
         .app_data(web::Data::new(services.draining))
         .configure(routes::configure)

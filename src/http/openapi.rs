@@ -171,6 +171,23 @@ mod tests {
         assert_eq!(distinct.len(), ids.len(), "{ids:?}");
     }
 
+    #[test]
+    fn every_parameter_is_described() {
+        let text = document().to_json().expect("JSON");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+                let named = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+                let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+                let is_page = method == "get" && operation["responses"]["200"].to_string().contains("/Page_");
+                for name in in_path.chain(["limit", "cursor"].into_iter().filter(|_| is_page)) {
+                    assert!(named(name), "{method} {path} does not describe {name}");
+                }
+            }
+        }
+    }
+
     fn walk(value: &serde_json::Value, references: &mut Vec<String>, ids: &mut Vec<String>) {
         match value {
             serde_json::Value::Object(fields) => {

@@ -11,7 +11,6 @@ use crate::store::users::SearchPlace;
 use crate::usecases::{accounts, users};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use utoipa::IntoParams;
 
 /// See oneself
 #[utoipa::path(get, path = "/users/me", tag = "users", responses((status = 200, description = "Oneself", body = Me)))]
@@ -62,7 +61,7 @@ pub async fn get(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result
 }
 
 /// A search for users.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Search {

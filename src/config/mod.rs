@@ -176,6 +176,7 @@ pub enum LogFormat {
 
 impl Settings {
     /// Reads the process's environment, `.env` in the working folder, and what they name.
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn load() -> Result<Self, SettingsError> {
         let mut pairs = Vec::new();
         for (name, value) in std::env::vars_os() {

@@ -161,7 +161,7 @@ impl FromRequest for UserRefPath {
         // through the framework's own reader, which also decodes what the router leaves encoded (a `/` in an `ext:` id)
         let named = web::Path::<Segments>::extract(req).into_inner().ok();
         let named = named.and_then(|segments| UserRef::parse(&segments.r#ref));
-        ready(named.map(Self).ok_or_else(|| Error::user_not_found().into()))
+        ready(named.map(Self).ok_or_else(|| Error::not_found("user").into()))
     }
 }
 
@@ -351,7 +351,7 @@ mod tests {
         let read = UserRefPath::extract(&with("ext:a%2Fb")).await.expect("a user");
         assert_eq!(read.0, UserRef::External("a/b".into()));
         let refused = UserRefPath::extract(&with("a%00b")).await.expect_err("nobody");
-        assert_eq!(refused.code(), Code::UserNotFound);
+        assert_eq!(refused.code(), Code::NotFound);
     }
 
     #[actix_web::test]

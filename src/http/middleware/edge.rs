@@ -64,7 +64,7 @@ fn request_id(req: &ServiceRequest) -> String {
 fn in_our_form<B: MessageBody + 'static>(answer: ServiceResponse<B>, id: &str) -> ServiceResponse<EitherBody<B>> {
     let problem = answer.response().error().map(|error| match error.as_error::<Problem>() {
         Some(problem) => logged(problem, id),
-        None => logged(&of_framework(error), id),
+        None => logged(&Problem::of_framework(answer.status(), error.to_string()), id),
     });
     let mut answer = match problem {
         None => answer.map_into_left_body(),
@@ -90,13 +90,10 @@ fn logged(problem: &Problem, id: &str) -> HttpResponse {
     problem.of_request(id)
 }
 
-fn of_framework(error: &actix_web::Error) -> Problem {
-    Problem::of_framework(error.as_response_error().status_code(), error.to_string())
-}
-
 /// An error that came without its request: the answer is made outside, from the problem alone.
 fn unrouted(error: &actix_web::Error, id: String) -> actix_web::Error {
-    let problem = of_framework(error);
+    // the answer's status, because not every error of the framework's tells its own
+    let problem = Problem::of_framework(error.error_response().status(), error.to_string());
     problem.log();
     problem.with_request_id(id).into()
 }
@@ -128,6 +125,17 @@ mod tests {
         panic!("the secret of the house")
     }
 
+    /// Like some of the framework's errors, it tells its status only in its answer.
+    #[derive(Debug, thiserror::Error)]
+    #[error("a handshake is expected")]
+    struct Taciturn;
+
+    impl actix_web::ResponseError for Taciturn {
+        fn error_response(&self) -> HttpResponse {
+            HttpResponse::BadRequest().finish()
+        }
+    }
+
     /// The status, the request's id in the header and the body's.
     async fn ask(req: TestRequest) -> (StatusCode, String, Value) {
         let app = App::new()
@@ -135,6 +143,7 @@ mod tests {
             .route("/refused", web::get().to(refuse))
             .route("/falls", web::get().to(fall))
             .route("/number/{number}", web::get().to(async |_: web::Path<u8>| "a number"))
+            .route("/taciturn", web::get().to(async || Err::<HttpResponse, _>(Taciturn)))
             .route("/page", web::get().to(async || "a page"));
         let app = test::init_service(app).await;
         let answer = match test::try_call_service(&app, req.to_request()).await {
@@ -167,9 +176,11 @@ mod tests {
 
     #[actix_web::test]
     async fn a_refusal_of_the_framework_has_our_form() {
-        let (status, id, body) = ask(TestRequest::get().uri("/number/x")).await;
-        assert_eq!((status, body["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
-        assert_eq!(body["request_id"], id.as_str());
+        for (path, expected, code) in [("/number/x", 404, "not_found"), ("/taciturn", 400, "invalid_request")] {
+            let (status, id, body) = ask(TestRequest::get().uri(path)).await;
+            assert_eq!((status.as_u16(), body["code"].as_str()), (expected, Some(code)), "{path}");
+            assert_eq!(body["request_id"], id.as_str());
+        }
     }
 
     #[actix_web::test]

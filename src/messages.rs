@@ -241,6 +241,8 @@ pub enum ToPresence {
     Watch(SessionId, Vec<UserId>),
     /// A session watches them no more.
     Unwatch(SessionId, Vec<UserId>),
+    /// The user's direct peers were told; whoever else watches the user is told now.
+    Announced(UserId, ByteString, Vec<UserId>),
     /// Every session closes, spread over the time given in milliseconds.
     Drain(u64),
 }
@@ -256,8 +258,10 @@ pub struct PresenceChanged {
 
 // --- to the writers -----------------------------------------------------------------------------------------------
 
+/// Takes the outcome of a send. The writer calls it in the order of commits and never waits for it.
+pub type Answer = Box<dyn FnOnce(Result<Sent>) + Send + Sync>;
+
 /// A send, read and checked as far as it can be without the database.
-#[derive(Debug)]
 pub struct SendJob {
     /// Made before the batch, so that a send whose outcome is unknown can be looked up.
     pub message_id: MessageId,
@@ -280,7 +284,7 @@ pub struct SendJob {
     /// How often its conversation was locked by somebody else.
     pub skipped: u32,
     /// Where the outcome goes.
-    pub answer: oneshot::Sender<Result<Sent>>,
+    pub answer: Answer,
 }
 
 /// A send that is committed.

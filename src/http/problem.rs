@@ -19,7 +19,6 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub struct Problem {
     error: Error,
     allow: Option<String>,
-    request_id: Option<String>,
 }
 
 /// An error as clients read it (RFC 9457).
@@ -64,18 +63,6 @@ impl Problem {
         .into()
     }
 
-    /// The same problem, of this request.
-    #[must_use]
-    pub fn of_request(&self, request_id: &str) -> HttpResponse {
-        self.answer(request_id)
-    }
-
-    /// The same problem, that also answers where no middleware adds the request's id.
-    #[must_use]
-    pub fn with_request_id(self, request_id: String) -> Self {
-        Self { request_id: Some(request_id), ..self }
-    }
-
     /// The code it carries.
     pub fn code(&self) -> Code {
         self.error.code()
@@ -93,7 +80,8 @@ impl Problem {
         }
     }
 
-    fn answer(&self, request_id: &str) -> HttpResponse {
+    /// The answer to a request with this id.
+    pub fn answer(&self, request_id: &str) -> HttpResponse {
         let mut answer = HttpResponseBuilder::new(self.status_code());
         answer.insert_header((header::CONTENT_TYPE, MEDIA_TYPE));
         if let Some(wait) = self.error.retry_after_ms() {
@@ -121,7 +109,7 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self { error, allow: None, request_id: None }
+        Self { error, allow: None }
     }
 }
 
@@ -137,13 +125,8 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut answer = self.answer(self.request_id.as_deref().unwrap_or_default());
-        if let Some(id) = self.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
-            // nobody further out knows this answer's request, so what they would add is added here
-            answer.headers_mut().insert(super::middleware::REQUEST_ID, id);
-            super::middleware::headers::always(answer.headers_mut());
-        }
-        answer
+        // the edge, which knows the request's id, answers again with it
+        self.answer("")
     }
 }
 
@@ -161,7 +144,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_problem_names_its_code_its_request_and_its_fields() {
-        let answer = Problem::from(Error::invalid("name", "is needed")).of_request("r-1");
+        let answer = Problem::from(Error::invalid("name", "is needed")).answer("r-1");
         assert_eq!(answer.status(), 422);
         assert_eq!(said(answer.headers(), header::CONTENT_TYPE), MEDIA_TYPE);
         let expected = json!({
@@ -178,22 +161,22 @@ mod tests {
 
     #[actix_web::test]
     async fn a_fault_of_ours_does_not_show_its_cause() {
-        let answer = Problem::from(Error::internal("password of the database: hunter2")).of_request("r-2");
+        let answer = Problem::from(Error::internal("password of the database: hunter2")).answer("r-2");
         assert_eq!(answer.status(), 500);
         assert!(!body(answer).await.to_string().contains("hunter2"));
     }
 
     #[actix_web::test]
     async fn waiting_is_told_in_whole_seconds_rounded_up() {
-        let answer = Problem::from(Error::rate_limited(1001)).of_request("r-3");
+        let answer = Problem::from(Error::rate_limited(1001)).answer("r-3");
         assert_eq!((answer.status().as_u16(), said(answer.headers(), header::RETRY_AFTER)), (429, "2"));
     }
 
     #[actix_web::test]
     async fn who_is_not_signed_in_is_told_how_and_a_wrong_method_which_are_right() {
-        let answer = Problem::from(Error::unauthorized("send a token")).of_request("r-4");
+        let answer = Problem::from(Error::unauthorized("send a token")).answer("r-4");
         assert_eq!(said(answer.headers(), header::WWW_AUTHENTICATE), "Bearer");
-        let answer = Problem::method_not_allowed("GET, HEAD".into()).of_request("r-5");
+        let answer = Problem::method_not_allowed("GET, HEAD".into()).answer("r-5");
         assert_eq!((answer.status().as_u16(), said(answer.headers(), header::ALLOW)), (405, "GET, HEAD"));
     }
 }

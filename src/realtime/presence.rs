@@ -7,12 +7,12 @@ use crate::domain::codes::Close;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use crate::messages::{CloseSession, FromRoom, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
 use crate::protocol::client::OwnPresence;
 use crate::protocol::server::ServerFrame;
 use crate::usecases::presence;
 use actix::prelude::*;
+use bytestring::ByteString;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -39,37 +39,40 @@ impl Presence {
     }
 
     /// Does something to a user's sessions and tells whoever may know when that changed whether the user is there.
-    fn change(&mut self, user_id: UserId, change: impl FnOnce(&mut Self)) {
+    fn change(&mut self, user_id: UserId, ctx: &Context<Self>, change: impl FnOnce(&mut Self)) {
         let before = self.app.presence().status(user_id);
         change(self);
         let status = self.app.presence().status(user_id);
         if status != before {
-            self.announce(PresenceChanged { user_id, status });
+            self.announce(PresenceChanged { user_id, status }, ctx);
         }
     }
 
-    fn announce(&self, changed: PresenceChanged) {
-        let app = self.app.clone();
+    fn announce(&self, changed: PresenceChanged, ctx: &Context<Self>) {
+        let (app, registry) = (self.app.clone(), ctx.address());
         self.app.spawn(async move {
-            if let Err(error) = presence::announce(&app, changed).await {
-                tracing::warn!(%error, user.id = %changed.user_id, "presence could not be announced");
+            match app.db().guard(presence::announce(&app, changed)).await {
+                Ok((text, peers)) => registry.do_send(ToPresence::Announced(changed.user_id, text, peers)), // attach
+                Err(error) => tracing::warn!(%error, user.id = %changed.user_id, "presence could not be announced"),
             }
         });
-        let Some(watchers) = self.watchers.get(&changed.user_id) else { return };
-        let last_seen_at = Some(Timestamp::now());
-        let frame =
-            ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at };
-        let text = frame.text(None);
+    }
+
+    /// Tells those who watch the user and are not among its direct peers, who have been told.
+    fn announced(&self, user: UserId, text: &ByteString, peers: &[UserId]) {
+        let Some(watchers) = self.watchers.get(&user) else { return };
         for live in watchers.iter().filter_map(|session| self.sessions.get(session)) {
-            let event = RoomEvent::Ephemeral(text.clone());
-            live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
+            if !peers.contains(&live.handle.user_id) {
+                let event = RoomEvent::Ephemeral(text.clone());
+                live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
+            }
         }
     }
 
-    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>) {
+    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>, ctx: &Context<Self>) {
         let (user, session) = (handle.user_id, handle.id);
         self.sessions.insert(session, Live { handle, close, watches: HashSet::new() });
-        self.change(user, |registry| {
+        self.change(user, ctx, |registry| {
             for surplus in registry.app.presence().open(user, session, limits::SESSIONS_PER_USER) {
                 if let Some(live) = registry.sessions.get(&surplus) {
                     live.close.do_send(CloseSession(Close::TooMany)); // detach
@@ -83,10 +86,10 @@ impl Presence {
             self.unwatch(session, live.watches);
         }
         let mut last = false;
-        self.change(user, |registry| last = registry.app.presence().close(user, session));
+        self.change(user, ctx, |registry| last = registry.app.presence().close(user, session));
         if last {
-            ctx.run_later(limits::OFFLINE_GRACE, move |registry, _| {
-                registry.change(user, |registry| {
+            ctx.run_later(limits::OFFLINE_GRACE, move |registry, ctx| {
+                registry.change(user, ctx, |registry| {
                     registry.app.presence().end_grace(user);
                 });
             });
@@ -145,11 +148,12 @@ impl Handler<ToPresence> for Presence {
 
     fn handle(&mut self, message: ToPresence, ctx: &mut Self::Context) {
         match message {
-            ToPresence::Opened(handle, close) => self.opened(handle, close),
+            ToPresence::Opened(handle, close) => self.opened(handle, close, ctx),
+            ToPresence::Announced(user, text, peers) => self.announced(user, &text, &peers),
             ToPresence::Closed(user, session) => self.closed(user, session, ctx),
             ToPresence::Set(user, session, presence) => {
                 let away = presence == OwnPresence::Away;
-                self.change(user, |registry| registry.app.presence().set_away(user, session, away));
+                self.change(user, ctx, |registry| registry.app.presence().set_away(user, session, away));
             }
             ToPresence::Watch(session, users) => self.watch(session, users),
             ToPresence::Unwatch(session, users) => self.unwatch(session, users),

@@ -2,6 +2,7 @@
 
 use super::dialect;
 use crate::domain::ids::{LoginId, Rev, UserId};
+use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
 
 /// Whether a user and a login still stand, and how far the user's stream reaches: one statement, so that a revocation is
@@ -37,4 +38,12 @@ pub async fn standing(
         })
     })
     .transpose()
+}
+
+/// Writes down when the user was last there.
+pub async fn touch(conn: &impl ConnectionTrait, user: UserId, at: Timestamp) -> Result<(), DbErr> {
+    let statement =
+        dialect::plain(conn, "UPDATE users SET last_seen_at = $2 WHERE id = $1", vec![user.into(), at.into()]);
+    dialect::run(conn, statement).await?;
+    Ok(())
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, FieldError, Result};
 use crate::messages::{SendJob, Sent};
 use crate::protocol::resources::{Message, MessagePage, MessageStatus};
 use crate::store::messages::{self, Reached, Side};
+use crate::store::participants;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -31,22 +32,22 @@ pub struct Draft {
     pub temp_id: Option<String>,
 }
 
-/// A send that is in its writer's queue.
-pub struct Queued {
-    caller: Caller,
+/// Checks a draft and puts it in the queue of its conversation's writer. The order of calls is the order of messages, and
+/// outcomes come in the order of commits; `answer` is called with the message as its author sees it.
+pub fn enqueue(
+    app: &App,
+    caller: &Caller,
     conversation: ConversationId,
-    answered: oneshot::Receiver<Result<Sent>>,
-}
-
-/// Checks a draft and puts it in the queue of its conversation's writer. The order of calls is the order of messages.
-pub fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Queued> {
+    draft: Draft,
+    answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static,
+) -> Result<()> {
     let draft = checked(draft)?;
     app.limiter().check_send(caller.user_id)?;
-    let (answer, answered) = oneshot::channel();
+    let (owner, sender) = (app.clone(), caller.user_id);
     app.enqueue_send(SendJob {
         message_id: MessageId::new(),
         conversation_id: conversation,
-        sender_id: caller.user_id,
+        sender_id: sender,
         kind: draft.kind.unwrap_or(MessageKind::Text),
         body_hash: hash(&draft),
         content: draft.content.unwrap_or_default(),
@@ -54,29 +55,35 @@ pub fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, draft: 
         reply_to_id: draft.reply_to_id,
         temp_id: draft.temp_id,
         skipped: 0,
-        answer,
-    })?;
-    Ok(Queued { caller: *caller, conversation, answered })
+        answer: Box::new(move |outcome| match outcome {
+            // how far a message got that was committed before is looked up; the others do not wait for it
+            Ok(sent) if sent.replayed => {
+                let app = owner.clone();
+                owner.spawn(async move { answer(reached(&app, sender, sent).await) });
+            }
+            outcome => answer(outcome.map(|mut sent| {
+                sent.message.status = Some(MessageStatus::Sent);
+                sent
+            })),
+        }),
+    })
 }
 
-/// Waits until a queued send is committed, and answers with the message as its author sees it.
-pub async fn committed(app: &App, queued: Queued) -> Result<Sent> {
-    let mut sent =
-        queued.answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))?;
-    sent.message.status = Some(if sent.replayed {
-        let (owner, conversation, user) = (app.clone(), queued.conversation, queued.caller.user_id);
-        let reached =
-            app.detached(async move { Ok(messages::reached(owner.db().read(), conversation, user).await?) }).await?;
-        Reached::status(reached, sent.message.seq)
-    } else {
-        MessageStatus::Sent
-    });
+async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
+    let conversation = sent.message.conversation_id;
+    let inside = participants::role(app.db().read(), conversation, sender).await?.is_some();
+    if inside {
+        let reached = messages::reached(app.db().read(), conversation, sender).await?;
+        sent.message.status = Some(Reached::status(reached, sent.message.seq));
+    }
     Ok(sent)
 }
 
 /// Sends a message.
 pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Sent> {
-    committed(app, enqueue(app, caller, conversation, draft)?).await
+    let (answer, answered) = oneshot::channel();
+    enqueue(app, caller, conversation, draft, |outcome| drop(answer.send(outcome)))?;
+    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))
 }
 
 /// Checks all that can be checked without the database; every field that is wrong is named.

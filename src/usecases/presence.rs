@@ -8,9 +8,8 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::messages::PresenceChanged;
-use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
-use crate::store::{dialect, participants, users};
+use crate::store::{participants, sessions, users};
 use bytestring::ByteString;
 
 /// Those of `users` whose presence the caller may watch: who shares a conversation, with no block in between.
@@ -22,29 +21,23 @@ pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<V
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
 }
 
-/// Tells the user's direct peers that the user came, went away or left; leaving is also written down. Answers with the
-/// frame, for whoever watches the user.
-pub async fn announce(app: &App, changed: PresenceChanged) -> Result<ByteString> {
+/// Tells the user's direct peers that the user came, went away or left, and writes down when the user was last there.
+/// Answers with the frame and whom it was sent, for whoever else watches the user.
+pub async fn announce(app: &App, changed: PresenceChanged) -> Result<(ByteString, Vec<UserId>)> {
     let now = Timestamp::now();
-    if changed.status != PresenceStatus::Away {
-        remember(app, changed.user_id, now).await?;
-    }
+    remember(app, changed.user_id, now).await?;
     let frame = ServerFrame::PresenceUpdate {
         user_id: changed.user_id,
         status: changed.status,
         last_seen_at: Some(now),
     };
     let peers = participants::direct_peers(app.db().read(), changed.user_id).await?;
-    app.tell(peers.into_iter().map(Stream::User).collect(), &frame, None);
-    Ok(frame.text(None))
+    app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
+    Ok((frame.text(None), peers))
 }
 
 /// Writes down when the user was last there. It is no event and touches no stream, so it needs no transaction of ours.
 async fn remember(app: &App, user: UserId, now: Timestamp) -> Result<()> {
     let _turn = app.db().turn(crate::store::db::Class::Other).await;
-    let conn = app.db().write();
-    let statement =
-        dialect::plain(conn, "UPDATE users SET last_seen_at = $2 WHERE id = $1", vec![user.into(), now.into()]);
-    dialect::run(conn, statement).await?;
-    Ok(())
+    Ok(sessions::touch(app.db().write(), user, now).await?)
 }

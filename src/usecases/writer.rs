@@ -88,7 +88,7 @@ impl Writer {
             let conversation = job.conversation_id;
             if let Some(behind) = self.sides.get_mut(&conversation) {
                 if behind.len() >= limits::BATCH {
-                    let _ = job.answer.send(Err(Error::unavailable("the conversation is busy; try again")));
+                    (job.answer)(Err(Error::unavailable("the conversation is busy; try again")));
                 } else {
                     behind.push(job);
                 }
@@ -152,7 +152,7 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
                 } else {
                     tracing::error!(error = %failed.error, sends = batch.len(), "a batch of sends failed");
                     for job in batch {
-                        let _ = job.answer.send(Err(failed.answer()));
+                        (job.answer)(Err(failed.answer()));
                     }
                 }
             }
@@ -238,7 +238,7 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
                 if let Ok(sent) = &result {
                     stop_typing(app, &job, sent);
                 }
-                let _ = job.answer.send(result);
+                (job.answer)(result);
             }
         }
     }

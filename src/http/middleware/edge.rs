@@ -2,10 +2,13 @@
 //! a problem, turns a panic into one, and writes one line to the log. Queries are logged nowhere: tokens may be in them.
 
 use super::REQUEST_ID;
+use super::headers::always;
+use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse};
@@ -31,8 +34,8 @@ pub async fn edge<B: MessageBody + 'static>(
         let outcome = AssertUnwindSafe(async { next.call(req).await }).catch_unwind().await;
         let answer = match outcome {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(unrouted(&error, id)),
-            Err(panic) => return Err(panicked(panic.as_ref(), id)),
+            Ok(Err(error)) => return Err(unrouted(&error, &id)),
+            Err(panic) => return Err(panicked(panic.as_ref(), &id)),
         };
         let answer = in_our_form(answer, &id);
         let route = answer.request().match_pattern();
@@ -87,29 +90,35 @@ fn in_our_form<B: MessageBody + 'static>(answer: ServiceResponse<B>, id: &str) -
 
 fn logged(problem: &Problem, id: &str) -> HttpResponse {
     problem.log();
-    problem.of_request(id)
+    problem.answer(id)
 }
 
-/// An error that came without its request: the answer is made outside, from the problem alone.
-fn unrouted(error: &actix_web::Error, id: String) -> actix_web::Error {
-    // the answer's status, because not every error of the framework's tells its own
-    let problem = Problem::of_framework(error.error_response().status(), error.to_string());
-    problem.log();
-    problem.with_request_id(id).into()
+/// An error that came without its request.
+fn unrouted(error: &actix_web::Error, id: &str) -> actix_web::Error {
+    match error.as_error::<Problem>() {
+        Some(problem) => outside(problem, id),
+        None => outside(&Problem::of_framework(error.error_response().status(), error.to_string()), id),
+    }
 }
 
-fn panicked(panic: &(dyn Any + Send), id: String) -> actix_web::Error {
-    let said =
-        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-    let problem = Problem::from(crate::error::Error::internal(format!("panic: {}", said.unwrap_or_default())));
-    problem.log();
-    problem.with_request_id(id).into()
+fn panicked(panic: &(dyn Any + Send), id: &str) -> actix_web::Error {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    outside(&Error::internal(format!("panic: {}", said.unwrap_or_default())).into(), id)
+}
+
+/// A problem whose request is gone: nobody further out can add to its answer, so all of it is made here.
+fn outside(problem: &Problem, id: &str) -> actix_web::Error {
+    let mut answer = logged(problem, id);
+    if let Ok(id) = HeaderValue::from_str(id) {
+        answer.headers_mut().insert(REQUEST_ID, id);
+    }
+    always(answer.headers_mut());
+    InternalError::from_response(problem.to_string(), answer).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::http::testing::said;
     use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;

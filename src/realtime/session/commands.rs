@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::messages::ToPresence;
+use crate::messages::{Sent, ToPresence};
 use crate::protocol::client::{ClientFrame, Command, FrameId, ReadMessage, SendMessage};
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
@@ -111,26 +111,19 @@ impl Session {
                 reply_to_id: message.reply_to_id,
                 temp_id: message.temp_id,
             };
-            let app = session.around.app.clone();
-            match messages::enqueue(&app, &caller, conversation, draft) {
-                Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
-                Ok(queued) => {
-                    let work = async move { messages::committed(&app, queued).await };
-                    let then = move |session: &mut Self, outcome: Result<crate::messages::Sent>, ctx: &mut _| {
-                        match outcome {
-                            Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
-                            Ok(sent) => {
-                                let frame = ServerFrame::MessageSent {
-                                    temp_id,
-                                    rev: sent.rev,
-                                    message: Box::new(sent.message),
-                                };
-                                session.send(&frame, id.as_ref(), ctx);
-                            }
-                        }
-                    };
-                    session.run(work, then, ctx);
+            let then = session.back(ctx, {
+                let (id, temp_id) = (id.clone(), temp_id.clone());
+                move |session: &mut Self, outcome: Result<Sent>, ctx: &mut Context<Self>| match outcome {
+                    Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
+                    Ok(sent) => {
+                        let message = Box::new(sent.message);
+                        let frame = ServerFrame::MessageSent { temp_id, rev: sent.rev, message };
+                        session.send(&frame, id.as_ref(), ctx);
+                    }
                 }
+            });
+            if let Err(error) = messages::enqueue(&session.around.app, &caller, conversation, draft, then) {
+                session.refuse(&error, id.as_ref(), temp_id, ctx);
             }
             session.leave(lane, ctx);
         });
@@ -235,7 +228,7 @@ impl Session {
         lane: Lane,
         id: Option<FrameId>,
         work: impl Future<Output = Result<T>> + Send + 'static,
-        frame: impl FnOnce(T) -> ServerFrame + Send + 'static,
+        frame: impl FnOnce(T) -> ServerFrame + Send + Sync + 'static,
         ctx: &mut Context<Self>,
     ) {
         let refused = id.clone();

@@ -232,22 +232,30 @@ impl Session {
         }
     }
 
-    /// Runs a use case on the database's runtime and `then` with its outcome here. An outcome that cannot be delivered
-    /// closes the session.
-    fn run<T: Send + 'static>(
+    /// A way for an outcome to come back here. One that cannot be delivered closes the session.
+    fn back<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-        then: impl FnOnce(&mut Self, Result<T>, &mut Context<Self>) + Send + 'static,
         ctx: &Context<Self>,
-    ) {
+        then: impl FnOnce(&mut Self, T, &mut Context<Self>) + Send + Sync + 'static,
+    ) -> impl FnOnce(T) + Send + Sync + 'static {
         let (mailbox, overrun) = (ctx.address(), self.overrun.clone());
-        self.around.app.spawn(async move {
-            let outcome = work.await;
+        move |outcome| {
             let done = Done(Box::new(move |session, ctx| then(session, outcome, ctx)));
             if mailbox.try_send(done).is_err() {
                 overrun.store(true, Ordering::Relaxed);
             }
-        });
+        }
+    }
+
+    /// Runs a use case on the database's runtime and `then` with its outcome here.
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        then: impl FnOnce(&mut Self, Result<T>, &mut Context<Self>) + Send + Sync + 'static,
+        ctx: &Context<Self>,
+    ) {
+        let back = self.back(ctx, then);
+        self.around.app.spawn(async move { back(work.await) });
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {

@@ -103,7 +103,7 @@ impl Problem {
             request_id,
             errors: self.error.fields(),
         };
-        answer.body(serde_json::to_string(&document).expect("a problem has string keys and no value that JSON lacks"))
+        answer.json(document)
     }
 }
 

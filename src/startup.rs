@@ -133,7 +133,8 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let (hall, wake) = (halls.handle(), catch_up.clone());
     let hub = Hub::start_in_arbiter(&lobby.handle(), move |_| Hub::new(vec![hall], log, wake));
 
-    let (writers, sends): (Vec<_>, Vec<_>) = (0..writers(&settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
+    let (writers, sends): (Vec<_>, Vec<_>) =
+        (0..writers(&settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
     let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
     let epoch_of = db.clone();
     let epoch = runtime.spawn(async move { meta::epoch(epoch_of.read()).await });
@@ -253,7 +254,8 @@ async fn stop_signal() -> Result<(), StartupError> {
 /// Closes sessions one after another, lets what is under way finish, and shuts the door.
 async fn drain(app: &App, presence: &Addr<Presence>, door: &ServerHandle, writers: &[mpsc::Sender<SendJob>]) {
     presence.do_send(ToPresence::Drain(DRAIN.as_millis() as u64)); // detach
-    let idle = || app.presence().sessions() == 0 && writers.iter().all(|queue| queue.capacity() == queue.max_capacity());
+    let idle =
+        || app.presence().sessions() == 0 && writers.iter().all(|queue| queue.capacity() == queue.max_capacity());
     let last_call = tokio::time::Instant::now() + DRAIN + Duration::from_secs(1);
     while !idle() && tokio::time::Instant::now() < last_call {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -28,11 +28,7 @@ use serde::Deserialize;
         (status = 200, description = "The direct one that was there", body = Conversation),
     )
 )]
-pub async fn create(
-    app: web::Data<App>,
-    caller: Auth,
-    body: Json<NewConversation>,
-) -> Result<HttpResponse, Problem> {
+pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversation>) -> Result<HttpResponse, Problem> {
     let (caller, new) = (caller.0, body.0);
     let users = references("participant_ids", &new.participant_ids)?;
     if new.kind == NewKind::Direct {
@@ -44,12 +40,8 @@ pub async fn create(
         }
         return get_or_make(app, caller, other.clone()).await;
     }
-    let group = conversations::new_group(
-        new.name.as_deref(),
-        new.description.as_deref(),
-        new.avatar_url.as_deref(),
-        users,
-    )?;
+    let group =
+        conversations::new_group(new.name.as_deref(), new.description.as_deref(), new.avatar_url.as_deref(), users)?;
     let owner = app.as_ref().clone();
     let made = app.detached(async move { conversations::group(&owner, &caller, group).await }).await?;
     Ok(HttpResponse::Created().json(made))
@@ -64,11 +56,7 @@ pub async fn create(
         (status = 200, description = "The one that was there", body = Conversation),
     )
 )]
-pub async fn create_with(
-    app: web::Data<App>,
-    caller: Auth,
-    user: UserRefPath,
-) -> Result<HttpResponse, Problem> {
+pub async fn create_with(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
     get_or_make(app, caller.0, user.0).await
 }
 
@@ -90,14 +78,9 @@ async fn get_or_make(
     params(("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id")),
     responses((status = 200, description = "The conversation", body = Conversation))
 )]
-pub async fn get_with(
-    app: web::Data<App>,
-    caller: Auth,
-    user: UserRefPath,
-) -> Result<HttpResponse, Problem> {
+pub async fn get_with(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
     let owner = app.as_ref().clone();
-    let found =
-        app.detached(async move { conversations::existing_direct(&owner, &caller.0, &user.0).await }).await?;
+    let found = app.detached(async move { conversations::existing_direct(&owner, &caller.0, &user.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -131,12 +114,10 @@ pub async fn list(app: web::Data<App>, caller: Auth, query: Query<Which>) -> Res
     let which = query.0;
     let limit = cursor::limit(which.limit, limits::PAGE)?;
     let after: Option<Place> = which.cursor.as_deref().map(cursor::decode).transpose()?;
-    let filter =
-        Filter { kind: which.kind, archived: which.archived.unwrap_or(false), unread: which.unread };
+    let filter = Filter { kind: which.kind, archived: which.archived.unwrap_or(false), unread: which.unread };
     let owner = app.as_ref().clone();
-    let (items, next) = app
-        .detached(async move { conversations::list(&owner, &caller.0, filter, after, limit).await })
-        .await?;
+    let (items, next) =
+        app.detached(async move { conversations::list(&owner, &caller.0, filter, after, limit).await }).await?;
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
 }
 
@@ -159,11 +140,7 @@ pub async fn unread_count(app: web::Data<App>, caller: Auth) -> Result<HttpRespo
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 200, description = "The conversation", body = ConversationDetail))
 )]
-pub async fn detail(
-    app: web::Data<App>,
-    caller: Auth,
-    id: PathId<ConversationId>,
-) -> Result<HttpResponse, Problem> {
+pub async fn detail(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
     let owner = app.as_ref().clone();
     let found = app.detached(async move { conversations::detail(&owner, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
@@ -177,11 +154,7 @@ pub async fn detail(
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 204, description = "Left"))
 )]
-pub async fn leave(
-    app: web::Data<App>,
-    caller: Auth,
-    id: PathId<ConversationId>,
-) -> Result<HttpResponse, Problem> {
+pub async fn leave(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
     members::leave(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

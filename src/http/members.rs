@@ -48,12 +48,10 @@ pub async fn list(
     let place: Option<(i64, Uuid)> = query.0.cursor.as_deref().map(cursor::decode).transpose()?;
     let after = place.map(|(at, user)| (Timestamp(at), UserId(user)));
     let owner = app.as_ref().clone();
-    let mut rows =
-        app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
+    let mut rows = app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
-    let next_cursor =
-        rows.last().filter(|_| more).map(|(_, (at, user))| cursor::encode(&(at.0, user.0)));
+    let next_cursor = rows.last().filter(|_| more).map(|(_, (at, user))| cursor::encode(&(at.0, user.0)));
     let items = rows.into_iter().map(|(participant, _)| participant).collect();
     Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
 }
@@ -95,8 +93,7 @@ pub async fn add(
     let users = references("user_ids", &body.0.user_ids)?;
     let role = body.0.role.unwrap_or(Role::Member);
     let owner = app.as_ref().clone();
-    let items =
-        app.detached(async move { members::add(&owner, &caller.0, id.0, &users, role).await }).await?;
+    let items = app.detached(async move { members::add(&owner, &caller.0, id.0, &users, role).await }).await?;
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: None }))
 }
 

@@ -87,8 +87,7 @@ pub async fn list(
         _ => return Err(Error::invalid_request("give one of before, after and around").into()),
     };
     let owner = app.as_ref().clone();
-    let page =
-        app.detached(async move { messages::list(&owner, &caller.0, id.0, range, limit).await }).await?;
+    let page = app.detached(async move { messages::list(&owner, &caller.0, id.0, range, limit).await }).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
@@ -98,11 +97,7 @@ pub async fn list(
     params(("id" = MessageId, Path, description = "The message")),
     responses((status = 200, description = "The message", body = Message))
 )]
-pub async fn get(
-    app: web::Data<App>,
-    caller: Auth,
-    id: PathId<MessageId>,
-) -> Result<HttpResponse, Problem> {
+pub async fn get(app: web::Data<App>, caller: Auth, id: PathId<MessageId>) -> Result<HttpResponse, Problem> {
     let owner = app.as_ref().clone();
     let found = app.detached(async move { messages::get(&owner, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))

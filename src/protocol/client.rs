@@ -249,9 +249,19 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
 /// the field's path.
 pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(refused)?;
+    let value = match serde_path_to_error::deserialize(&mut reader) {
+        Ok(value) => value,
+        // a value that does not fit is told only of what is JSON to its end
+        Err(error) => return Err(malformed(text).unwrap_or_else(|| refused(error))),
+    };
     reader.end().map_err(|error| Error::invalid_request(format!("malformed JSON: {error}")))?;
     Ok(value)
+}
+
+/// The refusal of a text that is no JSON.
+fn malformed(text: &str) -> Option<Error> {
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+    Some(Error::invalid_request(format!("malformed JSON: {error}")))
 }
 
 /// [`from_json`] of bytes that may not be UTF-8.
@@ -327,7 +337,9 @@ mod tests {
 
     #[test]
     fn unknown_and_missing_fields_are_named() {
-        let unknown = refusal(r#"{"type":"typing.stop","id":1,"payload":{"conversation_id":"0192f0c0-0000-7000-8000-000000000000","x":1}}"#);
+        let unknown = refusal(
+            r#"{"type":"typing.stop","id":1,"payload":{"conversation_id":"0192f0c0-0000-7000-8000-000000000000","x":1}}"#,
+        );
         assert_eq!((unknown.code(), unknown.fields()[0].field.as_str()), (Code::ValidationFailed, "x"));
         let missing = refusal(r#"{"type":"typing.stop","payload":{}}"#);
         assert_eq!((missing.code(), missing.fields()[0].field.as_str()), (Code::ValidationFailed, "conversation_id"));

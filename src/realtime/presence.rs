@@ -161,4 +161,3 @@ impl Handler<ToPresence> for Presence {
         }
     }
 }
-

@@ -90,13 +90,7 @@ impl Sink<SessionHandle> for RoomSink {
     }
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
-        let read = ReadLog {
-            stream: self.stream,
-            after,
-            limit: limits::REPLAY_PAGE,
-            purpose,
-            room: self.room.clone(),
-        };
+        let read = ReadLog { stream: self.stream, after, limit: limits::REPLAY_PAGE, purpose, room: self.room.clone() };
         if let Err(refused) = self.log.try_send(read) {
             // too many reads wait: this one has failed, and is asked for again by whoever needs it
             let read = refused.into_inner();

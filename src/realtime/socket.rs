@@ -7,9 +7,9 @@ use crate::domain::limits;
 use crate::error::Error;
 use crate::messages::{FromSocket, ToSocket};
 use actix::prelude::*;
+use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use actix_http::ws::Item;
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
 use bytestring::ByteString;
 
@@ -178,4 +178,3 @@ impl Handler<ToSocket> for Socket {
         }
     }
 }
-

@@ -52,12 +52,7 @@ pub struct Turn {
 impl Db {
     /// Over two pools, which are the same one on PostgreSQL.
     pub fn new(read: DatabaseConnection, write: DatabaseConnection) -> Self {
-        Self(Arc::new(Inner {
-            read,
-            write,
-            gate: Gate::default(),
-            away: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Inner { read, write, gate: Gate::default(), away: AtomicBool::new(false) }))
     }
 
     /// Which database it is.

@@ -36,9 +36,7 @@ pub fn rows(conn: &impl ConnectionTrait, columns: Vec<Column>) -> Vec<Value> {
 
 fn array(column: Column) -> Value {
     match column {
-        Column::Uuid(ids) => {
-            Value::Array(ArrayType::Uuid, Some(Box::new(ids.into_iter().map(Value::from).collect())))
-        }
+        Column::Uuid(ids) => Value::Array(ArrayType::Uuid, Some(Box::new(ids.into_iter().map(Value::from).collect()))),
         Column::Int(numbers) => {
             Value::Array(ArrayType::BigInt, Some(Box::new(numbers.into_iter().map(Value::from).collect())))
         }

@@ -56,12 +56,7 @@ pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbE
 }
 
 /// The events of `stream` after `after`, oldest first, at most `limit`.
-pub async fn since(
-    conn: &impl ConnectionTrait,
-    stream: Stream,
-    after: Rev,
-    limit: u64,
-) -> Result<Vec<Frame>, DbErr> {
+pub async fn since(conn: &impl ConnectionTrait, stream: Stream, after: Rev, limit: u64) -> Result<Vec<Frame>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT rev, event_type, message_id, quoted_id, payload FROM outbox
@@ -104,9 +99,7 @@ pub async fn out_of_reach(conn: &impl ConnectionTrait, wanted: &[(Stream, Rev)])
         dialect::rows(conn, columns),
     );
     let rows = dialect::all(conn, statement).await?;
-    rows.iter()
-        .map(|row| Ok(Stream::from_parts(row.try_get::<i64>("", "k")? as i16, row.try_get("", "s")?)))
-        .collect()
+    rows.iter().map(|row| Ok(Stream::from_parts(row.try_get::<i64>("", "k")? as i16, row.try_get("", "s")?))).collect()
 }
 
 /// What a tail of the log saw.

@@ -77,11 +77,7 @@ fn columns(wanted: &[Wanted]) -> Vec<Column> {
 
 /// Moves what can be moved and returns the participants whose row was free; a mark beyond the end is the end, and none
 /// moves back.
-pub async fn advance(
-    conn: &impl ConnectionTrait,
-    wanted: &[Wanted],
-    now: Timestamp,
-) -> Result<Vec<Moved>, DbErr> {
+pub async fn advance(conn: &impl ConnectionTrait, wanted: &[Wanted], now: Timestamp) -> Result<Vec<Moved>, DbErr> {
     let moved = lock(conn, wanted).await?;
     let changed: Vec<&Moved> = moved.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
     if changed.is_empty() {
@@ -191,8 +187,6 @@ pub async fn inside(
     );
     let rows = dialect::all(conn, statement).await?;
     rows.iter()
-        .map(|row| {
-            Ok((ConversationId(row.try_get("", "conversation_id")?), UserId(row.try_get("", "user_id")?)))
-        })
+        .map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), UserId(row.try_get("", "user_id")?))))
         .collect()
 }

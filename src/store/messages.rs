@@ -145,8 +145,7 @@ pub async fn reached(
 
 /// The conversation and place of a message.
 pub async fn place(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
-    let statement =
-        dialect::plain(conn, "SELECT conversation_id, seq FROM messages WHERE id = $1", vec![id.into()]);
+    let statement = dialect::plain(conn, "SELECT conversation_id, seq FROM messages WHERE id = $1", vec![id.into()]);
     let row = dialect::one(conn, statement).await?;
     row.map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), Seq(row.try_get("", "seq")?)))).transpose()
 }
@@ -164,10 +163,7 @@ pub struct Stored {
 pub type SendKey = (ConversationId, UserId, String);
 
 /// Which of these sends are stored already.
-pub async fn stored_sends(
-    conn: &impl ConnectionTrait,
-    sends: &[SendKey],
-) -> Result<HashMap<SendKey, Stored>, DbErr> {
+pub async fn stored_sends(conn: &impl ConnectionTrait, sends: &[SendKey]) -> Result<HashMap<SendKey, Stored>, DbErr> {
     if sends.is_empty() {
         return Ok(HashMap::new());
     }
@@ -230,7 +226,8 @@ pub async fn senders(
                 cl.archived_at, c.kind = 'direct' AND EXISTS (
                     SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
                                               OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
-    const JOINS: &str = "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+    const JOINS: &str =
+        "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
          LEFT JOIN classes cl ON cl.id = c.class_id";
     let statement = dialect::statement(
         conn,
@@ -267,11 +264,8 @@ pub async fn senders(
 
 /// The conversation's revision and the place of its newest message.
 pub async fn head(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<(Rev, Seq), DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT last_rev, last_seq FROM conversations WHERE id = $1",
-        vec![conversation.into()],
-    );
+    let statement =
+        dialect::plain(conn, "SELECT last_rev, last_seq FROM conversations WHERE id = $1", vec![conversation.into()]);
     let row = dialect::one(conn, statement).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("a conversation that was there".to_owned()))?;
     Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))

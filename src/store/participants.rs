@@ -24,7 +24,8 @@ pub struct ParticipantRow {
     pub shares_receipts: bool,
 }
 
-const COLUMNS: &str = "p.role, p.joined_at, p.last_read_seq, u.id, u.username, u.display_name, u.avatar_url, u.share_read_receipts";
+const COLUMNS: &str =
+    "p.role, p.joined_at, p.last_read_seq, u.id, u.username, u.display_name, u.avatar_url, u.share_read_receipts";
 
 fn participant(row: &QueryResult) -> Result<ParticipantRow, DbErr> {
     Ok(ParticipantRow {
@@ -87,7 +88,8 @@ pub async fn roles(
     users: &[UserId],
 ) -> Result<HashMap<UserId, Role>, DbErr> {
     let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
-    let text = "SELECT user_id, role FROM participants WHERE user_id IN ({set}) AND conversation_id = $2 AND left_at IS NULL";
+    let text =
+        "SELECT user_id, role FROM participants WHERE user_id IN ({set}) AND conversation_id = $2 AND left_at IS NULL";
     let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![conversation.into()])).await?;
     rows.iter()
         .map(|row| {

@@ -18,11 +18,7 @@ pub struct Standing {
 }
 
 /// See [`Standing`]; `None` when there is no such user or login.
-pub async fn standing(
-    conn: &impl ConnectionTrait,
-    user: UserId,
-    login: LoginId,
-) -> Result<Option<Standing>, DbErr> {
+pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId) -> Result<Option<Standing>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT u.last_rev, u.status, l.revoked_at FROM users u JOIN logins l ON l.user_id = u.id

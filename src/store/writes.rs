@@ -27,7 +27,8 @@ pub struct Head {
     pub last_message_at: Option<Timestamp>,
 }
 
-const HEAD: &str = "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev FROM conversations
+const HEAD: &str =
+    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev FROM conversations
      WHERE id IN ({set}) AND deleted_at IS NULL ORDER BY id";
 
 /// Locks the rows of `ids` in the order of their ids, waiting, and reads them. Missing and deleted ones are left out.
@@ -84,7 +85,8 @@ pub async fn existing(conn: &impl ConnectionTrait, ids: &[ConversationId]) -> Re
 pub async fn lock_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, Rev)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let lock = dialect::lock(conn, "users");
-    let text = format!("SELECT id, last_rev FROM users WHERE id IN ({{set}}) AND status <> 'deleted' ORDER BY id {lock}");
+    let text =
+        format!("SELECT id, last_rev FROM users WHERE id IN ({{set}}) AND status <> 'deleted' ORDER BY id {lock}");
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
     rows.iter().map(|row| Ok((UserId(row.try_get("", "id")?), Rev(row.try_get("", "last_rev")?)))).collect()
 }

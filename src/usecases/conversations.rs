@@ -1,8 +1,8 @@
 //! Conversations: make, list, look at. Who is in them is in `members`, what is said in them in `messages`.
 
+use super::Caller;
 use super::members;
 use super::transact::{Tx, transact};
-use super::Caller;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
@@ -67,16 +67,19 @@ async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(Conve
     }
     let id = ConversationId::new();
     let direct = Some(conversations::pair(caller, peer));
-    insert(tx, NewConversation {
-        id,
-        kind: ConversationKind::Direct,
-        name: None,
-        description: None,
-        avatar_url: None,
-        direct,
-        created_by: caller,
-        created_at: tx.now(),
-    })
+    insert(
+        tx,
+        NewConversation {
+            id,
+            kind: ConversationKind::Direct,
+            name: None,
+            description: None,
+            avatar_url: None,
+            direct,
+            created_by: caller,
+            created_at: tx.now(),
+        },
+    )
     .await?;
     let both = [caller, peer].map(|user_id| NewParticipant { user_id, role: Role::Member });
     let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
@@ -115,20 +118,23 @@ async fn make_group(
     if !everybody.iter().all(|user| tx.has_user(*user)) {
         return Err(Error::user_not_found());
     }
-    insert(tx, NewConversation {
-        id,
-        kind: ConversationKind::Group,
-        name: Some(new.name.clone()),
-        description: new.description,
-        avatar_url: new.avatar_url,
-        direct: None,
-        created_by: caller,
-        created_at: tx.now(),
-    })
+    insert(
+        tx,
+        NewConversation {
+            id,
+            kind: ConversationKind::Group,
+            name: Some(new.name.clone()),
+            description: new.description,
+            avatar_url: new.avatar_url,
+            direct: None,
+            created_by: caller,
+            created_at: tx.now(),
+        },
+    )
     .await?;
-    let told = members::system_message(tx, id, members::System::GroupCreated { actor: caller, name: &new.name }).await?;
-    let start =
-        Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
+    let told =
+        members::system_message(tx, id, members::System::GroupCreated { actor: caller, name: &new.name }).await?;
+    let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
     participants::insert(tx.conn(), id, &[NewParticipant { user_id: caller, role: Role::Owner }], start).await?;
     let others: Vec<_> =
         members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }).collect();
@@ -138,15 +144,18 @@ async fn make_group(
 
 async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
     conversations::insert(tx.conn(), &new).await?;
-    tx.created_conversation(new.id, Head {
-        kind: new.kind,
-        class_id: None,
-        direct: new.direct,
-        last_seq: Seq(0),
-        last_count: 0,
-        last_rev: Rev(0),
-        last_message_at: None,
-    });
+    tx.created_conversation(
+        new.id,
+        Head {
+            kind: new.kind,
+            class_id: None,
+            direct: new.direct,
+            last_seq: Seq(0),
+            last_count: 0,
+            last_rev: Rev(0),
+            last_message_at: None,
+        },
+    );
     Ok(())
 }
 

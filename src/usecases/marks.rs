@@ -202,8 +202,7 @@ async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSe
     for entry in pending.values_mut() {
         entry.rounds += 1;
     }
-    let given_up: Vec<Key> =
-        pending.iter().filter(|(_, entry)| entry.rounds > ROUNDS).map(|(key, _)| *key).collect();
+    let given_up: Vec<Key> = pending.iter().filter(|(_, entry)| entry.rounds > ROUNDS).map(|(key, _)| *key).collect();
     for key in given_up {
         for answer in pending.remove(&key).into_iter().flat_map(|entry| entry.answers) {
             let _ = answer.send(Err(Error::unavailable("the mark is busy; try again")));

@@ -1,9 +1,9 @@
 //! Who is in a conversation: look, add, remove, leave. Each change locks the conversation first and asks the permission
 //! table after the lock, so that a removal and a send that race see each other.
 
+use super::Caller;
 use super::conversations;
 use super::transact::{Place, Tx, transact};
-use super::Caller;
 use crate::app::App;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
@@ -149,11 +149,7 @@ pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef)
 }
 
 /// `rows` as the caller may see them: presence and read marks not across a block, marks only when both share theirs.
-async fn present(
-    app: &App,
-    caller: &Caller,
-    rows: Vec<participants::ParticipantRow>,
-) -> Result<Vec<Participant>> {
+async fn present(app: &App, caller: &Caller, rows: Vec<participants::ParticipantRow>) -> Result<Vec<Participant>> {
     let me = users::by_id(app.db().read(), caller.user_id).await?;
     let shares = me.is_some_and(|me| me.share_read_receipts);
     let ids: Vec<UserId> = rows.iter().map(|row| row.user.id).collect();
@@ -229,12 +225,8 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let event = Event::ParticipantJoined { conversation_id: id, participants: joined.collect() };
     tx.append(Stream::Conversation(id), &event);
     let told = system_message(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
-    let start = Start {
-        joined_at: tx.now(),
-        joined_rev: told.rev,
-        last_read_seq: told.seq,
-        last_read_count: told.count,
-    };
+    let start =
+        Start { joined_at: tx.now(), joined_rev: told.rev, last_read_seq: told.seq, last_read_count: told.count };
     let rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
     participants::insert(tx.conn(), id, &rows, start).await?;
     conversations::tell_created(tx, id, &new).await
@@ -296,11 +288,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
             None => crate::store::conversations::delete(tx.conn(), id, tx.now()).await?,
         }
     }
-    let what = if itself {
-        System::MemberLeft { user }
-    } else {
-        System::MemberRemoved { actor: caller.user_id, user }
-    };
+    let what = if itself { System::MemberLeft { user } } else { System::MemberRemoved { actor: caller.user_id, user } };
     system_message(tx, id, what).await?;
     Ok(())
 }

@@ -186,12 +186,7 @@ pub async fn list(
     Ok(MessagePage { items, has_more_before, has_more_after, rev })
 }
 
-async fn side(
-    app: &App,
-    conversation: ConversationId,
-    side: Side,
-    limit: u64,
-) -> Result<(Vec<Message>, bool)> {
+async fn side(app: &App, conversation: ConversationId, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
     let mut items = messages::beside(app.db().read(), conversation, side, limit + 1).await?;
     let more = items.len() as u64 > limit;
     items.truncate(limit as usize);

@@ -26,11 +26,8 @@ pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<V
 pub async fn announce(app: &App, changed: PresenceChanged) -> Result<(ByteString, Vec<UserId>)> {
     let now = Timestamp::now();
     remember(app, changed.user_id, now).await?;
-    let frame = ServerFrame::PresenceUpdate {
-        user_id: changed.user_id,
-        status: changed.status,
-        last_seen_at: Some(now),
-    };
+    let frame =
+        ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at: Some(now) };
     let peers = participants::direct_peers(app.db().read(), changed.user_id).await?;
     app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
     Ok((frame.text(None), peers))

@@ -124,7 +124,8 @@ impl Tx {
     /// The next place in a locked conversation; `counts` is false for a system message.
     pub fn next_place(&mut self, id: ConversationId, counts: bool) -> Place {
         let now = self.now;
-        let head = self.heads.get_mut(&id).expect("a message goes into a conversation that this transaction has locked");
+        let head =
+            self.heads.get_mut(&id).expect("a message goes into a conversation that this transaction has locked");
         head.last_seq = head.last_seq.next();
         head.last_count += i64::from(counts);
         head.last_message_at = Some(now);
@@ -155,7 +156,11 @@ impl Tx {
         let rev = match stream {
             Stream::Conversation(id) => {
                 self.touched.insert(id);
-                &mut self.heads.get_mut(&id).expect("an event goes into a stream that this transaction has locked").last_rev
+                &mut self
+                    .heads
+                    .get_mut(&id)
+                    .expect("an event goes into a stream that this transaction has locked")
+                    .last_rev
             }
             Stream::User(id) => {
                 self.advanced.insert(id);

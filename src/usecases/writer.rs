@@ -218,10 +218,7 @@ async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<V
 }
 
 fn cause(error: &Error) -> Failure {
-    error
-        .cause()
-        .and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>())
-        .map_or(Failure::Fault, store::failure)
+    error.cause().and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>()).map_or(Failure::Fault, store::failure)
 }
 
 fn take(jobs: Arc<Vec<SendJob>>) -> Vec<SendJob> {

@@ -149,10 +149,7 @@ fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>>
     let (message, rev) =
         known.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
     let mut message = message.clone();
-    let inside = known
-        .senders
-        .get(&(job.conversation_id, job.sender_id))
-        .is_some_and(|sender| sender.role.is_some());
+    let inside = known.senders.get(&(job.conversation_id, job.sender_id)).is_some_and(|sender| sender.role.is_some());
     if !inside {
         message.reactions.clear();
         message.pinned = false;

@@ -126,12 +126,7 @@ impl Session {
         self.enter(Lane::Subscriptions, None, job, ctx);
     }
 
-    fn extended(
-        &mut self,
-        outcome: Result<(Caller, Timestamp)>,
-        id: Option<&FrameId>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn extended(&mut self, outcome: Result<(Caller, Timestamp)>, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         let same = self.caller().map(|caller| caller.user_id);
         match outcome {
             Ok((caller, expires_at)) if same == Some(caller.user_id) => {

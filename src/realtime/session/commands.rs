@@ -91,13 +91,7 @@ impl Session {
     }
 
     /// A send leaves its lane as soon as it is in its writer's queue, so that a burst goes into one commit.
-    fn message_send(
-        &mut self,
-        caller: Caller,
-        message: SendMessage,
-        id: Option<FrameId>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn message_send(&mut self, caller: Caller, message: SendMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let lane = Lane::Conversation(message.conversation_id);
         let refused = (id.clone(), message.temp_id.clone());
         let job: Job = Box::new(move |session, ctx| {
@@ -167,8 +161,7 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let now = Instant::now();
-        let recent =
-            self.typing.get(&conversation).is_some_and(|at| now.duration_since(*at) < limits::TYPING_EVERY);
+        let recent = self.typing.get(&conversation).is_some_and(|at| now.duration_since(*at) < limits::TYPING_EVERY);
         if recent {
             if id.is_some() {
                 self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);

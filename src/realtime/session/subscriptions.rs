@@ -43,12 +43,7 @@ struct Prepared {
 }
 
 impl Session {
-    pub(super) fn subscribe(
-        &mut self,
-        wanted: Vec<ConversationId>,
-        id: Option<FrameId>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn subscribe(&mut self, wanted: Vec<ConversationId>, id: Option<FrameId>, ctx: &mut Context<Self>) {
         if let Err(error) = few_enough(wanted.len()) {
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
@@ -69,8 +64,7 @@ impl Session {
 
     /// Answers first, then follows: events come after the answer that names where they begin.
     fn subscribed(&mut self, admitted: Admitted, id: Option<&FrameId>, ctx: &mut Context<Self>) {
-        let revs: BTreeMap<_, _> =
-            admitted.memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
+        let revs: BTreeMap<_, _> = admitted.memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
         let frame = ServerFrame::Subscribed {
             conversation_ids: revs.keys().copied().collect(),
             revs,
@@ -87,12 +81,7 @@ impl Session {
         }
     }
 
-    pub(super) fn unsubscribe(
-        &mut self,
-        wanted: Vec<ConversationId>,
-        id: Option<FrameId>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn unsubscribe(&mut self, wanted: Vec<ConversationId>, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let refused = id.clone();
         let job: Job = Box::new(move |session, ctx| {
             for conversation in &wanted {
@@ -124,7 +113,8 @@ impl Session {
         let wanted = std::mem::take(&mut self.sync_parts);
         let refused = id.clone();
         let job: Job = Box::new(move |session, ctx| {
-            let (admit, app) = (session.admit(wanted.conversations.keys().copied().collect()), session.around.app.clone());
+            let (admit, app) =
+                (session.admit(wanted.conversations.keys().copied().collect()), session.around.app.clone());
             let caller = session.caller();
             let asked = wanted.conversations.clone();
             let work = async move {
@@ -172,10 +162,8 @@ impl Session {
             let Some(room) = prepared.admitted.rooms.get(&conversation) else { continue };
             let anew = prepared.anew.contains(&conversation);
             if anew && !prepared.all_anew {
-                let frame = ServerFrame::SyncReset {
-                    conversation_id: Some(conversation),
-                    last_rev: Some(membership.last_rev),
-                };
+                let frame =
+                    ServerFrame::SyncReset { conversation_id: Some(conversation), last_rev: Some(membership.last_rev) };
                 self.send(&frame, None, ctx);
             }
             let from = if anew || prepared.all_anew {
@@ -337,16 +325,14 @@ impl Session {
     fn revoked(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
         let State::Known(identity) = &self.state else { return };
         let everything = revoked.login_id.is_none() && revoked.session_id.is_none();
-        let concerned = everything
-            || revoked.login_id == Some(identity.caller.login_id)
-            || revoked.session_id == Some(self.id);
+        let concerned =
+            everything || revoked.login_id == Some(identity.caller.login_id) || revoked.session_id == Some(self.id);
         if rev > identity.checked && concerned {
             let why = match revoked.reason {
                 RevokeReason::Kicked | RevokeReason::Suspended => Close::Kicked,
-                RevokeReason::Logout
-                | RevokeReason::Password
-                | RevokeReason::TokenReused
-                | RevokeReason::Deleted => Close::Unauthorized,
+                RevokeReason::Logout | RevokeReason::Password | RevokeReason::TokenReused | RevokeReason::Deleted => {
+                    Close::Unauthorized
+                }
             };
             self.close(why, ctx);
         }

@@ -1,0 +1,24 @@
+//! Resources: what REST answers with and events carry. Shapes only; nothing here reads a database.
+
+mod conversations;
+mod messages;
+mod users;
+
+pub use conversations::{
+    ClassBrief, Conversation, ConversationDetail, Joined, LastMessage, My, NotifyLevel, Participant, ReadMark,
+    UnreadCount,
+};
+pub use messages::{Attachment, Message, MessagePage, MessageStatus, Quote, Reaction};
+pub use users::{Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief, UserRole};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A page of a collection.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// For the next page; null at the end.
+    pub next_cursor: Option<String>,
+}

@@ -16,7 +16,7 @@ const RELOAD_PAUSE = 2_000;
  * Emits
  * - `snapshot` {conversations}: the whole list, replacing what was known;
  * - `reload` {conversation, page}: one conversation anew, with its newest messages;
- * - `gone` {conversation_id, code}: the user is out of it, or it is no more;
+ * - `gone` {conversation_id, code}: the user left, was removed (`left`, `removed`) or is refused (an error code);
  * - `event` frame: every durable frame once and in order per stream, and every ephemeral one;
  * - `reads` {id: last_read_seq}: the user's own marks as the server knows them;
  * - `ready`: level with the server; `unready`: the connection ended.
@@ -30,6 +30,8 @@ export class Sync extends Emitter {
   #mending = new Set();
   #left = new Set();
   #early = new Set();
+  #returned = new Map();
+  #userId = null;
   #time;
 
   ready = false;
@@ -48,6 +50,7 @@ export class Sync extends Emitter {
   reset() {
     this.#streams.clear();
     this.#left.clear();
+    this.#returned.clear();
     this.#epoch = null;
     this.#lost();
   }
@@ -64,7 +67,10 @@ export class Sync extends Emitter {
   adopt(conversation) {
     this.#left.delete(conversation.id);
     if (!this.ready) this.#early.add(conversation.id);
-    if (this.#streams.has(conversation.id)) return;
+    if (this.#streams.has(conversation.id)) {
+      if (conversation.last_rev > this.#streams.rev(conversation.id)) this.#returned.set(conversation.id, conversation.last_rev);
+      return;
+    }
     this.#apply(this.#streams.set(conversation.id, conversation.last_rev));
   }
 
@@ -89,6 +95,7 @@ export class Sync extends Emitter {
 
   async #opened(welcome) {
     const generation = ++this.#generation;
+    this.#userId = welcome.user_id;
     const current = () => generation === this.#generation;
     try {
       if (this.#epoch === null) await this.#snapshot(welcome, current);
@@ -187,7 +194,21 @@ export class Sync extends Emitter {
       if (frame.type === 'conversation.removed') this.#forget(frame.payload.conversation_id);
       this.emit('event', frame);
       if (frame.type === 'conversation.created') this.adopt(frame.payload.conversation);
+      if (frame.type === 'participant.left' && frame.payload.user_id === this.#userId) this.#leave(frame);
     }
+  }
+
+  /**
+   * The last event of a conversation that the user sees. The word of having come back travels on the user's own stream
+   * and may be here already: then events go on from there, and what was said in between is loaded.
+   */
+  #leave({ rev, payload: { conversation_id: id, reason } }) {
+    const returned = this.#returned.get(id) ?? 0;
+    this.#returned.delete(id);
+    if (returned < rev) return this.#gone(id, reason);
+    this.#streams.set(id, returned);
+    this.#connection.request('sync', { conversations: { [id]: returned } }, { limit: null }).catch(() => {});
+    return this.reload(id);
   }
 
   /** A revision is missing on a live connection: ask for it, and if it does not come, load the stream anew. */
@@ -215,6 +236,7 @@ export class Sync extends Emitter {
 
   /** The last events of a conversation may come after the word that the user is out of it: they concern nobody here. */
   #forget(id) {
+    this.#returned.delete(id);
     this.#streams.forget(id);
     this.#left.add(id);
   }

@@ -95,3 +95,18 @@ test('changing the room stops the one, sending stops without a word', async () =
   one.stop();
   assert.deepEqual(told, ['typing.start c', 'typing.stop c', 'typing.start d']);
 });
+
+test('after a message the next start waits until the server would pass it on, if one types that long', async () => {
+  const { one, time, told } = typing();
+  one.keystroke('c');
+  one.sent();
+  one.keystroke('c');
+  assert.deepEqual(told, ['typing.start c']);
+  await time.advance(2200);
+  assert.deepEqual(told, ['typing.start c', 'typing.start c']);
+  one.sent();
+  one.keystroke('c');
+  one.stop();
+  await time.advance(20_000);
+  assert.equal(told.length, 2);
+});

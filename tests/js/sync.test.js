@@ -213,6 +213,30 @@ test('the last events of a conversation one is out of ask nobody for it', async 
   assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 5, 9]);
 });
 
+const left = (rev, user_id) => ({ type: 'participant.left', stream: 'conversation', rev, payload: { conversation_id: 'c', user_id, reason: 'removed' } });
+
+test('being removed is the end of a conversation, another’s leaving is not', async () => {
+  const { connection, sync, seen, start } = setup();
+  await start();
+  connection.emit('frame', left(6, 'other'));
+  assert.equal(sync.rev('c'), 6);
+  connection.emit('frame', left(7, WELCOME.user_id));
+  assert.deepEqual(seen.slice(-2), [['event', 7], ['gone', { conversation_id: 'c', code: 'removed' }]]);
+  assert.equal(sync.rev('c'), null);
+});
+
+test('the word of having come back may overtake the word of having been removed', async () => {
+  const { connection, names, start, sync } = setup();
+  await start();
+  connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'c', last_rev: 9 } }));
+  connection.emit('frame', left(6, WELCOME.user_id));
+  await settle();
+  assert.deepEqual(names().slice(-2), ['event', 'reload']);
+  assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 9 } });
+  connection.emit('frame', event(10));
+  assert.equal(sync.rev('c'), 10);
+});
+
 test('a conversation gained while the list is on its way is in the list, and is followed', async () => {
   let give;
   const { connection, seen, done } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });

@@ -27,6 +27,15 @@ impl RawSocket {
         self.stream.write_all(bytes).await.expect("the bytes go out");
     }
 
+    /// Writes the bytes this many times, or until the server has ended the connection.
+    pub async fn write_until_ended(&mut self, bytes: &[u8], times: usize) {
+        for _ in 0..times {
+            if self.stream.write_all(bytes).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits until the server has ended the connection, by a close or by a reset.
     pub async fn until_ended(&mut self) {
         let mut buffer = [0; 4096];

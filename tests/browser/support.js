@@ -46,6 +46,7 @@ export class Server {
         GREENROOM_HOST: '127.0.0.1',
         GREENROOM_PORT: String(this.port),
         GREENROOM_LIMIT_AUTH_PER_MINUTE: '0',
+        GREENROOM_LIMIT_SENDS_PER_SECOND: '0',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -142,7 +143,7 @@ export function log(page) {
 
 /** The row of a conversation in the list. */
 export function inList(page, name) {
-  return page.getByRole('list', { name: 'Conversations', exact: true }).getByRole('link').filter({ hasText: name });
+  return page.getByRole('list', { name: 'Conversations', exact: true }).getByRole('link').filter({ has: page.locator('.conversation-name').getByText(name, { exact: true }) });
 }
 
 /** The texts of the open room, from top to bottom. */

@@ -199,6 +199,10 @@ impl Event {
     }
 
     /// The text that the log keeps and clients get.
+    ///
+    /// # Panics
+    ///
+    /// Never: an event has string keys and no value that JSON lacks.
     pub fn frame(&self, stream: Stream, rev: Rev) -> String {
         #[derive(Serialize)]
         struct Envelope<'a> {

@@ -216,6 +216,10 @@ impl ServerFrame {
     }
 
     /// The frame's text; `id` is what the client gave the command it answers.
+    ///
+    /// # Panics
+    ///
+    /// Never: a frame has string keys and no value that JSON lacks.
     pub fn text(&self, id: Option<&FrameId>) -> ByteString {
         #[derive(Serialize)]
         struct Envelope<'a> {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// A transaction is given up long before this, so what is older has ended.
-const CERTAIN: Duration = Duration::from_secs(60);
+const CERTAIN: Duration = Duration::from_mins(1);
 /// A wake-up waits this long, so that several make one tail.
 const GATHER: Duration = Duration::from_millis(20);
 

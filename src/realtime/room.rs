@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 /// Messages that wait for a room.
 const MAILBOX: usize = 4096;
 /// How long a room stays when nobody follows.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// The actor.
 pub struct Room {

@@ -13,6 +13,7 @@ use crate::protocol::resources::{
 use ::entity::conversations::ActiveModel;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, QueryResult, Value};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 use uuid::Uuid;
 
 /// A conversation about to be inserted.
@@ -270,7 +271,7 @@ pub async fn page(
     let mut values: Vec<Value> = vec![user.into(), now.into(), (limit as i64).into()];
     if let Some(kind) = filter.kind {
         values.push(kind.as_str().into());
-        text.push_str(&format!(" AND c.kind = ${}", values.len()));
+        let _ = write!(text, " AND c.kind = ${}", values.len());
     }
     if let Some(unread) = filter.unread {
         text.push_str(if unread {
@@ -282,12 +283,13 @@ pub async fn page(
     if let Some(place) = after {
         let first = values.len() + 1;
         values.extend([place.pinned.into(), place.activity.into(), place.id.into()]);
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " AND (CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END, COALESCE(c.last_message_at, c.created_at), c.id)
                   < (CAST(${first} AS integer), ${}, ${})",
             first + 1,
             first + 2
-        ));
+        );
     }
     text.push_str(" ORDER BY pinned DESC, activity DESC, c.id DESC LIMIT $3");
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;

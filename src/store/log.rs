@@ -146,5 +146,5 @@ pub async fn newest_id_before(conn: &impl ConnectionTrait, before: Timestamp) ->
         "SELECT id FROM outbox WHERE created_at < $1 ORDER BY id DESC LIMIT 1",
         vec![before.into()],
     );
-    Ok(dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "id"))?)
+    dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "id"))
 }

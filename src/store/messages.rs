@@ -210,6 +210,13 @@ pub struct Sender {
     pub blocked: bool,
 }
 
+const DECIDES: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role,
+                cl.archived_at, c.kind = 'direct' AND EXISTS (
+                    SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
+                                              OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
+const JOINS: &str = "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+         LEFT JOIN classes cl ON cl.id = c.class_id";
+
 /// What decides about each of these senders in each of these conversations; the conversations are locked.
 pub async fn senders(
     conn: &impl ConnectionTrait,
@@ -222,13 +229,6 @@ pub async fn senders(
         Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
         Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
     ];
-    const DECIDES: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role,
-                cl.archived_at, c.kind = 'direct' AND EXISTS (
-                    SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
-                                              OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
-    const JOINS: &str =
-        "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
-         LEFT JOIN classes cl ON cl.id = c.class_id";
     let statement = dialect::statement(
         conn,
         &format!(

@@ -71,7 +71,7 @@ fn by_code(code: &str) -> Failure {
     }
     match code.parse::<i64>().map(|code| code & 0xff) {
         Ok(5 | 6) => Failure::Retry,
-        Ok(18 | 19 | 20) => Failure::Data,
+        Ok(18..=20) => Failure::Data,
         Ok(10 | 13 | 14 | 8) => Failure::Away,
         _ => Failure::Fault,
     }

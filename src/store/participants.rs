@@ -164,6 +164,11 @@ pub struct Start {
     pub last_read_count: i64,
 }
 
+// whoever comes back begins anew
+const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
+             joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
+             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count";
+
 /// Inserts participants; the row of one who was in before is revived, with a view that begins anew.
 pub async fn insert(
     conn: &impl ConnectionTrait,
@@ -186,9 +191,6 @@ pub async fn insert(
         start.last_read_seq.into(),
         start.last_read_count.into(),
     ]);
-    const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
-             joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
-             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count";
     let postgres = format!(
         "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
          SELECT $3::uuid, u, r, $4::bigint, $5::bigint, $6::bigint, $7::bigint FROM unnest($1::uuid[], $2::text[]) AS t(u, r) ORDER BY u

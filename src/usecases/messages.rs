@@ -94,8 +94,7 @@ fn checked(draft: Draft) -> Result<Draft> {
         .map_err(|message| note("content", message.to_owned()))
         .unwrap_or_default();
     let kind = match draft.kind {
-        None => None,
-        Some(MessageKind::Text) => None,
+        None | Some(MessageKind::Text) => None,
         Some(kind @ (MessageKind::Sticker | MessageKind::Location | MessageKind::Contact)) => Some(kind),
         Some(kind) => {
             note("type", format!("is {} only by what is attached; leave it out", kind.as_str()));

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::protocol::server::Denied;
 use crate::store::participants::{self, Membership};
 use crate::store::{log, sessions, writes};
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 /// What a session begins with.
 #[derive(Debug)]
@@ -50,8 +50,8 @@ pub async fn admit(
 ) -> Result<(Vec<Membership>, Vec<Denied>)> {
     let conn = app.db().read();
     let memberships = participants::memberships(conn, caller.user_id, conversations).await?;
-    let found: HashMap<_, _> = memberships.iter().map(|membership| (membership.conversation_id, ())).collect();
-    let missing: Vec<_> = conversations.iter().filter(|id| !found.contains_key(id)).copied().collect();
+    let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
+    let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
     if missing.is_empty() {
         return Ok((memberships, Vec::new()));
     }

@@ -122,6 +122,10 @@ impl Tx {
     }
 
     /// The next place in a locked conversation; `counts` is false for a system message.
+    ///
+    /// # Panics
+    ///
+    /// If this transaction has not locked the conversation.
     pub fn next_place(&mut self, id: ConversationId, counts: bool) -> Place {
         let now = self.now;
         let head =
@@ -139,6 +143,10 @@ impl Tx {
     }
 
     /// Appends an event to a locked stream and returns its revision.
+    ///
+    /// # Panics
+    ///
+    /// If this transaction has not locked the stream.
     pub fn append(&mut self, stream: Stream, event: &Event) -> Rev {
         let rev = self.next_rev(stream);
         let frame = Frame {

@@ -36,18 +36,18 @@ pub struct Stats {
 
 /// Runs a writer until its queue is closed and empty. `most` is the size of its batches.
 pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stats: Arc<Stats>) {
-    let (side_done, mut sides_done) = mpsc::unbounded_channel();
-    let mut writer = Writer { app, stats, line: VecDeque::new(), sides: HashMap::new(), side_done };
+    let (side_done, mut ended) = mpsc::unbounded_channel();
+    let mut office = Writer { app, stats, line: VecDeque::new(), sides: HashMap::new(), side_done };
     loop {
-        let mut batch: Vec<SendJob> = writer.line.drain(..).collect();
+        let mut batch: Vec<SendJob> = office.line.drain(..).collect();
         if batch.is_empty() {
             tokio::select! {
                 taken = queue.recv_many(&mut batch, most) => {
-                    if taken == 0 && writer.sides.is_empty() {
+                    if taken == 0 && office.sides.is_empty() {
                         return;
                     }
                 }
-                Some(done) = sides_done.recv() => writer.side_ended(done),
+                Some(done) = ended.recv() => office.side_ended(done),
             }
         }
         while batch.len() < most
@@ -55,16 +55,16 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stat
         {
             batch.push(job);
         }
-        while let Ok(done) = sides_done.try_recv() {
-            writer.side_ended(done);
+        while let Ok(done) = ended.try_recv() {
+            office.side_ended(done);
         }
         if queue.is_closed() && batch.is_empty() {
             // nothing more comes but from side tasks; do not spin while they end
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let batch = writer.divert(batch);
+        let batch = office.divert(batch);
         if !batch.is_empty() {
-            writer.commit(batch).await;
+            office.commit(batch).await;
         }
     }
 }
@@ -232,10 +232,10 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
         match outcome {
             Outcome::Skipped => skipped.push(job),
             Outcome::Done(result) => {
-                if let Ok(sent) = &result {
+                if let Ok(sent) = result.as_ref() {
                     stop_typing(app, &job, sent);
                 }
-                (job.answer)(result);
+                (job.answer)(*result);
             }
         }
     }

@@ -29,7 +29,7 @@ pub enum Outcome {
     /// Its conversation was locked; nothing was looked at.
     Skipped,
     /// It is decided.
-    Done(Result<Sent>),
+    Done(Box<Result<Sent>>),
 }
 
 /// Runs a batch; outcomes stand in the order of `jobs`. An error here fails the whole batch, and nothing is committed.
@@ -40,9 +40,9 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait, outcome_unknown: boo
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs {
         let outcome = if tx.head(job.conversation_id).is_some() {
-            Outcome::Done(decide(tx, job, &known, &mut placed))
+            Outcome::Done(Box::new(decide(tx, job, &known, &mut placed)))
         } else if absent.contains(&job.conversation_id) {
-            Outcome::Done(Err(Error::not_found("conversation")))
+            Outcome::Done(Box::new(Err(Error::not_found("conversation"))))
         } else {
             Outcome::Skipped
         };

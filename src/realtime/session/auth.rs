@@ -123,7 +123,7 @@ impl Session {
             };
             session.run(work, move |session, outcome, ctx| session.extended(outcome, id.as_ref(), ctx), ctx);
         });
-        self.enter(Lane::Subscriptions, None, job, ctx);
+        self.enter(Lane::Subscriptions, None, None, job, ctx);
     }
 
     fn extended(&mut self, outcome: Result<(Caller, Timestamp)>, id: Option<&FrameId>, ctx: &mut Context<Self>) {
@@ -168,7 +168,7 @@ impl Session {
         let left = Duration::from_millis((at.0 - Timestamp::now().0).max(0) as u64);
         let warned = left.saturating_sub(WARNING);
         let timer = ctx.run_later(warned, move |session, ctx| {
-            let rest = left - warned;
+            let rest = left.saturating_sub(warned);
             session.send(&ServerFrame::AuthExpiring { seconds: rest.as_secs() as i64 }, None, ctx);
             session.expiry = Some(ctx.run_later(rest, |session, ctx| {
                 let error = Error::unauthorized("the token ran out");

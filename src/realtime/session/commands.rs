@@ -54,7 +54,7 @@ impl Session {
             Command::Unsubscribe(wanted) => self.unsubscribe(wanted.conversation_ids, id, ctx),
             Command::Sync(part) => self.sync(part, id, ctx),
             Command::Send(message) => self.message_send(caller, message, id, ctx),
-            Command::Read(read) => self.message_read(caller, read, id, ctx),
+            Command::Read(read) => self.message_read(caller, &read, id, ctx),
             Command::Delivered(mark) => {
                 let lane = Lane::Conversation(mark.conversation_id);
                 let app = self.around.app.clone();
@@ -84,7 +84,7 @@ impl Session {
                     session.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
                     session.leave(Lane::Presence, ctx);
                 });
-                self.enter(Lane::Presence, None, job, ctx);
+                self.enter(Lane::Presence, None, None, job, ctx);
             }
             Command::Ping => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
         }
@@ -121,23 +121,10 @@ impl Session {
             }
             session.leave(lane, ctx);
         });
-        if let super::Entered::Full(_) = self.enter_or_give_back(lane, job, ctx) {
-            self.refuse(&Error::rate_limited(100), refused.0.as_ref(), refused.1, ctx);
-        }
+        self.enter(lane, refused.0.as_ref(), refused.1, job, ctx);
     }
 
-    fn enter_or_give_back(&mut self, lane: Lane, job: Job, ctx: &mut Context<Self>) -> super::Entered<()> {
-        match self.lanes.enter(lane, job) {
-            super::Entered::Run(job) => {
-                job(self, ctx);
-                super::Entered::Run(())
-            }
-            super::Entered::Queued => super::Entered::Queued,
-            super::Entered::Full(_) => super::Entered::Full(()),
-        }
-    }
-
-    fn message_read(&mut self, caller: Caller, read: ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
+    fn message_read(&mut self, caller: Caller, read: &ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let target = match (read.seq, read.message_id) {
             (Some(_), Some(_)) => {
                 let error = Error::invalid("seq", "and message_id cannot both be given");
@@ -147,8 +134,9 @@ impl Session {
             (None, Some(message)) => Target::Message(message),
             (None, None) => Target::End,
         };
-        let (app, lane) = (self.around.app.clone(), Lane::Conversation(read.conversation_id));
-        let work = async move { marks::read(&app, &caller, read.conversation_id, target).await };
+        let (app, conversation) = (self.around.app.clone(), read.conversation_id);
+        let lane = Lane::Conversation(conversation);
+        let work = async move { marks::read(&app, &caller, conversation, target).await };
         self.answered(lane, id, work, ServerFrame::AckRead, ctx);
     }
 
@@ -201,7 +189,7 @@ impl Session {
             };
             session.run(work, then, ctx);
         });
-        self.enter(Lane::Presence, None, job, ctx);
+        self.enter(Lane::Presence, None, None, job, ctx);
     }
 
     /// A command whose success is an `ack`.
@@ -235,7 +223,7 @@ impl Session {
             };
             session.run(work, then, ctx);
         });
-        self.enter(lane, refused.as_ref(), job, ctx);
+        self.enter(lane, refused.as_ref(), None, job, ctx);
     }
 
     /// A command that is answered only when it has an `id`, or fails.
@@ -258,7 +246,7 @@ impl Session {
             };
             session.run(work, then, ctx);
         });
-        self.enter(lane, refused.as_ref(), job, ctx);
+        self.enter(lane, refused.as_ref(), None, job, ctx);
     }
 }
 

@@ -5,19 +5,13 @@ use crate::domain::limits;
 use std::time::Instant;
 
 /// The account of one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Flow {
     handed: u64,
     read: u64,
     pinged: u64,
     /// Since when something has been outstanding without progress.
     waiting_since: Option<Instant>,
-}
-
-impl Default for Flow {
-    fn default() -> Self {
-        Self { handed: 0, read: 0, pinged: 0, waiting_since: None }
-    }
 }
 
 impl Flow {
@@ -92,7 +86,7 @@ mod tests {
         flow.handed(1, now);
         assert_eq!(flow.unasked(), Some(1));
         assert_eq!(flow.unasked(), None);
-        assert!(!flow.too_slow(now + limits::STALLED - Duration::from_millis(1)));
+        assert!(!flow.too_slow(now + limits::STALLED.saturating_sub(Duration::from_millis(1))));
         assert!(flow.too_slow(now + limits::STALLED));
         flow.pong(1, now);
         assert!(!flow.too_slow(now + limits::STALLED));

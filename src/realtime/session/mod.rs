@@ -215,12 +215,13 @@ impl Session {
 
     // --- work -----------------------------------------------------------------------------------------------------
 
-    /// Runs `job` when its lane is free. A job leaves its lane itself.
-    fn enter(&mut self, lane: Lane, id: Option<&FrameId>, job: Job, ctx: &mut Context<Self>) {
+    /// Runs `job` when its lane is free; it leaves its lane itself. A full lane refuses the command that `id` and
+    /// `temp_id` name.
+    fn enter(&mut self, lane: Lane, id: Option<&FrameId>, temp_id: Option<String>, job: Job, ctx: &mut Context<Self>) {
         match self.lanes.enter(lane, job) {
             Entered::Run(job) => job(self, ctx),
             Entered::Queued => {}
-            Entered::Full(_) => self.refuse(&Error::rate_limited(100), id, None, ctx),
+            Entered::Full(_) => self.refuse(&Error::rate_limited(100), id, temp_id, ctx),
         }
     }
 
@@ -351,7 +352,7 @@ impl Handler<FromRoom> for Session {
         if self.overrun.load(Ordering::Relaxed) {
             self.close(Close::TooSlow, ctx);
         } else {
-            self.from_room(message, ctx);
+            self.room_says(message, ctx);
         }
     }
 }

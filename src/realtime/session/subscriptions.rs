@@ -53,17 +53,17 @@ impl Session {
             let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| {
                 match outcome {
                     Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
-                    Ok(admitted) => session.subscribed(admitted, id.as_ref(), ctx),
+                    Ok(admitted) => session.subscribed(&admitted, id.as_ref(), ctx),
                 }
                 session.leave(Lane::Subscriptions, ctx);
             };
             session.run(work, then, ctx);
         });
-        self.enter(Lane::Subscriptions, refused.as_ref(), job, ctx);
+        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
 
     /// Answers first, then follows: events come after the answer that names where they begin.
-    fn subscribed(&mut self, admitted: Admitted, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+    fn subscribed(&mut self, admitted: &Admitted, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         let revs: BTreeMap<_, _> = admitted.memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
         let frame = ServerFrame::Subscribed {
             conversation_ids: revs.keys().copied().collect(),
@@ -92,7 +92,7 @@ impl Session {
             session.send(&ServerFrame::Unsubscribed { conversation_ids: wanted }, id.as_ref(), ctx);
             session.leave(Lane::Subscriptions, ctx);
         });
-        self.enter(Lane::Subscriptions, refused.as_ref(), job, ctx);
+        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
 
     /// One part of a sync; the last one begins it.
@@ -134,7 +134,7 @@ impl Session {
             };
             session.run(work, then, ctx);
         });
-        self.enter(Lane::Subscriptions, refused.as_ref(), job, ctx);
+        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
 
     /// Says what must be read anew, then lets every room replay what was missed.
@@ -213,7 +213,7 @@ impl Session {
             };
             session.run(work, then, ctx);
         });
-        self.enter(Lane::Subscriptions, None, job, ctx);
+        self.enter(Lane::Subscriptions, None, None, job, ctx);
     }
 
     fn gained(&mut self, admitted: Admitted, from: Rev, ctx: &Context<Self>) {
@@ -243,14 +243,14 @@ impl Session {
 
     // --- from rooms -----------------------------------------------------------------------------------------------
 
-    pub(super) fn from_room(&mut self, FromRoom { stream, event }: FromRoom, ctx: &mut Context<Self>) {
+    pub(super) fn room_says(&mut self, FromRoom { stream, event }: FromRoom, ctx: &mut Context<Self>) {
         if self.closing {
             return;
         }
         match event {
-            RoomEvent::Frames(batch) => self.events(stream, batch, ctx),
+            RoomEvent::Frames(batch) => self.events(stream, &batch, ctx),
             RoomEvent::Page(batch) => {
-                self.events(stream, batch, ctx);
+                self.events(stream, &batch, ctx);
                 if self.flow.has_room() {
                     self.go_on(stream);
                 } else {
@@ -307,7 +307,7 @@ impl Session {
     }
 
     /// Hands events to the client and does what those of its own stream ask of the session.
-    fn events(&mut self, stream: Stream, batch: Arc<Batch>, ctx: &mut Context<Self>) {
+    fn events(&mut self, stream: Stream, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
         self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
         if matches!(stream, Stream::Conversation(_)) {
             return;

@@ -81,24 +81,101 @@ pub fn serve(settings: Settings) -> Result<(), StartupError> {
 /// called, and used, inside an actix system.
 pub async fn offline(settings: Settings) -> Result<App, StartupError> {
     let db = backends::open(&settings).await?;
-    let nowhere = Nowhere.start();
-    let (marks, _) = mpsc::channel(1);
+    let (app, _) = assemble(&Arc::new(settings), &db, &Handle::current(), Outlets::nowhere()).await?;
+    Ok(app)
+}
+
+/// An application that is used from within this process, by tests and benchmarks: the real database and the real writers,
+/// but no door, no sockets and no rooms.
+pub struct Embedded {
+    /// The application; its use cases do what they do in a server.
+    pub app: App,
+    /// What its writers of sends have done, all together.
+    pub stats: Arc<Stats>,
+    checkpointer: Checkpointer,
+}
+
+impl Embedded {
+    /// Opens the database of `settings` and starts the writers on `runtime`. A batch of sends has at most `batch` of them
+    /// (a server's has [`limits::BATCH`]). What is committed goes to `deliver`, or nowhere; frames without a revision go
+    /// nowhere. It must be called inside an actix system.
+    pub async fn start(
+        settings: Settings,
+        runtime: &Handle,
+        batch: usize,
+        deliver: Option<Recipient<Committed>>,
+    ) -> Result<Self, StartupError> {
+        let settings = Arc::new(settings);
+        let opening = settings.clone();
+        let db = runtime.spawn(async move { backends::open(&opening).await }).await.map_err(Error::internal)??;
+        let nowhere = Outlets::nowhere();
+        let outlets = Outlets { deliver: deliver.unwrap_or(nowhere.deliver), ..nowhere };
+        let (app, queues) = assemble(&settings, &db, runtime, outlets).await?;
+        let stats = Arc::new(Stats::default());
+        work(&app, queues, batch.max(1), &stats);
+        watch(&db, runtime);
+        let checkpointer = Checkpointer::start(&settings, &db, runtime);
+        Ok(Self { app, stats, checkpointer })
+    }
+
+    /// Closes the database, after the last answer that matters to the caller.
+    pub async fn stop(self) {
+        self.checkpointer.stop().await;
+        self.app.db().close().await;
+    }
+}
+
+/// What an application hands its commits to.
+struct Outlets {
+    deliver: Recipient<Committed>,
+    ephemeral: Recipient<Ephemeral>,
+    catch_up: Arc<Notify>,
+}
+
+impl Outlets {
+    /// Nobody is told.
+    fn nowhere() -> Self {
+        let nowhere = Nowhere.start();
+        Self { deliver: nowhere.clone().recipient(), ephemeral: nowhere.recipient(), catch_up: Arc::default() }
+    }
+}
+
+/// What waits for the writers, and the ends that fill it.
+struct Queues {
+    writers: Vec<mpsc::Sender<SendJob>>,
+    sends: Vec<mpsc::Receiver<SendJob>>,
+    marks: mpsc::Receiver<MarkJob>,
+}
+
+/// Puts the application together. What waits for the database runs on `runtime`.
+async fn assemble(
+    settings: &Arc<Settings>,
+    db: &Db,
+    runtime: &Handle,
+    outlets: Outlets,
+) -> Result<(App, Queues), StartupError> {
+    let (writers, sends): (Vec<_>, Vec<_>) =
+        (0..writers(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
+    let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
+    let epoch_of = db.clone();
+    let epoch = runtime.spawn(async move { meta::epoch(epoch_of.read()).await });
+    let epoch = epoch.await.map_err(Error::internal)?.map_err(Error::from)?;
     let app = App::new(Parts {
-        keys: keys(&settings)?,
-        epoch: RwLock::new(meta::epoch(db.read()).await.map_err(Error::from)?),
+        keys: keys(settings)?,
+        epoch: RwLock::new(epoch),
         limiter: Limiter::new(&settings.limits),
-        settings: Arc::new(settings),
-        db,
+        settings: settings.clone(),
+        db: db.clone(),
         presence: PresenceBook::default(),
         typing: TypingBook::default(),
-        writers: vec![mpsc::channel(1).0],
+        writers: writers.clone(),
         marks,
-        deliver: nowhere.clone().recipient(),
-        ephemeral: nowhere.recipient(),
-        catch_up: Arc::default(),
-        runtime: Handle::current(),
+        deliver: outlets.deliver,
+        ephemeral: outlets.ephemeral,
+        catch_up: outlets.catch_up,
+        runtime: runtime.clone(),
     });
-    Ok(app)
+    Ok((app, Queues { writers, sends, marks: marks_queue }))
 }
 
 fn keys(settings: &Settings) -> Result<Keys, StartupError> {
@@ -133,37 +210,22 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let (hall, wake) = (halls.handle(), catch_up.clone());
     let hub = Hub::start_in_arbiter(&lobby.handle(), move |_| Hub::new(vec![hall], log, wake));
 
-    let (writers, sends): (Vec<_>, Vec<_>) =
-        (0..writers(&settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
-    let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
-    let epoch_of = db.clone();
-    let epoch = runtime.spawn(async move { meta::epoch(epoch_of.read()).await });
-    let epoch = epoch.await.map_err(Error::internal)?.map_err(Error::from)?;
-    let app = App::new(Parts {
-        keys: keys(&settings)?,
-        epoch: RwLock::new(epoch),
-        limiter: Limiter::new(&settings.limits),
-        settings: settings.clone(),
-        db: db.clone(),
-        presence: PresenceBook::default(),
-        typing: TypingBook::default(),
-        writers: writers.clone(),
-        marks,
+    let outlets = Outlets {
         deliver: hub.clone().recipient(),
         ephemeral: hub.clone().recipient(),
         catch_up: catch_up.clone(),
-        runtime: runtime.clone(),
-    });
+    };
+    let (app, queues) = assemble(&settings, &db, &runtime, outlets).await?;
+    let writers = queues.writers.clone();
     let presence = {
         let app = app.clone();
         Presence::start_in_arbiter(&lobby.handle(), move |_| Presence::new(app))
     };
-    work(&app, sends, marks_queue);
+    work(&app, queues, limits::BATCH, &Arc::default());
     runtime.spawn(log_reader::run(app.clone(), log_queue));
     runtime.spawn(catch_up::run(app.clone(), hub.clone().recipient::<Heard>(), catch_up));
-    let watched = db.clone();
-    runtime.spawn(async move { watched.watch().await });
-    let (stop_checkpoints, checkpoints_stopped) = checkpoints(&settings, &db, &runtime);
+    watch(&db, &runtime);
+    let checkpointer = Checkpointer::start(&settings, &db, &runtime);
     if let Some(admin) = &settings.admin {
         accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
     }
@@ -181,8 +243,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     draining.begin();
     drain(&app, &presence, &door, &writers).await;
     let _ = serving.await;
-    let _ = stop_checkpoints.send(());
-    let _ = checkpoints_stopped.await;
+    checkpointer.stop().await;
     runtime.spawn(async move { db.close().await }).await.map_err(Error::internal)?;
     Ok(())
 }
@@ -192,27 +253,46 @@ fn writers(settings: &Settings) -> usize {
     if settings.database.is_sqlite() { 1 } else { settings.database.writers.max(1) }
 }
 
-/// Starts the writers of sends and of marks.
-fn work(app: &App, sends: Vec<mpsc::Receiver<SendJob>>, marks: mpsc::Receiver<MarkJob>) {
-    for queue in sends {
-        app.spawn(writer::run(app.clone(), queue, limits::BATCH, Arc::new(Stats::default())));
+/// Starts the writers of sends, which count in `stats`, and that of marks.
+fn work(app: &App, queues: Queues, batch: usize, stats: &Arc<Stats>) {
+    for queue in queues.sends {
+        app.spawn(writer::run(app.clone(), queue, batch, stats.clone()));
     }
-    app.spawn(marks::run(app.clone(), marks));
+    app.spawn(marks::run(app.clone(), queues.marks));
 }
 
-/// Runs the checkpointer beside the server; the sender stops it, the receiver says that it has.
-fn checkpoints(settings: &Arc<Settings>, db: &Db, runtime: &Handle) -> (oneshot::Sender<()>, oneshot::Receiver<()>) {
-    let (stop, stopping) = oneshot::channel();
-    let (done, stopped) = oneshot::channel();
-    let (settings, db) = (settings.clone(), db.clone());
-    runtime.spawn(async move {
-        let stop = async { drop(stopping.await) };
-        if let Err(error) = backends::checkpointer(&settings, &db, stop).await {
-            tracing::error!(%error, "the checkpointer ended");
-        }
-        let _ = done.send(());
-    });
-    (stop, stopped)
+/// Keeps asking for a database that went away.
+fn watch(db: &Db, runtime: &Handle) {
+    let db = db.clone();
+    runtime.spawn(async move { db.watch().await });
+}
+
+/// The checkpointer beside the application.
+struct Checkpointer {
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
+}
+
+impl Checkpointer {
+    fn start(settings: &Arc<Settings>, db: &Db, runtime: &Handle) -> Self {
+        let (stop, stopping) = oneshot::channel();
+        let (done, stopped) = oneshot::channel();
+        let (settings, db) = (settings.clone(), db.clone());
+        runtime.spawn(async move {
+            let stop = async { drop(stopping.await) };
+            if let Err(error) = backends::checkpointer(&settings, &db, stop).await {
+                tracing::error!(%error, "the checkpointer ended");
+            }
+            let _ = done.send(());
+        });
+        Self { stop, stopped }
+    }
+
+    /// Stops it and waits until it has: after the last commit.
+    async fn stop(self) {
+        let _ = self.stop.send(());
+        let _ = self.stopped.await;
+    }
 }
 
 fn listen(settings: &Settings, services: Services) -> Result<(actix_web::dev::Server, SocketAddr), StartupError> {

@@ -30,8 +30,18 @@ const SIDE_TASKS: usize = 2;
 pub struct Stats {
     /// Batches committed.
     pub batches: AtomicU64,
-    /// Messages in them.
-    pub messages: AtomicU64,
+    /// Sends decided in them: stored, repeated or refused.
+    pub sends: AtomicU64,
+}
+
+impl Stats {
+    fn note(&self, outcomes: &[Outcome]) {
+        let decided = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Done(_))).count() as u64;
+        if decided > 0 {
+            self.batches.fetch_add(1, Ordering::Relaxed);
+            self.sends.fetch_add(decided, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Runs a writer until its queue is closed and empty. `most` is the size of its batches.
@@ -39,7 +49,12 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stat
     let (side_done, mut ended) = mpsc::unbounded_channel();
     let mut office = Writer { app, stats, line: VecDeque::new(), sides: HashMap::new(), side_done };
     loop {
-        let mut batch: Vec<SendJob> = office.line.drain(..).collect();
+        // whoever waited behind a side task comes before what the queue still holds for the conversation
+        while let Ok(done) = ended.try_recv() {
+            office.side_ended(done);
+        }
+        let first = office.line.len().min(most);
+        let mut batch: Vec<SendJob> = office.line.drain(..first).collect();
         if batch.is_empty() {
             tokio::select! {
                 taken = queue.recv_many(&mut batch, most) => {
@@ -47,16 +62,16 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stat
                         return;
                     }
                 }
-                Some(done) = ended.recv() => office.side_ended(done),
+                Some(done) = ended.recv() => {
+                    office.side_ended(done);
+                    continue;
+                }
             }
         }
         while batch.len() < most
             && let Ok(job) = queue.try_recv()
         {
             batch.push(job);
-        }
-        while let Ok(done) = ended.try_recv() {
-            office.side_ended(done);
         }
         if queue.is_closed() && batch.is_empty() {
             // nothing more comes but from side tasks; do not spin while they end
@@ -133,14 +148,20 @@ impl Writer {
 /// Commits `batch` and answers its senders; returns the sends whose conversation was locked. A batch that the data of one
 /// send spoils is split until that one stands alone.
 async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -> Vec<SendJob> {
-    let mut skipped = Vec::new();
+    let mut skipped: Vec<SendJob> = Vec::new();
     let mut pending = vec![batch];
     while let Some(batch) = pending.pop() {
+        // a conversation that was locked a part ago may be free by now, but its earlier sends come first
+        let is_behind = |job: &SendJob| skipped.iter().any(|first| first.conversation_id == job.conversation_id);
+        let (behind, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_behind);
+        skipped.extend(behind);
+        if batch.is_empty() {
+            continue;
+        }
         let jobs = Arc::new(batch);
         match try_commit(app, &jobs, wait).await {
             Ok(outcomes) => {
-                stats.batches.fetch_add(1, Ordering::Relaxed);
-                stats.messages.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+                stats.note(&outcomes);
                 skipped.extend(answer(app, jobs, outcomes));
             }
             Err(failed) => {

@@ -5,12 +5,13 @@
 
 export class Router {
   #listeners = new Set();
+  #shown;
 
   constructor(browser = window) {
     this.browser = browser;
-    browser.addEventListener('hashchange', () => {
-      for (const listener of this.#listeners) listener(this.route);
-    });
+    this.#shown = browser.location.hash;
+    browser.addEventListener('hashchange', () => this.#changed());
+    browser.document.addEventListener('click', (event) => this.#follow(event));
   }
 
   /** @returns {Route} */
@@ -25,9 +26,27 @@ export class Router {
 
   /** @param {string} hash as the functions of `to` make it */
   go(hash, { replace = false } = {}) {
-    if (this.browser.location.hash === hash || (hash === '#/' && this.browser.location.hash === '')) return;
     if (replace) this.browser.location.replace(hash);
     else this.browser.location.hash = hash;
+    this.#changed();
+  }
+
+  /**
+   * Our own links take effect at once. The browser's `hashchange` comes a moment later, and in that moment somebody quick
+   * would type into the view that is about to go.
+   */
+  #follow(event) {
+    const link = event.target.closest?.('a[href^="#/"]');
+    if (!link || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    this.go(link.getAttribute('href'));
+  }
+
+  #changed() {
+    const { hash } = this.browser.location;
+    if (hash === this.#shown) return;
+    this.#shown = hash;
+    for (const listener of [...this.#listeners]) listener(this.route);
   }
 }
 

@@ -25,10 +25,19 @@ export function keyedList(parent, items, { key, create, update = () => {} }) {
   for (const [name, element] of known) {
     if (!next.has(name)) element.remove();
   }
+  const focused = known.size > 0 ? globalThis.document?.activeElement : null;
   let place = parent.firstChild;
   for (const element of next.values()) {
     if (element === place) place = place.nextSibling;
-    else parent.insertBefore(element, place);
+    else put(parent, element, place);
   }
   views.set(parent, next);
+  // Where moving an element costs it the focus, it gets it back.
+  if (focused && focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+/** `moveBefore` keeps focus, selection and running animations; browsers without it take out and put in. */
+function put(parent, element, place) {
+  if (parent.moveBefore && element.parentNode === parent) parent.moveBefore(element, place);
+  else parent.insertBefore(element, place);
 }

@@ -14,14 +14,23 @@ export function mountAuth(root, { router, actions, notice = null }) {
   let note = signedOutSentence(notice);
   const card = h('div', { class: 'auth-card' });
   const show = () => {
+    const typed = [...card.querySelectorAll('input')].map(({ autocomplete, value }) => [autocomplete.replace(/^(new|current)-/, ''), value]);
     const signUp = router.route.name === 'sign-up';
     fill(card, brand(), note && h('p', { class: 'auth-notice', role: 'status', textContent: note }), ...(signUp ? signUpView(actions) : signInView(actions)));
     note = null;
+    keepTyped(card, new Map(typed));
     card.querySelector('input').focus();
   };
   root.append(h('main', { class: 'auth-page' }, card, h('p', { class: 'auth-foot', textContent: 'A quiet place to talk, on a server of your own.' })));
   show();
   return router.onChange(show);
+}
+
+/** Who began in the wrong one of the two forms need not type again. */
+function keepTyped(card, typed) {
+  for (const input of card.querySelectorAll('input')) {
+    input.value = typed.get(input.autocomplete.replace(/^(new|current)-/, '')) ?? '';
+  }
 }
 
 function brand() {

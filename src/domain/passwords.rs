@@ -2,7 +2,8 @@
 //! for tens of milliseconds and 19 MiB, so use cases bound how many run at once.
 
 use super::names::Password;
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
 /// KiB of memory.
 const MEMORY: u32 = 19 * 1024;
@@ -16,6 +17,12 @@ const LANES: u32 = 1;
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// Bytes of a salt.
+const SALT: usize = 16;
+/// Blocks of 1 KiB that are asked for, though fewer are used: the allocator of the GNU C library gives what is larger than
+/// 32 MiB pages of its own and hands them back, and keeps anything smaller in the arena of whichever thread asked.
+const ASKED: usize = 33 * 1024;
+
 /// The hash of `password`, as a PHC string.
 ///
 /// # Panics
@@ -23,17 +30,36 @@ const NOBODY: &str =
 /// If the operating system has no random bytes to give.
 pub fn hash(password: &Password) -> String {
     let params = Params::new(MEMORY, PASSES, LANES, None).expect("the parameters are within the algorithm's bounds");
-    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password(password.as_bytes())
-        .expect("a password has at most 128 characters, and the operating system gives a salt");
+    let mut salt = [0; SALT];
+    aws_lc_rs::rand::fill(&mut salt).expect("the operating system gives random bytes");
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params).expect("the parameters are numbers"),
+        salt: Some(Salt::new(&salt).expect("a salt of 16 bytes is within bounds")),
+        hash: Some(output(params, password.as_bytes(), &salt).expect("a password has at most 128 characters")),
+    };
     hash.to_string()
 }
 
 /// Whether `password` is the one `hash` was made of; without a hash it is not, and takes as long to say so.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    let parsed = PasswordHash::new(hash.unwrap_or(NOBODY));
-    let same = parsed.is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
+    let same = PasswordHash::new(hash.unwrap_or(NOBODY)).ok().is_some_and(|made| {
+        let params = Params::try_from(&made).ok();
+        let again = params.zip(made.salt).and_then(|(params, salt)| output(params, password.as_bytes(), &salt));
+        // outputs are compared in constant time
+        again.is_some() && again == made.hash
+    });
     same && hash.is_some()
+}
+
+fn output(params: Params, password: &[u8], salt: &[u8]) -> Option<Output> {
+    let mut blocks = Vec::with_capacity(ASKED.max(params.block_count()));
+    blocks.resize(params.block_count(), Block::default());
+    let mut bytes = [0; Params::DEFAULT_OUTPUT_LEN];
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password_into_with_memory(password, salt, &mut bytes, &mut blocks).ok()?;
+    Output::new(&bytes).ok()
 }
 
 #[cfg(test)]

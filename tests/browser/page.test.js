@@ -1,0 +1,50 @@
+// The page before anybody talks: loading, and being refused at the door.
+
+import { after, before, test } from 'node:test';
+import { PASSWORD, Server, launch, openPage, until } from './support.js';
+
+let server;
+let browser;
+
+before(async () => {
+  server = await Server.create();
+  await server.start();
+  browser = await launch();
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.remove();
+});
+
+test('a wrong password is refused in words, a taken username too', async () => {
+  await server.call('POST', '/auth/register', { body: { username: 'ana', password: PASSWORD } });
+  const { context, page } = await openPage(browser, server);
+  await page.getByRole('textbox', { name: 'Username', exact: true }).fill('ana');
+  await page.getByRole('textbox', { name: 'Password', exact: true }).fill('not the password');
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.getByRole('alert').filter({ hasText: 'do not match' }).waitFor();
+  await page.getByRole('link', { name: 'Create account', exact: true }).click();
+  await page.getByRole('textbox', { name: 'Username', exact: true }).fill('ANA');
+  await page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
+  await page.getByRole('button', { name: 'Create account', exact: true }).click();
+  await page.getByText('already has that username').waitFor();
+  await page.getByRole('textbox', { name: 'Username', exact: true }).fill('x');
+  await page.getByRole('button', { name: 'Create account', exact: true }).click();
+  await page.getByText('Use 3 to 32 letters').waitFor();
+  await context.close();
+});
+
+test('a page that lost its server in the middle of loading loads itself again', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  for (const part of ['**/app/store.js', '**/css/base.css']) {
+    await page.route(part, (route) => route.abort(), { times: 1 });
+    await page.goto('about:blank');
+    await page.goto(server.url);
+    await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
+    const styled = () => page.evaluate(() => getComputedStyle(document.body).marginTop === '0px').catch(() => false);
+    await until(styled, 'the page has its style');
+  }
+  await context.close();
+});

@@ -54,6 +54,12 @@ pub enum Event {
         /// As this user sees it; `last_message` is null.
         conversation: Box<Conversation>,
     },
+    /// The user is out of a conversation from now on. User stream.
+    #[serde(rename = "conversation.removed")]
+    ConversationRemoved {
+        /// Which.
+        conversation_id: ConversationId,
+    },
     /// One or all of the user's logins or sessions ended. User stream.
     #[serde(rename = "session.revoked")]
     SessionRevoked(Revoked),
@@ -162,6 +168,7 @@ impl Event {
             Self::ParticipantLeft { .. } => "participant.left",
             Self::ParticipantUpdated { .. } => "participant.updated",
             Self::ConversationCreated { .. } => "conversation.created",
+            Self::ConversationRemoved { .. } => "conversation.removed",
             Self::SessionRevoked(_) => "session.revoked",
             Self::UserCreated { .. } => "user.created",
             Self::UserUpdated { .. } => "user.updated",
@@ -174,6 +181,7 @@ impl Event {
             Self::MessageNew { .. }
             | Self::ParticipantJoined { .. }
             | Self::ParticipantUpdated { .. }
+            | Self::ConversationRemoved { .. }
             | Self::UserCreated { .. }
             | Self::UserUpdated { .. } => Effect::None,
             Self::ParticipantLeft { user_id, .. } => Effect::Left(*user_id),

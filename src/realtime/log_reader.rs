@@ -3,12 +3,15 @@
 
 use crate::app::App;
 use crate::messages::{ReadLog, ToRoom};
+use crate::protocol::events::Frame;
 use crate::store::log;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Reads that run together.
 const AT_ONCE: usize = 4;
+/// Bytes of a page, one event aside.
+const PAGE_BYTES: usize = 128 * 1024;
 /// Reads that wait.
 pub const WAITING: usize = 16_384;
 
@@ -27,8 +30,23 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
                 tracing::warn!(%error, "a read of the log failed");
             }
             drop(place);
+            let frames = frames.map(|frames| within(frames, PAGE_BYTES));
             // attach: a replay waits for this answer, and a room that is gone needs none
             read.room.do_send(ToRoom::Read { purpose: read.purpose, frames: frames.ok() });
         });
     }
+}
+
+/// The first of `frames`, and as many more as fit into `bytes`: a page must not by itself be more than a client that reads
+/// may have outstanding.
+fn within(mut frames: Vec<Frame>, bytes: usize) -> Vec<Frame> {
+    let mut total = 0;
+    let fits = frames.iter().take_while(|frame| {
+        let first = total == 0;
+        total += frame.text.len();
+        first || total <= bytes
+    });
+    let count = fits.count();
+    frames.truncate(count);
+    frames
 }

@@ -6,12 +6,16 @@ use crate::domain::codes::Close;
 use crate::domain::limits;
 use crate::error::Error;
 use crate::messages::{FromSocket, ToSocket};
+use crate::realtime::intake::{Intake, Verdict};
 use actix::prelude::*;
 use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
 use bytestring::ByteString;
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::rc::Rc;
 
 /// Messages that wait for a socket.
 const MAILBOX: usize = 1024;
@@ -25,6 +29,7 @@ pub struct Socket {
     session: Option<Recipient<FromSocket>>,
     /// The fragments of a message so far, and whether they are text.
     fragments: Option<(Vec<u8>, bool)>,
+    intake: Rc<Cell<Verdict>>,
     closed: bool,
 }
 
@@ -35,7 +40,9 @@ pub fn upgrade(
     protocol: Option<&'static str>,
     begin: impl FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket> + 'static,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let socket = Socket { begin: Some(Box::new(begin)), session: None, fragments: None, closed: false };
+    let intake = Rc::new(Cell::new(Verdict::Sound));
+    let payload = Intake::new(payload, limits::FRAME_BYTES, intake.clone());
+    let socket = Socket { begin: Some(Box::new(begin)), session: None, fragments: None, intake, closed: false };
     let offered: &[&str] = protocol.as_slice();
     ws::WsResponseBuilder::new(socket, request, payload).protocols(offered).frame_size(limits::FRAME_BYTES).start()
 }
@@ -106,6 +113,24 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// The codec gave up. What it says of the cause is little: bad text and a broken connection look alike to it.
+    fn broken(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
+        let too_large = matches!(error, ProtocolError::Overflow) || self.intake.get() == Verdict::TooLarge;
+        let bad_text = matches!(error, ProtocolError::Io(cause) if cause.kind() == ErrorKind::Other);
+        let (error, why) = if too_large {
+            (Error::payload_too_large(limits::FRAME_BYTES), Close::TooLarge)
+        } else if self.intake.get() == Verdict::Lost {
+            return ctx.stop();
+        } else if bad_text {
+            (Error::invalid_request("text must be UTF-8"), Close::BadText)
+        } else {
+            (Error::invalid_request("not a WebSocket frame"), Close::Abuse)
+        };
+        self.refuse(error, Some(why), ctx);
+    }
+}
+
 impl Actor for Socket {
     type Context = WebsocketContext<Self>;
 
@@ -141,16 +166,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             }
             Ok(Message::Close(_)) => self.close(Close::Normal, ctx),
             Ok(Message::Nop) => {}
-            Err(ProtocolError::Overflow) => {
-                self.refuse(Error::payload_too_large(limits::FRAME_BYTES), Some(Close::TooLarge), ctx);
-            }
-            Err(ProtocolError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                self.refuse(Error::invalid_request("text must be UTF-8"), Some(Close::BadText), ctx);
-            }
-            Err(ProtocolError::Io(_)) => ctx.stop(),
-            Err(_) => {
-                self.refuse(Error::invalid_request("not a WebSocket frame"), Some(Close::Abuse), ctx);
-            }
+            Err(error) => self.broken(&error, ctx),
         }
     }
 

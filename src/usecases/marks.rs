@@ -12,7 +12,7 @@ use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
 use crate::store::marks::{self, Moved, Wanted};
-use crate::store::messages;
+use crate::store::{conversations, messages};
 use crate::usecases::Caller;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -160,7 +160,7 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
         .db()
         .guard(async {
             let _turn = app.db().turn(Class::Other).await;
-            transact::attempt(app, &work).await.map_err(Error::from)
+            transact::attempt(app, &work).await.map(|commit| commit.deliver(app, |moved| moved)).map_err(Error::from)
         })
         .await;
     let (moved, inside) = match outcome {
@@ -219,6 +219,8 @@ async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSe
 struct News {
     since: Option<Instant>,
     furthest: HashMap<(ConversationId, UserId, MessageStatus), Seq>,
+    /// Whose unread totals changed.
+    readers: HashSet<UserId>,
 }
 
 impl News {
@@ -230,6 +232,8 @@ impl News {
                 unread_count: moved.read_mark().unread_count,
             };
             app.tell(vec![Stream::User(moved.user_id)], &frame, None);
+            self.since.get_or_insert_with(Instant::now);
+            self.readers.insert(moved.user_id);
         }
         if !moved.tells_others {
             return;
@@ -262,6 +266,15 @@ impl News {
         for ((conversation_id, user_id, status), seq) in self.furthest.drain() {
             let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
             app.tell(vec![Stream::Conversation(conversation_id)], &frame, Some(user_id));
+        }
+        for user in self.readers.drain() {
+            let owner = app.clone();
+            app.spawn(async move {
+                let count = owner.db().guard(async { Ok(conversations::unread(owner.db().read(), user).await?) }).await;
+                if let Ok(count) = count {
+                    owner.tell(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
+                }
+            });
         }
     }
 }

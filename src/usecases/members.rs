@@ -255,6 +255,7 @@ pub async fn leave(app: &App, caller: &Caller, id: ConversationId) -> Result<()>
 async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId) -> Result<()> {
     tx.lock_conversations(&[id]).await?;
     let kind = tx.existing(id)?.kind;
+    tx.lock_users(&[user]).await?;
     let roles = participants::roles(tx.conn(), id, &[caller.user_id, user]).await?;
     let own = *roles.get(&caller.user_id).ok_or_else(Error::not_a_participant)?;
     match kind {
@@ -278,6 +279,9 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     let event = Event::ParticipantLeft { conversation_id: id, user_id: user, reason };
     let rev = tx.append(Stream::Conversation(id), &event);
     participants::leave(tx.conn(), id, user, tx.now(), rev).await?;
+    if tx.has_user(user) {
+        tx.append(Stream::User(user), &Event::ConversationRemoved { conversation_id: id });
+    }
     if role == Role::Owner {
         match participants::heir(tx.conn(), id).await? {
             Some(heir) => {

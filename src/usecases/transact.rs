@@ -203,6 +203,22 @@ impl Tx {
     }
 }
 
+/// What an attempt committed: its result, and its events, which are still to be delivered.
+#[must_use = "events that are not delivered reach nobody before the catch-up finds them"]
+pub(crate) struct Commit<T> {
+    result: T,
+    events: Vec<(Stream, Arc<Batch>)>,
+}
+
+impl<T> Commit<T> {
+    /// Answers first, then delivers: whoever acted hears of it before the others do.
+    pub(crate) fn deliver<R>(self, app: &App, answer: impl FnOnce(T) -> R) -> R {
+        let answered = answer(self.result);
+        app.deliver(self.events);
+        answered
+    }
+}
+
 /// Why an attempt did not commit.
 pub(crate) enum Aborted {
     /// The work refused, or could not go on; nothing was committed.
@@ -238,7 +254,7 @@ where
         loop {
             attempts += 1;
             match attempt(&owner, &work).await {
-                Ok(result) => return Ok(result),
+                Ok(commit) => return Ok(commit.deliver(&owner, |result| result)),
                 Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
                 Err(aborted) => return Err(aborted.into()),
             }
@@ -270,7 +286,7 @@ where
 pub(crate) async fn attempt<T>(
     app: &App,
     work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
-) -> Result<T, Aborted> {
+) -> Result<Commit<T>, Aborted> {
     let conn = app.db().begin().await.map_err(Aborted::Failed)?;
     let mut tx = Tx::new(conn);
     let result = match work(&mut tx).await {
@@ -285,8 +301,7 @@ pub(crate) async fn attempt<T>(
         let _ = tx.conn.rollback().await;
         return Err(Aborted::Failed(error));
     }
-    let (conn, batches) = tx.into_batches();
+    let (conn, events) = tx.into_batches();
     conn.commit().await.map_err(Aborted::Unknown)?;
-    app.deliver(batches);
-    Ok(result)
+    Ok(Commit { result, events })
 }

@@ -5,7 +5,7 @@
 //! for a lock: a conversation that somebody else holds stays first in line, and the second time it goes to a side task
 //! with a connection of its own, behind which later sends to it queue.
 
-use super::transact::{self, Aborted};
+use super::transact::{self, Aborted, Commit};
 use super::writer_batch::{self, Outcome, Wait};
 use crate::app::App;
 use crate::domain::ids::ConversationId;
@@ -160,10 +160,10 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
         }
         let jobs = Arc::new(batch);
         match try_commit(app, &jobs, wait).await {
-            Ok(outcomes) => {
+            Ok(commit) => commit.deliver(app, |outcomes| {
                 stats.note(&outcomes);
                 skipped.extend(answer(app, jobs, outcomes));
-            }
+            }),
             Err(failed) => {
                 let mut batch = take(jobs);
                 if failed.splits && batch.len() > 1 {
@@ -200,7 +200,7 @@ impl Failed {
 
 /// Commits `jobs` in one transaction, again when the database asks for it. When a commit's outcome is unknown, the next
 /// attempt looks each message up by its id after the locks.
-async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<Vec<Outcome>, Failed> {
+async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<Commit<Vec<Outcome>>, Failed> {
     let mut outcome_unknown = false;
     for attempt in 1.. {
         let work_jobs = jobs.clone();
@@ -216,7 +216,7 @@ async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<V
             }
         });
         let aborted = match guarded.await {
-            Ok(Ok(outcomes)) => return Ok(outcomes),
+            Ok(Ok(commit)) => return Ok(commit),
             Ok(Err(aborted)) => aborted,
             Err(error) => return Err(Failed { error, splits: false }),
         };

@@ -1,0 +1,151 @@
+//! The intake of a socket: it reads ahead of the codec how long each frame says it is. The codec looks at the limit only
+//! when a frame is whole, so a header that announces a gigabyte would have it gather one.
+
+use actix_web::error::PayloadError;
+use actix_web::web::Bytes;
+use futures_util::Stream;
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// What became of a connection's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Nothing is wrong with them.
+    Sound,
+    /// A frame announced more than is taken; nothing after it is read.
+    TooLarge,
+    /// The connection broke.
+    Lost,
+}
+
+/// The bytes of a connection, up to the first frame that announces more than `limit`.
+pub struct Intake<S> {
+    bytes: S,
+    limit: u64,
+    verdict: Rc<Cell<Verdict>>,
+    header: [u8; 14],
+    gathered: usize,
+    /// Bytes of the current frame's payload that are still to come.
+    payload: u64,
+}
+
+impl<S> Intake<S> {
+    /// Of `bytes`; what becomes of them is written to `verdict`.
+    pub fn new(bytes: S, limit: usize, verdict: Rc<Cell<Verdict>>) -> Self {
+        Self { bytes, limit: limit as u64, verdict, header: [0; 14], gathered: 0, payload: 0 }
+    }
+
+    /// Follows frames through `chunk`; false when one announces too much.
+    fn follow(&mut self, mut chunk: &[u8]) -> bool {
+        while !chunk.is_empty() {
+            if self.payload > 0 {
+                let skipped = self.payload.min(chunk.len() as u64);
+                self.payload -= skipped;
+                chunk = &chunk[skipped as usize..];
+                continue;
+            }
+            self.header[self.gathered] = chunk[0];
+            self.gathered += 1;
+            chunk = &chunk[1..];
+            if let Some(length) = announced(&self.header[..self.gathered]) {
+                if length > self.limit {
+                    return false;
+                }
+                self.gathered = 0;
+                self.payload = length;
+            }
+        }
+        true
+    }
+}
+
+/// The length of the payload that a whole header announces (RFC 6455, section 5.2); `None` while it is not whole.
+fn announced(header: &[u8]) -> Option<u64> {
+    let second = *header.get(1)?;
+    let extended = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    if header.len() < 2 + extended + mask {
+        return None;
+    }
+    if extended == 0 {
+        return Some(u64::from(second & 0x7f));
+    }
+    Some(header[2..2 + extended].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)))
+}
+
+impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Intake<S> {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.verdict.get() == Verdict::TooLarge {
+            // the session closes the connection; until then nothing more is read
+            return Poll::Pending;
+        }
+        match Pin::new(&mut self.bytes).poll_next(context) {
+            Poll::Ready(Some(Ok(chunk))) if !self.follow(&chunk) => {
+                self.verdict.set(Verdict::TooLarge);
+                Poll::Ready(Some(Err(PayloadError::Overflow)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.verdict.set(Verdict::Lost);
+                Poll::Ready(Some(Err(error)))
+            }
+            polled => polled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intake() -> Intake<()> {
+        Intake::new((), 65_536, Rc::new(Cell::new(Verdict::Sound)))
+    }
+
+    /// A masked text frame of `length` bytes, its header in the shortest form.
+    fn frame(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0x81];
+        match length {
+            0..126 => bytes.push(0x80 | length as u8),
+            126..65_536 => {
+                bytes.push(0x80 | 126);
+                bytes.extend((length as u16).to_be_bytes());
+            }
+            _ => {
+                bytes.push(0x80 | 127);
+                bytes.extend((length as u64).to_be_bytes());
+            }
+        }
+        bytes.extend([1, 2, 3, 4]);
+        bytes.resize(bytes.len() + length, b'x');
+        bytes
+    }
+
+    #[test]
+    fn frames_up_to_the_limit_pass_however_they_are_cut() {
+        let bytes: Vec<u8> = [0, 1, 125, 126, 65_535, 65_536, 5].into_iter().flat_map(frame).collect();
+        for cut in [1, 2, 3, 7, 1000, bytes.len()] {
+            let mut intake = intake();
+            assert!(bytes.chunks(cut).all(|chunk| intake.follow(chunk)), "cut into {cut}");
+            assert_eq!((intake.payload, intake.gathered), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_frame_too_large_is_known_by_its_header() {
+        let mut header = frame(65_537);
+        header.truncate(14);
+        assert!(!intake().follow(&header));
+        let mut huge = vec![0x81, 0xff];
+        huge.extend(u64::MAX.to_be_bytes());
+        huge.extend([0; 4]);
+        assert!(!intake().follow(&huge));
+    }
+}

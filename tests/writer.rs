@@ -1,0 +1,215 @@
+//! The writer of sends against a model, on SQLite always and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server:
+//! whatever is sent in whatever interleaving, each send gets the outcome that it would get if all came one by one, and the
+//! database holds exactly that. Then what only PostgreSQL can do to it: conversations that others have locked.
+
+#[path = "inside/mod.rs"]
+mod inside;
+#[path = "writer/model.rs"]
+mod model;
+#[path = "writer/world.rs"]
+mod world;
+
+use greenroom::domain::codes::Code;
+use greenroom::domain::ids::ConversationId;
+use greenroom::usecases::Caller;
+use inside::random::Random;
+use inside::{Inside, Post, on_each_database, on_postgres};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use world::{World, send_all};
+
+/// Rounds on each database.
+const ROUNDS: usize = 15;
+
+#[test]
+fn every_send_gets_the_outcome_that_it_would_get_alone() {
+    on_each_database(async |inside| {
+        let mut world = World::new(inside, Random::from_environment()).await;
+        for _ in 0..ROUNDS {
+            world.round().await;
+        }
+        let outcomes = [
+            "stored",
+            "repeated",
+            "not_found",
+            "temp_id_reused",
+            "suspended",
+            "not_a_participant",
+            "class_archived",
+            "blocked",
+            "forbidden",
+            "validation_failed",
+        ];
+        for outcome in outcomes {
+            assert!(world.model.seen.contains_key(outcome), "nothing was {outcome}: {:?}", world.model.seen);
+        }
+    });
+}
+
+#[test]
+fn a_send_that_the_database_refuses_fails_alone() {
+    on_each_database(async |inside| {
+        let spoil = if inside.is_postgres() {
+            // the first is refused where it stands, the second only at the commit
+            "ALTER TABLE messages ADD CONSTRAINT refused CHECK (content <> 'spoilt');
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'check_violation'; END $$;
+             CREATE CONSTRAINT TRIGGER refused_late AFTER INSERT ON messages DEFERRABLE INITIALLY DEFERRED
+                 FOR EACH ROW WHEN (NEW.content = 'spoilt late') EXECUTE FUNCTION refuse()"
+        } else {
+            "CREATE TRIGGER refused BEFORE INSERT ON messages WHEN NEW.content IN ('spoilt', 'spoilt late')
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        };
+        inside.run(spoil).await;
+        let (users, groups) = somebody(inside, 4).await;
+        let mut random = Random::from_environment();
+        for _ in 0..5 {
+            let posts: Vec<Post> = (0..60)
+                .map(|_| {
+                    let content = match random.between(0, 12) {
+                        0 => "spoilt",
+                        1 => "spoilt late",
+                        _ => "sound",
+                    };
+                    Post::new(*random.pick(&groups), random.pick(&users), content)
+                })
+                .collect();
+            let (answer, answered) = mpsc::unbounded_channel();
+            let outcomes = send_all(inside, &posts, random.fork(), answer, answered).await;
+            for (post, outcome) in posts.iter().zip(outcomes) {
+                match outcome {
+                    Ok(sent) => assert_eq!((post.content.as_str(), sent.message.id), ("sound", post.id)),
+                    Err(error) => {
+                        assert!(post.content.starts_with("spoilt"), "{post:?}: {error}");
+                        assert_eq!(error.code(), Code::Internal);
+                    }
+                }
+            }
+            inside.audit().await;
+        }
+    });
+}
+
+#[test]
+fn a_locked_conversation_waits_its_turn_and_the_others_go_on() {
+    on_postgres(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 8).await;
+        let (locked, free) = groups.split_at(5);
+        // whoever waits for a lock gives up after two seconds; a machine that slow proves nothing and tries again
+        for attempt in 1.. {
+            assert!(attempt < 10, "the machine is too slow");
+            let started = Instant::now();
+            let mut held = Vec::new();
+            for group in locked {
+                held.push((*group, lock(inside, &[*group]).await));
+            }
+            let mut waiting = Vec::new();
+            for round in 0..6 {
+                for group in locked {
+                    waiting.push((*group, inside.enqueue(Post::new(*group, &users[0], format!("{round}")))));
+                }
+                for group in free {
+                    inside.send(Post::new(*group, &users[1], "free")).await.unwrap();
+                }
+            }
+            for (group, answer) in &mut waiting {
+                assert!(answer.try_recv().is_err(), "{group} is locked");
+            }
+            for (group, lock) in held {
+                // what comes now stands behind what waits
+                waiting.push((group, inside.enqueue(Post::new(group, &users[2], "late"))));
+                lock.rollback().await.unwrap();
+            }
+            let in_time = started.elapsed() < Duration::from_secs(1);
+            let mut last: std::collections::BTreeMap<ConversationId, i64> = std::collections::BTreeMap::new();
+            let mut sound = true;
+            for (group, answer) in waiting {
+                match answer.await.unwrap() {
+                    Ok(sent) => {
+                        let seq = sent.message.seq.0;
+                        assert!(last.insert(group, seq).is_none_or(|before| before < seq), "{group}: {seq} too late");
+                    }
+                    Err(error) if !in_time => sound &= error.code() != Code::Unavailable,
+                    Err(error) => panic!("{group}: {error}"),
+                }
+            }
+            inside.audit().await;
+            if sound && in_time {
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn locks_that_come_and_go_change_no_order() {
+    on_postgres(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 6).await;
+        let mut random = Random::from_environment();
+        let posts: Vec<Post> = (0..1500)
+            .map(|number| Post::new(*random.pick(&groups), random.pick(&users), format!("{number}")))
+            .collect();
+        let (answer, answered) = mpsc::unbounded_channel();
+        let sends = send_all(inside, &posts, random.fork(), answer, answered);
+        let disturb = async {
+            loop {
+                let first = random.between(0, 4) as usize;
+                let lock = lock(inside, &groups[first..first + 2]).await;
+                tokio::time::sleep(Duration::from_micros(random.between(0, 12_000))).await;
+                lock.rollback().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        let outcomes = tokio::select! {
+            outcomes = sends => outcomes,
+            () = disturb => unreachable!("it goes on until it is dropped"),
+        };
+        let mut last = std::collections::BTreeMap::new();
+        for (post, outcome) in posts.iter().zip(outcomes) {
+            let seq = outcome.unwrap().message.seq;
+            assert!(last.insert(post.conversation, seq).is_none_or(|before| before < seq), "{post:?} is at {seq}");
+        }
+        inside.audit().await;
+    });
+}
+
+#[test]
+fn a_lock_that_is_held_too_long_makes_its_sends_unavailable() {
+    on_postgres(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 2).await;
+        let held = lock(inside, &groups[..1]).await;
+        let waiting: Vec<_> =
+            (0..5).map(|number| inside.enqueue(Post::new(groups[0], &users[0], format!("{number}")))).collect();
+        inside.send(Post::new(groups[1], &users[0], "free")).await.unwrap();
+        for answer in waiting {
+            assert_eq!(answer.await.unwrap().unwrap_err().code(), Code::Unavailable);
+        }
+        held.rollback().await.unwrap();
+        inside.send(Post::new(groups[0], &users[0], "again")).await.unwrap();
+        let ledger = inside.audit().await;
+        let said: Vec<_> = ledger.said(groups[0]).iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(said.last(), Some(&"again"));
+        assert_eq!(said.len(), 2, "the system's first message and the last: {said:?}");
+    });
+}
+
+/// Four users, all of them in so many groups.
+async fn somebody(inside: &Inside, groups: usize) -> (Vec<Caller>, Vec<ConversationId>) {
+    let users = inside.users(4).await;
+    let mut ids = Vec::new();
+    for _ in 0..groups {
+        ids.push(inside.group(&users).await);
+    }
+    (users, ids)
+}
+
+/// Locks conversations as another node would.
+async fn lock(inside: &Inside, conversations: &[ConversationId]) -> DatabaseTransaction {
+    let transaction = inside.connection().await.begin().await.unwrap();
+    let ids: Vec<_> = conversations.iter().map(|id| inside.literal(*id)).collect();
+    let statement =
+        format!("SELECT 1 FROM conversations WHERE id IN ({}) ORDER BY id FOR NO KEY UPDATE", ids.join(", "));
+    transaction.execute_unprepared(&statement).await.unwrap();
+    transaction
+}

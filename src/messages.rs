@@ -112,8 +112,8 @@ pub struct Subscription {
 /// Why a room reads the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadFor {
-    /// For one session that is behind.
-    Replay(SessionId),
+    /// For one session that has reached this revision.
+    Replay(SessionId, Rev),
     /// For the room itself: a revision is missing.
     Hole,
 }

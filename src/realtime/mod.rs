@@ -12,9 +12,11 @@
 
 pub mod catch_up;
 pub mod hub;
+pub mod intake;
 pub mod log_reader;
 pub mod order;
 pub mod presence;
+mod ring;
 pub mod room;
 pub mod session;
 pub mod socket;

@@ -3,29 +3,30 @@
 //!
 //! Events come in any order and any number of times; what goes out is, for each subscriber, every revision once, in
 //! order, from the one it asked for to the one at which its user left. Three numbers rule it: the *head*, up to which
-//! everything has gone out; what is *known* to exist, which makes a hole visible; and for each subscriber the *floor*, at
-//! or below which live events are not for it.
+//! everything has gone out; what is *known* to exist, which makes a hole visible; and for each subscriber what it has
+//! *reached*, at or below which nothing more is for it.
+//!
+//! A subscriber replays until it meets the head, then it is live. To subscribe again is to replay again, past what was
+//! given already. Nobody passes over a revision unseen except with a right that was checked later than it: what is lost
+//! might be the one with which the user left.
 
+use super::ring::Ring;
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::messages::{Batch, ReadFor, RoomEvent};
 use crate::protocol::events::{Effect, Frame};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Recent events kept for subscribers that are a little behind.
-const RING_FRAMES: usize = 256;
-/// Bytes of them.
-const RING_BYTES: usize = 256 * 1024;
 /// Events kept beyond a hole; the log has the others.
 const HELD_FRAMES: usize = 1024;
-/// Users remembered as having left.
+/// Users remembered as having left, to refuse at once. A replay finds the others.
 const LEAVERS: usize = 1024;
 
 /// Where the order's decisions go.
 pub trait Sink<H> {
     /// Hands something to a subscriber; false when the subscriber cannot take it and is to be forgotten.
     fn give(&mut self, to: &H, event: RoomEvent) -> bool;
-    /// Asks for the events after a revision from the log.
+    /// Asks for the events after a revision from the log. Every read is answered, if only with its failure.
     fn read(&mut self, after: Rev, purpose: ReadFor);
 }
 
@@ -37,39 +38,12 @@ pub struct Order<H> {
     known: Rev,
     /// Events beyond a hole, or all while the head is unknown.
     held: BTreeMap<Rev, Frame>,
-    ring: VecDeque<Frame>,
-    ring_bytes: usize,
+    ring: Ring,
     subscribers: HashMap<SessionId, Subscriber<H>>,
     /// Who left and at which revision, the oldest first.
     leavers: VecDeque<(UserId, Rev)>,
-    /// The newest revision of a leaver no longer remembered.
-    forgotten: Rev,
-    /// Whether a read for a hole is under way.
-    filling: bool,
-}
-
-struct Subscriber<H> {
-    handle: H,
-    user: UserId,
-    /// The stream's revision when the right to follow was last checked.
-    checked: Rev,
-    /// All after this has been given, or will be.
-    start: Rev,
-    /// Live events at or below it are not given; `None` while a replay has not met the head.
-    floor: Option<Rev>,
-    replay: Option<Replay>,
-    /// An earlier revision asked for while a replay was under way.
-    again: Option<Rev>,
-}
-
-#[derive(Clone, Copy)]
-struct Replay {
-    /// Everything up to here has been given.
-    cursor: Rev,
-    /// Where it ends; `None`: where it meets the head.
-    until: Option<Rev>,
-    /// Whether a read is under way; otherwise the subscriber has yet to ask for more.
-    reading: bool,
+    /// After which revision a hole is being read.
+    filling: Option<Rev>,
 }
 
 /// A subscription whose right was checked.
@@ -80,10 +54,35 @@ pub struct Subscribe<H> {
     pub user: UserId,
     /// How to reach it.
     pub handle: H,
-    /// All after this.
+    /// All after this, which is not above `checked` and not from before the user came in.
     pub from: Rev,
     /// The stream's revision when the right was checked; the only number that may seed the room.
     pub checked: Rev,
+}
+
+struct Subscriber<H> {
+    handle: H,
+    user: UserId,
+    /// The stream's revision when the right to follow was last checked.
+    checked: Rev,
+    /// Everything after this, up to what is reached, has been given.
+    from: Rev,
+    reached: Rev,
+    /// What was given before it subscribed again, from and to, as far as the replay has not passed it.
+    had: Vec<(Rev, Rev)>,
+    phase: Phase,
+    /// Whether it knows from where events come live.
+    answered: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is given events as they come.
+    Live,
+    /// A page of its replay is being read.
+    Reading,
+    /// It has yet to ask for the next page.
+    Waiting,
 }
 
 impl<H> Default for Order<H> {
@@ -92,12 +91,10 @@ impl<H> Default for Order<H> {
             head: None,
             known: Rev(0),
             held: BTreeMap::new(),
-            ring: VecDeque::new(),
-            ring_bytes: 0,
+            ring: Ring::default(),
             subscribers: HashMap::new(),
             leavers: VecDeque::new(),
-            forgotten: Rev(0),
-            filling: false,
+            filling: None,
         }
     }
 }
@@ -110,7 +107,7 @@ impl<H: Clone> Order<H> {
 
     /// Whether an event is known to exist that has not gone out and is not being read.
     pub fn has_hole(&self) -> bool {
-        !self.filling && self.head.is_some_and(|head| head < self.known)
+        self.filling.is_none() && self.head.is_some_and(|head| head < self.known)
     }
 
     /// Those who follow, with their users; a replay under way counts.
@@ -128,15 +125,13 @@ impl<H: Clone> Order<H> {
         self.known = self.known.max(rev);
     }
 
+    // --- live -----------------------------------------------------------------------------------------------------
+
     /// Takes events, in any order, any number of times.
     pub fn deliver(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         self.heard(batch.last_rev());
-        let Some(head) = self.head else {
-            self.hold(&batch.frames);
-            return;
-        };
-        let next = batch.frames.first().is_some_and(|frame| frame.rev == head.next());
-        if next && self.held.is_empty() {
+        let next = self.head.map(Rev::next);
+        if self.held.is_empty() && next.is_some() && batch.frames.first().map(|frame| frame.rev) == next {
             // the ordinary case: the batch goes out as it came
             self.broadcast(batch, sink);
             return;
@@ -148,10 +143,8 @@ impl<H: Clone> Order<H> {
     fn hold(&mut self, frames: &[Frame]) {
         let head = self.head.unwrap_or(Rev(0));
         for frame in frames.iter().filter(|frame| frame.rev > head) {
-            self.known = self.known.max(frame.rev);
-            if !self.held.contains_key(&frame.rev) {
-                self.held.insert(frame.rev, frame.clone());
-            }
+            self.heard(frame.rev);
+            self.held.entry(frame.rev).or_insert_with(|| frame.clone());
         }
         while self.held.len() > HELD_FRAMES {
             self.held.pop_last();
@@ -163,10 +156,7 @@ impl<H: Clone> Order<H> {
         let Some(head) = self.head else { return };
         let mut next = head.next();
         let mut frames = Vec::new();
-        while let Some(entry) = self.held.first_entry() {
-            if *entry.key() > next {
-                break;
-            }
+        while let Some(entry) = self.held.first_entry().filter(|entry| *entry.key() <= next) {
             let frame = entry.remove();
             if frame.rev == next {
                 next = next.next();
@@ -179,270 +169,231 @@ impl<H: Clone> Order<H> {
     }
 
     fn broadcast(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
-        let (Some(first), last) = (batch.frames.first().map(|frame| frame.rev), batch.last_rev()) else { return };
-        self.head = Some(last);
-        let mut left: Vec<(UserId, Rev)> = Vec::new();
+        self.head = Some(batch.last_rev());
         for frame in &batch.frames {
-            match &frame.effect {
-                Effect::Left(user) => left.push((*user, frame.rev)),
-                Effect::Deleted(message) => {
-                    let gone = Some(*message);
-                    self.ring.retain(|kept| kept.message_id != gone && kept.quoted_id != gone);
-                    self.ring_bytes = self.ring.iter().map(|kept| kept.text.len()).sum();
-                }
-                _ => {}
+            if let Effect::Deleted(message) = &frame.effect {
+                self.ring.forget(*message);
             }
-            self.remember(frame);
+            self.ring.push(frame);
         }
-        for leaver in &left {
-            self.leavers.push_back(*leaver);
-        }
-        while self.leavers.len() > LEAVERS {
-            self.forgotten = self.forgotten.max(self.leavers.pop_front().map_or(Rev(0), |(_, rev)| rev));
-        }
+        let left = leaves(batch);
+        self.leavers.extend(&left);
+        let surplus = self.leavers.len().saturating_sub(LEAVERS);
+        self.leavers.drain(..surplus);
         self.subscribers.retain(|_, subscriber| {
-            let end = left
-                .iter()
-                .find(|(user, rev)| *user == subscriber.user && *rev > subscriber.checked)
-                .map(|(_, rev)| *rev);
-            let Some(floor) = subscriber.floor else {
-                // a replay under way ends by itself when it reaches the event in the log
-                return true;
-            };
-            let event = if floor < first && end.is_none() {
-                Some(batch.clone())
-            } else {
-                part(&batch.frames, floor, end.unwrap_or(last))
-            };
-            let taken = event.is_none_or(|batch| sink.give(&subscriber.handle, RoomEvent::Frames(batch)));
-            if end.is_some() {
-                sink.give(&subscriber.handle, RoomEvent::Left);
-            }
-            taken && end.is_none()
+            // a replay comes to these events, and to its end, by itself
+            subscriber.phase != Phase::Live || subscriber.hand(batch, &left, batch.last_rev(), RoomEvent::Frames, sink)
         });
     }
 
-    fn remember(&mut self, frame: &Frame) {
-        self.ring_bytes += frame.text.len();
-        self.ring.push_back(frame.clone());
-        while self.ring.len() > RING_FRAMES || self.ring_bytes > RING_BYTES {
-            match self.ring.pop_front() {
-                Some(oldest) => self.ring_bytes -= oldest.text.len(),
-                None => break,
-            }
-        }
-    }
-
-    /// The events between a revision and the head, if the ring still holds every one of them.
-    fn from_ring(&self, after: Rev) -> Option<Arc<Batch>> {
-        let head = self.head?;
-        let frames: Vec<Frame> = self.ring.iter().filter(|frame| frame.rev > after).cloned().collect();
-        (frames.len() as i64 == head.0 - after.0).then(|| Batch::new(frames))
-    }
+    // --- subscriptions and replays --------------------------------------------------------------------------------
 
     /// Begins to follow. Everything after `from` is given, from the ring or page by page from the log, then events as
-    /// they come. One that follows already is given what it lacks, and nothing twice.
+    /// they come. One that follows already is given what it lacks, and nothing twice; what it had not been given up to
+    /// `from` it is taken to have. Each is answered once, by `Attached`, `Reset`, `Left` or `Gone`, unless the session
+    /// subscribes again before; then that one is answered.
     pub fn subscribe(&mut self, wanted: Subscribe<H>, sink: &mut impl Sink<H>) {
-        let left = self.leavers.iter().rev().find(|(user, _)| *user == wanted.user).map(|(_, rev)| *rev);
-        if left.is_some_and(|rev| rev > wanted.checked) || self.forgotten > wanted.checked {
-            self.subscribers.remove(&wanted.session);
-            sink.give(&wanted.handle, RoomEvent::Left);
+        let Subscribe { session, user, handle, from, checked } = wanted;
+        let left = self.leavers.iter().any(|(leaver, rev)| *leaver == user && *rev > checked);
+        // whoever still replays comes to that event in the log, and to its end with it
+        if left && self.subscribers.get(&session).is_none_or(|following| following.checked > checked) {
+            self.subscribers.remove(&session);
+            sink.give(&handle, RoomEvent::Left);
             return;
         }
-        self.heard(wanted.checked);
+        self.heard(checked);
         if self.head.is_none() {
-            self.head = Some(wanted.checked);
-            self.held.retain(|rev, _| *rev > wanted.checked);
+            self.head = Some(checked);
             self.release(sink);
         }
-        if let Some(following) = self.subscribers.get_mut(&wanted.session) {
-            following.checked = following.checked.max(wanted.checked);
-            let Some(floor) = following.floor.filter(|_| following.replay.is_none()) else {
-                // the replay under way goes first and then says when all is over
-                following.again = Some(following.again.map_or(wanted.from, |again| again.min(wanted.from)));
-                return;
-            };
-            let rev = self.head.unwrap_or(floor).max(floor);
-            if !backfill(wanted.session, following, wanted.from, sink) {
-                sink.give(&following.handle, RoomEvent::Attached(rev));
-            }
-            return;
-        }
-        let subscriber = Subscriber {
-            handle: wanted.handle,
-            user: wanted.user,
-            checked: wanted.checked,
-            start: wanted.from,
-            floor: None,
-            replay: Some(Replay { cursor: wanted.from, until: None, reading: false }),
-            again: None,
-        };
-        self.subscribers.insert(wanted.session, subscriber);
-        self.advance(wanted.session, sink);
+        let subscriber = self.subscribers.entry(session).or_insert_with(|| Subscriber {
+            handle,
+            user,
+            checked,
+            from,
+            reached: from,
+            had: Vec::new(),
+            phase: Phase::Waiting,
+            answered: false,
+        });
+        subscriber.again(from, checked);
+        self.advance(session, sink);
     }
 
     /// A replay goes on: it meets the head, or the ring bridges the rest, or the next page is read.
     fn advance(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
-        let Some(subscriber) = self.subscribers.get(&session) else { return };
-        let Some(replay) = subscriber.replay else { return };
         let head = self.head.unwrap_or(Rev(0));
-        if let Some(until) = replay.until {
-            if replay.cursor >= until {
-                let rev = subscriber.floor.unwrap_or(head).max(head);
-                self.attach(session, subscriber.floor.unwrap_or(head), rev, sink);
-                return;
-            }
-        } else if replay.cursor >= head.max(subscriber.checked) {
-            self.attach(session, replay.cursor, replay.cursor, sink);
-            return;
-        } else if head >= subscriber.checked
-            && let Some(batch) = self.from_ring(replay.cursor)
-        {
-            self.replayed(session, &batch, sink);
-            if self.subscribers.contains_key(&session) {
-                self.attach(session, head, head, sink);
-            }
-            return;
-        }
-        if let Some(replay) = self.subscribers.get_mut(&session).and_then(|subscriber| subscriber.replay.as_mut()) {
-            replay.reading = true;
-            sink.read(replay.cursor, ReadFor::Replay(session));
-        }
-    }
-
-    fn attach(&mut self, session: SessionId, floor: Rev, rev: Rev, sink: &mut impl Sink<H>) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        subscriber.floor = Some(floor);
-        subscriber.replay = None;
-        if let Some(from) = subscriber.again.take()
-            && backfill(session, subscriber, from, sink)
-        {
-            return;
-        }
-        if !sink.give(&subscriber.handle, RoomEvent::Attached(rev)) {
-            self.subscribers.remove(&session);
+        if subscriber.has_met(head) {
+            subscriber.phase = Phase::Live;
+            subscriber.had.clear();
+            let answered = std::mem::replace(&mut subscriber.answered, true);
+            if !answered && !sink.give(&subscriber.handle, RoomEvent::Attached(subscriber.reached)) {
+                self.subscribers.remove(&session);
+            }
+        } else if let Some(batch) = self.ring.between(subscriber.reached, head) {
+            self.replayed(session, &batch, sink);
+            self.advance(session, sink);
+        } else {
+            subscriber.phase = Phase::Reading;
+            sink.read(subscriber.reached, ReadFor::Replay(session, subscriber.reached));
         }
     }
 
-    /// Gives a page of a replay, up to the event with which the subscriber's user left, after which nothing follows.
+    /// Gives a page of a replay, up to what was given before.
     fn replayed(&mut self, session: SessionId, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        let Some(replay) = subscriber.replay.as_mut() else { return };
-        let end = batch
-            .frames
-            .iter()
-            .find(|frame| frame.effect == Effect::Left(subscriber.user) && frame.rev > subscriber.checked)
-            .map(|frame| frame.rev);
-        let last = end.unwrap_or(batch.last_rev()).min(replay.until.unwrap_or(Rev(i64::MAX)));
-        let Some(page) = part(&batch.frames, replay.cursor, last) else { return };
-        replay.cursor = last;
-        replay.reading = false;
-        let taken = sink.give(&subscriber.handle, RoomEvent::Page(page));
-        if end.is_some() {
-            sink.give(&subscriber.handle, RoomEvent::Left);
-        }
-        if !taken || end.is_some() {
+        let ahead = subscriber.had.iter().map(|(from, _)| *from).filter(|from| *from > subscriber.reached);
+        let last = ahead.min().map_or(batch.last_rev(), |had| had.min(batch.last_rev()));
+        if subscriber.hand(batch, &leaves(batch), last, RoomEvent::Page, sink) {
+            subscriber.pass();
+        } else {
             self.subscribers.remove(&session);
         }
     }
 
     /// The subscriber has room for the next page.
     pub fn resume(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
-        let waiting = self
-            .subscribers
-            .get(&session)
-            .and_then(|subscriber| subscriber.replay)
-            .is_some_and(|replay| !replay.reading);
-        if waiting {
+        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.phase == Phase::Waiting) {
             self.advance(session, sink);
         }
     }
 
-    /// Takes a page that was read for a replay; `None` when the read failed.
-    pub fn page(&mut self, session: SessionId, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
-        let Some(subscriber) = self.subscribers.get(&session) else { return };
-        let Some(replay) = subscriber.replay.filter(|replay| replay.reading) else { return };
-        let Some(frames) = frames else {
-            sink.give(&subscriber.handle, RoomEvent::Gone);
-            self.subscribers.remove(&session);
+    /// Takes the events after a revision that were read for a replay; `None` when the read failed.
+    pub fn page(&mut self, session: SessionId, after: Rev, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
+        let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
+        if subscriber.phase != Phase::Reading || subscriber.reached != after {
+            // a subscription that is no more asked for it
             return;
-        };
-        if frames.first().is_none_or(|frame| frame.rev != replay.cursor.next()) {
-            self.reset(session, sink);
-            return;
+        }
+        subscriber.phase = Phase::Waiting;
+        let Some(frames) = frames else { return self.send_away(session, sink) };
+        if frames.last().is_none_or(|last| last.rev.0 - after.0 != frames.len() as i64) {
+            return self.reset(session, sink);
         }
         self.replayed(session, &Batch::new(frames), sink);
-        let Some(subscriber) = self.subscribers.get(&session) else { return };
-        let Some(replay) = subscriber.replay else { return };
-        let target = replay.until.unwrap_or_else(|| self.head.unwrap_or(Rev(0)).max(subscriber.checked));
-        if replay.cursor >= target {
+        let head = self.head.unwrap_or(Rev(0));
+        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.has_met(head)) {
             self.advance(session, sink);
         }
     }
 
-    /// The log does not bridge the gap: the subscriber begins anew from where the stream stands.
+    /// The log does not bridge the gap: the subscriber begins anew from where its right was checked. A gap beyond that
+    /// may hide that its user left, so its right must be checked anew.
     fn reset(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        let rev = self.head.unwrap_or(Rev(0)).max(subscriber.checked).max(subscriber.floor.unwrap_or(Rev(0)));
-        subscriber.floor = Some(rev);
-        subscriber.start = rev;
-        subscriber.replay = None;
-        subscriber.again = None;
-        if !sink.give(&subscriber.handle, RoomEvent::Reset(rev)) {
+        let rev = subscriber.had.drain(..).map(|(_, to)| to).fold(subscriber.checked, Rev::max);
+        if subscriber.reached >= rev {
+            return self.send_away(session, sink);
+        }
+        (subscriber.from, subscriber.reached, subscriber.checked) = (rev, rev, rev);
+        subscriber.answered = true;
+        if sink.give(&subscriber.handle, RoomEvent::Reset(rev)) {
+            self.advance(session, sink);
+        } else {
             self.subscribers.remove(&session);
         }
     }
+
+    fn send_away(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
+        if let Some(subscriber) = self.subscribers.remove(&session) {
+            sink.give(&subscriber.handle, RoomEvent::Gone);
+        }
+    }
+
+    // --- holes ----------------------------------------------------------------------------------------------------
 
     /// Asks the log for what is missing, if anything is.
     pub fn fill(&mut self, sink: &mut impl Sink<H>) {
-        if self.has_hole() {
-            self.filling = true;
-            sink.read(self.head.unwrap_or(Rev(0)), ReadFor::Hole);
+        if let Some(head) = self.head.filter(|_| self.has_hole()) {
+            self.filling = Some(head);
+            sink.read(head, ReadFor::Hole);
         }
     }
 
-    /// Takes what was read for a hole; `None` when the read failed and is to be tried again. A hole that the log does not
-    /// fill is a reset for everybody.
+    /// Takes what was read for a hole; `None` when the read failed and is to be tried again. When the log lacks it too,
+    /// the room goes on from what is known, and those to whom it was to go must come back with their rights checked.
     pub fn filled(&mut self, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
-        self.filling = false;
-        let (Some(frames), Some(head)) = (frames, self.head) else { return };
-        if head >= self.known {
-            return;
-        }
-        if frames.iter().any(|frame| frame.rev == head.next()) {
-            self.hold(&frames);
-            self.release(sink);
+        let (Some(after), Some(frames)) = (self.filling.take(), frames) else { return };
+        self.hold(&frames);
+        self.release(sink);
+        // a read proves something only about where it began; the head may have passed that meanwhile
+        if self.head != Some(after) {
             return;
         }
         self.head = Some(self.known);
         self.ring.clear();
-        self.ring_bytes = 0;
         self.held.clear();
-        let live: Vec<SessionId> = self
-            .subscribers
-            .iter()
-            .filter(|(_, subscriber)| subscriber.floor.is_some())
-            .map(|(session, _)| *session)
-            .collect();
-        for session in live {
-            self.reset(session, sink);
+        let behind = |subscriber: &Subscriber<H>| subscriber.phase == Phase::Live && subscriber.reached < self.known;
+        let live = self.subscribers.iter().filter(|(_, subscriber)| behind(subscriber));
+        for session in live.map(|(session, _)| *session).collect::<Vec<_>>() {
+            self.send_away(session, sink);
         }
     }
 }
 
-/// Begins to give a live subscriber what lies between `from` and where it started; false when it has that already.
-fn backfill<H>(session: SessionId, subscriber: &mut Subscriber<H>, from: Rev, sink: &mut impl Sink<H>) -> bool {
-    if from >= subscriber.start {
-        return false;
+impl<H> Subscriber<H> {
+    /// Asks for everything after `from`, with a right that was checked now.
+    fn again(&mut self, from: Rev, checked: Rev) {
+        self.had.push((self.from, self.reached));
+        (self.from, self.reached) = (from, from);
+        self.checked = self.checked.max(checked);
+        self.phase = Phase::Waiting;
+        self.answered = false;
+        self.pass();
     }
-    subscriber.replay = Some(Replay { cursor: from, until: Some(subscriber.start), reading: true });
-    subscriber.start = from;
-    sink.read(from, ReadFor::Replay(session));
-    true
+
+    /// Whether nothing is left to replay. What the check saw belongs to it, even if the room is behind that.
+    fn has_met(&self, head: Rev) -> bool {
+        self.reached >= head.max(self.checked)
+    }
+
+    /// Goes past whatever was given before and begins here.
+    fn pass(&mut self) {
+        while let Some(at) = self.had.iter().position(|(from, to)| *from <= self.reached && self.from <= *to) {
+            let (from, to) = self.had.swap_remove(at);
+            (self.from, self.reached) = (self.from.min(from), self.reached.max(to));
+        }
+    }
+
+    /// Gives what of a batch is not reached yet, up to `last` and to the event with which the user left, after which
+    /// nothing follows; false when the subscriber is to be forgotten.
+    fn hand(
+        &mut self,
+        batch: &Arc<Batch>,
+        left: &[(UserId, Rev)],
+        last: Rev,
+        form: fn(Arc<Batch>) -> RoomEvent,
+        sink: &mut impl Sink<H>,
+    ) -> bool {
+        let ends = |(user, rev): &&(UserId, Rev)| *user == self.user && *rev > self.checked && *rev <= last;
+        let end = left.iter().find(ends).map(|(_, rev)| *rev);
+        let last = end.unwrap_or(last);
+        let part = part(batch, self.reached, last);
+        self.reached = self.reached.max(last);
+        let taken = part.is_none_or(|part| sink.give(&self.handle, form(part)));
+        if taken && end.is_some() {
+            sink.give(&self.handle, RoomEvent::Left);
+        }
+        taken && end.is_none()
+    }
 }
 
-/// The events after `floor` up to `last`; none if there are none.
-fn part(frames: &[Frame], floor: Rev, last: Rev) -> Option<Arc<Batch>> {
-    let part: Vec<Frame> = frames.iter().filter(|frame| frame.rev > floor && frame.rev <= last).cloned().collect();
+/// Who left within a batch, and when.
+fn leaves(batch: &Batch) -> Vec<(UserId, Rev)> {
+    let left = |frame: &Frame| match &frame.effect {
+        Effect::Left(user) => Some((*user, frame.rev)),
+        _ => None,
+    };
+    batch.frames.iter().filter_map(left).collect()
+}
+
+/// The events of a batch after `after` up to `last`; none if there are none, the batch itself if it is all of them.
+fn part(batch: &Arc<Batch>, after: Rev, last: Rev) -> Option<Arc<Batch>> {
+    let wanted = |frame: &&Frame| frame.rev > after && frame.rev <= last;
+    if batch.frames.first().as_ref().is_some_and(wanted) && batch.last_rev() <= last {
+        return Some(batch.clone());
+    }
+    let part: Vec<Frame> = batch.frames.iter().filter(wanted).cloned().collect();
     (!part.is_empty()).then(|| Batch::new(part))
 }

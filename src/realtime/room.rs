@@ -136,8 +136,8 @@ impl Handler<ToRoom> for Room {
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
             ToRoom::Read { purpose: ReadFor::Hole, frames } => self.order.filled(frames, &mut sink),
-            ToRoom::Read { purpose: ReadFor::Replay(session), frames } => {
-                self.order.page(session, frames, &mut sink);
+            ToRoom::Read { purpose: ReadFor::Replay(session, after), frames } => {
+                self.order.page(session, after, frames, &mut sink);
             }
         }
         self.tidy(ctx);

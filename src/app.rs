@@ -115,8 +115,13 @@ impl App {
     /// Hands what was committed to the rooms. What they cannot take, the catch-up brings them from the log.
     pub fn deliver(&self, committed: Vec<(Stream, Arc<Batch>)>) {
         if !committed.is_empty() && self.0.deliver.try_send(Committed(committed)).is_err() {
-            self.0.catch_up.notify_one();
+            self.wake_catch_up();
         }
+    }
+
+    /// Has the log looked through at once: it may hold what was not delivered.
+    pub fn wake_catch_up(&self) {
+        self.0.catch_up.notify_one();
     }
 
     /// Sends a frame without a revision to whoever listens to `streams`; best effort.

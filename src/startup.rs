@@ -92,6 +92,8 @@ pub struct Embedded {
     pub app: App,
     /// What its writers of sends have done, all together.
     pub stats: Arc<Stats>,
+    /// Notified when the log may hold what was not delivered; a server's catch-up waits for it.
+    pub catch_up: Arc<Notify>,
     checkpointer: Checkpointer,
 }
 
@@ -110,12 +112,13 @@ impl Embedded {
         let db = runtime.spawn(async move { backends::open(&opening).await }).await.map_err(Error::internal)??;
         let nowhere = Outlets::nowhere();
         let outlets = Outlets { deliver: deliver.unwrap_or(nowhere.deliver), ..nowhere };
+        let catch_up = outlets.catch_up.clone();
         let (app, queues) = assemble(&settings, &db, runtime, outlets).await?;
         let stats = Arc::new(Stats::default());
         work(&app, queues, batch.max(1), &stats);
         watch(&db, runtime);
         let checkpointer = Checkpointer::start(&settings, &db, runtime);
-        Ok(Self { app, stats, checkpointer })
+        Ok(Self { app, stats, catch_up, checkpointer })
     }
 
     /// Closes the database, after the last answer that matters to the caller.
@@ -210,11 +213,8 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let (hall, wake) = (halls.handle(), catch_up.clone());
     let hub = Hub::start_in_arbiter(&lobby.handle(), move |_| Hub::new(vec![hall], log, wake));
 
-    let outlets = Outlets {
-        deliver: hub.clone().recipient(),
-        ephemeral: hub.clone().recipient(),
-        catch_up: catch_up.clone(),
-    };
+    let outlets =
+        Outlets { deliver: hub.clone().recipient(), ephemeral: hub.clone().recipient(), catch_up: catch_up.clone() };
     let (app, queues) = assemble(&settings, &db, &runtime, outlets).await?;
     let writers = queues.writers.clone();
     let presence = {

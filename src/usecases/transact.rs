@@ -302,6 +302,10 @@ pub(crate) async fn attempt<T>(
         return Err(Aborted::Failed(error));
     }
     let (conn, events) = tx.into_batches();
-    conn.commit().await.map_err(Aborted::Unknown)?;
+    if let Err(error) = conn.commit().await {
+        // should it have happened after all, only the log can tell the others
+        app.wake_catch_up();
+        return Err(Aborted::Unknown(error));
+    }
     Ok(Commit { result, events })
 }

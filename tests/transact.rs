@@ -1,0 +1,239 @@
+//! A transaction happens wholly or not at all, whatever becomes of its caller and wherever it fails: rows, log and delivery
+//! alike. On SQLite always, and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server.
+
+#[path = "transact/deeds.rs"]
+mod deeds;
+#[path = "transact/failpoint.rs"]
+mod failpoint;
+#[path = "inside/mod.rs"]
+mod inside;
+#[path = "transact/wire.rs"]
+mod wire;
+
+use deeds::{DEEDS, Deed, Stage};
+use greenroom::domain::codes::Code;
+use greenroom::error::Result;
+use inside::random::Random;
+use inside::{Inside, on_each_database, on_postgres, through};
+use std::future::poll_fn;
+use std::task::Poll;
+use wire::{Plan, Wire};
+
+/// Polls `work` until it is done, or so often at most, and drops it then: at each of its awaits in turn, as the number
+/// grows.
+async fn polled<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Option<T> {
+    let mut made = 0;
+    poll_fn(move |context| {
+        made += 1;
+        match std::pin::Pin::new(&mut work).poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if made >= polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_caller_that_vanishes_at_any_await_changes_nothing_about_a_transaction() {
+    on_each_database(async |inside| {
+        for deed in DEEDS {
+            let mut abandoned = 0;
+            for polls in 1.. {
+                let stage = Stage::new(inside).await;
+                let done = polled(stage.act(inside, deed), polls).await;
+                stage.decided(inside).await;
+                let times = stage.times(&inside.audit().await, deed);
+                if let Some(result) = done {
+                    result.unwrap();
+                    assert_eq!(times, 1, "{deed:?} was done");
+                    break;
+                }
+                assert!(times <= 1, "{deed:?} happened {times} times");
+                abandoned += times;
+            }
+            assert!(abandoned > 0, "{deed:?} never happened without its caller");
+        }
+    });
+}
+
+#[test]
+fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
+    on_each_database(async |inside| {
+        let mut random = Random::from_environment();
+        for round in 0..60 {
+            let deed = DEEDS[round % DEEDS.len()];
+            let stage = Stage::new(inside).await;
+            let mut act = stage.act(inside, deed);
+            let mut done = None;
+            // lets it run for a while that is different each time, and looks only now and then
+            for _ in 0..random.between(1, 12) {
+                done = polled(&mut act, 1).await;
+                if done.is_some() {
+                    break;
+                }
+                for _ in 0..random.between(0, 200) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            drop(act);
+            stage.decided(inside).await;
+            let times = stage.times(&inside.audit().await, deed);
+            assert!(times <= 1, "{deed:?} happened {times} times");
+            if let Some(result) = done {
+                result.unwrap();
+                assert_eq!(times, 1, "{deed:?} was done");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_transaction_that_fails_at_any_row_leaves_nothing() {
+    on_each_database(async |inside| {
+        failpoint::install(inside).await;
+        // the data is refused; the statement took too long; the database wants it run again
+        let codes: &[&str] = if inside.is_postgres() { &["23514", "57014", "40001"] } else { &[""] };
+        for deed in DEEDS {
+            for code in codes {
+                for row in 1.. {
+                    let stage = Stage::new(inside).await;
+                    failpoint::at_row(inside, row, code).await;
+                    let outcome = stage.act(inside, deed).await;
+                    failpoint::off(inside).await;
+                    let times = stage.times(&inside.audit().await, deed);
+                    if outcome.is_ok() {
+                        assert_eq!(times, 1, "{deed:?} was done");
+                        assert!(row > 1, "{deed:?} changes a row at least");
+                        break;
+                    }
+                    fails_alone(inside, &stage, deed, outcome, times).await;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_commit_that_fails_leaves_nothing() {
+    on_each_database(async |inside| {
+        failpoint::install(inside).await;
+        for deed in DEEDS {
+            let stage = Stage::new(inside).await;
+            failpoint::at_commit(inside).await;
+            let outcome = stage.act(inside, deed).await;
+            failpoint::off(inside).await;
+            let times = stage.times(&inside.audit().await, deed);
+            fails_alone(inside, &stage, deed, outcome, times).await;
+        }
+    });
+}
+
+/// What failed has not happened, and succeeds when it is tried again.
+async fn fails_alone(inside: &Inside, stage: &Stage, deed: Deed, outcome: Result<()>, times: usize) {
+    let error = outcome.unwrap_err();
+    assert!([Code::Internal, Code::Unavailable].contains(&error.code()), "{deed:?}: {error}");
+    assert_eq!(times, 0, "{deed:?} failed: {error}");
+    stage.act(inside, deed).await.unwrap();
+    assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?} works again");
+}
+
+#[test]
+fn what_the_database_wants_run_again_is_run_again() {
+    on_postgres(&async |inside: &Inside| {
+        // a sequence counts on when its transaction is rolled back
+        inside
+            .run(
+                "CREATE SEQUENCE tries;
+                 CREATE FUNCTION fail_at_first() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN
+                     IF nextval('tries') <= 2 THEN
+                         RAISE EXCEPTION 'again' USING ERRCODE = 'serialization_failure';
+                     END IF;
+                     RETURN NULL;
+                 END $$",
+            )
+            .await;
+        for deed in [Deed::Send, Deed::Create, Deed::Add, Deed::Leave] {
+            let stage = Stage::new(inside).await;
+            inside
+                .run(
+                    "CREATE TRIGGER fail_at_first AFTER INSERT ON outbox EXECUTE FUNCTION fail_at_first();
+                     ALTER SEQUENCE tries RESTART",
+                )
+                .await;
+            stage.act(inside, deed).await.unwrap();
+            inside.run("DROP TRIGGER fail_at_first ON outbox").await;
+            assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_breaks_at_any_request_leaves_no_half() {
+    // each break is followed by a wait for the database, so all deeds wait at the same time
+    std::thread::scope(|threads| {
+        for deed in DEEDS {
+            threads.spawn(move || {
+                let wire = Wire::new();
+                through(
+                    |url| wire.to(&url),
+                    &async |inside: &Inside| {
+                        for request in 1.. {
+                            let stage = Stage::new(inside).await;
+                            wire.plan(Plan::Before(request));
+                            let outcome = stage.act(inside, deed).await;
+                            if !wire.is_cut() {
+                                wire.plan(Plan::Whole);
+                                outcome.unwrap();
+                                assert!(request > 3, "{deed:?} makes more than {request} requests");
+                                return;
+                            }
+                            inside.back().await;
+                            let times = stage.times(&inside.audit().await, deed);
+                            assert!(times == 1 || outcome.is_err() && times == 0, "{deed:?}, {request}: {outcome:?}");
+                            // an error may follow the commit, when the answer is put together; the send that was not
+                            // committed is one more message, whatever its temp_id
+                            if times == 0 {
+                                stage.act(inside, deed).await.unwrap();
+                                assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?} works again");
+                            }
+                        }
+                    },
+                );
+            });
+        }
+    });
+}
+
+#[test]
+fn a_commit_of_which_nobody_hears_is_looked_up_or_told_as_unavailable() {
+    let wire = Wire::new();
+    through(
+        |url| wire.to(&url),
+        &async |inside: &Inside| {
+            for deed in DEEDS {
+                for plan in [Plan::BeforeCommit, Plan::AfterCommit] {
+                    let stage = Stage::new(inside).await;
+                    wire.plan(plan);
+                    let outcome = stage.act(inside, deed).await;
+                    assert!(wire.is_cut(), "{deed:?} commits");
+                    inside.back().await;
+                    // what was committed unheard was not delivered: the catch-up is told to look
+                    inside.catch_up_woken().await;
+                    let times = stage.times(&inside.ledger().await, deed);
+                    match deed {
+                        Deed::Send => {
+                            outcome.unwrap();
+                            assert_eq!(times, 1, "{plan:?}: the retry looks the message up");
+                        }
+                        _ => {
+                            assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
+                            assert_eq!(times, usize::from(plan == Plan::AfterCommit), "{deed:?}, {plan:?}");
+                        }
+                    }
+                }
+            }
+        },
+    );
+}

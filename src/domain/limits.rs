@@ -30,6 +30,8 @@ pub const SESSIONS_PER_USER: usize = 20;
 pub const CONVERSATIONS_IN_AUTH: usize = 1000;
 /// Conversations or users named in one command.
 pub const IDS_IN_COMMAND: usize = 1000;
+/// Conversations named in all parts of one `sync`.
+pub const CONVERSATIONS_IN_SYNC: usize = 10_000;
 /// Users in one presence question.
 pub const PRESENCE_USERS: usize = 100;
 /// Users whose presence one session watches.

@@ -44,7 +44,7 @@ struct Prepared {
 
 impl Session {
     pub(super) fn subscribe(&mut self, wanted: Vec<ConversationId>, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        if let Err(error) = few_enough(wanted.len()) {
+        if let Err(error) = few_enough("conversation_ids", wanted.len(), limits::IDS_IN_COMMAND) {
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
         let refused = id.clone();
@@ -100,7 +100,7 @@ impl Session {
         self.sync_parts.conversations.extend(part.conversations);
         self.sync_parts.user_rev = part.user_rev.or(self.sync_parts.user_rev);
         self.sync_parts.epoch = part.epoch.or(self.sync_parts.epoch.take());
-        if let Err(error) = few_enough(self.sync_parts.conversations.len() / 10) {
+        if let Err(error) = few_enough("conversations", self.sync_parts.conversations.len(), limits::CONVERSATIONS_IN_SYNC) {
             self.sync_parts = Sync::default();
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
@@ -377,9 +377,9 @@ async fn prepare(
     Ok(Prepared { admitted, user_rev, all_anew, anew })
 }
 
-fn few_enough(count: usize) -> Result<()> {
-    if count > limits::IDS_IN_COMMAND {
-        return Err(Error::invalid("conversation_ids", "must have at most 1000 items"));
+fn few_enough(field: &str, count: usize, most: usize) -> Result<()> {
+    if count > most {
+        return Err(Error::invalid(field, format!("must have at most {most} items")));
     }
     Ok(())
 }

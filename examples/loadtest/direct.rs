@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use crate::Result;
 use crate::measure::{Clock, Counters, watch as watch_run};
 use crate::options::{Direct, Options};
-use crate::people::{pair, progress, register};
+use crate::people::{pair, register};
+use crate::progress;
 use crate::report::Report;
 use crate::target::Target;
 use crate::wire::{Connection, find};
@@ -55,19 +56,20 @@ struct Envelope<'a> {
 }
 
 /// Runs the scenario.
-pub async fn run(target: &Target, options: &Options, load: &Direct) -> Result<Report> {
+pub async fn run(target: &mut Target, options: &Options, load: &Direct) -> Result<Report> {
     let users = load.users / 2 * 2;
     let people = register(target, users).await?;
     let conversations = pair(target, &people).await?;
+    let fresh = target.restart().await?;
     let sockets = users * load.sockets;
     let mut connections = Vec::new();
     for person in &people {
         for _ in 0..load.sockets {
             connections.push(Connection::open(target.address, &person.token).await?);
         }
-        progress(&format!("opened {} of {sockets} sockets", connections.len()));
+        progress::tell(&format!("opened {} of {sockets} sockets", connections.len()));
     }
-    eprintln!();
+    progress::end_line();
 
     let clock = Clock::start(options);
     let counters = Rc::new(Counters::default());
@@ -107,6 +109,7 @@ pub async fn run(target: &Target, options: &Options, load: &Direct) -> Result<Re
     report.add("sockets", sockets);
     report.add("conversations", conversations.len());
     report.add("content_characters", load.size);
+    report.add("fresh_start", fresh);
     report.add("seconds", options.seconds);
     report.add("sent", counters.sent.get());
     report.add_known("acknowledged_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));

@@ -5,7 +5,8 @@ use tokio::sync::watch;
 use crate::Result;
 use crate::measure::Counters;
 use crate::options::{Idle, Options};
-use crate::people::{pair, progress, register};
+use crate::people::{pair, register};
+use crate::progress;
 use crate::report::Report;
 use crate::target::Target;
 use crate::wire::Connection;
@@ -17,10 +18,14 @@ const SETTLE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Runs the scenario.
 pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<Report> {
+    tokio::time::sleep(SETTLE).await;
+    let started = target.resident_bytes();
     let users = load.sockets.div_ceil(EACH).next_multiple_of(2);
     let people = register(target, users).await?;
     pair(target, &people).await?;
-    // Hashing passwords takes memory that the server may keep; after a fresh start it does not blur the figures.
+    tokio::time::sleep(SETTLE).await;
+    let registered = target.resident_bytes();
+    // What the registrations left behind shows in the figure above and blurs none below.
     let fresh = target.restart().await?;
     tokio::time::sleep(SETTLE).await;
     let before = target.resident_bytes();
@@ -33,10 +38,10 @@ pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<
         let connection = Connection::open(target.address, &person.token).await?;
         tasks.push(tokio::task::spawn_local(rest(connection, counters.clone(), finished.clone())));
         if (number + 1) % 100 == 0 {
-            progress(&format!("opened {} of {} sockets", number + 1, load.sockets));
+            progress::tell(&format!("opened {} of {} sockets", number + 1, load.sockets));
         }
     }
-    eprintln!();
+    progress::end_line();
     tokio::time::sleep(SETTLE).await;
     let opened = target.resident_bytes();
     let cpu = target.cpu_seconds();
@@ -60,6 +65,8 @@ pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<
     report.add("users", users);
     report.add("fresh_start", fresh);
     report.add("seconds", options.seconds);
+    report.add_known("server_rss_mib_started", mib(started));
+    report.add_known("server_rss_mib_registered", mib(registered));
     report.add_known("server_rss_mib_base", mib(before));
     report.add_known("server_rss_mib_opened", mib(opened));
     report.add_known("server_rss_mib_after", mib(after));

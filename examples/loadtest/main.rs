@@ -13,6 +13,7 @@ mod idle;
 mod measure;
 mod options;
 mod people;
+mod progress;
 mod report;
 mod room;
 mod target;
@@ -24,11 +25,15 @@ use clap::Parser;
 use options::{Options, Scenario};
 use report::Report;
 use target::Target;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Whatever stops a run; it is told in one line.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == target::SERVE) {
+        return greenroom::cli::run(["greenroom", "serve"].map(Into::into));
+    }
     let options = Options::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -38,7 +43,7 @@ fn main() -> ExitCode {
         }
     };
     // One thread: the clients share their counters without locks, and the tool never takes more than one core.
-    match tokio::task::LocalSet::new().block_on(&runtime, run(&options)) {
+    match tokio::task::LocalSet::new().block_on(&runtime, until_interrupted(run(&options))) {
         Ok(report) => {
             eprint!("{}", report.table());
             println!("{}", report.json());
@@ -51,11 +56,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// Gives up at Ctrl-C or SIGTERM; giving up stops the tool's own server and removes its folder.
+async fn until_interrupted(run: impl Future<Output = Result<Report>>) -> Result<Report> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        report = run => report,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        _ = terminate.recv() => Err("terminated".into()),
+    }
+}
+
 async fn run(options: &Options) -> Result<Report> {
     let mut target = Target::open(options).await?;
     match &options.scenario {
-        Scenario::Dm(load) => direct::run(&target, options, load).await,
-        Scenario::Room(load) => room::run(&target, options, load).await,
+        Scenario::Dm(load) => direct::run(&mut target, options, load).await,
+        Scenario::Room(load) => room::run(&mut target, options, load).await,
         Scenario::Idle(load) => idle::run(&mut target, options, load).await,
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::options::Options;
-use crate::people::progress;
+use crate::progress;
 use crate::target::{Target, own_cpu_seconds};
 
 /// How long after the end the tool waits for what is still on its way.
@@ -175,13 +175,13 @@ pub async fn watch(target: &Target, clock: Clock, counters: &Rc<Counters>, expec
     // A little longer, in which whatever is delivered twice has its chance to show.
     tokio::time::sleep(LOOK * 5).await;
     tell(clock, counters);
-    eprintln!();
+    progress::end_line();
     let resident_after = target.resident_bytes();
     Cost { resident_after, resident_peak: cost.resident_peak.max(resident_after), ..cost }
 }
 
 fn tell(clock: Clock, counters: &Counters) {
-    progress(&format!(
+    progress::tell(&format!(
         "{:5.1} s: {} sent, {} acknowledged, {} delivered",
         clock.now() as f64 / 1e9,
         counters.sent.get(),

@@ -22,8 +22,10 @@ use crate::Result;
   cargo run --release --example loadtest -- idle --sockets 1000
       what a socket costs that does nothing
 
-Without --url the tool starts a server of its own on a fresh SQLite file in a temporary folder, with all limits off, and
-stops it afterwards. With --database-url that server uses the database named, which should be empty.
+Without --url the tool starts a server of its own on a fresh SQLite file in a temporary folder, with all limits off,
+starts it afresh once the users are registered, and stops it afterwards. That server is this tool's own executable in
+server mode, the same library that the program `greenroom` runs; --server names a program to start instead. With
+--database-url the server uses the database named, which should be empty.
 The table goes to standard error and the JSON to standard output. The exit code is 2 when a message was lost, doubled,
 out of order or refused."
 )]
@@ -48,7 +50,7 @@ pub struct Options {
     #[arg(long, global = true, requires = "url")]
     pub pid: Option<u32>,
 
-    /// The program to start; else the one beside this tool, which cargo brings up to date first.
+    /// A program `greenroom` to start; else this tool starts its own executable in server mode.
     #[arg(long, global = true, conflicts_with = "url")]
     pub server: Option<PathBuf>,
 

@@ -1,10 +1,9 @@
-//! Preparing a run: users, their conversations, and how far that has come. None of it is measured.
-
-use std::io::Write;
+//! Preparing a run: users and their conversations. None of it is measured.
 
 use serde_json::{Value, json};
 
 use crate::Result;
+use crate::progress;
 use crate::target::Target;
 
 /// Registrations on their way at once. Hashing a password takes the server tens of milliseconds of a core, so more
@@ -38,9 +37,9 @@ pub async fn register(target: &Target, count: u32) -> Result<Vec<Person>> {
         for task in batch {
             people.push(task.await??);
         }
-        progress(&format!("registered {} of {count} users", people.len()));
+        progress::tell(&format!("registered {} of {count} users", people.len()));
     }
-    eprintln!();
+    progress::end_line();
     Ok(people)
 }
 
@@ -86,11 +85,4 @@ async fn expect(answer: reqwest::Response) -> Result<Value> {
 
 fn string(value: &Value) -> Result<String> {
     Ok(value.as_str().ok_or("a string was expected in an answer")?.to_owned())
-}
-
-/// Overwrites the line that tells how far the run is.
-pub fn progress(text: &str) {
-    eprint!("\r\x1b[K{text}");
-    // Progress is a courtesy; a closed terminal must not end the run.
-    let _ = std::io::stderr().flush();
 }

@@ -8,7 +8,8 @@ use tokio::sync::{Notify, watch};
 use crate::Result;
 use crate::measure::{Clock, Counters, watch as watch_run};
 use crate::options::{Options, Room};
-use crate::people::{group, progress, register};
+use crate::people::{group, register};
+use crate::progress;
 use crate::report::Report;
 use crate::target::Target;
 use crate::wire::{Connection, find, number_after};
@@ -30,18 +31,19 @@ struct Broadcasts {
 }
 
 /// Runs the scenario.
-pub async fn run(target: &Target, options: &Options, load: &Room) -> Result<Report> {
+pub async fn run(target: &mut Target, options: &Options, load: &Room) -> Result<Report> {
     let people = register(target, load.users).await?;
     let (conversation, base) = group(target, &people).await?;
+    let fresh = target.restart().await?;
     let sockets = load.users * load.sockets;
     let mut connections = Vec::new();
     for person in &people {
         for _ in 0..load.sockets {
             connections.push(Connection::open(target.address, &person.token).await?);
         }
-        progress(&format!("opened {} of {sockets} sockets", connections.len()));
+        progress::tell(&format!("opened {} of {sockets} sockets", connections.len()));
     }
-    eprintln!();
+    progress::end_line();
 
     let broadcasts = Rc::new(Broadcasts {
         clock: Clock::start(options),
@@ -89,6 +91,7 @@ pub async fn run(target: &Target, options: &Options, load: &Room) -> Result<Repo
     report.add("sockets", sockets);
     report.add("window", load.window);
     report.add("content_characters", load.size);
+    report.add("fresh_start", fresh);
     report.add("seconds", options.seconds);
     report.add("broadcasts", counters.sent.get());
     report.add_known("broadcasts_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));

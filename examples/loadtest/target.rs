@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::options::{Options, loopback};
 
+/// The first argument with which this tool is the server instead. It is nobody's to type: cargo does not build the program
+/// `greenroom` for an example, so the tool starts itself, and runs the library that the program runs.
+pub const SERVE: &str = "serve-for-loadtest";
 /// Ticks of the kernel's processor clock in a second, as `/proc` shows it on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a start or a stop may take.
@@ -33,6 +36,7 @@ pub struct Target {
 struct Own {
     child: Child,
     program: PathBuf,
+    argument: &'static str,
     environment: Vec<(String, String)>,
     folder: TempDir,
 }
@@ -51,16 +55,19 @@ impl Target {
         {
             loopback(url)?;
         }
-        let program = match &options.server {
-            Some(program) => program.clone(),
-            None => beside_this_tool()?,
+        let (program, argument) = match &options.server {
+            // It starts in a folder of its own, where a relative path would lead elsewhere.
+            Some(program) => {
+                (program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?, "serve")
+            }
+            None => (std::env::current_exe()?, SERVE),
         };
         let folder = TempDir::with_prefix("greenroom-load-")?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let environment = environment(options, folder.path(), port)?;
-        let child = serve(&program, &environment, folder.path())?;
+        let child = serve(&program, argument, &environment, folder.path())?;
         let pid = Some(child.id());
-        let own = Some(Own { child, program, environment, folder });
+        let own = Some(Own { child, program, argument, environment, folder });
         let target = Self { address: ([127, 0, 0, 1], port).into(), http, pid, own };
         target.wait_until_ready().await?;
         Ok(target)
@@ -83,7 +90,7 @@ impl Target {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        own.child = serve(&own.program, &own.environment, own.folder.path())?;
+        own.child = serve(&own.program, own.argument, &own.environment, own.folder.path())?;
         self.pid = Some(own.child.id());
         self.wait_until_ready().await?;
         Ok(true)
@@ -140,27 +147,6 @@ fn cpu_seconds(process: &str) -> Option<f64> {
     Some(ticks as f64 / TICKS_PER_SECOND)
 }
 
-/// The server program of the same build, brought up to date when cargo runs the tool.
-fn beside_this_tool() -> Result<PathBuf> {
-    let tool = std::env::current_exe()?;
-    let folder = tool.parent().and_then(Path::parent).ok_or("the tool's own path has no folder")?;
-    if let Ok(cargo) = std::env::var("CARGO") {
-        let mut build = Command::new(cargo);
-        build.args(["build", "--bin", "greenroom"]);
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        if !build.stdout(Stdio::null()).status()?.success() {
-            return Err("the server does not build".into());
-        }
-    }
-    let program = folder.join("greenroom");
-    if !program.exists() {
-        return Err(format!("{} does not exist; build it, or name another with --server", program.display()).into());
-    }
-    Ok(program)
-}
-
 fn environment(options: &Options, folder: &Path, port: u16) -> Result<Vec<(String, String)>> {
     let mut environment: Vec<(String, String)> = [
         ("GREENROOM_HOST", "127.0.0.1".to_owned()),
@@ -183,7 +169,7 @@ fn environment(options: &Options, folder: &Path, port: u16) -> Result<Vec<(Strin
     Ok(environment)
 }
 
-fn serve(program: &Path, environment: &[(String, String)], folder: &Path) -> Result<Child> {
+fn serve(program: &Path, argument: &str, environment: &[(String, String)], folder: &Path) -> Result<Child> {
     let log = File::options().create(true).append(true).open(folder.join("log"))?;
     let mut command = Command::new(program);
     for (name, _) in std::env::vars() {
@@ -192,7 +178,7 @@ fn serve(program: &Path, environment: &[(String, String)], folder: &Path) -> Res
         }
     }
     let child = command
-        .arg("serve")
+        .arg(argument)
         // A `.env` file of the place where the tool runs is not meant for this server.
         .current_dir(folder)
         .envs(environment.iter().map(|(name, value)| (name, value)))

@@ -1,6 +1,9 @@
 //! A transaction happens wholly or not at all, whatever becomes of its caller and wherever it fails: rows, log and delivery
 //! alike. On SQLite always, and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server.
 
+// A test stops by panicking.
+#![allow(clippy::unwrap_used)]
+
 #[path = "transact/deeds.rs"]
 mod deeds;
 #[path = "transact/failpoint.rs"]
@@ -36,7 +39,7 @@ async fn polled<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Opt
 
 #[test]
 fn a_caller_that_vanishes_at_any_await_changes_nothing_about_a_transaction() {
-    on_each_database(async |inside| {
+    on_each_database(&async |inside: &Inside| {
         for deed in DEEDS {
             let mut abandoned = 0;
             for polls in 1.. {
@@ -59,7 +62,7 @@ fn a_caller_that_vanishes_at_any_await_changes_nothing_about_a_transaction() {
 
 #[test]
 fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
-    on_each_database(async |inside| {
+    on_each_database(&async |inside: &Inside| {
         let mut random = Random::from_environment();
         for round in 0..60 {
             let deed = DEEDS[round % DEEDS.len()];
@@ -90,7 +93,7 @@ fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
 
 #[test]
 fn a_transaction_that_fails_at_any_row_leaves_nothing() {
-    on_each_database(async |inside| {
+    on_each_database(&async |inside: &Inside| {
         failpoint::install(inside).await;
         // the data is refused; the statement took too long; the database wants it run again
         let codes: &[&str] = if inside.is_postgres() { &["23514", "57014", "40001"] } else { &[""] };
@@ -116,7 +119,7 @@ fn a_transaction_that_fails_at_any_row_leaves_nothing() {
 
 #[test]
 fn a_commit_that_fails_leaves_nothing() {
-    on_each_database(async |inside| {
+    on_each_database(&async |inside: &Inside| {
         failpoint::install(inside).await;
         for deed in DEEDS {
             let stage = Stage::new(inside).await;
@@ -176,31 +179,28 @@ fn a_connection_that_breaks_at_any_request_leaves_no_half() {
         for deed in DEEDS {
             threads.spawn(move || {
                 let wire = Wire::new();
-                through(
-                    |url| wire.to(&url),
-                    &async |inside: &Inside| {
-                        for request in 1.. {
-                            let stage = Stage::new(inside).await;
-                            wire.plan(Plan::Before(request));
-                            let outcome = stage.act(inside, deed).await;
-                            if !wire.is_cut() {
-                                wire.plan(Plan::Whole);
-                                outcome.unwrap();
-                                assert!(request > 3, "{deed:?} makes more than {request} requests");
-                                return;
-                            }
-                            inside.back().await;
-                            let times = stage.times(&inside.audit().await, deed);
-                            assert!(times == 1 || outcome.is_err() && times == 0, "{deed:?}, {request}: {outcome:?}");
-                            // an error may follow the commit, when the answer is put together; the send that was not
-                            // committed is one more message, whatever its temp_id
-                            if times == 0 {
-                                stage.act(inside, deed).await.unwrap();
-                                assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?} works again");
-                            }
+                through(|url| wire.to(&url), &async |inside: &Inside| {
+                    for request in 1.. {
+                        let stage = Stage::new(inside).await;
+                        wire.plan(Plan::Before(request));
+                        let outcome = stage.act(inside, deed).await;
+                        if !wire.is_cut() {
+                            wire.plan(Plan::Whole);
+                            outcome.unwrap();
+                            assert!(request > 3, "{deed:?} makes more than {request} requests");
+                            return;
                         }
-                    },
-                );
+                        inside.back().await;
+                        let times = stage.times(&inside.audit().await, deed);
+                        assert!(times == 1 || outcome.is_err() && times == 0, "{deed:?}, {request}: {outcome:?}");
+                        // an error may follow the commit, when the answer is put together; the send that was not
+                        // committed is one more message, whatever its temp_id
+                        if times == 0 {
+                            stage.act(inside, deed).await.unwrap();
+                            assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?} works again");
+                        }
+                    }
+                });
             });
         }
     });
@@ -209,31 +209,25 @@ fn a_connection_that_breaks_at_any_request_leaves_no_half() {
 #[test]
 fn a_commit_of_which_nobody_hears_is_looked_up_or_told_as_unavailable() {
     let wire = Wire::new();
-    through(
-        |url| wire.to(&url),
-        &async |inside: &Inside| {
-            for deed in DEEDS {
-                for plan in [Plan::BeforeCommit, Plan::AfterCommit] {
-                    let stage = Stage::new(inside).await;
-                    wire.plan(plan);
-                    let outcome = stage.act(inside, deed).await;
-                    assert!(wire.is_cut(), "{deed:?} commits");
-                    inside.back().await;
-                    // what was committed unheard was not delivered: the catch-up is told to look
-                    inside.catch_up_woken().await;
-                    let times = stage.times(&inside.ledger().await, deed);
-                    match deed {
-                        Deed::Send => {
-                            outcome.unwrap();
-                            assert_eq!(times, 1, "{plan:?}: the retry looks the message up");
-                        }
-                        _ => {
-                            assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
-                            assert_eq!(times, usize::from(plan == Plan::AfterCommit), "{deed:?}, {plan:?}");
-                        }
-                    }
+    through(|url| wire.to(&url), &async |inside: &Inside| {
+        for deed in DEEDS {
+            for plan in [Plan::BeforeCommit, Plan::AfterCommit] {
+                let stage = Stage::new(inside).await;
+                wire.plan(plan);
+                let outcome = stage.act(inside, deed).await;
+                assert!(wire.is_cut(), "{deed:?} commits");
+                inside.back().await;
+                // what was committed unheard was not delivered: the catch-up is told to look
+                inside.catch_up_woken().await;
+                let times = stage.times(&inside.ledger().await, deed);
+                if deed == Deed::Send {
+                    outcome.unwrap();
+                    assert_eq!(times, 1, "{plan:?}: the retry looks the message up");
+                } else {
+                    assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
+                    assert_eq!(times, usize::from(plan == Plan::AfterCommit), "{deed:?}, {plan:?}");
                 }
             }
-        },
-    );
+        }
+    });
 }

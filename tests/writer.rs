@@ -2,6 +2,9 @@
 //! whatever is sent in whatever interleaving, each send gets the outcome that it would get if all came one by one, and the
 //! database holds exactly that. Then what only PostgreSQL can do to it: conversations that others have locked.
 
+// A test stops by panicking.
+#![allow(clippy::unwrap_used)]
+
 #[path = "inside/mod.rs"]
 mod inside;
 #[path = "writer/model.rs"]
@@ -24,7 +27,7 @@ const ROUNDS: usize = 15;
 
 #[test]
 fn every_send_gets_the_outcome_that_it_would_get_alone() {
-    on_each_database(async |inside| {
+    on_each_database(&async |inside: &Inside| {
         let mut world = World::new(inside, Random::from_environment()).await;
         for _ in 0..ROUNDS {
             world.round().await;
@@ -49,7 +52,7 @@ fn every_send_gets_the_outcome_that_it_would_get_alone() {
 
 #[test]
 fn a_send_that_the_database_refuses_fails_alone() {
-    on_each_database(async |inside| {
+    on_each_database(&async |inside: &Inside| {
         let spoil = if inside.is_postgres() {
             // the first is refused where it stands, the second only at the commit
             "ALTER TABLE messages ADD CONSTRAINT refused CHECK (content <> 'spoilt');

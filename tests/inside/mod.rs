@@ -3,7 +3,7 @@
 //! inside can provoke: locks that others hold, statements that fail, callers that vanish at a given moment.
 
 // Each test program includes this harness and uses a part of it; and a test stops by panicking.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
 
 pub mod ledger;
 mod post;
@@ -45,9 +45,9 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 static SAID: Once = Once::new();
 
 /// Runs `test` on a fresh SQLite file and, where `GREENROOM_TEST_POSTGRES` names a server, on a fresh database there.
-pub fn on_each_database(test: impl AsyncFn(&Inside)) {
-    on_sqlite(&test);
-    on_postgres(&test);
+pub fn on_each_database(test: &impl AsyncFn(&Inside)) {
+    on_sqlite(test);
+    on_postgres(test);
 }
 
 /// Runs `test` on a fresh SQLite file.

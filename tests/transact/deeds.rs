@@ -48,16 +48,13 @@ impl Stage {
         let app = &inside.app;
         match deed {
             Deed::Send => Box::pin(async {
-                let draft = Draft {
-                    content: Some("deed".to_owned()),
-                    temp_id: Some("deed".to_owned()),
-                    ..Draft::default()
-                };
+                let draft =
+                    Draft { content: Some("deed".to_owned()), temp_id: Some("deed".to_owned()), ..Draft::default() };
                 messages::send(app, &self.member, self.group, draft).await.map(drop)
             }),
-            Deed::Create => Box::pin(async {
-                conversations::group(app, &self.member, new_group(&[self.outsider])).await.map(drop)
-            }),
+            Deed::Create => {
+                Box::pin(async { conversations::group(app, &self.member, new_group(&[self.outsider])).await.map(drop) })
+            }
             Deed::Add => Box::pin(inside.add(&self.owner, self.group, &self.outsider)),
             Deed::Leave => Box::pin(members::leave(app, &self.member, self.group)),
             Deed::Read => Box::pin(async { marks::read(app, &self.member, self.group, Target::End).await.map(drop) }),

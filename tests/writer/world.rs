@@ -147,7 +147,7 @@ impl<'a> World<'a> {
         let sends = send_all(self.inside, &posts, self.random.fork(), answer, answered);
         let owner = self.users[0];
         let inside = self.inside;
-        let moves = join_all(movers.iter().map(|(group, user, times, is_in)| async move {
+        let comings = join_all(movers.iter().map(|(group, user, times, is_in)| async move {
             let mut is_in = *is_in;
             for _ in 0..*times {
                 if is_in {
@@ -163,7 +163,7 @@ impl<'a> World<'a> {
         let reads = join_all(wanted.iter().map(|(user, conversation, target)| async move {
             (user.user_id, *conversation, marks::read(&inside.app, user, *conversation, *target).await)
         }));
-        let (outcomes, moved, marks) = join3(sends, moves, reads).await;
+        let (outcomes, moved, marks) = join3(sends, comings, reads).await;
 
         for (post, outcome) in posts.iter().zip(&outcomes) {
             let moving = movers.iter().any(|mover| mover.0 == post.conversation && mover.1.user_id == post.sender);

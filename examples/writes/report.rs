@@ -1,0 +1,94 @@
+//! What comes out: a table for people, one JSON object for programs.
+
+use crate::load::Figures;
+use crate::options::Options;
+use crate::stage::{CONVERSATIONS, USERS};
+use crate::{GROUPED, ONES};
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// All figures so far.
+#[derive(Default)]
+pub struct Report(Vec<Row>);
+
+struct Row {
+    database: &'static str,
+    path: &'static str,
+    senders: u32,
+    figures: Figures,
+}
+
+impl Report {
+    /// Adds what a run came to.
+    pub fn add(&mut self, database: &'static str, path: &'static str, senders: u32, figures: Figures) {
+        self.0.push(Row { database, path, senders, figures });
+    }
+
+    /// True when no send was refused.
+    pub fn is_sound(&self) -> bool {
+        self.0.iter().all(|row| row.figures.errors == 0)
+    }
+
+    /// How many times as fast group commit is as batches of one, where both were measured.
+    fn ratio(&self, grouped: &Row) -> Option<f64> {
+        let same = |row: &&Row| row.path == ONES && row.database == grouped.database && row.senders == grouped.senders;
+        let ones = self.0.iter().find(same)?;
+        (grouped.path == GROUPED).then(|| grouped.figures.per_second / ones.figures.per_second)
+    }
+
+    /// For people.
+    pub fn table(&self) -> String {
+        let mut table = String::new();
+        let head = ["database", "path", "senders", "sends/s", "p50 ms", "p99 ms", "batch", "cores", "ratio"];
+        let rows = self.0.iter().map(|row| {
+            let figures = &row.figures;
+            let known = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+            [
+                row.database.to_owned(),
+                row.path.to_owned(),
+                row.senders.to_string(),
+                format!("{:.0}", figures.per_second),
+                format!("{:.2}", figures.p50),
+                format!("{:.2}", figures.p99),
+                known(figures.batch),
+                known(figures.cores),
+                known(self.ratio(row)),
+            ]
+        });
+        for row in std::iter::once(head.map(str::to_owned)).chain(rows) {
+            let [database, path, rest @ ..] = &row;
+            write!(table, "{database:<11}{path:<16}").expect("writing to a string");
+            for cell in rest {
+                write!(table, "{cell:>10}").expect("writing to a string");
+            }
+            table.push('\n');
+        }
+        table
+    }
+
+    /// For programs.
+    pub fn json(&self, options: &Options) -> Value {
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        let rows = self.0.iter().map(|row| {
+            let figures = &row.figures;
+            json!({
+                "database": row.database,
+                "path": row.path,
+                "senders": row.senders,
+                "sends_per_second": figures.per_second.round(),
+                "ack_ms_p50": round(figures.p50),
+                "ack_ms_p99": round(figures.p99),
+                "mean_batch": figures.batch.map(round),
+                "own_cpu_cores": figures.cores.map(round),
+                "errors": figures.errors,
+                "group_commit_over_batches_of_one": self.ratio(row).map(round),
+            })
+        });
+        json!({
+            "seconds": options.seconds,
+            "conversations": CONVERSATIONS,
+            "users": USERS,
+            "runs": rows.collect::<Vec<_>>(),
+        })
+    }
+}

@@ -39,7 +39,8 @@ export class Actions {
 
   async signOut() {
     const { me } = this.#state;
-    for (const entries of this.#state.outbox.values()) for (const { temp_id } of entries) this.#client.outbox.remove(temp_id);
+    for (const entries of this.#state.outbox.values())
+      for (const { temp_id } of entries) this.#client.outbox.remove(temp_id);
     await this.#client.auth.logout();
     if (me) forgetDrafts(me.id);
   }

@@ -18,7 +18,8 @@ try {
 
 /** Resolves when every style sheet is here, rejects when one is missing after everything has been tried. */
 async function styles() {
-  if (document.readyState !== 'complete') await new Promise((done) => window.addEventListener('load', done, { once: true }));
+  if (document.readyState !== 'complete')
+    await new Promise((done) => window.addEventListener('load', done, { once: true }));
   const missing = [...document.querySelectorAll('link[rel="stylesheet"]')].find(({ sheet }) => !hasRules(sheet));
   if (missing) throw new Error(`no style sheet ${missing.href}`);
 }

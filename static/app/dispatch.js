@@ -54,7 +54,12 @@ function messageDeleted(store, payload, rev) {
   messages.messageDeleted(store, payload, rev);
   const last = store.state.conversations.get(payload.conversation_id)?.last_message;
   if (last?.id === payload.message_id) {
-    conversations.previewChanged(store, { ...last, conversation_id: payload.conversation_id, content: '', deleted_at: new Date().toISOString() });
+    conversations.previewChanged(store, {
+      ...last,
+      conversation_id: payload.conversation_id,
+      content: '',
+      deleted_at: new Date().toISOString(),
+    });
   }
 }
 

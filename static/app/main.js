@@ -71,7 +71,8 @@ client.on('ready', () => {
 
 client.on('snapshot', (snapshot) => {
   listLoaded(store, snapshot);
-  for (const { id, unread_count, last_seq } of snapshot.conversations) if (unread_count > 0) actions.received(id, last_seq);
+  for (const { id, unread_count, last_seq } of snapshot.conversations)
+    if (unread_count > 0) actions.received(id, last_seq);
   refreshRooms();
 });
 client.on('reload', (value) => actions.reloaded(value));
@@ -87,7 +88,8 @@ client.on('event', (frame) => {
   // Something of a conversation that the list did not bring (an archived one): now it is of interest.
   if (frame.stream === 'conversation' && id && !store.state.conversations.has(id)) client.sync.reload(id);
   dispatch(store, frame);
-  if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id) actions.received(id, frame.payload.message.seq);
+  if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id)
+    actions.received(id, frame.payload.message.seq);
 });
 
 /** A whole new list means that what the rooms hold may be of another time. */
@@ -103,7 +105,8 @@ function retryRooms() {
 }
 
 router.onChange(({ name }) => {
-  if (store.state.phase === 'signed-in' && ['sign-in', 'sign-up'].includes(name)) router.go(to.home(), { replace: true });
+  if (store.state.phase === 'signed-in' && ['sign-in', 'sign-up'].includes(name))
+    router.go(to.home(), { replace: true });
 });
 
 watchTitle(store);

@@ -37,7 +37,16 @@ export class Router {
    */
   #follow(event) {
     const link = event.target.closest?.('a[href^="#/"]');
-    if (!link || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (
+      !link ||
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return;
     event.preventDefault();
     this.go(link.getAttribute('href'));
   }

@@ -94,7 +94,9 @@ export class Api {
    * @returns {Promise<{items: object[], has_more_before: boolean, has_more_after: boolean, rev: number}>}
    */
   messages(id, { before, after, around, limit = 50 } = {}) {
-    return this.call('GET', `/conversations/${encodeURIComponent(id)}/messages`, { query: { before, after, around, limit } });
+    return this.call('GET', `/conversations/${encodeURIComponent(id)}/messages`, {
+      query: { before, after, around, limit },
+    });
   }
 
   async #all(path, query = {}) {

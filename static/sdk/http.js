@@ -47,7 +47,8 @@ export class Http {
     } catch (error) {
       if (error instanceof GreenroomError) throw error;
       if (signal?.aborted) throw new GreenroomError('aborted', 'no longer wanted', { cause: error });
-      if (limit.signal.aborted) throw new GreenroomError('timeout', 'the server did not answer in time', { cause: error });
+      if (limit.signal.aborted)
+        throw new GreenroomError('timeout', 'the server did not answer in time', { cause: error });
       throw new GreenroomError('network', 'the server could not be reached', { cause: error });
     } finally {
       clearTimeout(timer);
@@ -72,12 +73,16 @@ function queryString(query = {}) {
 async function problem(response) {
   const body = await response.json().catch(() => ({}));
   const seconds = Number(response.headers.get('retry-after'));
-  return new GreenroomError(body.code ?? codeOf(response.status), body.detail ?? body.title ?? `status ${response.status}`, {
-    status: response.status,
-    retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined,
-    fields: body.errors,
-    requestId: body.request_id ?? response.headers.get('x-request-id') ?? undefined,
-  });
+  return new GreenroomError(
+    body.code ?? codeOf(response.status),
+    body.detail ?? body.title ?? `status ${response.status}`,
+    {
+      status: response.status,
+      retryAfterMs: Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined,
+      fields: body.errors,
+      requestId: body.request_id ?? response.headers.get('x-request-id') ?? undefined,
+    },
+  );
 }
 
 function codeOf(status) {

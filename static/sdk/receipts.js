@@ -68,7 +68,9 @@ export class Receipts {
     for (const [id, seq] of marks) {
       if (kind === 'delivered' && (this.#sent.read.get(id) ?? 0) >= seq) continue;
       this.#sent[kind].set(id, seq);
-      this.#request(`message.${kind}`, { conversation_id: id, seq }).catch((error) => this.#failed(kind, id, seq, error));
+      this.#request(`message.${kind}`, { conversation_id: id, seq }).catch((error) =>
+        this.#failed(kind, id, seq, error),
+      );
     }
   }
 

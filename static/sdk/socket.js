@@ -174,7 +174,9 @@ export class Connection extends Emitter {
     this.#time.clearTimeout(timer);
     const payload = frame.payload ?? {};
     if (frame.type !== 'error') return resolve(payload);
-    return reject(new GreenroomError(payload.code ?? 'unknown', payload.detail, { retryAfterMs: payload.retry_after_ms }));
+    return reject(
+      new GreenroomError(payload.code ?? 'unknown', payload.detail, { retryAfterMs: payload.retry_after_ms }),
+    );
   }
 
   #unasked(frame) {

@@ -48,7 +48,9 @@ export class Streams {
 
   /** Streams in which a frame is missing before others that are here. */
   gaps() {
-    return [...this.#streams].filter(([, { rev, loading, held }]) => rev !== null && !loading && held.size > 0).map(([id]) => id);
+    return [...this.#streams]
+      .filter(([, { rev, loading, held }]) => rev !== null && !loading && held.size > 0)
+      .map(([id]) => id);
   }
 
   /** From now on hold every frame of `id`: a snapshot is being fetched that will say where to go on. */

@@ -68,7 +68,8 @@ export class Sync extends Emitter {
     this.#left.delete(conversation.id);
     if (!this.ready) this.#early.add(conversation.id);
     if (this.#streams.has(conversation.id)) {
-      if (conversation.last_rev > this.#streams.rev(conversation.id)) this.#returned.set(conversation.id, conversation.last_rev);
+      if (conversation.last_rev > this.#streams.rev(conversation.id))
+        this.#returned.set(conversation.id, conversation.last_rev);
       return;
     }
     this.#apply(this.#streams.set(conversation.id, conversation.last_rev));
@@ -125,9 +126,17 @@ export class Sync extends Emitter {
     const entries = Object.entries(this.#streams.revisions());
     const common = { user_rev: this.#streams.rev(USER), epoch: this.#epoch };
     for (; entries.length > PART; entries.splice(0, PART)) {
-      this.#connection.tell('sync', { conversations: Object.fromEntries(entries.slice(0, PART)), ...common, more: true });
+      this.#connection.tell('sync', {
+        conversations: Object.fromEntries(entries.slice(0, PART)),
+        ...common,
+        more: true,
+      });
     }
-    const done = await this.#connection.request('sync', { conversations: Object.fromEntries(entries), ...common }, { limit: null });
+    const done = await this.#connection.request(
+      'sync',
+      { conversations: Object.fromEntries(entries), ...common },
+      { limit: null },
+    );
     if (!current()) return;
     for (const { id, code } of done.denied ?? []) this.#gone(id, code);
     this.emit('reads', done.reads ?? {});

@@ -5,7 +5,23 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PASSWORD, PHONE, SHOTS, Server, inList, launch, log, openPage, say, shows, signUp, texts, until, writeTo } from './support.js';
+import {
+  PASSWORD,
+  SHOTS,
+  Server,
+  inList,
+  launch,
+  log,
+  openPage,
+  register,
+  say,
+  shows,
+  signIn,
+  signUp,
+  texts,
+  until,
+  writeTo,
+} from './support.js';
 
 const ANA = { username: 'ana', name: 'Ana Lindqvist' };
 const BEN = { username: 'ben', name: 'Ben Okafor' };
@@ -39,8 +55,7 @@ test('newcomers make accounts and are in the app', async () => {
   await shot(ana.page, 'sign-in-light');
   await signUp(ana.page, ANA);
   await signUp(ben.page, BEN);
-  const answer = await server.call('POST', '/auth/register', { body: { username: CAM.username, display_name: CAM.name, password: PASSWORD } });
-  cam = { token: answer.access_token, id: answer.user.id };
+  cam = await register(server, CAM);
   await shot(ana.page, 'empty-light');
 });
 
@@ -51,7 +66,11 @@ test('they find each other and talk', async () => {
   await shows(ben.page, ['Hello Ben!']);
   await say(ben.page, 'Ana! You are here too.');
   await say(ben.page, 'Two lines\nin one message, and https://example.org/a(b) as a link.');
-  await shows(ana.page, ['Hello Ben!', 'Ana! You are here too.', 'Two lines\nin one message, and https://example.org/a(b) as a link.']);
+  await shows(ana.page, [
+    'Hello Ben!',
+    'Ana! You are here too.',
+    'Two lines\nin one message, and https://example.org/a(b) as a link.',
+  ]);
   assert.equal(await log(ana.page).getByRole('link').getAttribute('href'), 'https://example.org/a(b)');
 });
 
@@ -102,7 +121,10 @@ test('they make a group with a third', async () => {
   await page.locator('.room-subtitle').getByText('3 members').waitFor();
   await say(page, 'Who waters the tomatoes on Saturday?');
   const conversation = await conversationOf(cam.token, GROUP);
-  await server.call('POST', `/conversations/${conversation.id}/messages`, { token: cam.token, body: { content: 'I can.', temp_id: 'cam-1' } });
+  await server.call('POST', `/conversations/${conversation.id}/messages`, {
+    token: cam.token,
+    body: { content: 'I can.', temp_id: 'cam-1' },
+  });
   await log(page).getByText('I can.').waitFor();
   await log(page).getByText(CAM.name).first().waitFor();
 });
@@ -134,7 +156,10 @@ test('the group shows its members; one is removed and comes back', async () => {
   await shot(page, 'members-light');
   await page.getByRole('button', { name: `Remove ${CAM.name}` }).click();
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
-  await until(async () => (await page.getByRole('list', { name: 'Members' }).getByRole('listitem').count()) === 2, 'two members are left');
+  await until(
+    async () => (await page.getByRole('list', { name: 'Members' }).getByRole('listitem').count()) === 2,
+    'two members are left',
+  );
   await log(ben.page).getByText(`${ANA.name} removed ${CAM.name}`).waitFor();
   await page.getByRole('button', { name: 'Add people' }).click();
   await page.getByRole('searchbox', { name: 'Find people' }).fill('cam');
@@ -164,19 +189,33 @@ test('the server is killed while both write: everything arrives once and in orde
     await server.start();
   };
   await Promise.all([write(ana, 'A', marks.kill, 4), write(ben, 'B', marks.restart, 9), power()]);
-  for (const { page } of [ana, ben]) await until(async () => (await texts(page)).length === earlier.length + 2 * count, `${2 * count} more messages are there`, () => '');
+  for (const { page } of [ana, ben])
+    await until(
+      async () => (await texts(page)).length === earlier.length + 2 * count,
+      `${2 * count} more messages are there`,
+      () => '',
+    );
   await until(async () => (await log(ana.page).locator('.pending').count()) === 0, 'nothing is pending');
   const both = [await texts(ana.page), await texts(ben.page)];
   assert.deepEqual(both[0], both[1]);
   assert.deepEqual(both[0].slice(0, earlier.length), earlier);
   for (const who of ['A', 'B']) {
     const mine = both[0].filter((text) => text.startsWith(`${who} `));
-    assert.deepEqual(mine, Array.from({ length: count }, (_, index) => `${who} ${index + 1}`));
+    assert.deepEqual(
+      mine,
+      Array.from({ length: count }, (_, index) => `${who} ${index + 1}`),
+    );
   }
   const { id } = await conversationOf(cam.token, GROUP);
   const page = await server.call('GET', `/conversations/${id}/messages?limit=100`, { token: cam.token });
-  assert.deepEqual(page.items.filter(({ type }) => type !== 'system').map(({ content }) => content), both[0]);
-  assert.deepEqual(page.items.map(({ seq }) => seq), page.items.map((_, index) => index + 1));
+  assert.deepEqual(
+    page.items.filter(({ type }) => type !== 'system').map(({ content }) => content),
+    both[0],
+  );
+  assert.deepEqual(
+    page.items.map(({ seq }) => seq),
+    page.items.map((_, index) => index + 1),
+  );
 });
 
 test('a page that was offline sends and gets what it missed', async () => {
@@ -205,7 +244,14 @@ test('a reload keeps what was not sent, and sends it once', async () => {
   const address = ben.page.url();
   await ben.page.reload().catch(() => {});
   await server.start();
-  await until(() => ben.page.goto(address).then(() => true, () => false), 'the page loads again');
+  await until(
+    () =>
+      ben.page.goto(address).then(
+        () => true,
+        () => false,
+      ),
+    'the page loads again',
+  );
   await shows(ben.page, [...before, 'typed before the reload']);
   await shows(ana.page, [...before, 'typed before the reload']);
   assert.equal(await ben.page.getByRole('textbox', { name: 'Message', exact: true }).inputValue(), 'a draft');
@@ -226,9 +272,7 @@ test('a second tab of the same person shows the same, and signing out ends both'
   await tab.getByRole('button', { name: 'Sign out', exact: true }).click();
   for (const page of [tab, ben.page]) await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor();
   await tab.close();
-  await ben.page.getByRole('textbox', { name: 'Username', exact: true }).fill(BEN.username);
-  await ben.page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
-  await ben.page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await signIn(ben.page, BEN);
   await inList(ben.page, GROUP).click();
 });
 
@@ -270,7 +314,10 @@ test('everything can be reached without a mouse', async () => {
   await page.keyboard.press('Enter');
   await log(page).getByText('written blind').waitFor();
   await page.keyboard.press('Escape');
-  await until(() => inList(page, ANA.name).evaluate((element) => element === document.activeElement), 'Escape leads back to the list');
+  await until(
+    () => inList(page, ANA.name).evaluate((element) => element === document.activeElement),
+    'Escape leads back to the list',
+  );
   await page.keyboard.press('Control+k');
   await page.getByRole('searchbox', { name: 'Find people' }).waitFor();
   await page.keyboard.type('cam');
@@ -296,67 +343,6 @@ test('who leaves a group is out of it, and the others are told', async () => {
   await inList(ben.page, 'Short lived').waitFor({ state: 'detached' });
   await log(page).getByText(`${BEN.name} left`).waitFor();
   for (const one of [ana, ben]) await inList(one.page, GROUP).click();
-});
-
-test('a long history is loaded on the way up, without losing one’s place', async () => {
-  const { id } = await conversationOf(cam.token, GROUP);
-  for (let number = 1; number <= 80; number += 1) {
-    await server.call('POST', `/conversations/${id}/messages`, { token: cam.token, body: { content: `Seed packet ${number}`, temp_id: `seed-${number}` } });
-  }
-  await log(ana.page).getByText('Seed packet 80', { exact: true }).waitFor();
-  await ana.page.reload();
-  await log(ana.page).getByText('Seed packet 80', { exact: true }).waitFor();
-  const expected = (await server.call('GET', `/conversations/${id}/messages?limit=100`, { token: cam.token })).items.at(-1).seq;
-  await until(async () => {
-    await log(ana.page).evaluate((element) => element.scrollBy(0, -600));
-    return (await log(ana.page).locator('[data-seq="1"]').count()) === 1;
-  }, 'the first message is there');
-  const seqs = await log(ana.page).locator('[data-seq]').evaluateAll((elements) => elements.map((element) => Number(element.dataset.seq)));
-  assert.deepEqual(seqs, Array.from({ length: expected }, (_, index) => index + 1));
-  await ana.page.getByRole('button', { name: /Jump to newest/ }).click();
-  await until(() => log(ana.page).evaluate((element) => element.scrollHeight - element.clientHeight - element.scrollTop < 60), 'the newest is on the screen');
-});
-
-test('on a phone, list and room take turns', async () => {
-  const phone = await openPage(browser, server, { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'dark' });
-  const { page } = phone;
-  await shot(page, 'phone-sign-in-dark');
-  await page.getByRole('textbox', { name: 'Username', exact: true }).fill(BEN.username);
-  await page.getByRole('textbox', { name: 'Password', exact: true }).fill(`${PASSWORD}, again`);
-  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-  await inList(page, ANA.name).waitFor();
-  await shot(page, 'phone-list-dark');
-  await inList(page, ANA.name).click();
-  await log(page).getByText('Hello Ben!').waitFor();
-  assert.equal(await page.getByRole('list', { name: 'Conversations', exact: true }).isVisible(), false);
-  await say(page, 'From my pocket');
-  await log(page).getByText('From my pocket').waitFor();
-  await shot(page, 'phone-room-dark');
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth), 'nothing is wider than the screen');
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-  await shot(page, 'phone-room-light');
-  await page.getByRole('link', { name: 'Back to all conversations' }).click();
-  await inList(page, ANA.name).waitFor();
-  await shot(page, 'phone-list-light');
-  await inList(ana.page, BEN.name).click();
-  await log(ana.page).getByText('From my pocket').waitFor();
-  await phone.context.close();
-  assert.deepEqual(phone.problems, []);
-});
-
-test('the dark theme is a choice that stays', async () => {
-  await ana.page.getByRole('button', { name: `Settings for ${ANA.name}` }).click();
-  await ana.page.getByRole('radio', { name: 'Dark' }).check();
-  await shot(ana.page, 'settings-dark');
-  await ana.page.getByRole('button', { name: 'Close' }).click();
-  await ana.page.reload();
-  await log(ana.page).getByText('From my pocket').waitFor();
-  assert.equal(await ana.page.evaluate(() => document.documentElement.dataset.theme), 'dark');
-  await shot(ana.page, 'room-dark');
-  await inList(ana.page, GROUP).click();
-  await log(ana.page).getByText('Seed packet 80', { exact: true }).waitFor();
-  await shot(ana.page, 'group-dark');
 });
 
 test('who closes the last page is seen to leave', async () => {

@@ -14,13 +14,22 @@ import { chromium } from 'playwright-core';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = resolve(HERE, '../..');
 const BINARY = resolve(ROOT, process.env.GREENROOM_BIN ?? 'target/debug/greenroom');
-const FLAGS = ['--no-sandbox', '--headless', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+const FLAGS = [
+  '--no-sandbox',
+  '--headless',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
 /** How long a condition may take to come true on a slow machine, in milliseconds. It is a limit, not a wait. */
 export const PATIENCE = 30_000;
 export const PASSWORD = 'a quiet afternoon';
 export const SHOTS = join(HERE, 'shots');
 
-export const DESKTOP = { width: 1180, height: 760 };
+const DESKTOP = { width: 1180, height: 760 };
 export const PHONE = { width: 390, height: 844 };
 
 /** A server of its own: temporary data, a free port that stays the same across restarts. */
@@ -53,7 +62,14 @@ export class Server {
     const child = this.#child;
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (this.#output += text));
     const failed = new Promise((_, reject) => child.once('error', reject));
-    await Promise.race([failed, until(() => this.#healthy(child), 'the server is healthy', () => this.#output)]);
+    await Promise.race([
+      failed,
+      until(
+        () => this.#healthy(child),
+        'the server is healthy',
+        () => this.#output,
+      ),
+    ]);
   }
 
   /** What a power cut does to a process. */
@@ -71,14 +87,20 @@ export class Server {
 
   async #healthy(child) {
     assert.equal(child.exitCode, null, `the server ended by itself:\n${this.#output}`);
-    return fetch(`${this.url}/health`).then((response) => response.ok, () => false);
+    return fetch(`${this.url}/health`).then(
+      (response) => response.ok,
+      () => false,
+    );
   }
 
   /** One REST call. @returns the parsed answer */
   async call(method, path, { token, body } = {}) {
     const response = await fetch(`${this.url}/api/v1${path}`, {
       method,
-      headers: { ...(body && { 'content-type': 'application/json' }), ...(token && { authorization: `Bearer ${token}` }) },
+      headers: {
+        ...(body && { 'content-type': 'application/json' }),
+        ...(token && { authorization: `Bearer ${token}` }),
+      },
       body: body && JSON.stringify(body),
     });
     const text = await response.text();
@@ -104,7 +126,8 @@ export async function openPage(browser, server, options = {}) {
 
 /** A network that is away is not the page's fault; everything else on the console is. */
 function listen(page, problems) {
-  const network = /net::ERR_(CONNECTION|INTERNET|NETWORK|ABORTED|EMPTY_RESPONSE|SOCKET)|WebSocket connection to .* failed/;
+  const network =
+    /net::ERR_(CONNECTION|INTERNET|NETWORK|ABORTED|EMPTY_RESPONSE|SOCKET)|WebSocket connection to .* failed/;
   page.on('pageerror', (error) => problems.push(String(error.stack ?? error)));
   page.on('console', (message) => {
     if (!['error', 'warning'].includes(message.type())) return;
@@ -120,6 +143,20 @@ export async function signUp(page, { username, name }) {
   await page.getByRole('textbox', { name: 'Display name', exact: true }).fill(name);
   await page.getByRole('textbox', { name: 'Password', exact: true }).fill(PASSWORD);
   await page.getByRole('button', { name: 'Create account', exact: true }).click();
+  await page.getByRole('button', { name: 'New conversation', exact: true }).waitFor();
+}
+
+/** Makes an account without a page. @returns {Promise<{id: string, token: string}>} */
+export async function register(server, { username, name }) {
+  const body = { username, display_name: name, password: PASSWORD };
+  const { user, access_token } = await server.call('POST', '/auth/register', { body });
+  return { id: user.id, token: access_token };
+}
+
+export async function signIn(page, { username }, password = PASSWORD) {
+  await page.getByRole('textbox', { name: 'Username', exact: true }).fill(username);
+  await page.getByRole('textbox', { name: 'Password', exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await page.getByRole('button', { name: 'New conversation', exact: true }).waitFor();
 }
 
@@ -143,7 +180,10 @@ export function log(page) {
 
 /** The row of a conversation in the list. */
 export function inList(page, name) {
-  return page.getByRole('list', { name: 'Conversations', exact: true }).getByRole('link').filter({ has: page.locator('.conversation-name').getByText(name, { exact: true }) });
+  return page
+    .getByRole('list', { name: 'Conversations', exact: true })
+    .getByRole('link')
+    .filter({ has: page.locator('.conversation-name').getByText(name, { exact: true }) });
 }
 
 /** The texts of the open room, from top to bottom. */
@@ -158,7 +198,11 @@ export async function shows(page, expected) {
     seen = await texts(page);
     return seen.length === expected.length && seen.every((text, index) => text === expected[index]);
   };
-  await until(same, `the room shows ${expected.length} messages`, () => `expected ${JSON.stringify(expected)}\nshown    ${JSON.stringify(seen)}`);
+  await until(
+    same,
+    `the room shows ${expected.length} messages`,
+    () => `expected ${JSON.stringify(expected)}\nshown    ${JSON.stringify(seen)}`,
+  );
 }
 
 /** Polls a condition until it holds. @param {() => string} detail for the failure */

@@ -17,7 +17,13 @@ function fakeServer() {
   const issue = (expires_in = 900) => {
     number += 1;
     valid.add(`refresh-${number}`);
-    return { user: ANA, access_token: `access-${number}`, refresh_token: `refresh-${number}`, token_type: 'Bearer', expires_in };
+    return {
+      user: ANA,
+      access_token: `access-${number}`,
+      refresh_token: `refresh-${number}`,
+      token_type: 'Bearer',
+      expires_in,
+    };
   };
   const server = {
     expires_in: 900,
@@ -51,7 +57,11 @@ function tabs(count = 1, { locks = fakeLocks(), server = fakeServer() } = {}) {
 }
 
 test('after signing in the token is at hand, and only the refresh token is on the device', async () => {
-  const { server, storage, auths: [auth] } = tabs();
+  const {
+    server,
+    storage,
+    auths: [auth],
+  } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
   assert.equal(await auth.token(), 'access-1');
   assert.equal(server.calls.length, 1);
@@ -59,21 +69,30 @@ test('after signing in the token is at hand, and only the refresh token is on th
 });
 
 test('a token about to end is replaced before it is used', async () => {
-  const { server, auths: [auth] } = tabs();
+  const {
+    server,
+    auths: [auth],
+  } = tabs();
   server.expires_in = 20;
   await auth.login({ login: 'ana', password: 'x' });
   assert.equal(await auth.token(), 'access-2');
 });
 
 test('many callers share one refresh', async () => {
-  const { server, auths: [auth] } = tabs();
+  const {
+    server,
+    auths: [auth],
+  } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
   const tokens = await Promise.all([1, 2, 3].map(() => auth.token({ fresh: true })));
   assert.deepEqual(tokens, ['access-2', 'access-2', 'access-2']);
   assert.deepEqual(server.spent, ['refresh-1']);
 });
 
-for (const [name, locks] of [['with Web Locks', fakeLocks()], ['without', null]]) {
+for (const [name, locks] of [
+  ['with Web Locks', fakeLocks()],
+  ['without', null],
+]) {
   test(`tabs take turns and never spend a token twice, ${name}`, async () => {
     const { server, auths } = tabs(3, { locks });
     await auths[0].login({ login: 'ana', password: 'x' });
@@ -84,7 +103,10 @@ for (const [name, locks] of [['with Web Locks', fakeLocks()], ['without', null]]
 }
 
 test('an answer that was lost is asked for again at once with the same token', async () => {
-  const { server, auths: [auth] } = tabs();
+  const {
+    server,
+    auths: [auth],
+  } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
   let lost = 0;
   server.refuse = () => {
@@ -97,9 +119,17 @@ test('an answer that was lost is asked for again at once with the same token', a
 });
 
 test('a server that is away ends no login', async () => {
-  const { server, storage, auths: [auth] } = tabs();
+  const {
+    server,
+    storage,
+    auths: [auth],
+  } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
-  for (const failure of [new GreenroomError('network'), new GreenroomError('unavailable', '', { status: 503 }), new GreenroomError('rate_limited', '', { status: 429 })]) {
+  for (const failure of [
+    new GreenroomError('network'),
+    new GreenroomError('unavailable', '', { status: 503 }),
+    new GreenroomError('rate_limited', '', { status: 429 }),
+  ]) {
     server.refuse = () => failure;
     await assert.rejects(auth.token({ fresh: true }), { code: failure.code });
   }
@@ -107,7 +137,11 @@ test('a server that is away ends no login', async () => {
 });
 
 test('a login that the server ended is forgotten and told', async () => {
-  const { server, storage, auths: [auth] } = tabs();
+  const {
+    server,
+    storage,
+    auths: [auth],
+  } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
   const told = [];
   auth.on('signed-out', (code) => told.push(code));
@@ -117,7 +151,9 @@ test('a login that the server ended is forgotten and told', async () => {
 });
 
 test('signing out in one tab is heard in the other', async () => {
-  const { auths: [one, two] } = tabs(2);
+  const {
+    auths: [one, two],
+  } = tabs(2);
   await one.login({ login: 'ana', password: 'x' });
   await two.refresh();
   const told = [];
@@ -128,7 +164,10 @@ test('signing out in one tab is heard in the other', async () => {
 });
 
 test('a call that is refused for its token is made once more with a fresh one', async () => {
-  const { server, auths: [auth] } = tabs();
+  const {
+    server,
+    auths: [auth],
+  } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
   const api = new Api({ http: server, auth });
   server.refuse = (path, token) => {

@@ -8,7 +8,10 @@ import { uuid } from '../../static/sdk/ids.js';
 
 test('the ceiling doubles up to the cap and starts again after a reset', () => {
   const backoff = new Backoff({ base: 100, cap: 1000, random: () => 1 });
-  assert.deepEqual([1, 2, 3, 4, 5, 6].map(() => backoff.next()), [100, 200, 400, 800, 1000, 1000]);
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6].map(() => backoff.next()),
+    [100, 200, 400, 800, 1000, 1000],
+  );
   backoff.reset();
   assert.equal(backoff.next(), 100);
 });
@@ -25,7 +28,18 @@ test('a thousand failures do not overflow', () => {
 });
 
 test('each closing code has its action', () => {
-  const expected = { 4408: 'retry', 4410: 'retry', 4429: 'retry', 1012: 'retry', 1006: 'retry', 1001: 'retry', 4401: 'refresh', 4400: 'stay', 4403: 'stay', 4409: 'stay' };
+  const expected = {
+    4408: 'retry',
+    4410: 'retry',
+    4429: 'retry',
+    1012: 'retry',
+    1006: 'retry',
+    1001: 'retry',
+    4401: 'refresh',
+    4400: 'stay',
+    4403: 'stay',
+    4409: 'stay',
+  };
   for (const [code, action] of Object.entries(expected)) assert.equal(afterClose(Number(code)).action, action, code);
 });
 

@@ -70,7 +70,11 @@ test('a refused mark is not sent again', async () => {
 function typing() {
   const time = new FakeTime();
   const told = [];
-  const one = new Typing({ time, now: time.now, tell: (type, { conversation_id }) => told.push(`${type} ${conversation_id}`) });
+  const one = new Typing({
+    time,
+    now: time.now,
+    tell: (type, { conversation_id }) => told.push(`${type} ${conversation_id}`),
+  });
   return { one, time, told };
 }
 

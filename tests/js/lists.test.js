@@ -44,7 +44,12 @@ class FakeParent {
 
 function list() {
   const parent = new FakeParent();
-  const show = (keys) => keyedList(parent, keys, { key: (item) => item, create: (item) => parent.make(item), update: (element, item) => (element.updated = item) });
+  const show = (keys) =>
+    keyedList(parent, keys, {
+      key: (item) => item,
+      create: (item) => parent.make(item),
+      update: (element, item) => (element.updated = item),
+    });
   return { parent, show, names: () => parent.children.map(({ name }) => name) };
 }
 
@@ -79,33 +84,63 @@ test('a repeated key is shown once', () => {
 });
 
 const at = (minute, day = 10) => new Date(2026, 4, day, 12, minute).toISOString();
-const message = (seq, sender_id, minute, more = {}) => ({ id: `m${seq}`, seq, sender_id, type: 'text', content: `${seq}`, created_at: at(minute), ...more });
+const message = (seq, sender_id, minute, more = {}) => ({
+  id: `m${seq}`,
+  seq,
+  sender_id,
+  type: 'text',
+  content: `${seq}`,
+  created_at: at(minute),
+  ...more,
+});
 const room = (more) => roomRows({ items: [], pending: [], divider: null, meId: 'me', grouped: true, ...more });
 
 test('messages of one author that follow closely form a run', () => {
   const rows = room({ items: [message(1, 'a', 0), message(2, 'a', 1), message(3, 'b', 2), message(4, 'b', 30)] });
-  assert.deepEqual(rows.map(({ kind, first, last }) => [kind, first, last]), [
-    ['day', undefined, undefined],
-    ['message', true, false],
-    ['message', false, true],
-    ['message', true, true],
-    ['message', true, true],
-  ]);
+  assert.deepEqual(
+    rows.map(({ kind, first, last }) => [kind, first, last]),
+    [
+      ['day', undefined, undefined],
+      ['message', true, false],
+      ['message', false, true],
+      ['message', true, true],
+      ['message', true, true],
+    ],
+  );
 });
 
 test('a day begins with its line', () => {
   const rows = room({ items: [message(1, 'a', 0), message(2, 'a', 0, { created_at: at(0, 11) })] });
-  assert.deepEqual(rows.map(({ kind }) => kind), ['day', 'message', 'day', 'message']);
+  assert.deepEqual(
+    rows.map(({ kind }) => kind),
+    ['day', 'message', 'day', 'message'],
+  );
 });
 
 test('the unread line stands before the first message of somebody else beyond the mark', () => {
-  const items = [message(1, 'a', 0), message(2, 'me', 1), message(3, null, 2, { type: 'system' }), message(4, 'a', 3), message(5, 'a', 4)];
-  assert.deepEqual(room({ items, divider: 1 }).map(({ key }) => key.split(' ')[0] + (key === 'unread' ? '!' : '')).join(), 'day,m,m,m,unread!,m,m');
-  assert.equal(room({ items, divider: 5 }).some(({ kind }) => kind === 'unread'), false);
+  const items = [
+    message(1, 'a', 0),
+    message(2, 'me', 1),
+    message(3, null, 2, { type: 'system' }),
+    message(4, 'a', 3),
+    message(5, 'a', 4),
+  ];
+  assert.deepEqual(
+    room({ items, divider: 1 })
+      .map(({ key }) => key.split(' ')[0] + (key === 'unread' ? '!' : ''))
+      .join(),
+    'day,m,m,m,unread!,m,m',
+  );
+  assert.equal(
+    room({ items, divider: 5 }).some(({ kind }) => kind === 'unread'),
+    false,
+  );
 });
 
 test('a message keeps its key from pending to sent, and is never shown twice', () => {
-  const pending = [{ temp_id: 't1', conversation_id: 'c', content: 'x', state: 'sending', created_at: at(3), reply_to_id: null }];
+  const pending = [
+    { temp_id: 't1', conversation_id: 'c', content: 'x', state: 'sending', created_at: at(3), reply_to_id: null },
+  ];
   const before = room({ pending });
   const after = room({ items: [message(1, 'me', 3, { temp_id: 't1' })], pending });
   assert.equal(before.at(-1).key, after.at(-1).key);
@@ -113,9 +148,14 @@ test('a message keeps its key from pending to sent, and is never shown twice', (
 });
 
 test('another’s temp_id cannot hide a message of one’s own', () => {
-  const pending = [{ temp_id: 't1', conversation_id: 'c', content: 'mine', state: 'queued', created_at: at(3), reply_to_id: null }];
+  const pending = [
+    { temp_id: 't1', conversation_id: 'c', content: 'mine', state: 'queued', created_at: at(3), reply_to_id: null },
+  ];
   const rows = room({ items: [message(1, 'mallory', 2, { temp_id: 't1' })], pending });
-  assert.deepEqual(rows.filter(({ kind }) => kind === 'message').map(({ item }) => item.content), ['1', 'mine']);
+  assert.deepEqual(
+    rows.filter(({ kind }) => kind === 'message').map(({ item }) => item.content),
+    ['1', 'mine'],
+  );
   assert.equal(new Set(rows.map(({ key }) => key)).size, rows.length);
 });
 
@@ -125,11 +165,23 @@ test('characters are Unicode scalar values of the trimmed text', () => {
 });
 
 test('links are found, other schemes are not, and the text stays whole', () => {
-  const found = (text) => linkParts(text).filter(({ href }) => href).map(({ href }) => href);
-  assert.deepEqual(found('see https://example.org/x, and http://a.b/c?d=e#f!'), ['https://example.org/x', 'http://a.b/c?d=e#f']);
+  const found = (text) =>
+    linkParts(text)
+      .filter(({ href }) => href)
+      .map(({ href }) => href);
+  assert.deepEqual(found('see https://example.org/x, and http://a.b/c?d=e#f!'), [
+    'https://example.org/x',
+    'http://a.b/c?d=e#f',
+  ]);
   assert.deepEqual(found('(https://example.org/a_(b))'), ['https://example.org/a_(b)']);
   assert.deepEqual(found('javascript:alert(1) data:text/html,x ftp://a.b https:// //a.b'), []);
-  for (const text of ['', 'plain', 'a https://b.c d', 'https://b.c']) assert.equal(linkParts(text).map((part) => part.text).join(''), text);
+  for (const text of ['', 'plain', 'a https://b.c d', 'https://b.c'])
+    assert.equal(
+      linkParts(text)
+        .map((part) => part.text)
+        .join(''),
+      text,
+    );
 });
 
 test('emoji alone may be large, digits may not', () => {
@@ -139,7 +191,10 @@ test('emoji alone may be large, digits may not', () => {
 
 test('names become initials and lists', () => {
   assert.deepEqual(['Ana Lindqvist', 'ben', 'a.b-c', '', '李 明'].map(initials), ['AL', 'B', 'AC', '?', '李明']);
-  assert.deepEqual([[], ['A'], ['A', 'B'], ['A', 'B', 'C'], ['A', 'B', 'C', 'D']].map((names) => nameList(names)), ['', 'A', 'A and B', 'A, B and C', 'A, B and 2 others']);
+  assert.deepEqual(
+    [[], ['A'], ['A', 'B'], ['A', 'B', 'C'], ['A', 'B', 'C', 'D']].map((names) => nameList(names)),
+    ['', 'A', 'A and B', 'A, B and C', 'A, B and 2 others'],
+  );
 });
 
 test('times are said as people say them', () => {

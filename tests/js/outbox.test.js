@@ -28,10 +28,16 @@ test('one at a time per conversation, in the order of writing; conversations do 
   write('one');
   write('two');
   write('elsewhere', 'd');
-  assert.deepEqual(calls.map(({ entry }) => entry.content), ['one', 'elsewhere']);
+  assert.deepEqual(
+    calls.map(({ entry }) => entry.content),
+    ['one', 'elsewhere'],
+  );
   calls[0].resolve({});
   await settle();
-  assert.deepEqual(calls.map(({ entry }) => entry.content), ['one', 'elsewhere', 'two']);
+  assert.deepEqual(
+    calls.map(({ entry }) => entry.content),
+    ['one', 'elsewhere', 'two'],
+  );
   assert.deepEqual(texts(), ['two']);
 });
 
@@ -60,7 +66,10 @@ test('written without a connection, it survives a reload and goes out in order',
   await settle();
   after.calls[1].resolve({});
   await settle();
-  assert.deepEqual(after.calls.map(({ entry }) => entry.content), ['one', 'two']);
+  assert.deepEqual(
+    after.calls.map(({ entry }) => entry.content),
+    ['one', 'two'],
+  );
   assert.equal(before.storage.length, 0);
 });
 
@@ -109,7 +118,10 @@ test('when the server asks for patience it waits that long and the order holds',
   await time.advance(3900);
   assert.equal(calls.length, 1);
   await time.advance(1000);
-  assert.deepEqual(calls.map(({ entry }) => entry.content), ['one', 'one']);
+  assert.deepEqual(
+    calls.map(({ entry }) => entry.content),
+    ['one', 'one'],
+  );
 });
 
 test('an unavailable server is asked again, each time later', async () => {

@@ -56,10 +56,18 @@ test('an answer finds its command, an error becomes a typed one', async () => {
   await open();
   const first = connection.request('a', { x: 1 });
   const second = connection.request('b', {});
-  newest().hear({ type: 'error', id: newest().last('b').id, payload: { code: 'rate_limited', detail: 'slow', retry_after_ms: 70 } });
+  newest().hear({
+    type: 'error',
+    id: newest().last('b').id,
+    payload: { code: 'rate_limited', detail: 'slow', retry_after_ms: 70 },
+  });
   newest().hear({ type: 'ack', id: newest().last('a').id, payload: { fine: true } });
   assert.deepEqual(await first, { fine: true });
-  await assert.rejects(second, (error) => error instanceof GreenroomError && error.code === 'rate_limited' && error.retryAfterMs === 70 && error.transient);
+  await assert.rejects(
+    second,
+    (error) =>
+      error instanceof GreenroomError && error.code === 'rate_limited' && error.retryAfterMs === 70 && error.transient,
+  );
 });
 
 test('frames that are no answer go on, also of unknown types; what is no frame does no harm', async () => {
@@ -67,7 +75,8 @@ test('frames that are no answer go on, also of unknown types; what is no frame d
   const heard = [];
   connection.on('frame', ({ type }) => heard.push(type));
   await open();
-  for (const frame of ['{', '[]', 'null', '{"type":7}', '{"type":"from.the.future","payload":{}}']) newest().hear(frame);
+  for (const frame of ['{', '[]', 'null', '{"type":7}', '{"type":"from.the.future","payload":{}}'])
+    newest().hear(frame);
   assert.deepEqual(heard, ['from.the.future']);
   assert.equal(connection.state, 'open');
 });
@@ -119,7 +128,9 @@ test('after 4401 it gets a fresh token first, and only then', async () => {
 });
 
 test('a login that is gone ends the trying', async () => {
-  const { connection, time, sockets } = setup({ auth: { token: () => Promise.reject(new GreenroomError('signed_out')) } });
+  const { connection, time, sockets } = setup({
+    auth: { token: () => Promise.reject(new GreenroomError('signed_out')) },
+  });
   connection.connect();
   await time.advance(100_000);
   assert.equal(sockets.length, 0);

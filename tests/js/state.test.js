@@ -3,26 +3,77 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dispatch, messageArrived } from '../../static/app/dispatch.js';
-import { listLoaded, readMoved, readsKnown, sortedConversations, titleOf, totalUnread } from '../../static/app/state/conversations.js';
+import {
+  listLoaded,
+  readMoved,
+  readsKnown,
+  sortedConversations,
+  titleOf,
+  totalUnread,
+} from '../../static/app/state/conversations.js';
 import { newestLoaded, olderLoaded, roomOf } from '../../static/app/state/messages.js';
 import { Store } from '../../static/app/store.js';
 import { systemText } from '../../static/app/views/words.js';
 
 const ANA = { id: 'ana', username: 'ana', display_name: 'Ana', avatar_url: null };
-const my = (last_read_seq = 0) => ({ role: 'member', last_read_seq, muted_until: null, archived: false, pinned: false, notify: 'all', blocked: false });
+const my = (last_read_seq = 0) => ({
+  role: 'member',
+  last_read_seq,
+  muted_until: null,
+  archived: false,
+  pinned: false,
+  notify: 'all',
+  blocked: false,
+});
 
 function setup(more = {}) {
   const store = new Store();
   store.state.me = { id: 'me', username: 'me', display_name: 'Me' };
   const conversation = {
-    id: 'c', type: 'direct', name: null, created_at: '2026-01-01T00:00:00.000Z', last_seq: 4, last_rev: 10, last_message: null, member_count: 2, unread_count: 1, my: my(3), peer: { ...ANA, presence: 'online' }, ...more,
+    id: 'c',
+    type: 'direct',
+    name: null,
+    created_at: '2026-01-01T00:00:00.000Z',
+    last_seq: 4,
+    last_rev: 10,
+    last_message: null,
+    member_count: 2,
+    unread_count: 1,
+    my: my(3),
+    peer: { ...ANA, presence: 'online' },
+    ...more,
   };
   listLoaded(store, { conversations: [conversation] });
-  return { store, c: () => store.state.conversations.get('c'), room: () => roomOf(store.state, 'c'), say: (frame) => dispatch(store, frame) };
+  return {
+    store,
+    c: () => store.state.conversations.get('c'),
+    room: () => roomOf(store.state, 'c'),
+    say: (frame) => dispatch(store, frame),
+  };
 }
 
-const message = (seq, sender_id = 'ana', more = {}) => ({ id: `m${seq}`, conversation_id: 'c', seq, sender_id, sender: ANA, type: 'text', content: `text ${seq}`, data: null, reply_to: null, reactions: [], temp_id: null, created_at: `2026-01-01T00:00:${String(seq).padStart(2, '0')}.000Z`, deleted_at: null, ...more });
-const came = (rev, seq, sender, more) => ({ type: 'message.new', stream: 'conversation', rev, payload: { conversation_id: 'c', message: message(seq, sender, more) } });
+const message = (seq, sender_id = 'ana', more = {}) => ({
+  id: `m${seq}`,
+  conversation_id: 'c',
+  seq,
+  sender_id,
+  sender: ANA,
+  type: 'text',
+  content: `text ${seq}`,
+  data: null,
+  reply_to: null,
+  reactions: [],
+  temp_id: null,
+  created_at: `2026-01-01T00:00:${String(seq).padStart(2, '0')}.000Z`,
+  deleted_at: null,
+  ...more,
+});
+const came = (rev, seq, sender, more) => ({
+  type: 'message.new',
+  stream: 'conversation',
+  rev,
+  payload: { conversation_id: 'c', message: message(seq, sender, more) },
+});
 const seqs = (room) => room.items.map(({ seq }) => seq);
 
 test('a new message counts, moves the preview, and is counted once however often it comes', () => {
@@ -97,53 +148,134 @@ test('edits and deletions change room and preview; those older than what is show
   const { store, c, room, say } = setup();
   newestLoaded(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 20 });
   say(came(21, 5));
-  const edited = (rev, content, seq) => ({ type: 'message.edited', stream: 'conversation', rev, payload: { conversation_id: 'c', message: { ...message(seq), content } } });
+  const edited = (rev, content, seq) => ({
+    type: 'message.edited',
+    stream: 'conversation',
+    rev,
+    payload: { conversation_id: 'c', message: { ...message(seq), content } },
+  });
   say(edited(15, 'too old', 4));
   say(edited(22, 'newer', 4));
   say(edited(23, 'newest', 5));
-  assert.deepEqual(room().items.map(({ content }) => content), ['text 3', 'newer', 'newest']);
+  assert.deepEqual(
+    room().items.map(({ content }) => content),
+    ['text 3', 'newer', 'newest'],
+  );
   assert.equal(c().last_message.content, 'newest');
-  say({ type: 'message.deleted', stream: 'conversation', rev: 24, payload: { conversation_id: 'c', message_id: 'm5', seq: 5 } });
-  assert.deepEqual([room().items[2].content, Boolean(room().items[2].deleted_at), c().last_message.content], ['', true, '']);
+  say({
+    type: 'message.deleted',
+    stream: 'conversation',
+    rev: 24,
+    payload: { conversation_id: 'c', message_id: 'm5', seq: 5 },
+  });
+  assert.deepEqual(
+    [room().items[2].content, Boolean(room().items[2].deleted_at), c().last_message.content],
+    ['', true, ''],
+  );
 });
 
 test('status only goes forward, and only on one’s own', () => {
   const { store, room, say } = setup();
-  newestLoaded(store, 'c', { items: [message(1, 'me', { status: 'sent' }), message(2), message(3, 'me', { status: 'sent' })], has_more_before: false, rev: 10 });
-  const status = (value, seq) => say({ type: 'message.status', payload: { conversation_id: 'c', user_id: 'ana', status: value, seq } });
+  newestLoaded(store, 'c', {
+    items: [message(1, 'me', { status: 'sent' }), message(2), message(3, 'me', { status: 'sent' })],
+    has_more_before: false,
+    rev: 10,
+  });
+  const status = (value, seq) =>
+    say({ type: 'message.status', payload: { conversation_id: 'c', user_id: 'ana', status: value, seq } });
   status('seen', 1);
   status('delivered', 3);
-  assert.deepEqual(room().items.map((item) => item.status), ['seen', undefined, 'delivered']);
+  assert.deepEqual(
+    room().items.map((item) => item.status),
+    ['seen', undefined, 'delivered'],
+  );
 });
 
 test('a frame of a type nobody here knows, or about something unknown, does nothing', () => {
   const { store, say } = setup();
   const before = JSON.stringify([...store.state.conversations]);
-  for (const type of ['reaction.updated', 'notification.new', 'custom.weather', 'class.created', 'toString', '__proto__', 'constructor']) say({ type, payload: { conversation_id: 'c' } });
+  for (const type of [
+    'reaction.updated',
+    'notification.new',
+    'custom.weather',
+    'class.created',
+    'toString',
+    '__proto__',
+    'constructor',
+  ])
+    say({ type, payload: { conversation_id: 'c' } });
   say({ type: 'custom.nothing' });
-  for (const type of ['message.edited', 'message.deleted', 'participant.left', 'conversation.updated', 'conversation.settings', 'conversation.read', 'message.status', 'message.hidden', 'participant.updated']) {
-    say({ type, stream: 'conversation', rev: 99, payload: { conversation_id: 'unknown', message: { id: 'x', conversation_id: 'unknown' }, message_id: 'x', user_id: 'y' } });
+  for (const type of [
+    'message.edited',
+    'message.deleted',
+    'participant.left',
+    'conversation.updated',
+    'conversation.settings',
+    'conversation.read',
+    'message.status',
+    'message.hidden',
+    'participant.updated',
+  ]) {
+    say({
+      type,
+      stream: 'conversation',
+      rev: 99,
+      payload: {
+        conversation_id: 'unknown',
+        message: { id: 'x', conversation_id: 'unknown' },
+        message_id: 'x',
+        user_id: 'y',
+      },
+    });
   }
   assert.equal(JSON.stringify([...store.state.conversations]), before);
 });
 
 test('the list: pinned first, then the newest; muted ones do not count', () => {
   const { store } = setup();
-  const one = (id, at, more) => ({ ...store.state.conversations.get('c'), id, last_message: { created_at: at }, ...more });
-  const conversations = [one('old', '2026-01-01T00:00:00.000Z'), one('new', '2026-01-03T00:00:00.000Z'), one('pinned', '2026-01-02T00:00:00.000Z', { my: { ...my(), pinned: true } }), one('archived', '2026-01-04T00:00:00.000Z', { my: { ...my(), archived: true } }), one('muted', '2025-01-01T00:00:00.000Z', { unread_count: 50, my: { ...my(), muted_until: '9999-01-01T00:00:00.000Z' } })];
+  const one = (id, at, more) => ({
+    ...store.state.conversations.get('c'),
+    id,
+    last_message: { created_at: at },
+    ...more,
+  });
+  const conversations = [
+    one('old', '2026-01-01T00:00:00.000Z'),
+    one('new', '2026-01-03T00:00:00.000Z'),
+    one('pinned', '2026-01-02T00:00:00.000Z', { my: { ...my(), pinned: true } }),
+    one('archived', '2026-01-04T00:00:00.000Z', { my: { ...my(), archived: true } }),
+    one('muted', '2025-01-01T00:00:00.000Z', {
+      unread_count: 50,
+      my: { ...my(), muted_until: '9999-01-01T00:00:00.000Z' },
+    }),
+  ];
   listLoaded(store, { conversations });
-  assert.deepEqual(sortedConversations(store.state).map(({ id }) => id), ['pinned', 'new', 'old', 'muted']);
+  assert.deepEqual(
+    sortedConversations(store.state).map(({ id }) => id),
+    ['pinned', 'new', 'old', 'muted'],
+  );
   assert.equal(totalUnread(store.state), 3);
 });
 
 test('members come and go, in the count only when the snapshot did not have them', () => {
   const { store, c, say } = setup({ type: 'group', name: 'G', peer: null });
   store.state.members.set('c', { items: [], status: 'ready' });
-  const joined = (rev) => say({ type: 'participant.joined', stream: 'conversation', rev, payload: { conversation_id: 'c', participants: [{ user: ANA, role: 'member' }] } });
+  const joined = (rev) =>
+    say({
+      type: 'participant.joined',
+      stream: 'conversation',
+      rev,
+      payload: { conversation_id: 'c', participants: [{ user: ANA, role: 'member' }] },
+    });
   joined(10);
   joined(11);
   assert.deepEqual([c().member_count, store.state.members.get('c').items.length], [3, 1]);
-  say({ type: 'participant.left', stream: 'conversation', rev: 12, payload: { conversation_id: 'c', user_id: 'ana', reason: 'left' } });
+  say({
+    type: 'participant.left',
+    stream: 'conversation',
+    rev: 12,
+    payload: { conversation_id: 'c', user_id: 'ana', reason: 'left' },
+  });
   assert.deepEqual([c().member_count, store.state.members.get('c').items.length], [2, 0]);
   assert.equal(titleOf(c()), 'G');
 });

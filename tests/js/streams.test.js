@@ -67,13 +67,19 @@ test('any interleaving with repeats applies each revision once and in order', ()
   for (let round = 0; round < 300; round += 1) {
     const streams = new Streams();
     streams.set('c', 0);
-    const deliveries = Array.from({ length: 30 }, (_, index) => index + 1).flatMap((rev) => (Math.random() < 0.3 ? [rev, rev] : [rev]));
+    const deliveries = Array.from({ length: 30 }, (_, index) => index + 1).flatMap((rev) =>
+      Math.random() < 0.3 ? [rev, rev] : [rev],
+    );
     for (let index = deliveries.length - 1; index > 0; index -= 1) {
       const other = Math.floor(Math.random() * (index + 1));
       [deliveries[index], deliveries[other]] = [deliveries[other], deliveries[index]];
     }
     const applied = deliveries.flatMap((rev) => revs(streams.offer('c', frame(rev)).apply));
-    assert.deepEqual(applied, Array.from({ length: 30 }, (_, index) => index + 1), deliveries.join());
+    assert.deepEqual(
+      applied,
+      Array.from({ length: 30 }, (_, index) => index + 1),
+      deliveries.join(),
+    );
   }
 });
 

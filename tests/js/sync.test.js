@@ -41,10 +41,12 @@ function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {} } = {}) {
     },
   });
   const seen = [];
-  for (const name of ['snapshot', 'reload', 'gone', 'ready', 'unready', 'reads']) sync.on(name, (value) => seen.push([name, value]));
+  for (const name of ['snapshot', 'reload', 'gone', 'ready', 'unready', 'reads'])
+    sync.on(name, (value) => seen.push([name, value]));
   sync.on('event', (frame) => seen.push(['event', frame.rev ?? frame.type]));
   const names = () => seen.map(([name]) => name);
-  const done = (answer = {}) => connection.requests.at(-1).resolve({ conversations: {}, reads: {}, user_rev: 3, denied: [], ...answer });
+  const done = (answer = {}) =>
+    connection.requests.at(-1).resolve({ conversations: {}, reads: {}, user_rev: 3, denied: [], ...answer });
   const start = async () => {
     connection.emit('open', WELCOME);
     await settle();
@@ -54,13 +56,22 @@ function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {} } = {}) {
   return { connection, time, sync, seen, names, done, start };
 }
 
-const event = (rev, id = 'c') => ({ type: 'message.new', stream: 'conversation', rev, payload: { conversation_id: id } });
+const event = (rev, id = 'c') => ({
+  type: 'message.new',
+  stream: 'conversation',
+  rev,
+  payload: { conversation_id: id },
+});
 const mine = (type, rev, payload) => ({ type, stream: 'user', rev, payload });
 
 test('the first connection takes a snapshot, then syncs from its revisions', async () => {
   const { connection, names, start } = setup();
   await start();
-  assert.deepEqual(connection.requests[0], { ...connection.requests[0], type: 'sync', payload: { conversations: { c: 5 }, user_rev: 3, epoch: 'e1' } });
+  assert.deepEqual(connection.requests[0], {
+    ...connection.requests[0],
+    type: 'sync',
+    payload: { conversations: { c: 5 }, user_rev: 3, epoch: 'e1' },
+  });
   assert.deepEqual(names(), ['snapshot', 'reads', 'ready']);
 });
 
@@ -92,7 +103,10 @@ test('what was missed arrives once, also when it is sent twice', async () => {
   for (const rev of [6, 7, 7, 6, 8]) connection.emit('frame', event(rev));
   done();
   await settle();
-  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [6, 7, 8]);
+  assert.deepEqual(
+    seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
+    [6, 7, 8],
+  );
 });
 
 test('a thousand conversations are named in parts', async () => {
@@ -100,7 +114,13 @@ test('a thousand conversations are named in parts', async () => {
   const { connection } = setup({ conversations });
   connection.emit('open', WELCOME);
   await settle();
-  assert.deepEqual(connection.told.map(({ payload }) => [payload.more, Object.keys(payload.conversations).length]), [[true, 500], [true, 500]]);
+  assert.deepEqual(
+    connection.told.map(({ payload }) => [payload.more, Object.keys(payload.conversations).length]),
+    [
+      [true, 500],
+      [true, 500],
+    ],
+  );
   assert.equal(Object.keys(connection.requests[0].payload.conversations).length, 200);
   assert.equal(connection.requests[0].payload.more, undefined);
 });
@@ -112,7 +132,10 @@ test('a reset conversation is loaded anew; what comes meanwhile follows', async 
   connection.emit('frame', event(9));
   connection.emit('frame', event(10));
   await settle();
-  assert.deepEqual(seen.slice(-2).map(([name]) => name), ['reload', 'event']);
+  assert.deepEqual(
+    seen.slice(-2).map(([name]) => name),
+    ['reload', 'event'],
+  );
   assert.equal(seen.at(-1)[1], 10);
 });
 
@@ -154,7 +177,10 @@ test('a hole on a live connection is asked for, and applied in order when it com
   connection.emit('frame', event(7));
   done();
   await settle();
-  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [6, 7, 8]);
+  assert.deepEqual(
+    seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
+    [6, 7, 8],
+  );
 });
 
 test('a hole that stays is bridged by loading the conversation anew', async () => {
@@ -191,7 +217,10 @@ test('a new conversation is followed from its revision, and events that overtook
   connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
   connection.emit('frame', event(4, 'new'));
   await settle();
-  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 3, 4]);
+  assert.deepEqual(
+    seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
+    [4, 3, 4],
+  );
 });
 
 test('the last events of a conversation one is out of ask nobody for it', async () => {
@@ -210,10 +239,18 @@ test('the last events of a conversation one is out of ask nobody for it', async 
   assert.deepEqual(asked, []);
   connection.emit('frame', mine('conversation.created', 5, { conversation: { id: 'c', last_rev: 8 } }));
   connection.emit('frame', event(9));
-  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 5, 9]);
+  assert.deepEqual(
+    seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
+    [4, 5, 9],
+  );
 });
 
-const left = (rev, user_id) => ({ type: 'participant.left', stream: 'conversation', rev, payload: { conversation_id: 'c', user_id, reason: 'removed' } });
+const left = (rev, user_id) => ({
+  type: 'participant.left',
+  stream: 'conversation',
+  rev,
+  payload: { conversation_id: 'c', user_id, reason: 'removed' },
+});
 
 test('being removed is the end of a conversation, another’s leaving is not', async () => {
   const { connection, sync, seen, start } = setup();
@@ -221,7 +258,10 @@ test('being removed is the end of a conversation, another’s leaving is not', a
   connection.emit('frame', left(6, 'other'));
   assert.equal(sync.rev('c'), 6);
   connection.emit('frame', left(7, WELCOME.user_id));
-  assert.deepEqual(seen.slice(-2), [['event', 7], ['gone', { conversation_id: 'c', code: 'removed' }]]);
+  assert.deepEqual(seen.slice(-2), [
+    ['event', 7],
+    ['gone', { conversation_id: 'c', code: 'removed' }],
+  ]);
   assert.equal(sync.rev('c'), null);
 });
 
@@ -239,12 +279,17 @@ test('the word of having come back may overtake the word of having been removed'
 
 test('a conversation gained while the list is on its way is in the list, and is followed', async () => {
   let give;
-  const { connection, seen, done } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });
+  const { connection, seen, done } = setup({
+    api: { conversations: () => new Promise((resolve) => (give = resolve)) },
+  });
   connection.emit('open', WELCOME);
   connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
   give([{ id: 'c', last_rev: 5 }]);
   await settle();
-  assert.deepEqual(seen.map(([name]) => name), ['snapshot', 'event']);
+  assert.deepEqual(
+    seen.map(([name]) => name),
+    ['snapshot', 'event'],
+  );
   assert.deepEqual(connection.requests[0].payload, { conversations: { c: 5, new: 2 }, user_rev: 4, epoch: 'e1' });
   done();
   await settle();
@@ -262,7 +307,10 @@ test('a conversation gained before the session’s first sync is asked for after
   connection.emit('frame', mine('user.updated', 4, {}));
   done();
   await settle();
-  assert.deepEqual(seen.filter(([name]) => name === 'event').map(([, rev]) => rev), [4, 5]);
+  assert.deepEqual(
+    seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
+    [4, 5],
+  );
   assert.deepEqual(connection.requests[2].payload, { conversations: { new: 2 } });
 });
 

@@ -15,7 +15,8 @@ export function h(tag, props = {}, ...children) {
   for (const [name, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
     if (name === 'class') element.className = value;
-    else if (name === 'on') for (const [type, listener] of Object.entries(value)) element.addEventListener(type, listener);
+    else if (name === 'on')
+      for (const [type, listener] of Object.entries(value)) element.addEventListener(type, listener);
     else if (name === 'data') Object.assign(element.dataset, value);
     else if (PROPERTIES.has(name)) element[name] = value;
     else element.setAttribute(name, value === true ? '' : String(value));
@@ -24,7 +25,16 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
-const PROPERTIES = new Set(['value', 'disabled', 'checked', 'hidden', 'textContent', 'htmlFor', 'tabIndex', 'required']);
+const PROPERTIES = new Set([
+  'value',
+  'disabled',
+  'checked',
+  'hidden',
+  'textContent',
+  'htmlFor',
+  'tabIndex',
+  'required',
+]);
 
 export function append(parent, children) {
   for (const child of children.flat(Infinity)) {
@@ -53,7 +63,14 @@ export function setAttribute(element, name, value) {
 /** An icon from path data on a 24 by 24 grid; it is decoration, so the element around it needs a name. */
 export function svg(paths, { size = 20, className = 'icon' } = {}) {
   const root = document.createElementNS(SVG, 'svg');
-  for (const [name, value] of Object.entries({ viewBox: '0 0 24 24', width: size, height: size, class: className, 'aria-hidden': 'true', focusable: 'false' })) {
+  for (const [name, value] of Object.entries({
+    viewBox: '0 0 24 24',
+    width: size,
+    height: size,
+    class: className,
+    'aria-hidden': 'true',
+    focusable: 'false',
+  })) {
     root.setAttribute(name, value);
   }
   for (const d of paths) {

@@ -54,7 +54,7 @@ export class ScrollKeeper {
       this.toEnd();
       return;
     }
-    const anchor = this.#firstVisible();
+    const anchor = this.#anchor();
     const before = anchor?.getBoundingClientRect().top;
     change();
     if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
@@ -63,14 +63,16 @@ export class ScrollKeeper {
   toEnd({ smooth = false } = {}) {
     this.#pinned = true;
     const top = this.#box.scrollHeight;
-    if (smooth && !matchMedia('(prefers-reduced-motion: reduce)').matches) this.#box.scrollTo({ top, behavior: 'smooth' });
+    if (smooth && !matchMedia('(prefers-reduced-motion: reduce)').matches)
+      this.#box.scrollTo({ top, behavior: 'smooth' });
     else this.#box.scrollTop = top;
   }
 
   /** Shows `element` with some context above it. */
   show(element) {
     this.#pinned = false;
-    this.#box.scrollTop += element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top - this.#box.clientHeight / 3;
+    this.#box.scrollTop +=
+      element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top - this.#box.clientHeight / 3;
     this.#pinned = this.#distance() <= NEAR;
   }
 
@@ -82,11 +84,18 @@ export class ScrollKeeper {
     return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop;
   }
 
-  #firstVisible() {
-    const edge = this.#box.getBoundingClientRect().top;
+  /**
+   * What is held still: the message in the middle of the view. Those at its top may change their own height when older
+   * ones join them, and lines between messages go where their day begins.
+   */
+  #anchor() {
+    const { top, height } = this.#box.getBoundingClientRect();
+    let last = null;
     for (const child of this.#list.children) {
-      if (child.getBoundingClientRect().bottom > edge) return child;
+      if (!child.dataset.seq) continue;
+      last = child;
+      if (child.getBoundingClientRect().bottom > top + height / 2) break;
     }
-    return null;
+    return last;
   }
 }

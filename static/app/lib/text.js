@@ -58,7 +58,10 @@ export function isEmojiOnly(text) {
 
 /** One or two letters that stand for a name. */
 export function initials(name) {
-  const words = name.trim().split(/[\s._-]+/u).filter(Boolean);
+  const words = name
+    .trim()
+    .split(/[\s._-]+/u)
+    .filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);
   return letters.map((word) => [...word][0].toLocaleUpperCase()).join('') || '?';
 }

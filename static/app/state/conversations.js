@@ -105,7 +105,10 @@ export function readsKnown(store, reads) {
 export function sortedConversations(state) {
   return [...state.conversations.values()]
     .filter(({ my }) => !my.archived)
-    .sort((a, b) => Number(b.my.pinned) - Number(a.my.pinned) || activity(b).localeCompare(activity(a)) || (a.id < b.id ? 1 : -1));
+    .sort(
+      (a, b) =>
+        Number(b.my.pinned) - Number(a.my.pinned) || activity(b).localeCompare(activity(a)) || (a.id < b.id ? 1 : -1),
+    );
 }
 
 /** What a conversation is called for this user. */
@@ -133,7 +136,11 @@ export function isMuted({ my }) {
 
 function put(store, { members, ...conversation }) {
   met(store, [conversation.peer, ...(members ?? []).map(({ user, presence }) => ({ ...user, presence }))]);
-  store.state.conversations.set(conversation.id, { ...conversation, my: { ...conversation.my }, seen: conversation.last_rev });
+  store.state.conversations.set(conversation.id, {
+    ...conversation,
+    my: { ...conversation.my },
+    seen: conversation.last_rev,
+  });
 }
 
 function preview({ id, seq, sender_id, type, content, data, created_at, deleted_at }) {
@@ -150,7 +157,8 @@ function marked(conversation, seq, unread) {
 function countAfter(store, conversation, mark) {
   const items = store.state.rooms.get(conversation.id)?.items ?? [];
   if (items.length === 0 || items[0].seq > mark + 1 || items.at(-1).seq < conversation.last_seq) return null;
-  return items.filter(({ seq, type, sender_id }) => seq > mark && type !== 'system' && sender_id !== store.state.me?.id).length;
+  return items.filter(({ seq, type, sender_id }) => seq > mark && type !== 'system' && sender_id !== store.state.me?.id)
+    .length;
 }
 
 function activity({ last_message, created_at }) {

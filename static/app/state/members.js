@@ -4,7 +4,10 @@
 import { met } from './people.js';
 
 export function membersLoaded(store, id, items) {
-  met(store, items.map(({ user, presence }) => ({ ...user, presence })));
+  met(
+    store,
+    items.map(({ user, presence }) => ({ ...user, presence })),
+  );
   store.state.members.set(id, { items, status: 'ready' });
   store.touch(`members:${id}`, 'presence');
 }
@@ -16,11 +19,19 @@ export function membersStatus(store, id, status) {
 }
 
 export function membersJoined(store, { conversation_id, participants }, rev) {
-  met(store, participants.map(({ user }) => user));
+  met(
+    store,
+    participants.map(({ user }) => user),
+  );
   counted(store, conversation_id, participants.length, rev);
   change(store, conversation_id, (items) => {
     const ids = new Set(participants.map(({ user }) => user.id));
-    const joined = participants.map(({ user, role }) => ({ user, role, joined_at: new Date().toISOString(), last_read_seq: null }));
+    const joined = participants.map(({ user, role }) => ({
+      user,
+      role,
+      joined_at: new Date().toISOString(),
+      last_read_seq: null,
+    }));
     return [...items.filter(({ user }) => !ids.has(user.id)), ...joined];
   });
 }

@@ -55,11 +55,21 @@ export function messageCame(store, message, rev) {
 }
 
 export function messageEdited(store, { conversation_id, message }, rev) {
-  change(store, conversation_id, message.id, rev, (known) => ({ ...known, ...message, status: known.status, reactions: known.reactions }));
+  change(store, conversation_id, message.id, rev, (known) => ({
+    ...known,
+    ...message,
+    status: known.status,
+    reactions: known.reactions,
+  }));
 }
 
 export function messageDeleted(store, { conversation_id, message_id }, rev) {
-  change(store, conversation_id, message_id, rev, (known) => ({ ...known, content: '', attachments: [], deleted_at: known.deleted_at ?? new Date().toISOString() }));
+  change(store, conversation_id, message_id, rev, (known) => ({
+    ...known,
+    content: '',
+    attachments: [],
+    deleted_at: known.deleted_at ?? new Date().toISOString(),
+  }));
   const room = store.state.rooms.get(conversation_id);
   for (const [index, item] of (room?.items ?? []).entries()) {
     if (item.reply_to?.id === message_id) room.items[index] = { ...item, reply_to: { ...item.reply_to, content: '' } };
@@ -94,6 +104,9 @@ function change(store, conversationId, messageId, rev, changed) {
 }
 
 function read(store, { items, rev }) {
-  met(store, items.map(({ sender }) => sender));
+  met(
+    store,
+    items.map(({ sender }) => sender),
+  );
   return items.map((message) => ({ ...message, asOf: rev }));
 }

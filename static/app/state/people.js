@@ -11,8 +11,17 @@ export function met(store, users) {
   const { people, presence } = store.state;
   for (const user of users) {
     if (!user) continue;
-    people.set(user.id, { id: user.id, username: user.username, display_name: user.display_name, avatar_url: user.avatar_url });
-    if (user.presence) presence.set(user.id, { status: user.presence, last_seen_at: user.last_seen_at ?? presence.get(user.id)?.last_seen_at ?? null });
+    people.set(user.id, {
+      id: user.id,
+      username: user.username,
+      display_name: user.display_name,
+      avatar_url: user.avatar_url,
+    });
+    if (user.presence)
+      presence.set(user.id, {
+        status: user.presence,
+        last_seen_at: user.last_seen_at ?? presence.get(user.id)?.last_seen_at ?? null,
+      });
   }
 }
 
@@ -45,7 +54,10 @@ export function typingStarted(store, { conversation_id, user_id, username, displ
   typing.set(user_id, display_name || username);
   const key = `${conversation_id} ${user_id}`;
   clearTimeout(timers.get(key));
-  timers.set(key, setTimeout(() => typingStopped(store, { conversation_id, user_id }), TYPING_ENDS));
+  timers.set(
+    key,
+    setTimeout(() => typingStopped(store, { conversation_id, user_id }), TYPING_ENDS),
+  );
   store.touch(`typing:${conversation_id}`);
 }
 

@@ -14,14 +14,29 @@ export function mountAuth(root, { router, actions, notice = null }) {
   let note = signedOutSentence(notice);
   const card = h('div', { class: 'auth-card' });
   const show = () => {
-    const typed = [...card.querySelectorAll('input')].map(({ autocomplete, value }) => [autocomplete.replace(/^(new|current)-/, ''), value]);
+    const typed = [...card.querySelectorAll('input')].map(({ autocomplete, value }) => [
+      autocomplete.replace(/^(new|current)-/, ''),
+      value,
+    ]);
     const signUp = router.route.name === 'sign-up';
-    fill(card, brand(), note && h('p', { class: 'auth-notice', role: 'status', textContent: note }), ...(signUp ? signUpView(actions) : signInView(actions)));
+    fill(
+      card,
+      brand(),
+      note && h('p', { class: 'auth-notice', role: 'status', textContent: note }),
+      ...(signUp ? signUpView(actions) : signInView(actions)),
+    );
     note = null;
     keepTyped(card, new Map(typed));
     card.querySelector('input').focus();
   };
-  root.append(h('main', { class: 'auth-page' }, card, h('p', { class: 'auth-foot', textContent: 'A quiet place to talk, on a server of your own.' })));
+  root.append(
+    h(
+      'main',
+      { class: 'auth-page' },
+      card,
+      h('p', { class: 'auth-foot', textContent: 'A quiet place to talk, on a server of your own.' }),
+    ),
+  );
   show();
   return router.onChange(show);
 }
@@ -39,8 +54,16 @@ function brand() {
 
 function signInView(actions) {
   const fields = {
-    username: field('Username', { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true }, { hint: 'Or your email address.' }),
-    password: field('Password', { type: 'password', autocomplete: 'current-password', required: true }, { reveal: true }),
+    username: field(
+      'Username',
+      { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true },
+      { hint: 'Or your email address.' },
+    ),
+    password: field(
+      'Password',
+      { type: 'password', autocomplete: 'current-password', required: true },
+      { reveal: true },
+    ),
   };
   return [
     h('h1', { textContent: 'Welcome back' }),
@@ -59,9 +82,21 @@ function signInView(actions) {
 
 function signUpView(actions) {
   const fields = {
-    username: field('Username', { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: '32', required: true }, { hint: 'Others find you by it. Letters, digits, and _ . -' }),
-    display_name: field('Display name', { autocomplete: 'name', maxlength: '64' }, { hint: 'How your name is shown. You can change it later.' }),
-    password: field('Password', { type: 'password', autocomplete: 'new-password', maxlength: '128', required: true }, { hint: `At least ${SHORTEST_PASSWORD} characters.`, reveal: true }),
+    username: field(
+      'Username',
+      { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: '32', required: true },
+      { hint: 'Others find you by it. Letters, digits, and _ . -' },
+    ),
+    display_name: field(
+      'Display name',
+      { autocomplete: 'name', maxlength: '64' },
+      { hint: 'How your name is shown. You can change it later.' },
+    ),
+    password: field(
+      'Password',
+      { type: 'password', autocomplete: 'new-password', maxlength: '128', required: true },
+      { hint: `At least ${SHORTEST_PASSWORD} characters.`, reveal: true },
+    ),
   };
   return [
     h('h1', { textContent: 'Make yourself at home' }),
@@ -74,7 +109,12 @@ function signUpView(actions) {
         await actions.register({ username: username.trim(), password, ...(shown && { display_name: shown }) });
       },
     }),
-    h('p', { class: 'auth-switch' }, 'Already have an account? ', h('a', { href: to.signIn(), textContent: 'Sign in' })),
+    h(
+      'p',
+      { class: 'auth-switch' },
+      'Already have an account? ',
+      h('a', { href: to.signIn(), textContent: 'Sign in' }),
+    ),
   ];
 }
 

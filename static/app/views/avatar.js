@@ -16,7 +16,13 @@ export function avatar({ id, name, url, group = false }, { fileToken = null, cla
   const face = h('span', { class: `avatar tint-${bucket(id, TINTS)} ${className}`, 'aria-hidden': 'true' });
   const stand = () => face.replaceChildren(group ? icon('people', 22) : initials(name));
   if (url) {
-    const image = h('img', { src: source(url, fileToken), alt: '', loading: 'lazy', referrerpolicy: 'no-referrer', on: { error: stand } });
+    const image = h('img', {
+      src: source(url, fileToken),
+      alt: '',
+      loading: 'lazy',
+      referrerpolicy: 'no-referrer',
+      on: { error: stand },
+    });
     face.append(image);
   } else {
     stand();

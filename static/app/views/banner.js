@@ -19,7 +19,13 @@ export function mountBanner(parent, { store, actions }) {
   let timer = null;
   let shown = null;
 
-  const button = (text) => h('button', { type: 'button', class: 'banner-button', textContent: text, on: { click: () => actions.reconnect() } });
+  const button = (text) =>
+    h('button', {
+      type: 'button',
+      class: 'banner-button',
+      textContent: text,
+      on: { click: () => actions.reconnect() },
+    });
 
   const show = (kind, ...content) => {
     if (shown === kind) return;
@@ -46,7 +52,13 @@ export function mountBanner(parent, { store, actions }) {
     if (state === 'open') return show('level', 'Catching up…');
     if (state === 'connecting') return shown === 'waiting' ? undefined : show('connecting', 'Connecting…');
     if (state !== 'waiting') return undefined;
-    return show('waiting', navigator.onLine === false ? 'You are offline. Messages will be sent when you are back.' : 'No connection. Trying again…', button('Try now'));
+    return show(
+      'waiting',
+      navigator.onLine === false
+        ? 'You are offline. Messages will be sent when you are back.'
+        : 'No connection. Trying again…',
+      button('Try now'),
+    );
   };
 
   update();

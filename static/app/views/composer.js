@@ -13,11 +13,29 @@ const WARN_FROM = LONGEST_MESSAGE - 500;
 
 /** @returns {{stop: () => void, focus: () => void, replyTo: (message: object) => void}} */
 export function mountComposer(parent, id, { store, actions }, { onSent }) {
-  const box = h('textarea', { class: 'composer-box', rows: '1', 'aria-label': 'Message', placeholder: 'Write a message', enterkeyhint: 'send', dir: 'auto', maxlength: String(LONGEST_MESSAGE * 4) });
-  const button = h('button', { type: 'submit', class: 'send-button', 'aria-label': 'Send', title: 'Send' }, icon('send', 20));
+  const box = h('textarea', {
+    class: 'composer-box',
+    rows: '1',
+    'aria-label': 'Message',
+    placeholder: 'Write a message',
+    enterkeyhint: 'send',
+    dir: 'auto',
+    maxlength: String(LONGEST_MESSAGE * 4),
+  });
+  const button = h(
+    'button',
+    { type: 'submit', class: 'send-button', 'aria-label': 'Send', title: 'Send' },
+    icon('send', 20),
+  );
   const counter = h('p', { class: 'composer-counter', role: 'status' });
   const replyBar = h('div', { class: 'reply-bar', hidden: true });
-  const form = h('form', { class: 'composer', on: { submit: send } }, replyBar, h('div', { class: 'composer-row' }, box, button), counter);
+  const form = h(
+    'form',
+    { class: 'composer', on: { submit: send } },
+    replyBar,
+    h('div', { class: 'composer-row' }, box, button),
+    counter,
+  );
   parent.append(form);
 
   let reply = null;
@@ -39,7 +57,7 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
     const count = scalarCount(box.value);
     const tooLong = count > LONGEST_MESSAGE;
     button.disabled = count === 0 || tooLong || box.disabled;
-    setText(counter, count < WARN_FROM ? '' : tooLong ? `${plural(count - LONGEST_MESSAGE, 'character')} too many` : `${plural(LONGEST_MESSAGE - count, 'character')} left`);
+    setText(counter, limitText(count));
     counter.classList.toggle('over', tooLong);
     setAttribute(box, 'aria-invalid', tooLong ? 'true' : null);
     writeDraft(userId, id, box.value);
@@ -56,10 +74,23 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
     reply = message;
     replyBar.hidden = message === null;
     if (!message) return fill(replyBar);
-    const name = message.sender_id === userId ? 'yourself' : nameOf(store.state.people.get(message.sender_id)) ?? 'somebody';
-    return fill(replyBar, icon('reply', 18),
-      h('span', { class: 'reply-bar-text' }, h('span', { class: 'reply-bar-name', textContent: `Replying to ${name}` }), h('span', { dir: 'auto', textContent: message.content })),
-      h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Do not reply', on: { click: () => cancelReply() } }, icon('close', 18)));
+    const name =
+      message.sender_id === userId ? 'yourself' : (nameOf(store.state.people.get(message.sender_id)) ?? 'somebody');
+    return fill(
+      replyBar,
+      icon('reply', 18),
+      h(
+        'span',
+        { class: 'reply-bar-text' },
+        h('span', { class: 'reply-bar-name', textContent: `Replying to ${name}` }),
+        h('span', { dir: 'auto', textContent: message.content }),
+      ),
+      h(
+        'button',
+        { type: 'button', class: 'icon-button', 'aria-label': 'Do not reply', on: { click: () => cancelReply() } },
+        icon('close', 18),
+      ),
+    );
   }
 
   function cancelReply() {
@@ -88,7 +119,7 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
   /** Who may only read sees why; who may write again finds the draft. */
   function showRights() {
     const conversation = store.state.conversations.get(id);
-    const why = !conversation ? 'No conversation' : conversation.my.role === 'observer' ? 'You can read here, but not write.' : conversation.class?.archived ? 'This class is archived.' : conversation.my.blocked ? 'You cannot write to this person.' : null;
+    const why = conversation ? whyReadOnly(conversation) : 'No conversation';
     form.hidden = !conversation;
     box.disabled = why !== null;
     box.placeholder = why ?? 'Write a message';
@@ -109,4 +140,17 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
       actions.stoppedTyping();
     },
   };
+}
+
+/** Why this user may not write here; null if nothing stands against it. */
+function whyReadOnly({ my, class: archivable }) {
+  if (my.role === 'observer') return 'You can read here, but not write.';
+  if (archivable?.archived) return 'This class is archived.';
+  return my.blocked ? 'You cannot write to this person.' : null;
+}
+
+function limitText(count) {
+  if (count < WARN_FROM) return '';
+  if (count > LONGEST_MESSAGE) return `${plural(count - LONGEST_MESSAGE, 'character')} too many`;
+  return `${plural(LONGEST_MESSAGE - count, 'character')} left`;
 }

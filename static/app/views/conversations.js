@@ -13,7 +13,12 @@ import { avatar, presenceDot, updatePresenceDot } from './avatar.js';
 import { systemText } from './words.js';
 
 export function mountConversations(parent, { store, router, client, onNew }) {
-  const list = h('ul', { class: 'conversations', role: 'list', 'aria-label': 'Conversations', on: { keydown: moveByKeys } });
+  const list = h('ul', {
+    class: 'conversations',
+    role: 'list',
+    'aria-label': 'Conversations',
+    on: { keydown: moveByKeys },
+  });
   const empty = h('div', { class: 'list-empty', hidden: true });
   parent.append(list, empty);
   const typingWatches = new Map();
@@ -28,10 +33,15 @@ export function mountConversations(parent, { store, router, client, onNew }) {
       preview: h('span', { class: 'conversation-preview' }),
       badge: h('span', { class: 'badge' }, h('span', { 'aria-hidden': 'true' }), h('span', { class: 'sr-only' })),
     };
-    parts.link.append(parts.face,
-      h('span', { class: 'conversation-text' },
+    parts.link.append(
+      parts.face,
+      h(
+        'span',
+        { class: 'conversation-text' },
         h('span', { class: 'conversation-line' }, parts.name, parts.time),
-        h('span', { class: 'conversation-line' }, parts.preview, parts.badge)));
+        h('span', { class: 'conversation-line' }, parts.preview, parts.badge),
+      ),
+    );
     const element = h('li', {}, parts.link);
     element.parts = parts;
     typingWatches.set(conversation.id, store.watch([`typing:${conversation.id}`], update));
@@ -43,9 +53,11 @@ export function mountConversations(parent, { store, router, client, onNew }) {
     const title = titleOf(conversation);
     const face = faceOf(conversation);
     const look = `${title} ${face.url}`;
-    if (parts.look !== look) fill(parts.face, avatar(face, { fileToken: client.connection.fileToken }), conversation.peer && parts.dot);
+    if (parts.look !== look)
+      fill(parts.face, avatar(face, { fileToken: client.connection.fileToken }), conversation.peer && parts.dot);
     parts.look = look;
-    if (conversation.peer) updatePresenceDot(parts.dot, state.presence.get(conversation.peer.id)?.status ?? conversation.peer.presence);
+    if (conversation.peer)
+      updatePresenceDot(parts.dot, state.presence.get(conversation.peer.id)?.status ?? conversation.peer.presence);
     setText(parts.name, title);
     const { last_message: last } = conversation;
     const at = last?.created_at ?? conversation.created_at;
@@ -118,22 +130,38 @@ function nobodyYet(onNew) {
   return [
     h('p', { class: 'list-empty-title', textContent: 'It is quiet here' }),
     h('p', { textContent: 'Find somebody you know and say hello.' }),
-    h('button', { type: 'button', class: 'button soft', textContent: 'Start talking', on: { click: onNew } }, icon('search', 18)),
+    h(
+      'button',
+      { type: 'button', class: 'button soft', textContent: 'Start talking', on: { click: onNew } },
+      icon('search', 18),
+    ),
   ];
 }
 
 function skeleton() {
-  return h('div', { class: 'skeleton', role: 'status' }, h('span', { class: 'sr-only', textContent: 'Loading conversations' }),
-    [1, 2, 3, 4].map(() => h('div', { class: 'skeleton-row' }, h('span', { class: 'skeleton-face' }), h('span', { class: 'skeleton-lines' }))));
+  return h(
+    'div',
+    { class: 'skeleton', role: 'status' },
+    h('span', { class: 'sr-only', textContent: 'Loading conversations' }),
+    [1, 2, 3, 4].map(() =>
+      h(
+        'div',
+        { class: 'skeleton-row' },
+        h('span', { class: 'skeleton-face' }),
+        h('span', { class: 'skeleton-lines' }),
+      ),
+    ),
+  );
 }
 
 function moveByKeys(event) {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   const links = [...event.currentTarget.querySelectorAll('a')];
   const index = links.indexOf(document.activeElement);
   if (index === -1) return;
-  const target = event.key === 'Home' ? links[0] : event.key === 'End' ? links.at(-1) : links[index + (step ?? 0)];
-  if (!target || target === links[index]) return;
+  const target = { ArrowDown: links[index + 1], ArrowUp: links[index - 1], Home: links[0], End: links.at(-1) }[
+    event.key
+  ];
+  if (!target) return;
   event.preventDefault();
   target.focus();
 }

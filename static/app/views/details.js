@@ -30,8 +30,18 @@ function build(body, close, id, app) {
   const list = h('ul', { class: 'people members', role: 'list', 'aria-label': 'Members' });
   const problem = h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' } });
   const adding = h('div', { class: 'adding', hidden: true });
-  const addButton = h('button', { type: 'button', class: 'button soft', on: { click: () => showAdding() } }, icon('plus', 18), 'Add people');
-  const leaveButton = h('button', { type: 'button', class: 'button danger-quiet', on: { click: () => leave() } }, icon('leave', 18), 'Leave group');
+  const addButton = h(
+    'button',
+    { type: 'button', class: 'button soft', on: { click: () => showAdding() } },
+    icon('plus', 18),
+    'Add people',
+  );
+  const leaveButton = h(
+    'button',
+    { type: 'button', class: 'button danger-quiet', on: { click: () => leave() } },
+    icon('leave', 18),
+    'Leave group',
+  );
 
   const attempt = async (task) => {
     setText(problem, '');
@@ -45,17 +55,42 @@ function build(body, close, id, app) {
   };
 
   const mine = () => store.state.conversations.get(id)?.my.role ?? 'member';
-  const mayRemove = (member) => member.user.id !== store.state.me?.id && RANK[mine()] >= RANK.admin && RANK[mine()] > RANK[member.role];
+  const mayRemove = (member) =>
+    member.user.id !== store.state.me?.id && RANK[mine()] >= RANK.admin && RANK[mine()] > RANK[member.role];
 
   function row({ user }) {
     const name = nameOf(user);
     const dot = presenceDot();
     const role = h('span', { class: 'person-role' });
-    const remove = h('button', { type: 'button', class: 'icon-button small', 'aria-label': `Remove ${name}`, title: 'Remove from the group', on: { click: () => removeMember(user) } }, icon('close', 18));
-    const element = h('li', { class: 'person' },
-      h('span', { class: 'conversation-face' }, avatar({ id: user.id, name, url: user.avatar_url }, { fileToken: client.connection.fileToken }), dot),
-      h('span', { class: 'person-text' }, h('span', { class: 'person-name', textContent: name }), h('span', { class: 'person-handle', textContent: `@${user.username}` })),
-      role, remove);
+    const remove = h(
+      'button',
+      {
+        type: 'button',
+        class: 'icon-button small',
+        'aria-label': `Remove ${name}`,
+        title: 'Remove from the group',
+        on: { click: () => removeMember(user) },
+      },
+      icon('close', 18),
+    );
+    const element = h(
+      'li',
+      { class: 'person' },
+      h(
+        'span',
+        { class: 'conversation-face' },
+        avatar({ id: user.id, name, url: user.avatar_url }, { fileToken: client.connection.fileToken }),
+        dot,
+      ),
+      h(
+        'span',
+        { class: 'person-text' },
+        h('span', { class: 'person-name', textContent: name }),
+        h('span', { class: 'person-handle', textContent: `@${user.username}` }),
+      ),
+      role,
+      remove,
+    );
     element.parts = { dot, role, remove };
     return element;
   }
@@ -72,7 +107,10 @@ function build(body, close, id, app) {
     const conversation = conversations.get(id);
     if (!conversation) return close();
     const known = members.get(id);
-    setText(count, known?.status === 'error' ? 'The members could not be loaded.' : plural(conversation.member_count, 'member'));
+    setText(
+      count,
+      known?.status === 'error' ? 'The members could not be loaded.' : plural(conversation.member_count, 'member'),
+    );
     keyedList(list, known?.items ?? [], { key: ({ user }) => user.id, create: row, update: updateRow });
     addButton.hidden = RANK[mine()] < RANK.admin || conversation.type !== 'group';
     leaveButton.hidden = conversation.type !== 'group';
@@ -81,12 +119,20 @@ function build(body, close, id, app) {
 
   async function removeMember(user) {
     const name = nameOf(user);
-    const sure = await confirmDialog({ title: `Remove ${name}?`, text: `${name} will no longer see this conversation.`, action: 'Remove' });
+    const sure = await confirmDialog({
+      title: `Remove ${name}?`,
+      text: `${name} will no longer see this conversation.`,
+      action: 'Remove',
+    });
     if (sure) await attempt(() => actions.removeMember(id, user.id));
   }
 
   async function leave() {
-    const sure = await confirmDialog({ title: 'Leave this group?', text: 'You will no longer see its messages. Somebody in the group can add you again.', action: 'Leave' });
+    const sure = await confirmDialog({
+      title: 'Leave this group?',
+      text: 'You will no longer see its messages. Somebody in the group can add you again.',
+      action: 'Leave',
+    });
     if (sure && (await attempt(() => actions.leave(id)))) close();
   }
 
@@ -95,10 +141,14 @@ function build(body, close, id, app) {
     const present = new Set((store.state.members.get(id)?.items ?? []).map(({ user }) => user.id));
     const add = h('button', { type: 'button', class: 'button primary', textContent: 'Add', disabled: true });
     const cancel = h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel' });
-    const picker = peoplePicker(app, { several: true, without: present, onChange: (users) => {
-      chosen = users;
-      add.disabled = users.length === 0;
-    } });
+    const picker = peoplePicker(app, {
+      several: true,
+      without: present,
+      onChange: (users) => {
+        chosen = users;
+        add.disabled = users.length === 0;
+      },
+    });
     const hide = () => {
       adding.hidden = true;
       addButton.disabled = false;
@@ -107,7 +157,15 @@ function build(body, close, id, app) {
     cancel.addEventListener('click', hide);
     add.addEventListener('click', async () => {
       add.disabled = true;
-      if (await attempt(() => actions.addMembers(id, chosen.map((user) => user.id)))) hide();
+      if (
+        await attempt(() =>
+          actions.addMembers(
+            id,
+            chosen.map((user) => user.id),
+          ),
+        )
+      )
+        hide();
       else add.disabled = false;
     });
     fill(adding, picker.element, h('div', { class: 'dialog-actions' }, cancel, add));
@@ -116,7 +174,13 @@ function build(body, close, id, app) {
     picker.focus();
   }
 
-  body.append(h('div', { class: 'section-head' }, count, addButton), adding, problem, list, h('div', { class: 'section-foot' }, leaveButton));
+  body.append(
+    h('div', { class: 'section-head' }, count, addButton),
+    adding,
+    problem,
+    list,
+    h('div', { class: 'section-foot' }, leaveButton),
+  );
   update();
   actions.loadMembers(id);
   return store.watch([`members:${id}`, 'conversations', 'presence'], update);

@@ -28,11 +28,21 @@ export function openDialog({ title, className = '', onClose = () => {} }, build)
         mousedown: (event) => event.target === dialog && close(),
       },
     },
-    h('div', { class: 'dialog-frame' },
-      h('header', { class: 'dialog-head' },
+    h(
+      'div',
+      { class: 'dialog-frame' },
+      h(
+        'header',
+        { class: 'dialog-head' },
         h('h2', { id: titleId, textContent: title }),
-        h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Close', on: { click: close } }, icon('close'))),
-      body),
+        h(
+          'button',
+          { type: 'button', class: 'icon-button', 'aria-label': 'Close', on: { click: close } },
+          icon('close'),
+        ),
+      ),
+      body,
+    ),
   );
   document.body.append(dialog);
   dialog.showModal();
@@ -55,7 +65,12 @@ export function confirmDialog({ title, text, action }) {
       const stay = h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel', on: { click: close } });
       body.append(
         h('p', { class: 'dialog-text', textContent: text }),
-        h('div', { class: 'dialog-actions' }, stay, h('button', { type: 'button', class: 'button danger', textContent: action, on: { click: agree } })),
+        h(
+          'div',
+          { class: 'dialog-actions' },
+          stay,
+          h('button', { type: 'button', class: 'button danger', textContent: action, on: { click: agree } }),
+        ),
       );
       stay.focus();
     });

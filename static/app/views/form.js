@@ -16,10 +16,13 @@ export function field(label, attributes, { hint = '', reveal = false } = {}) {
   const hintId = `${id}-hint`;
   const input = h('input', { id, class: 'input', 'aria-describedby': hintId, ...attributes });
   const note = h('p', { id: hintId, class: 'field-hint', textContent: hint });
-  const element = h('div', { class: 'field' },
+  const element = h(
+    'div',
+    { class: 'field' },
     h('label', { class: 'field-label', htmlFor: id, textContent: label }),
     h('div', { class: 'field-box' }, input, reveal && revealButton(input)),
-    note);
+    note,
+  );
   const setError = (text) => {
     setAttribute(input, 'aria-invalid', text ? 'true' : null);
     element.classList.toggle('invalid', Boolean(text));
@@ -30,7 +33,11 @@ export function field(label, attributes, { hint = '', reveal = false } = {}) {
 }
 
 function revealButton(input) {
-  const button = h('button', { type: 'button', class: 'icon-button reveal', 'aria-label': 'Show characters', 'aria-pressed': 'false' }, icon('eye'));
+  const button = h(
+    'button',
+    { type: 'button', class: 'icon-button reveal', 'aria-label': 'Show characters', 'aria-pressed': 'false' },
+    icon('eye'),
+  );
   button.addEventListener('click', () => {
     const shown = input.type === 'text';
     input.type = shown ? 'password' : 'text';
@@ -79,6 +86,12 @@ export function form({ fields, button, submit, check = () => null, className = '
       setAttribute(button, 'data-busy', null);
     }
   };
-  return h('form', { class: `form ${className}`, novalidate: true, on: { submit: onSubmit } },
-    Object.values(fields).map(({ element }) => element), more, status, button);
+  return h(
+    'form',
+    { class: `form ${className}`, novalidate: true, on: { submit: onSubmit } },
+    Object.values(fields).map(({ element }) => element),
+    more,
+    status,
+    button,
+  );
 }

@@ -32,19 +32,40 @@ export function createMessage() {
 export function updateMessage(element, row, context) {
   const { item, own, first, last } = row;
   const status = item.state ?? item.status ?? 'sent';
-  element.className = ['message', own ? 'own' : 'other', first && 'first', last && 'last', item.state && 'pending', item.state === 'failed' && 'failed', item.deleted_at && 'deleted'].filter(Boolean).join(' ');
+  element.className = [
+    'message',
+    own ? 'own' : 'other',
+    first && 'first',
+    last && 'last',
+    item.state && 'pending',
+    item.state === 'failed' && 'failed',
+    item.deleted_at && 'deleted',
+  ]
+    .filter(Boolean)
+    .join(' ');
   if (item.seq) element.dataset.seq = item.seq;
-  fill(element,
+  fill(
+    element,
     !own && row.grouped && face(item, last, context),
-    h('div', { class: 'message-column' },
-      h('div', { class: 'message-line' },
-        h('div', { class: `bubble ${!item.deleted_at && !item.reply_to && isEmojiOnly(item.content) ? 'emoji' : ''}` },
+    h(
+      'div',
+      { class: 'message-column' },
+      h(
+        'div',
+        { class: 'message-line' },
+        h(
+          'div',
+          { class: `bubble ${!item.deleted_at && !item.reply_to && isEmojiOnly(item.content) ? 'emoji' : ''}` },
           author(row, context),
           item.reply_to && quote(item.reply_to, context),
           body(item),
-          meta(item, own, status)),
-        item.seq && !item.deleted_at && replyButton(item, context)),
-      item.state === 'failed' && failure(item, context)));
+          meta(item, own, status),
+        ),
+        item.seq && !item.deleted_at && replyButton(item, context),
+      ),
+      item.state === 'failed' && failure(item, context),
+    ),
+  );
 }
 
 /** A line that tells of the group itself. */
@@ -55,7 +76,7 @@ export function updateSystem(element, { item }, { state }) {
 }
 
 /** The words of a message, as elements: plain text and links. */
-export function contentNodes(content) {
+function contentNodes(content) {
   return linkParts(content).map(({ text, href }) =>
     href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text }) : text,
   );
@@ -64,48 +85,83 @@ export function contentNodes(content) {
 function face(item, last, { state, fileToken }) {
   if (!last) return h('span', { class: 'avatar-gap' });
   const user = state.people.get(item.sender_id) ?? item.sender;
-  return avatar({ id: item.sender_id, name: nameOf(user) ?? '?', url: user?.avatar_url }, { fileToken, className: 'small' });
+  return avatar(
+    { id: item.sender_id, name: nameOf(user) ?? '?', url: user?.avatar_url },
+    { fileToken, className: 'small' },
+  );
 }
 
 /** Who wrote it: for the eye only where it is not plain, for the ear always. */
 function author({ item, own, first, grouped }, { state }) {
-  const name = own ? 'You' : nameOf(state.people.get(item.sender_id) ?? item.sender) ?? 'Deleted account';
+  const name = own ? 'You' : (nameOf(state.people.get(item.sender_id) ?? item.sender) ?? 'Deleted account');
   const shown = first && grouped && !own;
   return h('span', { class: shown ? 'message-author' : 'sr-only', textContent: shown ? name : `${name}: ` });
 }
 
 function quote({ id, sender_id, content, type }, { state, onQuote }) {
-  const name = sender_id === state.me?.id ? 'You' : nameOf(state.people.get(sender_id)) ?? 'Somebody';
+  const name = sender_id === state.me?.id ? 'You' : (nameOf(state.people.get(sender_id)) ?? 'Somebody');
   const text = content || (type === 'text' ? 'Message deleted' : 'Attachment');
-  return h('button', { type: 'button', class: 'quote', on: { click: () => onQuote(id) } },
+  return h(
+    'button',
+    { type: 'button', class: 'quote', on: { click: () => onQuote(id) } },
     h('span', { class: 'sr-only', textContent: 'In reply to ' }),
     h('span', { class: 'quote-author', textContent: name }),
-    h('span', { class: 'quote-text', dir: 'auto', textContent: text }));
+    h('span', { class: 'quote-text', dir: 'auto', textContent: text }),
+  );
 }
 
 function body(item) {
   if (item.deleted_at) return h('span', { class: 'message-text', textContent: 'Message deleted' });
   if (item.content) return h('span', { class: 'message-text', dir: 'auto' }, contentNodes(item.content));
-  return h('span', { class: 'message-text aside', textContent: 'This message has content that this page cannot show yet.' });
+  return h('span', {
+    class: 'message-text aside',
+    textContent: 'This message has content that this page cannot show yet.',
+  });
 }
 
 function meta(item, own, status) {
   const [name, label] = STATUS[status] ?? STATUS.sent;
   const mark = own && !item.deleted_at && status !== 'failed';
-  return h('span', { class: 'message-meta' },
+  return h(
+    'span',
+    { class: 'message-meta' },
     item.edited_at && !item.deleted_at && h('span', { textContent: 'edited' }),
-    h('time', { datetime: item.created_at, title: exactTime(item.created_at), textContent: timeOfDay(item.created_at) }),
-    mark && h('span', { class: `status status-${status}`, title: label }, icon(name, 15), h('span', { class: 'sr-only', textContent: label })));
+    h('time', {
+      datetime: item.created_at,
+      title: exactTime(item.created_at),
+      textContent: timeOfDay(item.created_at),
+    }),
+    mark &&
+      h(
+        'span',
+        { class: `status status-${status}`, title: label },
+        icon(name, 15),
+        h('span', { class: 'sr-only', textContent: label }),
+      ),
+  );
 }
 
 function replyButton(item, { onReply }) {
-  return h('button', { type: 'button', class: 'reply-button', 'aria-label': 'Reply', title: 'Reply', on: { click: () => onReply(item) } }, icon('reply', 17));
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: 'reply-button',
+      'aria-label': 'Reply',
+      title: 'Reply',
+      on: { click: () => onReply(item) },
+    },
+    icon('reply', 17),
+  );
 }
 
 function failure(item, { onRetry, onDiscard }) {
-  return h('div', { class: 'failure' },
+  return h(
+    'div',
+    { class: 'failure' },
     icon('alert', 16),
     h('span', { textContent: `Not delivered. ${sentenceFor(item.error)}` }),
     h('button', { type: 'button', class: 'link-button', textContent: 'Try again', on: { click: () => onRetry(item) } }),
-    h('button', { type: 'button', class: 'link-button', textContent: 'Discard', on: { click: () => onDiscard(item) } }));
+    h('button', { type: 'button', class: 'link-button', textContent: 'Discard', on: { click: () => onDiscard(item) } }),
+  );
 }

@@ -23,7 +23,12 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
   const list = h('div', { class: 'rows' });
   const top = h('div', { class: 'log-top' });
   const box = h('div', { class: 'log', role: 'log', 'aria-label': 'Messages', tabIndex: 0 }, top, list);
-  const jump = h('button', { type: 'button', class: 'jump', hidden: true, on: { click: () => leap() } }, icon('down', 20), h('span', { class: 'jump-count', 'aria-hidden': 'true' }));
+  const jump = h(
+    'button',
+    { type: 'button', class: 'jump', hidden: true, on: { click: () => leap() } },
+    icon('down', 20),
+    h('span', { class: 'jump-count', 'aria-hidden': 'true' }),
+  );
   const notice = h('div', { class: 'room-notice', hidden: true });
   parent.append(h('div', { class: 'log-frame' }, box, jump, notice));
 
@@ -52,7 +57,13 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
     if (room.status !== 'ready' || !conversation) return;
     if ((!placed || !looking()) && conversation.unread_count > 0) divider = conversation.my.last_read_seq;
     const pending = state.outbox.get(id) ?? [];
-    const rows = roomRows({ items: room.items, pending, divider, meId: state.me?.id, grouped: conversation.type !== 'direct' });
+    const rows = roomRows({
+      items: room.items,
+      pending,
+      divider,
+      meId: state.me?.id,
+      grouped: conversation.type !== 'direct',
+    });
     const change = () => {
       keyedList(list, rows, { key: ({ key }) => key, create, update: updateRow });
       showTop(room, conversation, rows);
@@ -90,18 +101,43 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
 
   function showTop(room, conversation, rows) {
     if (room.older === 'loading') fill(top, h('p', { class: 'log-hint', textContent: 'Loading earlier messages…' }));
-    else if (room.older === 'error') fill(top, h('button', { type: 'button', class: 'button soft', textContent: 'Load earlier messages', on: { click: () => actions.loadOlder(id) } }));
-    else if (!room.hasBefore && rows.length === 0) fill(top, h('p', { class: 'log-hint', textContent: 'No messages yet. Yours can be the first.' }));
-    else if (!room.hasBefore && conversation.type === 'direct') fill(top, h('p', { class: 'log-hint', textContent: 'This is where your conversation begins.' }));
+    else if (room.older === 'error')
+      fill(
+        top,
+        h('button', {
+          type: 'button',
+          class: 'button soft',
+          textContent: 'Load earlier messages',
+          on: { click: () => actions.loadOlder(id) },
+        }),
+      );
+    else if (!room.hasBefore && rows.length === 0)
+      fill(top, h('p', { class: 'log-hint', textContent: 'No messages yet. Yours can be the first.' }));
+    else if (!room.hasBefore && conversation.type === 'direct')
+      fill(top, h('p', { class: 'log-hint', textContent: 'This is where your conversation begins.' }));
     else fill(top);
   }
 
   function showNotice({ status }) {
-    const words = { loading: 'Loading messages…', missing: 'This conversation is not here. Perhaps you are no longer in it.', error: 'The messages could not be loaded.' }[status];
+    const words = {
+      loading: 'Loading messages…',
+      missing: 'This conversation is not here. Perhaps you are no longer in it.',
+      error: 'The messages could not be loaded.',
+    }[status];
     notice.hidden = !words;
     if (!words || notice.dataset.status === status) return;
     notice.dataset.status = status;
-    fill(notice, h('p', { role: 'status', textContent: words }), status === 'error' && h('button', { type: 'button', class: 'button soft', textContent: 'Try again', on: { click: () => actions.openRoom(id) } }));
+    fill(
+      notice,
+      h('p', { role: 'status', textContent: words }),
+      status === 'error' &&
+        h('button', {
+          type: 'button',
+          class: 'button soft',
+          textContent: 'Try again',
+          on: { click: () => actions.openRoom(id) },
+        }),
+    );
   }
 
   function older() {
@@ -113,7 +149,11 @@ export function mountMessages(parent, id, { store, actions, client }, { onReply 
     seen();
     const unread = store.state.conversations.get(id)?.unread_count ?? 0;
     jump.hidden = atEnd;
-    setAttribute(jump, 'aria-label', unread > 0 ? `Jump to newest, ${plural(unread, 'unread message')}` : 'Jump to newest');
+    setAttribute(
+      jump,
+      'aria-label',
+      unread > 0 ? `Jump to newest, ${plural(unread, 'unread message')}` : 'Jump to newest',
+    );
     setText(jump.lastChild, unread > 0 ? String(Math.min(unread, 99)) : '');
   }
 

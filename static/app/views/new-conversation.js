@@ -33,19 +33,33 @@ export function openNewConversation(app) {
       button: h('button', { type: 'submit', class: 'button primary wide', textContent: 'Create group' }),
       check: (values) => (values.name.trim() === '' ? ['name', 'Give the group a name.'] : null),
       submit: async (values) => {
-        await actions.createGroup(values.name.trim(), chosen.map(({ id }) => id));
+        await actions.createGroup(
+          values.name.trim(),
+          chosen.map(({ id }) => id),
+        );
         close();
       },
     });
     group.hidden = true;
 
-    const toggle = h('input', { type: 'checkbox', class: 'switch', on: { change: () => {
-      group.hidden = !toggle.checked;
-      picker.setSeveral(toggle.checked);
-      picker.focus();
-    } } });
+    const toggle = h('input', {
+      type: 'checkbox',
+      class: 'switch',
+      on: {
+        change: () => {
+          group.hidden = !toggle.checked;
+          picker.setSeveral(toggle.checked);
+          picker.focus();
+        },
+      },
+    });
 
-    body.append(h('label', { class: 'switch-row' }, h('span', {}, 'Make a group'), toggle), picker.element, problem, group);
+    body.append(
+      h('label', { class: 'switch-row' }, h('span', {}, 'Make a group'), toggle),
+      picker.element,
+      problem,
+      group,
+    );
     picker.focus();
   });
 }

@@ -17,15 +17,36 @@ const PAUSE = 180;
  * @param {{several: boolean, without?: Set<string>, onChoose: (user: object) => void, onChange?: (chosen: object[]) => void}} options
  *   `several`: a chosen person joins the chips below the box, else `onChoose` is called at once
  */
-export function peoplePicker({ actions, client }, { several, without = new Set(), onChoose = () => {}, onChange = () => {} }) {
+export function peoplePicker(
+  { actions, client },
+  { several, without = new Set(), onChoose = () => {}, onChange = () => {} },
+) {
   const id = uniqueId('find');
-  const input = h('input', { id, class: 'input', type: 'search', placeholder: 'Name or username', autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false' });
+  const input = h('input', {
+    id,
+    class: 'input',
+    type: 'search',
+    placeholder: 'Name or username',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+  });
   const chips = h('ul', { class: 'chips', role: 'list', 'aria-label': 'Chosen people' });
   const results = h('ul', { class: 'people', role: 'list', 'aria-label': 'People' });
   const hint = h('p', { class: 'people-hint', role: 'status' });
-  const element = h('div', { class: 'picker' },
-    h('div', { class: 'field' }, h('label', { class: 'field-label', htmlFor: id, textContent: 'Find people' }), h('div', { class: 'field-box search-box' }, icon('search', 18), input)),
-    chips, results, hint);
+  const element = h(
+    'div',
+    { class: 'picker' },
+    h(
+      'div',
+      { class: 'field' },
+      h('label', { class: 'field-label', htmlFor: id, textContent: 'Find people' }),
+      h('div', { class: 'field-box search-box' }, icon('search', 18), input),
+    ),
+    chips,
+    results,
+    hint,
+  );
   const chosen = new Map();
   let found = [];
   let request = null;
@@ -40,10 +61,24 @@ export function peoplePicker({ actions, client }, { several, without = new Set()
   function person(user) {
     const name = nameOf(user);
     const handle = uniqueId('handle');
-    const button = h('button', { type: 'button', class: 'person', 'aria-label': name, 'aria-describedby': handle, on: { click: () => choose(user) } },
+    const button = h(
+      'button',
+      {
+        type: 'button',
+        class: 'person',
+        'aria-label': name,
+        'aria-describedby': handle,
+        on: { click: () => choose(user) },
+      },
       avatar({ id: user.id, name, url: user.avatar_url }, { fileToken: client.connection.fileToken }),
-      h('span', { class: 'person-text' }, h('span', { class: 'person-name', textContent: name }), h('span', { class: 'person-handle', id: handle, textContent: `@${user.username}` })),
-      h('span', { class: 'person-mark', 'aria-hidden': 'true' }));
+      h(
+        'span',
+        { class: 'person-text' },
+        h('span', { class: 'person-name', textContent: name }),
+        h('span', { class: 'person-handle', id: handle, textContent: `@${user.username}` }),
+      ),
+      h('span', { class: 'person-mark', 'aria-hidden': 'true' }),
+    );
     return h('li', {}, button);
   }
 
@@ -56,8 +91,16 @@ export function peoplePicker({ actions, client }, { several, without = new Set()
 
   function chip(user) {
     const name = nameOf(user);
-    return h('li', { class: 'chip' }, h('span', { textContent: name }),
-      h('button', { type: 'button', class: 'chip-remove', 'aria-label': `Unselect ${name}`, on: { click: () => choose(user) } }, icon('close', 14)));
+    return h(
+      'li',
+      { class: 'chip' },
+      h('span', { textContent: name }),
+      h(
+        'button',
+        { type: 'button', class: 'chip-remove', 'aria-label': `Unselect ${name}`, on: { click: () => choose(user) } },
+        icon('close', 14),
+      ),
+    );
   }
 
   function choose(user) {

@@ -20,17 +20,39 @@ export function mountRoom(pane, id, app) {
   const subtitle = h('p', { class: 'room-subtitle' });
   const face = h('span', { class: 'room-face' });
   const dot = presenceDot();
-  const details = h('button', { type: 'button', class: 'icon-button', 'aria-label': 'Group details', title: 'Group details', hidden: true, on: { click: () => openDetails(id, app) } }, icon('people', 22));
+  const details = h(
+    'button',
+    {
+      type: 'button',
+      class: 'icon-button',
+      'aria-label': 'Group details',
+      title: 'Group details',
+      hidden: true,
+      on: { click: () => openDetails(id, app) },
+    },
+    icon('people', 22),
+  );
   const typing = h('p', { class: 'typing-line' });
   const body = h('div', { class: 'room-body' });
   const foot = h('div', { class: 'room-foot' }, typing);
-  const room = h('section', { class: 'room', 'aria-label': 'Conversation', on: { keydown: leaveOnEscape } },
-    h('header', { class: 'room-head' },
-      h('a', { class: 'icon-button back', href: to.home(), 'aria-label': 'Back to all conversations' }, icon('back', 22)),
+  const room = h(
+    'section',
+    { class: 'room', 'aria-label': 'Conversation', on: { keydown: leaveOnEscape } },
+    h(
+      'header',
+      { class: 'room-head' },
+      h(
+        'a',
+        { class: 'icon-button back', href: to.home(), 'aria-label': 'Back to all conversations' },
+        icon('back', 22),
+      ),
       face,
       h('div', { class: 'room-names' }, title, subtitle),
-      details),
-    body, foot);
+      details,
+    ),
+    body,
+    foot,
+  );
   pane.append(room);
 
   const messages = mountMessages(body, id, app, { onReply: (message) => composer.replyTo(message) });
@@ -44,7 +66,8 @@ export function mountRoom(pane, id, app) {
     const who = faceOf(conversation);
     setText(title, name);
     setAttribute(room, 'aria-label', `Conversation with ${name}`);
-    if (look !== `${name} ${who.url}`) fill(face, avatar(who, { fileToken: client.connection.fileToken }), conversation.peer && dot);
+    if (look !== `${name} ${who.url}`)
+      fill(face, avatar(who, { fileToken: client.connection.fileToken }), conversation.peer && dot);
     look = `${name} ${who.url}`;
     details.hidden = conversation.type === 'direct';
     if (conversation.peer) updatePresenceDot(dot, presenceOf(conversation.peer).status);
@@ -65,7 +88,9 @@ export function mountRoom(pane, id, app) {
 
   function groupStatus({ member_count }) {
     const items = store.state.members.get(id)?.items ?? [];
-    const online = items.filter(({ user }) => user.id !== store.state.me?.id && store.state.presence.get(user.id)?.status === 'online').length;
+    const online = items.filter(
+      ({ user }) => user.id !== store.state.me?.id && store.state.presence.get(user.id)?.status === 'online',
+    ).length;
     return online > 0 ? `${plural(member_count, 'member')}, ${online + 1} online` : plural(member_count, 'member');
   }
 
@@ -74,7 +99,13 @@ export function mountRoom(pane, id, app) {
     const names = [...(store.state.typing.get(id)?.values() ?? [])];
     const shown = conversation && names.length > 0;
     typing.classList.toggle('shown', Boolean(shown));
-    fill(typing, shown && [h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), conversation.type === 'direct' ? `${names[0]} is typing…` : typingText(conversation, names)]);
+    fill(
+      typing,
+      shown && [
+        h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')),
+        conversation.type === 'direct' ? `${names[0]} is typing…` : typingText(conversation, names),
+      ],
+    );
   }
 
   let membersWanted = true;

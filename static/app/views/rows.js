@@ -15,7 +15,10 @@ const RUN = 5 * MINUTE;
 export function roomRows({ items, pending, divider, meId, grouped }) {
   const rows = [];
   const acknowledged = new Set(items.filter(({ sender_id }) => sender_id === meId).map(({ temp_id }) => temp_id));
-  const all = [...items, ...pending.filter(({ temp_id }) => !acknowledged.has(temp_id)).map((entry) => asMessage(entry, items, meId))];
+  const all = [
+    ...items,
+    ...pending.filter(({ temp_id }) => !acknowledged.has(temp_id)).map((entry) => asMessage(entry, items, meId)),
+  ];
   let day = null;
   let line = divider;
   for (const item of all) {
@@ -35,7 +38,10 @@ export function roomRows({ items, pending, divider, meId, grouped }) {
 }
 
 function message(item, own, grouped, before) {
-  const joins = before?.kind === 'message' && before.item.sender_id === item.sender_id && new Date(item.created_at) - new Date(before.item.created_at) < RUN;
+  const joins =
+    before?.kind === 'message' &&
+    before.item.sender_id === item.sender_id &&
+    new Date(item.created_at) - new Date(before.item.created_at) < RUN;
   if (joins) before.last = false;
   // A message keeps its element when it turns from pending to sent, so its key is the id that both have.
   const key = own && item.temp_id ? `t ${item.temp_id}` : `m ${item.id}`;
@@ -44,6 +50,11 @@ function message(item, own, grouped, before) {
 
 function asMessage(entry, items, meId) {
   const original = entry.reply_to_id ? items.find(({ id }) => id === entry.reply_to_id) : null;
-  const reply_to = original && { id: original.id, sender_id: original.sender_id, type: original.type, content: [...original.content].slice(0, 100).join('') };
+  const reply_to = original && {
+    id: original.id,
+    sender_id: original.sender_id,
+    type: original.type,
+    content: [...original.content].slice(0, 100).join(''),
+  };
   return { ...entry, type: 'text', sender_id: meId, reply_to };
 }

@@ -27,11 +27,27 @@ function section(title, ...children) {
 
 function profile({ store, actions, client }) {
   const { me } = store.state;
-  const name = field('Display name', { value: me.display_name ?? '', maxlength: '64', autocomplete: 'name' }, { hint: 'How others see you.' });
-  return section('Profile',
-    h('div', { class: 'me' },
-      avatar({ id: me.id, name: nameOf(me) || '?', url: me.avatar_url }, { fileToken: client.connection.fileToken, className: 'large' }),
-      h('div', {}, h('p', { class: 'person-name', textContent: nameOf(me) }), h('p', { class: 'person-handle', textContent: `@${me.username}` }))),
+  const name = field(
+    'Display name',
+    { value: me.display_name ?? '', maxlength: '64', autocomplete: 'name' },
+    { hint: 'How others see you.' },
+  );
+  return section(
+    'Profile',
+    h(
+      'div',
+      { class: 'me' },
+      avatar(
+        { id: me.id, name: nameOf(me) || '?', url: me.avatar_url },
+        { fileToken: client.connection.fileToken, className: 'large' },
+      ),
+      h(
+        'div',
+        {},
+        h('p', { class: 'person-name', textContent: nameOf(me) }),
+        h('p', { class: 'person-handle', textContent: `@${me.username}` }),
+      ),
+    ),
     form({
       fields: { display_name: name },
       button: h('button', { type: 'submit', class: 'button soft', textContent: 'Save name' }),
@@ -40,18 +56,43 @@ function profile({ store, actions, client }) {
         await actions.rename(display_name.trim());
         return 'Saved.';
       },
-    }));
+    }),
+  );
 }
 
 function looks() {
   const choice = (value, label) =>
-    h('label', { class: 'choice' }, h('input', { type: 'radio', name: 'theme', value, checked: theme() === value, on: { change: () => setTheme(value) } }), h('span', { textContent: label }));
-  return section('Appearance', h('div', { class: 'choices', role: 'radiogroup', 'aria-label': 'Appearance' }, choice('system', 'Automatic'), choice('light', 'Light'), choice('dark', 'Dark')));
+    h(
+      'label',
+      { class: 'choice' },
+      h('input', {
+        type: 'radio',
+        name: 'theme',
+        value,
+        checked: theme() === value,
+        on: { change: () => setTheme(value) },
+      }),
+      h('span', { textContent: label }),
+    );
+  return section(
+    'Appearance',
+    h(
+      'div',
+      { class: 'choices', role: 'radiogroup', 'aria-label': 'Appearance' },
+      choice('system', 'Automatic'),
+      choice('light', 'Light'),
+      choice('dark', 'Dark'),
+    ),
+  );
 }
 
 function privacy({ store, actions }) {
   const problem = h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' } });
-  const toggle = h('input', { type: 'checkbox', class: 'switch', checked: store.state.me.share_read_receipts !== false });
+  const toggle = h('input', {
+    type: 'checkbox',
+    class: 'switch',
+    checked: store.state.me.share_read_receipts !== false,
+  });
   toggle.addEventListener('change', async () => {
     setText(problem, '');
     toggle.disabled = true;
@@ -63,29 +104,50 @@ function privacy({ store, actions }) {
     }
     toggle.disabled = false;
   });
-  return section('Privacy',
-    h('label', { class: 'switch-row' }, h('span', {}, 'Show others what I have read', h('span', { class: 'field-hint', textContent: 'When off, you do not see what they have read either.' })), toggle),
-    problem);
+  return section(
+    'Privacy',
+    h(
+      'label',
+      { class: 'switch-row' },
+      h(
+        'span',
+        {},
+        'Show others what I have read',
+        h('span', { class: 'field-hint', textContent: 'When off, you do not see what they have read either.' }),
+      ),
+      toggle,
+    ),
+    problem,
+  );
 }
 
 function password({ actions }) {
   const fields = {
     current_password: field('Current password', { type: 'password', autocomplete: 'current-password' }),
-    new_password: field('New password', { type: 'password', autocomplete: 'new-password', maxlength: '128' }, { hint: `At least ${SHORTEST_PASSWORD} characters. Other devices are signed out.` }),
+    new_password: field(
+      'New password',
+      { type: 'password', autocomplete: 'new-password', maxlength: '128' },
+      { hint: `At least ${SHORTEST_PASSWORD} characters. Other devices are signed out.` },
+    ),
   };
-  return section('Password', form({
-    fields,
-    button: h('button', { type: 'submit', class: 'button soft', textContent: 'Change password' }),
-    check: (values) => {
-      if (values.current_password === '') return ['current_password', 'Type your present password.'];
-      return [...values.new_password].length < SHORTEST_PASSWORD ? ['new_password', `Use at least ${SHORTEST_PASSWORD} characters.`] : null;
-    },
-    submit: async (values) => {
-      await actions.changePassword(values.current_password, values.new_password);
-      for (const { input } of Object.values(fields)) input.value = '';
-      return 'Your password was changed.';
-    },
-  }));
+  return section(
+    'Password',
+    form({
+      fields,
+      button: h('button', { type: 'submit', class: 'button soft', textContent: 'Change password' }),
+      check: (values) => {
+        if (values.current_password === '') return ['current_password', 'Type your present password.'];
+        return [...values.new_password].length < SHORTEST_PASSWORD
+          ? ['new_password', `Use at least ${SHORTEST_PASSWORD} characters.`]
+          : null;
+      },
+      submit: async (values) => {
+        await actions.changePassword(values.current_password, values.new_password);
+        for (const { input } of Object.values(fields)) input.value = '';
+        return 'Your password was changed.';
+      },
+    }),
+  );
 }
 
 function devices({ actions }) {
@@ -94,7 +156,10 @@ function devices({ actions }) {
   const load = async () => {
     try {
       const items = await actions.sessions();
-      fill(list, items.map((login) => device(login, end)));
+      fill(
+        list,
+        items.map((login) => device(login, end)),
+      );
     } catch (error) {
       setText(problem, sentence(error));
     }
@@ -114,18 +179,47 @@ function devices({ actions }) {
 
 function device(login, end) {
   const name = deviceName(login.device);
-  return h('li', { class: 'device' },
-    h('span', { class: 'person-text' },
+  return h(
+    'li',
+    { class: 'device' },
+    h(
+      'span',
+      { class: 'person-text' },
       h('span', { class: 'person-name', textContent: name, title: login.device }),
-      h('span', { class: 'person-handle', textContent: login.current ? 'This device' : `${login.ip} · last used ${ago(login.last_used_at)}` })),
-    !login.current && h('button', { type: 'button', class: 'button quiet', textContent: 'End', 'aria-label': `End the session of ${name}`, on: { click: () => end(login) } }));
+      h('span', {
+        class: 'person-handle',
+        textContent: login.current ? 'This device' : `${login.ip} · last used ${ago(login.last_used_at)}`,
+      }),
+    ),
+    !login.current &&
+      h('button', {
+        type: 'button',
+        class: 'button quiet',
+        textContent: 'End',
+        'aria-label': `End the session of ${name}`,
+        on: { click: () => end(login) },
+      }),
+  );
 }
 
 /** The two words of a browser's self-description that people know. */
 function deviceName(agent) {
   if (!agent) return 'Unknown device';
-  const browser = [['Edg/', 'Edge'], ['OPR/', 'Opera'], ['Firefox/', 'Firefox'], ['Chrome/', 'Chrome'], ['Safari/', 'Safari']].find(([mark]) => agent.includes(mark));
-  const system = [['Android', 'Android'], ['iPhone', 'iPhone'], ['iPad', 'iPad'], ['Windows', 'Windows'], ['Mac OS', 'Mac'], ['Linux', 'Linux']].find(([mark]) => agent.includes(mark));
+  const browser = [
+    ['Edg/', 'Edge'],
+    ['OPR/', 'Opera'],
+    ['Firefox/', 'Firefox'],
+    ['Chrome/', 'Chrome'],
+    ['Safari/', 'Safari'],
+  ].find(([mark]) => agent.includes(mark));
+  const system = [
+    ['Android', 'Android'],
+    ['iPhone', 'iPhone'],
+    ['iPad', 'iPad'],
+    ['Windows', 'Windows'],
+    ['Mac OS', 'Mac'],
+    ['Linux', 'Linux'],
+  ].find(([mark]) => agent.includes(mark));
   if (browser && system) return `${browser[1]} on ${system[1]}`;
   return agent.length > 40 ? `${agent.slice(0, 40)}…` : agent;
 }
@@ -133,8 +227,18 @@ function deviceName(agent) {
 function signingOut({ actions }) {
   const leave = async () => {
     const waiting = actions.unsent;
-    const sure = waiting === 0 || (await confirmDialog({ title: 'Sign out?', text: `${plural(waiting, 'message')} not sent yet will be thrown away.`, action: 'Sign out anyway' }));
+    const sure =
+      waiting === 0 ||
+      (await confirmDialog({
+        title: 'Sign out?',
+        text: `${plural(waiting, 'message')} not sent yet will be thrown away.`,
+        action: 'Sign out anyway',
+      }));
     if (sure) await actions.signOut();
   };
-  return h('div', { class: 'section-foot' }, h('button', { type: 'button', class: 'button danger-quiet', on: { click: leave } }, icon('leave', 18), 'Sign out'));
+  return h(
+    'div',
+    { class: 'section-foot' },
+    h('button', { type: 'button', class: 'button danger-quiet', on: { click: leave } }, icon('leave', 18), 'Sign out'),
+  );
 }

@@ -17,10 +17,26 @@ export function mountShell(root, app) {
   const { store, router } = app;
   const onNew = () => openNewConversation(app);
   const profile = h('button', { type: 'button', class: 'profile-button', on: { click: () => openSettings(app) } });
-  const sidebar = h('nav', { class: 'sidebar', 'aria-label': 'Sidebar' },
-    h('header', { class: 'sidebar-head' },
+  const sidebar = h(
+    'nav',
+    { class: 'sidebar', 'aria-label': 'Sidebar' },
+    h(
+      'header',
+      { class: 'sidebar-head' },
       h('h1', { class: 'brand small' }, h('span', { class: 'brand-mark' }, icon('leaf', 20)), 'Greenroom'),
-      h('button', { type: 'button', class: 'icon-button', 'aria-label': 'New conversation', title: 'New conversation', on: { click: onNew } }, icon('compose', 22))));
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'icon-button',
+          'aria-label': 'New conversation',
+          title: 'New conversation',
+          on: { click: onNew },
+        },
+        icon('compose', 22),
+      ),
+    ),
+  );
   const listBox = h('div', { class: 'sidebar-list' });
   const pane = h('main', { class: 'pane' });
   const panes = h('div', { class: 'panes' }, sidebar, pane);
@@ -34,10 +50,20 @@ export function mountShell(root, app) {
   const showMe = () => {
     const { me } = store.state;
     const name = nameOf(me) || 'You';
-    fill(profile,
-      avatar({ id: me?.id ?? '', name, url: me?.avatar_url }, { fileToken: app.client.connection.fileToken, className: 'small' }),
-      h('span', { class: 'profile-text' }, h('span', { class: 'profile-name', textContent: name }), h('span', { class: 'profile-handle', textContent: me?.username ? `@${me.username}` : '' })),
-      icon('settings', 20));
+    fill(
+      profile,
+      avatar(
+        { id: me?.id ?? '', name, url: me?.avatar_url },
+        { fileToken: app.client.connection.fileToken, className: 'small' },
+      ),
+      h(
+        'span',
+        { class: 'profile-text' },
+        h('span', { class: 'profile-name', textContent: name }),
+        h('span', { class: 'profile-handle', textContent: me?.username ? `@${me.username}` : '' }),
+      ),
+      icon('settings', 20),
+    );
     setAttribute(profile, 'aria-label', `Settings for ${name}`);
   };
 
@@ -54,7 +80,12 @@ export function mountShell(root, app) {
 
   showMe();
   showRoute(false);
-  stops.push(store.watch(['me'], showMe), router.onChange(() => showRoute(true)), watchRemoval(app), announceUnread(root, store));
+  stops.push(
+    store.watch(['me'], showMe),
+    router.onChange(() => showRoute(true)),
+    watchRemoval(app),
+    announceUnread(root, store),
+  );
   const onKey = (event) => {
     if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || document.querySelector('dialog')) return;
     event.preventDefault();
@@ -70,10 +101,15 @@ export function mountShell(root, app) {
 }
 
 function showNothing(pane) {
-  pane.append(h('div', { class: 'pane-empty' },
-    h('span', { class: 'pane-empty-mark' }, icon('leaf', 44)),
-    h('p', { class: 'pane-empty-title', textContent: 'Pick a conversation' }),
-    h('p', { textContent: 'Or start a new one with somebody you know.' })));
+  pane.append(
+    h(
+      'div',
+      { class: 'pane-empty' },
+      h('span', { class: 'pane-empty-mark' }, icon('leaf', 44)),
+      h('p', { class: 'pane-empty-title', textContent: 'Pick a conversation' }),
+      h('p', { textContent: 'Or start a new one with somebody you know.' }),
+    ),
+  );
   return () => {};
 }
 
@@ -95,7 +131,8 @@ function announceUnread(root, store) {
   let before = null;
   return store.watch(['conversations'], () => {
     const waiting = [...store.state.conversations.values()].filter(({ unread_count }) => unread_count > 0).length;
-    if (before !== null && waiting > before) setText(voice, `${waiting} unread ${waiting === 1 ? 'conversation' : 'conversations'}`);
+    if (before !== null && waiting > before)
+      setText(voice, `${waiting} unread ${waiting === 1 ? 'conversation' : 'conversations'}`);
     before = waiting;
   });
 }

@@ -129,7 +129,10 @@ export class Greenroom extends Emitter {
       this.emit('ready');
     });
     this.outbox.on('change', (id) => this.emit('outbox', id));
-    this.outbox.on('sent', ({ answer }) => this.emit('sent', answer));
+    this.outbox.on('sent', ({ entry, answer }) => {
+      this.emit('sent', answer);
+      this.sync.expect(entry.conversation_id, answer.rev);
+    });
   }
 
   #gone(value) {

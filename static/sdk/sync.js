@@ -7,7 +7,7 @@ import { Streams, USER, streamOf } from './streams.js';
 
 /** Conversations named in one `sync` frame, well inside the frame limit of 64 KiB. */
 const PART = 500;
-/** How long a missing revision may still arrive by itself, in milliseconds. */
+/** How long a revision that an answer named may still be on its way, in milliseconds. */
 const PATIENCE = 3_000;
 /** Pause before a failed reload is tried again, in milliseconds. */
 const RELOAD_PAUSE = 2_000;
@@ -94,6 +94,15 @@ export class Sync extends Emitter {
     }
   }
 
+  /**
+   * An answer named a revision of a conversation: its events must be here soon. If they are not, the server is asked for
+   * them, as for any other that is missing.
+   */
+  expect(id, rev) {
+    const missing = () => this.#streams.has(id) && this.#streams.rev(id) < rev;
+    if (missing()) this.#later(() => missing() && this.#mend(id), PATIENCE);
+  }
+
   async #opened(welcome) {
     const generation = ++this.#generation;
     this.#userId = welcome.user_id;
@@ -140,7 +149,7 @@ export class Sync extends Emitter {
     if (!current()) return;
     for (const { id, code } of done.denied ?? []) this.#gone(id, code);
     this.emit('reads', done.reads ?? {});
-    this.#expect(done.conversations ?? {}, current);
+    for (const [id, rev] of Object.entries(done.conversations ?? {})) this.expect(id, rev);
     this.ready = true;
     this.emit('ready');
     this.#followEarly();
@@ -157,16 +166,6 @@ export class Sync extends Emitter {
     if (gained.length === 0) return;
     const conversations = Object.fromEntries(gained.map((id) => [id, this.#streams.rev(id)]));
     this.#connection.request('sync', { conversations }, { limit: null }).catch(() => {});
-  }
-
-  /** What `sync.done` promised must be here soon; a stream that stays behind is loaded anew. */
-  #expect(revisions, current) {
-    this.#time.setTimeout(() => {
-      if (!current()) return;
-      for (const [id, rev] of Object.entries(revisions)) {
-        if (this.#streams.has(id) && this.#streams.rev(id) < rev) this.reload(id);
-      }
-    }, PATIENCE);
   }
 
   #lost() {
@@ -224,9 +223,10 @@ export class Sync extends Emitter {
   async #mend(stream) {
     const rev = this.#streams.rev(stream);
     const payload = stream === USER ? { conversations: {}, user_rev: rev } : { conversations: { [stream]: rev } };
-    await this.#connection.request('sync', payload, { limit: null }).catch(() => {});
+    const done = await this.#connection.request('sync', payload, { limit: null }).catch(() => null);
     this.#later(() => {
-      if (!this.#streams.waiting(stream)) return;
+      const behind = stream !== USER && this.#streams.rev(stream) < (done?.conversations?.[stream] ?? 0);
+      if (!behind && !this.#streams.waiting(stream)) return;
       if (stream === USER) this.#resetBy({ conversation_id: null });
       else this.reload(stream);
     });
@@ -250,10 +250,10 @@ export class Sync extends Emitter {
     this.#left.add(id);
   }
 
-  #later(task) {
+  #later(task, pause = RELOAD_PAUSE) {
     const generation = this.#generation;
     this.#time.setTimeout(() => {
       if (generation === this.#generation) task();
-    }, RELOAD_PAUSE);
+    }, pause);
   }
 }

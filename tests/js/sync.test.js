@@ -192,13 +192,29 @@ test('a hole that stays is bridged by loading the conversation anew', async () =
   assert.ok(names().includes('reload'));
 });
 
-test('a conversation that stays behind what sync.done promised is loaded anew', async () => {
+test('a conversation that stays behind what sync.done promised is asked for, then loaded anew', async () => {
   const { connection, names, time, done } = setup();
   connection.emit('open', WELCOME);
   await settle();
   done({ conversations: { c: 8 } });
+  await time.advance(4000);
+  assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 5 } });
+  done({ conversations: { c: 8 } });
   await time.advance(5000);
   assert.ok(names().includes('reload'));
+});
+
+test('a message that was acknowledged must come as an event, else it is asked for', async () => {
+  const { connection, sync, time, start } = setup();
+  await start();
+  sync.expect('c', 7);
+  connection.emit('frame', event(6));
+  connection.emit('frame', event(7));
+  await time.advance(10_000);
+  assert.equal(connection.requests.length, 1);
+  sync.expect('c', 9);
+  await time.advance(4000);
+  assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 7 } });
 });
 
 test('a conversation refused at sync is gone', async () => {

@@ -126,18 +126,21 @@ pub struct Idle {
     pub sockets: u32,
 }
 
-/// The address in `url`, if it is on this machine. The tool loads no other: it would be an attack.
+/// The address in `url`, if it is on this machine.
 pub fn loopback(url: &str) -> Result<SocketAddr> {
     let parsed = url::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
     let port = parsed.port_or_known_default().ok_or_else(|| format!("{url} has no port"))?;
-    let ip = match parsed.host() {
-        Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip),
-        Some(url::Host::Domain("localhost")) => IpAddr::from([127, 0, 0, 1]),
-        _ => return Err(format!("{url}: only a loopback address is loaded").into()),
+    Ok(SocketAddr::new(loopback_host(&parsed)?, port))
+}
+
+/// The host of `url`, if it is this machine. The tool loads no other: it would be an attack. (The host is read as text,
+/// because only the schemes of the web have their addresses recognised; and an error names it alone, because what stands
+/// before it may be a password.)
+pub fn loopback_host(url: &url::Url) -> Result<IpAddr> {
+    let host = url.host_str().unwrap_or_default();
+    let ip = match host.trim_matches(['[', ']']) {
+        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        other => other.parse().ok(),
     };
-    if !ip.is_loopback() {
-        return Err(format!("{url}: only a loopback address is loaded").into());
-    }
-    Ok(SocketAddr::new(ip, port))
+    ip.filter(IpAddr::is_loopback).ok_or_else(|| format!("only a loopback address is loaded, not {host:?}").into())
 }

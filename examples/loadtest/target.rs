@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::options::{Options, loopback};
+use crate::options::{Options, loopback, loopback_host};
 
 /// The first argument with which this tool is the server instead. It is nobody's to type: cargo does not build the program
 /// `greenroom` for an example, so the tool starts itself, and runs the library that the program runs.
@@ -53,7 +53,7 @@ impl Target {
         if let Some(url) = &options.database_url
             && !url.starts_with("sqlite:")
         {
-            loopback(url)?;
+            loopback_host(&url::Url::parse(url)?)?;
         }
         let (program, argument) = match &options.server {
             // It starts in a folder of its own, where a relative path would lead elsewhere.

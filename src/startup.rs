@@ -22,7 +22,7 @@ use crate::realtime::{catch_up, log_reader};
 use crate::store::db::Db;
 use crate::store::meta;
 use crate::usecases::writer::Stats;
-use crate::usecases::{accounts, marks, writer};
+use crate::usecases::{accounts, marks, presence, writer};
 use actix::prelude::*;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
@@ -217,7 +217,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
         Outlets { deliver: hub.clone().recipient(), ephemeral: hub.clone().recipient(), catch_up: catch_up.clone() };
     let (app, queues) = assemble(&settings, &db, &runtime, outlets).await?;
     let writers = queues.writers.clone();
-    let presence = {
+    let registry = {
         let app = app.clone();
         Presence::start_in_arbiter(&lobby.handle(), move |_| Presence::new(app))
     };
@@ -231,7 +231,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     }
 
     let draining = Draining::default();
-    let around = Surroundings { app: app.clone(), hub: hub.recipient(), presence: presence.clone().recipient() };
+    let around = Surroundings { app: app.clone(), hub: hub.recipient(), presence: registry.clone().recipient() };
     let services = Services { around, draining: draining.clone() };
     let (server, address) = listen(&settings, services)?;
     announce(&settings, address);
@@ -241,8 +241,10 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
 
     tracing::info!("stopping");
     draining.begin();
-    drain(&app, &presence, &door, &writers).await;
+    drain(&app, &registry, &door, &writers).await;
     let _ = serving.await;
+    let last = app.clone();
+    runtime.spawn(async move { presence::write_down(&last).await }).await.map_err(Error::internal)?;
     checkpointer.stop().await;
     runtime.spawn(async move { db.close().await }).await.map_err(Error::internal)?;
     Ok(())
@@ -259,6 +261,7 @@ fn work(app: &App, queues: Queues, batch: usize, stats: &Arc<Stats>) {
         app.spawn(writer::run(app.clone(), queue, batch, stats.clone()));
     }
     app.spawn(marks::run(app.clone(), queues.marks));
+    app.spawn(presence::keep(app.clone()));
 }
 
 /// Keeps asking for a database that went away.

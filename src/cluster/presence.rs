@@ -1,13 +1,18 @@
 //! Who is there: the book of live sessions by user. The presence actor writes it, everybody reads it.
 
 use crate::domain::ids::{SessionId, UserId};
+use crate::domain::time::Timestamp;
 use crate::protocol::resources::PresenceStatus;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// The book, cheap to clone.
 #[derive(Clone, Default)]
-pub struct PresenceBook(Arc<RwLock<HashMap<UserId, Entry>>>);
+pub struct PresenceBook {
+    users: Arc<RwLock<HashMap<UserId, Entry>>>,
+    /// When users were last there, as far as it is not written down yet.
+    seen: Arc<Mutex<HashMap<UserId, Timestamp>>>,
+}
 
 #[derive(Default)]
 struct Entry {
@@ -31,13 +36,13 @@ impl Entry {
 impl PresenceBook {
     /// Whether the user is there.
     pub fn status(&self, user: UserId) -> PresenceStatus {
-        let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let book = self.users.read().unwrap_or_else(PoisonError::into_inner);
         book.get(&user).map_or(PresenceStatus::Offline, Entry::status)
     }
 
     /// How many sessions are live.
     pub fn sessions(&self) -> usize {
-        let book = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let book = self.users.read().unwrap_or_else(PoisonError::into_inner);
         book.values().map(|entry| entry.sessions.len()).sum()
     }
 
@@ -80,8 +85,18 @@ impl PresenceBook {
         });
     }
 
+    /// Notes when a user was last there, to be written down with others.
+    pub fn note_seen(&self, user: UserId, at: Timestamp) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(user, at);
+    }
+
+    /// Takes what is to be written down.
+    pub fn take_seen(&self) -> Vec<(UserId, Timestamp)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+
     fn change<T>(&self, user: UserId, change: impl FnOnce(&mut Entry) -> T) -> T {
-        let mut book = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.users.write().unwrap_or_else(PoisonError::into_inner);
         let entry = book.entry(user).or_default();
         let result = change(entry);
         if entry.sessions.is_empty() && !entry.lingering {

@@ -1,6 +1,6 @@
 //! What a live session reads about its own user.
 
-use super::dialect;
+use super::dialect::{self, Column};
 use crate::domain::ids::{LoginId, Rev, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
@@ -36,10 +36,24 @@ pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId)
     .transpose()
 }
 
-/// Writes down when the user was last there.
-pub async fn touch(conn: &impl ConnectionTrait, user: UserId, at: Timestamp) -> Result<(), DbErr> {
-    let statement =
-        dialect::plain(conn, "UPDATE users SET last_seen_at = $2 WHERE id = $1", vec![user.into(), at.into()]);
+/// Writes down when users were last there; never backwards. A user who is locked just now is left out, so that this waits
+/// for nobody.
+pub async fn touch(conn: &impl ConnectionTrait, seen: &[(UserId, Timestamp)]) -> Result<(), DbErr> {
+    let columns = vec![
+        Column::Uuid(seen.iter().map(|(user, _)| user.0).collect()),
+        Column::Int(seen.iter().map(|(_, at)| at.0).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "WITH seen AS (SELECT * FROM unnest($1::uuid[], $2::bigint[]) AS t(id, at)),
+              locked AS (SELECT u.id FROM users u JOIN seen USING (id) ORDER BY u.id
+                         FOR NO KEY UPDATE OF u SKIP LOCKED)
+         UPDATE users u SET last_seen_at = GREATEST(seen.at, COALESCE(u.last_seen_at, 0))
+         FROM seen JOIN locked USING (id) WHERE u.id = seen.id",
+        "UPDATE users SET last_seen_at = max(t.value ->> 1, COALESCE(last_seen_at, 0))
+         FROM json_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
+        dialect::rows(conn, columns),
+    );
     dialect::run(conn, statement).await?;
     Ok(())
 }

@@ -9,8 +9,10 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::messages::PresenceChanged;
 use crate::protocol::server::ServerFrame;
+use crate::store::db::Class;
 use crate::store::{participants, sessions, users};
 use bytestring::ByteString;
+use std::time::Duration;
 
 /// Those of `users` whose presence the caller may watch: who shares a conversation, with no block in between.
 pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<Vec<UserId>> {
@@ -21,11 +23,11 @@ pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<V
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
 }
 
-/// Tells the user's direct peers that the user came, went away or left, and writes down when the user was last there.
+/// Tells the user's direct peers that the user came, went away or left, and notes when the user was last there.
 /// Answers with the frame and whom it was sent, for whoever else watches the user.
 pub async fn announce(app: &App, changed: PresenceChanged) -> Result<(ByteString, Vec<UserId>)> {
     let now = Timestamp::now();
-    remember(app, changed.user_id, now).await?;
+    app.presence().note_seen(changed.user_id, now);
     let frame =
         ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at: Some(now) };
     let peers = participants::direct_peers(app.db().read(), changed.user_id).await?;
@@ -33,8 +35,29 @@ pub async fn announce(app: &App, changed: PresenceChanged) -> Result<(ByteString
     Ok((frame.text(None), peers))
 }
 
-/// Writes down when the user was last there. It is no event and touches no stream, so it needs no transaction of ours.
-async fn remember(app: &App, user: UserId, now: Timestamp) -> Result<()> {
-    let _turn = app.db().turn(crate::store::db::Class::Other).await;
-    Ok(sessions::touch(app.db().write(), user, now).await?)
+/// Writes down when users were last there, those of a second together. It is no event and touches no stream. Runs for
+/// ever.
+pub async fn keep(app: App) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        write_down(&app).await;
+    }
+}
+
+/// Writes down what is not written down yet.
+pub async fn write_down(app: &App) {
+    let seen = app.presence().take_seen();
+    if seen.is_empty() {
+        return;
+    }
+    let written = app
+        .db()
+        .guard(async {
+            let _turn = app.db().turn(Class::Other).await;
+            Ok(sessions::touch(app.db().write(), &seen).await?)
+        })
+        .await;
+    if let Err(error) = written {
+        tracing::warn!(%error, users = seen.len(), "when users were last there could not be written down");
+    }
 }

@@ -182,8 +182,9 @@ pub enum RoomEvent {
     Attached(Rev),
     /// The log cannot bridge the gap; live events follow from this revision.
     Reset(Rev),
-    /// The user left after the right was checked: nothing (more) comes.
-    Left,
+    /// The user left after the right was checked, when the stream stood at this revision: nothing (more) comes for a
+    /// subscription with that right.
+    Left(Rev),
     /// The room is gone; subscribe again.
     Gone,
 }

@@ -142,6 +142,8 @@ fn writing(settings: &Settings) -> Result<SqliteConnectOptions> {
     Ok(common(settings)?
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("wal_autocheckpoint", "0")
+        // 16 MiB: a large batch of sends changes more pages than the default of 2 MiB holds
+        .pragma("cache_size", "-16384")
         // a log that grew for a while gives its space back when it starts anew
         .pragma("journal_size_limit", "67108864"))
 }

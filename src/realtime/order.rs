@@ -198,7 +198,7 @@ impl<H: Clone> Order<H> {
         // whoever still replays comes to that event in the log, and to its end with it
         if left && self.subscribers.get(&session).is_none_or(|following| following.checked > checked) {
             self.subscribers.remove(&session);
-            sink.give(&handle, RoomEvent::Left);
+            sink.give(&handle, RoomEvent::Left(checked));
             return;
         }
         self.heard(checked);
@@ -322,8 +322,6 @@ impl<H: Clone> Order<H> {
             return;
         }
         self.head = Some(self.known);
-        self.ring.clear();
-        self.held.clear();
         let behind = |subscriber: &Subscriber<H>| subscriber.phase == Phase::Live && subscriber.reached < self.known;
         let live = self.subscribers.iter().filter(|(_, subscriber)| behind(subscriber));
         for session in live.map(|(session, _)| *session).collect::<Vec<_>>() {
@@ -373,7 +371,7 @@ impl<H> Subscriber<H> {
         self.reached = self.reached.max(last);
         let taken = part.is_none_or(|part| sink.give(&self.handle, form(part)));
         if taken && end.is_some() {
-            sink.give(&self.handle, RoomEvent::Left);
+            sink.give(&self.handle, RoomEvent::Left(self.checked));
         }
         taken && end.is_none()
     }

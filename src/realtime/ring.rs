@@ -39,11 +39,6 @@ impl Ring {
         self.bytes = self.frames.iter().map(|kept| kept.text.len()).sum();
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// The events after `after` up to `head`, the newest that went out, if there are any and all of them are still here.
     pub fn between(&self, after: Rev, head: Rev) -> Option<Arc<Batch>> {
         let frames: Vec<Frame> = self.frames.iter().filter(|frame| frame.rev > after).cloned().collect();

@@ -1,10 +1,10 @@
 //! What differs between SQLite and PostgreSQL, by name. Sets of rows travel as parameters of a statement whose text
 //! never changes, so that it stays prepared: on PostgreSQL one array a column, which `unnest` turns into rows; on SQLite
-//! one JSON array of rows, which `json_each` turns into rows.
+//! one JSON array of rows, which `jsonb_each` turns into rows that are not parsed again for every cell.
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement, Value};
-use serde_json::Value as Json;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// One column of a set of rows. An absent uuid is nil, an absent text or hash empty, an absent number [`ABSENT`]; the
@@ -52,15 +52,34 @@ fn json(columns: &[Column]) -> String {
         Column::Int(numbers) => numbers.len(),
         Column::Text(texts) | Column::Hex(texts) => texts.len(),
     });
-    let row = |at: usize| {
-        let cells = columns.iter().map(|column| match column {
-            Column::Uuid(ids) => Json::from(ids[at].simple().to_string()),
-            Column::Int(numbers) => Json::from(numbers[at]),
-            Column::Text(texts) | Column::Hex(texts) => Json::from(texts[at].as_str()),
-        });
-        Json::Array(cells.collect())
-    };
-    Json::Array((0..count).map(row).collect()).to_string()
+    let rows: Vec<Row> = (0..count).map(|at| Row { columns, at }).collect();
+    serde_json::to_string(&rows).expect("rows have no keys and no value that JSON lacks")
+}
+
+/// One row of a set as a JSON array.
+struct Row<'a> {
+    columns: &'a [Column],
+    at: usize,
+}
+
+/// One cell of a row.
+struct Cell<'a>(&'a Column, usize);
+
+impl Serialize for Row<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.columns.iter().map(|column| Cell(column, self.at)))
+    }
+}
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(column, at) = *self;
+        match column {
+            Column::Uuid(ids) => serializer.collect_str(&ids[at].simple()),
+            Column::Int(numbers) => serializer.serialize_i64(numbers[at]),
+            Column::Text(texts) | Column::Hex(texts) => serializer.serialize_str(&texts[at]),
+        }
+    }
 }
 
 /// One of two statements, as the connection speaks.
@@ -89,22 +108,21 @@ pub async fn run(conn: &impl ConnectionTrait, statement: Statement) -> Result<Ex
     conn.execute_raw(statement).await
 }
 
-/// The ids of `ids` as a set: `SELECT id FROM …` in a statement's place `{set}` reads them from the first parameter.
-pub const UUID_SET_POSTGRES: &str = "SELECT unnest($1::uuid[])";
-/// [`UUID_SET_POSTGRES`] for SQLite.
-pub const UUID_SET_SQLITE: &str = "SELECT unhex(value) FROM json_each($1)";
-
-/// A statement over a set of ids, given as its first parameter where the text says `{set}`.
+/// A statement over a set of ids, given as its first parameter where the text says `IN ({set})`. On PostgreSQL it is an
+/// array rather than a sub-select, because no plan for it, however small the tables were when it was made, reads a whole
+/// table.
 pub fn over_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid], more: Vec<Value>) -> Statement {
     let (set, first) = if is_postgres(conn) {
-        (UUID_SET_POSTGRES, array(Column::Uuid(ids.to_vec())))
+        ("= ANY ($1::uuid[])", array(Column::Uuid(ids.to_vec())))
     } else {
-        let texts: Vec<Json> = ids.iter().map(|id| Json::from(id.simple().to_string())).collect();
-        (UUID_SET_SQLITE, Json::Array(texts).to_string().into())
+        let column = Column::Uuid(ids.to_vec());
+        let cells: Vec<Cell> = (0..ids.len()).map(|at| Cell(&column, at)).collect();
+        let text = serde_json::to_string(&cells).expect("ids are text");
+        ("IN (SELECT unhex(value) FROM json_each($1))", text.into())
     };
     let mut values = vec![first];
     values.extend(more);
-    Statement::from_sql_and_values(conn.get_database_backend(), text.replace("{set}", set), values)
+    Statement::from_sql_and_values(conn.get_database_backend(), text.replace("IN ({set})", set), values)
 }
 
 /// The clause that locks the rows of table `of` on PostgreSQL; a SQLite write transaction has the database to itself.

@@ -48,7 +48,7 @@ pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbE
          SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3,
                 NULLIF(unhex(value ->> 4), zeroblob(16)), NULLIF(unhex(value ->> 5), zeroblob(16)),
                 value ->> 6, value ->> 7
-         FROM json_each($1) ORDER BY key",
+         FROM jsonb_each($1) ORDER BY key",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;
@@ -93,7 +93,7 @@ pub async fn out_of_reach(conn: &impl ConnectionTrait, wanted: &[(Stream, Rev)])
         conn,
         "SELECT t.k, t.s FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS t(k, s, r)
          WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.stream_kind = t.k AND o.stream_id = t.s AND o.rev = t.r)",
-        "SELECT CAST(t.value ->> 0 AS INTEGER) AS k, unhex(t.value ->> 1) AS s FROM json_each($1) AS t
+        "SELECT CAST(t.value ->> 0 AS INTEGER) AS k, unhex(t.value ->> 1) AS s FROM jsonb_each($1) AS t
          WHERE NOT EXISTS (SELECT 1 FROM outbox o WHERE o.stream_kind = t.value ->> 0
                            AND o.stream_id = unhex(t.value ->> 1) AND o.rev = t.value ->> 2)",
         dialect::rows(conn, columns),

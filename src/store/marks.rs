@@ -105,7 +105,7 @@ pub async fn advance(conn: &impl ConnectionTrait, wanted: &[Wanted], now: Timest
                 delivered_seq = t.value ->> 4,
                 read_at = CASE WHEN t.value ->> 2 > last_read_seq THEN $2 ELSE read_at END,
                 delivered_at = CASE WHEN t.value ->> 4 > delivered_seq THEN $2 ELSE delivered_at END
-         FROM json_each($1) AS t
+         FROM jsonb_each($1) AS t
          WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)",
         values,
     );
@@ -132,7 +132,7 @@ async fn lock(conn: &impl ConnectionTrait, wanted: &[Wanted]) -> Result<Vec<Move
         "SELECT {TARGETS}, CAST(t.value ->> 2 AS INTEGER) AS r, CAST(t.value ->> 3 AS INTEGER) AS d,
                 (SELECT m.count FROM messages m
                  WHERE m.conversation_id = c.id AND m.seq = min(t.value ->> 2, c.last_seq)) AS target_count
-         FROM json_each($1) AS t
+         FROM jsonb_each($1) AS t
          CROSS JOIN participants p ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = unhex(t.value ->> 1)
                                   AND p.left_at IS NULL
          CROSS JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
@@ -179,7 +179,7 @@ pub async fn inside(
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, r, d)
          JOIN participants p ON p.conversation_id = t.c AND p.user_id = t.u AND p.left_at IS NULL
          JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL",
-        "SELECT p.conversation_id, p.user_id FROM json_each($1) AS t
+        "SELECT p.conversation_id, p.user_id FROM jsonb_each($1) AS t
          CROSS JOIN participants p ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = unhex(t.value ->> 1)
                                   AND p.left_at IS NULL
          CROSS JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL",

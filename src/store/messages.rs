@@ -174,11 +174,14 @@ pub async fn stored_sends(conn: &impl ConnectionTrait, sends: &[SendKey]) -> Res
     ];
     let statement = dialect::statement(
         conn,
+        // LIMIT keeps PostgreSQL from joining with the whole table, by a plan made when that was small
         "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
          FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
-         JOIN messages m ON m.conversation_id = t.c AND m.sender_id = t.u AND m.temp_id = t.k",
+         CROSS JOIN LATERAL (
+             SELECT * FROM messages WHERE conversation_id = t.c AND sender_id = t.u AND temp_id = t.k LIMIT 1
+         ) m",
         "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, lower(hex(m.body_hash)) AS body_hash
-         FROM json_each($1) AS t CROSS JOIN messages m
+         FROM jsonb_each($1) AS t CROSS JOIN messages m
          ON m.conversation_id = unhex(t.value ->> 0) AND m.sender_id = unhex(t.value ->> 1) AND m.temp_id = t.value ->> 2",
         dialect::rows(conn, columns),
     );
@@ -236,7 +239,7 @@ pub async fn senders(
              JOIN conversations c ON c.id = t.c JOIN users u ON u.id = t.u {JOINS}"
         ),
         &format!(
-            "{DECIDES} FROM json_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
+            "{DECIDES} FROM jsonb_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
              CROSS JOIN users u ON u.id = unhex(t.value ->> 1) {JOINS}"
         ),
         dialect::rows(conn, columns),

@@ -199,7 +199,7 @@ pub async fn insert(
     // SQLite needs a WHERE between SELECT and ON CONFLICT to tell it from a join
     let sqlite = format!(
         "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
-         SELECT $2, unhex(value ->> 0), value ->> 1, $3, $4, $5, $6 FROM json_each($1) WHERE true {REVIVE}"
+         SELECT $2, unhex(value ->> 0), value ->> 1, $3, $4, $5, $6 FROM jsonb_each($1) WHERE true {REVIVE}"
     );
     dialect::run(conn, dialect::statement(conn, &postgres, &sqlite, values)).await?;
     Ok(())

@@ -51,7 +51,7 @@ pub async fn touch(conn: &impl ConnectionTrait, seen: &[(UserId, Timestamp)]) ->
          UPDATE users u SET last_seen_at = GREATEST(seen.at, COALESCE(u.last_seen_at, 0))
          FROM seen JOIN locked USING (id) WHERE u.id = seen.id",
         "UPDATE users SET last_seen_at = max(t.value ->> 1, COALESCE(last_seen_at, 0))
-         FROM json_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
+         FROM jsonb_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;

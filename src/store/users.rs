@@ -199,7 +199,7 @@ async fn named(conn: &impl ConnectionTrait, column: &str, names: Vec<String>) ->
     let statement = dialect::statement(
         conn,
         &format!("SELECT * FROM users WHERE {column} IN (SELECT unnest($1::text[]))"),
-        &format!("SELECT * FROM users WHERE {column} IN (SELECT value ->> 0 FROM json_each($1))"),
+        &format!("SELECT * FROM users WHERE {column} IN (SELECT value ->> 0 FROM jsonb_each($1))"),
         dialect::rows(conn, vec![Column::Text(names)]),
     );
     Entity::find().from_raw_sql(statement).all(conn).await

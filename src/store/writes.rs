@@ -114,7 +114,7 @@ pub async fn advance_conversations(
          WHERE c.id = t.id",
         "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
                 last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at)
-         FROM json_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
+         FROM jsonb_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;
@@ -133,7 +133,7 @@ pub async fn advance_users(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) 
     let statement = dialect::statement(
         conn,
         "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
-        "UPDATE users SET last_rev = t.value ->> 1 FROM json_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
+        "UPDATE users SET last_rev = t.value ->> 1 FROM jsonb_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;
@@ -210,7 +210,7 @@ pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage
                 NULLIF(unhex(value ->> 5), zeroblob(16)), value ->> 6, value ->> 7, NULLIF(value ->> 8, ''),
                 NULLIF(unhex(value ->> 9), zeroblob(16)), NULLIF(value ->> 10, ''),
                 CASE WHEN value ->> 11 = '' THEN NULL ELSE unhex(value ->> 11) END, value ->> 12
-         FROM json_each($1)",
+         FROM jsonb_each($1)",
         dialect::rows(conn, columns),
     );
     dialect::run(conn, statement).await?;
@@ -244,7 +244,7 @@ pub async fn move_senders_marks(
          FROM wanted t JOIN locked USING (c, u)
          WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
         "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
-         FROM json_each($1) AS t
+         FROM jsonb_each($1) AS t
          WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)
                AND last_read_seq < t.value ->> 2",
         values,

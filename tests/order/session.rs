@@ -105,8 +105,8 @@ impl Session {
             RoomEvent::Page(batch) => following.page(self.user, batch, history),
             RoomEvent::Attached(rev) => following.attached(*rev),
             RoomEvent::Reset(rev) => following.reset(*rev, history),
-            RoomEvent::Left => {
-                let judged = following.left(self.user, history);
+            RoomEvent::Left(checked) => {
+                let judged = following.left(self.user, *checked, history);
                 self.following = None;
                 judged
             }
@@ -188,6 +188,7 @@ impl Following {
     fn reset(&mut self, rev: Rev, history: &History) -> Judged {
         must(self.missing() <= history.lost, || format!("the log has {}", self.missing()))?;
         must(rev >= self.checked && rev <= history.end(), || format!("it was checked at {}", self.checked))?;
+        must(rev >= self.last(), || format!("it has {} already", self.last()))?;
         self.given.clear();
         self.from = rev;
         self.next = Some(rev.next());
@@ -195,7 +196,8 @@ impl Following {
         Ok(())
     }
 
-    fn left(&mut self, user: usize, history: &History) -> Judged {
+    fn left(&mut self, user: usize, checked: Rev, history: &History) -> Judged {
+        must(checked >= self.checked, || format!("it was checked since, at {}", self.checked))?;
         let Some(end) = history.left_after(user, self.checked) else {
             return Err(format!("the user did not leave after {}", self.checked));
         };

@@ -72,6 +72,8 @@ pub struct World {
     sessions: Vec<Session>,
     underway: Vec<Arc<Batch>>,
     reads: Vec<Read>,
+    /// The check with which the room began.
+    began: Option<Rev>,
     /// The room knows who left after the first revision, up to the second.
     knows: Option<(Rev, Rev)>,
 }
@@ -82,14 +84,15 @@ struct Judge<'a> {
     sessions: &'a mut [Session],
     reads: &'a mut Vec<Read>,
     troubles: Troubles,
-    broadcast: Rev,
+    began: Option<Rev>,
+    knows: &'a mut Option<(Rev, Rev)>,
     fault: Option<String>,
 }
 
 impl Sink<usize> for Judge<'_> {
     fn give(&mut self, to: &usize, event: RoomEvent) -> bool {
-        if let RoomEvent::Frames(batch) = &event {
-            self.broadcast = self.broadcast.max(batch.last_rev());
+        if let (RoomEvent::Frames(batch), Some((_, to))) = (&event, &mut *self.knows) {
+            *to = batch.last_rev().max(*to);
         }
         self.sessions[*to].take(&event, self.history, self.troubles).unwrap_or_else(|fault| {
             self.fault.get_or_insert(fault);
@@ -98,6 +101,9 @@ impl Sink<usize> for Judge<'_> {
     }
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
+        if purpose == ReadFor::Hole && self.began.is_none_or(|began| after < began) {
+            self.fault.get_or_insert(format!("{after} is before the room began"));
+        }
         self.reads.push(Read { after, purpose, seen: None });
     }
 }
@@ -112,6 +118,7 @@ impl World {
             sessions: (0..SESSIONS).map(|index| Session::new(index, index % USERS)).collect(),
             underway: Vec::new(),
             reads: Vec::new(),
+            began: None,
             knows: None,
         }
     }
@@ -122,13 +129,11 @@ impl World {
             sessions: &mut self.sessions,
             reads: &mut self.reads,
             troubles,
-            broadcast: Rev(0),
+            began: self.began,
+            knows: &mut self.knows,
             fault: None,
         };
         act(&mut self.order, &mut judge);
-        if let Some((_, to)) = &mut self.knows {
-            *to = (*to).max(judge.broadcast);
-        }
         judge.fault.map_or(Ok(()), Err)
     }
 
@@ -233,6 +238,7 @@ impl World {
         };
         let (fresh, count, of, id) = (session.following.is_none(), session.count, session.user, session.id);
         let from = session.subscribe(check, wish);
+        self.began.get_or_insert(check.head);
         let (since, to) = *self.knows.get_or_insert((check.head, check.head));
         let gone = self.history.left_after(of, check.head.max(since)).is_some_and(|left| left <= to);
         let wanted = Subscribe { session: id, user: user(of), handle: index, from, checked: check.head };
@@ -289,7 +295,7 @@ impl World {
         if self.order.is_empty() && self.sessions.iter().all(|session| session.check.is_none()) {
             self.order = Order::default();
             self.reads.clear();
-            self.knows = None;
+            (self.began, self.knows) = (None, None);
         }
     }
 

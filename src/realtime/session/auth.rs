@@ -1,7 +1,7 @@
 //! How a session learns who it is: from the handshake or a first frame, and again later, to extend.
 
 use super::lanes::Lane;
-use super::{Credential, Identity, Session, State};
+use super::{Credential, Followed, Identity, Session, State};
 use crate::domain::codes::Close;
 use crate::domain::ids::Rev;
 use crate::domain::limits;
@@ -110,7 +110,7 @@ impl Session {
         let Some(caller) = self.caller() else { return };
         let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
-        self.rooms.insert(stream, room);
+        self.rooms.insert(stream, Followed { room, checked: head });
     }
 
     /// `auth` on a session that is known already: it may only extend itself.

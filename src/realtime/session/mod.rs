@@ -68,7 +68,7 @@ pub struct Session {
     opening: Opening,
     socket: Recipient<ToSocket>,
     state: State,
-    rooms: HashMap<Stream, Recipient<ToRoom>>,
+    rooms: HashMap<Stream, Followed>,
     lanes: Lanes<Job>,
     flow: Flow,
     /// Replays that wait for the client to read.
@@ -84,6 +84,13 @@ pub struct Session {
     typing: HashMap<ConversationId, Instant>,
     expiry: Option<SpawnHandle>,
     closing: bool,
+}
+
+/// A stream that the session follows.
+struct Followed {
+    room: Recipient<ToRoom>,
+    /// The stream's revision when the right to follow it was last checked.
+    checked: Rev,
 }
 
 enum State {
@@ -296,8 +303,8 @@ impl Actor for Session {
     }
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
-        for room in self.rooms.values() {
-            room.do_send(ToRoom::Unsubscribe(self.id)); // detach
+        for followed in self.rooms.values() {
+            followed.room.do_send(ToRoom::Unsubscribe(self.id)); // detach
         }
         if let Some(caller) = self.caller() {
             self.around.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach

@@ -2,7 +2,7 @@
 //! read only after the room runs, so that what commits in between is held back for it and not lost.
 
 use super::lanes::Lane;
-use super::{Job, Session, State};
+use super::{Followed, Job, Session, State};
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
@@ -85,8 +85,8 @@ impl Session {
         let refused = id.clone();
         let job: Job = Box::new(move |session, ctx| {
             for conversation in &wanted {
-                if let Some(room) = session.rooms.remove(&Stream::Conversation(*conversation)) {
-                    room.do_send(ToRoom::Unsubscribe(session.id)); // detach
+                if let Some(followed) = session.rooms.remove(&Stream::Conversation(*conversation)) {
+                    followed.room.do_send(ToRoom::Unsubscribe(session.id)); // detach
                 }
             }
             session.send(&ServerFrame::Unsubscribed { conversation_ids: wanted }, id.as_ref(), ctx);
@@ -100,7 +100,9 @@ impl Session {
         self.sync_parts.conversations.extend(part.conversations);
         self.sync_parts.user_rev = part.user_rev.or(self.sync_parts.user_rev);
         self.sync_parts.epoch = part.epoch.or(self.sync_parts.epoch.take());
-        if let Err(error) = few_enough("conversations", self.sync_parts.conversations.len(), limits::CONVERSATIONS_IN_SYNC) {
+        if let Err(error) =
+            few_enough("conversations", self.sync_parts.conversations.len(), limits::CONVERSATIONS_IN_SYNC)
+        {
             self.sync_parts = Sync::default();
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
@@ -177,7 +179,7 @@ impl Session {
             follow.push((Stream::Conversation(conversation), room.clone(), from, membership.last_rev));
         }
         let own = Stream::User(caller.user_id);
-        if let Some(room) = self.rooms.get(&own).cloned() {
+        if let Some(room) = self.rooms.get(&own).map(|followed| followed.room.clone()) {
             let from = user_rev.filter(|_| !prepared.all_anew).unwrap_or(prepared.user_rev);
             syncing.waiting.insert(own);
             follow.push((own, room, from, prepared.user_rev));
@@ -198,7 +200,7 @@ impl Session {
 
     /// A conversation was gained: follow it from the revision at which the user came in.
     fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
-        if !self.follows_gained || self.rooms.contains_key(&Stream::Conversation(conversation)) {
+        if !self.follows_gained {
             return;
         }
         let job: Job = Box::new(move |session, ctx| {
@@ -220,7 +222,7 @@ impl Session {
         for membership in admitted.memberships {
             let stream = Stream::Conversation(membership.conversation_id);
             // who left and came back meanwhile has a later event that says so
-            if from < membership.joined_rev || self.rooms.contains_key(&stream) {
+            if from < membership.joined_rev {
                 continue;
             }
             if let Some(room) = admitted.rooms.get(&membership.conversation_id) {
@@ -268,14 +270,14 @@ impl Session {
                 self.send(&frame, None, ctx);
                 self.attached(stream, rev, ctx);
             }
-            RoomEvent::Left => self.left(stream, ctx),
+            RoomEvent::Left(checked) => self.left(stream, checked, ctx),
             RoomEvent::Gone => self.close(Close::Restart, ctx),
         }
     }
 
     /// The client has room for the next page of a replay.
     pub(super) fn go_on(&self, stream: Stream) {
-        if let Some(room) = self.rooms.get(&stream) {
+        if let Some(Followed { room, .. }) = self.rooms.get(&stream) {
             room.do_send(ToRoom::Continue(self.id)); // attach
         }
     }
@@ -293,7 +295,11 @@ impl Session {
         }
     }
 
-    fn left(&mut self, stream: Stream, ctx: &mut Context<Self>) {
+    /// The user is out. What ended is the subscription whose right was checked then: one made after it stands.
+    fn left(&mut self, stream: Stream, checked: Rev, ctx: &mut Context<Self>) {
+        if self.rooms.get(&stream).is_none_or(|followed| followed.checked > checked) {
+            return;
+        }
         self.rooms.remove(&stream);
         let Stream::Conversation(id) = stream else { return };
         if let Some(syncing) = &mut self.syncing

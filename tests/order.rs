@@ -2,6 +2,8 @@
 //! subscriptions, leaves and returns. `order/history.rs` is what happened, `order/world.rs` what may happen next,
 //! `order/session.rs` judges what each session is given. Notable cases stand beside it in `order/cases.rs`.
 
+#[path = "order/cases.rs"]
+mod cases;
 #[path = "order/history.rs"]
 mod history;
 #[path = "order/session.rs"]

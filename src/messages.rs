@@ -242,7 +242,7 @@ pub enum ToPresence {
     Watch(SessionId, Vec<UserId>),
     /// A session watches them no more.
     Unwatch(SessionId, Vec<UserId>),
-    /// The user's direct peers were told; whoever else watches the user is told now.
+    /// The user's direct peers were told; these watchers, who may see the user, are told now.
     Announced(UserId, ByteString, Vec<UserId>),
     /// Every session closes, spread over the time given in milliseconds.
     Drain(u64),

@@ -18,8 +18,8 @@ pub struct PresenceBook {
 struct Entry {
     /// Live sessions, the oldest first, and whether each is away.
     sessions: Vec<(SessionId, bool)>,
-    /// Whether the grace after the last session still runs.
-    lingering: bool,
+    /// What the user was when the last session ended, while the grace after it runs.
+    lingering: Option<PresenceStatus>,
 }
 
 impl Entry {
@@ -27,8 +27,7 @@ impl Entry {
         match self.sessions.iter().all(|(_, away)| *away) {
             false => PresenceStatus::Online,
             true if !self.sessions.is_empty() => PresenceStatus::Away,
-            true if self.lingering => PresenceStatus::Online,
-            true => PresenceStatus::Offline,
+            true => self.lingering.unwrap_or(PresenceStatus::Offline),
         }
     }
 }
@@ -49,7 +48,7 @@ impl PresenceBook {
     /// Notes a session and returns those beyond `most`, the oldest first.
     pub fn open(&self, user: UserId, session: SessionId, most: usize) -> Vec<SessionId> {
         self.change(user, |entry| {
-            entry.lingering = false;
+            entry.lingering = None;
             entry.sessions.push((session, false));
             let surplus = entry.sessions.len().saturating_sub(most);
             entry.sessions.drain(..surplus).map(|(session, _)| session).collect()
@@ -59,21 +58,19 @@ impl PresenceBook {
     /// Forgets a session; true when it was the user's last, whose grace begins now.
     pub fn close(&self, user: UserId, session: SessionId) -> bool {
         self.change(user, |entry| {
-            let before = entry.sessions.len();
+            let (before, status) = (entry.sessions.len(), entry.status());
             entry.sessions.retain(|(id, _)| *id != session);
             let last = before > 0 && entry.sessions.is_empty();
-            entry.lingering |= last;
+            if last {
+                entry.lingering = Some(status);
+            }
             last
         })
     }
 
     /// Ends the grace after the last session; true when no session has come meanwhile.
     pub fn end_grace(&self, user: UserId) -> bool {
-        self.change(user, |entry| {
-            let ended = entry.lingering && entry.sessions.is_empty();
-            entry.lingering = false;
-            ended
-        })
+        self.change(user, |entry| entry.lingering.take().is_some() && entry.sessions.is_empty())
     }
 
     /// Notes whether a session is away.
@@ -99,7 +96,7 @@ impl PresenceBook {
         let mut book = self.users.write().unwrap_or_else(PoisonError::into_inner);
         let entry = book.entry(user).or_default();
         let result = change(entry);
-        if entry.sessions.is_empty() && !entry.lingering {
+        if entry.sessions.is_empty() && entry.lingering.is_none() {
             book.remove(&user);
         }
         result
@@ -122,7 +119,7 @@ mod tests {
         assert_eq!(book.status(user), PresenceStatus::Away);
         assert!(!book.close(user, one));
         assert!(book.close(user, two));
-        assert_eq!(book.status(user), PresenceStatus::Online, "the grace runs");
+        assert_eq!(book.status(user), PresenceStatus::Away, "the grace runs, and changes nothing");
         assert!(book.end_grace(user));
         assert_eq!(book.status(user), PresenceStatus::Offline);
     }

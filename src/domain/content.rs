@@ -155,6 +155,9 @@ pub fn data(kind: MessageKind, data: Option<&Value>) -> Result<(), String> {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(data: &Value) -> Result<T, String> {
+    if !data.is_object() {
+        return Err("must be an object".into());
+    }
     T::deserialize(data).map_err(|error| error.to_string())
 }
 
@@ -183,6 +186,7 @@ mod tests {
         assert!(data(MessageKind::Location, Some(&json!({"lat": 10.8, "lon": 106.6}))).is_ok());
         assert!(data(MessageKind::Location, Some(&json!({"lat": 91, "lon": 0}))).is_err());
         assert!(data(MessageKind::Sticker, Some(&json!({"pack": "a", "id": "b", "c": 1}))).is_err());
+        assert!(data(MessageKind::Sticker, Some(&json!(["a", "b"]))).is_err());
         assert!(data(MessageKind::Sticker, None).is_err());
         assert!(data(MessageKind::Text, Some(&json!({}))).is_err());
     }

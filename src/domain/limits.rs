@@ -79,7 +79,7 @@ pub const TYPING_EVERY: Duration = Duration::from_secs(2);
 /// A user is offline only after this long without a session.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
 /// Sends refused by the limiter within [`FLOOD_WINDOW`] that close a session (4429).
-pub const FLOOD_REFUSALS: u32 = 100;
+pub const FLOOD_REFUSALS: usize = 100;
 /// The window of [`FLOOD_REFUSALS`].
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 

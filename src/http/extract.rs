@@ -135,14 +135,14 @@ impl<T: From<Uuid>> FromRequest for PathId<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = req.match_info().get("id").unwrap_or_default();
-        // only the hyphenated form: an id has one spelling
-        let read = if id.len() == 36 { Uuid::try_parse(id).ok() } else { None };
-        ready(match read {
-            Some(id) => Ok(Self(T::from(id))),
-            None => Err(Error::invalid_request("the id in the path is not a UUID").into()),
-        })
+        ready(path_id(req.match_info().get("id").unwrap_or_default()).map(Self).map_err(Problem::from))
     }
+}
+
+/// Reads an id of a path, in its hyphenated form only: an id has one spelling.
+pub fn path_id<T: From<Uuid>>(id: &str) -> Result<T> {
+    let read = if id.len() == 36 { Uuid::try_parse(id).ok() } else { None };
+    read.map(T::from).ok_or_else(|| Error::invalid_request("the id in the path is not a UUID"))
 }
 
 /// The user that the path's `{ref}` names. What can name nobody is not found.

@@ -2,7 +2,7 @@
 
 use super::conversations::references;
 use super::cursor;
-use super::extract::{Auth, Json, PathId, Query};
+use super::extract::{Auth, Json, PathId, Query, path_id};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
@@ -119,7 +119,7 @@ pub async fn remove(
 
 fn parts(path: web::Path<(String, String)>) -> Result<(ConversationId, UserRef), Error> {
     let (id, user) = path.into_inner();
-    let id = Uuid::try_parse(&id).map_err(|_| Error::invalid_request("the conversation's id is not a UUID"))?;
+    let id = path_id(&id)?;
     let user = UserRef::parse(&user).ok_or_else(|| Error::not_found("participant"))?;
-    Ok((ConversationId(id), user))
+    Ok((id, user))
 }

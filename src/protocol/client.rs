@@ -248,6 +248,10 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
 /// Reads JSON strictly: malformed JSON is `invalid_request`, anything else that does not fit `validation_failed` with
 /// the field's path.
 pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
+    if !text.trim_start().starts_with('{') {
+        // a list would pass for an object whose fields stand in order
+        return Err(malformed(text).unwrap_or_else(|| Error::invalid(".", "must be an object")));
+    }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = match serde_path_to_error::deserialize(&mut reader) {
         Ok(value) => value,
@@ -298,6 +302,11 @@ fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
     if let Some(field) = named("missing field `") {
         return Error::invalid(field, "is needed");
     }
+    let message = match message.split_once(", expected struct ") {
+        Some((found, _)) => format!("{found}, expected an object"),
+        None if message.contains("untagged enum FrameId") => "must be a number or a text".to_owned(),
+        None => message.to_owned(),
+    };
     Error::invalid(if path.is_empty() { ".".to_owned() } else { path }, message)
 }
 

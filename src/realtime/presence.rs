@@ -15,6 +15,7 @@ use actix::prelude::*;
 use bytestring::ByteString;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Messages that wait for the registry.
 const MAILBOX: usize = 65_536;
@@ -24,6 +25,9 @@ pub struct Presence {
     app: App,
     sessions: HashMap<SessionId, Live>,
     watchers: HashMap<UserId, HashSet<SessionId>>,
+    /// What is to be announced, and to which watchers.
+    announcements: mpsc::UnboundedSender<(PresenceChanged, Vec<UserId>)>,
+    queue: Option<mpsc::UnboundedReceiver<(PresenceChanged, Vec<UserId>)>>,
 }
 
 struct Live {
@@ -35,44 +39,43 @@ struct Live {
 impl Presence {
     /// A registry that writes the book of `app`.
     pub fn new(app: App) -> Self {
-        Self { app, sessions: HashMap::new(), watchers: HashMap::new() }
+        // as long as the list of users whose presence changed and who were not announced yet
+        let (announcements, queue) = mpsc::unbounded_channel();
+        Self { app, sessions: HashMap::new(), watchers: HashMap::new(), announcements, queue: Some(queue) }
     }
 
     /// Does something to a user's sessions and tells whoever may know when that changed whether the user is there.
-    fn change(&mut self, user_id: UserId, ctx: &Context<Self>, change: impl FnOnce(&mut Self)) {
+    fn change(&mut self, user_id: UserId, change: impl FnOnce(&mut Self)) {
         let before = self.app.presence().status(user_id);
         change(self);
         let status = self.app.presence().status(user_id);
         if status != before {
-            self.announce(PresenceChanged { user_id, status }, ctx);
+            self.announce(PresenceChanged { user_id, status });
         }
     }
 
-    fn announce(&self, changed: PresenceChanged, ctx: &Context<Self>) {
-        let (app, registry) = (self.app.clone(), ctx.address());
-        self.app.spawn(async move {
-            match app.db().guard(presence::announce(&app, changed)).await {
-                Ok((text, peers)) => registry.do_send(ToPresence::Announced(changed.user_id, text, peers)), // attach
-                Err(error) => tracing::warn!(%error, user.id = %changed.user_id, "presence could not be announced"),
-            }
-        });
+    /// Announcements are made one after another, so that the last one told is the last one true.
+    fn announce(&self, changed: PresenceChanged) {
+        let watchers = self.watchers.get(&changed.user_id).into_iter().flatten();
+        let users: HashSet<UserId> =
+            watchers.filter_map(|session| self.sessions.get(session)).map(|live| live.handle.user_id).collect();
+        let _ = self.announcements.send((changed, users.into_iter().collect()));
     }
 
-    /// Tells those who watch the user and are not among its direct peers, who have been told.
-    fn announced(&self, user: UserId, text: &ByteString, peers: &[UserId]) {
+    fn announced(&self, user: UserId, text: &ByteString, to: &[UserId]) {
         let Some(watchers) = self.watchers.get(&user) else { return };
         for live in watchers.iter().filter_map(|session| self.sessions.get(session)) {
-            if !peers.contains(&live.handle.user_id) {
+            if to.contains(&live.handle.user_id) {
                 let event = RoomEvent::Ephemeral(text.clone());
                 live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
             }
         }
     }
 
-    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>, ctx: &Context<Self>) {
+    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>) {
         let (user, session) = (handle.user_id, handle.id);
         self.sessions.insert(session, Live { handle, close, watches: HashSet::new() });
-        self.change(user, ctx, |registry| {
+        self.change(user, |registry| {
             for surplus in registry.app.presence().open(user, session, limits::SESSIONS_PER_USER) {
                 if let Some(live) = registry.sessions.get(&surplus) {
                     live.close.do_send(CloseSession(Close::TooMany)); // detach
@@ -86,10 +89,10 @@ impl Presence {
             self.unwatch(session, live.watches);
         }
         let mut last = false;
-        self.change(user, ctx, |registry| last = registry.app.presence().close(user, session));
+        self.change(user, |registry| last = registry.app.presence().close(user, session));
         if last {
-            ctx.run_later(limits::OFFLINE_GRACE, move |registry, ctx| {
-                registry.change(user, ctx, |registry| {
+            ctx.run_later(limits::OFFLINE_GRACE, move |registry, _| {
+                registry.change(user, |registry| {
                     registry.app.presence().end_grace(user);
                 });
             });
@@ -140,6 +143,9 @@ impl Actor for Presence {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        if let Some(queue) = self.queue.take() {
+            self.app.spawn(announce(self.app.clone(), queue, ctx.address().recipient()));
+        }
     }
 }
 
@@ -148,16 +154,30 @@ impl Handler<ToPresence> for Presence {
 
     fn handle(&mut self, message: ToPresence, ctx: &mut Self::Context) {
         match message {
-            ToPresence::Opened(handle, close) => self.opened(handle, close, ctx),
+            ToPresence::Opened(handle, close) => self.opened(handle, close),
             ToPresence::Announced(user, text, peers) => self.announced(user, &text, &peers),
             ToPresence::Closed(user, session) => self.closed(user, session, ctx),
             ToPresence::Set(user, session, presence) => {
                 let away = presence == OwnPresence::Away;
-                self.change(user, ctx, |registry| registry.app.presence().set_away(user, session, away));
+                self.change(user, |registry| registry.app.presence().set_away(user, session, away));
             }
             ToPresence::Watch(session, users) => self.watch(session, users),
             ToPresence::Unwatch(session, users) => self.unwatch(session, users),
             ToPresence::Drain(over) => self.drain(Duration::from_millis(over), ctx),
+        }
+    }
+}
+
+/// Announces what comes, in order, and hands back whom of the watchers to tell.
+async fn announce(
+    app: App,
+    mut queue: mpsc::UnboundedReceiver<(PresenceChanged, Vec<UserId>)>,
+    registry: Recipient<ToPresence>,
+) {
+    while let Some((changed, watchers)) = queue.recv().await {
+        match app.db().guard(presence::announce(&app, changed, &watchers)).await {
+            Ok((text, to)) => registry.do_send(ToPresence::Announced(changed.user_id, text, to)), // attach
+            Err(error) => tracing::warn!(%error, user.id = %changed.user_id, "presence could not be announced"),
         }
     }
 }

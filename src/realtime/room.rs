@@ -94,7 +94,7 @@ impl Sink<SessionHandle> for RoomSink {
         if let Err(refused) = self.log.try_send(read) {
             // too many reads wait: this one has failed, and is asked for again by whoever needs it
             let read = refused.into_inner();
-            let _ = read.room.try_send(ToRoom::Read { purpose: read.purpose, frames: None });
+            read.room.do_send(ToRoom::Read { purpose: read.purpose, frames: None }); // attach
         }
     }
 }

@@ -10,9 +10,9 @@ use sea_orm::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
-/// How often a database that is away is asked.
+/// How often a database that is away is asked, and how long it may take to answer.
 const PROBE: Duration = Duration::from_secs(1);
 
 /// The database, cheap to clone.
@@ -24,6 +24,7 @@ struct Inner {
     write: DatabaseConnection,
     gate: Gate,
     away: AtomicBool,
+    suspected: Notify,
 }
 
 /// Who writes.
@@ -52,7 +53,13 @@ pub struct Turn {
 impl Db {
     /// Over two pools, which are the same one on PostgreSQL.
     pub fn new(read: DatabaseConnection, write: DatabaseConnection) -> Self {
-        Self(Arc::new(Inner { read, write, gate: Gate::default(), away: AtomicBool::new(false) }))
+        Self(Arc::new(Inner {
+            read,
+            write,
+            gate: Gate::default(),
+            away: AtomicBool::new(false),
+            suspected: Notify::new(),
+        }))
     }
 
     /// Which database it is.
@@ -91,8 +98,8 @@ impl Db {
         self.0.write.begin_with_options(options).await
     }
 
-    /// Runs `work` with the deadline of a transaction. Once the database has hung or gone, everybody is told
-    /// `unavailable` at once, until [`Self::watch`] finds it again.
+    /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection
+    /// means that it is away; one that hangs, or work that waited its turn too long, has it asked: see [`Self::watch`].
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         if !self.answers() {
             return Err(Error::unavailable("the database is away; try again"));
@@ -105,24 +112,26 @@ impl Db {
                 result
             }
             Err(elapsed) => {
-                self.0.away.store(true, Ordering::Relaxed);
+                self.0.suspected.notify_one();
                 Err(Error::database_away(elapsed))
             }
         }
     }
 
-    /// Asks a database that is away every second whether it is back; runs for ever.
+    /// Finds out whether the database is away: every second while it is, and whenever something took too long. Runs for
+    /// ever.
     pub async fn watch(&self) {
         loop {
-            tokio::time::sleep(PROBE).await;
             if self.answers() {
-                continue;
+                self.0.suspected.notified().await;
+            } else {
+                tokio::time::sleep(PROBE).await;
             }
             let probe = Statement::from_string(self.backend(), "SELECT 1");
-            let found = tokio::time::timeout(PROBE * 2, self.0.write.query_one_raw(probe)).await;
-            if matches!(found, Ok(Ok(_))) {
-                self.0.away.store(false, Ordering::Relaxed);
-                tracing::info!("the database is back");
+            let found = tokio::time::timeout(PROBE, self.0.read.query_one_raw(probe)).await;
+            let away = !matches!(found, Ok(Ok(_)));
+            if self.0.away.swap(away, Ordering::Relaxed) != away {
+                tracing::warn!(away, "the database was asked");
             }
         }
     }

@@ -122,7 +122,8 @@ impl Reached {
     }
 }
 
-/// See [`Reached`]; read marks count only when both sides share theirs.
+/// See [`Reached`]; read marks count only when both sides share theirs, and only once they were moved by reading: the mark
+/// that a newcomer begins with tells nothing.
 pub async fn reached(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -131,8 +132,10 @@ pub async fn reached(
     let statement = dialect::plain(
         conn,
         "SELECT count(*) AS others,
-                COALESCE(max(CASE WHEN u.share_read_receipts AND v.share_read_receipts THEN p.last_read_seq END), 0) AS seen,
-                COALESCE(max(CASE WHEN p.last_read_seq > p.delivered_seq THEN p.last_read_seq ELSE p.delivered_seq END), 0) AS delivered
+                COALESCE(max(CASE WHEN u.share_read_receipts AND v.share_read_receipts AND p.read_at IS NOT NULL
+                                  THEN p.last_read_seq END), 0) AS seen,
+                COALESCE(max(CASE WHEN p.read_at IS NOT NULL AND p.last_read_seq > p.delivered_seq THEN p.last_read_seq
+                                  ELSE p.delivered_seq END), 0) AS delivered
          FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
          WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL",
         vec![conversation.into(), viewer.into()],
@@ -266,10 +269,8 @@ pub async fn senders(
 }
 
 /// The conversation's revision and the place of its newest message.
-pub async fn head(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<(Rev, Seq), DbErr> {
-    let statement =
-        dialect::plain(conn, "SELECT last_rev, last_seq FROM conversations WHERE id = $1", vec![conversation.into()]);
-    let row = dialect::one(conn, statement).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("a conversation that was there".to_owned()))?;
-    Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))
+pub async fn head(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<(Rev, Seq)>, DbErr> {
+    let text = "SELECT last_rev, last_seq FROM conversations WHERE id = $1";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
+    row.map(|row| Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))).transpose()
 }

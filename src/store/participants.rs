@@ -167,7 +167,7 @@ pub struct Start {
 // whoever comes back begins anew
 const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
              joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
-             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count";
+             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL";
 
 /// Inserts participants; the row of one who was in before is revived, with a view that begins anew.
 pub async fn insert(

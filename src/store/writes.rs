@@ -17,6 +17,8 @@ pub struct Head {
     pub class_id: Option<ClassId>,
     /// The two of a direct conversation, the smaller id first.
     pub direct: Option<(UserId, UserId)>,
+    /// Whether it was deleted: nothing but the answer to a repeated send comes from it any more.
+    pub deleted: bool,
     /// The place of its newest message.
     pub last_seq: Seq,
     /// How many messages it has, system messages aside.
@@ -27,11 +29,10 @@ pub struct Head {
     pub last_message_at: Option<Timestamp>,
 }
 
-const HEAD: &str =
-    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev FROM conversations
-     WHERE id IN ({set}) AND deleted_at IS NULL ORDER BY id";
+const HEAD: &str = "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, deleted_at
+     FROM conversations WHERE id IN ({set}) ORDER BY id";
 
-/// Locks the rows of `ids` in the order of their ids, waiting, and reads them. Missing and deleted ones are left out.
+/// Locks the rows of `ids` in the order of their ids, waiting, and reads them. Missing ones are left out.
 pub async fn lock_conversations(
     conn: &impl ConnectionTrait,
     ids: &[ConversationId],
@@ -64,6 +65,7 @@ fn head(row: &QueryResult) -> Result<(ConversationId, Head), DbErr> {
     let head = Head {
         kind: ConversationKind::from_stored(&row.try_get::<String>("", "kind")?),
         class_id: row.try_get::<Option<Uuid>>("", "class_id")?.map(ClassId),
+        deleted: row.try_get::<Option<i64>>("", "deleted_at")?.is_some(),
         direct: low.zip(high).map(|(low, high)| (UserId(low), UserId(high))),
         last_seq: Seq(row.try_get("", "last_seq")?),
         last_count: row.try_get("", "last_count")?,

@@ -150,6 +150,7 @@ async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
             kind: new.kind,
             class_id: None,
             direct: new.direct,
+            deleted: false,
             last_seq: Seq(0),
             last_count: 0,
             last_rev: Rev(0),

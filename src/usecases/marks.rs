@@ -12,7 +12,7 @@ use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
 use crate::store::marks::{self, Moved, Wanted};
-use crate::store::{conversations, messages};
+use crate::store::{conversations, messages, writes};
 use crate::usecases::Caller;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -187,14 +187,14 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
 /// Answers those who are not in the conversation; those who are were locked and stay for the next round.
 async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSet<Key>) {
     let outside: Vec<Key> = pending.keys().filter(|key| !inside.contains(key)).copied().collect();
+    let asked: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
+    let existing = if asked.is_empty() { Ok(Vec::new()) } else { writes::existing(app.db().read(), &asked).await };
     for key in outside {
-        let Some(entry) = pending.remove(&key) else { continue };
-        for answer in entry.answers {
-            let exists = crate::store::writes::existing(app.db().read(), &[key.0]).await;
-            let error = match exists {
-                Ok(found) if found.is_empty() => Error::not_found("conversation"),
-                Ok(_) => Error::not_a_participant(),
-                Err(error) => error.into(),
+        for answer in pending.remove(&key).into_iter().flat_map(|entry| entry.answers) {
+            let error = match &existing {
+                Ok(existing) if existing.contains(&key.0) => Error::not_a_participant(),
+                Ok(_) => Error::not_found("conversation"),
+                Err(_) => Error::unavailable("the database does not answer; try again"),
             };
             let _ = answer.send(Err(error));
         }

@@ -2,8 +2,8 @@
 //! table after the lock, so that a removal and a send that race see each other.
 
 use super::Caller;
-use super::conversations;
 use super::transact::{Place, Tx, transact};
+use super::{conversations, typing};
 use crate::app::App;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
@@ -134,8 +134,9 @@ pub async fn page(
     after: Option<(Timestamp, UserId)>,
     limit: u64,
 ) -> Result<Vec<(Participant, (Timestamp, UserId))>> {
-    conversations::require_participant(app, caller, id).await?;
     let rows = participants::page(app.db().read(), id, after, limit).await?;
+    // the right last: whoever is removed while the rows are read is not shown who came after
+    conversations::require_participant(app, caller, id).await?;
     let places: Vec<_> = rows.iter().map(|row| (row.joined_at, row.user.id)).collect();
     Ok(present(app, caller, rows).await?.into_iter().zip(places).collect())
 }
@@ -243,7 +244,7 @@ pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserR
     };
     let caller = *caller;
     transact(app, move |tx| Box::pin(remove_in(tx, caller, id, user))).await?;
-    app.typing().stop(id, user);
+    typing::ended(app, id, user).await;
     Ok(())
 }
 

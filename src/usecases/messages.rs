@@ -153,10 +153,10 @@ pub async fn list(
     range: Range,
     limit: u64,
 ) -> Result<MessagePage> {
-    let conn = app.db().read();
-    require_participant(app, caller, conversation).await?;
     // the revision first: whatever commits while the rows are read is then in both the rows and the events
-    let (rev, last_seq) = messages::head(conn, conversation).await?;
+    let Some((rev, last_seq)) = messages::head(app.db().read(), conversation).await? else {
+        return Err(Error::not_found("conversation"));
+    };
     let (items, has_more_before, has_more_after) = match range {
         Range::Newest | Range::Before(_) => {
             let end = if let Range::Before(seq) = range { seq } else { Seq(i64::MAX) };
@@ -172,16 +172,18 @@ pub async fn list(
         }
         Range::Around(seq) => {
             let seq = Seq(seq.0.clamp(0, last_seq.0));
-            let older = (limit / 2).max(1);
+            let older = (limit - 1) / 2;
             let (mut items, before) = side(app, conversation, Side::Before(seq), older).await?;
             items.reverse();
-            let rest = (limit - items.len() as u64).max(1);
+            let rest = limit - items.len() as u64;
             let (after, more) = side(app, conversation, Side::After(Seq(seq.0 - 1)), rest).await?;
             items.extend(after);
             (items, before, more)
         }
     };
     let items = with_status(app, caller.user_id, conversation, items).await?;
+    // the right last: whoever is removed while the rows are read is not shown what came after
+    require_participant(app, caller, conversation).await?;
     Ok(MessagePage { items, has_more_before, has_more_after, rev })
 }
 

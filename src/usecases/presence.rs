@@ -23,16 +23,19 @@ pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<V
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
 }
 
-/// Tells the user's direct peers that the user came, went away or left, and notes when the user was last there.
-/// Answers with the frame and whom it was sent, for whoever else watches the user.
-pub async fn announce(app: &App, changed: PresenceChanged) -> Result<(ByteString, Vec<UserId>)> {
+/// Tells the user's direct peers that the user came, went away or left, and notes when the user was last there. Answers
+/// with the frame, and with those of `watchers` who may see it now and have not been told.
+pub async fn announce(app: &App, changed: PresenceChanged, watchers: &[UserId]) -> Result<(ByteString, Vec<UserId>)> {
     let now = Timestamp::now();
     app.presence().note_seen(changed.user_id, now);
     let frame =
         ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at: Some(now) };
     let peers = participants::direct_peers(app.db().read(), changed.user_id).await?;
     app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
-    Ok((frame.text(None), peers))
+    // who sees whom is mutual: a shared conversation, and no block
+    let mut others = users::visible_to(app.db().read(), changed.user_id, watchers).await?;
+    others.retain(|watcher| !peers.contains(watcher));
+    Ok((frame.text(None), others.into_iter().collect()))
 }
 
 /// Writes down when users were last there, those of a second together. It is no event and touches no stream. Runs for

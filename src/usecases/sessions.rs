@@ -24,6 +24,12 @@ pub async fn likely(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
     Ok(participants::conversations_of(app.db().read(), caller.user_id).await?)
 }
 
+/// Those of `conversations` that the caller is probably in; see [`likely`].
+pub async fn likely_among(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<ConversationId>> {
+    let found = participants::memberships(app.db().read(), caller.user_id, conversations).await?;
+    Ok(found.into_iter().map(|membership| membership.conversation_id).collect())
+}
+
 /// Reads, after the rooms run, what a session begins with. The user's revision is read first, in the statement that also
 /// reads status and login: whatever changes later is an event above it.
 pub async fn open(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Opened> {

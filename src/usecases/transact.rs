@@ -103,7 +103,7 @@ impl Tx {
 
     /// The locked conversation, or `not_found`.
     pub fn existing(&self, id: ConversationId) -> Result<&Head> {
-        self.heads.get(&id).ok_or_else(|| Error::not_found("conversation"))
+        self.heads.get(&id).filter(|head| !head.deleted).ok_or_else(|| Error::not_found("conversation"))
     }
 
     /// Whether the user exists and is locked.

@@ -3,7 +3,7 @@
 use super::Caller;
 use super::conversations::require_participant;
 use crate::app::App;
-use crate::domain::ids::ConversationId;
+use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
@@ -38,6 +38,21 @@ pub async fn stop(app: &App, caller: &Caller, conversation: ConversationId) -> R
         app.tell(vec![Stream::Conversation(conversation)], &frame, Some(caller.user_id));
     }
     Ok(())
+}
+
+/// A user who is out of a conversation does not type there any more.
+pub(super) async fn ended(app: &App, conversation_id: ConversationId, user: UserId) {
+    if !app.typing().stop(conversation_id, user) {
+        return;
+    }
+    let owner = app.clone();
+    let found = app.detached(async move { Ok(users::by_id(owner.db().read(), user).await?) }).await;
+    if let Ok(Some(user)) = found {
+        let user = user.brief();
+        let typing =
+            Typing { conversation_id, user_id: user.id, username: user.username, display_name: user.display_name };
+        app.tell(vec![Stream::Conversation(conversation_id)], &ServerFrame::TypingStop(typing), None);
+    }
 }
 
 async fn typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {

@@ -123,6 +123,7 @@ fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Res
     if let Some(sent) = replay(job, known, placed)? {
         return Ok(sent);
     }
+    tx.existing(job.conversation_id)?;
     let sender = known.senders.get(&(job.conversation_id, job.sender_id)).ok_or_else(Error::not_a_participant)?;
     check(sender)?;
     let reply_to = match job.reply_to_id {

@@ -2,7 +2,7 @@
 
 use super::lanes::Lane;
 use super::{Credential, Followed, Identity, Session, State};
-use crate::domain::codes::Close;
+use crate::domain::codes::{Close, Code};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -153,7 +153,13 @@ impl Session {
         let then = move |session: &mut Self, outcome: Result<Welcome>, ctx: &mut Context<Self>| {
             match outcome {
                 Ok(welcome) => session.send(&session.success(&welcome), id.as_ref(), ctx),
-                Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                Err(error) => {
+                    session.refuse(&error, id.as_ref(), None, ctx);
+                    // the login was revoked while the session changed over to it
+                    if error.code() != Code::Unavailable {
+                        session.close(Close::Unauthorized, ctx);
+                    }
+                }
             }
             session.leave(Lane::Subscriptions, ctx);
         };

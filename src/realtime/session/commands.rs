@@ -63,7 +63,6 @@ impl Session {
             }
             Command::TypingStart(at) => self.typing_start(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
-                self.typing.remove(&at.conversation_id);
                 let app = self.around.app.clone();
                 let work = guarded(app.clone(), async move { typing::stop(&app, &caller, at.conversation_id).await });
                 self.quiet(Lane::Conversation(at.conversation_id), id, work, ctx);
@@ -157,8 +156,18 @@ impl Session {
             return;
         }
         self.typing.insert(conversation, now);
-        let app = self.around.app.clone();
-        let work = guarded(app.clone(), async move { typing::start(&app, &caller, conversation).await });
+        let (app, mailbox) = (self.around.app.clone(), ctx.address());
+        let work = async move {
+            let started = app.db().guard(typing::start(&app, &caller, conversation)).await;
+            if started.is_err() {
+                // what was refused may be tried again at once, and refused again
+                let forget: Job = Box::new(move |session, _| {
+                    session.typing.remove(&conversation);
+                });
+                let _ = mailbox.try_send(super::Done(forget));
+            }
+            started
+        };
         self.quiet(Lane::Conversation(conversation), id, work, ctx);
     }
 

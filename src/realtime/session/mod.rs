@@ -5,6 +5,7 @@
 
 mod auth;
 mod commands;
+mod deliveries;
 mod flow;
 mod lanes;
 mod subscriptions;
@@ -77,10 +78,13 @@ pub struct Session {
     syncing: Option<Syncing>,
     /// Whether conversations gained are followed without being asked for.
     follows_gained: bool,
+    /// Conversations gained before the first sync, and from which revision.
+    gained_early: Vec<(ConversationId, Rev)>,
     overrun: Arc<AtomicBool>,
     heard_at: Instant,
     pinged_at: Instant,
-    refusals: (Instant, u32),
+    /// When sends were refused, the latest of them.
+    refusals: VecDeque<Instant>,
     typing: HashMap<ConversationId, Instant>,
     expiry: Option<SpawnHandle>,
     closing: bool,
@@ -131,10 +135,11 @@ impl Session {
             paused: Vec::new(),
             sync_parts: client::Sync::default(),
             syncing: None,
+            gained_early: Vec::new(),
             overrun: Arc::default(),
             heard_at: now,
             pinged_at: now,
-            refusals: (now, 0),
+            refusals: VecDeque::new(),
             typing: HashMap::new(),
             expiry: None,
             closing: false,
@@ -180,11 +185,13 @@ impl Session {
 
     /// A hundred refusals within ten seconds are a flood.
     fn count_refusal(&mut self, ctx: &mut Context<Self>) {
-        if self.refusals.0.elapsed() > limits::FLOOD_WINDOW {
-            self.refusals = (Instant::now(), 0);
+        let now = Instant::now();
+        self.refusals.push_back(now);
+        if self.refusals.len() < limits::FLOOD_REFUSALS {
+            return;
         }
-        self.refusals.1 += 1;
-        if self.refusals.1 >= limits::FLOOD_REFUSALS {
+        let first = self.refusals.pop_front();
+        if first.is_some_and(|first| now.duration_since(first) <= limits::FLOOD_WINDOW) {
             self.close(Close::Flooding, ctx);
         }
     }

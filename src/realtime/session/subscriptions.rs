@@ -2,27 +2,25 @@
 //! read only after the room runs, so that what commits in between is held back for it and not lost.
 
 use super::lanes::Lane;
-use super::{Followed, Job, Session, State};
+use super::{Job, Session};
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{Batch, FromRoom, OpenRooms, RoomEvent, ToRoom, ToSocket};
+use crate::messages::{OpenRooms, ToRoom};
 use crate::protocol::client::{FrameId, Sync};
-use crate::protocol::events::{Effect, RevokeReason, Revoked};
 use crate::protocol::server::{Denied, ServerFrame, SyncDone};
 use crate::store::participants::Membership;
 use crate::usecases::sessions;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 /// A sync under way: its rooms tell one by one that they have replayed what was missed.
 pub(super) struct Syncing {
     id: Option<FrameId>,
-    waiting: HashSet<Stream>,
-    done: SyncDone,
+    pub(super) waiting: HashSet<Stream>,
+    pub(super) done: SyncDone,
 }
 
 /// Rooms that run, and who may follow them.
@@ -184,6 +182,11 @@ impl Session {
             syncing.waiting.insert(own);
             follow.push((own, room, from, prepared.user_rev));
         }
+        for (conversation, from) in std::mem::take(&mut self.gained_early) {
+            if !asked.contains_key(&conversation) {
+                self.gain(conversation, from, ctx);
+            }
+        }
         self.syncing = Some(syncing);
         for (stream, room, from, head) in follow {
             self.follow(stream, room, from, head, ctx);
@@ -192,15 +195,18 @@ impl Session {
     }
 
     /// Ends the sync when every room has replayed.
-    fn synced(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn synced(&mut self, ctx: &mut Context<Self>) {
         let Some(syncing) = self.syncing.take_if(|syncing| syncing.waiting.is_empty()) else { return };
         self.send(&ServerFrame::SyncDone(Box::new(syncing.done)), syncing.id.as_ref(), ctx);
         self.leave(Lane::Subscriptions, ctx);
     }
 
     /// A conversation was gained: follow it from the revision at which the user came in.
-    fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
+    pub(super) fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
         if !self.follows_gained {
+            if self.gained_early.len() < limits::IDS_IN_COMMAND {
+                self.gained_early.push((conversation, from));
+            }
             return;
         }
         let job: Job = Box::new(move |session, ctx| {
@@ -236,111 +242,12 @@ impl Session {
         let (app, hub, caller) = (self.around.app.clone(), self.around.hub.clone(), self.caller());
         async move {
             let caller = caller.ok_or_else(|| Error::unauthorized("send auth first"))?;
-            let streams = wanted.iter().map(|id| Stream::Conversation(*id)).collect();
+            // only rooms that will probably be followed are started, whatever ids a client makes up
+            let likely = app.db().guard(sessions::likely_among(&app, &caller, &wanted)).await?;
+            let streams = likely.iter().map(|id| Stream::Conversation(*id)).collect();
             let rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)?;
             let (memberships, denied) = app.db().guard(sessions::admit(&app, &caller, &wanted)).await?;
-            Ok(Admitted { rooms: wanted.into_iter().zip(rooms).collect(), memberships, denied })
-        }
-    }
-
-    // --- from rooms -----------------------------------------------------------------------------------------------
-
-    pub(super) fn room_says(&mut self, FromRoom { stream, event }: FromRoom, ctx: &mut Context<Self>) {
-        if self.closing {
-            return;
-        }
-        match event {
-            RoomEvent::Frames(batch) => self.events(stream, &batch, ctx),
-            RoomEvent::Page(batch) => {
-                self.events(stream, &batch, ctx);
-                if self.flow.has_room() {
-                    self.go_on(stream);
-                } else {
-                    self.paused.push(stream);
-                }
-            }
-            RoomEvent::Ephemeral(text) => self.pass(text, ctx),
-            RoomEvent::Attached(rev) => self.attached(stream, rev, ctx),
-            RoomEvent::Reset(rev) => {
-                let conversation_id = match stream {
-                    Stream::Conversation(id) => Some(id),
-                    Stream::User(_) => None,
-                };
-                let frame = ServerFrame::SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) };
-                self.send(&frame, None, ctx);
-                self.attached(stream, rev, ctx);
-            }
-            RoomEvent::Left(checked) => self.left(stream, checked, ctx),
-            RoomEvent::Gone => self.close(Close::Restart, ctx),
-        }
-    }
-
-    /// The client has room for the next page of a replay.
-    pub(super) fn go_on(&self, stream: Stream) {
-        if let Some(Followed { room, .. }) = self.rooms.get(&stream) {
-            room.do_send(ToRoom::Continue(self.id)); // attach
-        }
-    }
-
-    fn attached(&mut self, stream: Stream, rev: Rev, ctx: &mut Context<Self>) {
-        let Some(syncing) = &mut self.syncing else { return };
-        if syncing.waiting.remove(&stream) {
-            match stream {
-                Stream::Conversation(id) => {
-                    syncing.done.conversations.insert(id, rev);
-                }
-                Stream::User(_) => syncing.done.user_rev = rev,
-            }
-            self.synced(ctx);
-        }
-    }
-
-    /// The user is out. What ended is the subscription whose right was checked then: one made after it stands.
-    fn left(&mut self, stream: Stream, checked: Rev, ctx: &mut Context<Self>) {
-        if self.rooms.get(&stream).is_none_or(|followed| followed.checked > checked) {
-            return;
-        }
-        self.rooms.remove(&stream);
-        let Stream::Conversation(id) = stream else { return };
-        if let Some(syncing) = &mut self.syncing
-            && syncing.waiting.remove(&stream)
-        {
-            syncing.done.conversations.remove(&id);
-            syncing.done.reads.remove(&id);
-            syncing.done.denied.push(Denied { id, code: Error::not_a_participant().code().as_str() });
-            self.synced(ctx);
-        }
-    }
-
-    /// Hands events to the client and does what those of its own stream ask of the session.
-    fn events(&mut self, stream: Stream, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
-        self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
-        if matches!(stream, Stream::Conversation(_)) {
-            return;
-        }
-        for frame in &batch.frames {
-            match &frame.effect {
-                Effect::Subscribe(conversation, rev) => self.gain(*conversation, *rev, ctx),
-                Effect::Revoked(revoked) => self.revoked(revoked, frame.rev, ctx),
-                Effect::None | Effect::Left(_) | Effect::Deleted(_) => {}
-            }
-        }
-    }
-
-    /// A revocation concerns this session only if it came after status and login were read; a replayed one is history.
-    fn revoked(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
-        let State::Known(identity) = &self.state else { return };
-        let everything = revoked.login_id.is_none() && revoked.session_id.is_none();
-        let concerned =
-            everything || revoked.login_id == Some(identity.caller.login_id) || revoked.session_id == Some(self.id);
-        if rev > identity.checked && concerned {
-            let why = match revoked.reason {
-                RevokeReason::Kicked | RevokeReason::Suspended => Close::Kicked,
-                RevokeReason::Logout | RevokeReason::Password | RevokeReason::TokenReused | RevokeReason::Deleted => {
-                    Close::Unauthorized
-                }
-            };
-            self.close(why, ctx);
+            Ok(Admitted { rooms: likely.into_iter().zip(rooms).collect(), memberships, denied })
         }
     }
 }

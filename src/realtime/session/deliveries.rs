@@ -1,0 +1,114 @@
+//! What rooms hand to a session: events and pages of a replay go to the client, and those of the user's own stream are
+//! obeyed too.
+
+use super::{Followed, Session, State};
+use crate::domain::codes::Close;
+use crate::domain::ids::Rev;
+use crate::domain::stream::Stream;
+use crate::error::Error;
+use crate::messages::{Batch, FromRoom, RoomEvent, ToRoom, ToSocket};
+use crate::protocol::events::{Effect, RevokeReason, Revoked};
+use crate::protocol::server::{Denied, ServerFrame};
+use actix::prelude::*;
+use std::sync::Arc;
+
+impl Session {
+    pub(super) fn room_says(&mut self, FromRoom { stream, event }: FromRoom, ctx: &mut Context<Self>) {
+        if self.closing {
+            return;
+        }
+        match event {
+            RoomEvent::Frames(batch) => self.events(stream, &batch, ctx),
+            RoomEvent::Page(batch) => {
+                self.events(stream, &batch, ctx);
+                if self.flow.has_room() {
+                    self.go_on(stream);
+                } else {
+                    self.paused.push(stream);
+                }
+            }
+            RoomEvent::Ephemeral(text) => self.pass(text, ctx),
+            RoomEvent::Attached(rev) => self.attached(stream, rev, ctx),
+            RoomEvent::Reset(rev) => {
+                let conversation_id = match stream {
+                    Stream::Conversation(id) => Some(id),
+                    Stream::User(_) => None,
+                };
+                let frame = ServerFrame::SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) };
+                self.send(&frame, None, ctx);
+                self.attached(stream, rev, ctx);
+            }
+            RoomEvent::Left(checked) => self.left(stream, checked, ctx),
+            RoomEvent::Gone => self.close(Close::Restart, ctx),
+        }
+    }
+
+    /// The client has room for the next page of a replay.
+    pub(super) fn go_on(&self, stream: Stream) {
+        if let Some(Followed { room, .. }) = self.rooms.get(&stream) {
+            room.do_send(ToRoom::Continue(self.id)); // attach
+        }
+    }
+
+    fn attached(&mut self, stream: Stream, rev: Rev, ctx: &mut Context<Self>) {
+        let Some(syncing) = &mut self.syncing else { return };
+        if syncing.waiting.remove(&stream) {
+            match stream {
+                Stream::Conversation(id) => {
+                    syncing.done.conversations.insert(id, rev);
+                }
+                Stream::User(_) => syncing.done.user_rev = rev,
+            }
+            self.synced(ctx);
+        }
+    }
+
+    /// The user is out. What ended is the subscription whose right was checked then: one made after it stands.
+    fn left(&mut self, stream: Stream, checked: Rev, ctx: &mut Context<Self>) {
+        if self.rooms.get(&stream).is_none_or(|followed| followed.checked > checked) {
+            return;
+        }
+        self.rooms.remove(&stream);
+        let Stream::Conversation(id) = stream else { return };
+        if let Some(syncing) = &mut self.syncing
+            && syncing.waiting.remove(&stream)
+        {
+            syncing.done.conversations.remove(&id);
+            syncing.done.reads.remove(&id);
+            syncing.done.denied.push(Denied { id, code: Error::not_a_participant().code().as_str() });
+            self.synced(ctx);
+        }
+    }
+
+    /// Hands events to the client and does what those of its own stream ask of the session.
+    fn events(&mut self, stream: Stream, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
+        self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
+        if matches!(stream, Stream::Conversation(_)) {
+            return;
+        }
+        for frame in &batch.frames {
+            match &frame.effect {
+                Effect::Subscribe(conversation, rev) => self.gain(*conversation, *rev, ctx),
+                Effect::Revoked(revoked) => self.revoked(revoked, frame.rev, ctx),
+                Effect::None | Effect::Left(_) | Effect::Deleted(_) => {}
+            }
+        }
+    }
+
+    /// A revocation concerns this session only if it came after status and login were read; a replayed one is history.
+    fn revoked(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
+        let State::Known(identity) = &self.state else { return };
+        let everything = revoked.login_id.is_none() && revoked.session_id.is_none();
+        let concerned =
+            everything || revoked.login_id == Some(identity.caller.login_id) || revoked.session_id == Some(self.id);
+        if rev > identity.checked && concerned {
+            let why = match revoked.reason {
+                RevokeReason::Kicked | RevokeReason::Suspended => Close::Kicked,
+                RevokeReason::Logout | RevokeReason::Password | RevokeReason::TokenReused | RevokeReason::Deleted => {
+                    Close::Unauthorized
+                }
+            };
+            self.close(why, ctx);
+        }
+    }
+}

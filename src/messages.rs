@@ -185,7 +185,7 @@ pub enum RoomEvent {
     /// The user left after the right was checked, when the stream stood at this revision: nothing (more) comes for a
     /// subscription with that right.
     Left(Rev),
-    /// The room is gone; subscribe again.
+    /// The room is gone, or the log lacks what it missed: who may follow must be read again, so the client comes back.
     Gone,
 }
 

@@ -38,7 +38,8 @@ pub async fn run(stage: &Stage, senders: u32, seconds: u64) -> Figures {
     let latency = RefCell::new(Histogram::<u64>::new_with_bounds(1_000, 60_000_000_000, 3).expect("bounds in order"));
     let (acknowledged, errors) = (Cell::new(0_u64), Cell::new(0_u64));
     let sender = async |number: u32| {
-        let mut random = Random(u64::from(number) + 1);
+        // its own sequence in every run: what was sent before would be a repetition
+        let mut random = Random((u64::from(senders) << 32) + u64::from(number));
         while began.elapsed() < until {
             let sent = Instant::now();
             let outcome = send(app, &mut random).await;

@@ -125,6 +125,16 @@ pub fn over_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid], more: Vec
     Statement::from_sql_and_values(conn.get_database_backend(), text.replace("IN ({set})", set), values)
 }
 
+/// Has the statements of this transaction planned once a connection rather than once a call, for a transaction whose
+/// statements all take sets and find their rows by index: PostgreSQL would spend more time on planning them anew, for the
+/// size of each set, than on running them.
+pub async fn keep_plans(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+    if is_postgres(conn) {
+        conn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await?;
+    }
+    Ok(())
+}
+
 /// The clause that locks the rows of table `of` on PostgreSQL; a SQLite write transaction has the database to itself.
 /// Never `FOR UPDATE`: the foreign keys of other tables would wait for it, and deadlock.
 pub fn lock(conn: &impl ConnectionTrait, of: &str) -> String {

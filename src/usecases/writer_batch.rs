@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::messages::{SendJob, Sent};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Message, Quote};
+use crate::store::dialect;
 use crate::store::messages::{self, SendKey, Sender, Stored};
 use crate::store::writes::{self, NewMessage};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -34,6 +35,7 @@ pub enum Outcome {
 
 /// Runs a batch; outcomes stand in the order of `jobs`. An error here fails the whole batch, and nothing is committed.
 pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait, outcome_unknown: bool) -> Result<Vec<Outcome>> {
+    dialect::keep_plans(tx.conn()).await?;
     let absent = lock(tx, jobs, wait).await?;
     let known = Known::read(tx, jobs, outcome_unknown).await?;
     let mut placed = Placed::default();

@@ -108,6 +108,8 @@ impl Db {
             Ok(result) => {
                 if result.as_ref().is_err_and(is_away) {
                     self.0.away.store(true, Ordering::Relaxed);
+                    // whoever watches waits for this while the database answers
+                    self.0.suspected.notify_one();
                 }
                 result
             }

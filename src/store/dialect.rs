@@ -53,7 +53,11 @@ fn json(columns: &[Column]) -> String {
         Column::Text(texts) | Column::Hex(texts) => texts.len(),
     });
     let rows: Vec<Row> = (0..count).map(|at| Row { columns, at }).collect();
-    serde_json::to_string(&rows).expect("rows have no keys and no value that JSON lacks")
+    written(&rows)
+}
+
+fn written(cells: &impl Serialize) -> String {
+    serde_json::to_string(cells).expect("cells have no keys and no value that JSON lacks")
 }
 
 /// One row of a set as a JSON array.
@@ -117,8 +121,7 @@ pub fn over_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid], more: Vec
     } else {
         let column = Column::Uuid(ids.to_vec());
         let cells: Vec<Cell> = (0..ids.len()).map(|at| Cell(&column, at)).collect();
-        let text = serde_json::to_string(&cells).expect("ids are text");
-        ("IN (SELECT unhex(value) FROM json_each($1))", text.into())
+        ("IN (SELECT unhex(value) FROM json_each($1))", written(&cells).into())
     };
     let mut values = vec![first];
     values.extend(more);

@@ -102,7 +102,7 @@ fn continues_a_word(text: &[char], at: usize) -> bool {
     // `br"…"` and `cr"…"` are raw strings too.
     let before = |offset: usize| at.checked_sub(offset).map(|index| text[index]);
     let word = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    word(before(1)) && !(matches!(before(1), Some('b' | 'c')) && !word(before(2)))
+    word(before(1)) && (word(before(2)) || !matches!(before(1), Some('b' | 'c')))
 }
 
 fn quoted_end(text: &[char], at: usize, quote: char) -> usize {

@@ -12,15 +12,17 @@ mod model;
 #[path = "writer/world.rs"]
 mod world;
 
+use futures_util::future::join;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::ConversationId;
 use greenroom::usecases::Caller;
 use inside::random::Random;
 use inside::{Inside, Post, on_each_database, on_postgres};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
-use world::{World, send_all};
+use tokio::sync::{Semaphore, mpsc};
+use world::{World, collect, send_all};
 
 /// Rounds on each database.
 const ROUNDS: usize = 15;
@@ -150,11 +152,23 @@ fn locks_that_come_and_go_change_no_order() {
     on_postgres(&async |inside: &Inside| {
         let (users, groups) = somebody(inside, 6).await;
         let mut random = Random::from_environment();
-        let posts: Vec<Post> = (0..1500)
+        let posts: Vec<Post> = (0..4000)
             .map(|number| Post::new(*random.pick(&groups), random.pick(&users), format!("{number}")))
             .collect();
+        // the next one comes as soon as one is answered: also when those behind a lock have just gone through
         let (answer, answered) = mpsc::unbounded_channel();
-        let sends = send_all(inside, &posts, random.fork(), answer, answered);
+        let room = Arc::new(Semaphore::new(40));
+        let stream = async {
+            for (index, post) in posts.iter().enumerate() {
+                room.acquire().await.unwrap().forget();
+                let (answer, room) = (answer.clone(), room.clone());
+                inside.enqueue_with(post.clone(), move |outcome| {
+                    room.add_permits(1);
+                    drop(answer.send((index, outcome)));
+                });
+            }
+        };
+        let sends = async { join(stream, collect(&posts, answered, drop)).await.1 };
         let disturb = async {
             loop {
                 let first = random.between(0, 4) as usize;

@@ -258,7 +258,7 @@ pub async fn send_all(
     posts: &[Post],
     mut random: Random,
     answer: mpsc::UnboundedSender<Answered>,
-    mut answered: mpsc::UnboundedReceiver<Answered>,
+    answered: mpsc::UnboundedReceiver<Answered>,
 ) -> Vec<greenroom::error::Result<Sent>> {
     let (progress, mut waiting) = mpsc::unbounded_channel::<usize>();
     let enqueue = async {
@@ -272,19 +272,27 @@ pub async fn send_all(
             }
         }
     };
-    let collect = async {
-        let mut outcomes: BTreeMap<usize, greenroom::error::Result<Sent>> = BTreeMap::new();
-        let mut newest: BTreeMap<ConversationId, usize> = BTreeMap::new();
-        while outcomes.len() < posts.len() {
-            let (index, outcome) = answered.recv().await.expect("every send is answered");
-            let before = newest.insert(posts[index].conversation, index);
-            assert!(before.is_none_or(|before| before < index), "{index} was answered after {before:?}");
-            outcomes.insert(index, outcome);
-            let _ = progress.send(outcomes.len());
-        }
-        outcomes.into_values().collect()
-    };
+    let collect = collect(posts, answered, |got| drop(progress.send(got)));
     join(enqueue, collect).await.1
+}
+
+/// The outcomes of `posts` in their order; those of one conversation must come in that order, too. `progress` is told how
+/// many there are so far.
+pub async fn collect(
+    posts: &[Post],
+    mut answered: mpsc::UnboundedReceiver<Answered>,
+    progress: impl Fn(usize),
+) -> Vec<greenroom::error::Result<Sent>> {
+    let mut outcomes: BTreeMap<usize, greenroom::error::Result<Sent>> = BTreeMap::new();
+    let mut newest: BTreeMap<ConversationId, usize> = BTreeMap::new();
+    while outcomes.len() < posts.len() {
+        let (index, outcome) = answered.recv().await.expect("every send is answered");
+        let before = newest.insert(posts[index].conversation, index);
+        assert!(before.is_none_or(|before| before < index), "{index} was answered after {before:?}");
+        outcomes.insert(index, outcome);
+        progress(outcomes.len());
+    }
+    outcomes.into_values().collect()
 }
 
 async fn make_class(inside: &Inside, (conversation, class): (ConversationId, ClassId), roles: &BTreeMap<UserId, Role>) {

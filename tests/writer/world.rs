@@ -272,7 +272,9 @@ pub async fn send_all(
             }
         }
     };
-    let collect = collect(posts, answered, |got| drop(progress.send(got)));
+    let collect = collect(posts, answered, |got| {
+        let _ = progress.send(got);
+    });
     join(enqueue, collect).await.1
 }
 

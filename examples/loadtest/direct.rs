@@ -165,17 +165,20 @@ impl Talker {
                 Pace::Open { next, interval } => {
                     let due = *next;
                     *next += *interval;
+                    if self.clock.measures(due) {
+                        self.counters.lateness.note(now - due);
+                    }
                     due
                 }
                 Pace::Closed { window } if self.open >= *window || now >= self.clock.until => return None,
                 Pace::Closed { .. } => now,
             };
-            self.send(due, now);
+            self.send(due);
         }
     }
 
     /// The name of a message carries what its receivers need: who, which, and when it was due.
-    fn send(&mut self, due: u64, now: u64) {
+    fn send(&mut self, due: u64) {
         let name = format!("{}.{}.{due}", self.number, self.begun);
         let frame = format!(
             r#"{{"type":"message.send","id":{},"payload":{{"conversation_id":"{}","content":"{}","temp_id":"{name}"}}}}"#,
@@ -185,9 +188,6 @@ impl Talker {
         self.begun += 1;
         self.open += 1;
         Counters::add(&self.counters.sent);
-        if self.clock.measures(due) {
-            self.counters.lateness.note(now - due);
-        }
     }
 
     fn receive(&mut self) -> Result<()> {

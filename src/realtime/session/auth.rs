@@ -201,12 +201,12 @@ async fn welcome(
     }
     let mut rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)?.into_iter();
     let user_room = rooms.next().ok_or_else(|| Error::internal("the hub answered without a room"))?;
-    let rooms: std::collections::HashMap<_, _> = likely.iter().copied().zip(rooms).collect();
+    let mut rooms: std::collections::HashMap<_, _> = likely.iter().copied().zip(rooms).collect();
     let opened = sessions::open(app, &caller, &likely).await?;
     let followed = opened
         .memberships
         .iter()
-        .filter_map(|membership| rooms.get(&membership.conversation_id).map(|room| (*membership, room.clone())))
+        .filter_map(|membership| rooms.remove(&membership.conversation_id).map(|room| (*membership, room)))
         .collect();
     Ok(Welcome {
         caller,

@@ -9,8 +9,9 @@ use crate::support::{StalledSocket, TestServer, TestSocket, eventually, eventual
 
 /// Text of one message; with its frame more than 4 KB.
 const CONTENT: usize = 4_000;
-/// Messages that bring the server's caches and buffers to their size before anybody stalls.
-const WARM_UP: usize = 2_000;
+/// Messages that bring the server's caches and buffers to their size before anybody stalls: twice as many pages as the
+/// 16 MiB that SQLite's writer keeps.
+const WARM_UP: usize = 5_000;
 /// Messages while one client does not read: more than 20 MB.
 const FLOOD: usize = 5_000;
 /// What the server may grow by during the flood; far less than the flood, far more than the megabyte that the stalled

@@ -38,16 +38,33 @@ impl Role {
         }
     }
 
-    /// Whether this role may do `action`.
+    /// Whether this role may do `action`. Whatever a line does not name is for nobody.
     pub fn may(self, action: Action) -> bool {
+        use Role::{Admin, Member, Observer, Owner};
         match action {
-            Action::Read => true,
-            Action::Send | Action::Type => self >= Self::Member,
-            Action::AddMembers => self >= Self::Admin,
+            Action::Read => matches!(self, Observer | Member | Admin | Owner),
+            Action::Send | Action::Type | Action::React | Action::EditOwn => matches!(self, Member | Admin | Owner),
+            Action::DeleteOwn => matches!(self, Observer | Member | Admin | Owner),
+            Action::DeleteOthers => matches!(self, Admin | Owner),
+            Action::Pin(ConversationKind::Direct) => matches!(self, Member | Admin | Owner),
+            Action::Pin(_) => matches!(self, Admin | Owner),
+            Action::MentionAll => matches!(self, Admin | Owner),
+            Action::Update => matches!(self, Admin | Owner),
+            Action::Add(role) => match self {
+                Owner => role < Owner,
+                Admin => role < Admin,
+                Member | Observer => false,
+            },
             Action::Remove(other) => match self {
-                Self::Owner => other < Self::Owner,
-                Self::Admin => other < Self::Admin,
-                Self::Member | Self::Observer => false,
+                Owner => other < Owner,
+                Admin => other < Admin,
+                Member | Observer => false,
+            },
+            Action::SetRole { from, to } => match self {
+                // giving one's own role away is how ownership passes
+                Owner => from < Owner && to <= Owner,
+                Admin => from < Admin && to < Admin,
+                Member | Observer => false,
             },
         }
     }
@@ -62,10 +79,31 @@ pub enum Action {
     Send,
     /// Show that one is typing.
     Type,
-    /// Add members with a role below one's own.
-    AddMembers,
+    /// Add a reaction, or take one's own back.
+    React,
+    /// Change the text of one's own message.
+    EditOwn,
+    /// Delete one's own message for everyone.
+    DeleteOwn,
+    /// Delete another's message for everyone.
+    DeleteOthers,
+    /// Pin a message in a conversation of this kind, or unpin one.
+    Pin(ConversationKind),
+    /// Mention everybody at once.
+    MentionAll,
+    /// Change the conversation's name, description or picture.
+    Update,
+    /// Add somebody with this role.
+    Add(Role),
     /// Remove a participant with this role (oneself is always allowed and not asked here).
     Remove(Role),
+    /// Give another participant, who has the role `from`, the role `to`.
+    SetRole {
+        /// The role now.
+        from: Role,
+        /// The role then.
+        to: Role,
+    },
 }
 
 /// What a conversation is.
@@ -104,18 +142,43 @@ impl ConversationKind {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_admin_removes_members_and_not_admins_and_an_owner_removes_admins() {
-        assert!(Role::Admin.may(Action::Remove(Role::Member)));
-        assert!(!Role::Admin.may(Action::Remove(Role::Admin)));
-        assert!(Role::Owner.may(Action::Remove(Role::Admin)));
-        assert!(!Role::Member.may(Action::Remove(Role::Observer)));
+    const ROLES: [Role; 4] = [Role::Observer, Role::Member, Role::Admin, Role::Owner];
+
+    fn allowed(action: Action) -> Vec<Role> {
+        ROLES.into_iter().filter(|role| role.may(action)).collect()
     }
 
     #[test]
     fn an_observer_reads_and_does_not_write() {
         assert!(Role::Observer.may(Action::Read));
-        assert!(!Role::Observer.may(Action::Send));
-        assert!(!Role::Observer.may(Action::Type));
+        for action in [Action::Send, Action::Type, Action::React, Action::EditOwn] {
+            assert_eq!(allowed(action), [Role::Member, Role::Admin, Role::Owner]);
+        }
+    }
+
+    #[test]
+    fn nobody_acts_on_an_equal_or_higher_role() {
+        for (actor, other) in ROLES.into_iter().flat_map(|actor| ROLES.map(|other| (actor, other))) {
+            let above = actor >= Role::Admin && actor > other;
+            assert_eq!(actor.may(Action::Remove(other)), above, "{actor:?} removes {other:?}");
+            assert_eq!(actor.may(Action::Add(other)), above, "{actor:?} adds {other:?}");
+            for to in ROLES {
+                let may = above && (to < actor || actor == Role::Owner);
+                assert_eq!(actor.may(Action::SetRole { from: other, to }), may, "{actor:?} makes {other:?} {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_direct_conversation_lets_a_member_pin() {
+        assert_eq!(allowed(Action::Pin(ConversationKind::Group)), [Role::Admin, Role::Owner]);
+        assert!(Role::Member.may(Action::Pin(ConversationKind::Direct)));
+    }
+
+    #[test]
+    fn what_is_anothers_is_for_admins() {
+        for action in [Action::DeleteOthers, Action::MentionAll, Action::Update] {
+            assert_eq!(allowed(action), [Role::Admin, Role::Owner]);
+        }
     }
 }

@@ -2,9 +2,10 @@
 //! serialised once, when it is appended to the log; the same text serves everybody who may see it, so it carries nothing
 //! that depends on who looks.
 
-use super::resources::{Conversation, Joined, Message};
-use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, SessionId, UserId};
+use super::resources::{ClassBrief, Conversation, Joined, Message, My};
+use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, Seq, SessionId, UserId};
 use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,62 @@ pub enum Event {
         conversation_id: ConversationId,
         /// The message.
         message: Box<Message>,
+    },
+    /// A message has another text, kept with its former ones. Conversation stream.
+    #[serde(rename = "message.edited")]
+    MessageEdited {
+        /// Where.
+        conversation_id: ConversationId,
+        /// The message as it is now.
+        message: Box<Message>,
+    },
+    /// A message was deleted for everyone. Conversation stream.
+    #[serde(rename = "message.deleted")]
+    MessageDeleted {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Which.
+        message_id: MessageId,
+        /// Its place, which stays.
+        seq: Seq,
+    },
+    /// A message was pinned. Conversation stream.
+    #[serde(rename = "message.pinned")]
+    MessagePinned(Pin),
+    /// A message is no longer pinned. Conversation stream.
+    #[serde(rename = "message.unpinned")]
+    MessageUnpinned(Pin),
+    /// Somebody reacted to a message, or took it back. Conversation stream.
+    #[serde(rename = "reaction.updated")]
+    ReactionUpdated {
+        /// Where.
+        conversation_id: ConversationId,
+        /// To which.
+        message_id: MessageId,
+        /// With what.
+        emoji: String,
+        /// Who.
+        user_id: UserId,
+        /// Added or removed.
+        action: ReactionAction,
+        /// How many react with it now.
+        count: i64,
+    },
+    /// The conversation has another name, description or picture, or its class another state. Conversation stream.
+    #[serde(rename = "conversation.updated")]
+    ConversationUpdated {
+        /// Which.
+        conversation_id: ConversationId,
+        /// Its name.
+        name: Option<String>,
+        /// Its description.
+        description: Option<String>,
+        /// Its picture.
+        avatar_url: Option<String>,
+        /// Its class, if it is one's.
+        class: Option<ClassBrief>,
+        /// When.
+        updated_at: Timestamp,
     },
     /// Somebody joined. Conversation stream.
     #[serde(rename = "participant.joined")]
@@ -60,6 +117,22 @@ pub enum Event {
         /// Which.
         conversation_id: ConversationId,
     },
+    /// The user's own view of a conversation changed, by the user or by a block. User stream.
+    #[serde(rename = "conversation.settings")]
+    ConversationSettings {
+        /// Which.
+        conversation_id: ConversationId,
+        /// The view now.
+        my: My,
+    },
+    /// The user deleted a message for themself alone. User stream.
+    #[serde(rename = "message.hidden")]
+    MessageHidden {
+        /// Where.
+        conversation_id: ConversationId,
+        /// Which.
+        message_id: MessageId,
+    },
     /// One or all of the user's logins or sessions ended. User stream.
     #[serde(rename = "session.revoked")]
     SessionRevoked(Revoked),
@@ -87,6 +160,27 @@ pub enum LeftReason {
     Removed,
 }
 
+/// A message that was pinned or unpinned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Pin {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Which.
+    pub message_id: MessageId,
+    /// By whom.
+    pub user_id: UserId,
+}
+
+/// What became of a reaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReactionAction {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+}
+
 /// A user without what changes by the minute.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublicUser {
@@ -98,7 +192,7 @@ pub struct PublicUser {
     /// User or admin.
     pub role: super::resources::UserRole,
     /// When the account was made.
-    pub created_at: crate::domain::time::Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// Which logins or sessions ended: both ids null means all of the user's.
@@ -164,6 +258,14 @@ impl Event {
     pub fn name(&self) -> &'static str {
         match self {
             Self::MessageNew { .. } => "message.new",
+            Self::MessageEdited { .. } => "message.edited",
+            Self::MessageDeleted { .. } => "message.deleted",
+            Self::MessagePinned(_) => "message.pinned",
+            Self::MessageUnpinned(_) => "message.unpinned",
+            Self::ReactionUpdated { .. } => "reaction.updated",
+            Self::ConversationUpdated { .. } => "conversation.updated",
+            Self::ConversationSettings { .. } => "conversation.settings",
+            Self::MessageHidden { .. } => "message.hidden",
             Self::ParticipantJoined { .. } => "participant.joined",
             Self::ParticipantLeft { .. } => "participant.left",
             Self::ParticipantUpdated { .. } => "participant.updated",
@@ -179,21 +281,29 @@ impl Event {
     pub fn effect(&self) -> Effect {
         match self {
             Self::MessageNew { .. }
+            | Self::MessageEdited { .. }
+            | Self::MessagePinned(_)
+            | Self::MessageUnpinned(_)
+            | Self::ReactionUpdated { .. }
+            | Self::ConversationUpdated { .. }
+            | Self::ConversationSettings { .. }
+            | Self::MessageHidden { .. }
             | Self::ParticipantJoined { .. }
             | Self::ParticipantUpdated { .. }
             | Self::ConversationRemoved { .. }
             | Self::UserCreated { .. }
             | Self::UserUpdated { .. } => Effect::None,
+            Self::MessageDeleted { message_id, .. } => Effect::Deleted(*message_id),
             Self::ParticipantLeft { user_id, .. } => Effect::Left(*user_id),
             Self::ConversationCreated { conversation } => Effect::Subscribe(conversation.id, conversation.last_rev),
             Self::SessionRevoked(revoked) => Effect::Revoked(*revoked),
         }
     }
 
-    /// The message it is about, for the log's index.
+    /// The message whose text it carries, for the log's index: what is rewritten when that is deleted.
     pub fn message_id(&self) -> Option<MessageId> {
         match self {
-            Self::MessageNew { message, .. } => Some(message.id),
+            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => Some(message.id),
             _ => None,
         }
     }
@@ -201,7 +311,7 @@ impl Event {
     /// The message that one quotes, for the log's index.
     pub fn quoted_id(&self) -> Option<MessageId> {
         match self {
-            Self::MessageNew { message, .. } => message.reply_to.as_ref().map(|quote| quote.id),
+            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => message.reply_to.as_ref().map(|quote| quote.id),
             _ => None,
         }
     }
@@ -272,7 +382,7 @@ pub struct Frame {
     pub text: ByteString,
     /// What delivery must know of it.
     pub effect: Effect,
-    /// The message it is about.
+    /// The message whose text it carries.
     pub message_id: Option<MessageId>,
     /// The message that one quotes.
     pub quoted_id: Option<MessageId>,

@@ -207,7 +207,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
         ConversationKind::Direct => return Err(Error::conflict("a direct conversation has exactly two participants")),
         ConversationKind::Group => {}
     }
-    if !own.may(Action::AddMembers) || role >= own {
+    if !own.may(Action::Add(role)) {
         return Err(Error::forbidden("owners and admins add members, with a role below their own"));
     }
     let new: Vec<UserId> = users.into_iter().filter(|user| !roles.contains_key(user)).collect();

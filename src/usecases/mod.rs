@@ -12,6 +12,7 @@ pub mod messages;
 mod passwords;
 pub mod presence;
 mod read;
+mod rights;
 pub mod sessions;
 pub mod transact;
 pub mod typing;

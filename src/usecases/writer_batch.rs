@@ -1,6 +1,7 @@
 //! One batch of sends inside its transaction: lock, find replays, check, place, gather. Set-based: the number of
 //! statements does not grow with the batch.
 
+use super::rights;
 use super::transact::Tx;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
@@ -127,7 +128,7 @@ fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Res
     }
     tx.existing(job.conversation_id)?;
     let sender = known.senders.get(&(job.conversation_id, job.sender_id)).ok_or_else(Error::not_a_participant)?;
-    check(sender)?;
+    rights::writes(sender, Action::Send)?;
     let reply_to = match job.reply_to_id {
         Some(id) => Some(quote(job, id, known, placed)?),
         None => None,
@@ -158,26 +159,6 @@ fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>>
         message.pinned = false;
     }
     Ok(Some(Sent { rev: *rev, message, replayed: true }))
-}
-
-/// Whether the sender may send now.
-fn check(sender: &Sender) -> Result<()> {
-    match sender.status.as_str() {
-        "active" => {}
-        "suspended" => return Err(Error::suspended()),
-        _ => return Err(Error::unauthorized("this account is gone")),
-    }
-    let role = sender.role.ok_or_else(Error::not_a_participant)?;
-    if sender.archived {
-        return Err(Error::class_archived());
-    }
-    if sender.blocked {
-        return Err(Error::blocked());
-    }
-    if !role.may(Action::Send) {
-        return Err(Error::forbidden("observers read and do not send"));
-    }
-    Ok(())
 }
 
 fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result<Quote> {

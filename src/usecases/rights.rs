@@ -1,0 +1,42 @@
+//! Whether somebody may act in a conversation now: the one rule of sending, editing, deleting and reacting. What it
+//! decides on was read inside the transaction that acts, after its locks.
+
+use super::transact::Tx;
+use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::roles::{Action, Role};
+use crate::error::{Error, Result};
+use crate::store::messages::{self, Sender};
+
+/// What decides about `user` in a conversation that `tx` has locked.
+pub(super) async fn sender(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<Sender> {
+    tx.existing(conversation)?;
+    let mut found = messages::senders(tx.conn(), &[(conversation, user)]).await?;
+    found.remove(&(conversation, user)).ok_or_else(Error::not_a_participant)
+}
+
+/// Whether the account stands and is in the conversation: enough for what concerns nobody else.
+pub(super) fn inside(sender: &Sender) -> Result<Role> {
+    match sender.status.as_str() {
+        "active" => sender.role.ok_or_else(Error::not_a_participant),
+        "suspended" => Err(Error::suspended()),
+        _ => Err(Error::unauthorized("this account is gone")),
+    }
+}
+
+/// [`inside`], in a conversation that is not read-only.
+pub(super) fn changes(sender: &Sender) -> Result<Role> {
+    let role = inside(sender)?;
+    if sender.archived { Err(Error::class_archived()) } else { Ok(role) }
+}
+
+/// [`changes`], with nothing between the two of a direct conversation, and with a role that may do `action`.
+pub(super) fn writes(sender: &Sender, action: Action) -> Result<Role> {
+    let role = changes(sender)?;
+    if sender.blocked {
+        return Err(Error::blocked());
+    }
+    if !role.may(action) {
+        return Err(Error::forbidden("observers read and do not write"));
+    }
+    Ok(role)
+}

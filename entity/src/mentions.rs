@@ -13,6 +13,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
     pub message_id: Uuid,
+    pub position: i64,
+    pub by_all: bool,
 }
 
 /// What the rows refer to, and what refers to them.

@@ -14,6 +14,7 @@ pub struct Model {
     pub user_id: Uuid,
     pub conversation_id: Uuid,
     pub created_at: i64,
+    pub place: i64,
 }
 
 /// What the rows refer to, and what refers to them.

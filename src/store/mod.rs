@@ -6,6 +6,7 @@ pub mod accounts;
 pub mod conversations;
 pub mod db;
 pub mod dialect;
+pub mod hydrate;
 pub mod log;
 pub mod logins;
 pub mod marks;

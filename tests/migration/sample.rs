@@ -186,7 +186,7 @@ pub fn system_message(number: u128, conversation: u128, seq: i64) -> messages::M
 }
 
 pub fn mention(user: u128, conversation: u128, seq: i64, message: u128) -> mentions::Model {
-    mentions::Model { user_id: id(user), conversation_id: id(conversation), seq, message_id: id(message) }
+    mentions::Model { user_id: id(user), conversation_id: id(conversation), seq, message_id: id(message), position: 0, by_all: false }
 }
 
 pub fn edit(number: i64, message: u128) -> message_edits::Model {
@@ -210,6 +210,7 @@ pub fn reaction(message: u128, user: u128, conversation: u128) -> reactions::Mod
         user_id: id(user),
         conversation_id: id(conversation),
         created_at: TIME,
+        place: 1,
     }
 }
 

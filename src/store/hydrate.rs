@@ -1,0 +1,91 @@
+//! Fills messages with what hangs on them: whom they mention, and the reactions to them. One statement each for however
+//! many messages; a deleted one has neither.
+
+use super::dialect;
+use crate::domain::ids::{MessageId, UserId};
+use crate::domain::limits;
+use crate::protocol::resources::{Message, Reaction};
+use sea_orm::{ConnectionTrait, DbErr};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// Fills in `mentions` and `reactions` of `messages`, the latter with `me` when somebody looks.
+pub async fn hydrate(
+    conn: &impl ConnectionTrait,
+    viewer: Option<UserId>,
+    messages: &mut [Message],
+) -> Result<(), DbErr> {
+    let ids = shown(messages);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut mentions = mentions(conn, &ids).await?;
+    let mut reactions = reactions(conn, &ids, viewer).await?;
+    for message in messages.iter_mut().filter(|message| message.deleted_at.is_none()) {
+        message.mentions = mentions.remove(&message.id).unwrap_or_default();
+        message.reactions = reactions.remove(&message.id).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// [`hydrate`] for messages that each go back to their own author.
+pub async fn hydrate_for_authors(conn: &impl ConnectionTrait, messages: &mut [Message]) -> Result<(), DbErr> {
+    hydrate(conn, None, messages).await?;
+    if messages.iter().all(|message| message.reactions.is_empty()) {
+        return Ok(());
+    }
+    let text = "SELECT r.message_id, r.emoji FROM reactions r JOIN messages m ON m.id = r.message_id
+         WHERE r.message_id IN ({set}) AND r.user_id = m.sender_id";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &shown(messages), vec![])).await?;
+    let mut own = HashSet::new();
+    for row in rows {
+        own.insert((MessageId(row.try_get("", "message_id")?), row.try_get::<String>("", "emoji")?));
+    }
+    for message in messages {
+        for reaction in &mut message.reactions {
+            reaction.me = Some(own.contains(&(message.id, reaction.emoji.clone())));
+        }
+    }
+    Ok(())
+}
+
+fn shown(messages: &[Message]) -> Vec<Uuid> {
+    messages.iter().filter(|message| message.deleted_at.is_none()).map(|message| message.id.0).collect()
+}
+
+/// Whom each message mentions, in order; at most [`limits::MENTIONS_SHOWN`] a message.
+async fn mentions(conn: &impl ConnectionTrait, ids: &[Uuid]) -> Result<HashMap<MessageId, Vec<UserId>>, DbErr> {
+    let text = "SELECT message_id, user_id FROM mentions WHERE message_id IN ({set}) AND position < $2
+         ORDER BY message_id, position";
+    let shown = limits::MENTIONS_SHOWN as i64;
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, ids, vec![shown.into()])).await?;
+    let mut found: HashMap<MessageId, Vec<UserId>> = HashMap::new();
+    for row in rows {
+        let message = MessageId(row.try_get("", "message_id")?);
+        found.entry(message).or_default().push(UserId(row.try_get("", "user_id")?));
+    }
+    Ok(found)
+}
+
+/// The reactions to each message, in the order in which each emoji came first.
+async fn reactions(
+    conn: &impl ConnectionTrait,
+    ids: &[Uuid],
+    viewer: Option<UserId>,
+) -> Result<HashMap<MessageId, Vec<Reaction>>, DbErr> {
+    let text = "SELECT message_id, emoji, count(*) AS count, min(place) AS place,
+                max(CASE WHEN user_id = $2 THEN 1 ELSE 0 END) AS me
+         FROM reactions WHERE message_id IN ({set}) GROUP BY message_id, emoji ORDER BY message_id, place";
+    let who = viewer.map_or(Uuid::nil(), |viewer| viewer.0);
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, ids, vec![who.into()])).await?;
+    let mut found: HashMap<MessageId, Vec<Reaction>> = HashMap::new();
+    for row in rows {
+        let me = row.try_get::<i32>("", "me")? == 1;
+        found.entry(MessageId(row.try_get("", "message_id")?)).or_default().push(Reaction {
+            emoji: row.try_get("", "emoji")?,
+            count: row.try_get("", "count")?,
+            me: viewer.map(|_| me),
+        });
+    }
+    Ok(found)
+}

@@ -95,7 +95,8 @@ pub async fn blocked(conn: &impl ConnectionTrait, one: UserId, other: UserId) ->
     Ok(dialect::one(conn, statement).await?.is_some())
 }
 
-// `activity` and `pinned` order a user's list; they are computed, and no index contains them.
+// `activity` and `pinned` order a user's list; they are computed, and no index contains them. `lm` is the newest message
+// that the user has not hidden.
 const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.created_by, c.created_at, c.updated_at,
             c.last_seq, c.last_count, c.last_rev, COALESCE(c.last_message_at, c.created_at) AS activity,
             p.role, p.last_read_seq, p.last_read_count, p.muted_until, p.archived_seq, p.notify,
@@ -112,8 +113,23 @@ const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.
      FROM participants p
      JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
      LEFT JOIN classes cl ON cl.id = c.class_id
-     LEFT JOIN messages lm ON lm.conversation_id = c.id AND lm.seq = c.last_seq
+     {last}
      LEFT JOIN users o ON o.id = CASE WHEN c.direct_low = p.user_id THEN c.direct_high ELSE c.direct_low END";
+
+/// [`VIEW`] with its newest message found by index, one conversation at a time: PostgreSQL would rather read all messages
+/// and all hidden ones once, so it is given no choice; SQLite has no other way.
+fn view_text(conn: &impl ConnectionTrait) -> String {
+    let newest = "FROM messages s WHERE s.conversation_id = c.id AND NOT EXISTS (
+                      SELECT 1 FROM hidden_messages h
+                      WHERE h.user_id = p.user_id AND h.conversation_id = s.conversation_id AND h.seq = s.seq)
+                  ORDER BY s.seq DESC LIMIT 1";
+    let last = if dialect::is_postgres(conn) {
+        format!("LEFT JOIN LATERAL (SELECT s.* {newest}) lm ON TRUE")
+    } else {
+        format!("LEFT JOIN messages lm ON lm.id = (SELECT s.id {newest})")
+    };
+    VIEW.replace("{last}", &last)
+}
 
 /// A conversation as a participant sees it, and where it stands in that user's list.
 #[derive(Clone, Debug)]
@@ -221,7 +237,7 @@ pub async fn view_of(
     id: ConversationId,
     now: Timestamp,
 ) -> Result<Option<View>, DbErr> {
-    let text = format!("{VIEW} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL");
+    let text = format!("{} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL", view_text(conn));
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), id.into()])).await?;
     row.map(|row| view(&row, now)).transpose()
 }
@@ -235,8 +251,9 @@ pub async fn views_of(
 ) -> Result<Vec<(UserId, Conversation)>, DbErr> {
     let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
     let text = format!(
-        "SELECT v.*, w.user_id AS viewer FROM participants w JOIN ({VIEW} WHERE p.conversation_id = $2) v ON v.viewer_id = w.user_id
-         WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL"
+        "SELECT v.*, w.user_id AS viewer FROM participants w JOIN ({} WHERE p.conversation_id = $2) v ON v.viewer_id = w.user_id
+         WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL",
+        view_text(conn)
     )
     .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,");
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![id.into()])).await?;
@@ -265,7 +282,8 @@ pub async fn page(
 ) -> Result<Vec<View>, DbErr> {
     let archived = "(p.archived_seq IS NOT NULL AND (c.last_seq <= p.archived_seq OR COALESCE(p.muted_until, 0) > $2))";
     let mut text = format!(
-        "{VIEW} WHERE p.user_id = $1 AND p.left_at IS NULL AND {}{archived}",
+        "{} WHERE p.user_id = $1 AND p.left_at IS NULL AND {}{archived}",
+        view_text(conn),
         if filter.archived { "" } else { "NOT " }
     );
     let mut values: Vec<Value> = vec![user.into(), now.into(), (limit as i64).into()];

@@ -2,8 +2,10 @@
 
 pub mod codes;
 pub mod content;
+pub mod emoji;
 pub mod ids;
 pub mod limits;
+pub mod mentions;
 pub mod names;
 pub mod passwords;
 pub mod roles;

@@ -22,6 +22,11 @@ use stage::{Place, Stage};
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// The program's own, as the server this measures must be the one that ships.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Whatever stops a run; it is told in one line.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::protocol::client;
+use crate::protocol::json;
 use crate::usecases::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -44,12 +44,12 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
         Box::pin(async move {
             let body = whole(payload).await?;
             if body.is_empty() && !claims_json {
-                return Ok(Self(client::from_json("{}")?));
+                return Ok(Self(json::from_json("{}")?));
             }
             if !is_readable {
                 return Err(Error::unsupported_media_type().into());
             }
-            Ok(Self(client::from_json_bytes(&body)?))
+            Ok(Self(json::from_json_bytes(&body)?))
         })
     }
 }

@@ -1,15 +1,17 @@
-//! Messages: send, list, look at.
+//! Messages: send, list, look at, edit, delete.
 
 use super::cursor;
-use super::extract::{Auth, Json, PathId, Query};
+use super::extract::{Auth, Json, PathId, Query, path_id};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq};
 use crate::domain::limits;
 use crate::error::Error;
-use crate::protocol::conversations::NewMessage;
-use crate::protocol::resources::{Message, MessagePage};
+use crate::protocol::client::Audience;
+use crate::protocol::conversations::{ChangedText, NewMessage};
+use crate::protocol::resources::{FormerText, Message, MessageContext, MessagePage, Page};
 use crate::usecases::messages::{self, Draft, Range};
+use crate::usecases::{deletions, edits};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -101,4 +103,140 @@ pub async fn get(app: web::Data<App>, caller: Auth, id: PathId<MessageId>) -> Re
     let owner = app.as_ref().clone();
     let found = app.detached(async move { messages::get(&owner, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
+}
+
+/// How many messages around one.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct HowMany {
+    /// Messages beside the one, 1–100 in all, half of them on each side, an odd one before; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+}
+
+/// See a message among its neighbours
+#[utoipa::path(
+    get, path = "/messages/{id}/context", tag = "messages",
+    params(("id" = MessageId, Path, description = "The message"), HowMany),
+    responses((status = 200, description = "The message and those around it", body = MessageContext))
+)]
+pub async fn context(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<MessageId>,
+    query: Query<HowMany>,
+) -> Result<HttpResponse, Problem> {
+    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
+    let owner = app.as_ref().clone();
+    let found = app.detached(async move { messages::context(&owner, &caller.0, id.0, limit).await }).await?;
+    Ok(HttpResponse::Ok().json(found))
+}
+
+/// Edit a message
+///
+/// One's own; the former text is kept. The same text again changes nothing.
+#[utoipa::path(
+    method(patch, put), path = "/conversations/{id}/messages/{mid}", tag = "messages", request_body = ChangedText,
+    params(
+        ("id" = ConversationId, Path, description = "The conversation"),
+        ("mid" = MessageId, Path, description = "The message"),
+    ),
+    responses((status = 200, description = "The message as it is now", body = Message))
+)]
+pub async fn edit(
+    app: web::Data<App>,
+    caller: Auth,
+    path: web::Path<(String, String)>,
+    body: Json<ChangedText>,
+) -> Result<HttpResponse, Problem> {
+    let (id, message) = place(&path)?;
+    let owner = app.as_ref().clone();
+    let edited =
+        app.detached(async move { edits::edit(&owner, &caller.0, id, message, &body.0.content).await }).await?;
+    Ok(HttpResponse::Ok().json(edited))
+}
+
+/// For whom to delete.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Deletion {
+    /// `everyone` when absent.
+    #[param(inline)]
+    r#for: Option<Audience>,
+}
+
+/// Delete a message
+///
+/// For everyone: one's own, and as an owner or admin others'; its place stays. For oneself: any. Repeated, it changes
+/// nothing.
+#[utoipa::path(
+    delete, path = "/conversations/{id}/messages/{mid}", tag = "messages",
+    params(
+        ("id" = ConversationId, Path, description = "The conversation"),
+        ("mid" = MessageId, Path, description = "The message"),
+        Deletion,
+    ),
+    responses((status = 204, description = "Deleted"))
+)]
+pub async fn delete(
+    app: web::Data<App>,
+    caller: Auth,
+    path: web::Path<(String, String)>,
+    query: Query<Deletion>,
+) -> Result<HttpResponse, Problem> {
+    let (id, message) = place(&path)?;
+    let audience = query.0.r#for.unwrap_or_default();
+    let owner = app.as_ref().clone();
+    app.detached(async move { deletions::delete(&owner, &caller.0, id, message, audience).await }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A page.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// Items in a page, 1–100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List a message's former texts
+///
+/// Oldest first; a deleted message has none.
+#[utoipa::path(
+    get, path = "/conversations/{id}/messages/{mid}/history", tag = "messages",
+    params(
+        ("id" = ConversationId, Path, description = "The conversation"),
+        ("mid" = MessageId, Path, description = "The message"),
+        Paging,
+    ),
+    responses((status = 200, description = "Former texts", body = Page<FormerText>))
+)]
+pub async fn history(
+    app: web::Data<App>,
+    caller: Auth,
+    path: web::Path<(String, String)>,
+    query: Query<Paging>,
+) -> Result<HttpResponse, Problem> {
+    let (id, message) = place(&path)?;
+    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
+    let after: i64 = query.0.cursor.as_deref().map(cursor::decode).transpose()?.unwrap_or(0);
+    let owner = app.as_ref().clone();
+    let work = async move { edits::history(&owner, &caller.0, id, message, after, limit + 1).await };
+    let mut texts = app.detached(work).await?;
+    let more = texts.len() as u64 > limit;
+    texts.truncate(limit as usize);
+    let next_cursor = texts.last().filter(|_| more).map(|(_, at)| cursor::encode(at));
+    let items = texts.into_iter().map(|(text, _)| text).collect();
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
+}
+
+/// The conversation and the message that a path names.
+pub(super) fn place(path: &(String, String)) -> Result<(ConversationId, MessageId), Error> {
+    Ok((path_id(&path.0)?, path_id(&path.1)?))
 }

@@ -3,9 +3,10 @@
 
 use super::problem::{Document, MEDIA_TYPE, Problem};
 use super::routes::{self, API, Access};
-use super::{auth, conversations, health, members, messages, users, ws};
+use super::{auth, blocks, conversations, health, members, messages, settings, users, ws};
 use crate::error::{Error, FieldError};
 use actix_web::HttpResponse;
+use actix_web::http::Method;
 use std::sync::LazyLock;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -26,6 +27,8 @@ const BEARER: &str = "bearer";
         (name = "users", description = "Profiles and presence"),
         (name = "conversations", description = "Direct and group conversations"),
         (name = "members", description = "Who is in a conversation"),
+        (name = "settings", description = "One's own view of a conversation"),
+        (name = "blocks", description = "Whom one has blocked"),
         (name = "messages", description = "Sending and reading"),
         (name = "operations", description = "Whether the server is well"),
     ),
@@ -46,6 +49,9 @@ const BEARER: &str = "bearer";
         conversations::create,
         conversations::list,
         conversations::detail,
+        conversations::update,
+        conversations::online,
+        conversations::typing,
         conversations::leave,
         conversations::create_with,
         conversations::get_with,
@@ -55,9 +61,25 @@ const BEARER: &str = "bearer";
         members::get,
         members::add,
         members::remove,
+        members::set_role,
+        settings::archive,
+        settings::unarchive,
+        settings::mute,
+        settings::unmute,
+        settings::pin,
+        settings::unpin,
+        settings::notify,
+        blocks::create,
+        blocks::list,
+        blocks::delete,
+        blocks::status,
         messages::send,
         messages::list,
         messages::get,
+        messages::context,
+        messages::edit,
+        messages::delete,
+        messages::history,
         ws::upgrade,
         health::health,
         health::live,
@@ -85,7 +107,10 @@ impl Modify for Shared {
             // the handler's name alone is not unique: `users::get`, `messages::get`
             let tag = operation.tags.as_ref().and_then(|tags| tags.first());
             if let Some((tag, name)) = tag.zip(operation.operation_id.as_ref()) {
-                operation.operation_id = Some(format!("{tag}_{name}"));
+                // PUT beside PATCH is another name of the same
+                let twin = |other: &routes::Route| other.path == route.path && other.method == Method::PATCH;
+                let also = route.method == Method::PUT && routes::ROUTES.iter().any(twin);
+                operation.operation_id = Some(format!("{tag}_{name}{}", if also { "_put" } else { "" }));
             }
             operation.security = Some(if route.access == Access::User { vec![signed_in] } else { Vec::new() });
             let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();

@@ -4,7 +4,7 @@
 
 use super::middleware::authenticate;
 use super::problem::Problem;
-use super::{assets, auth, conversations, docs, health, members, messages, openapi, users, ws};
+use super::{assets, auth, blocks, conversations, docs, health, members, messages, openapi, settings, users, ws};
 use Access::{Anyone, Own, User};
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
@@ -61,16 +61,38 @@ pub const ROUTES: &[Route] = &[
     post(User, "/conversations/with/{ref}", || web::to(conversations::create_with)),
     get(User, "/conversations/with/{ref}", || web::to(conversations::get_with)),
     get(User, "/conversations/{id}", || web::to(conversations::detail)),
+    patch(User, "/conversations/{id}", || web::to(conversations::update)),
+    put(User, "/conversations/{id}", || web::to(conversations::update)),
     delete(User, "/conversations/{id}", || web::to(conversations::leave)),
+    get(User, "/conversations/{id}/online", || web::to(conversations::online)),
+    get(User, "/conversations/{id}/typing", || web::to(conversations::typing)),
+    post(User, "/conversations/{id}/archive", || web::to(settings::archive)),
+    delete(User, "/conversations/{id}/archive", || web::to(settings::unarchive)),
+    post(User, "/conversations/{id}/mute", || web::to(settings::mute)),
+    delete(User, "/conversations/{id}/mute", || web::to(settings::unmute)),
+    post(User, "/conversations/{id}/pin", || web::to(settings::pin)),
+    delete(User, "/conversations/{id}/pin", || web::to(settings::unpin)),
+    put(User, "/conversations/{id}/notify", || web::to(settings::notify)),
     post(User, "/conversations/{id}/read", || web::to(conversations::read)),
     get(User, "/conversations/{id}/members", || web::to(members::list)),
     post(User, "/conversations/{id}/members", || web::to(members::add)),
     get(User, "/conversations/{id}/members/{ref}", || web::to(members::get)),
     delete(User, "/conversations/{id}/members/{ref}", || web::to(members::remove)),
+    put(User, "/conversations/{id}/members/{ref}/role", || web::to(members::set_role)),
     // messages
     post(User, "/conversations/{id}/messages", || web::to(messages::send)),
     get(User, "/conversations/{id}/messages", || web::to(messages::list)),
+    patch(User, "/conversations/{id}/messages/{mid}", || web::to(messages::edit)),
+    put(User, "/conversations/{id}/messages/{mid}", || web::to(messages::edit)),
+    delete(User, "/conversations/{id}/messages/{mid}", || web::to(messages::delete)),
+    get(User, "/conversations/{id}/messages/{mid}/history", || web::to(messages::history)),
     get(User, "/messages/{id}", || web::to(messages::get)),
+    get(User, "/messages/{id}/context", || web::to(messages::context)),
+    // blocks
+    post(User, "/blocks", || web::to(blocks::create)),
+    get(User, "/blocks", || web::to(blocks::list)),
+    delete(User, "/blocks/{ref}", || web::to(blocks::delete)),
+    get(User, "/blocks/{ref}/status", || web::to(blocks::status)),
     // the server
     get(Anyone, "/openapi.json", || web::to(openapi::serve)),
 ];
@@ -191,6 +213,7 @@ mod tests {
     /// A path that the route's pattern matches.
     fn example(path: &str) -> String {
         path.replace("{id}", &ConversationId::new().to_string())
+            .replace("{mid}", &ConversationId::new().to_string())
             .replace("{ref}", "ada")
             .replace("{file:.*}", "index.css")
     }

@@ -1,11 +1,11 @@
 //! What a client sends over WebSocket: one JSON object a text frame, `{"type", "id"?, "payload"}`. Unknown types and
 //! unknown fields are told apart and refused by name.
 
+use super::json::from_json;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::error::{Error, Result};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -43,6 +43,10 @@ pub enum Command {
     Sync(Sync),
     /// Send a message.
     Send(SendMessage),
+    /// Give one's own message another text.
+    Edit(EditMessage),
+    /// Delete a message, for everyone or for oneself.
+    Delete(DeleteMessage),
     /// Move one's read mark.
     Read(ReadMessage),
     /// Acknowledge what arrived.
@@ -129,6 +133,42 @@ pub struct SendMessage {
     /// The client's own id of it.
     #[serde(default)]
     pub temp_id: Option<String>,
+}
+
+/// `message.edit`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EditMessage {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Which.
+    pub message_id: MessageId,
+    /// Its new text.
+    pub content: String,
+}
+
+/// `message.delete`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteMessage {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Which.
+    pub message_id: MessageId,
+    /// For whom.
+    #[serde(default, rename = "for")]
+    pub audience: Audience,
+}
+
+/// For whom a message is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// For all who see the conversation; its place stays.
+    #[default]
+    Everyone,
+    /// For the caller alone.
+    Me,
 }
 
 /// `message.read`: to a place, to a message, or to the end
@@ -230,6 +270,8 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
         "unsubscribe" => Command::Unsubscribe(from_json(payload)?),
         "sync" => Command::Sync(from_json(payload)?),
         "message.send" => Command::Send(from_json(payload)?),
+        "message.edit" => Command::Edit(from_json(payload)?),
+        "message.delete" => Command::Delete(from_json(payload)?),
         "message.read" => Command::Read(from_json(payload)?),
         "message.delivered" => Command::Delivered(from_json(payload)?),
         "typing" | "typing.start" => Command::TypingStart(from_json(payload)?),
@@ -243,71 +285,6 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
         }
         other => return Err(Error::unknown_type(other)),
     })
-}
-
-/// Reads JSON strictly: malformed JSON is `invalid_request`, anything else that does not fit `validation_failed` with
-/// the field's path.
-pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
-    if !text.trim_start().starts_with('{') {
-        // a list would pass for an object whose fields stand in order
-        return Err(malformed(text).unwrap_or_else(|| Error::invalid(".", "must be an object")));
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = match serde_path_to_error::deserialize(&mut reader) {
-        Ok(value) => value,
-        // a value that does not fit is told only of what is JSON to its end
-        Err(error) => return Err(malformed(text).unwrap_or_else(|| refused(error))),
-    };
-    reader.end().map_err(|error| Error::invalid_request(format!("malformed JSON: {error}")))?;
-    Ok(value)
-}
-
-/// The refusal of a text that is no JSON.
-fn malformed(text: &str) -> Option<Error> {
-    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
-    Some(Error::invalid_request(format!("malformed JSON: {error}")))
-}
-
-/// [`from_json`] of bytes that may not be UTF-8.
-pub fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid_request("the body is not UTF-8"))?;
-    from_json(text)
-}
-
-fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
-    use serde_json::error::Category;
-    let path = error.path().to_string();
-    let cause = error.into_inner();
-    if matches!(cause.classify(), Category::Syntax | Category::Eof | Category::Io) {
-        return Error::invalid_request(format!("malformed JSON: {cause}"));
-    }
-    // serde_json appends " at line 1 column 2", which helps nobody who reads a field's message
-    let text = cause.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text);
-    let named = |prefix: &str| {
-        message.strip_prefix(prefix).and_then(|rest| rest.split('`').next()).map(|field| {
-            let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-            if path.ends_with(field) || path == "." || path.is_empty() {
-                if path == "." || path.is_empty() { field.to_owned() } else { path.clone() }
-            } else if parent.is_empty() {
-                format!("{path}.{field}")
-            } else {
-                format!("{parent}.{field}")
-            }
-        })
-    };
-    if let Some(field) = named("unknown field `") {
-        return Error::invalid(field, "is not a field this takes");
-    }
-    if let Some(field) = named("missing field `") {
-        return Error::invalid(field, "is needed");
-    }
-    let message = match message.split_once(", expected struct ") {
-        Some((found, _)) => format!("{found}, expected an object"),
-        None if message.contains("untagged enum FrameId") => "must be a number or a text".to_owned(),
-        None => message.to_owned(),
-    };
-    Error::invalid(if path.is_empty() { ".".to_owned() } else { path }, message)
 }
 
 fn find_id(text: &str) -> Option<FrameId> {

@@ -1,8 +1,11 @@
 //! What a client sends about conversations and messages over REST: shapes only. The WebSocket's are in `client`.
 
+use super::accounts::Change;
+use super::resources::NotifyLevel;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{MessageId, Seq};
 use crate::domain::roles::Role;
+use crate::domain::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -35,6 +38,61 @@ pub enum NewKind {
     Direct,
     /// With any number.
     Group,
+}
+
+/// Changes what a group is called and looks like. What is absent stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConversationChange {
+    /// 1–255 characters.
+    #[serde(default)]
+    #[schema(value_type = String, required = false)]
+    pub name: Change<String>,
+    /// An https URL of at most 2,048 characters; null removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub avatar_url: Change<String>,
+    /// An image uploaded before.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Uuid)]
+    pub avatar_upload_id: Change<Uuid>,
+    /// At most 2,000 characters; null removes it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub description: Change<String>,
+}
+
+/// Gives a participant another role.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRole {
+    /// The role; `owner` transfers the group.
+    pub role: Role,
+}
+
+/// Mutes a conversation for oneself.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mute {
+    /// Until then; for good when absent.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+/// Says which messages make a notification.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// The level.
+    pub level: NotifyLevel,
+}
+
+/// Blocks a user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewBlock {
+    /// An id, a username or an `ext:` reference.
+    pub user: String,
 }
 
 /// Adds members.
@@ -82,4 +140,12 @@ pub struct NewMessage {
     /// The client's own random id of it, 1–64 characters; sending it again sends nothing twice.
     #[serde(default)]
     pub temp_id: Option<String>,
+}
+
+/// Gives a message another text.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangedText {
+    /// 1–10,000 characters; empty only where the message holds data or files.
+    pub content: String,
 }

@@ -5,5 +5,7 @@ pub mod accounts;
 pub mod client;
 pub mod conversations;
 pub mod events;
+pub mod json;
+pub mod redaction;
 pub mod resources;
 pub mod server;

@@ -1,4 +1,5 @@
-//! The log: one ordered sequence of events a stream, and all SQL about it. Rows are appended by `transact` alone.
+//! The log: one ordered sequence of events a stream, and all SQL about it. Rows are appended by `transact` alone, and
+//! rewritten only where they show a message that is deleted.
 
 use super::dialect::{self, Column};
 use crate::domain::ids::{MessageId, Rev};
@@ -77,6 +78,65 @@ pub async fn since(conn: &impl ConnectionTrait, stream: Stream, after: Rev, limi
             })
         })
         .collect()
+}
+
+/// A row that shows a message, as it is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: i64,
+    /// Where.
+    pub stream: Stream,
+    /// Its type.
+    pub event_type: String,
+    /// What clients get.
+    pub text: String,
+}
+
+/// The ids of all rows that show a message, itself or quoted, ascending.
+pub async fn showing(conn: &impl ConnectionTrait, message: MessageId) -> Result<Vec<i64>, DbErr> {
+    let text = "SELECT id FROM outbox WHERE message_id = $1 OR quoted_id = $1 ORDER BY id";
+    let rows = dialect::all(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+    rows.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// The rows of `ids` that are still there, locked in the order of their ids, which is the order of all who lock any.
+pub async fn locked(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<Kept>, DbErr> {
+    let text = "SELECT id, stream_kind, stream_id, event_type, payload FROM outbox WHERE id";
+    let statement = dialect::statement(
+        conn,
+        &format!("{text} = ANY ($1::bigint[]) ORDER BY id {}", dialect::lock(conn, "outbox")),
+        &format!("{text} IN (SELECT value ->> 0 FROM jsonb_each($1)) ORDER BY id"),
+        dialect::rows(conn, vec![Column::Int(ids.to_vec())]),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Kept {
+                id: row.try_get("", "id")?,
+                stream: Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?),
+                event_type: row.try_get("", "event_type")?,
+                text: row.try_get("", "payload")?,
+            })
+        })
+        .collect()
+}
+
+/// Gives rows that this transaction has [`locked`] another text. The only change a row of the log ever sees beside its
+/// `position`.
+pub async fn rewrite(conn: &impl ConnectionTrait, rows: Vec<(i64, String)>) -> Result<(), DbErr> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (ids, texts) = rows.into_iter().unzip();
+    let statement = dialect::statement(
+        conn,
+        "UPDATE outbox o SET payload = t.p FROM unnest($1::bigint[], $2::text[]) AS t(i, p) WHERE o.id = t.i",
+        "UPDATE outbox SET payload = t.value ->> 1 FROM jsonb_each($1) AS t WHERE outbox.id = t.value ->> 0",
+        dialect::rows(conn, vec![Column::Int(ids), Column::Text(texts)]),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
 }
 
 /// Of `wanted` (a stream and the revision a reader stands at), those whose next revision the log no longer holds.

@@ -86,21 +86,51 @@ pub enum Side {
     After(Seq),
 }
 
-/// At most `limit` messages on one side of a place, the nearest first.
+impl Side {
+    /// How it compares, the order from the nearest, and the place.
+    fn words(self) -> (&'static str, &'static str, Seq) {
+        match self {
+            Self::Before(seq) => ("<", "DESC", seq),
+            Self::After(seq) => (">", "ASC", seq),
+        }
+    }
+}
+
+/// What a viewer ($3) has not hidden, of the messages `m` of a conversation ($1).
+const VISIBLE: &str = "NOT EXISTS (SELECT 1 FROM hidden_messages h
+                        WHERE h.user_id = $3 AND h.conversation_id = $1 AND h.seq = m.seq)";
+
+/// At most `limit` messages on one side of a place that `viewer` has not hidden, the nearest first.
 pub async fn beside(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
+    viewer: UserId,
     side: Side,
     limit: u64,
 ) -> Result<Vec<Message>, DbErr> {
-    let (compare, order, seq) = match side {
-        Side::Before(seq) => ("<", "DESC", seq),
-        Side::After(seq) => (">", "ASC", seq),
-    };
-    let text = format!("{MESSAGE} WHERE m.conversation_id = $1 AND m.seq {compare} $2 ORDER BY m.seq {order} LIMIT $3");
-    let values = vec![conversation.into(), seq.into(), (limit as i64).into()];
+    let (compare, order, seq) = side.words();
+    let text = format!(
+        "{MESSAGE} WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE} ORDER BY m.seq {order} LIMIT $4"
+    );
+    let values = vec![conversation.into(), seq.into(), viewer.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
     rows.iter().map(|row| message(row).map(|(message, _)| message)).collect()
+}
+
+/// Whether any message stands on one side of a place that `viewer` has not hidden.
+pub async fn any_beside(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    viewer: UserId,
+    side: Side,
+) -> Result<bool, DbErr> {
+    let (compare, order, seq) = side.words();
+    let text = format!(
+        "SELECT 1 AS found FROM messages m WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE}
+         ORDER BY m.seq {order} LIMIT 1"
+    );
+    let values = vec![conversation.into(), seq.into(), viewer.into()];
+    Ok(dialect::one(conn, dialect::plain(conn, &text, values)).await?.is_some())
 }
 
 /// How far messages got among the other participants: the furthest read and delivered marks. `None` above 100 members,
@@ -123,7 +153,7 @@ impl Reached {
 }
 
 /// See [`Reached`]; read marks count only when both sides share theirs, and only once they were moved by reading: the mark
-/// that a newcomer begins with tells nothing.
+/// that a newcomer begins with tells nothing. Across a block nothing is told.
 pub async fn reached(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -132,12 +162,17 @@ pub async fn reached(
     let statement = dialect::plain(
         conn,
         "SELECT count(*) AS others,
-                COALESCE(max(CASE WHEN u.share_read_receipts AND v.share_read_receipts AND p.read_at IS NOT NULL
-                                  THEN p.last_read_seq END), 0) AS seen,
-                COALESCE(max(CASE WHEN p.read_at IS NOT NULL AND p.last_read_seq > p.delivered_seq THEN p.last_read_seq
-                                  ELSE p.delivered_seq END), 0) AS delivered
-         FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
-         WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL",
+                COALESCE(max(CASE WHEN NOT o.apart AND o.shares AND o.read_at IS NOT NULL THEN o.last_read_seq END), 0)
+                    AS seen,
+                COALESCE(max(CASE WHEN o.apart THEN 0
+                                  WHEN o.read_at IS NOT NULL AND o.last_read_seq > o.delivered_seq THEN o.last_read_seq
+                                  ELSE o.delivered_seq END), 0) AS delivered
+         FROM (SELECT p.read_at, p.last_read_seq, p.delivered_seq,
+                      u.share_read_receipts AND v.share_read_receipts AS shares,
+                      EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
+                                                        OR (b.blocker_id = p.user_id AND b.blocked_id = $2)) AS apart
+               FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
+               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL) o",
         vec![conversation.into(), viewer.into()],
     );
     let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };

@@ -3,17 +3,24 @@
 //! PostgreSQL is told apart in [`dialect`] and nowhere else.
 
 pub mod accounts;
+pub mod blocks;
 pub mod conversations;
 pub mod db;
 pub mod dialect;
+pub mod edits;
+pub mod hidden;
 pub mod hydrate;
 pub mod log;
 pub mod logins;
 pub mod marks;
+pub mod mentions;
 pub mod messages;
 pub mod meta;
 pub mod participants;
+pub mod readers;
 pub mod sessions;
+pub mod statistics;
+pub mod settings;
 pub mod users;
 pub mod writes;
 

@@ -9,9 +9,10 @@ use crate::domain::limits;
 use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
 use crate::messages::{SendJob, Sent};
-use crate::protocol::resources::{Message, MessagePage, MessageStatus};
+use crate::protocol::resources::{Message, MessageContext, MessagePage, MessageStatus};
+use crate::store::hydrate::hydrate;
 use crate::store::messages::{self, Reached, Side};
-use crate::store::participants;
+use crate::store::{hidden, participants};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -157,50 +158,78 @@ pub async fn list(
     let Some((rev, last_seq)) = messages::head(app.db().read(), conversation).await? else {
         return Err(Error::not_found("conversation"));
     };
+    let around = Around { app, viewer: caller.user_id, conversation };
     let (items, has_more_before, has_more_after) = match range {
-        Range::Newest | Range::Before(_) => {
-            let end = if let Range::Before(seq) = range { seq } else { Seq(i64::MAX) };
-            let (mut items, more) = side(app, conversation, Side::Before(end), limit).await?;
-            items.reverse();
-            let newest = items.last().map_or(end.0 - 1, |message| message.seq.0);
-            (items, more, range != Range::Newest && newest < last_seq.0)
+        Range::Newest => {
+            let (items, more) = around.before(Seq(i64::MAX), limit).await?;
+            (items, more, false)
+        }
+        Range::Before(seq) => {
+            let (items, more) = around.before(seq, limit).await?;
+            let newest = items.last().map_or(Seq(seq.0 - 1), |message| message.seq);
+            (items, more, around.any(Side::After(newest)).await?)
         }
         Range::After(seq) => {
-            let (items, more) = side(app, conversation, Side::After(seq), limit).await?;
-            let before = items.first().map_or(seq.0 >= 1 && last_seq.0 >= 1, |message| message.seq.0 > 1);
-            (items, before, more)
+            let (items, more) = around.after(seq, limit).await?;
+            let oldest = items.first().map_or(Seq(seq.0.saturating_add(1)), |message| message.seq);
+            (items, around.any(Side::Before(oldest)).await?, more)
         }
         Range::Around(seq) => {
             let seq = Seq(seq.0.clamp(0, last_seq.0));
-            let older = (limit - 1) / 2;
-            let (mut items, before) = side(app, conversation, Side::Before(seq), older).await?;
-            items.reverse();
-            let rest = limit - items.len() as u64;
-            let (after, more) = side(app, conversation, Side::After(Seq(seq.0 - 1)), rest).await?;
+            let (mut items, before) = around.before(seq, (limit - 1) / 2).await?;
+            let (after, more) = around.after(Seq(seq.0 - 1), limit - items.len() as u64).await?;
             items.extend(after);
             (items, before, more)
         }
     };
-    let items = with_status(app, caller.user_id, conversation, items).await?;
+    let items = shown(app, caller.user_id, conversation, items).await?;
     // the right last: whoever is removed while the rows are read is not shown what came after
     require_participant(app, caller, conversation).await?;
     Ok(MessagePage { items, has_more_before, has_more_after, rev })
 }
 
-async fn side(app: &App, conversation: ConversationId, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
-    let mut items = messages::beside(app.db().read(), conversation, side, limit + 1).await?;
-    let more = items.len() as u64 > limit;
-    items.truncate(limit as usize);
-    Ok((items, more))
+/// What a viewer has not hidden of a conversation, from some place on.
+struct Around<'a> {
+    app: &'a App,
+    viewer: UserId,
+    conversation: ConversationId,
 }
 
-/// Fills in the status of the viewer's own messages, all of one conversation.
-async fn with_status(
+impl Around<'_> {
+    /// The nearest messages below `seq`, ascending, and whether there are more.
+    async fn before(&self, seq: Seq, limit: u64) -> Result<(Vec<Message>, bool)> {
+        let (mut items, more) = self.nearest(Side::Before(seq), limit).await?;
+        items.reverse();
+        Ok((items, more))
+    }
+
+    /// The nearest messages above `seq`, ascending, and whether there are more.
+    async fn after(&self, seq: Seq, limit: u64) -> Result<(Vec<Message>, bool)> {
+        self.nearest(Side::After(seq), limit).await
+    }
+
+    async fn nearest(&self, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
+        let conn = self.app.db().read();
+        let mut items = messages::beside(conn, self.conversation, self.viewer, side, limit + 1).await?;
+        let more = items.len() as u64 > limit;
+        items.truncate(limit as usize);
+        Ok((items, more))
+    }
+
+    /// Whether there is anything on that side.
+    async fn any(&self, side: Side) -> Result<bool> {
+        Ok(messages::any_beside(self.app.db().read(), self.conversation, self.viewer, side).await?)
+    }
+}
+
+/// Messages of one conversation as the viewer sees them: with what hangs on them, and how far the viewer's own got.
+async fn shown(
     app: &App,
     viewer: UserId,
     conversation: ConversationId,
     mut items: Vec<Message>,
 ) -> Result<Vec<Message>> {
+    hydrate(app.db().read(), Some(viewer), &mut items).await?;
     if items.iter().any(|message| message.sender_id == Some(viewer)) {
         let reached = messages::reached(app.db().read(), conversation, viewer).await?;
         for message in items.iter_mut().filter(|message| message.sender_id == Some(viewer)) {
@@ -210,14 +239,39 @@ async fn with_status(
     Ok(items)
 }
 
-/// One message, for a participant of its conversation.
+/// One message, for a participant of its conversation who has not hidden it.
 pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
+    let message = visible(app, caller, id).await?;
+    let mut items = shown(app, caller.user_id, message.conversation_id, vec![message]).await?;
+    items.pop().ok_or_else(|| Error::not_found("message"))
+}
+
+async fn visible(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
     let found = messages::by_ids(app.db().read(), &[id]).await?.pop();
     let (message, _): (Message, Rev) = found.ok_or_else(|| Error::not_found("message"))?;
-    let conversation = message.conversation_id;
+    require_participant(app, caller, message.conversation_id).await?;
+    if hidden::is_hidden(app.db().read(), caller.user_id, id).await? {
+        return Err(Error::not_found("message"));
+    }
+    Ok(message)
+}
+
+/// A message among its neighbours: at most `limit` of them in all, half on each side, the odd one before.
+pub async fn context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
+    let message = visible(app, caller, id).await?;
+    let (conversation, seq) = (message.conversation_id, message.seq);
+    let around = Around { app, viewer: caller.user_id, conversation };
+    let (mut items, has_more_before) = around.before(seq, limit.div_ceil(2)).await?;
+    let (after, has_more_after) = around.after(seq, limit / 2).await?;
+    let own = items.len();
+    items.push(message);
+    items.extend(after);
+    let mut before = shown(app, caller.user_id, conversation, items).await?;
+    let after = before.split_off(own + 1);
+    let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
+    // the right last: whoever is removed while the rows are read is not shown what came after
     require_participant(app, caller, conversation).await?;
-    let mut items = with_status(app, caller.user_id, conversation, vec![message]).await?;
-    items.pop().ok_or_else(|| Error::not_found("message"))
+    Ok(MessageContext { message, before, after, has_more_before, has_more_after })
 }
 
 #[cfg(test)]

@@ -4,16 +4,22 @@
 //! `transact` is the only way to change anything durable: it alone commits, and then informs delivery.
 
 pub mod accounts;
+pub mod blocks;
 pub mod conversations;
+pub mod deletions;
+pub mod edits;
 pub mod logins;
 pub mod marks;
 pub mod members;
+mod mentions;
 pub mod messages;
 mod passwords;
 pub mod presence;
 mod read;
 mod rights;
 pub mod sessions;
+pub mod settings;
+mod system;
 pub mod transact;
 pub mod typing;
 pub mod users;

@@ -2,9 +2,11 @@
 //! decides on was read inside the transaction that acts, after its locks.
 
 use super::transact::Tx;
-use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::roles::{Action, Role};
 use crate::error::{Error, Result};
+use crate::protocol::resources::Message;
+use crate::store::hydrate::hydrate;
 use crate::store::messages::{self, Sender};
 
 /// What decides about `user` in a conversation that `tx` has locked.
@@ -39,4 +41,14 @@ pub(super) fn writes(sender: &Sender, action: Action) -> Result<Role> {
         return Err(Error::forbidden("observers read and do not write"));
     }
     Ok(role)
+}
+
+/// The message of a conversation that `tx` has locked, with what hangs on it as `viewer` sees it.
+pub(super) async fn message(tx: &Tx, conversation: ConversationId, viewer: UserId, id: MessageId) -> Result<Message> {
+    let found = messages::by_ids(tx.conn(), &[id]).await?.pop();
+    let (mut message, _) = found
+        .filter(|(message, _)| message.conversation_id == conversation)
+        .ok_or_else(|| Error::not_found("message"))?;
+    hydrate(tx.conn(), Some(viewer), std::slice::from_mut(&mut message)).await?;
+    Ok(message)
 }

@@ -131,3 +131,27 @@ pub struct MessagePage {
     /// The conversation's revision, read before the messages: drop events at or below it.
     pub rev: Rev,
 }
+
+/// A message and what stands around it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MessageContext {
+    /// The message.
+    pub message: Message,
+    /// Those before it, ascending by `seq`.
+    pub before: Vec<Message>,
+    /// Those after it, ascending by `seq`.
+    pub after: Vec<Message>,
+    /// Whether older ones exist.
+    pub has_more_before: bool,
+    /// Whether newer ones exist.
+    pub has_more_after: bool,
+}
+
+/// A text that a message had.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FormerText {
+    /// The text.
+    pub content: String,
+    /// When it was replaced by the next one.
+    pub edited_at: Timestamp,
+}

@@ -6,10 +6,10 @@ mod users;
 
 pub use conversations::{
     ClassBrief, Conversation, ConversationDetail, Joined, LastMessage, My, NotifyLevel, Participant, ReadMark,
-    UnreadCount,
+    UnreadCount, UserIds,
 };
-pub use messages::{Attachment, Message, MessagePage, MessageStatus, Quote, Reaction};
-pub use users::{Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief, UserRole};
+pub use messages::{Attachment, FormerText, Message, MessageContext, MessagePage, MessageStatus, Quote, Reaction};
+pub use users::{Block, BlockStatus, Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief, UserRole};
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -12,7 +12,7 @@ use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::usecases::marks::Target;
 use crate::usecases::messages::Draft;
-use crate::usecases::{Caller, marks, messages, presence, typing};
+use crate::usecases::{Caller, deletions, edits, marks, messages, presence, typing};
 use actix::prelude::*;
 use std::time::Instant;
 
@@ -54,6 +54,20 @@ impl Session {
             Command::Unsubscribe(wanted) => self.unsubscribe(wanted.conversation_ids, id, ctx),
             Command::Sync(part) => self.sync(part, id, ctx),
             Command::Send(message) => self.message_send(caller, message, id, ctx),
+            Command::Edit(edit) => {
+                let (app, lane) = (self.around.app.clone(), Lane::Conversation(edit.conversation_id));
+                let work = async move {
+                    edits::edit(&app, &caller, edit.conversation_id, edit.message_id, &edit.content).await.map(drop)
+                };
+                self.acknowledged(lane, id, work, ctx);
+            }
+            Command::Delete(gone) => {
+                let (app, lane) = (self.around.app.clone(), Lane::Conversation(gone.conversation_id));
+                let work = async move {
+                    deletions::delete(&app, &caller, gone.conversation_id, gone.message_id, gone.audience).await
+                };
+                self.acknowledged(lane, id, work, ctx);
+            }
             Command::Read(read) => self.message_read(caller, &read, id, ctx),
             Command::Delivered(mark) => {
                 let lane = Lane::Conversation(mark.conversation_id);

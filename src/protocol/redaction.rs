@@ -1,0 +1,143 @@
+//! What the log says of a message that was deleted: each of its frames again, in the form it was written in, without the
+//! words. Nothing else in a frame changes, so that a client that replays it ends where one that was there is.
+
+use super::events::Event;
+use super::resources::Message;
+use crate::domain::ids::{ConversationId, MessageId, Rev};
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use serde::Deserialize;
+
+/// A frame of the log that shows a message.
+#[derive(Deserialize)]
+struct Frame {
+    rev: Rev,
+    payload: Shown,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    conversation_id: ConversationId,
+    message: Message,
+}
+
+/// The frame `text` of `stream` as it must stand once the message `deleted` is deleted at `at`, if it shows anything of
+/// that message: itself, or quoted by another. Of other frames, and of those that say nothing any more, `None`.
+pub fn redacted(
+    stream: Stream,
+    event_type: &str,
+    text: &str,
+    deleted: MessageId,
+    at: Timestamp,
+) -> Result<Option<String>, serde_json::Error> {
+    let made: fn(ConversationId, Box<Message>) -> Event = match event_type {
+        "message.new" => |conversation_id, message| Event::MessageNew { conversation_id, message },
+        "message.edited" => |conversation_id, message| Event::MessageEdited { conversation_id, message },
+        _ => return Ok(None),
+    };
+    let Frame { rev, payload: Shown { conversation_id, mut message } } = serde_json::from_str(text)?;
+    if message.id == deleted {
+        empty(&mut message, at);
+    } else if let Some(quote) =
+        message.reply_to.as_mut().filter(|quote| quote.id == deleted && !quote.content.is_empty())
+    {
+        quote.content.clear();
+    } else {
+        return Ok(None);
+    }
+    Ok(Some(made(conversation_id, Box::new(message)).frame(stream, rev)))
+}
+
+/// Takes from a message what is gone when it is deleted for everyone.
+fn empty(message: &mut Message, at: Timestamp) {
+    message.content.clear();
+    message.data = None;
+    message.attachments.clear();
+    message.mentions.clear();
+    message.reactions.clear();
+    message.pinned = false;
+    message.deleted_at = Some(at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::content::MessageKind;
+    use crate::domain::ids::{Seq, UserId};
+    use crate::protocol::resources::{Quote, Reaction};
+    use serde_json::{Value, json};
+
+    fn message(conversation: ConversationId, text: &str) -> Message {
+        Message {
+            id: MessageId::new(),
+            conversation_id: conversation,
+            seq: Seq(3),
+            sender_id: Some(UserId::new()),
+            sender: None,
+            kind: MessageKind::Location,
+            content: text.to_owned(),
+            data: Some(json!({"lat": 10.5, "lon": -0.25, "label": text})),
+            attachments: Vec::new(),
+            reply_to: None,
+            mentions: vec![UserId::new()],
+            reactions: vec![Reaction { emoji: "👍".into(), count: 2, me: None }],
+            pinned: true,
+            status: None,
+            temp_id: Some("t".into()),
+            edited_at: Some(Timestamp(7)),
+            deleted_at: None,
+            created_at: Timestamp(5),
+        }
+    }
+
+    fn frame(message: &Message) -> (Stream, String) {
+        let conversation_id = message.conversation_id;
+        let stream = Stream::Conversation(conversation_id);
+        let text = Event::MessageEdited { conversation_id, message: Box::new(message.clone()) }.frame(stream, Rev(9));
+        (stream, text)
+    }
+
+    #[test]
+    fn a_deleted_message_keeps_its_frame_and_loses_its_words() {
+        let shown = message(ConversationId::new(), "secret");
+        let (stream, before) = frame(&shown);
+        let after = redacted(stream, "message.edited", &before, shown.id, Timestamp(8));
+        let after = after.expect("our own frame").expect("it shows the message");
+        assert!(!after.contains("secret"));
+        let (before, after): (Value, Value) =
+            (serde_json::from_str(&before).expect("JSON"), serde_json::from_str(&after).expect("JSON"));
+        let mut expected = before;
+        let message = &mut expected["payload"]["message"];
+        message["content"] = json!("");
+        message["data"] = Value::Null;
+        message["mentions"] = json!([]);
+        message["reactions"] = json!([]);
+        message["pinned"] = json!(false);
+        message["deleted_at"] = serde_json::to_value(Timestamp(8)).expect("a time");
+        assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn a_quote_of_it_is_emptied_and_what_quotes_it_stays() {
+        let (conversation, quoted) = (ConversationId::new(), MessageId::new());
+        let mut shown = message(conversation, "mine");
+        let quote = |content: &str| {
+            Some(Quote { id: quoted, seq: Seq(1), sender_id: None, kind: MessageKind::Text, content: content.into() })
+        };
+        shown.reply_to = quote("secret");
+        let (stream, before) = frame(&shown);
+        let after = redacted(stream, "message.edited", &before, quoted, Timestamp(8)).expect("our own frame");
+        shown.reply_to = quote("");
+        assert_eq!(after.as_deref(), Some(frame(&shown).1.as_str()), "the text is as it would be written today");
+        let again = redacted(stream, "message.edited", &after.expect("changed"), quoted, Timestamp(9));
+        assert_eq!(again.expect("our own frame"), None, "nothing is left to take");
+    }
+
+    #[test]
+    fn other_frames_are_left_alone() {
+        let shown = message(ConversationId::new(), "text");
+        let (stream, text) = frame(&shown);
+        assert_eq!(redacted(stream, "message.edited", &text, MessageId::new(), Timestamp(8)).expect("ours"), None);
+        assert_eq!(redacted(stream, "message.pinned", "{}", shown.id, Timestamp(8)).expect("ours"), None);
+    }
+}

@@ -126,6 +126,11 @@ impl App {
 
     /// Sends a frame without a revision to whoever listens to `streams`; best effort.
     pub fn tell(&self, streams: Vec<Stream>, frame: &ServerFrame, except: Option<UserId>) {
+        self.tell_others(streams, frame, except.into_iter().collect());
+    }
+
+    /// [`Self::tell`] with any number of users whose sessions do not get it.
+    pub fn tell_others(&self, streams: Vec<Stream>, frame: &ServerFrame, except: Arc<[UserId]>) {
         let _ = self.0.ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
     }
 

@@ -124,6 +124,11 @@ impl Error {
         Self::new(Code::SelfConversation, "a direct conversation needs exactly one other user")
     }
 
+    /// A block of oneself.
+    pub fn self_block() -> Self {
+        Self::new(Code::SelfBlock, "you cannot block yourself")
+    }
+
     /// The username is somebody else's.
     pub fn username_taken() -> Self {
         Self::new(Code::UsernameTaken, "this username is taken")

@@ -52,7 +52,7 @@ pub struct Ephemeral {
     /// What.
     pub text: ByteString,
     /// Whose sessions do not get it.
-    pub except: Option<UserId>,
+    pub except: Arc<[UserId]>,
 }
 
 /// Starts the rooms of these streams that do not run yet, and keeps them all for the subscription that follows. Answers
@@ -82,7 +82,7 @@ pub enum ToRoom {
     /// The log reaches this revision.
     Heard(Rev),
     /// A frame without a revision, and whose sessions do not get it.
-    Ephemeral(ByteString, Option<UserId>),
+    Ephemeral(ByteString, Arc<[UserId]>),
     /// A session wants all after a revision.
     Subscribe(Subscription),
     /// A session wants no more.

@@ -39,6 +39,13 @@ impl PresenceBook {
         book.get(&user).map_or(PresenceStatus::Offline, Entry::status)
     }
 
+    /// Those of `users` who are online.
+    pub fn online(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
+        let book = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        let is_online = |user: &UserId| book.get(user).is_some_and(|entry| entry.status() == PresenceStatus::Online);
+        users.into_iter().filter(is_online).collect()
+    }
+
     /// How many sessions are live.
     pub fn sessions(&self) -> usize {
         let book = self.users.read().unwrap_or_else(PoisonError::into_inner);

@@ -33,6 +33,8 @@ pub enum Code {
     UserNotFound,
     /// A direct conversation needs somebody else.
     SelfConversation,
+    /// Nobody blocks themself.
+    SelfBlock,
     /// Somebody has that username.
     UsernameTaken,
     /// Somebody has that e-mail address.
@@ -80,6 +82,7 @@ impl Code {
             Self::NotFound => "not_found",
             Self::UserNotFound => "user_not_found",
             Self::SelfConversation => "self_conversation",
+            Self::SelfBlock => "self_block",
             Self::UsernameTaken => "username_taken",
             Self::EmailTaken => "email_taken",
             Self::TempIdReused => "temp_id_reused",
@@ -99,7 +102,7 @@ impl Code {
     /// The HTTP status that goes with it.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest | Self::SelfConversation | Self::UnknownType => 400,
+            Self::InvalidRequest | Self::SelfConversation | Self::SelfBlock | Self::UnknownType => 400,
             Self::Unauthorized | Self::InvalidCredentials | Self::TokenReused => 401,
             Self::Suspended
             | Self::RegistrationClosed
@@ -143,6 +146,7 @@ impl Code {
             Self::NotFound => "Not found",
             Self::UserNotFound => "There is no such user",
             Self::SelfConversation => "A direct conversation needs somebody else",
+            Self::SelfBlock => "Nobody can block themself",
             Self::UsernameTaken => "The username is taken",
             Self::EmailTaken => "The e-mail address is taken",
             Self::TempIdReused => "The temp_id was used for another message",

@@ -17,6 +17,9 @@ const FORMAT: &[BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 impl Timestamp {
+    /// The last moment that the wire can show, which stands for "for good".
+    pub const FAR: Self = Self(253_402_300_799_999);
+
     /// This moment.
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn now() -> Self {
@@ -81,6 +84,7 @@ mod tests {
     fn a_time_shows_its_milliseconds_even_when_they_are_zero() {
         assert_eq!(Timestamp(1_700_000_000_000).to_string(), "2023-11-14T22:13:20.000Z");
         assert_eq!(Timestamp(1_700_000_000_007).to_string(), "2023-11-14T22:13:20.007Z");
+        assert_eq!(Timestamp::FAR.to_string(), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]

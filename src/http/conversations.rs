@@ -1,4 +1,4 @@
-//! Conversations: make, list, look at, mark as read, leave.
+//! Conversations: make, list, look at, change, mark as read, leave.
 
 use super::cursor;
 use super::extract::{Auth, Json, PathId, Query, UserRefPath};
@@ -9,12 +9,12 @@ use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::roles::ConversationKind;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::{NewConversation, NewKind, ReadUpTo};
-use crate::protocol::resources::{Conversation, ConversationDetail, Page, ReadMark, UnreadCount};
+use crate::protocol::conversations::{ConversationChange, NewConversation, NewKind, ReadUpTo};
+use crate::protocol::resources::{Conversation, ConversationDetail, Page, ReadMark, UnreadCount, UserIds};
 use crate::store::conversations::{Filter, Place};
 use crate::usecases::conversations::{self, Made};
 use crate::usecases::marks::{self, Target};
-use crate::usecases::members;
+use crate::usecases::{members, presence, typing};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -144,6 +144,51 @@ pub async fn detail(app: web::Data<App>, caller: Auth, id: PathId<ConversationId
     let owner = app.as_ref().clone();
     let found = app.detached(async move { conversations::detail(&owner, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
+}
+
+/// Change a group
+///
+/// What is absent stays as it is; null clears `description` and `avatar_url`.
+#[utoipa::path(
+    method(patch, put), path = "/conversations/{id}", tag = "conversations", request_body = ConversationChange,
+    params(("id" = ConversationId, Path, description = "The conversation")),
+    responses((status = 200, description = "The conversation, changed", body = Conversation))
+)]
+pub async fn update(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    body: Json<ConversationChange>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(conversations::update(&app, &caller.0, id.0, body.0).await?))
+}
+
+/// See who is online
+///
+/// Those away or apart by a block are left out.
+#[utoipa::path(
+    get, path = "/conversations/{id}/online", tag = "conversations",
+    params(("id" = ConversationId, Path, description = "The conversation")),
+    responses((status = 200, description = "Participants", body = UserIds))
+)]
+pub async fn online(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+    let owner = app.as_ref().clone();
+    let user_ids = app.detached(async move { presence::online(&owner, &caller.0, id.0).await }).await?;
+    Ok(HttpResponse::Ok().json(UserIds { user_ids }))
+}
+
+/// See who types
+///
+/// Oneself and those apart by a block are left out.
+#[utoipa::path(
+    get, path = "/conversations/{id}/typing", tag = "conversations",
+    params(("id" = ConversationId, Path, description = "The conversation")),
+    responses((status = 200, description = "Participants", body = UserIds))
+)]
+pub async fn typing(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+    let owner = app.as_ref().clone();
+    let user_ids = app.detached(async move { typing::list(&owner, &caller.0, id.0).await }).await?;
+    Ok(HttpResponse::Ok().json(UserIds { user_ids }))
 }
 
 /// Leave a group

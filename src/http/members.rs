@@ -1,4 +1,4 @@
-//! Who is in a conversation: list, look at, add, remove.
+//! Who is in a conversation: list, look at, add, remove, give a role.
 
 use super::conversations::references;
 use super::cursor;
@@ -11,7 +11,7 @@ use crate::domain::names::UserRef;
 use crate::domain::roles::Role;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
-use crate::protocol::conversations::NewMembers;
+use crate::protocol::conversations::{NewMembers, NewRole};
 use crate::protocol::resources::{Page, Participant};
 use crate::usecases::members;
 use actix_web::{HttpResponse, web};
@@ -25,9 +25,9 @@ use uuid::Uuid;
 pub struct Paging {
     /// Items in a page, 1–100; 20 when absent.
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
     /// `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
 }
 
 /// List participants
@@ -115,6 +115,30 @@ pub async fn remove(
     let owner = app.as_ref().clone();
     app.detached(async move { members::remove(&owner, &caller.0, id, &user).await }).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Give a participant a role
+///
+/// `owner` transfers the group; whoever gives it is an admin then.
+#[utoipa::path(
+    put, path = "/conversations/{id}/members/{ref}/role", tag = "members", request_body = NewRole,
+    params(
+        ("id" = ConversationId, Path, description = "The conversation"),
+        ("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id"),
+    ),
+    responses((status = 200, description = "The participant, changed", body = Participant))
+)]
+pub async fn set_role(
+    app: web::Data<App>,
+    caller: Auth,
+    path: web::Path<(String, String)>,
+    body: Json<NewRole>,
+) -> Result<HttpResponse, Problem> {
+    let (id, user) = parts(path)?;
+    let role = body.0.role;
+    let owner = app.as_ref().clone();
+    let changed = app.detached(async move { members::set_role(&owner, &caller.0, id, &user, role).await }).await?;
+    Ok(HttpResponse::Ok().json(changed))
 }
 
 fn parts(path: web::Path<(String, String)>) -> Result<(ConversationId, UserRef), Error> {

@@ -3,6 +3,7 @@
 
 pub mod assets;
 pub mod auth;
+pub mod blocks;
 pub mod conversations;
 pub mod cursor;
 pub mod docs;
@@ -14,6 +15,7 @@ pub mod middleware;
 pub mod openapi;
 pub mod problem;
 pub mod routes;
+pub mod settings;
 pub mod users;
 pub mod ws;
 

@@ -87,7 +87,7 @@ impl Handler<Ephemeral> for Hub {
 
     fn handle(&mut self, frame: Ephemeral, _: &mut Self::Context) {
         for stream in frame.streams {
-            self.pass(stream, ToRoom::Ephemeral(frame.text.clone(), frame.except));
+            self.pass(stream, ToRoom::Ephemeral(frame.text.clone(), frame.except.clone()));
         }
     }
 }

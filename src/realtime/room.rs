@@ -118,7 +118,7 @@ impl Handler<ToRoom> for Room {
             ToRoom::Heard(rev) => self.order.heard(rev),
             ToRoom::Ephemeral(text, except) => {
                 for (user, handle) in self.order.followers() {
-                    if Some(user) != except {
+                    if !except.contains(&user) {
                         handle.give(FromRoom { stream: self.stream, event: RoomEvent::Ephemeral(text.clone()) });
                     }
                 }

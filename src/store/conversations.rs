@@ -84,15 +84,41 @@ pub async fn direct_of(
     dialect::one(conn, statement).await?.map(|row| Ok(ConversationId(row.try_get("", "id")?))).transpose()
 }
 
-/// Whether a block stands between two users, in either direction.
-pub async fn blocked(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT 1 AS found FROM blocks
-         WHERE (blocker_id = $1 AND blocked_id = $2) OR (blocker_id = $2 AND blocked_id = $1) LIMIT 1",
-        vec![one.into(), other.into()],
-    );
-    Ok(dialect::one(conn, statement).await?.is_some())
+/// What a conversation is called and looks like.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// Its picture.
+    pub avatar_url: Option<String>,
+}
+
+/// What the conversation is called and looks like now; it exists.
+pub async fn look(conn: &impl ConnectionTrait, id: ConversationId) -> Result<Look, DbErr> {
+    let text = "SELECT name, description, avatar_url FROM conversations WHERE id = $1";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![id.into()])).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("a locked conversation".to_owned()))?;
+    Ok(Look {
+        name: row.try_get("", "name")?,
+        description: row.try_get("", "description")?,
+        avatar_url: row.try_get("", "avatar_url")?,
+    })
+}
+
+/// Has the conversation look so from `at` on.
+pub async fn set_look(
+    conn: &impl ConnectionTrait,
+    id: ConversationId,
+    look: &Look,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    let text = "UPDATE conversations SET name = $2, description = $3, avatar_url = $4, updated_at = $5 WHERE id = $1";
+    let Look { name, description, avatar_url } = look.clone();
+    let values = vec![id.into(), name.into(), description.into(), avatar_url.into(), at.into()];
+    dialect::run(conn, dialect::plain(conn, text, values)).await?;
+    Ok(())
 }
 
 // `activity` and `pinned` order a user's list; they are computed, and no index contains them. `lm` is the newest message
@@ -157,6 +183,7 @@ fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
     let last_count: i64 = row.try_get("", "last_count")?;
     let read_count: i64 = row.try_get("", "last_read_count")?;
     let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
+    let muted_until = muted_until.map(|until| until.min(Timestamp::FAR));
     let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
     let pinned: i64 = row.try_get::<i32>("", "pinned")?.into();
     let notify: String = row.try_get("", "notify")?;

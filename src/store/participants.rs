@@ -109,6 +109,13 @@ pub async fn count(conn: &impl ConnectionTrait, conversation: ConversationId) ->
     dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "members"))
 }
 
+/// The ids of all in the conversation.
+pub async fn ids(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Vec<UserId>, DbErr> {
+    let text = "SELECT user_id FROM participants WHERE conversation_id = $1 AND left_at IS NULL ORDER BY user_id";
+    let rows = dialect::all(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
+    rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
+}
+
 /// Participants in the order in which they joined, after the given place.
 pub async fn page(
     conn: &impl ConnectionTrait,
@@ -167,7 +174,8 @@ pub struct Start {
 // whoever comes back begins anew
 const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
              joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
-             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL";
+             last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL,
+             muted_until = NULL, archived_seq = NULL, pinned_at = NULL, notify = 'all'";
 
 /// Inserts participants; the row of one who was in before is revived, with a view that begins anew.
 pub async fn insert(
@@ -215,7 +223,7 @@ pub async fn leave(
 ) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
-        "UPDATE participants SET left_at = $3, left_rev = $4, archived_seq = NULL, pinned_at = NULL
+        "UPDATE participants SET left_at = $3, left_rev = $4
          WHERE conversation_id = $1 AND user_id = $2",
         vec![conversation.into(), user.into(), at.into(), rev.into()],
     );

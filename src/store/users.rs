@@ -244,6 +244,19 @@ pub async fn visible_to(conn: &impl ConnectionTrait, viewer: UserId, ids: &[User
     rows.iter().map(|row| Ok(UserId(row.try_get("", "id")?))).collect()
 }
 
+/// Whether two users share a conversation.
+pub async fn meet(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT 1 AS found FROM participants mine
+         JOIN participants theirs ON theirs.conversation_id = mine.conversation_id AND theirs.user_id = $2
+         JOIN conversations c ON c.id = mine.conversation_id
+         WHERE mine.user_id = $1 AND mine.left_at IS NULL AND theirs.left_at IS NULL AND c.deleted_at IS NULL LIMIT 1",
+        vec![one.into(), other.into()],
+    );
+    Ok(dialect::one(conn, statement).await?.is_some())
+}
+
 /// Every account that is not deleted, by username.
 pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<UserRow>, DbErr> {
     let query = Entity::find()

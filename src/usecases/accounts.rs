@@ -166,19 +166,12 @@ impl CheckedChange {
     }
 
     fn applied_to(self, user: &UserRow) -> Profile {
-        fn changed<T>(change: Change<T>, current: Option<T>) -> Option<T> {
-            match change {
-                Change::Keep => current,
-                Change::Clear => None,
-                Change::Set(value) => Some(value),
-            }
-        }
         let current = profile_of(user);
         Profile {
             display_name: self.display_name.unwrap_or(current.display_name),
-            avatar_url: changed(self.avatar_url, current.avatar_url),
-            locale: changed(self.locale, current.locale),
-            email: changed(self.email, current.email),
+            avatar_url: self.avatar_url.applied_to(current.avatar_url),
+            locale: self.locale.applied_to(current.locale),
+            email: self.email.applied_to(current.email),
             share_read_receipts: self.share_read_receipts.unwrap_or(current.share_read_receipts),
         }
     }

@@ -1,22 +1,25 @@
-//! Conversations: make, list, look at. Who is in them is in `members`, what is said in them in `messages`.
+//! Conversations: make, list, look at, change. Who is in them is in `members`, what is said in them in `messages`.
 
 use super::Caller;
 use super::members;
+use super::system::{self, System};
 use super::transact::{Tx, transact};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::names::{self, UserRef};
-use crate::domain::roles::{ConversationKind, Role};
+use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, FieldError, Result};
+use crate::protocol::accounts::Change;
+use crate::protocol::conversations::ConversationChange;
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Conversation, ConversationDetail, UnreadCount};
-use crate::store::conversations::{self, Filter, NewConversation, Place};
+use crate::store::conversations::{self, Filter, Look, NewConversation, Place};
 use crate::store::participants::{self, NewParticipant, Start};
-use crate::store::users;
 use crate::store::writes::{self, Head};
+use crate::store::{blocks, users};
 
 /// A conversation that was asked for, and whether it was made now.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(Conve
     if let Some(id) = conversations::direct_of(tx.conn(), caller, peer).await? {
         return Ok((id, false));
     }
-    if conversations::blocked(tx.conn(), caller, peer).await? {
+    if blocks::between(tx.conn(), caller, peer).await?.stands() {
         return Err(Error::blocked());
     }
     let id = ConversationId::new();
@@ -132,8 +135,7 @@ async fn make_group(
         },
     )
     .await?;
-    let told =
-        members::system_message(tx, id, members::System::GroupCreated { actor: caller, name: &new.name }).await?;
+    let told = system::put(tx, id, System::GroupCreated { actor: caller, name: &new.name }).await?;
     let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
     participants::insert(tx.conn(), id, &[NewParticipant { user_id: caller, role: Role::Owner }], start).await?;
     let others: Vec<_> =
@@ -193,6 +195,89 @@ pub fn new_group(
     }
 }
 
+/// Checks what a group is to be called and look like from now on; every field that is wrong is named.
+fn checked(change: ConversationChange) -> Result<(Option<String>, Change<Option<String>>, Change<String>)> {
+    let mut wrong = Vec::new();
+    let mut note = |field: &str, message: &str| {
+        wrong.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+    };
+    let name = match change.name {
+        Change::Keep => None,
+        Change::Clear => Some(Err("must not be null")),
+        Change::Set(name) => Some(names::name(&name)),
+    };
+    let name = name.and_then(|name| name.map_err(|message| note("name", message)).ok());
+    let description = match change.description {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(text) => {
+            names::description(&text).map_err(|message| note("description", message)).map_or(Change::Keep, Change::Set)
+        }
+    };
+    let avatar_url = match change.avatar_url {
+        Change::Keep => Change::Keep,
+        Change::Clear => Change::Clear,
+        Change::Set(url) => {
+            names::picture_url(&url).map_err(|message| note("avatar_url", message)).map_or(Change::Keep, Change::Set)
+        }
+    };
+    if let Change::Set(_) = change.avatar_upload_id {
+        note("avatar_upload_id", "is not an upload of yours");
+    }
+    if wrong.is_empty() { Ok((name, description, avatar_url)) } else { Err(Error::validation(wrong)) }
+}
+
+/// Changes what a group is called and looks like. What is absent stays; a change that changes nothing tells nobody.
+pub async fn update(
+    app: &App,
+    caller: &Caller,
+    id: ConversationId,
+    change: ConversationChange,
+) -> Result<Conversation> {
+    let caller = *caller;
+    let (name, description, avatar_url) = checked(change)?;
+    let changed = transact(app, move |tx| {
+        let (name, description, avatar_url) = (name.clone(), description.clone(), avatar_url.clone());
+        Box::pin(async move {
+            tx.lock_conversations(&[id]).await?;
+            if !members::in_group(tx, &caller, id).await?.may(Action::Update) {
+                return Err(Error::forbidden("owners and admins change a group"));
+            }
+            let old = conversations::look(tx.conn(), id).await?;
+            let new = Look {
+                name: name.or_else(|| old.name.clone()),
+                description: description.applied_to(old.description.clone().map(Some)).flatten(),
+                avatar_url: avatar_url.applied_to(old.avatar_url.clone()),
+            };
+            if new != old {
+                change_look(tx, id, caller.user_id, &old, new).await?;
+                tx.flush().await?;
+            }
+            own_view(tx, caller.user_id, id).await
+        })
+    })
+    .await?;
+    Ok(with_presence(app, changed))
+}
+
+async fn change_look(tx: &mut Tx, id: ConversationId, actor: UserId, old: &Look, new: Look) -> Result<()> {
+    conversations::set_look(tx.conn(), id, &new, tx.now()).await?;
+    let renamed = new.name.clone().filter(|_| new.name != old.name);
+    let event = Event::ConversationUpdated {
+        conversation_id: id,
+        name: new.name,
+        description: new.description,
+        avatar_url: new.avatar_url,
+        class: None,
+        updated_at: tx.now(),
+    };
+    tx.append(Stream::Conversation(id), &event);
+    if let Some(name) = renamed {
+        system::put(tx, id, System::Renamed { actor, name: &name }).await?;
+    }
+    Ok(())
+}
+
 /// The direct conversation of the caller and another user, if there is one.
 pub async fn existing_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
     let peer = users::by_ref(app.db().read(), other).await?.ok_or_else(|| Error::not_found("conversation"))?;
@@ -208,6 +293,12 @@ pub async fn view(app: &App, caller: &Caller, id: ConversationId) -> Result<Conv
         Some(view) => Ok(with_presence(app, view.conversation)),
         None => Err(absent(app, id).await?),
     }
+}
+
+/// A locked conversation as a participant sees it, with what this transaction has written of it.
+pub(super) async fn own_view(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
+    let view = conversations::view_of(tx.conn(), user, id, tx.now()).await?;
+    Ok(view.ok_or_else(Error::not_a_participant)?.conversation)
 }
 
 /// One conversation with its first participants.
@@ -252,7 +343,7 @@ async fn absent(app: &App, id: ConversationId) -> Result<Error> {
 }
 
 /// Fills in the peer's presence, which is not shown across a block.
-fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
+pub(super) fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
     if let Some(peer) = &mut conversation.peer {
         if conversation.my.blocked {
             peer.last_seen_at = None;

@@ -12,7 +12,7 @@ use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
 use crate::store::marks::{self, Moved, Wanted};
-use crate::store::{conversations, messages, writes};
+use crate::store::{blocks, conversations, messages, writes};
 use crate::usecases::Caller;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -214,6 +214,27 @@ async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSe
     }
 }
 
+/// Tells the others in each conversation how far somebody got, but whom a block parts from them; and of reads only those
+/// who share theirs.
+async fn tell_others(app: &App, furthest: HashMap<(ConversationId, UserId, MessageStatus), Seq>) {
+    let mut pairs: Vec<Key> = furthest.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    // best effort: what cannot be read now is not told, and a client sees it with the next page of messages
+    let Ok(untold) = app.db().guard(async { Ok(blocks::untold(app.db().read(), &pairs).await?) }).await else { return };
+    for ((conversation_id, user_id, status), seq) in furthest {
+        let mut except = vec![user_id];
+        if let Some(untold) = untold.get(&(conversation_id, user_id)) {
+            except.extend(&untold.apart);
+            if status == MessageStatus::Seen {
+                except.extend(&untold.unsharing);
+            }
+        }
+        let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
+        app.tell_others(vec![Stream::Conversation(conversation_id)], &frame, except.into());
+    }
+}
+
 /// Changes of status that others have not been told yet.
 #[derive(Default)]
 struct News {
@@ -263,9 +284,9 @@ impl News {
 
     fn tell(&mut self, app: &App) {
         self.since = None;
-        for ((conversation_id, user_id, status), seq) in self.furthest.drain() {
-            let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
-            app.tell(vec![Stream::Conversation(conversation_id)], &frame, Some(user_id));
+        if !self.furthest.is_empty() {
+            let (owner, furthest) = (app.clone(), std::mem::take(&mut self.furthest));
+            app.spawn(async move { tell_others(&owner, furthest).await });
         }
         for user in self.readers.drain() {
             let owner = app.clone();

@@ -2,11 +2,11 @@
 //! table after the lock, so that a removal and a send that race see each other.
 
 use super::Caller;
-use super::transact::{Place, Tx, transact};
-use super::{conversations, typing};
+use super::system::{self, System};
+use super::transact::{Tx, transact};
+use super::{conversations, rights, typing};
 use crate::app::App;
-use crate::domain::content::MessageKind;
-use crate::domain::ids::{ConversationId, MessageId, UserId};
+use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::roles::{Action, ConversationKind, Role};
@@ -14,11 +14,9 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::events::{Event, LeftReason};
-use crate::protocol::resources::{Joined, Message, Participant};
-use crate::store::participants::{self, NewParticipant, Start};
+use crate::protocol::resources::{Joined, Participant, PresenceStatus};
+use crate::store::participants::{self, NewParticipant, ParticipantRow, Start};
 use crate::store::users;
-use crate::store::writes::NewMessage;
-use serde_json::json;
 
 /// The users that references name, each once, in their order; `user_not_found` if one names nobody.
 pub async fn resolve(app: &App, references: &[UserRef]) -> Result<Vec<UserId>> {
@@ -33,97 +31,6 @@ pub async fn resolve(app: &App, references: &[UserRef]) -> Result<Vec<UserId>> {
         }
     }
     Ok(ids)
-}
-
-/// What a system message tells.
-pub(super) enum System<'a> {
-    /// The group was made.
-    GroupCreated { actor: UserId, name: &'a str },
-    /// These were added.
-    MembersAdded { actor: UserId, users: &'a [UserId] },
-    /// This one was removed.
-    MemberRemoved { actor: UserId, user: UserId },
-    /// This one left.
-    MemberLeft { user: UserId },
-}
-
-/// Puts a system message into a locked conversation; it takes a place and is not counted as unread.
-pub(super) async fn system_message(tx: &mut Tx, id: ConversationId, what: System<'_>) -> Result<Place> {
-    let mut named = match &what {
-        System::GroupCreated { actor, .. } => vec![*actor],
-        System::MembersAdded { actor, users } => [&[*actor], *users].concat(),
-        System::MemberRemoved { actor, user } => vec![*actor, *user],
-        System::MemberLeft { user } => vec![*user],
-    };
-    named.truncate(4);
-    let briefs = users::briefs(tx.conn(), &named).await?;
-    let name_of = |id: &UserId| briefs.get(id).map_or("somebody", |brief| brief.display_name.as_str());
-    let (data, content) = match &what {
-        System::GroupCreated { actor, name } => (
-            json!({"event": "group_created", "actor_id": actor, "name": name}),
-            format!("{} created the group “{name}”", name_of(actor)),
-        ),
-        System::MembersAdded { actor, users } => (
-            json!({"event": "members_added", "actor_id": actor, "user_ids": users}),
-            format!("{} added {}", name_of(actor), enumerate(users, name_of)),
-        ),
-        System::MemberRemoved { actor, user } => (
-            json!({"event": "member_removed", "actor_id": actor, "user_ids": [user]}),
-            format!("{} removed {}", name_of(actor), name_of(user)),
-        ),
-        System::MemberLeft { user } => {
-            (json!({"event": "member_left", "actor_id": user}), format!("{} left", name_of(user)))
-        }
-    };
-    let place = tx.next_place(id, false);
-    let message = Message {
-        id: MessageId::new(),
-        conversation_id: id,
-        seq: place.seq,
-        sender_id: None,
-        sender: None,
-        kind: MessageKind::System,
-        content,
-        data: Some(data),
-        attachments: Vec::new(),
-        reply_to: None,
-        mentions: Vec::new(),
-        reactions: Vec::new(),
-        pinned: false,
-        status: None,
-        temp_id: None,
-        edited_at: None,
-        deleted_at: None,
-        created_at: tx.now(),
-    };
-    tx.insert_message(NewMessage {
-        id: message.id,
-        conversation_id: id,
-        seq: place.seq,
-        count: place.count,
-        rev: place.rev,
-        sender_id: None,
-        kind: MessageKind::System.as_str(),
-        content: message.content.clone(),
-        data: message.data.as_ref().map(ToString::to_string),
-        reply_to_id: None,
-        temp_id: None,
-        body_hash: None,
-        created_at: tx.now(),
-    });
-    tx.append(Stream::Conversation(id), &Event::MessageNew { conversation_id: id, message: Box::new(message) });
-    Ok(place)
-}
-
-/// "Ada", "Ada and Bo", "Ada, Bo and 7 others"
-fn enumerate<'a>(users: &[UserId], name_of: impl Fn(&UserId) -> &'a str) -> String {
-    match users {
-        [] => String::new(),
-        [one] => name_of(one).to_owned(),
-        [one, two] => format!("{} and {}", name_of(one), name_of(two)),
-        [one, two, three] => format!("{}, {} and {}", name_of(one), name_of(two), name_of(three)),
-        [one, two, rest @ ..] => format!("{}, {} and {} others", name_of(one), name_of(two), rest.len()),
-    }
 }
 
 /// Participants in the order in which they joined, each with its place for the next page.
@@ -150,7 +57,7 @@ pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef)
 }
 
 /// `rows` as the caller may see them: presence and read marks not across a block, marks only when both share theirs.
-async fn present(app: &App, caller: &Caller, rows: Vec<participants::ParticipantRow>) -> Result<Vec<Participant>> {
+async fn present(app: &App, caller: &Caller, rows: Vec<ParticipantRow>) -> Result<Vec<Participant>> {
     let me = users::by_id(app.db().read(), caller.user_id).await?;
     let shares = me.is_some_and(|me| me.share_read_receipts);
     let ids: Vec<UserId> = rows.iter().map(|row| row.user.id).collect();
@@ -159,11 +66,7 @@ async fn present(app: &App, caller: &Caller, rows: Vec<participants::Participant
         .into_iter()
         .map(|row| {
             let seen = visible.contains(&row.user.id);
-            let presence = if seen {
-                app.presence().status(row.user.id)
-            } else {
-                crate::protocol::resources::PresenceStatus::Offline
-            };
+            let presence = if seen { app.presence().status(row.user.id) } else { PresenceStatus::Offline };
             row.resource(caller.user_id, shares && seen, presence)
         })
         .collect())
@@ -197,16 +100,8 @@ pub async fn add(
 
 async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<UserId>, role: Role) -> Result<()> {
     tx.lock_conversations(&[id]).await?;
-    let kind = tx.existing(id)?.kind;
-    let mut asked = users.clone();
-    asked.push(caller.user_id);
-    let roles = participants::roles(tx.conn(), id, &asked).await?;
-    let own = *roles.get(&caller.user_id).ok_or_else(Error::not_a_participant)?;
-    match kind {
-        ConversationKind::Class => return Err(Error::class_conversation()),
-        ConversationKind::Direct => return Err(Error::conflict("a direct conversation has exactly two participants")),
-        ConversationKind::Group => {}
-    }
+    let own = in_group(tx, caller, id).await?;
+    let roles = participants::roles(tx.conn(), id, &users).await?;
     if !own.may(Action::Add(role)) {
         return Err(Error::forbidden("owners and admins add members, with a role below their own"));
     }
@@ -225,7 +120,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let joined = new.iter().filter_map(|user| briefs.get(user)).map(|user| Joined { user: user.clone(), role });
     let event = Event::ParticipantJoined { conversation_id: id, participants: joined.collect() };
     tx.append(Stream::Conversation(id), &event);
-    let told = system_message(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
+    let told = system::put(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
     let start =
         Start { joined_at: tx.now(), joined_rev: told.rev, last_read_seq: told.seq, last_read_count: told.count };
     let rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
@@ -257,15 +152,14 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     tx.lock_conversations(&[id]).await?;
     let kind = tx.existing(id)?.kind;
     tx.lock_users(&[user]).await?;
-    let roles = participants::roles(tx.conn(), id, &[caller.user_id, user]).await?;
-    let own = *roles.get(&caller.user_id).ok_or_else(Error::not_a_participant)?;
+    let own = rights::inside(&rights::sender(tx, id, caller.user_id).await?)?;
     match kind {
         ConversationKind::Direct => return Err(Error::cannot_leave_direct()),
         ConversationKind::Class => return Err(Error::class_conversation()),
         ConversationKind::Group => {}
     }
     let itself = user == caller.user_id;
-    let Some(role) = roles.get(&user).copied() else {
+    let Some(role) = participants::role(tx.conn(), id, user).await? else {
         // removing whoever is out already changes nothing, for those who may remove at all
         return if own.may(Action::Remove(Role::Observer)) {
             Ok(())
@@ -283,17 +177,80 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     if tx.has_user(user) {
         tx.append(Stream::User(user), &Event::ConversationRemoved { conversation_id: id });
     }
-    if role == Role::Owner {
-        match participants::heir(tx.conn(), id).await? {
-            Some(heir) => {
-                participants::set_role(tx.conn(), id, heir, Role::Owner).await?;
-                let event = Event::ParticipantUpdated { conversation_id: id, user_id: heir, role: Role::Owner };
-                tx.append(Stream::Conversation(id), &event);
-            }
-            None => crate::store::conversations::delete(tx.conn(), id, tx.now()).await?,
-        }
+    match participants::heir(tx.conn(), id).await? {
+        Some(heir) if role == Role::Owner => give_role(tx, id, heir, Role::Owner).await?,
+        Some(_) => {}
+        None => crate::store::conversations::delete(tx.conn(), id, tx.now()).await?,
     }
     let what = if itself { System::MemberLeft { user } } else { System::MemberRemoved { actor: caller.user_id, user } };
-    system_message(tx, id, what).await?;
+    system::put(tx, id, what).await?;
     Ok(())
+}
+
+/// Gives a participant another role. The owner gives theirs away by giving it, and is an admin then.
+pub async fn set_role(
+    app: &App,
+    caller: &Caller,
+    id: ConversationId,
+    user: &UserRef,
+    role: Role,
+) -> Result<Participant> {
+    let caller = *caller;
+    let user = users::by_ref(app.db().read(), user).await?.map(|row| row.id);
+    let rows = transact(app, move |tx| Box::pin(set_role_in(tx, caller, id, user, role))).await?;
+    present(app, &caller, rows).await?.pop().ok_or_else(|| Error::not_found("participant"))
+}
+
+async fn set_role_in(
+    tx: &mut Tx,
+    caller: Caller,
+    id: ConversationId,
+    user: Option<UserId>,
+    role: Role,
+) -> Result<Vec<ParticipantRow>> {
+    tx.lock_conversations(&[id]).await?;
+    let own = in_group(tx, &caller, id).await?;
+    if user == Some(caller.user_id) {
+        return Err(Error::forbidden("nobody changes a role of their own; an owner gives it to somebody else"));
+    }
+    let current = match user {
+        Some(user) => participants::role(tx.conn(), id, user).await?.map(|current| (user, current)),
+        None => None,
+    };
+    let lowest = Action::SetRole { from: Role::Observer, to: Role::Observer };
+    let (user, from) = match current {
+        Some(current) => current,
+        None if own.may(lowest) => return Err(Error::not_found("participant")),
+        None => return Err(Error::forbidden("owners and admins give roles")),
+    };
+    if !own.may(Action::SetRole { from, to: role }) {
+        return Err(Error::forbidden("owners give any role, admins give those below their own to those below them"));
+    }
+    if from != role {
+        give_role(tx, id, user, role).await?;
+        if role == Role::Owner {
+            give_role(tx, id, caller.user_id, Role::Admin).await?;
+        }
+    }
+    Ok(participants::among(tx.conn(), id, &[user]).await?)
+}
+
+async fn give_role(tx: &mut Tx, id: ConversationId, user: UserId, role: Role) -> Result<()> {
+    participants::set_role(tx.conn(), id, user, role).await?;
+    let event = Event::ParticipantUpdated { conversation_id: id, user_id: user, role };
+    tx.append(Stream::Conversation(id), &event);
+    Ok(())
+}
+
+/// The caller's role in a locked conversation whose members are managed there: a group.
+pub(super) async fn in_group(tx: &Tx, caller: &Caller, id: ConversationId) -> Result<Role> {
+    let kind = tx.existing(id)?.kind;
+    let own = rights::inside(&rights::sender(tx, id, caller.user_id).await?)?;
+    match kind {
+        ConversationKind::Class => Err(Error::class_conversation()),
+        ConversationKind::Direct => {
+            Err(Error::conflict("a direct conversation is its two participants and nothing more"))
+        }
+        ConversationKind::Group => Ok(own),
+    }
 }

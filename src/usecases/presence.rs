@@ -1,8 +1,9 @@
 //! Presence: who may see whom, and who is told when it changes.
 
 use super::Caller;
+use super::conversations::require_participant;
 use crate::app::App;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::messages::PresenceChanged;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
-use crate::store::{participants, sessions, users};
+use crate::store::{blocks, participants, sessions, users};
 use bytestring::ByteString;
 use std::time::Duration;
 
@@ -21,6 +22,17 @@ pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<V
     }
     let seen = users::visible_to(app.db().read(), caller.user_id, &users).await?;
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
+}
+
+/// Who in a conversation is online, those apart from the caller by a block left out.
+pub async fn online(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
+    require_participant(app, caller, conversation).await?;
+    // a conversation has at most as many participants as a class
+    let inside = participants::ids(app.db().read(), conversation).await?;
+    let mut online = app.presence().online(inside);
+    let apart = blocks::apart(app.db().read(), caller.user_id, conversation).await?;
+    online.retain(|user| !apart.contains(user));
+    Ok(online)
 }
 
 /// Tells the user's direct peers that the user came, went away or left, and notes when the user was last there. Answers

@@ -265,7 +265,7 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
 
 /// Whoever sends has stopped typing.
 fn stop_typing(app: &App, job: &SendJob, sent: &Sent) {
-    if app.typing().stop(job.conversation_id, job.sender_id)
+    if let Some(unseeing) = app.typing().stop(job.conversation_id, job.sender_id)
         && let Some(sender) = &sent.message.sender
     {
         let frame = ServerFrame::TypingStop(Typing {
@@ -274,6 +274,6 @@ fn stop_typing(app: &App, job: &SendJob, sent: &Sent) {
             username: sender.username.clone(),
             display_name: sender.display_name.clone(),
         });
-        app.tell(vec![Stream::Conversation(job.conversation_id)], &frame, Some(job.sender_id));
+        app.tell_others(vec![Stream::Conversation(job.conversation_id)], &frame, unseeing);
     }
 }

@@ -47,6 +47,17 @@ pub enum NotifyLevel {
     None,
 }
 
+impl NotifyLevel {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Mentions => "mentions",
+            Self::None => "none",
+        }
+    }
+}
+
 /// The caller's own view of a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct My {
@@ -54,7 +65,7 @@ pub struct My {
     pub role: Role,
     /// The caller's read mark.
     pub last_read_seq: Seq,
-    /// Muted until then; null when not muted.
+    /// Muted until then; null when not muted, the end of the year 9999 when for good.
     pub muted_until: Option<Timestamp>,
     /// Archived, and no later message has come.
     pub archived: bool,
@@ -136,6 +147,13 @@ pub struct Joined {
     pub user: UserBrief,
     /// With what rights.
     pub role: Role,
+}
+
+/// Some users of a conversation, such as those who type.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct UserIds {
+    /// Who.
+    pub user_ids: Vec<UserId>,
 }
 
 /// What is unread over all conversations.

@@ -140,6 +140,26 @@ pub struct PresenceState {
     pub last_seen_at: Option<Timestamp>,
 }
 
+/// A user whom the caller has blocked.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct Block {
+    /// Who.
+    pub user: UserBrief,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// What stands between the caller and a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct BlockStatus {
+    /// The caller has blocked the user.
+    pub is_blocked: bool,
+    /// The user has blocked the caller.
+    pub is_blocked_by: bool,
+    /// The caller can write to the user directly.
+    pub can_send_message: bool,
+}
+
 /// The presence of the users asked for and visible to the caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PresenceStates {

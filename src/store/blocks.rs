@@ -1,0 +1,175 @@
+//! Who has blocked whom. A block is one way in the table and works both ways: nothing of the moment passes between the two.
+
+use super::dialect::{self, Column};
+use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::time::Timestamp;
+use crate::protocol::resources::{Block, UserBrief};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// The blocks between one user and another.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Between {
+    /// The one has blocked the other.
+    pub blocks: bool,
+    /// The other has blocked the one.
+    pub is_blocked: bool,
+}
+
+impl Between {
+    /// Whether there is any.
+    pub fn stands(self) -> bool {
+        self.blocks || self.is_blocked
+    }
+}
+
+/// The blocks between `one` and `other`.
+pub async fn between(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<Between, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT blocker_id FROM blocks
+         WHERE (blocker_id = $1 AND blocked_id = $2) OR (blocker_id = $2 AND blocked_id = $1)",
+        vec![one.into(), other.into()],
+    );
+    let mut between = Between::default();
+    for row in dialect::all(conn, statement).await? {
+        if UserId(row.try_get("", "blocker_id")?) == one {
+            between.blocks = true;
+        } else {
+            between.is_blocked = true;
+        }
+    }
+    Ok(between)
+}
+
+/// Those in the conversation who are apart from `user` by a block in either direction.
+pub async fn apart(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    conversation: ConversationId,
+) -> Result<HashSet<UserId>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT p.user_id FROM blocks b JOIN participants p ON p.conversation_id = $2 AND p.user_id = b.blocked_id
+         WHERE b.blocker_id = $1 AND p.left_at IS NULL
+         UNION
+         SELECT p.user_id FROM blocks b JOIN participants p ON p.conversation_id = $2 AND p.user_id = b.blocker_id
+         WHERE b.blocked_id = $1 AND p.left_at IS NULL",
+        vec![user.into(), conversation.into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
+}
+
+/// Who in a conversation is not told of a participant's receipts.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Untold {
+    /// Apart by a block: told of none.
+    pub apart: Vec<UserId>,
+    /// Does not share reads, so sees none.
+    pub unsharing: Vec<UserId>,
+}
+
+/// For each of these participants, who of the others in the conversation is not told of its receipts. Of conversations
+/// small enough that others are told at all.
+pub async fn untold(
+    conn: &impl ConnectionTrait,
+    pairs: &[(ConversationId, UserId)],
+) -> Result<HashMap<(ConversationId, UserId), Untold>, DbErr> {
+    let mut untold: HashMap<_, Untold> = HashMap::new();
+    if pairs.is_empty() {
+        return Ok(untold);
+    }
+    let columns = vec![
+        Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
+        Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
+    ];
+    let apart = "EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = m.u AND b.blocked_id = v.id)
+                                       OR (b.blocker_id = v.id AND b.blocked_id = m.u))";
+    let text = |marks: &str| {
+        format!(
+            "SELECT m.c, m.u, v.id AS viewer, CASE WHEN {apart} THEN 1 ELSE 0 END AS apart
+             FROM {marks} CROSS JOIN participants p CROSS JOIN users v
+             WHERE p.conversation_id = m.c AND p.user_id <> m.u AND p.left_at IS NULL AND v.id = p.user_id
+               AND (NOT v.share_read_receipts OR {apart})"
+        )
+    };
+    let statement = dialect::statement(
+        conn,
+        &text("unnest($1::uuid[], $2::uuid[]) AS m(c, u)"),
+        &text("(SELECT unhex(value ->> 0) AS c, unhex(value ->> 1) AS u FROM jsonb_each($1)) AS m"),
+        dialect::rows(conn, columns),
+    );
+    for row in dialect::all(conn, statement).await? {
+        let pair = (ConversationId(row.try_get("", "c")?), UserId(row.try_get("", "u")?));
+        let entry = untold.entry(pair).or_default();
+        let viewer = UserId(row.try_get("", "viewer")?);
+        if row.try_get::<i32>("", "apart")? == 1 {
+            entry.apart.push(viewer);
+        } else {
+            entry.unsharing.push(viewer);
+        }
+    }
+    Ok(untold)
+}
+
+/// Inserts a block; false when it was there.
+pub async fn insert(
+    conn: &impl ConnectionTrait,
+    blocker: UserId,
+    blocked: UserId,
+    at: Timestamp,
+) -> Result<bool, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        vec![blocker.into(), blocked.into(), at.into()],
+    );
+    Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
+}
+
+/// Removes a block; false when there was none.
+pub async fn delete(conn: &impl ConnectionTrait, blocker: UserId, blocked: UserId) -> Result<bool, DbErr> {
+    let text = "DELETE FROM blocks WHERE blocker_id = $1 AND blocked_id = $2";
+    let statement = dialect::plain(conn, text, vec![blocker.into(), blocked.into()]);
+    Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
+}
+
+const BLOCK: &str = "SELECT b.created_at, u.id, u.username, u.display_name, u.avatar_url
+     FROM blocks b JOIN users u ON u.id = b.blocked_id WHERE b.blocker_id = $1";
+
+fn block(row: &QueryResult) -> Result<Block, DbErr> {
+    Ok(Block {
+        user: UserBrief {
+            id: UserId(row.try_get("", "id")?),
+            username: row.try_get("", "username")?,
+            display_name: row.try_get("", "display_name")?,
+            avatar_url: row.try_get("", "avatar_url")?,
+        },
+        created_at: Timestamp(row.try_get("", "created_at")?),
+    })
+}
+
+/// One block, if it is there.
+pub async fn get(conn: &impl ConnectionTrait, blocker: UserId, blocked: UserId) -> Result<Option<Block>, DbErr> {
+    let text = format!("{BLOCK} AND b.blocked_id = $2");
+    let row = dialect::one(conn, dialect::plain(conn, &text, vec![blocker.into(), blocked.into()])).await?;
+    row.as_ref().map(block).transpose()
+}
+
+/// The user's blocks, the newest first, at most `limit`, after the given place.
+pub async fn page(
+    conn: &impl ConnectionTrait,
+    blocker: UserId,
+    after: Option<(Timestamp, UserId)>,
+    limit: u64,
+) -> Result<Vec<Block>, DbErr> {
+    let (at, id) = after.map_or((i64::MAX, Uuid::max()), |(at, id)| (at.0, id.0));
+    let text = format!(
+        "{BLOCK} AND (b.created_at, b.blocked_id) < ($2, $3) ORDER BY b.created_at DESC, b.blocked_id DESC LIMIT $4"
+    );
+    let values = vec![blocker.into(), at.into(), id.into(), (limit as i64).into()];
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
+    rows.iter().map(block).collect()
+}

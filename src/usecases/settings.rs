@@ -1,0 +1,72 @@
+//! The caller's own view of a conversation: archive, mute, pin, notify level. Each change is told to the caller's other
+//! devices, and to nobody else.
+
+use super::transact::{Tx, transact};
+use super::{Caller, conversations, rights};
+use crate::app::App;
+use crate::domain::ids::{ConversationId, Seq};
+use crate::domain::roles::Action;
+use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::protocol::events::Event;
+use crate::protocol::resources::{Conversation, NotifyLevel};
+use crate::store::settings::{self, Setting};
+
+/// A change of the caller's own view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Out of the list until a message comes, or back.
+    Archive(bool),
+    /// No notifications until then; `None` is for good.
+    Mute(Option<Timestamp>),
+    /// Notifications again.
+    Unmute,
+    /// To the top of the list, or not.
+    Pin(bool),
+    /// What makes a notification.
+    Notify(NotifyLevel),
+}
+
+/// Changes the caller's view of a conversation. A change that changes nothing tells nobody.
+pub async fn change(app: &App, caller: &Caller, id: ConversationId, change: Change) -> Result<Conversation> {
+    let caller = *caller;
+    if let Change::Mute(Some(until)) = change
+        && until <= Timestamp::now()
+    {
+        return Err(Error::invalid("until", "must be in the future"));
+    }
+    let changed = transact(app, move |tx| Box::pin(change_in(tx, caller, id, change))).await?;
+    Ok(conversations::with_presence(app, changed))
+}
+
+async fn change_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Change) -> Result<Conversation> {
+    let user = caller.user_id;
+    tx.lock_conversations(&[id]).await?;
+    tx.lock_users(&[user]).await?;
+    let role = rights::inside(&rights::sender(tx, id, user).await?)?;
+    if !role.may(Action::Read) {
+        return Err(Error::forbidden("whoever may not read a conversation has no view of it"));
+    }
+    let before = conversations::own_view(tx, user, id).await?;
+    let was_archived = settings::archived(tx.conn(), id, user).await?;
+    let setting = match change {
+        Change::Archive(on) => Setting::Archived(on.then_some(before.last_seq)),
+        Change::Mute(until) => Setting::Muted(Some(until.unwrap_or(Timestamp::FAR))),
+        Change::Unmute => Setting::Muted(None),
+        Change::Pin(on) => Setting::Pinned(on.then_some(tx.now())),
+        Change::Notify(level) => Setting::Notify(level),
+    };
+    settings::set(tx.conn(), id, user, setting).await?;
+    let after = conversations::own_view(tx, user, id).await?;
+    if after.my != before.my || archived_anew(setting, was_archived) {
+        tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: id, my: after.my.clone() });
+    }
+    Ok(after)
+}
+
+/// A muted conversation stays archived while messages come. Archived again, it holds from there on, which a client that
+/// derives it has to hear.
+fn archived_anew(setting: Setting, before: Option<Seq>) -> bool {
+    matches!(setting, Setting::Archived(Some(seq)) if before != Some(seq))
+}

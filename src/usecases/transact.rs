@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::messages::Batch;
 use crate::protocol::events::{Event, Frame};
 use crate::store::db::Class;
+use crate::store::mentions::{self, NewMention};
 use crate::store::writes::{self, Head, NewMessage};
 use crate::store::{self, Failure, log};
 use sea_orm::{DatabaseTransaction, DbErr};
@@ -35,6 +36,7 @@ pub struct Tx {
     users: BTreeMap<UserId, Rev>,
     advanced: BTreeSet<UserId>,
     messages: Vec<NewMessage>,
+    mentions: Vec<NewMention>,
     events: Vec<log::Row>,
     /// How many of `events` are written.
     written: usize,
@@ -61,6 +63,7 @@ impl Tx {
             users: BTreeMap::new(),
             advanced: BTreeSet::new(),
             messages: Vec::new(),
+            mentions: Vec::new(),
             events: Vec::new(),
             written: 0,
         }
@@ -142,6 +145,11 @@ impl Tx {
         self.messages.push(message);
     }
 
+    /// Inserts whom a message mentions, after the message, when the transaction flushes.
+    pub fn insert_mentions(&mut self, mentions: impl IntoIterator<Item = NewMention>) {
+        self.mentions.extend(mentions);
+    }
+
     /// Appends an event to a locked stream and returns its revision.
     ///
     /// # Panics
@@ -189,6 +197,7 @@ impl Tx {
         let users: Vec<_> = advanced.iter().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
         writes::advance_users(&self.conn, &users).await?;
         writes::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
+        mentions::insert(&self.conn, &std::mem::take(&mut self.mentions)).await?;
         log::append(&self.conn, &self.events[self.written..]).await?;
         self.written = self.events.len();
         Ok(())

@@ -1,11 +1,12 @@
 //! One batch of sends inside its transaction: lock, find replays, check, place, gather. Set-based: the number of
 //! statements does not grow with the batch.
 
+use super::mentions::{Mentionable, Text};
 use super::rights;
 use super::transact::Tx;
-use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::limits;
-use crate::domain::roles::Action;
+use crate::domain::roles::{Action, ConversationKind};
 use crate::domain::stream::Stream;
 use crate::domain::text::preview;
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::messages::{SendJob, Sent};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Message, Quote};
 use crate::store::dialect;
+use crate::store::hydrate::hydrate_for_authors;
 use crate::store::messages::{self, SendKey, Sender, Stored};
 use crate::store::writes::{self, NewMessage};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -39,7 +41,8 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait, outcome_unknown: boo
     dialect::keep_plans(tx.conn()).await?;
     let absent = lock(tx, jobs, wait).await?;
     let known = Known::read(tx, jobs, outcome_unknown).await?;
-    let mut placed = Placed::default();
+    let mut placed = Placed { texts: texts(tx, jobs, &known), ..Placed::default() };
+    placed.mentionable = Mentionable::read(tx, placed.texts.values()).await?;
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs {
         let outcome = if tx.head(job.conversation_id).is_some() {
@@ -54,6 +57,7 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait, outcome_unknown: boo
     let marks: Vec<_> =
         placed.marks.iter().map(|((conversation, user), (seq, count))| (*conversation, *user, *seq, *count)).collect();
     writes::move_senders_marks(tx.conn(), &marks, tx.now()).await?;
+    placed.mentionable.note(tx).await?;
     Ok(outcomes)
 }
 
@@ -78,7 +82,7 @@ async fn lock(tx: &mut Tx, jobs: &[SendJob], wait: Wait) -> Result<HashSet<Conve
 struct Known {
     stored: HashMap<SendKey, Stored>,
     /// Messages as they are now: those of repeated sends, and those whose outcome was unknown.
-    messages: HashMap<MessageId, (Message, crate::domain::ids::Rev)>,
+    messages: HashMap<MessageId, (Message, Rev)>,
     senders: HashMap<(ConversationId, UserId), Sender>,
     targets: HashMap<MessageId, Message>,
 }
@@ -92,7 +96,7 @@ impl Known {
         if outcome_unknown {
             ids.extend(locked().map(|job| job.message_id));
         }
-        let found = if ids.is_empty() { Vec::new() } else { messages::by_ids(tx.conn(), &ids).await? };
+        let found = as_they_are(tx, &ids).await?;
         let mut pairs: Vec<_> = locked().map(|job| (job.conversation_id, job.sender_id)).collect();
         pairs.sort_unstable();
         pairs.dedup();
@@ -100,11 +104,32 @@ impl Known {
         let targets = if quoted.is_empty() { Vec::new() } else { messages::by_ids(tx.conn(), &quoted).await? };
         Ok(Self {
             stored,
-            messages: found.into_iter().map(|(message, rev)| (message.id, (message, rev))).collect(),
+            messages: found,
             senders: messages::senders(tx.conn(), &pairs).await?,
             targets: targets.into_iter().map(|(message, _)| (message.id, message)).collect(),
         })
     }
+}
+
+/// Stored messages as their authors see them now, with the revision of each one's `message.new`.
+async fn as_they_are(tx: &Tx, ids: &[MessageId]) -> Result<HashMap<MessageId, (Message, Rev)>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let (mut found, revs): (Vec<Message>, Vec<Rev>) = messages::by_ids(tx.conn(), ids).await?.into_iter().unzip();
+    hydrate_for_authors(tx.conn(), &mut found).await?;
+    Ok(found.into_iter().zip(revs).map(|(message, rev)| (message.id, (message, rev))).collect())
+}
+
+/// The texts of the batch that may mention somebody.
+fn texts(tx: &Tx, jobs: &[SendJob], known: &Known) -> HashMap<MessageId, Text> {
+    let named = |job: &SendJob| {
+        let head = tx.head(job.conversation_id).filter(|_| job.content.contains('@'))?;
+        let role = known.senders.get(&(job.conversation_id, job.sender_id))?.role?;
+        let may_mention_all = role.may(Action::MentionAll) && head.kind != ConversationKind::Direct;
+        Some((job.message_id, Text::new(job.conversation_id, job.sender_id, may_mention_all, &job.content)))
+    };
+    jobs.iter().filter_map(named).collect()
 }
 
 fn key(job: &SendJob) -> Option<SendKey> {
@@ -118,6 +143,10 @@ struct Placed {
     sends: HashMap<SendKey, (String, Sent)>,
     /// Messages, for those that quote one of the same batch.
     messages: HashMap<MessageId, Message>,
+    /// Texts that may mention somebody, of all messages of the batch.
+    texts: HashMap<MessageId, Text>,
+    /// Whom they can mention.
+    mentionable: Mentionable,
     /// Where each sender's own mark moves.
     marks: BTreeMap<(ConversationId, UserId), (Seq, i64)>,
 }
@@ -179,7 +208,7 @@ fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result
 
 fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, placed: &mut Placed) -> Sent {
     let place = tx.next_place(job.conversation_id, true);
-    let message = Message {
+    let mut message = Message {
         id: job.message_id,
         conversation_id: job.conversation_id,
         seq: place.seq,
@@ -214,6 +243,11 @@ fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, p
         body_hash: Some(job.body_hash.clone()),
         created_at: tx.now(),
     });
+    if let Some(text) = placed.texts.get(&job.message_id) {
+        let mentioned = placed.mentionable.resolve(text);
+        message.mentions = mentioned.shown();
+        tx.insert_mentions(mentioned.rows(&message));
+    }
     let event = Event::MessageNew { conversation_id: job.conversation_id, message: Box::new(message.clone()) };
     let rev = tx.append(Stream::Conversation(job.conversation_id), &event);
     placed.marks.insert((job.conversation_id, job.sender_id), (place.seq, place.count));

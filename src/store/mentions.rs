@@ -1,0 +1,150 @@
+//! Who is mentioned where. What a message shows of it is filled in by `hydrate`.
+
+use super::dialect::{self, Column};
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::time::Timestamp;
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// A mention about to be inserted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewMention {
+    /// Who is mentioned.
+    pub user_id: UserId,
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// The message's place there.
+    pub seq: Seq,
+    /// In which message.
+    pub message_id: MessageId,
+    /// Where it stands among the mentions of its message, from 0.
+    pub position: i64,
+    /// Whether the message mentions everybody.
+    pub by_all: bool,
+}
+
+/// Inserts `mentions`; their messages are inserted before.
+pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Result<(), DbErr> {
+    if mentions.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(mentions.iter().map(|mention| mention.user_id.0).collect()),
+        Column::Uuid(mentions.iter().map(|mention| mention.conversation_id.0).collect()),
+        Column::Int(mentions.iter().map(|mention| mention.seq.0).collect()),
+        Column::Uuid(mentions.iter().map(|mention| mention.message_id.0).collect()),
+        Column::Int(mentions.iter().map(|mention| mention.position).collect()),
+        Column::Int(mentions.iter().map(|mention| i64::from(mention.by_all)).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position, by_all)
+         SELECT u, c, s, m, p, a = 1
+         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::bigint[]) AS t(u, c, s, m, p, a)",
+        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position, by_all)
+         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5
+         FROM jsonb_each($1)",
+        dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// Forgets whom a message mentions.
+pub async fn clear(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
+    let text = "DELETE FROM mentions WHERE message_id = $1";
+    dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+    Ok(())
+}
+
+/// Whom a message mentions that mentions everybody; nobody when it does not.
+pub async fn by_all(conn: &impl ConnectionTrait, message: MessageId) -> Result<Vec<UserId>, DbErr> {
+    let text = "SELECT user_id FROM mentions WHERE message_id = $1 AND by_all ORDER BY user_id";
+    let rows = dialect::all(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+    rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
+}
+
+/// A username, as usernames are compared, and where somebody has it.
+pub type NameIn = (ConversationId, String);
+
+/// Who has these names among those who are in each conversation.
+pub async fn named(conn: &impl ConnectionTrait, names: &[NameIn]) -> Result<HashMap<NameIn, UserId>, DbErr> {
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = vec![
+        Column::Uuid(names.iter().map(|(conversation, _)| conversation.0).collect()),
+        Column::Text(names.iter().map(|(_, name)| name.clone()).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        // LIMIT keeps PostgreSQL from joining with whole tables, by a plan made when those were small
+        "SELECT t.c AS conversation_id, t.k AS name, u.id AS user_id FROM unnest($1::uuid[], $2::text[]) AS t(c, k)
+         CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
+         CROSS JOIN LATERAL (
+             SELECT 1 FROM participants WHERE conversation_id = t.c AND user_id = u.id AND left_at IS NULL LIMIT 1
+         ) p",
+        "SELECT p.conversation_id, u.username_key AS name, u.id AS user_id FROM jsonb_each($1) AS t
+         CROSS JOIN users u ON u.username_key = t.value ->> 1 AND u.status <> 'deleted'
+         CROSS JOIN participants p
+         ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = u.id AND p.left_at IS NULL",
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let key = (ConversationId(row.try_get("", "conversation_id")?), row.try_get("", "name")?);
+            Ok((key, UserId(row.try_get("", "user_id")?)))
+        })
+        .collect()
+}
+
+/// Which of these conversations nobody has mentioned as a whole after `since`; they are locked.
+pub async fn rested(
+    conn: &impl ConnectionTrait,
+    conversations: &[ConversationId],
+    since: Timestamp,
+) -> Result<Vec<ConversationId>, DbErr> {
+    let text = "SELECT id FROM conversations WHERE id IN ({set}) AND COALESCE(all_mentioned_at, $2) <= $2";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &uuids(conversations), vec![since.into()])).await?;
+    rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
+}
+
+/// Notes that these conversations were mentioned as a whole; they are locked.
+pub async fn note_all(
+    conn: &impl ConnectionTrait,
+    conversations: &[ConversationId],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if conversations.is_empty() {
+        return Ok(());
+    }
+    let text = "UPDATE conversations SET all_mentioned_at = $2 WHERE id IN ({set})";
+    let values: Vec<Value> = vec![now.into()];
+    dialect::run(conn, dialect::over_ids(conn, text, &uuids(conversations), values)).await?;
+    Ok(())
+}
+
+/// Everybody who is in each of these conversations.
+pub async fn everybody(
+    conn: &impl ConnectionTrait,
+    conversations: &[ConversationId],
+) -> Result<HashMap<ConversationId, Vec<UserId>>, DbErr> {
+    if conversations.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let text = "SELECT conversation_id, user_id FROM participants WHERE conversation_id IN ({set}) AND left_at IS NULL
+         ORDER BY conversation_id, user_id";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &uuids(conversations), vec![])).await?;
+    let mut found: HashMap<ConversationId, Vec<UserId>> = HashMap::new();
+    for row in rows {
+        let conversation = ConversationId(row.try_get("", "conversation_id")?);
+        found.entry(conversation).or_default().push(UserId(row.try_get("", "user_id")?));
+    }
+    Ok(found)
+}
+
+fn uuids(conversations: &[ConversationId]) -> Vec<Uuid> {
+    conversations.iter().map(|id| id.0).collect()
+}

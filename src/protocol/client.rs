@@ -3,7 +3,7 @@
 
 use super::json::from_json;
 use crate::domain::content::MessageKind;
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq};
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -225,8 +225,8 @@ pub enum OwnPresence {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Users {
-    /// Who.
-    pub user_ids: Vec<UserId>,
+    /// Who: ids, usernames or `ext:` references.
+    pub user_ids: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@ use super::conversations::require_participant;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
+use crate::domain::names::UserRef;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -15,11 +16,19 @@ use crate::store::{blocks, participants, sessions, users};
 use bytestring::ByteString;
 use std::time::Duration;
 
-/// Those of `users` whose presence the caller may watch: who shares a conversation, with no block in between.
-pub async fn visible(app: &App, caller: &Caller, users: Vec<UserId>) -> Result<Vec<UserId>> {
-    if users.len() > limits::IDS_IN_COMMAND {
+/// The users that references name; one that names nobody is left out.
+pub async fn named(app: &App, references: &[String]) -> Result<Vec<UserId>> {
+    if references.len() > limits::IDS_IN_COMMAND {
         return Err(Error::invalid("user_ids", "must have at most 1000 items"));
     }
+    let references: Vec<UserRef> = references.iter().filter_map(|text| UserRef::parse(text)).collect();
+    let found = users::by_refs(app.db().read(), &references).await?;
+    Ok(found.into_iter().flatten().map(|user| user.id).collect())
+}
+
+/// Those of the users named whose presence the caller may watch: who shares a conversation, with no block in between.
+pub async fn visible(app: &App, caller: &Caller, references: &[String]) -> Result<Vec<UserId>> {
+    let users = named(app, references).await?;
     let seen = users::visible_to(app.db().read(), caller.user_id, &users).await?;
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
 }

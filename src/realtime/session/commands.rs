@@ -91,13 +91,13 @@ impl Session {
             }
             Command::WatchPresence(wanted) => self.watch(caller, wanted.user_ids, id, ctx),
             Command::UnwatchPresence(wanted) => {
-                let told = ToPresence::Unwatch(self.id, wanted.user_ids);
-                let job: Job = Box::new(move |session, ctx| {
-                    session.around.presence.do_send(told); // detach
-                    session.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
-                    session.leave(Lane::Presence, ctx);
+                let (app, session, registry) = (self.around.app.clone(), self.id, self.around.presence.clone());
+                let work = guarded(app.clone(), async move {
+                    let users = presence::named(&app, &wanted.user_ids).await?;
+                    registry.do_send(ToPresence::Unwatch(session, users)); // detach
+                    Ok(())
                 });
-                self.enter(Lane::Presence, None, None, job, ctx);
+                self.acknowledged(Lane::Presence, id, work, ctx);
             }
             Command::Ping => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
         }
@@ -188,7 +188,7 @@ impl Session {
     fn watch(
         &mut self,
         caller: Caller,
-        users: Vec<crate::domain::ids::UserId>,
+        users: Vec<String>,
         id: Option<FrameId>,
         ctx: &mut Context<Self>,
     ) {
@@ -196,7 +196,7 @@ impl Session {
         let job: Job = Box::new(move |session, ctx| {
             let work = {
                 let app = app.clone();
-                guarded(app.clone(), async move { presence::visible(&app, &caller, users).await })
+                guarded(app.clone(), async move { presence::visible(&app, &caller, &users).await })
             };
             let then = move |session: &mut Self, outcome: Result<Vec<_>>, ctx: &mut Context<Self>| {
                 match outcome {

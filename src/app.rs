@@ -47,6 +47,8 @@ pub struct Parts {
     pub ephemeral: Recipient<Ephemeral>,
     /// Wakes the catch-up when something could not be delivered.
     pub catch_up: Arc<Notify>,
+    /// Wakes the relay when something was committed.
+    pub log_grew: Arc<Notify>,
     /// The runtime on which everything that waits for the database runs, so that no connection depends on a thread that
     /// is busy writing to sockets.
     pub runtime: Handle,
@@ -114,9 +116,22 @@ impl App {
 
     /// Hands what was committed to the rooms. What they cannot take, the catch-up brings them from the log.
     pub fn deliver(&self, committed: Vec<(Stream, Arc<Batch>)>) {
+        if !committed.is_empty() {
+            self.0.log_grew.notify_one();
+        }
         if !committed.is_empty() && self.0.deliver.try_send(Committed(committed)).is_err() {
             self.wake_catch_up();
         }
+    }
+
+    /// Notified when this node has committed events; one task waits for it.
+    pub fn log_grew(&self) -> Arc<Notify> {
+        self.0.log_grew.clone()
+    }
+
+    /// The runtime on which everything that waits for the database runs.
+    pub fn runtime(&self) -> &Handle {
+        &self.0.runtime
     }
 
     /// Has the log looked through at once: it may hold what was not delivered.

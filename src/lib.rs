@@ -11,7 +11,7 @@
 //! 6. [`messages`]: every actor message
 //! 7. [`app`]: what a use case may touch
 //! 8. [`usecases`]: one function = one thing a caller may do
-//! 9. [`realtime`]: sockets, sessions, rooms, the hub, presence
+//! 9. [`realtime`], [`relay`]: sockets, sessions, rooms, the hub, presence; what reads the log besides
 //! 10. [`http`]: thin; extract, call the use case, answer
 //! 11. [`backends`], [`startup`]: wiring and orderly stop
 //! 12. [`cli`]: what a person starts
@@ -31,6 +31,7 @@ pub mod http;
 pub mod messages;
 pub mod protocol;
 pub mod realtime;
+pub mod relay;
 pub mod startup;
 pub mod store;
 pub mod telemetry;

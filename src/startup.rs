@@ -19,6 +19,7 @@ use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{catch_up, log_reader};
+use crate::relay::{self, Relay};
 use crate::store::db::Db;
 use crate::store::meta;
 use crate::usecases::writer::Stats;
@@ -95,6 +96,7 @@ pub struct Embedded {
     /// Notified when the log may hold what was not delivered; a server's catch-up waits for it.
     pub catch_up: Arc<Notify>,
     checkpointer: Checkpointer,
+    relay: Option<Relay>,
 }
 
 impl Embedded {
@@ -118,11 +120,19 @@ impl Embedded {
         work(&app, queues, batch.max(1), &stats);
         watch(&db, runtime);
         let checkpointer = Checkpointer::start(&settings, &db, runtime);
-        Ok(Self { app, stats, catch_up, checkpointer })
+        Ok(Self { app, stats, catch_up, checkpointer, relay: None })
+    }
+
+    /// Starts the relay, which a server always has; without it nothing reads the log but who asks.
+    pub fn start_relay(&mut self) {
+        self.relay.get_or_insert_with(|| relay::start(&self.app));
     }
 
     /// Closes the database, after the last answer that matters to the caller.
     pub async fn stop(self) {
+        if let Some(relay) = self.relay {
+            relay.stop().await;
+        }
         self.checkpointer.stop().await;
         self.app.db().close().await;
     }
@@ -176,6 +186,7 @@ async fn assemble(
         deliver: outlets.deliver,
         ephemeral: outlets.ephemeral,
         catch_up: outlets.catch_up,
+        log_grew: Arc::default(),
         runtime: runtime.clone(),
     });
     Ok((app, Queues { writers, sends, marks: marks_queue }))
@@ -226,6 +237,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     runtime.spawn(catch_up::run(app.clone(), hub.clone().recipient::<Heard>(), catch_up));
     watch(&db, &runtime);
     let checkpointer = Checkpointer::start(&settings, &db, &runtime);
+    let relay = relay::start(&app);
     if let Some(admin) = &settings.admin {
         accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
     }
@@ -245,6 +257,8 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let _ = serving.await;
     let last = app.clone();
     runtime.spawn(async move { presence::write_down(&last).await }).await.map_err(Error::internal)?;
+    // after the last commit: what it did not read any more, the next start reads
+    relay.stop().await;
     checkpointer.stop().await;
     runtime.spawn(async move { db.close().await }).await.map_err(Error::internal)?;
     Ok(())

@@ -10,6 +10,7 @@
 pub mod blocks;
 pub mod class_members;
 pub mod classes;
+pub mod conversation_statistics;
 pub mod conversations;
 pub mod hidden_messages;
 pub mod logins;
@@ -27,6 +28,7 @@ pub mod reactions;
 pub mod reader_failures;
 pub mod readers;
 pub mod refresh_tokens;
+pub mod sender_statistics;
 pub mod tickets;
 pub mod uploads;
 pub mod users;

@@ -20,6 +20,8 @@ pub const MENTION_ALL_PAUSE: Duration = Duration::from_mins(1);
 pub const EMOJI_BYTES: usize = 64;
 /// Different emojis with which people can react to one message.
 pub const EMOJIS_PER_MESSAGE: i64 = 50;
+/// Users listed with one emoji of a message, and in each list of its receipts.
+pub const REACTORS: i64 = 1000;
 /// Attachments in one message.
 pub const ATTACHMENTS: usize = 10;
 /// Characters in a conversation's or class's name, and in a display name.
@@ -48,6 +50,8 @@ pub const PRESENCE_USERS: usize = 100;
 pub const PRESENCE_WATCHED: usize = 1000;
 /// Members above which a conversation has no message status and no delivered marks.
 pub const STATUS_MEMBERS: i64 = 100;
+/// Senders named in a conversation's statistics.
+pub const TOP_SENDERS: u64 = 50;
 /// Participants in a conversation's detail.
 pub const DETAIL_MEMBERS: u64 = 100;
 /// Messages in a page by default; at most 100.

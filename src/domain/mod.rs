@@ -5,6 +5,7 @@ pub mod content;
 pub mod emoji;
 pub mod ids;
 pub mod limits;
+pub mod links;
 pub mod mentions;
 pub mod names;
 pub mod passwords;

@@ -39,6 +39,11 @@ impl Timestamp {
         Self(self.0.saturating_sub(duration.as_millis() as i64))
     }
 
+    /// How long this moment is after `earlier`; nothing if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0).max(0) as u64)
+    }
+
     /// Whole seconds since 1970, as JWT claims count.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)

@@ -13,9 +13,13 @@ pub mod members;
 pub mod messages;
 pub mod middleware;
 pub mod openapi;
+pub mod pins;
 pub mod problem;
+pub mod reactions;
+pub mod receipts;
 pub mod routes;
 pub mod settings;
+pub mod statistics;
 pub mod users;
 pub mod ws;
 

@@ -3,7 +3,7 @@
 
 use super::problem::{Document, MEDIA_TYPE, Problem};
 use super::routes::{self, API, Access};
-use super::{auth, blocks, conversations, health, members, messages, settings, users, ws};
+use super::{auth, blocks, conversations, health, members, messages, pins, reactions, receipts, settings, statistics, users, ws};
 use crate::error::{Error, FieldError};
 use actix_web::HttpResponse;
 use actix_web::http::Method;
@@ -30,6 +30,9 @@ const BEARER: &str = "bearer";
         (name = "settings", description = "One's own view of a conversation"),
         (name = "blocks", description = "Whom one has blocked"),
         (name = "messages", description = "Sending and reading"),
+        (name = "receipts", description = "Who has a message, and who has read it"),
+        (name = "reactions", description = "Emojis on messages"),
+        (name = "pins", description = "Messages pinned in a conversation"),
         (name = "operations", description = "Whether the server is well"),
     ),
     paths(
@@ -56,6 +59,8 @@ const BEARER: &str = "bearer";
         conversations::create_with,
         conversations::get_with,
         conversations::unread_count,
+        statistics::own_stats,
+        statistics::stats,
         conversations::read,
         members::list,
         members::get,
@@ -80,6 +85,13 @@ const BEARER: &str = "bearer";
         messages::edit,
         messages::delete,
         messages::history,
+        receipts::get,
+        reactions::list,
+        reactions::add,
+        reactions::remove,
+        pins::add,
+        pins::remove,
+        pins::list,
         ws::upgrade,
         health::health,
         health::live,

@@ -4,7 +4,7 @@
 
 use super::middleware::authenticate;
 use super::problem::Problem;
-use super::{assets, auth, blocks, conversations, docs, health, members, messages, openapi, settings, users, ws};
+use super::{assets, auth, blocks, conversations, docs, health, members, messages, openapi, pins, reactions, receipts, settings, statistics, users, ws};
 use Access::{Anyone, Own, User};
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
@@ -58,12 +58,14 @@ pub const ROUTES: &[Route] = &[
     post(User, "/conversations", || web::to(conversations::create)),
     get(User, "/conversations", || web::to(conversations::list)),
     get(User, "/conversations/unread-count", || web::to(conversations::unread_count)),
+    get(User, "/conversations/stats", || web::to(statistics::own_stats)),
     post(User, "/conversations/with/{ref}", || web::to(conversations::create_with)),
     get(User, "/conversations/with/{ref}", || web::to(conversations::get_with)),
     get(User, "/conversations/{id}", || web::to(conversations::detail)),
     patch(User, "/conversations/{id}", || web::to(conversations::update)),
     put(User, "/conversations/{id}", || web::to(conversations::update)),
     delete(User, "/conversations/{id}", || web::to(conversations::leave)),
+    get(User, "/conversations/{id}/stats", || web::to(statistics::stats)),
     get(User, "/conversations/{id}/online", || web::to(conversations::online)),
     get(User, "/conversations/{id}/typing", || web::to(conversations::typing)),
     post(User, "/conversations/{id}/archive", || web::to(settings::archive)),
@@ -86,6 +88,13 @@ pub const ROUTES: &[Route] = &[
     put(User, "/conversations/{id}/messages/{mid}", || web::to(messages::edit)),
     delete(User, "/conversations/{id}/messages/{mid}", || web::to(messages::delete)),
     get(User, "/conversations/{id}/messages/{mid}/history", || web::to(messages::history)),
+    get(User, "/conversations/{id}/messages/{mid}/receipts", || web::to(receipts::get)),
+    get(User, "/conversations/{id}/messages/{mid}/reactions", || web::to(reactions::list)),
+    put(User, "/conversations/{id}/messages/{mid}/reactions/{emoji}", || web::to(reactions::add)),
+    delete(User, "/conversations/{id}/messages/{mid}/reactions/{emoji}", || web::to(reactions::remove)),
+    put(User, "/conversations/{id}/messages/{mid}/pin", || web::to(pins::add)),
+    delete(User, "/conversations/{id}/messages/{mid}/pin", || web::to(pins::remove)),
+    get(User, "/conversations/{id}/pins", || web::to(pins::list)),
     get(User, "/messages/{id}", || web::to(messages::get)),
     get(User, "/messages/{id}/context", || web::to(messages::context)),
     // blocks

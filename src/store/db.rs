@@ -7,7 +7,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
@@ -25,7 +25,11 @@ struct Inner {
     gate: Gate,
     away: AtomicBool,
     suspected: Notify,
+    observer: Arc<OnceLock<Observer>>,
 }
+
+/// Is told of every statement that was run, with its parameters, and how long it took.
+type Observer = Box<dyn Fn(&Statement, Duration) + Send + Sync>;
 
 /// Who writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,14 +56,30 @@ pub struct Turn {
 
 impl Db {
     /// Over two pools, which are the same one on PostgreSQL.
-    pub fn new(read: DatabaseConnection, write: DatabaseConnection) -> Self {
+    pub fn new(mut read: DatabaseConnection, mut write: DatabaseConnection) -> Self {
+        let observer: Arc<OnceLock<Observer>> = Arc::default();
+        for pool in [&mut read, &mut write] {
+            let observer = observer.clone();
+            pool.set_metric_callback(move |info| {
+                if let Some(observe) = observer.get() {
+                    observe(info.statement, info.elapsed);
+                }
+            });
+        }
         Self(Arc::new(Inner {
             read,
             write,
             gate: Gate::default(),
             away: AtomicBool::new(false),
             suspected: Notify::new(),
+            observer,
         }))
+    }
+
+    /// Has `observe` told of every statement that is run from now on, with its parameters, which may be private, and how
+    /// long it took. Only the first observer is kept.
+    pub fn observe(&self, observe: impl Fn(&Statement, Duration) + Send + Sync + 'static) {
+        let _ = self.0.observer.set(Box::new(observe));
     }
 
     /// Which database it is.
@@ -89,7 +109,8 @@ impl Db {
         Turn { _inner: Some(self.0.gate.inner.clone().lock_owned().await), _others: others }
     }
 
-    /// Begins a transaction that writes. Only `transact` and the writer may call it, under a [`Turn`].
+    /// Begins a transaction that writes. Only `transact`, the writer and the relay may call it, under
+    /// a [`Turn`].
     #[allow(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let sqlite_transaction_mode =

@@ -17,10 +17,14 @@ pub mod mentions;
 pub mod messages;
 pub mod meta;
 pub mod participants;
+pub mod pins;
+pub mod reactions;
 pub mod readers;
+pub mod receipts;
 pub mod sessions;
 pub mod statistics;
 pub mod settings;
+pub mod targets;
 pub mod users;
 pub mod writes;
 

@@ -2,6 +2,7 @@
 
 mod conversations;
 mod messages;
+mod statistics;
 mod users;
 
 pub use conversations::{
@@ -9,6 +10,7 @@ pub use conversations::{
     UnreadCount, UserIds,
 };
 pub use messages::{Attachment, FormerText, Message, MessageContext, MessagePage, MessageStatus, Quote, Reaction, Reactors, Receipt, Receipts};
+pub use statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
 pub use users::{Block, BlockStatus, Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief, UserRole};
 
 use serde::Serialize;

@@ -1,0 +1,130 @@
+//! The statistics reader: how many messages and links each conversation has, and from whom. Deleted messages keep their
+//! place and count; their links are gone. What the system says is not counted.
+
+use super::reader::Reader;
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::links::links;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::readers::LogRow;
+use crate::store::statistics::{self, Growth, Link};
+use crate::usecases::transact::Work;
+use sea_orm::DatabaseTransaction;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// The reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics;
+
+impl Reader for Statistics {
+    fn name(&self) -> &'static str {
+        "statistics"
+    }
+
+    fn rest(&self) -> Duration {
+        Duration::from_millis(200)
+    }
+
+    fn handle<'t>(&'t self, conn: &'t DatabaseTransaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
+        Box::pin(async move {
+            let mut page = Page::default();
+            for row in rows {
+                page.take(row)?;
+            }
+            page.write(conn).await
+        })
+    }
+}
+
+/// What a frame says that is counted; its other fields do not matter here.
+#[derive(Deserialize)]
+struct Told {
+    payload: Payload,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    conversation_id: ConversationId,
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    id: MessageId,
+    seq: Seq,
+    sender_id: Option<UserId>,
+    content: String,
+    created_at: Timestamp,
+}
+
+/// What the rows of a page come to.
+#[derive(Default)]
+struct Page {
+    conversations: BTreeMap<ConversationId, Growth>,
+    senders: BTreeMap<(ConversationId, UserId), i64>,
+    /// The links of messages as the last row about each says.
+    links: BTreeMap<MessageId, Vec<Link>>,
+    /// Messages that may have had others before this page.
+    changed: BTreeSet<MessageId>,
+}
+
+impl Page {
+    fn take(&mut self, row: &LogRow) -> Result<()> {
+        match row.event_type.as_str() {
+            "message.new" => {
+                let Payload { conversation_id, message } = payload(row)?;
+                if let Some(sender) = message.sender_id {
+                    let growth = self.conversations.entry(conversation_id).or_default();
+                    growth.messages += 1;
+                    growth.first_message_at = growth.first_message_at.or(Some(message.created_at));
+                    *self.senders.entry((conversation_id, sender)).or_default() += 1;
+                    self.find_links(conversation_id, &message);
+                }
+            }
+            "message.edited" => {
+                let Payload { conversation_id, message } = payload(row)?;
+                self.changed.insert(message.id);
+                self.find_links(conversation_id, &message);
+            }
+            "message.deleted" => {
+                let id = row.message_id.ok_or_else(|| Error::internal("a deletion names no message"))?;
+                self.changed.insert(id);
+                self.links.remove(&id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn find_links(&mut self, conversation_id: ConversationId, message: &Message) {
+        let found = links(&message.content).into_iter().enumerate().map(|(position, url)| Link {
+            message_id: message.id,
+            position: position as i64,
+            conversation_id,
+            seq: message.seq,
+            url: url.to_owned(),
+        });
+        self.links.insert(message.id, found.collect());
+    }
+
+    async fn write(mut self, conn: &DatabaseTransaction) -> Result<()> {
+        let changed: Vec<MessageId> = self.changed.into_iter().collect();
+        for (conversation, gone) in statistics::remove_links(conn, &changed).await? {
+            self.conversations.entry(conversation).or_default().links -= gone;
+        }
+        let links: Vec<Link> = self.links.into_values().flatten().collect();
+        for link in &links {
+            self.conversations.entry(link.conversation_id).or_default().links += 1;
+        }
+        statistics::add_links(conn, &links).await?;
+        statistics::grow(conn, &self.conversations.into_iter().collect::<Vec<_>>()).await?;
+        statistics::grow_senders(conn, &self.senders.into_iter().collect::<Vec<_>>()).await?;
+        Ok(())
+    }
+}
+
+fn payload(row: &LogRow) -> Result<Payload> {
+    serde_json::from_str::<Told>(&row.payload).map(|told| told.payload).map_err(Error::internal)
+}

@@ -223,7 +223,7 @@ impl Around<'_> {
 }
 
 /// Messages of one conversation as the viewer sees them: with what hangs on them, and how far the viewer's own got.
-async fn shown(
+pub(super) async fn shown(
     app: &App,
     viewer: UserId,
     conversation: ConversationId,

@@ -47,6 +47,40 @@ pub struct Reaction {
     pub me: Option<bool>,
 }
 
+/// Who reacts to a message with one emoji.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct Reactors {
+    /// The emoji.
+    pub emoji: String,
+    /// How many react with it.
+    pub count: i64,
+    /// Who, the earliest first; at most 1,000.
+    pub user_ids: Vec<UserId>,
+}
+
+/// When one participant's client had a message, or when one had read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Receipt {
+    /// Whose.
+    pub user_id: UserId,
+    /// When their mark came to the message or beyond it, for the last time it moved.
+    pub at: Timestamp,
+}
+
+/// Who has a message, and who has read it: the participants but its author, those left out whose receipts the caller
+/// does not see.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct Receipts {
+    /// Whose client has it, the readers too, the latest first; at most 1,000.
+    pub delivered: Vec<Receipt>,
+    /// Who has read it, the latest first; at most 1,000.
+    pub read: Vec<Receipt>,
+    /// How many are in the conversation.
+    pub member_count: i64,
+    /// The readers' part of all but the author, from 0 to 1; 1 when there is nobody else.
+    pub read_ratio: f64,
+}
+
 /// A file that belongs to a message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Attachment {

@@ -1,0 +1,69 @@
+//! Who has a message and who has read it, from the two marks of each participant. What is hidden from the viewer is left
+//! out by the statement: the reads of whoever does not share theirs (all, if the viewer does not), and everything of
+//! whoever is apart from the viewer by a block. A read mark counts once reading has moved it: the one that a newcomer
+//! begins with tells nothing.
+
+use super::dialect;
+use super::targets::Target;
+use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::limits;
+use crate::domain::time::Timestamp;
+use crate::protocol::resources::{Receipt, Receipts};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
+use uuid::Uuid;
+
+// $1 the conversation, $2 who looks, $3 the message's place, $4 its author
+const OTHERS: &str = "SELECT p.user_id, p.read_at, p.delivered_at,
+            p.read_at IS NOT NULL AND p.last_read_seq >= $3 AS has_read,
+            p.delivered_seq >= $3 AS is_delivered,
+            p.user_id = $2 OR (u.share_read_receipts AND v.share_read_receipts) AS shares
+     FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
+     WHERE p.conversation_id = $1 AND p.left_at IS NULL AND p.user_id <> $4
+       AND NOT EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
+                                                 OR (b.blocker_id = p.user_id AND b.blocked_id = $2))";
+
+/// The receipts of a message as `viewer` may see them.
+pub async fn of(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    target: &Target,
+    viewer: UserId,
+) -> Result<Receipts, DbErr> {
+    let author = target.sender_id.map_or(Uuid::nil(), |author| author.0);
+    let values = || -> Vec<Value> { vec![conversation.into(), viewer.into(), target.seq.into(), author.into()] };
+    let list = |condition: &str, at: &str| {
+        let text = format!(
+            "SELECT o.user_id, {at} AS at FROM ({OTHERS}) o WHERE {condition} ORDER BY at DESC, o.user_id LIMIT $5"
+        );
+        let mut values = values();
+        values.push(limits::REACTORS.into());
+        dialect::plain(conn, &text, values)
+    };
+    let delivered = dialect::all(
+        conn,
+        list(
+            "o.has_read OR o.is_delivered",
+            "CASE WHEN o.is_delivered THEN COALESCE(o.delivered_at, o.read_at, 0) ELSE o.read_at END",
+        ),
+    );
+    let delivered = delivered.await?.iter().map(receipt).collect::<Result<Vec<_>, _>>()?;
+    let read = dialect::all(conn, list("o.has_read AND o.shares", "o.read_at")).await?;
+    let read = read.iter().map(receipt).collect::<Result<Vec<_>, _>>()?;
+    let text = format!(
+        "SELECT count(*) AS members, COALESCE(sum(CASE WHEN user_id <> $4 THEN 1 ELSE 0 END), 0) AS others,
+                (SELECT count(*) FROM ({OTHERS}) o WHERE o.has_read AND o.shares) AS readers
+         FROM participants WHERE conversation_id = $1 AND left_at IS NULL"
+    );
+    let (mut member_count, mut others, mut readers) = (0, 0, 0);
+    if let Some(row) = dialect::one(conn, dialect::plain(conn, &text, values())).await? {
+        member_count = row.try_get("", "members")?;
+        others = row.try_get("", "others")?;
+        readers = row.try_get("", "readers")?;
+    }
+    let read_ratio = if others == 0 { 1.0 } else { readers as f64 / others as f64 };
+    Ok(Receipts { delivered, read, member_count, read_ratio })
+}
+
+fn receipt(row: &QueryResult) -> Result<Receipt, DbErr> {
+    Ok(Receipt { user_id: UserId(row.try_get("", "user_id")?), at: Timestamp(row.try_get("", "at")?) })
+}

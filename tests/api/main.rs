@@ -9,19 +9,26 @@
 mod support;
 
 mod accounts;
+mod blocks;
 mod conventions;
 mod conversations;
+mod deletions;
 mod delivery;
+mod edits;
 mod frames;
 mod handshake;
 mod logins;
 mod marks;
+mod matrix;
 mod members;
 mod messages;
 mod nodes;
 mod paging;
 mod races;
+mod roles;
+mod settings;
 mod signals;
 mod slow;
 mod sync;
 mod tokens;
+mod witness;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
 
 /// A database that lives as long as somebody holds it. On PostgreSQL it is created fresh and dropped at the end; on
 /// SQLite it is a file inside the server's data folder and this value is only a mark.
@@ -67,8 +67,39 @@ impl Drop for Postgres {
     }
 }
 
-async fn execute(url: &str, statement: &str) {
-    let connection = Database::connect(url).await.expect("PostgreSQL answers at GREENROOM_TEST_POSTGRES");
-    connection.execute_unprepared(statement).await.expect("an administrator's statement");
+/// Runs a statement on a connection of its own.
+pub async fn execute(url: &str, statement: &str) {
+    let connection = Database::connect(url).await.expect("the database answers");
+    connection.execute_unprepared(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     connection.close().await.expect("the connection closes");
+}
+
+/// The tables of the rows that contain `text`, each as often as it has such a row. Bytes count as well as texts.
+pub async fn rows_with(url: &str, text: &str) -> Vec<String> {
+    let connection = Database::connect(url).await.expect("the database answers");
+    let backend = connection.get_database_backend();
+    let postgres = backend == DatabaseBackend::Postgres;
+    let tables = if postgres {
+        "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema()"
+    } else {
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    };
+    let named = async |statement: String| -> Vec<String> {
+        let rows = connection.query_all_raw(Statement::from_string(backend, statement)).await.expect("rows");
+        rows.iter().map(|row| row.try_get("", "name").expect("a name")).collect()
+    };
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut found = Vec::new();
+    for table in named(tables.to_owned()).await {
+        let holds = if postgres {
+            format!("x::text LIKE '%{text}%' OR x::text LIKE '%{hex}%'")
+        } else {
+            let columns = named(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+            let holds = |column: &String| format!("instr(CAST(\"{column}\" AS TEXT), '{text}') > 0");
+            columns.iter().map(holds).collect::<Vec<_>>().join(" OR ")
+        };
+        found.extend(named(format!("SELECT '{table}' AS name FROM \"{table}\" x WHERE {holds}")).await);
+    }
+    connection.close().await.expect("the connection closes");
+    found
 }

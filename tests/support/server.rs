@@ -157,6 +157,21 @@ impl TestServer {
         program(self.folder.path(), &self.environment).args(arguments).output().expect("the program runs")
     }
 
+    /// Runs a statement in its database, beside it: for what no call can bring about.
+    pub async fn sql(&self, statement: &str) {
+        super::database::execute(&self.database_url(), statement).await;
+    }
+
+    /// Every row of every table that contains `text`, by the name of its table: for what no call shows.
+    pub async fn rows_with(&self, text: &str) -> Vec<String> {
+        super::database::rows_with(&self.database_url(), text).await
+    }
+
+    fn database_url(&self) -> String {
+        let file = || format!("sqlite://{}", self.folder.path().join("data/greenroom.db").display());
+        self.database.url().unwrap_or_else(file)
+    }
+
     /// What the server printed so far, over all its starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()

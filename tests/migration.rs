@@ -16,6 +16,8 @@ mod rules;
 mod sample;
 #[path = "migration/support.rs"]
 mod support;
+#[path = "migration/upgrade.rs"]
+mod upgrade;
 
 use support::{Catalogue, insert, on_each_database};
 
@@ -116,6 +118,8 @@ async fn entities_fit_the_tables() {
         fits(db, c, sample::log_row(1, 30, 1)).await;
         fits(db, c, sample::reader("search")).await;
         fits(db, c, sample::failure("search", 30)).await;
+        fits(db, c, sample::statistics(30)).await;
+        fits(db, c, sample::sender(30, 1)).await;
         fits(db, c, sample::fact()).await;
         for table in c.tables.keys() {
             let query = Statement::from_string(db.get_database_backend(), format!("SELECT 1 FROM {table} LIMIT 1"));

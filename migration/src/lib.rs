@@ -20,8 +20,8 @@ mod m20261120_000004_messages;
 mod m20261120_000005_files;
 mod m20261120_000006_notifications;
 mod m20261120_000007_log;
-mod m20261120_000008_statistics;
 mod m20261120_000008_places;
+mod m20261120_000009_statistics;
 mod m20261120_000010_blocks;
 mod sql;
 
@@ -39,8 +39,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000005_files::Migration),
             Box::new(m20261120_000006_notifications::Migration),
             Box::new(m20261120_000007_log::Migration),
-            Box::new(m20261120_000008_statistics::Migration),
             Box::new(m20261120_000008_places::Migration),
+            Box::new(m20261120_000009_statistics::Migration),
             Box::new(m20261120_000010_blocks::Migration),
         ]
     }

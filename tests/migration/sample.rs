@@ -1,9 +1,10 @@
 //! Valid rows, every column set wherever the rules allow it. Ids are small numbers, so that a test reads well.
 
 use ::entity::{
-    blocks, class_members, classes, conversations, hidden_messages, logins, mentions, message_edits, message_links,
-    messages, meta, notification_settings, notifications, outbox, participants, push_subscriptions, reactions,
-    reader_failures, readers, refresh_tokens, tickets, uploads, users,
+    blocks, class_members, classes, conversation_statistics, conversations, hidden_messages, logins, mentions,
+    message_edits, message_links, messages, meta, notification_settings, notifications, outbox, participants,
+    push_subscriptions, reactions, reader_failures, readers, refresh_tokens, sender_statistics, tickets, uploads,
+    users,
 };
 use uuid::Uuid;
 
@@ -186,7 +187,14 @@ pub fn system_message(number: u128, conversation: u128, seq: i64) -> messages::M
 }
 
 pub fn mention(user: u128, conversation: u128, seq: i64, message: u128) -> mentions::Model {
-    mentions::Model { user_id: id(user), conversation_id: id(conversation), seq, message_id: id(message), position: 0, by_all: false }
+    mentions::Model {
+        user_id: id(user),
+        conversation_id: id(conversation),
+        seq,
+        message_id: id(message),
+        position: 0,
+        by_all: false,
+    }
 }
 
 pub fn edit(number: i64, message: u128) -> message_edits::Model {
@@ -309,6 +317,20 @@ pub fn log_row(number: i64, conversation: u128, rev: i64) -> outbox::Model {
         payload: r#"{"type":"message.new"}"#.to_owned(),
         created_at: TIME,
     }
+}
+
+pub fn statistics(conversation: u128) -> conversation_statistics::Model {
+    conversation_statistics::Model {
+        conversation_id: id(conversation),
+        messages: 8,
+        attachments: 2,
+        links: 3,
+        first_message_at: Some(TIME),
+    }
+}
+
+pub fn sender(conversation: u128, user: u128) -> sender_statistics::Model {
+    sender_statistics::Model { conversation_id: id(conversation), user_id: id(user), messages: 8 }
 }
 
 pub fn reader(name: &str) -> readers::Model {

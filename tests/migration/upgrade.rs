@@ -1,0 +1,108 @@
+//! Migrations that carry data with them, on databases in which there is some.
+
+use ::entity::{conversation_statistics, message_links, messages, outbox, readers, sender_statistics};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+
+use crate::sample::{self, id};
+use crate::support::{insert, on_each_database};
+
+/// Migrations before the one that counts.
+const BEFORE_STATISTICS: u32 = 8;
+
+async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sender: Option<u128>, content: &str) {
+    let plain = messages::Model {
+        kind: "text".to_owned(),
+        data: None,
+        reply_to_id: None,
+        content: content.to_owned(),
+        created_at: sample::TIME + seq,
+        seq,
+        count,
+        rev: seq,
+        ..sample::message(number, 30, sender.unwrap_or(1), seq)
+    };
+    let row = match sender {
+        Some(_) => plain,
+        None => messages::Model { count, created_at: sample::TIME + seq, ..sample::system_message(number, 30, seq) },
+    };
+    insert(db, row).await.expect("a message");
+}
+
+/// A group in which there are a system message, four messages of two users, one of them deleted, and two with links.
+async fn history(db: &DatabaseConnection) {
+    for number in 1..=2 {
+        insert(db, sample::user(number)).await.expect("a user");
+    }
+    insert(db, sample::group(30, 1)).await.expect("a group");
+    insert(db, sample::group(31, 1)).await.expect("a silent group");
+    said(db, 40, 1, 0, None, "").await;
+    said(db, 41, 2, 1, Some(1), "see https://a.example/x, and HTTP://b.example.").await;
+    said(db, 42, 3, 2, Some(2), "no link: xhttp://c.example").await;
+    said(db, 43, 4, 3, Some(1), "https://a.example/x").await;
+    let deleted = messages::Model {
+        content: String::new(),
+        data: None,
+        kind: "text".to_owned(),
+        reply_to_id: None,
+        count: 4,
+        deleted_at: Some(sample::TIME),
+        ..sample::message(44, 30, 1, 5)
+    };
+    insert(db, deleted).await.expect("a deleted message");
+    for rev in 1..=5 {
+        let row = outbox::Model { position: None, ..sample::log_row(rev * 10, 30, rev) };
+        insert(db, row).await.expect("a log row");
+    }
+}
+
+async fn reader(db: &DatabaseConnection, name: &str) -> Option<i64> {
+    readers::Entity::find_by_id(name).one(db).await.expect("a query").map(|reader| reader.cursor)
+}
+
+#[tokio::test]
+async fn what_was_said_before_is_counted_once() {
+    on_each_database(|db| async move {
+        let db = &db;
+        Migrator::up(db, Some(BEFORE_STATISTICS)).await.expect("up to the statistics");
+        history(db).await;
+        for _ in 0..2 {
+            Migrator::up(db, None).await.expect("up");
+            let counted = conversation_statistics::Entity::find().all(db).await.expect("counts");
+            let expected = conversation_statistics::Model {
+                conversation_id: id(30),
+                messages: 4,
+                attachments: 0,
+                links: 3,
+                first_message_at: Some(sample::TIME + 2),
+            };
+            assert_eq!(counted, [expected]);
+            let mut senders = sender_statistics::Entity::find().all(db).await.expect("counts");
+            senders.sort_by_key(|sender| sender.user_id);
+            let senders: Vec<_> = senders.iter().map(|sender| (sender.user_id, sender.messages)).collect();
+            assert_eq!(senders, [(id(1), 3), (id(2), 1)]);
+            let mut links = message_links::Entity::find().all(db).await.expect("links");
+            links.sort_by_key(|link| (link.seq, link.position));
+            let links: Vec<_> = links.iter().map(|link| (link.message_id, link.seq, link.url.as_str())).collect();
+            let urls = ["https://a.example/x", "HTTP://b.example", "https://a.example/x"];
+            assert_eq!(links, [(id(41), 2, urls[0]), (id(41), 2, urls[1]), (id(43), 4, urls[2])]);
+
+            let positions = outbox::Entity::find().all(db).await.expect("the log");
+            let mut positions: Vec<_> = positions.iter().map(|row| (row.id, row.position)).collect();
+            positions.sort_unstable();
+            if db.get_database_backend() == DbBackend::Postgres {
+                let dense = [(10, Some(1)), (20, Some(2)), (30, Some(3)), (40, Some(4)), (50, Some(5))];
+                assert_eq!(positions, dense);
+                assert_eq!((reader(db, "sequencer").await, reader(db, "statistics").await), (Some(5), Some(5)));
+            } else {
+                assert!(positions.iter().all(|(_, position)| position.is_none()), "the id is the position");
+                assert_eq!((reader(db, "sequencer").await, reader(db, "statistics").await), (None, Some(50)));
+            }
+            let steps = Migrator::migrations().len() as u32 - BEFORE_STATISTICS;
+            Migrator::down(db, Some(steps)).await.expect("down");
+            assert_eq!(message_links::Entity::find().all(db).await.expect("links"), []);
+            assert_eq!(reader(db, "statistics").await, None);
+        }
+    })
+    .await;
+}

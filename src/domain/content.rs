@@ -131,9 +131,6 @@ pub fn data(kind: MessageKind, data: Option<&Value>) -> Result<(), String> {
     if text.len() > limits::DATA_BYTES {
         return Err("must have at most 4096 bytes".into());
     }
-    if text.contains("\\u0000") {
-        return Err("must not contain NUL".into());
-    }
     match kind {
         MessageKind::Sticker => {
             let sticker: Sticker = read(data)?;
@@ -164,6 +161,9 @@ fn read<T: for<'de> Deserialize<'de>>(data: &Value) -> Result<T, String> {
 fn filled(fields: &[Option<&String>]) -> Result<(), String> {
     if fields.iter().flatten().any(|field| field.trim().is_empty()) {
         return Err("must not hold an empty field".into());
+    }
+    if fields.iter().flatten().any(|field| field.contains('\0')) {
+        return Err("must not contain NUL".into());
     }
     Ok(())
 }

@@ -47,6 +47,10 @@ pub enum Command {
     Edit(EditMessage),
     /// Delete a message, for everyone or for oneself.
     Delete(DeleteMessage),
+    /// React to a message.
+    React(ReactMessage),
+    /// Take a reaction back.
+    Unreact(ReactMessage),
     /// Move one's read mark.
     Read(ReadMessage),
     /// Acknowledge what arrived.
@@ -171,6 +175,18 @@ pub enum Audience {
     Me,
 }
 
+/// `reaction.add`, `reaction.remove`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReactMessage {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// To which.
+    pub message_id: MessageId,
+    /// With what.
+    pub emoji: String,
+}
+
 /// `message.read`: to a place, to a message, or to the end
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -272,6 +288,8 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
         "message.send" => Command::Send(from_json(payload)?),
         "message.edit" => Command::Edit(from_json(payload)?),
         "message.delete" => Command::Delete(from_json(payload)?),
+        "reaction.add" => Command::React(from_json(payload)?),
+        "reaction.remove" => Command::Unreact(from_json(payload)?),
         "message.read" => Command::Read(from_json(payload)?),
         "message.delivered" => Command::Delivered(from_json(payload)?),
         "typing" | "typing.start" => Command::TypingStart(from_json(payload)?),

@@ -1,6 +1,7 @@
 //! What the server sends beside durable events: answers, errors, and ephemeral frames, which have no revision.
 
 use super::client::FrameId;
+use super::events::ReactionAction;
 use super::resources::{Message, PresenceStatus, ReadMark, UnreadCount};
 use crate::domain::ids::{ConversationId, Rev, Seq, SessionId, UserId};
 use crate::domain::time::Timestamp;
@@ -22,6 +23,12 @@ pub enum ServerFrame {
     /// The read mark stands there.
     #[serde(rename = "ack")]
     AckRead(ReadMark),
+    /// What became of the reaction.
+    #[serde(rename = "ack")]
+    AckReaction {
+        /// What changed.
+        action: ReactionOutcome,
+    },
     /// The command, or what was no command, was refused.
     #[serde(rename = "error")]
     Error(ErrorPayload),
@@ -124,6 +131,28 @@ pub enum ServerFrame {
         /// When to come back.
         reconnect_after_ms: u64,
     },
+}
+
+/// What a command did to a reaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReactionOutcome {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It was so already.
+    Unchanged,
+}
+
+impl From<Option<ReactionAction>> for ReactionOutcome {
+    fn from(action: Option<ReactionAction>) -> Self {
+        match action {
+            Some(ReactionAction::Added) => Self::Added,
+            Some(ReactionAction::Removed) => Self::Removed,
+            None => Self::Unchanged,
+        }
+    }
 }
 
 /// What a session learns when it is authenticated.

@@ -42,6 +42,9 @@ async fn edit_in(
     let sender = rights::sender(tx, conversation, caller.user_id).await?;
     rights::writes(&sender, Action::EditOwn)?;
     let mut message = rights::message(tx, conversation, caller.user_id, id).await?;
+    if hidden::is_hidden(tx.conn(), caller.user_id, id).await? {
+        return Err(Error::not_found("message"));
+    }
     if message.sender_id != Some(caller.user_id) {
         return Err(Error::forbidden("only its author edits a message"));
     }

@@ -10,6 +10,7 @@ mod support;
 
 mod accounts;
 mod blocks;
+mod context;
 mod conventions;
 mod conversations;
 mod deletions;

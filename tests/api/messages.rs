@@ -263,3 +263,72 @@ async fn one_reads_ones_own_writes() {
         assert_eq!(bob.get("/conversations/unread-count").await.expect(200)["messages"], number);
     }
 }
+
+#[tokio::test]
+async fn typed_data_has_the_fields_of_its_type() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.group("room", &[&bob]).await;
+    let long = "x".repeat(4096);
+    for (kind, data) in [
+        ("sticker", json!({ "pack": "cats", "id": "7" })),
+        ("location", json!({ "lat": -90, "lon": 180 })),
+        ("location", json!({ "lat": 10.762_622, "lon": 106.660_172, "label": "Sài Gòn \\u0000" })),
+        ("contact", json!({ "name": "Bob" })),
+        ("contact", json!({ "name": "Bob", "phone": "+84 1", "email": "b@example.org", "user_id": bob.id })),
+    ] {
+        let sent = post(&alice, &room, json!({ "type": kind, "data": data })).await.expect(201);
+        assert_eq!((&sent["type"], &sent["data"], &sent["content"]), (&json!(kind), &data, &json!("")));
+        let read = bob.get(&format!("/messages/{}", text(&sent["id"]))).await.expect(200);
+        assert_eq!((&read["type"], &read["data"]), (&json!(kind), &data));
+    }
+    for (kind, data) in [
+        ("sticker", json!(null)),
+        ("sticker", json!({ "pack": "cats" })),
+        ("sticker", json!({ "pack": "cats", "id": 7 })),
+        ("sticker", json!({ "pack": "cats", "id": " " })),
+        ("sticker", json!({ "pack": "cats", "id": "nul\0" })),
+        ("sticker", json!({ "pack": "cats", "id": "7", "url": "x" })),
+        ("sticker", json!({ "pack": "cats", "id": long })),
+        ("sticker", json!(["cats", "7"])),
+        ("location", json!({ "lat": 90.000_001, "lon": 0 })),
+        ("location", json!({ "lat": 0, "lon": -180.5 })),
+        ("location", json!({ "lat": 0 })),
+        ("location", json!({ "lat": "0", "lon": 0 })),
+        ("location", json!({ "lat": 0, "lon": 0, "label": "" })),
+        ("location", json!({ "lat": 0, "lon": 0, "altitude": 3 })),
+        ("contact", json!({})),
+        ("contact", json!({ "name": "Bob", "user_id": "bob" })),
+        ("contact", json!({ "name": "Bob", "phone": 84 })),
+        ("text", json!({})),
+    ] {
+        post(&alice, &room, json!({ "content": "x", "type": kind, "data": data })).await.invalid("data");
+    }
+    post(&alice, &room, json!({ "content": "x", "data": { "pack": "a", "id": "b" } })).await.invalid("data");
+    for kind in ["system", "image", "mixed", "poll"] {
+        post(&alice, &room, json!({ "content": "x", "type": kind })).await.invalid("type");
+    }
+}
+
+#[tokio::test]
+async fn a_reaction_over_the_socket_says_what_it_did() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.group("room", &[&bob]).await;
+    let message = alice.send(&room, "text").await;
+    let mut socket = bob.connect().await;
+    let payload = || json!({ "conversation_id": room, "message_id": message["id"], "emoji": "🎉" });
+    for (kind, action) in [
+        ("reaction.add", "added"),
+        ("reaction.add", "unchanged"),
+        ("reaction.remove", "removed"),
+        ("reaction.remove", "unchanged"),
+    ] {
+        assert_eq!(socket.accepted(kind, payload(), "ack").await, json!({ "action": action }));
+    }
+    let told = [socket.expect("reaction.updated").await, socket.expect("reaction.updated").await];
+    assert_eq!(told.map(|frame| frame["payload"]["action"].clone()), ["added", "removed"]);
+    let mut wrong = payload();
+    wrong["emoji"] = json!("not one");
+    assert_eq!(socket.refused("reaction.add", wrong, "validation_failed").await["errors"][0]["field"], "emoji");
+}

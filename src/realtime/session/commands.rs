@@ -7,12 +7,13 @@ use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::messages::{Sent, ToPresence};
-use crate::protocol::client::{ClientFrame, Command, FrameId, ReadMessage, SendMessage};
+use crate::protocol::client::{ClientFrame, Command, FrameId, ReactMessage, ReadMessage, SendMessage};
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::usecases::marks::Target;
 use crate::usecases::messages::Draft;
-use crate::usecases::{Caller, deletions, edits, marks, messages, presence, typing};
+use crate::usecases::reactions::Reacted;
+use crate::usecases::{Caller, deletions, edits, marks, messages, presence, reactions, typing};
 use actix::prelude::*;
 use std::time::Instant;
 
@@ -68,6 +69,8 @@ impl Session {
                 };
                 self.acknowledged(lane, id, work, ctx);
             }
+            Command::React(to) => self.react(caller, to, true, id, ctx),
+            Command::Unreact(to) => self.react(caller, to, false, id, ctx),
             Command::Read(read) => self.message_read(caller, &read, id, ctx),
             Command::Delivered(mark) => {
                 let lane = Lane::Conversation(mark.conversation_id);
@@ -137,6 +140,20 @@ impl Session {
         self.enter(lane, refused.0.as_ref(), refused.1, job, ctx);
     }
 
+    fn react(&mut self, caller: Caller, to: ReactMessage, adds: bool, id: Option<FrameId>, ctx: &mut Context<Self>) {
+        let (app, lane) = (self.around.app.clone(), Lane::Conversation(to.conversation_id));
+        let work = async move {
+            let ReactMessage { conversation_id, message_id, emoji } = &to;
+            if adds {
+                reactions::add(&app, &caller, *conversation_id, *message_id, emoji).await
+            } else {
+                reactions::remove(&app, &caller, *conversation_id, *message_id, emoji).await
+            }
+        };
+        let frame = |reacted: Reacted| ServerFrame::AckReaction { action: reacted.action.into() };
+        self.answered(lane, id, work, frame, ctx);
+    }
+
     fn message_read(&mut self, caller: Caller, read: &ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let target = match (read.seq, read.message_id) {
             (Some(_), Some(_)) => {
@@ -185,13 +202,7 @@ impl Session {
         self.quiet(Lane::Conversation(conversation), id, work, ctx);
     }
 
-    fn watch(
-        &mut self,
-        caller: Caller,
-        users: Vec<String>,
-        id: Option<FrameId>,
-        ctx: &mut Context<Self>,
-    ) {
+    fn watch(&mut self, caller: Caller, users: Vec<String>, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let app = self.around.app.clone();
         let job: Job = Box::new(move |session, ctx| {
             let work = {

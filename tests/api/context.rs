@@ -1,0 +1,75 @@
+//! Reading around a message or a place, as far as a conversation reaches (SPEC 5).
+
+use serde_json::{Value, json};
+
+use crate::support::TestServer;
+use crate::support::user::text;
+
+fn seqs(items: &Value) -> Vec<i64> {
+    items.as_array().expect("messages").iter().map(|message| message["seq"].as_i64().expect("a seq")).collect()
+}
+
+#[tokio::test]
+async fn a_message_is_seen_among_its_neighbours() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.group("room", &[]).await;
+    let mut messages = alice.history(&room).await;
+    for number in 2..=30 {
+        messages.push(alice.send(&room, &format!("number {number}")).await);
+    }
+    let path = |place: usize| format!("/messages/{}/context", text(&messages[place - 1]["id"]));
+    for (place, query, before, after, more) in [
+        (15, "?limit=4", 13..=14, 16..=17, (true, true)),
+        (15, "?limit=5", 12..=14, 16..=17, (true, true)),
+        (15, "", 5..=14, 16..=25, (true, true)),
+        (15, "?limit=100", 1..=14, 16..=30, (false, false)),
+        (2, "?limit=2", 1..=1, 3..=3, (false, true)),
+        (29, "?limit=2", 28..=28, 30..=30, (true, false)),
+    ] {
+        let seen = alice.get(&format!("{}{query}", path(place))).await.expect(200);
+        assert_eq!(seen["message"], messages[place - 1]);
+        let expected: (Vec<i64>, Vec<i64>) = (before.collect(), after.collect());
+        assert_eq!((seqs(&seen["before"]), seqs(&seen["after"])), expected, "{place} {query}");
+        assert_eq!((&seen["has_more_before"], &seen["has_more_after"]), (&json!(more.0), &json!(more.1)));
+    }
+    let first = alice.get(&path(1)).await.expect(200);
+    assert_eq!((&first["before"], &first["has_more_before"]), (&json!([]), &json!(false)));
+    let only = alice.get(&format!("{}?limit=1", path(30))).await.expect(200);
+    assert_eq!((seqs(&only["before"]), &only["after"]), (vec![29], &json!([])));
+    assert_eq!((&only["has_more_before"], &only["has_more_after"]), (&json!(true), &json!(false)));
+    for query in ["?limit=0", "?limit=101", "?limit=x", "?around=3"] {
+        alice.get(&format!("{}{query}", path(15))).await.refused(400, "invalid_request");
+    }
+    bob.get(&path(15)).await.refused(403, "not_a_participant");
+    alice.get("/messages/01890a5d-ac96-774b-bcce-b302099a8057/context").await.refused(404, "not_found");
+    alice.get("/messages/nonsense/context").await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn places_beyond_either_end_are_the_end() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    for _ in 2..=9 {
+        alice.send(&room, "text").await;
+    }
+    let most = i64::MAX;
+    for (query, seen, more) in [
+        (format!("around={most}&limit=5"), 7..=9, (true, false)),
+        ("around=1000&limit=5".to_owned(), 7..=9, (true, false)),
+        ("around=0&limit=3".to_owned(), 1..=3, (false, true)),
+        (format!("before={most}&limit=2"), 8..=9, (true, false)),
+        ("before=0".to_owned(), 1..=0, (false, true)),
+        ("after=0&limit=2".to_owned(), 1..=2, (false, true)),
+        (format!("after={most}"), 1..=0, (true, false)),
+    ] {
+        let page = alice.get(&format!("/conversations/{room}/messages?{query}")).await.expect(200);
+        assert_eq!(seqs(&page["items"]), seen.collect::<Vec<_>>(), "{query}");
+        assert_eq!((&page["has_more_before"], &page["has_more_after"]), (&json!(more.0), &json!(more.1)), "{query}");
+    }
+    for query in ["around=-1", "before=9223372036854775808", "after=1e3", "around=", "before=2&after=1"] {
+        let refused = alice.get(&format!("/conversations/{room}/messages?{query}")).await;
+        refused.refused(400, "invalid_request");
+    }
+}

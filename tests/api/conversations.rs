@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::user::text;
-use crate::support::{TestServer, TestUser};
+use crate::support::{TestServer, TestUser, eventually};
+use crate::witness::Witness;
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -206,4 +207,120 @@ async fn whoever_is_out_sees_nothing() {
     eve.delete(&path).await.refused(403, "not_a_participant");
     assert_eq!(ids(&eve.get("/conversations").await.expect(200)), Vec::<String>::new());
     assert_eq!(alice.history(&room).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_change_of_a_group_is_told_live_and_by_sync() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let mut device = Witness::of(&alice).await;
+    let mut other = Witness::of(&bob).await;
+    let path = format!("/conversations/{room}");
+    let before = alice.conversation(&room).await;
+    let look = json!({ "name": " Readers ", "description": "Books", "avatar_url": "https://example.org/a.png" });
+    let changed = alice.patch(&path, look).await.expect(200);
+    assert_eq!((&changed["name"], &changed["description"]), (&json!("Readers"), &json!("Books")));
+    assert_eq!((&changed["avatar_url"], &changed["unread_count"]), (&json!("https://example.org/a.png"), &json!(0)));
+    assert!(text(&changed["updated_at"]) > text(&before["updated_at"]), "{changed}");
+    assert_eq!((&changed["last_seq"], &changed["last_rev"]), (&json!(2), &json!(3)));
+    for witness in [&mut device, &mut other] {
+        let told = witness.sees("conversation.updated").await;
+        let expected = json!({
+            "conversation_id": room, "name": "Readers", "description": "Books",
+            "avatar_url": "https://example.org/a.png", "class": null, "updated_at": changed["updated_at"],
+        });
+        assert_eq!(told, expected);
+        let said = witness.sees("message.new").await["message"].clone();
+        assert_eq!((&said["type"], &said["sender_id"]), (&json!("system"), &json!(null)));
+        assert_eq!(said["data"], json!({ "event": "renamed", "actor_id": alice.id, "name": "Readers" }));
+    }
+    let shown = bob.conversation(&room).await;
+    for field in ["name", "description", "avatar_url", "updated_at", "last_seq", "last_rev"] {
+        assert_eq!(shown[field], changed[field], "{field}");
+    }
+    // null clears, what is absent stays, and only a name is worth a message
+    let cleared = alice.put(&path, json!({ "description": null, "avatar_url": null })).await.expect(200);
+    assert_eq!((&cleared["name"], &cleared["description"]), (&json!("Readers"), &json!(null)));
+    assert_eq!((&cleared["avatar_url"], &cleared["last_seq"]), (&json!(null), &json!(2)));
+    assert_eq!(other.sees("conversation.updated").await["description"], json!(null));
+    // what changes nothing is told to nobody
+    for body in [json!({}), json!({ "name": "Readers", "description": "  ", "avatar_url": null })] {
+        let same = alice.patch(&path, body).await.expect(200);
+        assert_eq!((&same["last_rev"], &same["updated_at"]), (&cleared["last_rev"], &cleared["updated_at"]));
+    }
+    for witness in [device, other] {
+        assert_eq!(witness.agrees_with_sync().await, 3);
+    }
+}
+
+#[tokio::test]
+async fn changing_a_group_is_for_owner_and_admins() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let eve = server.user("eve").await;
+    let room = alice.group("room", &[&bob]).await;
+    let path = format!("/conversations/{room}");
+    for body in [json!({ "name": "mine" }), json!({})] {
+        bob.patch(&path, body.clone()).await.refused(403, "forbidden");
+        eve.put(&path, body).await.refused(403, "not_a_participant");
+    }
+    alice.put(&format!("{path}/members/bob/role"), json!({ "role": "admin" })).await.expect(200);
+    bob.patch(&path, json!({ "name": "ours" })).await.expect(200);
+    let direct = alice.direct(&bob).await;
+    alice.patch(&format!("/conversations/{direct}"), json!({ "name": "us" })).await.refused(409, "conflict");
+    alice.patch(&format!("/conversations/{UNKNOWN}"), json!({ "name": "us" })).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_is_refused_by_field() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let path = format!("/conversations/{room}");
+    let long_url = format!("https://example.org/{}", "x".repeat(2048));
+    for (field, values) in [
+        ("name", vec![json!(""), json!("  "), json!("x".repeat(256)), json!("nul\0"), json!(5), json!(null)]),
+        ("description", vec![json!("x".repeat(2001)), json!("nul\0"), json!([])]),
+        ("avatar_url", vec![json!("http://example.org/a.png"), json!("picture"), json!(long_url), json!("")]),
+        ("avatar_upload_id", vec![json!(UNKNOWN), json!("picture")]),
+        ("owner_id", vec![json!(alice.id)]),
+    ] {
+        for value in values {
+            alice.patch(&path, json!({ field: value })).await.invalid(field);
+        }
+    }
+    let both = alice.patch(&path, json!({ "name": "", "avatar_url": "x" })).await.invalid("name");
+    assert_eq!(both["errors"].as_array().unwrap().len(), 2, "{both}");
+    assert_eq!(alice.conversation(&room).await["name"], "room");
+    alice.patch(&path, json!({ "name": "x".repeat(255) })).await.expect(200);
+}
+
+#[tokio::test]
+async fn who_is_online_and_who_types_can_be_asked() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let carol = server.user("carol").await;
+    let room = alice.group("room", &[&bob, &carol]).await;
+    let path = format!("/conversations/{room}");
+    assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [] }));
+    let mut socket = bob.connect().await;
+    let mut away = carol.connect().await;
+    away.accepted("presence.set", json!({ "status": "away" }), "ack").await;
+    eventually("carol is away", async || alice.get("/users/carol").await.expect(200)["presence"] == "away").await;
+    assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [bob.id] }));
+    assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
+    socket.accepted("typing.start", json!({ "conversation_id": room }), "ack").await;
+    assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [bob.id] }));
+    assert_eq!(bob.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
+    bob.delete(&path).await.expect(204);
+    assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [] }));
+    assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
+    for what in ["online", "typing"] {
+        bob.get(&format!("{path}/{what}")).await.refused(403, "not_a_participant");
+        bob.get(&format!("/conversations/{UNKNOWN}/{what}")).await.refused(404, "not_found");
+    }
 }

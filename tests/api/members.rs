@@ -2,11 +2,34 @@
 
 use serde_json::{Value, json};
 
+use crate::support::database::runs_on_postgres;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
+use crate::witness::Witness;
 
 async fn add(owner: &TestUser, room: &str, references: &[&str]) -> crate::support::Answer {
     owner.post(&format!("/conversations/{room}/members"), json!({ "user_ids": references })).await
+}
+
+/// Puts `count` users whom nobody registered into a group, beside the server: a thousand registrations would take a
+/// minute.
+async fn fill(server: &TestServer, room: &str, count: usize) {
+    let id = |id: &str| {
+        if runs_on_postgres() { format!("'{id}'") } else { format!("x'{}'", id.replace('-', "")) }
+    };
+    let (mut users, mut participants) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        let user = id(&uuid::Uuid::now_v7().to_string());
+        users.push(format!("({user}, 'f{number}', 'f{number}', 'f{number}', 'f{number}', 1, 1)"));
+        participants.push(format!("({}, {user}, 'member', 1, 0)", id(room)));
+    }
+    let statement = format!(
+        "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at) VALUES {};
+         INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev) VALUES {}",
+        users.join(", "),
+        participants.join(", ")
+    );
+    server.sql(&statement).await;
 }
 
 async fn members(user: &TestUser, room: &str) -> Vec<String> {
@@ -214,4 +237,87 @@ async fn whoever_is_added_again_hears_of_it_and_of_what_follows() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_group_has_a_thousand_members_and_not_one_more() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let carol = server.user("carol").await;
+    let room = alice.group("room", &[&bob]).await;
+    let nobodies: Vec<String> = (0..1001).map(|number| format!("user-{number}")).collect();
+    let references: Vec<&str> = nobodies.iter().map(String::as_str).collect();
+    add(&alice, &room, &references).await.refused(409, "group_full");
+    let body = json!({ "type": "group", "name": "crowd", "participant_ids": references });
+    alice.post("/conversations", body).await.refused(409, "group_full");
+
+    fill(&server, &room, 998).await;
+    assert_eq!(alice.conversation(&room).await["member_count"], 1000);
+    let before = alice.conversation(&room).await["last_rev"].clone();
+    add(&alice, &room, &["carol"]).await.refused(409, "group_full");
+    add(&alice, &room, &["bob", "alice"]).await.expect(200);
+    assert_eq!(alice.conversation(&room).await["last_rev"], before, "nothing half done");
+    carol.get(&format!("/conversations/{room}")).await.refused(403, "not_a_participant");
+    bob.delete(&format!("/conversations/{room}")).await.expect(204);
+    add(&alice, &room, &["carol", "bob"]).await.refused(409, "group_full");
+    carol.get(&format!("/conversations/{room}")).await.refused(403, "not_a_participant");
+    add(&alice, &room, &["carol"]).await.expect(200);
+}
+
+#[tokio::test]
+async fn the_owners_role_passes_to_the_oldest_admin_and_then_to_the_oldest_member() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let carol = server.user("carol").await;
+    let dave = server.user("dave").await;
+    let room = alice.group("room", &[]).await;
+    for name in ["bob", "carol", "dave"] {
+        add(&alice, &room, &[name]).await.expect(200);
+    }
+    let path = format!("/conversations/{room}");
+    alice.put(&format!("{path}/members/carol/role"), json!({ "role": "admin" })).await.expect(200);
+    alice.put(&format!("{path}/members/bob/role"), json!({ "role": "observer" })).await.expect(200);
+    let mut witness = Witness::of(&dave).await;
+    for (leaver, heir) in [(&alice, &carol), (&carol, &dave)] {
+        leaver.delete(&path).await.expect(204);
+        let told = witness.sees("participant.left").await;
+        assert_eq!((&told["user_id"], &told["reason"]), (&json!(leaver.id), &json!("left")));
+        let told = witness.sees("participant.updated").await;
+        assert_eq!(told, json!({ "conversation_id": room, "user_id": heir.id, "role": "owner" }));
+        assert_eq!(heir.conversation(&room).await["my"]["role"], "owner");
+    }
+    assert_eq!(witness.agrees_with_sync().await, 6);
+    dave.delete(&path).await.expect(204);
+    assert_eq!(bob.conversation(&room).await["my"]["role"], "owner", "whoever is left inherits");
+}
+
+#[tokio::test]
+async fn the_last_one_out_deletes_the_group_for_everybody() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let message = text(&alice.send(&room, "gone with the group").await["id"]);
+    let path = format!("/conversations/{room}");
+    let mut witness = Witness::of(&bob).await;
+    alice.delete(&path).await.expect(204);
+    bob.delete(&path).await.expect(204);
+    assert_eq!(witness.sees("conversation.removed").await, json!({ "conversation_id": room }));
+    for user in [&alice, &bob] {
+        for what in ["", "/messages", "/members", "/members/bob", "/online", "/typing"] {
+            user.get(&format!("{path}{what}")).await.refused(404, "not_found");
+        }
+        user.get(&format!("/messages/{message}")).await.refused(404, "not_found");
+        user.post(&format!("{path}/messages"), json!({ "content": "hi" })).await.refused(404, "not_found");
+        user.post_nothing(&format!("{path}/pin")).await.refused(404, "not_found");
+        user.delete(&path).await.refused(404, "not_found");
+        let mut socket = user.connect().await;
+        let answer = socket.accepted("subscribe", json!({ "conversation_ids": [room] }), "subscribed").await;
+        assert_eq!(answer["denied"], json!([{ "id": room, "code": "not_found" }]));
+        let count = user.get("/conversations/unread-count").await.expect(200);
+        assert_eq!(count["messages"], 0);
+    }
+    add(&alice, &room, &["bob"]).await.refused(404, "not_found");
 }

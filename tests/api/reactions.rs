@@ -1,0 +1,303 @@
+//! Reactions: one emoji, once a user and message, seen by everybody at once (SPEC 5, 12).
+
+use serde_json::{Value, json};
+
+use crate::support::database::runs_on_postgres;
+use crate::support::rest::{Answer, Body};
+use crate::support::user::text;
+use crate::support::{TestServer, TestUser};
+use crate::witness::Witness;
+
+/// `text` as a segment of a path.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn path(room: &str, message: &Value) -> String {
+    format!("/conversations/{room}/messages/{}/reactions", text(&message["id"]))
+}
+
+async fn put(user: &TestUser, room: &str, message: &Value, emoji: &str) -> Answer {
+    user.call(reqwest::Method::PUT, &format!("{}/{}", path(room, message), encoded(emoji)), Body::None).await
+}
+
+async fn take(user: &TestUser, room: &str, message: &Value, emoji: &str) -> Answer {
+    user.delete(&format!("{}/{}", path(room, message), encoded(emoji))).await
+}
+
+/// The reactions of a message as everybody's list shows them.
+async fn seen(user: &TestUser, message: &Value) -> Value {
+    user.get(&format!("/messages/{}", text(&message["id"]))).await.expect(200)["reactions"].clone()
+}
+
+async fn last_rev(user: &TestUser, room: &str) -> i64 {
+    user.conversation(room).await["last_rev"].as_i64().unwrap()
+}
+
+async fn room(server: &TestServer) -> (TestUser, TestUser, String, Value) {
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let message = alice.send(&room, "hello").await;
+    (alice, bob, room, message)
+}
+
+#[tokio::test]
+async fn a_reaction_is_seen_live_after_sync_and_in_the_list() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    let mut devices = [Witness::of(&alice).await, Witness::of(&bob).await, Witness::of(&bob).await];
+
+    let answer = put(&bob, &room, &message, "👍").await.expect(200);
+    assert_eq!(answer, json!({ "emoji": "👍", "count": 1, "me": true }));
+    let answer = put(&alice, &room, &message, "👍").await.expect(200);
+    assert_eq!(answer, json!({ "emoji": "👍", "count": 2, "me": true }));
+    take(&bob, &room, &message, "👍").await.expect(204);
+    for device in &mut devices {
+        for (user, action, count) in [(&bob, "added", 1), (&alice, "added", 2), (&bob, "removed", 1)] {
+            let expected = json!({
+                "conversation_id": room, "message_id": message["id"], "emoji": "👍", "user_id": user.id,
+                "action": action, "count": count,
+            });
+            assert_eq!(device.sees("reaction.updated").await, expected);
+        }
+    }
+    assert_eq!(seen(&alice, &message).await, json!([{ "emoji": "👍", "count": 1, "me": true }]));
+    assert_eq!(seen(&bob, &message).await, json!([{ "emoji": "👍", "count": 1, "me": false }]));
+    let listed = bob.history(&room).await.pop().unwrap();
+    assert_eq!(listed["reactions"], json!([{ "emoji": "👍", "count": 1, "me": false }]));
+    for device in devices {
+        assert_eq!(device.agrees_with_sync().await, 3);
+    }
+}
+
+#[tokio::test]
+async fn doing_it_again_changes_nothing_and_tells_nobody() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    take(&bob, &room, &message, "👍").await.expect(204);
+    put(&bob, &room, &message, "👍").await.expect(200);
+    let before = last_rev(&alice, &room).await;
+    assert_eq!(put(&bob, &room, &message, "👍").await.expect(200)["count"], 1);
+    take(&alice, &room, &message, "👍").await.expect(204);
+    take(&bob, &room, &message, "🎉").await.expect(204);
+    assert_eq!(last_rev(&alice, &room).await, before);
+    take(&bob, &room, &message, "👍").await.expect(204);
+    take(&bob, &room, &message, "👍").await.expect(204);
+    assert_eq!(last_rev(&alice, &room).await, before + 1);
+    assert_eq!(seen(&bob, &message).await, json!([]));
+}
+
+#[tokio::test]
+async fn an_emoji_has_one_spelling() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    assert_eq!(put(&alice, &room, &message, "❤").await.expect(200)["emoji"], "❤️");
+    assert_eq!(put(&bob, &room, &message, "❤️").await.expect(200)["count"], 2);
+    take(&alice, &room, &message, "❤️").await.expect(204);
+    take(&bob, &room, &message, "❤").await.expect(204);
+    assert_eq!(seen(&bob, &message).await, json!([]));
+}
+
+#[tokio::test]
+async fn every_kind_of_emoji_is_taken_and_nothing_else() {
+    let server = TestServer::start().await;
+    let (alice, _, room, message) = room(&server).await;
+    for emoji in ["👍🏽", "#️⃣", "🇻🇳", "👨‍👩‍👧‍👦", "🏳️‍🌈", "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}", "©️"]
+    {
+        assert_eq!(put(&alice, &room, &message, emoji).await.expect(200)["emoji"], emoji);
+    }
+    for other in ["a", "👍👍", "7", "\u{1f3fd}", "\u{200d}", "\u{fe0f}", "🇻", "👍a", " ", "%", "é", "👍/👍", "\0"]
+    {
+        put(&alice, &room, &message, other).await.invalid("emoji");
+        take(&alice, &room, &message, other).await.invalid("emoji");
+    }
+    put(&alice, &room, &message, &"👨‍👩‍👧‍👦".repeat(4)).await.invalid("emoji");
+    let broken = format!("{}/%FF%FE", path(&room, &message));
+    alice.call(reqwest::Method::PUT, &broken, Body::None).await.invalid("emoji");
+    let mut socket = alice.connect().await;
+    for emoji in ["", "a", "👍👍"] {
+        let payload = json!({ "conversation_id": room, "message_id": message["id"], "emoji": emoji });
+        socket.refused("reaction.add", payload, "validation_failed").await;
+    }
+}
+
+#[tokio::test]
+async fn emojis_stand_in_the_order_in_which_they_came() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    for (user, emoji) in [(&alice, "🎉"), (&bob, "👍"), (&bob, "🎉"), (&alice, "🫠"), (&alice, "👀")] {
+        put(user, &room, &message, emoji).await.expect(200);
+    }
+    let order = async || -> Vec<String> {
+        let reactions = seen(&bob, &message).await;
+        reactions.as_array().unwrap().iter().map(|reaction| text(&reaction["emoji"])).collect()
+    };
+    assert_eq!(order().await, ["🎉", "👍", "🫠", "👀"]);
+    take(&alice, &room, &message, "🎉").await.expect(204);
+    assert_eq!(order().await, ["🎉", "👍", "🫠", "👀"], "somebody else's keeps the place");
+    take(&alice, &room, &message, "🫠").await.expect(204);
+    put(&alice, &room, &message, "🫠").await.expect(200);
+    assert_eq!(order().await, ["🎉", "👍", "👀", "🫠"], "what comes anew comes last");
+}
+
+#[tokio::test]
+async fn the_list_says_who_page_by_page() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    for (user, emoji) in [(&bob, "👍"), (&alice, "👍"), (&alice, "🎉"), (&bob, "👀")] {
+        put(user, &room, &message, emoji).await.expect(200);
+    }
+    let whole = alice.get(&path(&room, &message)).await.expect(200);
+    let expected = json!([
+        { "emoji": "👍", "count": 2, "user_ids": [bob.id, alice.id] },
+        { "emoji": "🎉", "count": 1, "user_ids": [alice.id] },
+        { "emoji": "👀", "count": 1, "user_ids": [bob.id] },
+    ]);
+    let by_time = |list: &Value| {
+        let mut list = list.clone();
+        // two within one millisecond stand by their ids
+        for item in list.as_array_mut().unwrap() {
+            item["user_ids"].as_array_mut().unwrap().sort_by_key(text);
+        }
+        list
+    };
+    assert_eq!(by_time(&whole["items"]), by_time(&expected));
+    assert_eq!(whole["next_cursor"], json!(null));
+    let mut walked = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = alice.get(&format!("{}?limit=1{cursor}", path(&room, &message))).await.expect(200);
+        assert_eq!(page["items"].as_array().unwrap().len(), 1);
+        walked.push(page["items"][0].clone());
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(json!(walked), whole["items"]);
+    alice.get(&format!("{}?cursor=x", path(&room, &message))).await.refused(400, "invalid_request");
+    alice.get(&format!("{}?limit=0", path(&room, &message))).await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn the_socket_does_the_same() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    let mut other = alice.connect().await;
+    let mut socket = bob.connect().await;
+    let payload = json!({ "conversation_id": room, "message_id": message["id"], "emoji": "❤" });
+    for (command, action) in [
+        ("reaction.add", "added"),
+        ("reaction.add", "unchanged"),
+        ("reaction.remove", "removed"),
+        ("reaction.remove", "unchanged"),
+    ] {
+        assert_eq!(socket.accepted(command, payload.clone(), "ack").await, json!({ "action": action }));
+    }
+    for (action, count) in [("added", 1), ("removed", 0)] {
+        let event = other.expect("reaction.updated").await;
+        assert_eq!((&event["stream"], &event["payload"]["emoji"]), (&json!("conversation"), &json!("❤️")));
+        assert_eq!((&event["payload"]["action"], &event["payload"]["count"]), (&json!(action), &json!(count)));
+    }
+    assert!(other.frames_until_pong().await.iter().all(|frame| frame["type"] != "reaction.updated"));
+}
+
+#[tokio::test]
+async fn only_who_may_write_reacts_and_only_to_what_is_there() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    let (olga, eve) = (server.user("olga").await, server.user("eve").await);
+    let body = json!({ "user_ids": ["olga"], "role": "observer" });
+    alice.post(&format!("/conversations/{room}/members"), body).await.expect(200);
+    put(&olga, &room, &message, "👍").await.refused(403, "forbidden");
+    olga.get(&path(&room, &message)).await.expect(200);
+    put(&eve, &room, &message, "👍").await.refused(403, "not_a_participant");
+    eve.get(&path(&room, &message)).await.refused(403, "not_a_participant");
+
+    let elsewhere = alice.group("elsewhere", &[&bob]).await;
+    put(&bob, &elsewhere, &message, "👍").await.refused(404, "not_found");
+    bob.get(&path(&elsewhere, &message)).await.refused(404, "not_found");
+    let nowhere = json!({ "id": "01890a5d-ac96-774b-bcce-b302099a8057" });
+    put(&bob, &room, &nowhere, "👍").await.refused(404, "not_found");
+    put(&bob, "01890a5d-ac96-774b-bcce-b302099a8057", &message, "👍").await.refused(404, "not_found");
+    put(&bob, "x", &message, "👍").await.refused(400, "invalid_request");
+    put(&bob, &room, &json!({ "id": "x" }), "👍").await.refused(400, "invalid_request");
+
+    bob.delete(&format!("/conversations/{room}/messages/{}?for=me", text(&message["id"]))).await.expect(204);
+    put(&bob, &room, &message, "👍").await.refused(404, "not_found");
+    put(&alice, &room, &message, "👍").await.expect(200);
+    alice.delete(&format!("/conversations/{room}/messages/{}", text(&message["id"]))).await.expect(204);
+    put(&alice, &room, &message, "👍").await.refused(409, "conflict");
+    take(&alice, &room, &message, "👍").await.refused(409, "conflict");
+    assert_eq!(seen(&alice, &message).await, json!([]));
+    assert_eq!(alice.get(&path(&room, &message)).await.expect(200)["items"], json!([]));
+
+    let system = alice.history(&room).await.remove(0);
+    assert_eq!(system["type"], "system");
+    assert_eq!(put(&bob, &room, &system, "🎉").await.expect(200)["count"], 1);
+}
+
+#[tokio::test]
+async fn nobody_reacts_across_a_block_or_in_an_archived_class() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    let direct = alice.direct(&bob).await;
+    let hello = alice.send(&direct, "hello").await;
+    put(&bob, &direct, &hello, "👍").await.expect(200);
+    alice.post("/blocks", json!({ "user": "bob" })).await.expect(201);
+    for user in [&alice, &bob] {
+        put(user, &direct, &hello, "🎉").await.refused(403, "blocked");
+        take(user, &direct, &hello, "👍").await.refused(403, "blocked");
+    }
+    put(&bob, &room, &message, "👍").await.expect(200);
+    archive(&server, &alice, &room).await;
+    put(&alice, &room, &message, "👍").await.refused(403, "class_archived");
+    take(&bob, &room, &message, "👍").await.refused(403, "class_archived");
+}
+
+/// Makes a group the conversation of an archived class.
+async fn archive(server: &TestServer, author: &TestUser, room: &str) {
+    let literal = |id: &str| if runs_on_postgres() { format!("'{id}'") } else { format!("x'{}'", id.replace('-', "")) };
+    let class = literal("01890a5d-ac96-774b-bcce-b302099a8058");
+    let author = literal(&author.id);
+    let insert = format!(
+        "INSERT INTO classes (id, name, code, code_key, archived_at, created_by, created_at, updated_at)
+         VALUES ({class}, 'class', 'C', 'c', 1, {author}, 1, 1)"
+    );
+    server.sql(&insert).await;
+    let room = literal(room);
+    server.sql(&format!("UPDATE conversations SET kind = 'class', class_id = {class} WHERE id = {room}")).await;
+}
+
+#[tokio::test]
+async fn a_message_has_reactions_with_at_most_fifty_emojis() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    let emojis: Vec<String> = ('🐀'..='🐿').map(String::from).collect();
+    for emoji in &emojis[..50] {
+        put(&alice, &room, &message, emoji).await.expect(200);
+    }
+    put(&bob, &room, &message, &emojis[50]).await.refused(409, "conflict");
+    assert_eq!(put(&bob, &room, &message, &emojis[49]).await.expect(200)["count"], 2);
+    take(&alice, &room, &message, &emojis[0]).await.expect(204);
+    put(&bob, &room, &message, &emojis[50]).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_repeated_send_is_answered_with_the_reactions_since() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, _) = room(&server).await;
+    let body = json!({ "content": "hello @bob", "temp_id": "once" });
+    let path = format!("/conversations/{room}/messages");
+    let message = bob.post(&path, json!({ "content": "hi", "temp_id": "once" })).await.expect(201);
+    assert_eq!((&message["reactions"], &message["mentions"]), (&json!([]), &json!([])));
+    let message = alice.post(&path, body.clone()).await.expect(201);
+    put(&alice, &room, &message, "👍").await.expect(200);
+    put(&bob, &room, &message, "🎉").await.expect(200);
+    let again = alice.post(&path, body.clone()).await.expect(200);
+    assert_eq!((&again["id"], &again["mentions"]), (&message["id"], &json!([bob.id])));
+    let expected = json!([{ "emoji": "👍", "count": 1, "me": true }, { "emoji": "🎉", "count": 1, "me": false }]);
+    assert_eq!(again["reactions"], expected);
+    alice.delete(&format!("/conversations/{room}")).await.expect(204);
+    let again = alice.post(&path, body).await.expect(200);
+    assert_eq!((&again["id"], &again["reactions"]), (&message["id"], &json!([])));
+}

@@ -3,8 +3,9 @@
 // May not live here: logic; it should be possible to read this page in a minute.
 
 import { Greenroom } from '../sdk/greenroom.js';
-import { Actions } from './actions.js';
+import { createActions } from './actions/index.js';
 import { dispatch, messageArrived } from './dispatch.js';
+import { watchMutes } from './lib/expiry.js';
 import { watchTitle } from './lib/title.js';
 import { Router, to } from './router.js';
 import { conversationGone, listLoaded, readsKnown } from './state/conversations.js';
@@ -16,7 +17,7 @@ import { mountShell } from './views/shell.js';
 const client = new Greenroom();
 const store = new Store();
 const router = new Router();
-const actions = new Actions({ client, store, router });
+const actions = createActions({ client, store, router });
 const root = document.getElementById('app');
 const app = { client, store, router, actions };
 
@@ -67,6 +68,7 @@ client.on('ready', () => {
   store.touch('connection');
   retryRooms();
   actions.refreshPresence();
+  actions.loadBlocks().catch(() => {});
 });
 
 client.on('snapshot', (snapshot) => {
@@ -74,6 +76,7 @@ client.on('snapshot', (snapshot) => {
   for (const { id, unread_count, last_seq } of snapshot.conversations)
     if (unread_count > 0) actions.received(id, last_seq);
   refreshRooms();
+  actions.findMentions();
 });
 client.on('reload', (value) => actions.reloaded(value));
 client.on('gone', (value) => conversationGone(store, value));
@@ -85,12 +88,22 @@ client.on('outbox', (id) => {
 });
 client.on('event', (frame) => {
   const id = frame.payload?.conversation_id;
-  // Something of a conversation that the list did not bring (an archived one): now it is of interest.
+  // Something of a conversation that the list did not bring: it moved between two pages of it.
   if (frame.stream === 'conversation' && id && !store.state.conversations.has(id)) client.sync.reload(id);
+  const before = store.state.conversations.get(id)?.my;
   dispatch(store, frame);
+  if (frame.type === 'conversation.settings') settingsCame(id, before, frame.payload.my);
   if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id)
     actions.received(id, frame.payload.message.seq);
 });
+
+function settingsCame(id, before, my) {
+  if (!before) return;
+  if (before.archived || my.archived) actions.settleArchived(id);
+  if (before.blocked === my.blocked) return;
+  actions.loadBlocks().catch(() => {});
+  if (!my.blocked) actions.refreshPresence();
+}
 
 /** A whole new list means that what the rooms hold may be of another time. */
 function refreshRooms() {
@@ -101,6 +114,7 @@ function retryRooms() {
   for (const [id, room] of store.state.rooms) {
     if (room.status === 'error') actions.openRoom(id);
     if (room.older === 'error') actions.loadOlder(id);
+    if (room.newer === 'error') actions.loadNewer(id);
   }
 }
 
@@ -110,6 +124,7 @@ router.onChange(({ name }) => {
 });
 
 watchTitle(store);
+watchMutes(store, ({ id, my }) => my.archived && actions.settleArchived(id));
 
 if (client.auth.signedIn) {
   store.state.me = { id: client.auth.userId, username: '', display_name: '' };

@@ -4,7 +4,7 @@
 
 /**
  * Topics: `phase`, `me`, `connection`, `conversations`, `presence`, `room:<id>`, `members:<id>`, `typing:<id>`,
- * `outbox:<id>`. A view names the topics it shows and is called once for any number of changes made in one go.
+ * `outbox:<id>`, `pins:<id>`, `mentions`, `blocks`. A view names the topics it shows and is called once for any number of changes made in one go.
  */
 export class Store {
   #watchers = new Set();
@@ -29,7 +29,7 @@ export class Store {
   clear() {
     const { phase, connection } = this.state;
     this.state = { ...emptyState(), phase, connection };
-    this.touch('me', 'conversations', 'presence');
+    this.touch('me', 'conversations', 'presence', 'mentions', 'blocks');
   }
 
   #tell() {
@@ -56,10 +56,16 @@ function emptyState() {
     listed: false,
     /** id → Conversation, each with `seen`: the revision its counts include */
     conversations: new Map(),
-    /** id → { items, hasBefore, status, older, divider } */
+    /** id → { items, hasBefore, hasAfter, status, older, newer, missed } (state/rooms.js) */
     rooms: new Map(),
     /** conversation id → { items: [Participant], status } */
     members: new Map(),
+    /** conversation id → { items: [Message], status } of the pinned messages, where somebody looked at them */
+    pins: new Map(),
+    /** conversation id → Set of `seq` of messages that mention this user */
+    mentions: new Map(),
+    /** user id → Block, the people this user has blocked */
+    blocks: new Map(),
     /** user id → UserBrief, everybody met so far */
     people: new Map(),
     /** user id → { status, last_seen_at } */

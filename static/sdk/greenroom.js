@@ -93,6 +93,27 @@ export class Greenroom extends Emitter {
     return this.outbox.add({ conversation_id, content, reply_to_id });
   }
 
+  /**
+   * Gives a message of the user's own another text. Everybody, this client too, hears of it by `message.edited`.
+   * @throws {GreenroomError} the server's refusal, or `disconnected`
+   */
+  edit({ conversation_id, message_id, content }) {
+    return this.connection.request('message.edit', { conversation_id, message_id, content });
+  }
+
+  /** Deletes a message. @param {'everyone'|'me'} [who] for whom; `me` hides it from this user alone */
+  delete({ conversation_id, message_id }, who = 'everyone') {
+    return this.connection.request('message.delete', { conversation_id, message_id, for: who });
+  }
+
+  /**
+   * Adds the user's reaction to a message or takes it back; both may be repeated.
+   * @returns {Promise<{action: 'added'|'removed'|'unchanged'}>}
+   */
+  react({ conversation_id, message_id, emoji }, on = true) {
+    return this.connection.request(on ? 'reaction.add' : 'reaction.remove', { conversation_id, message_id, emoji });
+  }
+
   /** Presence of these users, now and from now on, as far as one may see it. */
   async watchPresence(userIds) {
     const found = {};

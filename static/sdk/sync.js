@@ -122,13 +122,22 @@ export class Sync extends Emitter {
   async #snapshot(welcome, current) {
     this.#streams.clear();
     this.#streams.begin(USER);
-    const conversations = await this.#api.conversations();
+    const conversations = await this.#list();
     if (!current()) return;
     for (const [id, rev] of Object.entries(welcome.conversations ?? {})) this.#streams.set(id, rev);
     for (const conversation of conversations) this.#streams.set(conversation.id, conversation.last_rev);
     this.#epoch = welcome.epoch;
     this.emit('snapshot', { conversations });
     this.#apply(this.#streams.set(USER, welcome.user_rev));
+  }
+
+  /** All conversations, those put away too; one that moves between the two answers is in both, and the later one holds. */
+  async #list() {
+    const known = new Map();
+    for (const archived of [false, true]) {
+      for (const conversation of await this.#api.conversations({ archived })) known.set(conversation.id, conversation);
+    }
+    return [...known.values()];
   }
 
   async #resume(current) {

@@ -154,7 +154,8 @@ test('the group shows its members; one is removed and comes back', async () => {
   await page.getByRole('button', { name: 'Group details' }).click();
   await page.getByRole('list', { name: 'Members' }).getByText(CAM.name).waitFor();
   await shot(page, 'members-light');
-  await page.getByRole('button', { name: `Remove ${CAM.name}` }).click();
+  await page.getByRole('button', { name: `Manage ${CAM.name}` }).click();
+  await page.getByRole('menuitem', { name: 'Remove from the group' }).click();
   await page.getByRole('button', { name: 'Remove', exact: true }).click();
   await until(
     async () => (await page.getByRole('list', { name: 'Members' }).getByRole('listitem').count()) === 2,

@@ -178,6 +178,19 @@ export function log(page) {
   return page.getByRole('log', { name: 'Messages' });
 }
 
+/** Opens the menu of a message. @returns the menu */
+export async function messageMenu(page, message) {
+  await message.hover();
+  await message.getByRole('button', { name: 'Message actions' }).click();
+  return page.getByRole('menu', { name: 'Message actions' });
+}
+
+/** Chooses something from the menu of a message. */
+export async function choose(page, message, item) {
+  const menu = await messageMenu(page, message);
+  await menu.getByRole('menuitem', { name: item, exact: true }).click();
+}
+
 /** The row of a conversation in the list. */
 export function inList(page, name) {
   return page

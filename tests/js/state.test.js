@@ -11,7 +11,7 @@ import {
   titleOf,
   totalUnread,
 } from '../../static/app/state/conversations.js';
-import { newestLoaded, olderLoaded, roomOf } from '../../static/app/state/messages.js';
+import { newestLoaded, olderLoaded, roomOf } from '../../static/app/state/rooms.js';
 import { Store } from '../../static/app/store.js';
 import { systemText } from '../../static/app/views/words.js';
 

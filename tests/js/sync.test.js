@@ -296,7 +296,7 @@ test('the word of having come back may overtake the word of having been removed'
 test('a conversation gained while the list is on its way is in the list, and is followed', async () => {
   let give;
   const { connection, seen, done } = setup({
-    api: { conversations: () => new Promise((resolve) => (give = resolve)) },
+    api: { conversations: ({ archived }) => (archived ? [] : new Promise((resolve) => (give = resolve))) },
   });
   connection.emit('open', WELCOME);
   connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));

@@ -54,6 +54,21 @@ export function exactTime(iso) {
   return everything.format(new Date(iso));
 }
 
+/** A day, with its year. */
+export function dateOf(iso) {
+  return fullDate.format(new Date(iso));
+}
+
+/** A mute that ends later than this is one for good, in milliseconds. */
+const FOR_GOOD = 10 * 365 * 24 * 60 * MINUTE;
+
+/** "Muted until 18:30", or until a day. */
+export function muteText(iso, now = new Date()) {
+  const end = new Date(iso);
+  if (end - now > FOR_GOOD) return 'Muted for good.';
+  return `Muted until ${daysAgo(end, now) === 0 ? clock.format(end) : everything.format(end)}.`;
+}
+
 /** "5 minutes ago", for a moment that passed. */
 export function ago(iso, now = Date.now()) {
   const minutes = Math.floor((now - new Date(iso).getTime()) / MINUTE);

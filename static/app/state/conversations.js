@@ -3,7 +3,8 @@
 // messages of a room (messages.js) or who is in it (members.js).
 //
 // Each conversation carries `seen`: the revision that its counts include. An event at or below it changes nothing, so
-// that a snapshot and the events around it can overlap without anything being counted twice.
+// that a snapshot and the events around it can overlap without anything being counted twice. It also carries
+// `archivedSeq`, the newest message when it was last known to be put away: a later one brings it back, unless it is muted.
 
 import { met } from './people.js';
 
@@ -34,22 +35,34 @@ export function conversationGained(store, { conversation }) {
 }
 
 export function conversationGone(store, { conversation_id: id }) {
-  for (const part of ['conversations', 'rooms', 'members', 'typing', 'outbox']) store.state[part].delete(id);
+  for (const part of ['conversations', 'rooms', 'members', 'typing', 'outbox', 'pins', 'mentions'])
+    store.state[part].delete(id);
   store.touch('conversations', `room:${id}`, `members:${id}`);
 }
 
-export function conversationChanged(store, { conversation_id, ...changes }) {
+export function conversationChanged(store, { conversation_id, ...changes }, rev) {
   const conversation = store.state.conversations.get(conversation_id);
-  if (!conversation) return;
+  if (!conversation || rev <= conversation.seen) return;
+  conversation.seen = rev;
   Object.assign(conversation, changes);
   store.touch('conversations', `room:${conversation_id}`);
 }
 
-/** The user's own settings of it (muted, pinned, …) changed on some device. */
+/**
+ * The user's own settings of it (muted, pinned, …) changed on some device. Mark and role travel with the conversation's
+ * own stream, so what is known of them here stays.
+ */
 export function settingsChanged(store, { conversation_id, my }) {
   const conversation = store.state.conversations.get(conversation_id);
   if (!conversation) return;
-  conversation.my = { ...conversation.my, ...my, last_read_seq: conversation.my.last_read_seq };
+  const { last_read_seq, role } = conversation.my;
+  conversation.my = { ...conversation.my, ...my, last_read_seq, role };
+  if (my.archived) conversation.archivedSeq = conversation.last_seq;
+  if (my.blocked && conversation.peer) {
+    store.state.presence.delete(conversation.peer.id);
+    conversation.peer = { ...conversation.peer, presence: 'offline', last_seen_at: null };
+    store.touch('presence');
+  }
   store.touch('conversations', `room:${conversation_id}`);
 }
 
@@ -60,7 +73,6 @@ export function messageCounted(store, message, rev) {
   if (message.seq > conversation.last_seq) {
     conversation.last_seq = message.seq;
     conversation.last_message = preview(message);
-    if (!isMuted(conversation)) conversation.my.archived = false;
   }
   if (message.sender_id === store.state.me?.id) {
     // Writing in a conversation is reading it.
@@ -72,11 +84,11 @@ export function messageCounted(store, message, rev) {
   store.touch('conversations');
 }
 
-/** An edited or deleted message may be the one in the preview. */
-export function previewChanged(store, message) {
-  const conversation = store.state.conversations.get(message.conversation_id);
-  if (conversation?.last_message?.id !== message.id) return;
-  conversation.last_message = preview(message);
+/** An edited, deleted or hidden message may be the one in the preview. `changes` may hold all or some of its fields. */
+export function previewChanged(store, { conversation_id, id }, changes) {
+  const conversation = store.state.conversations.get(conversation_id);
+  if (conversation?.last_message?.id !== id) return;
+  conversation.last_message = preview({ ...conversation.last_message, ...changes });
   store.touch('conversations');
 }
 
@@ -101,10 +113,10 @@ export function readsKnown(store, reads) {
   }
 }
 
-/** Conversations as the list shows them: pinned first, then by their newest message; archived ones not at all. */
-export function sortedConversations(state) {
+/** Conversations as the list shows them: pinned first, then by their newest message; either those put away or the others. */
+export function sortedConversations(state, { archived = false } = {}) {
   return [...state.conversations.values()]
-    .filter(({ my }) => !my.archived)
+    .filter((conversation) => isArchived(conversation) === archived)
     .sort(
       (a, b) =>
         Number(b.my.pinned) - Number(a.my.pinned) || activity(b).localeCompare(activity(a)) || (a.id < b.id ? 1 : -1),
@@ -125,7 +137,7 @@ export function nameOf(user) {
 export function totalUnread(state) {
   let total = 0;
   for (const conversation of state.conversations.values()) {
-    if (!isMuted(conversation) && !conversation.my.archived) total += conversation.unread_count;
+    if (!isMuted(conversation) && !isArchived(conversation)) total += conversation.unread_count;
   }
   return total;
 }
@@ -134,12 +146,18 @@ export function isMuted({ my }) {
   return my.muted_until !== null && my.muted_until !== undefined && new Date(my.muted_until) > new Date();
 }
 
+/** Put away, and nothing was said since, or nobody should be bothered by it. */
+export function isArchived(conversation) {
+  return conversation.my.archived && (isMuted(conversation) || conversation.last_seq <= conversation.archivedSeq);
+}
+
 function put(store, { members, ...conversation }) {
   met(store, [conversation.peer, ...(members ?? []).map(({ user, presence }) => ({ ...user, presence }))]);
   store.state.conversations.set(conversation.id, {
     ...conversation,
     my: { ...conversation.my },
     seen: conversation.last_rev,
+    archivedSeq: conversation.last_seq,
   });
 }
 

@@ -41,10 +41,12 @@ export function memberLeft(store, { conversation_id, user_id }, rev) {
   change(store, conversation_id, (items) => items.filter(({ user }) => user.id !== user_id));
 }
 
-export function memberChanged(store, { conversation_id, user_id, role }) {
+export function memberChanged(store, { conversation_id, user_id, role }, rev) {
   change(store, conversation_id, (items) => items.map((item) => (item.user.id === user_id ? { ...item, role } : item)));
   const conversation = store.state.conversations.get(conversation_id);
-  if (!conversation || user_id !== store.state.me?.id) return;
+  if (!conversation || rev <= conversation.seen) return;
+  conversation.seen = rev;
+  if (user_id !== store.state.me?.id) return;
   conversation.my = { ...conversation.my, role };
   store.touch('conversations', `room:${conversation_id}`);
 }

@@ -1,18 +1,25 @@
 // Where messages are written.
-// Lives here: the text box, its keys and size, the draft, the limit, and what is being replied to.
-// May not live here: sending (actions.js hands it to the SDK).
+// Lives here: the text box, its keys and size, the draft, the limit, and whether one writes, replies or edits. May not
+// live here: sending (the SDK), the strip above the box (composer-bar.js), names after an @ (mention-list.js).
 
-import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { h, setAttribute, setText } from '../lib/dom.js';
 import { readDraft, writeDraft } from '../lib/drafts.js';
 import { icon } from '../lib/icons.js';
+import { mayWrite } from '../lib/rights.js';
 import { LONGEST_MESSAGE, plural, scalarCount } from '../lib/text.js';
-import { nameOf } from '../state/conversations.js';
+import { findMessage } from '../state/messages.js';
+import { composerBar } from './composer-bar.js';
+import { mountMentionList } from './mention-list.js';
+import { mayEdit } from './message-menu.js';
+import { readOnlyNote } from './read-only.js';
+import { sentence } from './words.js';
 
 /** From here on the rest of the limit is shown. */
 const WARN_FROM = LONGEST_MESSAGE - 500;
 
-/** @returns {{stop: () => void, focus: () => void, replyTo: (message: object) => void}} */
-export function mountComposer(parent, id, { store, actions }, { onSent }) {
+/** @returns {{stop: () => void, focus: () => void, replyTo: (message: object) => void, edit: (message: object) => void}} */
+export function mountComposer(parent, id, app, { onSent }) {
+  const { store, actions } = app;
   const box = h('textarea', {
     class: 'composer-box',
     rows: '1',
@@ -22,45 +29,65 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
     dir: 'auto',
     maxlength: String(LONGEST_MESSAGE * 4),
   });
-  const button = h(
-    'button',
-    { type: 'submit', class: 'send-button', 'aria-label': 'Send', title: 'Send' },
-    icon('send', 20),
-  );
+  const button = h('button', { type: 'submit', class: 'send-button', 'aria-label': 'Send', title: 'Send' });
   const counter = h('p', { class: 'composer-counter', role: 'status' });
-  const replyBar = h('div', { class: 'reply-bar', hidden: true });
+  const bar = composerBar(store, { onCancel: cancel });
+  const note = readOnlyNote(app);
   const form = h(
     'form',
     { class: 'composer', on: { submit: send } },
-    replyBar,
+    bar.element,
     h('div', { class: 'composer-row' }, box, button),
     counter,
   );
-  parent.append(form);
+  const mentions = mountMentionList(form, box, id, app);
+  parent.append(form, note.element);
 
-  let reply = null;
+  /** `{kind: 'reply'|'edit', message}` while one does either. */
+  let about = null;
+  let busy = false;
   const userId = store.state.me.id;
 
   function send(event) {
     event.preventDefault();
     const content = box.value.trim();
-    if (content === '' || scalarCount(content) > LONGEST_MESSAGE || box.disabled) return;
-    actions.send(id, content, reply);
+    if (button.disabled) return;
+    if (about?.kind === 'edit') {
+      save(about.message, content);
+      return;
+    }
+    actions.send(id, content, about?.message);
     box.value = '';
-    setReply(null);
-    changed();
+    turnTo(null);
     box.focus();
     onSent();
+  }
+
+  /** The text stays in the box until the server has it. */
+  async function save(message, content) {
+    if (content === message.content) return cancel();
+    busy = true;
+    changed();
+    let problem = '';
+    try {
+      await actions.edit(message, content);
+    } catch (error) {
+      problem = sentence(error);
+    }
+    busy = false;
+    if (about?.message === message && problem === '') return cancel();
+    changed();
+    return setText(counter, problem);
   }
 
   function changed() {
     const count = scalarCount(box.value);
     const tooLong = count > LONGEST_MESSAGE;
-    button.disabled = count === 0 || tooLong || box.disabled;
+    button.disabled = count === 0 || tooLong || busy || form.hidden;
     setText(counter, limitText(count));
     counter.classList.toggle('over', tooLong);
     setAttribute(box, 'aria-invalid', tooLong ? 'true' : null);
-    writeDraft(userId, id, box.value);
+    if (about?.kind !== 'edit') writeDraft(userId, id, box.value);
     resize();
   }
 
@@ -70,46 +97,54 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
     box.style.height = `${box.scrollHeight}px`;
   }
 
-  function setReply(message) {
-    reply = message;
-    replyBar.hidden = message === null;
-    if (!message) return fill(replyBar);
-    const name =
-      message.sender_id === userId ? 'yourself' : (nameOf(store.state.people.get(message.sender_id)) ?? 'somebody');
-    return fill(
-      replyBar,
-      icon('reply', 18),
-      h(
-        'span',
-        { class: 'reply-bar-text' },
-        h('span', { class: 'reply-bar-name', textContent: `Replying to ${name}` }),
-        h('span', { dir: 'auto', textContent: message.content }),
-      ),
-      h(
-        'button',
-        { type: 'button', class: 'icon-button', 'aria-label': 'Do not reply', on: { click: () => cancelReply() } },
-        icon('close', 18),
-      ),
-    );
+  /** Editing puts the draft aside, and afterwards it is back. */
+  function turnTo(next) {
+    if (about?.kind === 'edit') box.value = readDraft(userId, id);
+    about = next;
+    if (next?.kind === 'edit') box.value = next.message.content;
+    form.classList.toggle('editing', next?.kind === 'edit');
+    bar.show(next);
+    const label = next?.kind === 'edit' ? 'Save' : 'Send';
+    setAttribute(button, 'aria-label', label);
+    setAttribute(button, 'title', label);
+    button.replaceChildren(icon(next?.kind === 'edit' ? 'check' : 'send', 20));
+    changed();
   }
 
-  function cancelReply() {
-    setReply(null);
+  function cancel() {
+    turnTo(null);
     box.focus();
+  }
+
+  function begin(kind, message) {
+    turnTo({ kind, message });
+    box.focus();
+    box.setSelectionRange(box.value.length, box.value.length);
+  }
+
+  /** The newest of one's own that can be edited. */
+  function editLast() {
+    const items = store.state.rooms.get(id)?.items ?? [];
+    const last = items.findLast((item) => mayEdit(item, item.sender_id === userId));
+    if (last) begin('edit', last);
+    return Boolean(last);
   }
 
   box.addEventListener('input', () => {
     changed();
+    if (about?.kind === 'edit') return;
     if (box.value.trim() === '') actions.stoppedTyping();
     else actions.typed(id);
   });
   box.addEventListener('keydown', (event) => {
-    // While an input method composes a word, Enter chooses it.
-    if (event.isComposing) return;
-    if (event.key === 'Escape' && reply) {
+    // While an input method composes a word, Enter chooses it; while names are offered, the list has the keys.
+    if (event.isComposing || event.defaultPrevented) return;
+    if (event.key === 'Escape' && about) {
+      event.preventDefault();
       event.stopPropagation();
-      cancelReply();
+      cancel();
     }
+    if (event.key === 'ArrowUp' && box.value === '' && !about && editLast()) event.preventDefault();
     if (event.key !== 'Enter' || event.shiftKey) return;
     event.preventDefault();
     form.requestSubmit();
@@ -119,34 +154,28 @@ export function mountComposer(parent, id, { store, actions }, { onSent }) {
   /** Who may only read sees why; who may write again finds the draft. */
   function showRights() {
     const conversation = store.state.conversations.get(id);
-    const why = conversation ? whyReadOnly(conversation) : 'No conversation';
-    form.hidden = !conversation;
-    box.disabled = why !== null;
-    box.placeholder = why ?? 'Write a message';
-    changed();
+    form.hidden = !conversation || !mayWrite(conversation);
+    note.show(conversation && form.hidden ? conversation : null);
+    const message = about && findMessage(store.state, id, about.message.id);
+    // What was deleted meanwhile can neither be answered nor edited.
+    if (about && (message?.deleted_at || (!message && about.kind === 'edit'))) turnTo(null);
+    else changed();
   }
 
   box.value = readDraft(userId, id);
+  turnTo(null);
   showRights();
-  const unwatch = store.watch([`room:${id}`, 'conversations'], showRights);
+  const unwatch = store.watch([`room:${id}`, 'conversations', 'blocks'], showRights);
   return {
     focus: () => box.focus({ preventScroll: true }),
-    replyTo(message) {
-      setReply(message);
-      box.focus();
-    },
+    replyTo: (message) => begin('reply', message),
+    edit: (message) => begin('edit', message),
     stop() {
       unwatch();
+      mentions.stop();
       actions.stoppedTyping();
     },
   };
-}
-
-/** Why this user may not write here; null if nothing stands against it. */
-function whyReadOnly({ my, class: archivable }) {
-  if (my.role === 'observer') return 'You can read here, but not write.';
-  if (archivable?.archived) return 'This class is archived.';
-  return my.blocked ? 'You cannot write to this person.' : null;
 }
 
 function limitText(count) {

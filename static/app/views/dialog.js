@@ -52,14 +52,15 @@ export function openDialog({ title, className = '', onClose = () => {} }, build)
 
 /**
  * Asks before something that cannot be taken back.
- * @returns {Promise<boolean>}
+ * @param {{title: string, text: string, choices: ({value: string, label: string, danger?: boolean}|false)[]}} question
+ * @returns {Promise<string|null>} the value chosen, null for none
  */
-export function confirmDialog({ title, text, action }) {
+export function askDialog({ title, text, choices }) {
   return new Promise((resolve) => {
-    let agreed = false;
-    openDialog({ title, className: 'dialog-small', onClose: () => resolve(agreed) }, (body, close) => {
-      const agree = () => {
-        agreed = true;
+    let chosen = null;
+    openDialog({ title, className: 'dialog-small', onClose: () => resolve(chosen) }, (body, close) => {
+      const choose = (value) => {
+        chosen = value;
         close();
       };
       const stay = h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel', on: { click: close } });
@@ -69,10 +70,22 @@ export function confirmDialog({ title, text, action }) {
           'div',
           { class: 'dialog-actions' },
           stay,
-          h('button', { type: 'button', class: 'button danger', textContent: action, on: { click: agree } }),
+          choices.filter(Boolean).map(({ value, label, danger }) =>
+            h('button', {
+              type: 'button',
+              class: `button ${danger ? 'danger' : 'soft'}`,
+              textContent: label,
+              on: { click: () => choose(value) },
+            }),
+          ),
         ),
       );
       stay.focus();
     });
   });
+}
+
+/** @returns {Promise<boolean>} */
+export async function confirmDialog({ title, text, action }) {
+  return (await askDialog({ title, text, choices: [{ value: 'yes', label: action, danger: true }] })) === 'yes';
 }

@@ -9,12 +9,12 @@ import { sentence } from './words.js';
 /**
  * @param {string} label also the field's accessible name
  * @param {object} attributes of the input
- * @param {{hint?: string, reveal?: boolean}} [options] `reveal`: a button that shows what is typed
+ * @param {{hint?: string, reveal?: boolean, tag?: string}} [options] `reveal`: a button that shows what is typed
  */
-export function field(label, attributes, { hint = '', reveal = false } = {}) {
+export function field(label, attributes, { hint = '', reveal = false, tag = 'input' } = {}) {
   const id = uniqueId('field');
   const hintId = `${id}-hint`;
-  const input = h('input', { id, class: 'input', 'aria-describedby': hintId, ...attributes });
+  const input = h(tag, { id, class: 'input', 'aria-describedby': hintId, ...attributes });
   const note = h('p', { id: hintId, class: 'field-hint', textContent: hint });
   const element = h(
     'div',
@@ -30,6 +30,11 @@ export function field(label, attributes, { hint = '', reveal = false } = {}) {
   };
   input.addEventListener('input', () => setError(null));
   return { element, input, setError };
+}
+
+/** The same for a text of several lines. */
+export function area(label, attributes, options = {}) {
+  return field(label, attributes, { ...options, tag: 'textarea' });
 }
 
 function revealButton(input) {

@@ -1,13 +1,16 @@
 // One message on the screen.
-// Lives here: the bubble — author, quote, text with links, time, how far it got, what went wrong. May not live here:
-// which messages there are, or how they group (messages.js).
+// Lives here: the bubble — author, quote, text, time, how far it got, what went wrong — and what stands around it.
+// May not live here: which messages there are (messages.js), what the text is made of (message-text.js), reactions
+// (reactions.js), or what may be done with it (message-menu.js).
 
 import { fill, h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
-import { isEmojiOnly, linkParts } from '../lib/text.js';
+import { isEmojiOnly } from '../lib/text.js';
 import { exactTime, timeOfDay } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
+import { bodyNodes } from './message-text.js';
+import { reactionBar } from './reactions.js';
 import { sentenceFor, systemText } from './words.js';
 
 const STATUS = {
@@ -20,18 +23,21 @@ const STATUS = {
 
 /** An element for a message row; `updateMessage` fills it. */
 export function createMessage() {
-  return h('div', { class: 'message' });
+  return h('div', { class: 'message', tabIndex: -1 });
 }
 
 /**
  * @param {HTMLElement} element
  * @param {{item: object, own: boolean, first: boolean, last: boolean, grouped: boolean}} row `item` is a message, or an
  *   outbox entry in the shape of one; `first` and `last` of a run by one author; `grouped`: names and faces are shown
- * @param {{state: object, fileToken: string|null, onReply: Function, onRetry: Function, onDiscard: Function, onQuote: Function}} context
+ * @param {{state: object, fileToken: string|null, mayWrite: boolean, onReply: Function, onMenu: Function,
+ *   onReact: Function, onPicker: Function, reactors: Function, onRetry: Function, onDiscard: Function,
+ *   onQuote: Function}} context
  */
 export function updateMessage(element, row, context) {
   const { item, own, first, last } = row;
   const status = item.state ?? item.status ?? 'sent';
+  const alone = !item.deleted_at && !item.reply_to && isEmojiOnly(item.content);
   element.className = [
     'message',
     own ? 'own' : 'other',
@@ -44,6 +50,8 @@ export function updateMessage(element, row, context) {
     .filter(Boolean)
     .join(' ');
   if (item.seq) element.dataset.seq = item.seq;
+  if (item.seq) element.dataset.id = item.id;
+  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.part : null;
   fill(
     element,
     !own && row.grouped && face(item, last, context),
@@ -55,17 +63,21 @@ export function updateMessage(element, row, context) {
         { class: 'message-line' },
         h(
           'div',
-          { class: `bubble ${!item.deleted_at && !item.reply_to && isEmojiOnly(item.content) ? 'emoji' : ''}` },
+          { class: `bubble ${alone ? 'emoji' : ''}` },
           author(row, context),
-          item.reply_to && quote(item.reply_to, context),
-          body(item),
+          item.reply_to && !item.deleted_at && quote(item.reply_to, context),
+          bodyNodes(item, context.state),
           meta(item, own, status),
         ),
-        item.seq && !item.deleted_at && replyButton(item, context),
+        item.seq && tools(item, context),
       ),
+      item.seq && !item.deleted_at && reactionBar(item, context),
       item.state === 'failed' && failure(item, context),
     ),
   );
+  // Whoever pressed a button of it stays on that button.
+  if (focused)
+    (element.querySelector(`[data-part="${CSS.escape(focused)}"]`) ?? element).focus({ preventScroll: true });
 }
 
 /** A line that tells of the group itself. */
@@ -73,13 +85,6 @@ export function updateSystem(element, { item }, { state }) {
   element.className = 'system';
   element.dataset.seq = item.seq;
   fill(element, h('p', { textContent: systemText(item, state), title: exactTime(item.created_at) }));
-}
-
-/** The words of a message, as elements: plain text and links. */
-function contentNodes(content) {
-  return linkParts(content).map(({ text, href }) =>
-    href ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text }) : text,
-  );
 }
 
 function face(item, last, { state, fileToken }) {
@@ -98,25 +103,22 @@ function author({ item, own, first, grouped }, { state }) {
   return h('span', { class: shown ? 'message-author' : 'sr-only', textContent: shown ? name : `${name}: ` });
 }
 
-function quote({ id, sender_id, content, type }, { state, onQuote }) {
+function quote({ id, seq, sender_id, content, type }, { state, onQuote }) {
   const name = sender_id === state.me?.id ? 'You' : (nameOf(state.people.get(sender_id)) ?? 'Somebody');
   const text = content || (type === 'text' ? 'Message deleted' : 'Attachment');
   return h(
     'button',
-    { type: 'button', class: 'quote', on: { click: () => onQuote(id) } },
+    {
+      type: 'button',
+      class: 'quote',
+      tabIndex: -1,
+      data: { part: 'quote' },
+      on: { click: () => onQuote({ id, seq }) },
+    },
     h('span', { class: 'sr-only', textContent: 'In reply to ' }),
     h('span', { class: 'quote-author', textContent: name }),
     h('span', { class: 'quote-text', dir: 'auto', textContent: text }),
   );
-}
-
-function body(item) {
-  if (item.deleted_at) return h('span', { class: 'message-text', textContent: 'Message deleted' });
-  if (item.content) return h('span', { class: 'message-text', dir: 'auto' }, contentNodes(item.content));
-  return h('span', {
-    class: 'message-text aside',
-    textContent: 'This message has content that this page cannot show yet.',
-  });
 }
 
 function meta(item, own, status) {
@@ -125,7 +127,17 @@ function meta(item, own, status) {
   return h(
     'span',
     { class: 'message-meta' },
-    item.edited_at && !item.deleted_at && h('span', { textContent: 'edited' }),
+    item.pinned &&
+      !item.deleted_at &&
+      h(
+        'span',
+        { class: 'pinned-mark', title: 'Pinned' },
+        icon('pin', 13),
+        h('span', { class: 'sr-only', textContent: 'Pinned' }),
+      ),
+    item.edited_at &&
+      !item.deleted_at &&
+      h('span', { class: 'edited-mark', title: `Edited ${exactTime(item.edited_at)}`, textContent: 'edited' }),
     h('time', {
       datetime: item.created_at,
       title: exactTime(item.created_at),
@@ -141,17 +153,29 @@ function meta(item, own, status) {
   );
 }
 
-function replyButton(item, { onReply }) {
+/** Shown on hover and focus; a finger rests on the message instead, or presses the last one. */
+function tools(item, { mayWrite, onPicker, onReply, onMenu }) {
+  const tool = (part, label, name, run) =>
+    h(
+      'button',
+      {
+        type: 'button',
+        class: `tool tool-${part}`,
+        'aria-label': label,
+        title: label,
+        tabIndex: -1,
+        data: { part },
+        on: { click: (event) => run(item, event.currentTarget) },
+      },
+      icon(name, 17),
+    );
+  const open = mayWrite && !item.deleted_at;
   return h(
-    'button',
-    {
-      type: 'button',
-      class: 'reply-button',
-      'aria-label': 'Reply',
-      title: 'Reply',
-      on: { click: () => onReply(item) },
-    },
-    icon('reply', 17),
+    'div',
+    { class: 'tools' },
+    open && tool('react', 'React', 'reaction', onPicker),
+    open && tool('reply', 'Reply', 'reply', onReply),
+    tool('more', 'Message actions', 'more', onMenu),
   );
 }
 

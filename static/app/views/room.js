@@ -7,17 +7,23 @@ import { icon } from '../lib/icons.js';
 import { plural } from '../lib/text.js';
 import { ago } from '../lib/time.js';
 import { to } from '../router.js';
-import { titleOf } from '../state/conversations.js';
+import { isMuted, titleOf } from '../state/conversations.js';
 import { avatar, presenceDot, updatePresenceDot } from './avatar.js';
 import { mountComposer } from './composer.js';
-import { faceOf, typingText } from './conversations.js';
-import { openDetails } from './details.js';
+import { faceOf, typingText } from './conversation-row.js';
+import { openDetails } from './details/index.js';
 import { mountMessages } from './messages.js';
 
 export function mountRoom(pane, id, app) {
   const { store, actions, client } = app;
   const title = h('h2', { class: 'room-title', tabIndex: -1 });
   const subtitle = h('p', { class: 'room-subtitle' });
+  const muted = h(
+    'span',
+    { class: 'room-muted', title: 'Muted', hidden: true },
+    icon('muted', 18),
+    h('span', { class: 'sr-only', textContent: 'Muted' }),
+  );
   const face = h('span', { class: 'room-face' });
   const dot = presenceDot();
   const details = h(
@@ -25,12 +31,10 @@ export function mountRoom(pane, id, app) {
     {
       type: 'button',
       class: 'icon-button',
-      'aria-label': 'Group details',
-      title: 'Group details',
       hidden: true,
-      on: { click: () => openDetails(id, app) },
+      on: { click: () => openDetails(id, app, { onShow: (place) => messages.show(place) }) },
     },
-    icon('people', 22),
+    icon('info', 22),
   );
   const typing = h('p', { class: 'typing-line' });
   const body = h('div', { class: 'room-body' });
@@ -48,6 +52,7 @@ export function mountRoom(pane, id, app) {
       ),
       face,
       h('div', { class: 'room-names' }, title, subtitle),
+      muted,
       details,
     ),
     body,
@@ -55,7 +60,10 @@ export function mountRoom(pane, id, app) {
   );
   pane.append(room);
 
-  const messages = mountMessages(body, id, app, { onReply: (message) => composer.replyTo(message) });
+  const messages = mountMessages(body, id, app, {
+    onReply: (message) => composer.replyTo(message),
+    onEdit: (message) => composer.edit(message),
+  });
   const composer = mountComposer(foot, id, app, { onSent: () => messages.toEnd() });
 
   let look = null;
@@ -69,7 +77,11 @@ export function mountRoom(pane, id, app) {
     if (look !== `${name} ${who.url}`)
       fill(face, avatar(who, { fileToken: client.connection.fileToken }), conversation.peer && dot);
     look = `${name} ${who.url}`;
-    details.hidden = conversation.type === 'direct';
+    const label = conversation.type === 'direct' ? 'Conversation details' : 'Group details';
+    details.hidden = false;
+    setAttribute(details, 'aria-label', label);
+    setAttribute(details, 'title', label);
+    muted.hidden = !isMuted(conversation);
     if (conversation.peer) updatePresenceDot(dot, presenceOf(conversation.peer).status);
     setText(subtitle, conversation.type === 'direct' ? directStatus(conversation) : groupStatus(conversation));
   }
@@ -78,8 +90,8 @@ export function mountRoom(pane, id, app) {
     return store.state.presence.get(peer.id) ?? { status: peer.presence, last_seen_at: peer.last_seen_at };
   }
 
-  function directStatus({ peer }) {
-    if (!peer) return '';
+  function directStatus({ peer, my }) {
+    if (!peer || my.blocked) return '';
     const { status, last_seen_at } = presenceOf(peer);
     if (status === 'online') return 'Online';
     if (status === 'away') return 'Away';

@@ -1,5 +1,6 @@
 // The user's own account.
-// Lives here: the dialog with profile, looks, password, signed-in devices, and signing out. May not live here: tokens.
+// Lives here: the dialog with profile, looks, password, signed-in devices, and signing out. May not live here: tokens, or
+// the blocked (blocked.js).
 
 import { fill, h, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -8,21 +9,21 @@ import { plural } from '../lib/text.js';
 import { ago } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
+import { blockedPeople } from './blocked.js';
 import { confirmDialog, openDialog } from './dialog.js';
 import { field, form } from './form.js';
+import { section } from './section.js';
 import { sentence } from './words.js';
 
 const SHORTEST_PASSWORD = 8;
 
 export function openSettings(app) {
   if (document.querySelector('dialog[open]')) return;
-  openDialog({ title: 'Settings' }, (body) => {
-    body.append(profile(app), looks(), privacy(app), password(app), devices(app), signingOut(app));
+  const blocked = blockedPeople(app);
+  openDialog({ title: 'Settings', onClose: blocked.stop }, (body) => {
+    const parts = [profile(app), looks(), privacy(app), blocked.element, password(app), devices(app), signingOut(app)];
+    body.append(...parts);
   });
-}
-
-function section(title, ...children) {
-  return h('section', { class: 'section' }, h('h3', { class: 'section-title', textContent: title }), children);
 }
 
 function profile({ store, actions, client }) {
@@ -226,7 +227,7 @@ function deviceName(agent) {
 
 function signingOut({ actions }) {
   const leave = async () => {
-    const waiting = actions.unsent;
+    const waiting = actions.unsent();
     const sure =
       waiting === 0 ||
       (await confirmDialog({

@@ -24,6 +24,11 @@ const SENTENCES = {
   temp_id_reused: 'This message was already sent with other words.',
   payload_too_large: 'That is too long to send.',
   not_found: 'That no longer exists.',
+  cannot_leave_direct: 'A conversation of two cannot be left. You can archive it, or block the other.',
+  class_conversation: 'This belongs to a class and is managed there.',
+  self_block: 'You cannot block yourself.',
+  self_conversation: 'You cannot write to yourself.',
+  conflict: 'Somebody changed it in the meantime. Look again and try once more.',
 };
 
 /** A sentence for a failure; what the server said where we know nothing better. */

@@ -1,0 +1,48 @@
+// People the user has blocked.
+// Lives here: their list in the settings, and unblocking. May not live here: blocking (details/farewell.js).
+
+import { h, setText } from '../lib/dom.js';
+import { keyedList } from '../lib/keyed.js';
+import { nameOf } from '../state/conversations.js';
+import { avatar } from './avatar.js';
+import { section } from './section.js';
+import { complain } from './toast.js';
+import { sentence } from './words.js';
+
+/** @returns {{element: Element, stop: () => void}} */
+export function blockedPeople({ store, actions, client }) {
+  const list = h('ul', { class: 'people', role: 'list', 'aria-label': 'Blocked people' });
+  const hint = h('p', { class: 'people-hint', role: 'status' });
+
+  const row = ({ user }) => {
+    const name = nameOf(user);
+    return h(
+      'li',
+      { class: 'person' },
+      avatar({ id: user.id, name, url: user.avatar_url }, { fileToken: client.connection.fileToken }),
+      h(
+        'span',
+        { class: 'person-text' },
+        h('span', { class: 'person-name', textContent: name }),
+        h('span', { class: 'person-handle', textContent: `@${user.username}` }),
+      ),
+      h('button', {
+        type: 'button',
+        class: 'button quiet',
+        'aria-label': `Unblock ${name}`,
+        textContent: 'Unblock',
+        on: { click: () => complain(actions.unblock(user.id)) },
+      }),
+    );
+  };
+
+  const update = () => {
+    const blocks = [...store.state.blocks.values()];
+    keyedList(list, blocks, { key: ({ user }) => user.id, create: row });
+    setText(hint, blocks.length === 0 ? 'Nobody. Somebody is blocked from the details of your conversation.' : '');
+  };
+
+  update();
+  actions.loadBlocks().catch((error) => setText(hint, sentence(error)));
+  return { element: section('Blocked people', list, hint), stop: store.watch(['blocks'], update) };
+}

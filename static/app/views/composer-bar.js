@@ -1,0 +1,46 @@
+// The strip above the text box.
+// Lives here: what is being answered or edited, and giving that up. May not live here: the text box.
+
+import { fill, h } from '../lib/dom.js';
+import { icon } from '../lib/icons.js';
+import { nameOf } from '../state/conversations.js';
+
+export function composerBar(store, { onCancel }) {
+  const element = h('div', { class: 'reply-bar', hidden: true });
+
+  /** @param {{kind: 'reply'|'edit', message: object}|null} about */
+  function show(about) {
+    element.hidden = about === null;
+    if (!about) return fill(element);
+    const { kind, message } = about;
+    return fill(
+      element,
+      icon(kind, 18),
+      h(
+        'span',
+        { class: 'reply-bar-text' },
+        h('span', {
+          class: 'reply-bar-name',
+          textContent: kind === 'edit' ? 'Editing your message' : `Replying to ${whose(message, store.state)}`,
+        }),
+        h('span', { dir: 'auto', textContent: message.content }),
+      ),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'icon-button',
+          'aria-label': kind === 'edit' ? 'Do not edit' : 'Do not reply',
+          on: { click: onCancel },
+        },
+        icon('close', 18),
+      ),
+    );
+  }
+
+  return { element, show };
+}
+
+function whose({ sender_id }, { me, people }) {
+  return sender_id === me?.id ? 'yourself' : (nameOf(people.get(sender_id)) ?? 'somebody');
+}

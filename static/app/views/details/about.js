@@ -1,0 +1,115 @@
+// Who or what a conversation is.
+// Lives here: picture, name, description, and changing them. May not live here: members.
+
+import { fill, h } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
+import { mayManage } from '../../lib/rights.js';
+import { ago } from '../../lib/time.js';
+import { titleOf } from '../../state/conversations.js';
+import { avatar } from '../avatar.js';
+import { faceOf } from '../conversation-row.js';
+import { area, field, form } from '../form.js';
+
+const LONGEST_NAME = 255;
+const LONGEST_DESCRIPTION = 2000;
+
+export function about({ id, app, conversation }) {
+  const { store, actions, client } = app;
+  const shown = h('div', { class: 'about' });
+  const editor = h('div', { hidden: true });
+  const change = h(
+    'button',
+    { type: 'button', class: 'button soft', on: { click: () => edit() } },
+    icon('edit', 18),
+    'Change name, picture or description',
+  );
+  const element = h('section', { class: 'section' }, shown, editor, change);
+  let look = null;
+
+  function update() {
+    const now = conversation();
+    const face = faceOf(now);
+    change.hidden = !mayManage(now) || !editor.hidden;
+    if (!mayManage(now)) hide();
+    const next = JSON.stringify([titleOf(now), face.url, now.description, lastSeen(now)]);
+    if (next === look) return;
+    look = next;
+    fill(
+      shown,
+      avatar(face, { fileToken: client.connection.fileToken, className: 'large' }),
+      h(
+        'div',
+        { class: 'about-text' },
+        h('p', { class: 'about-name', dir: 'auto', textContent: titleOf(now) }),
+        now.peer && h('p', { class: 'person-handle', textContent: `@${now.peer.username}` }),
+        now.peer && h('p', { class: 'person-handle', textContent: lastSeen(now) }),
+      ),
+      now.description && h('p', { class: 'about-description', dir: 'auto', textContent: now.description }),
+    );
+  }
+
+  function lastSeen({ peer, my }) {
+    if (!peer || my.blocked) return '';
+    const { status, last_seen_at } = store.state.presence.get(peer.id) ?? {};
+    if (status === 'online') return 'Online';
+    if (status === 'away') return 'Away';
+    return last_seen_at ? `Last seen ${ago(last_seen_at)}` : 'Offline';
+  }
+
+  function hide() {
+    editor.hidden = true;
+    editor.replaceChildren();
+  }
+
+  function edit() {
+    const now = conversation();
+    const fields = {
+      name: field('Group name', { value: now.name ?? '', maxlength: String(LONGEST_NAME), autocomplete: 'off' }),
+      description: area('Description', {
+        value: now.description ?? '',
+        maxlength: String(LONGEST_DESCRIPTION),
+        rows: '3',
+        dir: 'auto',
+      }),
+      avatar_url: field(
+        'Address of a picture',
+        { value: now.avatar_url ?? '', type: 'url', maxlength: '2048', placeholder: 'https://', autocomplete: 'off' },
+        { hint: 'Begins with https://. Leave it empty for none.' },
+      ),
+    };
+    const cancel = () => {
+      hide();
+      update();
+      change.focus();
+    };
+    fill(
+      editor,
+      form({
+        fields,
+        button: h('button', { type: 'submit', class: 'button primary', textContent: 'Save' }),
+        check: ({ name }) => (name.trim() === '' ? ['name', 'Give the group a name.'] : null),
+        submit: async (values) => {
+          const changed = changes(now, values);
+          if (Object.keys(changed).length > 0) await actions.updateConversation(id, changed);
+          cancel();
+        },
+      }),
+      h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel', on: { click: cancel } }),
+    );
+    editor.hidden = false;
+    change.hidden = true;
+    fields.name.input.focus();
+  }
+
+  return { element, update };
+}
+
+/** Only what is different; an emptied field is taken away. */
+function changes(now, values) {
+  const changed = {};
+  for (const [name, value] of Object.entries(values)) {
+    const text = value.trim() === '' ? null : value.trim();
+    if (text !== (now[name] || null)) changed[name] = text;
+  }
+  return changed;
+}

@@ -1,0 +1,100 @@
+// How one keeps a conversation for oneself.
+// Lives here: mute, notify level, pin to the top, archive. May not live here: what others see.
+
+import { h, setText } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
+import { muteText } from '../../lib/time.js';
+import { isArchived, isMuted } from '../../state/conversations.js';
+import { openMenu } from '../menu.js';
+import { section } from '../section.js';
+import { complain } from '../toast.js';
+
+const HOUR = 3_600_000;
+const MUTES = [
+  ['For an hour', HOUR],
+  ['For 8 hours', 8 * HOUR],
+  ['For a week', 7 * 24 * HOUR],
+  ['For good', null],
+];
+const LEVELS = [
+  ['all', 'All messages'],
+  ['mentions', 'Mentions'],
+  ['none', 'Nothing'],
+];
+
+export function mine({ id, app: { actions }, conversation }) {
+  const muteState = h('span', { class: 'field-hint' });
+  const mute = h('button', { type: 'button', class: 'button soft', on: { click: () => muteOrUnmute() } });
+  const pinned = toggle('Keep at the top of the list', (on) => actions.pinConversation(id, on));
+  const archived = toggle(
+    'Archive',
+    (on) => actions.archive(id, on),
+    'Out of the list until somebody writes here; for as long as it is muted, also after that.',
+  );
+  const levels = LEVELS.map(([value, label]) => {
+    const input = h('input', {
+      type: 'radio',
+      name: `notify-${id}`,
+      value,
+      on: { change: () => complain(actions.notifyLevel(id, value)).then(update) },
+    });
+    return { value, input, element: h('label', { class: 'choice' }, input, h('span', { textContent: label })) };
+  });
+  const element = section(
+    'For you',
+    h('div', { class: 'setting-row' }, h('span', {}, 'Mute', muteState), mute),
+    h(
+      'fieldset',
+      { class: 'plain' },
+      h('legend', { class: 'field-label', textContent: 'Notify me about' }),
+      h(
+        'div',
+        { class: 'choices' },
+        levels.map((level) => level.element),
+      ),
+    ),
+    pinned.element,
+    archived.element,
+  );
+
+  function toggle(label, change, hint = null) {
+    const input = h('input', { type: 'checkbox', class: 'switch' });
+    input.addEventListener('change', async () => {
+      input.disabled = true;
+      await complain(change(input.checked));
+      input.disabled = false;
+      update();
+    });
+    const text = h('span', {}, label, hint && h('span', { class: 'field-hint', textContent: hint }));
+    return { input, element: h('label', { class: 'switch-row' }, text, input) };
+  }
+
+  function muteOrUnmute() {
+    if (isMuted(conversation())) {
+      complain(actions.unmute(id));
+      return;
+    }
+    openMenu({
+      label: 'Mute',
+      at: mute,
+      items: MUTES.map(([label, length]) => ({
+        label,
+        run: () => complain(actions.mute(id, length === null ? null : new Date(Date.now() + length))),
+      })),
+    });
+  }
+
+  function update() {
+    const now = conversation();
+    if (!now) return;
+    const muted = isMuted(now);
+    setText(muteState, muted ? muteText(now.my.muted_until) : 'Messages are counted and announced.');
+    const label = muted ? 'Unmute' : 'Mute…';
+    if (mute.textContent !== label) mute.replaceChildren(icon(muted ? 'bell' : 'muted', 18), label);
+    if (!pinned.input.disabled) pinned.input.checked = now.my.pinned;
+    if (!archived.input.disabled) archived.input.checked = isArchived(now);
+    for (const { value, input } of levels) input.checked = now.my.notify === value;
+  }
+
+  return { element, update };
+}

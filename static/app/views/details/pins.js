@@ -1,0 +1,71 @@
+// Pinned messages of a conversation.
+// Lives here: the list, and going from it to the message. May not live here: pinning (message-menu.js).
+
+import { fill, h } from '../../lib/dom.js';
+import { icon } from '../../lib/icons.js';
+import { mayPin } from '../../lib/rights.js';
+import { shortTime } from '../../lib/time.js';
+import { nameOf } from '../../state/conversations.js';
+import { section } from '../section.js';
+import { complain } from '../toast.js';
+
+export function pins({ id, app: { store, actions }, conversation, close, onShow }) {
+  const list = h('ul', { class: 'pins', role: 'list', 'aria-label': 'Pinned messages' });
+  const hint = h('p', { class: 'people-hint' });
+  const element = section('Pinned messages', list, hint);
+  let look = null;
+
+  function update() {
+    const known = store.state.pins.get(id);
+    if (known?.status === 'stale') actions.loadPins(id);
+    const may = mayPin(conversation());
+    if (look?.known === known && look.may === may) return;
+    look = { known, may };
+    const words = { loading: 'Loading…', error: 'The pinned messages could not be loaded.' };
+    const empty = known?.items.length > 0 ? '' : 'None yet. A message can be pinned from its menu.';
+    hint.textContent = known?.items.length > 0 ? '' : (words[known?.status] ?? empty);
+    fill(
+      list,
+      (known?.items ?? []).map((item) => pin(item, may)),
+    );
+  }
+
+  function pin(item, may) {
+    const { people, me } = store.state;
+    const name = item.sender_id === me?.id ? 'You' : (nameOf(people.get(item.sender_id) ?? item.sender) ?? 'Somebody');
+    const lead = () => {
+      close();
+      onShow({ id: item.id, seq: item.seq });
+    };
+    return h(
+      'li',
+      { class: 'pin' },
+      h(
+        'button',
+        { type: 'button', class: 'pin-message', on: { click: lead } },
+        h(
+          'span',
+          { class: 'pin-head' },
+          h('span', { class: 'quote-author', textContent: name }),
+          h('time', { class: 'person-handle', datetime: item.created_at, textContent: shortTime(item.created_at) }),
+        ),
+        h('span', { class: 'quote-text', dir: 'auto', textContent: item.content || 'Attachment' }),
+      ),
+      may &&
+        h(
+          'button',
+          {
+            type: 'button',
+            class: 'icon-button small',
+            'aria-label': 'Unpin this message',
+            title: 'Unpin',
+            on: { click: () => complain(actions.pinMessage(item, false)) },
+          },
+          icon('close', 18),
+        ),
+    );
+  }
+
+  actions.loadPins(id);
+  return { element, update };
+}

@@ -1,0 +1,73 @@
+// What was said in a conversation, in figures.
+// Lives here: the figures, asked for when somebody wants to see them. May not live here: counting; the server does that.
+
+import { fill, h } from '../../lib/dom.js';
+import { dateOf } from '../../lib/time.js';
+import { nameOf } from '../../state/conversations.js';
+import { sentence } from '../words.js';
+
+/** People named in the list of who wrote most. */
+const MOST = 5;
+
+export function stats({ id, app: { store, actions } }) {
+  const body = h('div', { class: 'stats' });
+  const load = async () => {
+    if (!element.open) return;
+    fill(body, h('p', { class: 'people-hint', role: 'status', textContent: 'One moment…' }));
+    try {
+      show(await actions.stats(id));
+    } catch (error) {
+      fill(
+        body,
+        h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' }, textContent: sentence(error) }),
+      );
+    }
+  };
+  const element = h(
+    'details',
+    { class: 'section fold', on: { toggle: load } },
+    h('summary', { class: 'section-title', textContent: 'Statistics' }),
+    body,
+  );
+
+  function show({ messages, attachments, links, members, messages_by_member: writers, first_message_at: first }) {
+    const { people, me } = store.state;
+    const figures = [
+      ['Messages', messages],
+      ['Attachments', attachments],
+      ['Links', links],
+      ['Members', members],
+    ];
+    const nameFor = (userId) => (userId === me?.id ? 'You' : (nameOf(people.get(userId)) ?? 'Somebody who left'));
+    const most = Math.max(1, ...writers.map(({ count }) => count));
+    fill(
+      body,
+      h(
+        'dl',
+        { class: 'figures' },
+        figures.map(([name, value]) =>
+          h('div', {}, h('dt', { textContent: name }), h('dd', { textContent: value.toLocaleString() })),
+        ),
+      ),
+      first && h('p', { class: 'people-hint', textContent: `Since ${dateOf(first)}.` }),
+      writers.length > 0 &&
+        h(
+          'ul',
+          { class: 'writers', role: 'list', 'aria-label': 'Messages by member' },
+          writers
+            .slice(0, MOST)
+            .map(({ user_id, count }) =>
+              h(
+                'li',
+                {},
+                h('span', { class: 'person-name', textContent: nameFor(user_id) }),
+                h('meter', { max: String(most), value: count, 'aria-hidden': 'true' }),
+                h('span', { class: 'writer-count', textContent: count.toLocaleString() }),
+              ),
+            ),
+        ),
+    );
+  }
+
+  return { element, update: () => {} };
+}

@@ -1,0 +1,115 @@
+// Choosing an emoji.
+// Lives here: the picker — those used last, the common ones, and a box for any other — and the short row above a menu.
+// May not live here: the list (lib/emoji.js), or what is done with the chosen one.
+
+import { h, setText } from '../lib/dom.js';
+import { COMMON, emojiName, isOneEmoji, noteEmoji, quickEmoji, recentEmoji } from '../lib/emoji.js';
+import { openPopup } from './popup.js';
+
+/** @param {{at: Element, onChoose: (emoji: string) => void}} options */
+export function openEmojiPicker({ at, onChoose }) {
+  openPopup({ label: 'Choose a reaction', at, className: 'picker-popup' }, (close) => {
+    const choose = (emoji) => {
+      noteEmoji(emoji);
+      close(() => onChoose(emoji));
+    };
+    const recent = recentEmoji();
+    const common = COMMON.map(([emoji]) => emoji);
+    return [recent.length > 0 && grid('Used last', recent, choose), grid('Common', common, choose), anyOther(choose)];
+  });
+}
+
+/** A few emoji in a row, with a button that leads to the whole picker. */
+export function quickRow({ chosen, onChoose, onMore }) {
+  return h(
+    'div',
+    { class: 'quick-row', role: 'group', 'aria-label': 'React', on: { keydown: moveByKeys } },
+    quickEmoji().map((emoji) => {
+      const button = emojiButton(emoji, () => {
+        noteEmoji(emoji);
+        onChoose(emoji);
+      });
+      button.setAttribute('aria-pressed', String(chosen.has(emoji)));
+      return button;
+    }),
+    h('button', {
+      type: 'button',
+      class: 'emoji-button more',
+      'aria-label': 'More emoji',
+      textContent: '+',
+      on: { click: onMore },
+    }),
+  );
+}
+
+function grid(title, emoji, choose) {
+  return h(
+    'section',
+    { class: 'emoji-section' },
+    h('h3', { class: 'section-title', textContent: title }),
+    h(
+      'div',
+      { class: 'emoji-grid', role: 'group', 'aria-label': title, on: { keydown: moveByKeys } },
+      emoji.map((one) => emojiButton(one, () => choose(one))),
+    ),
+  );
+}
+
+function emojiButton(emoji, run) {
+  return h('button', {
+    type: 'button',
+    class: 'emoji-button',
+    'aria-label': emojiName(emoji),
+    title: emojiName(emoji),
+    textContent: emoji,
+    on: { click: run },
+  });
+}
+
+/** The keyboards of phones and systems have every emoji there is. */
+function anyOther(choose) {
+  const input = h('input', {
+    class: 'input',
+    'aria-label': 'Any emoji',
+    placeholder: 'Any emoji',
+    autocomplete: 'off',
+    maxlength: '32',
+  });
+  const problem = h('p', { class: 'field-hint', role: 'status' });
+  const submit = (event) => {
+    event.preventDefault();
+    const emoji = input.value.trim();
+    if (isOneEmoji(emoji)) choose(emoji);
+    else setText(problem, 'Type one emoji.');
+  };
+  return h(
+    'form',
+    { class: 'emoji-other', on: { submit } },
+    input,
+    h('button', { type: 'submit', class: 'button soft', textContent: 'React' }),
+    problem,
+  );
+}
+
+function moveByKeys(event) {
+  const buttons = [...event.currentTarget.querySelectorAll('button')];
+  const index = buttons.indexOf(document.activeElement);
+  if (index === -1) return;
+  const top = buttons[0].offsetTop;
+  const columns = Math.max(
+    1,
+    buttons.findIndex((button) => button.offsetTop > top),
+  );
+  const row = buttons.at(-1).offsetTop === top ? 0 : columns;
+  const target = {
+    ArrowRight: buttons[index + 1],
+    ArrowLeft: buttons[index - 1],
+    ArrowDown: row > 0 && buttons[index + row],
+    ArrowUp: row > 0 && buttons[index - row],
+    Home: buttons[0],
+    End: buttons.at(-1),
+  }[event.key];
+  if (!target) return;
+  event.preventDefault();
+  target.focus();
+}

@@ -1,0 +1,65 @@
+// The words of a message.
+// Lives here: text, links and mentions as elements, and what stands for content without text. May not live here: markup;
+// what people wrote reaches the page as text nodes only.
+
+import { h } from '../lib/dom.js';
+import { mentionParts } from '../lib/mentions.js';
+import { linkParts } from '../lib/text.js';
+
+/** The body of a message. */
+export function bodyNodes(item, state) {
+  if (item.deleted_at) return h('span', { class: 'message-text', textContent: 'Message deleted' });
+  return [
+    dataNodes(item),
+    item.content && h('span', { class: 'message-text', dir: 'auto' }, textNodes(item, state)),
+    !item.content &&
+      !TYPED[item.type] &&
+      h('span', {
+        class: 'message-text aside',
+        textContent: 'This message has content that this page cannot show yet.',
+      }),
+  ];
+}
+
+/** Plain text, links and mentions. */
+export function textNodes({ content, mentions = [] }, { people, me }) {
+  const names = new Map();
+  for (const id of mentions) {
+    const user = id === me?.id ? me : people.get(id);
+    if (user) names.set(user.username.toLowerCase(), id);
+  }
+  return linkParts(content).map(({ text, href }) =>
+    href
+      ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text })
+      : mentions.length === 0
+        ? text
+        : mentioned(text, names, mentions, me),
+  );
+}
+
+function mentioned(text, names, mentions, me) {
+  return mentionParts(text, names, mentions.length > 0).map(({ text: part, id }) => {
+    if (id === null) return part;
+    const own = id === me?.id || (id === 'all' && mentions.includes(me?.id));
+    return h('span', { class: own ? 'mention own-mention' : 'mention', textContent: part });
+  });
+}
+
+/** What the types with `data` say; each takes its fields as text. */
+const TYPED = {
+  location: ({ label, lat, lon }) => ['Place', label, `${lat}, ${lon}`],
+  contact: ({ name, phone, email }) => ['Contact', name, phone, email],
+  sticker: ({ id }) => ['Sticker', id],
+};
+
+function dataNodes({ type, data }) {
+  const lines = data && TYPED[type]?.(data).filter((line) => typeof line === 'string' && line !== '');
+  if (!lines) return null;
+  const [kind, ...rest] = lines;
+  return h(
+    'span',
+    { class: 'typed' },
+    h('span', { class: 'typed-kind', textContent: kind }),
+    rest.map((line) => h('span', { dir: 'auto', textContent: line })),
+  );
+}

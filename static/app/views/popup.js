@@ -1,0 +1,56 @@
+// What opens beside something: menus, the emoji picker.
+// Lives here: the layer — where it stands, one at a time, gone on Escape, on a press outside and when the page changes.
+// The browser's own modal dialog keeps the focus inside and gives it back. On a narrow screen it is a sheet at the bottom.
+// May not live here: what is in it.
+
+import { h } from '../lib/dom.js';
+
+/** Between the layer and what it belongs to, and to the edges of the window, in pixels. */
+const GAP = 6;
+
+/**
+ * @param {{label: string, at: Element|{x: number, y: number}, className?: string}} options `at`: what it stands beside
+ * @param {(close: (after?: () => void) => void) => Node[]} build `close` may be given what is to happen once it is gone
+ */
+export function openPopup({ label, at, className = '' }, build) {
+  document.querySelector('dialog.popup')?.close();
+  let after = null;
+  let outside = false;
+  const close = (next = null) => {
+    after = next;
+    layer.close();
+  };
+  const away = () => layer.open && close();
+  const layer = h('dialog', {
+    class: `popup ${className}`,
+    'aria-label': label,
+    on: {
+      close: () => {
+        window.removeEventListener('hashchange', away);
+        layer.remove();
+        after?.();
+      },
+      // A finger that rested until this opened goes up outside of it, and did not go down there.
+      pointerdown: (event) => (outside = event.target === layer),
+      click: (event) => outside && event.target === layer && close(),
+    },
+  });
+  layer.append(h('div', { class: 'popup-body' }, build(close)));
+  document.body.append(layer);
+  window.addEventListener('hashchange', away);
+  layer.showModal();
+  place(layer, at);
+  return close;
+}
+
+/** Below what it belongs to, or above where there is no room; the style sheet overrules this on a narrow screen. */
+function place(layer, at) {
+  const box = at instanceof Element ? at.getBoundingClientRect() : { left: at.x, right: at.x, top: at.y, bottom: at.y };
+  const { offsetWidth: width, offsetHeight: height } = layer;
+  const below = box.bottom + GAP + height <= window.innerHeight - GAP;
+  const top = below ? box.bottom + GAP : Math.max(GAP, box.top - GAP - height);
+  const right = box.left + width > window.innerWidth - GAP;
+  const left = right ? Math.max(GAP, box.right - width) : box.left;
+  layer.style.setProperty('--popup-top', `${top}px`);
+  layer.style.setProperty('--popup-left', `${left}px`);
+}

@@ -1,0 +1,402 @@
+// Everything one may do with messages, conversations and people, by two people in two browsers at once.
+// The tests of this file tell one story and run in its order: each goes on where the one before it ended.
+
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import {
+  PHONE,
+  SHOTS,
+  Server,
+  choose,
+  inList,
+  launch,
+  log,
+  messageMenu,
+  openPage,
+  register,
+  say,
+  shows,
+  signIn,
+  texts,
+  until,
+} from './support.js';
+
+const ANA = { username: 'ana', name: 'Ana Lindqvist' };
+const BEN = { username: 'ben', name: 'Ben Okafor' };
+const CAM = { username: 'cam', name: 'Cam Duarte' };
+const GROUP = 'Garden club';
+
+let server;
+let browser;
+let ana;
+let ben;
+let group;
+let tokens;
+
+before(async () => {
+  await mkdir(SHOTS, { recursive: true });
+  server = await Server.create();
+  await server.start();
+  browser = await launch();
+  const people = {};
+  for (const one of [ANA, BEN, CAM]) people[one.username] = await register(server, one);
+  tokens = { ana: people.ana.token, ben: people.ben.token, cam: people.cam.token };
+  const create = (body) => server.call('POST', '/conversations', { token: tokens.ana, body });
+  group = await create({ type: 'group', name: GROUP, participant_ids: [people.ben.id, people.cam.id] });
+  await create({ type: 'direct', participant_ids: [people.ben.id] });
+  ana = await openPage(browser, server);
+  ben = await openPage(browser, server);
+  await signIn(ana.page, ANA);
+  await signIn(ben.page, BEN);
+  for (const { page } of [ana, ben]) {
+    await inList(page, GROUP).click();
+    await page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
+  }
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.remove();
+});
+
+const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`) });
+const row = (page, text) => log(page).locator('.message').filter({ hasText: text });
+const box = (page) => page.getByRole('textbox', { name: 'Message', exact: true });
+
+async function details(page) {
+  await page.getByRole('button', { name: /^(Group|Conversation) details$/ }).click();
+  return page.getByRole('dialog', { name: /^(Group|Conversation) details$/ });
+}
+
+const close = (page) => page.getByRole('button', { name: 'Close', exact: true }).click();
+
+test('a message is edited, by its menu and by the arrow key, and both see what it was', async () => {
+  await say(ana.page, 'The tomatos are ripe.');
+  await shows(ben.page, ['The tomatos are ripe.']);
+  await choose(ana.page, row(ana.page, 'tomatos'), 'Edit');
+  await ana.page.getByText('Editing your message').waitFor();
+  assert.equal(await box(ana.page).inputValue(), 'The tomatos are ripe.');
+  await box(ana.page).fill('given up');
+  await ana.page.keyboard.press('Escape');
+  assert.equal(await box(ana.page).inputValue(), '');
+  await box(ana.page).press('ArrowUp');
+  assert.equal(await box(ana.page).inputValue(), 'The tomatos are ripe.');
+  await box(ana.page).fill('The tomatoes are ripe.');
+  await ana.page.getByRole('button', { name: 'Save', exact: true }).click();
+  for (const { page } of [ana, ben]) {
+    await shows(page, ['The tomatoes are ripe.']);
+    await row(page, 'tomatoes').getByText('edited').waitFor();
+    await inList(page, GROUP).getByText('The tomatoes are ripe.').waitFor();
+  }
+  await choose(ben.page, row(ben.page, 'tomatoes'), 'History');
+  const versions = ben.page.getByRole('list', { name: 'Former texts' }).locator('.version-text');
+  await versions.nth(1).waitFor();
+  assert.deepEqual(await versions.allTextContents(), ['The tomatos are ripe.', 'The tomatoes are ripe.']);
+  await close(ben.page);
+});
+
+test('reactions are given, counted, joined and taken back', async () => {
+  await row(ben.page, 'tomatoes').hover();
+  await row(ben.page, 'tomatoes').getByRole('button', { name: 'React', exact: true }).click();
+  await ben.page.getByRole('button', { name: 'party', exact: true }).click();
+  const party = (page, count) =>
+    row(page, 'tomatoes').getByRole('button', {
+      name: `party, ${count} reaction${count === 1 ? '' : 's'}`,
+      exact: true,
+    });
+  await party(ana.page, 1).waitFor();
+  assert.equal(await party(ana.page, 1).getAttribute('aria-pressed'), 'false');
+  assert.equal(await party(ben.page, 1).getAttribute('aria-pressed'), 'true');
+  await party(ana.page, 1).hover();
+  await row(ana.page, 'tomatoes').locator('.tip').getByText(BEN.name).waitFor();
+  await party(ana.page, 1).click();
+  for (const { page } of [ana, ben]) await party(page, 2).waitFor();
+  await choose(ana.page, row(ana.page, 'tomatoes'), 'React');
+  await ana.page.getByRole('textbox', { name: 'Any emoji' }).fill('two 🦀🦀');
+  await ana.page.keyboard.press('Enter');
+  await ana.page.getByText('Type one emoji.').waitFor();
+  await ana.page.getByRole('textbox', { name: 'Any emoji' }).fill('🦀');
+  await ana.page.keyboard.press('Enter');
+  await row(ben.page, 'tomatoes').getByRole('button', { name: '🦀, 1 reaction' }).waitFor();
+  await shot(ben.page, 'reactions-light');
+  await party(ben.page, 2).click();
+  for (const { page } of [ana, ben]) await party(page, 1).waitFor();
+  await choose(ben.page, row(ben.page, 'tomatoes'), 'Reactions');
+  await ben.page.getByRole('list', { name: '🎉 1' }).getByText(ANA.name).waitFor();
+  await close(ben.page);
+});
+
+test('a reply quotes what it answers, follows its edits, and leads to it', async () => {
+  await choose(ben.page, row(ben.page, 'tomatoes'), 'Reply');
+  await say(ben.page, 'I will pick some.');
+  await log(ana.page).locator('.quote').getByText('The tomatoes are ripe.').waitFor();
+  await choose(ana.page, row(ana.page, 'tomatoes').first(), 'Edit');
+  await box(ana.page).fill('The red tomatoes are ripe.');
+  await box(ana.page).press('Enter');
+  await log(ben.page).locator('.quote').getByText('The red tomatoes are ripe.').waitFor();
+  await log(ben.page).locator('.quote').click();
+  await ben.page.locator('.message.pointed').getByText('The red tomatoes are ripe.').waitFor();
+});
+
+test('a mention is offered while one types, shown to both, and marked in the list', async () => {
+  await ben.page.getByRole('link').filter({ hasText: ANA.name }).first().click();
+  await box(ana.page).fill('');
+  await box(ana.page).pressSequentially('Thank you @b');
+  const offered = ana.page.getByRole('listbox', { name: 'People to mention' });
+  await offered.getByRole('option', { name: /Ben Okafor/ }).waitFor();
+  await shot(ana.page, 'mention-light');
+  await ana.page.keyboard.press('Enter');
+  assert.equal(await box(ana.page).inputValue(), 'Thank you @ben ');
+  await box(ana.page).pressSequentially('and @all');
+  await offered.getByRole('option', { name: /Everybody here/ }).waitFor();
+  await ana.page.keyboard.press('Escape');
+  await offered.waitFor({ state: 'hidden' });
+  await box(ana.page).fill('Thank you @ben.');
+  await box(ana.page).press('Enter');
+  await log(ana.page).locator('.mention').getByText('@ben', { exact: true }).waitFor();
+  await inList(ben.page, GROUP).getByText('You are mentioned').waitFor({ state: 'attached' });
+  await shot(ben.page, 'mentioned-light');
+  await ben.page.reload();
+  await inList(ben.page, GROUP).getByText('You are mentioned').waitFor({ state: 'attached' });
+  await inList(ben.page, GROUP).click();
+  await log(ben.page).locator('.own-mention').getByText('@ben', { exact: true }).waitFor();
+  await inList(ben.page, GROUP).locator('.mention-badge').waitFor({ state: 'hidden' });
+});
+
+test('a message is pinned, found among the pinned ones, and unpinned', async () => {
+  const menu = await messageMenu(ben.page, row(ben.page, 'The red tomatoes').first());
+  assert.equal(await menu.getByRole('menuitem', { name: 'Pin', exact: true }).count(), 0);
+  await ben.page.keyboard.press('Escape');
+  await choose(ana.page, row(ana.page, 'The red tomatoes').first(), 'Pin');
+  await row(ben.page, 'The red tomatoes').first().getByText('Pinned').waitFor({ state: 'attached' });
+  const dialog = await details(ben.page);
+  await dialog.getByRole('list', { name: 'Pinned messages' }).getByText('The red tomatoes are ripe.').click();
+  await ben.page.locator('.message.pointed').getByText('The red tomatoes are ripe.').waitFor();
+  const own = await details(ana.page);
+  await own.getByRole('button', { name: 'Unpin this message' }).click();
+  await row(ben.page, 'The red tomatoes').first().getByText('Pinned').waitFor({ state: 'detached' });
+  await own.getByText('None yet.').waitFor();
+  await close(ana.page);
+});
+
+test('who got and read a message is told to its author', async () => {
+  await until(async () => (await log(ana.page).locator('.status-seen').count()) > 0, 'somebody has read it');
+  await choose(ana.page, row(ana.page, 'Thank you'), 'Receipts');
+  await ana.page
+    .getByRole('list', { name: /^Read by/ })
+    .getByText(BEN.name)
+    .waitFor();
+  await close(ana.page);
+});
+
+test('a message is deleted for oneself alone, and another for everyone', async () => {
+  const before = await texts(ana.page);
+  await choose(ben.page, row(ben.page, 'Thank you'), 'Delete');
+  assert.equal(await ben.page.getByRole('button', { name: 'Delete for everyone' }).count(), 0);
+  await ben.page.getByRole('button', { name: 'Delete for me' }).click();
+  await row(ben.page, 'Thank you').waitFor({ state: 'detached' });
+  assert.deepEqual(await texts(ana.page), before);
+  await choose(ana.page, row(ana.page, 'The red tomatoes').first(), 'Delete');
+  await ana.page.getByRole('button', { name: 'Delete for everyone' }).click();
+  for (const { page } of [ana, ben]) {
+    await until(async () => (await texts(page))[0] === 'Message deleted', 'the text is gone');
+    await log(page).locator('.quote').getByText('Message deleted').waitFor();
+    assert.equal(await log(page).locator('.reaction').count(), 0);
+  }
+  await shot(ana.page, 'deleted-light');
+  await ben.page.reload();
+  await until(async () => (await texts(ben.page)).join() === 'Message deleted,I will pick some.', 'it stays so');
+});
+
+test('a group gets another name and description, and says so', async () => {
+  const dialog = await details(ana.page);
+  await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
+  await dialog.getByRole('textbox', { name: 'Group name' }).fill('Garden circle');
+  await dialog.getByRole('textbox', { name: 'Description' }).fill('Beds, tools and who waters what.');
+  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
+  await dialog.getByText('Beds, tools and who waters what.').waitFor();
+  await inList(ben.page, 'Garden circle').waitFor();
+  await log(ben.page).getByText(`${ANA.name} named the group “Garden circle”`).waitFor();
+  await shot(ana.page, 'details-light');
+  await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
+  await dialog.getByRole('textbox', { name: 'Group name' }).fill(GROUP);
+  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
+  await inList(ben.page, GROUP).waitFor();
+  await close(ana.page);
+});
+
+test('a role is given and taken, and with it what one may do', async () => {
+  const dialog = await details(ana.page);
+  const members = dialog.getByRole('list', { name: 'Members' });
+  const give = async (item) => {
+    await dialog.getByRole('button', { name: `Manage ${BEN.name}` }).click();
+    await ana.page.getByRole('menuitem', { name: item, exact: true }).click();
+  };
+  await give('Make admin');
+  await members.getByRole('listitem').filter({ hasText: BEN.name }).getByText('Admin').waitFor();
+  const mine = await details(ben.page);
+  await mine.getByRole('button', { name: 'Add people' }).waitFor();
+  await give('Make observer');
+  await mine.getByRole('button', { name: 'Add people' }).waitFor({ state: 'hidden' });
+  await close(ben.page);
+  await ben.page.getByText('You can read here, but not write.').waitFor();
+  assert.equal(await box(ben.page).count(), 0);
+  await give('Make owner…');
+  await ana.page.getByRole('button', { name: 'Make owner', exact: true }).click();
+  await box(ben.page).waitFor();
+  await members.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Admin').waitFor();
+  await close(ana.page);
+});
+
+test('a muted conversation is quiet, an archived one is put away until somebody writes', async () => {
+  const dialog = await details(ana.page);
+  await dialog.getByRole('button', { name: 'Mute…' }).click();
+  await ana.page.getByRole('menuitem', { name: 'For 8 hours' }).click();
+  await dialog.getByText(/^Muted until/).waitFor();
+  await dialog.getByRole('radio', { name: 'Mentions' }).check();
+  await dialog.getByRole('checkbox', { name: 'Keep at the top of the list' }).check();
+  await inList(ana.page, GROUP).getByText('Muted').waitFor({ state: 'attached' });
+  await inList(ana.page, GROUP).getByText('Pinned').waitFor({ state: 'attached' });
+  await dialog.getByRole('checkbox', { name: /^Archive/ }).check();
+  await close(ana.page);
+  await ana.page.getByRole('button', { name: 'Archived, 1' }).waitFor();
+  await inList(ana.page, BEN.name).click();
+  await inList(ana.page, GROUP).waitFor({ state: 'detached' });
+  await say(ben.page, 'Muted, so it stays away.');
+  await ana.page.getByRole('button', { name: 'Archived, 1' }).click();
+  await inList(ana.page, GROUP).getByText('Muted, so it stays away.').waitFor();
+  await shot(ana.page, 'archived-light');
+  await inList(ana.page, GROUP).click();
+  const again = await details(ana.page);
+  assert.ok(await again.getByRole('radio', { name: 'Mentions' }).isChecked());
+  await again.getByRole('button', { name: 'Unmute' }).click();
+  await close(ana.page);
+  await inList(ana.page, BEN.name).waitFor();
+  await inList(ana.page, GROUP).waitFor();
+  await ana.page.reload();
+  await inList(ana.page, GROUP).click({ button: 'right' });
+  await ana.page.getByRole('menuitem', { name: 'Archive' }).click();
+  await inList(ana.page, BEN.name).click();
+  await inList(ana.page, GROUP).waitFor({ state: 'detached' });
+  await say(ben.page, 'This brings it back.');
+  await inList(ana.page, GROUP).getByText('This brings it back.').waitFor();
+});
+
+test('figures tell who wrote how much', async () => {
+  const dialog = await details(ben.page);
+  await dialog.getByText('Statistics').click();
+  await dialog.getByRole('list', { name: 'Messages by member' }).getByText('You').waitFor();
+  await close(ben.page);
+});
+
+test('what stands far above is loaded around when a quote leads there', async () => {
+  const post = (body) =>
+    server.call('POST', `/conversations/${group.id}/messages`, {
+      token: tokens.cam,
+      body: { temp_id: body.content, ...body },
+    });
+  const first = await post({ content: 'Far above' });
+  for (let number = 1; number <= 160; number += 1) await post({ content: `Line ${number}` });
+  await post({ content: 'See above', reply_to_id: first.id });
+  await ben.page.reload();
+  await row(ben.page, 'See above').locator('.quote').click();
+  await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
+  assert.equal(await row(ben.page, 'See above').count(), 0);
+  await post({ content: 'Said meanwhile' });
+  await ben.page.getByRole('button', { name: /Jump to newest/ }).click();
+  await row(ben.page, 'Said meanwhile').waitFor();
+  await row(ben.page, 'See above').locator('.quote').click();
+  await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
+  await until(async () => {
+    await log(ben.page).evaluate((element) => element.scrollBy(0, 800));
+    return (await row(ben.page, 'Said meanwhile').count()) === 1;
+  }, 'the newest is reached by scrolling down');
+  const seqs = await log(ben.page)
+    .locator('[data-seq]')
+    .evaluateAll((elements) => elements.map((element) => Number(element.dataset.seq)));
+  assert.ok(
+    seqs.every((seq, index) => index === 0 || seq > seqs[index - 1]),
+    'in order, and each once',
+  );
+});
+
+test('a block closes the direct conversation for both, and opens it again', async () => {
+  for (const [one, name] of [
+    [ana, BEN.name],
+    [ben, ANA.name],
+  ])
+    await inList(one.page, name).click();
+  const dialog = await details(ana.page);
+  await dialog.getByRole('button', { name: 'Block', exact: true }).click();
+  await ana.page.getByRole('button', { name: 'Block', exact: true }).last().click();
+  await dialog.getByRole('button', { name: 'Unblock' }).waitFor();
+  await close(ana.page);
+  await ana.page.getByText(`You blocked ${BEN.name}. Unblock to write again.`).waitFor();
+  await ben.page.getByText('You cannot write to this person.').waitFor();
+  assert.equal(await box(ben.page).count(), 0);
+  await shot(ana.page, 'blocked-light');
+  await ana.page.getByRole('button', { name: `Settings for ${ANA.name}` }).click();
+  await ana.page.getByRole('button', { name: `Unblock ${BEN.name}` }).click();
+  await ana.page.getByText('Nobody. Somebody is blocked').waitFor();
+  await close(ana.page);
+  await box(ben.page).waitFor();
+  await say(ben.page, 'Friends again?');
+  await log(ana.page).getByText('Friends again?').waitFor();
+});
+
+test('the menu of a message is reached by keyboard alone', async () => {
+  await log(ana.page).focus();
+  await ana.page.keyboard.press('ArrowUp');
+  await ana.page.keyboard.press('Enter');
+  const menu = ana.page.getByRole('menu', { name: 'Message actions' });
+  await menu.waitFor();
+  await ana.page.keyboard.press('ArrowDown');
+  await ana.page.keyboard.press('r');
+  await ana.page.keyboard.press('Escape');
+  await menu.waitFor({ state: 'detached' });
+});
+
+test('a finger that rests on a message opens its menu', async () => {
+  const options = { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'dark' };
+  const { context, page, problems } = await openPage(browser, server, options);
+  await signIn(page, BEN);
+  await inList(page, ANA.name).click();
+  const bubble = row(page, 'Friends again?').locator('.bubble');
+  await bubble.waitFor();
+  const { x, y } = await bubble.boundingBox();
+  const touch = { x: x + 20, y: y + 10 };
+  const session = await context.newCDPSession(page);
+  await session.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [touch] });
+  await page.getByRole('menuitem', { name: 'Edit' }).waitFor();
+  await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+  await shot(page, 'phone-menu-dark');
+  await page.getByRole('group', { name: 'React' }).getByRole('button', { name: 'red heart' }).tap();
+  await row(ana.page, 'Friends again?').getByRole('button', { name: 'red heart, 1 reaction' }).waitFor();
+  await shot(page, 'phone-reacted-dark');
+  await page.getByRole('button', { name: 'Conversation details' }).tap();
+  await page.getByText('For you').waitFor();
+  await shot(page, 'phone-details-dark');
+  await context.close();
+  assert.deepEqual(problems, []);
+});
+
+test('who leaves a group is out of it, and an heir owns it', async () => {
+  await inList(ben.page, GROUP).click();
+  const dialog = await details(ben.page);
+  await dialog.getByRole('button', { name: 'Leave group' }).click();
+  await ben.page.getByText('Somebody else becomes its owner.').waitFor();
+  await ben.page.getByRole('button', { name: 'Leave', exact: true }).click();
+  await inList(ben.page, GROUP).waitFor({ state: 'detached' });
+  await inList(ana.page, GROUP).click();
+  await log(ana.page).getByText(`${BEN.name} left`).waitFor();
+  const own = await details(ana.page);
+  await own.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Owner').waitFor();
+  await close(ana.page);
+});
+
+test('no page complained about anything', () => {
+  assert.deepEqual(ana.problems, []);
+  assert.deepEqual(ben.problems, []);
+});

@@ -1,6 +1,7 @@
 //! What becomes of a message's text: changed, with the former ones kept, or taken away with all that hangs on it.
 
 use super::dialect;
+use super::statistics::{self, Growth};
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::FormerText;
@@ -46,10 +47,12 @@ pub async fn delete(conn: &impl ConnectionTrait, id: MessageId, by: UserId, at: 
         "DELETE FROM message_edits WHERE message_id = $1",
         "DELETE FROM mentions WHERE message_id = $1",
         "DELETE FROM reactions WHERE message_id = $1",
-        "DELETE FROM message_links WHERE message_id = $1",
         "UPDATE notifications SET body = '', data = NULL WHERE message_id = $1",
     ] {
         dialect::run(conn, dialect::plain(conn, text, vec![id.into()])).await?;
     }
-    Ok(())
+    let gone = statistics::remove_links(conn, &[id]).await?.into_iter();
+    let shrunk: Vec<_> =
+        gone.map(|(conversation, gone)| (conversation, Growth { links: -gone, ..Growth::default() })).collect();
+    statistics::grow(conn, &shrunk).await
 }

@@ -1,10 +1,11 @@
-//! What is counted in conversations. The reader 'statistics' of the log is the only writer of these tables and of
-//! `message_links`; everybody else reads.
+//! What is counted in conversations. The reader 'statistics' of the log writes these tables and `message_links`; beside it
+//! only a deletion for everyone takes links away, because it leaves nothing of a text. Everybody else reads.
 
 use super::dialect::{self, ABSENT, Column};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What to add to the counts of one conversation.
@@ -117,23 +118,22 @@ pub async fn add_links(conn: &impl ConnectionTrait, links: &[Link]) -> Result<()
     Ok(())
 }
 
-/// Removes the links of these messages and returns how many each conversation lost.
+/// Removes the links of these messages and returns how many each conversation lost. The rows that this statement deleted
+/// are counted, because a deletion for everyone and the reader may both be at it.
 pub async fn remove_links(
     conn: &impl ConnectionTrait,
     messages: &[MessageId],
-) -> Result<Vec<(ConversationId, i64)>, DbErr> {
+) -> Result<BTreeMap<ConversationId, i64>, DbErr> {
+    let mut gone = BTreeMap::new();
     if messages.is_empty() {
-        return Ok(Vec::new());
+        return Ok(gone);
     }
     let ids: Vec<Uuid> = messages.iter().map(|id| id.0).collect();
-    let count = "SELECT conversation_id, count(*) AS links FROM message_links WHERE message_id IN ({set})
-                 GROUP BY conversation_id";
-    let rows = dialect::all(conn, dialect::over_ids(conn, count, &ids, vec![])).await?;
-    let delete = "DELETE FROM message_links WHERE message_id IN ({set})";
-    dialect::run(conn, dialect::over_ids(conn, delete, &ids, vec![])).await?;
-    rows.iter()
-        .map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), row.try_get("", "links")?)))
-        .collect()
+    let delete = "DELETE FROM message_links WHERE message_id IN ({set}) RETURNING conversation_id";
+    for row in dialect::all(conn, dialect::over_ids(conn, delete, &ids, vec![])).await? {
+        *gone.entry(ConversationId(row.try_get("", "conversation_id")?)).or_default() += 1;
+    }
+    Ok(gone)
 }
 
 /// The counts of one conversation.

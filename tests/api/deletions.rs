@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::rest::Answer;
 use crate::support::user::text;
-use crate::support::{TestServer, TestSocket, TestUser};
+use crate::support::{TestServer, TestSocket, TestUser, eventually};
 
 /// No other text of a test contains it.
 const SECRET: &str = "xyzzy-marker-plugh";
@@ -156,12 +156,15 @@ async fn no_row_and_no_replay_holds_a_byte_of_what_was_said() {
     let before = replay(&bob, &room).await;
     let told = before.iter().filter(|frame| frame.to_string().contains(SECRET)).count();
     assert_eq!(told, 1 + 3 + 300 + 1, "the message, its edits, its quotes, an edit of one");
-    for table in ["messages", "message_edits", "outbox"] {
+    let stats = async || alice.get(&format!("/conversations/{room}/stats")).await.expect(200);
+    eventually("all is counted", async || stats().await["messages"] == 301 && stats().await["links"] == 1).await;
+    for table in ["messages", "message_edits", "message_links", "outbox"] {
         assert!(server.rows_with(SECRET).await.contains(&table.to_owned()), "the search would find it in {table}");
     }
 
     delete(&alice, &room, &message).await.expect(204);
     assert_eq!(server.rows_with(SECRET).await, Vec::<String>::new());
+    assert_eq!(stats().await["links"], 0);
     live.expect("message.deleted").await;
     for user in [&alice, &bob] {
         let after = replay(user, &room).await;
@@ -188,6 +191,9 @@ async fn no_row_and_no_replay_holds_a_byte_of_what_was_said() {
     }
     let again = alice.post(&format!("/conversations/{room}/messages"), body).await.expect(200);
     assert_eq!((&again["id"], &again["content"]), (&message["id"], &json!("")));
+    alice.send(&room, "https://example.org").await;
+    eventually("what came after is counted", async || stats().await["messages"] == 302).await;
+    assert_eq!(stats().await["links"], 1, "a link that went is taken away once");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::store::statistics::{self, Growth, Link};
 use crate::usecases::transact::Work;
 use sea_orm::DatabaseTransaction;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -38,14 +39,14 @@ impl Reader for Statistics {
     }
 }
 
-/// What a frame says that is counted; its other fields do not matter here.
+/// A frame; its other fields do not matter here, nor do those of its payload that are not counted.
 #[derive(Deserialize)]
-struct Told {
-    payload: Payload,
+struct Told<T> {
+    payload: T,
 }
 
 #[derive(Deserialize)]
-struct Payload {
+struct Said {
     conversation_id: ConversationId,
     message: Message,
 }
@@ -57,6 +58,11 @@ struct Message {
     sender_id: Option<UserId>,
     content: String,
     created_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    message_id: MessageId,
 }
 
 /// What the rows of a page come to.
@@ -74,7 +80,7 @@ impl Page {
     fn take(&mut self, row: &LogRow) -> Result<()> {
         match row.event_type.as_str() {
             "message.new" => {
-                let Payload { conversation_id, message } = payload(row)?;
+                let Said { conversation_id, message } = payload(row)?;
                 if let Some(sender) = message.sender_id {
                     let growth = self.conversations.entry(conversation_id).or_default();
                     growth.messages += 1;
@@ -84,14 +90,14 @@ impl Page {
                 }
             }
             "message.edited" => {
-                let Payload { conversation_id, message } = payload(row)?;
+                let Said { conversation_id, message } = payload(row)?;
                 self.changed.insert(message.id);
                 self.find_links(conversation_id, &message);
             }
             "message.deleted" => {
-                let id = row.message_id.ok_or_else(|| Error::internal("a deletion names no message"))?;
-                self.changed.insert(id);
-                self.links.remove(&id);
+                let Deleted { message_id } = payload(row)?;
+                self.changed.insert(message_id);
+                self.links.remove(&message_id);
             }
             _ => {}
         }
@@ -125,6 +131,6 @@ impl Page {
     }
 }
 
-fn payload(row: &LogRow) -> Result<Payload> {
-    serde_json::from_str::<Told>(&row.payload).map(|told| told.payload).map_err(Error::internal)
+fn payload<T: DeserializeOwned>(row: &LogRow) -> Result<T> {
+    serde_json::from_str::<Told<T>>(&row.payload).map(|told| told.payload).map_err(Error::internal)
 }

@@ -2,7 +2,7 @@
 //! which a reader is stuck. What a reader does with what it reads is not here.
 
 use super::dialect;
-use crate::domain::ids::{MessageId, Rev};
+use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
@@ -30,12 +30,8 @@ pub struct LogRow {
     pub rev: Rev,
     /// Its type.
     pub event_type: String,
-    /// The message it carries or names.
-    pub message_id: Option<MessageId>,
     /// The frame that clients get.
     pub payload: String,
-    /// When its transaction began.
-    pub created_at: Timestamp,
 }
 
 fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
@@ -44,9 +40,7 @@ fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
         stream: stream(row)?,
         rev: Rev(row.try_get("", "rev")?),
         event_type: row.try_get("", "event_type")?,
-        message_id: row.try_get::<Option<Uuid>>("", "message_id")?.map(MessageId),
         payload: row.try_get("", "payload")?,
-        created_at: Timestamp(row.try_get("", "created_at")?),
     })
 }
 
@@ -175,7 +169,7 @@ pub async fn release(conn: &impl ConnectionTrait, node: &str) -> Result<(), DbEr
 pub async fn page(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<LogRow>, DbErr> {
     let place = position(conn);
     let text = format!(
-        "SELECT {place} AS place, stream_kind, stream_id, rev, event_type, message_id, payload, created_at FROM outbox
+        "SELECT {place} AS place, stream_kind, stream_id, rev, event_type, payload FROM outbox
          WHERE {place} > $1 ORDER BY {place} LIMIT $2"
     );
     let rows = dialect::all(conn, dialect::plain(conn, &text, vec![after.into(), (limit as i64).into()])).await?;
@@ -192,7 +186,7 @@ pub async fn stream_page(
 ) -> Result<Vec<LogRow>, DbErr> {
     let place = position(conn);
     let text = format!(
-        "SELECT {place} AS place, stream_kind, stream_id, rev, event_type, message_id, payload, created_at FROM outbox
+        "SELECT {place} AS place, stream_kind, stream_id, rev, event_type, payload FROM outbox
          WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {place} <= $4 ORDER BY rev LIMIT $5"
     );
     let values = vec![stream.kind().into(), stream.id().into(), from.into(), cursor.into(), (limit as i64).into()];

@@ -1,0 +1,182 @@
+//! Readers that die: dropped at each of their awaits, and with the whole server. Afterwards the statistics are what a
+//! recount of the messages says, exactly.
+
+use crate::inside::random::Random;
+use crate::inside::{Inside, on_each_database, on_postgres};
+use crate::support::{DEADLINE, TestServer, TestUser, eventually, eventually_within};
+use crate::world::{Counts, Diary, Failing, Node, Talk, check_order, due, parked, polled};
+use greenroom::relay;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[test]
+fn a_reader_dropped_at_any_await_counts_everything_once() {
+    on_each_database(&async |inside: &Inside| {
+        let mut random = Random::from_environment();
+        let node = Node::new(inside, "node");
+        let mut talk = Talk::new(inside).await;
+        for _ in 0..3 {
+            for polls in 1.. {
+                for _ in 0..3 {
+                    talk.act(inside, &mut random).await;
+                }
+                node.stamp().await;
+                let done = polled(node.runner.turn(), polls).await;
+                // whoever comes next finds nothing in the way
+                node.read().await;
+                Counts::check(inside).await;
+                if let Some(result) = done {
+                    result.unwrap();
+                    assert!(polls > 3, "it waits more than {polls} times");
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() {
+    on_each_database(&async |inside: &Inside| {
+        let mut random = Random::from_environment();
+        let diary = Diary::new(inside).await;
+        let node = Node::with(inside, "node", diary.clone());
+        let mut talk = Talk::new(inside).await;
+        node.read().await;
+        let mut last = *Diary::revs(inside, talk.stream()).await.last().unwrap();
+        for polls in 1.. {
+            diary.fail(talk.stream(), last + 1, Failing::Row);
+            for _ in 0..3 {
+                talk.say(inside, &mut random).await;
+            }
+            last += 3;
+            node.stamp().await;
+            // parked, tried again in vain, healed: each of them cut off somewhere
+            let parks = polled(node.runner.turn(), polls).await;
+            node.read().await;
+            due(inside).await;
+            let fails = polled(node.runner.turn(), polls).await;
+            diary.heal();
+            due(inside).await;
+            let heals = polled(node.runner.turn(), polls).await;
+            due(inside).await;
+            node.read().await;
+            assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last).collect::<Vec<_>>());
+            assert_eq!(parked(inside).await, []);
+            if parks.is_some() && fails.is_some() && heals.is_some() {
+                assert!(polls > 3, "it waits more than {polls} times");
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
+    on_postgres(&async |inside: &Inside| {
+        let mut random = Random::from_environment();
+        let node = Node::new(inside, "node");
+        let mut talk = Talk::new(inside).await;
+        for polls in 1.. {
+            for _ in 0..3 {
+                talk.act(inside, &mut random).await;
+            }
+            let done = polled(node.sequencer.as_ref().unwrap().turn(), polls).await;
+            node.read().await;
+            check_order(inside).await;
+            Counts::check(inside).await;
+            if done.is_some() {
+                assert!(polls > 3, "it waits more than {polls} times");
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn the_relay_reads_by_itself_what_is_committed_and_stops_when_told() {
+    on_each_database(&async |inside: &Inside| {
+        let mut random = Random::from_environment();
+        let mut talk = Talk::new(inside).await;
+        for _ in 0..3 {
+            let relay = relay::start(&inside.app);
+            for _ in 0..20 {
+                talk.act(inside, &mut random).await;
+            }
+            eventually("the statistics follow", async || Counts::kept(inside).await == Counts::recounted(inside).await)
+                .await;
+            relay.stop().await;
+            let held = "SELECT 1 FROM readers WHERE leased_until > 0";
+            assert_eq!(inside.rows(held).await.len(), 0, "the leases are given back");
+            // what is committed while nobody reads is read by the next
+            talk.act(inside, &mut random).await;
+        }
+    });
+}
+
+/// How often the server is killed.
+const KILLS: u64 = 8;
+
+#[tokio::test]
+async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again() {
+    let mut random = crate::support::Random::from_environment();
+    let mut server = TestServer::start().await;
+    let users = [server.user("anne").await, server.user("beno").await, server.user("cara").await];
+    let group = users[0].group("group", &[&users[1], &users[2]]).await;
+    let sent = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> =
+        users.iter().map(|user| tokio::spawn(write(user.clone(), group.clone(), sent.clone()))).collect();
+    for _ in 0..KILLS {
+        let target = sent.load(Ordering::Relaxed) + random.between(5, 60);
+        eventually_within(DEADLINE * 3, "messages, to kill", async || sent.load(Ordering::Relaxed) >= target).await;
+        tokio::time::sleep(std::time::Duration::from_micros(random.between(0, 200_000))).await;
+        server.kill_nine();
+        server.restart().await;
+    }
+    for writer in &writers {
+        writer.abort();
+    }
+    for writer in writers {
+        let _ = writer.await;
+    }
+    // what was under way when the writers ended is decided behind this one
+    users[0].send(&group, "last").await;
+    eventually("the statistics agree with the history", async || {
+        let history = users[0].history(&group).await;
+        let stats = users[0].get(&format!("/conversations/{group}/stats")).await.expect(200);
+        agree(&stats, &history)
+    })
+    .await;
+    server.stop().await;
+}
+
+async fn write(user: TestUser, group: String, sent: Arc<AtomicU64>) {
+    let path = format!("/conversations/{group}/messages");
+    for number in 0.. {
+        let body = json!({ "content": format!("number {number}, see https://a.example/{number}") });
+        let token = Some(user.access_token.as_str());
+        let answer = user.target.try_call(reqwest::Method::POST, &path, token, crate::support::rest::Body::Json(body));
+        if answer.await.is_ok_and(|answer| answer.status == 201) {
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn agree(stats: &Value, history: &[Value]) -> bool {
+    let said: Vec<&Value> = history.iter().filter(|message| message["type"] != "system").collect();
+    let mut by_member: BTreeMap<&str, i64> = BTreeMap::new();
+    for message in &said {
+        *by_member.entry(message["sender_id"].as_str().unwrap()).or_default() += 1;
+    }
+    let told = stats["messages_by_member"].as_array().unwrap();
+    let told: BTreeMap<&str, i64> =
+        told.iter().map(|one| (one["user_id"].as_str().unwrap(), one["count"].as_i64().unwrap())).collect();
+    let links = said.iter().filter(|message| message["content"].as_str().unwrap().contains("https://")).count();
+    stats["messages"] == said.len()
+        && stats["links"] == links
+        && stats["members"] == 3
+        && stats["first_message_at"] == said[0]["created_at"]
+        && told == by_member
+}

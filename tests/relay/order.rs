@@ -1,0 +1,150 @@
+//! The one order of all streams, and nodes that compete for a lease.
+
+use crate::inside::random::Random;
+use crate::inside::{Inside, on_each_database, on_postgres};
+use crate::world::{Counts, Node, Talk, check_order, cursor, expire};
+use greenroom::relay::reader::Turn;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// A row of the log as a transaction of the test appends it.
+fn row(inside: &Inside, talk: &Talk, rev: i64) -> String {
+    let id = inside.literal(talk.group);
+    format!(
+        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
+         VALUES (0, {id}, {rev}, 'test', '{{}}', 0);
+         UPDATE conversations SET last_rev = {rev} WHERE id = {id}"
+    )
+}
+
+async fn last_rev(inside: &Inside, talk: &Talk) -> i64 {
+    let query = format!("SELECT last_rev FROM conversations WHERE id = {}", inside.literal(talk.group));
+    inside.rows(&query).await[0].try_get("", "last_rev").unwrap()
+}
+
+#[test]
+fn a_row_that_commits_late_comes_after_those_that_did_not_wait_for_it() {
+    on_postgres(&async |inside: &Inside| {
+        let node = Node::new(inside, "node");
+        let (slow, quick) = (Talk::new(inside).await, Talk::new(inside).await);
+        node.read().await;
+        let start = cursor(inside, "sequencer").await;
+        let (first, second) = (inside.connection().await, inside.connection().await);
+        let late = first.begin().await.unwrap();
+        late.execute_unprepared(&row(inside, &slow, last_rev(inside, &slow).await + 1)).await.unwrap();
+        second.execute_unprepared(&row(inside, &quick, last_rev(inside, &quick).await + 1)).await.unwrap();
+        node.read().await;
+        assert_eq!(cursor(inside, "sequencer").await, start + 1, "the smaller id is not to be seen yet");
+        assert_eq!(cursor(inside, "statistics").await, start + 1);
+        late.commit().await.unwrap();
+        node.read().await;
+        assert_eq!(cursor(inside, "statistics").await, start + 2, "and is not skipped");
+        let places = inside.rows("SELECT id FROM outbox ORDER BY position DESC LIMIT 2").await;
+        let ids: Vec<i64> = places.iter().map(|row| row.try_get("", "id").unwrap()).collect();
+        assert!(ids[0] < ids[1], "the test has drawn its ids out of order");
+        check_order(inside).await;
+    });
+}
+
+#[test]
+fn a_locked_row_is_waited_for_so_that_no_later_one_of_its_stream_passes_it() {
+    on_postgres(&async |inside: &Inside| {
+        let node = Node::new(inside, "node");
+        let mut talk = Talk::new(inside).await;
+        node.read().await;
+        let mut random = Random::new(1);
+        for _ in 0..5 {
+            talk.say(inside, &mut random).await;
+        }
+        // as somebody does who deletes a message for everyone
+        let other = inside.connection().await;
+        let rewriting = other.begin().await.unwrap();
+        let lock = "UPDATE outbox SET payload = payload WHERE id = (SELECT min(id) FROM outbox WHERE position IS NULL)";
+        rewriting.execute_unprepared(lock).await.unwrap();
+        let stamping = node.stamp();
+        tokio::pin!(stamping);
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        loop {
+            tokio::select! {
+                () = &mut stamping => panic!("it did not wait"),
+                rows = inside.rows(waits) => if !rows.is_empty() { break },
+            }
+        }
+        rewriting.commit().await.unwrap();
+        stamping.await;
+        check_order(inside).await;
+    });
+}
+
+#[test]
+fn many_who_commit_at_once_are_put_in_order_while_they_do() {
+    on_each_database(&async |inside: &Inside| {
+        let mut random = Random::from_environment();
+        let mut talks = Vec::new();
+        for _ in 0..6 {
+            talks.push(Talk::new(inside).await);
+        }
+        let open = Cell::new(talks.len());
+        let committing = talks.into_iter().map(|mut talk| {
+            let (mut random, open) = (random.fork(), &open);
+            async move {
+                for _ in 0..30 {
+                    talk.act(inside, &mut random).await;
+                }
+                open.set(open.get() - 1);
+            }
+        });
+        let nodes = [Node::new(inside, "one"), Node::new(inside, "two")];
+        let reading = nodes.iter().map(|node| async {
+            while open.get() > 0 {
+                if let Some(sequencer) = &node.sequencer {
+                    sequencer.turn().await.unwrap();
+                }
+                node.runner.turn().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        });
+        let expiring = async {
+            while open.get() > 0 {
+                // so that the nodes take the readers from each other all the time
+                expire(inside).await;
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        };
+        futures_util::future::join3(
+            futures_util::future::join_all(committing),
+            futures_util::future::join_all(reading),
+            expiring,
+        )
+        .await;
+        expire(inside).await;
+        nodes[0].read().await;
+        check_order(inside).await;
+        Counts::check(inside).await;
+    });
+}
+
+#[test]
+fn a_lease_keeps_others_out_until_it_expires_or_is_given_back() {
+    on_each_database(&async |inside: &Inside| {
+        let (one, two) = (Node::new(inside, "one"), Node::new(inside, "two"));
+        let mut talk = Talk::new(inside).await;
+        one.read().await;
+        let stood = cursor(inside, "statistics").await;
+        // a clock of the far future: the lease does not run out while the test does
+        inside.run(&format!("UPDATE readers SET leased_until = {}", i64::MAX / 2)).await;
+        talk.say(inside, &mut Random::new(1)).await;
+        two.stamp().await;
+        let turn = two.runner.turn().await.unwrap();
+        assert!(matches!(turn, Turn::Idle(Some(_))), "it waits for the lease: {turn:?}");
+        assert_eq!(cursor(inside, "statistics").await, stood);
+        if inside.is_postgres() {
+            assert_eq!(two.sequencer.as_ref().unwrap().turn().await.unwrap(), 0, "this one too");
+        }
+        expire(inside).await;
+        two.read().await;
+        assert!(cursor(inside, "statistics").await > stood);
+        Counts::check(inside).await;
+    });
+}

@@ -1,0 +1,132 @@
+//! What stays in the log, and what goes.
+
+use crate::inside::random::Random;
+use crate::inside::{Inside, on_each_database};
+use crate::support::{TestServer, eventually};
+use crate::world::{Counts, Diary, Failing, Node, Talk, due, write};
+use greenroom::domain::time::Timestamp;
+use greenroom::relay::retention;
+use serde_json::json;
+
+/// The revisions of a talk that the log holds.
+async fn held(inside: &Inside, talk: &Talk) -> Vec<i64> {
+    let id = inside.literal(talk.group);
+    let rows = inside.rows(&format!("SELECT rev FROM outbox WHERE stream_id = {id} ORDER BY rev")).await;
+    rows.iter().map(|row| row.try_get("", "rev").unwrap()).collect()
+}
+
+/// A moment after everything that has happened.
+fn future() -> Timestamp {
+    Timestamp::now().plus(std::time::Duration::from_hours(1))
+}
+
+#[test]
+fn what_is_old_goes_as_far_as_the_slowest_reader_has_come() {
+    on_each_database(&async |inside: &Inside| {
+        let mut random = Random::new(1);
+        let diary = Diary::new(inside).await;
+        let (quick, slow) = (Node::new(inside, "node"), Node::with(inside, "node", diary.clone()));
+        let mut talk = Talk::new(inside).await;
+        quick.read().await;
+        slow.read().await;
+        let last = *held(inside, &talk).await.last().unwrap();
+        for _ in 0..3 {
+            talk.say(inside, &mut random).await;
+        }
+        quick.read().await;
+        assert_eq!(retention::sweep(&inside.app, Timestamp(0)).await.unwrap(), 0, "nothing is as old as that");
+        assert!(retention::sweep(&inside.app, future()).await.unwrap() > 0);
+        assert_eq!(held(inside, &talk).await, [last + 1, last + 2, last + 3], "one reader has not been here");
+        slow.read().await;
+        assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last + 3).collect::<Vec<_>>());
+        talk.say(inside, &mut random).await;
+        assert_eq!(retention::sweep(&inside.app, future()).await.unwrap(), 3, "what nobody has read stays");
+        assert_eq!(held(inside, &talk).await, [last + 4]);
+        quick.read().await;
+        slow.read().await;
+        Counts::check(inside).await;
+        assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last + 4).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn what_a_parked_stream_waits_for_stays() {
+    on_each_database(&async |inside: &Inside| {
+        let mut random = Random::new(1);
+        let diary = Diary::new(inside).await;
+        let (quick, node) = (Node::new(inside, "node"), Node::with(inside, "node", diary.clone()));
+        let (mut stuck, mut other) = (Talk::new(inside).await, Talk::new(inside).await);
+        let last = *held(inside, &stuck).await.last().unwrap();
+        diary.fail(stuck.stream(), last + 2, Failing::Row);
+        for _ in 0..3 {
+            stuck.say(inside, &mut random).await;
+            other.say(inside, &mut random).await;
+        }
+        for status in ["parked", "failed"] {
+            quick.read().await;
+            node.read().await;
+            write(inside, &format!("UPDATE reader_failures SET status = '{status}'")).await;
+            retention::sweep(&inside.app, future()).await.unwrap();
+            assert_eq!(held(inside, &stuck).await, [last + 2, last + 3], "{status}");
+            assert_eq!(held(inside, &other).await, Vec::<i64>::new());
+        }
+        write(inside, "UPDATE reader_failures SET status = 'parked'").await;
+        diary.heal();
+        due(inside).await;
+        node.read().await;
+        assert_eq!(Diary::revs(inside, stuck.stream()).await, (1..=last + 3).collect::<Vec<_>>());
+        retention::sweep(&inside.app, future()).await.unwrap();
+        assert_eq!(held(inside, &stuck).await, Vec::<i64>::new());
+    });
+}
+
+#[test]
+fn many_rows_go_in_small_steps() {
+    on_each_database(&async |inside: &Inside| {
+        let node = Node::new(inside, "node");
+        let talk = Talk::new(inside).await;
+        let (id, from) = (inside.literal(talk.group), held(inside, &talk).await.len());
+        let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)");
+        let rows = format!(
+            "{numbers} INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
+             SELECT 0, {id}, {from} + i, 'test', '{{}}', CASE WHEN i <= 1300 THEN 1 ELSE 3 END FROM n"
+        );
+        inside.run(&rows).await;
+        inside.run("UPDATE outbox SET created_at = 0 WHERE created_at > 3").await;
+        node.read().await;
+        retention::sweep(&inside.app, Timestamp(2)).await.unwrap();
+        assert_eq!(held(inside, &talk).await.len(), 400, "the younger ones stay");
+    });
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_from_before_the_log_is_reset() {
+    let mut server = TestServer::builder().set("GREENROOM_LOG_RETENTION_DAYS", "1").start().await;
+    let (anne, beno) = (server.user("anne").await, server.user("beno").await);
+    let group = anne.group("group", &[&beno]).await;
+    let from = anne.conversation(&group).await["last_rev"].as_i64().unwrap();
+    anne.send(&group, "one").await;
+    anne.send(&group, "two").await;
+    let stats = format!("/conversations/{group}/stats");
+    eventually("it is counted", async || anne.get(&stats).await.expect(200)["messages"] == 2).await;
+    server.kill_nine();
+    server.sql("UPDATE outbox SET created_at = 1").await;
+    server.restart().await;
+    anne.send(&group, "three").await;
+    let last = anne.conversation(&group).await["last_rev"].as_i64().unwrap();
+    eventually("the old rows are gone, and who lacks them is told so", async || {
+        let mut socket = beno.connect_unsubscribed().await;
+        let id = socket.start("sync", json!({ "conversations": { &group: from } }));
+        let frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+        let reset = frames.iter().find(|frame| frame["type"] == "sync.reset");
+        reset.is_some_and(|frame| frame["payload"] == json!({ "conversation_id": group, "last_rev": last }))
+    })
+    .await;
+    let mut socket = beno.connect_unsubscribed().await;
+    let id = socket.start("sync", json!({ "conversations": { &group: last - 1 } }));
+    let frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+    assert!(frames.iter().any(|frame| frame["type"] == "message.new"), "what is young is still there: {frames:?}");
+    assert!(!frames.iter().any(|frame| frame["type"] == "sync.reset"));
+    eventually("nothing is counted twice", async || anne.get(&stats).await.expect(200)["messages"] == 3).await;
+    server.stop().await;
+}

@@ -49,6 +49,9 @@ fn every_send_gets_the_outcome_that_it_would_get_alone() {
         for outcome in outcomes {
             assert!(world.model.seen.contains_key(outcome), "nothing was {outcome}: {:?}", world.model.seen);
         }
+        let mentions = &world.model.mentions;
+        assert!(mentions.values().any(|users| users.len() == 1), "nobody was mentioned: {mentions:?}");
+        assert!(mentions.values().any(|users| users.len() >= 4), "nowhere was everybody mentioned: {mentions:?}");
     });
 }
 

@@ -54,7 +54,7 @@ pub async fn of(
                 (SELECT count(*) FROM ({OTHERS}) o WHERE o.has_read AND o.shares) AS readers
          FROM participants WHERE conversation_id = $1 AND left_at IS NULL"
     );
-    let (mut member_count, mut others, mut readers) = (0, 0, 0);
+    let (mut member_count, mut others, mut readers) = (0_i64, 0_i64, 0_i64);
     if let Some(row) = dialect::one(conn, dialect::plain(conn, &text, values())).await? {
         member_count = row.try_get("", "members")?;
         others = row.try_get("", "others")?;

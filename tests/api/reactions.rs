@@ -1,5 +1,7 @@
 //! Reactions: one emoji, once a user and message, seen by everybody at once (SPEC 5, 12).
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use crate::support::database::runs_on_postgres;
@@ -10,7 +12,10 @@ use crate::witness::Witness;
 
 /// `text` as a segment of a path.
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        let _ = write!(encoded, "%{byte:02X}");
+        encoded
+    })
 }
 
 fn path(room: &str, message: &Value) -> String {

@@ -23,6 +23,8 @@ pub struct Place {
     /// What was sent under a `temp_id`: as which message, and the hash of its body.
     named: BTreeMap<(UserId, String), (MessageId, String)>,
     last_seq: i64,
+    /// When everybody in it was last mentioned at once, in milliseconds.
+    all_mentioned: Option<i64>,
 }
 
 impl Place {
@@ -39,6 +41,10 @@ pub struct Model {
     pub places: BTreeMap<ConversationId, Place>,
     /// Users who may not send.
     pub suspended: BTreeSet<UserId>,
+    /// Usernames.
+    pub names: BTreeMap<String, UserId>,
+    /// Whom each message that is stored mentions, in order, as it said itself.
+    pub mentions: BTreeMap<MessageId, Vec<UserId>>,
     /// How often each outcome was expected, to see that none is missing in a run.
     pub seen: BTreeMap<String, usize>,
 }
@@ -52,12 +58,17 @@ enum Expected {
 }
 
 impl Model {
-    /// Judges the outcome of the next send in the order of the queue, and remembers it. `moving` says that its sender was
-    /// added or removed meanwhile, so that both are possible; the log tells afterwards which it was.
-    pub fn judge(&mut self, post: &Post, moving: bool, outcome: &Result<Sent>) -> std::result::Result<(), String> {
+    /// Judges the outcome of the next send in the order of the queue, and remembers it. Those who are `moving` were added
+    /// to its conversation or removed meanwhile, so that both are possible; the log tells afterwards which it was.
+    pub fn judge(
+        &mut self,
+        post: &Post,
+        moving: &BTreeSet<UserId>,
+        outcome: &Result<Sent>,
+    ) -> std::result::Result<(), String> {
         let role = self.places.get(&post.conversation).and_then(|place| place.roles.get(&post.sender)).copied();
         let mut possible = vec![self.expect(post, role)];
-        if moving {
+        if moving.contains(&post.sender) {
             possible = vec![self.expect(post, Some(Role::Member)), self.expect(post, None)];
         }
         let actual = match outcome {
@@ -75,7 +86,13 @@ impl Model {
         };
         *self.seen.entry(name).or_default() += 1;
         match outcome {
-            Ok(sent) if !sent.replayed => self.store(post, sent),
+            Ok(sent) if !sent.replayed => {
+                self.store(post, sent)?;
+                self.mention(post, sent, moving)
+            }
+            Ok(sent) if self.mentions[&sent.message.id] != sent.message.mentions => {
+                Err(format!("{post:?}\n  mentions others when it is repeated: {sent:?}"))
+            }
             _ => Ok(()),
         }
     }
@@ -118,5 +135,33 @@ impl Model {
             place.named.insert((post.sender, name.clone()), (post.id, post.hash()));
         }
         Ok(())
+    }
+
+    /// Whom a text mentions: each word that is a participant's name after an `@`, and after those everybody else where the
+    /// owner or an admin says `@all`, once a minute.
+    fn mention(&mut self, post: &Post, sent: &Sent, moving: &BTreeSet<UserId>) -> std::result::Result<(), String> {
+        const MINUTE: i64 = 60_000;
+        let place = self.places.get_mut(&post.conversation).expect("a stored message has a place");
+        let words = post.content.split_whitespace().filter_map(|word| word.strip_prefix('@'));
+        let words: Vec<String> = words.map(|word| word.trim_end_matches(['.', '-']).to_lowercase()).collect();
+        let named = words.iter().filter_map(|word| self.names.get(word)).copied();
+        let mut expected: Vec<UserId> = named.filter(|user| place.roles.contains_key(user)).collect();
+        let now = sent.message.created_at.0;
+        let role = place.roles.get(&post.sender).copied();
+        if words.iter().any(|word| word == "all")
+            && role.is_some_and(|role| role >= Role::Admin)
+            && place.all_mentioned.is_none_or(|before| now - before >= MINUTE)
+        {
+            expected.extend(place.roles.keys());
+            place.all_mentioned = Some(now);
+        }
+        let mut seen = BTreeSet::from([post.sender]);
+        seen.extend(moving);
+        expected.retain(|user| seen.insert(*user));
+        let actual = &sent.message.mentions;
+        let told: Vec<UserId> =
+            actual.iter().filter(|user| !moving.contains(user) || **user == post.sender).copied().collect();
+        self.mentions.insert(post.id, actual.clone());
+        if told == expected { Ok(()) } else { Err(format!("{post:?}\n  mentions {told:?}\n  and not {expected:?}")) }
     }
 }

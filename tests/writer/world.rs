@@ -43,6 +43,10 @@ impl<'a> World<'a> {
     pub async fn new(inside: &'a Inside, random: Random) -> Self {
         let users = inside.users(8).await;
         let mut model = Model::default();
+        for row in inside.rows("SELECT id, username_key FROM users").await {
+            let id: uuid::Uuid = row.try_get("", "id").unwrap();
+            model.names.insert(row.try_get("", "username_key").unwrap(), UserId(id));
+        }
         let member = |caller: &Caller| (caller.user_id, Role::Member);
         let mut groups = Vec::new();
         for size in [3, 5, 6] {
@@ -109,7 +113,8 @@ impl<'a> World<'a> {
         if self.random.one_in(30) {
             sender.user_id = UserId::new();
         }
-        let mut post = Post::new(conversation, &sender, *self.random.pick(&WORDS));
+        let content = if self.random.one_in(3) { self.mentions() } else { (*self.random.pick(&WORDS)).to_owned() };
+        let mut post = Post::new(conversation, &sender, content);
         if self.random.one_in(2) {
             post = post.named(format!("t{}", self.random.between(0, 12)));
         }
@@ -130,6 +135,22 @@ impl<'a> World<'a> {
             post = Post { id: MessageId::new(), ..self.random.pick(&self.posts).clone() };
         }
         post
+    }
+
+    /// A text that mentions some of the users, of whom some are where it is sent.
+    fn mentions(&mut self) -> String {
+        let names: Vec<String> = self.model.names.keys().cloned().collect();
+        let mut words = Vec::new();
+        for _ in 0..self.random.between(1, 5) {
+            let name = self.random.pick(&names).clone();
+            words.push(match self.random.between(0, 6) {
+                0 => "@all".to_owned(),
+                1 => format!("@{}.", name.to_uppercase()),
+                2 => format!("mail@{name}"),
+                _ => format!("@{name}"),
+            });
+        }
+        words.join(" ")
     }
 
     /// One round: sends in a fixed order, while members come and go and others read; then everything is judged.
@@ -166,8 +187,9 @@ impl<'a> World<'a> {
         let (outcomes, moved, marks) = join3(sends, comings, reads).await;
 
         for (post, outcome) in posts.iter().zip(&outcomes) {
-            let moving = movers.iter().any(|mover| mover.0 == post.conversation && mover.1.user_id == post.sender);
-            if let Err(fault) = self.model.judge(post, moving, outcome) {
+            let moving = movers.iter().filter(|mover| mover.0 == post.conversation);
+            let moving = moving.map(|mover| mover.1.user_id).collect();
+            if let Err(fault) = self.model.judge(post, &moving, outcome) {
                 panic!("\n{fault}\n");
             }
         }
@@ -216,6 +238,13 @@ impl<'a> World<'a> {
     /// Whether the database agrees with the model, and with itself.
     async fn check(&self) {
         let ledger = self.inside.audit().await;
+        let mut mentions: BTreeMap<MessageId, Vec<UserId>> =
+            self.model.mentions.keys().map(|message| (*message, Vec::new())).collect();
+        for row in self.inside.rows("SELECT message_id, user_id FROM mentions ORDER BY message_id, position").await {
+            let [message, user]: [uuid::Uuid; 2] = ["message_id", "user_id"].map(|name| row.try_get("", name).unwrap());
+            mentions.get_mut(&MessageId(message)).expect("a message that was judged").push(UserId(user));
+        }
+        assert_eq!(mentions, self.model.mentions);
         for (id, place) in &self.model.places {
             let stored: Vec<_> = ledger.said(*id).iter().filter(|message| message.kind != "system").collect();
             let ids: Vec<_> = stored.iter().map(|message| MessageId(message.id)).collect();

@@ -17,7 +17,9 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
         let mut random = Random::from_environment();
         let node = Node::new(inside, "node");
         let mut talk = Talk::new(inside).await;
-        for _ in 0..3 {
+        let mut dropped = 0;
+        // a wake may stand for two, so each pass may miss some of the awaits
+        for _ in 0..10 {
             for polls in 1.. {
                 for _ in 0..3 {
                     talk.act(inside, &mut random).await;
@@ -29,11 +31,12 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
                 Counts::check(inside).await;
                 if let Some(result) = done {
                     result.unwrap();
-                    assert!(polls > 3, "it waits more than {polls} times");
                     break;
                 }
+                dropped += 1;
             }
         }
+        assert!(dropped > 30, "dropped at {dropped} awaits only");
     });
 }
 
@@ -46,7 +49,9 @@ fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() 
         let mut talk = Talk::new(inside).await;
         node.read().await;
         let mut last = *Diary::revs(inside, talk.stream()).await.last().unwrap();
-        for polls in 1.. {
+        let (mut polls, mut dropped) = (0, 0);
+        while dropped < 60 {
+            polls = polls % 12 + 1;
             diary.fail(talk.stream(), last + 1, Failing::Row);
             for _ in 0..3 {
                 talk.say(inside, &mut random).await;
@@ -65,10 +70,7 @@ fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() 
             node.read().await;
             assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last).collect::<Vec<_>>());
             assert_eq!(parked(inside).await, []);
-            if parks.is_some() && fails.is_some() && heals.is_some() {
-                assert!(polls > 3, "it waits more than {polls} times");
-                break;
-            }
+            dropped += [parks, fails, heals].iter().filter(|turn| turn.is_none()).count();
         }
     });
 }
@@ -79,7 +81,9 @@ fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
         let mut random = Random::from_environment();
         let node = Node::new(inside, "node");
         let mut talk = Talk::new(inside).await;
-        for polls in 1.. {
+        let (mut polls, mut dropped) = (0, 0);
+        while dropped < 40 {
+            polls = polls % 12 + 1;
             for _ in 0..3 {
                 talk.act(inside, &mut random).await;
             }
@@ -87,10 +91,7 @@ fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
             node.read().await;
             check_order(inside).await;
             Counts::check(inside).await;
-            if done.is_some() {
-                assert!(polls > 3, "it waits more than {polls} times");
-                break;
-            }
+            dropped += usize::from(done.is_none());
         }
     });
 }

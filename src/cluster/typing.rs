@@ -56,6 +56,20 @@ impl TypingBook {
         if current { book.remove(conversation, user) } else { None }
     }
 
+    /// Has `viewer` see nothing more of what `author` types, and returns where it was seen.
+    pub fn hide(&self, author: UserId, viewer: UserId) -> Vec<ConversationId> {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hidden = Vec::new();
+        for (conversation, typing) in &mut book.typing {
+            let Some(entry) = typing.get_mut(&author) else { continue };
+            if !entry.unseeing.contains(&viewer) {
+                entry.unseeing = entry.unseeing.iter().copied().chain([viewer]).collect();
+                hidden.push(*conversation);
+            }
+        }
+        hidden
+    }
+
     /// Who types in the conversation, as `viewer` may see it.
     pub fn seen_by(&self, viewer: UserId, conversation: ConversationId) -> Vec<UserId> {
         let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,5 +102,9 @@ mod tests {
         assert_eq!(book.seen_by(author, conversation), []);
         assert_eq!(book.seen_by(apart, conversation), []);
         assert_eq!(book.seen_by(other, ConversationId::new()), []);
+        assert_eq!(book.hide(author, apart), []);
+        assert_eq!(book.hide(author, other), [conversation]);
+        assert_eq!(book.seen_by(other, conversation), []);
+        assert_eq!(book.stop(conversation, author).as_deref(), Some(&[author, apart, other][..]));
     }
 }

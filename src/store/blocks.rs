@@ -2,6 +2,7 @@
 
 use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::{Block, UserBrief};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
@@ -87,18 +88,24 @@ pub async fn untold(
     ];
     let apart = "EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = m.u AND b.blocked_id = v.id)
                                        OR (b.blocker_id = v.id AND b.blocked_id = m.u))";
-    let text = |marks: &str| {
-        format!(
-            "SELECT m.c, m.u, v.id AS viewer, CASE WHEN {apart} THEN 1 ELSE 0 END AS apart
-             FROM {marks} CROSS JOIN participants p CROSS JOIN users v
-             WHERE p.conversation_id = m.c AND p.user_id <> m.u AND p.left_at IS NULL AND v.id = p.user_id
-               AND (NOT v.share_read_receipts OR {apart})"
-        )
-    };
+    let (unseen, most) = (format!("CASE WHEN {apart} THEN 1 ELSE 0 END"), limits::STATUS_MEMBERS);
     let statement = dialect::statement(
         conn,
-        &text("unnest($1::uuid[], $2::uuid[]) AS m(c, u)"),
-        &text("(SELECT unhex(value ->> 0) AS c, unhex(value ->> 1) AS u FROM jsonb_each($1)) AS m"),
+        // LIMIT keeps PostgreSQL from joining with whole tables, by a plan made when they were small
+        &format!(
+            "SELECT m.c, m.u, v.id AS viewer, {unseen} AS apart FROM unnest($1::uuid[], $2::uuid[]) AS m(c, u)
+             CROSS JOIN LATERAL (SELECT user_id FROM participants WHERE conversation_id = m.c AND left_at IS NULL
+                                 LIMIT {most}) p
+             CROSS JOIN LATERAL (SELECT id, share_read_receipts FROM users WHERE id = p.user_id LIMIT 1) v
+             WHERE v.id <> m.u AND (NOT v.share_read_receipts OR {apart})"
+        ),
+        &format!(
+            "SELECT m.c, m.u, v.id AS viewer, {unseen} AS apart
+             FROM (SELECT unhex(value ->> 0) AS c, unhex(value ->> 1) AS u FROM jsonb_each($1)) AS m
+             CROSS JOIN participants p ON p.conversation_id = m.c AND p.left_at IS NULL
+             CROSS JOIN users v ON v.id = p.user_id
+             WHERE v.id <> m.u AND (NOT v.share_read_receipts OR {apart})"
+        ),
         dialect::rows(conn, columns),
     );
     for row in dialect::all(conn, statement).await? {
@@ -115,24 +122,19 @@ pub async fn untold(
 }
 
 /// Inserts a block; false when it was there.
-pub async fn insert(
-    conn: &impl ConnectionTrait,
-    blocker: UserId,
-    blocked: UserId,
-    at: Timestamp,
-) -> Result<bool, DbErr> {
+pub async fn insert(conn: &impl ConnectionTrait, user: UserId, other: UserId, at: Timestamp) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
         "INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-        vec![blocker.into(), blocked.into(), at.into()],
+        vec![user.into(), other.into(), at.into()],
     );
     Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
 }
 
 /// Removes a block; false when there was none.
-pub async fn delete(conn: &impl ConnectionTrait, blocker: UserId, blocked: UserId) -> Result<bool, DbErr> {
+pub async fn delete(conn: &impl ConnectionTrait, user: UserId, other: UserId) -> Result<bool, DbErr> {
     let text = "DELETE FROM blocks WHERE blocker_id = $1 AND blocked_id = $2";
-    let statement = dialect::plain(conn, text, vec![blocker.into(), blocked.into()]);
+    let statement = dialect::plain(conn, text, vec![user.into(), other.into()]);
     Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
 }
 
@@ -152,16 +154,16 @@ fn block(row: &QueryResult) -> Result<Block, DbErr> {
 }
 
 /// One block, if it is there.
-pub async fn get(conn: &impl ConnectionTrait, blocker: UserId, blocked: UserId) -> Result<Option<Block>, DbErr> {
+pub async fn get(conn: &impl ConnectionTrait, user: UserId, other: UserId) -> Result<Option<Block>, DbErr> {
     let text = format!("{BLOCK} AND b.blocked_id = $2");
-    let row = dialect::one(conn, dialect::plain(conn, &text, vec![blocker.into(), blocked.into()])).await?;
+    let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), other.into()])).await?;
     row.as_ref().map(block).transpose()
 }
 
 /// The user's blocks, the newest first, at most `limit`, after the given place.
 pub async fn page(
     conn: &impl ConnectionTrait,
-    blocker: UserId,
+    user: UserId,
     after: Option<(Timestamp, UserId)>,
     limit: u64,
 ) -> Result<Vec<Block>, DbErr> {
@@ -169,7 +171,7 @@ pub async fn page(
     let text = format!(
         "{BLOCK} AND (b.created_at, b.blocked_id) < ($2, $3) ORDER BY b.created_at DESC, b.blocked_id DESC LIMIT $4"
     );
-    let values = vec![blocker.into(), at.into(), id.into(), (limit as i64).into()];
+    let values = vec![user.into(), at.into(), id.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
     rows.iter().map(block).collect()
 }

@@ -1,9 +1,9 @@
 //! Blocks: one user wants to hear nothing of another. It works both ways: no direct messages, and nothing of the moment
 //! (presence, typing, receipts) passes between the two, in shared groups either.
 
-use super::Caller;
 use super::read::read;
 use super::transact::{Tx, transact};
+use super::{Caller, typing};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::names::UserRef;
@@ -117,6 +117,9 @@ async fn show(app: &App, me: UserId, other: UserId, parted: bool) -> Result<()> 
         return Ok(());
     }
     for (viewer, seen) in [(me, other), (other, me)] {
+        if parted {
+            typing::hide(app, seen, viewer).await?;
+        }
         let status = app.presence().status(seen);
         if status == PresenceStatus::Offline {
             continue;

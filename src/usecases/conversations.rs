@@ -195,8 +195,16 @@ pub fn new_group(
     }
 }
 
+/// A change of a group, checked.
+#[derive(Clone)]
+struct CheckedChange {
+    name: Option<String>,
+    description: Change<Option<String>>,
+    avatar_url: Change<String>,
+}
+
 /// Checks what a group is to be called and look like from now on; every field that is wrong is named.
-fn checked(change: ConversationChange) -> Result<(Option<String>, Change<Option<String>>, Change<String>)> {
+fn checked(change: ConversationChange) -> Result<CheckedChange> {
     let mut wrong = Vec::new();
     let mut note = |field: &str, message: &str| {
         wrong.push(FieldError { field: field.to_owned(), message: message.to_owned() });
@@ -224,7 +232,7 @@ fn checked(change: ConversationChange) -> Result<(Option<String>, Change<Option<
     if let Change::Set(_) = change.avatar_upload_id {
         note("avatar_upload_id", "is not an upload of yours");
     }
-    if wrong.is_empty() { Ok((name, description, avatar_url)) } else { Err(Error::validation(wrong)) }
+    if wrong.is_empty() { Ok(CheckedChange { name, description, avatar_url }) } else { Err(Error::validation(wrong)) }
 }
 
 /// Changes what a group is called and looks like. What is absent stays; a change that changes nothing tells nobody.
@@ -235,9 +243,9 @@ pub async fn update(
     change: ConversationChange,
 ) -> Result<Conversation> {
     let caller = *caller;
-    let (name, description, avatar_url) = checked(change)?;
+    let change = checked(change)?;
     let changed = transact(app, move |tx| {
-        let (name, description, avatar_url) = (name.clone(), description.clone(), avatar_url.clone());
+        let CheckedChange { name, description, avatar_url } = change.clone();
         Box::pin(async move {
             tx.lock_conversations(&[id]).await?;
             if !members::in_group(tx, &caller, id).await?.may(Action::Update) {

@@ -66,6 +66,21 @@ pub(super) async fn ended(app: &App, conversation_id: ConversationId, user: User
     }
 }
 
+/// What `author` types is no longer seen by `viewer`, from whom a block parts them now.
+pub(super) async fn hide(app: &App, author: UserId, viewer: UserId) -> Result<()> {
+    let hidden = app.typing().hide(author, viewer);
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    if let Some(author) = users::by_id(app.db().read(), author).await? {
+        for conversation in hidden {
+            let frame = ServerFrame::TypingStop(typing_of(author.brief(), conversation));
+            app.tell(vec![Stream::User(viewer)], &frame, None);
+        }
+    }
+    Ok(())
+}
+
 async fn typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {
     let user = users::by_id(app.db().read(), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
     Ok(typing_of(user.brief(), conversation_id))

@@ -229,6 +229,25 @@ async fn typing_is_not_seen_across_a_block() {
 }
 
 #[tokio::test]
+async fn whoever_types_when_the_block_comes_is_seen_to_stop() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) = three(&server).await;
+    let group = alice.group("room", &[&bob, &carol]).await;
+    let mut author = alice.connect().await;
+    let mut apart = bob.connect().await;
+    let mut other = carol.connect().await;
+    author.accepted("typing.start", json!({ "conversation_id": group }), "ack").await;
+    apart.expect("typing.start").await;
+    block(&bob, &alice).await;
+    assert_eq!(apart.expect("typing.stop").await["payload"]["user_id"], alice.id.as_str());
+    author.say(&group, "done").await;
+    let frames = apart.frames_until("done", |frame| frame["payload"]["message"]["content"] == "done").await;
+    assert!(!kinds(&frames).contains(&"typing.stop"), "{frames:?}");
+    let frames = other.frames_until("the stop", |frame| frame["type"] == "typing.stop").await;
+    assert_eq!(kinds(&frames).iter().filter(|kind| **kind == "typing.stop").count(), 1);
+}
+
+#[tokio::test]
 async fn receipts_are_not_seen_across_a_block() {
     let server = TestServer::start().await;
     let (alice, bob, carol) = three(&server).await;

@@ -87,6 +87,13 @@ impl Runner {
 
     /// Reads until the server stops.
     pub async fn run(self, mut signals: Signals) {
+        let taken = self.guarded(async {
+            let _turn = self.app.db().turn(Class::Other).await;
+            Ok(readers::take_over(self.app.db().write(), self.reader.name()).await?)
+        });
+        if let Err(error) = taken.await {
+            tracing::warn!(%error, "the lease of a node that died was not ended; it expires");
+        }
         while !signals.is_stopping() {
             signals.look();
             match self.turn().await {

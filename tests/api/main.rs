@@ -34,6 +34,7 @@ mod roles;
 mod settings;
 mod signals;
 mod slow;
+mod statistics;
 mod sync;
 mod tokens;
 mod witness;

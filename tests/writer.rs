@@ -14,15 +14,18 @@ mod world;
 
 use futures_util::future::join;
 use greenroom::domain::codes::Code;
-use greenroom::domain::ids::ConversationId;
-use greenroom::usecases::Caller;
+use greenroom::domain::ids::{ClassId, ConversationId};
+use greenroom::domain::limits;
+use greenroom::domain::roles::Role;
+use greenroom::usecases::{Caller, conversations, messages};
 use inside::random::Random;
 use inside::{Inside, Post, on_each_database, on_postgres};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
-use world::{World, collect, send_all};
+use world::{World, collect, make_class, send_all};
 
 /// Rounds on each database.
 const ROUNDS: usize = 15;
@@ -52,6 +55,28 @@ fn every_send_gets_the_outcome_that_it_would_get_alone() {
         let mentions = &world.model.mentions;
         assert!(mentions.values().any(|users| users.len() == 1), "nobody was mentioned: {mentions:?}");
         assert!(mentions.values().any(|users| users.len() >= 4), "nowhere was everybody mentioned: {mentions:?}");
+    });
+}
+
+#[test]
+fn all_of_a_large_class_are_mentioned_and_a_thousand_of_them_named() {
+    on_each_database(&async |inside: &Inside| {
+        let users = inside.users(limits::MENTIONS_SHOWN + 10).await;
+        let class = ConversationId::new();
+        let mut roles: BTreeMap<_, _> = users.iter().map(|user| (user.user_id, Role::Member)).collect();
+        roles.insert(users[0].user_id, Role::Admin);
+        make_class(inside, (class, ClassId::new()), &roles).await;
+        let sent = inside.send(Post::new(class, &users[0], "@all").named("once")).await.unwrap();
+        assert_eq!(sent.message.mentions.len(), limits::MENTIONS_SHOWN);
+        assert_eq!(inside.rows("SELECT 1 FROM mentions").await.len(), users.len() - 1);
+        for user in [&users[0], users.last().unwrap()] {
+            let seen = messages::get(&inside.app, user, sent.message.id).await.unwrap();
+            assert_eq!(seen.mentions, sent.message.mentions);
+            let unread = conversations::unread_count(&inside.app, user).await.unwrap();
+            assert_eq!(unread.mentions, i64::from(user != &users[0]));
+        }
+        let again = inside.send(Post::new(class, &users[0], "@all").named("once")).await.unwrap();
+        assert_eq!((again.replayed, again.message.mentions), (true, sent.message.mentions));
     });
 }
 
@@ -130,7 +155,7 @@ fn a_locked_conversation_waits_its_turn_and_the_others_go_on() {
                 lock.rollback().await.unwrap();
             }
             let in_time = started.elapsed() < Duration::from_secs(1);
-            let mut last: std::collections::BTreeMap<ConversationId, i64> = std::collections::BTreeMap::new();
+            let mut last: BTreeMap<ConversationId, i64> = BTreeMap::new();
             let mut sound = true;
             for (group, answer) in waiting {
                 match answer.await.unwrap() {
@@ -185,7 +210,7 @@ fn locks_that_come_and_go_change_no_order() {
             outcomes = sends => outcomes,
             () = disturb => unreachable!("it goes on until it is dropped"),
         };
-        let mut last = std::collections::BTreeMap::new();
+        let mut last = BTreeMap::new();
         for (post, outcome) in posts.iter().zip(outcomes) {
             let seq = outcome.unwrap().message.seq;
             assert!(last.insert(post.conversation, seq).is_none_or(|before| before < seq), "{post:?} is at {seq}");

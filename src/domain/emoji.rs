@@ -1,11 +1,9 @@
 //! Emojis, as people react with them: exactly one that Unicode recommends, in one spelling.
 
 use super::limits;
-use serde::Serialize;
-use std::fmt;
 
 /// One emoji, in the fully qualified spelling: ❤ and ❤️ are the same one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Emoji(&'static str);
 
 impl Emoji {
@@ -22,12 +20,6 @@ impl Emoji {
     /// In its one spelling.
     pub fn as_str(self) -> &'static str {
         self.0
-    }
-}
-
-impl fmt::Display for Emoji {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
     }
 }
 

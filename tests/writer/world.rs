@@ -326,7 +326,12 @@ pub async fn collect(
     outcomes.into_values().collect()
 }
 
-async fn make_class(inside: &Inside, (conversation, class): (ConversationId, ClassId), roles: &BTreeMap<UserId, Role>) {
+/// Makes the conversation of a class with these in it.
+pub async fn make_class(
+    inside: &Inside,
+    (conversation, class): (ConversationId, ClassId),
+    roles: &BTreeMap<UserId, Role>,
+) {
     let [conversation, class] = [inside.literal(conversation), inside.literal(class)];
     let creator = inside.literal(*roles.keys().next().unwrap());
     inside

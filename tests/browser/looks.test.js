@@ -4,7 +4,21 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { PHONE, SHOTS, Server, inList, launch, log, openPage, register, say, signIn, until } from './support.js';
+import {
+  PHONE,
+  SHOTS,
+  Server,
+  choose,
+  inList,
+  launch,
+  log,
+  messageMenu,
+  openPage,
+  register,
+  say,
+  signIn,
+  until,
+} from './support.js';
 
 const ANA = { username: 'ana', name: 'Ana Lindqvist' };
 const BEN = { username: 'ben', name: 'Ben Okafor' };
@@ -52,7 +66,15 @@ async function seed() {
   const plan = 'The plan for the new beds is here: https://example.org/beds/2026/spring';
   await write('ben', `I will drop it off tonight. ${plan} — two of them could move closer to the wall.`);
   await write('ana', 'Perfect, thank you both.', { reply_to_id: answer.id });
-  await write('ben', NEWEST);
+  const newest = await write('ben', NEWEST);
+  const react = (who, { id }, emoji) =>
+    server.call('PUT', `/conversations/${group.id}/messages/${id}/reactions/${encodeURIComponent(emoji)}`, {
+      token: people[who].token,
+    });
+  for (const who of ['ana', 'ben']) await react(who, answer, '🙏');
+  for (const who of ['ana', 'cam']) await react(who, newest, '❤️');
+  await react('cam', newest, '🌱');
+  await server.call('PUT', `/conversations/${group.id}/messages/${answer.id}/pin`, { token: people.ana.token });
   const hello = { content: 'Did the seedlings survive the frost?', temp_id: 'seed-direct' };
   await post('ben', `/conversations/${direct.id}/messages`, hello);
 }
@@ -137,6 +159,53 @@ test('the dark theme is a choice that stays', async () => {
   await inList(page, BEN.name).click();
   await log(page).getByText('From my pocket').waitFor();
   await shot(page, 'direct-dark');
+});
+
+test('menus, the picker and the details fit in, by day and by night', async () => {
+  const { page } = ana;
+  await inList(page, GROUP).click();
+  await log(page).getByText(NEWEST).waitFor();
+  for (const theme of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), theme);
+    await messageMenu(page, log(page).locator('.message').filter({ hasText: 'Perfect' }));
+    await shot(page, `menu-${theme}`);
+    await page.keyboard.press('Escape');
+    await choose(page, log(page).locator('.message').filter({ hasText: 'Perfect' }), 'React');
+    await shot(page, `picker-${theme}`);
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Group details' }).click();
+    await page.getByText('I can. I will be there').last().waitFor();
+    await page.getByText('Statistics').click();
+    await page.getByRole('list', { name: 'Messages by member' }).waitFor();
+    await page.getByText('Leave group').scrollIntoViewIfNeeded();
+    await shot(page, `details-end-${theme}`);
+    await page.getByRole('button', { name: 'Close', exact: true }).click();
+  }
+});
+
+test('on a phone, the menu, the picker and the details are where a thumb is', async () => {
+  const options = { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'light' };
+  const { context, page, problems } = await openPage(browser, server, options);
+  await signIn(page, ANA);
+  await inList(page, GROUP).click();
+  await log(page).getByText(NEWEST).waitFor();
+  await shot(page, 'phone-reactions-light');
+  await choose(page, log(page).locator('.message').filter({ hasText: 'Perfect' }), 'React');
+  await shot(page, 'phone-picker-light');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Group details' }).click();
+  await page.getByText('I can. I will be there').last().waitFor();
+  await shot(page, 'phone-details-light');
+  await page.getByText('Leave group').scrollIntoViewIfNeeded();
+  await shot(page, 'phone-details-end-light');
+  await page.getByRole('button', { name: 'Close', exact: true }).click();
+  await page.getByRole('textbox', { name: 'Message', exact: true }).pressSequentially('@');
+  await page.getByRole('listbox').waitFor();
+  await shot(page, 'phone-mention-light');
+  const fits = () => document.documentElement.scrollWidth <= window.innerWidth;
+  assert.ok(await page.evaluate(fits), 'nothing is wider than the screen');
+  await context.close();
+  assert.deepEqual(problems, []);
 });
 
 test('no page complained about anything', () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dispatch, messageArrived } from '../../static/app/dispatch.js';
+import { messageArrived } from '../../static/app/dispatch.js';
 import {
   listLoaded,
   readMoved,
@@ -14,66 +14,8 @@ import {
 import { newestLoaded, olderLoaded, roomOf } from '../../static/app/state/rooms.js';
 import { Store } from '../../static/app/store.js';
 import { systemText } from '../../static/app/views/words.js';
+import { ANA, came, message, my, setup } from './app-support.js';
 
-const ANA = { id: 'ana', username: 'ana', display_name: 'Ana', avatar_url: null };
-const my = (last_read_seq = 0) => ({
-  role: 'member',
-  last_read_seq,
-  muted_until: null,
-  archived: false,
-  pinned: false,
-  notify: 'all',
-  blocked: false,
-});
-
-function setup(more = {}) {
-  const store = new Store();
-  store.state.me = { id: 'me', username: 'me', display_name: 'Me' };
-  const conversation = {
-    id: 'c',
-    type: 'direct',
-    name: null,
-    created_at: '2026-01-01T00:00:00.000Z',
-    last_seq: 4,
-    last_rev: 10,
-    last_message: null,
-    member_count: 2,
-    unread_count: 1,
-    my: my(3),
-    peer: { ...ANA, presence: 'online' },
-    ...more,
-  };
-  listLoaded(store, { conversations: [conversation] });
-  return {
-    store,
-    c: () => store.state.conversations.get('c'),
-    room: () => roomOf(store.state, 'c'),
-    say: (frame) => dispatch(store, frame),
-  };
-}
-
-const message = (seq, sender_id = 'ana', more = {}) => ({
-  id: `m${seq}`,
-  conversation_id: 'c',
-  seq,
-  sender_id,
-  sender: ANA,
-  type: 'text',
-  content: `text ${seq}`,
-  data: null,
-  reply_to: null,
-  reactions: [],
-  temp_id: null,
-  created_at: `2026-01-01T00:00:${String(seq).padStart(2, '0')}.000Z`,
-  deleted_at: null,
-  ...more,
-});
-const came = (rev, seq, sender, more) => ({
-  type: 'message.new',
-  stream: 'conversation',
-  rev,
-  payload: { conversation_id: 'c', message: message(seq, sender, more) },
-});
 const seqs = (room) => room.items.map(({ seq }) => seq);
 
 test('a new message counts, moves the preview, and is counted once however often it comes', () => {

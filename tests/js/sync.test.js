@@ -349,3 +349,21 @@ test('frames without a revision pass, frames of unknown streams do not', async (
   connection.emit('frame', { type: 'storm', stream: 'weather', rev: 1, payload: {} });
   assert.deepEqual(seen.at(-1), ['event', 'typing.start']);
 });
+
+test('the snapshot holds what is put away, too; what moved meanwhile is in it once, as it was last seen', async () => {
+  const lists = {
+    false: [{ id: 'a', last_rev: 1 }],
+    true: [
+      { id: 'b', last_rev: 2 },
+      { id: 'a', last_rev: 3 },
+    ],
+  };
+  const { connection, seen } = setup({ api: { conversations: async ({ archived }) => lists[archived] } });
+  connection.emit('open', WELCOME);
+  await settle();
+  const [, { conversations }] = seen.find(([name]) => name === 'snapshot');
+  assert.deepEqual(conversations, [
+    { id: 'a', last_rev: 3 },
+    { id: 'b', last_rev: 2 },
+  ]);
+});

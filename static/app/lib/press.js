@@ -15,20 +15,18 @@ const STRAY = 10;
 export function onLongPress(box, selector, onPress) {
   let timer = null;
   let start = null;
-  let pressed = false;
   const end = () => {
     clearTimeout(timer);
     timer = null;
   };
   box.addEventListener('pointerdown', (event) => {
     end();
-    pressed = false;
     const element = event.pointerType === 'touch' && event.isPrimary && event.target.closest(selector);
     if (!element) return;
     start = { x: event.clientX, y: event.clientY };
     timer = setTimeout(() => {
       timer = null;
-      pressed = true;
+      swallowClick();
       navigator.vibrate?.(8);
       onPress(element);
     }, LONG);
@@ -38,18 +36,22 @@ export function onLongPress(box, selector, onPress) {
   });
   for (const type of ['pointerup', 'pointercancel', 'pointerleave']) box.addEventListener(type, end);
   box.addEventListener('scroll', end, { passive: true });
-  // What the browser would do with the same press: its own menu, or following a link when the finger goes up.
-  box.addEventListener('contextmenu', (event) => {
-    if (timer !== null || pressed) event.preventDefault();
-  });
-  box.addEventListener(
-    'click',
-    (event) => {
-      if (!pressed) return;
-      pressed = false;
-      event.preventDefault();
-      event.stopPropagation();
-    },
-    { capture: true },
-  );
+}
+
+/**
+ * What the browser makes of the same press: its own menu, and a click where the finger goes up, on whatever is there by
+ * then. Neither is meant.
+ */
+function swallowClick() {
+  const swallow = (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const capture = { capture: true };
+  const done = () => {
+    for (const type of ['click', 'contextmenu']) window.removeEventListener(type, swallow, capture);
+    window.removeEventListener('pointerdown', done, capture);
+  };
+  for (const type of ['click', 'contextmenu']) window.addEventListener(type, swallow, capture);
+  window.addEventListener('pointerdown', done, capture);
 }

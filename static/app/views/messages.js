@@ -134,7 +134,13 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
         }),
       );
     else if (!room.hasBefore && rows.length === 0)
-      fill(top, h('p', { class: 'log-hint', textContent: 'No messages yet. Yours can be the first.' }));
+      fill(
+        top,
+        h('p', {
+          class: 'log-hint',
+          textContent: `No messages yet.${context.mayWrite ? ' Yours can be the first.' : ''}`,
+        }),
+      );
     else if (!room.hasBefore && conversation.type === 'direct')
       fill(top, h('p', { class: 'log-hint', textContent: 'This is where your conversation begins.' }));
     else fill(top);

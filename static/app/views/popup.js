@@ -30,7 +30,7 @@ export function openPopup({ label, at, className = '' }, build) {
         layer.remove();
         after?.();
       },
-      // A finger that rested until this opened goes up outside of it, and did not go down there.
+      // A press that begins inside and ends outside, as in selecting a text, is none on the outside.
       pointerdown: (event) => (outside = event.target === layer),
       click: (event) => outside && event.target === layer && close(),
     },

@@ -19,11 +19,16 @@ export function about({ id, app, conversation }) {
   const editor = h('div', { hidden: true });
   const change = h(
     'button',
-    { type: 'button', class: 'button soft', on: { click: () => edit() } },
-    icon('edit', 18),
-    'Change name, picture or description',
+    {
+      type: 'button',
+      class: 'icon-button',
+      'aria-label': 'Change name, picture or description',
+      title: 'Change name, picture or description',
+      on: { click: () => edit() },
+    },
+    icon('edit', 20),
   );
-  const element = h('section', { class: 'section' }, shown, editor, change);
+  const element = h('section', { class: 'section' }, h('div', { class: 'section-head top' }, shown, change), editor);
   let look = null;
 
   function update() {

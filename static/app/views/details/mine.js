@@ -17,7 +17,7 @@ const MUTES = [
   ['For good', null],
 ];
 const LEVELS = [
-  ['all', 'All messages'],
+  ['all', 'All'],
   ['mentions', 'Mentions'],
   ['none', 'Nothing'],
 ];
@@ -46,7 +46,7 @@ export function mine({ id, app: { actions }, conversation }) {
     h(
       'fieldset',
       { class: 'plain' },
-      h('legend', { class: 'field-label', textContent: 'Notify me about' }),
+      h('legend', { class: 'field-label', textContent: 'Notify me about messages' }),
       h(
         'div',
         { class: 'choices' },

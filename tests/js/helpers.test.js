@@ -1,0 +1,86 @@
+// Rights, mentions and emoji: the pure helpers behind what one may choose.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isOneEmoji } from '../../static/app/lib/emoji.js';
+import { mentionAtCursor, mentionCandidates, mentionParts } from '../../static/app/lib/mentions.js';
+import * as rights from '../../static/app/lib/rights.js';
+import { muteText } from '../../static/app/lib/time.js';
+
+const ROLES = ['observer', 'member', 'admin', 'owner'];
+const as = (role, type = 'group', more = {}) => ({ type, class: null, my: { role, blocked: false }, ...more });
+const allowed = (may, type) => ROLES.filter((role) => may(as(role, type)));
+
+test('only what the server would allow is offered', () => {
+  assert.deepEqual(allowed(rights.mayWrite), ['member', 'admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayDeleteOthers), ['admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayPin), ['admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayPin, 'direct'), ['member', 'admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayMentionAll), ['admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayManage), ['admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayManage, 'class'), []);
+  assert.equal(rights.mayWrite(as('member', 'direct', { my: { role: 'member', blocked: true } })), false);
+  assert.equal(rights.mayWrite(as('owner', 'class', { class: { archived: true } })), false);
+});
+
+test('nobody acts on an equal or higher role, and only the owner gives ownership away', () => {
+  for (const [mine, actor] of ROLES.entries())
+    for (const [theirs, other] of ROLES.entries()) {
+      const above = mine >= 2 && mine > theirs;
+      assert.equal(rights.mayRemove(as(actor), other), above, `${actor} removes ${other}`);
+      const given = ROLES.filter((to, rank) => above && to !== other && (rank < mine || actor === 'owner'));
+      assert.deepEqual(rights.rolesToGive(as(actor), other).sort(), given.sort(), `${actor} gives ${other}`);
+    }
+});
+
+test('a mention is found where the server finds it', () => {
+  const names = new Map([
+    ['bob', 'b'],
+    ['bob.smith', 's'],
+  ]);
+  const found = (text, everybody = false) =>
+    mentionParts(text, names, everybody)
+      .filter(({ id }) => id !== null)
+      .map(({ text: part, id }) => `${part} ${id}`);
+  assert.deepEqual(found('hi @Bob, (@bob) and @bob.'), ['@Bob b', '@bob b', '@bob b']);
+  assert.deepEqual(found('@bob.smith-jones @bob-like @bob..smith'), ['@bob.smith s', '@bob b', '@bob b']);
+  assert.deepEqual(found('mail bob@bob.example, é@bob, 5@bob, _@bob, @bobby, @stranger'), []);
+  assert.deepEqual(found('@all and @ALL.', true), ['@all all', '@ALL all']);
+  assert.deepEqual(found('@all', false), []);
+  const text = '<b>@bob</b> & co';
+  assert.equal(
+    mentionParts(text, names, false)
+      .map((part) => part.text)
+      .join(''),
+    text,
+  );
+});
+
+test('a name is offered while it is typed, and not inside a word', () => {
+  assert.deepEqual(mentionAtCursor('hello @Be', 9), { start: 6, query: 'be' });
+  assert.deepEqual(mentionAtCursor('@', 1), { start: 0, query: '' });
+  assert.equal(mentionAtCursor('mail@be', 7), null);
+  assert.equal(mentionAtCursor('@be there', 9), null);
+  const users = [
+    { id: '1', username: 'zoe', display_name: 'Ben Okafor' },
+    { id: '2', username: 'ben', display_name: 'Someone' },
+    { id: '3', username: 'x', display_name: 'Big Ben' },
+    { id: '4', username: 'cam', display_name: 'Cam' },
+  ];
+  assert.deepEqual(
+    mentionCandidates(users, 'be').map(({ id }) => id),
+    ['2', '1', '3'],
+  );
+});
+
+test('one emoji is one, whatever it is made of', () => {
+  for (const emoji of ['👍', '❤️', '🇫🇷', '👩‍👩‍👧‍👦', '👍🏽', '1️⃣']) assert.ok(isOneEmoji(emoji), emoji);
+  for (const text of ['', 'a', '👍👍', '1', ':)', 'a👍', '👍 ', null]) assert.ok(!isOneEmoji(text), String(text));
+});
+
+test('a mute says until when', () => {
+  const now = new Date('2026-01-01T12:00:00');
+  assert.match(muteText('2026-01-01T20:30:00', now), /^Muted until .*30.*\.$/);
+  assert.match(muteText('2026-01-05T20:30:00', now), /^Muted until .*5/);
+  assert.equal(muteText('9999-12-31T23:59:59.999Z', now), 'Muted for good.');
+});

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::database::runs_on_postgres;
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
-use crate::support::{TestServer, TestUser};
+use crate::support::{Random, TestServer, TestUser};
 use crate::witness::Witness;
 
 /// `text` as a segment of a path.
@@ -305,4 +306,57 @@ async fn a_repeated_send_is_answered_with_the_reactions_since() {
     alice.delete(&format!("/conversations/{room}")).await.expect(204);
     let again = alice.post(&path, body).await.expect(200);
     assert_eq!((&again["id"], &again["reactions"]), (&message["id"], &json!([])));
+}
+
+#[tokio::test]
+async fn whoever_follows_the_events_has_the_same_list() {
+    let server = TestServer::start().await;
+    let (alice, bob, room, message) = room(&server).await;
+    let mut random = Random::from_environment();
+    let mut socket = alice.connect().await;
+    let started = last_rev(&alice, &room).await;
+    for _ in 0..6 {
+        let mut calls = Vec::new();
+        for _ in 0..8 {
+            let user = random.pick(&[&alice, &bob]).to_owned().clone();
+            let emoji = *random.pick(&["👍", "🎉", "❤️", "👀"]);
+            let adds = random.one_in(2);
+            let (room, message) = (room.clone(), message.clone());
+            calls.push(async move {
+                if adds {
+                    put(&user, &room, &message, emoji).await.expect(200);
+                } else {
+                    take(&user, &room, &message, emoji).await.expect(204);
+                }
+            });
+        }
+        join_all(calls).await;
+    }
+    put(&bob, &room, &message, "🏁").await.expect(200);
+    let is_end = |frame: &Value| frame["payload"]["emoji"] == "🏁";
+    let events = socket.frames_until("the end", is_end).await;
+    let events: Vec<Value> = events.into_iter().filter(|frame| frame["type"] == "reaction.updated").collect();
+    let revs: Vec<i64> = events.iter().map(|event| event["rev"].as_i64().unwrap()).collect();
+    assert_eq!(revs, (started + 1..=last_rev(&alice, &room).await).collect::<Vec<_>>(), "nothing else is told");
+
+    let mut list: Vec<(String, i64)> = Vec::new();
+    for event in &events {
+        let (emoji, count) = (text(&event["payload"]["emoji"]), event["payload"]["count"].as_i64().unwrap());
+        let step = if event["payload"]["action"] == "added" { 1 } else { -1 };
+        let before = list.iter_mut().find(|(known, _)| *known == emoji);
+        assert_eq!(count - step, before.as_ref().map_or(0, |(_, count)| *count), "{event}");
+        match before {
+            Some((_, known)) => *known = count,
+            None => list.push((emoji, count)),
+        }
+        list.retain(|(_, count)| *count > 0);
+    }
+    let shown: Vec<(String, i64)> = seen(&alice, &message)
+        .await
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|reaction| (text(&reaction["emoji"]), reaction["count"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(shown, list);
 }

@@ -14,6 +14,7 @@ const allowed = (may, type) => ROLES.filter((role) => may(as(role, type)));
 test('only what the server would allow is offered', () => {
   assert.deepEqual(allowed(rights.mayWrite), ['member', 'admin', 'owner']);
   assert.deepEqual(allowed(rights.mayDeleteOthers), ['admin', 'owner']);
+  assert.deepEqual(allowed(rights.mayDeleteOthers, 'direct'), []);
   assert.deepEqual(allowed(rights.mayPin), ['admin', 'owner']);
   assert.deepEqual(allowed(rights.mayPin, 'direct'), ['member', 'admin', 'owner']);
   assert.deepEqual(allowed(rights.mayMentionAll), ['admin', 'owner']);
@@ -71,6 +72,8 @@ test('a name is offered while it is typed, and not inside a word', () => {
     mentionCandidates(users, 'be').map(({ id }) => id),
     ['2', '1', '3'],
   );
+  const everybody = { id: 'all', username: 'all', display_name: 'Everybody here' };
+  assert.equal(mentionCandidates([everybody, ...users], '').at(-1).id, 'all');
 });
 
 test('one emoji is one, whatever it is made of', () => {

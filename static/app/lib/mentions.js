@@ -45,11 +45,12 @@ export function mentionAtCursor(text, cursor) {
 }
 
 /**
- * Whom somebody may mean, the best first.
+ * Whom somebody may mean, the best first; everybody comes last, so that nobody calls them by accident.
  * @param {{id: string, username: string, display_name: string}[]} users
  */
 export function mentionCandidates(users, query, most = 8) {
-  const rank = ({ username, display_name }) => {
+  const rank = ({ id, username, display_name }) => {
+    if (id === 'all') return username.startsWith(query) ? 3 : null;
     const name = (display_name ?? '').toLocaleLowerCase();
     if (username.toLowerCase().startsWith(query)) return 0;
     if (name.startsWith(query)) return 1;

@@ -11,8 +11,8 @@ export function mayWrite({ my, class: kept }) {
   return atLeast(my.role, 'member') && !kept?.archived && !my.blocked;
 }
 
-export function mayDeleteOthers({ my }) {
-  return atLeast(my.role, 'admin');
+export function mayDeleteOthers({ type, my }) {
+  return type !== 'direct' && atLeast(my.role, 'admin');
 }
 
 export function mayPin({ type, my }) {

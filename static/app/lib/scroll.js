@@ -12,6 +12,7 @@ export class ScrollKeeper {
   #list;
   #pinned = true;
   #observer;
+  #observed = '';
 
   /**
    * @param {HTMLElement} box what scrolls
@@ -24,7 +25,8 @@ export class ScrollKeeper {
     box.addEventListener(
       'scroll',
       () => {
-        this.#pinned = this.#distance() <= NEAR;
+        // While a new size waits to be observed, a distance from the end is nobody's scrolling.
+        if (!this.#pinned || this.#size() === this.#observed) this.#pinned = this.#distance() <= NEAR;
         if (box.scrollTop < TOP) onTop();
         onMove(this.#pinned);
       },
@@ -32,6 +34,7 @@ export class ScrollKeeper {
     );
     // Fonts, images, a growing composer or a phone's keyboard change sizes without a scroll event.
     this.#observer = new ResizeObserver(() => {
+      this.#observed = this.#size();
       if (this.#pinned) this.toEnd();
     });
     this.#observer.observe(box);
@@ -78,6 +81,10 @@ export class ScrollKeeper {
 
   stop() {
     this.#observer.disconnect();
+  }
+
+  #size() {
+    return `${this.#box.clientHeight} ${this.#list.offsetHeight}`;
   }
 
   #distance() {

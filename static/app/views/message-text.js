@@ -28,20 +28,16 @@ export function textNodes({ content, mentions = [] }, { people, me }) {
     const user = id === me?.id ? me : people.get(id);
     if (user) names.set(user.username.toLowerCase(), id);
   }
-  return linkParts(content).map(({ text, href }) =>
-    href
-      ? h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text })
-      : mentions.length === 0
-        ? text
-        : mentioned(text, names, mentions, me),
-  );
-}
-
-function mentioned(text, names, mentions, me) {
-  return mentionParts(text, names, mentions.length > 0).map(({ text: part, id }) => {
-    if (id === null) return part;
-    const own = id === me?.id || (id === 'all' && mentions.includes(me?.id));
-    return h('span', { class: own ? 'mention own-mention' : 'mention', textContent: part });
+  const named = new Set(mentionParts(content, names, false).map(({ id }) => id));
+  const everybody = mentions.some((id) => !named.has(id));
+  return linkParts(content).map(({ text, href }) => {
+    if (href) return h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text });
+    if (mentions.length === 0) return text;
+    return mentionParts(text, names, everybody).map(({ text: part, id }) => {
+      if (id === null) return part;
+      const own = id === me?.id || (id === 'all' && mentions.includes(me?.id));
+      return h('span', { class: own ? 'mention own-mention' : 'mention', textContent: part });
+    });
   });
 }
 

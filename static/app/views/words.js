@@ -28,7 +28,6 @@ const SENTENCES = {
   class_conversation: 'This belongs to a class and is managed there.',
   self_block: 'You cannot block yourself.',
   self_conversation: 'You cannot write to yourself.',
-  conflict: 'Somebody changed it in the meantime. Look again and try once more.',
 };
 
 /** A sentence for a failure; what the server said where we know nothing better. */

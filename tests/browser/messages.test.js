@@ -1,76 +1,24 @@
-// Everything one may do with messages, conversations and people, by two people in two browsers at once.
+// What one may do with messages, by two people in two browsers at once.
 // The tests of this file tell one story and run in its order: each goes on where the one before it ended.
 
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import {
-  PHONE,
-  SHOTS,
-  Server,
-  choose,
-  inList,
-  launch,
-  log,
-  messageMenu,
-  openPage,
-  register,
-  say,
-  shows,
-  signIn,
-  texts,
-  until,
-} from './support.js';
-
-const ANA = { username: 'ana', name: 'Ana Lindqvist' };
-const BEN = { username: 'ben', name: 'Ben Okafor' };
-const CAM = { username: 'cam', name: 'Cam Duarte' };
-const GROUP = 'Garden club';
+import { ANA, BEN, box, close, details, GROUP, meet, row, shot } from './meeting.js';
+import { PHONE, choose, inList, log, messageMenu, openPage, say, shows, signIn, texts, until } from './support.js';
 
 let server;
 let browser;
+let people;
+let group;
 let ana;
 let ben;
-let group;
-let tokens;
+let part;
 
 before(async () => {
-  await mkdir(SHOTS, { recursive: true });
-  server = await Server.create();
-  await server.start();
-  browser = await launch();
-  const people = {};
-  for (const one of [ANA, BEN, CAM]) people[one.username] = await register(server, one);
-  tokens = { ana: people.ana.token, ben: people.ben.token, cam: people.cam.token };
-  const create = (body) => server.call('POST', '/conversations', { token: tokens.ana, body });
-  group = await create({ type: 'group', name: GROUP, participant_ids: [people.ben.id, people.cam.id] });
-  await create({ type: 'direct', participant_ids: [people.ben.id] });
-  ana = await openPage(browser, server);
-  ben = await openPage(browser, server);
-  await signIn(ana.page, ANA);
-  await signIn(ben.page, BEN);
-  for (const { page } of [ana, ben]) {
-    await inList(page, GROUP).click();
-    await page.getByRole('textbox', { name: 'Message', exact: true }).waitFor();
-  }
+  ({ server, browser, people, group, ana, ben, part } = await meet());
 });
 
-after(async () => {
-  await browser?.close();
-  await server?.remove();
-});
-
-const shot = (page, name) => page.screenshot({ path: join(SHOTS, `${name}.png`) });
-const row = (page, text) => log(page).locator('.message').filter({ hasText: text });
-const box = (page) => page.getByRole('textbox', { name: 'Message', exact: true });
-
-async function details(page) {
-  await page.getByRole('button', { name: /^(Group|Conversation) details$/ }).click();
-  return page.getByRole('dialog', { name: /^(Group|Conversation) details$/ });
-}
-
-const close = (page) => page.getByRole('button', { name: 'Close', exact: true }).click();
+after(() => part?.());
 
 test('a message is edited, by its menu and by the arrow key, and both see what it was', async () => {
   await say(ana.page, 'The tomatos are ripe.');
@@ -210,91 +158,10 @@ test('a message is deleted for oneself alone, and another for everyone', async (
   await until(async () => (await texts(ben.page)).join() === 'Message deleted,I will pick some.', 'it stays so');
 });
 
-test('a group gets another name and description, and says so', async () => {
-  const dialog = await details(ana.page);
-  await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
-  await dialog.getByRole('textbox', { name: 'Group name' }).fill('Garden circle');
-  await dialog.getByRole('textbox', { name: 'Description' }).fill('Beds, tools and who waters what.');
-  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
-  await dialog.getByText('Beds, tools and who waters what.').waitFor();
-  await inList(ben.page, 'Garden circle').waitFor();
-  await log(ben.page).getByText(`${ANA.name} named the group “Garden circle”`).waitFor();
-  await shot(ana.page, 'details-light');
-  await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
-  await dialog.getByRole('textbox', { name: 'Group name' }).fill(GROUP);
-  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
-  await inList(ben.page, GROUP).waitFor();
-  await close(ana.page);
-});
-
-test('a role is given and taken, and with it what one may do', async () => {
-  const dialog = await details(ana.page);
-  const members = dialog.getByRole('list', { name: 'Members' });
-  const give = async (item) => {
-    await dialog.getByRole('button', { name: `Manage ${BEN.name}` }).click();
-    await ana.page.getByRole('menuitem', { name: item, exact: true }).click();
-  };
-  await give('Make admin');
-  await members.getByRole('listitem').filter({ hasText: BEN.name }).getByText('Admin').waitFor();
-  const mine = await details(ben.page);
-  await mine.getByRole('button', { name: 'Add people' }).waitFor();
-  await give('Make observer');
-  await mine.getByRole('button', { name: 'Add people' }).waitFor({ state: 'hidden' });
-  await close(ben.page);
-  await ben.page.getByText('You can read here, but not write.').waitFor();
-  assert.equal(await box(ben.page).count(), 0);
-  await give('Make owner…');
-  await ana.page.getByRole('button', { name: 'Make owner', exact: true }).click();
-  await box(ben.page).waitFor();
-  await members.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Admin').waitFor();
-  await close(ana.page);
-});
-
-test('a muted conversation is quiet, an archived one is put away until somebody writes', async () => {
-  const dialog = await details(ana.page);
-  await dialog.getByRole('button', { name: 'Mute…' }).click();
-  await ana.page.getByRole('menuitem', { name: 'For 8 hours' }).click();
-  await dialog.getByText(/^Muted until/).waitFor();
-  await dialog.getByRole('radio', { name: 'Mentions' }).check();
-  await dialog.getByRole('checkbox', { name: 'Keep at the top of the list' }).check();
-  await inList(ana.page, GROUP).getByText('Muted').waitFor({ state: 'attached' });
-  await inList(ana.page, GROUP).getByText('Pinned').waitFor({ state: 'attached' });
-  await dialog.getByRole('checkbox', { name: /^Archive/ }).check();
-  await close(ana.page);
-  await ana.page.getByRole('button', { name: 'Archived, 1' }).waitFor();
-  await inList(ana.page, BEN.name).click();
-  await inList(ana.page, GROUP).waitFor({ state: 'detached' });
-  await say(ben.page, 'Muted, so it stays away.');
-  await ana.page.getByRole('button', { name: 'Archived, 1' }).click();
-  await inList(ana.page, GROUP).getByText('Muted, so it stays away.').waitFor();
-  await shot(ana.page, 'archived-light');
-  await inList(ana.page, GROUP).click();
-  const again = await details(ana.page);
-  assert.ok(await again.getByRole('radio', { name: 'Mentions' }).isChecked());
-  await again.getByRole('button', { name: 'Unmute' }).click();
-  await close(ana.page);
-  await inList(ana.page, BEN.name).waitFor();
-  await inList(ana.page, GROUP).waitFor();
-  await ana.page.reload();
-  await inList(ana.page, GROUP).click({ button: 'right' });
-  await ana.page.getByRole('menuitem', { name: 'Archive' }).click();
-  await inList(ana.page, BEN.name).click();
-  await inList(ana.page, GROUP).waitFor({ state: 'detached' });
-  await say(ben.page, 'This brings it back.');
-  await inList(ana.page, GROUP).getByText('This brings it back.').waitFor();
-});
-
-test('figures tell who wrote how much', async () => {
-  const dialog = await details(ben.page);
-  await dialog.getByText('Statistics').click();
-  await dialog.getByRole('list', { name: 'Messages by member' }).getByText('You').waitFor();
-  await close(ben.page);
-});
-
 test('what stands far above is loaded around when a quote leads there', async () => {
   const post = (body) =>
     server.call('POST', `/conversations/${group.id}/messages`, {
-      token: tokens.cam,
+      token: people.cam.token,
       body: { temp_id: body.content, ...body },
     });
   const first = await post({ content: 'Far above' });
@@ -322,30 +189,6 @@ test('what stands far above is loaded around when a quote leads there', async ()
   );
 });
 
-test('a block closes the direct conversation for both, and opens it again', async () => {
-  for (const [one, name] of [
-    [ana, BEN.name],
-    [ben, ANA.name],
-  ])
-    await inList(one.page, name).click();
-  const dialog = await details(ana.page);
-  await dialog.getByRole('button', { name: 'Block', exact: true }).click();
-  await ana.page.getByRole('button', { name: 'Block', exact: true }).last().click();
-  await dialog.getByRole('button', { name: 'Unblock' }).waitFor();
-  await close(ana.page);
-  await ana.page.getByText(`You blocked ${BEN.name}. Unblock to write again.`).waitFor();
-  await ben.page.getByText('You cannot write to this person.').waitFor();
-  assert.equal(await box(ben.page).count(), 0);
-  await shot(ana.page, 'blocked-light');
-  await ana.page.getByRole('button', { name: `Settings for ${ANA.name}` }).click();
-  await ana.page.getByRole('button', { name: `Unblock ${BEN.name}` }).click();
-  await ana.page.getByText('Nobody. Somebody is blocked').waitFor();
-  await close(ana.page);
-  await box(ben.page).waitFor();
-  await say(ben.page, 'Friends again?');
-  await log(ana.page).getByText('Friends again?').waitFor();
-});
-
 test('the menu of a message is reached by keyboard alone', async () => {
   await log(ana.page).focus();
   await ana.page.keyboard.press('ArrowUp');
@@ -361,9 +204,10 @@ test('the menu of a message is reached by keyboard alone', async () => {
 test('a finger that rests on a message opens its menu', async () => {
   const options = { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'dark' };
   const { context, page, problems } = await openPage(browser, server, options);
+  await say(ben.page, 'Written for a finger');
   await signIn(page, BEN);
-  await inList(page, ANA.name).click();
-  const bubble = row(page, 'Friends again?').locator('.bubble');
+  await inList(page, GROUP).click();
+  const bubble = row(page, 'Written for a finger').locator('.bubble');
   await bubble.waitFor();
   const { x, y } = await bubble.boundingBox();
   const touch = { x: x + 20, y: y + 10 };
@@ -373,27 +217,13 @@ test('a finger that rests on a message opens its menu', async () => {
   await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
   await shot(page, 'phone-menu-dark');
   await page.getByRole('group', { name: 'React' }).getByRole('button', { name: 'red heart' }).tap();
-  await row(ana.page, 'Friends again?').getByRole('button', { name: 'red heart, 1 reaction' }).waitFor();
+  await row(ana.page, 'Written for a finger').getByRole('button', { name: 'red heart, 1 reaction' }).waitFor();
   await shot(page, 'phone-reacted-dark');
-  await page.getByRole('button', { name: 'Conversation details' }).tap();
+  await page.getByRole('button', { name: 'Group details' }).tap();
   await page.getByText('For you').waitFor();
   await shot(page, 'phone-details-dark');
   await context.close();
   assert.deepEqual(problems, []);
-});
-
-test('who leaves a group is out of it, and an heir owns it', async () => {
-  await inList(ben.page, GROUP).click();
-  const dialog = await details(ben.page);
-  await dialog.getByRole('button', { name: 'Leave group' }).click();
-  await ben.page.getByText('Somebody else becomes its owner.').waitFor();
-  await ben.page.getByRole('button', { name: 'Leave', exact: true }).click();
-  await inList(ben.page, GROUP).waitFor({ state: 'detached' });
-  await inList(ana.page, GROUP).click();
-  await log(ana.page).getByText(`${BEN.name} left`).waitFor();
-  const own = await details(ana.page);
-  await own.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Owner').waitFor();
-  await close(ana.page);
 });
 
 test('no page complained about anything', () => {

@@ -1,0 +1,143 @@
+// What one may do with conversations and people, by two people in two browsers at once.
+// The tests of this file tell one story and run in its order: each goes on where the one before it ended.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { ANA, BEN, box, close, details, GROUP, meet, shot } from './meeting.js';
+import { inList, log, say, until } from './support.js';
+
+let people;
+let group;
+let ana;
+let ben;
+let part;
+
+before(async () => {
+  ({ people, group, ana, ben, part } = await meet());
+});
+
+after(() => part?.());
+
+test('a group gets another name and description, and says so', async () => {
+  const dialog = await details(ana.page);
+  await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
+  await dialog.getByRole('textbox', { name: 'Group name' }).fill('Garden circle');
+  await dialog.getByRole('textbox', { name: 'Description' }).fill('Beds, tools and who waters what.');
+  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
+  await dialog.getByText('Beds, tools and who waters what.').waitFor();
+  await inList(ben.page, 'Garden circle').waitFor();
+  await log(ben.page).getByText(`${ANA.name} named the group “Garden circle”`).waitFor();
+  await shot(ana.page, 'details-light');
+  await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
+  await dialog.getByRole('textbox', { name: 'Group name' }).fill(GROUP);
+  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
+  await inList(ben.page, GROUP).waitFor();
+  await close(ana.page);
+});
+
+test('a role is given and taken, and with it what one may do', async () => {
+  const dialog = await details(ana.page);
+  const members = dialog.getByRole('list', { name: 'Members' });
+  const give = async (item) => {
+    await dialog.getByRole('button', { name: `Manage ${BEN.name}` }).click();
+    await ana.page.getByRole('menuitem', { name: item, exact: true }).click();
+  };
+  await give('Make admin');
+  await members.getByRole('listitem').filter({ hasText: BEN.name }).getByText('Admin').waitFor();
+  const mine = await details(ben.page);
+  await mine.getByRole('button', { name: 'Add people' }).waitFor();
+  await give('Make observer');
+  await mine.getByRole('button', { name: 'Add people' }).waitFor({ state: 'hidden' });
+  await close(ben.page);
+  await ben.page.getByText('You can read here, but not write.').waitFor();
+  assert.equal(await box(ben.page).count(), 0);
+  await give('Make owner…');
+  await ana.page.getByRole('button', { name: 'Make owner', exact: true }).click();
+  await box(ben.page).waitFor();
+  await members.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Admin').waitFor();
+  await close(ana.page);
+});
+
+test('a muted conversation is quiet, an archived one is put away until somebody writes', async () => {
+  const dialog = await details(ana.page);
+  await dialog.getByRole('button', { name: 'Mute…' }).click();
+  await ana.page.getByRole('menuitem', { name: 'For 8 hours' }).click();
+  await dialog.getByText(/^Muted until/).waitFor();
+  await dialog.getByRole('radio', { name: 'Mentions' }).check();
+  await dialog.getByRole('checkbox', { name: 'Keep at the top of the list' }).check();
+  await inList(ana.page, GROUP).getByText('Muted').waitFor({ state: 'attached' });
+  await inList(ana.page, GROUP).getByText('Pinned').waitFor({ state: 'attached' });
+  await dialog.getByRole('checkbox', { name: /^Archive/ }).check();
+  await close(ana.page);
+  await ana.page.getByRole('button', { name: 'Archived, 1' }).waitFor();
+  await inList(ana.page, BEN.name).click();
+  await inList(ana.page, GROUP).waitFor({ state: 'detached' });
+  await say(ben.page, 'Muted, so it stays away.');
+  await ana.page.getByRole('button', { name: 'Archived, 1' }).click();
+  await inList(ana.page, GROUP).getByText('Muted, so it stays away.').waitFor();
+  await shot(ana.page, 'archived-light');
+  await inList(ana.page, GROUP).click();
+  const again = await details(ana.page);
+  assert.ok(await again.getByRole('radio', { name: 'Mentions' }).isChecked());
+  await again.getByRole('button', { name: 'Unmute' }).click();
+  await close(ana.page);
+  await inList(ana.page, BEN.name).waitFor();
+  await inList(ana.page, GROUP).waitFor();
+  await ana.page.reload();
+  await inList(ana.page, GROUP).click({ button: 'right' });
+  await ana.page.getByRole('menuitem', { name: 'Archive' }).click();
+  await inList(ana.page, BEN.name).click();
+  await inList(ana.page, GROUP).waitFor({ state: 'detached' });
+  await say(ben.page, 'This brings it back.');
+  await inList(ana.page, GROUP).getByText('This brings it back.').waitFor();
+});
+
+test('figures tell who wrote how much', async () => {
+  const dialog = await details(ben.page);
+  await dialog.getByText('Statistics').click();
+  await dialog.getByRole('list', { name: 'Messages by member' }).getByText('You').waitFor();
+  await close(ben.page);
+});
+
+test('a block closes the direct conversation for both, and opens it again', async () => {
+  for (const [one, name] of [
+    [ana, BEN.name],
+    [ben, ANA.name],
+  ])
+    await inList(one.page, name).click();
+  const dialog = await details(ana.page);
+  await dialog.getByRole('button', { name: 'Block', exact: true }).click();
+  await ana.page.getByRole('button', { name: 'Block', exact: true }).last().click();
+  await dialog.getByRole('button', { name: 'Unblock' }).waitFor();
+  await close(ana.page);
+  await ana.page.getByText(`You blocked ${BEN.name}. Unblock to write again.`).waitFor();
+  await ben.page.getByText('You cannot write to this person.').waitFor();
+  assert.equal(await box(ben.page).count(), 0);
+  await shot(ana.page, 'blocked-light');
+  await ana.page.getByRole('button', { name: `Settings for ${ANA.name}` }).click();
+  await ana.page.getByRole('button', { name: `Unblock ${BEN.name}` }).click();
+  await ana.page.getByText('Nobody. Somebody is blocked').waitFor();
+  await close(ana.page);
+  await box(ben.page).waitFor();
+  await say(ben.page, 'Friends again?');
+  await log(ana.page).getByText('Friends again?').waitFor();
+});
+
+test('who leaves a group is out of it, and an heir owns it', async () => {
+  await inList(ben.page, GROUP).click();
+  const dialog = await details(ben.page);
+  await dialog.getByRole('button', { name: 'Leave group' }).click();
+  await ben.page.getByText('Somebody else becomes its owner.').waitFor();
+  await ben.page.getByRole('button', { name: 'Leave', exact: true }).click();
+  await inList(ben.page, GROUP).waitFor({ state: 'detached' });
+  await inList(ana.page, GROUP).click();
+  await log(ana.page).getByText(`${BEN.name} left`).waitFor();
+  const own = await details(ana.page);
+  await own.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Owner').waitFor();
+  await close(ana.page);
+});
+
+test('no page complained about anything', () => {
+  assert.deepEqual(ana.problems, []);
+  assert.deepEqual(ben.problems, []);
+});

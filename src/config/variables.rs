@@ -56,7 +56,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("GREENROOM_LIMIT_API_PER_SECOND"),
     plain("GREENROOM_LOG"),
     plain("GREENROOM_LOG_FORMAT"),
-    later(plain("GREENROOM_LOG_RETENTION_DAYS")),
+    plain("GREENROOM_LOG_RETENTION_DAYS"),
     later(secret("REDIS_URL")),
     later(plain("GREENROOM_REDIS_CONNECTIONS")),
     later(plain("GREENROOM_AUTH_JWKS_FILE")),

@@ -315,3 +315,29 @@ async fn who_hides_their_reads_does_not_see_those_of_others() {
     eventually("delivered is told all the same", async || alice.history(&group).await[1]["status"] == "delivered")
         .await;
 }
+
+#[tokio::test]
+async fn a_block_and_a_first_conversation_have_one_order() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for round in 0..12 {
+        let bob = server.user(&format!("bob-{round}")).await;
+        let mut witness = Witness::of(&bob).await;
+        let meet = bob.post_nothing("/conversations/with/alice");
+        let (met, blocked) = tokio::join!(meet, alice.post("/blocks", json!({ "user": bob.id })));
+        blocked.expect(201);
+        if met.status == 403 {
+            met.refused(403, "blocked");
+            bob.get("/conversations/with/alice").await.refused(404, "not_found");
+            assert_eq!(witness.agrees_with_sync().await, 0);
+            continue;
+        }
+        let direct = text(&met.expect(201)["id"]);
+        assert_eq!(witness.sees("conversation.created").await["conversation"]["my"]["blocked"], false);
+        assert_eq!(witness.sees("conversation.settings").await["my"]["blocked"], true);
+        for user in [&alice, &bob] {
+            assert_eq!(user.conversation(&direct).await["my"]["blocked"], true);
+        }
+        assert_eq!(witness.agrees_with_sync().await, 2);
+    }
+}

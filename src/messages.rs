@@ -144,14 +144,16 @@ pub struct SessionHandle {
     pub user_id: UserId,
     /// Its mailbox.
     pub mailbox: Recipient<FromRoom>,
+    /// Which of its subscriptions this is for.
+    pub subscription: u64,
     /// Set when something could not be delivered; the session closes as soon as it sees it.
     pub overrun: Arc<AtomicBool>,
 }
 
 impl SessionHandle {
-    /// Hands `message` over without waiting. A session whose mailbox is full or gone is marked and gets nothing more.
-    pub fn give(&self, message: FromRoom) -> bool {
-        let given = self.mailbox.try_send(message).is_ok();
+    /// Hands `event` over without waiting. A session whose mailbox is full or gone is marked and gets nothing more.
+    pub fn give(&self, stream: Stream, event: RoomEvent) -> bool {
+        let given = self.mailbox.try_send(FromRoom { stream, subscription: self.subscription, event }).is_ok();
         if !given {
             self.overrun.store(true, Ordering::Relaxed);
         }
@@ -165,6 +167,8 @@ impl SessionHandle {
 pub struct FromRoom {
     /// Which room.
     pub stream: Stream,
+    /// For which of the session's subscriptions, the newest that the room knows.
+    pub subscription: u64,
     /// What.
     pub event: RoomEvent,
 }

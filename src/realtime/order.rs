@@ -207,7 +207,7 @@ impl<H: Clone> Order<H> {
             self.release(sink);
         }
         let subscriber = self.subscribers.entry(session).or_insert_with(|| Subscriber {
-            handle,
+            handle: handle.clone(),
             user,
             checked,
             from,
@@ -216,7 +216,7 @@ impl<H: Clone> Order<H> {
             phase: Phase::Waiting,
             answered: false,
         });
-        subscriber.again(from, checked);
+        subscriber.again(handle, from, checked);
         self.advance(session, sink);
     }
 
@@ -331,8 +331,9 @@ impl<H: Clone> Order<H> {
 }
 
 impl<H> Subscriber<H> {
-    /// Asks for everything after `from`, with a right that was checked now.
-    fn again(&mut self, from: Rev, checked: Rev) {
+    /// Asks for everything after `from`, with a right that was checked now. From here on its answers go to `handle`.
+    fn again(&mut self, handle: H, from: Rev, checked: Rev) {
+        self.handle = handle;
         self.had.push((self.from, self.reached));
         (self.from, self.reached) = (from, from);
         self.checked = self.checked.max(checked);

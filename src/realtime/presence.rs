@@ -7,7 +7,7 @@ use crate::domain::codes::Close;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::messages::{CloseSession, FromRoom, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
+use crate::messages::{CloseSession, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
 use crate::protocol::client::OwnPresence;
 use crate::protocol::server::ServerFrame;
 use crate::usecases::presence;
@@ -67,7 +67,7 @@ impl Presence {
         for live in watchers.iter().filter_map(|session| self.sessions.get(session)) {
             if to.contains(&live.handle.user_id) {
                 let event = RoomEvent::Ephemeral(text.clone());
-                live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
+                live.handle.give(Stream::User(live.handle.user_id), event);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Presence {
             let slot = over * place as u32 / count;
             let frame = ServerFrame::ServerDraining { reconnect_after_ms: 1000 + slot.as_millis() as u64 };
             let event = RoomEvent::Ephemeral(frame.text(None));
-            live.handle.give(FromRoom { stream: Stream::User(live.handle.user_id), event });
+            live.handle.give(Stream::User(live.handle.user_id), event);
             let close = live.close.clone();
             ctx.run_later(slot, move |_, _| close.do_send(CloseSession(Close::Restart))); // detach
         }

@@ -7,7 +7,7 @@ use super::order::{Order, Sink, Subscribe};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::messages::{FromRoom, ReadFor, ReadLog, Retire, RoomEvent, SessionHandle, ToRoom};
+use crate::messages::{ReadFor, ReadLog, Retire, RoomEvent, SessionHandle, ToRoom};
 use actix::prelude::*;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -86,7 +86,7 @@ struct RoomSink {
 
 impl Sink<SessionHandle> for RoomSink {
     fn give(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
-        to.give(FromRoom { stream: self.stream, event })
+        to.give(self.stream, event)
     }
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
@@ -119,7 +119,7 @@ impl Handler<ToRoom> for Room {
             ToRoom::Ephemeral(text, except) => {
                 for (user, handle) in self.order.followers() {
                     if !except.contains(&user) {
-                        handle.give(FromRoom { stream: self.stream, event: RoomEvent::Ephemeral(text.clone()) });
+                        handle.give(self.stream, RoomEvent::Ephemeral(text.clone()));
                     }
                 }
             }
@@ -147,7 +147,7 @@ impl Handler<ToRoom> for Room {
 impl Drop for Room {
     fn drop(&mut self) {
         for (_, handle) in self.order.followers() {
-            handle.give(FromRoom { stream: self.stream, event: RoomEvent::Gone });
+            handle.give(self.stream, RoomEvent::Gone);
         }
     }
 }

@@ -234,3 +234,16 @@ async fn who_was_removed_while_away_is_denied_and_told() {
     assert_eq!(text(&told["payload"]["conversation_id"]), room);
     assert!(frames.iter().all(|frame| !frame.to_string().contains("secret")), "{frames:?}");
 }
+
+#[tokio::test]
+async fn a_sync_right_after_auth_ends_after_what_was_missed() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    for _ in 0..300 {
+        // the subscription that auth made is still being answered when the sync comes
+        let mut socket = alice.connect_unsubscribed().await;
+        let (frames, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": 0 })).await;
+        let types: Vec<_> = frames.iter().map(|frame| frame["type"].clone()).collect();
+        assert_eq!((types, &done["user_rev"]), (vec![json!("user.created")], &json!(1)));
+    }
+}

@@ -261,3 +261,14 @@ fn who_cannot_take_something_is_forgotten() {
     assert_eq!(desk.given_to(0), ["frames 11..11"]);
     assert!(order.is_empty());
 }
+
+#[test]
+fn the_newest_subscription_is_answered_by_its_own_handle() {
+    let (mut order, mut desk) = room();
+    // the same session, which tells its subscriptions apart by their handles
+    let again = Subscribe { handle: 7, ..wanted(0, 8, 10) };
+    order.subscribe(again, &mut desk);
+    order.page(session(0), Rev(8), Some(frames(9..=10)), &mut desk);
+    assert_eq!(desk.given_to(0), [""; 0], "an answer to the first would be taken for the end of the second");
+    assert_eq!(desk.given_to(7), ["page 9..10", "attached 10"]);
+}

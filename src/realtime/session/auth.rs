@@ -108,9 +108,10 @@ impl Session {
         ctx: &Context<Self>,
     ) {
         let Some(caller) = self.caller() else { return };
+        self.subscriptions += 1;
         let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
-        self.rooms.insert(stream, Followed { room, checked: head });
+        self.rooms.insert(stream, Followed { room, checked: head, subscription: self.subscriptions });
     }
 
     /// `auth` on a session that is known already: it may only extend itself.

@@ -13,7 +13,8 @@ use actix::prelude::*;
 use std::sync::Arc;
 
 impl Session {
-    pub(super) fn room_says(&mut self, FromRoom { stream, event }: FromRoom, ctx: &mut Context<Self>) {
+    pub(super) fn room_says(&mut self, message: FromRoom, ctx: &mut Context<Self>) {
+        let FromRoom { stream, subscription, event } = message;
         if self.closing {
             return;
         }
@@ -28,7 +29,7 @@ impl Session {
                 }
             }
             RoomEvent::Ephemeral(text) => self.pass(text, ctx),
-            RoomEvent::Attached(rev) => self.attached(stream, rev, ctx),
+            RoomEvent::Attached(rev) => self.attached(stream, subscription, rev, ctx),
             RoomEvent::Reset(rev) => {
                 let conversation_id = match stream {
                     Stream::Conversation(id) => Some(id),
@@ -36,7 +37,7 @@ impl Session {
                 };
                 let frame = ServerFrame::SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) };
                 self.send(&frame, None, ctx);
-                self.attached(stream, rev, ctx);
+                self.attached(stream, subscription, rev, ctx);
             }
             RoomEvent::Left(checked) => self.left(stream, checked, ctx),
             RoomEvent::Gone => self.close(Close::Restart, ctx),
@@ -50,7 +51,11 @@ impl Session {
         }
     }
 
-    fn attached(&mut self, stream: Stream, rev: Rev, ctx: &mut Context<Self>) {
+    /// A replay is over. What answers an earlier subscription, as the one that came with `auth`, ends no sync.
+    fn attached(&mut self, stream: Stream, subscription: u64, rev: Rev, ctx: &mut Context<Self>) {
+        if self.rooms.get(&stream).is_none_or(|followed| followed.subscription != subscription) {
+            return;
+        }
         let Some(syncing) = &mut self.syncing else { return };
         if syncing.waiting.remove(&stream) {
             match stream {

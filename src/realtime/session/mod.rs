@@ -70,6 +70,8 @@ pub struct Session {
     socket: Recipient<ToSocket>,
     state: State,
     rooms: HashMap<Stream, Followed>,
+    /// How many subscriptions it has made, which numbers them.
+    subscriptions: u64,
     lanes: Lanes<Job>,
     flow: Flow,
     /// Replays that wait for the client to read.
@@ -95,6 +97,8 @@ struct Followed {
     room: Recipient<ToRoom>,
     /// The stream's revision when the right to follow it was last checked.
     checked: Rev,
+    /// The number of the subscription.
+    subscription: u64,
 }
 
 enum State {
@@ -130,6 +134,7 @@ impl Session {
             socket,
             state: State::Unknown { waiting: VecDeque::new(), checking: false },
             rooms: HashMap::new(),
+            subscriptions: 0,
             lanes: Lanes::default(),
             flow: Flow::default(),
             paused: Vec::new(),
@@ -159,6 +164,7 @@ impl Session {
             user_id: caller.user_id,
             mailbox: ctx.address().recipient(),
             overrun: self.overrun.clone(),
+            subscription: self.subscriptions,
         }
     }
 

@@ -1,0 +1,440 @@
+//! What users may try, and how a random one is made. Numbers in a generated command pick one of what there is when it is
+//! its turn; [`Command::resolve`] turns them into the place of a conversation in the model and the `seq` of a message.
+
+use super::rules::Model;
+use proptest::prelude::*;
+
+/// Users in each case.
+pub const USERS: usize = 4;
+
+/// Emoji that are one grapheme each, of one and of several scalar values.
+pub const EMOJI: [&str; 3] = ["👍", "❤️", "👩‍🚀"];
+
+/// One thing somebody may do that could change what anybody sees.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    Send {
+        place: usize,
+        what: What,
+        reply: Option<usize>,
+        temp: Option<u8>,
+    },
+    /// What was sent before with this `temp_id`, word for word.
+    Repeat {
+        place: usize,
+        which: usize,
+    },
+    Edit {
+        place: usize,
+        which: usize,
+        text: Text,
+    },
+    Delete {
+        place: usize,
+        which: usize,
+    },
+    Hide {
+        place: usize,
+        which: usize,
+    },
+    React {
+        place: usize,
+        which: usize,
+        emoji: usize,
+    },
+    Unreact {
+        place: usize,
+        which: usize,
+        emoji: usize,
+    },
+    PinMessage {
+        place: usize,
+        which: usize,
+    },
+    UnpinMessage {
+        place: usize,
+        which: usize,
+    },
+    Read {
+        place: usize,
+        to: ReadTo,
+    },
+    Delivered {
+        place: usize,
+        which: usize,
+    },
+    CreateDirect {
+        with: usize,
+    },
+    CreateGroup {
+        with: Vec<usize>,
+        name: u8,
+    },
+    Rename {
+        place: usize,
+        name: u8,
+    },
+    Describe {
+        place: usize,
+        text: u8,
+    },
+    Add {
+        place: usize,
+        whom: Vec<usize>,
+        role: Option<Role>,
+    },
+    Remove {
+        place: usize,
+        whom: usize,
+    },
+    Leave {
+        place: usize,
+    },
+    SetRole {
+        place: usize,
+        whom: usize,
+        role: Role,
+    },
+    Archive {
+        place: usize,
+        on: bool,
+    },
+    Mute {
+        place: usize,
+        how: Mute,
+    },
+    PinConversation {
+        place: usize,
+        on: bool,
+    },
+    Notify {
+        place: usize,
+        level: usize,
+    },
+    Block {
+        whom: usize,
+    },
+    Unblock {
+        whom: usize,
+    },
+    ShareReceipts {
+        on: bool,
+    },
+}
+
+/// What a message says.
+#[derive(Clone, PartialEq, Debug)]
+pub enum What {
+    Text(Text),
+    Sticker(u8),
+    Location(Option<Text>),
+    Contact,
+}
+
+/// A text whose mentions are known by how it was made.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Text {
+    Plain(u8),
+    /// Longer than a preview, with spaces around that are trimmed.
+    Long(u8),
+    Mention(usize),
+    /// In capitals and with a full stop after it.
+    Shout(usize),
+    /// After a word character: no mention.
+    Address(usize),
+    All,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum ReadTo {
+    Seq(usize),
+    Message(usize),
+    Beyond,
+    All,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    Observer,
+    Member,
+    Admin,
+    Owner,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mute {
+    ForGood,
+    /// Until the end of this year of the next century.
+    Until(u8),
+    Off,
+}
+
+/// The levels of `notify`.
+pub const LEVELS: [&str; 3] = ["all", "mentions", "none"];
+
+/// What happens next in a case.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Somebody tries something, on one of two devices, over the socket where the command exists there.
+    Do { by: usize, device: usize, socket: bool, command: Command },
+    /// A device loses its connection.
+    Away { by: usize, device: usize },
+    /// It comes back with `sync` from where it was.
+    Back { by: usize, device: usize },
+    /// Everything that everybody sees is compared.
+    Look,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Observer => "observer",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl Text {
+    /// The text as it goes out.
+    pub fn written(&self, names: &[String]) -> String {
+        match self {
+            Self::Plain(number) => format!("word {number}"),
+            Self::Long(number) => format!("  {number} {}\n", "Ünïcode ".repeat(20)),
+            Self::Mention(user) => format!("hello @{}, are you there?", names[*user]),
+            Self::Shout(user) => format!("@{}. Come here", names[*user].to_uppercase()),
+            Self::Address(user) => format!("write to mail@{}", names[*user]),
+            Self::All => "@all of you".to_owned(),
+        }
+    }
+}
+
+impl Command {
+    /// Whether the command exists on WebSocket too.
+    pub fn has_frame(&self) -> bool {
+        use Command::{Delete, Delivered, Edit, Hide, React, Read, Repeat, Send, Unreact};
+        matches!(
+            self,
+            Send { .. }
+                | Repeat { .. }
+                | Edit { .. }
+                | Delete { .. }
+                | Hide { .. }
+                | React { .. }
+                | Unreact { .. }
+                | Read { .. }
+                | Delivered { .. }
+        )
+    }
+
+    /// Picks one of what there is; none where there is nothing to do it to.
+    pub fn resolve(&self, by: usize, model: &Model) -> Option<Self> {
+        let mut resolved = self.clone();
+        for user in resolved.users() {
+            // oneself now and then: that is refused, or means something of its own
+            *user = (by + if *user % 13 == 12 { 0 } else { 1 + *user % (USERS - 1) }) % USERS;
+        }
+        let Some(place) = resolved.place() else { return Some(resolved) };
+        *place = model.pick_conversation(by, *place)?;
+        let place = *place;
+        let own = matches!(self, Self::Edit { .. } | Self::Delete { .. });
+        let again = matches!(self, Self::Hide { .. });
+        if let Self::Send { reply, .. } = &mut resolved {
+            *reply = reply.and_then(|pick| model.pick_message(place, by, pick, false, false));
+        }
+        if let Self::Repeat { which, .. } = &resolved {
+            let sent = model.pick_sent(place, by, *which)?.clone();
+            return Some(Self::Send { place, what: sent.what, reply: sent.reply, temp: Some(sent.temp) });
+        }
+        if let Some(which) = resolved.which() {
+            *which = model.pick_message(place, by, *which, own, again)?;
+        }
+        Some(resolved)
+    }
+
+    /// The conversation it is about.
+    pub fn place(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Send { place, .. }
+            | Self::Repeat { place, .. }
+            | Self::Edit { place, .. }
+            | Self::Delete { place, .. }
+            | Self::Hide { place, .. }
+            | Self::React { place, .. }
+            | Self::Unreact { place, .. }
+            | Self::PinMessage { place, .. }
+            | Self::UnpinMessage { place, .. }
+            | Self::Read { place, .. }
+            | Self::Delivered { place, .. }
+            | Self::Rename { place, .. }
+            | Self::Describe { place, .. }
+            | Self::Add { place, .. }
+            | Self::Remove { place, .. }
+            | Self::Leave { place }
+            | Self::SetRole { place, .. }
+            | Self::Archive { place, .. }
+            | Self::Mute { place, .. }
+            | Self::PinConversation { place, .. }
+            | Self::Notify { place, .. } => Some(place),
+            Self::CreateDirect { .. }
+            | Self::CreateGroup { .. }
+            | Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::ShareReceipts { .. } => None,
+        }
+    }
+
+    /// The message it is about.
+    fn which(&mut self) -> Option<&mut usize> {
+        match self {
+            Self::Repeat { which, .. }
+            | Self::Edit { which, .. }
+            | Self::Delete { which, .. }
+            | Self::Hide { which, .. }
+            | Self::React { which, .. }
+            | Self::Unreact { which, .. }
+            | Self::PinMessage { which, .. }
+            | Self::UnpinMessage { which, .. }
+            | Self::Delivered { which, .. }
+            | Self::Read { to: ReadTo::Seq(which) | ReadTo::Message(which), .. } => Some(which),
+            _ => None,
+        }
+    }
+
+    /// Everybody it names.
+    fn users(&mut self) -> Vec<&mut usize> {
+        let text = match self {
+            Self::Send { what: What::Text(text) | What::Location(Some(text)), .. } | Self::Edit { text, .. } => text,
+            Self::CreateGroup { with: whom, .. } | Self::Add { whom, .. } => return whom.iter_mut().collect(),
+            Self::CreateDirect { with: whom }
+            | Self::Remove { whom, .. }
+            | Self::SetRole { whom, .. }
+            | Self::Block { whom }
+            | Self::Unblock { whom } => return vec![whom],
+            _ => return Vec::new(),
+        };
+        match text {
+            Text::Mention(user) | Text::Shout(user) | Text::Address(user) => vec![user],
+            Text::Plain(_) | Text::Long(_) | Text::All => Vec::new(),
+        }
+    }
+}
+
+/// A number that picks something; the command says how.
+fn pick() -> impl Strategy<Value = usize> {
+    0..1000_usize
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    prop_oneof![
+        12 => (0..9_u8).prop_map(Text::Plain),
+        2 => (0..9_u8).prop_map(Text::Long),
+        4 => pick().prop_map(Text::Mention),
+        1 => pick().prop_map(Text::Shout),
+        1 => pick().prop_map(Text::Address),
+    ]
+}
+
+fn what() -> impl Strategy<Value = What> {
+    prop_oneof![
+        14 => text().prop_map(What::Text),
+        2 => Just(What::Text(Text::All)),
+        1 => (0..9_u8).prop_map(What::Sticker),
+        1 => proptest::option::of(text()).prop_map(What::Location),
+        1 => Just(What::Contact),
+    ]
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![
+        2 => Just(Role::Member),
+        2 => Just(Role::Observer),
+        3 => Just(Role::Admin),
+        2 => Just(Role::Owner),
+    ]
+}
+
+fn on() -> impl Strategy<Value = bool> {
+    proptest::bool::weighted(0.65)
+}
+
+fn about_messages() -> impl Strategy<Value = Command> {
+    let emoji = || 0..EMOJI.len();
+    let read_to = prop_oneof![
+        2 => pick().prop_map(ReadTo::Seq),
+        2 => pick().prop_map(ReadTo::Message),
+        1 => Just(ReadTo::Beyond),
+        4 => Just(ReadTo::All),
+    ];
+    prop_oneof![
+        30 => (pick(), what(), proptest::option::weighted(0.3, pick()), proptest::option::weighted(0.5, 0..4_u8))
+            .prop_map(|(place, what, reply, temp)| Command::Send { place, what, reply, temp }),
+        4 => (pick(), pick()).prop_map(|(place, which)| Command::Repeat { place, which }),
+        10 => (pick(), pick(), text()).prop_map(|(place, which, text)| Command::Edit { place, which, text }),
+        6 => (pick(), pick()).prop_map(|(place, which)| Command::Delete { place, which }),
+        5 => (pick(), pick()).prop_map(|(place, which)| Command::Hide { place, which }),
+        12 => (pick(), pick(), emoji()).prop_map(|(place, which, emoji)| Command::React { place, which, emoji }),
+        6 => (pick(), pick(), emoji()).prop_map(|(place, which, emoji)| Command::Unreact { place, which, emoji }),
+        5 => (pick(), pick()).prop_map(|(place, which)| Command::PinMessage { place, which }),
+        3 => (pick(), pick()).prop_map(|(place, which)| Command::UnpinMessage { place, which }),
+        10 => (pick(), read_to).prop_map(|(place, to)| Command::Read { place, to }),
+        4 => (pick(), pick()).prop_map(|(place, which)| Command::Delivered { place, which }),
+    ]
+}
+
+fn about_conversations() -> impl Strategy<Value = Command> {
+    let whom = || proptest::collection::vec(pick(), 1..USERS);
+    let mute = prop_oneof![2 => Just(Mute::ForGood), 1 => (0..3_u8).prop_map(Mute::Until), 2 => Just(Mute::Off)];
+    prop_oneof![
+        3 => pick().prop_map(|with| Command::CreateDirect { with }),
+        3 => (whom(), 0..9_u8).prop_map(|(with, name)| Command::CreateGroup { with, name }),
+        3 => (pick(), 0..3_u8).prop_map(|(place, name)| Command::Rename { place, name }),
+        2 => (pick(), 0..3_u8).prop_map(|(place, text)| Command::Describe { place, text }),
+        6 => (pick(), whom(), proptest::option::weighted(0.4, role()))
+            .prop_map(|(place, whom, role)| Command::Add { place, whom, role }),
+        4 => (pick(), pick()).prop_map(|(place, whom)| Command::Remove { place, whom }),
+        3 => pick().prop_map(|place| Command::Leave { place }),
+        7 => (pick(), pick(), role()).prop_map(|(place, whom, role)| Command::SetRole { place, whom, role }),
+        5 => (pick(), on()).prop_map(|(place, on)| Command::Archive { place, on }),
+        5 => (pick(), mute).prop_map(|(place, how)| Command::Mute { place, how }),
+        3 => (pick(), on()).prop_map(|(place, on)| Command::PinConversation { place, on }),
+        3 => (pick(), 0..LEVELS.len()).prop_map(|(place, level)| Command::Notify { place, level }),
+        3 => pick().prop_map(|whom| Command::Block { whom }),
+        4 => pick().prop_map(|whom| Command::Unblock { whom }),
+        1 => on().prop_map(|on| Command::ShareReceipts { on }),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let command = prop_oneof![3 => about_messages(), 2 => about_conversations()];
+    let user = || 0..USERS;
+    let device = || 0..2_usize;
+    prop_oneof![
+        40 => (user(), device(), any::<bool>(), command)
+            .prop_map(|(by, device, socket, command)| Step::Do { by, device, socket, command }),
+        2 => (user(), device()).prop_map(|(by, device)| Step::Away { by, device }),
+        3 => (user(), device()).prop_map(|(by, device)| Step::Back { by, device }),
+        6 => Just(Step::Look),
+    ]
+}
+
+/// What happens in one case; printed a step a line.
+pub struct Steps(pub Vec<Step>);
+
+impl std::fmt::Debug for Steps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|step| write!(f, "\n  {step:?}"))
+    }
+}
+
+/// A group of three and a direct conversation to begin with, then anything.
+pub fn steps() -> impl Strategy<Value = Steps> {
+    let begin = |command| Step::Do { by: 0, device: 0, socket: false, command };
+    let first = [begin(Command::CreateGroup { with: vec![0, 1], name: 0 }), begin(Command::CreateDirect { with: 0 })];
+    proptest::collection::vec(step(), 30..70).prop_map(move |rest| {
+        let mut steps = first.to_vec();
+        steps.extend(rest);
+        Steps(steps)
+    })
+}

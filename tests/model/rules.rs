@@ -1,0 +1,212 @@
+//! The rules of conversations and messages in memory, as SPEC 4, 5 and 8 tell them: what there is, and what is derived
+//! from it. Users, conversations and emoji are numbers here. What may be done is decided in `judge.rs`, what it changes
+//! stands in `act.rs`, and what a user is then shown in `shown.rs`. Nothing here knows the server's code.
+
+use super::commands::{Mute, Role, What};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything.
+pub struct Model {
+    /// Ids and usernames.
+    pub users: Vec<Identity>,
+    /// Whoever shares what they have read.
+    pub sharing: Vec<bool>,
+    /// Who blocked whom.
+    pub blocks: BTreeSet<(usize, usize)>,
+    pub conversations: Vec<Conversation>,
+    /// What was first sent under which `temp_id`, by whom and where.
+    pub sent: BTreeMap<(usize, usize, String), Sent>,
+    /// Counts what happens: who joined earlier, which conversation spoke last.
+    pub clock: i64,
+}
+
+pub struct Identity {
+    pub id: String,
+    pub username: String,
+}
+
+/// A send as it was first made.
+#[derive(Clone)]
+pub struct Sent {
+    pub seq: i64,
+    pub what: What,
+    pub reply: Option<usize>,
+    pub temp: u8,
+}
+
+pub struct Conversation {
+    pub direct: bool,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub created_by: usize,
+    pub seats: BTreeMap<usize, Seat>,
+    pub messages: Vec<Message>,
+    /// When it last spoke, or was made.
+    pub active: i64,
+    /// Whether somebody has said `@all`: a case is over within the minute.
+    pub called: bool,
+}
+
+/// Somebody who is, or was, in a conversation.
+#[derive(Clone)]
+pub struct Seat {
+    pub inside: bool,
+    pub role: Role,
+    pub joined: i64,
+    /// The mark with which it began.
+    pub from: i64,
+    pub read: i64,
+    pub delivered: i64,
+    /// The newest message when it was archived.
+    pub archived: Option<i64>,
+    pub muted: Mute,
+    pub pinned: bool,
+    pub notify: usize,
+}
+
+#[derive(Default)]
+pub struct Message {
+    pub seq: i64,
+    /// None: the server.
+    pub sender: Option<usize>,
+    pub kind: &'static str,
+    pub content: String,
+    pub data: Value,
+    pub reply: Option<i64>,
+    pub mentions: BTreeSet<usize>,
+    /// Who reacted, by emoji.
+    pub reactions: BTreeMap<usize, BTreeSet<usize>>,
+    pub pinned: bool,
+    pub former: Vec<String>,
+    pub edited: bool,
+    pub deleted: bool,
+    pub hidden: BTreeSet<usize>,
+    pub temp: Option<String>,
+}
+
+impl Model {
+    pub fn new(users: Vec<Identity>) -> Self {
+        let sharing = vec![true; users.len()];
+        Self { users, sharing, blocks: BTreeSet::new(), conversations: Vec::new(), sent: BTreeMap::new(), clock: 0 }
+    }
+
+    pub fn tick(&mut self) -> i64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    /// One of the user's conversations, now and then any.
+    pub fn pick_conversation(&self, by: usize, pick: usize) -> Option<usize> {
+        let all: Vec<usize> = (0..self.conversations.len()).collect();
+        let own: Vec<usize> = all.iter().copied().filter(|place| self.is_in(by, *place)).collect();
+        let among = if pick % 10 == 9 || own.is_empty() { all } else { own };
+        (!among.is_empty()).then(|| among[(pick / 10) % among.len()])
+    }
+
+    /// One of the newest messages that the user has not hidden; mostly an `own` one; `again`: or has.
+    pub fn pick_message(&self, place: usize, by: usize, pick: usize, own: bool, again: bool) -> Option<usize> {
+        let messages = &self.conversations[place].messages;
+        let seen = |message: &&Message| again || !message.hidden.contains(&by);
+        let all: Vec<i64> = messages.iter().rev().filter(seen).map(|message| message.seq).collect();
+        let is_own = |message: &&Message| seen(message) && message.sender == Some(by);
+        let mine: Vec<i64> = messages.iter().rev().filter(is_own).map(|message| message.seq).collect();
+        let among = if own && pick % 4 != 3 && !mine.is_empty() { mine } else { all };
+        (!among.is_empty()).then(|| among[(pick / 4) % among.len().min(8)] as usize)
+    }
+
+    /// Something that the user sent with a `temp_id`.
+    pub fn pick_sent(&self, place: usize, by: usize, pick: usize) -> Option<&Sent> {
+        let mine = |key: &(usize, usize, String)| key.0 == by && key.1 == place;
+        let sent: Vec<&Sent> = self.sent.iter().filter(|(key, _)| mine(key)).map(|(_, sent)| sent).collect();
+        (!sent.is_empty()).then(|| sent[pick % sent.len()])
+    }
+
+    pub fn is_in(&self, user: usize, place: usize) -> bool {
+        self.seat(user, place).is_some()
+    }
+
+    /// The seat of a participant.
+    pub fn seat(&self, user: usize, place: usize) -> Option<&Seat> {
+        self.conversations[place].seats.get(&user).filter(|seat| seat.inside)
+    }
+
+    pub fn blocked_between(&self, one: usize, other: usize) -> bool {
+        self.blocks.contains(&(one, other)) || self.blocks.contains(&(other, one))
+    }
+
+    /// Whether a block stands between the two of a direct conversation.
+    pub fn is_blocked(&self, place: usize) -> bool {
+        let conversation = &self.conversations[place];
+        let users: Vec<usize> = conversation.seats.keys().copied().collect();
+        conversation.direct && self.blocked_between(users[0], users[1])
+    }
+
+    /// The direct conversation of two.
+    pub fn direct(&self, one: usize, other: usize) -> Option<usize> {
+        self.conversations.iter().position(|conversation| {
+            conversation.direct && conversation.seats.contains_key(&one) && conversation.seats.contains_key(&other)
+        })
+    }
+
+    /// Whether receipts pass between two users.
+    pub fn receipts(&self, one: usize, other: usize) -> bool {
+        self.sharing[one] && self.sharing[other] && !self.blocked_between(one, other)
+    }
+
+    /// The `temp_id` that a user calls a number by.
+    pub fn temp_id(&self, by: usize, number: u8) -> String {
+        format!("{}-{number}", self.users[by].username)
+    }
+}
+
+impl Conversation {
+    pub fn inside(&self) -> impl Iterator<Item = (usize, &Seat)> {
+        self.seats.iter().filter(|(_, seat)| seat.inside).map(|(user, seat)| (*user, seat))
+    }
+
+    pub fn last_seq(&self) -> i64 {
+        self.messages.len() as i64
+    }
+
+    pub fn message(&self, seq: usize) -> &Message {
+        &self.messages[seq - 1]
+    }
+
+    pub fn message_mut(&mut self, seq: usize) -> &mut Message {
+        &mut self.messages[seq - 1]
+    }
+
+    /// The messages in `after..=to` that count as unread.
+    pub fn count(&self, after: i64, to: i64) -> i64 {
+        let counts = |message: &&Message| message.seq > after && message.seq <= to && message.sender.is_some();
+        self.messages.iter().filter(counts).count() as i64
+    }
+
+    /// The newest message that the user has not hidden.
+    pub fn last_message(&self, user: usize) -> Option<&Message> {
+        self.messages.iter().rev().find(|message| !message.hidden.contains(&user))
+    }
+
+    /// Whether it is archived for whoever has this seat: since then no message came, or it is muted.
+    pub fn is_archived(&self, seat: &Seat) -> bool {
+        seat.archived.is_some_and(|at| at >= self.last_seq() || seat.muted != Mute::Off)
+    }
+}
+
+impl Seat {
+    pub fn new(role: Role, joined: i64, read: i64) -> Self {
+        Self {
+            inside: true,
+            role,
+            joined,
+            from: read,
+            read,
+            delivered: read,
+            archived: None,
+            muted: Mute::Off,
+            pinned: false,
+            notify: 0,
+        }
+    }
+}

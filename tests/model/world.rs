@@ -1,0 +1,611 @@
+//! A real server and the users of one case, each with two devices: performs commands, and waits until every device has
+//! what the server says there is.
+
+use super::act::{Effect, Grow, Stream};
+use super::commands::{Command, EMOJI, LEVELS, Mute, ReadTo, Step, USERS};
+use super::compare::{self, Compared};
+use super::judge::Verdict;
+use super::rules::{Identity, Model};
+use super::shown::until;
+use super::support::rest::Body;
+use super::support::{DEADLINE, TestServer, TestSocket, TestUser};
+use super::view::{Held, View};
+use super::{act, coming_back};
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// One case.
+pub struct World {
+    pub model: Model,
+    pub people: Vec<Person>,
+    /// The ids of the model's conversations.
+    pub ids: Vec<String>,
+    /// The ids of messages, by conversation and place.
+    pub messages: BTreeMap<(String, i64), String>,
+    /// The revision of each stream as last heard.
+    pub revs: BTreeMap<Stream, i64>,
+    /// The newest revision that whoever left may see.
+    pub out: BTreeMap<(usize, String), i64>,
+    /// The revision with which somebody (last) came in.
+    pub joined: BTreeMap<(usize, String), i64>,
+    /// The revisions of `message.new`, by conversation and place, as a device was told of them.
+    pub sent_revs: BTreeMap<(String, i64), i64>,
+}
+
+/// A user and the user's devices.
+pub struct Person {
+    pub user: TestUser,
+    pub devices: [Device; 2],
+    /// A session that is subscribed to nothing and is asked for revisions.
+    probe: TestSocket,
+    /// The view at each comparison, to come back to.
+    pub past: Vec<View>,
+}
+
+/// A client: what it shows, and its session while it has one.
+pub struct Device {
+    pub view: View,
+    pub socket: Option<TestSocket>,
+}
+
+/// How far the streams that a user sees have come.
+#[derive(Debug)]
+pub struct Revs {
+    pub conversations: BTreeMap<String, i64>,
+    pub user: i64,
+}
+
+/// What a command was answered with.
+#[derive(Debug)]
+pub struct Outcome {
+    /// None over the socket, where only refusals differ.
+    pub status: Option<u16>,
+    pub code: Option<String>,
+    pub body: Value,
+}
+
+/// What one user is shown by REST.
+pub struct Rest {
+    /// The list without and with archived ones.
+    pub lists: [Vec<Value>; 2],
+    /// Messages, members and pins by conversation.
+    pub within: BTreeMap<String, [Value; 3]>,
+    pub unread: Value,
+    pub blocks: Value,
+}
+
+impl World {
+    /// Fresh users, who know nobody; `case` makes their names.
+    pub async fn new(server: &TestServer, case: u32) -> Self {
+        let names = ["ann", "bob", "cyd", "dan"].map(|name| format!("{name}{case}"));
+        let people = join_all(names.iter().map(|name| Person::new(server, name))).await;
+        let identity =
+            |person: &Person| Identity { id: person.user.id.clone(), username: person.user.username.clone() };
+        let model = Model::new(people.iter().map(identity).collect());
+        let revs = people.iter().enumerate();
+        let revs = revs.map(|(index, person)| (Stream::User(index), person.devices[0].view.user_rev)).collect();
+        Self {
+            model,
+            people,
+            ids: Vec::new(),
+            messages: BTreeMap::new(),
+            revs,
+            out: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            sent_revs: BTreeMap::new(),
+        }
+    }
+
+    pub async fn step(&mut self, step: &Step) -> Compared {
+        match step {
+            Step::Do { by, device, socket, command } => match command.resolve(*by, &self.model) {
+                Some(command) => self.command(*by, *device, *socket, &command).await,
+                None => Ok(()),
+            },
+            Step::Away { by, device } => {
+                self.people[*by].devices[*device].socket = None;
+                Ok(())
+            }
+            Step::Back { by, device } => self.back(*by, *device).await,
+            Step::Look => self.look().await,
+        }
+    }
+
+    /// Performs a resolved command, compares its answer, and waits until all devices know.
+    pub async fn command(&mut self, by: usize, device: usize, socket: bool, command: &Command) -> Compared {
+        let verdict = self.model.judge(by, command);
+        let heirs = self.model.heirs(by, command);
+        let outcome = self.perform(by, device, socket, command).await;
+        let refusal = |refusals: &[(u16, &str)]| {
+            refusals.iter().any(|(status, code)| {
+                outcome.status.is_none_or(|said| said == *status) && outcome.code.as_deref() == Some(code)
+            })
+        };
+        let fits = match verdict {
+            Verdict::Granted => outcome.code.is_none(),
+            Verdict::Refused(with) => refusal(with),
+            Verdict::Open(with) => outcome.code.is_none() || refusal(with),
+        };
+        if !fits {
+            return Err(format!("{by} {command:?}: expected {verdict:?}, answered {outcome:?}"));
+        }
+        if outcome.code.is_some() {
+            return self.settle(&BTreeMap::new()).await.map_err(|error| format!("after {command:?}: {error}"));
+        }
+        let heir = self.choose_heir(by, command, &heirs).await?;
+        if matches!(command, Command::CreateDirect { .. } | Command::CreateGroup { .. })
+            && let Some(id) = outcome.body["id"].as_str()
+            && !self.ids.iter().any(|known| known == id)
+        {
+            self.ids.push(id.to_owned());
+        }
+        let Effect { grows, status, answer } = self.model.act(by, command, heir);
+        if outcome.status.is_some_and(|said| said != status) {
+            return Err(format!("{command:?}: expected {status}, answered {outcome:?}"));
+        }
+        let settled = self.settle(&grows).await;
+        settled.map_err(|error| format!("after {by} {command:?}: {error}"))?;
+        compare::answer(self, by, &answer, &outcome).map_err(|error| format!("{by} {command:?}: {error}"))
+    }
+
+    /// Where several joined at once, any of them may inherit: the server says who did.
+    async fn choose_heir(&self, by: usize, command: &Command, heirs: &[usize]) -> Result<Option<usize>, String> {
+        let (mut command, [first, _, ..]) = (command.clone(), heirs) else { return Ok(heirs.first().copied()) };
+        let place = *command.place().expect("it is about a conversation");
+        let members = self.people[*first].get(&format!("/conversations/{}/members?limit=100", self.ids[place])).await;
+        let is_owner = |id: &str| {
+            let of = |member: &&Value| member["user"]["id"] == id && member["role"] == "owner";
+            members["items"].as_array().is_some_and(|items| items.iter().any(|item| of(&item)))
+        };
+        let heir = heirs.iter().copied().find(|heir| is_owner(&self.people[*heir].user.id));
+        heir.map(Some).ok_or_else(|| format!("after {by} none of {heirs:?} is the owner: {members}"))
+    }
+
+    /// Waits until every connected device has all that there is, and no more; then compares which streams grew.
+    pub async fn settle(&mut self, grows: &BTreeMap<Stream, Grow>) -> Compared {
+        let revs: Vec<Revs> = join_all(self.people.iter_mut().map(Person::revs)).await;
+        self.compare_growth(grows, &revs)?;
+        for (index, revs) in revs.iter().enumerate() {
+            for device in 0..2 {
+                self.people[index].devices[device]
+                    .settle(revs)
+                    .await
+                    .map_err(|error| format!("user {index}, device {device}: {error}"))?;
+            }
+            self.people[index].load().await;
+            for device in 0..2 {
+                self.wait_for_marks(index, device).await?;
+            }
+        }
+        for device in self.people.iter().flat_map(|person| &person.devices) {
+            for (id, held) in &device.view.conversations {
+                for (seq, message) in &held.messages {
+                    let id_of = message["id"].as_str().expect("an id").to_owned();
+                    self.messages.insert((id.clone(), *seq), id_of);
+                    if let Some(rev) = held.sent_revs.get(seq) {
+                        self.sent_revs.insert((id.clone(), *seq), *rev);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One's own marks are told to one's other devices, though not by the log.
+    async fn wait_for_marks(&mut self, index: usize, device: usize) -> Compared {
+        let Device { view, socket: Some(socket) } = &mut self.people[index].devices[device] else { return Ok(()) };
+        for (place, id) in self.ids.iter().enumerate() {
+            let Some(seat) = self.model.seat(index, place) else { continue };
+            let started = Instant::now();
+            while view.conversations[id].conversation["my"]["last_read_seq"].as_i64() < Some(seat.read) {
+                let left = DEADLINE.saturating_sub(started.elapsed());
+                let frame = socket.poll_frame(left).await;
+                let frame = frame.ok_or_else(|| format!("user {index}, device {device} never hears of its mark"))?;
+                view.apply(&frame.map_err(|closed| format!("{closed:?}"))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_growth(&mut self, grows: &BTreeMap<Stream, Grow>, revs: &[Revs]) -> Compared {
+        let mut now: BTreeMap<Stream, i64> = BTreeMap::new();
+        for (index, of) in revs.iter().enumerate() {
+            now.insert(Stream::User(index), of.user);
+            for (id, rev) in &of.conversations {
+                let place = self.ids.iter().position(|known| known == id).ok_or(format!("{id} is unknown"))?;
+                if now.insert(Stream::Conversation(place), *rev).is_some_and(|before| before != *rev) {
+                    return Err(format!("two users are told different revisions of {id}"));
+                }
+            }
+            let inside = (0..self.ids.len()).filter(|place| self.model.is_in(index, *place));
+            let inside: Vec<&String> = inside.map(|place| &self.ids[place]).collect();
+            let mut told: Vec<&String> = of.conversations.keys().collect();
+            told.sort_by_key(|id| self.ids.iter().position(|known| known == *id));
+            if told != inside {
+                return Err(format!("user {index} is told of {told:?}, not of {inside:?}"));
+            }
+        }
+        for (stream, rev) in now {
+            let Some(before) = self.revs.insert(stream, rev) else { continue };
+            let grew = rev - before;
+            let fits = match grows.get(&stream) {
+                None => grew == 0,
+                Some(Grow::By(by)) => grew == *by,
+                Some(Grow::Some) => grew > 0,
+                Some(Grow::Maybe) => grew >= 0,
+            };
+            if !fits {
+                return Err(format!("{stream:?} grew by {grew}, not {:?}", grows.get(&stream)));
+            }
+        }
+        for (index, of) in revs.iter().enumerate() {
+            for (place, id) in self.ids.iter().enumerate() {
+                if let Some(rev) = of.conversations.get(id) {
+                    self.out.remove(&(index, id.clone()));
+                    self.joined.entry((index, id.clone())).or_insert(*rev);
+                } else if let Some(rev) = self.revs.get(&Stream::Conversation(place)) {
+                    self.out.entry((index, id.clone())).or_insert(*rev);
+                    self.joined.remove(&(index, id.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn back(&mut self, by: usize, device: usize) -> Compared {
+        if self.people[by].devices[device].socket.is_some() {
+            return Ok(());
+        }
+        let view = self.people[by].devices[device].view.clone();
+        let (view, socket) = coming_back::sync(self, by, view).await?;
+        self.people[by].devices[device] = Device { view, socket: Some(socket) };
+        self.settle(&BTreeMap::new()).await
+    }
+
+    /// Compares what everybody sees: REST with the model, every connected device with REST.
+    pub async fn look(&mut self) -> Compared {
+        let rest = join_all(self.people.iter().map(Person::rest)).await;
+        for (index, rest) in rest.iter().enumerate() {
+            compare::model(self, index, rest).map_err(|error| format!("user {index}, REST against model: {error}"))?;
+            let person = &mut self.people[index];
+            for (number, device) in person.devices.iter().enumerate().filter(|(_, device)| device.socket.is_some()) {
+                compare::view(&device.view, rest)
+                    .map_err(|error| format!("user {index}, device {number} against REST: {error}"))?;
+            }
+            if person.devices[0].socket.is_some() {
+                person.past.push(person.devices[0].view.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody comes back, and once more from the beginning and from some earlier point.
+    pub async fn finish(&mut self, pick: usize) -> Compared {
+        self.look().await?;
+        for by in 0..USERS {
+            self.back(by, 0).await?;
+            self.back(by, 1).await?;
+        }
+        self.look().await?;
+        for by in 0..USERS {
+            let rest = self.people[by].rest().await;
+            let past = &self.people[by].past;
+            let earlier = past[pick % past.len()].clone();
+            for (what, view) in [("an earlier point", earlier), ("the beginning", coming_back::nothing(self, by))] {
+                let (mut view, socket) =
+                    coming_back::sync(self, by, view).await.map_err(|error| format!("{by} from {what}: {error}"))?;
+                let revs = self.people[by].revs().await;
+                let mut device = Device { view, socket: Some(socket) };
+                device.settle(&revs).await.map_err(|error| format!("{by} from {what}: {error}"))?;
+                view = device.view;
+                self.people[by].fill(&mut view).await;
+                compare::view(&view, &rest).map_err(|error| format!("user {by}, sync from {what}: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.people.iter().map(|person| person.user.username.clone()).collect()
+    }
+
+    fn message_id(&self, place: usize, seq: usize) -> &str {
+        &self.messages[&(self.ids[place].clone(), seq as i64)]
+    }
+
+    /// Tries it, over the socket where it exists there.
+    async fn perform(&mut self, by: usize, device: usize, socket: bool, command: &Command) -> Outcome {
+        let only_there = matches!(command, Command::Delivered { .. });
+        if (socket && command.has_frame()) || only_there {
+            let (kind, payload) = self.frame(by, device, command);
+            let person = &mut self.people[by];
+            let device = if person.devices[device].socket.is_some() { device } else { 1 - device };
+            let Person { devices, probe, .. } = person;
+            let socket = devices[device].socket.as_mut().unwrap_or(probe);
+            let frame = socket.command(kind, payload).await;
+            let code =
+                (frame["type"] == "error").then(|| frame["payload"]["code"].as_str().expect("a code").to_owned());
+            return Outcome { status: None, code, body: frame["payload"].clone() };
+        }
+        let (method, path, body) = self.call(by, device, command);
+        let body = body.map_or(Body::None, Body::Json);
+        let answer = self.people[by].user.call(method, &path, body).await;
+        let code = (answer.status >= 400).then(|| answer.body["code"].as_str().unwrap_or("none").to_owned());
+        Outcome { status: Some(answer.status), code, body: answer.body }
+    }
+
+    /// The command as a frame.
+    fn frame(&self, by: usize, device: usize, command: &Command) -> (&'static str, Value) {
+        match command {
+            Command::Send { place, what, reply, temp } => {
+                let mut payload = self.send_body(by, *place, what, *reply, *temp);
+                payload["conversation_id"] = json!(self.ids[*place]);
+                ("message.send", payload)
+            }
+            Command::Edit { place, which, text } => {
+                let mut payload = self.about(*place, *which);
+                payload["content"] = json!(text.written(&self.names()));
+                ("message.edit", payload)
+            }
+            Command::Delete { place, which } => {
+                let mut payload = self.about(*place, *which);
+                if device == 0 {
+                    payload["for"] = json!("everyone");
+                }
+                ("message.delete", payload)
+            }
+            Command::Hide { place, which } => {
+                let mut payload = self.about(*place, *which);
+                payload["for"] = json!("me");
+                ("message.delete", payload)
+            }
+            Command::React { place, which, emoji } | Command::Unreact { place, which, emoji } => {
+                let mut payload = self.about(*place, *which);
+                payload["emoji"] = json!(EMOJI[*emoji]);
+                let adds = matches!(command, Command::React { .. });
+                (if adds { "reaction.add" } else { "reaction.remove" }, payload)
+            }
+            Command::Read { place, to } => {
+                let mut payload = self.read_body(*place, *to);
+                payload["conversation_id"] = json!(self.ids[*place]);
+                ("message.read", payload)
+            }
+            Command::Delivered { place, which } => {
+                ("message.delivered", json!({ "conversation_id": self.ids[*place], "seq": which }))
+            }
+            _ => unreachable!("there is no frame for {command:?}"),
+        }
+    }
+
+    fn about(&self, place: usize, which: usize) -> Value {
+        json!({ "conversation_id": self.ids[place], "message_id": self.message_id(place, which) })
+    }
+
+    fn send_body(
+        &self,
+        by: usize,
+        place: usize,
+        what: &super::commands::What,
+        reply: Option<usize>,
+        temp: Option<u8>,
+    ) -> Value {
+        let mut body = what.body(&self.names());
+        if let Some(seq) = reply {
+            body["reply_to_id"] = json!(self.message_id(place, seq));
+        }
+        if let Some(number) = temp {
+            body["temp_id"] = json!(self.model.temp_id(by, number));
+        }
+        body
+    }
+
+    fn read_body(&self, place: usize, to: ReadTo) -> Value {
+        match to {
+            ReadTo::Seq(seq) => json!({ "seq": seq }),
+            ReadTo::Message(seq) => json!({ "message_id": self.message_id(place, seq) }),
+            ReadTo::Beyond => json!({ "seq": self.model.conversations[place].last_seq() + 50 }),
+            ReadTo::All => json!({}),
+        }
+    }
+
+    /// The command as a call. What may be said in two ways is said in one on each device.
+    fn call(&self, by: usize, device: usize, command: &Command) -> (Method, String, Option<Value>) {
+        let user = |user: &usize| {
+            let user = &self.people[*user].user;
+            if device == 0 { user.id.clone() } else { user.username.clone() }
+        };
+        let users = |users: &[usize]| users.iter().map(user).collect::<Vec<_>>();
+        let at = |place: &usize, rest: &str| format!("/conversations/{}{rest}", self.ids[*place]);
+        let message = |place: &usize, which: &usize, rest: &str| {
+            at(place, &format!("/messages/{}{rest}", self.message_id(*place, *which)))
+        };
+        let change = if device == 0 { Method::PATCH } else { Method::PUT };
+        let (post, put, delete) = (Method::POST, Method::PUT, Method::DELETE);
+        let switch = |on: &bool| if *on { Method::POST } else { Method::DELETE };
+        match command {
+            Command::Send { place, what, reply, temp } => {
+                (post, at(place, "/messages"), Some(self.send_body(by, *place, what, *reply, *temp)))
+            }
+            Command::Edit { place, which, text } => {
+                (change, message(place, which, ""), Some(json!({ "content": text.written(&self.names()) })))
+            }
+            Command::Delete { place, which } => {
+                (delete, message(place, which, if device == 0 { "" } else { "?for=everyone" }), None)
+            }
+            Command::Hide { place, which } => (delete, message(place, which, "?for=me"), None),
+            Command::React { place, which, emoji } | Command::Unreact { place, which, emoji } => {
+                let emoji: String = url::form_urlencoded::byte_serialize(EMOJI[*emoji].as_bytes()).collect();
+                let path = message(place, which, &format!("/reactions/{emoji}"));
+                (if matches!(command, Command::React { .. }) { put } else { delete }, path, None)
+            }
+            Command::PinMessage { place, which } => (put, message(place, which, "/pin"), None),
+            Command::UnpinMessage { place, which } => (delete, message(place, which, "/pin"), None),
+            Command::Read { place, to } => (post, at(place, "/read"), Some(self.read_body(*place, *to))),
+            Command::CreateDirect { with } if device == 0 => {
+                let body = json!({ "type": "direct", "participant_ids": [user(with)] });
+                (post, "/conversations".to_owned(), Some(body))
+            }
+            Command::CreateDirect { with } => (post, format!("/conversations/with/{}", user(with)), None),
+            Command::CreateGroup { with, name } => {
+                let body = json!({ "type": "group", "name": act::room(*name), "participant_ids": users(with) });
+                (post, "/conversations".to_owned(), Some(body))
+            }
+            Command::Rename { place, name } => (change, at(place, ""), Some(json!({ "name": act::room(*name) }))),
+            Command::Describe { place, text } => {
+                (change, at(place, ""), Some(json!({ "description": act::about(*text) })))
+            }
+            Command::Add { place, whom, role } => {
+                let mut body = json!({ "user_ids": users(whom) });
+                if let Some(role) = role {
+                    body["role"] = json!(role.name());
+                }
+                (post, at(place, "/members"), Some(body))
+            }
+            Command::Remove { place, whom } => (delete, at(place, &format!("/members/{}", user(whom))), None),
+            Command::Leave { place } => (delete, at(place, ""), None),
+            Command::SetRole { place, whom, role } => {
+                let path = at(place, &format!("/members/{}/role", user(whom)));
+                (put, path, Some(json!({ "role": role.name() })))
+            }
+            Command::Archive { place, on } => (switch(on), at(place, "/archive"), None),
+            Command::PinConversation { place, on } => (switch(on), at(place, "/pin"), None),
+            Command::Mute { place, how } => {
+                let body = match how {
+                    Mute::Off => None,
+                    Mute::ForGood => Some(json!({})),
+                    Mute::Until(year) => Some(json!({ "until": until(*year) })),
+                };
+                (switch(&(*how != Mute::Off)), at(place, "/mute"), body)
+            }
+            Command::Notify { place, level } => (put, at(place, "/notify"), Some(json!({ "level": LEVELS[*level] }))),
+            Command::Block { whom } => (post, "/blocks".to_owned(), Some(json!({ "user": user(whom) }))),
+            Command::Unblock { whom } => (delete, format!("/blocks/{}", user(whom)), None),
+            Command::ShareReceipts { on } => {
+                (Method::PATCH, "/users/me".to_owned(), Some(json!({ "share_read_receipts": on })))
+            }
+            Command::Repeat { .. } | Command::Delivered { .. } => unreachable!("there is no call for {command:?}"),
+        }
+    }
+}
+
+impl Person {
+    async fn new(server: &TestServer, name: &str) -> Self {
+        let user = server.user(name).await;
+        let device = async || {
+            let socket = user.connect().await;
+            let view = View::new(&user.id, socket.welcome["user_rev"].as_i64().expect("a rev"));
+            Device { view, socket: Some(socket) }
+        };
+        let (probe, devices) = (user.connect_unsubscribed().await, [device().await, device().await]);
+        Self { user, devices, probe, past: Vec::new() }
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        self.user.get(path).await.expect(200)
+    }
+
+    /// Asks how far the user's streams have come.
+    pub async fn revs(&mut self) -> Revs {
+        // what was told unasked is nobody's business here
+        while self.probe.poll_frame(std::time::Duration::ZERO).await.is_some() {}
+        let payload = json!({ "token": self.user.access_token, "subscribe": "none" });
+        let told = self.probe.accepted("auth", payload, "auth.success").await;
+        let revs = told["conversations"].as_object().expect("conversations").iter();
+        Revs {
+            conversations: revs.map(|(id, rev)| (id.clone(), rev.as_i64().expect("a rev"))).collect(),
+            user: told["user_rev"].as_i64().expect("a rev"),
+        }
+    }
+
+    async fn load(&mut self) {
+        let mut devices = std::mem::replace(&mut self.devices, [Device::none(), Device::none()]);
+        for device in devices.iter_mut().filter(|device| device.socket.is_some()) {
+            self.fill(&mut device.view).await;
+        }
+        self.devices = devices;
+    }
+
+    /// Asks for what events do not tell: messages and members of conversations that are new to a view, and what became
+    /// of the mark while they were; and whether it is archived, where two streams were replayed.
+    pub async fn fill(&self, view: &mut View) {
+        for (id, held) in &mut view.conversations {
+            let doubt = std::mem::take(&mut held.ask_archived) == (true, true);
+            if held.empty {
+                let [messages, members, _] = self.within(id).await;
+                held.load(&messages, &members);
+            } else if !doubt {
+                continue;
+            }
+            let shown = self.get(&format!("/conversations/{id}")).await;
+            held.read_up_to(&shown["my"]["last_read_seq"]);
+            if doubt {
+                held.conversation["my"]["archived"] = shown["my"]["archived"].clone();
+            }
+        }
+    }
+
+    /// A conversation as a client that knows nothing of it gets it.
+    pub async fn fetch(&self, id: &str) -> Held {
+        let mut conversation = self.get(&format!("/conversations/{id}")).await;
+        conversation.as_object_mut().expect("a conversation").remove("members");
+        let [messages, members, _] = self.within(id).await;
+        Held::loaded(&conversation, &messages, &members)
+    }
+
+    async fn within(&self, id: &str) -> [Value; 3] {
+        let at = |what: &str| format!("/conversations/{id}/{what}?limit=100");
+        let (messages, members, pins) = (at("messages"), at("members"), at("pins"));
+        let (messages, members, pins) =
+            futures_util::future::join3(self.get(&messages), self.get(&members), self.get(&pins)).await;
+        [messages, members, pins]
+    }
+
+    /// Everything that REST shows.
+    pub async fn rest(&self) -> Rest {
+        let mut lists = [Vec::new(), Vec::new()];
+        let mut within = BTreeMap::new();
+        for (list, path) in lists.iter_mut().zip(["limit=100", "limit=100&archived=true"]) {
+            let page = self.get(&format!("/conversations?{path}")).await;
+            *list = page["items"].as_array().expect("items").clone();
+            for conversation in list {
+                let id = conversation["id"].as_str().expect("an id").to_owned();
+                let inside = self.within(&id).await;
+                within.insert(id, inside);
+            }
+        }
+        let (unread, blocks) = (self.get("/conversations/unread-count").await, self.get("/blocks?limit=100").await);
+        Rest { lists, within, unread, blocks }
+    }
+}
+
+impl Device {
+    fn none() -> Self {
+        Self { view: View::default(), socket: None }
+    }
+
+    /// Takes frames until the view is where the server is; beyond is wrong.
+    pub async fn settle(&mut self, revs: &Revs) -> Compared {
+        let Self { view, socket: Some(socket) } = self else { return Ok(()) };
+        let started = Instant::now();
+        loop {
+            let held = view.revs();
+            let behind =
+                view.user_rev < revs.user || revs.conversations.iter().any(|(id, rev)| held.get(id) < Some(rev));
+            if !behind && held.len() == revs.conversations.len() {
+                return if held == revs.conversations && view.user_rev == revs.user {
+                    Ok(())
+                } else {
+                    Err(format!("it holds {held:?} and {}, there is {revs:?}", view.user_rev))
+                };
+            }
+            let left = DEADLINE.saturating_sub(started.elapsed());
+            let frame = socket.poll_frame(left).await;
+            let frame =
+                frame.ok_or_else(|| format!("it stays at {held:?} and {}, there is {revs:?}", view.user_rev))?;
+            view.apply(&frame.map_err(|closed| format!("its session ended: {closed:?}"))?)?;
+        }
+    }
+}

@@ -50,11 +50,10 @@ export class ScrollKeeper {
     return this.#box.scrollTop < TOP;
   }
 
-  /** Changes the list without moving what is being read. */
+  /** Changes the list without moving what is being read. At the end, the new size is observed once for many changes. */
   keep(change) {
     if (this.#pinned) {
       change();
-      this.toEnd();
       return;
     }
     const anchor = this.#anchor();

@@ -154,12 +154,13 @@ export function mountComposer(parent, id, app, { onSent }) {
   /** Who may only read sees why; who may write again finds the draft. */
   function showRights() {
     const conversation = store.state.conversations.get(id);
+    const was = form.hidden;
     form.hidden = !conversation || !mayWrite(conversation);
     note.show(conversation && form.hidden ? conversation : null);
     const message = about && findMessage(store.state, id, about.message.id);
     // What was deleted meanwhile can neither be answered nor edited.
     if (about && (message?.deleted_at || (!message && about.kind === 'edit'))) turnTo(null);
-    else changed();
+    else if (form.hidden !== was) changed();
   }
 
   box.value = readDraft(userId, id);

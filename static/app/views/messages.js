@@ -15,6 +15,7 @@ import { nameOf } from '../state/conversations.js';
 import { findMessage } from '../state/messages.js';
 import { roomOf } from '../state/rooms.js';
 import { openEmojiPicker } from './emoji-picker.js';
+import { logTop, roomNotice } from './log-hints.js';
 import { createMessage, updateMessage, updateSystem } from './message.js';
 import { moveThroughMessages } from './message-keys.js';
 import { openMessageMenu, reactTo } from './message-menu.js';
@@ -32,20 +33,21 @@ import { sentence } from './words.js';
 export function mountMessages(parent, id, app, { onReply, onEdit }) {
   const { store, actions, client } = app;
   const list = h('div', { class: 'rows' });
-  const top = h('div', { class: 'log-top' });
-  const box = h('div', { class: 'log', role: 'log', 'aria-label': 'Messages', tabIndex: 0 }, top, list);
+  const top = logTop({ onRetry: () => actions.loadOlder(id) });
+  const notice = roomNotice({ onRetry: () => actions.openRoom(id) });
+  const box = h('div', { class: 'log', role: 'log', 'aria-label': 'Messages', tabIndex: 0 }, top.element, list);
   const jump = h(
     'button',
     { type: 'button', class: 'jump', hidden: true, on: { click: () => leap() } },
     icon('down', 20),
     h('span', { class: 'jump-count', 'aria-hidden': 'true' }),
   );
-  const notice = h('div', { class: 'room-notice', hidden: true });
-  parent.append(h('div', { class: 'log-frame' }, box, jump, notice));
+  parent.append(h('div', { class: 'log-frame' }, box, jump, notice.element));
 
   let divider = null;
   let placed = false;
   let wanted = null;
+  let settling = null;
   const scroll = new ScrollKeeper(box, list, { onTop: older, onMove: moved });
   const context = {
     get state() {
@@ -73,7 +75,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     const room = roomOf(state, id);
     const conversation = state.conversations.get(id);
     setAttribute(box, 'aria-busy', room.status === 'loading' || room.older === 'loading' ? 'true' : null);
-    showNotice(room);
+    notice.update(room);
     if (room.status !== 'ready' || !conversation) return;
     if ((!placed || !looking()) && conversation.unread_count > 0) divider = conversation.my.last_read_seq;
     const pending = state.outbox.get(id) ?? [];
@@ -86,13 +88,19 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     });
     const change = () => {
       keyedList(list, rows, { key: ({ key }) => key, create, update: updateRow });
-      showTop(room, conversation, rows);
+      top.update(room, conversation, rows.length);
     };
     if (placed) scroll.keep(change);
     else place(change);
+    if (wanted !== null) point(wanted);
+    settling ??= requestAnimationFrame(settle);
+  }
+
+  /** What follows from where things stand is found out once a frame: asking for it makes the browser lay everything out. */
+  function settle() {
+    settling = null;
     moved(scroll.atEnd);
     if (scroll.nearTop) older();
-    if (wanted !== null) point(wanted);
   }
 
   /** Where a room opens: at the unread line if there is one, else at the end. */
@@ -119,53 +127,6 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     else if (row.kind === 'system') updateSystem(element, row, context);
     else if (row.kind === 'day') fill(element, h('span', { textContent: dayName(row.item.created_at) }));
     else fill(element, h('span', { textContent: 'New messages' }));
-  }
-
-  function showTop(room, conversation, rows) {
-    if (room.older === 'loading') fill(top, h('p', { class: 'log-hint', textContent: 'Loading earlier messages…' }));
-    else if (room.older === 'error')
-      fill(
-        top,
-        h('button', {
-          type: 'button',
-          class: 'button soft',
-          textContent: 'Load earlier messages',
-          on: { click: () => actions.loadOlder(id) },
-        }),
-      );
-    else if (!room.hasBefore && rows.length === 0)
-      fill(
-        top,
-        h('p', {
-          class: 'log-hint',
-          textContent: `No messages yet.${context.mayWrite ? ' Yours can be the first.' : ''}`,
-        }),
-      );
-    else if (!room.hasBefore && conversation.type === 'direct')
-      fill(top, h('p', { class: 'log-hint', textContent: 'This is where your conversation begins.' }));
-    else fill(top);
-  }
-
-  function showNotice({ status }) {
-    const words = {
-      loading: 'Loading messages…',
-      missing: 'This conversation is not here. Perhaps you are no longer in it.',
-      error: 'The messages could not be loaded.',
-    }[status];
-    notice.hidden = !words;
-    if (!words || notice.dataset.status === status) return;
-    notice.dataset.status = status;
-    fill(
-      notice,
-      h('p', { role: 'status', textContent: words }),
-      status === 'error' &&
-        h('button', {
-          type: 'button',
-          class: 'button soft',
-          textContent: 'Try again',
-          on: { click: () => actions.openRoom(id) },
-        }),
-    );
   }
 
   function older() {
@@ -283,6 +244,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     stop() {
       document.removeEventListener('visibilitychange', look);
       window.removeEventListener('focus', look);
+      cancelAnimationFrame(settling);
       unwatch();
       scroll.stop();
     },

@@ -188,8 +188,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = place(&path)?;
     let audience = query.0.r#for.unwrap_or_default();
-    let owner = app.as_ref().clone();
-    app.detached(async move { deletions::delete(&owner, &caller.0, id, message, audience).await }).await?;
+    deletions::delete(&app, &caller.0, id, message, audience).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -36,7 +36,7 @@ pub fn redacted(
         _ => return Ok(None),
     };
     let Frame { rev, payload: Shown { conversation_id, mut message } } = serde_json::from_str(text)?;
-    if message.id == deleted {
+    if message.id == deleted && message.deleted_at.is_none() {
         empty(&mut message, at);
     } else if let Some(quote) =
         message.reply_to.as_mut().filter(|quote| quote.id == deleted && !quote.content.is_empty())
@@ -115,6 +115,8 @@ mod tests {
         message["pinned"] = json!(false);
         message["deleted_at"] = serde_json::to_value(Timestamp(8)).expect("a time");
         assert_eq!(after, expected);
+        let again = redacted(stream, "message.edited", &after.to_string(), shown.id, Timestamp(9));
+        assert_eq!(again.expect("our own frame"), None, "nothing is left to take");
     }
 
     #[test]

@@ -93,10 +93,11 @@ pub struct Kept {
     pub text: String,
 }
 
-/// The ids of all rows that show a message, itself or quoted, ascending.
-pub async fn showing(conn: &impl ConnectionTrait, message: MessageId) -> Result<Vec<i64>, DbErr> {
-    let text = "SELECT id FROM outbox WHERE message_id = $1 OR quoted_id = $1 ORDER BY id";
-    let rows = dialect::all(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+/// The ids above `after` of all rows that show a message, itself or quoted, ascending.
+pub async fn showing(conn: &impl ConnectionTrait, message: MessageId, after: i64) -> Result<Vec<i64>, DbErr> {
+    // no LIMIT: with one, walking the primary key would look cheap
+    let text = "SELECT id FROM outbox WHERE (message_id = $1 OR quoted_id = $1) AND id > $2 ORDER BY id";
+    let rows = dialect::all(conn, dialect::plain(conn, text, vec![message.into(), after.into()])).await?;
     rows.iter().map(|row| row.try_get("", "id")).collect()
 }
 

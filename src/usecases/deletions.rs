@@ -25,12 +25,36 @@ pub async fn delete(
 ) -> Result<()> {
     let caller = *caller;
     match audience {
-        Audience::Everyone => transact(app, move |tx| Box::pin(for_everyone(tx, caller, conversation, id))).await,
+        Audience::Everyone => for_everyone(app, caller, conversation, id).await,
         Audience::Me => transact(app, move |tx| Box::pin(for_oneself(tx, caller, conversation, id))).await,
     }
 }
 
-async fn for_everyone(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+/// One transaction, unless the log shows the message so often that it would take too long: then rows are rewritten before,
+/// oldest first, in transactions of their own. Before and not after, so that no text outlives its message. All of it runs on
+/// a task of its own, which no caller ends and no deadline but that of each transaction.
+async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+    let owner = app.clone();
+    let steps = async move {
+        let mut rewritten = 0;
+        while let Some(upto) =
+            transact(&owner, move |tx| Box::pin(delete_or_prepare(tx, caller, conversation, id, rewritten))).await?
+        {
+            rewritten = upto;
+        }
+        Ok(())
+    };
+    app.runtime().spawn(steps).await.unwrap_or_else(|ended| Err(Error::internal(ended)))
+}
+
+/// Deletes the message, or takes it out of as many rows of the log as one transaction may rewrite and returns the last.
+async fn delete_or_prepare(
+    tx: &mut Tx,
+    caller: Caller,
+    conversation: ConversationId,
+    id: MessageId,
+    rewritten: i64,
+) -> Result<Option<i64>> {
     tx.lock_conversations(&[conversation]).await?;
     let sender = rights::sender(tx, conversation, caller.user_id).await?;
     let role = rights::changes(&sender)?;
@@ -38,13 +62,19 @@ async fn for_everyone(tx: &mut Tx, caller: Caller, conversation: ConversationId,
     let message = rights::message(tx, conversation, caller.user_id, id).await?;
     may(caller, role, kind, &message)?;
     if message.deleted_at.is_some() {
-        return Ok(());
+        return Ok(None);
     }
+    let mut rows = log::showing(tx.conn(), id, rewritten).await?;
+    if rows.len() > limits::REWRITTEN_ROWS {
+        rows.truncate(limits::REWRITTEN_ROWS);
+        redact(tx, id, &rows).await?;
+        return Ok(rows.last().copied());
+    }
+    redact(tx, id, &rows).await?;
     edits::delete(tx.conn(), id, caller.user_id, tx.now()).await?;
-    redact(tx, id).await?;
     let event = Event::MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq };
     tx.append(Stream::Conversation(conversation), &event);
-    Ok(())
+    Ok(None)
 }
 
 /// Authors delete their own, owners and admins others'; of two in a direct conversation each only their own, and nobody
@@ -58,11 +88,10 @@ fn may(caller: Caller, role: Role, kind: ConversationKind, message: &Message) ->
     if allowed { Ok(()) } else { Err(Error::forbidden("its author, an owner or an admin deletes a message")) }
 }
 
-/// Rewrites what the log says of a message, in the order of the rows' ids and some at a time. The conversation is locked,
+/// Rewrites rows of the log that show a message, in the order of their ids and some at a time. The conversation is locked,
 /// so no row is added meanwhile.
-async fn redact(tx: &Tx, id: MessageId) -> Result<()> {
-    let ids = log::showing(tx.conn(), id).await?;
-    for some in ids.chunks(limits::REPLAY_PAGE as usize) {
+async fn redact(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
+    for some in rows.chunks(limits::REPLAY_PAGE as usize) {
         let mut rewritten = Vec::with_capacity(some.len());
         for row in log::locked(tx.conn(), some).await? {
             let text = redacted(row.stream, &row.event_type, &row.text, id, tx.now()).map_err(Error::internal)?;

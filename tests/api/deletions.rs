@@ -217,6 +217,29 @@ async fn a_quote_that_is_sent_while_its_message_goes_keeps_nothing() {
 }
 
 #[tokio::test]
+async fn a_message_that_thousands_quote_is_deleted_all_the_same() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let message = alice.send(&room, SECRET).await;
+    post(&alice, &room, json!({ "content": "re", "reply_to_id": message["id"] })).await;
+    // more rows than one transaction rewrites; to send as many would take long
+    let copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+        SELECT stream_kind, stream_id, rev + 1000 + i, event_type, message_id, quoted_id, payload, created_at
+        FROM outbox CROSS JOIN n WHERE quoted_id IS NOT NULL";
+    server.sql(copies).await;
+    assert_eq!(
+        server.rows_with(SECRET).await.len(),
+        1 + 1 + 1 + 5000,
+        "the message, its event, a quote and its copies"
+    );
+    delete(&alice, &room, &message).await.expect(204);
+    assert_eq!(server.rows_with(SECRET).await, Vec::<String>::new());
+    assert_eq!(see(&alice, &message).await["content"], "");
+}
+
+#[tokio::test]
 async fn authors_owners_and_admins_delete_for_everyone() {
     let server = TestServer::start().await;
     let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);

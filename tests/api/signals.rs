@@ -146,6 +146,9 @@ async fn whoever_asks_sees_those_they_share_a_conversation_with() {
     assert_eq!(answer["users"].as_object().unwrap().len(), 1, "{answer}");
     let many: Vec<&str> = vec![&bob.id; 101];
     alice.post("/users/presence", json!({ "user_ids": many })).await.invalid_somewhere("user_ids");
+
+    let state = watcher.accepted("presence.unsubscribe", json!({ "user_ids": [bob.id] }), "presence.state").await;
+    assert_eq!(state["users"], json!({}), "nobody is watched any more");
 }
 
 #[tokio::test]

@@ -100,7 +100,8 @@ impl Session {
                     registry.do_send(ToPresence::Unwatch(session, users)); // detach
                     Ok(())
                 });
-                self.acknowledged(Lane::Presence, id, work, ctx);
+                let nobody = |()| ServerFrame::PresenceState { users: std::collections::BTreeMap::new() };
+                self.answered(Lane::Presence, id, work, nobody, ctx);
             }
             Command::Ping => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
         }

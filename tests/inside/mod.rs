@@ -122,7 +122,7 @@ pub struct Inside {
     resident: usize,
     /// The database's own address, whatever way the application takes to it.
     direct: Option<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Inside {
@@ -150,7 +150,7 @@ impl Inside {
             runtime: runtime.clone(),
             resident: 0,
             direct,
-            _folder: folder,
+            folder,
         };
         inside.resident = inside.quiet().await;
         inside
@@ -163,6 +163,11 @@ impl Inside {
     /// Whether the database is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
         self.app.db().backend() == DatabaseBackend::Postgres
+    }
+
+    /// The file of SQLite.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("data/greenroom.db")
     }
 
     /// A connection of one's own to PostgreSQL, beside those of the application.

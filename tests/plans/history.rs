@@ -1,0 +1,227 @@
+//! A database with a long history, made by the database itself: one large group, many smaller ones, and a share of
+//! everything that hangs on messages. Its rows are plausible, not true; what reads them reads as much as it would of true
+//! ones.
+
+use crate::inside::Inside;
+use greenroom::domain::ids::{ConversationId, MessageId};
+use greenroom::domain::names::UserRef;
+use greenroom::domain::roles::Role;
+use greenroom::domain::stream::Stream;
+use greenroom::protocol::events::Event;
+use greenroom::store::messages;
+use greenroom::usecases::{Caller, members};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+
+/// Further users, so that the tables of people are large too.
+const CROWD: usize = 20_000;
+/// Smaller groups, which have half of the messages together.
+const GROUPS: usize = 20_000;
+
+/// Who and what the calls of the test speak of.
+pub struct History {
+    /// Owner of the large group.
+    pub owner: Caller,
+    /// A member, author of half of its messages.
+    pub target: Caller,
+    /// An admin.
+    pub deputy: Caller,
+    /// Somebody outside.
+    pub guest: Caller,
+    /// The large group.
+    pub room: ConversationId,
+    /// A message of the target in the middle of the group.
+    pub said: MessageId,
+    /// One of the owner.
+    pub mine: MessageId,
+}
+
+impl History {
+    /// Fills the database with so many messages and so much of the rest.
+    pub async fn fill(inside: &Inside, messages: usize) -> Self {
+        let [owner, target, deputy, guest] = inside.users(4).await.try_into().unwrap();
+        let room = inside.group(&[owner, target]).await;
+        let deputies = [UserRef::Id(deputy.user_id)];
+        members::add(&inside.app, &owner, room, &deputies, Role::Admin).await.unwrap();
+        inside.direct(&owner, &target).await;
+        let filler = Filler::new(inside).await;
+        filler.crowd(owner, room).await;
+        let [in_room, elsewhere] = ["=", "<>"].map(|is| format!("id {is} {}", inside.literal(room)));
+        filler.messages(&in_room, messages / 2, target).await;
+        filler.messages(&elsewhere, messages / 2 / GROUPS, target).await;
+        filler.hangers_on(owner, target).await;
+        filler.beside(owner).await;
+        filler.run("ANALYZE").await;
+        let one = async |sender: Caller| {
+            let query = format!(
+                "SELECT id FROM messages WHERE conversation_id = {} AND sender_id = {} AND seq > {} ORDER BY seq LIMIT 1",
+                inside.literal(room),
+                inside.literal(sender.user_id),
+                messages / 4,
+            );
+            MessageId(inside.rows(&query).await[0].try_get("", "id").unwrap())
+        };
+        let (said, mine) = (one(target).await, one(owner).await);
+        for id in [said, mine] {
+            filler.tell(id).await;
+        }
+        Self { owner, target, deputy, guest, room, said, mine }
+    }
+}
+
+struct Filler<'a> {
+    inside: &'a Inside,
+    /// On PostgreSQL a connection without the application's limits.
+    patient: Option<DatabaseConnection>,
+}
+
+impl<'a> Filler<'a> {
+    async fn new(inside: &'a Inside) -> Self {
+        let patient = if inside.is_postgres() { Some(inside.connection().await) } else { None };
+        Self { inside, patient }
+    }
+
+    async fn run(&self, statements: &str) {
+        match &self.patient {
+            Some(patient) => drop(patient.execute_unprepared(statements).await.unwrap()),
+            None => self.inside.run(statements).await,
+        }
+    }
+
+    /// An expression for an id that nobody has.
+    fn id(&self) -> &'static str {
+        if self.inside.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" }
+    }
+
+    /// Rows that count from 1.
+    fn numbers(&self, count: usize) -> String {
+        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ")
+    }
+
+    /// Users and groups. A group belongs to one of the crowd and has five of it; the owner is in one of a thousand
+    /// groups, and a hundred of the crowd are in the large one.
+    async fn crowd(&self, owner: Caller, room: ConversationId) {
+        let (id, owner, room) = (self.id(), self.inside.literal(owner.user_id), self.inside.literal(room));
+        self.run(&format!(
+                "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
+                 {} SELECT {id}, 'crowd-' || i, 'crowd-' || i, 'Crowd ' || i, 'crowd-' || i || ' crowd ' || i, i, i FROM n;
+                 INSERT INTO conversations (id, kind, name, created_by, created_at, updated_at)
+                 {} SELECT {id}, 'group', 'Group ' || i, (SELECT id FROM users WHERE username_key = 'crowd-' || (i % 4000 + 1)), i, i
+                 FROM n;
+                 INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
+                 {} SELECT c.id, u.id, CASE WHEN u.id = c.created_by THEN 'owner' ELSE 'member' END, u.created_at, 0
+                 FROM conversations c CROSS JOIN n
+                 JOIN users u ON u.username_key = 'crowd-' || (c.created_at % 4000 + 1 + (n.i - 1) * 4000)
+                 WHERE c.id <> {room} AND c.kind = 'group';
+                 INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
+                 SELECT id, {owner}, 'member', created_at, 0 FROM conversations
+                 WHERE id <> {room} AND kind = 'group' AND created_at % 1000 = 1;
+                 INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
+                 SELECT {room}, id, 'member', created_at, 0 FROM users WHERE created_at BETWEEN 1 AND 100;",
+                self.numbers(CROWD),
+                self.numbers(GROUPS),
+                self.numbers(5),
+            ))
+            .await;
+    }
+
+    /// So many messages in each of the conversations that the condition names, by its owner and another member in turn, and
+    /// an event for each.
+    async fn messages(&self, which: &str, count: usize, target: Caller) {
+        let (id, target) = (self.id(), self.inside.literal(target.user_id));
+        self.run(&format!(
+                "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, created_at)
+                 {}, filled AS MATERIALIZED (
+                    SELECT c.*, (SELECT p.user_id FROM participants p
+                                 WHERE p.conversation_id = c.id AND p.user_id <> c.created_by
+                                 ORDER BY CASE WHEN p.user_id = {target} THEN 0 ELSE 1 END, p.joined_at LIMIT 1) AS other
+                    FROM conversations c WHERE {which})
+                 SELECT {id}, c.id, c.last_seq + i, c.last_count + i, c.last_rev + i,
+                    CASE WHEN i % 2 = 0 THEN c.created_by ELSE c.other END,
+                    'text', 'message number ' || i, 1000000 + i
+                 FROM n CROSS JOIN filled c;
+                 INSERT INTO outbox (position, stream_kind, stream_id, rev, event_type, message_id, payload, created_at)
+                 SELECT NULL, 0, m.conversation_id, m.rev, 'message.new', m.id,
+                    '{{\"type\":\"message.new\",\"stream\":\"conversation\",\"rev\":0,\"payload\":{{}}}}', m.created_at
+                 FROM messages m JOIN conversations c ON c.id = m.conversation_id
+                 WHERE c.{which} AND m.rev > c.last_rev;
+                 UPDATE conversations SET last_seq = last_seq + {count}, last_count = last_count + {count},
+                    last_rev = last_rev + {count}, last_message_at = 1000000 + {count} WHERE {which};
+                 UPDATE outbox SET position = id WHERE position IS NULL;",
+                self.numbers(count),
+            ))
+            .await;
+    }
+
+    /// The event of a message in its true form, for calls that read it.
+    async fn tell(&self, id: MessageId) {
+        let (message, rev) = messages::by_ids(self.inside.app.db().read(), &[id]).await.unwrap().remove(0);
+        let conversation_id = message.conversation_id;
+        let event = Event::MessageNew { conversation_id, message: Box::new(message) };
+        let text = event.frame(Stream::Conversation(conversation_id), rev).replace('\'', "''");
+        let id = self.inside.literal(id);
+        self.run(&format!("UPDATE outbox SET payload = '{text}' WHERE message_id = {id}")).await;
+    }
+
+    /// Reactions, mentions, former texts, hidden messages, pins, replies, links and notifications.
+    async fn hangers_on(&self, owner: Caller, target: Caller) {
+        let id = self.id();
+        let (owner, target) = (self.inside.literal(owner.user_id), self.inside.literal(target.user_id));
+        self.run(&format!(
+                "INSERT INTO reactions (message_id, emoji, user_id, conversation_id, created_at)
+                 SELECT id, '👍', {target}, conversation_id, created_at FROM messages WHERE seq % 5 = 0;
+                 INSERT INTO mentions (user_id, conversation_id, seq, message_id)
+                 SELECT {owner}, conversation_id, seq, id FROM messages WHERE seq % 77 = 3;
+                 INSERT INTO mentions (user_id, conversation_id, seq, message_id)
+                 SELECT sender_id, conversation_id, seq, id FROM messages
+                 WHERE seq % 3 = 0 AND sender_id IS NOT NULL AND sender_id <> {owner};
+                 INSERT INTO message_edits (message_id, content, edited_at)
+                 SELECT id, 'former text', created_at FROM messages WHERE seq % 11 = 0;
+                 INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, created_at)
+                 SELECT {owner}, id, conversation_id, seq, created_at FROM messages WHERE seq % 1013 = 0;
+                 INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, created_at)
+                 SELECT sender_id, id, conversation_id, seq, created_at FROM messages
+                 WHERE seq % 5 = 1 AND sender_id IS NOT NULL AND sender_id NOT IN ({owner}, {target});
+                 INSERT INTO message_links (message_id, position, conversation_id, seq, url)
+                 SELECT id, 0, conversation_id, seq, 'https://example.org/' || seq FROM messages WHERE seq % 17 = 0;
+                 INSERT INTO notifications (id, user_id, kind, title, body, conversation_id, message_id, seq, created_at)
+                 SELECT {id}, {owner}, 'mention', 'title', 'body', conversation_id, id, seq, created_at
+                 FROM messages WHERE seq % 19 = 0;
+                 UPDATE messages SET pinned_at = created_at, pinned_by = {owner} WHERE seq % 501 = 0;"
+            ))
+            .await;
+    }
+
+    /// What people do beside writing: they sign in, block one another, belong to classes, read up to nearly the end; and
+    /// what is counted of it.
+    async fn beside(&self, owner: Caller) {
+        let (id, owner) = (self.id(), self.inside.literal(owner.user_id));
+        let hash = if self.inside.is_postgres() { "uuid_send(id)" } else { "id" };
+        self.run(&format!(
+                "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at)
+                 SELECT {id}, id, 'a device', '127.0.0.1', 1, 1 FROM users WHERE created_at <= {CROWD};
+                 INSERT INTO tickets (ticket_hash, user_id, login_id, expires_at)
+                 SELECT {hash}, user_id, id, 1 FROM logins;
+                 INSERT INTO blocks (blocker_id, blocked_id, created_at)
+                 SELECT u.id, b.id, 1 FROM users u JOIN users b ON b.username_key = 'crowd-' || (u.created_at + 1)
+                 WHERE u.created_at < {CROWD};
+                 INSERT INTO blocks (blocker_id, blocked_id, created_at)
+                 SELECT {owner}, id, created_at FROM users WHERE created_at BETWEEN 1 AND 100;
+                 INSERT INTO classes (id, name, code, code_key, created_by, created_at, updated_at)
+                 {} SELECT {id}, 'Class ' || i, 'C' || i, 'c' || i, {owner}, i, i FROM n;
+                 DELETE FROM conversation_statistics;
+                 DELETE FROM sender_statistics;
+                 INSERT INTO conversation_statistics (conversation_id, messages, attachments, links, first_message_at)
+                 SELECT id, last_count, 0, 0, 1 FROM conversations;
+                 INSERT INTO sender_statistics (conversation_id, user_id, messages)
+                 SELECT conversation_id, user_id, 1 FROM participants;
+                 UPDATE participants SET
+                    last_read_seq = COALESCE((SELECT m.seq FROM messages m JOIN conversations c ON c.id = m.conversation_id
+                        WHERE c.id = participants.conversation_id AND m.seq = c.last_seq - 10), 0),
+                    last_read_count = COALESCE((SELECT m.count FROM messages m JOIN conversations c ON c.id = m.conversation_id
+                        WHERE c.id = participants.conversation_id AND m.seq = c.last_seq - 10), 0)
+                 WHERE user_id = {owner};",
+                self.numbers(GROUPS),
+            ))
+            .await;
+    }
+}

@@ -1,0 +1,163 @@
+//! Judges statements by what the database says it does for them: no large table may be read from one end to the other,
+//! and what is read may not grow with the history.
+//!
+//! On PostgreSQL a query is run under EXPLAIN ANALYZE with the parameters it really had: no node of its plan may read all of
+//! a table, or see more rows than a page needs. On SQLite the plan names what is scanned, and the steps of its virtual machine are counted while
+//! the query runs again.
+
+use crate::inside::Inside;
+use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector, Statement};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Tables that do not grow with people or history: reading all of one is fine.
+const SMALL: [&str; 4] = ["meta", "readers", "reader_failures", "seaql_migrations"];
+/// Looking for a part of a name reads all names: it grows with the number of users, not with the history.
+const SEARCH: (&str, &str) = ("users", "search_text LIKE");
+
+/// Rows that PostgreSQL may read of a table for one statement: a page of a hundred, each with a handful of reactions, of a group of a
+/// hundred, in a database where the caller is in two hundred conversations.
+const ROWS: f64 = 3_000.0;
+/// Steps of SQLite's machine for one statement, the same in its measure; a whole history of 200,000 would take millions.
+const STEPS: u64 = 300_000;
+/// Steps between two counts.
+const STRIDE: u64 = 100;
+
+/// Who judges.
+pub enum Judge {
+    Postgres(DatabaseConnection),
+    Sqlite { conn: DatabaseConnection, steps: Arc<AtomicU64>, tables: BTreeSet<String> },
+}
+
+impl Judge {
+    /// On the database of `inside`, with a connection of its own.
+    pub async fn new(inside: &Inside) -> Self {
+        if inside.is_postgres() {
+            return Self::Postgres(inside.connection().await);
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(inside.file()).read_only(true);
+        let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).idle_timeout(None).connect_with(options);
+        let pool = pool.await.unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        let counter = steps.clone();
+        let mut connection = pool.acquire().await.unwrap();
+        connection.lock_handle().await.unwrap().set_progress_handler(STRIDE as i32, move || {
+            counter.fetch_add(STRIDE, Ordering::Relaxed);
+            true
+        });
+        drop(connection);
+        let tables = inside.rows("SELECT name FROM sqlite_master WHERE type = 'table'").await;
+        let tables = tables.iter().map(|row| row.try_get("", "name").unwrap()).collect();
+        Self::Sqlite { conn: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool), steps, tables }
+    }
+
+    /// One sentence for each thing that is wrong with a statement.
+    pub async fn faults(&self, statement: &Statement) -> Vec<String> {
+        let may_read = |table: &str| SMALL.contains(&table) || table == SEARCH.0 && statement.sql.contains(SEARCH.1);
+        let mut faults = match self {
+            Self::Postgres(conn) => on_postgres(conn, statement, &may_read).await,
+            Self::Sqlite { conn, steps, tables } => on_sqlite(conn, statement, steps, tables, &may_read).await,
+        };
+        for fault in &mut faults {
+            fault.push_str(": ");
+            fault.push_str(&statement.sql.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        faults
+    }
+}
+
+/// Only what reads is run again.
+fn reads(statement: &Statement) -> bool {
+    let sql = statement.sql.trim_start();
+    let writes = ["INSERT ", "UPDATE ", "DELETE ", "FOR NO KEY"];
+    (sql.starts_with("SELECT") || sql.starts_with("WITH")) && !writes.iter().any(|word| sql.contains(word))
+}
+
+fn explained(statement: &Statement, how: &str) -> Statement {
+    Statement { sql: format!("{how} {}", statement.sql), ..statement.clone() }
+}
+
+async fn on_postgres(conn: &DatabaseConnection, statement: &Statement, may_read: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    let ran = reads(statement);
+    let how = if ran { "EXPLAIN (ANALYZE, FORMAT JSON)" } else { "EXPLAIN (FORMAT JSON)" };
+    walk(&plan(conn, statement, how).await, &mut |node| {
+        let (kind, relation) = (said(node, "Node Type"), said(node, "Relation Name"));
+        if kind == "Seq Scan" {
+            if !may_read(relation) {
+                faults.push(format!("reads all of {relation}"));
+            }
+            return;
+        }
+        let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
+        let seen = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+        let seen = seen * number("Actual Loops").max(1.0);
+        if ran && !relation.is_empty() && seen > ROWS {
+            faults.push(format!("{kind} {relation} sees {seen} rows"));
+        }
+    });
+    faults
+}
+
+async fn plan(conn: &DatabaseConnection, statement: &Statement, how: &str) -> Value {
+    let row = conn.query_one_raw(explained(statement, how)).await;
+    let row = row.unwrap_or_else(|error| panic!("{}: {error}", statement.sql)).expect("a plan");
+    let plan: Value = row.try_get("", "QUERY PLAN").unwrap();
+    plan[0]["Plan"].clone()
+}
+
+fn said<'n>(node: &'n Value, name: &str) -> &'n str {
+    node[name].as_str().unwrap_or_default()
+}
+
+/// Looks at a node and those below it.
+fn walk(node: &Value, look: &mut impl FnMut(&Value)) {
+    look(node);
+    for below in node["Plans"].as_array().into_iter().flatten() {
+        walk(below, look);
+    }
+}
+
+async fn on_sqlite(
+    conn: &DatabaseConnection,
+    statement: &Statement,
+    steps: &AtomicU64,
+    tables: &BTreeSet<String>,
+    may_read: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
+    let rows = conn.query_all_raw(explained(statement, "EXPLAIN QUERY PLAN")).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{}: {error}", statement.sql));
+    let mut faults = Vec::new();
+    for row in rows {
+        let detail: String = row.try_get("", "detail").unwrap();
+        let Some(name) = detail.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()) else { continue };
+        if let Some(table) = table_of(name, &statement.sql, tables)
+            && !may_read(table)
+        {
+            faults.push(format!("reads all of {table} ({detail})"));
+        }
+    }
+    if reads(statement) {
+        steps.store(0, Ordering::Relaxed);
+        conn.query_all_raw(statement.clone()).await.unwrap_or_else(|error| panic!("{}: {error}", statement.sql));
+        let taken = steps.load(Ordering::Relaxed);
+        if taken > STEPS {
+            faults.push(format!("takes {taken} steps"));
+        }
+    }
+    faults
+}
+
+/// The table that a name of a plan stands for: itself, or what the statement gave this name to. A part of the statement
+/// that has a name of its own, or a function that makes rows, is none.
+fn table_of<'t>(name: &str, sql: &str, tables: &'t BTreeSet<String>) -> Option<&'t str> {
+    if let Some(table) = tables.get(name) {
+        return Some(table);
+    }
+    let words: Vec<&str> = sql.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).collect();
+    let words: Vec<&str> =
+        words.into_iter().filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case("as")).collect();
+    words.windows(2).find_map(|pair| if pair[1] == name { tables.get(pair[0]).map(String::as_str) } else { None })
+}

@@ -140,9 +140,9 @@ export class Api {
 
   // Members
 
-  /** Every participant, page by page. */
-  members(id) {
-    return this.#all(`${at('conversations', id)}/members`);
+  /** Every participant, or the first `most`, page by page. */
+  members(id, { most = Infinity } = {}) {
+    return this.#all(`${at('conversations', id)}/members`, {}, most);
   }
 
   member(id, userRef) {
@@ -247,14 +247,14 @@ export class Api {
     return this.call(on ? 'POST' : 'DELETE', path);
   }
 
-  async #all(path, query = {}) {
+  async #all(path, query = {}, most = Infinity) {
     const items = [];
     let cursor;
     do {
       const page = await this.call('GET', path, { query: { ...query, limit: PAGE, cursor } });
       items.push(...page.items);
       cursor = page.next_cursor ?? undefined;
-    } while (cursor);
+    } while (cursor && items.length < most);
     return items;
   }
 }

@@ -158,6 +158,36 @@ test('a message is deleted for oneself alone, and another for everyone', async (
   await until(async () => (await texts(ben.page)).join() === 'Message deleted,I will pick some.', 'it stays so');
 });
 
+test('whoever was away finds everything as the others left it', async () => {
+  await say(ana.page, 'stays as it is');
+  await say(ana.page, 'will be edited');
+  await say(ana.page, 'will be deleted');
+  await row(ben.page, 'will be deleted').waitFor();
+  await ben.context.setOffline(true);
+  await ben.page.getByText('You are offline').waitFor();
+  await choose(ana.page, row(ana.page, 'will be edited'), 'Edit');
+  await box(ana.page).fill('was edited');
+  await box(ana.page).press('Enter');
+  await choose(ana.page, row(ana.page, 'stays as it is'), 'Pin');
+  await row(ana.page, 'stays as it is').hover();
+  await row(ana.page, 'stays as it is').getByRole('button', { name: 'React', exact: true }).click();
+  await ana.page.getByRole('group', { name: 'Common' }).getByRole('button', { name: 'fire', exact: true }).click();
+  await choose(ana.page, row(ana.page, 'will be deleted'), 'Delete');
+  await ana.page.getByRole('button', { name: 'Delete for everyone' }).click();
+  await row(ana.page, 'will be deleted').waitFor({ state: 'detached' });
+  await row(ben.page, 'will be edited').hover();
+  await row(ben.page, 'will be edited').getByRole('button', { name: 'React', exact: true }).click();
+  await ben.page.getByRole('group', { name: 'Common' }).getByRole('button', { name: 'eyes', exact: true }).click();
+  await ben.page.getByText('There is no connection right now.').waitFor();
+  assert.equal(await row(ben.page, 'will be edited').locator('.reaction').count(), 0);
+  await ben.context.setOffline(false);
+  await row(ben.page, 'was edited').waitFor();
+  await row(ben.page, 'stays as it is').getByText('Pinned').waitFor({ state: 'attached' });
+  await row(ben.page, 'stays as it is').getByRole('button', { name: 'fire, 1 reaction' }).waitFor();
+  await row(ben.page, 'will be deleted').waitFor({ state: 'detached' });
+  await inList(ben.page, GROUP).getByText('Message deleted').waitFor();
+});
+
 test('what stands far above is loaded around when a quote leads there', async () => {
   const post = (body) =>
     server.call('POST', `/conversations/${group.id}/messages`, {

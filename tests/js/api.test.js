@@ -80,6 +80,13 @@ test('a collection is read to its end', async () => {
   ]);
 });
 
+test('of a large class only as many members are read as are wanted', async () => {
+  const pages = [1, 2, 3].map((number) => ({ items: [number, number], next_cursor: 'more' }));
+  const { api, calls } = setup({ '/conversations/c/members': pages });
+  assert.deepEqual(await api.members('c', { most: 3 }), [1, 1, 2, 2]);
+  assert.equal(calls.length, 2);
+});
+
 test('commands about a message go out as frames, and are refused without a connection', async () => {
   const client = new Greenroom({
     baseUrl: 'https://chat.example',

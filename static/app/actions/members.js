@@ -5,9 +5,12 @@
 import { membersLoaded, membersStatus } from '../state/members.js';
 import { presenceKnown } from '../state/people.js';
 
+/** Of a large class only the first are listed, and the presence of so many is watched; the server watches no more. */
+const MOST = 1000;
+
 export function memberActions({ client, store }, actions) {
   const watch = async (userIds) => {
-    const others = userIds.filter((id) => id !== store.state.me?.id);
+    const others = userIds.filter((id) => id !== store.state.me?.id).slice(0, MOST);
     if (others.length === 0) return;
     try {
       presenceKnown(store, await client.watchPresence(others));
@@ -20,7 +23,7 @@ export function memberActions({ client, store }, actions) {
     async loadMembers(id) {
       membersStatus(store, id, store.state.members.get(id)?.status === 'ready' ? 'ready' : 'loading');
       try {
-        const items = await client.api.members(id);
+        const items = await client.api.members(id, { most: MOST });
         membersLoaded(store, id, items);
         await watch(items.map(({ user }) => user.id));
       } catch {

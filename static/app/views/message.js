@@ -23,7 +23,7 @@ const STATUS = {
 
 /** An element for a message row; `updateMessage` fills it. */
 export function createMessage() {
-  return h('div', { class: 'message', tabIndex: -1 });
+  return h('div', { class: 'message', role: 'article', tabIndex: -1 });
 }
 
 /**

@@ -14,16 +14,18 @@ export function say(text, kind = 'note') {
   box ??= h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite', popover: 'manual' });
   if (!box.isConnected) document.body.append(box);
   // Above an open dialog too: what was shown last is on top.
-  if (box.hidePopover) {
-    if (box.matches(':popover-open')) box.hidePopover();
-    box.showPopover();
-  }
+  lower();
+  box.showPopover?.();
   const toast = h('p', { class: 'toast', data: { kind }, textContent: text });
   box.replaceChildren(toast);
   setTimeout(() => {
     toast.remove();
-    if (box.childElementCount === 0 && box.matches(':popover-open')) box.hidePopover();
+    if (box.childElementCount === 0) lower();
   }, STAY);
+}
+
+function lower() {
+  if (box.hidePopover && box.matches(':popover-open')) box.hidePopover();
 }
 
 /** Says why something failed. @returns {Promise<boolean>} whether it worked */

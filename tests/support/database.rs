@@ -88,11 +88,10 @@ pub async fn rows_with(url: &str, text: &str) -> Vec<String> {
         let rows = connection.query_all_raw(Statement::from_string(backend, statement)).await.expect("rows");
         rows.iter().map(|row| row.try_get("", "name").expect("a name")).collect()
     };
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut found = Vec::new();
     for table in named(tables.to_owned()).await {
         let holds = if postgres {
-            format!("x::text LIKE '%{text}%' OR x::text LIKE '%{hex}%'")
+            format!("x::text LIKE '%{text}%' OR x::text LIKE '%' || encode('{text}', 'hex') || '%'")
         } else {
             let columns = named(format!("SELECT name FROM pragma_table_info('{table}')")).await;
             let holds = |column: &String| format!("instr(CAST(\"{column}\" AS TEXT), '{text}') > 0");

@@ -42,6 +42,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+/// How long the relay may take to stop.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// The tasks of the relay of one node.
 pub struct Relay {
@@ -127,12 +131,16 @@ pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>) -> Relay {
 }
 
 impl Relay {
-    /// Lets every task end what it is about, which is one page at most, and gives the leases back.
+    /// Lets every task end what it is about, which is one page at most, and gives the leases back. A database that hangs
+    /// is not waited for: what is cut off was not committed, and the next start reads it.
     pub async fn stop(self) {
         let _ = self.stopping.send(true);
+        let last_call = Instant::now() + LAST_CALL;
         for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the relay ended before its time");
+            match timeout_at(last_call, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a task of the relay ended before its time"),
+                Err(_) => tracing::warn!("a task of the relay waits for the database and is left behind"),
             }
         }
         let app = self.app.clone();
@@ -140,8 +148,8 @@ impl Relay {
             let _turn = app.db().turn(Class::Other).await;
             Ok(readers::release(app.db().write(), &app.settings().node_id).await?)
         });
-        if let Err(error) = released.await {
-            tracing::warn!(%error, "the leases of the relay were not given back; they expire");
+        if !matches!(timeout_at(last_call, released).await, Ok(Ok(()))) {
+            tracing::warn!("the leases of the relay were not given back; they expire");
         }
     }
 }

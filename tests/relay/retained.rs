@@ -86,7 +86,7 @@ fn many_rows_go_in_small_steps() {
         let node = Node::new(inside, "node");
         let talk = Talk::new(inside).await;
         let (id, from) = (inside.literal(talk.group), held(inside, &talk).await.len());
-        let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)");
+        let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)";
         let rows = format!(
             "{numbers} INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
              SELECT 0, {id}, {from} + i, 'test', '{{}}', CASE WHEN i <= 1300 THEN 1 ELSE 3 END FROM n"

@@ -296,3 +296,21 @@ async fn a_frame_announced_too_large_is_refused_before_it_arrives() {
     socket.until_ended().await;
     scene.goes_on().await;
 }
+
+/// Over WebSocket an edit counts as the call that it is over REST.
+#[tokio::test]
+async fn commands_that_everybody_hears_of_are_limited_as_calls_are() {
+    let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "5").start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let mut socket = alice.connect().await;
+    let message = socket.say(&room, "so it was").await["message"]["id"].clone();
+    for number in 0..60 {
+        let content = format!("no, {number}");
+        let payload = json!({ "conversation_id": room, "message_id": message, "content": content });
+        socket.start("message.edit", payload);
+    }
+    let limited = socket.expect("error").await;
+    assert_eq!(limited["payload"]["code"], "rate_limited", "{limited}");
+    socket.is_alive().await;
+}

@@ -49,6 +49,11 @@ impl Session {
     }
 
     fn perform(&mut self, caller: Caller, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
+        // each of these is an event for everybody, so it counts as the call that it is over REST
+        let counts = matches!(command, Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::Unreact(_));
+        if counts && let Err(error) = self.around.app.limiter().check_api(caller.user_id) {
+            return self.refuse(&error, id.as_ref(), None, ctx);
+        }
         match command {
             Command::Auth(auth) => self.extend(auth, id, ctx),
             Command::Subscribe(wanted) => self.subscribe(wanted.conversation_ids, id, ctx),

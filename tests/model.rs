@@ -4,8 +4,9 @@
 //!
 //! `model/commands.rs` is what may happen, `model/rules.rs` what there is, `model/judge.rs` what is granted,
 //! `model/act.rs` what it changes, `model/shown.rs` what users are then shown: all from SPEC 4, 5 and 8.
-//! `model/view.rs` is a client, from SPEC 12, and `model/coming_back.rs` how it syncs. `model/world.rs` has the server
-//! and `model/compare.rs` the last word.
+//! `model/view.rs` is a client, from SPEC 12, and `model/coming_back.rs` how it syncs. `model/world.rs` has the server,
+//! `model/calls.rs` says it each command, and `model/compare.rs` has the last word. `model/complete.rs` goes through all
+//! commands one by one, so that none is forgotten.
 
 // A test stops by panicking.
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -14,12 +15,16 @@ mod support;
 
 #[path = "model/act.rs"]
 mod act;
+#[path = "model/calls.rs"]
+mod calls;
 #[path = "model/coming_back.rs"]
 mod coming_back;
 #[path = "model/commands.rs"]
 mod commands;
 #[path = "model/compare.rs"]
 mod compare;
+#[path = "model/complete.rs"]
+mod complete;
 #[path = "model/judge.rs"]
 mod judge;
 #[path = "model/rules.rs"]
@@ -79,7 +84,7 @@ fn whatever_users_do_everybody_sees_what_the_rules_say() {
         if let Err(failure) = run(&steps) {
             eprintln!("case {case} failed: {}; now it is made smaller", failure.what);
             let failure = smaller(&mut steps, failure, run);
-            panic!("{}\nafter {steps:?}", failure.what);
+            panic!("after {steps:?}\n{}", failure.what);
         }
     }
 }

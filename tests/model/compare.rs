@@ -2,10 +2,11 @@
 //! view with REST (with them), an answer with what came of the command. A difference is told by its path.
 
 use super::act::Answer;
+use super::calls::Outcome;
 use super::commands::EMOJI;
 use super::shown::{ONE_OF, until};
 use super::view::View;
-use super::world::{Outcome, Rest, World};
+use super::world::{Rest, World};
 use serde_json::{Map, Value, json};
 
 /// The differences, if there are any.

@@ -14,6 +14,8 @@ pub struct View {
     pub gone: BTreeMap<String, i64>,
     /// Conversations whose events it has asked for from the first on.
     pub from_zero: BTreeSet<String>,
+    /// The types of the events it has seen.
+    pub types: BTreeSet<String>,
 }
 
 /// A conversation that is known.
@@ -53,6 +55,7 @@ impl View {
     /// Applies a durable event; others are told apart by having no `rev`.
     pub fn apply(&mut self, frame: &Value) -> Applied {
         let Some(rev) = frame["rev"].as_i64() else { return self.note(frame) };
+        self.types.insert(text(&frame["type"]));
         if frame["stream"] == "user" {
             if rev != self.user_rev + 1 {
                 return Err(format!("the user's revision {rev} comes after {}: {frame}", self.user_rev));

@@ -245,9 +245,8 @@ pub fn agree(expected: &Value, found: &Value) -> Compared {
 fn differ(expected: &Value, found: &Value, path: &str, differences: &mut Vec<String>) {
     match (expected, found) {
         (Value::Object(one), _) if one.contains_key(ONE_OF) => {
-            if !one[ONE_OF].as_array().is_some_and(|several| several.contains(found)) {
-                differences.push(format!("{path}: {found} is none of {}", one[ONE_OF]));
-            }
+            let fits = one[ONE_OF].as_array().is_some_and(|several| several.contains(found));
+            differences.extend((!fits).then(|| format!("{path}: {found} is none of {}", one[ONE_OF])));
         }
         // what the server tells beside who did what is up to it, but must not be wrong
         (Value::Object(told), Value::Object(_)) if told.contains_key("actor_id") => {

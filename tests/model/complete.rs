@@ -6,7 +6,7 @@ use super::coming_back;
 use super::commands::{Command, Mute, ReadTo, Role, Text, USERS, What};
 use super::compare;
 use super::support::TestServer;
-use super::world::{Device, Rest, World};
+use super::world::{Device, Person, Rest, World};
 use greenroom::http::routes::ROUTES;
 use greenroom::protocol::client;
 use reqwest::Method;
@@ -233,7 +233,7 @@ impl Covered {
 
 impl World {
     async fn all_rest(&self) -> Vec<Rest> {
-        futures_util::future::join_all(self.people.iter().map(|person| person.rest())).await
+        futures_util::future::join_all(self.people.iter().map(Person::rest)).await
     }
 }
 

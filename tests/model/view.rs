@@ -54,7 +54,10 @@ impl View {
 
     /// Applies a durable event; others are told apart by having no `rev`.
     pub fn apply(&mut self, frame: &Value) -> Applied {
-        let Some(rev) = frame["rev"].as_i64() else { return self.note(frame) };
+        let Some(rev) = frame["rev"].as_i64() else {
+            self.note(frame);
+            return Ok(());
+        };
         self.types.insert(text(&frame["type"]));
         if frame["stream"] == "user" {
             if rev != self.user_rev + 1 {
@@ -130,13 +133,12 @@ impl View {
     }
 
     /// Ephemeral events, as far as they change the view.
-    fn note(&mut self, frame: &Value) -> Applied {
+    fn note(&mut self, frame: &Value) {
         if frame["type"] == "conversation.read"
             && let Some(held) = self.conversations.get_mut(&text(&frame["payload"]["conversation_id"]))
         {
             held.read_up_to(&frame["payload"]["last_read_seq"]);
         }
-        Ok(())
     }
 
     /// Where the user's marks stand, as `sync.done` tells.

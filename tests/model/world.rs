@@ -2,7 +2,6 @@
 //! what the server says there is.
 
 use super::act::{Effect, Grow, Stream};
-use super::calls::Outcome;
 use super::coming_back;
 use super::commands::{Command, Step, USERS};
 use super::compare::{self, Compared};
@@ -399,7 +398,7 @@ impl Person {
         let mut within = BTreeMap::new();
         for (list, path) in lists.iter_mut().zip(["limit=100", "limit=100&archived=true"]) {
             let page = self.get(&format!("/conversations?{path}")).await;
-            *list = page["items"].as_array().expect("items").clone();
+            list.clone_from(page["items"].as_array().expect("items"));
             for conversation in list {
                 let id = conversation["id"].as_str().expect("an id").to_owned();
                 let inside = self.within(&id).await;

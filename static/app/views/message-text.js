@@ -22,7 +22,7 @@ export function bodyNodes(item, state) {
 }
 
 /** Plain text, links and mentions. */
-export function textNodes({ content, mentions = [] }, { people, me }) {
+function textNodes({ content, mentions = [] }, { people, me }) {
   const names = new Map();
   for (const id of mentions) {
     const user = id === me?.id ? me : people.get(id);

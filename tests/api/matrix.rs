@@ -4,7 +4,7 @@
 
 mod commands;
 pub mod table;
-mod world;
+pub mod world;
 
 use table::{CALLERS, DIRECT, DIRECT_CALLERS, Row, TABLE};
 use world::{People, Room};

@@ -1,0 +1,319 @@
+//! Two things at once, a thousand times each, on SQLite always and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a
+//! server: one order wins, and the answers, the log and every user's view agree on which.
+//!
+//! The rounds are played inside one process, without sockets, because a thousand of them over HTTP would take minutes: what
+//! decides a race is in the transactions, which are the same. `tests/api/races.rs` plays fewer rounds over REST and
+//! WebSocket, where the sessions' events are looked at as well. Here what a session would have got is what was delivered,
+//! which a race compares with the log at its end, word for word.
+
+// A test stops by panicking.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+#[path = "races/arena.rs"]
+mod arena;
+#[path = "inside/mod.rs"]
+mod inside;
+
+use arena::{Round, contest, done, play, revs};
+use greenroom::domain::codes::Code;
+use greenroom::domain::ids::UserId;
+use greenroom::domain::names::UserRef;
+use greenroom::domain::roles::Role;
+use greenroom::protocol::client::Audience;
+use greenroom::usecases::messages::{self, Draft};
+use greenroom::usecases::{blocks, conversations, deletions, members, reactions};
+use inside::{Inside, on_each_database};
+use serde_json::json;
+
+fn text(content: &str) -> Draft {
+    Draft { content: Some(content.to_owned()), ..Draft::default() }
+}
+
+/// What a deed needs on a task of its own: the application, a caller, a user.
+macro_rules! deed {
+    ($round:expr, $caller:expr, |$app:ident, $as:ident| $work:expr) => {{
+        let ($app, $as) = ($round.inside().app.clone(), $caller);
+        async move { $work.await }
+    }};
+}
+
+#[test]
+fn admins_who_remove_each_other_are_both_refused() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 3, &["both refused"], async |round: &Round| {
+            let [owner, one, other] = [round.users[0], round.users[1], round.users[2]];
+            let group = round.group(&[Role::Admin, Role::Admin]).await;
+            let before = round.log(group).await.len();
+            let (first, second) = round
+                .at_once(
+                    deed!(round, one, |app, me| members::remove(&app, &me, group, &UserRef::Id(other.user_id))),
+                    deed!(round, other, |app, me| members::remove(&app, &me, group, &UserRef::Id(one.user_id))),
+                )
+                .await;
+            assert!(!done(&first, &[Code::Forbidden]) && !done(&second, &[Code::Forbidden]));
+            assert_eq!(round.log(group).await.len(), before);
+            for user in [owner, one, other] {
+                assert_eq!(round.members(&user, group).await.unwrap().len(), 3);
+            }
+            "both refused"
+        })
+        .await;
+    });
+}
+
+/// The owner gives the group away while the new owner, an admin until then, removes the old one. Whoever is first decides
+/// whether the removal was allowed; the group has one owner either way.
+#[test]
+fn an_owner_who_gives_the_group_away_and_is_removed() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 3, &["given first", "refused first"], async |round: &Round| {
+            let [owner, heir, witness] = [round.users[0], round.users[1], round.users[2]];
+            let group = round.group(&[Role::Admin, Role::Member]).await;
+            let before = round.log(group).await.len();
+            let (given, removed) = round
+                .at_once(
+                    deed!(round, owner, |app, me| members::set_role(
+                        &app,
+                        &me,
+                        group,
+                        &UserRef::Id(heir.user_id),
+                        Role::Owner
+                    )),
+                    deed!(round, heir, |app, me| members::remove(&app, &me, group, &UserRef::Id(owner.user_id))),
+                )
+                .await;
+            given.unwrap();
+            let removed = done(&removed, &[Code::Forbidden]);
+            let log = round.log(group).await.split_off(before);
+            let (updated, left) = (revs(&log, "participant.updated"), revs(&log, "participant.left"));
+            assert_eq!(left.len(), usize::from(removed));
+            assert!(left.iter().all(|left| updated.iter().all(|updated| updated < left)), "{log:#?}");
+            let seen = round.members(&heir, group).await.unwrap();
+            assert_eq!(seen.get(&heir.user_id), Some(&Role::Owner));
+            assert_eq!(seen.values().filter(|role| **role == Role::Owner).count(), 1, "{seen:?}");
+            assert_eq!(round.members(&witness, group).await.unwrap(), seen);
+            let old = round.members(&owner, group).await;
+            assert_eq!(old, if removed { Err(Code::NotAParticipant) } else { Ok(seen) });
+            if removed { "given first" } else { "refused first" }
+        })
+        .await;
+    });
+}
+
+/// An admin removes a member while the owner takes the admin's role away.
+#[test]
+fn an_admin_who_is_degraded_while_removing() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 3, &["degraded first", "removed first"], async |round: &Round| {
+            let [owner, admin, member] = [round.users[0], round.users[1], round.users[2]];
+            let group = round.group(&[Role::Admin, Role::Member]).await;
+            let before = round.log(group).await.len();
+            let (degraded, removed) = round
+                .at_once(
+                    deed!(round, owner, |app, me| members::set_role(
+                        &app,
+                        &me,
+                        group,
+                        &UserRef::Id(admin.user_id),
+                        Role::Member
+                    )),
+                    deed!(round, admin, |app, me| members::remove(&app, &me, group, &UserRef::Id(member.user_id))),
+                )
+                .await;
+            degraded.unwrap();
+            let removed = done(&removed, &[Code::Forbidden]);
+            let log = round.log(group).await.split_off(before);
+            let (updated, left) = (revs(&log, "participant.updated"), revs(&log, "participant.left"));
+            assert_eq!((updated.len(), left.len()), (1, usize::from(removed)));
+            assert!(left.iter().all(|left| *left < updated[0]), "{log:#?}");
+            let seen = round.members(&owner, group).await.unwrap();
+            assert_eq!(seen.get(&admin.user_id), Some(&Role::Member));
+            assert_eq!(seen.contains_key(&member.user_id), !removed);
+            assert_eq!(round.members(&admin, group).await.unwrap(), seen);
+            if removed { "removed first" } else { "degraded first" }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_send_and_the_removal_of_its_sender() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 3, &["removed first", "sent first"], async |round: &Round| {
+            let [owner, sender, witness] = [round.users[0], round.users[1], round.users[2]];
+            let group = round.group(&[Role::Member, Role::Member]).await;
+            let (removed, sent) = round
+                .at_once(
+                    deed!(round, owner, |app, me| members::remove(&app, &me, group, &UserRef::Id(sender.user_id))),
+                    deed!(round, sender, |app, me| messages::send(&app, &me, group, text("hello"))),
+                )
+                .await;
+            removed.unwrap();
+            let stored = done(&sent, &[Code::NotAParticipant]);
+            let log = round.log(group).await;
+            let left = revs(&log, "participant.left");
+            assert_eq!(left.len(), 1);
+            let said: Vec<i64> = log
+                .iter()
+                .filter(|event| event.payload["message"]["sender_id"] == sender.user_id.to_string())
+                .map(|event| event.rev)
+                .collect();
+            assert_eq!(said.len(), usize::from(stored));
+            assert!(said.iter().all(|said| *said < left[0]), "{log:#?}");
+            let seen = round.messages(&owner, group).await.unwrap();
+            assert_eq!(seen.iter().filter(|message| message["content"] == "hello").count(), usize::from(stored));
+            assert_eq!(round.messages(&witness, group).await.unwrap(), seen);
+            assert_eq!(round.messages(&sender, group).await, Err(Code::NotAParticipant));
+            if stored { "sent first" } else { "removed first" }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_reaction_and_the_deletion_of_its_message() {
+    on_each_database(&async |inside: &Inside| {
+        contest(inside, 3, &["deleted first", "reacted first"], async |round: &Round| {
+            let [owner, author, reader] = [round.users[0], round.users[1], round.users[2]];
+            let group = round.group(&[Role::Member, Role::Member]).await;
+            let sent = messages::send(&round.inside().app, &author, group, text("gone soon")).await.unwrap();
+            let message = sent.message.id;
+            let (deleted, reacted) = round
+                .at_once(
+                    deed!(round, author, |app, me| deletions::delete(&app, &me, group, message, Audience::Everyone)),
+                    deed!(round, reader, |app, me| reactions::add(&app, &me, group, message, "👍")),
+                )
+                .await;
+            deleted.unwrap();
+            let reacted = done(&reacted, &[Code::Conflict]);
+            let log = round.log(group).await;
+            let (updated, gone) = (revs(&log, "reaction.updated"), revs(&log, "message.deleted"));
+            assert_eq!((updated.len(), gone.len()), (usize::from(reacted), 1));
+            assert!(updated.iter().all(|updated| *updated < gone[0]), "{log:#?}");
+            assert!(!format!("{log:?}").contains("gone soon"), "the text is still in the log");
+            for user in [owner, author, reader] {
+                let seen = round.messages(&user, group).await.unwrap();
+                let shown = seen.last().unwrap();
+                assert_eq!(shown["id"], message.to_string());
+                assert_eq!((&shown["content"], &shown["reactions"]), (&json!(""), &json!([])), "{shown}");
+            }
+            if reacted { "reacted first" } else { "deleted first" }
+        })
+        .await;
+        // what was delivered had the text that the log has no more
+        inside.ledger().await;
+    });
+}
+
+#[test]
+fn a_block_and_a_send_in_a_direct_conversation() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 2, &["blocked first", "sent first"], async |round: &Round| {
+            let [one, other] = [round.users[0], round.users[1]];
+            let direct = round.inside().direct(&one, &other).await;
+            let before = round.log(direct).await.len();
+            let newest = round.messages(&one, direct).await.unwrap().last().map(|message| message["id"].clone());
+            let (blocked, sent) = round
+                .at_once(
+                    deed!(round, one, |app, me| blocks::add(&app, &me, &UserRef::Id(other.user_id))),
+                    deed!(round, other, |app, me| messages::send(&app, &me, direct, text("hello"))),
+                )
+                .await;
+            assert!(blocked.unwrap().new);
+            let stored = done(&sent, &[Code::Blocked]);
+            let log = round.log(direct).await;
+            assert_eq!(revs(&log[before..], "message.new").len(), usize::from(stored), "{log:#?}");
+            let newest = sent.ok().map(|sent| json!(sent.message.id)).or(newest);
+            for user in [one, other] {
+                let seen = round.messages(&user, direct).await.unwrap();
+                assert_eq!(seen.last().map(|message| message["id"].clone()), newest);
+            }
+            for (user, peer) in [(one, other), (other, one)] {
+                let again = messages::send(&round.inside().app, &user, direct, text("again")).await;
+                assert!(!done(&again, &[Code::Blocked]));
+                assert!(conversations::view(&round.inside().app, &user, direct).await.unwrap().peer.is_some());
+                let status = blocks::status(&round.inside().app, &user, UserRef::Id(peer.user_id)).await.unwrap();
+                assert!(!status.can_send_message);
+            }
+            blocks::remove(&round.inside().app, &one, &UserRef::Id(other.user_id)).await.unwrap();
+            if stored { "sent first" } else { "blocked first" }
+        })
+        .await;
+    });
+}
+
+/// Who owns a group, straight from its rows; nobody when everybody is out.
+async fn owners(round: &Round<'_>, group: greenroom::domain::ids::ConversationId) -> Vec<UserId> {
+    let id = round.inside().literal(group);
+    let query =
+        format!("SELECT user_id FROM participants WHERE conversation_id = {id} AND left_at IS NULL AND role = 'owner'");
+    let rows = round.inside().rows(&query).await;
+    rows.iter().map(|row| UserId(row.try_get("", "user_id").unwrap())).collect()
+}
+
+#[test]
+fn the_last_owner_leaves_while_somebody_is_added() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 2, &["added first", "left first"], async |round: &Round| {
+            let [owner, newcomer] = [round.users[0], round.users[1]];
+            let group = round.group(&[]).await;
+            let (left, added) = round
+                .at_once(
+                    deed!(round, owner, |app, me| members::leave(&app, &me, group)),
+                    deed!(round, owner, |app, me| members::add(
+                        &app,
+                        &me,
+                        group,
+                        &[UserRef::Id(newcomer.user_id)],
+                        Role::Member
+                    )),
+                )
+                .await;
+            left.unwrap();
+            // the last one out took the group along
+            let added = done(&added, &[Code::NotFound]);
+            let seen = round.members(&newcomer, group).await;
+            let log = round.log(group).await;
+            let (joined, gone) = (revs(&log, "participant.joined"), revs(&log, "participant.left"));
+            assert_eq!((joined.len(), gone.len()), (usize::from(added), 1));
+            assert!(joined.iter().all(|joined| *joined < gone[0]), "{log:#?}");
+            if !added {
+                assert_eq!(seen, Err(Code::NotFound));
+                assert_eq!(owners(round, group).await, []);
+                return "left first";
+            }
+            assert_eq!(seen, Ok([(newcomer.user_id, Role::Owner)].into()));
+            assert_eq!(owners(round, group).await, [newcomer.user_id]);
+            assert_eq!(round.members(&owner, group).await, Err(Code::NotAParticipant));
+            "added first"
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_last_two_leave_at_once() {
+    on_each_database(&async |inside: &Inside| {
+        play(inside, 2, &["member first", "owner first"], async |round: &Round| {
+            let [owner, member] = [round.users[0], round.users[1]];
+            let group = round.group(&[Role::Member]).await;
+            let (one, other) = round
+                .at_once(
+                    deed!(round, owner, |app, me| members::leave(&app, &me, group)),
+                    deed!(round, member, |app, me| members::leave(&app, &me, group)),
+                )
+                .await;
+            one.unwrap();
+            other.unwrap();
+            assert_eq!(owners(round, group).await, []);
+            for user in [owner, member] {
+                assert_eq!(round.members(&user, group).await, Err(Code::NotFound));
+            }
+            // the role passed on if there was somebody to take it
+            let log = round.log(group).await;
+            assert_eq!(revs(&log, "participant.left").len(), 2);
+            if revs(&log, "participant.updated").is_empty() { "member first" } else { "owner first" }
+        })
+        .await;
+    });
+}

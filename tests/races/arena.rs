@@ -1,0 +1,172 @@
+//! Where two callers meet: starts two deeds at one barrier, plays a race many times over, and reads what came of it, from
+//! the log and as each user sees it.
+
+use crate::inside::Inside;
+use futures_util::future::join_all;
+use greenroom::domain::codes::Code;
+use greenroom::domain::ids::{ConversationId, UserId};
+use greenroom::domain::names::UserRef;
+use greenroom::domain::roles::Role;
+use greenroom::error::Result;
+use greenroom::usecases::messages::{self, Range};
+use greenroom::usecases::{Caller, conversations, members};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{Barrier, oneshot};
+
+/// Rounds of each race on each database.
+pub const ROUNDS: usize = 1000;
+/// Rounds that are played at the same time, each with users of its own.
+const LANES: usize = 4;
+
+/// One round.
+pub struct Round<'a> {
+    inside: &'a Inside,
+    /// Users of this lane.
+    pub users: &'a [Caller],
+    /// Its number. Which of the two is called first, and how many turns the other one lets pass, follow from it: left to
+    /// itself the quicker one would nearly always win.
+    number: usize,
+}
+
+/// One event of a conversation's log.
+#[derive(Debug)]
+pub struct Logged {
+    /// Its revision.
+    pub rev: i64,
+    /// Its type.
+    pub kind: String,
+    /// Its payload.
+    pub payload: Value,
+}
+
+/// [`contest`], and at its end the log agrees with all else, and with what was delivered, word for word.
+pub async fn play(inside: &Inside, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
+    contest(inside, users, ways, race).await;
+    inside.audit().await;
+}
+
+/// Plays a race [`ROUNDS`] times with so many users. Each round says how it went; every way in `ways` must have been seen
+/// and no other one: a race that always goes one way is none.
+pub async fn contest(inside: &Inside, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
+    let lanes = (0..LANES).map(|_| async {
+        let users = inside.users(users).await;
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for round in 0..ROUNDS / LANES {
+            let round = Round { inside, users: &users, number: round };
+            *seen.entry(race(&round).await).or_default() += 1;
+        }
+        seen
+    });
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (way, times) in join_all(lanes).await.into_iter().flatten() {
+        *seen.entry(way).or_default() += times;
+    }
+    eprintln!("{} on {}: {seen:?}", ROUNDS, if inside.is_postgres() { "PostgreSQL" } else { "SQLite" });
+    let mut expected = ways.to_vec();
+    expected.sort_unstable();
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), expected, "{seen:?}");
+}
+
+impl Round<'_> {
+    /// Where it is played.
+    pub fn inside(&self) -> &Inside {
+        self.inside
+    }
+
+    /// Does both at once: each on a task of its own, both released by one barrier.
+    pub async fn at_once<A: Send + 'static, B: Send + 'static>(
+        &self,
+        one: impl Future<Output = A> + Send + 'static,
+        other: impl Future<Output = B> + Send + 'static,
+    ) -> (A, B) {
+        let barrier = Arc::new(Barrier::new(2));
+        let turns = self.number / 2 % 8;
+        let (one, other) = if self.number.is_multiple_of(2) {
+            (self.start(&barrier, 0, one), self.start(&barrier, turns, other))
+        } else {
+            let other = self.start(&barrier, 0, other);
+            (self.start(&barrier, turns, one), other)
+        };
+        (one.await.unwrap(), other.await.unwrap())
+    }
+
+    fn start<T: Send + 'static>(
+        &self,
+        barrier: &Arc<Barrier>,
+        turns: usize,
+        deed: impl Future<Output = T> + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, outcome) = oneshot::channel();
+        let barrier = barrier.clone();
+        self.inside.app.spawn(async move {
+            barrier.wait().await;
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+            let _ = done.send(deed.await);
+        });
+        outcome
+    }
+
+    /// A fresh group of the first users; the first owns it, the others have these roles.
+    pub async fn group(&self, roles: &[Role]) -> ConversationId {
+        let app = &self.inside.app;
+        let group = self.inside.group(&self.users[..=roles.len()]).await;
+        for (user, role) in self.users[1..].iter().zip(roles).filter(|(_, role)| **role != Role::Member) {
+            let user = UserRef::Id(user.user_id);
+            members::set_role(app, &self.users[0], group, &user, *role).await.unwrap();
+        }
+        group
+    }
+
+    /// The log of a conversation.
+    pub async fn log(&self, conversation: ConversationId) -> Vec<Logged> {
+        let id = self.inside.literal(conversation);
+        let query = format!(
+            "SELECT rev, event_type, payload FROM outbox WHERE stream_kind = 0 AND stream_id = {id} ORDER BY rev"
+        );
+        let rows = self.inside.rows(&query).await;
+        rows.iter()
+            .map(|row| {
+                let frame: Value = serde_json::from_str(&row.try_get::<String>("", "payload").unwrap()).unwrap();
+                Logged {
+                    rev: row.try_get("", "rev").unwrap(),
+                    kind: row.try_get("", "event_type").unwrap(),
+                    payload: frame["payload"].clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// Who is in a conversation, as this user sees it; or the code of the refusal.
+    pub async fn members(&self, user: &Caller, conversation: ConversationId) -> Result<BTreeMap<UserId, Role>, Code> {
+        let detail = conversations::detail(&self.inside.app, user, conversation).await;
+        let detail = detail.map_err(|error| error.code())?;
+        let count = detail.conversation.member_count;
+        assert_eq!(count as usize, detail.members.len(), "the count and the list");
+        Ok(detail.members.iter().map(|member| (member.user.id, member.role)).collect())
+    }
+
+    /// The newest messages of a conversation, as this user sees them; or the code of the refusal.
+    pub async fn messages(&self, user: &Caller, conversation: ConversationId) -> Result<Vec<Value>, Code> {
+        let page = messages::list(&self.inside.app, user, conversation, Range::Newest, 5).await;
+        let page = page.map_err(|error| error.code())?;
+        Ok(page.items.iter().map(|message| serde_json::to_value(message).unwrap()).collect())
+    }
+}
+
+/// Whether it was done; a refusal must have one of these codes.
+pub fn done<T>(outcome: &Result<T>, refusals: &[Code]) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(error) if refusals.contains(&error.code()) => false,
+        Err(error) => panic!("refused otherwise: {error:?}"),
+    }
+}
+
+/// The revisions of the events of one type.
+pub fn revs(log: &[Logged], kind: &str) -> Vec<i64> {
+    log.iter().filter(|event| event.kind == kind).map(|event| event.rev).collect()
+}

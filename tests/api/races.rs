@@ -1,10 +1,11 @@
-//! Two things at once, many times over: whichever commits first, the other one sees it (G5, SPEC 4).
+//! Two things at once, many times over: whichever commits first, the other one sees it (G5, SPEC 4). Here over REST and
+//! WebSocket, as clients meet it; `tests/races.rs` plays a thousand rounds of each inside the process.
 
 use serde_json::{Value, json};
 
-use crate::support::TestServer;
 use crate::support::follower::Follower;
 use crate::support::history::{Conversation, Recorder, Row, check};
+use crate::support::{TestServer, TestSocket, TestUser};
 
 #[tokio::test]
 async fn two_creations_of_a_direct_conversation_at_once_give_one() {
@@ -142,5 +143,149 @@ async fn two_marks_at_once_leave_the_larger_one() {
         assert!(one["last_read_seq"].as_i64() >= Some(2 * round - 1), "{one}");
         assert_eq!(other["last_read_seq"], 2 * round);
         assert_eq!(bob.conversation(&direct).await["my"]["last_read_seq"], 2 * round);
+    }
+}
+
+/// Rounds of each of the races below.
+const ROUNDS: usize = 25;
+
+/// The types of a conversation's events after a revision, in order, as a live session got them. Somebody who comes now and
+/// syncs from there gets the same ones, with the same revisions.
+async fn events(live: &mut TestSocket, user: &TestUser, room: &str, after: i64) -> Vec<String> {
+    let last = user.conversation(room).await["last_rev"].as_i64().unwrap();
+    let mut got = Vec::new();
+    while got.len() < usize::try_from(last - after).unwrap() {
+        let frame = live.wait_for("the next event", |frame| is_of(frame, room)).await;
+        got.push((frame["rev"].as_i64().unwrap(), frame["type"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(got.iter().map(|(rev, _)| *rev).collect::<Vec<_>>(), (after + 1..=last).collect::<Vec<_>>());
+    let mut late = user.connect_unsubscribed().await;
+    let id = late.start("sync", json!({ "conversations": { room: after } }));
+    let frames = late.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+    let synced = frames.iter().filter(|frame| is_of(frame, room));
+    let synced: Vec<(i64, String)> =
+        synced.map(|frame| (frame["rev"].as_i64().unwrap(), frame["type"].as_str().unwrap().to_owned())).collect();
+    assert_eq!(synced, got);
+    got.into_iter().map(|(_, kind)| kind).collect()
+}
+
+fn is_of(frame: &Value, room: &str) -> bool {
+    frame["stream"] == "conversation" && frame["payload"]["conversation_id"] == room
+}
+
+async fn last_rev(user: &TestUser, room: &str) -> i64 {
+    user.conversation(room).await["last_rev"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn a_reaction_and_a_deletion_at_once() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.group("room", &[&bob]).await;
+    let mut witness = alice.connect_unsubscribed().await;
+    for _ in 0..ROUNDS {
+        let before = last_rev(&alice, &room).await;
+        witness.accepted("sync", json!({ "conversations": { &room: before } }), "sync.done").await;
+        let message = alice.send(&room, "gone soon").await;
+        let path = format!("/conversations/{room}/messages/{}", message["id"].as_str().unwrap());
+        let thumb = format!("{path}/reactions/%F0%9F%91%8D");
+        let (deleted, reacted) = tokio::join!(alice.delete(&path), bob.put(&thumb, json!({})));
+        deleted.expect(204);
+        let mut expected = vec!["message.new", "message.deleted"];
+        match reacted.status {
+            200 => expected.insert(1, "reaction.updated"),
+            _ => drop(reacted.refused(409, "conflict")),
+        }
+        assert_eq!(events(&mut witness, &alice, &room, before).await, expected);
+        for user in [&alice, &bob] {
+            let now = user.get(&format!("/messages/{}", message["id"].as_str().unwrap())).await.expect(200);
+            assert_eq!((&now["content"], &now["reactions"]), (&json!(""), &json!([])), "{now}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_block_and_a_send_at_once() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let direct = alice.direct(&bob).await;
+    let mut witness = alice.connect_unsubscribed().await;
+    let mut sender = bob.connect_unsubscribed().await;
+    for _ in 0..ROUNDS {
+        let before = last_rev(&alice, &direct).await;
+        witness.accepted("sync", json!({ "conversations": { &direct: before } }), "sync.done").await;
+        let hello = json!({ "conversation_id": direct, "content": "hello" });
+        let (blocked, sent) = tokio::join!(
+            alice.post("/blocks", json!({ "user": "bob" })),
+            sender.command("message.send", hello.clone())
+        );
+        blocked.expect(201);
+        let expected: &[&str] = if sent["type"] == "message.sent" {
+            &["message.new"]
+        } else {
+            assert_eq!(sent["payload"]["code"], "blocked", "{sent}");
+            &[]
+        };
+        assert_eq!(events(&mut witness, &alice, &direct, before).await, expected);
+        assert_eq!(alice.history(&direct).await, bob_less_status(&bob, &direct).await);
+        sender.refused("message.send", hello, "blocked").await;
+        alice.delete("/blocks/bob").await.expect(204);
+    }
+}
+
+/// What Bob sees, without what only the author of a message is told.
+async fn bob_less_status(bob: &TestUser, direct: &str) -> Vec<Value> {
+    let mut messages = bob.history(direct).await;
+    for message in &mut messages {
+        message.as_object_mut().unwrap().remove("status");
+    }
+    messages
+}
+
+#[tokio::test]
+async fn admins_who_remove_each_other_at_once_are_both_refused() {
+    let server = TestServer::start().await;
+    let mut users = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        users.push(server.user(name).await);
+    }
+    let [alice, bob, carol] = users.as_slice() else { unreachable!() };
+    let room = alice.group("room", &[bob, carol]).await;
+    for name in ["bob", "carol"] {
+        let path = format!("/conversations/{room}/members/{name}/role");
+        alice.put(&path, json!({ "role": "admin" })).await.expect(200);
+    }
+    let before = last_rev(alice, &room).await;
+    let (to_bob, to_carol) =
+        (format!("/conversations/{room}/members/bob"), format!("/conversations/{room}/members/carol"));
+    for _ in 0..ROUNDS {
+        let (one, other) = tokio::join!(bob.delete(&to_carol), carol.delete(&to_bob));
+        one.refused(403, "forbidden");
+        other.refused(403, "forbidden");
+    }
+    assert_eq!(last_rev(alice, &room).await, before, "nothing happened");
+}
+
+#[tokio::test]
+async fn the_last_two_leave_a_group_at_once() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let mut sockets = [alice.connect().await, bob.connect().await];
+    for round in 0..ROUNDS {
+        let room = alice.group(&format!("room {round}"), &[&bob]).await;
+        let path = format!("/conversations/{room}");
+        let (one, other) = tokio::join!(alice.delete(&path), bob.delete(&path));
+        one.expect(204);
+        other.expect(204);
+        for (user, socket) in [&alice, &bob].into_iter().zip(&mut sockets) {
+            let removed = |frame: &Value| {
+                frame["type"] == "conversation.removed" && frame["payload"]["conversation_id"] == room.as_str()
+            };
+            socket.wait_for("conversation.removed", removed).await;
+            user.get(&path).await.refused(404, "not_found");
+        }
+    }
+    for user in [&alice, &bob] {
+        assert_eq!(user.get("/conversations").await.expect(200)["items"], json!([]));
     }
 }

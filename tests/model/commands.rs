@@ -177,6 +177,8 @@ pub const LEVELS: [&str; 3] = ["all", "mentions", "none"];
 pub enum Step {
     /// Somebody tries something, on one of two devices, over the socket where the command exists there.
     Do { by: usize, device: usize, socket: bool, command: Command },
+    /// The same, by somebody who may, where that is for some only.
+    Manage { by: usize, device: usize, command: Command },
     /// A device loses its connection.
     Away { by: usize, device: usize },
     /// It comes back with `sync` from where it was.
@@ -211,6 +213,24 @@ impl Text {
 }
 
 impl Command {
+    /// Whoever is to try it instead, and where, if only those with the right to it are.
+    pub fn managed(&mut self, model: &Model) -> Option<usize> {
+        let (Self::Rename { place, .. }
+        | Self::Describe { place, .. }
+        | Self::Add { place, .. }
+        | Self::Remove { place, .. }
+        | Self::SetRole { place, .. }
+        | Self::PinMessage { place, .. }) = self
+        else {
+            return None;
+        };
+        let (group, user) = model.pick_manager(*place)?;
+        let own = (0..model.conversations.len()).filter(|place| model.is_in(user, *place));
+        // such a number picks that conversation
+        *place = own.clone().position(|place| place == group)? * 10 + 5;
+        Some(user)
+    }
+
     /// Whether the command exists on WebSocket too.
     pub fn has_frame(&self) -> bool {
         use Command::{Delete, Delivered, Edit, Hide, React, Read, Repeat, Send, Unreact};
@@ -235,20 +255,33 @@ impl Command {
             // oneself now and then: that is refused, or means something of its own
             *user = (by + if *user % 13 == 12 { 0 } else { 1 + *user % (USERS - 1) }) % USERS;
         }
+        match (&mut resolved, self) {
+            (Self::Unblock { whom }, Self::Unblock { whom: pick }) if pick % 4 != 3 => {
+                *whom = model.blocks.iter().find(|(blocker, _)| *blocker == by).map_or(*whom, |(_, whom)| *whom);
+            }
+            (Self::Block { whom }, Self::Block { whom: pick }) if pick % 4 != 3 => {
+                let with = (0..USERS).find(|other| *other != by && model.direct(by, *other).is_some());
+                *whom = with.unwrap_or(*whom);
+            }
+            _ => (),
+        }
         let Some(place) = resolved.place() else { return Some(resolved) };
         *place = model.pick_conversation(by, *place)?;
         let place = *place;
-        let own = matches!(self, Self::Edit { .. } | Self::Delete { .. });
-        let again = matches!(self, Self::Hide { .. });
         if let Self::Send { reply, .. } = &mut resolved {
-            *reply = reply.and_then(|pick| model.pick_message(place, by, pick, false, false));
+            *reply = reply.and_then(|pick| model.pick_message(place, by, pick, self));
         }
         if let Self::Repeat { which, .. } = &resolved {
             let sent = model.pick_sent(place, by, *which)?.clone();
             return Some(Self::Send { place, what: sent.what, reply: sent.reply, temp: Some(sent.temp) });
         }
         if let Some(which) = resolved.which() {
-            *which = model.pick_message(place, by, *which, own, again)?;
+            *which = model.pick_message(place, by, *which, self)?;
+        }
+        if let Self::Unreact { which, emoji, .. } = &mut resolved {
+            let reactions = &model.conversations[place].message(*which).reactions;
+            let own = reactions.iter().find(|(_, who)| who.contains(&by));
+            *emoji = own.map_or(*emoji, |(emoji, _)| *emoji);
         }
         Some(resolved)
     }
@@ -387,8 +420,8 @@ fn about_conversations() -> impl Strategy<Value = Command> {
     let whom = || proptest::collection::vec(pick(), 1..USERS);
     let mute = prop_oneof![2 => Just(Mute::ForGood), 1 => (0..3_u8).prop_map(Mute::Until), 2 => Just(Mute::Off)];
     prop_oneof![
-        3 => pick().prop_map(|with| Command::CreateDirect { with }),
-        3 => (whom(), 0..9_u8).prop_map(|(with, name)| Command::CreateGroup { with, name }),
+        2 => pick().prop_map(|with| Command::CreateDirect { with }),
+        1 => (whom(), 0..9_u8).prop_map(|(with, name)| Command::CreateGroup { with, name }),
         3 => (pick(), 0..3_u8).prop_map(|(place, name)| Command::Rename { place, name }),
         2 => (pick(), 0..3_u8).prop_map(|(place, text)| Command::Describe { place, text }),
         6 => (pick(), whom(), proptest::option::weighted(0.4, role()))
@@ -411,6 +444,8 @@ fn step() -> impl Strategy<Value = Step> {
     let user = || 0..USERS;
     let device = || 0..2_usize;
     prop_oneof![
+        10 => (user(), device(), about_conversations())
+            .prop_map(|(by, device, command)| Step::Manage { by, device, command }),
         40 => (user(), device(), any::<bool>(), command)
             .prop_map(|(by, device, socket, command)| Step::Do { by, device, socket, command }),
         2 => (user(), device()).prop_map(|(by, device)| Step::Away { by, device }),

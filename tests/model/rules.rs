@@ -2,7 +2,7 @@
 //! from it. Users, conversations and emoji are numbers here. What may be done is decided in `judge.rs`, what it changes
 //! stands in `act.rs`, and what a user is then shown in `shown.rs`. Nothing here knows the server's code.
 
-use super::commands::{Mute, Role, What};
+use super::commands::{Command, Mute, Role, What};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,23 +96,51 @@ impl Model {
         self.clock
     }
 
-    /// One of the user's conversations, now and then any.
+    /// One of the user's conversations, the first of them more often; now and then a direct one, or any.
     pub fn pick_conversation(&self, by: usize, pick: usize) -> Option<usize> {
         let all: Vec<usize> = (0..self.conversations.len()).collect();
         let own: Vec<usize> = all.iter().copied().filter(|place| self.is_in(by, *place)).collect();
-        let among = if pick % 10 == 9 || own.is_empty() { all } else { own };
+        let among = match pick % 10 {
+            9 => all,
+            0..5 => own.iter().copied().take(2).collect(),
+            8 => own.iter().copied().filter(|place| self.conversations[*place].direct).collect(),
+            _ => own.clone(),
+        };
+        let among = if among.is_empty() { own } else { among };
         (!among.is_empty()).then(|| among[(pick / 10) % among.len()])
     }
 
-    /// One of the newest messages that the user has not hidden; mostly an `own` one; `again`: or has.
-    pub fn pick_message(&self, place: usize, by: usize, pick: usize, own: bool, again: bool) -> Option<usize> {
+    /// A group, and somebody who may manage it.
+    pub fn pick_manager(&self, pick: usize) -> Option<(usize, usize)> {
+        let mut managers = Vec::new();
+        for (place, conversation) in self.conversations.iter().enumerate().filter(|(_, it)| !it.direct) {
+            let inside = conversation.inside().filter(|(_, seat)| seat.role >= Role::Admin);
+            managers.extend(inside.map(|(user, _)| (place, user)));
+        }
+        (!managers.is_empty()).then(|| managers[pick % managers.len()])
+    }
+
+    /// One of the newest messages that the user has not hidden (only `Hide` picks those too), mostly such a one as the
+    /// command is for.
+    pub fn pick_message(&self, place: usize, by: usize, pick: usize, command: &Command) -> Option<usize> {
         let messages = &self.conversations[place].messages;
-        let seen = |message: &&Message| again || !message.hidden.contains(&by);
-        let all: Vec<i64> = messages.iter().rev().filter(seen).map(|message| message.seq).collect();
-        let is_own = |message: &&Message| seen(message) && message.sender == Some(by);
-        let mine: Vec<i64> = messages.iter().rev().filter(is_own).map(|message| message.seq).collect();
-        let among = if own && pick % 4 != 3 && !mine.is_empty() { mine } else { all };
-        (!among.is_empty()).then(|| among[(pick / 4) % among.len().min(8)] as usize)
+        let again = matches!(command, Command::Hide { .. });
+        let all: Vec<&Message> =
+            messages.iter().rev().filter(|message| again || !message.hidden.contains(&by)).collect();
+        let quoted = |seq: i64| messages.iter().any(|message| message.reply == Some(seq));
+        let is_for = |message: &&&Message| match command {
+            Command::Edit { .. } => message.sender == Some(by) && !message.deleted,
+            Command::Delete { .. } if pick.is_multiple_of(3) => {
+                message.pinned || !message.reactions.is_empty() || quoted(message.seq)
+            }
+            Command::Delete { .. } => message.sender == Some(by),
+            Command::Unreact { .. } => message.reactions.values().any(|who| who.contains(&by)),
+            Command::UnpinMessage { .. } => message.pinned,
+            _ => true,
+        };
+        let best: Vec<&Message> = all.iter().filter(is_for).copied().collect();
+        let among = if pick % 8 == 7 || best.is_empty() { all } else { best };
+        (!among.is_empty()).then(|| among[(pick / 8) % among.len().min(6)].seq as usize)
     }
 
     /// Something that the user sent with a `temp_id`.

@@ -93,6 +93,14 @@ impl World {
                 Some(command) => self.command(*by, *device, *socket, &command).await,
                 None => Ok(()),
             },
+            Step::Manage { by, device, command } => {
+                let mut command = command.clone();
+                let by = command.managed(&self.model).unwrap_or(*by);
+                match command.resolve(by, &self.model) {
+                    Some(command) => self.command(by, *device, false, &command).await,
+                    None => Ok(()),
+                }
+            }
             Step::Away { by, device } => {
                 self.people[*by].devices[*device].socket = None;
                 Ok(())

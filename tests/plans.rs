@@ -23,15 +23,19 @@ mod table;
 use actix::prelude::*;
 use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use greenroom::domain::ids::Rev;
+use greenroom::domain::limits;
+use greenroom::domain::stream::Stream;
 use greenroom::http::{self, Services, health::Draining};
 use greenroom::messages::{OpenRooms, ToPresence, ToRoom};
 use greenroom::realtime::session::Surroundings;
-use greenroom::usecases::logins;
+use greenroom::store::log;
+use greenroom::usecases::{logins, sessions};
 use history::History;
 use inside::{Inside, on_each_database};
 use judge::Judge;
 use sea_orm::Statement;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use table::{CALLERS, Row, TABLE};
 
@@ -67,6 +71,27 @@ fn ends(row: &Row) -> bool {
     row.method == "DELETE" && leaves || row.body.as_deref() == Some(r#"{"role":"owner"}"#)
 }
 
+/// Statements as they are heard, and what was found wrong with them; each text is judged once.
+struct Court {
+    judge: Judge,
+    said: Arc<Mutex<Vec<Statement>>>,
+    known: BTreeSet<String>,
+    wrong: Vec<String>,
+}
+
+impl Court {
+    /// Judges what was said since the last time, by the call named.
+    async fn judge(&mut self, call: &str) {
+        let statements = std::mem::take(&mut *self.said.lock().unwrap());
+        for statement in statements {
+            if self.known.insert(statement.sql.clone()) {
+                let faults = self.judge.faults(&statement).await;
+                self.wrong.extend(faults.into_iter().map(|fault| format!("{call}: {fault}")));
+            }
+        }
+    }
+}
+
 #[test]
 fn no_query_grows_with_the_length_of_the_history() {
     on_each_database(&async |inside: &Inside| {
@@ -78,14 +103,13 @@ fn no_query_grows_with_the_length_of_the_history() {
         let around =
             Surroundings { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
         let service = init_service(http::service(Services { around, draining: Draining::default() })).await;
-        let said: Arc<Mutex<Vec<Statement>>> = Arc::default();
-        let heard = said.clone();
+        let mut court = Court { judge, said: Arc::default(), known: BTreeSet::new(), wrong: Vec::new() };
+        let heard = court.said.clone();
         inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.clone()));
 
         let mut rows = table::rows(TABLE, CALLERS.len());
         rows.retain(|row| !row.path.starts_with("/auth") && !row.path.contains("password") && row.path != "/ws");
         rows.sort_by_key(|row| (row.method != "GET", ends(row)));
-        let mut judged: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for row in &rows {
             let named = |name: &str| match name {
                 "room" => history.room.to_string(),
@@ -99,19 +123,14 @@ fn no_query_grows_with_the_length_of_the_history() {
                 other => other.to_owned(),
             };
             let path = format!("/api/v1{}", row.path(named));
-            let request = TestRequest::with_uri(&path)
+            let mut request = TestRequest::with_uri(&path)
                 .method(Method::from_bytes(row.method.as_bytes()).unwrap())
                 .peer_addr(([127, 0, 0, 1], 1).into())
-                .insert_header(("authorization", format!("Bearer {token}")))
-                .insert_header(("content-type", "application/json"));
-            let request = match row.body(named) {
-                Some(body) => request.set_payload(body),
-                None => TestRequest::with_uri(&path)
-                    .method(Method::from_bytes(row.method.as_bytes()).unwrap())
-                    .peer_addr(([127, 0, 0, 1], 1).into())
-                    .insert_header(("authorization", format!("Bearer {token}"))),
-            };
-            said.lock().unwrap().clear();
+                .insert_header(("authorization", format!("Bearer {token}")));
+            if let Some(body) = row.body(named) {
+                request = request.insert_header(("content-type", "application/json")).set_payload(body);
+            }
+            court.said.lock().unwrap().clear();
             let answer = call_service(&service, request.to_request()).await;
             let status = answer.status().as_u16();
             if row.method == "GET" {
@@ -120,18 +139,20 @@ fn no_query_grows_with_the_length_of_the_history() {
             }
             assert!(status < 500, "{} {path}: {status}", row.method);
             inside.settled().await;
-            let statements = std::mem::take(&mut *said.lock().unwrap());
-            for statement in statements {
-                if !judged.contains_key(&statement.sql) {
-                    let faults = judge.faults(&statement).await;
-                    let faults = faults.into_iter().map(|fault| format!("{} {}: {fault}", row.method, row.path));
-                    judged.insert(statement.sql, faults.collect());
-                }
-            }
+            court.judge(&format!("{} {}", row.method, row.path)).await;
         }
-        let wrong: Vec<String> = judged.values().flatten().cloned().collect();
-        assert!(judged.len() > rows.len() / 2, "only {} statements were seen", judged.len());
-        eprintln!("{} statements on {}", judged.len(), if inside.is_postgres() { "PostgreSQL" } else { "SQLite" });
+        // what a session reads when it begins and when it comes back
+        let conn = inside.app.db().read();
+        let (room, middle) = (Stream::Conversation(history.room), Rev(messages() as i64 / 4));
+        sessions::likely(&inside.app, &history.target).await.unwrap();
+        sessions::admit(&inside.app, &history.target, &[history.room]).await.unwrap();
+        sessions::out_of_reach(&inside.app, &[(room, middle)]).await.unwrap();
+        let replayed = log::since(conn, room, middle, limits::REPLAY_PAGE).await.unwrap();
+        assert_eq!(replayed.len() as u64, limits::REPLAY_PAGE);
+        court.judge("a session").await;
+        let Court { known, wrong, .. } = court;
+        assert!(known.len() > rows.len() / 2, "only {} statements were seen", known.len());
+        eprintln!("{} statements on {}", known.len(), if inside.is_postgres() { "PostgreSQL" } else { "SQLite" });
         assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
     });
 }

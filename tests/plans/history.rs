@@ -92,11 +92,6 @@ impl<'a> Filler<'a> {
         if self.inside.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" }
     }
 
-    /// Rows that count from 1.
-    fn numbers(&self, count: usize) -> String {
-        format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ")
-    }
-
     /// Users and groups. A group belongs to one of the crowd and has five of it; the owner is in one of a thousand
     /// groups, and a hundred of the crowd are in the large one.
     async fn crowd(&self, owner: Caller, room: ConversationId) {
@@ -117,9 +112,9 @@ impl<'a> Filler<'a> {
                  WHERE id <> {room} AND kind = 'group' AND created_at % 1000 = 1;
                  INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
                  SELECT {room}, id, 'member', created_at, 0 FROM users WHERE created_at BETWEEN 1 AND 100;",
-                self.numbers(CROWD),
-                self.numbers(GROUPS),
-                self.numbers(5),
+                numbers(CROWD),
+                numbers(GROUPS),
+                numbers(5),
             ))
             .await;
     }
@@ -147,7 +142,7 @@ impl<'a> Filler<'a> {
                  UPDATE conversations SET last_seq = last_seq + {count}, last_count = last_count + {count},
                     last_rev = last_rev + {count}, last_message_at = 1000000 + {count} WHERE {which};
                  UPDATE outbox SET position = id WHERE position IS NULL;",
-                self.numbers(count),
+                numbers(count),
             ))
             .await;
     }
@@ -220,8 +215,13 @@ impl<'a> Filler<'a> {
                     last_read_count = COALESCE((SELECT m.count FROM messages m JOIN conversations c ON c.id = m.conversation_id
                         WHERE c.id = participants.conversation_id AND m.seq = c.last_seq - 10), 0)
                  WHERE user_id = {owner};",
-                self.numbers(GROUPS),
+                numbers(GROUPS),
             ))
             .await;
     }
+}
+
+/// Rows that count from 1.
+fn numbers(count: usize) -> String {
+    format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ")
 }

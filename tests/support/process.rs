@@ -53,6 +53,17 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "the signal is sent");
     }
 
+    /// SIGTERM, and time to end in: a process that is killed leaves no record of what it ran through.
+    fn stop_gently(&mut self) {
+        let patience = std::time::Instant::now() + super::DEADLINE;
+        if self.ended().is_none() {
+            self.terminate();
+        }
+        while self.ended().is_none() && std::time::Instant::now() < patience {
+            std::thread::sleep(super::POLL);
+        }
+    }
+
     /// Resident memory in bytes, as the kernel counts it now.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process is alive");
@@ -64,6 +75,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::env::var_os("GREENROOM_TEST_STOP").is_some_and(|how| how == "gently") {
+            self.stop_gently();
+        }
         self.kill_nine();
         if std::thread::panicking() {
             let text = fs::read_to_string(&self.log).unwrap_or_default();

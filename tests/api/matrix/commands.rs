@@ -81,9 +81,9 @@ SELF presence.subscribe {"user_ids":["$target_id"]}                             
     Command::UnwatchPresence(_) => r#"
 SELF presence.unsubscribe {"user_ids":["$target_id"]}                                               401    ok  ok  sus ok  ok  ok  ok
 "#
-    Command::Ping => r#"
+    Command::Ping => r"
 SELF ping {}                                                                                        ok     ok  ok  sus ok  ok  ok  ok
-"#
+"
 }
 
 fn all() -> Vec<Row> {

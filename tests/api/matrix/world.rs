@@ -104,11 +104,12 @@ impl People {
         let mut user = self.users.get(caller).cloned();
         let mut login = self.foreign.clone();
         // these calls end or spend a login, which must not be the one of the rows that follow
-        if row.path.starts_with("/auth") && caller != "suspended" {
-            if let Some(user) = &mut user {
-                *user = user.login().await;
-                login = login_id(user).await;
-            }
+        if let Some(user) = &mut user
+            && row.path.starts_with("/auth")
+            && caller != "suspended"
+        {
+            *user = user.login().await;
+            login = login_id(user).await;
         }
         let named = |name: &str| match name {
             "refresh" => user.as_ref().map_or_else(String::new, |user| user.refresh_token.clone()),

@@ -23,6 +23,7 @@ mod m20261120_000007_log;
 mod m20261120_000008_places;
 mod m20261120_000009_statistics;
 mod m20261120_000010_blocks;
+mod m20261120_000011_shown;
 mod sql;
 
 /// All migrations, oldest first.
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000008_places::Migration),
             Box::new(m20261120_000009_statistics::Migration),
             Box::new(m20261120_000010_blocks::Migration),
+            Box::new(m20261120_000011_shown::Migration),
         ]
     }
 }

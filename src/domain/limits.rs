@@ -60,7 +60,8 @@ pub const MESSAGE_PAGE: u64 = 50;
 pub const PAGE: u64 = 20;
 /// Items in any page at most.
 pub const PAGE_MAX: u64 = 100;
-/// Rows of the log that one transaction rewrites when a message is deleted.
+/// Rows of the log that one transaction rewrites when a message is deleted, of those that show it and of those that quote
+/// it.
 pub const REWRITTEN_ROWS: usize = 1024;
 /// User streams that one transaction may lock beside the class's and the conversation's.
 pub const USER_STREAMS: usize = 1000;

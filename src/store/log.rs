@@ -93,11 +93,37 @@ pub struct Kept {
     pub text: String,
 }
 
-/// The ids above `after` of all rows that show a message, itself or quoted, ascending.
-pub async fn showing(conn: &impl ConnectionTrait, message: MessageId, after: i64) -> Result<Vec<i64>, DbErr> {
-    // no LIMIT: with one, walking the primary key would look cheap
-    let text = "SELECT id FROM outbox WHERE (message_id = $1 OR quoted_id = $1) AND id > $2 ORDER BY id";
-    let rows = dialect::all(conn, dialect::plain(conn, text, vec![message.into(), after.into()])).await?;
+/// How a row shows a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shows {
+    /// Itself.
+    Itself,
+    /// Quoted by another.
+    Quoted,
+}
+
+/// The ids above `after` of rows that show a message in this way, ascending, at most `limit`.
+pub async fn showing(
+    conn: &impl ConnectionTrait,
+    message: MessageId,
+    shows: Shows,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<i64>, DbErr> {
+    let column = match shows {
+        Shows::Itself => "message_id",
+        Shows::Quoted => "quoted_id",
+    };
+    let statement = dialect::statement(
+        conn,
+        // not `=`: with it the order would be that of the primary key, which PostgreSQL would walk for the few it may stop after
+        &format!(
+            "SELECT id FROM outbox WHERE ({column}, id) > ($1, $2) AND {column} <= $1 ORDER BY {column}, id LIMIT $3"
+        ),
+        &format!("SELECT id FROM outbox WHERE {column} = $1 AND id > $2 ORDER BY id LIMIT $3"),
+        vec![message.into(), after.into(), (limit as i64).into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
     rows.iter().map(|row| row.try_get("", "id")).collect()
 }
 

@@ -13,7 +13,8 @@ use crate::protocol::client::Audience;
 use crate::protocol::events::Event;
 use crate::protocol::redaction::redacted;
 use crate::protocol::resources::Message;
-use crate::store::{edits, hidden, log};
+use crate::store::log::{self, Shows};
+use crate::store::{edits, hidden};
 
 /// Deletes a message. One that is deleted already stays so, and nothing is told again.
 pub async fn delete(
@@ -30,31 +31,40 @@ pub async fn delete(
     }
 }
 
-/// One transaction, unless the log shows the message so often that it would take too long: then rows are rewritten before,
-/// oldest first, in transactions of their own. Before and not after, so that no text outlives its message. All of it runs on
-/// a task of its own, which no caller ends and no deadline but that of each transaction.
+/// One transaction, unless the log shows the message so often that it would take too long: then the oldest of those rows are
+/// rewritten before, in transactions of their own. Before and not after, so that no text outlives its message. Should it end
+/// halfway, the message stands, and the log still says so: the newest row that shows it goes with it, so that whoever
+/// replays the others ends with that one; older answers quote nothing. All of it runs on a task of its own, which no caller
+/// ends and no deadline but that of each transaction.
 async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
     let owner = app.clone();
     let steps = async move {
-        let mut rewritten = 0;
-        while let Some(upto) =
+        let mut rewritten = Rewritten::default();
+        while let Some(further) =
             transact(&owner, move |tx| Box::pin(delete_or_prepare(tx, caller, conversation, id, rewritten))).await?
         {
-            rewritten = upto;
+            rewritten = further;
         }
         Ok(())
     };
     app.runtime().spawn(steps).await.unwrap_or_else(|ended| Err(Error::internal(ended)))
 }
 
-/// Deletes the message, or takes it out of as many rows of the log as one transaction may rewrite and returns the last.
+/// How far the log is rewritten before a deletion: the ids of the last rows done.
+#[derive(Clone, Copy, Default)]
+struct Rewritten {
+    quotes: i64,
+    own: i64,
+}
+
+/// Deletes the message, or takes it out of as many rows of the log as one transaction may rewrite and returns how far it got.
 async fn delete_or_prepare(
     tx: &mut Tx,
     caller: Caller,
     conversation: ConversationId,
     id: MessageId,
-    rewritten: i64,
-) -> Result<Option<i64>> {
+    rewritten: Rewritten,
+) -> Result<Option<Rewritten>> {
     tx.lock_conversations(&[conversation]).await?;
     let sender = rights::sender(tx, conversation, caller.user_id).await?;
     let role = rights::changes(&sender)?;
@@ -64,12 +74,20 @@ async fn delete_or_prepare(
     if message.deleted_at.is_some() {
         return Ok(None);
     }
-    let mut rows = log::showing(tx.conn(), id, rewritten).await?;
-    if rows.len() > limits::REWRITTEN_ROWS {
-        rows.truncate(limits::REWRITTEN_ROWS);
-        redact(tx, id, &rows).await?;
-        return Ok(rows.last().copied());
+    let most = limits::REWRITTEN_ROWS;
+    let mut rows = log::showing(tx.conn(), id, Shows::Quoted, rewritten.quotes, most + 1).await?;
+    if rows.len() > most {
+        let quotes = rows[most - 1];
+        redact(tx, id, &rows[..most]).await?;
+        return Ok(Some(Rewritten { quotes, ..rewritten }));
     }
+    let own = log::showing(tx.conn(), id, Shows::Itself, rewritten.own, most + 1).await?;
+    if own.len() > most {
+        redact(tx, id, &own[..most]).await?;
+        return Ok(Some(Rewritten { own: own[most - 1], ..rewritten }));
+    }
+    rows.extend(own);
+    rows.sort_unstable();
     redact(tx, id, &rows).await?;
     edits::delete(tx.conn(), id, caller.user_id, tx.now()).await?;
     let event = Event::MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq };

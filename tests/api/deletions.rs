@@ -216,27 +216,56 @@ async fn a_quote_that_is_sent_while_its_message_goes_keeps_nothing() {
     assert!(!format!("{:?}", replay(&bob, &room).await).contains(SECRET));
 }
 
+/// As many more rows of the log that show or quote a message as no test can send, in a stream that nobody follows.
+async fn copy_rows(server: &TestServer, which: &str) {
+    let copies = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+        INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+        SELECT stream_kind, message_id, rev * 10000 + i, event_type, message_id, quoted_id, payload, created_at
+        FROM outbox CROSS JOIN n WHERE {which}"
+    );
+    server.sql(&copies).await;
+}
+
 #[tokio::test]
-async fn a_message_that_thousands_quote_is_deleted_all_the_same() {
+async fn a_message_that_thousands_of_rows_show_is_deleted_all_the_same() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     let message = alice.send(&room, SECRET).await;
     post(&alice, &room, json!({ "content": "re", "reply_to_id": message["id"] })).await;
-    // more rows than one transaction rewrites; to send as many would take long
-    let copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-        INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
-        SELECT stream_kind, stream_id, rev + 1000 + i, event_type, message_id, quoted_id, payload, created_at
-        FROM outbox CROSS JOIN n WHERE quoted_id IS NOT NULL";
-    server.sql(copies).await;
+    alice.patch(&path(&room, &message), json!({ "content": format!("{SECRET} too") })).await.expect(200);
+    copy_rows(&server, "quoted_id IS NOT NULL OR event_type = 'message.edited'").await;
     assert_eq!(
         server.rows_with(SECRET).await.len(),
-        1 + 1 + 1 + 5000,
-        "the message, its event, a quote and its copies"
+        2 + 1 + 2 * 5001,
+        "the message and its former text, its event, a quote and an edit with their copies"
     );
     delete(&alice, &room, &message).await.expect(204);
     assert_eq!(server.rows_with(SECRET).await, Vec::<String>::new());
     assert_eq!(see(&alice, &message).await["content"], "");
+}
+
+#[tokio::test]
+async fn a_deletion_that_ends_halfway_leaves_the_message_in_the_log() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let message = alice.send(&room, SECRET).await;
+    post(&alice, &room, json!({ "content": "re", "reply_to_id": message["id"] })).await;
+    copy_rows(&server, "quoted_id IS NOT NULL").await;
+    // the last of its transactions cannot be committed
+    server.sql("ALTER TABLE notifications RENAME TO away").await;
+    let refused = delete(&alice, &room, &message).await;
+    assert!(refused.status >= 500, "{}", refused.body);
+    assert!(server.rows_with(SECRET).await.len() < 2000, "quotes were taken out before");
+    assert_eq!(see(&alice, &message).await["content"], SECRET);
+    let told = replay(&alice, &room).await;
+    let told = told.iter().find(|frame| frame["payload"]["message"]["id"] == message["id"]).expect("its event");
+    assert_eq!(told["payload"]["message"]["content"], SECRET, "what stands is what a replay tells");
+    server.sql("ALTER TABLE away RENAME TO notifications").await;
+    delete(&alice, &room, &message).await.expect(204);
+    assert_eq!(server.rows_with(SECRET).await, Vec::<String>::new());
 }
 
 #[tokio::test]

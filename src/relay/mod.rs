@@ -33,11 +33,9 @@ pub mod sequencer;
 pub mod statistics;
 
 use crate::app::App;
-use crate::error::{Error, Result};
 use crate::store::db::Class;
 use crate::store::readers;
 use reader::{Reader, Runner};
-use sea_orm::DatabaseTransaction;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -52,13 +50,6 @@ pub struct Relay {
     app: App,
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-}
-
-/// Begins a transaction on a task of its own: a caller that is dropped meanwhile would leave a connection in its pool on
-/// which the database has begun one and the driver knows of none.
-async fn begin(app: &App) -> Result<DatabaseTransaction> {
-    let db = app.db().clone();
-    Ok(app.runtime().spawn(async move { db.begin().await }).await.map_err(Error::internal)??)
 }
 
 /// What a task of the relay waits for.

@@ -260,7 +260,7 @@ impl Runner {
         work: impl AsyncFnOnce(&DatabaseTransaction, i64) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let _turn = self.app.db().turn(Class::Other).await;
-        let tx = super::begin(&self.app).await?;
+        let tx = self.app.db().begin().await?;
         let claimed = readers::claim(&tx, self.reader.name(), &self.node, now, now.plus(LEASE)).await?;
         let outcome = match claimed {
             Some(cursor) => work(&tx, cursor).await,

@@ -69,7 +69,7 @@ impl Sequencer {
     }
 
     async fn stamp(&self, now: Timestamp) -> Result<u64> {
-        let tx = super::begin(&self.app).await?;
+        let tx = self.app.db().begin().await?;
         let Some(last) = readers::claim(&tx, SEQUENCER, &self.node, now, now.plus(LEASE)).await? else {
             tx.rollback().await?;
             return Ok(0);

@@ -4,8 +4,8 @@ use super::Failure;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -109,14 +109,18 @@ impl Db {
         Turn { _inner: Some(self.0.gate.inner.clone().lock_owned().await), _others: others }
     }
 
-    /// Begins a transaction that writes. Only `transact`, the writer and the relay may call it, under
-    /// a [`Turn`].
+    /// Begins a transaction that writes. Only `transact`, the writer and the relay may call it, under a [`Turn`].
+    ///
+    /// It begins on a task of its own: a caller that is dropped meanwhile, by a deadline say, would leave a connection in
+    /// the pool on which the database has begun a transaction and the driver knows of none.
     #[allow(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
     pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let sqlite_transaction_mode =
             (self.backend() == DatabaseBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
         let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
-        self.0.write.begin_with_options(options).await
+        let pool = self.0.write.clone();
+        let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
+        begun.await.map_err(|ended| DbErr::Conn(RuntimeErr::Internal(ended.to_string())))?
     }
 
     /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection

@@ -32,6 +32,11 @@ impl Place {
     pub fn new(roles: BTreeMap<UserId, Role>) -> Self {
         Self { roles, ..Self::default() }
     }
+
+    /// Everybody may be mentioned at once again.
+    pub fn forget_all_mentioned(&mut self) {
+        self.all_mentioned = None;
+    }
 }
 
 /// Everything the writer may look at.

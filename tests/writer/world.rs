@@ -76,8 +76,12 @@ impl<'a> World<'a> {
         Self { inside, random, users, groups, directs, class, gone, model, read: BTreeMap::new(), posts: Vec::new() }
     }
 
-    /// Suspends, blocks and archives, or takes it back.
+    /// Suspends, blocks and archives, or takes it back; and now and then it is long since everybody was mentioned.
     async fn change_states(&mut self) {
+        if self.random.one_in(3) {
+            self.inside.run("UPDATE conversations SET all_mentioned_at = NULL").await;
+            self.model.places.values_mut().for_each(Place::forget_all_mentioned);
+        }
         let user = self.random.pick(&self.users[1..]).user_id;
         let suspended = self.model.suspended.insert(user) || !self.model.suspended.remove(&user);
         let status = if suspended { "suspended" } else { "active" };
@@ -114,6 +118,10 @@ impl<'a> World<'a> {
             sender.user_id = UserId::new();
         }
         let content = if self.random.one_in(3) { self.mentions() } else { (*self.random.pick(&WORDS)).to_owned() };
+        if content.contains("@all") && self.random.one_in(2) {
+            // the owner of every group: hardly anybody else may say it
+            sender = self.users[0];
+        }
         let mut post = Post::new(conversation, &sender, content);
         if self.random.one_in(2) {
             post = post.named(format!("t{}", self.random.between(0, 12)));

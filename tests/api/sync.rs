@@ -247,3 +247,33 @@ async fn a_sync_right_after_auth_ends_after_what_was_missed() {
         assert_eq!((types, &done["user_rev"]), (vec![json!("user.created")], &json!(1)));
     }
 }
+
+#[tokio::test]
+async fn who_was_told_where_a_conversation_begins_gets_nothing_from_before() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let from = last_rev(&alice, &room).await;
+    let user_rev = bob.connect_unsubscribed().await.welcome["user_rev"].clone();
+    alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
+    alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
+    for _ in 0..3 {
+        alice.send(&room, "after bob came back").await;
+    }
+    let last = last_rev(&alice, &room).await;
+    // one was out in between and reads anew; the other has read everything but the user's own stream
+    for (held, resets) in [(from, 1), (last, 0)] {
+        let mut socket = bob.connect_unsubscribed().await;
+        let payload = json!({ "conversations": { &room: held }, "user_rev": user_rev });
+        let (mut frames, done) = sync(&mut socket, payload).await;
+        assert_eq!(frames.iter().filter(|frame| frame["type"] == "sync.reset").count(), resets, "{frames:?}");
+        assert!(frames.iter().any(|frame| frame["type"] == "conversation.created"), "{frames:?}");
+        assert_eq!(done["conversations"][&room], last);
+        // whatever the user's stream made the session follow is followed before this is answered
+        socket.accepted("subscribe", json!({ "conversation_ids": [room] }), "subscribed").await;
+        frames.extend(socket.kept().cloned());
+        frames.extend(socket.frames_until_pong().await);
+        assert_eq!(revs(&frames, &room), Vec::<i64>::new(), "{frames:?}");
+    }
+}

@@ -111,7 +111,7 @@ impl Session {
         self.subscriptions += 1;
         let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
-        self.rooms.insert(stream, Followed { room, checked: head, subscription: self.subscriptions });
+        self.rooms.insert(stream, Followed { room, checked: head, subscription: self.subscriptions, synced: None });
     }
 
     /// `auth` on a session that is known already: it may only extend itself.

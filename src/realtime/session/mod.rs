@@ -99,6 +99,8 @@ struct Followed {
     checked: Rev,
     /// The number of the subscription.
     subscription: u64,
+    /// Where a sync made it begin: the client has, or reads anew, everything up to here.
+    synced: Option<Rev>,
 }
 
 enum State {

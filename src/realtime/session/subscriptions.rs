@@ -190,6 +190,9 @@ impl Session {
         self.syncing = Some(syncing);
         for (stream, room, from, head) in follow {
             self.follow(stream, room, from, head, ctx);
+            if let Some(followed) = self.rooms.get_mut(&stream) {
+                followed.synced = Some(from);
+            }
         }
         self.synced(ctx);
     }
@@ -229,6 +232,11 @@ impl Session {
             let stream = Stream::Conversation(membership.conversation_id);
             // who left and came back meanwhile has a later event that says so
             if from < membership.joined_rev {
+                continue;
+            }
+            // a sync that found the user in began where the client said, which may be further on
+            let stands = |followed: &super::Followed| followed.synced.is_some() && followed.checked >= from;
+            if self.rooms.get(&stream).is_some_and(stands) {
                 continue;
             }
             if let Some(room) = admitted.rooms.get(&membership.conversation_id) {

@@ -3,7 +3,7 @@
 
 use super::Caller;
 use super::conversations::require_participant;
-use super::reactions::standing;
+use super::reactions::{present, standing};
 use super::rights;
 use super::transact::{Tx, transact};
 use crate::app::App;
@@ -47,7 +47,8 @@ pub async fn remove(app: &App, caller: &Caller, conversation: ConversationId, me
 
 async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
     may_pin(tx, caller, conversation).await?;
-    if !standing(tx, caller, conversation, message).await?.pinned {
+    // a deletion took the pin of a deleted message with it
+    if !present(tx, caller, conversation, message).await?.pinned {
         return Ok(());
     }
     pins::clear(tx.conn(), message).await?;

@@ -74,9 +74,14 @@ async fn change_in(tx: &mut Tx, wanted: Wanted) -> Result<Reacted> {
     let user = caller.user_id;
     tx.lock_conversations(&[conversation]).await?;
     rights::writes(&rights::sender(tx, conversation, user).await?, Action::React)?;
-    standing(tx, caller, conversation, message).await?;
-    let tally = reactions::tally(tx.conn(), message, emoji, user).await?;
     let adds = action == ReactionAction::Added;
+    if adds {
+        standing(tx, caller, conversation, message).await?;
+    } else {
+        // a deleted message has no reactions, so there is nothing left to take back
+        present(tx, caller, conversation, message).await?;
+    }
+    let tally = reactions::tally(tx.conn(), message, emoji, user).await?;
     let reacted = |action, count| Reacted {
         action,
         reaction: Reaction { emoji: emoji.as_str().to_owned(), count, me: Some(adds) },
@@ -132,9 +137,19 @@ pub(super) async fn standing(
     conversation: ConversationId,
     message: MessageId,
 ) -> Result<Target> {
-    let target = targets::find(tx.conn(), conversation, message, caller.user_id).await?;
-    let target = target.ok_or_else(|| Error::not_found("message"))?;
+    let target = present(tx, caller, conversation, message).await?;
     if target.deleted { Err(Error::conflict("this message was deleted")) } else { Ok(target) }
+}
+
+/// A message that the caller has, deleted for everyone or not; its conversation is locked.
+pub(super) async fn present(
+    tx: &Tx,
+    caller: Caller,
+    conversation: ConversationId,
+    message: MessageId,
+) -> Result<Target> {
+    let target = targets::find(tx.conn(), conversation, message, caller.user_id).await?;
+    target.ok_or_else(|| Error::not_found("message"))
 }
 
 /// Who reacts to a message, by emoji, each with its place for the next page.

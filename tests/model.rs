@@ -48,8 +48,8 @@ use world::World;
 
 /// Cases of one run, as far as they begin within [`PATIENCE`]. `GREENROOM_MODEL_CASES` says how many it is otherwise, and
 /// then they take their time.
-const CASES: u32 = 16;
-const PATIENCE: Duration = Duration::from_secs(25);
+const CASES: u32 = 20;
+const PATIENCE: Duration = Duration::from_secs(27);
 
 /// Seconds spent on making a failing case smaller, unless `GREENROOM_MODEL_SHRINK` says otherwise.
 const SHRINK: u32 = 60;

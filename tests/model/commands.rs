@@ -220,7 +220,9 @@ impl Command {
         | Self::Add { place, .. }
         | Self::Remove { place, .. }
         | Self::SetRole { place, .. }
-        | Self::PinMessage { place, .. }) = self
+        | Self::Delete { place, .. }
+        | Self::PinMessage { place, .. }
+        | Self::UnpinMessage { place, .. }) = self
         else {
             return None;
         };
@@ -266,7 +268,13 @@ impl Command {
             _ => (),
         }
         let Some(place) = resolved.place() else { return Some(resolved) };
-        *place = model.pick_conversation(by, *place)?;
+        *place = match self {
+            // whoever archives and mutes does it to the same
+            Self::Mute { place: pick, .. } if pick % 3 != 2 => model.pick_archived(by),
+            Self::Archive { place: pick, .. } if pick % 3 != 2 => model.pick_muted(by),
+            _ => None,
+        }
+        .or_else(|| model.pick_conversation(by, *place))?;
         let place = *place;
         if let Self::Send { reply, .. } = &mut resolved {
             *reply = reply.and_then(|pick| model.pick_message(place, by, pick, self));
@@ -401,11 +409,11 @@ fn about_messages() -> impl Strategy<Value = Command> {
         4 => Just(ReadTo::All),
     ];
     prop_oneof![
-        30 => (pick(), what(), proptest::option::weighted(0.3, pick()), proptest::option::weighted(0.5, 0..4_u8))
+        30 => (pick(), what(), proptest::option::weighted(0.4, pick()), proptest::option::weighted(0.5, 0..4_u8))
             .prop_map(|(place, what, reply, temp)| Command::Send { place, what, reply, temp }),
         4 => (pick(), pick()).prop_map(|(place, which)| Command::Repeat { place, which }),
         10 => (pick(), pick(), text()).prop_map(|(place, which, text)| Command::Edit { place, which, text }),
-        6 => (pick(), pick()).prop_map(|(place, which)| Command::Delete { place, which }),
+        8 => (pick(), pick()).prop_map(|(place, which)| Command::Delete { place, which }),
         5 => (pick(), pick()).prop_map(|(place, which)| Command::Hide { place, which }),
         12 => (pick(), pick(), emoji()).prop_map(|(place, which, emoji)| Command::React { place, which, emoji }),
         6 => (pick(), pick(), emoji()).prop_map(|(place, which, emoji)| Command::Unreact { place, which, emoji }),
@@ -439,18 +447,29 @@ fn about_conversations() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn managing() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        6 => about_conversations(),
+        2 => (pick(), pick()).prop_map(|(place, which)| Command::PinMessage { place, which }),
+        2 => (pick(), pick()).prop_map(|(place, which)| Command::UnpinMessage { place, which }),
+        2 => (pick(), pick()).prop_map(|(place, which)| Command::Delete { place, which }),
+        2 => (pick(), pick()).prop_map(|(place, whom)| Command::SetRole { place, whom, role: Role::Admin }),
+        1 => (pick(), pick()).prop_map(|(place, whom)| Command::Remove { place, whom }),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let command = prop_oneof![3 => about_messages(), 2 => about_conversations()];
     let user = || 0..USERS;
     let device = || 0..2_usize;
     prop_oneof![
-        10 => (user(), device(), about_conversations())
+        12 => (user(), device(), managing())
             .prop_map(|(by, device, command)| Step::Manage { by, device, command }),
         40 => (user(), device(), any::<bool>(), command)
             .prop_map(|(by, device, socket, command)| Step::Do { by, device, socket, command }),
         2 => (user(), device()).prop_map(|(by, device)| Step::Away { by, device }),
         3 => (user(), device()).prop_map(|(by, device)| Step::Back { by, device }),
-        6 => Just(Step::Look),
+        5 => Just(Step::Look),
     ]
 }
 

@@ -110,6 +110,16 @@ impl Model {
         (!among.is_empty()).then(|| among[(pick / 10) % among.len()])
     }
 
+    /// A conversation that the user has archived, at least once.
+    pub fn pick_archived(&self, by: usize) -> Option<usize> {
+        (0..self.conversations.len()).find(|place| self.seat(by, *place).is_some_and(|seat| seat.archived.is_some()))
+    }
+
+    /// A conversation that the user has muted.
+    pub fn pick_muted(&self, by: usize) -> Option<usize> {
+        (0..self.conversations.len()).find(|place| self.seat(by, *place).is_some_and(|seat| seat.muted != Mute::Off))
+    }
+
     /// A group, and somebody who may manage it.
     pub fn pick_manager(&self, pick: usize) -> Option<(usize, usize)> {
         let mut managers = Vec::new();
@@ -130,7 +140,7 @@ impl Model {
         let quoted = |seq: i64| messages.iter().any(|message| message.reply == Some(seq));
         let is_for = |message: &&&Message| match command {
             Command::Edit { .. } => message.sender == Some(by) && !message.deleted,
-            Command::Delete { .. } if pick.is_multiple_of(3) => {
+            Command::Delete { .. } if !pick.is_multiple_of(3) => {
                 message.pinned || !message.reactions.is_empty() || quoted(message.seq)
             }
             Command::Delete { .. } => message.sender == Some(by),

@@ -206,6 +206,16 @@ test('what stands far above is loaded around when a quote leads there', async ()
   await row(ben.page, 'Said meanwhile').waitFor();
   await row(ben.page, 'See above').locator('.quote').click();
   await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
+  const lastSeq = async () => Number(await log(ben.page).locator('[data-seq]').last().getAttribute('data-seq'));
+  const last = await lastSeq();
+  await log(ben.page).evaluate((element) => element.scrollTo(0, element.scrollHeight));
+  await until(async () => (await lastSeq()) > last, 'more is loaded below');
+  const bottom = await log(ben.page).evaluate((element) => {
+    const edge = element.getBoundingClientRect().bottom;
+    const seen = [...element.querySelectorAll('[data-seq]')].filter((one) => one.getBoundingClientRect().top < edge);
+    return Number(seen.at(-1).dataset.seq);
+  });
+  assert.ok(bottom <= last + 1, `whoever stood at ${last} was taken along to ${bottom}`);
   await until(async () => {
     await log(ben.page).evaluate((element) => element.scrollBy(0, 800));
     return (await row(ben.page, 'Said meanwhile').count()) === 1;

@@ -7,7 +7,7 @@ import { isArchived, sortedConversations, totalUnread } from '../../static/app/s
 import { mentionNoted, unreadMentions } from '../../static/app/state/mentions.js';
 import { pinsLoaded } from '../../static/app/state/pins.js';
 import { reactionWished, reactionsLoaded } from '../../static/app/state/reactions.js';
-import { newerLoaded, newestLoaded, windowLoaded } from '../../static/app/state/rooms.js';
+import { newerLoaded, newestLoaded, olderLoaded, windowLoaded } from '../../static/app/state/rooms.js';
 import { came, conversation, deleted, edited, frame, message, my, own, setup } from './app-support.js';
 
 const HOUR = 3_600_000;
@@ -262,9 +262,9 @@ test('far from the newest, live messages wait below and none is missing in the e
   assert.equal(seqs(room()).at(-1), 10);
   room().missed = false;
   say(came(12, 62));
-  newerLoaded(store, 'c', page(11, 61, { has_more_after: false }));
+  newerLoaded(store, 'c', page(11, 61, { has_more_after: false }), 10);
   assert.equal(room().hasAfter, true, '62 came while the page was on its way');
-  newerLoaded(store, 'c', page(62, 62, { has_more_after: false }));
+  newerLoaded(store, 'c', page(62, 62, { has_more_after: false }), 61);
   assert.deepEqual([seqs(room()).length, room().hasAfter], [62, false]);
   say(came(13, 63));
   assert.equal(seqs(room()).at(-1), 63);
@@ -276,6 +276,30 @@ test('back from the past, the newest page replaces everything', () => {
   windowLoaded(store, 'c', page(1, 10));
   newestLoaded(store, 'c', page(41, 60, { has_more_after: false }));
   assert.deepEqual([seqs(room())[0], room().items.length, room().hasAfter], [41, 20, false]);
+});
+
+test('a page that was asked for elsewhere leaves no hole', () => {
+  const { store, load, room } = setup({ last_seq: 100 });
+  load(...range(91, 100));
+  windowLoaded(store, 'c', page(41, 50));
+  newestLoaded(store, 'c', page(91, 100, { has_more_after: false }));
+  olderLoaded(store, 'c', page(31, 40), 41);
+  assert.deepEqual([seqs(room())[0], room().hasBefore, room().older], [91, true, 'idle']);
+  windowLoaded(store, 'c', page(41, 50));
+  newerLoaded(store, 'c', page(81, 90), 80);
+  assert.deepEqual([seqs(room()).at(-1), room().hasAfter, room().newer], [50, true, 'idle']);
+});
+
+test('whoever scrolls on and on keeps a bounded run around them', () => {
+  const { store, load, room } = setup({ last_seq: 1000 });
+  load(...range(951, 1000));
+  for (let first = 901; first >= 1; first -= 50) olderLoaded(store, 'c', page(first, first + 49), first + 50);
+  assert.deepEqual([seqs(room())[0], seqs(room()).at(-1), room().hasBefore], [1, 500, false]);
+  assert.equal(room().hasAfter, true);
+  for (let first = 501; first <= 951; first += 50)
+    newerLoaded(store, 'c', page(first, first + 49, { has_more_after: first < 951 }), first - 1);
+  assert.deepEqual([seqs(room())[0], seqs(room()).at(-1)], [501, 1000]);
+  assert.deepEqual([room().hasBefore, room().hasAfter], [true, false]);
 });
 
 test('a whole replay over a newer snapshot changes nothing', () => {

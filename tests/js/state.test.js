@@ -74,7 +74,7 @@ test('pages join without repeats, and live messages that came meanwhile stay', (
   roomOf(store.state, 'c').status = 'loading';
   say(came(11, 5));
   newestLoaded(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
-  olderLoaded(store, 'c', { items: [message(1), message(2), message(3)], has_more_before: false, rev: 11 });
+  olderLoaded(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 11 }, 3);
   assert.deepEqual(seqs(room()), [1, 2, 3, 4, 5]);
 });
 

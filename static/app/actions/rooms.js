@@ -31,7 +31,8 @@ export function roomActions({ client, store }, actions) {
       if (status !== 'ready' || older === 'loading' || !hasBefore || items.length === 0) return;
       roomStatus(store, id, { older: 'loading' });
       try {
-        olderLoaded(store, id, await client.api.messages(id, { before: items[0].seq }));
+        const before = items[0].seq;
+        olderLoaded(store, id, await client.api.messages(id, { before }), before);
       } catch {
         roomStatus(store, id, { older: 'error' });
       }
@@ -43,7 +44,8 @@ export function roomActions({ client, store }, actions) {
       if (status !== 'ready' || newer === 'loading' || !hasAfter || items.length === 0) return;
       roomStatus(store, id, { newer: 'loading', missed: false });
       try {
-        newerLoaded(store, id, await client.api.messages(id, { after: items.at(-1).seq }));
+        const after = items.at(-1).seq;
+        newerLoaded(store, id, await client.api.messages(id, { after }), after);
       } catch {
         roomStatus(store, id, { newer: 'error' });
       }

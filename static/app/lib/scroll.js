@@ -11,6 +11,7 @@ export class ScrollKeeper {
   #box;
   #list;
   #pinned = true;
+  #follow = true;
   #observer;
   #observed = '';
 
@@ -26,9 +27,9 @@ export class ScrollKeeper {
       'scroll',
       () => {
         // While a new size waits to be observed, a distance from the end is nobody's scrolling.
-        if (!this.#pinned || this.#size() === this.#observed) this.#pinned = this.#distance() <= NEAR;
+        if (!this.#pinned || this.#size() === this.#observed) this.#pinned = this.#mayPin() && this.#near();
         if (box.scrollTop < TOP) onTop();
-        onMove(this.#pinned);
+        onMove(this.atEnd);
       },
       { passive: true },
     );
@@ -42,7 +43,14 @@ export class ScrollKeeper {
   }
 
   get atEnd() {
-    return this.#pinned;
+    return this.#pinned || this.#near();
+  }
+
+  /** False while what is in the list ends before the newest: then more below does not take the reader along. */
+  set follow(follow) {
+    if (follow === this.#follow) return;
+    this.#follow = follow;
+    this.#pinned = follow && this.#near();
   }
 
   /** Whether everything fits, or the top is near: older items may be wanted without any scrolling. */
@@ -75,7 +83,7 @@ export class ScrollKeeper {
     this.#pinned = false;
     this.#box.scrollTop +=
       element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top - this.#box.clientHeight / 3;
-    this.#pinned = this.#distance() <= NEAR;
+    this.#pinned = this.#mayPin() && this.#near();
   }
 
   stop() {
@@ -86,8 +94,13 @@ export class ScrollKeeper {
     return `${this.#box.clientHeight} ${this.#list.offsetHeight}`;
   }
 
-  #distance() {
-    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop;
+  #near() {
+    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop <= NEAR;
+  }
+
+  /** Who asked for the end stays there; who came there by scrolling only if it is the end of everything. */
+  #mayPin() {
+    return this.#pinned || this.#follow;
   }
 
   /**

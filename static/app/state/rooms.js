@@ -8,6 +8,9 @@
 
 import { met } from './people.js';
 
+/** A reader who scrolls on and on has this many messages around them; more would make every keystroke slow. */
+const MOST = 500;
+
 export function roomOf(state, id) {
   const room = state.rooms.get(id) ?? {
     items: [],
@@ -58,23 +61,32 @@ export function windowLoaded(store, id, page) {
   }
 }
 
-/** A page of older messages goes on top, unless the room was loaded anew meanwhile. */
-export function olderLoaded(store, id, page) {
+/** A page of messages before `before` goes on top, unless the room begins elsewhere by now. */
+export function olderLoaded(store, id, page, before) {
   const room = roomOf(store.state, id);
-  const first = room.items[0]?.seq ?? Infinity;
-  room.items = [...read(store, page).filter(({ seq }) => seq < first), ...room.items];
-  room.hasBefore = page.has_more_before;
+  if (room.items[0]?.seq === before) {
+    const items = [...read(store, page), ...room.items];
+    room.items = items.slice(0, MOST);
+    room.hasBefore = page.has_more_before;
+    room.hasAfter ||= items.length > MOST;
+  }
   room.older = 'idle';
   store.touch(`room:${id}`);
 }
 
-/** A page of newer messages goes below. What came live while it was on its way may still be missing after it. */
-export function newerLoaded(store, id, page) {
+/**
+ * A page of messages after `after` goes below, unless the room ends elsewhere by now. What came live while it was on its
+ * way may still be missing after it.
+ */
+export function newerLoaded(store, id, page, after) {
   const room = roomOf(store.state, id);
-  const last = room.items.at(-1)?.seq ?? 0;
-  room.items = [...room.items, ...read(store, page).filter(({ seq }) => seq > last)];
-  room.hasAfter = page.has_more_after || room.missed;
-  room.missed = false;
+  if (room.items.at(-1)?.seq === after) {
+    const items = [...room.items, ...read(store, page)];
+    room.items = items.slice(-MOST);
+    room.hasBefore ||= items.length > MOST;
+    room.hasAfter = page.has_more_after || room.missed;
+    room.missed = false;
+  }
   room.newer = 'idle';
   store.touch(`room:${id}`);
 }

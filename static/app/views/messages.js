@@ -92,6 +92,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     };
     if (placed) scroll.keep(change);
     else place(change);
+    scroll.follow = !room.hasAfter;
     if (wanted !== null) point(wanted);
     settling ??= requestAnimationFrame(settle);
   }

@@ -192,6 +192,10 @@ test('on a phone, the menu, the picker and the details are where a thumb is', as
   await shot(page, 'phone-reactions-light');
   await choose(page, log(page).locator('.message').filter({ hasText: 'Perfect' }), 'React');
   await shot(page, 'phone-picker-light');
+  await page.setViewportSize({ width: 320, height: 568 });
+  const cut = (buttons) => buttons.filter((button) => button.getBoundingClientRect().right > innerWidth).length;
+  assert.equal(await page.locator('.picker-popup .emoji-button').evaluateAll(cut), 0, 'no emoji is cut off');
+  await page.setViewportSize(PHONE);
   await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Group details' }).click();
   await page.getByText('I can. I will be there').last().waitFor();

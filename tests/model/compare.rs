@@ -4,6 +4,7 @@
 use super::act::Answer;
 use super::calls::Outcome;
 use super::commands::EMOJI;
+use super::rules::{Message, Model};
 use super::shown::{ONE_OF, until};
 use super::view::View;
 use super::world::{Rest, World};
@@ -189,6 +190,33 @@ pub fn answer(world: &World, by: usize, answer: &Answer, outcome: &Outcome) -> C
         (Answer::Anything | Answer::Message { .. }, _)
         | (Answer::Conversation(_) | Answer::Members(..) | Answer::Block(_), None) => Ok(()),
     }
+}
+
+/// A message's former texts, oldest first.
+pub fn history(former: &[String], found: &Value) -> Compared {
+    let told: Vec<&Value> = entries(found).map(|entry| &entry["content"]).collect();
+    agree(&json!(former), &json!(told))
+}
+
+/// Who reacted to a message, and how.
+pub fn reactors(model: &Model, message: &Message, found: &Value) -> Compared {
+    let mut expected = Map::new();
+    for (emoji, who) in &message.reactions {
+        let mut ids = json!(who.iter().map(|user| &model.users[*user].id).collect::<Vec<_>>());
+        sort(&mut ids);
+        expected.insert(EMOJI[*emoji].to_owned(), json!({ "count": who.len(), "user_ids": ids }));
+    }
+    let told = entries(found).map(|entry| {
+        let mut ids = entry["user_ids"].clone();
+        sort(&mut ids);
+        (text(&entry["emoji"]), json!({ "count": entry["count"], "user_ids": ids }))
+    });
+    agree(&Value::Object(expected), &Value::Object(told.collect()))
+}
+
+/// The entries of a page, or of a list that is written as one.
+fn entries(list: &Value) -> impl Iterator<Item = &Value> {
+    list["items"].as_array().or(list.as_array()).unwrap_or_else(|| panic!("a list: {list}")).iter()
 }
 
 /// As its sender is told of it: without reactions, pin and status, who is out by now.

@@ -140,7 +140,10 @@ fn story() -> Vec<(usize, Way, Command)> {
         (0, Socket, send(direct, What::Contact, None, None)),
         (1, Plain, Command::Archive { place: direct, on: true }),
         (1, Plain, Command::Archive { place: direct, on: false }),
+        (1, Plain, Command::Archive { place: direct, on: true }),
         (1, Plain, mute(Mute::ForGood)),
+        // now it stays archived whatever comes
+        (0, Plain, send(direct, say(Text::Plain(6)), None, None)),
         (1, Plain, mute(Mute::Until(1))),
         (1, Plain, mute(Mute::Off)),
         (1, Plain, Command::PinConversation { place: direct, on: true }),

@@ -301,6 +301,36 @@ impl World {
         Ok(())
     }
 
+    /// Compares what is asked for by itself: former texts, who reacted, and what a block does.
+    async fn look_closer(&self, user: usize) -> Compared {
+        let person = &self.people[user];
+        for (other, whom) in self.people.iter().enumerate().filter(|(other, _)| *other != user) {
+            let found = person.get(&format!("/blocks/{}/status", whom.user.id)).await;
+            let expected = json!({
+                "is_blocked": self.model.blocks.contains(&(user, other)),
+                "is_blocked_by": self.model.blocks.contains(&(other, user)),
+                "can_send_message": !self.model.blocked_between(user, other),
+            });
+            compare::agree(&expected, &found)?;
+        }
+        for (place, id) in self.ids.iter().enumerate().filter(|(place, _)| self.model.is_in(user, *place)) {
+            let messages = &self.model.conversations[place].messages;
+            let open = messages.iter().filter(|message| !message.deleted && !message.hidden.contains(&user));
+            for message in open.clone().filter(|message| message.edited) {
+                let path = format!("/conversations/{id}/messages/{}", self.message_id(place, message.seq as usize));
+                let history = person.get(&format!("{path}/history")).await;
+                compare::history(&message.former, &history).map_err(|error| format!("{path}/history: {error}"))?;
+            }
+            for message in open.filter(|message| !message.reactions.is_empty()).take(1) {
+                let path = format!("/conversations/{id}/messages/{}", self.message_id(place, message.seq as usize));
+                let reactions = person.get(&format!("{path}/reactions")).await;
+                compare::reactors(&self.model, message, &reactions)
+                    .map_err(|error| format!("{path}/reactions: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Everybody comes back, and once more from the beginning and from some earlier point.
     pub async fn finish(&mut self, pick: usize) -> Compared {
         self.look().await?;
@@ -310,6 +340,7 @@ impl World {
         }
         self.look().await?;
         for by in 0..USERS {
+            self.look_closer(by).await.map_err(|error| format!("user {by}: {error}"))?;
             let rest = self.people[by].rest().await;
             let past = &self.people[by].past;
             let earlier = past[pick % past.len()].clone();

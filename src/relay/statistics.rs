@@ -116,6 +116,10 @@ impl Page {
     }
 
     async fn write(mut self, conn: &DatabaseTransaction) -> Result<()> {
+        // the page was read before this transaction: what it shows may have been deleted since
+        self.links.retain(|_, links| !links.is_empty());
+        let standing = statistics::hold(conn, &self.links.keys().copied().collect::<Vec<_>>()).await?;
+        self.links.retain(|message, _| standing.contains(message));
         let changed: Vec<MessageId> = self.changed.into_iter().collect();
         for (conversation, gone) in statistics::remove_links(conn, &changed).await? {
             self.conversations.entry(conversation).or_default().links -= gone;

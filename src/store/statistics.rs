@@ -5,7 +5,7 @@ use super::dialect::{self, ABSENT, Column};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 /// What to add to the counts of one conversation.
@@ -94,7 +94,20 @@ pub struct Link {
     pub url: String,
 }
 
-/// Stores the links of messages that have none stored.
+/// Those of `messages` that are not deleted. They are held so until the transaction ends: a deletion for everyone waits, and
+/// takes away what is stored meanwhile. Called before [`remove_links`], as a deletion locks its message before its links.
+pub async fn hold(conn: &impl ConnectionTrait, messages: &[MessageId]) -> Result<HashSet<MessageId>, DbErr> {
+    if messages.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ids: Vec<Uuid> = messages.iter().map(|id| id.0).collect();
+    let lock = if dialect::is_postgres(conn) { "FOR SHARE" } else { "" };
+    let text = format!("SELECT id FROM messages WHERE id IN ({{set}}) AND deleted_at IS NULL ORDER BY id {lock}");
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
+    rows.iter().map(|row| Ok(MessageId(row.try_get("", "id")?))).collect()
+}
+
+/// Stores the links of messages that have none stored. The messages are [held](hold).
 pub async fn add_links(conn: &impl ConnectionTrait, links: &[Link]) -> Result<(), DbErr> {
     if links.is_empty() {
         return Ok(());

@@ -53,6 +53,27 @@ async fn a_conversation_counts_what_was_said_in_it() {
 }
 
 #[tokio::test]
+async fn no_link_is_stored_of_a_message_that_was_deleted_meanwhile() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let message = alice.send(&room, "https://gone.example").await;
+    eventually("it is counted", async || stats(&alice, &room).await["links"] == 1).await;
+    // the row as it was, for the reader to come upon after the deletion
+    let row = "stream_kind, message_id AS stream_id, rev, event_type, payload, created_at";
+    server.sql(&format!("CREATE TABLE kept AS SELECT {row} FROM outbox WHERE message_id IS NOT NULL AND rev > 1")).await;
+    alice.delete(&format!("/conversations/{room}/messages/{}", text(&message["id"]))).await.expect(204);
+    let row = "stream_kind, stream_id, rev, event_type, payload, created_at";
+    server.sql(&format!("INSERT INTO outbox ({row}) SELECT {row} FROM kept")).await;
+    alice.send(&room, "https://a.example").await;
+    eventually("what came after is counted", async || stats(&alice, &room).await["messages"] == 3).await;
+    assert_eq!(stats(&alice, &room).await["links"], 1, "the other one's");
+    server.sql("DELETE FROM outbox WHERE payload LIKE '%gone.example%'").await;
+    server.sql("DROP TABLE kept").await;
+    assert_eq!(server.rows_with("gone.example").await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn only_participants_see_what_is_counted() {
     let server = TestServer::start().await;
     let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);

@@ -172,8 +172,10 @@ pub async fn reached(
                       EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
                                                         OR (b.blocker_id = p.user_id AND b.blocked_id = $2)) AS apart
                FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
-               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL) o",
-        vec![conversation.into(), viewer.into()],
+               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL
+               LIMIT $3) o",
+        // one more than has a status says enough
+        vec![conversation.into(), viewer.into(), limits::STATUS_MEMBERS.into()],
     );
     let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };
     let others: i64 = row.try_get("", "others")?;
@@ -243,6 +245,8 @@ pub struct Sender {
     pub brief: UserBrief,
     /// The sender's role, if in the conversation.
     pub role: Option<Role>,
+    /// How far the sender has read, if in the conversation.
+    pub last_read_seq: Option<Seq>,
     /// `active`, or what ended it.
     pub status: String,
     /// Whether the conversation's class is archived.
@@ -251,7 +255,7 @@ pub struct Sender {
     pub blocked: bool,
 }
 
-const DECIDES: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role,
+const DECIDES: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq,
                 cl.archived_at, c.kind = 'direct' AND EXISTS (
                     SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
                                               OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
@@ -294,6 +298,7 @@ pub async fn senders(
                     avatar_url: row.try_get("", "avatar_url")?,
                 },
                 role: row.try_get::<Option<String>>("", "role")?.map(|role| Role::from_stored(&role)),
+                last_read_seq: row.try_get::<Option<i64>>("", "last_read_seq")?.map(Seq),
                 status: row.try_get("", "status")?,
                 archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
                 blocked: row.try_get("", "blocked")?,

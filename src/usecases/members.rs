@@ -50,10 +50,15 @@ pub async fn page(
 
 /// One participant.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<Participant> {
+    let user = users::by_ref(app.db().read(), user).await?;
+    let rows = match user {
+        Some(user) => participants::among(app.db().read(), id, &[user.id]).await?,
+        None => Vec::new(),
+    };
+    let mut found = present(app, caller, rows).await?;
+    // the right last: whoever is removed while the rows are read is not shown what came after
     conversations::require_participant(app, caller, id).await?;
-    let user = users::by_ref(app.db().read(), user).await?.ok_or_else(|| Error::not_found("participant"))?;
-    let rows = participants::among(app.db().read(), id, &[user.brief().id]).await?;
-    present(app, caller, rows).await?.pop().ok_or_else(|| Error::not_found("participant"))
+    found.pop().ok_or_else(|| Error::not_found("participant"))
 }
 
 /// `rows` as the caller may see them: presence and read marks not across a block, marks only when both share theirs.

@@ -4,7 +4,7 @@ use super::Caller;
 use super::conversations::require_participant;
 use crate::app::App;
 use crate::domain::content::{self, MessageKind};
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
@@ -241,24 +241,30 @@ pub(super) async fn shown(
 
 /// One message, for a participant of its conversation who has not hidden it.
 pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
-    let message = visible(app, caller, id).await?;
-    let mut items = shown(app, caller.user_id, message.conversation_id, vec![message]).await?;
+    let message = found(app, id).await?;
+    let conversation = message.conversation_id;
+    let mut items = shown(app, caller.user_id, conversation, vec![message]).await?;
+    require_visible(app, caller, conversation, id).await?;
     items.pop().ok_or_else(|| Error::not_found("message"))
 }
 
-async fn visible(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
+async fn found(app: &App, id: MessageId) -> Result<Message> {
     let found = messages::by_ids(app.db().read(), &[id]).await?.pop();
-    let (message, _): (Message, Rev) = found.ok_or_else(|| Error::not_found("message"))?;
-    require_participant(app, caller, message.conversation_id).await?;
+    found.map(|(message, _)| message).ok_or_else(|| Error::not_found("message"))
+}
+
+/// The right last: whoever is removed while the rows are read is not shown what came after.
+async fn require_visible(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+    require_participant(app, caller, conversation).await?;
     if hidden::is_hidden(app.db().read(), caller.user_id, id).await? {
         return Err(Error::not_found("message"));
     }
-    Ok(message)
+    Ok(())
 }
 
 /// A message among its neighbours: at most `limit` of them in all, half on each side, the odd one before.
 pub async fn context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
-    let message = visible(app, caller, id).await?;
+    let message = found(app, id).await?;
     let (conversation, seq) = (message.conversation_id, message.seq);
     let around = Around { app, viewer: caller.user_id, conversation };
     let (mut items, has_more_before) = around.before(seq, limit.div_ceil(2)).await?;
@@ -269,8 +275,7 @@ pub async fn context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> R
     let mut before = shown(app, caller.user_id, conversation, items).await?;
     let after = before.split_off(own + 1);
     let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
-    // the right last: whoever is removed while the rows are read is not shown what came after
-    require_participant(app, caller, conversation).await?;
+    require_visible(app, caller, conversation, id).await?;
     Ok(MessageContext { message, before, after, has_more_before, has_more_after })
 }
 

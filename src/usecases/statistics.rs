@@ -13,15 +13,17 @@ use crate::store::statistics;
 
 /// The counts of a conversation, for its participants.
 pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
-    conversations::require_participant(app, caller, id).await?;
     let conn = app.db().read();
     let counted = statistics::counted(conn, id).await?;
     let senders = statistics::top_senders(conn, id, limits::TOP_SENDERS).await?;
+    let members = statistics::members(conn, id).await?;
+    // the right last: whoever is removed while the rows are read is not shown what came after
+    conversations::require_participant(app, caller, id).await?;
     Ok(ConversationStatistics {
         messages: counted.messages,
         attachments: counted.attachments,
         links: counted.links,
-        members: statistics::members(conn, id).await?,
+        members,
         messages_by_member: senders.into_iter().map(|(user_id, count)| MessagesOfMember { user_id, count }).collect(),
         first_message_at: counted.first_message_at,
     })

@@ -64,9 +64,12 @@ test('a muted conversation is quiet, an archived one is put away until somebody 
   await ana.page.getByRole('menuitem', { name: 'For 8 hours' }).click();
   await dialog.getByText(/^Muted until/).waitFor();
   await dialog.getByRole('radio', { name: 'Mentions' }).check();
-  await dialog.getByRole('checkbox', { name: 'Keep at the top of the list' }).check();
+  const top = dialog.getByRole('checkbox', { name: 'Keep at the top of the list' });
+  await top.focus();
+  await ana.page.keyboard.press('Space');
   await inList(ana.page, GROUP).getByText('Muted').waitFor({ state: 'attached' });
   await inList(ana.page, GROUP).getByText('Pinned').waitFor({ state: 'attached' });
+  assert.ok(await top.evaluate((input) => input.checked && input === document.activeElement));
   await dialog.getByRole('checkbox', { name: /^Archive/ }).check();
   await close(ana.page);
   await ana.page.getByRole('button', { name: 'Archived, 1' }).waitFor();

@@ -241,6 +241,25 @@ test('the menu of a message is reached by keyboard alone', async () => {
   await menu.waitFor({ state: 'detached' });
 });
 
+test('whoever deletes a message by keyboard stands on its neighbour', async () => {
+  await say(ana.page, 'Deleted by keyboard');
+  await row(ana.page, 'Deleted by keyboard').locator('.status-sent, .status-delivered, .status-seen').waitFor();
+  await log(ana.page).focus();
+  for (const key of ['ArrowUp', 'Enter', 'd', 'Enter']) await ana.page.keyboard.press(key);
+  await ana.page.getByRole('button', { name: 'Delete for me' }).focus();
+  await ana.page.keyboard.press('Enter');
+  await row(ana.page, 'Deleted by keyboard').waitFor({ state: 'detached' });
+  assert.equal(await ana.page.evaluate(() => document.activeElement.getAttribute('role')), 'article');
+  await ana.page.keyboard.press('Enter');
+  await ana.page.getByRole('menu', { name: 'Message actions' }).waitFor();
+  await ana.page.getByRole('menuitem', { name: 'React' }).press('Enter');
+  await ana.page.getByRole('group', { name: 'Common' }).getByRole('button').first().focus();
+  await ana.page.keyboard.press('ArrowRight');
+  await ana.page.keyboard.press('Tab');
+  assert.equal(await ana.page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Any emoji');
+  await ana.page.keyboard.press('Escape');
+});
+
 test('a finger that rests on a message opens its menu', async () => {
   const options = { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'dark' };
   const { context, page, problems } = await openPage(browser, server, options);

@@ -2,6 +2,7 @@
 // Lives here: their list in the settings, and unblocking. May not live here: blocking (details/farewell.js).
 
 import { h, setText } from '../lib/dom.js';
+import { keepFocus } from '../lib/focus.js';
 import { keyedList } from '../lib/keyed.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
@@ -12,7 +13,7 @@ import { sentence } from './words.js';
 /** @returns {{element: Element, stop: () => void}} */
 export function blockedPeople({ store, actions, client }) {
   const list = h('ul', { class: 'people', role: 'list', 'aria-label': 'Blocked people' });
-  const hint = h('p', { class: 'people-hint', role: 'status' });
+  const hint = h('p', { class: 'people-hint', role: 'status', tabIndex: -1 });
 
   const row = ({ user }) => {
     const name = nameOf(user);
@@ -38,7 +39,7 @@ export function blockedPeople({ store, actions, client }) {
 
   const update = () => {
     const blocks = [...store.state.blocks.values()];
-    keyedList(list, blocks, { key: ({ user }) => user.id, create: row });
+    keepFocus(list, () => keyedList(list, blocks, { key: ({ user }) => user.id, create: row }), hint);
     setText(hint, blocks.length === 0 ? 'Nobody. Somebody is blocked from the details of your conversation.' : '');
   };
 

@@ -32,7 +32,7 @@ export function openDialog({ title, className = '', onClose = () => {} }, build)
       'div',
       { class: 'dialog-frame' },
       h(
-        'header',
+        'div',
         { class: 'dialog-head' },
         h('h2', { id: titleId, textContent: title }),
         h(

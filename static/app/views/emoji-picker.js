@@ -43,15 +43,13 @@ export function quickRow({ chosen, onChoose, onMore }) {
 }
 
 function grid(title, emoji, choose) {
+  const buttons = emoji.map((one) => emojiButton(one, () => choose(one)));
+  for (const button of buttons.slice(1)) button.tabIndex = -1;
   return h(
     'section',
     { class: 'emoji-section' },
     h('h3', { class: 'section-title', textContent: title }),
-    h(
-      'div',
-      { class: 'emoji-grid', role: 'group', 'aria-label': title, on: { keydown: moveByKeys } },
-      emoji.map((one) => emojiButton(one, () => choose(one))),
-    ),
+    h('div', { class: 'emoji-grid', role: 'group', 'aria-label': title, on: { keydown: moveByKeys } }, buttons),
   );
 }
 
@@ -91,6 +89,7 @@ function anyOther(choose) {
   );
 }
 
+/** Arrows move inside a grid, which is one stop on the way of the Tab key. */
 function moveByKeys(event) {
   const buttons = [...event.currentTarget.querySelectorAll('button')];
   const index = buttons.indexOf(document.activeElement);
@@ -111,5 +110,7 @@ function moveByKeys(event) {
   }[event.key];
   if (!target) return;
   event.preventDefault();
+  if (target.tabIndex === -1) buttons[index].tabIndex = -1;
+  target.tabIndex = 0;
   target.focus();
 }

@@ -73,22 +73,26 @@ export function form({ fields, button, submit, check = () => null, className = '
     else if (error.code === 'username_taken' && fields.username) blame('username', sentence(error));
     else say(sentence(error), 'error');
   };
+  let busy = false;
+  // The button keeps the focus meanwhile, which one that is disabled would lose.
+  const setBusy = (value) => {
+    busy = value;
+    for (const name of ['aria-disabled', 'data-busy']) setAttribute(button, name, value ? 'true' : null);
+  };
   const onSubmit = async (event) => {
     event.preventDefault();
-    if (button.disabled) return;
+    if (busy) return;
     say('', 'none');
     const values = Object.fromEntries(Object.entries(fields).map(([name, { input }]) => [name, input.value]));
     const wrong = check(values);
     if (wrong) return void blame(...wrong);
-    button.disabled = true;
-    setAttribute(button, 'data-busy', 'true');
+    setBusy(true);
     try {
       say((await submit(values)) ?? '', 'success');
     } catch (error) {
       refused(error);
     } finally {
-      button.disabled = false;
-      setAttribute(button, 'data-busy', null);
+      setBusy(false);
     }
   };
   return h(

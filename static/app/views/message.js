@@ -75,6 +75,7 @@ export function updateMessage(element, row, context) {
       item.state === 'failed' && failure(item, context),
     ),
   );
+  if (element.hasAttribute('data-current')) for (const button of element.querySelectorAll('button')) button.tabIndex = 0;
   // Whoever pressed a button of it stays on that button.
   if (focused)
     (element.querySelector(`[data-part="${CSS.escape(focused)}"]`) ?? element).focus({ preventScroll: true });

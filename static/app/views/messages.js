@@ -4,6 +4,7 @@
 // (message-keys.js), or the composer.
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { keepFocus } from '../lib/focus.js';
 import { icon } from '../lib/icons.js';
 import { keyedList } from '../lib/keyed.js';
 import { onLongPress } from '../lib/press.js';
@@ -87,7 +88,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
       grouped: conversation.type !== 'direct',
     });
     const change = () => {
-      keyedList(list, rows, { key: ({ key }) => key, create, update: updateRow });
+      keepFocus(list, () => keyedList(list, rows, { key: ({ key }) => key, create, update: updateRow }), box);
       top.update(room, conversation, rows.length);
     };
     if (placed) scroll.keep(change);

@@ -13,6 +13,7 @@ import { blockedPeople } from './blocked.js';
 import { confirmDialog, openDialog } from './dialog.js';
 import { field, form } from './form.js';
 import { section } from './section.js';
+import { switchRow } from './switch.js';
 import { sentence } from './words.js';
 
 const SHORTEST_PASSWORD = 8;
@@ -89,37 +90,18 @@ function looks() {
 
 function privacy({ store, actions }) {
   const problem = h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' } });
-  const toggle = h('input', {
-    type: 'checkbox',
-    class: 'switch',
-    checked: store.state.me.share_read_receipts !== false,
+  const show = () => receipts.show(store.state.me?.share_read_receipts !== false);
+  const receipts = switchRow({
+    label: 'Show others what I have read',
+    hint: 'When off, you do not see what they have read either.',
+    change: async (on) => {
+      setText(problem, '');
+      await actions.shareReceipts(on).catch((error) => setText(problem, sentence(error)));
+    },
+    settled: show,
   });
-  toggle.addEventListener('change', async () => {
-    setText(problem, '');
-    toggle.disabled = true;
-    try {
-      await actions.shareReceipts(toggle.checked);
-    } catch (error) {
-      toggle.checked = !toggle.checked;
-      setText(problem, sentence(error));
-    }
-    toggle.disabled = false;
-  });
-  return section(
-    'Privacy',
-    h(
-      'label',
-      { class: 'switch-row' },
-      h(
-        'span',
-        {},
-        'Show others what I have read',
-        h('span', { class: 'field-hint', textContent: 'When off, you do not see what they have read either.' }),
-      ),
-      toggle,
-    ),
-    problem,
-  );
+  show();
+  return section('Privacy', receipts.element, problem);
 }
 
 function password({ actions }) {

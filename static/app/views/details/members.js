@@ -3,6 +3,7 @@
 // (adding.js), or the rules (the server holds them; lib/rights.js only hides what it would refuse).
 
 import { h, setText } from '../../lib/dom.js';
+import { keepFocus } from '../../lib/focus.js';
 import { icon } from '../../lib/icons.js';
 import { keyedList } from '../../lib/keyed.js';
 import { mayManage, mayRemove, rolesToGive } from '../../lib/rights.js';
@@ -136,7 +137,8 @@ export function members({ id, app, conversation, close }) {
     const items = [...(known?.items ?? [])].sort(
       (a, b) => RANK[a.role] - RANK[b.role] || nameOf(a.user).localeCompare(nameOf(b.user)),
     );
-    keyedList(list, items, { key: ({ user }) => user.id, create: row, update: updateRow });
+    const change = () => keyedList(list, items, { key: ({ user }) => user.id, create: row, update: updateRow });
+    keepFocus(list, change, adding.button);
     adding.allow(mayManage(conversation()));
   }
 

@@ -7,6 +7,7 @@ import { muteText } from '../../lib/time.js';
 import { isArchived, isMuted } from '../../state/conversations.js';
 import { openMenu } from '../menu.js';
 import { section } from '../section.js';
+import { switchRow } from '../switch.js';
 import { complain } from '../toast.js';
 
 const HOUR = 3_600_000;
@@ -25,12 +26,17 @@ const LEVELS = [
 export function mine({ id, app: { actions }, conversation }) {
   const muteState = h('span', { class: 'field-hint' });
   const mute = h('button', { type: 'button', class: 'button soft', on: { click: () => muteOrUnmute() } });
-  const pinned = toggle('Keep at the top of the list', (on) => actions.pinConversation(id, on));
-  const archived = toggle(
-    'Archive',
-    (on) => actions.archive(id, on),
-    'Out of the list until somebody writes here; for as long as it is muted, also after that.',
-  );
+  const pinned = switchRow({
+    label: 'Keep at the top of the list',
+    change: (on) => complain(actions.pinConversation(id, on)),
+    settled: update,
+  });
+  const archived = switchRow({
+    label: 'Archive',
+    hint: 'Out of the list until somebody writes here; for as long as it is muted, also after that.',
+    change: (on) => complain(actions.archive(id, on)),
+    settled: update,
+  });
   const levels = LEVELS.map(([value, label]) => {
     const input = h('input', {
       type: 'radio',
@@ -57,18 +63,6 @@ export function mine({ id, app: { actions }, conversation }) {
     archived.element,
   );
 
-  function toggle(label, change, hint = null) {
-    const input = h('input', { type: 'checkbox', class: 'switch' });
-    input.addEventListener('change', async () => {
-      input.disabled = true;
-      await complain(change(input.checked));
-      input.disabled = false;
-      update();
-    });
-    const text = h('span', {}, label, hint && h('span', { class: 'field-hint', textContent: hint }));
-    return { input, element: h('label', { class: 'switch-row' }, text, input) };
-  }
-
   function muteOrUnmute() {
     if (isMuted(conversation())) {
       complain(actions.unmute(id));
@@ -91,8 +85,8 @@ export function mine({ id, app: { actions }, conversation }) {
     setText(muteState, muted ? muteText(now.my.muted_until) : 'Messages are counted and announced.');
     const label = muted ? 'Unmute' : 'Mute…';
     if (mute.textContent !== label) mute.replaceChildren(icon(muted ? 'bell' : 'muted', 18), label);
-    if (!pinned.input.disabled) pinned.input.checked = now.my.pinned;
-    if (!archived.input.disabled) archived.input.checked = isArchived(now);
+    pinned.show(now.my.pinned);
+    archived.show(isArchived(now));
     for (const { value, input } of levels) input.checked = now.my.notify === value;
   }
 

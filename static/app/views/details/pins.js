@@ -2,6 +2,7 @@
 // Lives here: the list, and going from it to the message. May not live here: pinning (message-menu.js).
 
 import { fill, h } from '../../lib/dom.js';
+import { keepFocus } from '../../lib/focus.js';
 import { icon } from '../../lib/icons.js';
 import { mayPin } from '../../lib/rights.js';
 import { shortTime } from '../../lib/time.js';
@@ -11,7 +12,7 @@ import { complain } from '../toast.js';
 
 export function pins({ id, app: { store, actions }, conversation, close, onShow }) {
   const list = h('ul', { class: 'pins', role: 'list', 'aria-label': 'Pinned messages' });
-  const hint = h('p', { class: 'people-hint' });
+  const hint = h('p', { class: 'people-hint', tabIndex: -1 });
   const element = section('Pinned messages', list, hint);
   let look = null;
 
@@ -24,10 +25,8 @@ export function pins({ id, app: { store, actions }, conversation, close, onShow 
     const words = { loading: 'Loading…', error: 'The pinned messages could not be loaded.' };
     const empty = known?.items.length > 0 ? '' : 'None yet. A message can be pinned from its menu.';
     hint.textContent = known?.items.length > 0 ? '' : (words[known?.status] ?? empty);
-    fill(
-      list,
-      (known?.items ?? []).map((item) => pin(item, may)),
-    );
+    const rows = (known?.items ?? []).map((item) => pin(item, may));
+    keepFocus(list, () => fill(list, rows), hint);
   }
 
   function pin(item, may) {

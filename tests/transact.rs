@@ -15,9 +15,14 @@ mod wire;
 
 use deeds::{DEEDS, Deed, Stage};
 use greenroom::domain::codes::Code;
+use greenroom::domain::names::UserRef;
 use greenroom::error::Result;
+use greenroom::protocol::client::Audience;
+use greenroom::usecases::messages::{self, Draft};
+use greenroom::usecases::settings::{self, Change};
+use greenroom::usecases::{blocks, conversations, deletions, edits, members, pins, reactions};
 use inside::random::Random;
-use inside::{Inside, on_each_database, on_postgres, through};
+use inside::{Inside, Post, new_group, on_each_database, on_postgres, through};
 use std::future::poll_fn;
 use std::task::Poll;
 use wire::{Plan, Wire};
@@ -240,5 +245,40 @@ fn a_commit_of_which_nobody_hears_is_looked_up_or_told_as_unavailable() {
                 }
             }
         }
+    });
+}
+
+/// Whoever is let in by a token may be suspended before the transaction has its locks.
+#[test]
+fn a_user_who_is_suspended_meanwhile_changes_nothing() {
+    on_each_database(&async |inside: &Inside| {
+        let [caller, other, third]: [_; 3] = inside.users(3).await.try_into().unwrap();
+        let group = inside.group(&[caller, other]).await;
+        let message = inside.send(Post::new(group, &caller, "said")).await.unwrap().message.id;
+        let suspend = format!("UPDATE users SET status = 'suspended' WHERE id = {}", inside.literal(caller.user_id));
+        inside.run(&suspend).await;
+        let (app, peer) = (&inside.app, UserRef::Id(third.user_id));
+        let draft = || Draft { content: Some("more".to_owned()), ..Draft::default() };
+        let rows = async || inside.rows("SELECT id FROM outbox").await.len();
+        let before = rows().await;
+        let outcomes = [
+            ("direct", conversations::direct(app, &caller, &peer).await.map(drop)),
+            ("group", conversations::group(app, &caller, new_group(&[third])).await.map(drop)),
+            ("block", blocks::add(app, &caller, &peer).await.map(drop)),
+            ("unblock", blocks::remove(app, &caller, &peer).await),
+            ("send", messages::send(app, &caller, group, draft()).await.map(drop)),
+            ("edit", edits::edit(app, &caller, group, message, "other").await.map(drop)),
+            ("delete", deletions::delete(app, &caller, group, message, Audience::Everyone).await),
+            ("hide", deletions::delete(app, &caller, group, message, Audience::Me).await),
+            ("react", reactions::add(app, &caller, group, message, "👍").await.map(drop)),
+            ("pin", pins::add(app, &caller, group, message).await.map(drop)),
+            ("archive", settings::change(app, &caller, group, Change::Archive(true)).await.map(drop)),
+            ("leave", members::leave(app, &caller, group).await),
+        ];
+        for (deed, outcome) in outcomes {
+            assert_eq!(outcome.expect_err(deed).code(), Code::Suspended, "{deed}");
+        }
+        assert_eq!(rows().await, before);
+        assert!(inside.rows("SELECT created_at FROM blocks").await.is_empty());
     });
 }

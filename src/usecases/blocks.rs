@@ -3,7 +3,7 @@
 
 use super::read::read;
 use super::transact::{Tx, transact};
-use super::{Caller, typing};
+use super::{Caller, rights, typing};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::names::UserRef;
@@ -88,9 +88,7 @@ async fn change_in(
     if direct.is_none() && conversations::direct_of(tx.conn(), me, other).await?.is_some() {
         return Ok(None);
     }
-    if !tx.has_user(me) {
-        return Err(Error::unauthorized("this account is gone"));
-    }
+    rights::account(tx, me).await?;
     if on && !tx.has_user(other) {
         return Err(Error::user_not_found());
     }

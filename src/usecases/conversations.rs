@@ -2,6 +2,7 @@
 
 use super::Caller;
 use super::members;
+use super::rights;
 use super::system::{self, System};
 use super::transact::{Tx, transact};
 use crate::app::App;
@@ -56,11 +57,9 @@ pub async fn direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Made>
 
 async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(ConversationId, bool)> {
     tx.lock_users(&[caller, peer]).await?;
+    rights::account(tx, caller).await?;
     if !tx.has_user(peer) {
         return Err(Error::user_not_found());
-    }
-    if !tx.has_user(caller) {
-        return Err(Error::unauthorized("this account is gone"));
     }
     if let Some(id) = conversations::direct_of(tx.conn(), caller, peer).await? {
         return Ok((id, false));
@@ -118,6 +117,7 @@ async fn make_group(
     let mut everybody = vec![caller];
     everybody.extend(&members);
     tx.lock_users(&everybody).await?;
+    rights::account(tx, caller).await?;
     if !everybody.iter().all(|user| tx.has_user(*user)) {
         return Err(Error::user_not_found());
     }

@@ -8,12 +8,22 @@ use crate::error::{Error, Result};
 use crate::protocol::resources::Message;
 use crate::store::hydrate::hydrate;
 use crate::store::messages::{self, Sender};
+use crate::store::users::{self, Status};
 
 /// What decides about `user` in a conversation that `tx` has locked.
 pub(super) async fn sender(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<Sender> {
     tx.existing(conversation)?;
     let mut found = messages::senders(tx.conn(), &[(conversation, user)]).await?;
     found.remove(&(conversation, user)).ok_or_else(Error::not_a_participant)
+}
+
+/// Whether the account that acts stands; it is locked, and may have been suspended since its token was checked.
+pub(super) async fn account(tx: &Tx, user: UserId) -> Result<()> {
+    match users::by_id(tx.conn(), user).await?.map(|user| user.status) {
+        Some(Status::Active) => Ok(()),
+        Some(Status::Suspended) => Err(Error::suspended()),
+        Some(Status::Deleted) | None => Err(Error::unauthorized("this account is gone")),
+    }
 }
 
 /// Whether the account stands and is in the conversation: enough for what concerns nobody else.

@@ -61,7 +61,9 @@ async fn no_link_is_stored_of_a_message_that_was_deleted_meanwhile() {
     eventually("it is counted", async || stats(&alice, &room).await["links"] == 1).await;
     // the row as it was, for the reader to come upon after the deletion
     let row = "stream_kind, message_id AS stream_id, rev, event_type, payload, created_at";
-    server.sql(&format!("CREATE TABLE kept AS SELECT {row} FROM outbox WHERE message_id IS NOT NULL AND rev > 1")).await;
+    server
+        .sql(&format!("CREATE TABLE kept AS SELECT {row} FROM outbox WHERE message_id IS NOT NULL AND rev > 1"))
+        .await;
     alice.delete(&format!("/conversations/{room}/messages/{}", text(&message["id"]))).await.expect(204);
     let row = "stream_kind, stream_id, rev, event_type, payload, created_at";
     server.sql(&format!("INSERT INTO outbox ({row}) SELECT {row} FROM kept")).await;

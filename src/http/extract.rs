@@ -165,7 +165,7 @@ impl FromRequest for UserRefPath {
     }
 }
 
-/// Who calls. The route table puts [`authenticate`] before every handler that may have one, so a handler that is not
+/// Who calls. The route table puts `middleware::authenticate` before every handler that may have one, so a handler that is not
 /// signed in for never runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Auth(pub Caller);

@@ -1,6 +1,6 @@
 //! The hub: one per node, the map from a stream to its room. It starts rooms and lets them stop; a room proposes, the hub
 //! decides, so that no subscription goes to a room that is on its way out. It holds nothing across an await. Its mailbox
-//! holds [`MAILBOX`] messages; commits that do not fit are found again by the catch-up.
+//! holds `MAILBOX` messages; commits that do not fit are found again by the catch-up.
 
 use super::room::Room;
 use crate::domain::stream::Stream;

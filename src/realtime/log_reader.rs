@@ -1,5 +1,5 @@
-//! The reader of the log for rooms: replays and holes. A task, because rooms hold no database; at most [`AT_ONCE`] reads
-//! run together, and [`WAITING`] wait.
+//! The reader of the log for rooms: replays and holes. A task, because rooms hold no database; at most `AT_ONCE` reads
+//! run together, and `WAITING` wait.
 
 use crate::app::App;
 use crate::messages::{ReadLog, ToRoom};

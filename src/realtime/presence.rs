@@ -1,5 +1,5 @@
 //! The presence registry: one per node. It owns which user has which live sessions, the grace after the last one, and who
-//! watches whom; it does not decide who may see it. Its mailbox holds [`MAILBOX`] messages; comings and goings are sent to
+//! watches whom; it does not decide who may see it. Its mailbox holds `MAILBOX` messages; comings and goings are sent to
 //! it without a limit, because they must not be lost.
 
 use crate::app::App;

@@ -1,5 +1,5 @@
 //! A room: one per stream with a live session on this node. It holds the stream's [`Order`] and does what that decides.
-//! It knows no database: what it lacks, the reader of the log brings. Its mailbox holds [`MAILBOX`] messages; what does
+//! It knows no database: what it lacks, the reader of the log brings. Its mailbox holds `MAILBOX` messages; what does
 //! not fit is found again by the catch-up. It stops when nobody has followed for a while and the hub agrees; should it
 //! ever die otherwise, it tells its sessions, which subscribe again.
 

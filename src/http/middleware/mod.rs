@@ -1,7 +1,7 @@
 //! What every request passes on its way in and every answer on its way out, from outside to inside:
 //!
 //! 1. [`compress`]: long text travels as gzip, whatever stands further in
-//! 2. [`headers`]: what keeps browsers safe
+//! 2. [`headers()`]: what keeps browsers safe
 //! 3. [`edge`]: the request's id and span, one form for every refusal, panics among them, and the log
 //! 4. [`cors`]: other origins that the operator allows
 //! 5. [`authenticate`]: only before the routes that the table gives to signed-in users

@@ -3,8 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANA, BEN, box, close, details, GROUP, meet, shot } from './meeting.js';
-import { inList, log, say, until } from './support.js';
+import { ANA, BEN, box, close, details, GROUP, meet, row, shot } from './meeting.js';
+import { inList, log, messageMenu, say, until } from './support.js';
 
 let people;
 let group;
@@ -36,6 +36,8 @@ test('a group gets another name and description, and says so', async () => {
 });
 
 test('a role is given and taken, and with it what one may do', async () => {
+  await say(ana.page, 'Whoever may only read can still copy.');
+  await row(ben.page, 'Whoever may only read can still copy.').waitFor();
   const dialog = await details(ana.page);
   const members = dialog.getByRole('list', { name: 'Members' });
   const give = async (item) => {
@@ -51,6 +53,9 @@ test('a role is given and taken, and with it what one may do', async () => {
   await close(ben.page);
   await ben.page.getByText('You can read here, but not write.').waitFor();
   assert.equal(await box(ben.page).count(), 0);
+  const menu = await messageMenu(ben.page, row(ben.page, 'Whoever may only read can still copy.'));
+  assert.deepEqual(await menu.getByRole('menuitem').allTextContents(), ['Copy', 'Delete']);
+  await ben.page.keyboard.press('Escape');
   await give('Make owner…');
   await ana.page.getByRole('button', { name: 'Make owner', exact: true }).click();
   await box(ben.page).waitFor();

@@ -154,6 +154,9 @@ test('a message is deleted for oneself alone, and another for everyone', async (
     assert.equal(await log(page).locator('.reaction').count(), 0);
   }
   await shot(ana.page, 'deleted-light');
+  const menu = await messageMenu(ana.page, log(ana.page).locator('.message.deleted'));
+  assert.deepEqual(await menu.getByRole('menuitem').allTextContents(), ['Delete']);
+  await ana.page.keyboard.press('Escape');
   await ben.page.reload();
   await until(async () => (await texts(ben.page)).join() === 'Message deleted,I will pick some.', 'it stays so');
 });

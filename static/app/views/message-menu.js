@@ -28,14 +28,13 @@ export function openMessageMenu(item, at, app, { onReply, onEdit }) {
   openMenu({
     label: 'Message actions',
     at,
-    header:
+    header: (close) =>
       write &&
-      ((close) =>
-        quickRow({
-          chosen: reactedWith(item),
-          onChoose: (emoji) => close(() => react(emoji)),
-          onMore: () => close(() => openEmojiPicker({ at, onChoose: react })),
-        })),
+      quickRow({
+        chosen: reactedWith(item),
+        onChoose: (emoji) => close(() => react(emoji)),
+        onMore: () => close(() => openEmojiPicker({ at, onChoose: react })),
+      }),
     items: [
       write && { label: 'Reply', icon: 'reply', run: () => onReply(item) },
       write && { label: 'React', icon: 'reaction', run: () => openEmojiPicker({ at, onChoose: react }) },

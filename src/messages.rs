@@ -301,6 +301,8 @@ pub struct Sent {
     pub message: MessageResource,
     /// Whether it had been committed before.
     pub replayed: bool,
+    /// Where the sender's read mark stood, if sending moved it past messages that were unread.
+    pub read_from: Option<Seq>,
 }
 
 /// A mark to move.
@@ -323,4 +325,6 @@ pub enum Mark {
     Read(Seq),
     /// Delivered up to this place.
     Delivered(Seq),
+    /// A send moved the read mark from this place: nothing is left to write, and others are to be told.
+    Sent(Seq),
 }

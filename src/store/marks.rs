@@ -54,6 +54,11 @@ impl Moved {
         }
     }
 
+    /// The same, where a send had moved the read mark from `earlier` before.
+    pub fn since(self, earlier: Option<Seq>) -> Self {
+        Self { old_read: earlier.map_or(self.old_read, |earlier| earlier.min(self.old_read)), ..self }
+    }
+
     /// Whether the read mark moved.
     pub fn read_moved(&self) -> bool {
         self.last_read_seq > self.old_read

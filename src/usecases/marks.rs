@@ -1,6 +1,6 @@
 //! Read and delivered marks: two numbers a participant, not a row a message and reader. Marks are not events: the newest
 //! one a conversation and user is enough, so what queued up while the last round ran is merged and written together, and
-//! others are told at most every [`TELL_EVERY`].
+//! others are told at most every `TELL_EVERY`.
 
 use super::transact;
 use crate::app::App;
@@ -91,6 +91,8 @@ type Key = (ConversationId, UserId);
 struct Pending {
     read: Option<Seq>,
     delivered: Option<Seq>,
+    /// Where the read mark stood before a send moved it.
+    sent_from: Option<Seq>,
     answers: Vec<oneshot::Sender<Result<ReadMark>>>,
     rounds: u32,
 }
@@ -130,6 +132,7 @@ fn merge(pending: &mut BTreeMap<Key, Pending>, job: MarkJob) {
     match job.mark {
         Mark::Read(seq) => entry.read = entry.read.max(Some(seq)),
         Mark::Delivered(seq) => entry.delivered = entry.delivered.max(Some(seq)),
+        Mark::Sent(from) => entry.sent_from = Some(entry.sent_from.map_or(from, |earlier| earlier.min(from))),
     }
     entry.answers.extend(job.answer);
 }
@@ -176,7 +179,7 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
     for moved in moved {
         let key = (moved.conversation_id, moved.user_id);
         let Some(entry) = pending.remove(&key) else { continue };
-        news.note(app, &moved, entry.read.is_some());
+        news.note(app, &moved.since(entry.sent_from), entry.read.or(entry.sent_from).is_some());
         for answer in entry.answers {
             let _ = answer.send(Ok(moved.read_mark()));
         }

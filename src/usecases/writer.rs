@@ -12,7 +12,7 @@ use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{SendJob, Sent};
+use crate::messages::{Mark, MarkJob, SendJob, Sent};
 use crate::protocol::server::{ServerFrame, Typing};
 use crate::store::db::Class;
 use crate::store::{self, Failure};
@@ -255,12 +255,25 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
             Outcome::Done(result) => {
                 if let Ok(sent) = result.as_ref() {
                     stop_typing(app, &job, sent);
+                    tell_read(app, &job, sent);
                 }
                 (job.answer)(*result);
             }
         }
     }
     skipped
+}
+
+/// Whoever sends has read what came before. Best effort, as all that is told of marks.
+fn tell_read(app: &App, job: &SendJob, sent: &Sent) {
+    if let Some(from) = sent.read_from {
+        let _ = app.enqueue_mark(MarkJob {
+            conversation_id: job.conversation_id,
+            user_id: job.sender_id,
+            mark: Mark::Sent(from),
+            answer: None,
+        });
+    }
 }
 
 /// Whoever sends has stopped typing.

@@ -168,11 +168,11 @@ fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Res
 /// The message a repeated send was stored as. Answered before membership: whoever sent it may learn what became of it.
 fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>> {
     if let Some((message, rev)) = known.messages.get(&job.message_id) {
-        return Ok(Some(Sent { rev: *rev, message: message.clone(), replayed: false }));
+        return Ok(Some(Sent { rev: *rev, message: message.clone(), replayed: false, read_from: None }));
     }
     let Some(key) = key(job) else { return Ok(None) };
     if let Some((hash, sent)) = placed.sends.get(&key) {
-        let sent = Sent { replayed: true, ..sent.clone() };
+        let sent = Sent { replayed: true, read_from: None, ..sent.clone() };
         return if *hash == job.body_hash { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
     }
     let Some(stored) = known.stored.get(&key) else { return Ok(None) };
@@ -187,7 +187,7 @@ fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>>
         message.reactions.clear();
         message.pinned = false;
     }
-    Ok(Some(Sent { rev: *rev, message, replayed: true }))
+    Ok(Some(Sent { rev: *rev, message, replayed: true, read_from: None }))
 }
 
 fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result<Quote> {
@@ -250,9 +250,11 @@ fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, p
     }
     let event = Event::MessageNew { conversation_id: job.conversation_id, message: Box::new(message.clone()) };
     let rev = tx.append(Stream::Conversation(job.conversation_id), &event);
-    placed.marks.insert((job.conversation_id, job.sender_id), (place.seq, place.count));
+    let moved = placed.marks.insert((job.conversation_id, job.sender_id), (place.seq, place.count));
+    let read = moved.map(|(seq, _)| seq).or(sender.last_read_seq);
     placed.messages.insert(message.id, message.clone());
-    let sent = Sent { rev, message, replayed: false };
+    let read_from = read.filter(|read| read.0 + 1 < place.seq.0);
+    let sent = Sent { rev, message, replayed: false, read_from };
     if let Some(key) = key(job) {
         placed.sends.insert(key, (job.body_hash.clone(), sent.clone()));
     }

@@ -105,6 +105,32 @@ async fn reading_over_the_socket_tells_the_author_and_ones_other_sessions() {
 }
 
 #[tokio::test]
+async fn an_answer_tells_that_what_came_before_was_read() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    let mut author = alice.connect().await;
+    let mut other = bob.connect().await;
+    bob.connect().await.say(&room, "number 7").await;
+    let status = author.expect("message.status").await;
+    let seen = json!({ "conversation_id": room, "user_id": bob.id, "status": "seen", "seq": 7 });
+    assert_eq!(status["payload"], seen);
+    let told = other.expect("conversation.read").await;
+    assert_eq!(told["payload"], json!({ "conversation_id": room, "last_read_seq": 7, "unread_count": 0 }));
+    let unread = other.expect("unread").await;
+    assert_eq!(unread["payload"], json!({ "messages": 0, "conversations": 0, "mentions": 0 }));
+
+    // who has read everything says nothing new by sending; what follows is told in order
+    for number in 8..=10 {
+        bob.send(&room, &format!("number {number}")).await;
+    }
+    alice.send(&room, "number 11").await;
+    let seen = json!({ "conversation_id": room, "user_id": alice.id, "status": "seen", "seq": 11 });
+    assert_eq!(other.expect("message.status").await["payload"], seen);
+    let frames = author.frames_until("one's own count", |frame| frame["type"] == "unread").await;
+    assert!(frames.iter().all(|frame| frame["type"] != "message.status"), "{frames:?}");
+}
+
+#[tokio::test]
 async fn a_delivered_mark_is_told_to_the_author() {
     let server = TestServer::start().await;
     let (alice, bob, room) = five(&server).await;

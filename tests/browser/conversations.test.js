@@ -32,6 +32,10 @@ test('a group gets another name and description, and says so', async () => {
   await dialog.getByRole('textbox', { name: 'Group name' }).fill(GROUP);
   await dialog.getByRole('button', { name: 'Save', exact: true }).click();
   await inList(ben.page, GROUP).waitFor();
+  await dialog.getByRole('button', { name: 'Add people' }).click();
+  await dialog.getByRole('searchbox', { name: 'Find people' }).fill(BEN.username);
+  await dialog.getByText('Already in the group.').waitFor();
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
   await close(ana.page);
 });
 

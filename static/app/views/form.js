@@ -71,6 +71,8 @@ export function form({ fields, button, submit, check = () => null, className = '
     const named = first && fields[first.field];
     if (named && others.length === 0) blame(first.field, `This ${first.message}.`.replace(/\.\.$/, '.'));
     else if (error.code === 'username_taken' && fields.username) blame('username', sentence(error));
+    else if (error.code === 'invalid_credentials' && fields.current_password)
+      blame('current_password', 'This is not your password.');
     else say(sentence(error), 'error');
   };
   let busy = false;

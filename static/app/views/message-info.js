@@ -103,7 +103,7 @@ function group(title, empty, entries, { store, client }) {
           { class: 'people', role: 'list', 'aria-label': title },
           entries.map(({ user_id, at }) => {
             const user = store.state.people.get(user_id);
-            const name = user_id === store.state.me?.id ? 'You' : (nameOf(user) ?? 'Somebody');
+            const name = nameOf(user) ?? 'Somebody';
             return h(
               'li',
               { class: 'person' },
@@ -114,7 +114,7 @@ function group(title, empty, entries, { store, client }) {
               h(
                 'span',
                 { class: 'person-text' },
-                h('span', { class: 'person-name', textContent: name }),
+                h('span', { class: 'person-name', textContent: user_id === store.state.me?.id ? 'You' : name }),
                 at && h('time', { class: 'person-handle', datetime: at, textContent: exactTime(at) }),
               ),
             );

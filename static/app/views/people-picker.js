@@ -125,7 +125,8 @@ export function peoplePicker(
       const users = await actions.findPeople(query, current.signal);
       if (request !== current) return undefined;
       found = users.filter((user) => !without.has(user.id));
-      setText(hint, found.length === 0 ? `Nobody here is called “${query}”.` : '');
+      const nobody = users.length > 0 ? 'Already in the group.' : `Nobody here is called “${query}”.`;
+      setText(hint, found.length === 0 ? nobody : '');
     } catch (error) {
       if (request !== current || error.code === 'aborted') return undefined;
       found = [];

@@ -87,11 +87,12 @@ export function about({ id, app, conversation }) {
       update();
       change.focus();
     };
+    const save = h('button', { type: 'submit', class: 'button primary', textContent: 'Save' });
     fill(
       editor,
       form({
         fields,
-        button: h('button', { type: 'submit', class: 'button primary', textContent: 'Save' }),
+        button: save,
         check: ({ name }) => (name.trim() === '' ? ['name', 'Give the group a name.'] : null),
         submit: async (values) => {
           const changed = changes(now, values);
@@ -99,8 +100,11 @@ export function about({ id, app, conversation }) {
           cancel();
         },
       }),
-      h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel', on: { click: cancel } }),
     );
+    const leave = h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel', on: { click: cancel } });
+    const choices = h('div', { class: 'dialog-actions' });
+    save.before(choices);
+    choices.append(leave, save);
     editor.hidden = false;
     change.hidden = true;
     fields.name.input.focus();

@@ -73,7 +73,8 @@ pub struct Untold {
 }
 
 /// For each of these participants, who of the others in the conversation is not told of its receipts. Of conversations
-/// small enough that others are told at all.
+/// small enough that others are told at all. Asked all the time, so each conversation is looked through once, and once more
+/// only for whoever has a block.
 pub async fn untold(
     conn: &impl ConnectionTrait,
     pairs: &[(ConversationId, UserId)],
@@ -82,43 +83,86 @@ pub async fn untold(
     if pairs.is_empty() {
         return Ok(untold);
     }
-    let columns = vec![
-        Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
-        Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
-    ];
-    let apart = "EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = m.u AND b.blocked_id = v.id)
-                                       OR (b.blocker_id = v.id AND b.blocked_id = m.u))";
-    let (unseen, most) = (format!("CASE WHEN {apart} THEN 1 ELSE 0 END"), limits::STATUS_MEMBERS);
+    let unsharing = unsharing(conn, pairs).await?;
+    for (conversation, user) in pairs {
+        if let Some(unsharing) = unsharing.get(conversation) {
+            untold.entry((*conversation, *user)).or_default().unsharing.clone_from(unsharing);
+        }
+    }
+    for (pair, viewer) in parted(conn, pairs).await? {
+        untold.entry(pair).or_default().apart.push(viewer);
+    }
+    Ok(untold)
+}
+
+/// Who in each conversation does not share reads.
+async fn unsharing(
+    conn: &impl ConnectionTrait,
+    pairs: &[(ConversationId, UserId)],
+) -> Result<HashMap<ConversationId, Vec<UserId>>, DbErr> {
+    let mut ids: Vec<Uuid> = pairs.iter().map(|pair| pair.0.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let most = limits::STATUS_MEMBERS;
     let statement = dialect::statement(
         conn,
         // LIMIT keeps PostgreSQL from joining with whole tables, by a plan made when they were small
         &format!(
-            "SELECT m.c, m.u, v.id AS viewer, {unseen} AS apart FROM unnest($1::uuid[], $2::uuid[]) AS m(c, u)
+            "SELECT m.c, v.id AS viewer FROM unnest($1::uuid[]) AS m(c)
              CROSS JOIN LATERAL (SELECT user_id FROM participants WHERE conversation_id = m.c AND left_at IS NULL
                                  LIMIT {most}) p
              CROSS JOIN LATERAL (SELECT id, share_read_receipts FROM users WHERE id = p.user_id LIMIT 1) v
-             WHERE v.id <> m.u AND (NOT v.share_read_receipts OR {apart})"
+             WHERE NOT v.share_read_receipts"
+        ),
+        "SELECT m.c, v.id AS viewer FROM (SELECT unhex(value ->> 0) AS c FROM jsonb_each($1)) AS m
+         CROSS JOIN participants p ON p.conversation_id = m.c AND p.left_at IS NULL
+         CROSS JOIN users v ON v.id = p.user_id WHERE NOT v.share_read_receipts",
+        dialect::rows(conn, vec![Column::Uuid(ids)]),
+    );
+    let mut found: HashMap<ConversationId, Vec<UserId>> = HashMap::new();
+    for row in dialect::all(conn, statement).await? {
+        found.entry(ConversationId(row.try_get("", "c")?)).or_default().push(UserId(row.try_get("", "viewer")?));
+    }
+    Ok(found)
+}
+
+/// Each of these participants with each of the others in the conversation from whom a block parts it.
+async fn parted(
+    conn: &impl ConnectionTrait,
+    pairs: &[(ConversationId, UserId)],
+) -> Result<Vec<((ConversationId, UserId), UserId)>, DbErr> {
+    let columns = vec![
+        Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
+        Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
+    ];
+    let apart = "EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = m.u AND b.blocked_id = p.user_id)
+                                       OR (b.blocker_id = p.user_id AND b.blocked_id = m.u))";
+    let most = limits::STATUS_MEMBERS;
+    let statement = dialect::statement(
+        conn,
+        &format!(
+            "SELECT m.c, m.u, p.user_id AS viewer FROM unnest($1::uuid[], $2::uuid[]) AS m(c, u)
+             CROSS JOIN LATERAL (SELECT 1 FROM blocks WHERE blocker_id = m.u OR blocked_id = m.u LIMIT 1) any_block
+             CROSS JOIN LATERAL (SELECT user_id FROM participants WHERE conversation_id = m.c AND left_at IS NULL
+                                 LIMIT {most}) p
+             WHERE {apart}"
         ),
         &format!(
-            "SELECT m.c, m.u, v.id AS viewer, {unseen} AS apart
+            "SELECT m.c, m.u, p.user_id AS viewer
              FROM (SELECT unhex(value ->> 0) AS c, unhex(value ->> 1) AS u FROM jsonb_each($1)) AS m
              CROSS JOIN participants p ON p.conversation_id = m.c AND p.left_at IS NULL
-             CROSS JOIN users v ON v.id = p.user_id
-             WHERE v.id <> m.u AND (NOT v.share_read_receipts OR {apart})"
+             WHERE (EXISTS (SELECT 1 FROM blocks WHERE blocker_id = m.u)
+                    OR EXISTS (SELECT 1 FROM blocks WHERE blocked_id = m.u)) AND {apart}"
         ),
         dialect::rows(conn, columns),
     );
-    for row in dialect::all(conn, statement).await? {
-        let pair = (ConversationId(row.try_get("", "c")?), UserId(row.try_get("", "u")?));
-        let entry = untold.entry(pair).or_default();
-        let viewer = UserId(row.try_get("", "viewer")?);
-        if row.try_get::<i32>("", "apart")? == 1 {
-            entry.apart.push(viewer);
-        } else {
-            entry.unsharing.push(viewer);
-        }
-    }
-    Ok(untold)
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let pair = (ConversationId(row.try_get("", "c")?), UserId(row.try_get("", "u")?));
+            Ok((pair, UserId(row.try_get("", "viewer")?)))
+        })
+        .collect()
 }
 
 /// Inserts a block; false when it was there.

@@ -36,7 +36,7 @@ mod view;
 #[path = "model/world.rs"]
 mod world;
 
-use commands::{Steps, steps};
+use commands::{Command, Step, Steps, Text, What, steps};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -87,6 +87,33 @@ fn whatever_users_do_everybody_sees_what_the_rules_say() {
             panic!("after {steps:?}\n{}", failure.what);
         }
     }
+}
+
+/// What random cases found once, and what they rarely come to.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_out_and_came_back_holds_what_everybody_does() {
+    let server = TestServer::start().await;
+    let mut world = World::new(&server, 1).await;
+    let say = |text| Command::Send { place: 0, what: What::Text(Text::Plain(text)), reply: None, temp: None };
+    world.command(0, 0, false, &Command::CreateGroup { with: vec![1, 2], name: 0 }).await.unwrap();
+    for round in 0..5 {
+        world.step(&Step::Away { by: 2, device: 0 }).await.unwrap();
+        let commands = [
+            say(1),
+            Command::Remove { place: 0, whom: 2 },
+            say(2),
+            Command::Add { place: 0, whom: vec![2], role: None },
+            say(3),
+            Command::React { place: 0, which: 2, emoji: 0 },
+        ];
+        for command in commands.iter().skip(round) {
+            world.command(0, 0, round % 2 == 0, command).await.unwrap();
+        }
+        world.step(&Step::Back { by: 2, device: 0 }).await.unwrap();
+        world.command(1, 1, true, &say(4)).await.unwrap();
+        world.look().await.unwrap();
+    }
+    world.finish(0).await.unwrap();
 }
 
 /// A case that went wrong: before which step no other matters, and how.

@@ -161,7 +161,8 @@ impl Model {
                 continue;
             };
             if !seat.inside || seat.from >= seq || !sharing {
-                possible.push(word);
+                // whoever came back may have acknowledged it the first time
+                possible.extend([word, "delivered"]);
             } else if certain != "seen" {
                 certain = word;
             }

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { ANA, BEN, box, close, details, GROUP, meet, row, shot } from './meeting.js';
 import { inList, log, messageMenu, say, until } from './support.js';
 
+let server;
 let people;
 let group;
 let ana;
@@ -13,7 +14,7 @@ let ben;
 let part;
 
 before(async () => {
-  ({ people, group, ana, ben, part } = await meet());
+  ({ server, people, group, ana, ben, part } = await meet());
 });
 
 after(() => part?.());
@@ -147,6 +148,19 @@ test('who leaves a group is out of it, and an heir owns it', async () => {
   const own = await details(ana.page);
   await own.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Owner').waitFor();
   await close(ana.page);
+});
+
+test('who is removed from the conversation on the screen is told so', async () => {
+  const path = `/conversations/${group.id}/members`;
+  const { token } = people.ana;
+  await server.call('POST', path, { token, body: { user_ids: [people.ben.id] } });
+  await inList(ben.page, GROUP).click();
+  await box(ben.page).waitFor();
+  await details(ben.page);
+  await server.call('DELETE', `${path}/${people.ben.id}`, { token });
+  await ben.page.getByText(`You are no longer in “${GROUP}”.`).waitFor();
+  await ben.page.getByRole('dialog').waitFor({ state: 'detached' });
+  await inList(ben.page, GROUP).waitFor({ state: 'detached' });
 });
 
 test('no page complained about anything', () => {

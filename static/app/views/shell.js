@@ -4,7 +4,7 @@
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
-import { nameOf } from '../state/conversations.js';
+import { nameOf, titleOf } from '../state/conversations.js';
 import { to } from '../router.js';
 import { avatar } from './avatar.js';
 import { mountBanner } from './banner.js';
@@ -12,6 +12,7 @@ import { mountConversations } from './conversations.js';
 import { openNewConversation } from './new-conversation.js';
 import { mountRoom } from './room.js';
 import { openSettings } from './settings.js';
+import { say } from './toast.js';
 
 export function mountShell(root, app) {
   const { store, router } = app;
@@ -115,13 +116,19 @@ function showNothing(pane) {
 
 /** Whoever is removed from the conversation on the screen is told so, and goes back to the list. */
 function watchRemoval({ store, router }) {
-  const there = () => router.route.name === 'conversation' && store.state.conversations.has(router.route.id);
   let was = null;
-  return store.watch(['conversations'], () => {
-    const gone = was !== null && router.route.id === was && store.state.listed && !store.state.conversations.has(was);
-    was = there() ? router.route.id : null;
-    if (gone) router.go(to.home(), { replace: true });
-  });
+  const update = () => {
+    const { name, id } = router.route;
+    const now = name === 'conversation' ? store.state.conversations.get(id) : null;
+    const gone = was !== null && was.id === id && store.state.listed && !now;
+    if (gone) {
+      say(`You are no longer in “${was.title}”.`);
+      router.go(to.home(), { replace: true });
+    }
+    was = now ? { id, title: titleOf(now) } : null;
+  };
+  const stops = [store.watch(['conversations'], update), router.onChange(update)];
+  return () => stops.forEach((stop) => stop());
 }
 
 /** New messages elsewhere are said to those who listen rather than look; the open room's log says its own. */

@@ -55,6 +55,7 @@ impl Moved {
     }
 
     /// The same, where a send had moved the read mark from `earlier` before.
+    #[must_use]
     pub fn since(self, earlier: Option<Seq>) -> Self {
         Self { old_read: earlier.map_or(self.old_read, |earlier| earlier.min(self.old_read)), ..self }
     }

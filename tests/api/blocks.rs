@@ -323,8 +323,8 @@ async fn a_block_and_a_first_conversation_have_one_order() {
     for round in 0..12 {
         let bob = server.user(&format!("bob-{round}")).await;
         let mut witness = Witness::of(&bob).await;
-        let meet = bob.post_nothing("/conversations/with/alice");
-        let (met, blocked) = tokio::join!(meet, alice.post("/blocks", json!({ "user": bob.id })));
+        let meeting = bob.post_nothing("/conversations/with/alice");
+        let (met, blocked) = tokio::join!(meeting, alice.post("/blocks", json!({ "user": bob.id })));
         blocked.expect(201);
         if met.status == 403 {
             met.refused(403, "blocked");

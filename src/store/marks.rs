@@ -84,7 +84,7 @@ fn columns(wanted: &[Wanted]) -> Vec<Column> {
 /// Moves what can be moved and returns the participants whose row was free; a mark beyond the end is the end, and none
 /// moves back.
 pub async fn advance(conn: &impl ConnectionTrait, wanted: &[Wanted], now: Timestamp) -> Result<Vec<Moved>, DbErr> {
-    let moved = lock(conn, wanted).await?;
+    let moved = aimed(conn, wanted, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
     let changed: Vec<&Moved> = moved.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
     if changed.is_empty() {
         return Ok(moved);
@@ -119,8 +119,18 @@ pub async fn advance(conn: &impl ConnectionTrait, wanted: &[Wanted], now: Timest
     Ok(moved)
 }
 
-/// Locks the rows that are free and works out where their marks go.
-async fn lock(conn: &impl ConnectionTrait, wanted: &[Wanted]) -> Result<Vec<Moved>, DbErr> {
+/// Where the marks of these participants stand; nothing is moved or locked.
+pub async fn standing(
+    conn: &impl ConnectionTrait,
+    participants: impl IntoIterator<Item = (ConversationId, UserId)>,
+) -> Result<Vec<Moved>, DbErr> {
+    let of = |(conversation_id, user_id)| Wanted { conversation_id, user_id, read: None, delivered: None };
+    let wanted: Vec<Wanted> = participants.into_iter().map(of).collect();
+    aimed(conn, &wanted, "").await
+}
+
+/// Works out where marks go, of the rows that `lock` gets.
+async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Result<Vec<Moved>, DbErr> {
     // the running count at the mark: that of the message there, or of the newest one
     const TARGETS: &str = "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
             u.share_read_receipts,
@@ -132,7 +142,7 @@ async fn lock(conn: &impl ConnectionTrait, wanted: &[Wanted]) -> Result<Vec<Move
          JOIN participants p ON p.conversation_id = t.c AND p.user_id = t.u AND p.left_at IS NULL
          JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
          JOIN users u ON u.id = p.user_id
-         ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p SKIP LOCKED"
+         ORDER BY p.conversation_id, p.user_id {lock}"
     );
     let sqlite = format!(
         "SELECT {TARGETS}, CAST(t.value ->> 2 AS INTEGER) AS r, CAST(t.value ->> 3 AS INTEGER) AS d,

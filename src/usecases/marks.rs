@@ -91,8 +91,6 @@ type Key = (ConversationId, UserId);
 struct Pending {
     read: Option<Seq>,
     delivered: Option<Seq>,
-    /// Where the read mark stood before a send moved it.
-    sent_from: Option<Seq>,
     answers: Vec<oneshot::Sender<Result<ReadMark>>>,
     rounds: u32,
 }
@@ -115,7 +113,7 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
             jobs.push(job);
         }
         for job in jobs.drain(..) {
-            merge(&mut pending, job);
+            merge(&mut pending, &mut news, job);
         }
         if !pending.is_empty() {
             round(&app, &mut pending, &mut news).await;
@@ -127,14 +125,20 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
     news.tell(&app);
 }
 
-fn merge(pending: &mut BTreeMap<Key, Pending>, job: MarkJob) {
-    let entry = pending.entry((job.conversation_id, job.user_id)).or_default();
+fn merge(pending: &mut BTreeMap<Key, Pending>, news: &mut News, job: MarkJob) {
+    let key = (job.conversation_id, job.user_id);
     match job.mark {
-        Mark::Read(seq) => entry.read = entry.read.max(Some(seq)),
-        Mark::Delivered(seq) => entry.delivered = entry.delivered.max(Some(seq)),
-        Mark::Sent(from) => entry.sent_from = Some(entry.sent_from.map_or(from, |earlier| earlier.min(from))),
+        Mark::Read(seq) => {
+            let entry = pending.entry(key).or_default();
+            entry.read = entry.read.max(Some(seq));
+            entry.answers.extend(job.answer);
+        }
+        Mark::Delivered(seq) => {
+            let entry = pending.entry(key).or_default();
+            entry.delivered = entry.delivered.max(Some(seq));
+        }
+        Mark::Sent(from) => news.sent(key, from),
     }
-    entry.answers.extend(job.answer);
 }
 
 /// One round: writes what can be written, answers it, and leaves what was locked for the next.
@@ -179,7 +183,7 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
     for moved in moved {
         let key = (moved.conversation_id, moved.user_id);
         let Some(entry) = pending.remove(&key) else { continue };
-        news.note(app, &moved.since(entry.sent_from), entry.read.or(entry.sent_from).is_some());
+        news.note(app, &moved, entry.read.is_some());
         for answer in entry.answers {
             let _ = answer.send(Ok(moved.read_mark()));
         }
@@ -223,7 +227,6 @@ async fn tell_others(app: &App, furthest: HashMap<(ConversationId, UserId, Messa
     let mut pairs: Vec<Key> = furthest.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    // best effort: what cannot be read now is not told, and a client sees it with the next page of messages
     let Ok(untold) = app.db().guard(async { Ok(blocks::untold(app.db().read(), &pairs).await?) }).await else { return };
     for ((conversation_id, user_id, status), seq) in furthest {
         let mut except = vec![user_id];
@@ -245,9 +248,16 @@ struct News {
     furthest: HashMap<(ConversationId, UserId, MessageStatus), Seq>,
     /// Whose unread totals changed.
     readers: HashSet<UserId>,
+    /// Whose read marks were moved by sending, and where they stood.
+    senders: HashMap<Key, Seq>,
 }
 
 impl News {
+    fn sent(&mut self, key: Key, from: Seq) {
+        self.since.get_or_insert_with(Instant::now);
+        self.senders.entry(key).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
+    }
+
     fn note(&mut self, app: &App, moved: &Moved, read_wanted: bool) {
         if read_wanted && moved.read_moved() {
             let frame = ServerFrame::ConversationRead {
@@ -286,19 +296,29 @@ impl News {
     }
 
     fn tell(&mut self, app: &App) {
-        self.since = None;
-        if !self.furthest.is_empty() {
-            let (owner, furthest) = (app.clone(), std::mem::take(&mut self.furthest));
-            app.spawn(async move { tell_others(&owner, furthest).await });
+        let (owner, news) = (app.clone(), std::mem::take(self));
+        app.spawn(async move { news.spread(&owner).await });
+    }
+
+    /// Best effort: what cannot be read now is not told, and a client sees it when it asks.
+    async fn spread(mut self, app: &App) {
+        if !self.senders.is_empty() {
+            let senders = std::mem::take(&mut self.senders);
+            let keys = senders.keys().copied();
+            let standing = app.db().guard(async { Ok(marks::standing(app.db().read(), keys).await?) }).await;
+            for mark in standing.unwrap_or_default() {
+                let from = senders.get(&(mark.conversation_id, mark.user_id)).copied();
+                self.note(app, &mark.since(from), true);
+            }
         }
-        for user in self.readers.drain() {
-            let owner = app.clone();
-            app.spawn(async move {
-                let count = owner.db().guard(async { Ok(conversations::unread(owner.db().read(), user).await?) }).await;
-                if let Ok(count) = count {
-                    owner.tell(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
-                }
-            });
+        if !self.furthest.is_empty() {
+            tell_others(app, self.furthest).await;
+        }
+        for user in self.readers {
+            let count = app.db().guard(async { Ok(conversations::unread(app.db().read(), user).await?) }).await;
+            if let Ok(count) = count {
+                app.tell(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use super::problem::{Document, MEDIA_TYPE, Problem};
 use super::routes::{self, API, Access};
-use super::{auth, blocks, conversations, health, members, messages, pins, reactions, receipts, settings, statistics, users, ws};
+use super::{
+    auth, blocks, conversations, health, members, messages, pins, reactions, receipts, settings, statistics, users, ws,
+};
 use crate::error::{Error, FieldError};
 use actix_web::HttpResponse;
 use actix_web::http::Method;

@@ -4,7 +4,10 @@
 
 use super::middleware::authenticate;
 use super::problem::Problem;
-use super::{assets, auth, blocks, conversations, docs, health, members, messages, openapi, pins, reactions, receipts, settings, statistics, users, ws};
+use super::{
+    assets, auth, blocks, conversations, docs, health, members, messages, openapi, pins, reactions, receipts, settings,
+    statistics, users, ws,
+};
 use Access::{Anyone, Own, User};
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;

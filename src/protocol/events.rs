@@ -311,7 +311,9 @@ impl Event {
     /// The message that one quotes, for the log's index.
     pub fn quoted_id(&self) -> Option<MessageId> {
         match self {
-            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => message.reply_to.as_ref().map(|quote| quote.id),
+            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => {
+                message.reply_to.as_ref().map(|quote| quote.id)
+            }
             _ => None,
         }
     }

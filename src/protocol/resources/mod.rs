@@ -9,9 +9,15 @@ pub use conversations::{
     ClassBrief, Conversation, ConversationDetail, Joined, LastMessage, My, NotifyLevel, Participant, ReadMark,
     UnreadCount, UserIds,
 };
-pub use messages::{Attachment, FormerText, Message, MessageContext, MessagePage, MessageStatus, Quote, Reaction, Reactors, Receipt, Receipts};
+pub use messages::{
+    Attachment, FormerText, Message, MessageContext, MessagePage, MessageStatus, Quote, Reaction, Reactors, Receipt,
+    Receipts,
+};
 pub use statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
-pub use users::{Block, BlockStatus, Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief, UserRole};
+pub use users::{
+    Block, BlockStatus, Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief,
+    UserRole,
+};
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -2,10 +2,11 @@
 //! must have all events and no more; now and then, and at the end, what REST shows everybody is compared with the model
 //! and with what each device made of the events; and at the end everybody comes back with `sync`, from the beginning too.
 //!
-//! `model/commands.rs` is what may happen, `model/rules.rs` what there is, `model/judge.rs` what is granted,
-//! `model/act.rs` what it changes, `model/shown.rs` what users are then shown: all from SPEC 4, 5 and 8.
-//! `model/view.rs` is a client, from SPEC 12, and `model/coming_back.rs` how it syncs. `model/world.rs` has the server,
-//! `model/calls.rs` says it each command, and `model/compare.rs` has the last word. `model/complete.rs` goes through all
+//! `model/commands.rs` is what may happen and `model/generator.rs` how often, `model/rules.rs` what there is,
+//! `model/judge.rs` what is granted, `model/act.rs` and `model/said.rs` what it changes, `model/shown.rs` what users are
+//! then shown: all from SPEC 4, 5 and 8. `model/view.rs` is a client, from SPEC 12, and `model/coming_back.rs` how it
+//! syncs. `model/world.rs` has the server and `model/people.rs` the users, `model/calls.rs` says it each command, and
+//! `model/compare.rs` has the last word. `model/complete.rs` goes through all
 //! commands one by one, so that none is forgotten.
 
 // A test stops by panicking; and a table of rules has one arm a rule, however long it gets.
@@ -25,10 +26,16 @@ mod commands;
 mod compare;
 #[path = "model/complete.rs"]
 mod complete;
+#[path = "model/generator.rs"]
+mod generator;
 #[path = "model/judge.rs"]
 mod judge;
+#[path = "model/people.rs"]
+mod people;
 #[path = "model/rules.rs"]
 mod rules;
+#[path = "model/said.rs"]
+mod said;
 #[path = "model/shown.rs"]
 mod shown;
 #[path = "model/view.rs"]
@@ -36,7 +43,8 @@ mod view;
 #[path = "model/world.rs"]
 mod world;
 
-use commands::{Command, Step, Steps, Text, What, steps};
+use commands::{Command, Step, Text, What};
+use generator::{Steps, steps};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};

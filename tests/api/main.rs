@@ -19,6 +19,7 @@ mod delivery;
 mod edits;
 mod frames;
 mod handshake;
+mod hiding;
 mod logins;
 mod marks;
 mod matrix;

@@ -2,9 +2,10 @@
 
 use super::act;
 use super::commands::{Command, EMOJI, LEVELS, Mute, ReadTo, What};
+use super::people::Person;
 use super::shown::until;
 use super::support::rest::Body;
-use super::world::{Person, World};
+use super::world::World;
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -4,10 +4,11 @@
 use super::act::Answer;
 use super::calls::Outcome;
 use super::commands::EMOJI;
+use super::people::Rest;
 use super::rules::{Message, Model};
 use super::shown::{ONE_OF, until};
 use super::view::View;
-use super::world::{Rest, World};
+use super::world::World;
 use serde_json::{Map, Value, json};
 
 /// The differences, if there are any.

@@ -5,8 +5,9 @@
 use super::coming_back;
 use super::commands::{Command, Mute, ReadTo, Role, Text, USERS, What};
 use super::compare;
+use super::people::{Device, Person, Rest};
 use super::support::TestServer;
-use super::world::{Device, Person, Rest, World};
+use super::world::World;
 use greenroom::http::routes::ROUTES;
 use greenroom::protocol::client;
 use reqwest::Method;

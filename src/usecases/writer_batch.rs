@@ -186,6 +186,10 @@ fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>>
     if !inside {
         message.reactions.clear();
         message.pinned = false;
+        // another's words, which may have been changed since
+        if let Some(quote) = &mut message.reply_to {
+            quote.content.clear();
+        }
     }
     Ok(Some(Sent { rev: *rev, message, replayed: true, read_from: None }))
 }

@@ -153,7 +153,9 @@ async fn presence_goes_and_comes_back_with_the_block() {
 
     block(&alice, &bob).await;
     for (socket, user) in [(&mut mine, &bob), (&mut theirs, &alice)] {
-        let gone = socket.expect("presence.update").await;
+        // that the other came may be told only now
+        let is_gone = |frame: &Value| frame["type"] == "presence.update" && frame["payload"]["status"] == "offline";
+        let gone = socket.wait_for("presence.update with offline", is_gone).await;
         assert_eq!(gone["payload"], json!({ "user_id": user.id, "status": "offline", "last_seen_at": null }));
     }
     for (user, other) in [(&alice, &bob), (&bob, &alice)] {

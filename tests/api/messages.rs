@@ -151,6 +151,23 @@ async fn the_same_temp_id_after_leaving_is_still_answered() {
 }
 
 #[tokio::test]
+async fn a_temp_id_after_leaving_tells_nothing_of_what_others_said_since() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let quoted = alice.send(&room, "said before").await;
+    let body = || json!({ "content": "yes", "reply_to_id": quoted["id"], "temp_id": "once" });
+    let first = post(&bob, &room, body()).await.expect(201);
+    assert_eq!(first["reply_to"]["content"], "said before");
+    bob.delete(&format!("/conversations/{room}")).await.expect(204);
+    let path = format!("/conversations/{room}/messages/{}", text(&quoted["id"]));
+    alice.patch(&path, json!({ "content": "said after" })).await.expect(200);
+    let again = post(&bob, &room, body()).await.expect(200);
+    assert_eq!((&again["id"], &again["reply_to"]["content"]), (&first["id"], &json!("")));
+}
+
+#[tokio::test]
 async fn the_same_temp_id_over_rest_and_the_socket_at_once_is_one_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;

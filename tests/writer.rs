@@ -81,6 +81,52 @@ fn all_of_a_large_class_are_mentioned_and_a_thousand_of_them_named() {
 }
 
 #[test]
+fn a_name_stands_for_one_body_in_a_batch_too() {
+    on_each_database(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 1).await;
+        let post = |content: &str| Post::new(groups[0], &users[0], content);
+        for round in 0..20 {
+            let named = |content: &str| post(content).named(format!("name {round}"));
+            // while the writer is busy with the first the others gather
+            let posts = [post("busy"), named("one"), named("other"), named("one")];
+            let (answer, answered) = mpsc::unbounded_channel();
+            for (index, post) in posts.iter().enumerate() {
+                let answer = answer.clone();
+                inside.enqueue_with(post.clone(), move |outcome| drop(answer.send((index, outcome))));
+            }
+            let outcomes = collect(&posts, answered, |_| {}).await;
+            let [_, Ok(one), Err(other), Ok(again)] = outcomes.as_slice() else { panic!("{outcomes:?}") };
+            assert_eq!(other.code(), Code::TempIdReused);
+            assert_eq!((again.replayed, again.message.id, again.rev), (true, one.message.id, one.rev));
+        }
+        inside.audit().await;
+    });
+}
+
+#[test]
+fn a_send_whose_outcome_was_not_known_is_found_by_its_id() {
+    on_each_database(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 1).await;
+        let post = Post::new(groups[0], &users[0], "was it stored?").named("name");
+        let first = inside.send(post.clone()).await.unwrap();
+        let again = inside.send(post).await.unwrap();
+        assert_eq!((again.replayed, again.message.id, again.rev), (false, first.message.id, first.rev));
+        inside.audit().await;
+    });
+}
+
+#[test]
+fn whose_account_is_gone_sends_nothing() {
+    on_each_database(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 1).await;
+        let gone = inside.literal(users[1].user_id);
+        inside.run(&format!("UPDATE users SET status = 'deleted', deleted_at = 1 WHERE id = {gone}")).await;
+        let refused = inside.send(Post::new(groups[0], &users[1], "still here")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthorized);
+    });
+}
+
+#[test]
 fn a_send_that_the_database_refuses_fails_alone() {
     on_each_database(&async |inside: &Inside| {
         let spoil = if inside.is_postgres() {

@@ -295,6 +295,15 @@ mod tests {
     }
 
     #[test]
+    fn nothing_can_be_attached_that_is_no_upload() {
+        for count in [1, limits::ATTACHMENTS + 1] {
+            let attachment_ids = vec![uuid::Uuid::nil(); count];
+            let draft = Draft { content: Some("see".into()), attachment_ids, ..Draft::default() };
+            assert_eq!(refused(draft), ["attachment_ids"]);
+        }
+    }
+
+    #[test]
     fn every_wrong_field_is_named() {
         let draft = Draft {
             content: Some("a\0".into()),

@@ -343,3 +343,16 @@ async fn a_block_and_a_first_conversation_have_one_order() {
         assert_eq!(witness.agrees_with_sync().await, 2);
     }
 }
+
+#[tokio::test]
+async fn whoever_is_gone_is_not_blocked_and_can_be_unblocked() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol) = three(&server).await;
+    alice.direct(&bob).await;
+    block(&alice, &bob).await;
+    server.sql("UPDATE users SET status = 'deleted', deleted_at = 1 WHERE username_key IN ('bob', 'carol')").await;
+    alice.post("/blocks", json!({ "user": carol.id })).await.refused(404, "user_not_found");
+    let mut mine = Witness::of(&alice).await;
+    unblock(&alice, &bob).await;
+    assert_eq!(mine.sees("conversation.settings").await["my"]["blocked"], false);
+}

@@ -120,7 +120,11 @@ test('they make a group with a third', async () => {
   await log(page).getByText(`You created “${GROUP}”`).waitFor();
   await page.locator('.room-subtitle').getByText('3 members').waitFor();
   await say(page, 'Who waters the tomatoes on Saturday?');
-  const conversation = await conversationOf(cam.token, GROUP);
+  let conversation;
+  await until(async () => {
+    conversation = await conversationOf(cam.token, GROUP);
+    return conversation.last_message.content.startsWith('Who waters');
+  }, 'the question is stored, which the answer must not overtake');
   await server.call('POST', `/conversations/${conversation.id}/messages`, {
     token: cam.token,
     body: { content: 'I can.', temp_id: 'cam-1' },

@@ -1,30 +1,16 @@
 //! Signing up, in and out, and one's own logins.
 
-use super::cursor;
+use super::cursor::{self, Paging};
 use super::extract::{Auth, ClientAddr, Device, Json, PathId, Query};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::LoginId;
-use crate::domain::limits;
 use crate::protocol::accounts::{Refresh, Register, SignIn};
 use crate::protocol::resources::{Login, Page, Ticket, Tokens};
 use crate::usecases::logins::Client;
 use crate::usecases::{accounts, logins};
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
 use std::net::IpAddr;
-
-/// What every collection takes.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Paging {
-    /// Items in a page, 1–100; 20 when absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
 
 fn client(addr: IpAddr, device: Device) -> Client {
     Client { device: device.0, ip: addr.to_string() }
@@ -96,8 +82,7 @@ pub async fn logout(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, P
     responses((status = 200, description = "Logins that can still be used, the newest first", body = Page<Login>))
 )]
 pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let before: Option<LoginId> = query.0.cursor.as_deref().map(cursor::decode).transpose()?;
+    let (limit, before) = (query.0.limit()?, query.0.after()?);
     let (items, next) = logins::list(&app, caller.0, before, limit).await?;
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
 }

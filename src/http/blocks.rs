@@ -1,20 +1,15 @@
 //! Whom one has blocked.
 
-use super::cursor;
+use super::cursor::{self, Paging};
 use super::extract::{Auth, Json, Query, UserRefPath};
-use super::members::Paging;
 use super::problem::Problem;
 use crate::app::App;
-use crate::domain::ids::UserId;
-use crate::domain::limits;
 use crate::domain::names::UserRef;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::conversations::NewBlock;
 use crate::protocol::resources::{Block, BlockStatus, Page};
 use crate::usecases::blocks::{self, Made};
 use actix_web::{HttpResponse, web};
-use uuid::Uuid;
 
 /// Block a user
 ///
@@ -54,11 +49,9 @@ pub async fn delete(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Res
     responses((status = 200, description = "Blocks", body = Page<Block>))
 )]
 pub async fn list(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let place: Option<(i64, Uuid)> = query.0.cursor.as_deref().map(cursor::decode).transpose()?;
-    let after = place.map(|(at, user)| (Timestamp(at), UserId(user)));
+    let (limit, after) = (query.0.limit()?, query.0.after()?);
     let (items, next) = blocks::list(&app, &caller.0, after, limit).await?;
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.map(|(at, user)| cursor::encode(&(at.0, user.0))) }))
+    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
 }
 
 /// See what stands between oneself and a user

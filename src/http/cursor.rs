@@ -3,6 +3,7 @@
 
 use crate::domain::limits;
 use crate::error::{Error, Result};
+use crate::protocol::resources::Page;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,38 @@ pub fn limit(asked: Option<u64>, default: u64) -> Result<u64> {
     }
 }
 
+/// Which page of a collection.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// Items in a page, 1–100; 20 when absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl Paging {
+    /// How many items the page has.
+    pub fn limit(&self) -> Result<u64> {
+        limit(self.limit, limits::PAGE)
+    }
+
+    /// The place behind which it begins; none for the first page.
+    pub fn after<T: DeserializeOwned>(&self) -> Result<Option<T>> {
+        self.cursor.as_deref().map(decode).transpose()
+    }
+}
+
+/// The page of `rows`, each with its place, of which one more than `limit` was asked for, to see whether another follows.
+pub fn page<T, P: Serialize>(mut rows: Vec<(T, P)>, limit: u64) -> Page<T> {
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| more).map(|(_, place)| encode(place));
+    Page { items: rows.into_iter().map(|(item, _)| item).collect(), next_cursor }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +105,15 @@ mod tests {
         for bad in ["", "%", "null", "e30", &other, &older, &more, &"A".repeat(2000)] {
             assert_eq!(decode::<i64>(bad).expect_err(bad).code(), Code::InvalidRequest, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_row_beyond_a_page_says_that_another_follows() {
+        let rows = |count: i64| (0..count).map(|at| (at, at * 10)).collect::<Vec<_>>();
+        let (full, last) = (page(rows(4), 3), page(rows(3), 3));
+        assert_eq!((full.items, last.items), (vec![0, 1, 2], vec![0, 1, 2]));
+        assert_eq!(decode::<i64>(&full.next_cursor.expect("more")).ok(), Some(20));
+        assert_eq!((last.next_cursor, page(rows(0), 3).next_cursor), (None, None));
     }
 
     #[test]

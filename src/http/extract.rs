@@ -3,6 +3,7 @@
 
 use super::problem::Problem;
 use crate::app::App;
+use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
@@ -143,6 +144,11 @@ impl<T: From<Uuid>> FromRequest for PathId<T> {
 pub fn path_id<T: From<Uuid>>(id: &str) -> Result<T> {
     let read = if id.len() == 36 { Uuid::try_parse(id).ok() } else { None };
     read.map(T::from).ok_or_else(|| Error::invalid_request("the id in the path is not a UUID"))
+}
+
+/// The conversation and the message that a path names.
+pub fn message_path(path: &(String, String)) -> Result<(ConversationId, MessageId)> {
+    Ok((path_id(&path.0)?, path_id(&path.1)?))
 }
 
 /// The user that the path's `{ref}` names. What can name nobody is not found.

@@ -1,34 +1,18 @@
 //! Who is in a conversation: list, look at, add, remove, give a role.
 
 use super::conversations::references;
-use super::cursor;
+use super::cursor::{self, Paging};
 use super::extract::{Auth, Json, PathId, Query, path_id};
 use super::problem::Problem;
 use crate::app::App;
-use crate::domain::ids::{ConversationId, UserId};
-use crate::domain::limits;
+use crate::domain::ids::ConversationId;
 use crate::domain::names::UserRef;
 use crate::domain::roles::Role;
-use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::protocol::conversations::{NewMembers, NewRole};
 use crate::protocol::resources::{Page, Participant};
 use crate::usecases::members;
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use uuid::Uuid;
-
-/// A page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Paging {
-    /// Items in a page, 1–100; 20 when absent.
-    #[param(minimum = 1, maximum = 100)]
-    pub(super) limit: Option<u64>,
-    /// `next_cursor` of the page before.
-    pub(super) cursor: Option<String>,
-}
 
 /// List participants
 ///
@@ -44,16 +28,10 @@ pub async fn list(
     id: PathId<ConversationId>,
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let place: Option<(i64, Uuid)> = query.0.cursor.as_deref().map(cursor::decode).transpose()?;
-    let after = place.map(|(at, user)| (Timestamp(at), UserId(user)));
+    let (limit, after) = (query.0.limit()?, query.0.after()?);
     let owner = app.as_ref().clone();
-    let mut rows = app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|(_, (at, user))| cursor::encode(&(at.0, user.0)));
-    let items = rows.into_iter().map(|(participant, _)| participant).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
+    let rows = app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
+    Ok(HttpResponse::Ok().json(cursor::page(rows, limit)))
 }
 
 /// See a participant

@@ -1,7 +1,7 @@
 //! Messages: send, list, look at, edit, delete.
 
-use super::cursor;
-use super::extract::{Auth, Json, PathId, Query, path_id};
+use super::cursor::{self, Paging};
+use super::extract::{Auth, Json, PathId, Query, message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq};
@@ -150,7 +150,7 @@ pub async fn edit(
     path: web::Path<(String, String)>,
     body: Json<ChangedText>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, message) = place(&path)?;
+    let (id, message) = message_path(&path)?;
     let owner = app.as_ref().clone();
     let edited =
         app.detached(async move { edits::edit(&owner, &caller.0, id, message, &body.0.content).await }).await?;
@@ -186,22 +186,10 @@ pub async fn delete(
     path: web::Path<(String, String)>,
     query: Query<Deletion>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, message) = place(&path)?;
+    let (id, message) = message_path(&path)?;
     let audience = query.0.r#for.unwrap_or_default();
     deletions::delete(&app, &caller.0, id, message, audience).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// A page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Paging {
-    /// Items in a page, 1–100; 20 when absent.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
 /// List a message's former texts
@@ -222,20 +210,9 @@ pub async fn history(
     path: web::Path<(String, String)>,
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, message) = place(&path)?;
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let after: i64 = query.0.cursor.as_deref().map(cursor::decode).transpose()?.unwrap_or(0);
+    let (id, message) = message_path(&path)?;
+    let (limit, after) = (query.0.limit()?, query.0.after()?.unwrap_or(0));
     let owner = app.as_ref().clone();
     let work = async move { edits::history(&owner, &caller.0, id, message, after, limit + 1).await };
-    let mut texts = app.detached(work).await?;
-    let more = texts.len() as u64 > limit;
-    texts.truncate(limit as usize);
-    let next_cursor = texts.last().filter(|_| more).map(|(_, at)| cursor::encode(at));
-    let items = texts.into_iter().map(|(text, _)| text).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
-}
-
-/// The conversation and the message that a path names.
-pub(super) fn place(path: &(String, String)) -> Result<(ConversationId, MessageId), Error> {
-    Ok((path_id(&path.0)?, path_id(&path.1)?))
+    Ok(HttpResponse::Ok().json(cursor::page(app.detached(work).await?, limit)))
 }

@@ -1,12 +1,10 @@
 //! Pinned messages: pin, unpin, list.
 
-use super::cursor;
-use super::extract::{Auth, PathId, Query, path_id};
-use super::members::Paging;
+use super::cursor::{self, Paging};
+use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
-use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::{Message, Page};
 use crate::usecases::pins;
@@ -28,7 +26,7 @@ pub async fn add(
     caller: Auth,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = (path_id(&path.0)?, path_id(&path.1)?);
+    let (conversation, message) = message_path(&path)?;
     let owner = app.as_ref().clone();
     let pinned = app.detached(async move { pins::add(&owner, &caller.0, conversation, message).await }).await?;
     Ok(HttpResponse::Ok().json(pinned))
@@ -48,7 +46,7 @@ pub async fn remove(
     caller: Auth,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = (path_id(&path.0)?, path_id(&path.1)?);
+    let (conversation, message) = message_path(&path)?;
     let owner = app.as_ref().clone();
     app.detached(async move { pins::remove(&owner, &caller.0, conversation, message).await }).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -68,14 +66,9 @@ pub async fn list(
     id: PathId<ConversationId>,
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let before: i64 = query.0.cursor.as_deref().map_or(Ok(i64::MAX), cursor::decode)?;
+    let (limit, before) = (query.0.limit()?, Timestamp(query.0.after()?.unwrap_or(i64::MAX)));
     let owner = app.as_ref().clone();
-    let read = async move { pins::page(&owner, &caller.0, id.0, Timestamp(before), limit + 1).await };
-    let mut rows = app.detached(read).await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|(_, at)| cursor::encode(&at.0));
-    let items = rows.into_iter().map(|(message, _)| message).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
+    let read = async move { pins::page(&owner, &caller.0, id.0, before, limit + 1).await };
+    let rows = app.detached(read).await?.into_iter().map(|(message, at)| (message, at.0)).collect();
+    Ok(HttpResponse::Ok().json(cursor::page(rows, limit)))
 }

@@ -1,12 +1,10 @@
 //! Reactions to a message: add, take back, see whose they are.
 
-use super::cursor;
-use super::extract::{Auth, Query, path_id};
-use super::members::Paging;
+use super::cursor::{self, Paging};
+use super::extract::{Auth, Query, message_path, path_id};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
-use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::protocol::resources::{Page, Reaction, Reactors};
 use crate::usecases::reactions;
@@ -84,15 +82,9 @@ pub async fn list(
     path: web::Path<(String, String)>,
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = (path_id(&path.0)?, path_id(&path.1)?);
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let after: i64 = query.0.cursor.as_deref().map_or(Ok(0), cursor::decode)?;
+    let (conversation, message) = message_path(&path)?;
+    let (limit, after) = (query.0.limit()?, query.0.after()?.unwrap_or(0));
     let owner = app.as_ref().clone();
     let read = async move { reactions::page(&owner, &caller.0, conversation, message, after, limit + 1).await };
-    let mut rows = app.detached(read).await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|(_, place)| cursor::encode(place));
-    let items = rows.into_iter().map(|(reactors, _)| reactors).collect();
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor }))
+    Ok(HttpResponse::Ok().json(cursor::page(app.detached(read).await?, limit)))
 }

@@ -1,6 +1,6 @@
 //! Who has a message, and who has read it.
 
-use super::extract::{Auth, path_id};
+use super::extract::{Auth, message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -24,7 +24,7 @@ pub async fn get(
     caller: Auth,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = (path_id(&path.0)?, path_id(&path.1)?);
+    let (conversation, message) = message_path(&path)?;
     let owner = app.as_ref().clone();
     let found = app.detached(async move { receipts::of(&owner, &caller.0, conversation, message).await }).await?;
     Ok(HttpResponse::Ok().json(found))

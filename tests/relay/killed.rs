@@ -126,7 +126,12 @@ async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again(
     for _ in 0..KILLS {
         let target = sent.load(Ordering::Relaxed) + random.between(5, 60);
         eventually_within(DEADLINE * 3, "messages, to kill", async || sent.load(Ordering::Relaxed) >= target).await;
-        tokio::time::sleep(std::time::Duration::from_micros(random.between(0, 200_000))).await;
+        if random.one_in(2) {
+            // as soon as they are counted, rather than as soon as they are sent
+            let stats = format!("/conversations/{group}/stats");
+            let counted = async || users[0].get(&stats).await.expect(200)["messages"].as_u64() >= Some(target);
+            eventually_within(DEADLINE * 3, "the count, to kill", counted).await;
+        }
         server.kill_nine();
         server.restart().await;
     }

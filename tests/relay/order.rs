@@ -6,7 +6,6 @@ use crate::world::{Counts, Node, Talk, check_order, cursor, expire};
 use greenroom::relay::reader::Turn;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::cell::Cell;
-use std::time::Duration;
 
 /// A row of the log as a transaction of the test appends it.
 fn row(inside: &Inside, talk: &Talk, rev: i64) -> String {
@@ -98,6 +97,8 @@ fn many_who_commit_at_once_are_put_in_order_while_they_do() {
         let nodes = [Node::new(inside, "one"), Node::new(inside, "two")];
         let reading = nodes.iter().map(|node| async {
             while open.get() > 0 {
+                // so that the nodes take the readers from each other all the time
+                expire(inside).await;
                 if let Some(sequencer) = &node.sequencer {
                     sequencer.turn().await.unwrap();
                 }
@@ -105,19 +106,8 @@ fn many_who_commit_at_once_are_put_in_order_while_they_do() {
                 tokio::task::yield_now().await;
             }
         });
-        let expiring = async {
-            while open.get() > 0 {
-                // so that the nodes take the readers from each other all the time
-                expire(inside).await;
-                tokio::time::sleep(Duration::from_millis(3)).await;
-            }
-        };
-        futures_util::future::join3(
-            futures_util::future::join_all(committing),
-            futures_util::future::join_all(reading),
-            expiring,
-        )
-        .await;
+        futures_util::future::join(futures_util::future::join_all(committing), futures_util::future::join_all(reading))
+            .await;
         expire(inside).await;
         nodes[0].read().await;
         check_order(inside).await;

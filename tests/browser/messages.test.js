@@ -45,6 +45,16 @@ test('a message is edited, by its menu and by the arrow key, and both see what i
   await close(ben.page);
 });
 
+test('keys pressed right after a choice in a menu belong to what was chosen', async () => {
+  const menu = await messageMenu(ana.page, row(ana.page, 'tomatoes'));
+  const text = await menu.getByRole('menuitem', { name: 'Edit', exact: true }).evaluate((item) => {
+    item.click();
+    return document.activeElement.value;
+  });
+  assert.equal(text, 'The tomatoes are ripe.');
+  await ana.page.keyboard.press('Escape');
+});
+
 test('reactions are given, counted, joined and taken back', async () => {
   await row(ben.page, 'tomatoes').hover();
   await row(ben.page, 'tomatoes').getByRole('button', { name: 'React', exact: true }).click();

@@ -14,22 +14,23 @@ const GAP = 6;
  */
 export function openPopup({ label, at, className = '' }, build) {
   document.querySelector('dialog.popup')?.close();
-  let after = null;
   let outside = false;
-  const close = (next = null) => {
-    after = next;
+  // What follows happens in the same step, not with the browser's later `close` event: keys pressed in between are for it.
+  const close = (after = null) => {
     layer.close();
+    gone();
+    after?.();
   };
-  const away = () => layer.open && close();
+  const gone = () => {
+    window.removeEventListener('hashchange', away);
+    layer.remove();
+  };
+  const away = () => close();
   const layer = h('dialog', {
     class: `popup ${className}`,
     'aria-label': label,
     on: {
-      close: () => {
-        window.removeEventListener('hashchange', away);
-        layer.remove();
-        after?.();
-      },
+      close: gone,
       // A press that begins inside and ends outside, as in selecting a text, is none on the outside.
       pointerdown: (event) => (outside = event.target === layer),
       click: (event) => outside && event.target === layer && close(),

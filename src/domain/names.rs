@@ -95,7 +95,14 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// Trims a name (a person's, a conversation's) and checks that it has 1–255 characters and none that controls.
+/// Whether a character turns the direction of the text after it (explicit formatting, Unicode UAX #9): in a name it would
+/// turn the sentence in which the name stands.
+fn is_directional(letter: char) -> bool {
+    matches!(letter, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Trims a name (a person's, a conversation's) and checks that it has 1–255 characters and none that controls, the text's
+/// direction included.
 pub fn name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() {
@@ -104,7 +111,7 @@ pub fn name(text: &str) -> Result<String, &'static str> {
     if text.chars().count() > limits::NAME_CHARS {
         return Err("must have at most 255 characters");
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(|letter| letter.is_control() || is_directional(letter)) {
         return Err("must not contain control characters");
     }
     Ok(text.to_owned())
@@ -183,6 +190,16 @@ mod tests {
         assert!(Username::parse("a.b-C_9").is_ok());
         for bad in ["ab", "a b c", "héllo", "Everyone", "ext", &"a".repeat(33)] {
             assert!(Username::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_in_any_script_and_turns_no_text_around_it() {
+        for good in ["Ada", " Nguyễn Thị Hoa ", "محمد", "דנה", "👩‍👩‍👧 family", "a\u{200F}b"] {
+            assert_eq!(name(good).as_deref(), Ok(good.trim()));
+        }
+        for bad in ["", "  ", "a\nb", "a\u{202E}b", "\u{2067}a", &"a".repeat(256)] {
+            assert!(name(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Signing up, in and out, and one's own logins.
 
+use super::body::Json;
 use super::cursor::{self, Paging};
-use super::extract::{Auth, ClientAddr, Device, Json, PathId, Query};
+use super::extract::{Auth, ClientAddr, Device, PathId, Query};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::LoginId;

@@ -1,7 +1,8 @@
 //! Whom one has blocked.
 
+use super::body::Json;
 use super::cursor::{self, Paging};
-use super::extract::{Auth, Json, Query, UserRefPath};
+use super::extract::{Auth, Query, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::names::UserRef;

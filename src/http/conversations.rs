@@ -1,7 +1,8 @@
 //! Conversations: make, list, look at, change, mark as read, leave.
 
+use super::body::Json;
 use super::cursor;
-use super::extract::{Auth, Json, PathId, Query, UserRefPath};
+use super::extract::{Auth, PathId, Query, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;

@@ -1,99 +1,20 @@
-//! What handlers read from a request. Every extractor refuses with a [`Problem`], and none of them decides anything: who
-//! may do what is for the use case.
+//! What handlers read from a request besides its body. Every extractor refuses with a [`Problem`], and none of them decides
+//! anything: who may do what is for the use case.
 
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
-use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::protocol::json;
 use crate::usecases::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::time::Duration;
 use uuid::Uuid;
-
-/// A body that has not come within this is given up, so that nobody holds a connection by the byte.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
-
-/// Bytes of a body that is too large which are still read.
-const BODY_DROPPED: usize = 16 * 1024 * 1024;
-
-/// A JSON body, read strictly: at most [`limits::BODY_BYTES`], JSON by its own account (or saying nothing about itself),
-/// no field that `T` does not know. No body at all counts as `{}`, for calls whose fields are all optional; an empty one
-/// that says it is JSON is malformed.
-#[derive(Debug)]
-pub struct Json<T>(pub T);
-
-impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let claims_json = req.headers().contains_key(header::CONTENT_TYPE) && is_json(req);
-        let is_readable = is_json(req);
-        let payload = payload.take();
-        Box::pin(async move {
-            let body = whole(payload).await?;
-            if body.is_empty() && !claims_json {
-                return Ok(Self(json::from_json("{}")?));
-            }
-            if !is_readable {
-                return Err(Error::unsupported_media_type().into());
-            }
-            Ok(Self(json::from_json_bytes(&body)?))
-        })
-    }
-}
-
-/// Whether a body would be JSON that we can read as it comes: no encoding, and the right type or none.
-fn is_json(req: &HttpRequest) -> bool {
-    let plain = |name| match req.headers().get(name) {
-        None => Some(""),
-        Some(value) => value.to_str().ok(),
-    };
-    let Some((kind, encoding)) = plain(header::CONTENT_TYPE).zip(plain(header::CONTENT_ENCODING)) else {
-        return false;
-    };
-    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json = essence.is_empty() || essence == "application/json" || essence.ends_with("+json");
-    json && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
-}
-
-/// The whole body, if it comes within [`BODY_DEADLINE`].
-async fn whole(payload: Payload) -> Result<Bytes> {
-    match tokio::time::timeout(BODY_DEADLINE, bounded(payload)).await {
-        Ok(body) => body,
-        Err(_) => Err(Error::invalid_request("the body came too slowly")),
-    }
-}
-
-/// The body up to its limit. What is beyond is read and dropped, up to a limit of its own: a client that is still
-/// writing would not see our answer.
-async fn bounded(mut payload: Payload) -> Result<Bytes> {
-    let mut body = BytesMut::new();
-    let mut seen = 0;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Error::invalid_request(format!("the body ended early: {error}")))?;
-        seen += chunk.len();
-        if seen <= limits::BODY_BYTES {
-            body.extend_from_slice(&chunk);
-        }
-        if seen > BODY_DROPPED {
-            break;
-        }
-    }
-    if seen > limits::BODY_BYTES { Err(Error::payload_too_large(limits::BODY_BYTES)) } else { Ok(body.freeze()) }
-}
 
 /// The query, read strictly: `T` denies unknown fields, and whatever does not fit is `invalid_request` with the
 /// parameter's name.
@@ -273,53 +194,6 @@ mod tests {
     use crate::domain::codes::Code;
     use crate::domain::ids::ConversationId;
     use actix_web::test::TestRequest;
-
-    #[derive(Debug, Default, PartialEq, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Body {
-        #[serde(default)]
-        name: Option<String>,
-    }
-
-    async fn read(req: TestRequest) -> Result<Body, Code> {
-        let (req, mut payload) = req.to_http_parts();
-        Json::<Body>::from_request(&req, &mut payload).await.map(|read| read.0).map_err(|problem| problem.code())
-    }
-
-    #[actix_web::test]
-    async fn a_body_is_json_of_any_json_type_or_says_nothing_about_itself() {
-        let body = || TestRequest::post().set_payload(r#"{"name":"a"}"#);
-        for kind in ["application/json", "application/json; charset=utf-8", "Application/Problem+JSON"] {
-            assert!(read(body().insert_header((header::CONTENT_TYPE, kind))).await.is_ok(), "{kind}");
-        }
-        assert!(read(body()).await.is_ok());
-        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
-            let refused = read(body().insert_header((header::CONTENT_TYPE, kind))).await;
-            assert_eq!(refused, Err(Code::UnsupportedMediaType), "{kind}");
-        }
-        let packed = body().insert_header((header::CONTENT_ENCODING, "gzip"));
-        assert_eq!(read(packed).await, Err(Code::UnsupportedMediaType));
-    }
-
-    #[actix_web::test]
-    async fn no_body_is_an_empty_object_unless_it_says_it_is_json() {
-        assert_eq!(read(TestRequest::post()).await, Ok(Body::default()));
-        let typed = TestRequest::post().insert_header((header::CONTENT_TYPE, "text/plain"));
-        assert_eq!(read(typed).await, Ok(Body::default()));
-        let json = TestRequest::post().insert_header((header::CONTENT_TYPE, "application/json"));
-        assert_eq!(read(json).await, Err(Code::InvalidRequest));
-    }
-
-    #[actix_web::test]
-    async fn a_body_is_read_up_to_its_limit_and_strictly() {
-        assert_eq!(read(TestRequest::post().set_payload("{")).await, Err(Code::InvalidRequest));
-        assert_eq!(read(TestRequest::post().set_payload(&b"{\"name\":\"\xff\"}"[..])).await, Err(Code::InvalidRequest));
-        assert_eq!(read(TestRequest::post().set_payload(r#"{"x":1}"#)).await, Err(Code::ValidationFailed));
-        let exact = format!("{{\"name\":\"{}\"}}", "a".repeat(limits::BODY_BYTES - 11));
-        assert_eq!(exact.len(), limits::BODY_BYTES);
-        assert!(read(TestRequest::post().set_payload(exact.clone())).await.is_ok());
-        assert_eq!(read(TestRequest::post().set_payload(exact + " ")).await, Err(Code::PayloadTooLarge));
-    }
 
     #[test]
     fn a_query_names_the_parameter_that_does_not_fit() {

@@ -1,8 +1,9 @@
 //! Who is in a conversation: list, look at, add, remove, give a role.
 
+use super::body::Json;
 use super::conversations::references;
 use super::cursor::{self, Paging};
-use super::extract::{Auth, Json, PathId, Query, path_id};
+use super::extract::{Auth, PathId, Query, path_id};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;

@@ -1,7 +1,8 @@
 //! Messages: send, list, look at, edit, delete.
 
+use super::body::Json;
 use super::cursor::{self, Paging};
-use super::extract::{Auth, Json, PathId, Query, message_path};
+use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq};

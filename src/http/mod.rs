@@ -4,6 +4,7 @@
 pub mod assets;
 pub mod auth;
 pub mod blocks;
+pub mod body;
 pub mod conversations;
 pub mod cursor;
 pub mod docs;

@@ -70,5 +70,6 @@ pub async fn list(
     let owner = app.as_ref().clone();
     let read = async move { pins::page(&owner, &caller.0, id.0, before, limit + 1).await };
     let rows = app.detached(read).await?.into_iter().map(|(message, at)| (message, at.0)).collect();
-    Ok(HttpResponse::Ok().json(cursor::page(rows, limit)))
+    let Page { items, next_cursor } = cursor::page(rows, limit);
+    Ok(HttpResponse::Ok().json(Page::<Message> { items: items.into_iter().flatten().collect(), next_cursor }))
 }

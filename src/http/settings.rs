@@ -1,6 +1,7 @@
 //! One's own view of a conversation: archive, mute, pin, notify level.
 
-use super::extract::{Auth, Json, PathId};
+use super::body::Json;
+use super::extract::{Auth, PathId};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;

@@ -1,7 +1,8 @@
 //! One's own profile and password, and other users.
 
+use super::body::Json;
 use super::cursor;
-use super::extract::{Auth, ClientAddr, Json, Query, UserRefPath};
+use super::extract::{Auth, ClientAddr, Query, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::limits;

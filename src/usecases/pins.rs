@@ -73,14 +73,14 @@ async fn may_pin(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> R
 }
 
 /// The pinned messages of a conversation as the caller sees them, the newest pin first, each with its moment for the next
-/// page.
+/// page. What was unpinned or deleted while they were read is none, and keeps its place.
 pub async fn page(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     before: Timestamp,
     limit: u64,
-) -> Result<Vec<(Message, Timestamp)>> {
+) -> Result<Vec<(Option<Message>, Timestamp)>> {
     let conn = app.db().read();
     let places = pins::page(conn, conversation, caller.user_id, before, limit).await?;
     let ids: Vec<MessageId> = places.iter().map(|(id, _)| *id).collect();
@@ -89,7 +89,5 @@ pub async fn page(
     // the right last: whoever is removed while the rows are read is not shown what came after
     require_participant(app, caller, conversation).await?;
     let mut found: HashMap<MessageId, Message> = found.into_iter().map(|message| (message.id, message)).collect();
-    // what was unpinned or deleted between the two statements is left out
-    let standing = |(id, at)| found.remove(&id).filter(|message| message.pinned).map(|message| (message, at));
-    Ok(places.into_iter().filter_map(standing).collect())
+    Ok(places.into_iter().map(|(id, at)| (found.remove(&id).filter(|message| message.pinned), at)).collect())
 }

@@ -20,8 +20,7 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 const BODY_DROPPED: usize = 16 * 1024 * 1024;
 
 /// A JSON body, read strictly: at most [`limits::BODY_BYTES`], JSON by its own account (or saying nothing about itself),
-/// no field that `T` does not know. No body at all counts as `{}`, for calls whose fields are all optional; where one is
-/// needed, an empty body that says it is JSON is malformed.
+/// no field that `T` does not know.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -30,23 +29,35 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let claims_json = req.headers().contains_key(header::CONTENT_TYPE) && is_json(req);
-        let is_readable = is_json(req);
-        let payload = payload.take();
-        Box::pin(async move {
-            let body = whole(payload).await?;
-            if body.is_empty() {
-                let nothing = json::from_json("{}").map(Self);
-                if nothing.is_ok() || !claims_json {
-                    return Ok(nothing?);
-                }
-            }
-            if !is_readable {
-                return Err(Error::unsupported_media_type().into());
-            }
-            Ok(Self(json::from_json_bytes(&body)?))
-        })
+        let body = read(is_json(req), false, payload.take());
+        Box::pin(async move { Ok(Self(body.await?)) })
     }
+}
+
+/// A [`Json`] body of a call that means something without one: none, or an empty one, is `{}`, whatever it says it is.
+#[derive(Debug)]
+pub struct MaybeJson<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for MaybeJson<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = read(is_json(req), true, payload.take());
+        Box::pin(async move { Ok(Self(body.await?)) })
+    }
+}
+
+async fn read<T: DeserializeOwned>(is_readable: bool, may_be_empty: bool, payload: Payload) -> Result<T> {
+    let body = whole(payload).await?;
+    if body.is_empty() {
+        let needed = || Error::invalid_request("a JSON body is needed");
+        return if may_be_empty { json::from_json("{}") } else { Err(needed()) };
+    }
+    if !is_readable {
+        return Err(Error::unsupported_media_type());
+    }
+    json::from_json_bytes(&body)
 }
 
 /// Whether a body would be JSON that we can read as it comes: no encoding, and the right type or none.
@@ -103,52 +114,48 @@ mod tests {
         name: Option<String>,
     }
 
-    async fn read<T: DeserializeOwned + 'static>(req: TestRequest) -> Result<T, Code> {
+    async fn read(req: TestRequest) -> Result<Body, Code> {
         let (req, mut payload) = req.to_http_parts();
-        Json::<T>::from_request(&req, &mut payload).await.map(|read| read.0).map_err(|problem| problem.code())
+        Json::<Body>::from_request(&req, &mut payload).await.map(|read| read.0).map_err(|problem| problem.code())
     }
 
     #[actix_web::test]
     async fn a_body_is_json_of_any_json_type_or_says_nothing_about_itself() {
         let body = || TestRequest::post().set_payload(r#"{"name":"a"}"#);
         for kind in ["application/json", "application/json; charset=utf-8", "Application/Problem+JSON"] {
-            assert!(read::<Body>(body().insert_header((header::CONTENT_TYPE, kind))).await.is_ok(), "{kind}");
+            assert!(read(body().insert_header((header::CONTENT_TYPE, kind))).await.is_ok(), "{kind}");
         }
-        assert!(read::<Body>(body()).await.is_ok());
+        assert!(read(body()).await.is_ok());
         for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
-            let refused = read::<Body>(body().insert_header((header::CONTENT_TYPE, kind))).await;
+            let refused = read(body().insert_header((header::CONTENT_TYPE, kind))).await;
             assert_eq!(refused, Err(Code::UnsupportedMediaType), "{kind}");
         }
         let packed = body().insert_header((header::CONTENT_ENCODING, "gzip"));
-        assert_eq!(read::<Body>(packed).await, Err(Code::UnsupportedMediaType));
+        assert_eq!(read(packed).await, Err(Code::UnsupportedMediaType));
     }
 
     #[actix_web::test]
-    async fn no_body_is_an_empty_object_where_that_will_do() {
-        #[derive(Debug, PartialEq, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Needed {
-            name: String,
-        }
+    async fn without_a_body_only_a_call_that_needs_none_goes_on() {
         let typed = |kind| TestRequest::post().insert_header((header::CONTENT_TYPE, kind));
-        for req in [TestRequest::post(), typed("text/plain"), typed("application/json")] {
-            assert_eq!(read::<Body>(req).await, Ok(Body::default()));
+        let all = || [TestRequest::post(), typed("application/json"), typed("text/plain")];
+        for req in all() {
+            assert_eq!(read(req).await, Err(Code::InvalidRequest));
         }
-        assert_eq!(read::<Needed>(TestRequest::post()).await, Err(Code::ValidationFailed));
-        assert_eq!(read::<Needed>(typed("application/json")).await, Err(Code::InvalidRequest));
+        for req in all() {
+            let (req, mut payload) = req.to_http_parts();
+            let without = MaybeJson::<Body>::from_request(&req, &mut payload).await.expect("a call without a body");
+            assert_eq!(without.0, Body::default());
+        }
     }
 
     #[actix_web::test]
     async fn a_body_is_read_up_to_its_limit_and_strictly() {
-        assert_eq!(read::<Body>(TestRequest::post().set_payload("{")).await, Err(Code::InvalidRequest));
-        assert_eq!(
-            read::<Body>(TestRequest::post().set_payload(&b"{\"name\":\"\xff\"}"[..])).await,
-            Err(Code::InvalidRequest)
-        );
-        assert_eq!(read::<Body>(TestRequest::post().set_payload(r#"{"x":1}"#)).await, Err(Code::ValidationFailed));
+        assert_eq!(read(TestRequest::post().set_payload("{")).await, Err(Code::InvalidRequest));
+        assert_eq!(read(TestRequest::post().set_payload(&b"{\"name\":\"\xff\"}"[..])).await, Err(Code::InvalidRequest));
+        assert_eq!(read(TestRequest::post().set_payload(r#"{"x":1}"#)).await, Err(Code::ValidationFailed));
         let exact = format!("{{\"name\":\"{}\"}}", "a".repeat(limits::BODY_BYTES - 11));
         assert_eq!(exact.len(), limits::BODY_BYTES);
-        assert!(read::<Body>(TestRequest::post().set_payload(exact.clone())).await.is_ok());
-        assert_eq!(read::<Body>(TestRequest::post().set_payload(exact + " ")).await, Err(Code::PayloadTooLarge));
+        assert!(read(TestRequest::post().set_payload(exact.clone())).await.is_ok());
+        assert_eq!(read(TestRequest::post().set_payload(exact + " ")).await, Err(Code::PayloadTooLarge));
     }
 }

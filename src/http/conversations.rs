@@ -1,6 +1,6 @@
 //! Conversations: make, list, look at, change, mark as read, leave.
 
-use super::body::Json;
+use super::body::{Json, MaybeJson};
 use super::cursor;
 use super::extract::{Auth, PathId, Query, UserRefPath};
 use super::problem::Problem;
@@ -217,7 +217,7 @@ pub async fn read(
     app: web::Data<App>,
     caller: Auth,
     id: PathId<ConversationId>,
-    body: Json<ReadUpTo>,
+    body: MaybeJson<ReadUpTo>,
 ) -> Result<HttpResponse, Problem> {
     let target = match (body.0.seq, body.0.message_id) {
         (Some(_), Some(_)) => return Err(Error::invalid("seq", "and message_id cannot both be given").into()),

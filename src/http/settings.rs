@@ -1,6 +1,6 @@
 //! One's own view of a conversation: archive, mute, pin, notify level.
 
-use super::body::Json;
+use super::body::{Json, MaybeJson};
 use super::extract::{Auth, PathId};
 use super::problem::Problem;
 use crate::app::App;
@@ -64,7 +64,7 @@ pub async fn mute(
     app: web::Data<App>,
     caller: Auth,
     id: PathId<ConversationId>,
-    body: Json<Mute>,
+    body: MaybeJson<Mute>,
 ) -> Result<HttpResponse, Problem> {
     changed(&app, &caller, id, Change::Mute(body.0.until)).await
 }

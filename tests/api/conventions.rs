@@ -33,6 +33,18 @@ async fn malformed_json_is_an_invalid_request() {
 }
 
 #[tokio::test]
+async fn a_call_whose_fields_are_all_optional_needs_no_body() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let conversation = alice.group("room", &[]).await;
+    for call in ["read", "mute"] {
+        for body in [Body::None, Body::Raw(Vec::new()), Body::Json(json!({}))] {
+            alice.call(Method::POST, &format!("/conversations/{conversation}/{call}"), body).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_field_and_a_wrong_type_are_named() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;

@@ -11,8 +11,6 @@ use crate::report::Report;
 use crate::target::Target;
 use crate::wire::Connection;
 
-/// Sockets of each user, as many as the server allows.
-const EACH: u32 = 20;
 /// How long memory is given to settle before a look.
 const SETTLE: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -20,7 +18,7 @@ const SETTLE: std::time::Duration = std::time::Duration::from_secs(1);
 pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<Report> {
     tokio::time::sleep(SETTLE).await;
     let started = target.resident_bytes();
-    let users = load.sockets.div_ceil(EACH).next_multiple_of(2);
+    let users = load.sockets.div_ceil(load.each).next_multiple_of(2);
     let people = register(target, users).await?;
     pair(target, &people).await?;
     tokio::time::sleep(SETTLE).await;
@@ -34,7 +32,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<
     let counters = std::rc::Rc::new(Counters::default());
     let mut tasks = Vec::new();
     for number in 0..load.sockets {
-        let person = &people[(number / EACH) as usize];
+        let person = &people[(number / load.each) as usize];
         let connection = Connection::open(target.address, &person.token).await?;
         tasks.push(tokio::task::spawn_local(rest(connection, counters.clone(), finished.clone())));
         if (number + 1) % 100 == 0 {

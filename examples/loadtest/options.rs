@@ -121,9 +121,13 @@ pub struct Room {
 /// Options of `idle`.
 #[derive(Args, Debug)]
 pub struct Idle {
-    /// Sockets in all, twenty of each user.
+    /// Sockets in all.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub sockets: u32,
+
+    /// Sockets of each user, at most as many as the server allows.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub each: u32,
 }
 
 /// The address in `url`, if it is on this machine.

@@ -64,8 +64,8 @@ impl MessageKind {
     }
 }
 
-/// Trims a message's text and checks it: no NUL, at most 10,000 Unicode scalar values. It may be empty here; whether it
-/// must not be depends on what else the message holds.
+/// Trims a message's text and checks it: no NUL, at most 10,000 Unicode scalar values. Text of which nothing would be seen
+/// is empty. It may be that here; whether it must not be depends on what else the message holds.
 pub fn content(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.contains('\0') {
@@ -74,7 +74,7 @@ pub fn content(text: &str) -> Result<String, &'static str> {
     if text.len() > limits::CONTENT_CHARS && text.chars().count() > limits::CONTENT_CHARS {
         return Err("must have at most 10000 characters");
     }
-    Ok(text.to_owned())
+    Ok(if super::text::is_blank(text) { String::new() } else { text.to_owned() })
 }
 
 /// Checks a client's `temp_id`: 1–64 characters, none that controls.

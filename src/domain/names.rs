@@ -105,7 +105,7 @@ fn is_directional(letter: char) -> bool {
 /// direction included.
 pub fn name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
-    if text.is_empty() {
+    if super::text::is_blank(text) {
         return Err("must not be empty");
     }
     if text.chars().count() > limits::NAME_CHARS {
@@ -198,7 +198,7 @@ mod tests {
         for good in ["Ada", " Nguyễn Thị Hoa ", "محمد", "דנה", "👩‍👩‍👧 family", "a\u{200F}b"] {
             assert_eq!(name(good).as_deref(), Ok(good.trim()));
         }
-        for bad in ["", "  ", "a\nb", "a\u{202E}b", "\u{2067}a", &"a".repeat(256)] {
+        for bad in ["", "  ", "\u{200B}", "a\nb", "a\u{202E}b", "\u{2067}a", &"a".repeat(256)] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
     }

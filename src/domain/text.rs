@@ -25,6 +25,17 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
+/// Whether nobody would see anything of `text`: white space, and characters that are not shown by themselves (most of
+/// Unicode's `Default_Ignorable_Code_Point`).
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|letter| {
+        letter.is_whitespace()
+            || matches!(letter, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
+                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+                | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
+    })
+}
+
 /// The first `chars` Unicode scalar values of `text`.
 pub fn preview(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
@@ -38,6 +49,16 @@ mod tests {
     fn case_accents_and_letters_without_a_decomposition_are_folded() {
         assert_eq!(fold("Học Sinh Đẹp"), "hoc sinh dep");
         assert_eq!(fold("Straße Łódź Ørsted İstanbul"), "strasse lodz orsted istanbul");
+    }
+
+    #[test]
+    fn what_nobody_would_see_is_blank() {
+        for blank in ["", " \n", "\u{200B}", "\u{3164} \u{2060}", "\u{FE0F}\u{200D}"] {
+            assert!(is_blank(blank), "{blank:?}");
+        }
+        for shown in [".", "\u{200B}a", "❤\u{FE0F}", "👩\u{200D}👧", "\u{301}"] {
+            assert!(!is_blank(shown), "{shown:?}");
+        }
     }
 
     #[test]

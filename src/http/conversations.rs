@@ -33,13 +33,10 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversatio
     let (caller, new) = (caller.0, body.0);
     let users = references("participant_ids", &new.participant_ids)?;
     if new.kind == NewKind::Direct {
-        let [other] = users.as_slice() else {
-            return Err(Error::invalid("participant_ids", "must name exactly one other user").into());
-        };
         if new.name.is_some() || new.avatar_url.is_some() || new.description.is_some() {
             return Err(Error::invalid("name", "and the like belong to a group").into());
         }
-        return get_or_make(app, caller, other.clone()).await;
+        return get_or_make(app, caller, users).await;
     }
     let group =
         conversations::new_group(new.name.as_deref(), new.description.as_deref(), new.avatar_url.as_deref(), users)?;
@@ -58,17 +55,17 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversatio
     )
 )]
 pub async fn create_with(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
-    get_or_make(app, caller.0, user.0).await
+    get_or_make(app, caller.0, vec![user.0]).await
 }
 
 async fn get_or_make(
     app: web::Data<App>,
     caller: crate::usecases::Caller,
-    other: UserRef,
+    named: Vec<UserRef>,
 ) -> Result<HttpResponse, Problem> {
     let owner = app.as_ref().clone();
     let Made { conversation, new } =
-        app.detached(async move { conversations::direct(&owner, &caller, &other).await }).await?;
+        app.detached(async move { conversations::direct(&owner, &caller, &named).await }).await?;
     let mut answer = if new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer.json(conversation))
 }

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::domain::limits;
 use crate::protocol::accounts::{PasswordChange, PresenceQuestion, ProfileChange};
-use crate::protocol::resources::{Me, Page, PresenceStates, User};
+use crate::protocol::resources::{Me, Page, PresenceStates, User, UserOrMe};
 use crate::store::users::SearchPlace;
 use crate::usecases::{accounts, users};
 use actix_web::{HttpResponse, web};
@@ -51,11 +51,12 @@ pub async fn set_password(
 
 /// See a user
 ///
-/// Presence is shown to whoever shares a conversation with the user and has no block with them.
+/// Presence is shown to whoever shares a conversation with the user and has no block with them. To oneself as
+/// `/users/me` is.
 #[utoipa::path(
     get, path = "/users/{ref}", tag = "users",
     params(("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id")),
-    responses((status = 200, description = "The user", body = User))
+    responses((status = 200, description = "The user", body = UserOrMe))
 )]
 pub async fn get(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(users::get(&app, caller.0, user.0).await?))

@@ -3,7 +3,7 @@
 
 use super::read::read;
 use super::transact::{Tx, transact};
-use super::{Caller, rights, typing};
+use super::{Caller, presence, rights, typing};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::names::UserRef;
@@ -11,8 +11,7 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::resources::{Block, BlockStatus, PresenceStatus};
-use crate::protocol::server::ServerFrame;
+use crate::protocol::resources::{Block, BlockStatus};
 use crate::store::blocks::{self, Between};
 use crate::store::users::Status;
 use crate::store::{conversations, users};
@@ -114,19 +113,13 @@ async fn show(app: &App, me: UserId, other: UserId, parted: bool) -> Result<()> 
     if !users::meet(app.db().read(), me, other).await? {
         return Ok(());
     }
-    for (viewer, seen) in [(me, other), (other, me)] {
-        if parted {
-            typing::hide(app, seen, viewer).await?;
-        }
-        let status = app.presence().status(seen);
-        if status == PresenceStatus::Offline {
-            continue;
-        }
-        let status = if parted { PresenceStatus::Offline } else { status };
-        let frame = ServerFrame::PresenceUpdate { user_id: seen, status, last_seen_at: None };
-        app.tell(vec![Stream::User(viewer)], &frame, None);
+    if !parted {
+        presence::show(app, me, other);
+        return Ok(());
     }
-    Ok(())
+    presence::hide(app, me, other);
+    typing::hide(app, me, other).await?;
+    typing::hide(app, other, me).await
 }
 
 /// The caller's blocks, the newest first, after a place.

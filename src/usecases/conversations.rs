@@ -2,6 +2,7 @@
 
 use super::Caller;
 use super::members;
+use super::presence;
 use super::rights;
 use super::system::{self, System};
 use super::transact::{Tx, transact};
@@ -45,14 +46,25 @@ pub struct NewGroup {
 }
 
 /// Gets or makes the direct conversation of the caller and another user: one a pair, also when both make it at once.
-pub async fn direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Made> {
+/// `named` may name the two however often, and must name nobody else.
+pub async fn direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<Made> {
     let caller = *caller;
-    let peer = users::by_ref(app.db().read(), other).await?.ok_or_else(Error::user_not_found)?.brief().id;
-    if peer == caller.user_id {
-        return Err(Error::self_conversation());
-    }
+    let peer = peer(caller, &members::resolve(app, named).await?)?;
     let (id, new) = transact(app, move |tx| Box::pin(make_direct(tx, caller.user_id, peer))).await?;
+    if new {
+        // whoever came or went while the two were not yet a pair told the other nothing
+        presence::show(app, caller.user_id, peer);
+    }
     Ok(Made { conversation: view(app, &caller, id).await?, new })
+}
+
+fn peer(caller: Caller, named: &[UserId]) -> Result<UserId> {
+    match named {
+        [one] if *one == caller.user_id => Err(Error::self_conversation()),
+        [peer] => Ok(*peer),
+        [one, peer] | [peer, one] if *one == caller.user_id => Ok(*peer),
+        _ => Err(Error::invalid("participant_ids", "must name exactly one other user")),
+    }
 }
 
 async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(ConversationId, bool)> {

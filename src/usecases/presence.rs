@@ -10,6 +10,7 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::messages::PresenceChanged;
+use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
 use crate::store::{blocks, participants, sessions, users};
@@ -57,6 +58,28 @@ pub async fn announce(app: &App, changed: PresenceChanged, watchers: &[UserId]) 
     let mut others = users::visible_to(app.db().read(), changed.user_id, watchers).await?;
     others.retain(|watcher| !peers.contains(watcher));
     Ok((frame.text(None), others.into_iter().collect()))
+}
+
+/// Shows each of two who may see each other now, and could not before, that the other is there.
+pub fn show(app: &App, one: UserId, other: UserId) {
+    for (viewer, seen) in [(one, other), (other, one)] {
+        let status = app.presence().status(seen);
+        if status != PresenceStatus::Offline {
+            let frame = ServerFrame::PresenceUpdate { user_id: seen, status, last_seen_at: None };
+            app.tell(vec![Stream::User(viewer)], &frame, None);
+        }
+    }
+}
+
+/// Lets the presence of each of two go out of the other's sight.
+pub fn hide(app: &App, one: UserId, other: UserId) {
+    for (viewer, seen) in [(one, other), (other, one)] {
+        if app.presence().status(seen) != PresenceStatus::Offline {
+            let status = PresenceStatus::Offline;
+            let frame = ServerFrame::PresenceUpdate { user_id: seen, status, last_seen_at: None };
+            app.tell(vec![Stream::User(viewer)], &frame, None);
+        }
+    }
 }
 
 /// Writes down when users were last there, those of a second together. It is no event and touches no stream. Runs for

@@ -58,6 +58,10 @@ async fn change_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Chan
         Change::Notify(level) => Setting::Notify(level),
     };
     settings::set(tx.conn(), id, user, setting).await?;
+    if matches!(change, Change::Mute(_)) && !before.my.archived {
+        // an archive that a message ended would be back with the mute
+        settings::set(tx.conn(), id, user, Setting::Archived(None)).await?;
+    }
     let after = conversations::own_view(tx, user, id).await?;
     if after.my != before.my || archived_anew(setting, was_archived) {
         tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: id, my: after.my.clone() });

@@ -9,15 +9,15 @@ use crate::domain::names::UserRef;
 use crate::domain::text;
 use crate::error::{Error, Result};
 use crate::protocol::accounts::PresenceQuestion;
-use crate::protocol::resources::{PresenceState, PresenceStates, User};
+use crate::protocol::resources::{PresenceState, PresenceStates, User, UserOrMe};
 use crate::store::users::{self, SearchPlace, UserRow};
 use std::collections::HashSet;
 
 /// Characters in a search.
 const QUERY_CHARS: usize = 200;
 
-/// The user that `user` names.
-pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<User> {
+/// The user that `user` names, to oneself with what others do not see.
+pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<UserOrMe> {
     let found = read(app, move |conn| {
         Box::pin(async move {
             let Some(user) = users::by_ref(conn, &user).await? else { return Ok(None) };
@@ -27,7 +27,10 @@ pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<User> {
     })
     .await?;
     let (user, visible) = found.ok_or_else(|| Error::not_found("user"))?;
-    Ok(shown(app, &user, &visible))
+    if user.id == caller.user_id {
+        return Ok(UserOrMe::Me(user.to_me(app.presence().status(user.id))));
+    }
+    Ok(UserOrMe::Other(shown(app, &user, &visible)))
 }
 
 /// A user as the caller may see it: presence is only for those one shares a conversation with and has no block with.

@@ -136,6 +136,8 @@ async fn a_profile_is_changed_in_part() {
     let changed = alice.patch("/users/me", json!({ "share_read_receipts": false })).await.expect(200);
     assert_eq!(changed["share_read_receipts"], false);
     let me = alice.get("/users/me").await.expect(200);
+    assert_eq!(alice.get("/users/alice").await.expect(200), me);
+    assert_eq!(alice.get(&format!("/users/{}", alice.id)).await.expect(200), me);
     assert_eq!(me, changed);
 }
 

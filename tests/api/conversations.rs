@@ -45,9 +45,13 @@ async fn a_direct_conversation_that_cannot_be_is_refused() {
     create(json!(["alice"])).await.refused(400, "self_conversation");
     create(json!([UNKNOWN])).await.refused(404, "user_not_found");
     create(json!(["nobody"])).await.refused(404, "user_not_found");
-    for wrong in [json!([]), json!([bob.id, carol.id]), json!(null), json!([5])] {
+    create(json!(["alice", alice.id])).await.refused(400, "self_conversation");
+    for wrong in [json!([]), json!([bob.id, carol.id]), json!([alice.id, bob.id, "carol"]), json!(null), json!([5])] {
         create(wrong).await.invalid_somewhere("participant_ids");
     }
+    // one other user, however often the two are named
+    let made = create(json!([alice.id, bob.id, "bob"])).await.expect(201);
+    assert_eq!(made["peer"]["id"], bob.id.as_str());
 }
 
 #[tokio::test]

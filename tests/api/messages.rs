@@ -66,6 +66,7 @@ async fn content_has_1_to_10000_characters() {
     for (what, body) in [
         ("nothing", json!({})),
         ("empty", json!({ "content": "" })),
+        ("nothing to see", json!({ "content": "\u{200B}\u{2060}" })),
         ("white", json!({ "content": " \n\t " })),
         ("long", json!({ "content": "x".repeat(10_001) })),
         ("long and wide", json!({ "content": "𝕏".repeat(10_001) })),

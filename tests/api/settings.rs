@@ -109,6 +109,10 @@ async fn an_archived_conversation_comes_back_with_a_message_unless_it_is_muted()
     assert_eq!(device.sees("conversation.settings").await["my"]["archived"], true);
     bob.send(&direct, "hello!").await;
     assert_eq!(alice.conversation(&direct).await["my"]["archived"], false);
+    // the message ended it, and muting now does not bring it back
+    assert_eq!(set(&alice, &direct, "mute").await["archived"], false);
+    assert_eq!(device.sees("conversation.settings").await["my"]["archived"], false);
+    assert_eq!(listed(&alice, "").await, [direct.as_str()]);
 }
 
 #[tokio::test]

@@ -23,6 +23,18 @@ async fn presence_of(socket: &mut TestSocket, user: &TestUser, status: &str) -> 
 }
 
 #[tokio::test]
+async fn two_who_get_a_direct_conversation_see_that_the_other_is_there() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let mut one = alice.connect().await;
+    let mut other = bob.connect().await;
+    alice.direct(&bob).await;
+    presence_of(&mut one, &bob, "online").await;
+    presence_of(&mut other, &alice, "online").await;
+}
+
+#[tokio::test]
 async fn typing_is_seen_by_the_others_only() {
     let server = TestServer::start().await;
     let (alice, bob, direct) = pair(&server).await;

@@ -234,7 +234,7 @@ impl Inside {
 
     /// The direct conversation of two.
     pub async fn direct(&self, one: &Caller, other: &Caller) -> ConversationId {
-        conversations::direct(&self.app, one, &UserRef::Id(other.user_id)).await.unwrap().conversation.id
+        conversations::direct(&self.app, one, &[UserRef::Id(other.user_id)]).await.unwrap().conversation.id
     }
 
     /// Adds a member to a group.

@@ -271,7 +271,11 @@ impl Model {
         match command {
             Command::Archive { .. } => seat.archived = on.then_some(last),
             Command::PinConversation { .. } => seat.pinned = on,
-            Command::Mute { how, .. } => seat.muted = *how,
+            Command::Mute { how, .. } => {
+                seat.muted = *how;
+                // what a message took out of the archive does not go back with the mute
+                seat.archived = seat.archived.filter(|_| archived || *how == Mute::Off);
+            }
             Command::Notify { level, .. } => seat.notify = *level,
             _ => unreachable!("not a setting"),
         }

@@ -16,7 +16,7 @@ pub use messages::{
 pub use statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
 pub use users::{
     Block, BlockStatus, Login, Me, PresenceState, PresenceStates, PresenceStatus, Ticket, Tokens, User, UserBrief,
-    UserRole,
+    UserOrMe, UserRole,
 };
 
 use serde::Serialize;

@@ -90,6 +90,16 @@ pub struct Me {
     pub share_read_receipts: bool,
 }
 
+/// A user as seen by somebody, who may be that user.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum UserOrMe {
+    /// The user's own view.
+    Me(Me),
+    /// What others see.
+    Other(User),
+}
+
 /// What signing in, up or a refresh answers with.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tokens {

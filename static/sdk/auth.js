@@ -5,6 +5,7 @@
 
 import { Emitter } from './emitter.js';
 import { GreenroomError } from './errors.js';
+import { uuid } from './ids.js';
 import { exclusively } from './lock.js';
 
 /** A token with less life left than this is replaced before it is used, in milliseconds. */
@@ -18,6 +19,10 @@ export class Auth extends Emitter {
   #key;
   #access = null;
   #refreshing = null;
+  /** The login whose refresh token is being spent right now. */
+  #spending = null;
+  /** Id of the user as whom this tab works; others may change what is stored. */
+  #entered;
 
   /** The signed-in user, as the server last described them; null until the first answer. */
   user = null;
@@ -29,6 +34,7 @@ export class Auth extends Emitter {
     this.#storage = storage;
     this.#locks = locks;
     this.#key = key;
+    this.#entered = this.userId;
   }
 
   /** Whether this device holds a login; it may turn out to be revoked. */
@@ -67,61 +73,95 @@ export class Auth extends Emitter {
 
   /** Spends the refresh token for new ones. Callers of one tab share one request, tabs take turns. */
   refresh() {
-    this.#refreshing ??= exclusively(`${this.#key}.refresh`, () => this.#rotate(), {
-      locks: this.#locks,
-      storage: this.#storage,
-    }).finally(() => {
-      this.#refreshing = null;
+    if (this.#refreshing) return this.#refreshing;
+    const refreshing = this.#inTurn(() => this.#rotate(this.#stored())).finally(() => {
+      if (this.#refreshing === refreshing) this.#refreshing = this.#spending = null;
     });
-    return this.#refreshing;
+    this.#refreshing = refreshing;
+    return refreshing;
   }
 
-  /** Ends this login. The device forgets it also when the server cannot be told. */
+  /**
+   * Ends this login. The device forgets it at once, also when the server cannot be told. Where no token is at hand to end
+   * it with, the one that is on its way does, or else one that is fetched for it.
+   */
   async logout() {
-    const token = this.#access?.token;
+    const login = this.#stored();
+    const access = this.#access;
+    const refreshing = this.#spending && this.#refreshing;
     this.#leave('logout');
-    if (!token) return;
-    await this.#http.call('POST', '/auth/logout', { token, keepalive: true }).catch(() => {});
+    if (access && access.expiresAt > Date.now()) await this.#end(access.token);
+    else if (login) await (refreshing ?? this.#inTurn(() => this.#endUnasked(login))).catch(() => {});
   }
 
   /** Another tab changed what is stored: follow it. */
   storageChanged() {
     const stored = this.#stored();
-    if (stored === null && this.user) this.#leave('elsewhere');
-    else if (stored && this.user && stored.user_id !== this.user.id) this.#leave('elsewhere', { keep: true });
+    if (this.#entered !== null && stored?.user_id !== this.#entered)
+      this.#leave('elsewhere', { keep: stored !== null });
   }
 
-  /** Notes a newer description of the signed-in user. */
+  /** Notes a newer description of the signed-in user; of one who signed out meanwhile nothing comes back. */
   describe(user) {
+    if (user.id !== this.#entered) return;
     this.user = { ...this.user, ...user };
     this.emit('user', this.user);
   }
 
   #enter(answer) {
-    this.#adopt(answer);
+    this.#adopt(answer, uuid());
     this.emit('signed-in', this.user);
     return this.user;
   }
 
-  #adopt(answer) {
-    this.#access = { token: answer.access_token, expiresAt: Date.now() + answer.expires_in * 1000 };
-    this.#storage.setItem(this.#key, JSON.stringify({ user_id: answer.user.id, refresh_token: answer.refresh_token }));
-    this.user = answer.user;
+  /** @param {string} login a mark that tells this login from an earlier or later one of the same user */
+  #adopt({ user, access_token, refresh_token, expires_in }, login) {
+    this.#access = { token: access_token, expiresAt: Date.now() + expires_in * 1000 };
+    this.#storage.setItem(this.#key, JSON.stringify({ user_id: user.id, login, refresh_token }));
+    this.#entered = user.id;
+    this.user = user;
   }
 
-  async #rotate() {
-    const before = this.#stored();
-    if (!before) throw new GreenroomError('signed_out', 'nobody is signed in');
+  /**
+   * Spends the refresh token of a login. One that the device does not hold any more when the answer comes was signed out
+   * meanwhile, here or in another tab: nothing of it may come back, and what came is used to end it.
+   */
+  async #rotate(login) {
+    if (!login) throw new GreenroomError('signed_out', 'nobody is signed in');
+    this.#spending = login;
+    this.#entered ??= login.user_id;
     try {
-      const answer = await this.#spend(before.refresh_token);
-      this.#adopt(answer);
-      this.emit('user', this.user);
-      return answer.access_token;
+      const answer = await this.#spend(login.refresh_token);
+      if (this.#holds(login)) {
+        this.#adopt(answer, login.login);
+        this.emit('user', this.user);
+        return answer.access_token;
+      }
+      await this.#end(answer.access_token);
     } catch (error) {
       if (!(error instanceof GreenroomError) || !isFinal(error)) throw error;
-      this.#leave(error.code);
-      throw new GreenroomError('signed_out', error.message, { cause: error });
+      if (this.#holds(login)) {
+        this.#leave(error.code);
+        throw new GreenroomError('signed_out', error.message, { cause: error });
+      }
     }
+    this.storageChanged();
+    // Where another tab signed the same user in again, this one goes on with that login.
+    return this.#rotate(this.#spending === login ? this.#stored() : null);
+  }
+
+  /** Ends a login of which only the refresh token is at hand. */
+  async #endUnasked(login) {
+    await this.#end((await this.#spend(login.refresh_token)).access_token);
+  }
+
+  #inTurn(task) {
+    return exclusively(`${this.#key}.refresh`, task, { locks: this.#locks, storage: this.#storage });
+  }
+
+  /** Ends a login at the server, as well as it can be reached. */
+  async #end(token) {
+    await this.#http.call('POST', '/auth/logout', { token, keepalive: true }).catch(() => {});
   }
 
   /** An answer that was lost on the way is asked for again at once, while the server still gives the same successor. */
@@ -136,11 +176,20 @@ export class Auth extends Emitter {
   }
 
   #leave(code, { keep = false } = {}) {
-    const was = this.signedIn || this.user !== null;
+    const was = this.signedIn || this.#entered !== null;
     this.#access = null;
+    this.#refreshing = null;
+    this.#spending = null;
+    this.#entered = null;
     this.user = null;
     if (!keep) this.#storage.removeItem(this.#key);
     if (was) this.emit('signed-out', code);
+  }
+
+  /** Whether the device still holds this very login; its refresh token may be another by now. */
+  #holds({ user_id, login }) {
+    const stored = this.#stored();
+    return stored !== null && stored.user_id === user_id && stored.login === login;
   }
 
   #stored() {

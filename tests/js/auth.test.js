@@ -30,11 +30,18 @@ function fakeServer() {
     spent,
     refuse: null,
     calls: [],
+    /** Access tokens of the logins that were ended. */
+    ended: [],
+    /** Keeps the answers to refreshes until it is over. */
+    held: null,
     async call(method, path, { body, token } = {}) {
       server.calls.push(`${method} ${path}`);
       await settle();
-      if (server.refuse) throw server.refuse(path, token);
+      if (path === '/auth/refresh') await server.held;
+      const refusal = server.refuse?.(path, token);
+      if (refusal) throw refusal;
       if (path === '/auth/login' || path === '/auth/register') return issue(server.expires_in);
+      if (path === '/auth/logout') server.ended.push(token);
       if (path !== '/auth/refresh') return { token };
       if (!valid.delete(body.refresh_token)) throw new GreenroomError('token_reused', '', { status: 401 });
       spent.push(body.refresh_token);
@@ -65,7 +72,9 @@ test('after signing in the token is at hand, and only the refresh token is on th
   await auth.login({ login: 'ana', password: 'x' });
   assert.equal(await auth.token(), 'access-1');
   assert.equal(server.calls.length, 1);
-  assert.deepEqual(JSON.parse(storage.getItem('greenroom.login')), { user_id: 'u1', refresh_token: 'refresh-1' });
+  const { login, ...stored } = JSON.parse(storage.getItem('greenroom.login'));
+  assert.deepEqual(stored, { user_id: 'u1', refresh_token: 'refresh-1' });
+  assert.match(login, /^[0-9a-f-]{36}$/);
 });
 
 test('a token about to end is replaced before it is used', async () => {
@@ -161,6 +170,77 @@ test('signing out in one tab is heard in the other', async () => {
   await one.logout();
   two.storageChanged();
   assert.deepEqual(told, ['elsewhere']);
+});
+
+/** A tab that was just loaded and refreshes its token, whose answer waits for `release`. */
+async function refreshing(count = 1) {
+  const { server, storage, auths } = tabs(count + 1);
+  await auths[0].login({ login: 'ana', password: 'x' });
+  let release;
+  server.held = new Promise((done) => (release = done));
+  const auth = auths[1];
+  const told = [];
+  auth.on('signed-out', (code) => told.push(code));
+  const answer = auth.refresh().catch((error) => error.code);
+  await settle();
+  return { server, storage, auth, first: auths[0], told, answer, release };
+}
+
+test('a refresh that answers after signing out brings nothing back, and the login ends at the server', async () => {
+  const { server, storage, auth, told, answer, release } = await refreshing();
+  const leaving = auth.logout();
+  assert.equal(auth.signedIn, false);
+  release();
+  await leaving;
+  assert.equal(await answer, 'signed_out');
+  assert.deepEqual([auth.user, storage.getItem('greenroom.login'), told], [null, null, ['logout']]);
+  assert.deepEqual(server.ended, ['access-2']);
+  assert.deepEqual(server.spent, ['refresh-1']);
+});
+
+test('a refresh that answers after signing out in another tab brings nothing back either', async () => {
+  const { server, storage, auth, first, told, answer, release } = await refreshing();
+  await first.logout();
+  auth.storageChanged();
+  release();
+  assert.equal(await answer, 'signed_out');
+  assert.deepEqual([auth.user, storage.getItem('greenroom.login'), told], [null, null, ['elsewhere']]);
+  assert.deepEqual(server.ended, ['access-1', 'access-2']);
+});
+
+test('a refresh that is refused after signing in again leaves the new login alone', async () => {
+  for (const refused of [false, true]) {
+    const { server, storage, auth, answer, release } = await refreshing();
+    const leaving = auth.logout();
+    await auth.login({ login: 'ana', password: 'x' });
+    const now = storage.getItem('greenroom.login');
+    server.refuse = (path) => refused && path === '/auth/refresh' && new GreenroomError('revoked', '', { status: 401 });
+    release();
+    await leaving;
+    await answer;
+    assert.equal(storage.getItem('greenroom.login'), now);
+    assert.equal(await auth.token(), 'access-2');
+    server.refuse = null;
+    assert.equal(await auth.token({ fresh: true }), refused ? 'access-3' : 'access-4');
+    assert.deepEqual(server.ended, refused ? [] : ['access-3']);
+  }
+});
+
+test('a description that comes after signing out describes nobody', async () => {
+  const {
+    auths: [auth],
+  } = tabs();
+  await auth.login({ login: 'ana', password: 'x' });
+  await auth.logout();
+  auth.describe(ANA);
+  assert.equal(auth.user, null);
+});
+
+test('signing out without a token at hand gets one to end the login with', async () => {
+  const { server, storage, auths } = tabs(2);
+  await auths[0].login({ login: 'ana', password: 'x' });
+  await auths[1].logout();
+  assert.deepEqual([server.ended, storage.getItem('greenroom.login')], [['access-2'], null]);
 });
 
 test('a call that is refused for its token is made once more with a fresh one', async () => {

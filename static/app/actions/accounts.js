@@ -14,9 +14,10 @@ export function accountActions({ client, store }) {
     async signOut() {
       const { me, outbox } = store.state;
       for (const entries of outbox.values()) for (const { temp_id } of entries) client.outbox.remove(temp_id);
-      await client.auth.logout();
+      const told = client.auth.logout();
       if (me) forgetDrafts(me.id);
       forgetEmoji();
+      await told;
     },
 
     /** Messages that signing out would throw away. */

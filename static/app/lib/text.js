@@ -11,6 +11,13 @@ export function scalarCount(text) {
   return count;
 }
 
+/** Whether nobody would see anything of a text; the server takes none of that kind. */
+export function isBlank(text) {
+  return BLANK.test(text);
+}
+
+const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
+
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+/gi;
 /** What usually ends a sentence rather than an address. */
 const TRAILING = /[.,;:!?…)\]}]+$/;

@@ -3,11 +3,12 @@
 
 import { fill, h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
+import { LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD } from '../lib/limits.js';
+import { isBlank } from '../lib/text.js';
 import { to } from '../router.js';
 import { field, form } from './form.js';
 import { signedOutSentence } from './words.js';
 
-const SHORTEST_PASSWORD = 8;
 const USERNAME = /^[A-Za-z0-9_.-]{3,32}$/;
 
 export function mountAuth(root, { router, actions, notice = null }) {
@@ -84,18 +85,18 @@ function signUpView(actions) {
   const fields = {
     username: field(
       'Username',
-      { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', maxlength: '32', required: true },
+      { autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true },
       { hint: 'Others find you by it. Letters, digits, and _ . -' },
     ),
     display_name: field(
       'Display name',
-      { autocomplete: 'name', maxlength: '64' },
-      { hint: 'How your name is shown. You can change it later.' },
+      { autocomplete: 'name' },
+      { hint: 'How your name is shown. You can change it later.', most: LONGEST_NAME },
     ),
     password: field(
       'Password',
-      { type: 'password', autocomplete: 'new-password', maxlength: '128', required: true },
-      { hint: `At least ${SHORTEST_PASSWORD} characters.`, reveal: true },
+      { type: 'password', autocomplete: 'new-password', required: true },
+      { hint: `At least ${SHORTEST_PASSWORD} characters.`, reveal: true, most: LONGEST_PASSWORD },
     ),
   };
   return [
@@ -105,7 +106,7 @@ function signUpView(actions) {
       button: h('button', { type: 'submit', class: 'button primary wide', textContent: 'Create account' }),
       check: checkSignUp,
       submit: async ({ username, display_name, password }) => {
-        const shown = display_name.trim();
+        const shown = isBlank(display_name) ? '' : display_name.trim();
         await actions.register({ username: username.trim(), password, ...(shown && { display_name: shown }) });
       },
     }),

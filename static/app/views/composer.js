@@ -6,7 +6,7 @@ import { h, setAttribute, setText } from '../lib/dom.js';
 import { readDraft, writeDraft } from '../lib/drafts.js';
 import { icon } from '../lib/icons.js';
 import { mayWrite } from '../lib/rights.js';
-import { LONGEST_MESSAGE, plural, scalarCount } from '../lib/text.js';
+import { LONGEST_MESSAGE, isBlank, plural, scalarCount } from '../lib/text.js';
 import { findMessage } from '../state/messages.js';
 import { composerBar } from './composer-bar.js';
 import { mountMentionList } from './mention-list.js';
@@ -17,7 +17,7 @@ import { sentence } from './words.js';
 /** From here on the rest of the limit is shown. */
 const WARN_FROM = LONGEST_MESSAGE - 500;
 
-/** @returns {{stop: () => void, focus: () => void, replyTo: (message: object) => void, edit: (message: object) => void}} */
+/** @returns {{stop: () => void, replyTo: (message: object) => void, edit: (message: object) => void}} */
 export function mountComposer(parent, id, app, { onSent }) {
   const { store, actions } = app;
   const box = h('textarea', {
@@ -27,7 +27,6 @@ export function mountComposer(parent, id, app, { onSent }) {
     placeholder: 'Write a message',
     enterkeyhint: 'send',
     dir: 'auto',
-    maxlength: String(LONGEST_MESSAGE * 4),
   });
   const button = h('button', { type: 'submit', class: 'send-button', 'aria-label': 'Send', title: 'Send' });
   const counter = h('p', { class: 'composer-counter', role: 'status' });
@@ -83,7 +82,7 @@ export function mountComposer(parent, id, app, { onSent }) {
   function changed() {
     const count = scalarCount(box.value);
     const tooLong = count > LONGEST_MESSAGE;
-    button.disabled = count === 0 || tooLong || busy || form.hidden;
+    button.disabled = isBlank(box.value) || tooLong || busy || form.hidden;
     setText(counter, limitText(count));
     counter.classList.toggle('over', tooLong);
     setAttribute(box, 'aria-invalid', tooLong ? 'true' : null);
@@ -133,7 +132,7 @@ export function mountComposer(parent, id, app, { onSent }) {
   box.addEventListener('input', () => {
     changed();
     if (about?.kind === 'edit') return;
-    if (box.value.trim() === '') actions.stoppedTyping();
+    if (isBlank(box.value)) actions.stoppedTyping();
     else actions.typed(id);
   });
   box.addEventListener('keydown', (event) => {
@@ -168,7 +167,6 @@ export function mountComposer(parent, id, app, { onSent }) {
   showRights();
   const unwatch = store.watch([`room:${id}`, 'conversations', 'blocks'], showRights);
   return {
-    focus: () => box.focus({ preventScroll: true }),
     replyTo: (message) => begin('reply', message),
     edit: (message) => begin('edit', message),
     stop() {

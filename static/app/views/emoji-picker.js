@@ -71,7 +71,6 @@ function anyOther(choose) {
     'aria-label': 'Any emoji',
     placeholder: 'Any emoji',
     autocomplete: 'off',
-    maxlength: '32',
   });
   const problem = h('p', { class: 'field-hint', role: 'status' });
   const submit = (event) => {

@@ -1,17 +1,21 @@
 // Forms.
-// Lives here: a labelled field, and a form that is busy while it is sent and says kindly what was wrong.
+// Lives here: a labelled field, and a form that is busy while it is sent and says kindly what was wrong. What is too long
+// is said, never cut off: whoever pastes a password would not know which one they have.
 // May not live here: what is sent.
 
 import { h, setAttribute, setText, uniqueId } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
+import { limitSentence } from '../lib/limits.js';
+import { scalarCount } from '../lib/text.js';
 import { sentence } from './words.js';
 
 /**
  * @param {string} label also the field's accessible name
  * @param {object} attributes of the input
- * @param {{hint?: string, reveal?: boolean, tag?: string}} [options] `reveal`: a button that shows what is typed
+ * @param {{hint?: string, reveal?: boolean, tag?: string, most?: number}} [options] `reveal`: a button that shows what is
+ *   typed; `most`: characters
  */
-export function field(label, attributes, { hint = '', reveal = false, tag = 'input' } = {}) {
+export function field(label, attributes, { hint = '', reveal = false, tag = 'input', most = Infinity } = {}) {
   const id = uniqueId('field');
   const hintId = `${id}-hint`;
   const input = h(tag, { id, class: 'input', 'aria-describedby': hintId, ...attributes });
@@ -28,8 +32,11 @@ export function field(label, attributes, { hint = '', reveal = false, tag = 'inp
     element.classList.toggle('invalid', Boolean(text));
     setText(note, text || hint);
   };
-  input.addEventListener('input', () => setError(null));
-  return { element, input, setError };
+  // As the server counts: white space around anything but a password is no part of it.
+  const secret = attributes.type === 'password';
+  const excess = () => limitSentence(secret ? [...input.value].length : scalarCount(input.value), most);
+  input.addEventListener('input', () => setError(excess()));
+  return { element, input, setError, excess };
 }
 
 /** The same for a text of several lines. */
@@ -86,7 +93,8 @@ export function form({ fields, button, submit, check = () => null, className = '
     if (busy) return;
     say('', 'none');
     const values = Object.fromEntries(Object.entries(fields).map(([name, { input }]) => [name, input.value]));
-    const wrong = check(values);
+    const long = Object.entries(fields).find(([, { excess }]) => excess());
+    const wrong = long ? [long[0], long[1].excess()] : check(values);
     if (wrong) return void blame(...wrong);
     setBusy(true);
     try {

@@ -4,8 +4,9 @@
 
 import { fill, h, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
+import { LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD } from '../lib/limits.js';
 import { setTheme, theme } from '../lib/theme.js';
-import { plural } from '../lib/text.js';
+import { isBlank, plural } from '../lib/text.js';
 import { ago } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
@@ -15,8 +16,6 @@ import { field, form } from './form.js';
 import { section } from './section.js';
 import { switchRow } from './switch.js';
 import { sentence } from './words.js';
-
-const SHORTEST_PASSWORD = 8;
 
 export function openSettings(app) {
   if (document.querySelector('dialog[open]')) return;
@@ -31,8 +30,8 @@ function profile({ store, actions, client }) {
   const { me } = store.state;
   const name = field(
     'Display name',
-    { value: me.display_name ?? '', maxlength: '64', autocomplete: 'name' },
-    { hint: 'How others see you.' },
+    { value: me.display_name ?? '', autocomplete: 'name' },
+    { hint: 'How others see you.', most: LONGEST_NAME },
   );
   return section(
     'Profile',
@@ -53,7 +52,7 @@ function profile({ store, actions, client }) {
     form({
       fields: { display_name: name },
       button: h('button', { type: 'submit', class: 'button soft', textContent: 'Save name' }),
-      check: ({ display_name }) => (display_name.trim() === '' ? ['display_name', 'Type a name.'] : null),
+      check: ({ display_name }) => (isBlank(display_name) ? ['display_name', 'Type a name.'] : null),
       submit: async ({ display_name }) => {
         await actions.rename(display_name.trim());
         return 'Saved.';
@@ -109,8 +108,8 @@ function password({ actions }) {
     current_password: field('Current password', { type: 'password', autocomplete: 'current-password' }),
     new_password: field(
       'New password',
-      { type: 'password', autocomplete: 'new-password', maxlength: '128' },
-      { hint: `At least ${SHORTEST_PASSWORD} characters. Other devices are signed out.` },
+      { type: 'password', autocomplete: 'new-password' },
+      { hint: `At least ${SHORTEST_PASSWORD} characters. Other devices are signed out.`, most: LONGEST_PASSWORD },
     ),
   };
   return section(

@@ -3,15 +3,14 @@
 
 import { fill, h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
+import { LONGEST_ADDRESS, LONGEST_DESCRIPTION, LONGEST_NAME } from '../../lib/limits.js';
 import { mayManage } from '../../lib/rights.js';
+import { isBlank } from '../../lib/text.js';
 import { ago } from '../../lib/time.js';
 import { titleOf } from '../../state/conversations.js';
 import { avatar } from '../avatar.js';
 import { faceOf } from '../conversation-row.js';
 import { area, field, form } from '../form.js';
-
-const LONGEST_NAME = 255;
-const LONGEST_DESCRIPTION = 2000;
 
 export function about({ id, app, conversation }) {
   const { store, actions, client } = app;
@@ -69,17 +68,16 @@ export function about({ id, app, conversation }) {
   function edit() {
     const now = conversation();
     const fields = {
-      name: field('Group name', { value: now.name ?? '', maxlength: String(LONGEST_NAME), autocomplete: 'off' }),
-      description: area('Description', {
-        value: now.description ?? '',
-        maxlength: String(LONGEST_DESCRIPTION),
-        rows: '3',
-        dir: 'auto',
-      }),
+      name: field('Group name', { value: now.name ?? '', autocomplete: 'off' }, { most: LONGEST_NAME }),
+      description: area(
+        'Description',
+        { value: now.description ?? '', rows: '3', dir: 'auto' },
+        { most: LONGEST_DESCRIPTION },
+      ),
       avatar_url: field(
         'Address of a picture',
-        { value: now.avatar_url ?? '', type: 'url', maxlength: '2048', placeholder: 'https://', autocomplete: 'off' },
-        { hint: 'Begins with https://. Leave it empty for none.' },
+        { value: now.avatar_url ?? '', type: 'url', placeholder: 'https://', autocomplete: 'off' },
+        { hint: 'Begins with https://. Leave it empty for none.', most: LONGEST_ADDRESS },
       ),
     };
     const cancel = () => {
@@ -93,7 +91,7 @@ export function about({ id, app, conversation }) {
       form({
         fields,
         button: save,
-        check: ({ name }) => (name.trim() === '' ? ['name', 'Give the group a name.'] : null),
+        check: ({ name }) => (isBlank(name) ? ['name', 'Give the group a name.'] : null),
         submit: async (values) => {
           const changed = changes(now, values);
           if (Object.keys(changed).length > 0) await actions.updateConversation(id, changed);

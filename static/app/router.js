@@ -6,6 +6,7 @@
 export class Router {
   #listeners = new Set();
   #shown;
+  #goingBack = false;
 
   constructor(browser = window) {
     this.browser = browser;
@@ -24,11 +25,25 @@ export class Router {
     return () => this.#listeners.delete(listener);
   }
 
-  /** @param {string} hash as the functions of `to` make it */
+  /**
+   * Shows another view. An entry of the history carries what lies behind it, so that `back` knows.
+   * @param {string} hash as the functions of `to` make it
+   */
   go(hash, { replace = false } = {}) {
-    if (replace) this.browser.location.replace(hash);
-    else this.browser.location.hash = hash;
+    const { history, location } = this.browser;
+    if (location.hash === hash) return;
+    if (replace) history.replaceState(history.state, '', hash);
+    else history.pushState({ behind: location.hash || to.home() }, '', hash);
     this.#changed();
+  }
+
+  /** Goes back to a view in the history if it is what lies behind, and else to it in place of the present one. */
+  back(hash) {
+    const { history, location } = this.browser;
+    if (this.#goingBack || location.hash === hash) return;
+    this.#goingBack = history.state?.behind === hash;
+    if (this.#goingBack) history.back();
+    else this.go(hash, { replace: true });
   }
 
   /**
@@ -48,11 +63,14 @@ export class Router {
     )
       return;
     event.preventDefault();
-    this.go(link.getAttribute('href'));
+    const hash = link.getAttribute('href');
+    if (link.dataset.back === undefined) this.go(hash);
+    else this.back(hash);
   }
 
   #changed() {
     const { hash } = this.browser.location;
+    this.#goingBack = false;
     if (hash === this.#shown) return;
     this.#shown = hash;
     for (const listener of [...this.#listeners]) listener(this.route);
@@ -70,7 +88,17 @@ export const to = {
 /** @returns {Route} */
 export function parse(hash) {
   const [first, second] = hash.replace(/^#\/?/, '').split('/');
-  if (first === 'c' && second) return { name: 'conversation', id: decodeURIComponent(second) };
+  const id = decoded(second ?? '');
+  if (first === 'c' && id) return { name: 'conversation', id };
   if (first === 'sign-in' || first === 'sign-up') return { name: first };
   return { name: 'home' };
+}
+
+/** Null for what nobody could have encoded. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
 }

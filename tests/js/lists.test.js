@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyedList } from '../../static/app/lib/keyed.js';
-import { initials, isEmojiOnly, linkParts, nameList, scalarCount } from '../../static/app/lib/text.js';
+import { initials, isBlank, isEmojiOnly, linkParts, nameList, scalarCount } from '../../static/app/lib/text.js';
 import { ago, dayName, shortTime } from '../../static/app/lib/time.js';
-import { parse } from '../../static/app/router.js';
+import { Router, parse, to } from '../../static/app/router.js';
 import { roomRows } from '../../static/app/views/rows.js';
 
 /** As much of a DOM parent as the keyed list touches; counts how often an element is moved. */
@@ -164,6 +164,12 @@ test('characters are Unicode scalar values of the trimmed text', () => {
   assert.equal(scalarCount('👩‍👩‍👧'), 5);
 });
 
+test('a text is blank when nobody would see anything of it', () => {
+  for (const text of ['', ' \n', '\u200b', '\u3164 \u2060', '\ufe0f\u200d', '\ufeff'])
+    assert.ok(isBlank(text), escape(text));
+  for (const text of ['.', '\u200ba', '❤\ufe0f', '👩\u200d👧', '\u0301']) assert.ok(!isBlank(text), escape(text));
+});
+
 test('links are found, other schemes are not, and the text stays whole', () => {
   const found = (text) =>
     linkParts(text)
@@ -207,9 +213,38 @@ test('times are said as people say them', () => {
   assert.equal(ago(at(0), now.getTime() + 5 * 3_600_000), '5 hours ago');
 });
 
+test('going back leads through the history where it can, and else takes the place of what is shown', () => {
+  const calls = [];
+  const location = { hash: '' };
+  const listeners = {};
+  const history = {
+    state: null,
+    pushState: (state, _, hash) => void (calls.push('push'), (history.state = state), (location.hash = hash)),
+    replaceState: (state, _, hash) => void (calls.push('replace'), (history.state = state), (location.hash = hash)),
+    back: () => calls.push('back'),
+  };
+  const addEventListener = (type, listener) => (listeners[type] = listener);
+  const router = new Router({ location, history, addEventListener, document: { addEventListener() {} } });
+  router.go(to.conversation('a'));
+  router.back(to.home());
+  router.back(to.home());
+  assert.deepEqual(calls.splice(0), ['push', 'back']);
+  Object.assign(history, { state: null });
+  location.hash = '#/';
+  listeners.hashchange();
+  router.go(to.conversation('a'));
+  router.go(to.conversation('b'));
+  router.go(to.conversation('b'));
+  router.back(to.home());
+  assert.deepEqual(calls, ['push', 'push', 'replace']);
+  assert.deepEqual(router.route, { name: 'home' });
+});
+
 test('addresses name views', () => {
   assert.deepEqual(parse(''), { name: 'home' });
   assert.deepEqual(parse('#/c/abc'), { name: 'conversation', id: 'abc' });
   assert.deepEqual(parse('#/sign-up'), { name: 'sign-up' });
   assert.deepEqual(parse('#/something/else'), { name: 'home' });
+  assert.deepEqual(parse('#/c/%'), { name: 'home' });
+  assert.deepEqual(parse('#/%/%E0%A4%A'), { name: 'home' });
 });

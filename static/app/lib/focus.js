@@ -21,7 +21,7 @@ export function keepFocus(list, change, fallback) {
   (near ?? fallback)?.focus({ preventScroll: true });
 }
 
-/** A row of a list itself, or the last button in it: the one that does something to the row. */
+/** A row of a list itself, or the link or last button in it: the one that does something to the row. */
 function focusable(row) {
-  return row.hasAttribute('tabindex') ? row : [...row.querySelectorAll('button:not([hidden])')].at(-1);
+  return row.hasAttribute('tabindex') ? row : [...row.querySelectorAll('a[href], button:not([hidden])')].at(-1);
 }

@@ -3,6 +3,7 @@
 // (conversation-row.js), order and counts (state/conversations.js).
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { keepFocus } from '../lib/focus.js';
 import { icon } from '../lib/icons.js';
 import { keyedList } from '../lib/keyed.js';
 import { onLongPress } from '../lib/press.js';
@@ -10,13 +11,14 @@ import { isArchived, sortedConversations } from '../state/conversations.js';
 import { openConversationMenu } from './conversation-menu.js';
 import { conversationRow } from './conversation-row.js';
 
+/** @returns {{stop: () => void, focus: () => void}} `focus` goes to where one was in the list */
 export function mountConversations(parent, app) {
   const { store, router, onNew } = app;
   const list = h('ul', {
     class: 'conversations',
     role: 'list',
     'aria-label': 'Conversations',
-    on: { keydown: moveByKeys },
+    on: { keydown: moveByKeys, focusin: ({ target }) => stopAt(target.closest('a')?.dataset.id) },
   });
   const back = h(
     'button',
@@ -37,6 +39,10 @@ export function mountConversations(parent, app) {
   parent.append(back, list, empty, entry);
   const typingWatches = new Map();
   let archived = false;
+  /** Id of the one row in the order of tabs, and of the open one that was brought into sight. */
+  let stop = null;
+  let revealed = null;
+  let emptyLook = null;
 
   const create = (conversation) => {
     const row = conversationRow(conversation, app);
@@ -47,27 +53,63 @@ export function mountConversations(parent, app) {
   function turn(to) {
     archived = to;
     update();
-    (archived ? back : (list.querySelector('a') ?? entry)).focus({ preventScroll: true });
+    if (archived) back.focus({ preventScroll: true });
+    else focus();
+  }
+
+  const openId = () => (router.route.name === 'conversation' ? router.route.id : null);
+  const linkOf = (id) => id && list.querySelector(`a[data-id="${CSS.escape(id)}"]`);
+
+  /** Tab comes to one row, where one was last; arrows lead to the others. */
+  function stopAt(id) {
+    const link = linkOf(id) ?? linkOf(stop) ?? linkOf(openId()) ?? list.querySelector('a');
+    stop = link?.dataset.id ?? null;
+    for (const other of list.querySelectorAll('a')) other.tabIndex = other === link ? 0 : -1;
+  }
+
+  function reveal() {
+    const id = openId();
+    if (id === revealed || (id && !linkOf(id))) return;
+    revealed = id;
+    if (id) stopAt(id);
+    linkOf(id)?.scrollIntoView({ block: 'nearest' });
+  }
+
+  function focus() {
+    const target = linkOf(stop) ?? empty.querySelector('button') ?? entry;
+    target.focus({ preventScroll: true });
+    target.scrollIntoView({ block: 'nearest' });
   }
 
   function update() {
     const away = sortedConversations(store.state, { archived: true });
     if (away.length === 0) archived = false;
     const conversations = archived ? away : sortedConversations(store.state);
-    keyedList(list, conversations, { key: ({ id }) => id, create, update: (element, item) => element.update(item) });
-    list.hidden = conversations.length === 0;
-    empty.hidden = conversations.length > 0;
-    if (conversations.length === 0) fill(empty, ...(store.state.listed ? nobodyYet(onNew) : [skeleton()]));
+    const rows = { key: ({ id }) => id, create, update: (element, item) => element.update(item) };
+    const within = list.contains(document.activeElement);
+    keepFocus(list, () => keyedList(list, conversations, rows));
+    showEmpty(conversations.length > 0 ? 'none' : store.state.listed ? 'nobody' : 'loading');
     back.hidden = !archived;
     entry.hidden = archived || away.length === 0;
     setText(count, String(away.length));
     setAttribute(entry, 'aria-label', `Archived, ${away.length}`);
+    stopAt(null);
+    reveal();
     const present = new Set(conversations.map(({ id }) => id));
+    if (within && !list.contains(document.activeElement)) focus();
     for (const [id, unwatch] of typingWatches) {
       if (present.has(id)) continue;
       unwatch();
       typingWatches.delete(id);
     }
+  }
+
+  /** Made anew only when it is another: the button in it may have the focus. */
+  function showEmpty(look) {
+    if (look === emptyLook) return;
+    emptyLook = look;
+    empty.hidden = look === 'none';
+    fill(empty, ...(look === 'nobody' ? nobodyYet(onNew) : look === 'loading' ? [skeleton()] : []));
   }
 
   const menu = (link) => {
@@ -90,14 +132,17 @@ export function mountConversations(parent, app) {
 
   /** The half of the list that holds the open conversation is the one that is shown. */
   function shown() {
-    const open = router.route.name === 'conversation' && store.state.conversations.get(router.route.id);
+    const open = store.state.conversations.get(openId());
     if (open) archived = isArchived(open);
     update();
   }
 
-  return () => {
-    clearInterval(clock);
-    for (const stop of [...stops, ...typingWatches.values()]) stop();
+  return {
+    focus,
+    stop() {
+      clearInterval(clock);
+      for (const end of [...stops, ...typingWatches.values()]) end();
+    },
   };
 }
 

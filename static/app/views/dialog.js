@@ -50,6 +50,11 @@ export function openDialog({ title, className = '', onClose = () => {} }, build)
   return close;
 }
 
+/** Closes whatever is open over the page, as when the page changes; the focus goes back to where it was. */
+export function closeDialogs() {
+  for (const dialog of [...document.querySelectorAll('dialog[open]')].reverse()) dialog.close();
+}
+
 /**
  * Asks before something that cannot be taken back.
  * @param {{title: string, text: string, choices: ({value: string, label: string, danger?: boolean}|false)[]}} question

@@ -1,7 +1,7 @@
 // What opens beside something: menus, the emoji picker.
-// Lives here: the layer — where it stands, one at a time, gone on Escape, on a press outside and when the page changes.
-// The browser's own modal dialog keeps the focus inside and gives it back. On a narrow screen it is a sheet at the bottom.
-// May not live here: what is in it.
+// Lives here: the layer — where it stands, one at a time, gone on Escape and on a press outside. The browser's
+// own modal dialog keeps the focus inside and gives it back. On a narrow screen it is a sheet at the bottom. May not live
+// here: what is in it, or closing it when the page changes (dialog.js).
 
 import { h } from '../lib/dom.js';
 
@@ -18,19 +18,14 @@ export function openPopup({ label, at, className = '' }, build) {
   // What follows happens in the same step, not with the browser's later `close` event: keys pressed in between are for it.
   const close = (after = null) => {
     layer.close();
-    gone();
+    layer.remove();
     after?.();
   };
-  const gone = () => {
-    window.removeEventListener('hashchange', away);
-    layer.remove();
-  };
-  const away = () => close();
   const layer = h('dialog', {
     class: `popup ${className}`,
     'aria-label': label,
     on: {
-      close: gone,
+      close: () => layer.remove(),
       // A press that begins inside and ends outside, as in selecting a text, is none on the outside.
       pointerdown: (event) => (outside = event.target === layer),
       click: (event) => outside && event.target === layer && close(),
@@ -38,7 +33,6 @@ export function openPopup({ label, at, className = '' }, build) {
   });
   layer.append(h('div', { class: 'popup-body' }, build(close)));
   document.body.append(layer);
-  window.addEventListener('hashchange', away);
   layer.showModal();
   place(layer, at);
   return close;

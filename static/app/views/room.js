@@ -47,7 +47,7 @@ export function mountRoom(pane, id, app) {
       { class: 'room-head' },
       h(
         'a',
-        { class: 'icon-button back', href: to.home(), 'aria-label': 'Back to all conversations' },
+        { class: 'icon-button back', href: to.home(), data: { back: '' }, 'aria-label': 'Back to all conversations' },
         icon('back', 22),
       ),
       face,
@@ -140,8 +140,7 @@ export function mountRoom(pane, id, app) {
   wantMembers();
   if (store.state.listed) actions.openRoom(id);
   else stops.push(once(store, id, actions));
-  if (matchMedia('(min-width: 50rem)').matches) composer.focus();
-  else title.focus({ preventScroll: true });
+  focusRoom();
 
   return () => {
     clearInterval(clock);
@@ -149,6 +148,14 @@ export function mountRoom(pane, id, app) {
     messages.stop();
     composer.stop();
   };
+}
+
+/** Where one goes on in the open room: the text box, or the heading on a phone, whose keyboard would cover the room. */
+export function focusRoom() {
+  const box = document.querySelector('.composer-box');
+  const wide = matchMedia('(min-width: 50rem)').matches;
+  if (wide) box?.focus({ preventScroll: true });
+  if (!wide || document.activeElement !== box) document.querySelector('.room-title')?.focus({ preventScroll: true });
 }
 
 /** Opened by its address before the list is here: the list comes first, so that the room finds its conversation. */

@@ -2,13 +2,15 @@
 // Lives here: the two panes — list and room — their swap on a phone, and the connection's strip.
 // May not live here: what is inside the panes.
 
-import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { fill, h, setAttribute } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
-import { nameOf, titleOf } from '../state/conversations.js';
+import { plural } from '../lib/text.js';
+import { isArchived, isMuted, nameOf, titleOf } from '../state/conversations.js';
 import { to } from '../router.js';
 import { avatar } from './avatar.js';
 import { mountBanner } from './banner.js';
 import { mountConversations } from './conversations.js';
+import { closeDialogs } from './dialog.js';
 import { openNewConversation } from './new-conversation.js';
 import { mountRoom } from './room.js';
 import { openSettings } from './settings.js';
@@ -43,10 +45,10 @@ export function mountShell(root, app) {
   const panes = h('div', { class: 'panes' }, sidebar, pane);
   const shell = h('div', { class: 'shell' });
   root.append(shell);
-  const stops = [mountBanner(shell, app)];
+  const stopBanner = mountBanner(shell, app);
   sidebar.append(listBox, h('footer', { class: 'sidebar-foot' }, profile));
   shell.append(panes);
-  stops.push(mountConversations(listBox, { ...app, onNew }));
+  const list = mountConversations(listBox, { ...app, onNew });
 
   const showMe = () => {
     const { me } = store.state;
@@ -70,23 +72,27 @@ export function mountShell(root, app) {
 
   let leaveRoom = () => {};
   const showRoute = (arrived) => {
+    // First, for behind an open dialog nothing takes the focus.
+    closeDialogs();
     leaveRoom();
     pane.replaceChildren();
     const { route } = router;
     const inRoom = route.name === 'conversation';
     panes.dataset.showing = inRoom ? 'room' : 'list';
     leaveRoom = inRoom ? mountRoom(pane, route.id, app) : showNothing(pane);
-    if (arrived && !inRoom) listBox.querySelector('a')?.focus({ preventScroll: true });
+    if (arrived && !inRoom) list.focus();
   };
 
   showMe();
   showRoute(false);
-  stops.push(
+  const stops = [
+    stopBanner,
+    list.stop,
     store.watch(['me'], showMe),
     router.onChange(() => showRoute(true)),
     watchRemoval(app),
     announceUnread(root, store),
-  );
+  ];
   const onKey = (event) => {
     if (event.key !== 'k' || !(event.ctrlKey || event.metaKey) || document.querySelector('dialog')) return;
     event.preventDefault();
@@ -95,7 +101,7 @@ export function mountShell(root, app) {
   document.addEventListener('keydown', onKey);
   return () => {
     document.removeEventListener('keydown', onKey);
-    for (const dialog of document.querySelectorAll('dialog')) dialog.close();
+    closeDialogs();
     leaveRoom();
     for (const stop of stops) stop();
   };
@@ -123,7 +129,7 @@ function watchRemoval({ store, router }) {
     const gone = was !== null && was.id === id && store.state.listed && !now;
     if (gone) {
       say(`You are no longer in “${was.title}”.`);
-      router.go(to.home(), { replace: true });
+      router.back(to.home());
     }
     was = now ? { id, title: titleOf(now) } : null;
   };
@@ -131,15 +137,22 @@ function watchRemoval({ store, router }) {
   return () => stops.forEach((stop) => stop());
 }
 
-/** New messages elsewhere are said to those who listen rather than look; the open room's log says its own. */
+/**
+ * New messages elsewhere are said to those who listen rather than look; the open room's log says its own. Each time it is
+ * a new element, because the same words in the old one would be no change; and what is not true any more goes.
+ */
 function announceUnread(root, store) {
   const voice = h('div', { class: 'sr-only', role: 'status' });
   root.append(voice);
   let before = null;
   return store.watch(['conversations'], () => {
-    const waiting = [...store.state.conversations.values()].filter(({ unread_count }) => unread_count > 0).length;
-    if (before !== null && waiting > before)
-      setText(voice, `${waiting} unread ${waiting === 1 ? 'conversation' : 'conversations'}`);
+    const waiting = new Set();
+    for (const conversation of store.state.conversations.values())
+      if (conversation.unread_count > 0 && !isMuted(conversation) && !isArchived(conversation))
+        waiting.add(conversation.id);
+    const more = before !== null && [...waiting].some((id) => !before.has(id));
+    if (more) fill(voice, h('p', { textContent: plural(waiting.size, 'unread conversation') }));
+    else if (before !== null && waiting.size < before.size) fill(voice);
     before = waiting;
   });
 }

@@ -92,10 +92,14 @@ client.on('event', (frame) => {
   if (frame.stream === 'conversation' && id && !store.state.conversations.has(id)) client.sync.reload(id);
   const before = store.state.conversations.get(id)?.my;
   dispatch(store, frame);
+  if (frame.type === 'conversation.created' && needsPreview(frame.payload.conversation))
+    actions.loadPreview(frame.payload.conversation.id);
   if (frame.type === 'conversation.settings') settingsCame(id, before, frame.payload.my);
   if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id)
     actions.received(id, frame.payload.message.seq);
 });
+
+const needsPreview = ({ last_message, last_seq }) => !last_message && last_seq > 0;
 
 function settingsCame(id, before, my) {
   if (!before) return;

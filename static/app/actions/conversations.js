@@ -2,7 +2,7 @@
 // Lives here: starting, changing, muting, archiving, pinning, leaving. May not live here: its messages and members.
 
 import { to } from '../router.js';
-import { conversationLoaded, isMuted, settingsChanged } from '../state/conversations.js';
+import { conversationLoaded, isMuted, previewLoaded, settingsChanged } from '../state/conversations.js';
 import { mentionNoted, unreadMentions } from '../state/mentions.js';
 
 /** Conversations that are searched for mentions after a long absence. */
@@ -32,7 +32,7 @@ export function conversationActions({ client, store, router }) {
 
     async leave(id) {
       await client.api.leave(id);
-      router.go(to.home());
+      if (router.route.id === id) router.back(to.home());
     },
 
     archive: (id, on) => settle(client.api.archive(id, on)),
@@ -41,6 +41,15 @@ export function conversationActions({ client, store, router }) {
     unmute: (id) => settle(client.api.unmute(id)),
     notifyLevel: (id, level) => settle(client.api.notifyLevel(id, level)),
     stats: (id) => client.api.stats(id),
+
+    /** Who is added to a conversation is told of it without what was said last in it. */
+    async loadPreview(id) {
+      try {
+        previewLoaded(store, await client.api.conversation(id));
+      } catch {
+        // The row says so much less until the next message.
+      }
+    },
 
     /**
      * Whether a conversation is put away depends on what came before what, and that is told in two streams: after a

@@ -84,6 +84,15 @@ export function messageCounted(store, message, rev) {
   store.touch('conversations');
 }
 
+/** What was said last, for a conversation that came without it. */
+export function previewLoaded(store, { id, last_message, members }) {
+  const conversation = store.state.conversations.get(id);
+  if (!conversation || conversation.last_message || !last_message) return;
+  meet(store, members);
+  conversation.last_message = last_message;
+  store.touch('conversations');
+}
+
 /** An edited, deleted or hidden message may be the one in the preview. `changes` may hold all or some of its fields. */
 export function previewChanged(store, { conversation_id, id }, changes) {
   const conversation = store.state.conversations.get(conversation_id);
@@ -152,13 +161,21 @@ export function isArchived(conversation) {
 }
 
 function put(store, { members, ...conversation }) {
-  met(store, [conversation.peer, ...(members ?? []).map(({ user, presence }) => ({ ...user, presence }))]);
+  met(store, [conversation.peer]);
+  meet(store, members);
   store.state.conversations.set(conversation.id, {
     ...conversation,
     my: { ...conversation.my },
     seen: conversation.last_rev,
     archivedSeq: conversation.last_seq,
   });
+}
+
+function meet(store, members = []) {
+  met(
+    store,
+    members.map(({ user, presence }) => ({ ...user, presence })),
+  );
 }
 
 function preview({ id, seq, sender_id, type, content, data, created_at, deleted_at }) {

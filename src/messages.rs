@@ -12,7 +12,6 @@ use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::oneshot;
 
 /// Events of one stream in the order of their revisions, without a gap, that travel together: one write a socket.
 #[derive(Debug)]
@@ -305,8 +304,10 @@ pub struct Sent {
     pub read_from: Option<Seq>,
 }
 
+/// Takes the outcome of a mark. The writer of marks calls it and never waits for it.
+pub type MarkAnswer = Box<dyn FnOnce(Result<ReadMark>) + Send + Sync>;
+
 /// A mark to move.
-#[derive(Debug)]
 pub struct MarkJob {
     /// Where.
     pub conversation_id: ConversationId,
@@ -314,8 +315,8 @@ pub struct MarkJob {
     pub user_id: UserId,
     /// Which mark, and how far.
     pub mark: Mark,
-    /// Where the outcome goes; nowhere for a delivered mark.
-    pub answer: Option<oneshot::Sender<Result<ReadMark>>>,
+    /// Where the outcome goes, if anybody waits for it.
+    pub answer: Option<MarkAnswer>,
 }
 
 /// See [`MarkJob`]. A mark beyond the end is the end, and none ever moves back.

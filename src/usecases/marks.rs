@@ -5,9 +5,10 @@
 use super::transact;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{Mark, MarkJob};
+use crate::messages::{Mark, MarkAnswer, MarkJob};
 use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
@@ -20,12 +21,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Marks written in one round.
-const ROUND: usize = 1024;
+/// Marks written in one round: half of what waits for a session, since all of a round may be one session's to answer.
+const ROUND: usize = limits::SESSION_MAILBOX / 2;
 /// How long a change of status is gathered before others are told.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// Rounds in which a mark finds its row locked before it is given up.
 const ROUNDS: u32 = 100;
+
+/// The place beyond every message.
+pub const END: Seq = Seq(i64::MAX);
 
 /// How far a caller says to have read.
 #[derive(Clone, Copy, Debug)]
@@ -41,26 +45,46 @@ pub enum Target {
 /// Moves the caller's read mark, never back, and answers where it stands once it is committed.
 pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, target: Target) -> Result<ReadMark> {
     let seq = match target {
-        Target::Place(seq) if seq.0 < 0 => return Err(Error::invalid("seq", "must not be negative")),
         Target::Place(seq) => seq,
-        Target::End => Seq(i64::MAX),
+        Target::End => END,
         Target::Message(id) => {
             let (owner, caller) = (app.clone(), *caller);
             app.detached(async move { place(&owner, &caller, conversation, id).await }).await?
         }
     };
     let (answer, answered) = oneshot::channel();
-    app.enqueue_mark(MarkJob {
-        conversation_id: conversation,
-        user_id: caller.user_id,
-        mark: Mark::Read(seq),
-        answer: Some(answer),
-    })?;
+    enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)))?;
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))
 }
 
+/// [`read`] for whoever does not wait: `answer` is called once the mark is committed, or refused.
+pub fn enqueue_read(
+    app: &App,
+    caller: &Caller,
+    conversation: ConversationId,
+    seq: Seq,
+    answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
+) -> Result<()> {
+    enqueue(app, caller, conversation, Mark::Read(seq), Some(Box::new(answer)))
+}
+
+fn enqueue(
+    app: &App,
+    caller: &Caller,
+    conversation: ConversationId,
+    mark: Mark,
+    answer: Option<MarkAnswer>,
+) -> Result<()> {
+    if let Mark::Read(seq) | Mark::Delivered(seq) = mark
+        && seq.0 < 0
+    {
+        return Err(Error::invalid("seq", "must not be negative"));
+    }
+    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer })
+}
+
 /// The place of a message of the conversation.
-async fn place(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
+pub async fn place(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
     match messages::place(app.db().read(), id).await? {
         Some((home, seq)) if home == conversation => Ok(seq),
         _ => {
@@ -70,18 +94,16 @@ async fn place(app: &App, caller: &Caller, conversation: ConversationId, id: Mes
     }
 }
 
-/// Notes that the caller's client has everything up to `seq`. Answered at once; a mark of somebody who is not in the
-/// conversation changes nothing.
-pub fn delivered(app: &App, caller: &Caller, conversation: ConversationId, seq: Seq) -> Result<()> {
-    if seq.0 < 0 {
-        return Err(Error::invalid("seq", "must not be negative"));
-    }
-    app.enqueue_mark(MarkJob {
-        conversation_id: conversation,
-        user_id: caller.user_id,
-        mark: Mark::Delivered(seq),
-        answer: None,
-    })
+/// Notes that the caller's client has everything up to `seq`. Who is known to be in the conversation need not wait for an
+/// `answer`; a mark of somebody who is not in it changes nothing.
+pub fn delivered(
+    app: &App,
+    caller: &Caller,
+    conversation: ConversationId,
+    seq: Seq,
+    answer: Option<MarkAnswer>,
+) -> Result<()> {
+    enqueue(app, caller, conversation, Mark::Delivered(seq), answer)
 }
 
 type Key = (ConversationId, UserId);
@@ -91,8 +113,29 @@ type Key = (ConversationId, UserId);
 struct Pending {
     read: Option<Seq>,
     delivered: Option<Seq>,
-    answers: Vec<oneshot::Sender<Result<ReadMark>>>,
+    /// Who waits for the read mark, and who for the delivered mark.
+    readers: Vec<MarkAnswer>,
+    receivers: Vec<MarkAnswer>,
     rounds: u32,
+}
+
+impl Pending {
+    /// What was read by several at once counts as marked by the first.
+    fn accept(self, mut mark: ReadMark) {
+        for answer in self.readers {
+            answer(Ok(mark));
+            mark.marked = 0;
+        }
+        for answer in self.receivers {
+            answer(Ok(mark));
+        }
+    }
+
+    fn refuse(self, error: impl Fn() -> Error) {
+        for answer in self.readers.into_iter().chain(self.receivers) {
+            answer(Err(error()));
+        }
+    }
 }
 
 /// Runs the writer of marks until its queue is closed.
@@ -131,11 +174,12 @@ fn merge(pending: &mut BTreeMap<Key, Pending>, news: &mut News, job: MarkJob) {
         Mark::Read(seq) => {
             let entry = pending.entry(key).or_default();
             entry.read = entry.read.max(Some(seq));
-            entry.answers.extend(job.answer);
+            entry.readers.extend(job.answer);
         }
         Mark::Delivered(seq) => {
             let entry = pending.entry(key).or_default();
             entry.delivered = entry.delivered.max(Some(seq));
+            entry.receivers.extend(job.answer);
         }
         Mark::Sent(from) => news.sent(key, from),
     }
@@ -174,8 +218,8 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
         Ok(outcome) => outcome,
         Err(error) => {
             tracing::error!(%error, marks = pending.len(), "a round of marks failed");
-            for answer in std::mem::take(pending).into_values().flat_map(|entry| entry.answers) {
-                let _ = answer.send(Err(Error::unavailable("the database does not answer; try again")));
+            for entry in std::mem::take(pending).into_values() {
+                entry.refuse(|| Error::unavailable("the database does not answer; try again"));
             }
             return;
         }
@@ -184,9 +228,7 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
         let key = (moved.conversation_id, moved.user_id);
         let Some(entry) = pending.remove(&key) else { continue };
         news.note(app, &moved, entry.read.is_some());
-        for answer in entry.answers {
-            let _ = answer.send(Ok(moved.read_mark()));
-        }
+        entry.accept(moved.read_mark());
     }
     settle(app, pending, &inside).await;
 }
@@ -197,23 +239,19 @@ async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSe
     let asked: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
     let existing = if asked.is_empty() { Ok(Vec::new()) } else { writes::existing(app.db().read(), &asked).await };
     for key in outside {
-        for answer in pending.remove(&key).into_iter().flat_map(|entry| entry.answers) {
-            let error = match &existing {
-                Ok(existing) if existing.contains(&key.0) => Error::not_a_participant(),
-                Ok(_) => Error::not_found("conversation"),
-                Err(_) => Error::unavailable("the database does not answer; try again"),
-            };
-            let _ = answer.send(Err(error));
-        }
+        let Some(entry) = pending.remove(&key) else { continue };
+        entry.refuse(|| match &existing {
+            Ok(existing) if existing.contains(&key.0) => Error::not_a_participant(),
+            Ok(_) => Error::not_found("conversation"),
+            Err(_) => Error::unavailable("the database does not answer; try again"),
+        });
     }
     for entry in pending.values_mut() {
         entry.rounds += 1;
     }
     let given_up: Vec<Key> = pending.iter().filter(|(_, entry)| entry.rounds > ROUNDS).map(|(key, _)| *key).collect();
-    for key in given_up {
-        for answer in pending.remove(&key).into_iter().flat_map(|entry| entry.answers) {
-            let _ = answer.send(Err(Error::unavailable("the mark is busy; try again")));
-        }
+    for entry in given_up.iter().filter_map(|key| pending.remove(key)).collect::<Vec<_>>() {
+        entry.refuse(|| Error::unavailable("the mark is busy; try again"));
     }
     if !pending.is_empty() {
         // their rows are locked by a batch of sends that is about to commit

@@ -1,6 +1,8 @@
 //! Bad input over the socket: each thing gets its error or its closing code, the session or at least the server lives
 //! on, and nobody else notices (SPEC 12).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -157,6 +159,7 @@ async fn foreign_and_unknown_ids_are_errors_and_the_session_lives_on() {
     for (kind, mut payload) in [
         ("message.send", json!({ "content": "hello" })),
         ("message.read", json!({ "seq": 1 })),
+        ("message.delivered", json!({ "seq": 1 })),
         ("typing.start", json!({})),
     ] {
         payload["conversation_id"] = json!(direct);
@@ -278,6 +281,45 @@ async fn a_client_that_floods_after_the_limit_is_closed() {
     assert!((20..400).contains(&stored), "the burst is let through and no more: {stored}");
     assert!(acknowledged <= stored, "what was acknowledged is stored");
     alice.connect().await.is_alive().await;
+}
+
+/// What piles up in a lane is refused when the lane is full, and that is no flood; marks do not pile up at all.
+#[tokio::test]
+async fn commands_at_once_are_each_answered_once() {
+    let scene = scene().await;
+    for (kind, payload, answer) in [
+        ("message.read", json!({ "conversation_id": scene.direct, "seq": 1 }), "ack"),
+        ("message.read", json!({ "conversation_id": scene.direct }), "ack"),
+        ("message.delivered", json!({ "conversation_id": scene.direct, "seq": 1 }), "ack"),
+        ("subscribe", json!({ "conversation_ids": [scene.direct] }), "subscribed"),
+        ("sync", json!({ "conversations": {}, "user_rev": 0 }), "sync.done"),
+        ("typing.stop", json!({ "conversation_id": scene.direct }), "ack"),
+        ("presence.subscribe", json!({ "user_ids": [scene.bob.id] }), "presence.state"),
+        ("auth", json!({ "token": scene.alice.access_token }), "auth.success"),
+    ] {
+        for mut socket in [scene.alice.connect().await, scene.alice.connect_unsubscribed().await] {
+            let mut open: BTreeSet<String> = (0..600).map(|_| socket.start(kind, payload.clone())).collect();
+            let mut refused = 0;
+            while !open.is_empty() {
+                let frame = socket.frame(&format!("{} more answers to {kind}", open.len())).await;
+                let Some(id) = frame["id"].as_str() else {
+                    assert_ne!(frame["type"], "error", "{kind}: {frame}");
+                    continue;
+                };
+                assert!(open.remove(id), "{kind}: a second answer is {frame}");
+                if frame["type"] == "error" {
+                    assert_eq!(frame["payload"]["code"], "rate_limited", "{kind}: {frame}");
+                    assert!(frame["payload"]["retry_after_ms"].is_u64(), "{kind}: {frame}");
+                    refused += 1;
+                } else {
+                    assert_eq!(frame["type"], answer, "{kind}: {frame}");
+                }
+            }
+            assert!(refused == 0 || answer != "ack" || kind == "typing.stop", "{refused} of 600 {kind} were refused");
+            assert!(socket.frames_until_pong().await.iter().all(|frame| frame.get("id").is_none()), "{kind}");
+        }
+    }
+    scene.goes_on().await;
 }
 
 /// The length in a frame's header is a claim; what it announces must be refused before it is kept, whoever announces it.

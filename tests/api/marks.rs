@@ -154,14 +154,55 @@ async fn marks_in_a_foreign_conversation_do_nothing() {
     let eve = server.user("eve").await;
     let mut socket = eve.connect().await;
     socket.refused("message.read", json!({ "conversation_id": room, "seq": 4 }), "not_a_participant").await;
-    // A delivered mark is answered at once and looked at later, so its answer tells nothing; it must do nothing either.
-    socket.command("message.delivered", json!({ "conversation_id": room, "seq": 4 })).await;
+    socket.refused("message.delivered", json!({ "conversation_id": room, "seq": 4 }), "not_a_participant").await;
     let mut author = alice.connect().await;
     bob.connect().await.accepted("message.delivered", json!({ "conversation_id": room, "seq": 2 }), "ack").await;
     let status = author.expect("message.status").await;
     assert_eq!((&status["payload"]["user_id"], &status["payload"]["seq"]), (&json!(bob.id), &json!(2)));
     let statuses = alice.history(&room).await;
     assert!(statuses[2..].iter().all(|message| message["status"] == "sent"), "{statuses:#?}");
+}
+
+#[tokio::test]
+async fn a_delivered_mark_is_taken_of_participants_only() {
+    let server = TestServer::start().await;
+    let (alice, bob, room) = five(&server).await;
+    let mark = json!({ "conversation_id": room, "seq": 4 });
+    let unknown = json!({ "conversation_id": "01890a5d-ac96-774b-bcce-b302099a8057", "seq": 4 });
+    let mut socket = bob.connect_unsubscribed().await;
+    assert_eq!(socket.accepted("message.delivered", mark.clone(), "ack").await, json!({}), "subscribed or not");
+    let path = format!("/conversations/{room}/messages/{}/receipts", text(&alice.history(&room).await[1]["id"]));
+    let receipts = alice.get(&path).await.expect(200);
+    assert_eq!(receipts["delivered"][0]["user_id"], bob.id.as_str(), "{receipts}");
+    socket.refused("message.delivered", unknown, "not_found").await;
+
+    let mut following = bob.connect().await;
+    alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
+    following.expect("participant.left").await;
+    following.expect("conversation.removed").await;
+    for mut socket in [socket, following, bob.connect().await] {
+        socket.refused("message.delivered", mark.clone(), "not_a_participant").await;
+    }
+}
+
+#[tokio::test]
+async fn several_hundred_conversations_are_marked_at_once() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let mut rooms = Vec::new();
+    for number in 0..300 {
+        rooms.push(alice.group(&format!("room {number}"), &[]).await);
+    }
+    for mut socket in [alice.connect().await, alice.connect_unsubscribed().await] {
+        for kind in ["message.delivered", "message.read"] {
+            let mark = |room: &String| socket.start(kind, json!({ "conversation_id": room, "seq": 1 }));
+            let ids: Vec<String> = rooms.iter().map(mark).collect();
+            for id in ids {
+                let answer = socket.wait_for("an answer", |frame| frame["id"] == id.as_str()).await;
+                assert_eq!(answer["type"], "ack", "{kind}: {answer}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -197,6 +197,121 @@ async fn conversations_gained_meanwhile_come_from_the_users_stream() {
 }
 
 #[tokio::test]
+async fn what_was_missed_of_a_conversation_gained_meanwhile_comes_before_the_end() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let user_rev = bob.connect_unsubscribed().await.welcome["user_rev"].clone();
+    let gained = alice.group("gained", &[&bob]).await;
+    for number in 0..2 {
+        alice.send(&gained, &format!("missed {number}")).await;
+    }
+    let gone = alice.group("gone again", &[&bob]).await;
+    alice.send(&gone, "secret").await;
+    alice.delete(&format!("/conversations/{gone}/members/bob")).await.expect(204);
+    let back = alice.group("and back", &[&bob]).await;
+    alice.delete(&format!("/conversations/{back}/members/bob")).await.expect(204);
+    alice.send(&back, "while bob was out").await;
+    alice.post(&format!("/conversations/{back}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
+    let joined = last_rev(&alice, &back).await;
+    alice.send(&back, "missed").await;
+
+    let mut socket = bob.connect_unsubscribed().await;
+    let (frames, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": user_rev })).await;
+    let last = last_rev(&alice, &gained).await;
+    assert_eq!(revs(&frames, &gained), [last - 1, last], "{frames:#?}");
+    assert_eq!(revs(&frames, &back), [joined + 1], "{frames:#?}");
+    assert_eq!(revs(&frames, &gone), Vec::<i64>::new(), "{frames:#?}");
+    assert_eq!(done["conversations"], json!({ &gained: last, &back: joined + 1 }));
+    let mark = bob.conversation(&gained).await["my"]["last_read_seq"].clone();
+    assert_eq!((&done["reads"][&gained], &done["reads"][&gone]), (&mark, &json!(null)));
+    assert_eq!(done["denied"], json!([]), "what was not asked for is not refused");
+    alice.send(&gained, "live").await;
+    assert_eq!(socket.expect("message.new").await["rev"], last + 1);
+}
+
+#[tokio::test]
+async fn none_of_many_conversations_gained_meanwhile_is_lost() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let user_rev = bob.connect_unsubscribed().await.welcome["user_rev"].clone();
+    let mut gained = serde_json::Map::new();
+    for number in 0..300 {
+        let room = alice.group(&format!("room {number}"), &[&bob]).await;
+        gained.insert(room, json!(1));
+    }
+    let mut socket = bob.connect_unsubscribed().await;
+    let (_, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": user_rev })).await;
+    assert_eq!(done["conversations"], Value::Object(gained));
+}
+
+#[tokio::test]
+async fn what_is_gained_is_followed_however_busy_the_session_is() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let mut socket = bob.connect().await;
+    let creating = tokio::spawn({
+        let (alice, bob) = (alice.clone(), bob.clone());
+        async move {
+            let mut gained = Vec::new();
+            for _ in 0..10 {
+                gained.push(alice.group("gained", &[&bob]).await);
+            }
+            gained
+        }
+    });
+    while !creating.is_finished() {
+        // more than a lane holds: the last is refused, or answered when the others are
+        let last = (0..300).map(|_| socket.start("sync", json!({ "conversations": {} }))).last().unwrap();
+        socket.wait_for("an answer", |frame| frame["id"] == last.as_str()).await;
+    }
+    for room in creating.await.unwrap() {
+        let sent = alice.send(&room, "hello").await;
+        socket.wait_for("the message", |frame| frame["payload"]["message"]["id"] == sent["id"]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_names_what_came_before_it() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let loud = alice.group("loud", &[&bob]).await;
+    let mut held = serde_json::Map::new();
+    for number in 0..30 {
+        let quiet = alice.group(&format!("quiet {number}"), &[&bob]).await;
+        held.insert(quiet, json!(1));
+    }
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let writer = tokio::spawn({
+        let (alice, loud) = (alice.clone(), loud.clone());
+        async move {
+            let mut socket = alice.connect_unsubscribed().await;
+            while stopped.try_recv() == Err(tokio::sync::oneshot::error::TryRecvError::Empty) {
+                let ids: Vec<String> = (0..20)
+                    .map(|_| socket.start("message.send", json!({ "conversation_id": loud, "content": "hello" })))
+                    .collect();
+                for id in ids {
+                    socket.wait_for("message.sent", |frame| frame["id"] == id.as_str()).await;
+                }
+            }
+        }
+    });
+    for _ in 0..60 {
+        let from = last_rev(&bob, &loud).await;
+        held.insert(loud.clone(), json!(from));
+        let mut socket = bob.connect_unsubscribed().await;
+        let (frames, done) = sync(&mut socket, json!({ "conversations": &held, "user_rev": 0 })).await;
+        let last = revs(&frames, &loud).last().copied().unwrap_or(from);
+        assert_eq!(done["conversations"][&loud], last, "the last that came");
+    }
+    stop.send(()).expect("the writer writes");
+    writer.await.unwrap();
+}
+
+#[tokio::test]
 async fn who_was_out_in_between_is_reset() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;

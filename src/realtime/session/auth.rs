@@ -1,7 +1,7 @@
 //! How a session learns who it is: from the handshake or a first frame, and again later, to extend.
 
-use super::lanes::Lane;
-use super::{Credential, Followed, Identity, Session, State};
+use super::lanes::{Lane, Turn};
+use super::{Credential, Followed, Identity, LaneJob, Session, State};
 use crate::domain::codes::{Close, Code};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
@@ -111,20 +111,22 @@ impl Session {
         self.subscriptions += 1;
         let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
-        self.rooms.insert(stream, Followed { room, checked: head, subscription: self.subscriptions, synced: None });
+        let subscription = self.subscriptions;
+        self.rooms.insert(stream, Followed { room, checked: head, subscription, reached: from, synced: None });
     }
 
     /// `auth` on a session that is known already: it may only extend itself.
     pub(super) fn extend(&mut self, auth: Auth, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        let app = self.around.app.clone();
-        let job: super::Job = Box::new(move |session, ctx| {
+        let (app, refused) = (self.around.app.clone(), id.clone());
+        let job: LaneJob = Box::new(move |session, ctx| {
             let work = async move {
                 let (caller, claims) = logins::authenticate(&app, &auth.token).await?;
                 Ok((caller, Timestamp(claims.exp * 1000)))
             };
             session.run(work, move |session, outcome, ctx| session.extended(outcome, id.as_ref(), ctx), ctx);
+            Turn::Goes
         });
-        self.enter(Lane::Subscriptions, None, None, job, ctx);
+        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
 
     fn extended(&mut self, outcome: Result<(Caller, Timestamp)>, id: Option<&FrameId>, ctx: &mut Context<Self>) {

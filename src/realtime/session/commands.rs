@@ -1,14 +1,18 @@
 //! One arm a command: what a client asks, in which lane it waits, which use case answers.
 
-use super::lanes::Lane;
-use super::{Credential, Job, Session, State};
+use super::lanes::{Lane, Turn};
+use super::{Credential, Job, LaneJob, Session, State};
 use crate::app::App;
-use crate::domain::ids::ConversationId;
+use crate::domain::codes::Code;
+use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
+use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{Sent, ToPresence};
-use crate::protocol::client::{ClientFrame, Command, FrameId, ReactMessage, ReadMessage, SendMessage};
-use crate::protocol::resources::PresenceStatus;
+use crate::messages::{MarkAnswer, Sent, ToPresence};
+use crate::protocol::client::{
+    ClientFrame, Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage,
+};
+use crate::protocol::resources::{PresenceStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::usecases::marks::Target;
 use crate::usecases::messages::Draft;
@@ -52,7 +56,8 @@ impl Session {
         // each of these is an event for everybody, so it counts as the call that it is over REST
         let counts = matches!(command, Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::Unreact(_));
         if counts && let Err(error) = self.around.app.limiter().check_api(caller.user_id) {
-            return self.refuse(&error, id.as_ref(), None, ctx);
+            self.refuse(&error, id.as_ref(), None, ctx);
+            return self.count_refusal(ctx);
         }
         match command {
             Command::Auth(auth) => self.extend(auth, id, ctx),
@@ -77,12 +82,7 @@ impl Session {
             Command::React(to) => self.react(caller, to, true, id, ctx),
             Command::Unreact(to) => self.react(caller, to, false, id, ctx),
             Command::Read(read) => self.message_read(caller, &read, id, ctx),
-            Command::Delivered(mark) => {
-                let lane = Lane::Conversation(mark.conversation_id);
-                let app = self.around.app.clone();
-                let work = async move { marks::delivered(&app, &caller, mark.conversation_id, mark.seq) };
-                self.acknowledged(lane, id, work, ctx);
-            }
+            Command::Delivered(mark) => self.message_delivered(caller, &mark, id, ctx),
             Command::TypingStart(at) => self.typing_start(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
                 let app = self.around.app.clone();
@@ -116,7 +116,7 @@ impl Session {
     fn message_send(&mut self, caller: Caller, message: SendMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let lane = Lane::Conversation(message.conversation_id);
         let refused = (id.clone(), message.temp_id.clone());
-        let job: Job = Box::new(move |session, ctx| {
+        let job: LaneJob = Box::new(move |session, ctx| {
             let conversation = message.conversation_id;
             let temp_id = message.temp_id.clone();
             let draft = Draft {
@@ -140,8 +140,11 @@ impl Session {
             });
             if let Err(error) = messages::enqueue(&session.around.app, &caller, conversation, draft, then) {
                 session.refuse(&error, id.as_ref(), temp_id, ctx);
+                if error.code() == Code::RateLimited {
+                    session.count_refusal(ctx);
+                }
             }
-            session.leave(lane, ctx);
+            Turn::Over
         });
         self.enter(lane, refused.0.as_ref(), refused.1, job, ctx);
     }
@@ -160,6 +163,7 @@ impl Session {
         self.answered(lane, id, work, frame, ctx);
     }
 
+    /// A mark leaves its lane as soon as it is in the queue of marks: however many come at once, one round takes them.
     fn message_read(&mut self, caller: Caller, read: &ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let target = match (read.seq, read.message_id) {
             (Some(_), Some(_)) => {
@@ -170,10 +174,71 @@ impl Session {
             (None, Some(message)) => Target::Message(message),
             (None, None) => Target::End,
         };
-        let (app, conversation) = (self.around.app.clone(), read.conversation_id);
+        let (conversation, refused) = (read.conversation_id, id.clone());
         let lane = Lane::Conversation(conversation);
-        let work = async move { marks::read(&app, &caller, conversation, target).await };
-        self.answered(lane, id, work, ServerFrame::AckRead, ctx);
+        let job: LaneJob = Box::new(move |session, ctx| {
+            let message = match target {
+                Target::Message(message) => message,
+                Target::Place(seq) => return session.mark_read(&caller, conversation, Ok(seq), id.as_ref(), ctx),
+                Target::End => return session.mark_read(&caller, conversation, Ok(marks::END), id.as_ref(), ctx),
+            };
+            let app = session.around.app.clone();
+            let work = guarded(app.clone(), async move { marks::place(&app, &caller, conversation, message).await });
+            let then = move |session: &mut Self, place: Result<Seq>, ctx: &mut Context<Self>| {
+                session.mark_read(&caller, conversation, place, id.as_ref(), ctx);
+                session.leave(lane, ctx);
+            };
+            session.run(work, then, ctx);
+            Turn::Goes
+        });
+        self.enter(lane, refused.as_ref(), None, job, ctx);
+    }
+
+    fn mark_read(
+        &mut self,
+        caller: &Caller,
+        conversation: ConversationId,
+        place: Result<Seq>,
+        id: Option<&FrameId>,
+        ctx: &mut Context<Self>,
+    ) -> Turn {
+        let answered = id.cloned();
+        let then = self.back(ctx, move |session, outcome, ctx| {
+            session.answer(outcome, ServerFrame::AckRead, answered.as_ref(), ctx);
+        });
+        let app = &self.around.app;
+        let queued = place.and_then(|seq| marks::enqueue_read(app, caller, conversation, seq, then));
+        if let Err(error) = queued {
+            self.refuse(&error, id, None, ctx);
+        }
+        Turn::Over
+    }
+
+    /// Where the session follows the conversation its user is in it, and the answer need not wait.
+    fn message_delivered(
+        &mut self,
+        caller: Caller,
+        mark: &DeliveredMessage,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let DeliveredMessage { conversation_id: conversation, seq } = *mark;
+        let (lane, refused) = (Lane::Conversation(conversation), id.clone());
+        let job: LaneJob = Box::new(move |session, ctx| {
+            let follows = session.rooms.contains_key(&Stream::Conversation(conversation));
+            let answered = id.clone();
+            let then = session.back(ctx, move |session, outcome: Result<ReadMark>, ctx| {
+                session.answer(outcome, |_| ServerFrame::Ack {}, answered.as_ref(), ctx);
+            });
+            let waits: Option<MarkAnswer> = if follows { None } else { Some(Box::new(then)) };
+            match marks::delivered(&session.around.app, &caller, conversation, seq, waits) {
+                Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                Ok(()) if follows => session.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
+                Ok(()) => {}
+            }
+            Turn::Over
+        });
+        self.enter(lane, refused.as_ref(), None, job, ctx);
     }
 
     /// Typing is told at most every two seconds a conversation; more often it is acknowledged and not passed on.
@@ -209,8 +274,8 @@ impl Session {
     }
 
     fn watch(&mut self, caller: Caller, users: Vec<String>, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        let app = self.around.app.clone();
-        let job: Job = Box::new(move |session, ctx| {
+        let (app, refused) = (self.around.app.clone(), id.clone());
+        let job: LaneJob = Box::new(move |session, ctx| {
             let work = {
                 let app = app.clone();
                 guarded(app.clone(), async move { presence::visible(&app, &caller, &users).await })
@@ -228,8 +293,9 @@ impl Session {
                 session.leave(Lane::Presence, ctx);
             };
             session.run(work, then, ctx);
+            Turn::Goes
         });
-        self.enter(Lane::Presence, None, None, job, ctx);
+        self.enter(Lane::Presence, refused.as_ref(), None, job, ctx);
     }
 
     /// A command whose success is an `ack`.
@@ -253,17 +319,28 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let refused = id.clone();
-        let job: Job = Box::new(move |session, ctx| {
+        let job: LaneJob = Box::new(move |session, ctx| {
             let then = move |session: &mut Self, outcome: Result<T>, ctx: &mut Context<Self>| {
-                match outcome {
-                    Ok(result) => session.send(&frame(result), id.as_ref(), ctx),
-                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
-                }
+                session.answer(outcome, frame, id.as_ref(), ctx);
                 session.leave(lane, ctx);
             };
             session.run(work, then, ctx);
+            Turn::Goes
         });
         self.enter(lane, refused.as_ref(), None, job, ctx);
+    }
+
+    fn answer<T>(
+        &mut self,
+        outcome: Result<T>,
+        frame: impl FnOnce(T) -> ServerFrame,
+        id: Option<&FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        match outcome {
+            Ok(result) => self.send(&frame(result), id, ctx),
+            Err(error) => self.refuse(&error, id, None, ctx),
+        }
     }
 
     /// A command that is answered only when it has an `id`, or fails.
@@ -275,16 +352,15 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let refused = id.clone();
-        let job: Job = Box::new(move |session, ctx| {
+        let job: LaneJob = Box::new(move |session, ctx| {
             let then = move |session: &mut Self, outcome: Result<()>, ctx: &mut Context<Self>| {
-                match outcome {
-                    Ok(()) if id.is_none() => {}
-                    Ok(()) => session.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
-                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                if outcome.is_err() || id.is_some() {
+                    session.answer(outcome, |()| ServerFrame::Ack {}, id.as_ref(), ctx);
                 }
                 session.leave(lane, ctx);
             };
             session.run(work, then, ctx);
+            Turn::Goes
         });
         self.enter(lane, refused.as_ref(), None, job, ctx);
     }

@@ -5,10 +5,9 @@ use super::{Followed, Session, State};
 use crate::domain::codes::Close;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
-use crate::error::Error;
 use crate::messages::{Batch, FromRoom, RoomEvent, ToRoom, ToSocket};
 use crate::protocol::events::{Effect, RevokeReason, Revoked};
-use crate::protocol::server::{Denied, ServerFrame};
+use crate::protocol::server::ServerFrame;
 use actix::prelude::*;
 use std::sync::Arc;
 
@@ -56,15 +55,15 @@ impl Session {
         if self.rooms.get(&stream).is_none_or(|followed| followed.subscription != subscription) {
             return;
         }
-        let Some(syncing) = &mut self.syncing else { return };
-        if syncing.waiting.remove(&stream) {
-            match stream {
-                Stream::Conversation(id) => {
-                    syncing.done.conversations.insert(id, rev);
-                }
-                Stream::User(_) => syncing.done.user_rev = rev,
-            }
+        self.reached(stream, rev);
+        if self.syncing.as_mut().is_some_and(|syncing| syncing.replayed(stream, rev)) {
             self.synced(ctx);
+        }
+    }
+
+    fn reached(&mut self, stream: Stream, rev: Rev) {
+        if let Some(followed) = self.rooms.get_mut(&stream) {
+            followed.reached = followed.reached.max(rev);
         }
     }
 
@@ -73,14 +72,10 @@ impl Session {
         if self.rooms.get(&stream).is_none_or(|followed| followed.checked > checked) {
             return;
         }
-        self.rooms.remove(&stream);
+        let followed = self.rooms.remove(&stream);
         let Stream::Conversation(id) = stream else { return };
-        if let Some(syncing) = &mut self.syncing
-            && syncing.waiting.remove(&stream)
-        {
-            syncing.done.conversations.remove(&id);
-            syncing.done.reads.remove(&id);
-            syncing.done.denied.push(Denied { id, code: Error::not_a_participant().code().as_str() });
+        let asked = followed.is_some_and(|followed| followed.synced.is_some());
+        if self.syncing.as_mut().is_some_and(|syncing| syncing.left(id, asked)) {
             self.synced(ctx);
         }
     }
@@ -88,6 +83,10 @@ impl Session {
     /// Hands events to the client and does what those of its own stream ask of the session.
     fn events(&mut self, stream: Stream, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
         self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
+        self.reached(stream, batch.last_rev());
+        if let Some(syncing) = &mut self.syncing {
+            syncing.reached(stream, batch.last_rev());
+        }
         if matches!(stream, Stream::Conversation(_)) {
             return;
         }

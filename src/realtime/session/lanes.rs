@@ -1,8 +1,12 @@
 //! Lanes: what a session does about one conversation it does one thing at a time, in the order of its frames. A lane that
 //! is busy queues; a full one refuses.
 
+use super::{LaneJob, Session};
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
+use crate::error::Error;
+use crate::protocol::client::FrameId;
+use actix::prelude::*;
 use std::collections::{HashMap, VecDeque};
 
 /// What must keep its order.
@@ -24,6 +28,15 @@ impl<J> Default for Lanes<J> {
     fn default() -> Self {
         Self(HashMap::new())
     }
+}
+
+/// What a job that ran leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is done, and the lane is free for the next.
+    Over,
+    /// It goes on elsewhere, and whoever ends it leaves the lane.
+    Goes,
 }
 
 /// What became of a job that came to a lane.
@@ -53,6 +66,16 @@ impl<J> Lanes<J> {
         }
     }
 
+    /// A job comes to a lane that must take it, however many wait. For what comes from no client.
+    pub fn enter_always(&mut self, lane: Lane, job: J) -> Option<J> {
+        let Some(waiting) = self.0.get_mut(&lane) else {
+            self.0.insert(lane, VecDeque::new());
+            return Some(job);
+        };
+        waiting.push_back(job);
+        None
+    }
+
     /// The job that ran is done; returns the next to run.
     pub fn leave(&mut self, lane: Lane) -> Option<J> {
         let waiting = self.0.get_mut(&lane)?;
@@ -61,6 +84,41 @@ impl<J> Lanes<J> {
             self.0.remove(&lane);
         }
         next
+    }
+}
+
+impl Session {
+    /// Runs `job` when its lane is free. A full lane refuses the command that `id` and `temp_id` name.
+    pub(super) fn enter(
+        &mut self,
+        lane: Lane,
+        id: Option<&FrameId>,
+        temp_id: Option<String>,
+        job: LaneJob,
+        ctx: &mut Context<Self>,
+    ) {
+        match self.lanes.enter(lane, job) {
+            Entered::Run(job) => self.work(lane, job, ctx),
+            Entered::Queued => {}
+            Entered::Full(_) => self.refuse(&Error::rate_limited(100), id, temp_id, ctx),
+        }
+    }
+
+    /// Runs a job, and as long as each is over at once those that wait behind it.
+    pub(super) fn work(&mut self, lane: Lane, job: LaneJob, ctx: &mut Context<Self>) {
+        let mut next = Some(job);
+        while let Some(job) = next
+            && job(self, ctx) == Turn::Over
+        {
+            next = self.lanes.leave(lane);
+        }
+    }
+
+    /// What went on elsewhere is over.
+    pub(super) fn leave(&mut self, lane: Lane, ctx: &mut Context<Self>) {
+        if let Some(job) = self.lanes.leave(lane) {
+            self.work(lane, job, ctx);
+        }
     }
 }
 
@@ -80,5 +138,10 @@ mod tests {
         assert_eq!(lanes.leave(Lane::Subscriptions), Some(1));
         assert_eq!(lanes.leave(Lane::Presence), None);
         assert_eq!(lanes.enter(Lane::Presence, 8), Entered::Run(8));
+        assert_eq!(lanes.enter(Lane::Subscriptions, 998), Entered::Queued);
+        assert_eq!(lanes.enter_always(Lane::Subscriptions, 1000), None, "not even a full one refuses this");
+        let rest: Vec<_> = std::iter::from_fn(|| lanes.leave(Lane::Subscriptions)).collect();
+        assert_eq!(rest[rest.len() - 2..], [998, 1000]);
+        assert_eq!(lanes.enter_always(Lane::Subscriptions, 1), Some(1));
     }
 }

@@ -9,9 +9,10 @@ mod deliveries;
 mod flow;
 mod lanes;
 mod subscriptions;
+mod syncing;
 
 use crate::app::App;
-use crate::domain::codes::{Close, Code};
+use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -23,12 +24,12 @@ use crate::usecases::Caller;
 use actix::prelude::*;
 use bytestring::ByteString;
 use flow::Flow;
-use lanes::{Entered, Lane, Lanes};
+use lanes::{Lanes, Turn};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use subscriptions::Syncing;
+use syncing::Syncing;
 
 /// How often a session looks at its clocks.
 const TICK: Duration = Duration::from_secs(5);
@@ -72,7 +73,7 @@ pub struct Session {
     rooms: HashMap<Stream, Followed>,
     /// How many subscriptions it has made, which numbers them.
     subscriptions: u64,
-    lanes: Lanes<Job>,
+    lanes: Lanes<LaneJob>,
     flow: Flow,
     /// Replays that wait for the client to read.
     paused: Vec<Stream>,
@@ -80,12 +81,12 @@ pub struct Session {
     syncing: Option<Syncing>,
     /// Whether conversations gained are followed without being asked for.
     follows_gained: bool,
-    /// Conversations gained before the first sync, and from which revision.
-    gained_early: Vec<(ConversationId, Rev)>,
+    /// Conversations gained that are not followed yet, and from which revision.
+    gained: HashMap<ConversationId, Rev>,
     overrun: Arc<AtomicBool>,
     heard_at: Instant,
     pinged_at: Instant,
-    /// When sends were refused, the latest of them.
+    /// When a limiter refused, the latest times.
     refusals: VecDeque<Instant>,
     typing: HashMap<ConversationId, Instant>,
     expiry: Option<SpawnHandle>,
@@ -99,6 +100,8 @@ struct Followed {
     checked: Rev,
     /// The number of the subscription.
     subscription: u64,
+    /// Up to where it was handed out; while a replay is under way some before it may still come.
+    reached: Rev,
     /// Where a sync made it begin: the client has, or reads anew, everything up to here.
     synced: Option<Rev>,
 }
@@ -116,8 +119,11 @@ struct Identity {
     checked: Rev,
 }
 
-/// Something to do in the session, for a lane or after a use case.
+/// Something to do in the session after a use case.
 type Job = Box<dyn FnOnce(&mut Session, &mut Context<Session>) + Send>;
+
+/// Something to do in the session when its lane is free.
+type LaneJob = Box<dyn FnOnce(&mut Session, &mut Context<Session>) -> Turn + Send>;
 
 /// The outcome of a use case.
 #[derive(Message)]
@@ -142,7 +148,7 @@ impl Session {
             paused: Vec::new(),
             sync_parts: client::Sync::default(),
             syncing: None,
-            gained_early: Vec::new(),
+            gained: HashMap::new(),
             overrun: Arc::default(),
             heard_at: now,
             pinged_at: now,
@@ -186,12 +192,10 @@ impl Session {
             tracing::error!(session.id = %self.id, code = error.code().as_str(), %cause, "a command failed");
         }
         self.send(&ServerFrame::error(error, temp_id), id, ctx);
-        if error.code() == Code::RateLimited {
-            self.count_refusal(ctx);
-        }
     }
 
-    /// A hundred refusals within ten seconds are a flood.
+    /// A limiter has refused. A hundred times within ten seconds are a flood; a full lane, which only bounds what waits,
+    /// is none.
     fn count_refusal(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.refusals.push_back(now);
@@ -236,22 +240,6 @@ impl Session {
     }
 
     // --- work -----------------------------------------------------------------------------------------------------
-
-    /// Runs `job` when its lane is free; it leaves its lane itself. A full lane refuses the command that `id` and
-    /// `temp_id` name.
-    fn enter(&mut self, lane: Lane, id: Option<&FrameId>, temp_id: Option<String>, job: Job, ctx: &mut Context<Self>) {
-        match self.lanes.enter(lane, job) {
-            Entered::Run(job) => job(self, ctx),
-            Entered::Queued => {}
-            Entered::Full(_) => self.refuse(&Error::rate_limited(100), id, temp_id, ctx),
-        }
-    }
-
-    fn leave(&mut self, lane: Lane, ctx: &mut Context<Self>) {
-        if let Some(job) = self.lanes.leave(lane) {
-            job(self, ctx);
-        }
-    }
 
     /// A way for an outcome to come back here. One that cannot be delivered closes the session.
     fn back<T: Send + 'static>(

@@ -1,8 +1,9 @@
 //! What a session follows: subscribe, unsubscribe, sync, and conversations gained. All of it shares one lane. A right is
 //! read only after the room runs, so that what commits in between is held back for it and not lost.
 
-use super::lanes::Lane;
-use super::{Job, Session};
+use super::lanes::{Lane, Turn};
+use super::syncing::Syncing;
+use super::{LaneJob, Session};
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
@@ -15,13 +16,6 @@ use crate::store::participants::Membership;
 use crate::usecases::sessions;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// A sync under way: its rooms tell one by one that they have replayed what was missed.
-pub(super) struct Syncing {
-    id: Option<FrameId>,
-    pub(super) waiting: HashSet<Stream>,
-    pub(super) done: SyncDone,
-}
 
 /// Rooms that run, and who may follow them.
 struct Admitted {
@@ -46,7 +40,7 @@ impl Session {
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
         let refused = id.clone();
-        let job: Job = Box::new(move |session, ctx| {
+        let job: LaneJob = Box::new(move |session, ctx| {
             let work = session.admit(wanted);
             let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| {
                 match outcome {
@@ -56,6 +50,7 @@ impl Session {
                 session.leave(Lane::Subscriptions, ctx);
             };
             session.run(work, then, ctx);
+            Turn::Goes
         });
         self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
@@ -81,14 +76,14 @@ impl Session {
 
     pub(super) fn unsubscribe(&mut self, wanted: Vec<ConversationId>, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let refused = id.clone();
-        let job: Job = Box::new(move |session, ctx| {
+        let job: LaneJob = Box::new(move |session, ctx| {
             for conversation in &wanted {
                 if let Some(followed) = session.rooms.remove(&Stream::Conversation(*conversation)) {
                     followed.room.do_send(ToRoom::Unsubscribe(session.id)); // detach
                 }
             }
             session.send(&ServerFrame::Unsubscribed { conversation_ids: wanted }, id.as_ref(), ctx);
-            session.leave(Lane::Subscriptions, ctx);
+            Turn::Over
         });
         self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
@@ -112,7 +107,7 @@ impl Session {
         }
         let wanted = std::mem::take(&mut self.sync_parts);
         let refused = id.clone();
-        let job: Job = Box::new(move |session, ctx| {
+        let job: LaneJob = Box::new(move |session, ctx| {
             let (admit, app) =
                 (session.admit(wanted.conversations.keys().copied().collect()), session.around.app.clone());
             let caller = session.caller();
@@ -133,6 +128,7 @@ impl Session {
                 }
             };
             session.run(work, then, ctx);
+            Turn::Goes
         });
         self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
@@ -147,15 +143,17 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let Some(caller) = self.caller() else { return };
-        self.follows_gained = true;
+        let mut gained = HashMap::new();
+        if !std::mem::replace(&mut self.follows_gained, true) {
+            gained = std::mem::take(&mut self.gained);
+            gained.retain(|conversation, _| !asked.contains_key(conversation));
+        }
         if prepared.all_anew {
             self.send(&ServerFrame::SyncReset { conversation_id: None, last_rev: None }, None, ctx);
         }
-        let mut syncing = Syncing {
-            id,
-            waiting: HashSet::new(),
-            done: SyncDone { user_rev: prepared.user_rev, denied: prepared.admitted.denied, ..SyncDone::default() },
-        };
+        let own = Stream::User(caller.user_id);
+        let done = SyncDone { user_rev: prepared.user_rev, denied: prepared.admitted.denied, ..SyncDone::default() };
+        let mut syncing = Syncing { id, own, waiting: HashSet::new(), gained, admitting: false, done };
         let mut follow = Vec::new();
         for membership in prepared.admitted.memberships {
             let conversation = membership.conversation_id;
@@ -171,21 +169,15 @@ impl Session {
             } else {
                 asked.get(&conversation).copied().unwrap_or(membership.last_rev)
             };
-            syncing.waiting.insert(Stream::Conversation(conversation));
-            syncing.done.conversations.insert(conversation, membership.last_rev);
-            syncing.done.reads.insert(conversation, membership.last_read_seq);
+            syncing.waits_for(&membership);
             follow.push((Stream::Conversation(conversation), room.clone(), from, membership.last_rev));
         }
-        let own = Stream::User(caller.user_id);
-        if let Some(room) = self.rooms.get(&own).map(|followed| followed.room.clone()) {
-            let from = user_rev.filter(|_| !prepared.all_anew).unwrap_or(prepared.user_rev);
+        if let Some(followed) = self.rooms.get(&own) {
+            // who names no revision has what came here, and not what is still on its way
+            let came = followed.reached.min(prepared.user_rev);
+            let from = user_rev.filter(|_| !prepared.all_anew).unwrap_or(came);
             syncing.waiting.insert(own);
-            follow.push((own, room, from, prepared.user_rev));
-        }
-        for (conversation, from) in std::mem::take(&mut self.gained_early) {
-            if !asked.contains_key(&conversation) {
-                self.gain(conversation, from, ctx);
-            }
+            follow.push((own, followed.room.clone(), from, prepared.user_rev));
         }
         self.syncing = Some(syncing);
         for (stream, room, from, head) in follow {
@@ -197,52 +189,101 @@ impl Session {
         self.synced(ctx);
     }
 
-    /// Ends the sync when every room has replayed.
+    /// Follows what the replay of the user's own stream said was gained, and ends the sync when every room has replayed.
     pub(super) fn synced(&mut self, ctx: &mut Context<Self>) {
+        let Some(syncing) = self.syncing.as_mut().filter(|syncing| !syncing.admitting) else { return };
+        if !syncing.gained.is_empty() && !syncing.waiting.contains(&syncing.own) {
+            syncing.admitting = true;
+            let gained = std::mem::take(&mut syncing.gained);
+            let then = move |session: &mut Self, followed: &[Membership], ctx: &mut Context<Self>| {
+                let Some(syncing) = &mut session.syncing else { return };
+                syncing.admitting = false;
+                for membership in followed {
+                    syncing.waits_for(membership);
+                }
+                session.synced(ctx);
+            };
+            return self.follow_gained(gained, then, ctx);
+        }
         let Some(syncing) = self.syncing.take_if(|syncing| syncing.waiting.is_empty()) else { return };
         self.send(&ServerFrame::SyncDone(Box::new(syncing.done)), syncing.id.as_ref(), ctx);
         self.leave(Lane::Subscriptions, ctx);
     }
 
-    /// A conversation was gained: follow it from the revision at which the user came in.
+    /// A conversation was gained: follow it from the revision at which the user came in. A sync that replays the user's
+    /// own stream does so before its end; one that was told of after that replay waits for the lane, and not the sync
+    /// for it.
     pub(super) fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
+        if let Some(syncing) = self.syncing.as_mut().filter(|syncing| syncing.waiting.contains(&syncing.own)) {
+            syncing.gained.insert(conversation, from);
+            return;
+        }
         if !self.follows_gained {
-            if self.gained_early.len() < limits::IDS_IN_COMMAND {
-                self.gained_early.push((conversation, from));
+            if self.gained.len() < limits::IDS_IN_COMMAND {
+                self.gained.insert(conversation, from);
             }
             return;
         }
-        let job: Job = Box::new(move |session, ctx| {
-            let work = session.admit(vec![conversation]);
-            let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| {
-                match outcome {
-                    Ok(admitted) => session.gained(admitted, from, ctx),
-                    // it comes back, reads its stream again and tries again
-                    Err(_) => session.close(Close::Restart, ctx),
-                }
-                session.leave(Lane::Subscriptions, ctx);
-            };
-            session.run(work, then, ctx);
+        let queued = !self.gained.is_empty();
+        self.gained.insert(conversation, from);
+        if queued {
+            return;
+        }
+        let job: LaneJob = Box::new(|session, ctx| {
+            let gained = std::mem::take(&mut session.gained);
+            session.follow_gained(gained, |session, _, ctx| session.leave(Lane::Subscriptions, ctx), ctx);
+            Turn::Goes
         });
-        self.enter(Lane::Subscriptions, None, None, job, ctx);
+        if let Some(job) = self.lanes.enter_always(Lane::Subscriptions, job) {
+            self.work(Lane::Subscriptions, job, ctx);
+        }
     }
 
-    fn gained(&mut self, admitted: Admitted, from: Rev, ctx: &Context<Self>) {
-        for membership in admitted.memberships {
-            let stream = Stream::Conversation(membership.conversation_id);
+    /// Follows those of the conversations gained that the user is in still; `then` is told which.
+    fn follow_gained(
+        &self,
+        gained: HashMap<ConversationId, Rev>,
+        then: impl FnOnce(&mut Self, &[Membership], &mut Context<Self>) + Send + std::marker::Sync + 'static,
+        ctx: &Context<Self>,
+    ) {
+        let work = self.admit(gained.keys().copied().collect());
+        let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| match outcome {
+            Ok(admitted) => {
+                let followed = session.gained(admitted, &gained, ctx);
+                then(session, &followed, ctx);
+            }
+            // it comes back, reads its stream again and tries again
+            Err(_) => session.close(Close::Restart, ctx),
+        };
+        self.run(work, then, ctx);
+    }
+
+    fn gained(
+        &mut self,
+        admitted: Admitted,
+        gained: &HashMap<ConversationId, Rev>,
+        ctx: &Context<Self>,
+    ) -> Vec<Membership> {
+        let Admitted { rooms, mut memberships, .. } = admitted;
+        memberships.retain(|membership| {
+            let conversation = membership.conversation_id;
+            let stream = Stream::Conversation(conversation);
+            let (Some(room), Some(from)) = (rooms.get(&conversation), gained.get(&conversation).copied()) else {
+                return false;
+            };
             // who left and came back meanwhile has a later event that says so
             if from < membership.joined_rev {
-                continue;
+                return false;
             }
             // a sync that found the user in began where the client said, which may be further on
             let stands = |followed: &super::Followed| followed.synced.is_some() && followed.checked >= from;
             if self.rooms.get(&stream).is_some_and(stands) {
-                continue;
+                return false;
             }
-            if let Some(room) = admitted.rooms.get(&membership.conversation_id) {
-                self.follow(stream, room.clone(), from, membership.last_rev, ctx);
-            }
-        }
+            self.follow(stream, room.clone(), from, membership.last_rev, ctx);
+            true
+        });
+        memberships
     }
 
     /// Starts the rooms, then reads the right to follow them.

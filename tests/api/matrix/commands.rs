@@ -55,9 +55,8 @@ ROOM message.delete {"conversation_id":"$room","message_id":"$said","for":"me"} 
     Command::Read(_) => r#"
 ROOM message.read {"conversation_id":"$room","seq":1}                                               401    out out sus ok  ok  ok  ok
 "#
-    // answered at once; a mark of somebody who is out goes nowhere
     Command::Delivered(_) => r#"
-ROOM message.delivered {"conversation_id":"$room","seq":1}                                          401    ok  ok  sus ok  ok  ok  ok
+ROOM message.delivered {"conversation_id":"$room","seq":1}                                          401    out out sus ok  ok  ok  ok
 "#
     Command::React(_) => r#"
 ROOM reaction.add {"conversation_id":"$room","message_id":"$said","emoji":"👍"}                     401    out out sus ok  no  ok  ok

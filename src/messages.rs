@@ -3,6 +3,7 @@
 
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, SessionId, UserId};
+use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::Result;
 use crate::protocol::client::OwnPresence;
@@ -27,6 +28,24 @@ impl Batch {
     pub fn new(frames: Vec<Frame>) -> Arc<Self> {
         let bytes = frames.iter().map(|frame| frame.text.len()).sum();
         Arc::new(Self { frames, bytes })
+    }
+
+    /// The same events in batches of at most [`limits::PING_EVERY_BYTES`], one event aside.
+    pub fn parts(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        if self.bytes <= limits::PING_EVERY_BYTES {
+            return vec![self.clone()];
+        }
+        let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for frame in &self.frames {
+            if bytes > 0 && bytes + frame.text.len() > limits::PING_EVERY_BYTES {
+                parts.push(std::mem::take(&mut part));
+                bytes = 0;
+            }
+            bytes += frame.text.len();
+            part.push(frame.clone());
+        }
+        parts.push(part);
+        parts.into_iter().map(Self::new).collect()
     }
 
     /// The revision of the last event; 0 when there is none.

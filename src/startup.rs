@@ -317,9 +317,11 @@ fn listen(settings: &Settings, services: Services) -> Result<(actix_web::dev::Se
     let server = HttpServer::new(move || http::service(services.clone()))
         .on_connect(|connection, _| {
             if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-                // a client that stops reading freezes its socket; the kernel ends the connection then
+                // a client that stops reading freezes its socket; the kernel ends the connection then. It would end one
+                // that reads slowly, too, if the kernel held more than fits into the window of such a client.
                 let socket = SockRef::from(stream);
                 let _ = socket.set_tcp_user_timeout(Some(limits::STALLED));
+                let _ = socket.set_tcp_notsent_lowat(limits::UNSENT_BYTES);
                 let _ = socket.set_tcp_nodelay(true);
             }
         })

@@ -262,7 +262,7 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
         let rows = async || inside.rows("SELECT id FROM outbox").await.len();
         let before = rows().await;
         let outcomes = [
-            ("direct", conversations::direct(app, &caller, &[peer.clone()]).await.map(drop)),
+            ("direct", conversations::direct(app, &caller, std::slice::from_ref(&peer)).await.map(drop)),
             ("group", conversations::group(app, &caller, new_group(&[third])).await.map(drop)),
             ("block", blocks::add(app, &caller, &peer).await.map(drop)),
             ("unblock", blocks::remove(app, &caller, &peer).await),

@@ -83,12 +83,17 @@ pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A session silent for this long is closed (4408).
 pub const SILENCE: Duration = Duration::from_secs(90);
-/// Bytes handed to a socket between two pings that measure what the client has read.
-pub const PING_EVERY_BYTES: usize = 64 * 1024;
+/// Bytes handed to a socket between two pings that measure what the client has read: at a kilobyte a second a client
+/// answers one before it counts as [`STALLED`].
+pub const PING_EVERY_BYTES: usize = 16 * 1024;
+/// Bytes handed to a socket and not known to be read, from which on a replay waits.
+pub const REPLAY_BYTES: usize = 64 * 1024;
 /// Bytes handed to a socket and not known to be read, above which it is closed (4410).
 pub const UNREAD_BYTES: usize = 1024 * 1024;
 /// A session that acknowledges nothing for this long, with something outstanding, is closed (4410).
 pub const STALLED: Duration = Duration::from_secs(20);
+/// Bytes that wait in the kernel for a client to have room, above which the kernel takes no more.
+pub const UNSENT_BYTES: u32 = 1024;
 /// Typing ends by itself after this.
 pub const TYPING: Duration = Duration::from_secs(10);
 /// One `typing.start` of a session in a conversation within this; more are acknowledged and not passed on.

@@ -86,7 +86,12 @@ struct RoomSink {
 
 impl Sink<SessionHandle> for RoomSink {
     fn give(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
-        to.give(self.stream, event)
+        let RoomEvent::Page(batch) = event else { return to.give(self.stream, event) };
+        // a client that reads slowly acknowledges each part
+        let mut parts = batch.parts();
+        let last = parts.pop().expect("a batch has a part");
+        let gave = parts.into_iter().all(|part| to.give(self.stream, RoomEvent::Frames(part)));
+        gave && to.give(self.stream, RoomEvent::Page(last))
     }
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
@@ -114,7 +119,11 @@ impl Handler<ToRoom> for Room {
     fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
         let mut sink = self.sink(ctx);
         match message {
-            ToRoom::Deliver(batch) => self.order.deliver(&batch, &mut sink),
+            ToRoom::Deliver(batch) => {
+                for part in batch.parts() {
+                    self.order.deliver(&part, &mut sink);
+                }
+            }
             ToRoom::Heard(rev) => self.order.heard(rev),
             ToRoom::Ephemeral(text, except) => {
                 for (user, handle) in self.order.followers() {

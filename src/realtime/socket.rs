@@ -17,8 +17,8 @@ use std::cell::Cell;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-/// Messages that wait for a socket.
-const MAILBOX: usize = 1024;
+/// Messages that wait for a socket: the bytes that a client may leave unread, in frames of 128.
+const MAILBOX: usize = limits::UNREAD_BYTES / 128;
 
 /// Starts the session behind a socket, and answers with its mailbox.
 type Begin = Box<dyn FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket>>;

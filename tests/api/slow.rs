@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{StalledSocket, TestServer, TestSocket, eventually, eventually_within};
+use crate::support::{SlowSocket, StalledSocket, TestServer, TestSocket, eventually, eventually_within};
 
 /// Text of one message; with its frame more than 4 KB.
 const CONTENT: usize = 4_000;
@@ -95,4 +95,37 @@ async fn a_client_that_stops_reading_is_gone_and_costs_the_others_nothing() {
         }
     }
     assert_eq!(held, reader.held, "a long replay does not count as being slow");
+}
+
+/// Longer than the time after which a client that reads nothing is gone, at this rate.
+const SLOW_BYTES: usize = 250_000;
+const SLOW_RATE: usize = 8_000;
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_everything() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    let held = alice.conversation(&room).await["last_rev"].as_i64().expect("a rev");
+    let content = "x".repeat(9_000);
+    let count = (SLOW_BYTES / content.len()) as i64;
+    for _ in 0..count {
+        alice.send(&room, &content).await;
+    }
+    let mut socket = SlowSocket::open(&bob, SLOW_RATE).await;
+    socket.send(&json!({ "type": "sync", "id": "s", "payload": { "conversations": { &room: held } } })).await;
+    let mut reached = held;
+    loop {
+        let frame = socket.frame().await;
+        if frame["id"] == "s" {
+            assert_eq!(frame["type"], "sync.done", "{frame}");
+            break;
+        }
+        if frame["stream"] == "conversation" {
+            reached += 1;
+            assert_eq!(frame["rev"], reached, "in order, and once");
+        }
+    }
+    assert_eq!(reached, held + count);
 }

@@ -27,7 +27,7 @@ pub use rest::Answer;
 pub use server::{Target, TestServer};
 pub use socket::{Auth, ConnectOptions, Refusal, TestSocket};
 pub use user::{PASSWORD, TestUser};
-pub use wire::{RawSocket, StalledSocket};
+pub use wire::{RawSocket, SlowSocket, StalledSocket};
 
 /// How long any single condition may take before the test gives up. Far above what a healthy server needs, so that a
 /// slow machine makes a slow test and not a failing one.

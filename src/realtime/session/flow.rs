@@ -37,7 +37,7 @@ impl Flow {
 
     /// Whether there is room for another page of a replay.
     pub fn has_room(&self) -> bool {
-        self.outstanding() < limits::PING_EVERY_BYTES as u64
+        self.outstanding() < limits::REPLAY_BYTES as u64
     }
 
     /// Whether the client reads too slowly to be kept.

@@ -91,7 +91,7 @@ test('nothing is cut off without a word', async () => {
     }, text);
   await paste(password, 'p'.repeat(130));
   assert.equal(await password.inputValue(), 'p'.repeat(130));
-  await page.getByText('At most 128 characters, 2 fewer than these.').waitFor();
+  await page.getByText('At most 128 characters: 2 too many.').waitFor();
   await page.getByRole('button', { name: 'Create account', exact: true }).click();
   assert.equal(await password.getAttribute('aria-invalid'), 'true');
   await password.fill('😀'.repeat(128));
@@ -106,7 +106,7 @@ test('nothing is cut off without a word', async () => {
   await paste(field('Description'), 'd'.repeat(2_001));
   assert.equal((await field('Description').inputValue()).length, 2_001);
   await dialog.getByRole('button', { name: 'Save', exact: true }).click();
-  await dialog.getByText('At most 2,000 characters, 1 fewer than these.').waitFor();
+  await dialog.getByText('At most 2,000 characters: 1 too many.').waitFor();
   await close(page);
   await paste(box(page), 'm'.repeat(40_001));
   await page.getByText('30001 characters too many').waitFor();

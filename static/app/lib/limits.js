@@ -12,5 +12,5 @@ export const LONGEST_ADDRESS = 2_048;
 /** What to say of `count` characters where at most `most` are taken; null if that is all right. */
 export function limitSentence(count, most) {
   if (count <= most) return null;
-  return `At most ${most.toLocaleString('en')} characters, ${(count - most).toLocaleString('en')} fewer than these.`;
+  return `At most ${most.toLocaleString('en')} characters: ${(count - most).toLocaleString('en')} too many.`;
 }

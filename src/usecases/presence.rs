@@ -62,21 +62,20 @@ pub async fn announce(app: &App, changed: PresenceChanged, watchers: &[UserId]) 
 
 /// Shows each of two who may see each other now, and could not before, that the other is there.
 pub fn show(app: &App, one: UserId, other: UserId) {
+    tell_each(app, one, other, |status| status);
+}
+
+/// Lets each of two go out of the other's sight.
+pub fn hide(app: &App, one: UserId, other: UserId) {
+    tell_each(app, one, other, |_| PresenceStatus::Offline);
+}
+
+/// Tells each of two what is to be `shown` of the other, if the other is there at all.
+fn tell_each(app: &App, one: UserId, other: UserId, shown: impl Fn(PresenceStatus) -> PresenceStatus) {
     for (viewer, seen) in [(one, other), (other, one)] {
         let status = app.presence().status(seen);
         if status != PresenceStatus::Offline {
-            let frame = ServerFrame::PresenceUpdate { user_id: seen, status, last_seen_at: None };
-            app.tell(vec![Stream::User(viewer)], &frame, None);
-        }
-    }
-}
-
-/// Lets the presence of each of two go out of the other's sight.
-pub fn hide(app: &App, one: UserId, other: UserId) {
-    for (viewer, seen) in [(one, other), (other, one)] {
-        if app.presence().status(seen) != PresenceStatus::Offline {
-            let status = PresenceStatus::Offline;
-            let frame = ServerFrame::PresenceUpdate { user_id: seen, status, last_seen_at: None };
+            let frame = ServerFrame::PresenceUpdate { user_id: seen, status: shown(status), last_seen_at: None };
             app.tell(vec![Stream::User(viewer)], &frame, None);
         }
     }

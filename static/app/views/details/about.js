@@ -76,7 +76,7 @@ export function about({ id, app, conversation }) {
       ),
       avatar_url: field(
         'Address of a picture',
-        { value: now.avatar_url ?? '', type: 'url', placeholder: 'https://', autocomplete: 'off' },
+        { value: now.avatar_url ?? '', type: 'url', autocomplete: 'off' },
         { hint: 'Begins with https://. Leave it empty for none.', most: LONGEST_ADDRESS },
       ),
     };

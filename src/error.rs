@@ -187,6 +187,13 @@ impl Error {
         Self::new(Code::UnknownType, format!("unknown frame type {shown:?}"))
     }
 
+    /// Too much of this caller's own work is under way; nothing was begun.
+    pub fn busy(detail: &'static str) -> Self {
+        let mut error = Self::new(Code::Busy, detail);
+        error.0.retry_after_ms = Some(100);
+        error
+    }
+
     /// The server cannot answer just now; nothing was acknowledged.
     pub fn unavailable(detail: &'static str) -> Self {
         let mut error = Self::new(Code::Unavailable, detail);
@@ -222,7 +229,7 @@ impl Error {
         &self.0.fields
     }
 
-    /// When to try again, for `rate_limited` and `unavailable`.
+    /// When to try again, for `rate_limited`, `busy` and `unavailable`.
     pub fn retry_after_ms(&self) -> Option<u64> {
         self.0.retry_after_ms
     }

@@ -55,6 +55,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// Too many of these; `retry_after` says when again.
     RateLimited,
+    /// Too much of this caller's own work is under way; `retry_after` says when again.
+    Busy,
     /// A frame of a type this server does not know.
     UnknownType,
     /// The database does not answer; nothing was acknowledged, try again.
@@ -93,6 +95,7 @@ impl Code {
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::RateLimited => "rate_limited",
+            Self::Busy => "busy",
             Self::UnknownType => "unknown_type",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
@@ -124,7 +127,7 @@ impl Code {
             Self::ValidationFailed => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Busy => 503,
         }
     }
 
@@ -157,6 +160,7 @@ impl Code {
             Self::PayloadTooLarge => "Too large",
             Self::UnsupportedMediaType => "The body's type is not one this path takes",
             Self::RateLimited => "Too many requests",
+            Self::Busy => "Too much of your own work is under way",
             Self::UnknownType => "Unknown frame type",
             Self::Unavailable => "The server cannot answer just now",
             Self::Internal => "A fault of the server",

@@ -9,7 +9,7 @@
  * - `disconnected`: there is no socket, or it ended before the answer came; same uncertainty.
  * - `signed_out`: there is no login on this device.
  */
-const TRANSIENT = new Set(['network', 'timeout', 'disconnected', 'unavailable', 'rate_limited', 'unauthorized']);
+const TRANSIENT = new Set(['network', 'timeout', 'disconnected', 'unavailable', 'busy', 'rate_limited', 'unauthorized']);
 
 export class GreenroomError extends Error {
   /**

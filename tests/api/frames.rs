@@ -308,7 +308,7 @@ async fn commands_at_once_are_each_answered_once() {
                 };
                 assert!(open.remove(id), "{kind}: a second answer is {frame}");
                 if frame["type"] == "error" {
-                    assert_eq!(frame["payload"]["code"], "rate_limited", "{kind}: {frame}");
+                    assert_eq!(frame["payload"]["code"], "busy", "{kind}: {frame}");
                     assert!(frame["payload"]["retry_after_ms"].is_u64(), "{kind}: {frame}");
                     refused += 1;
                 } else {

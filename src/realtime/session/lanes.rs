@@ -100,7 +100,10 @@ impl Session {
         match self.lanes.enter(lane, job) {
             Entered::Run(job) => self.work(lane, job, ctx),
             Entered::Queued => {}
-            Entered::Full(_) => self.refuse(&Error::rate_limited(100), id, temp_id, ctx),
+            Entered::Full(_) => {
+                let error = Error::busy("too many commands of this connection are waiting; wait for their answers");
+                self.refuse(&error, id, temp_id, ctx);
+            }
         }
     }
 

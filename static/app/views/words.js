@@ -9,6 +9,7 @@ const SENTENCES = {
   disconnected: 'There is no connection right now. Try again in a moment.',
   timeout: 'The server took too long to answer. Try again.',
   unavailable: 'The server is busy for a moment. Try again.',
+  busy: 'A lot of your own work is still under way. Try again in a moment.',
   rate_limited: 'That was a bit fast. Wait a moment and try again.',
   invalid_credentials: 'That username and password do not match.',
   username_taken: 'Somebody already has that username. Try another one.',

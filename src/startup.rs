@@ -22,6 +22,7 @@ use crate::realtime::{catch_up, log_reader};
 use crate::relay::{self, Relay};
 use crate::store::db::Db;
 use crate::store::meta;
+use crate::telemetry;
 use crate::usecases::writer::Stats;
 use crate::usecases::{accounts, marks, presence, writer};
 use actix::prelude::*;
@@ -333,13 +334,14 @@ fn listen(settings: &Settings, services: Services) -> Result<(actix_web::dev::Se
     Ok((server.run(), address))
 }
 
-#[allow(clippy::print_stdout, reason = "the address is what a person who starts the server waits for")]
+/// The address is what a person who starts the server waits for.
 fn announce(settings: &Settings, address: SocketAddr) {
     tracing::info!(%address, node = settings.node_id, "listening");
-    match &settings.server.public_url {
-        Some(url) => println!("Greenroom is open at {url} (listening on http://{address})"),
-        None => println!("Greenroom is open at http://{address}"),
-    }
+    let line = match &settings.server.public_url {
+        Some(url) => format!("Greenroom is open at {url} (listening on http://{address})\n"),
+        None => format!("Greenroom is open at http://{address}\n"),
+    };
+    telemetry::answers().line(line.as_bytes());
 }
 
 async fn stop_signal() -> Result<(), StartupError> {

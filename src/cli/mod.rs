@@ -113,11 +113,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => perform(arguments.command.unwrap_or(Command::Serve)),
         Err(error) => explain(&error),
     };
-    match ended {
+    let status = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(line)) => output::complain(&line, 2),
         Err(Failure::Failed(line)) => output::complain(&line, 1),
-    }
+    };
+    telemetry::flush();
+    status
 }
 
 fn perform(command: Command) -> Result<(), Failure> {
@@ -132,7 +134,7 @@ fn perform(command: Command) -> Result<(), Failure> {
 
 fn serve() -> Result<(), Failure> {
     let settings = Settings::load()?;
-    telemetry::init(&settings.log, io::stderr);
+    telemetry::init(&settings.log);
     if let Some(warning) = settings.warning() {
         tracing::warn!("{warning}");
     }
@@ -142,7 +144,7 @@ fn serve() -> Result<(), Failure> {
 /// The settings for a command that ends by itself: it keeps quiet, and takes few connections from a running server.
 fn settings() -> Result<Settings, Failure> {
     let mut settings = Settings::load()?;
-    telemetry::init(&Log { filter: "warn".to_owned(), ..settings.log.clone() }, io::stderr);
+    telemetry::init(&Log { filter: "warn".to_owned(), ..settings.log.clone() });
     settings.database.connections = settings.database.connections.min(4);
     Ok(settings)
 }

@@ -1,6 +1,7 @@
 //! The two outputs of a command: what was asked for, and what went wrong.
 
 use super::Failure;
+use crate::telemetry;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ pub(super) fn line(text: &str) -> Result<(), Failure> {
 /// Tells what went wrong, in one line, and how the program ends.
 pub(super) fn complain(what: &str, status: u8) -> ExitCode {
     let what = what.replace(['\r', '\n'], " ");
-    // with the error output gone there is nobody left to tell
-    let _ = writeln!(io::stderr(), "greenroom: {what}");
+    // behind the log's own lines, and with the error output gone there is nobody left to tell
+    telemetry::errors().line(format!("greenroom: {what}\n").as_bytes());
     ExitCode::from(status)
 }

@@ -188,7 +188,8 @@ impl TestServer {
 }
 
 impl Target {
-    fn new(port: u16) -> Self {
+    /// A server on this port of the loopback address.
+    pub fn new(port: u16) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().expect("a client");
         Self { origin: format!("http://127.0.0.1:{port}"), address: ([127, 0, 0, 1], port).into(), http }
     }

@@ -92,6 +92,8 @@ async fn piped(settings: &[(&str, &str)]) -> (Server, PipeReader) {
     (server, reader)
 }
 
+type MakeOutput = fn() -> Stdio;
+
 fn full() -> Stdio {
     File::options().write(true).open("/dev/full").expect("/dev/full").into()
 }
@@ -115,7 +117,7 @@ async fn a_reader_that_leaves_after_three_lines_ends_nothing() {
 
 #[tokio::test]
 async fn with_full_or_closed_outputs_the_server_starts_and_lives() {
-    let cases: [(&str, fn() -> Stdio, fn() -> Stdio); 5] = [
+    let cases: [(&str, MakeOutput, MakeOutput); 5] = [
         ("the error output on a full device", Stdio::null, full),
         ("the output on a closed pipe", closed, Stdio::null),
         ("the output on a full device", full, Stdio::null),
@@ -159,7 +161,7 @@ async fn the_last_lines_come_out_before_the_end() {
 #[tokio::test]
 async fn a_failed_start_says_so_behind_its_log_and_ends_with_one_also_where_nobody_hears_it() {
     let settings = [("DATABASE_URL", "postgres://ada:hunter2@127.0.0.1:9/chat")];
-    for (stderr, heard) in [(Stdio::piped as fn() -> Stdio, true), (full, false), (closed, false)] {
+    for (stderr, heard) in [(Stdio::piped as MakeOutput, true), (full, false), (closed, false)] {
         let mut server = Server::spawn(Stdio::null(), stderr(), &settings).await;
         let mut text = String::new();
         if let Some(mut errors) = server.child.stderr.take() {

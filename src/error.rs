@@ -194,6 +194,13 @@ impl Error {
         error
     }
 
+    /// Too much is under way on this server for one more; nothing was begun.
+    pub fn overloaded(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::busy("the server has much to do just now; try again").caused_by(source);
+        error.0.retry_after_ms = Some(1000);
+        error
+    }
+
     /// The server cannot answer just now; nothing was acknowledged.
     pub fn unavailable(detail: &'static str) -> Self {
         let mut error = Self::new(Code::Unavailable, detail);

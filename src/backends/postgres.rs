@@ -2,7 +2,7 @@
 
 use super::{BackendError, Result, reason};
 use crate::config::Settings;
-use crate::store::db::Db;
+use crate::store::db::{self, Asking, Db, Probe as _};
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -53,15 +53,46 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
             let session = session.clone();
             Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
         })
-        .connect_lazy_with(options);
+        .connect_lazy_with(options.clone());
     if let Err(error) = future::try_join_all((0..size).map(|_| pool.acquire())).await {
-        return Err(BackendError::new(format_args!(
-            "PostgreSQL answers but does not give {size} connections (GREENROOM_DB_CONNECTIONS): {}",
-            reason(&error)
-        )));
+        return Err(not_given(size, &error));
     }
+    let mut probe = Probe { options, connection: None };
+    probe.ask().await.map_err(|error| not_given(size, &error))?;
     let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-    Ok(Db::new(pool.clone(), pool))
+    Ok(Db::new(pool.clone(), pool, Box::new(probe)))
+}
+
+fn not_given(size: u32, error: &sqlx::Error) -> BackendError {
+    BackendError::new(format_args!(
+        "PostgreSQL answers but does not give {size} connections (GREENROOM_DB_CONNECTIONS): {}",
+        reason(error)
+    ))
+}
+
+/// Asks whether the server answers.
+struct Probe {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+impl db::Probe for Probe {
+    fn ask(&mut self) -> Asking<'_> {
+        Box::pin(async move {
+            // taken out, so that whoever gives up meanwhile takes the connection along
+            if let Some(mut connection) = self.connection.take()
+                && connection.ping().await.is_ok()
+            {
+                self.connection = Some(connection);
+                return Ok(());
+            }
+            // a firewall may have forgotten the old one, or an admin have ended it
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            connection.ping().await?;
+            self.connection = Some(connection);
+            Ok(())
+        })
+    }
 }
 
 /// One connection that may migrate. Nobody else who asks for one gets it before this one is closed.

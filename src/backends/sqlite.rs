@@ -2,7 +2,7 @@
 
 use super::{BackendError, Result, reason};
 use crate::config::Settings;
-use crate::store::db::{Class, Db};
+use crate::store::db::{self, Asking, Class, Db};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
@@ -42,8 +42,34 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         )));
     }
     let reading = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
-    let readers = pool(READERS).connect_with(reading).await.map_err(|error| not_opened(settings, &error))?;
-    Ok(Db::new(SqlxSqliteConnector::from_sqlx_sqlite_pool(readers), SqlxSqliteConnector::from_sqlx_sqlite_pool(writer)))
+    let readers = pool(READERS).connect_with(reading.clone()).await.map_err(|error| not_opened(settings, &error))?;
+    let probe = Probe { options: reading, connection: None };
+    Ok(Db::new(
+        SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
+        SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
+        Box::new(probe),
+    ))
+}
+
+/// Asks whether the database can be read.
+struct Probe {
+    options: SqliteConnectOptions,
+    connection: Option<SqliteConnection>,
+}
+
+impl db::Probe for Probe {
+    fn ask(&mut self) -> Asking<'_> {
+        Box::pin(async move {
+            // taken out, so that whoever gives up meanwhile takes the connection along
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => SqliteConnection::connect_with(&self.options).await?,
+            };
+            let _: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
+            self.connection = Some(connection);
+            Ok(())
+        })
+    }
 }
 
 /// One connection that may migrate.

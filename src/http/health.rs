@@ -1,17 +1,12 @@
 //! Whether the server is well, for people, load balancers and supervisors. Nothing here needs a token or tells a secret.
 
 use crate::app::App;
-use crate::error::Error;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use utoipa::ToSchema;
-
-/// A database that has not answered within this is down.
-const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Whether the server is on its way out: set by whoever stops it, asked by `/health/ready`. Clones share one flag.
 #[derive(Clone, Debug, Default)]
@@ -128,19 +123,11 @@ fn away() -> actix_web::HttpResponseBuilder {
     answer
 }
 
+/// Asked on a connection that serves nothing else, so that no user stands before it.
 async fn database(app: &App) -> Database {
     let db = app.db().clone();
-    let asked = app.detached(async move {
-        match tokio::time::timeout(DEADLINE, db.read().ping()).await {
-            Ok(answered) => Ok(answered?),
-            Err(elapsed) => Err(Error::database_away(elapsed)),
-        }
-    });
-    match asked.await {
-        Ok(()) => Database::Ok,
-        Err(error) => {
-            tracing::warn!(cause = %error, "the database does not answer");
-            Database::Down
-        }
+    match app.runtime().spawn(async move { db.ask().await }).await {
+        Ok(true) => Database::Ok,
+        Ok(false) | Err(_) => Database::Down,
     }
 }

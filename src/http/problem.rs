@@ -74,6 +74,8 @@ impl Problem {
         match (self.code(), cause) {
             (Code::Internal, Some(cause)) => tracing::error!(cause, "a request failed"),
             (Code::Internal, None) => tracing::error!("a request failed"),
+            // under load there are as many of these as there are requests
+            (Code::Busy, _) => tracing::debug!(detail = self.error.detail(), cause, "a request was refused"),
             (_, Some(cause)) => tracing::warn!(code = self.code().as_str(), cause, "a request was refused"),
             (Code::Unavailable, None) => tracing::warn!(detail = self.error.detail(), "a request was refused"),
             _ => {}

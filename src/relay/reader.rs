@@ -284,7 +284,7 @@ impl Runner {
 fn is_of_a_row(error: &Error) -> bool {
     match error.cause().and_then(|cause| cause.downcast_ref::<DbErr>()) {
         Some(cause) => matches!(store::failure(cause), Failure::Data | Failure::Fault),
-        None => error.code() != Code::Unavailable,
+        None => ![Code::Busy, Code::Unavailable].contains(&error.code()),
     }
 }
 

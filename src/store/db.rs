@@ -1,19 +1,43 @@
 //! The database: its pools, its one SQLite write connection and the queue before it, and whether it is away.
+//!
+//! Waiting for a connection says nothing about the database: under load everybody waits. It is away when a connection
+//! breaks, or when it does not answer on the [`Probe`], which has a connection of its own that nobody else uses.
 
 use super::Failure;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
-/// How often a database that is away is asked, and how long it may take to answer.
+/// How often a database is asked at most, and how long its answer counts.
 const PROBE: Duration = Duration::from_secs(1);
+/// How long it may take to answer; longer than load alone makes it take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// After so long, work that has not ended makes one ask whether the database is there at all.
+const SUSPICIOUS: Duration = Duration::from_secs(3);
+
+/// Asks the database whether it is there, on a connection that serves nothing else.
+pub trait Probe: Send {
+    /// Ends without an error when the database answers. The caller may give up waiting at any moment; the next call then
+    /// begins with a new connection.
+    fn ask(&mut self) -> Asking<'_>;
+}
+
+/// The future of a question.
+pub type Asking<'p> = Pin<Box<dyn Future<Output = sqlx::Result<()>> + Send + 'p>>;
+
+/// The probe, and when the database answered it last.
+struct Asked {
+    probe: Box<dyn Probe>,
+    answered: Option<Instant>,
+}
 
 /// The database, cheap to clone.
 #[derive(Clone)]
@@ -25,6 +49,7 @@ struct Inner {
     gate: Gate,
     away: AtomicBool,
     suspected: Notify,
+    asked: Mutex<Asked>,
     observer: Arc<OnceLock<Observer>>,
 }
 
@@ -56,7 +81,7 @@ pub struct Turn {
 
 impl Db {
     /// Over two pools, which are the same one on PostgreSQL.
-    pub fn new(mut read: DatabaseConnection, mut write: DatabaseConnection) -> Self {
+    pub fn new(mut read: DatabaseConnection, mut write: DatabaseConnection, probe: Box<dyn Probe>) -> Self {
         let observer: Arc<OnceLock<Observer>> = Arc::default();
         for pool in [&mut read, &mut write] {
             let observer = observer.clone();
@@ -72,6 +97,7 @@ impl Db {
             gate: Gate::default(),
             away: AtomicBool::new(false),
             suspected: Notify::new(),
+            asked: Mutex::new(Asked { probe, answered: None }),
             observer,
         }))
     }
@@ -124,24 +150,33 @@ impl Db {
     }
 
     /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection
-    /// means that it is away; one that hangs, or work that waited its turn too long, has it asked: see [`Self::watch`].
+    /// means that it is away; one that hangs, and work that waited too long, have it asked: see [`Self::watch`].
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         if !self.answers() {
             return Err(Error::unavailable("the database is away; try again"));
         }
-        match tokio::time::timeout(limits::TRANSACTION, work).await {
+        let mut work = pin!(work);
+        let mut outcome = tokio::time::timeout(SUSPICIOUS, &mut work).await;
+        if outcome.is_err() {
+            // asked meanwhile, so that by the time this is given up it is known whether others need to wait
+            self.0.suspected.notify_one();
+            outcome = tokio::time::timeout(limits::TRANSACTION.saturating_sub(SUSPICIOUS), work).await;
+        }
+        match outcome {
             Ok(result) => {
-                if result.as_ref().is_err_and(is_away) {
-                    self.0.away.store(true, Ordering::Relaxed);
-                    // whoever watches waits for this while the database answers
-                    self.0.suspected.notify_one();
+                match result.as_ref().err().and_then(kind) {
+                    Some(Failure::Away) => {
+                        self.0.away.store(true, Ordering::Relaxed);
+                        // whoever watches waits for this while the database answers
+                        self.0.suspected.notify_one();
+                    }
+                    // a pool that cannot replace what broke makes its callers wait in vain, too
+                    Some(Failure::Busy) => self.0.suspected.notify_one(),
+                    _ => {}
                 }
                 result
             }
-            Err(elapsed) => {
-                self.0.suspected.notify_one();
-                Err(Error::database_away(elapsed))
-            }
+            Err(elapsed) => Err(Error::database_away(elapsed)),
         }
     }
 
@@ -154,13 +189,29 @@ impl Db {
             } else {
                 tokio::time::sleep(PROBE).await;
             }
-            let probe = Statement::from_string(self.backend(), "SELECT 1");
-            let found = tokio::time::timeout(PROBE, self.0.read.query_one_raw(probe)).await;
-            let away = !matches!(found, Ok(Ok(_)));
-            if self.0.away.swap(away, Ordering::Relaxed) != away {
-                tracing::warn!(away, "the database was asked");
-            }
+            self.ask().await;
         }
+    }
+
+    /// Asks the database whether it is there, and returns what it found; waits for no pool. It is asked at most once in
+    /// [`PROBE`], however many want to know.
+    pub async fn ask(&self) -> bool {
+        let mut asked = self.0.asked.lock().await;
+        if self.answers() && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
+            return true;
+        }
+        let found = tokio::time::timeout(ANSWER, asked.probe.ask()).await;
+        let away = !matches!(found, Ok(Ok(())));
+        asked.answered = (!away).then(Instant::now);
+        if self.0.away.swap(away, Ordering::Relaxed) != away {
+            let cause = match &found {
+                Ok(Err(error)) => error.to_string(),
+                Ok(Ok(())) => "it answers".to_owned(),
+                Err(_) => "it does not answer in time".to_owned(),
+            };
+            tracing::warn!(away, cause, "the database was asked");
+        }
+        !away
     }
 
     /// Whether the last attempt found the database.
@@ -175,9 +226,7 @@ impl Db {
     }
 }
 
-fn is_away(error: &Error) -> bool {
-    error
-        .cause()
-        .and_then(|cause| cause.downcast_ref::<DbErr>())
-        .is_some_and(|cause| super::failure(cause) == Failure::Away)
+/// What kind of failure of the database an error comes from, if it comes from one.
+fn kind(error: &Error) -> Option<Failure> {
+    error.cause().and_then(|cause| cause.downcast_ref::<DbErr>()).map(super::failure)
 }

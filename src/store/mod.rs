@@ -29,7 +29,7 @@ pub mod users;
 pub mod writes;
 
 use crate::error::Error;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
 /// What kind of failure a database error is; the writer and `transact` decide by it what to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +40,10 @@ pub enum Failure {
     Data,
     /// A lock or statement timed out (55P03, 57014): unavailable.
     Timeout,
-    /// The database is away or the connection broke.
+    /// No connection came free in time: too much is under way, or the database is away; which of the two, only
+    /// [`db::Db::ask`] can tell.
+    Busy,
+    /// The connection broke.
     Away,
     /// A fault of ours.
     Fault,
@@ -50,7 +53,8 @@ pub enum Failure {
 pub fn failure(error: &DbErr) -> Failure {
     let cause = match error {
         DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => cause,
-        DbErr::ConnectionAcquire(_) => return Failure::Away,
+        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => return Failure::Busy,
+        DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => return Failure::Away,
         _ => return Failure::Fault,
     };
     let RuntimeErr::SqlxError(cause) = cause else {
@@ -61,9 +65,9 @@ pub fn failure(error: &DbErr) -> Failure {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Failure::Away,
+        sqlx::Error::PoolTimedOut => Failure::Busy,
         _ => Failure::Fault,
     }
 }
@@ -92,6 +96,7 @@ fn by_code(code: &str) -> Failure {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match failure(&error) {
+            Failure::Busy => Error::overloaded(error),
             Failure::Retry | Failure::Timeout | Failure::Away => Self::database_away(error),
             Failure::Data | Failure::Fault => Self::internal(error),
         }
@@ -101,6 +106,7 @@ impl From<DbErr> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::codes::Code;
 
     #[test]
     fn a_code_is_sorted_by_what_can_be_done_about_it() {
@@ -111,5 +117,13 @@ mod tests {
         assert_eq!(by_code("2067"), Failure::Data);
         assert_eq!(by_code("5"), Failure::Retry);
         assert_eq!(by_code("42601"), Failure::Fault);
+    }
+
+    #[test]
+    fn waiting_for_a_connection_in_vain_is_busy_and_a_pool_that_was_closed_is_away() {
+        let waited = DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        assert_eq!(failure(&waited), Failure::Busy);
+        assert_eq!(Error::from(waited).code(), Code::Busy);
+        assert_eq!(failure(&DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)), Failure::Away);
     }
 }

@@ -4,6 +4,7 @@
 
 use super::transact;
 use crate::app::App;
+use crate::domain::codes::Code;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -218,8 +219,13 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
         Ok(outcome) => outcome,
         Err(error) => {
             tracing::error!(%error, marks = pending.len(), "a round of marks failed");
+            let refusal = if error.code() == Code::Busy {
+                || Error::busy("the server has much to do just now; try again")
+            } else {
+                || Error::unavailable("the database does not answer; try again")
+            };
             for entry in std::mem::take(pending).into_values() {
-                entry.refuse(|| Error::unavailable("the database does not answer; try again"));
+                entry.refuse(refusal);
             }
             return;
         }

@@ -8,6 +8,7 @@
 use super::transact::{self, Aborted, Commit};
 use super::writer_batch::{self, Outcome, Wait};
 use crate::app::App;
+use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -192,6 +193,8 @@ impl Failed {
     fn answer(&self) -> Error {
         if self.splits {
             Error::internal("the database refused the message")
+        } else if self.error.code() == Code::Busy {
+            Error::busy("the server has much to do just now; try again")
         } else {
             Error::unavailable("the database does not answer; try again")
         }

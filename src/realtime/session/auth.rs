@@ -159,7 +159,7 @@ impl Session {
                 Err(error) => {
                     session.refuse(&error, id.as_ref(), None, ctx);
                     // the login was revoked while the session changed over to it
-                    if error.code() != Code::Unavailable {
+                    if ![Code::Busy, Code::Unavailable].contains(&error.code()) {
                         session.close(Close::Unauthorized, ctx);
                     }
                 }

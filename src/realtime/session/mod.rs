@@ -12,7 +12,7 @@ mod subscriptions;
 mod syncing;
 
 use crate::app::App;
-use crate::domain::codes::Close;
+use crate::domain::codes::{Close, Code};
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -188,7 +188,8 @@ impl Session {
     }
 
     fn refuse(&mut self, error: &Error, id: Option<&FrameId>, temp_id: Option<String>, ctx: &mut Context<Self>) {
-        if let Some(cause) = error.cause() {
+        // under load there are as many refusals as there are commands
+        if let Some(cause) = error.cause().filter(|_| error.code() != Code::Busy) {
             tracing::error!(session.id = %self.id, code = error.code().as_str(), %cause, "a command failed");
         }
         self.send(&ServerFrame::error(error, temp_id), id, ctx);

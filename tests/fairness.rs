@@ -1,0 +1,9 @@
+//! One user's work holds up nobody else: what waits for a connection is busy, and the database is not away for it.
+
+// A test stops by panicking.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+#[path = "fairness/connections.rs"]
+mod connections;
+#[path = "inside/mod.rs"]
+mod inside;

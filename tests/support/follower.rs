@@ -56,9 +56,17 @@ impl Follower {
         loop {
             match self.try_connect().await {
                 Ok(socket) => return socket,
+                // A run that is longer than an access token lives signs in again.
+                Err(Refusal::Closed(Some(4401))) => self.sign_in_again().await,
                 Err(refusal) => assert!(started.elapsed() < DEADLINE * 3, "{}: no session: {refusal:?}", self.name),
             }
             tokio::time::sleep(Duration::from_millis(random.between(10, 60))).await;
+        }
+    }
+
+    async fn sign_in_again(&mut self) {
+        if let Some(user) = self.user.try_login().await {
+            self.user = user;
         }
     }
 
@@ -77,6 +85,9 @@ impl Follower {
         let id = socket.start("sync", payload);
         loop {
             let frame = socket.try_frame().await.map_err(|Closed(code)| Refusal::Closed(code))?;
+            if frame["id"] == id.as_str() && matches!(frame["payload"]["code"].as_str(), Some("unavailable" | "busy")) {
+                return Err(Refusal::Closed(None));
+            }
             if frame["id"] == id.as_str() {
                 self.check_answer(&frame);
                 return Ok(socket);
@@ -120,11 +131,12 @@ impl Follower {
         self.held.insert(id.to_owned(), rev);
     }
 
-    /// A conversation gained is subscribed from the revision that the event names.
+    /// A conversation gained is subscribed from the revision that the event names, unless a reset named a later one.
     fn note_gained(&mut self, session: SessionId, frame: &Value) {
         let conversation = &frame["payload"]["conversation"];
         if let ("conversation.created", Some(id), Some(rev)) =
             (frame["type"].as_str().unwrap_or_default(), conversation["id"].as_str(), conversation["last_rev"].as_i64())
+            && self.held(id).is_none_or(|held| held < rev)
         {
             self.recorder.entry(session, id, Entry::Start(rev));
             self.held.insert(id.to_owned(), rev);

@@ -167,7 +167,8 @@ impl TestServer {
         super::database::rows_with(&self.database_url(), text).await
     }
 
-    fn database_url(&self) -> String {
+    /// The address of its database, for a connection beside the server.
+    pub fn database_url(&self) -> String {
         let file = || format!("sqlite://{}", self.folder.path().join("data/greenroom.db").display());
         self.database.url().unwrap_or_else(file)
     }

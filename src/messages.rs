@@ -30,6 +30,16 @@ impl Batch {
         Arc::new(Self { frames, bytes })
     }
 
+    /// The events after `after` up to `last`; none if there are none, the batch itself if it is all of them.
+    pub fn between(self: &Arc<Self>, after: Rev, last: Rev) -> Option<Arc<Self>> {
+        let wanted = |frame: &&Frame| frame.rev > after && frame.rev <= last;
+        if self.frames.first().as_ref().is_some_and(wanted) && self.last_rev() <= last {
+            return Some(self.clone());
+        }
+        let part: Vec<Frame> = self.frames.iter().filter(wanted).cloned().collect();
+        (!part.is_empty()).then(|| Self::new(part))
+    }
+
     /// The same events in batches of at most [`limits::PING_EVERY_BYTES`], one event aside.
     pub fn parts(self: &Arc<Self>) -> Vec<Arc<Self>> {
         if self.bytes <= limits::PING_EVERY_BYTES {

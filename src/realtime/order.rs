@@ -368,7 +368,7 @@ impl<H> Subscriber<H> {
         let ends = |(user, rev): &&(UserId, Rev)| *user == self.user && *rev > self.checked && *rev <= last;
         let end = left.iter().find(ends).map(|(_, rev)| *rev);
         let last = end.unwrap_or(last);
-        let part = part(batch, self.reached, last);
+        let part = batch.between(self.reached, last);
         self.reached = self.reached.max(last);
         let taken = part.is_none_or(|part| sink.give(&self.handle, form(part)));
         if taken && end.is_some() {
@@ -385,14 +385,4 @@ fn leaves(batch: &Batch) -> Vec<(UserId, Rev)> {
         _ => None,
     };
     batch.frames.iter().filter_map(left).collect()
-}
-
-/// The events of a batch after `after` up to `last`; none if there are none, the batch itself if it is all of them.
-fn part(batch: &Arc<Batch>, after: Rev, last: Rev) -> Option<Arc<Batch>> {
-    let wanted = |frame: &&Frame| frame.rev > after && frame.rev <= last;
-    if batch.frames.first().as_ref().is_some_and(wanted) && batch.last_rev() <= last {
-        return Some(batch.clone());
-    }
-    let part: Vec<Frame> = batch.frames.iter().filter(wanted).cloned().collect();
-    (!part.is_empty()).then(|| Batch::new(part))
 }

@@ -56,6 +56,44 @@ async fn a_conversation_made_on_one_node_is_heard_on_the_other() {
     there.expect("conversation.removed").await;
 }
 
+/// Through the log the user's stream can arrive before the conversation's: after the word that one is in again, nothing
+/// comes from before it.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn who_is_removed_and_comes_back_on_the_other_node_sees_nothing_out_of_order() {
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let bob = one.user("bob").await.on(&other);
+    let room = alice.group("room", &[&bob]).await;
+    let mut there = bob.connect().await;
+    for round in 0..4 {
+        alice.send(&room, &format!("before {round}")).await;
+        alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
+        alice.send(&room, &format!("without {round}")).await;
+        let members = json!({ "user_ids": ["bob"] });
+        alice.post(&format!("/conversations/{room}/members"), members).await.expect(200);
+        alice.send(&room, &format!("after {round}")).await;
+        let mut began = None;
+        let last = format!("after {round}");
+        let frames = there
+            .frames_until("the last message of the round", |frame| {
+                frame["payload"]["message"]["content"] == last.as_str()
+            })
+            .await;
+        for frame in frames {
+            if frame["type"] == "conversation.created" {
+                began = frame["payload"]["conversation"]["last_rev"].as_i64();
+            } else if frame["stream"] == "conversation" {
+                assert!(
+                    began.is_none_or(|began| frame["rev"].as_i64() > Some(began)),
+                    "from before {began:?}: {frame}"
+                );
+            }
+        }
+        assert!(began.is_some(), "round {round} tells that bob is in again");
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn the_same_temp_id_on_two_nodes_at_once_is_one_message() {

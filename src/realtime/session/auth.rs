@@ -112,7 +112,8 @@ impl Session {
         let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
         let subscription = self.subscriptions;
-        self.rooms.insert(stream, Followed { room, checked: head, subscription, reached: from, synced: None });
+        let followed = Followed { room, checked: head, subscription, reached: from, after: from, synced: None };
+        self.rooms.insert(stream, followed);
     }
 
     /// `auth` on a session that is known already: it may only extend itself.

@@ -82,6 +82,8 @@ impl Session {
 
     /// Hands events to the client and does what those of its own stream ask of the session.
     fn events(&mut self, stream: Stream, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
+        let after = self.rooms.get(&stream).map_or(Rev(0), |followed| followed.after);
+        let Some(batch) = &batch.between(after, batch.last_rev()) else { return };
         self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
         self.reached(stream, batch.last_rev());
         if let Some(syncing) = &mut self.syncing {

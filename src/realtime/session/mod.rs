@@ -102,6 +102,8 @@ struct Followed {
     subscription: u64,
     /// Up to where it was handed out; while a replay is under way some before it may still come.
     reached: Rev,
+    /// Nothing up to here is handed out: it belongs to an earlier subscription, from before the user left and came back.
+    after: Rev,
     /// Where a sync made it begin: the client has, or reads anew, everything up to here.
     synced: Option<Rev>,
 }

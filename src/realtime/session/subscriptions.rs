@@ -213,7 +213,13 @@ impl Session {
     /// A conversation was gained: follow it from the revision at which the user came in. A sync that replays the user's
     /// own stream does so before its end; one that was told of after that replay waits for the lane, and not the sync
     /// for it.
+    ///
+    /// On a node that hears of events through the log, the user's stream can run ahead of the conversation's: what an
+    /// earlier subscription still brings, from before the user left, comes too late to be handed out in order.
     pub(super) fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
+        if let Some(followed) = self.rooms.get_mut(&Stream::Conversation(conversation)) {
+            followed.after = followed.after.max(from);
+        }
         if let Some(syncing) = self.syncing.as_mut().filter(|syncing| syncing.waiting.contains(&syncing.own)) {
             syncing.gained.insert(conversation, from);
             return;

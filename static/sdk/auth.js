@@ -1,8 +1,10 @@
 // Who is signed in on this device.
 // Lives here: register, login, logout, and keeping one fresh access token. The refresh token is in storage, shared by
 // all tabs; the access token is in memory only, so that nothing on disk opens the account for longer than one refresh.
+// One tab refreshes for all: the others hear the new access token from it (a channel of this origin, in memory too).
 // May not live here: profile and other calls that merely need a token (api.js), or the socket.
 
+import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { GreenroomError } from './errors.js';
 import { uuid } from './ids.js';
@@ -10,6 +12,12 @@ import { exclusively } from './lock.js';
 
 /** A token with less life left than this is replaced before it is used, in milliseconds. */
 const MARGIN = 30_000;
+/** Longest wait for the answer to one attempt at a refresh, in milliseconds: a lost answer is soon asked for again. */
+const REFRESH_LIMIT = 5_000;
+/** Attempts of one refresh whose answers are lost. Whoever asks next begins anew: no lost answer ends a login. */
+const REFRESH_ATTEMPTS = 4;
+/** How long a tab waits to hear the token that another one has just got, in milliseconds. */
+const HEARING = 300;
 
 /** Emits `signed-in` (user), `signed-out` (code) and `user` (user, changed). */
 export class Auth extends Emitter {
@@ -17,6 +25,8 @@ export class Auth extends Emitter {
   #storage;
   #locks;
   #key;
+  #channel;
+  #pause;
   #access = null;
   #refreshing = null;
   /** The login whose refresh token is being spent right now. */
@@ -27,13 +37,19 @@ export class Auth extends Emitter {
   /** The signed-in user, as the server last described them; null until the first answer. */
   user = null;
 
-  /** @param {{http: import('./http.js').Http, storage: Storage, locks?: LockManager, key?: string}} options */
-  constructor({ http, storage, locks, key = 'greenroom.login' }) {
+  /**
+   * @param {{http: import('./http.js').Http, storage: Storage, locks?: LockManager, channel?: BroadcastChannel|null,
+   *   key?: string, pause?: (ms: number) => Promise<void>}} options `channel`: shared by all tabs that share the storage
+   */
+  constructor({ http, storage, locks, channel = null, key = 'greenroom.login', pause = sleep }) {
     super();
     this.#http = http;
     this.#storage = storage;
     this.#locks = locks;
     this.#key = key;
+    this.#channel = channel;
+    this.#pause = pause;
+    if (channel) channel.onmessage = ({ data }) => this.#hear(data);
     this.#entered = this.userId;
   }
 
@@ -74,7 +90,10 @@ export class Auth extends Emitter {
   /** Spends the refresh token for new ones. Callers of one tab share one request, tabs take turns. */
   refresh() {
     if (this.#refreshing) return this.#refreshing;
-    const refreshing = this.#inTurn(() => this.#rotate(this.#stored())).finally(() => {
+    const [access, before] = [this.#access, this.#stored()?.refresh_token];
+    this.#entered ??= this.userId;
+    const turn = async () => (await this.#heard(access, before)) ?? this.#rotate(this.#stored());
+    const refreshing = this.#inTurn(turn).finally(() => {
       if (this.#refreshing === refreshing) this.#refreshing = this.#spending = null;
     });
     this.#refreshing = refreshing;
@@ -116,10 +135,31 @@ export class Auth extends Emitter {
 
   /** @param {string} login a mark that tells this login from an earlier or later one of the same user */
   #adopt({ user, access_token, refresh_token, expires_in }, login) {
-    this.#access = { token: access_token, expiresAt: Date.now() + expires_in * 1000 };
+    // The pair is stored before it is used: once its access token was used, the server takes the old pair for stolen.
     this.#storage.setItem(this.#key, JSON.stringify({ user_id: user.id, login, refresh_token }));
+    this.#access = { token: access_token, expiresAt: Date.now() + expires_in * 1000 };
     this.#entered = user.id;
     this.user = user;
+    this.#channel?.postMessage({ user, login, access: this.#access });
+  }
+
+  /** Another tab has a new access token of the login that this device holds. */
+  #hear({ user, login, access }) {
+    if (this.#entered !== user.id || !this.#holds({ user_id: user.id, login })) return;
+    this.#access = access;
+    this.user = user;
+    this.emit('user', user);
+  }
+
+  /**
+   * The token that another tab got while this one waited for its turn to refresh; null when none did.
+   * @param {object|null} access what this tab had when it asked, @param {string} before the refresh token of then
+   */
+  async #heard(access, before) {
+    if (!this.#channel || this.#stored()?.refresh_token === before) return null;
+    for (let waited = 0; this.#access === access && waited < HEARING; waited += 20) await this.#pause(20);
+    const heard = this.#access;
+    return heard && heard !== access && heard.expiresAt - Date.now() > MARGIN ? heard.token : null;
   }
 
   /**
@@ -131,7 +171,7 @@ export class Auth extends Emitter {
     this.#spending = login;
     this.#entered ??= login.user_id;
     try {
-      const answer = await this.#spend(login.refresh_token);
+      const answer = await this.#spend(login);
       if (this.#holds(login)) {
         this.#adopt(answer, login.login);
         this.emit('user', this.user);
@@ -152,7 +192,7 @@ export class Auth extends Emitter {
 
   /** Ends a login of which only the refresh token is at hand. */
   async #endUnasked(login) {
-    await this.#end((await this.#spend(login.refresh_token)).access_token);
+    await this.#end((await this.#spend(login)).access_token);
   }
 
   #inTurn(task) {
@@ -164,14 +204,21 @@ export class Auth extends Emitter {
     await this.#http.call('POST', '/auth/logout', { token, keepalive: true }).catch(() => {});
   }
 
-  /** An answer that was lost on the way is asked for again at once, while the server still gives the same successor. */
-  async #spend(refreshToken) {
-    const call = () => this.#http.call('POST', '/auth/refresh', { body: { refresh_token: refreshToken } });
-    try {
-      return await call();
-    } catch (error) {
-      if (error.code !== 'network') throw error;
-      return call();
+  /**
+   * An answer that was lost on the way, or does not come, is asked for again: the server gives the same successor until
+   * that was used. What is stored is read before every attempt: another tab may have spent the token meanwhile.
+   */
+  async #spend(login) {
+    const backoff = new Backoff({ base: 250, cap: 2_000 });
+    for (;;) {
+      const { refresh_token } = this.#holds(login) ? this.#stored() : login;
+      try {
+        return await this.#http.call('POST', '/auth/refresh', { body: { refresh_token }, limit: REFRESH_LIMIT });
+      } catch (error) {
+        const lost = error.code === 'network' || error.code === 'timeout';
+        if (!lost || backoff.attempts + 1 >= REFRESH_ATTEMPTS) throw error;
+        await this.#pause(backoff.next());
+      }
     }
   }
 
@@ -205,4 +252,8 @@ export class Auth extends Emitter {
 /** Whether the server's answer to a refresh means that the login no longer exists. */
 function isFinal(error) {
   return error.status === 401 || error.status === 403 || error.status === 422;
+}
+
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -45,7 +45,12 @@ export class Greenroom extends Emitter {
     super();
     const kept = storage ?? browserStorage();
     const http = new Http({ baseUrl, fetch });
-    this.auth = new Auth({ http, storage: kept, locks: locks === undefined ? globalThis.navigator?.locks : locks });
+    this.auth = new Auth({
+      http,
+      storage: kept,
+      locks: locks === undefined ? globalThis.navigator?.locks : locks,
+      channel: storage ? null : channelOfTabs(),
+    });
     this.api = new Api({ http, auth: this.auth });
     this.connection = new Connection({
       url: () => socketUrl(baseUrl),
@@ -186,6 +191,11 @@ function browserStorage() {
   } catch {
     return memoryStorage();
   }
+}
+
+/** How tabs that share a storage tell each other what may not stand in it. */
+function channelOfTabs() {
+  return globalThis.window && globalThis.BroadcastChannel ? new BroadcastChannel('greenroom.login') : null;
 }
 
 function memoryStorage() {

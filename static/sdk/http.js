@@ -4,7 +4,7 @@
 
 import { GreenroomError } from './errors.js';
 
-/** Longest wait for an answer, in milliseconds. */
+/** Longest wait for an answer where the caller says nothing else, in milliseconds. */
 const TIMEOUT = 20_000;
 
 export class Http {
@@ -24,21 +24,22 @@ export class Http {
   /**
    * @param {string} method
    * @param {string} path under /api/v1
-   * @param {{body?: object, query?: object, token?: string, signal?: AbortSignal, keepalive?: boolean}} [options]
+   * @param {{body?: object, query?: object, token?: string, signal?: AbortSignal, keepalive?: boolean, limit?: number}}
+   *   [options] `limit`: longest wait for the answer, in milliseconds
    * @returns {Promise<any>} the parsed answer; null for 204
    * @throws {GreenroomError} with the server's code, or `network`, `timeout`, `aborted`
    */
-  async call(method, path, { body, query, token, signal, keepalive } = {}) {
-    const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), TIMEOUT);
-    const abort = () => limit.abort();
+  async call(method, path, { body, query, token, signal, keepalive, limit = TIMEOUT } = {}) {
+    const ended = new AbortController();
+    const timer = setTimeout(() => ended.abort(), limit);
+    const abort = () => ended.abort();
     signal?.addEventListener('abort', abort);
     try {
       const response = await this.#fetch(`${this.#base}/api/v1${path}${queryString(query)}`, {
         method,
         headers: headers(body, token),
         body: body === undefined ? undefined : JSON.stringify(body),
-        signal: limit.signal,
+        signal: ended.signal,
         cache: 'no-store',
         keepalive,
       });
@@ -47,7 +48,7 @@ export class Http {
     } catch (error) {
       if (error instanceof GreenroomError) throw error;
       if (signal?.aborted) throw new GreenroomError('aborted', 'no longer wanted', { cause: error });
-      if (limit.signal.aborted)
+      if (ended.signal.aborted)
         throw new GreenroomError('timeout', 'the server did not answer in time', { cause: error });
       throw new GreenroomError('network', 'the server could not be reached', { cause: error });
     } finally {

@@ -14,6 +14,13 @@ function fakeServer() {
   let number = 0;
   const spent = [];
   const valid = new Set();
+  const successors = new Map();
+  const used = new Set();
+  const answer = (tokens) => {
+    const lost = server.lost.shift();
+    if (lost) throw new GreenroomError(lost);
+    return tokens;
+  };
   const issue = (expires_in = 900) => {
     number += 1;
     valid.add(`refresh-${number}`);
@@ -30,22 +37,31 @@ function fakeServer() {
     spent,
     refuse: null,
     calls: [],
+    /** The time limits of refreshes. */
+    limits: [],
+    /** Answers to refreshes that are lost on the way, as the client notices it. */
+    lost: [],
     /** Access tokens of the logins that were ended. */
     ended: [],
     /** Keeps the answers to refreshes until it is over. */
     held: null,
-    async call(method, path, { body, token } = {}) {
+    async call(method, path, { body, token, limit } = {}) {
       server.calls.push(`${method} ${path}`);
+      if (path === '/auth/refresh') server.limits.push(limit);
       await settle();
       if (path === '/auth/refresh') await server.held;
       const refusal = server.refuse?.(path, token);
       if (refusal) throw refusal;
       if (path === '/auth/login' || path === '/auth/register') return issue(server.expires_in);
+      used.add(token);
       if (path === '/auth/logout') server.ended.push(token);
       if (path !== '/auth/refresh') return { token };
+      const given = successors.get(body.refresh_token);
+      if (given && !used.has(given.access_token)) return answer(given);
       if (!valid.delete(body.refresh_token)) throw new GreenroomError('token_reused', '', { status: 401 });
       spent.push(body.refresh_token);
-      return issue();
+      successors.set(body.refresh_token, issue());
+      return answer(successors.get(body.refresh_token));
     },
   };
   return server;
@@ -57,9 +73,23 @@ function fakeLocks() {
   return { request: (_, task) => (last = last.then(task, task)) };
 }
 
-function tabs(count = 1, { locks = fakeLocks(), server = fakeServer() } = {}) {
+/** A channel of this origin, as far as the SDK uses it: everybody hears the others, a moment later. */
+function fakeChannels() {
+  const channels = [];
+  return () => {
+    const channel = {
+      onmessage: null,
+      postMessage: (data) =>
+        channels.filter((other) => other !== channel).forEach((other) => setImmediate(() => other.onmessage({ data }))),
+    };
+    channels.push(channel);
+    return channel;
+  };
+}
+
+function tabs(count = 1, { locks = fakeLocks(), server = fakeServer(), channels = () => null } = {}) {
   const storage = memoryStorage();
-  const make = () => new Auth({ http: server, storage, locks });
+  const make = () => new Auth({ http: server, storage, locks, channel: channels(), pause: settle });
   return { server, storage, auths: Array.from({ length: count }, make) };
 }
 
@@ -111,20 +141,77 @@ for (const [name, locks] of [
   });
 }
 
-test('an answer that was lost is asked for again at once with the same token', async () => {
+test('an answer that was lost or does not come in time is asked for again with the same token', async () => {
   const {
     server,
     auths: [auth],
   } = tabs();
   await auth.login({ login: 'ana', password: 'x' });
-  let lost = 0;
-  server.refuse = () => {
-    lost += 1;
-    server.refuse = null;
-    return new GreenroomError('network');
-  };
+  server.lost = ['network', 'timeout', 'network'];
   assert.equal(await auth.refresh(), 'access-2');
-  assert.equal(lost, 1);
+  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.ok(
+    server.limits.length === 4 && server.limits.every((limit) => limit <= 5_000),
+    `a short limit for each attempt: ${server.limits}`,
+  );
+});
+
+test('however many answers were lost, the login stays, and the next who asks gets the same successor', async () => {
+  const {
+    server,
+    storage,
+    auths: [auth],
+  } = tabs();
+  await auth.login({ login: 'ana', password: 'x' });
+  server.lost = Array(8).fill('timeout');
+  for (let asked = 0; asked < 2; asked += 1) await assert.rejects(auth.refresh(), { code: 'timeout' });
+  assert.notEqual(storage.getItem('greenroom.login'), null);
+  assert.equal(await auth.refresh(), 'access-2');
+  assert.equal(await auth.token(), 'access-2');
+  assert.deepEqual(server.spent, ['refresh-1']);
+});
+
+test('what is stored is read before every attempt', async () => {
+  const { server, auths } = tabs(2, { locks: null });
+  const locked = { request: (_, task) => task() };
+  const storage = memoryStorage();
+  const [one, two] = [1, 2].map(() => new Auth({ http: server, storage, locks: locked, pause: settle }));
+  assert.equal(auths.length, 2);
+  await one.login({ login: 'ana', password: 'x' });
+  server.lost = ['network'];
+  const slow = one.refresh();
+  await settle();
+  // while it pauses, the other tab spends the token, and what it got is used
+  assert.equal(await two.refresh(), 'access-2');
+  await server.call('GET', '/users/me', { token: 'access-2' });
+  await slow;
+  assert.equal(one.signedIn, true);
+  assert.equal(new Set(server.spent).size, server.spent.length);
+});
+
+test('the new pair is stored before it is used', async () => {
+  const server = fakeServer();
+  const storage = memoryStorage();
+  const auth = new Auth({ http: server, storage, locks: fakeLocks(), pause: settle });
+  await auth.login({ login: 'ana', password: 'x' });
+  storage.setItem = () => {
+    throw new Error('the storage is full');
+  };
+  await assert.rejects(auth.refresh(), /full/);
+  assert.equal(await auth.token(), 'access-1', 'what could not be stored is not used');
+});
+
+test('one tab refreshes for all that hear of it', async () => {
+  const { server, auths } = tabs(5, { channels: fakeChannels() });
+  await auths[0].login({ login: 'ana', password: 'x' });
+  await settle();
+  const tokens = await Promise.all(auths.map((auth) => auth.token({ fresh: true })));
+  assert.deepEqual([...new Set(tokens)], ['access-2']);
+  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.equal(auths[4].user.id, 'u1');
+  // a token of another login of the same user is none of theirs
+  auths[1].storageChanged();
+  assert.equal(await auths[1].token(), 'access-2');
 });
 
 test('a server that is away ends no login', async () => {

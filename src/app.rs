@@ -1,6 +1,7 @@
 //! What a use case may touch: the settings, the database, the queues of the writers, what nodes share, and, through
 //! recipients, delivery. It knows no actor, which keeps the house free of circles.
 
+use crate::cluster::accepted::AcceptedBook;
 use crate::cluster::limiter::Limiter;
 use crate::cluster::presence::PresenceBook;
 use crate::cluster::typing::TypingBook;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub typing: TypingBook,
     /// How often one may.
     pub limiter: Limiter,
+    /// Generations of access tokens that were just accepted.
+    pub accepted: AcceptedBook,
     /// The epoch all revisions belong to; new after a restore.
     pub epoch: RwLock<String>,
     /// The queues of the writers; a conversation always goes to the same one.
@@ -88,6 +91,11 @@ impl App {
     /// How often one may.
     pub fn limiter(&self) -> &Limiter {
         &self.0.limiter
+    }
+
+    /// Generations of access tokens that were just accepted.
+    pub fn accepted(&self) -> &AcceptedBook {
+        &self.0.accepted
     }
 
     /// The epoch all revisions belong to.

@@ -6,6 +6,7 @@
 
 use crate::app::{App, Parts};
 use crate::backends::{self, BackendError};
+use crate::cluster::accepted::AcceptedBook;
 use crate::cluster::limiter::Limiter;
 use crate::cluster::presence::PresenceBook;
 use crate::cluster::typing::TypingBook;
@@ -172,12 +173,16 @@ async fn assemble(
         (0..writers(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
     let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
     let epoch_of = db.clone();
-    let epoch = runtime.spawn(async move { meta::epoch(epoch_of.read()).await });
-    let epoch = epoch.await.map_err(Error::internal)?.map_err(Error::from)?;
+    let facts = runtime.spawn(async move {
+        let epoch = meta::epoch(epoch_of.read()).await?;
+        Ok::<_, Error>((epoch, meta::plain_tokens_until(epoch_of.read()).await?))
+    });
+    let (epoch, plain_until) = facts.await.map_err(Error::internal)??;
     let app = App::new(Parts {
-        keys: keys(settings)?,
+        keys: keys(settings)?.taking_plain_until(plain_until),
         epoch: RwLock::new(epoch),
         limiter: Limiter::new(&settings.limits),
+        accepted: AcceptedBook::default(),
         settings: settings.clone(),
         db: db.clone(),
         presence: PresenceBook::default(),

@@ -18,6 +18,12 @@ pub struct Model {
     pub revoked_at: Option<i64>,
     /// `logout`, `password`, `token_reused`, `kicked`, `suspended` or `deleted`; set exactly when `revoked_at` is.
     pub revoke_reason: Option<String>,
+    /// Of the newest refresh token given out.
+    pub generation: i64,
+    /// The newest of which an access token was accepted.
+    pub seen_generation: i64,
+    /// What counts as the client's address: itself, or the /64 of an IPv6 one; none where it had no address.
+    pub network: Option<String>,
 }
 
 /// What the rows refer to, and what refers to them.

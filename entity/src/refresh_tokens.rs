@@ -13,6 +13,8 @@ pub struct Model {
     pub expires_at: i64,
     /// When its successor was given out.
     pub spent_at: Option<i64>,
+    /// Counts the refreshes of the login; 0 for the first.
+    pub generation: i64,
 }
 
 /// What the rows refer to, and what refers to them.

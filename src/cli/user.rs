@@ -3,7 +3,7 @@
 use super::{Failure, offline, output};
 use crate::app::App;
 use crate::domain::names::UserRef;
-use crate::domain::tokens;
+use crate::domain::sealed;
 use crate::protocol::resources::{Me, UserRole};
 use crate::usecases::accounts::{self, NewAccount};
 use clap::{Args, Subcommand, ValueEnum};
@@ -130,7 +130,7 @@ impl Password {
             return Ok((given, None));
         }
         if !self.password_stdin {
-            let made = tokens::random();
+            let made = sealed::word();
             return Ok((made.clone(), Some(made)));
         }
         let mut line = String::new();

@@ -2,6 +2,7 @@
 //! what to do about somebody who does not is for the caller.
 
 use crate::config::Limits;
+use crate::domain::address::network;
 use crate::domain::ids::UserId;
 use crate::error::{Error, Result};
 use governor::clock::{Clock, DefaultClock};
@@ -99,14 +100,6 @@ fn keyed<K: Hash + Eq + Clone>(rate: u32, quota: fn(NonZeroU32) -> Quota, burst:
     let rate = NonZeroU32::new(rate)?;
     let burst = rate.saturating_mul(NonZeroU32::new(burst)?);
     Some(RateLimiter::keyed(quota(rate).allow_burst(burst)))
-}
-
-/// What counts as one address.
-fn network(addr: IpAddr) -> IpAddr {
-    match addr.to_canonical() {
-        IpAddr::V6(addr) => IpAddr::V6((addr.to_bits() >> 64 << 64).into()),
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }
 
 #[cfg(test)]

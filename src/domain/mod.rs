@@ -1,5 +1,6 @@
 //! Words and rules of the house, with no input or output: a rule that needs a database or a socket does not live here.
 
+pub mod address;
 pub mod codes;
 pub mod content;
 pub mod emoji;
@@ -10,6 +11,7 @@ pub mod mentions;
 pub mod names;
 pub mod passwords;
 pub mod roles;
+pub mod sealed;
 pub mod stream;
 pub mod text;
 pub mod time;

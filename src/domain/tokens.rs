@@ -1,13 +1,13 @@
 //! Tokens: what signs them, what they carry, and how they are recognised. Nothing secret here is stored in plain: of
 //! refresh tokens and tickets the database knows the hash alone, and the successor of a spent refresh token is derived
-//! from it, so that it can be given out a second time without having been kept.
+//! from it, so that it can be given out a second time without having been kept. What those two look like is in
+//! [`super::sealed`].
 
 use super::ids::{LoginId, UserId};
 use super::limits;
+use super::sealed::{self, Presented, Seals};
 use super::time::Timestamp;
-use aws_lc_rs::{digest, hmac, rand};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use aws_lc_rs::digest;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,6 @@ use uuid::Uuid;
 const ISSUER: &str = "greenroom";
 /// The audience of file tokens. Access tokens have none, and neither passes as the other.
 const FILES: &str = "files";
-/// Keeps the key of refresh tokens apart from the key of signatures, which is made from the same secret.
-const SUCCESSOR_LABEL: &[u8] = b"greenroom refresh successor";
 const HOUR_SECONDS: i64 = 3600;
 
 /// What an access token says.
@@ -29,6 +27,9 @@ pub struct Claims {
     pub sub: UserId,
     /// The login it belongs to.
     pub sid: LoginId,
+    /// The generation of the refresh token it came with; 0 in a token of before they were counted.
+    #[serde(default, rename = "gen")]
+    pub generation: i64,
     /// The user's part in the server when it was signed; rights are read from the database.
     pub role: String,
     /// When it was signed, in seconds since 1970.
@@ -60,42 +61,52 @@ pub enum Rejected {
 pub struct Keys {
     primary: Secret,
     secondary: Option<Secret>,
+    plain_until: Timestamp,
 }
 
 struct Secret {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    successor: hmac::Key,
+    seals: Seals,
 }
 
 impl Secret {
     fn new(secret: &[u8]) -> Self {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        let derived = hmac::sign(&root, SUCCESSOR_LABEL);
         Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
-            successor: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            seals: Seals::new(secret),
         }
-    }
-
-    fn successor(&self, token: &str) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.successor, token.as_bytes()))
     }
 }
 
 impl Keys {
     /// Of one secret, and the one it replaces. Their length was checked where the settings are read.
     pub fn new(secret: &[u8], secondary: Option<&[u8]>) -> Self {
-        Self { primary: Secret::new(secret), secondary: secondary.map(Secret::new) }
+        Self { primary: Secret::new(secret), secondary: secondary.map(Secret::new), plain_until: Timestamp(0) }
     }
 
-    /// An access token for a login, good from `now` for [`limits::ACCESS_TOKEN`].
-    pub fn access_token(&self, user_id: UserId, login_id: LoginId, role: &str, now: Timestamp) -> String {
+    /// Takes refresh tokens from before they carried a login and a MAC as well, until this moment.
+    #[must_use]
+    pub fn taking_plain_until(self, plain_until: Timestamp) -> Self {
+        Self { plain_until, ..self }
+    }
+
+    /// An access token for a login and the generation of its refresh token, good from `now` for
+    /// [`limits::ACCESS_TOKEN`].
+    pub fn access_token(
+        &self,
+        user_id: UserId,
+        login_id: LoginId,
+        generation: i64,
+        role: &str,
+        now: Timestamp,
+    ) -> String {
         self.sign(&Claims {
             iss: ISSUER.to_owned(),
             sub: user_id,
             sid: login_id,
+            generation,
             role: role.to_owned(),
             iat: now.seconds(),
             exp: now.plus(limits::ACCESS_TOKEN).seconds(),
@@ -129,10 +140,44 @@ impl Keys {
         self.check::<FileClaims>(token, &wanted).map(|claims| claims.sub)
     }
 
-    /// What a refresh token is replaced by. The first is the one to give out; another was given out before the secret
-    /// was changed.
-    pub fn successors(&self, token: &str) -> impl Iterator<Item = String> {
-        std::iter::once(&self.primary).chain(&self.secondary).map(|secret| secret.successor(token))
+    /// A new refresh token of a login.
+    pub fn refresh_token(&self, login: LoginId) -> String {
+        self.primary.seals.refresh_token(login)
+    }
+
+    /// What a refresh token looks like that was presented; `None` if it was made up, which the database need not be asked
+    /// about.
+    pub fn presented(&self, token: &str, now: Timestamp) -> Option<Presented> {
+        if let Some(login) = self.seals().find_map(|seals| seals.login_of(token)) {
+            return Some(Presented::Sealed(login));
+        }
+        (now < self.plain_until && sealed::is_plain(token)).then_some(Presented::Plain)
+    }
+
+    /// What a refresh token of a login is replaced by. The first is the one to give out; another was given out before the
+    /// secret was changed, or by a server of before tokens carried anything.
+    pub fn successors(&self, token: &str, login: LoginId, presented: Presented) -> Vec<String> {
+        let sealed = self.seals().map(|seals| seals.successor(token, login));
+        let plain = self.seals().map(|seals| seals.plain_successor(token));
+        match presented {
+            Presented::Sealed(_) => sealed.collect(),
+            Presented::Plain => sealed.chain(plain).collect(),
+        }
+    }
+
+    /// A ticket of a login that runs out at `expires_at`.
+    pub fn ticket(&self, login: LoginId, expires_at: Timestamp) -> String {
+        self.primary.seals.ticket(login, expires_at)
+    }
+
+    /// Whose ticket this is; `None` if it was made up or has run out, which the database need not be asked about.
+    pub fn verify_ticket(&self, ticket: &str, now: Timestamp) -> Option<LoginId> {
+        let (login, expires_at) = self.seals().find_map(|seals| seals.ticket_of(ticket))?;
+        (now < expires_at).then_some(login)
+    }
+
+    fn seals(&self) -> impl Iterator<Item = &Seals> {
+        std::iter::once(&self.primary).chain(&self.secondary).map(|secret| &secret.seals)
     }
 
     fn sign(&self, claims: &impl Serialize) -> String {
@@ -171,17 +216,6 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Thirty-two random bytes as text: a refresh token or a ticket.
-///
-/// # Panics
-///
-/// If the operating system has no random bytes to give.
-pub fn random() -> String {
-    let mut bytes = [0; 32];
-    rand::fill(&mut bytes).expect("the operating system gives random bytes");
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
 /// What is stored of a refresh token or a ticket.
 pub fn hash(token: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
@@ -199,6 +233,8 @@ pub fn body_hash(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     const SECRET: &[u8] = b"a secret of more than thirty-two bytes";
@@ -209,7 +245,7 @@ mod tests {
     }
 
     fn access_token(keys: &Keys, now: Timestamp) -> String {
-        keys.access_token(UserId::new(), LoginId::new(), "user", now)
+        keys.access_token(UserId::new(), LoginId::new(), 0, "user", now)
     }
 
     /// A token signed by hand, to say what [`Keys`] would not.
@@ -230,10 +266,11 @@ mod tests {
     #[test]
     fn a_token_says_who_and_which_login_for_fifteen_minutes() {
         let (user, login, now) = (UserId::new(), LoginId::new(), Timestamp::now());
-        let read = keys().verify(&keys().access_token(user, login, "admin", now)).unwrap();
-        assert_eq!((read.sub, read.sid, read.role.as_str()), (user, login, "admin"));
+        let read = keys().verify(&keys().access_token(user, login, 3, "admin", now)).unwrap();
+        assert_eq!((read.sub, read.sid, read.generation, read.role.as_str()), (user, login, 3, "admin"));
         assert_eq!((read.iat, read.exp), (now.seconds(), now.seconds() + 900));
-        assert_eq!(keys().verify(&forged(Algorithm::HS256, &claims(|_| ()), SECRET)).map(|_| ()), Ok(()));
+        let of_before = keys().verify(&forged(Algorithm::HS256, &claims(|_| ()), SECRET)).unwrap();
+        assert_eq!(of_before.generation, 0);
     }
 
     #[test]
@@ -311,15 +348,45 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_the_same_every_time_and_only_for_who_knows_the_secret() {
-        let token = random();
-        let first = |keys: &Keys| keys.successors(&token).next().unwrap();
-        assert_eq!(first(&keys()), first(&keys()));
-        assert_ne!(first(&keys()), token);
-        assert_ne!(first(&keys()), first(&Keys::new(OTHER, None)));
-        assert_ne!(first(&keys()), keys().successors(&random()).next().unwrap());
+    fn what_a_refresh_token_is_replaced_by_outlives_a_change_of_the_secret() {
+        let (login, now) = (LoginId::new(), Timestamp::now());
+        let before = Keys::new(OTHER, None);
+        let token = before.refresh_token(login);
+        let presented = before.presented(&token, now).unwrap();
+        assert_eq!(presented, Presented::Sealed(login));
+        let given = before.successors(&token, login, presented).remove(0);
         let changed = Keys::new(SECRET, Some(OTHER));
-        assert!(changed.successors(&token).any(|successor| successor == first(&Keys::new(OTHER, None))));
+        assert_eq!(changed.presented(&token, now), Some(presented));
+        let known = changed.successors(&token, login, presented);
+        assert!(known[0] != given && known.contains(&given));
+        assert_eq!(keys().presented(&token, now), None);
+        assert_eq!(changed.presented(&known[0], now), Some(presented));
+    }
+
+    #[test]
+    fn a_token_of_before_is_taken_until_the_last_of_them_has_run_out() {
+        let (login, now) = (LoginId::new(), Timestamp::now());
+        let keys = keys().taking_plain_until(now);
+        let plain = URL_SAFE_NO_PAD.encode([7; 32]);
+        assert_eq!(keys.presented(&plain, Timestamp(now.0 - 1)), Some(Presented::Plain));
+        assert_eq!(keys.presented(&plain, now), None);
+        assert_eq!(keys.presented("nonsense", Timestamp(now.0 - 1)), None);
+        let successors = keys.successors(&plain, login, Presented::Plain);
+        assert_eq!(keys.presented(&successors[0], now), Some(Presented::Sealed(login)));
+        assert_eq!(successors.len(), 2, "and the one that a server of before gave out");
+    }
+
+    #[test]
+    fn a_ticket_is_known_until_it_runs_out() {
+        let (login, end) = (LoginId::new(), Timestamp::now());
+        let ticket = keys().ticket(login, end);
+        assert_eq!(keys().verify_ticket(&ticket, Timestamp(end.0 - 1)), Some(login));
+        assert_eq!(keys().verify_ticket(&ticket, end), None);
+        assert_eq!(
+            Keys::new(SECRET, Some(OTHER)).verify_ticket(&Keys::new(OTHER, None).ticket(login, end), Timestamp(0)),
+            Some(login)
+        );
+        assert_eq!(keys().verify_ticket("nonsense", Timestamp(0)), None);
     }
 
     #[test]

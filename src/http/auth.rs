@@ -9,7 +9,7 @@ use crate::domain::ids::LoginId;
 use crate::protocol::accounts::{Refresh, Register, SignIn};
 use crate::protocol::resources::{Login, Page, Ticket, Tokens};
 use crate::usecases::logins::Client;
-use crate::usecases::{accounts, logins};
+use crate::usecases::{accounts, logins, refresh as renewal};
 use actix_web::{HttpResponse, web};
 use std::net::IpAddr;
 
@@ -53,15 +53,15 @@ pub async fn login(
 
 /// Renew an access token
 ///
-/// Spends the refresh token. Within ten seconds the spent token gets the same successor again; after that it ends its
-/// login.
+/// Spends the refresh token. The spent one again gets the same successor for ten seconds, and later as long as nobody has
+/// used an access token that came with that successor or a later one; else it ends its login (`token_reused`).
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "accounts", request_body = Refresh,
     responses((status = 200, description = "New tokens", body = Tokens))
 )]
 pub async fn refresh(app: web::Data<App>, addr: ClientAddr, body: Json<Refresh>) -> Result<HttpResponse, Problem> {
     app.limiter().check_auth(addr.0, None)?;
-    let tokens = logins::refresh(&app, &body.0.refresh_token).await?;
+    let tokens = renewal::refresh(&app, &body.0.refresh_token).await?;
     Ok(HttpResponse::Ok().json(tokens))
 }
 

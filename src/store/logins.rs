@@ -1,8 +1,9 @@
 //! Logins and what belongs to them: refresh tokens and tickets, known by their hashes alone. Whoever changes a login has
 //! locked its user's row, so that two changes of one login come one after the other.
 
-use super::dialect;
+use super::dialect::{self, Column};
 use super::users::Status;
+use crate::domain::address;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::time::Timestamp;
 use crate::protocol::events::RevokeReason;
@@ -47,12 +48,14 @@ fn login(row: &QueryResult) -> Result<LoginRow, DbErr> {
 pub async fn insert(conn: &impl ConnectionTrait, login: &LoginRow) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
-        "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO logins (id, user_id, device, ip, network, created_at, last_used_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         vec![
             login.id.into(),
             login.user_id.into(),
             login.device.as_str().into(),
             login.ip.as_str().into(),
+            address::network_of(&login.ip).into(),
             login.created_at.into(),
             login.last_used_at.into(),
         ],
@@ -94,13 +97,26 @@ pub struct Standing {
     pub status: Status,
     /// Whether the login ended.
     pub revoked: bool,
+    /// The generation of the newest refresh token given out.
+    pub generation: i64,
+    /// The newest generation of which an access token was accepted.
+    pub seen: i64,
+}
+
+impl Standing {
+    /// Whether an access token of `generation` is the first of its generation to be accepted. One that was never given out
+    /// counts as the newest that was: the database may have been restored from a backup.
+    pub fn is_first(&self, generation: i64) -> bool {
+        generation.min(self.generation) > self.seen
+    }
 }
 
 /// How a login stands, by primary keys alone: every call asks this.
 pub async fn standing(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<Standing>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT l.user_id, l.revoked_at, u.role, u.status FROM logins l JOIN users u ON u.id = l.user_id WHERE l.id = $1",
+        "SELECT l.user_id, l.revoked_at, l.generation, l.seen_generation, u.role, u.status
+         FROM logins l JOIN users u ON u.id = l.user_id WHERE l.id = $1",
         vec![id.into()],
     );
     let row = dialect::one(conn, statement).await?;
@@ -110,9 +126,33 @@ pub async fn standing(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option
             role: UserRole::from_stored(&row.try_get::<String>("", "role")?),
             status: Status::from_stored(&row.try_get::<String>("", "status")?),
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
+            generation: row.try_get("", "generation")?,
+            seen: row.try_get("", "seen_generation")?,
         })
     })
     .transpose()
+}
+
+/// Notes of which generations an access token was accepted. It locks no user, because it only ever raises a number.
+pub async fn accepted(conn: &impl ConnectionTrait, newest: &[(LoginId, i64)]) -> Result<(), DbErr> {
+    let values = dialect::rows(
+        conn,
+        vec![
+            Column::Uuid(newest.iter().map(|(login, _)| login.0).collect()),
+            Column::Int(newest.iter().map(|(_, generation)| *generation).collect()),
+        ],
+    );
+    let statement = dialect::statement(
+        conn,
+        "UPDATE logins SET seen_generation = LEAST(t.g, generation)
+         FROM unnest($1::uuid[], $2::bigint[]) AS t(l, g)
+         WHERE logins.id = t.l AND seen_generation < LEAST(t.g, generation)",
+        "UPDATE logins SET seen_generation = min(t.value ->> 1, generation)
+         FROM jsonb_each($1) AS t
+         WHERE logins.id = unhex(t.value ->> 0) AND seen_generation < min(t.value ->> 1, generation)",
+        values,
+    );
+    dialect::run(conn, statement).await.map(|_| ())
 }
 
 /// Ends a login; false when it had ended before.
@@ -148,10 +188,13 @@ pub async fn revoke_all(
     rows.iter().map(|row| Ok(LoginId(row.try_get("", "id")?))).collect()
 }
 
-/// Notes that a login refreshed its token.
-pub async fn touch(conn: &impl ConnectionTrait, id: LoginId, now: Timestamp) -> Result<(), DbErr> {
-    let statement =
-        dialect::plain(conn, "UPDATE logins SET last_used_at = $2 WHERE id = $1", vec![id.into(), now.into()]);
+/// Notes that a login refreshed its token, and of which generation the new one is.
+pub async fn renewed(conn: &impl ConnectionTrait, id: LoginId, generation: i64, now: Timestamp) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE logins SET last_used_at = $2, generation = $3 WHERE id = $1",
+        vec![id.into(), now.into(), generation.into()],
+    );
     dialect::run(conn, statement).await.map(|_| ())
 }
 
@@ -170,6 +213,8 @@ pub async fn forget(conn: &impl ConnectionTrait, user_id: UserId, before: Timest
 pub struct TokenRow {
     /// The login it belongs to.
     pub login_id: LoginId,
+    /// How many refreshes of the login came before it.
+    pub generation: i64,
     /// When it runs out.
     pub expires_at: Timestamp,
     /// When its successor was given out.
@@ -180,13 +225,14 @@ pub struct TokenRow {
 pub async fn token(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<TokenRow>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT login_id, expires_at, spent_at FROM refresh_tokens WHERE token_hash = $1",
+        "SELECT login_id, generation, expires_at, spent_at FROM refresh_tokens WHERE token_hash = $1",
         vec![hash.into()],
     );
     let row = dialect::one(conn, statement).await?;
     row.map(|row| {
         Ok(TokenRow {
             login_id: LoginId(row.try_get("", "login_id")?),
+            generation: row.try_get("", "generation")?,
             expires_at: Timestamp(row.try_get("", "expires_at")?),
             spent_at: row.try_get::<Option<i64>>("", "spent_at")?.map(Timestamp),
         })
@@ -194,24 +240,24 @@ pub async fn token(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<To
     .transpose()
 }
 
-/// Stores a refresh token of a login, and removes the login's that have run out.
+/// Stores an unspent refresh token of a login, and removes the login's that have run out.
 pub async fn insert_token(
     conn: &impl ConnectionTrait,
     hash: &[u8],
-    login_id: LoginId,
+    token: &TokenRow,
     now: Timestamp,
-    expires_at: Timestamp,
 ) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
         "DELETE FROM refresh_tokens WHERE login_id = $1 AND expires_at < $2",
-        vec![login_id.into(), now.into()],
+        vec![token.login_id.into(), now.into()],
     );
     dialect::run(conn, statement).await?;
     let statement = dialect::plain(
         conn,
-        "INSERT INTO refresh_tokens (token_hash, login_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
-        vec![hash.into(), login_id.into(), now.into(), expires_at.into()],
+        "INSERT INTO refresh_tokens (token_hash, login_id, generation, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5)",
+        vec![hash.into(), token.login_id.into(), token.generation.into(), now.into(), token.expires_at.into()],
     );
     dialect::run(conn, statement).await.map(|_| ())
 }
@@ -249,13 +295,12 @@ pub async fn insert_ticket(
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Takes a ticket out of the database: its login, and when it runs out. Nobody gets it a second time.
-pub async fn take_ticket(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<(LoginId, Timestamp)>, DbErr> {
+/// Takes a login's ticket out of the database, or says that it is not there. Nobody gets it a second time.
+pub async fn take_ticket(conn: &impl ConnectionTrait, hash: &[u8], login_id: LoginId) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
-        "DELETE FROM tickets WHERE ticket_hash = $1 RETURNING login_id, expires_at",
-        vec![hash.into()],
+        "DELETE FROM tickets WHERE ticket_hash = $1 AND login_id = $2",
+        vec![hash.into(), login_id.into()],
     );
-    let row = dialect::one(conn, statement).await?;
-    row.map(|row| Ok((LoginId(row.try_get("", "login_id")?), Timestamp(row.try_get("", "expires_at")?)))).transpose()
+    Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
 }

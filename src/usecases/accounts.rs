@@ -80,11 +80,12 @@ pub async fn register(app: &App, input: Register, client: Client) -> Result<Toke
     }
     let Register { username, password, email, display_name } = input;
     let new = NewAccount { username, password, email, display_name, role: UserRole::User }.checked().await?;
+    let owner = app.clone();
     let (user, opened) = transact(app, move |tx| {
-        let (new, client) = (new.clone(), client.clone());
+        let (app, new, client) = (owner.clone(), new.clone(), client.clone());
         Box::pin(async move {
             let user = insert(tx, &new).await?;
-            let opened = open(tx, user.id, &client).await?;
+            let opened = open(tx, &app, user.id, &client).await?;
             Ok((user, opened))
         })
     })

@@ -1,9 +1,9 @@
-//! Logins: signing in, renewing tokens, signing out, and who a token or a ticket stands for. A login is a family of
-//! refresh tokens; ending it ends all of them, its access tokens and its sockets.
+//! Logins: signing in, signing out, and who a token or a ticket stands for. A login is a family of refresh tokens; ending
+//! it ends all of them, its access tokens and its sockets. How tokens are renewed is in [`super::refresh`].
 
 use super::read::read;
 use super::transact::{Tx, transact};
-use super::{Caller, passwords};
+use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
 use crate::protocol::resources::{Login, Ticket, Tokens};
-use crate::store::logins::{LoginRow, Standing, TokenRow};
+use crate::store::logins::{LoginRow, Standing};
 use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
 
@@ -42,11 +42,14 @@ pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Claims)> {
     if caller.user_id != claims.sub {
         return Err(Error::unauthorized("the access token is not valid"));
     }
+    if standing.is_some_and(|standing| standing.is_first(claims.generation)) {
+        accepted::note(app, login_id, claims.generation).await?;
+    }
     Ok((caller, claims))
 }
 
 /// The caller that a login makes, if it may be used.
-fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Caller> {
+pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Caller> {
     const ENDED: &str = "this login has ended; sign in again";
     let standing = standing.ok_or_else(|| Error::unauthorized(ENDED))?;
     match standing.status {
@@ -67,8 +70,9 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens>
     let Some(secret) = secret.filter(|_| right) else {
         return Err(Error::invalid_credentials());
     };
+    let owner = app.clone();
     let (user, opened) = transact(app, move |tx| {
-        let (client, hash) = (client.clone(), hash.clone());
+        let (app, client, hash) = (owner.clone(), client.clone(), hash.clone());
         Box::pin(async move {
             tx.lock_users(&[secret.user_id]).await?;
             // the password may have been changed, or the account suspended, while this one was checked
@@ -79,7 +83,7 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens>
                 Status::Suspended => return Err(Error::suspended()),
                 Status::Deleted => return Err(Error::invalid_credentials()),
             }
-            let opened = open(tx, secret.user_id, &client).await?;
+            let opened = open(tx, &app, secret.user_id, &client).await?;
             Ok((existing(tx, secret.user_id).await?, opened))
         })
     })
@@ -90,15 +94,16 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens>
 /// Signs a user in without a password, for whoever runs the server.
 pub async fn issue(app: &App, user_id: UserId, device: &str, ip: &str) -> Result<Tokens> {
     let client = Client { device: device.to_owned(), ip: ip.to_owned() };
+    let owner = app.clone();
     let (user, opened) = transact(app, move |tx| {
-        let client = client.clone();
+        let (app, client) = (owner.clone(), client.clone());
         Box::pin(async move {
             tx.lock_users(&[user_id]).await?;
             let user = existing(tx, user_id).await?;
             if user.status == Status::Suspended {
                 return Err(Error::suspended());
             }
-            Ok((user, open(tx, user_id, &client).await?))
+            Ok((user, open(tx, &app, user_id, &client).await?))
         })
     })
     .await?;
@@ -107,12 +112,13 @@ pub async fn issue(app: &App, user_id: UserId, device: &str, ip: &str) -> Result
 
 /// A login's tokens, but for the access token, which is signed when all is committed.
 pub(super) struct Opened {
-    login_id: LoginId,
-    refresh_token: String,
+    pub(super) login_id: LoginId,
+    pub(super) generation: i64,
+    pub(super) refresh_token: String,
 }
 
 /// Opens a login for a user whose row is locked.
-pub(super) async fn open(tx: &mut Tx, user_id: UserId, client: &Client) -> Result<Opened> {
+pub(super) async fn open(tx: &mut Tx, app: &App, user_id: UserId, client: &Client) -> Result<Opened> {
     let now = tx.now();
     let login = LoginRow {
         id: LoginId::new(),
@@ -123,13 +129,12 @@ pub(super) async fn open(tx: &mut Tx, user_id: UserId, client: &Client) -> Resul
         last_used_at: now,
         revoked: false,
     };
-    let refresh_token = tokens::random();
+    let refresh_token = app.keys().refresh_token(login.id);
     // no token of such a login is good any more; this keeps a user's logins bounded by time
     logins::forget(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN)).await?;
     logins::insert(tx.conn(), &login).await?;
-    let expires_at = now.plus(limits::REFRESH_TOKEN);
-    logins::insert_token(tx.conn(), &tokens::hash(&refresh_token), login.id, now, expires_at).await?;
-    Ok(Opened { login_id: login.id, refresh_token })
+    refresh::store(tx, &refresh_token, login.id, 0).await?;
+    Ok(Opened { login_id: login.id, generation: 0, refresh_token })
 }
 
 /// What signing in, up or a refresh answers with.
@@ -137,7 +142,7 @@ pub(super) fn answer(app: &App, user: &UserRow, opened: Opened) -> Tokens {
     let now = Timestamp::now();
     Tokens {
         user: user.to_me(app.presence().status(user.id)),
-        access_token: app.keys().access_token(user.id, opened.login_id, user.role.as_str(), now),
+        access_token: app.keys().access_token(user.id, opened.login_id, opened.generation, user.role.as_str(), now),
         refresh_token: opened.refresh_token,
         token_type: "Bearer",
         expires_in: limits::ACCESS_TOKEN.as_secs(),
@@ -150,89 +155,8 @@ pub(super) async fn existing(tx: &Tx, user_id: UserId) -> Result<UserRow> {
     user.ok_or_else(|| Error::unauthorized("this account is gone"))
 }
 
-/// What is to be done with a refresh token that came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
-    /// Spend it.
-    Renew,
-    /// It was spent a moment ago (a lost answer, a second tab): the same successor again.
-    Repeat,
-    /// It was spent before that: whoever brings it is not who spent it.
-    Reused,
-    /// It ran out unspent.
-    Expired,
-}
-
-fn judge(token: &TokenRow, now: Timestamp) -> Verdict {
-    match token.spent_at {
-        Some(spent_at) if now > spent_at.plus(limits::REFRESH_GRACE) => Verdict::Reused,
-        Some(_) => Verdict::Repeat,
-        None if now >= token.expires_at => Verdict::Expired,
-        None => Verdict::Renew,
-    }
-}
-
-/// Spends a refresh token for its successor and a fresh access token. A token that was spent before ends its login.
-pub async fn refresh(app: &App, token: &str) -> Result<Tokens> {
-    let hash = tokens::hash(token);
-    let successors: Vec<String> = app.keys().successors(token).collect();
-    let renewed = transact(app, move |tx| {
-        let (hash, successors) = (hash.clone(), successors.clone());
-        Box::pin(async move { renew(tx, &hash, successors).await })
-    })
-    .await?;
-    // that the login ended is committed, so it is an outcome and not an error of the transaction
-    let (user, opened) = renewed.ok_or_else(Error::token_reused)?;
-    Ok(answer(app, &user, opened))
-}
-
-async fn renew(tx: &mut Tx, hash: &[u8], successors: Vec<String>) -> Result<Option<(UserRow, Opened)>> {
-    const UNKNOWN: &str = "the refresh token is not valid";
-    let unknown = || Error::unauthorized(UNKNOWN);
-    // whose token it is never changes, so it may be read before the lock
-    let login_id = logins::token(tx.conn(), hash).await?.ok_or_else(unknown)?.login_id;
-    let user_id = logins::by_id(tx.conn(), login_id).await?.ok_or_else(unknown)?.user_id;
-    tx.lock_users(&[user_id]).await?;
-
-    let user = existing(tx, user_id).await?;
-    let token = logins::token(tx.conn(), hash).await?.ok_or_else(unknown)?;
-    let now = tx.now();
-    let verdict = judge(&token, now);
-    if verdict == Verdict::Reused {
-        end(tx, user_id, login_id, RevokeReason::TokenReused).await?;
-        return Ok(None);
-    }
-    caller(login_id, logins::standing(tx.conn(), login_id).await?)?;
-    let refresh_token = match verdict {
-        Verdict::Renew => spend(tx, hash, login_id, successors).await?,
-        Verdict::Repeat => given_before(tx, successors).await?.ok_or_else(unknown)?,
-        Verdict::Reused | Verdict::Expired => return Err(Error::unauthorized("the refresh token has run out")),
-    };
-    Ok(Some((user, Opened { login_id, refresh_token })))
-}
-
-async fn spend(tx: &Tx, hash: &[u8], login_id: LoginId, successors: Vec<String>) -> Result<String> {
-    let successor = successors.into_iter().next().expect("there is a primary secret");
-    let now = tx.now();
-    logins::spend_token(tx.conn(), hash, now).await?;
-    let expires_at = now.plus(limits::REFRESH_TOKEN);
-    logins::insert_token(tx.conn(), &tokens::hash(&successor), login_id, now, expires_at).await?;
-    logins::touch(tx.conn(), login_id, now).await?;
-    Ok(successor)
-}
-
-/// The successor that was given out, which the secret of then made.
-async fn given_before(tx: &Tx, successors: Vec<String>) -> Result<Option<String>> {
-    for successor in successors {
-        if logins::token(tx.conn(), &tokens::hash(&successor)).await?.is_some() {
-            return Ok(Some(successor));
-        }
-    }
-    Ok(None)
-}
-
 /// Ends a login of a locked user and tells its sessions; nothing if it had ended.
-async fn end(tx: &mut Tx, user_id: UserId, login_id: LoginId, reason: RevokeReason) -> Result<()> {
+pub(super) async fn end(tx: &mut Tx, user_id: UserId, login_id: LoginId, reason: RevokeReason) -> Result<()> {
     if logins::revoke(tx.conn(), login_id, reason, tx.now()).await? {
         tell(tx, user_id, Some(login_id), reason);
     }
@@ -295,13 +219,13 @@ fn shown(row: LoginRow, current: LoginId) -> Login {
 
 /// A single-use ticket that opens one socket or event stream as the caller.
 pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
-    let ticket = tokens::random();
+    let expires_at = Timestamp::now().plus(limits::TICKET);
+    let ticket = app.keys().ticket(caller.login_id, expires_at);
     let hash = tokens::hash(&ticket);
     transact(app, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
             let now = tx.now();
-            let expires_at = now.plus(limits::TICKET);
             Ok(logins::insert_ticket(tx.conn(), &hash, caller.user_id, caller.login_id, now, expires_at).await?)
         })
     })
@@ -310,21 +234,20 @@ pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
 }
 
 /// Whom a ticket stands for, and when what it opens must be extended, in seconds since 1970: as after a fresh access
-/// token. Whatever the outcome, the ticket is spent.
+/// token. Whatever the outcome, the ticket is spent. One that was made up, or has run out, costs no database.
 pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, i64)> {
+    let unknown = || Error::unauthorized("the ticket is not valid");
+    let login_id = app.keys().verify_ticket(ticket, Timestamp::now()).ok_or_else(unknown)?;
     let hash = tokens::hash(ticket);
-    let found = transact(app, move |tx| {
+    let standing = transact(app, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
-            let Some((login_id, expires_at)) = logins::take_ticket(tx.conn(), &hash).await? else { return Ok(None) };
-            if tx.now() >= expires_at {
-                return Ok(None);
-            }
-            Ok(Some((login_id, logins::standing(tx.conn(), login_id).await?)))
+            let taken = logins::take_ticket(tx.conn(), &hash, login_id).await?;
+            if taken { Ok(Some(logins::standing(tx.conn(), login_id).await?)) } else { Ok(None) }
         })
     })
-    .await?;
-    let (login_id, standing) = found.ok_or_else(|| Error::unauthorized("the ticket is not valid"))?;
+    .await?
+    .ok_or_else(unknown)?;
     Ok((caller(login_id, standing)?, Timestamp::now().plus(limits::ACCESS_TOKEN).seconds()))
 }
 
@@ -333,36 +256,22 @@ mod tests {
     use super::*;
     use crate::domain::codes::Code;
     use crate::protocol::resources::UserRole;
-    use std::time::Duration;
 
     #[test]
-    fn a_spent_token_is_good_for_ten_seconds_more_and_a_sign_of_theft_after() {
-        let now = Timestamp(1_700_000_000_000);
-        let token =
-            |spent_at| TokenRow { login_id: LoginId::new(), expires_at: now.plus(limits::REFRESH_TOKEN), spent_at };
-        assert_eq!(judge(&token(None), now), Verdict::Renew);
-        let ago = |millis| Some(now.minus(Duration::from_millis(millis)));
-        assert_eq!(judge(&token(ago(0)), now), Verdict::Repeat);
-        assert_eq!(judge(&token(ago(10_000)), now), Verdict::Repeat);
-        assert_eq!(judge(&token(ago(10_001)), now), Verdict::Reused);
-        let later = Some(now.plus(Duration::from_millis(5)));
-        assert_eq!(judge(&token(later), now), Verdict::Repeat, "spent by whoever held the lock meanwhile");
-    }
-
-    #[test]
-    fn a_token_that_ran_out_is_expired_and_a_spent_one_is_reused_even_then() {
-        let now = Timestamp(1_700_000_000_000);
-        let token = TokenRow { login_id: LoginId::new(), expires_at: now, spent_at: None };
-        assert_eq!(judge(&token, now), Verdict::Expired);
-        let spent = TokenRow { spent_at: Some(now.minus(Duration::from_mins(1))), ..token };
-        assert_eq!(judge(&spent, now), Verdict::Reused);
+    fn the_first_token_of_a_generation_is_noted_and_no_other() {
+        let (role, status) = (UserRole::User, Status::Active);
+        let at = Standing { user_id: UserId::new(), role, status, revoked: false, generation: 5, seen: 3 };
+        assert!(!at.is_first(0) && !at.is_first(3));
+        assert!(at.is_first(4) && at.is_first(5) && at.is_first(9));
+        assert!(!Standing { seen: 5, ..at }.is_first(9), "one that was never given out counts as the newest that was");
     }
 
     #[test]
     fn only_an_active_user_with_a_live_login_is_let_in() {
         let login_id = LoginId::new();
-        let standing =
-            |status, revoked| Some(Standing { user_id: UserId::new(), role: UserRole::User, status, revoked });
+        let standing = |status, revoked| {
+            Some(Standing { user_id: UserId::new(), role: UserRole::User, status, revoked, generation: 0, seen: 0 })
+        };
         let code = |standing| caller(login_id, standing).map(|_| ()).map_err(|error| error.code());
         assert_eq!(code(standing(Status::Active, false)), Ok(()));
         assert_eq!(code(standing(Status::Active, true)), Err(Code::Unauthorized));

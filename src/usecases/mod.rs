@@ -3,6 +3,7 @@
 //!
 //! `transact` is the only way to change anything durable: it alone commits, and then informs delivery.
 
+pub mod accepted;
 pub mod accounts;
 pub mod blocks;
 pub mod conversations;
@@ -19,6 +20,7 @@ pub mod presence;
 pub mod reactions;
 mod read;
 pub mod receipts;
+pub mod refresh;
 mod rights;
 pub mod sessions;
 pub mod settings;

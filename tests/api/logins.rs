@@ -1,8 +1,9 @@
 //! Logins over time: refreshing, reuse of a spent token, signing out, revoking, changing the password (SPEC 2). A
 //! login that ended is refused at once, and its sockets close.
 
-use std::time::{Duration, Instant};
-
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use greenroom::domain::tokens;
 use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, Refusal, TestServer, TestUser};
@@ -52,18 +53,21 @@ async fn two_refreshes_at_once_give_the_same_successor() {
     assert_eq!(one.expect(200)["refresh_token"], other.expect(200)["refresh_token"]);
 }
 
+/// As if every refresh so far had been a minute ago: longer than the ten seconds in which a second tab is forgiven.
+async fn a_minute_later(server: &TestServer) {
+    server.sql("UPDATE refresh_tokens SET spent_at = spent_at - 60000 WHERE spent_at IS NOT NULL").await;
+}
+
 #[tokio::test]
-async fn a_spent_token_after_that_revokes_its_family_and_closes_its_sockets() {
+async fn a_spent_token_whose_successor_was_used_revokes_its_family_and_closes_its_sockets() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let other_login = alice.login().await;
     let renewed = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
-    let spent_at = Instant::now();
     let mut socket = renewed.connect().await;
     let mut bystander = other_login.connect().await;
 
-    // The contract gives a lost reply ten seconds; only afterwards is the same token a theft.
-    tokio::time::sleep_until((spent_at + Duration::from_millis(10_500)).into()).await;
+    a_minute_later(&server).await;
     refresh(&alice, &alice.refresh_token).await.refused(401, "token_reused");
 
     let revoked = socket.expect("session.revoked").await;
@@ -72,6 +76,81 @@ async fn a_spent_token_after_that_revokes_its_family_and_closes_its_sockets() {
     is_out(&renewed).await;
     bystander.is_alive().await;
     other_login.get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_lost_reply_to_a_refresh_is_made_good_however_late() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let lost = refresh(&alice, &alice.refresh_token).await.expect(200);
+    for _ in 0..2 {
+        a_minute_later(&server).await;
+        // the token of before goes on being used until it runs out, and says nothing about the reply
+        alice.get("/users/me").await.expect(200);
+        let again = refresh(&alice, &alice.refresh_token).await.expect(200);
+        assert_eq!(again["refresh_token"], lost["refresh_token"]);
+    }
+    let again = refresh(&alice, &alice.refresh_token).await.expect(200);
+    let renewed = TestUser::signed_in(&alice.target, &again);
+    renewed.get("/users/me").await.expect(200);
+    let next = refresh(&renewed, &renewed.refresh_token).await.expect(200);
+    TestUser::signed_in(&alice.target, &next).get("/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn two_replies_lost_in_a_row_are_made_good_too() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let first = refresh(&alice, &alice.refresh_token).await.expect(200);
+    let second = refresh(&alice, first["refresh_token"].as_str().unwrap()).await.expect(200);
+    a_minute_later(&server).await;
+    assert_eq!(
+        refresh(&alice, &alice.refresh_token).await.expect(200)["refresh_token"],
+        first["refresh_token"],
+        "the same successor, though it was spent itself"
+    );
+    let again = refresh(&alice, first["refresh_token"].as_str().unwrap()).await.expect(200);
+    assert_eq!(again["refresh_token"], second["refresh_token"]);
+    TestUser::signed_in(&alice.target, &again).get("/users/me").await.expect(200);
+    a_minute_later(&server).await;
+    refresh(&alice, &alice.refresh_token).await.refused(401, "token_reused");
+}
+
+#[tokio::test]
+async fn two_holders_who_refresh_in_turns_end_the_family() {
+    let server = TestServer::start().await;
+    let owner = server.user("alice").await;
+    let thief = owner.clone();
+    let owner = TestUser::signed_in(&owner.target, &refresh(&owner, &owner.refresh_token).await.expect(200));
+    owner.get("/users/me").await.expect(200);
+    a_minute_later(&server).await;
+    refresh(&thief, &thief.refresh_token).await.refused(401, "token_reused");
+    is_out(&owner).await;
+    is_out(&thief).await;
+
+    // and where the thief is the faster one, the owner's refresh ends it
+    let owner = server.user("bob").await;
+    let thief = TestUser::signed_in(&owner.target, &refresh(&owner, &owner.refresh_token).await.expect(200));
+    thief.get("/users/me").await.expect(200);
+    a_minute_later(&server).await;
+    refresh(&owner, &owner.refresh_token).await.refused(401, "token_reused");
+    is_out(&owner).await;
+    is_out(&thief).await;
+}
+
+#[tokio::test]
+async fn an_access_token_names_the_generation_of_its_refresh_token() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let generation = |user: &TestUser| {
+        let payload = user.access_token.split('.').nth(1).unwrap();
+        serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()["gen"].as_i64().unwrap()
+    };
+    let first = generation(&alice);
+    let renewed = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
+    assert_eq!(generation(&renewed), first + 1);
+    let again = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
+    assert_eq!(generation(&again), first + 1, "the same successor is of the same generation");
 }
 
 #[tokio::test]
@@ -173,6 +252,37 @@ async fn a_login_survives_a_restart() {
     server.restart().await;
     alice.get("/users/me").await.expect(200);
     refresh(&alice, &alice.refresh_token).await.expect(200);
+}
+
+/// A server of before gave out 32 random bytes, which carry neither a login nor a MAC, and knows their hash.
+#[tokio::test]
+async fn a_refresh_token_of_before_is_good_until_it_is_refreshed() {
+    let mut server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let plain = URL_SAFE_NO_PAD.encode([7; 32]);
+    refresh(&alice, &plain).await.refused(401, "unauthorized");
+    let hash = tokens::body_hash(plain.as_bytes());
+    let literal =
+        if crate::support::database::runs_on_postgres() { format!("'\\x{hash}'") } else { format!("x'{hash}'") };
+    let (created, expires) = (1, i64::MAX / 2);
+    server.kill_nine();
+    server
+        .sql(&format!(
+            "INSERT INTO refresh_tokens (token_hash, login_id, created_at, expires_at)
+             SELECT {literal}, id, {created}, {expires} FROM logins"
+        ))
+        .await;
+    // as the migration that brought logins and MACs leaves it
+    server.sql(&format!("INSERT INTO meta (key, value) VALUES ('plain_tokens_until', '{expires}')")).await;
+    server.restart().await;
+
+    let first = refresh(&alice, &plain).await.expect(200);
+    let renewed = TestUser::signed_in(&alice.target, &first);
+    assert_eq!(refresh(&alice, &plain).await.expect(200)["refresh_token"], first["refresh_token"]);
+    assert!(renewed.refresh_token.len() > plain.len());
+    renewed.get("/users/me").await.expect(200);
+    a_minute_later(&server).await;
+    refresh(&alice, &plain).await.refused(401, "token_reused");
 }
 
 #[tokio::test]

@@ -212,3 +212,18 @@ async fn both_nodes_agree_on_the_order_under_load() {
     }
     assert_eq!(check(&recorder.history()), []);
 }
+
+/// What one node accepted counts on the other at once: no read of it may come too early.
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_token_accepted_on_one_node_makes_its_predecessor_a_theft_on_the_other() {
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let spent = serde_json::json!({ "refresh_token": alice.refresh_token });
+    let renewed = one.target().post("/auth/refresh", spent.clone()).await.expect(200);
+    one.sql("UPDATE refresh_tokens SET spent_at = spent_at - 60000 WHERE spent_at IS NOT NULL").await;
+    let lost = other.target().post("/auth/refresh", spent.clone()).await.expect(200);
+    assert_eq!(lost["refresh_token"], renewed["refresh_token"]);
+    TestUser::signed_in(one.target(), &renewed).get("/users/me").await.expect(200);
+    other.target().post("/auth/refresh", spent).await.refused(401, "token_reused");
+}

@@ -48,6 +48,9 @@ pub fn login(number: u128, user: u128) -> logins::Model {
         last_used_at: TIME,
         revoked_at: Some(TIME),
         revoke_reason: Some("logout".to_owned()),
+        generation: 2,
+        seen_generation: 1,
+        network: Some("192.0.2.1".to_owned()),
     }
 }
 
@@ -58,6 +61,7 @@ pub fn refresh_token(login: u128) -> refresh_tokens::Model {
         created_at: TIME,
         expires_at: TIME,
         spent_at: Some(TIME),
+        generation: 2,
     }
 }
 

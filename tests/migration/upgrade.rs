@@ -1,8 +1,8 @@
 //! Migrations that carry data with them, on databases in which there is some.
 
-use ::entity::{conversation_statistics, message_links, messages, outbox, readers, sender_statistics};
+use ::entity::{conversation_statistics, logins, message_links, messages, meta, outbox, readers, sender_statistics};
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{DatabaseConnection, DbBackend, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait};
 
 use crate::sample::{self, id};
 use crate::support::{insert, on_each_database};
@@ -102,6 +102,62 @@ async fn what_was_said_before_is_counted_once() {
             Migrator::down(db, Some(steps)).await.expect("down");
             assert_eq!(message_links::Entity::find().all(db).await.expect("links"), []);
             assert_eq!(reader(db, "statistics").await, None);
+        }
+    })
+    .await;
+}
+
+/// Migrations before the one that counts refreshes.
+const BEFORE_GENERATIONS: u32 = 11;
+
+#[tokio::test]
+async fn logins_of_before_know_from_where_they_came_and_their_tokens_stay_good() {
+    on_each_database(|db| async move {
+        let db = &db;
+        Migrator::up(db, Some(BEFORE_GENERATIONS)).await.expect("up to the generations");
+        let bytes = |number: u32| match db.get_database_backend() {
+            DbBackend::Postgres => format!("'{}'::uuid", id(number.into())),
+            _ => format!("x'{}'", id(number.into()).simple()),
+        };
+        let run = async |statement: String| db.execute_unprepared(&statement).await.expect("a statement");
+        run(format!(
+            "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at) \
+             VALUES ({}, 'Ada', 'ada', 'Ada', 'ada', 1, 1)",
+            bytes(1)
+        ))
+        .await;
+        for (number, ip) in [(10, "192.0.2.7"), (11, "2001:db8:0:1:2::3"), (12, "")] {
+            run(format!(
+                "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at) \
+                 VALUES ({}, {}, '', '{ip}', 1, 1)",
+                bytes(number),
+                bytes(1)
+            ))
+            .await;
+        }
+        for (hash, expires_at) in [("07", 70), ("09", 90)] {
+            let literal = match db.get_database_backend() {
+                DbBackend::Postgres => format!("'\\x{hash}'"),
+                _ => format!("x'{hash}'"),
+            };
+            run(format!(
+                "INSERT INTO refresh_tokens (token_hash, login_id, created_at, expires_at) \
+                 VALUES ({literal}, {}, 1, {expires_at})",
+                bytes(10)
+            ))
+            .await;
+        }
+        for _ in 0..2 {
+            Migrator::up(db, None).await.expect("up");
+            let mut rows = logins::Entity::find().all(db).await.expect("logins");
+            rows.sort_by_key(|row| row.id);
+            let networks: Vec<_> = rows.iter().map(|row| row.network.as_deref()).collect();
+            assert_eq!(networks, [Some("192.0.2.7"), Some("2001:db8:0:1::"), None]);
+            assert!(rows.iter().all(|row| (row.generation, row.seen_generation) == (0, 0)));
+            let until = meta::Entity::find_by_id("plain_tokens_until").one(db).await.expect("a query");
+            assert_eq!(until.expect("there are tokens of before").value, "90");
+            let after = u32::try_from(Migrator::migrations().len()).expect("few") - BEFORE_GENERATIONS;
+            Migrator::down(db, Some(after)).await.expect("down");
         }
     })
     .await;

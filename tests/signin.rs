@@ -1,0 +1,74 @@
+//! Signing in, seen from inside: what it costs the database.
+
+// A test stops by panicking.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+#[path = "inside/mod.rs"]
+mod inside;
+
+use greenroom::domain::ids::LoginId;
+use greenroom::domain::time::Timestamp;
+use greenroom::domain::tokens::Keys;
+use greenroom::usecases::{logins, refresh};
+use inside::{Inside, on_each_database};
+use std::sync::{Arc, Mutex};
+
+/// The statements that the application sends from now on.
+fn heard(inside: &Inside) -> Arc<Mutex<Vec<String>>> {
+    let said: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = said.clone();
+    inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.sql.clone()));
+    said
+}
+
+#[test]
+fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
+    on_each_database(&async |inside: &Inside| {
+        let forger = Keys::new(b"another secret of more than thirty-two bytes", None);
+        let soon = Timestamp(Timestamp::now().0 + 10_000);
+        let run_out = inside.app.keys().ticket(LoginId::new(), Timestamp(soon.0 - 20_000));
+        inside.settled().await;
+        let said = heard(inside);
+        // the last look of the catch-up and the like at the start are over
+        said.lock().unwrap().clear();
+        for made_up in [
+            String::new(),
+            "nonsense".to_owned(),
+            // as they were before they carried a login: on a database that never had one
+            "A".repeat(43),
+            "A".repeat(86),
+            forger.refresh_token(LoginId::new()),
+            forger.ticket(LoginId::new(), soon),
+            run_out,
+        ] {
+            assert!(refresh::refresh(&inside.app, &made_up).await.is_err(), "{made_up}");
+            assert!(logins::redeem_ticket(&inside.app, &made_up).await.is_err(), "{made_up}");
+        }
+        let said: Vec<String> = said.lock().unwrap().clone();
+        assert!(said.is_empty(), "{said:#?}");
+    });
+}
+
+#[test]
+fn the_first_call_after_a_refresh_writes_once_and_no_other_does() {
+    on_each_database(&async |inside: &Inside| {
+        let user = inside.user().await;
+        let issued = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
+        let renewed = refresh::refresh(&inside.app, &issued.refresh_token).await.unwrap();
+        inside.settled().await;
+        let said = heard(inside);
+        let written = || said.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();
+        for _ in 0..3 {
+            logins::authenticate(&inside.app, &issued.access_token).await.unwrap();
+        }
+        assert_eq!(written(), 0, "a token of a generation that was seen");
+        for _ in 0..3 {
+            logins::authenticate(&inside.app, &renewed.access_token).await.unwrap();
+        }
+        assert_eq!(written(), 1);
+        let rows = inside.rows("SELECT generation, seen_generation FROM logins").await;
+        assert_eq!(rows.len(), 1);
+        let stored = |column| rows[0].try_get::<i64>("", column).unwrap();
+        assert_eq!((stored("generation"), stored("seen_generation")), (1, 1));
+    });
+}

@@ -94,6 +94,11 @@ pub struct OpenRooms(pub Vec<Stream>);
 #[rtype(result = "()")]
 pub struct Heard(pub Vec<(Stream, Rev)>);
 
+/// Which streams have a room here, in no order.
+#[derive(Message, Debug)]
+#[rtype(result = "Vec<Stream>")]
+pub struct OpenStreams;
+
 /// A room that has been empty for a while asks whether it may stop.
 #[derive(Message, Debug)]
 #[rtype(result = "bool")]

@@ -15,7 +15,7 @@ use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
 use crate::http::{self, Services, health::Draining};
-use crate::messages::{Committed, Ephemeral, Heard, MarkJob, SendJob, ToPresence};
+use crate::messages::{Committed, Ephemeral, MarkJob, SendJob, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::Surroundings;
@@ -240,7 +240,8 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     };
     work(&app, queues, limits::BATCH, &Arc::default());
     runtime.spawn(log_reader::run(app.clone(), log_queue));
-    runtime.spawn(catch_up::run(app.clone(), hub.clone().recipient::<Heard>(), catch_up));
+    let outlet = catch_up::Outlet { hear: hub.clone().recipient(), rooms: hub.clone().recipient() };
+    runtime.spawn(catch_up::run(app.clone(), outlet, catch_up));
     watch(&db, &runtime);
     let checkpointer = Checkpointer::start(&settings, &db, &runtime);
     let relay = relay::start(&app);

@@ -20,9 +20,11 @@ use greenroom::error::Result;
 use greenroom::protocol::client::Audience;
 use greenroom::usecases::messages::{self, Draft};
 use greenroom::usecases::settings::{self, Change};
+use greenroom::usecases::transact::transact;
 use greenroom::usecases::{blocks, conversations, deletions, edits, members, pins, reactions};
 use inside::random::Random;
 use inside::{Inside, Post, new_group, on_each_database, on_postgres, through};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::future::poll_fn;
 use std::task::Poll;
 use wire::{Plan, Wire};
@@ -280,5 +282,31 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
         }
         assert_eq!(rows().await, before);
         assert!(inside.rows("SELECT created_at FROM blocks").await.is_empty());
+    });
+}
+
+#[test]
+fn a_transaction_has_its_id_before_it_can_append() {
+    on_postgres(&async |inside: &Inside| {
+        let users = inside.users(2).await;
+        let group = inside.group(&users).await;
+        let user = users[0].user_id;
+        // how a stream comes into the hands of a transaction, without which `append` panics; making one is an insert
+        for way in 0..3 {
+            let has_id = transact(&inside.app, move |tx| {
+                Box::pin(async move {
+                    match way {
+                        0 => tx.lock_conversations(&[group]).await?,
+                        1 => tx.lock_free_conversations(&[group]).await?,
+                        _ => tx.lock_users(&[user]).await?,
+                    }
+                    let query = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS assigned";
+                    let asked = Statement::from_string(DatabaseBackend::Postgres, query);
+                    let row = tx.conn().query_one_raw(asked).await?.unwrap();
+                    Ok(row.try_get::<bool>("", "assigned")?)
+                })
+            });
+            assert!(has_id.await.unwrap(), "the lock of way {way} gives no transaction id");
+        }
     });
 }

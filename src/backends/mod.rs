@@ -9,6 +9,7 @@ mod sqlite;
 
 use crate::config::Settings;
 use crate::store::db::Db;
+use crate::store::log;
 use std::fmt;
 
 /// Why the database or the data folder cannot be used, in one line for the operator; no password is in it.
@@ -39,7 +40,15 @@ pub type Result<T> = std::result::Result<T, BackendError>;
 pub async fn open(settings: &Settings) -> Result<Db> {
     folder::make(&settings.data_dir)?;
     migrations::ensure(settings).await?;
-    connect(settings).await
+    let db = connect(settings).await?;
+    match log::draws_ids_one_by_one(db.read()).await {
+        Ok(true) => Ok(db),
+        Ok(false) => Err(BackendError::new(
+            "the sequence of outbox.id must have CACHE 1, or events are lost between nodes; \
+             run: ALTER TABLE outbox ALTER COLUMN id SET CACHE 1",
+        )),
+        Err(error) => Err(BackendError::new(format_args!("the log cannot be read: {error}"))),
+    }
 }
 
 /// Opens the database, whatever its schema. All connections are opened here, so that they live on the runtime of the

@@ -4,6 +4,7 @@ pub mod address;
 pub mod codes;
 pub mod content;
 pub mod emoji;
+pub mod floor;
 pub mod ids;
 pub mod limits;
 pub mod links;

@@ -3,8 +3,9 @@
 //! holds `MAILBOX` messages; commits that do not fit are found again by the catch-up.
 
 use super::room::Room;
+use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
-use crate::messages::{Committed, Ephemeral, Heard, OpenRooms, ReadLog, Retire, ToRoom};
+use crate::messages::{Committed, Ephemeral, Heard, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -24,6 +25,8 @@ pub struct Hub {
     pool: Vec<ArbiterHandle>,
     log: mpsc::Sender<ReadLog>,
     catch_up: Arc<Notify>,
+    /// Rooms that had no place for word of a revision; they are told when the catch-up comes by.
+    owed: HashMap<Stream, Rev>,
 }
 
 struct Entry {
@@ -34,7 +37,7 @@ struct Entry {
 impl Hub {
     /// A hub whose rooms run on `pool`, which must not be empty.
     pub fn new(pool: Vec<ArbiterHandle>, log: mpsc::Sender<ReadLog>, catch_up: Arc<Notify>) -> Self {
-        Self { rooms: HashMap::new(), pool, log, catch_up }
+        Self { rooms: HashMap::new(), pool, log, catch_up, owed: HashMap::new() }
     }
 
     fn open(&mut self, stream: Stream, ctx: &Context<Self>) -> Recipient<ToRoom> {
@@ -56,7 +59,16 @@ impl Hub {
         let Some(entry) = self.rooms.get(&stream) else { return };
         match entry.room.try_send(message) {
             Ok(()) => {}
-            Err(SendError::Full(_)) => self.catch_up.notify_one(),
+            Err(SendError::Full(message)) => {
+                let missed = match message {
+                    ToRoom::Deliver(batch) => batch.last_rev(),
+                    ToRoom::Heard(rev) => rev,
+                    _ => return,
+                };
+                let owed = self.owed.entry(stream).or_insert(missed);
+                *owed = missed.max(*owed);
+                self.catch_up.notify_one();
+            }
             Err(SendError::Closed(_)) => {
                 self.rooms.remove(&stream);
             }
@@ -96,7 +108,7 @@ impl Handler<Heard> for Hub {
     type Result = ();
 
     fn handle(&mut self, Heard(streams): Heard, _: &mut Self::Context) {
-        for (stream, rev) in streams {
+        for (stream, rev) in std::mem::take(&mut self.owed).into_iter().chain(streams) {
             self.pass(stream, ToRoom::Heard(rev));
         }
     }
@@ -107,6 +119,14 @@ impl Handler<OpenRooms> for Hub {
 
     fn handle(&mut self, OpenRooms(streams): OpenRooms, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(streams.into_iter().map(|stream| self.open(stream, ctx)).collect())
+    }
+}
+
+impl Handler<OpenStreams> for Hub {
+    type Result = Vec<Stream>;
+
+    fn handle(&mut self, _: OpenStreams, _: &mut Self::Context) -> Self::Result {
+        self.rooms.keys().copied().collect()
     }
 }
 

@@ -2,11 +2,13 @@
 //! rewritten only where they show a message that is deleted.
 
 use super::dialect::{self, Column};
+use crate::domain::floor::Look;
 use crate::domain::ids::{MessageId, Rev};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::protocol::events::{Effect, Frame};
 use sea_orm::{ConnectionTrait, DbErr};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// An event about to be appended.
@@ -23,6 +25,9 @@ pub struct Row {
 }
 
 /// Appends `rows` in their order. Their streams are locked and their revisions follow without a gap.
+///
+/// This transaction has locked or written a row before: on PostgreSQL it then has its transaction id before it draws an
+/// id of the log, on which the log's [floor](crate::domain::floor) rests. An INSERT alone would draw the id first.
 pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbErr> {
     if rows.is_empty() {
         return Ok(());
@@ -193,45 +198,90 @@ pub async fn out_of_reach(conn: &impl ConnectionTrait, wanted: &[(Stream, Rev)])
 pub struct Tail {
     /// The newest revision of each stream that grew.
     pub grown: Vec<(Stream, Rev)>,
-    /// The newest id, of any stream.
-    pub max_id: i64,
-    /// On PostgreSQL `(xmin, xmax)` of the statement's snapshot: every transaction below `xmin` has ended, none at or
-    /// above `xmax` had begun.
-    pub snapshot: Option<(i64, i64)>,
+    /// What the floor learns from it.
+    pub look: Look,
 }
 
 /// Which streams grew in rows with an id above `floor`.
 pub async fn tail(conn: &impl ConnectionTrait, floor: i64) -> Result<Tail, DbErr> {
     let statement = dialect::statement(
         conn,
-        "SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id,
-                pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin,
-                pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xmax
-         FROM outbox WHERE id > $1 GROUP BY stream_kind, stream_id",
+        // one row at least, so that the snapshot is told also when nothing grew
+        "WITH grown AS (SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id FROM outbox WHERE id > $1
+                        GROUP BY stream_kind, stream_id)
+         SELECT seen.xmin, grown.* FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS seen
+         LEFT JOIN grown ON TRUE",
         "SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id FROM outbox WHERE id > $1
          GROUP BY stream_kind, stream_id",
         vec![floor.into()],
     );
     let rows = dialect::all(conn, statement).await?;
-    let mut tail = Tail { grown: Vec::with_capacity(rows.len()), max_id: floor, snapshot: None };
+    let mut tail = Tail { grown: Vec::with_capacity(rows.len()), look: Look { xmin: None, newest: 0 } };
     for row in &rows {
+        if dialect::is_postgres(conn) {
+            tail.look.xmin = Some(row.try_get("", "xmin")?);
+        }
+        let Some(id) = row.try_get::<Option<i64>>("", "id")? else { continue };
         let stream = Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?);
         tail.grown.push((stream, Rev(row.try_get("", "rev")?)));
-        tail.max_id = tail.max_id.max(row.try_get("", "id")?);
-        if dialect::is_postgres(conn) {
-            tail.snapshot = Some((row.try_get("", "xmin")?, row.try_get("", "xmax")?));
-        }
+        tail.look.newest = tail.look.newest.max(id);
     }
     Ok(tail)
 }
 
-/// The newest id that is older than `before`, where a fresh node begins to tail; 0 in a log that has none.
-pub async fn newest_id_before(conn: &impl ConnectionTrait, before: Timestamp) -> Result<i64, DbErr> {
-    // by id from the newest, so that the primary key answers and no index on created_at is needed
+/// A tick of the log's [floor](crate::domain::floor): the greatest id that can be seen, 0 in a log that has none, and the
+/// transaction id that the statement is given after its snapshot; on SQLite there is none. On PostgreSQL each call uses up
+/// a transaction id, so nobody calls it who has nothing to wait for.
+pub async fn tick(conn: &impl ConnectionTrait) -> Result<(i64, Option<i64>), DbErr> {
+    let statement = dialect::statement(
+        conn,
+        "SELECT (SELECT max(id) FROM outbox) AS newest, pg_current_xact_id()::text::bigint AS xid",
+        "SELECT max(id) AS newest, NULL AS xid FROM outbox",
+        vec![],
+    );
+    let Some(row) = dialect::one(conn, statement).await? else { return Ok((0, None)) };
+    let xid = if dialect::is_postgres(conn) { Some(row.try_get("", "xid")?) } else { None };
+    Ok((row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0), xid))
+}
+
+/// Whether the log's ids are drawn one by one, in the order of time, on which its [floor](crate::domain::floor) rests. On
+/// PostgreSQL a sequence with a larger `CACHE` hands each connection a range of its own.
+pub async fn draws_ids_one_by_one(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
+    if !dialect::is_postgres(conn) {
+        return Ok(true);
+    }
+    let text = "SELECT seqcache FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('outbox', 'id')::regclass";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![])).await?;
+    row.map_or(Ok(false), |row| Ok(row.try_get::<i64>("", "seqcache")? == 1))
+}
+
+/// The transactions on PostgreSQL that have written to the log and have not ended, by name. A COMMIT that waits for a
+/// standby has not ended.
+pub async fn writers(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT id FROM outbox WHERE created_at < $1 ORDER BY id DESC LIMIT 1",
-        vec![before.into()],
+        "SELECT virtualtransaction AS name FROM pg_locks
+         WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'outbox'::regclass
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        vec![],
     );
-    dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "id"))
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| row.try_get("", "name")).collect()
+}
+
+/// How far each of `streams` reaches now; those that are gone are left out.
+pub async fn heads(conn: &impl ConnectionTrait, streams: &[Stream]) -> Result<Vec<(Stream, Rev)>, DbErr> {
+    let ids: Vec<Uuid> = streams.iter().map(|stream| stream.id()).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = "SELECT 0 AS kind, id, last_rev FROM conversations WHERE id IN ({set})
+                UNION ALL SELECT 1 AS kind, id, last_rev FROM users WHERE id IN ({set})";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![])).await?;
+    rows.iter()
+        .map(|row| {
+            let stream = Stream::from_parts(row.try_get::<i32>("", "kind")? as i16, row.try_get("", "id")?);
+            Ok((stream, Rev(row.try_get("", "last_rev")?)))
+        })
+        .collect()
 }

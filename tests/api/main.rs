@@ -11,6 +11,7 @@ mod support;
 mod accounts;
 mod bad_input;
 mod blocks;
+mod catching_up;
 mod context;
 mod conventions;
 mod conversations;

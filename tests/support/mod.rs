@@ -8,6 +8,7 @@
 // are made for one call, so they are handed over whole.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::print_stderr, clippy::needless_pass_by_value)]
 
+pub mod cluster;
 pub mod crowd;
 pub mod database;
 pub mod follower;

@@ -145,8 +145,8 @@ pub struct Subscription {
 /// Why a room reads the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadFor {
-    /// For one session that has reached this revision.
-    Replay(SessionId, Rev),
+    /// For one session; the number tells the reads of a room apart.
+    Replay(SessionId, u64),
     /// For the room itself: a revision is missing.
     Hole,
 }

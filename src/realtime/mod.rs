@@ -16,7 +16,6 @@ pub mod intake;
 pub mod log_reader;
 pub mod order;
 pub mod presence;
-mod ring;
 pub mod room;
 pub mod session;
 pub mod socket;

@@ -145,8 +145,8 @@ impl Handler<ToRoom> for Room {
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
             ToRoom::Read { purpose: ReadFor::Hole, frames } => self.order.filled(frames, &mut sink),
-            ToRoom::Read { purpose: ReadFor::Replay(session, after), frames } => {
-                self.order.page(session, after, frames, &mut sink);
+            ToRoom::Read { purpose: ReadFor::Replay(session, read), frames } => {
+                self.order.page(session, read, frames, &mut sink);
             }
         }
         self.tidy(ctx);
@@ -155,7 +155,7 @@ impl Handler<ToRoom> for Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        for (_, handle) in self.order.followers() {
+        for handle in self.order.subscribers() {
             handle.give(self.stream, RoomEvent::Gone);
         }
     }

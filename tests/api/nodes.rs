@@ -128,6 +128,34 @@ async fn a_login_that_ends_on_one_node_ends_on_the_other() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
+async fn a_text_deleted_on_one_node_is_in_no_later_sync_on_the_other() {
+    let (one, other) = with_one_secret().await;
+    let alice = one.user("alice").await;
+    let bob = one.user("bob").await;
+    let direct = alice.direct(&bob).await;
+    let mut there = bob.on(&other).connect().await;
+    for round in 0..20 {
+        let held = alice.conversation(&direct).await["last_rev"].as_i64().expect("a rev");
+        let words = format!("the secret of round {round}");
+        // said on the other node, whose room keeps it among its recent events
+        let sent = there.say(&direct, &words).await;
+        there.expect("message.new").await;
+        let path = format!(
+            "/conversations/{direct}/messages/{}?for=everyone",
+            crate::support::user::text(&sent["message"]["id"])
+        );
+        bob.delete(&path).await.expect(204);
+        let mut late = bob.on(&other).connect_unsubscribed().await;
+        let id = late.start("sync", json!({ "conversations": { &direct: held } }));
+        let frames = late.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+        let revs: Vec<&Value> = frames.iter().map(|frame| &frame["rev"]).filter(|rev| !rev.is_null()).collect();
+        assert_eq!(revs, [held + 1, held + 2], "{frames:?}");
+        assert!(frames.iter().all(|frame| !frame.to_string().contains(&words)), "round {round}: {frames:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
 async fn a_session_moves_to_the_other_node_when_its_own_dies() {
     let (mut one, other) = with_one_secret().await;
     let alice = one.user("alice").await;

@@ -131,3 +131,43 @@ async fn a_client_that_reads_slowly_gets_everything() {
     }
     assert_eq!(reached, held + count);
 }
+
+#[tokio::test]
+async fn who_is_removed_during_a_slow_replay_gets_nothing_of_the_moment_any_more() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let carol = server.user("carol").await;
+    let room = alice.group("room", &[&bob, &carol]).await;
+    let held = alice.conversation(&room).await["last_rev"].as_i64().expect("a rev");
+    let content = "x".repeat(9_000);
+    let count = (SLOW_BYTES / content.len()) as i64;
+    for _ in 0..count {
+        alice.send(&room, &content).await;
+    }
+    let mut watcher = alice.connect().await;
+    let mut typist = carol.connect().await;
+    let mut socket = SlowSocket::open(&bob, 3 * SLOW_RATE).await;
+    socket.send(&json!({ "type": "sync", "id": "s", "payload": { "conversations": { &room: held } } })).await;
+    while socket.frame().await["stream"] != "conversation" {}
+    // its replay waits now and then for what it has yet to read, which is a good deal
+    alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
+    watcher.expect("participant.left").await;
+    typist.accepted("typing.start", json!({ "conversation_id": room }), "ack").await;
+    watcher.expect("typing.start").await;
+    let mut reached = held + 1;
+    let mut left = false;
+    loop {
+        let frame = socket.frame().await;
+        if frame["id"] == "s" {
+            break;
+        }
+        assert_ne!(frame["type"], "typing.start", "{frame}");
+        if frame["stream"] == "conversation" {
+            reached += 1;
+            assert_eq!(frame["rev"], reached, "in order, and once");
+            left = frame["type"] == "participant.left";
+        }
+    }
+    assert!(left, "it has everything up to the event with which its user left");
+}

@@ -14,13 +14,21 @@ use uuid::Uuid;
 #[derive(Default)]
 struct Desk {
     given: Vec<(usize, String)>,
-    reads: Vec<(i64, ReadFor)>,
+    /// After which revision, and for which session's replay, or for a hole.
+    reads: Vec<(i64, Option<SessionId>)>,
+    /// Of each read in `reads`, its number.
+    numbers: Vec<u64>,
+    /// The texts of each batch.
+    texts: Vec<String>,
     full: Option<usize>,
 }
 
 impl Sink<usize> for Desk {
     fn give(&mut self, to: &usize, event: RoomEvent) -> bool {
         let revs = |batch: &Batch| format!("{}..{}", batch.frames[0].rev, batch.last_rev());
+        if let RoomEvent::Frames(batch) = &event {
+            self.texts.push(batch.frames.iter().map(|frame| &*frame.text).collect::<Vec<_>>().join(" "));
+        }
         let said = match event {
             RoomEvent::Frames(batch) => format!("frames {}", revs(&batch)),
             RoomEvent::Page(batch) => format!("page {}", revs(&batch)),
@@ -35,7 +43,12 @@ impl Sink<usize> for Desk {
     }
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
-        self.reads.push((after.0, purpose));
+        let (session, number) = match purpose {
+            ReadFor::Replay(session, number) => (Some(session), number),
+            ReadFor::Hole => (None, 0),
+        };
+        self.reads.push((after.0, session));
+        self.numbers.push(number);
     }
 }
 
@@ -72,8 +85,12 @@ fn wanted(index: usize, from: i64, checked: i64) -> Subscribe<usize> {
     Subscribe { session: session(index), user: user(index), handle: index, from: Rev(from), checked: Rev(checked) }
 }
 
-fn replay(index: usize, after: i64) -> ReadFor {
-    ReadFor::Replay(session(index), Rev(after))
+const HOLE: Option<SessionId> = None;
+
+/// Answers the newest read after `after` for a session's replay.
+fn page(order: &mut Order<usize>, desk: &mut Desk, index: usize, after: i64, frames: Option<Vec<Frame>>) {
+    let read = desk.reads.iter().rposition(|read| *read == (after, Some(session(index)))).expect("it was asked for");
+    order.page(session(index), desk.numbers[read], frames, desk);
 }
 
 /// A room at 10 in which session 0 is live.
@@ -99,7 +116,7 @@ fn the_missing_event_lets_out_what_was_held() {
 fn a_check_tells_how_far_the_stream_reaches_and_what_a_client_says_does_not() {
     let (mut order, mut desk) = (Order::default(), Desk::default());
     order.subscribe(wanted(0, 3, 10), &mut desk);
-    assert_eq!(desk.reads, [(3, replay(0, 3))]);
+    assert_eq!(desk.reads, [(3, Some(session(0)))]);
     order.deliver(&batch(11..=11), &mut desk);
     assert!(!order.has_hole(), "the room began at 10");
     order.subscribe(wanted(1, 12, 12), &mut desk);
@@ -112,7 +129,7 @@ fn a_read_of_a_hole_that_the_head_has_passed_proves_nothing() {
     let (mut order, mut desk) = room();
     order.deliver(&batch(12..=12), &mut desk);
     order.fill(&mut desk);
-    assert_eq!(desk.reads, [(10, ReadFor::Hole)]);
+    assert_eq!(desk.reads, [(10, HOLE)]);
     order.fill(&mut desk);
     assert_eq!(desk.reads.len(), 1, "one read at a time");
     order.deliver(&batch(11..=11), &mut desk);
@@ -148,12 +165,12 @@ fn a_replay_that_the_log_does_not_bridge_begins_anew_from_the_check() {
     order.deliver(&left(11, 2), &mut desk);
     order.deliver(&left(12, 7), &mut desk);
     order.subscribe(wanted(1, 2, 10), &mut desk);
-    order.page(session(1), Rev(2), Some(frames(5..=9)), &mut desk);
+    page(&mut order, &mut desk, 1, 2, Some(frames(5..=9)));
     assert_eq!(desk.given_to(1), ["reset 10", "page 11..12"], "and is not answered again");
 
     // what is lost beyond the check might be that the user left
     order.subscribe(wanted(4, 9, 9), &mut desk);
-    order.page(session(4), Rev(9), Some(frames(11..=12)), &mut desk);
+    page(&mut order, &mut desk, 4, 9, Some(frames(11..=12)));
     assert_eq!(desk.given_to(4), ["gone"]);
 }
 
@@ -163,11 +180,11 @@ fn a_page_that_an_earlier_subscription_asked_for_is_not_taken() {
     order.subscribe(wanted(1, 2, 10), &mut desk);
     order.unsubscribe(session(1));
     order.subscribe(wanted(1, 6, 10), &mut desk);
-    assert_eq!(desk.reads, [(2, replay(1, 2)), (6, replay(1, 6))]);
-    order.page(session(1), Rev(2), Some(frames(3..=10)), &mut desk);
-    order.page(session(1), Rev(2), None, &mut desk);
+    assert_eq!(desk.reads, [(2, Some(session(1))), (6, Some(session(1)))]);
+    page(&mut order, &mut desk, 1, 2, Some(frames(3..=10)));
+    page(&mut order, &mut desk, 1, 2, None);
     assert_eq!(desk.given_to(1), [""; 0]);
-    order.page(session(1), Rev(6), Some(frames(7..=10)), &mut desk);
+    page(&mut order, &mut desk, 1, 6, Some(frames(7..=10)));
     assert_eq!(desk.given_to(1), ["page 7..10", "attached 10"]);
 }
 
@@ -176,12 +193,12 @@ fn the_next_page_is_read_when_asked_for_and_once() {
     let (mut order, mut desk) = room();
     order.subscribe(wanted(1, 0, 10), &mut desk);
     order.resume(session(1), &mut desk);
-    assert_eq!(desk.reads, [(0, replay(1, 0))]);
-    order.page(session(1), Rev(0), Some(frames(1..=4)), &mut desk);
+    assert_eq!(desk.reads, [(0, Some(session(1)))]);
+    page(&mut order, &mut desk, 1, 0, Some(frames(1..=4)));
     assert_eq!(desk.reads.len(), 1);
     order.resume(session(1), &mut desk);
     order.resume(session(1), &mut desk);
-    assert_eq!(desk.reads[1..], [(4, replay(1, 4))]);
+    assert_eq!(desk.reads[1..], [(4, Some(session(1)))]);
 }
 
 #[test]
@@ -190,7 +207,7 @@ fn subscribing_again_brings_what_is_lacking_and_nothing_twice() {
     order.deliver(&batch(11..=12), &mut desk);
     order.subscribe(wanted(0, 7, 12), &mut desk);
     order.deliver(&batch(13..=13), &mut desk);
-    order.page(session(0), Rev(7), Some(frames(8..=13)), &mut desk);
+    page(&mut order, &mut desk, 0, 7, Some(frames(8..=13)));
     assert_eq!(desk.given_to(0), ["frames 11..12", "page 8..10"]);
     order.resume(session(0), &mut desk);
     assert_eq!(desk.given_to(0), ["page 13..13", "attached 13"]);
@@ -221,8 +238,8 @@ fn a_check_from_before_a_leave_is_refused_and_if_that_is_forgotten_the_replay_en
     }
     order.subscribe(wanted(1, 10, 10), &mut desk);
     assert_eq!(desk.given_to(1), [""; 0]);
-    let page = (11..=20).map(|rev| frame(rev, Effect::Left(user(if rev == 11 { 1 } else { 2 })))).collect();
-    order.page(session(1), Rev(10), Some(page), &mut desk);
+    let rows = (11..=20).map(|rev| frame(rev, Effect::Left(user(if rev == 11 { 1 } else { 2 })))).collect();
+    page(&mut order, &mut desk, 1, 10, Some(rows));
     assert_eq!(desk.given_to(1), ["page 11..11", "left"]);
     assert_eq!(order.followers().count(), 1);
 }
@@ -249,7 +266,7 @@ fn who_is_a_little_behind_needs_no_log_unless_something_was_deleted_since() {
     assert_eq!(desk.given_to(2), ["page 14..15", "attached 15"]);
     assert!(desk.reads.is_empty());
     order.subscribe(wanted(3, 12, 14), &mut desk);
-    assert_eq!(desk.reads, [(12, replay(3, 12))]);
+    assert_eq!(desk.reads, [(12, Some(session(3)))]);
 }
 
 #[test]
@@ -268,7 +285,106 @@ fn the_newest_subscription_is_answered_by_its_own_handle() {
     // the same session, which tells its subscriptions apart by their handles
     let again = Subscribe { handle: 7, ..wanted(0, 8, 10) };
     order.subscribe(again, &mut desk);
-    order.page(session(0), Rev(8), Some(frames(9..=10)), &mut desk);
+    page(&mut order, &mut desk, 0, 8, Some(frames(9..=10)));
     assert_eq!(desk.given_to(0), [""; 0], "an answer to the first would be taken for the end of the second");
     assert_eq!(desk.given_to(7), ["page 9..10", "attached 10"]);
+}
+
+/// A frame that shows a message.
+fn says(rev: i64, message: u128) -> Frame {
+    Frame { message_id: Some(MessageId(Uuid::from_u128(message))), ..frame(rev, Effect::None) }
+}
+
+fn deletes(rev: i64, message: u128) -> Frame {
+    Frame { message_id: None, ..frame(rev, Effect::Deleted(MessageId(Uuid::from_u128(message)))) }
+}
+
+#[test]
+fn a_room_that_is_behind_the_check_replays_from_the_log() {
+    let (mut order, mut desk) = room();
+    order.deliver(&batch(11..=12), &mut desk);
+    // another node has deleted something at 13, which has not come here
+    order.subscribe(wanted(1, 10, 13), &mut desk);
+    assert_eq!(desk.given_to(1), [""; 0]);
+    assert_eq!(desk.reads, [(10, Some(session(1)))]);
+    page(&mut order, &mut desk, 1, 10, Some(frames(11..=13)));
+    assert_eq!(desk.given_to(1), ["page 11..13", "attached 13"]);
+}
+
+#[test]
+fn what_is_held_and_was_deleted_meanwhile_comes_from_the_log() {
+    let (mut order, mut desk) = room();
+    order.deliver(&Batch::new(vec![says(12, 7)]), &mut desk);
+    order.deliver(&Batch::new(vec![deletes(13, 7)]), &mut desk);
+    order.deliver(&batch(11..=11), &mut desk);
+    assert_eq!(desk.given_to(0), ["frames 11..11"], "12 shows the message in full");
+    order.deliver(&Batch::new(vec![says(12, 7)]), &mut desk);
+    assert_eq!(desk.given_to(0), [""; 0], "and does so when it comes again");
+    order.fill(&mut desk);
+    order.filled(Some(vec![says(12, 7), deletes(13, 7)]), &mut desk);
+    assert_eq!(desk.given_to(0), ["frames 12..13"], "the log has it without the text");
+}
+
+#[test]
+fn what_the_log_says_is_taken_in_place_of_what_is_held() {
+    let (mut order, mut desk) = room();
+    order.deliver(&Batch::new(vec![says(12, 7)]), &mut desk);
+    order.fill(&mut desk);
+    let rewritten = Frame { text: "rewritten".into(), ..says(12, 7) };
+    order.filled(Some(vec![frame(11, Effect::None), rewritten, deletes(13, 7)]), &mut desk);
+    assert_eq!(desk.given_to(0), ["frames 11..13"]);
+    assert_eq!(desk.texts.last().map(String::as_str), Some("text rewritten text"));
+}
+
+#[test]
+fn what_is_deleted_while_it_is_being_read_is_read_again() {
+    let (mut order, mut desk) = room();
+    order.subscribe(wanted(1, 2, 10), &mut desk);
+    order.deliver(&Batch::new(vec![says(12, 7)]), &mut desk);
+    order.fill(&mut desk);
+    order.deliver(&Batch::new(vec![deletes(13, 5)]), &mut desk);
+    order.deliver(&Batch::new(vec![deletes(14, 7)]), &mut desk);
+    // both reads began before the deletions
+    page(&mut order, &mut desk, 1, 2, Some(frames(3..=10)));
+    assert_eq!(desk.given_to(1), [""; 0]);
+    order.filled(Some(vec![frame(11, Effect::None), says(12, 7)]), &mut desk);
+    assert_eq!(desk.given_to(0), ["frames 11..11"]);
+    order.fill(&mut desk);
+    assert_eq!(desk.reads, [(2, Some(session(1))), (10, HOLE), (2, Some(session(1))), (11, HOLE)]);
+    order.filled(Some(vec![says(12, 7)]), &mut desk);
+    assert_eq!(desk.given_to(0), ["frames 12..14"]);
+    page(&mut order, &mut desk, 1, 2, Some(frames(3..=14)));
+    assert_eq!(desk.given_to(1), ["page 3..14", "attached 14"]);
+}
+
+#[test]
+fn a_page_read_for_an_earlier_check_is_not_taken_for_a_later_one() {
+    let (mut order, mut desk) = room();
+    order.subscribe(wanted(1, 2, 10), &mut desk);
+    order.subscribe(wanted(1, 2, 11), &mut desk);
+    let first = desk.numbers[0];
+    order.page(session(1), first, Some(frames(3..=10)), &mut desk);
+    assert_eq!(desk.given_to(1), [""; 0], "what was deleted at 11 is in it");
+    page(&mut order, &mut desk, 1, 2, Some(frames(3..=11)));
+    assert_eq!(desk.given_to(1), ["page 3..11", "attached 11"]);
+}
+
+#[test]
+fn whoever_left_is_told_nothing_of_the_moment_though_the_event_is_yet_to_come() {
+    let (mut order, mut desk) = room();
+    order.subscribe(wanted(1, 2, 10), &mut desk);
+    order.subscribe(wanted(2, 10, 10), &mut desk);
+    assert_eq!(order.followers().count(), 3);
+    order.deliver(&left(11, 1), &mut desk);
+    assert_eq!(order.followers().count(), 2, "its replay goes on, and nothing else");
+    order.deliver(&left(13, 2), &mut desk);
+    assert_eq!(order.followers().map(|(_, index)| *index).collect::<Vec<_>>(), [0]);
+    order.deliver(&batch(12..=12), &mut desk);
+    assert_eq!(desk.given_to(2), ["attached 10", "frames 11..11", "frames 12..13", "left"]);
+    let rows = (3..=13).map(|rev| frame(rev, if rev == 11 { Effect::Left(user(1)) } else { Effect::None })).collect();
+    page(&mut order, &mut desk, 1, 2, Some(rows));
+    assert_eq!(desk.given_to(1), ["page 3..11", "left"]);
+    // who came back is told again
+    order.subscribe(wanted(2, 13, 13), &mut desk);
+    assert_eq!(order.followers().count(), 2);
 }

@@ -10,26 +10,12 @@ use uuid::Uuid;
 /// More than a third of what a ring keeps.
 const BIG: usize = 100 * 1024;
 
-/// By which way a frame came to the room; its text begins with the letter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
-    Delivered,
-    ReadForAHole,
-    ReadForAReplay,
-}
+/// What stands in the log's row once the message that it showed is deleted.
+const REWRITTEN: &str = "rewritten";
 
-impl Way {
-    fn text(self, big: bool) -> ByteString {
-        type Texts = [ByteString; 2];
-        static TEXTS: LazyLock<[Texts; 3]> =
-            LazyLock::new(|| ["d", "h", "r"].map(|way| [ByteString::from(way), ByteString::from(way.repeat(BIG))]));
-        TEXTS[self as usize][usize::from(big)].clone()
-    }
-
-    /// Whether a frame was read for a replay; one in a page that was not comes from the ring.
-    pub fn is_replay(frame: &Frame) -> bool {
-        frame.text.starts_with('r')
-    }
+fn text(big: bool) -> ByteString {
+    static BIG_TEXT: LazyLock<ByteString> = LazyLock::new(|| ByteString::from("t".repeat(BIG)));
+    if big { BIG_TEXT.clone() } else { ByteString::from_static("t") }
 }
 
 /// What a transaction may say.
@@ -49,6 +35,7 @@ pub struct History {
     /// For each user, from and to when: everything after the first revision up to the second is for them.
     spells: Vec<Vec<(Rev, Option<Rev>)>>,
     messages: Vec<MessageId>,
+    /// Which messages were deleted, and with which event.
     deleted: Vec<(MessageId, Rev)>,
     /// Rows up to here are gone.
     pub lost: Rev,
@@ -72,19 +59,19 @@ impl History {
     pub fn commit(&mut self, words: &[Word]) -> Vec<Frame> {
         let before = self.log.len();
         for word in words {
-            self.append(*word);
+            self.append(*word, before);
         }
         self.log[before..].to_vec()
     }
 
-    fn append(&mut self, word: Word) {
+    /// Appends one event of a transaction that began after so many.
+    fn append(&mut self, word: Word, before: usize) {
         let rev = self.end().next();
-        let mut frame =
-            Frame { rev, text: Way::Delivered.text(false), effect: Effect::None, message_id: None, quoted_id: None };
+        let mut frame = Frame { rev, text: text(false), effect: Effect::None, message_id: None, quoted_id: None };
         match word {
             Word::Message { quotes, big } => {
                 let id = MessageId(Uuid::from_u128(rev.0 as u128));
-                frame.text = Way::Delivered.text(big);
+                frame.text = text(big);
                 frame.message_id = Some(id);
                 frame.quoted_id = quotes.and_then(|pick| picked(&self.messages, pick));
                 self.messages.push(id);
@@ -100,10 +87,13 @@ impl History {
                 }
             }
             Word::Delete(pick) => {
-                if let Some(id) = picked(&self.messages, pick) {
+                // nothing is deleted by the transaction that says or quotes it
+                let now = &self.log[before..];
+                let fresh =
+                    |id: &MessageId| now.iter().any(|said| [said.message_id, said.quoted_id].contains(&Some(*id)));
+                if let Some(id) = picked(&self.messages, pick).filter(|id| !fresh(id)) {
                     self.messages.retain(|message| *message != id);
                     self.deleted.push((id, rev));
-                    frame.message_id = Some(id);
                     frame.effect = Effect::Deleted(id);
                 }
             }
@@ -111,10 +101,14 @@ impl History {
         self.log.push(frame);
     }
 
-    /// What a read brings now.
-    pub fn read(&self, after: Rev, limit: usize, way: Way) -> Vec<Frame> {
+    /// What a read brings now: the rows that showed what is deleted are rewritten.
+    pub fn read(&self, after: Rev, limit: usize) -> Vec<Frame> {
         let there = self.log.iter().filter(|frame| frame.rev > after.max(self.lost)).take(limit).cloned();
-        there.map(|frame| Frame { text: way.text(frame.text.len() > 1), ..frame }).collect()
+        let rewritten = |frame: Frame| match self.deleted_at(&frame) {
+            Some(_) => Frame { text: ByteString::from_static(REWRITTEN), ..frame },
+            None => frame,
+        };
+        there.map(rewritten).collect()
     }
 
     /// Since when a user who is in now has been in.
@@ -138,12 +132,16 @@ impl History {
         row.is_some_and(|row| row.effect == frame.effect && row.message_id == frame.message_id)
     }
 
-    /// Whether a frame shows a message that was deleted later than it, and not after `rev`.
-    pub fn is_deleted(&self, frame: &Frame, rev: Rev) -> bool {
-        self.deleted.iter().any(|(id, at)| {
-            let shows = frame.message_id == Some(*id) || frame.quoted_id == Some(*id);
-            shows && frame.rev < *at && *at <= rev
-        })
+    /// With which event the message was deleted whose text a frame shows; `None` if it shows none that was.
+    pub fn deleted_at(&self, frame: &Frame) -> Option<Rev> {
+        let shows = |id: &MessageId| frame.message_id == Some(*id) || frame.quoted_id == Some(*id);
+        let full = frame.text != REWRITTEN;
+        self.deleted.iter().filter(|(id, at)| full && shows(id) && frame.rev < *at).map(|(_, at)| *at).min()
+    }
+
+    /// The events of a kind that matters here: with which a user left.
+    pub fn leaves(&self, index: usize) -> impl Iterator<Item = Rev> {
+        self.spells[index].iter().filter_map(|(_, to)| *to)
     }
 }
 

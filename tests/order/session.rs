@@ -1,6 +1,6 @@
 //! What one session knows of its subscription, and what of all it is given must hold. It judges and decides nothing.
 
-use super::history::{History, Way};
+use super::history::History;
 use greenroom::domain::ids::{Rev, SessionId};
 use greenroom::messages::{Batch, RoomEvent};
 use greenroom::protocol::events::Frame;
@@ -49,6 +49,9 @@ pub struct Troubles {
     pub lost: bool,
 }
 
+/// The events that the room was given, or read for itself.
+pub type Told = BTreeSet<Rev>;
+
 type Judged<T = ()> = Result<T, String>;
 
 fn must(holds: bool, said: impl FnOnce() -> String) -> Judged {
@@ -91,7 +94,7 @@ impl Session {
     }
 
     /// Judges what it is given; false when its mailbox is full.
-    pub fn take(&mut self, event: &RoomEvent, history: &History, troubles: Troubles) -> Judged<bool> {
+    pub fn take(&mut self, event: &RoomEvent, history: &History, told: &Told, troubles: Troubles) -> Judged<bool> {
         let Some(following) = &mut self.following else {
             return Err(format!("{self} follows nothing and is given {}", named(event)));
         };
@@ -101,8 +104,7 @@ impl Session {
         }
         self.count += 1;
         let judged = match event {
-            RoomEvent::Frames(batch) => following.frames(self.user, batch, history),
-            RoomEvent::Page(batch) => following.page(self.user, batch, history),
+            RoomEvent::Frames(batch) | RoomEvent::Page(batch) => following.frames(self.user, batch, history, told),
             RoomEvent::Attached(rev) => following.attached(*rev),
             RoomEvent::Reset(rev) => following.reset(*rev, history),
             RoomEvent::Left(checked) => {
@@ -119,6 +121,12 @@ impl Session {
         };
         judged.map_err(|fault| format!("{self}, given {}: {fault}", named(event)))?;
         Ok(true)
+    }
+
+    /// Whether it is to get frames without a revision: as long as the room was not told that its user left.
+    pub fn listens(&self, history: &History, told: &Told) -> bool {
+        let out = |checked| history.leaves(self.user).any(|rev| rev > checked && told.contains(&rev));
+        self.following.as_ref().is_some_and(|following| !out(following.checked))
     }
 
     /// Judges what it has when nothing is under way any more.
@@ -145,16 +153,19 @@ impl Following {
         missing
     }
 
-    fn frames(&mut self, user: usize, batch: &Batch, history: &History) -> Judged {
+    fn frames(&mut self, user: usize, batch: &Batch, history: &History, told: &Told) -> Judged {
         must(!batch.frames.is_empty(), || "nothing in it".to_owned())?;
         let dense = batch.frames.windows(2).all(|pair| pair[1].rev == pair[0].rev.next());
         must(dense, || "a gap within a batch".to_owned())?;
-        batch.frames.iter().try_for_each(|frame| self.frame(user, frame, history))
+        batch.frames.iter().try_for_each(|frame| self.frame(user, frame, history, told))
     }
 
-    fn frame(&mut self, user: usize, frame: &Frame, history: &History) -> Judged {
+    fn frame(&mut self, user: usize, frame: &Frame, history: &History, told: &Told) -> Judged {
         let rev = frame.rev;
         must(history.holds(frame), || format!("{rev} is not what the log says"))?;
+        let deleted = history.deleted_at(frame);
+        must(deleted.is_none_or(|at| at > self.checked), || format!("{rev} shows what was deleted before the check"))?;
+        must(deleted.is_none_or(|at| !told.contains(&at)), || format!("{rev} shows what the room knows is deleted"))?;
         must(rev > self.from, || format!("{rev} is not after {}", self.from))?;
         must(self.given.insert(rev), || format!("{rev} comes again"))?;
         must(history.is_for(user, rev), || format!("{rev} came when the user was out"))?;
@@ -165,14 +176,6 @@ impl Following {
             *next = rev.next();
         }
         Ok(())
-    }
-
-    fn page(&mut self, user: usize, batch: &Batch, history: &History) -> Judged {
-        self.frames(user, batch, history)?;
-        // a page from the ring ends at the head at most, so every deletion within it has gone out
-        let shown = batch.frames.iter().filter(|frame| !Way::is_replay(frame));
-        let deleted = shown.clone().find(|frame| history.is_deleted(frame, batch.last_rev()));
-        must(deleted.is_none(), || format!("{:?} shows a deleted message", deleted.map(|frame| frame.rev)))
     }
 
     fn attached(&mut self, rev: Rev) -> Judged {

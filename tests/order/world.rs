@@ -1,8 +1,8 @@
 //! A world in which anything may happen to one room's order, in any sequence: commits, deliveries, checks,
 //! subscriptions, reads and their answers, losses. Every step is judged by the sessions it reaches.
 
-use super::history::{History, Way, Word, user};
-use super::session::{Check, Session, Troubles};
+use super::history::{History, Word, user};
+use super::session::{Check, Session, Told, Troubles};
 use greenroom::domain::ids::Rev;
 use greenroom::messages::{Batch, ReadFor, RoomEvent};
 use greenroom::protocol::events::Frame;
@@ -74,8 +74,8 @@ pub struct World {
     reads: Vec<Read>,
     /// The check with which the room began.
     began: Option<Rev>,
-    /// The room knows who left after the first revision, up to the second.
-    knows: Option<(Rev, Rev)>,
+    /// What the room was told.
+    told: Told,
 }
 
 /// Takes what the order decides and has it judged.
@@ -85,16 +85,13 @@ struct Judge<'a> {
     reads: &'a mut Vec<Read>,
     troubles: Troubles,
     began: Option<Rev>,
-    knows: &'a mut Option<(Rev, Rev)>,
+    told: &'a Told,
     fault: Option<String>,
 }
 
 impl Sink<usize> for Judge<'_> {
     fn give(&mut self, to: &usize, event: RoomEvent) -> bool {
-        if let (RoomEvent::Frames(batch), Some((_, to))) = (&event, &mut *self.knows) {
-            *to = batch.last_rev().max(*to);
-        }
-        self.sessions[*to].take(&event, self.history, self.troubles).unwrap_or_else(|fault| {
+        self.sessions[*to].take(&event, self.history, self.told, self.troubles).unwrap_or_else(|fault| {
             self.fault.get_or_insert(fault);
             true
         })
@@ -119,8 +116,13 @@ impl World {
             underway: Vec::new(),
             reads: Vec::new(),
             began: None,
-            knows: None,
+            told: Told::new(),
         }
+    }
+
+    /// The room is given events, or has read them for itself.
+    fn tell(&mut self, frames: &[Frame]) {
+        self.told.extend(frames.iter().map(|frame| frame.rev));
     }
 
     fn drive(&mut self, troubles: Troubles, act: impl FnOnce(&mut Order<usize>, &mut Judge)) -> Judged {
@@ -130,7 +132,7 @@ impl World {
             reads: &mut self.reads,
             troubles,
             began: self.began,
-            knows: &mut self.knows,
+            told: &self.told,
             fault: None,
         };
         act(&mut self.order, &mut judge);
@@ -182,13 +184,13 @@ impl World {
         self.agree()
     }
 
-    /// The room knows those who follow, and no others.
+    /// The room knows those who listen, and no others.
     fn agree(&self) -> Judged {
         let mut known: Vec<usize> = self.order.followers().map(|(_, index)| *index).collect();
         known.sort_unstable();
-        let following = |index: &usize| self.sessions[*index].following.is_some();
-        let expected: Vec<usize> = (0..SESSIONS).filter(following).collect();
-        if known == expected { Ok(()) } else { Err(format!("the room knows {known:?}, not {expected:?}")) }
+        let listens = |index: &usize| self.sessions[*index].listens(&self.history, &self.told);
+        let expected: Vec<usize> = (0..SESSIONS).filter(listens).collect();
+        if known == expected { Ok(()) } else { Err(format!("to {known:?} it tells all, not to {expected:?}")) }
     }
 
     fn commit(&mut self, words: &[Word], fate: Fate) -> Judged {
@@ -202,6 +204,7 @@ impl World {
             self.underway.push(batch.clone());
         }
         if matches!(fate, Fate::Delivered | Fate::Twice) {
+            self.tell(&batch.frames);
             self.calm(|order, judge| order.deliver(&batch, judge))?;
         }
         Ok(())
@@ -213,6 +216,7 @@ impl World {
         }
         let pick = pick % self.underway.len();
         let batch = if again { self.underway[pick].clone() } else { self.underway.swap_remove(pick) };
+        self.tell(&batch.frames);
         self.calm(|order, judge| order.deliver(&batch, judge))
     }
 
@@ -238,9 +242,11 @@ impl World {
         };
         let (fresh, count, of, id) = (session.following.is_none(), session.count, session.user, session.id);
         let from = session.subscribe(check, wish);
-        self.began.get_or_insert(check.head);
-        let (since, to) = *self.knows.get_or_insert((check.head, check.head));
-        let gone = self.history.left_after(of, check.head.max(since)).is_some_and(|left| left <= to);
+        let gone = self.history.leaves(of).any(|rev| rev > check.head && self.told.contains(&rev));
+        // one that is refused at once begins nothing
+        if !(fresh && gone) {
+            self.began.get_or_insert(check.head);
+        }
         let wanted = Subscribe { session: id, user: user(of), handle: index, from, checked: check.head };
         self.calm(|order, judge| order.subscribe(wanted, judge))?;
         let session = &self.sessions[index];
@@ -259,8 +265,7 @@ impl World {
         if !self.reads.is_empty() {
             let pick = pick % self.reads.len();
             let read = &mut self.reads[pick];
-            let way = if read.purpose == ReadFor::Hole { Way::ReadForAHole } else { Way::ReadForAReplay };
-            read.seen = Some(self.history.read(read.after, limit, way));
+            read.seen = Some(self.history.read(read.after, limit));
         }
     }
 
@@ -277,16 +282,13 @@ impl World {
         match purpose {
             ReadFor::Hole => {
                 let lost = frames.as_ref().is_some_and(|read| read.first().is_none_or(|row| row.rev > after.next()));
-                if lost {
-                    // whoever left among what is lost is not known
-                    self.knows = self.knows.map(|_| (self.history.end(), self.history.end()));
-                }
                 let troubles = Troubles { lost, ..Troubles::default() };
+                self.tell(frames.as_deref().unwrap_or_default());
                 self.drive(troubles, |order, judge| order.filled(frames, judge))
             }
-            ReadFor::Replay(session, after) => {
+            ReadFor::Replay(session, number) => {
                 let troubles = Troubles { failed: fails.then_some(session), ..Troubles::default() };
-                self.drive(troubles, |order, judge| order.page(session, after, frames, judge))
+                self.drive(troubles, |order, judge| order.page(session, number, frames, judge))
             }
         }
     }
@@ -295,7 +297,8 @@ impl World {
         if self.order.is_empty() && self.sessions.iter().all(|session| session.check.is_none()) {
             self.order = Order::default();
             self.reads.clear();
-            (self.began, self.knows) = (None, None);
+            self.began = None;
+            self.told.clear();
         }
     }
 

@@ -14,7 +14,7 @@ const BYTES: usize = 256 * 1024;
 
 /// The newest events, the oldest first.
 #[derive(Default)]
-pub struct Ring {
+pub(super) struct Ring {
     frames: VecDeque<Frame>,
     bytes: usize,
 }

@@ -1,6 +1,7 @@
 //! What a use case may touch: the settings, the database, the queues of the writers, what nodes share, and, through
 //! recipients, delivery. It knows no actor, which keeps the house free of circles.
 
+use crate::admission::Admission;
 use crate::cluster::accepted::AcceptedBook;
 use crate::cluster::limiter::Limiter;
 use crate::cluster::presence::PresenceBook;
@@ -34,7 +35,9 @@ pub struct Parts {
     pub presence: PresenceBook,
     /// Who types.
     pub typing: TypingBook,
-    /// How often one may.
+    /// What a caller may ask, and has under way.
+    pub admission: Admission,
+    /// How often one may try to sign in.
     pub limiter: Limiter,
     /// Generations of access tokens that were just accepted.
     pub accepted: AcceptedBook,
@@ -88,7 +91,12 @@ impl App {
         &self.0.typing
     }
 
-    /// How often one may.
+    /// What a caller may ask, and has under way.
+    pub fn admission(&self) -> &Admission {
+        &self.0.admission
+    }
+
+    /// How often one may try to sign in.
     pub fn limiter(&self) -> &Limiter {
         &self.0.limiter
     }

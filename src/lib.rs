@@ -8,18 +8,20 @@
 //! 3. [`error`]: the one error type
 //! 4. [`protocol`]: the wire, all of it: frames, events, resources
 //! 5. [`store`], [`cluster`]: SQL and what nodes share
-//! 6. [`messages`]: every actor message
-//! 7. [`app`]: what a use case may touch
-//! 8. [`usecases`]: one function = one thing a caller may do
-//! 9. [`realtime`], [`relay`]: sockets, sessions, rooms, the hub, presence; what reads the log besides
-//! 10. [`http`]: thin; extract, call the use case, answer
-//! 11. [`backends`], [`startup`]: wiring and orderly stop
-//! 12. [`cli`]: what a person starts
+//! 6. [`admission`]: what a caller may ask, and has under way
+//! 7. [`messages`]: every actor message
+//! 8. [`app`]: what a use case may touch
+//! 9. [`usecases`]: one function = one thing a caller may do
+//! 10. [`realtime`], [`relay`]: sockets, sessions, rooms, the hub, presence; what reads the log besides
+//! 11. [`http`]: thin; extract, call the use case, answer
+//! 12. [`backends`], [`startup`]: wiring and orderly stop
+//! 13. [`cli`]: what a person starts
 //!
 //! `docs/architecture.md` follows one message through these files by name.
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+pub mod admission;
 pub mod app;
 pub mod backends;
 pub mod cli;

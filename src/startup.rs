@@ -4,6 +4,7 @@
 //! Two kinds of threads: what waits for the database runs on a runtime of its own, so that no connection depends on a
 //! thread that is busy writing to sockets; sockets and sessions run on the workers of the HTTP server, rooms on arbiters.
 
+use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::backends::{self, BackendError};
 use crate::cluster::accepted::AcceptedBook;
@@ -181,6 +182,7 @@ async fn assemble(
     let app = App::new(Parts {
         keys: keys(settings)?.taking_plain_until(plain_until),
         epoch: RwLock::new(epoch),
+        admission: Admission::new(&settings.limits),
         limiter: Limiter::new(&settings.limits),
         accepted: AcceptedBook::default(),
         settings: settings.clone(),

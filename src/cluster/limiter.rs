@@ -1,9 +1,8 @@
-//! How often one may: sign-in attempts by address and by login, calls and sends by user. A refusal says when to come back;
-//! what to do about somebody who does not is for the caller.
+//! How often one may try to sign in, by address and by login. A refusal says when to come back. What signed-in users may
+//! ask is for `admission`.
 
 use crate::config::Limits;
 use crate::domain::address::network;
-use crate::domain::ids::UserId;
 use crate::error::{Error, Result};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -21,8 +20,6 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub struct Limiter {
     auth_by_addr: Option<Keyed<u64>>,
     auth_by_login: Option<Keyed<u64>>,
-    api: Option<Keyed<UserId>>,
-    sends: Option<Keyed<UserId>>,
     clock: DefaultClock,
     // seeded at random, so that nobody can make two logins or addresses collide
     hasher: RandomState,
@@ -32,17 +29,14 @@ pub struct Limiter {
 type Keyed<K> = DefaultKeyedRateLimiter<K>;
 
 impl Limiter {
-    /// As the operator set it; a limit of 0 is none. A user may call twice, and send three times, what a second allows in
-    /// one burst. A login has half of what an address has, since many people may share an address and nobody shares a
-    /// login.
+    /// As the operator set it; a limit of 0 is none. A login has half of what an address has, since many people may share
+    /// an address and nobody shares a login.
     pub fn new(limits: &Limits) -> Self {
         let auth = limits.auth_per_minute;
         let by_login = if auth == 0 { 0 } else { (auth / 2).max(1) };
         Self {
-            auth_by_addr: keyed(auth, Quota::per_minute, 1),
-            auth_by_login: keyed(by_login, Quota::per_minute, 1),
-            api: keyed(limits.api_per_second, Quota::per_second, 2),
-            sends: keyed(limits.sends_per_second, Quota::per_second, 3),
+            auth_by_addr: keyed(auth),
+            auth_by_login: keyed(by_login),
             clock: DefaultClock::default(),
             hasher: RandomState::new(),
             swept: Mutex::new(Instant::now()),
@@ -56,18 +50,6 @@ impl Limiter {
         self.check(self.auth_by_addr.as_ref(), &self.hasher.hash_one(network(addr)))?;
         let Some(login) = login else { return Ok(()) };
         self.check(self.auth_by_login.as_ref(), &self.hasher.hash_one(login.trim().to_lowercase()))
-    }
-
-    /// One call of the API by `user`.
-    pub fn check_api(&self, user: UserId) -> Result<()> {
-        self.sweep();
-        self.check(self.api.as_ref(), &user)
-    }
-
-    /// One send by `user`, over whatever it comes.
-    pub fn check_send(&self, user: UserId) -> Result<()> {
-        self.sweep();
-        self.check(self.sends.as_ref(), &user)
     }
 
     fn check<K: Hash + Eq + Clone>(&self, limiter: Option<&Keyed<K>>, key: &K) -> Result<()> {
@@ -89,17 +71,11 @@ impl Limiter {
             limiter.retain_recent();
             limiter.shrink_to_fit();
         }
-        for limiter in [&self.api, &self.sends].into_iter().flatten() {
-            limiter.retain_recent();
-            limiter.shrink_to_fit();
-        }
     }
 }
 
-fn keyed<K: Hash + Eq + Clone>(rate: u32, quota: fn(NonZeroU32) -> Quota, burst: u32) -> Option<Keyed<K>> {
-    let rate = NonZeroU32::new(rate)?;
-    let burst = rate.saturating_mul(NonZeroU32::new(burst)?);
-    Some(RateLimiter::keyed(quota(rate).allow_burst(burst)))
+fn keyed<K: Hash + Eq + Clone>(rate: u32) -> Option<Keyed<K>> {
+    Some(RateLimiter::keyed(Quota::per_minute(NonZeroU32::new(rate)?)))
 }
 
 #[cfg(test)]
@@ -107,11 +83,11 @@ mod tests {
     use super::*;
     use crate::domain::codes::Code;
 
-    fn limiter(auth_per_minute: u32, sends_per_second: u32, api_per_second: u32) -> Limiter {
+    fn limiter(auth_per_minute: u32) -> Limiter {
         Limiter::new(&Limits {
             auth_per_minute,
-            sends_per_second,
-            api_per_second,
+            sends_per_second: 0,
+            api_per_second: 0,
             upload_bytes: 1,
             upload_quota_bytes: 1,
         })
@@ -128,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_address_tries_ten_times_and_a_login_five() {
-        let limiter = limiter(10, 20, 100);
+        let limiter = limiter(10);
         assert_eq!(passed(10, || limiter.check_auth(ip("203.0.113.1"), None)), 10);
         assert!(passed(100, || limiter.check_auth(ip("203.0.113.1"), None)) < 100);
         let mut last = 0;
@@ -143,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_when_to_come_back() {
-        let limiter = limiter(1, 0, 0);
+        let limiter = limiter(1);
         assert!(limiter.check_auth(ip("203.0.113.1"), None).is_ok());
         let refused = limiter.check_auth(ip("203.0.113.1"), None).expect_err("one a minute");
         assert_eq!(refused.code(), Code::RateLimited);
@@ -153,7 +129,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_of_version_6_and_mapped_ones_are_one() {
-        let limiter = limiter(2, 0, 0);
+        let limiter = limiter(2);
         assert!(limiter.check_auth(ip("2001:db8:0:1::1"), None).is_ok());
         assert!(limiter.check_auth(ip("2001:db8:0:1:ffff::2"), None).is_ok());
         assert!(limiter.check_auth(ip("2001:db8:0:1::3"), None).is_err());
@@ -162,23 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_a_burst_of_calls_and_of_sends() {
-        // one a second: nothing here lasts so long that all of a thousand would pass
-        let limiter = limiter(10, 1, 1);
-        let user = UserId::new();
-        assert_eq!(passed(2, || limiter.check_api(user)), 2);
-        assert_eq!(passed(3, || limiter.check_send(user)), 3);
-        assert!(passed(1000, || limiter.check_api(user)) < 1000);
-        assert!(passed(1000, || limiter.check_send(user)) < 1000);
-        assert!(limiter.check_send(UserId::new()).is_ok());
-    }
-
-    #[test]
     fn nothing_is_limited_where_the_operator_says_so() {
-        let limiter = limiter(0, 0, 0);
-        let user = UserId::new();
+        let limiter = limiter(0);
         assert_eq!(passed(1000, || limiter.check_auth(ip("203.0.113.1"), Some("ada"))), 1000);
-        assert_eq!(passed(1000, || limiter.check_send(user)), 1000);
-        assert_eq!(passed(1000, || limiter.check_api(user)), 1000);
     }
 }

@@ -100,7 +100,7 @@ pub const TYPING: Duration = Duration::from_secs(10);
 pub const TYPING_EVERY: Duration = Duration::from_secs(2);
 /// A user is offline only after this long without a session.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
-/// Sends refused by the limiter within [`FLOOD_WINDOW`] that close a session (4429).
+/// Refusals by a limit within [`FLOOD_WINDOW`] that close a session (4429).
 pub const FLOOD_REFUSALS: usize = 100;
 /// The window of [`FLOOD_REFUSALS`].
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
@@ -118,7 +118,23 @@ pub const HOLE: Duration = Duration::from_millis(20);
 /// How often the log is tailed for what delivery missed.
 pub const CATCH_UP: Duration = Duration::from_secs(2);
 
-/// Commands of one session that wait in one lane.
-pub const LANE: usize = 256;
+/// Calls of one user in a burst, as a multiple of those of a second.
+pub const CALLS_BURST: u32 = 2;
+/// Sends of one user in a burst, as a multiple of those of a second.
+pub const SENDS_BURST: u32 = 3;
+/// Commands other than sends of one user: a second, and in a burst.
+pub const COMMANDS_PER_SECOND: (u32, u32) = (50, 200);
+/// Handshakes of one user: a second, and in a burst.
+pub const HANDSHAKES_PER_SECOND: (u32, u32) = (10, 50);
+/// REST calls of one user that run at one time; one more is `busy`.
+pub const CALLS_RUNNING: usize = 32;
+/// Commands of one user that run at one time, over all sessions; others wait.
+pub const COMMANDS_RUNNING: usize = 16;
+/// Commands of one session that run at one time; others wait.
+pub const COMMANDS_RUNNING_PER_SESSION: usize = 8;
+/// Commands of one session that wait, for whatever; one more is `busy`.
+pub const COMMANDS_WAITING: usize = 256;
+/// Bytes of the frames of one connection that wait until it is known whose it is.
+pub const BYTES_WAITING: usize = 1024 * 1024;
 /// Messages in the mailbox of a session.
 pub const SESSION_MAILBOX: usize = 1024;

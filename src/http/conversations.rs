@@ -4,6 +4,7 @@ use super::body::{Json, MaybeJson};
 use super::cursor;
 use super::extract::{Auth, PathId, Query, UserRefPath};
 use super::problem::Problem;
+use crate::admission::{Kind, costs};
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
@@ -38,6 +39,8 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversatio
         }
         return get_or_make(app, caller, users).await;
     }
+    // the call itself is paid for
+    app.admission().charge_rest(Kind::Call, caller.user_id, costs::of_members(users.len()) - 1);
     let group =
         conversations::new_group(new.name.as_deref(), new.description.as_deref(), new.avatar_url.as_deref(), users)?;
     let owner = app.as_ref().clone();

@@ -5,6 +5,7 @@ use super::conversations::references;
 use super::cursor::{self, Paging};
 use super::extract::{Auth, PathId, Query, path_id};
 use super::problem::Problem;
+use crate::admission::{Kind, costs};
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::domain::names::UserRef;
@@ -70,6 +71,8 @@ pub async fn add(
     body: Json<NewMembers>,
 ) -> Result<HttpResponse, Problem> {
     let users = references("user_ids", &body.0.user_ids)?;
+    // the call itself is paid for
+    app.admission().charge_rest(Kind::Call, caller.0.user_id, costs::of_members(users.len()) - 1);
     let role = body.0.role.unwrap_or(Role::Member);
     let owner = app.as_ref().clone();
     let items = app.detached(async move { members::add(&owner, &caller.0, id.0, &users, role).await }).await?;

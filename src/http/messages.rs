@@ -4,6 +4,7 @@ use super::body::Json;
 use super::cursor::{self, Paging};
 use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
+use crate::admission::Kind;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq};
 use crate::domain::limits;
@@ -42,6 +43,7 @@ pub async fn send(
         reply_to_id: new.reply_to_id,
         temp_id: new.temp_id,
     };
+    app.admission().charge(Kind::Send, caller.0.user_id, 1)?;
     let sent = messages::send(&app, &caller.0, id.0, draft).await?;
     let mut answer = if sent.replayed { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(sent.message))

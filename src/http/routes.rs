@@ -8,6 +8,7 @@ use super::{
     assets, auth, blocks, conversations, docs, health, members, messages, openapi, pins, reactions, receipts, settings,
     statistics, users, ws,
 };
+use crate::admission::costs;
 use Access::{Anyone, Own, User};
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
@@ -37,6 +38,8 @@ pub struct Route {
     pub method: Method,
     /// The path, below [`API`] or at the root.
     pub path: &'static str,
+    /// What a call costs its user.
+    cost: u32,
     handler: fn() -> actix_web::Route,
 }
 
@@ -54,7 +57,7 @@ pub const ROUTES: &[Route] = &[
     get(User, "/users/me", || web::to(users::me)),
     patch(User, "/users/me", || web::to(users::update_me)),
     put(User, "/users/me/password", || web::to(users::set_password)),
-    get(User, "/users/search", || web::to(users::search)),
+    get(User, "/users/search", || web::to(users::search)).costs(costs::USER_SEARCH),
     post(User, "/users/presence", || web::to(users::presence)),
     get(User, "/users/{ref}", || web::to(users::get)),
     // conversations and their members
@@ -168,8 +171,18 @@ fn resource(path: &str, routes: Vec<&Route>) -> Resource {
 }
 
 impl Route {
+    const fn costs(mut self, cost: u32) -> Self {
+        self.cost = cost;
+        self
+    }
+
     fn build(&self) -> actix_web::Route {
-        let route = if self.access == User { (self.handler)().wrap(from_fn(authenticate)) } else { (self.handler)() };
+        let cost = self.cost;
+        let route = if self.access == User {
+            (self.handler)().wrap(from_fn(move |req, next| authenticate(cost, req, next)))
+        } else {
+            (self.handler)()
+        };
         if self.method == Method::GET {
             route.guard(guard::Any(guard::Get()).or(guard::Head()))
         } else {
@@ -179,23 +192,23 @@ impl Route {
 }
 
 const fn get(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { access, method: Method::GET, path, handler }
+    Route { access, method: Method::GET, path, cost: 1, handler }
 }
 
 const fn post(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { access, method: Method::POST, path, handler }
+    Route { access, method: Method::POST, path, cost: 1, handler }
 }
 
 const fn put(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { access, method: Method::PUT, path, handler }
+    Route { access, method: Method::PUT, path, cost: 1, handler }
 }
 
 const fn patch(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { access, method: Method::PATCH, path, handler }
+    Route { access, method: Method::PATCH, path, cost: 1, handler }
 }
 
 const fn delete(access: Access, path: &'static str, handler: fn() -> actix_web::Route) -> Route {
-    Route { access, method: Method::DELETE, path, handler }
+    Route { access, method: Method::DELETE, path, cost: 1, handler }
 }
 
 #[cfg(test)]

@@ -27,15 +27,20 @@ pub struct Client {
     pub ip: String,
 }
 
-/// Whom an access token stands for, and what the token says. Reads the database every time, so that a suspended user or
-/// a login that ended is refused at once.
-pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Claims)> {
-    let claims = app.keys().verify(token).map_err(|rejected| {
+/// What an access token says, if its signature is good. Asks no database, so whoever it names can be charged for what
+/// follows.
+pub fn claims(app: &App, token: &str) -> Result<Claims> {
+    app.keys().verify(token).map_err(|rejected| {
         Error::unauthorized(match rejected {
             Rejected::Expired => "the access token has run out",
             Rejected::Invalid => "the access token is not valid",
         })
-    })?;
+    })
+}
+
+/// Whom an access token stands for. Reads the database every time, so that a suspended user or a login that ended is
+/// refused at once.
+pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
     let login_id = claims.sid;
     let standing = read(app, move |conn| Box::pin(async move { Ok(logins::standing(conn, login_id).await?) })).await?;
     let caller = caller(login_id, standing)?;
@@ -45,7 +50,7 @@ pub async fn authenticate(app: &App, token: &str) -> Result<(Caller, Claims)> {
     if standing.is_some_and(|standing| standing.is_first(claims.generation)) {
         accepted::note(app, login_id, claims.generation).await?;
     }
-    Ok((caller, claims))
+    Ok(caller)
 }
 
 /// The caller that a login makes, if it may be used.

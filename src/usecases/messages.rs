@@ -43,7 +43,6 @@ pub fn enqueue(
     answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static,
 ) -> Result<()> {
     let draft = checked(draft)?;
-    app.limiter().check_send(caller.user_id)?;
     let (owner, sender) = (app.clone(), caller.user_id);
     app.enqueue_send(SendJob {
         message_id: MessageId::new(),

@@ -21,6 +21,7 @@ mod edits;
 mod frames;
 mod handshake;
 mod hiding;
+mod limits;
 mod logins;
 mod marks;
 mod matrix;

@@ -13,6 +13,7 @@ const ROWS: &[&[&str]] = &[
     &["error"],
     &["protocol"],
     &["store", "cluster"],
+    &["admission"],
     &["messages"],
     &["app"],
     &["usecases"],

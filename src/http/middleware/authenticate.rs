@@ -1,5 +1,7 @@
-//! The door before every route that belongs to signed-in users: no handler runs, and no body is read, without a caller.
+//! The door before every route that belongs to signed-in users: no handler runs, and no body is read, without a caller who
+//! has paid for the call.
 
+use crate::admission::Kind;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::bearer;
@@ -9,14 +11,17 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, web};
+use tokio::sync::OwnedSemaphorePermit;
 
-/// Finds out who calls, counts the call, and leaves the [`Caller`] for the `Auth` extractor.
+/// Finds out who calls, charges the user `cost` before the database is asked, and leaves the [`Caller`] for the `Auth`
+/// extractor. The call keeps its place among those of its user until it is answered.
 pub async fn authenticate<B: MessageBody + 'static>(
+    cost: u32,
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    match caller(req.request()).await {
-        Ok(caller) => {
+    match caller(cost, req.request()).await {
+        Ok((caller, _place)) => {
             tracing::Span::current().record("user", tracing::field::display(caller.user_id));
             req.extensions_mut().insert(caller);
             next.call(req).await.map(ServiceResponse::map_into_left_body)
@@ -25,10 +30,11 @@ pub async fn authenticate<B: MessageBody + 'static>(
     }
 }
 
-async fn caller(req: &HttpRequest) -> Result<Caller> {
+async fn caller(cost: u32, req: &HttpRequest) -> Result<(Caller, OwnedSemaphorePermit)> {
     let token = bearer(req).ok_or_else(|| Error::unauthorized("send a bearer token"))?;
     let app = req.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no application to sign in to"))?;
-    let (caller, _) = logins::authenticate(app, token).await?;
-    app.limiter().check_api(caller.user_id)?;
-    Ok(caller)
+    let claims = logins::claims(app, token)?;
+    app.admission().charge(Kind::Call, claims.sub, cost)?;
+    let place = app.admission().call(claims.sub)?;
+    Ok((logins::authenticate(app, &claims).await?, place))
 }

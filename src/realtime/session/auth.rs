@@ -2,11 +2,13 @@
 
 use super::lanes::{Lane, Turn};
 use super::{Credential, Followed, Identity, LaneJob, Session, State};
+use crate::admission::Kind;
 use crate::domain::codes::{Close, Code};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
+use crate::domain::tokens::Claims;
 use crate::error::{Error, Result};
 use crate::messages::{OpenRooms, Subscription, ToPresence, ToRoom};
 use crate::protocol::client::{Auth, FrameId};
@@ -18,6 +20,14 @@ use std::time::Duration;
 
 /// A warning comes this long before the token runs out.
 const WARNING: Duration = Duration::from_mins(1);
+
+/// What says whose a connection is.
+enum Proof {
+    /// An access token whose signature is good.
+    Claims(Claims),
+    /// A ticket that nobody has looked at.
+    Ticket(String),
+}
 
 /// What an authenticated session begins with.
 struct Welcome {
@@ -31,19 +41,34 @@ struct Welcome {
 }
 
 impl Session {
-    /// Checks a credential; `id` is that of the `auth` frame it came in, if it came in one.
+    /// Checks a credential; `id` is that of the `auth` frame it came in, if it came in one. Whose it is its signature
+    /// tells, so that user is charged before the database is asked.
     pub(super) fn authenticate(&mut self, credential: Credential, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        if let State::Unknown { checking, .. } = &mut self.state {
-            *checking = true;
+        let app = self.around.app.clone();
+        let proof = match credential {
+            Credential::Token(token) => logins::claims(&app, &token).and_then(|claims| {
+                app.admission().charge(Kind::Handshake, claims.sub, 1)?;
+                self.places = Some(app.admission().commands(claims.sub));
+                Ok(Proof::Claims(claims))
+            }),
+            Credential::Ticket(ticket) => Ok(Proof::Ticket(ticket)),
+        };
+        let proof = match proof {
+            Ok(proof) => proof,
+            Err(error) => return self.turn_away(&error, id.as_ref(), ctx),
+        };
+        if let State::Unknown(stranger) = &mut self.state {
+            stranger.checking = true;
         }
-        let (app, hub, follow) = (self.around.app.clone(), self.around.hub.clone(), self.follows_gained);
+        let (hub, follow) = (self.around.hub.clone(), self.follows_gained);
         let work = async move {
-            let (caller, expires_at) = match credential {
-                Credential::Token(token) => {
-                    let (caller, claims) = logins::authenticate(&app, &token).await?;
-                    (caller, claims.exp)
+            let (caller, expires_at) = match proof {
+                Proof::Claims(claims) => (logins::authenticate(&app, &claims).await?, claims.exp),
+                Proof::Ticket(ticket) => {
+                    let (caller, expires_at) = logins::redeem_ticket(&app, &ticket).await?;
+                    app.admission().charge(Kind::Handshake, caller.user_id, 1)?;
+                    (caller, expires_at)
                 }
-                Credential::Ticket(ticket) => logins::redeem_ticket(&app, &ticket).await?,
             };
             let expires_at = Timestamp(expires_at * 1000);
             app.db().guard(welcome(&app, &hub, caller, expires_at, follow)).await
@@ -51,24 +76,28 @@ impl Session {
         self.run(work, move |session, outcome, ctx| session.authenticated(outcome, id.as_ref(), ctx), ctx);
     }
 
+    /// Says why nobody is let in, and closes.
+    fn turn_away(&mut self, error: &Error, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+        self.refuse(error, id, None, ctx);
+        let why = match error.code().status() {
+            403 => Close::Kicked,
+            429 => Close::Flooding,
+            503 => Close::Restart,
+            _ => Close::Unauthorized,
+        };
+        self.close(why, ctx);
+    }
+
     fn authenticated(&mut self, outcome: Result<Welcome>, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         let welcome = match outcome {
             Ok(welcome) => welcome,
-            Err(error) => {
-                self.refuse(&error, id, None, ctx);
-                let why = match error.code().status() {
-                    403 => Close::Kicked,
-                    503 => Close::Restart,
-                    _ => Close::Unauthorized,
-                };
-                self.close(why, ctx);
-                return;
-            }
+            Err(error) => return self.turn_away(&error, id, ctx),
         };
         self.send(&self.success(&welcome), id, ctx);
         let caller = welcome.caller;
         let identity = Identity { caller, checked: welcome.user_rev };
-        let State::Unknown { waiting, .. } = std::mem::replace(&mut self.state, State::Known(identity)) else { return };
+        let State::Unknown(stranger) = std::mem::replace(&mut self.state, State::Known(identity)) else { return };
+        self.places = Some(self.around.app.admission().commands(caller.user_id));
         self.expires(welcome.expires_at, ctx);
         self.follow(Stream::User(caller.user_id), welcome.user_room, welcome.user_rev, welcome.user_rev, ctx);
         for (membership, room) in welcome.rooms {
@@ -77,8 +106,8 @@ impl Session {
         }
         let presence = &self.around.presence;
         presence.do_send(ToPresence::Opened(self.reach(&caller, ctx), ctx.address().recipient())); // attach
-        for frame in waiting {
-            self.receive(frame, ctx);
+        for frame in stranger.waiting {
+            self.act_on(frame, ctx);
         }
     }
 
@@ -121,8 +150,8 @@ impl Session {
         let (app, refused) = (self.around.app.clone(), id.clone());
         let job: LaneJob = Box::new(move |session, ctx| {
             let work = async move {
-                let (caller, claims) = logins::authenticate(&app, &auth.token).await?;
-                Ok((caller, Timestamp(claims.exp * 1000)))
+                let claims = logins::claims(&app, &auth.token)?;
+                Ok((logins::authenticate(&app, &claims).await?, Timestamp(claims.exp * 1000)))
             };
             session.run(work, move |session, outcome, ctx| session.extended(outcome, id.as_ref(), ctx), ctx);
             Turn::Goes

@@ -1,17 +1,14 @@
 //! One arm a command: what a client asks, in which lane it waits, which use case answers.
 
 use super::lanes::{Lane, Turn};
-use super::{Credential, Job, LaneJob, Session, State};
+use super::{Job, LaneJob, Session};
 use crate::app::App;
-use crate::domain::codes::Code;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::messages::{MarkAnswer, Sent, ToPresence};
-use crate::protocol::client::{
-    ClientFrame, Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage,
-};
+use crate::protocol::client::{Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage};
 use crate::protocol::resources::{PresenceStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::usecases::marks::Target;
@@ -22,43 +19,7 @@ use actix::prelude::*;
 use std::time::Instant;
 
 impl Session {
-    /// A frame came in. Before somebody is known only `auth` and `ping` are taken; what comes while a credential is
-    /// being checked waits.
-    pub(super) fn receive(&mut self, frame: ClientFrame, ctx: &mut Context<Self>) {
-        if self.closing {
-            return;
-        }
-        if let State::Unknown { waiting, checking: true } = &mut self.state {
-            if waiting.len() < limits::LANE {
-                waiting.push_back(frame);
-            } else {
-                self.refuse(&Error::rate_limited(100), frame.id.as_ref(), frame.temp_id, ctx);
-            }
-            return;
-        }
-        let ClientFrame { id, command, temp_id } = frame;
-        let command = match command {
-            Ok(command) => command,
-            Err(error) => return self.refuse(&error, id.as_ref(), temp_id, ctx),
-        };
-        match (self.caller(), command) {
-            (_, Command::Ping) => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
-            (None, Command::Auth(auth)) => {
-                self.follows_gained &= auth.subscribe.is_none();
-                self.authenticate(Credential::Token(auth.token), id, ctx);
-            }
-            (None, _) => self.refuse(&Error::unauthorized("send auth first"), id.as_ref(), temp_id, ctx),
-            (Some(caller), command) => self.perform(caller, id, command, ctx),
-        }
-    }
-
-    fn perform(&mut self, caller: Caller, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
-        // each of these is an event for everybody, so it counts as the call that it is over REST
-        let counts = matches!(command, Command::Edit(_) | Command::Delete(_) | Command::React(_) | Command::Unreact(_));
-        if counts && let Err(error) = self.around.app.limiter().check_api(caller.user_id) {
-            self.refuse(&error, id.as_ref(), None, ctx);
-            return self.count_refusal(ctx);
-        }
+    pub(super) fn perform(&mut self, caller: Caller, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
         match command {
             Command::Auth(auth) => self.extend(auth, id, ctx),
             Command::Subscribe(wanted) => self.subscribe(wanted.conversation_ids, id, ctx),
@@ -140,9 +101,6 @@ impl Session {
             });
             if let Err(error) = messages::enqueue(&session.around.app, &caller, conversation, draft, then) {
                 session.refuse(&error, id.as_ref(), temp_id, ctx);
-                if error.code() == Code::RateLimited {
-                    session.count_refusal(ctx);
-                }
             }
             Turn::Over
         });

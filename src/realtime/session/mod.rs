@@ -8,11 +8,13 @@ mod commands;
 mod deliveries;
 mod flow;
 mod lanes;
+mod receiving;
 mod subscriptions;
 mod syncing;
 
+use crate::admission::bucket::Bucket;
 use crate::app::App;
-use crate::domain::codes::{Close, Code};
+use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use syncing::Syncing;
+use tokio::sync::Semaphore;
 
 /// How often a session looks at its clocks.
 const TICK: Duration = Duration::from_secs(5);
@@ -73,7 +76,9 @@ pub struct Session {
     rooms: HashMap<Stream, Followed>,
     /// How many subscriptions it has made, which numbers them.
     subscriptions: u64,
-    lanes: Lanes<LaneJob>,
+    lanes: Lanes<LaneJob, Job>,
+    /// Where commands of its user run, over all sessions; none until it is known whose it is.
+    places: Option<Arc<Semaphore>>,
     flow: Flow,
     /// Replays that wait for the client to read.
     paused: Vec<Stream>,
@@ -109,10 +114,22 @@ struct Followed {
 }
 
 enum State {
-    /// Nobody yet; frames wait.
-    Unknown { waiting: VecDeque<ClientFrame>, checking: bool },
+    /// Nobody yet.
+    Unknown(Stranger),
     /// Somebody.
     Known(Identity),
+}
+
+/// What is known of a connection before it is known whose it is.
+#[derive(Default)]
+struct Stranger {
+    /// Whether a credential is being checked; frames that come meanwhile wait.
+    checking: bool,
+    waiting: VecDeque<ClientFrame>,
+    /// Bytes of the frames that wait.
+    bytes: usize,
+    /// What its frames are charged to.
+    bucket: Bucket,
 }
 
 struct Identity {
@@ -142,10 +159,11 @@ impl Session {
             follows_gained: !opening.subscribe_none,
             opening,
             socket,
-            state: State::Unknown { waiting: VecDeque::new(), checking: false },
+            state: State::Unknown(Stranger::default()),
             rooms: HashMap::new(),
             subscriptions: 0,
             lanes: Lanes::default(),
+            places: None,
             flow: Flow::default(),
             paused: Vec::new(),
             sync_parts: client::Sync::default(),
@@ -164,7 +182,7 @@ impl Session {
     fn caller(&self) -> Option<Caller> {
         match &self.state {
             State::Known(identity) => Some(identity.caller),
-            State::Unknown { .. } => None,
+            State::Unknown(_) => None,
         }
     }
 
@@ -187,28 +205,6 @@ impl Session {
 
     fn pass(&mut self, text: ByteString, ctx: &mut Context<Self>) {
         self.hand(text.len(), ToSocket::Text(text), ctx);
-    }
-
-    fn refuse(&mut self, error: &Error, id: Option<&FrameId>, temp_id: Option<String>, ctx: &mut Context<Self>) {
-        // under load there are as many refusals as there are commands
-        if let Some(cause) = error.cause().filter(|_| error.code() != Code::Busy) {
-            tracing::error!(session.id = %self.id, code = error.code().as_str(), %cause, "a command failed");
-        }
-        self.send(&ServerFrame::error(error, temp_id), id, ctx);
-    }
-
-    /// A limiter has refused. A hundred times within ten seconds are a flood; a full lane, which only bounds what waits,
-    /// is none.
-    fn count_refusal(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        self.refusals.push_back(now);
-        if self.refusals.len() < limits::FLOOD_REFUSALS {
-            return;
-        }
-        let first = self.refusals.pop_front();
-        if first.is_some_and(|first| now.duration_since(first) <= limits::FLOOD_WINDOW) {
-            self.close(Close::Flooding, ctx);
-        }
     }
 
     fn hand(&mut self, bytes: usize, message: ToSocket, ctx: &mut Context<Self>) {
@@ -259,8 +255,8 @@ impl Session {
         }
     }
 
-    /// Runs a use case on the database's runtime and `then` with its outcome here.
-    fn run<T: Send + 'static>(
+    /// Runs what is no command on the database's runtime, and `then` with its outcome here.
+    fn run_aside<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
         then: impl FnOnce(&mut Self, Result<T>, &mut Context<Self>) + Send + Sync + 'static,
@@ -330,8 +326,7 @@ impl Handler<FromSocket> for Session {
         match message {
             FromSocket::Text(text) => {
                 self.heard();
-                let frame = client::read(&text);
-                self.receive(frame, ctx);
+                self.receive(&text, ctx);
             }
             FromSocket::Refused(error, close) => {
                 self.heard();

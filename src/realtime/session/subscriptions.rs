@@ -261,7 +261,7 @@ impl Session {
             // it comes back, reads its stream again and tries again
             Err(_) => session.close(Close::Restart, ctx),
         };
-        self.run(work, then, ctx);
+        self.run_aside(work, then, ctx);
     }
 
     fn gained(

@@ -1,0 +1,83 @@
+//! How often something was refused. Counted, because a flood that is refused must not become a flood in the log: there one
+//! line a minute says how much it was.
+
+use super::Kind;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// At most one line within this.
+const LINE: Duration = Duration::from_mins(1);
+
+/// The counters; each only grows.
+#[derive(Debug)]
+pub struct Refusals {
+    limited: [AtomicU64; Kind::COUNT],
+    busy: AtomicU64,
+    told: Mutex<(Instant, Counts)>,
+}
+
+/// What the counters said at one time.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// REST calls over their limit.
+    pub calls: u64,
+    /// Sends over theirs, whatever they came over.
+    pub sends: u64,
+    /// Other commands over theirs.
+    pub commands: u64,
+    /// Handshakes over theirs.
+    pub handshakes: u64,
+    /// Calls and commands of somebody who had too much under way.
+    pub busy: u64,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let told = Mutex::new((Instant::now(), Counts::default()));
+        Self { limited: std::array::from_fn(|_| AtomicU64::new(0)), busy: AtomicU64::new(0), told }
+    }
+}
+
+impl Refusals {
+    /// Something of `kind` was over its limit.
+    pub fn limited(&self, kind: Kind) {
+        self.limited[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody had too much under way.
+    pub fn busy(&self) {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How much it is by now.
+    pub fn counts(&self) -> Counts {
+        let limited = |kind: Kind| self.limited[kind as usize].load(Ordering::Relaxed);
+        Counts {
+            calls: limited(Kind::Call),
+            sends: limited(Kind::Send),
+            commands: limited(Kind::Command),
+            handshakes: limited(Kind::Handshake),
+            busy: self.busy.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes the line, if one is due and something was refused since the last.
+    pub fn tell(&self) {
+        let Ok(mut told) = self.told.try_lock() else { return };
+        let (at, before) = *told;
+        let now = self.counts();
+        if at.elapsed() < LINE || now == before {
+            return;
+        }
+        *told = (Instant::now(), now);
+        tracing::info!(
+            calls = now.calls - before.calls,
+            sends = now.sends - before.sends,
+            commands = now.commands - before.commands,
+            handshakes = now.handshakes - before.handshakes,
+            busy = now.busy - before.busy,
+            "refused by a limit since the last such line"
+        );
+    }
+}

@@ -66,11 +66,16 @@ impl Process {
 
     /// Resident memory in bytes, as the kernel counts it now.
     pub fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process is alive");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS is told");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
-        kib * 1024
+        resident_bytes(self.id())
     }
+}
+
+/// Resident memory in bytes of the process with this id, as the kernel counts it now.
+pub fn resident_bytes(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process is alive");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS is told");
+    let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
+    kib * 1024
 }
 
 impl Drop for Process {

@@ -1,0 +1,19 @@
+//! One user takes the node on, and the others notice nothing: each input that once took it down, against a server with its
+//! limits as they are by default. None of the bystanders' messages is refused, `/health` is always 200, and the server's
+//! memory stays within [`world::GROWTH_BYTES`] of what it was.
+//!
+//! What the bystanders' messages take is measured and printed, never judged:
+//! `cargo test --release --test abuse -- --nocapture --test-threads 1`, with `GREENROOM_ABUSE_SECONDS=20` for figures.
+//! `tests/abuse/world.rs` is the stage, `attacks.rs` has what more than one test does, every other file a kind of abuse.
+
+// What the bystanders' messages took is for whoever reads the output.
+#![allow(clippy::print_stderr)]
+
+mod support;
+
+#[path = "abuse/attacks.rs"]
+mod attacks;
+#[path = "abuse/commands.rs"]
+mod commands;
+#[path = "abuse/world.rs"]
+mod world;

@@ -213,6 +213,11 @@ impl Error {
         Self::unavailable("the database does not answer; try again").caused_by(source)
     }
 
+    /// The database answers and takes no writes.
+    pub fn unwritable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::unavailable("nothing can be stored just now; try again").caused_by(source)
+    }
+
     /// A fault of ours; the source says which.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(Code::Internal, "something went wrong on our side").caused_by(source)

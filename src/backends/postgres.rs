@@ -57,7 +57,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     if let Err(error) = future::try_join_all((0..size).map(|_| pool.acquire())).await {
         return Err(not_given(size, &error));
     }
-    let mut probe = Probe { options, connection: None };
+    let mut probe = Probe { options, session: self::session(settings, SERVING), connection: None };
     probe.ask().await.map_err(|error| not_given(size, &error))?;
     let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
     Ok(Db::new(pool.clone(), pool, Box::new(probe)))
@@ -70,9 +70,14 @@ fn not_given(size: u32, error: &sqlx::Error) -> BackendError {
     ))
 }
 
-/// Asks whether the server answers.
+/// Commits a row that is gone again; each connection has its own, so that nodes do not wait for each other.
+const WRITE: &str = "BEGIN; INSERT INTO meta (key, value) VALUES ('probe ' || pg_backend_pid(), ''); \
+     DELETE FROM meta WHERE key = 'probe ' || pg_backend_pid(); COMMIT";
+
+/// Asks whether the server answers, and whether it takes writes.
 struct Probe {
     options: PgConnectOptions,
+    session: String,
     connection: Option<PgConnection>,
 }
 
@@ -88,7 +93,16 @@ impl db::Probe for Probe {
             }
             // a firewall may have forgotten the old one, or an admin have ended it
             let mut connection = PgConnection::connect_with(&self.options).await?;
-            connection.ping().await?;
+            connection.execute(AssertSqlSafe(self.session.as_str())).await?;
+            self.connection = Some(connection);
+            Ok(())
+        })
+    }
+
+    fn write(&mut self) -> Asking<'_> {
+        Box::pin(async move {
+            let mut connection = self.connection.take().ok_or(sqlx::Error::WorkerCrashed)?;
+            connection.execute(WRITE).await?;
             self.connection = Some(connection);
             Ok(())
         })

@@ -2,10 +2,10 @@
 
 use super::{BackendError, Result, reason};
 use crate::config::Settings;
-use crate::store::db::{self, Asking, Class, Db};
+use crate::store::db::{self, Asking, Class, Db, PROBE};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -42,8 +42,8 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         )));
     }
     let reading = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
-    let readers = pool(READERS).connect_with(reading.clone()).await.map_err(|error| not_opened(settings, &error))?;
-    let probe = Probe { options: reading, connection: None };
+    let readers = pool(READERS).connect_with(reading).await.map_err(|error| not_opened(settings, &error))?;
+    let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
     Ok(Db::new(
         SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
         SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
@@ -51,7 +51,11 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     ))
 }
 
-/// Asks whether the database can be read.
+/// Commits a row that is gone again. A value that stays the same would write nothing.
+const WRITE: &str = "BEGIN IMMEDIATE; INSERT INTO meta (key, value) VALUES ('probe', ''); \
+     DELETE FROM meta WHERE key = 'probe'; COMMIT";
+
+/// Asks whether the database can be read, and whether it takes writes.
 struct Probe {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
@@ -66,6 +70,15 @@ impl db::Probe for Probe {
                 None => SqliteConnection::connect_with(&self.options).await?,
             };
             let _: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
+            self.connection = Some(connection);
+            Ok(())
+        })
+    }
+
+    fn write(&mut self) -> Asking<'_> {
+        Box::pin(async move {
+            let mut connection = self.connection.take().ok_or(sqlx::Error::WorkerCrashed)?;
+            connection.execute(WRITE).await?;
             self.connection = Some(connection);
             Ok(())
         })
@@ -160,6 +173,8 @@ fn common(settings: &Settings) -> Result<SqliteConnectOptions> {
         // an acknowledged message survives a power cut, not only a kill
         .synchronous(SqliteSynchronous::Full)
         .pragma("temp_store", "MEMORY")
+        // what is deleted or overwritten is zeroed in its page, so that no deleted text stays in the file
+        .pragma("secure_delete", "ON")
         .disable_statement_logging())
 }
 

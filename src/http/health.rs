@@ -1,6 +1,7 @@
 //! Whether the server is well, for people, load balancers and supervisors. Nothing here needs a token or tells a secret.
 
 use crate::app::App;
+use crate::store::db::Standing;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -29,7 +30,7 @@ impl Draining {
 pub struct Health {
     /// In one word.
     status: Status,
-    /// Whether the database answers.
+    /// Whether the database takes writes, as the newest commit showed.
     database: Database,
     /// Whether Redis answers.
     redis: Redis,
@@ -44,14 +45,18 @@ pub struct Health {
 enum Status {
     /// All is well.
     Healthy,
-    /// The database is away, so nothing can be answered or taken.
+    /// The database is away or takes no writes.
     Unhealthy,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Database {
+    /// It takes writes.
     Ok,
+    /// It answers and takes no writes: the newest commit failed, and one is tried every second.
+    ReadOnly,
+    /// It does not answer.
     Down,
 }
 
@@ -71,7 +76,7 @@ pub struct Readiness {
 
 /// How the server is
 ///
-/// 503 when the database is away.
+/// 503 when the database is away or takes no writes.
 #[utoipa::path(
     get, path = "/health", tag = "operations",
     responses((status = 200, description = "Well", body = Health), (status = 503, description = "Unhealthy", body = Health))
@@ -80,7 +85,7 @@ pub async fn health(app: web::Data<App>) -> HttpResponse {
     let database = database(&app).await;
     let (status, mut answer) = match database {
         Database::Ok => (Status::Healthy, HttpResponse::Ok()),
-        Database::Down => (Status::Unhealthy, away()),
+        Database::ReadOnly | Database::Down => (Status::Unhealthy, away()),
     };
     let sessions = app.presence().sessions();
     answer.json(Health { status, database, redis: Redis::Disabled, sessions, version: env!("CARGO_PKG_VERSION") })
@@ -99,7 +104,7 @@ pub async fn live() -> HttpResponse {
 
 /// Whether the server takes work
 ///
-/// 503 while the database is away and once the server drains: send requests elsewhere.
+/// 503 while the database is away or takes no writes, and once the server drains: send requests elsewhere.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operations",
     responses(
@@ -113,7 +118,7 @@ pub async fn ready(app: web::Data<App>, draining: web::Data<Draining>) -> HttpRe
     }
     match database(&app).await {
         Database::Ok => HttpResponse::Ok().json(Readiness { status: "ready" }),
-        Database::Down => away().json(Readiness { status: "unhealthy" }),
+        Database::ReadOnly | Database::Down => away().json(Readiness { status: "unhealthy" }),
     }
 }
 
@@ -123,11 +128,13 @@ fn away() -> actix_web::HttpResponseBuilder {
     answer
 }
 
-/// Asked on a connection that serves nothing else, so that no user stands before it.
+/// What is known of it. While nothing has failed it is asked on a connection that serves nothing else, so that no user
+/// stands before it.
 async fn database(app: &App) -> Database {
     let db = app.db().clone();
-    match app.runtime().spawn(async move { db.ask().await }).await {
-        Ok(true) => Database::Ok,
-        Ok(false) | Err(_) => Database::Down,
+    match app.runtime().spawn(async move { db.look().await }).await {
+        Ok(Standing::Ok) => Database::Ok,
+        Ok(Standing::ReadOnly) => Database::ReadOnly,
+        Ok(Standing::Down) | Err(_) => Database::Down,
     }
 }

@@ -17,9 +17,10 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::db::Class;
 use crate::store::readers::{self, LogRow, Parked};
+use crate::store::transaction::Transaction;
 use crate::store::{self, Failure};
 use crate::usecases::transact::Work;
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub trait Reader: Send + Sync + 'static {
     /// Does what follows from `rows` with statements of the transaction, whole sets at a time, and nothing else: it runs
     /// again when the transaction fails. Of each stream the rows come in the order of their revisions, each once. An error
     /// says that one of the rows cannot be handled, unless the database caused it by being away.
-    fn handle<'t>(&'t self, conn: &'t DatabaseTransaction, rows: &'t [&'t LogRow]) -> Work<'t, ()>;
+    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()>;
 }
 
 /// What a turn did.
@@ -257,7 +258,7 @@ impl Runner {
     async fn fenced(
         &self,
         now: Timestamp,
-        work: impl AsyncFnOnce(&DatabaseTransaction, i64) -> Result<Outcome>,
+        work: impl AsyncFnOnce(&Transaction, i64) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let _turn = self.app.db().turn(Class::Other).await;
         let tx = self.app.db().begin().await?;
@@ -269,8 +270,7 @@ impl Runner {
         if matches!(outcome, Ok(Outcome::Committed)) {
             tx.commit().await?;
         } else {
-            // a rollback that fails is done by the database when the connection ends
-            let _ = tx.rollback().await;
+            tx.rollback().await;
         }
         outcome
     }

@@ -71,7 +71,7 @@ impl Sequencer {
     async fn stamp(&self, now: Timestamp) -> Result<u64> {
         let tx = self.app.db().begin().await?;
         let Some(last) = readers::claim(&tx, SEQUENCER, &self.node, now, now.plus(LEASE)).await? else {
-            tx.rollback().await?;
+            tx.rollback().await;
             return Ok(0);
         };
         let stamped = readers::stamp(&tx, last, PAGE).await?;

@@ -8,8 +8,8 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::readers::LogRow;
 use crate::store::statistics::{self, Growth, Link};
+use crate::store::transaction::Transaction;
 use crate::usecases::transact::Work;
-use sea_orm::DatabaseTransaction;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ impl Reader for Statistics {
         Duration::from_millis(200)
     }
 
-    fn handle<'t>(&'t self, conn: &'t DatabaseTransaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
+    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
         Box::pin(async move {
             let mut page = Page::default();
             for row in rows {
@@ -115,7 +115,7 @@ impl Page {
         self.links.insert(message.id, found.collect());
     }
 
-    async fn write(mut self, conn: &DatabaseTransaction) -> Result<()> {
+    async fn write(mut self, conn: &Transaction) -> Result<()> {
         // the page was read before this transaction: what it shows may have been deleted since
         self.links.retain(|_, links| !links.is_empty());
         let standing = statistics::hold(conn, &self.links.keys().copied().collect::<Vec<_>>()).await?;

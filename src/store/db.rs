@@ -1,33 +1,53 @@
-//! The database: its pools, its one SQLite write connection and the queue before it, and whether it is away.
+//! The database: its pools, its one SQLite write connection and the queue before it, and what is known of its health.
 //!
 //! Waiting for a connection says nothing about the database: under load everybody waits. It is away when a connection
-//! breaks, or when it does not answer on the [`Probe`], which has a connection of its own that nobody else uses.
+//! breaks, or when it does not answer on the [`Probe`], which has a connection of its own that nobody else uses. It takes
+//! no writes when a commit failed, or when it said that it is full, read-only, locked by another process or has an I/O
+//! error; what it says of one statement changes nothing.
 
 use super::Failure;
+use super::transaction::Transaction;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use sea_orm::{
-    DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
 
 /// How often a database is asked at most, and how long its answer counts.
-const PROBE: Duration = Duration::from_secs(1);
+pub const PROBE: Duration = Duration::from_secs(1);
 /// How long it may take to answer; longer than load alone makes it take.
 const ANSWER: Duration = Duration::from_secs(2);
 /// After so long, work that has not ended makes one ask whether the database is there at all.
 const SUSPICIOUS: Duration = Duration::from_secs(3);
+
+/// How the database is, as far as is known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Standing {
+    /// The newest commit succeeded.
+    Ok,
+    /// It answers, and the newest commit failed: nothing is written until the probe has.
+    ReadOnly,
+    /// It does not answer: nothing is asked until the probe was answered.
+    Down,
+}
+
+/// What is known of the database, and how often it has failed: a probe that a failure overtook says nothing.
+#[derive(Clone, Copy)]
+struct Known {
+    standing: Standing,
+    failures: u64,
+}
 
 /// Asks the database whether it is there, on a connection that serves nothing else.
 pub trait Probe: Send {
     /// Ends without an error when the database answers. The caller may give up waiting at any moment; the next call then
     /// begins with a new connection.
     fn ask(&mut self) -> Asking<'_>;
+
+    /// Ends without an error when the database has committed something; asked after [`Self::ask`] succeeded.
+    fn write(&mut self) -> Asking<'_>;
 }
 
 /// The future of a question.
@@ -47,7 +67,7 @@ struct Inner {
     read: DatabaseConnection,
     write: DatabaseConnection,
     gate: Gate,
-    away: AtomicBool,
+    known: watch::Sender<Known>,
     suspected: Notify,
     asked: Mutex<Asked>,
     observer: Arc<OnceLock<Observer>>,
@@ -95,7 +115,7 @@ impl Db {
             read,
             write,
             gate: Gate::default(),
-            away: AtomicBool::new(false),
+            known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
             observer,
@@ -135,24 +155,19 @@ impl Db {
         Turn { _inner: Some(self.0.gate.inner.clone().lock_owned().await), _others: others }
     }
 
-    /// Begins a transaction that writes. Only `transact`, the writer and the relay may call it, under a [`Turn`].
-    ///
-    /// It begins on a task of its own: a caller that is dropped meanwhile, by a deadline say, would leave a connection in
-    /// the pool on which the database has begun a transaction and the driver knows of none.
-    #[allow(clippy::disallowed_methods, reason = "the one place that begins a transaction")]
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        let sqlite_transaction_mode =
-            (self.backend() == DatabaseBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
-        let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
-        let pool = self.0.write.clone();
-        let begun = tokio::spawn(async move { pool.begin_with_options(options).await });
-        begun.await.map_err(|ended| DbErr::Conn(RuntimeErr::Internal(ended.to_string())))?
+    /// Begins a transaction that writes; refused at once while nothing can be written. Only `transact`, the writer and the
+    /// relay may call it, under a [`Turn`].
+    pub async fn begin(&self) -> Result<Transaction> {
+        if self.standing() != Standing::Ok {
+            return Err(Error::unavailable("nothing can be stored just now; try again"));
+        }
+        Ok(Transaction::begin(self, &self.0.write).await?)
     }
 
     /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection
     /// means that it is away; one that hangs, and work that waited too long, have it asked: see [`Self::watch`].
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        if !self.answers() {
+        if self.standing() == Standing::Down {
             return Err(Error::unavailable("the database is away; try again"));
         }
         let mut work = pin!(work);
@@ -164,15 +179,9 @@ impl Db {
         }
         match outcome {
             Ok(result) => {
-                match result.as_ref().err().and_then(kind) {
-                    Some(Failure::Away) => {
-                        self.0.away.store(true, Ordering::Relaxed);
-                        // whoever watches waits for this while the database answers
-                        self.0.suspected.notify_one();
-                    }
-                    // a pool that cannot replace what broke makes its callers wait in vain, too
-                    Some(Failure::Busy) => self.0.suspected.notify_one(),
-                    _ => {}
+                let cause = result.as_ref().err().and_then(Error::cause);
+                if let Some(cause) = cause.and_then(|cause| cause.downcast_ref::<DbErr>()) {
+                    self.note(cause);
                 }
                 result
             }
@@ -180,11 +189,12 @@ impl Db {
         }
     }
 
-    /// Finds out whether the database is away: every second while it is, and whenever something took too long. Runs for
-    /// ever.
+    /// Finds out how the database is: at once when something failed or took too long, and then every second until it is
+    /// well. Runs for ever.
     pub async fn watch(&self) {
         loop {
-            if self.answers() {
+            if self.standing() == Standing::Ok {
+                // whoever reports a failure, or suspects one, wakes this
                 self.0.suspected.notified().await;
             } else {
                 tokio::time::sleep(PROBE).await;
@@ -193,30 +203,85 @@ impl Db {
         }
     }
 
-    /// Asks the database whether it is there, and returns what it found; waits for no pool. It is asked at most once in
-    /// [`PROBE`], however many want to know.
-    pub async fn ask(&self) -> bool {
-        let mut asked = self.0.asked.lock().await;
-        if self.answers() && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
-            return true;
+    /// How the database is: what is known where something failed, else what it answers.
+    pub async fn look(&self) -> Standing {
+        if self.standing() == Standing::Ok {
+            self.ask().await;
         }
-        let found = tokio::time::timeout(ANSWER, asked.probe.ask()).await;
-        let away = !matches!(found, Ok(Ok(())));
-        asked.answered = (!away).then(Instant::now);
-        if self.0.away.swap(away, Ordering::Relaxed) != away {
-            let cause = match &found {
-                Ok(Err(error)) => error.to_string(),
-                Ok(Ok(())) => "it answers".to_owned(),
-                Err(_) => "it does not answer in time".to_owned(),
-            };
-            tracing::warn!(away, cause, "the database was asked");
-        }
-        !away
+        self.standing()
     }
 
-    /// Whether the last attempt found the database.
-    pub fn answers(&self) -> bool {
-        !self.0.away.load(Ordering::Relaxed)
+    /// Asks the database whether it is there, and after a failure, and only then, whether it takes writes; waits for no
+    /// pool. While nothing fails it is asked at most once in [`PROBE`], however many want to know.
+    async fn ask(&self) {
+        let mut asked = self.0.asked.lock().await;
+        let before = *self.0.known.borrow();
+        let well = before.standing == Standing::Ok;
+        if well && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
+            return;
+        }
+        let mut found = Standing::Ok;
+        let mut outcome = in_time(asked.probe.ask()).await;
+        if outcome.is_err() {
+            found = Standing::Down;
+        } else if !well {
+            outcome = in_time(asked.probe.write()).await;
+            found = if outcome.is_ok() { Standing::Ok } else { Standing::ReadOnly };
+        }
+        asked.answered = (found == Standing::Ok).then(Instant::now);
+        let news = self.0.known.send_if_modified(|known| {
+            let current = known.failures == before.failures || found > known.standing;
+            current && std::mem::replace(&mut known.standing, found) != found
+        });
+        if news {
+            let cause = outcome.err().unwrap_or_else(|| "it answers".to_owned());
+            tracing::warn!(?found, cause, "the database was asked");
+        }
+    }
+
+    /// How the database is, as far as is known.
+    pub fn standing(&self) -> Standing {
+        self.0.known.borrow().standing
+    }
+
+    /// Waits until something can be written.
+    pub async fn writable(&self) {
+        let mut known = self.0.known.subscribe();
+        // an error would say that the sender is gone, which is a part of this
+        let _ = known.wait_for(|known| known.standing == Standing::Ok).await;
+    }
+
+    /// The database has failed in a way that others would meet too.
+    pub(super) fn failed(&self, found: Standing) {
+        let news = self.0.known.send_if_modified(|known| {
+            known.failures += 1;
+            let before = known.standing;
+            known.standing = before.max(found);
+            known.standing != before
+        });
+        if news {
+            tracing::warn!(?found, "the database failed");
+        }
+        // whoever watches waits for this while the database is well
+        self.0.suspected.notify_one();
+    }
+
+    /// Notes an error of the database, if it speaks of the database and not of one statement.
+    pub(super) fn note(&self, error: &DbErr) {
+        match super::failure(error) {
+            Failure::Away => self.failed(Standing::Down),
+            Failure::Unwritable => self.failed(Standing::ReadOnly),
+            // a pool that cannot replace what broke makes its callers wait in vain, too
+            Failure::Busy => self.0.suspected.notify_one(),
+            Failure::Retry | Failure::Data | Failure::Timeout | Failure::Fault => {}
+        }
+    }
+
+    /// A statement of a transaction was run.
+    pub(super) fn observed(&self, statement: &Statement, elapsed: Duration) {
+        if let Some(observe) = self.0.observer.get() {
+            observe(statement, elapsed);
+        }
     }
 
     /// Closes the pools, after the last commit.
@@ -226,7 +291,9 @@ impl Db {
     }
 }
 
-/// What kind of failure of the database an error comes from, if it comes from one.
-fn kind(error: &Error) -> Option<Failure> {
-    error.cause().and_then(|cause| cause.downcast_ref::<DbErr>()).map(super::failure)
+async fn in_time(asking: Asking<'_>) -> Result<(), String> {
+    match tokio::time::timeout(ANSWER, asking).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err("it does not answer in time".to_owned()),
+    }
 }

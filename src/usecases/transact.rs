@@ -4,7 +4,9 @@
 //! 2. *Nobody can cancel it*: it runs on a task of its own, and from BEGIN to "committed, delivered" nothing is owned by
 //!    something that may vanish.
 //! 3. *It ends*: see [`crate::domain::limits::TRANSACTION`].
-//! 4. Its events are appended under their streams' locks, so a revision counts 1, 2, 3 … in commit order.
+//! 4. *Its connection is its own*, and goes back to the pool only after a COMMIT or ROLLBACK that succeeded: see
+//!    [`crate::store::transaction`].
+//! 5. Its events are appended under their streams' locks, so a revision counts 1, 2, 3 … in commit order.
 
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
@@ -16,9 +18,10 @@ use crate::messages::Batch;
 use crate::protocol::events::{Event, Frame};
 use crate::store::db::Class;
 use crate::store::mentions::{self, NewMention};
+use crate::store::transaction::Transaction;
 use crate::store::writes::{self, Head, NewMessage};
 use crate::store::{self, Failure, log};
-use sea_orm::{DatabaseTransaction, DbErr};
+use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,7 +32,7 @@ pub type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
 /// A transaction under way: its connection, the streams it has locked, and what it will append. Messages and events are
 /// gathered here and written together before the commit, so a statement of the same transaction does not see them.
 pub struct Tx {
-    conn: DatabaseTransaction,
+    conn: Transaction,
     now: Timestamp,
     heads: BTreeMap<ConversationId, Head>,
     touched: BTreeSet<ConversationId>,
@@ -54,7 +57,7 @@ pub struct Place {
 }
 
 impl Tx {
-    fn new(conn: DatabaseTransaction) -> Self {
+    fn new(conn: Transaction) -> Self {
         Self {
             conn,
             now: Timestamp::now(),
@@ -70,7 +73,7 @@ impl Tx {
     }
 
     /// The connection, for statements of the store.
-    pub fn conn(&self) -> &DatabaseTransaction {
+    pub fn conn(&self) -> &Transaction {
         &self.conn
     }
 
@@ -203,7 +206,7 @@ impl Tx {
         Ok(())
     }
 
-    fn into_batches(self) -> (DatabaseTransaction, Vec<(Stream, Arc<Batch>)>) {
+    fn into_batches(self) -> (Transaction, Vec<(Stream, Arc<Batch>)>) {
         let mut streams: BTreeMap<Stream, Vec<Frame>> = BTreeMap::new();
         for row in self.events {
             streams.entry(row.stream).or_default().push(row.frame);
@@ -232,9 +235,9 @@ impl<T> Commit<T> {
 pub(crate) enum Aborted {
     /// The work refused, or could not go on; nothing was committed.
     Refused(Error),
-    /// The database failed before the commit; nothing was committed.
+    /// The database failed; nothing was committed.
     Failed(DbErr),
-    /// The commit itself failed; it may have happened.
+    /// The commit was not answered; it may have happened.
     Unknown(DbErr),
 }
 
@@ -296,25 +299,25 @@ pub(crate) async fn attempt<T>(
     app: &App,
     work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
 ) -> Result<Commit<T>, Aborted> {
-    let conn = app.db().begin().await.map_err(Aborted::Failed)?;
+    let conn = app.db().begin().await.map_err(Aborted::Refused)?;
     let mut tx = Tx::new(conn);
     let result = match work(&mut tx).await {
         Ok(result) => result,
         Err(error) => {
-            // a rollback that fails is done by the database when the connection ends
-            let _ = tx.conn.rollback().await;
+            tx.conn.rollback().await;
             return Err(Aborted::Refused(error));
         }
     };
     if let Err(error) = tx.flush().await {
-        let _ = tx.conn.rollback().await;
+        tx.conn.rollback().await;
         return Err(Aborted::Failed(error));
     }
     let (conn, events) = tx.into_batches();
     if let Err(error) = conn.commit().await {
         // should it have happened after all, only the log can tell the others
         app.wake_catch_up();
-        return Err(Aborted::Unknown(error));
+        let unanswered = store::failure(&error) == Failure::Away;
+        return Err(if unanswered { Aborted::Unknown(error) } else { Aborted::Failed(error) });
     }
     Ok(Commit { result, events })
 }

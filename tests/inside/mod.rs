@@ -22,6 +22,7 @@ use greenroom::messages::{Committed, Sent};
 use greenroom::protocol::resources::UserRole;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
+use greenroom::store::db::Standing;
 use greenroom::usecases::conversations::{self, NewGroup};
 use greenroom::usecases::transact::transact;
 use greenroom::usecases::{Caller, members};
@@ -270,10 +271,10 @@ impl Inside {
         }
     }
 
-    /// Waits until the application finds the database again.
+    /// Waits until the application finds that the database takes writes again.
     pub async fn back(&self) {
         let started = Instant::now();
-        while !self.app.db().answers() {
+        while self.app.db().standing() != Standing::Ok {
             assert!(started.elapsed() < DEADLINE, "the database does not come back");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

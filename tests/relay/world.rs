@@ -13,9 +13,10 @@ use greenroom::relay::sequencer::{self, Sequencer};
 use greenroom::relay::statistics::Statistics;
 use greenroom::store::dialect;
 use greenroom::store::readers::LogRow;
+use greenroom::store::transaction::Transaction;
 use greenroom::usecases::transact::Work;
 use greenroom::usecases::{Caller, deletions, edits};
-use sea_orm::{DatabaseTransaction, TryGetable};
+use sea_orm::TryGetable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -248,7 +249,7 @@ impl Reader for Diary {
         Duration::ZERO
     }
 
-    fn handle<'t>(&'t self, conn: &'t DatabaseTransaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
+    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
         Box::pin(async move {
             for row in rows {
                 let failing = self.fails.lock().unwrap().get(&(row.stream, row.rev.0)).copied();

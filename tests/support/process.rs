@@ -17,10 +17,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `greenroom serve` in `folder`; what it prints is appended to `log`.
-    pub fn serve(folder: &Path, environment: &[(String, String)], log: &Path) -> Self {
+    /// Starts `greenroom serve` in `folder`; what it prints is appended to `log`. A `launcher` is a shell script that ends
+    /// with `exec "$@"`, so that the process id stays.
+    pub fn serve(folder: &Path, environment: &[(String, String)], log: &Path, launcher: Option<&str>) -> Self {
         let output = File::options().create(true).append(true).open(log).expect("the log file opens");
-        let child = program(folder, environment)
+        let mut command = program(folder, environment);
+        if let Some(script) = launcher {
+            let served = command.get_program().to_owned();
+            command = with_environment(Command::new("bash"), folder, environment);
+            command.args(["-c", script, "launcher"]).arg(served);
+        }
+        let child = command
             .arg("serve")
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a second handle"))
@@ -98,7 +105,11 @@ impl Drop for Process {
 /// built beside the tests.
 pub fn program(folder: &Path, environment: &[(String, String)]) -> Command {
     let other = std::env::var_os("GREENROOM_TEST_PROGRAM");
-    let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_greenroom").into()));
+    let program = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_greenroom").into());
+    with_environment(Command::new(program), folder, environment)
+}
+
+fn with_environment(mut command: Command, folder: &Path, environment: &[(String, String)]) -> Command {
     for (name, _) in std::env::vars() {
         if name.starts_with("GREENROOM_") || name == "DATABASE_URL" || name == "REDIS_URL" {
             command.env_remove(name);

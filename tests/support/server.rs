@@ -27,6 +27,7 @@ pub struct Target {
 pub struct ServerBuilder {
     environment: Vec<(String, String)>,
     database: Option<Arc<TestDatabase>>,
+    launcher: Option<String>,
 }
 
 /// A server that belongs to one test. Dropping it ends the process and removes its folder.
@@ -37,6 +38,7 @@ pub struct TestServer {
     process: Option<Process>,
     database: Arc<TestDatabase>,
     environment: Vec<(String, String)>,
+    launcher: Option<String>,
     folder: TempDir,
 }
 
@@ -44,6 +46,12 @@ impl ServerBuilder {
     /// Sets one variable of the server's environment.
     pub fn set(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts it through a shell script that ends with `exec "$@"`.
+    pub fn through(mut self, launcher: &str) -> Self {
+        self.launcher = Some(launcher.to_owned());
         self
     }
 
@@ -77,7 +85,8 @@ impl ServerBuilder {
         }
         environment.extend(self.environment);
 
-        let mut server = TestServer { target: Target::new(port), process: None, database, environment, folder };
+        let target = Target::new(port);
+        let mut server = TestServer { target, process: None, database, environment, launcher: self.launcher, folder };
         server.restart().await;
         server
     }
@@ -127,7 +136,8 @@ impl TestServer {
     /// Starts it again on the same port, database and folder, and waits until it is ready.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "the server still runs");
-        self.process = Some(Process::serve(self.folder.path(), &self.environment, &self.log_path()));
+        self.process =
+            Some(Process::serve(self.folder.path(), &self.environment, &self.log_path(), self.launcher.as_deref()));
         let started = Instant::now();
         while !self.target.is_ready().await {
             let ended = self.process.as_mut().and_then(Process::ended);

@@ -1,0 +1,249 @@
+//! A transaction that writes, on a connection that it owns from before BEGIN until the database has said how it ended.
+//!
+//! The driver counts transactions by itself and turns a BEGIN that it takes for a nested one into a SAVEPOINT. SQLite rolls
+//! back by itself when the disk fails it; the count is wrong from then on, and everything later would be acknowledged,
+//! delivered and never committed. So nothing rests on a count here:
+//!
+//! - BEGIN is a statement like any other, and the database itself refuses it inside a transaction: SQLite always,
+//!   PostgreSQL where it says `NOT DEFERRABLE` and something ran since the earlier one.
+//! - After a statement that failed, or was cut off, no other runs, and nothing is committed. SQLite may have rolled back by
+//!   itself and would run the next statement on its own; PostgreSQL answers such a COMMIT with a rollback and no error.
+//! - COMMIT is a statement too, which SQLite refuses outside a transaction. One that succeeds has therefore ended the
+//!   outermost transaction, and every other connection reads what it wrote. No further proof is needed.
+//! - A connection goes back to its pool when its COMMIT or ROLLBACK succeeded, and in no other case. It is closed whenever
+//!   anything is in doubt, and whatever was open on it ends with it. So a caller may vanish at any moment.
+//!
+//! *After a failed fsync* the kernel may count pages as written that are not. SQLite then has not moved the end of the
+//! write-ahead log in its index: no other connection reads the frames in doubt, and the next commit writes its own over
+//! them and syncs those. A checkpoint that fails is done again from the same place, which writes every page anew, and
+//! until one succeeds readers take the pages from the log. So it is enough to close the connection that wrote; those that
+//! read, and the files, may stay open. Only after a power cut may such a commit turn out to have happened: its sender was
+//! told `unavailable`, never that it failed for good.
+
+use super::Failure;
+use super::db::{Db, PROBE, Standing};
+use sea_orm::sea_query::Values;
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr,
+    Statement,
+};
+use sea_query_sqlx::SqlxValues;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+/// A transaction under way. Dropped before its end, it is undone by the database and its connection is closed.
+pub struct Transaction {
+    db: Db,
+    backend: DatabaseBackend,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    conn: Connection,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The next statement may run.
+    Open,
+    /// A statement runs; or one failed or was cut off, and no other may follow.
+    Doubtful,
+    /// COMMIT was sent, and is not answered since.
+    Committing(Instant),
+    /// The database has said that the transaction is over.
+    Ended,
+}
+
+enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Transaction {
+    /// Begins one on a connection of `pool`.
+    pub(super) async fn begin(db: &Db, pool: &DatabaseConnection) -> Result<Self, DbErr> {
+        let backend = pool.get_database_backend();
+        let (conn, begin) = match backend {
+            DatabaseBackend::Sqlite => {
+                (pool.get_sqlite_connection_pool().acquire().await.map(Connection::Sqlite), "BEGIN IMMEDIATE")
+            }
+            _ => {
+                (pool.get_postgres_connection_pool().acquire().await.map(Connection::Postgres), "BEGIN NOT DEFERRABLE")
+            }
+        };
+        let conn = conn.map_err(not_acquired)?;
+        // made before BEGIN is sent, so that a caller who vanishes meanwhile leaves no open transaction behind
+        let transaction = Self { db: db.clone(), backend, inner: Mutex::new(Inner { conn, stage: Stage::Doubtful }) };
+        let mut inner = transaction.inner.lock().await;
+        let begun = inner.conn.plain(begin).await;
+        transaction.over(inner, begun)?;
+        Ok(transaction)
+    }
+
+    /// Commits. After an error of the kind [`Failure::Away`] it may have happened all the same; after any other it has not.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        let mut inner = self.enter().await?;
+        inner.stage = Stage::Committing(Instant::now());
+        let committed = inner.conn.plain("COMMIT").await;
+        inner.stage = if committed.is_ok() { Stage::Ended } else { Stage::Doubtful };
+        committed.map(drop).map_err(|error| {
+            let error = failed(error);
+            match super::failure(&error) {
+                // the database has judged what this transaction wrote; it would take another's
+                Failure::Data | Failure::Retry | Failure::Timeout | Failure::Busy => {}
+                Failure::Away => self.db.failed(Standing::Down),
+                Failure::Unwritable | Failure::Fault => self.db.failed(Standing::ReadOnly),
+            }
+            error
+        })
+    }
+
+    /// Undoes it. Should that fail, the database does it when the connection ends.
+    pub async fn rollback(self) {
+        let mut inner = self.inner.lock().await;
+        if inner.conn.plain("ROLLBACK").await.is_ok() {
+            inner.stage = Stage::Ended;
+        }
+    }
+
+    /// The connection, for one statement: until that has succeeded the transaction is in doubt.
+    async fn enter(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
+        let mut inner = self.inner.lock().await;
+        if inner.stage != Stage::Open {
+            return Err(DbErr::Custom("a statement follows one that failed in the same transaction".to_owned()));
+        }
+        inner.stage = Stage::Doubtful;
+        Ok(inner)
+    }
+
+    /// A statement has ended.
+    fn over<T>(&self, mut inner: MutexGuard<'_, Inner>, outcome: sqlx::Result<T>) -> Result<T, DbErr> {
+        match outcome {
+            Ok(done) => {
+                inner.stage = Stage::Open;
+                Ok(done)
+            }
+            Err(error) => {
+                let error = failed(error);
+                self.db.note(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let inner = self.inner.get_mut();
+        if let Stage::Committing(since) = inner.stage
+            && since.elapsed() >= PROBE
+        {
+            // whoever waited gave up because of it: a database that does not answer COMMIT takes no writes
+            self.db.failed(Standing::ReadOnly);
+        }
+        if inner.stage != Stage::Ended {
+            inner.conn.close_on_drop();
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        self.backend
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let (mut inner, started) = (self.enter().await?, Instant::now());
+        let done = inner.conn.execute(&statement).await;
+        self.db.observed(&statement, started.elapsed());
+        self.over(inner, done)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let (mut inner, started) = (self.enter().await?, Instant::now());
+        let done = inner.conn.plain(sql).await;
+        self.db.observed(&Statement::from_string(self.backend, sql), started.elapsed());
+        self.over(inner, done)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let (mut inner, started) = (self.enter().await?, Instant::now());
+        let row = inner.conn.query_one(&statement).await;
+        self.db.observed(&statement, started.elapsed());
+        self.over(inner, row)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let (mut inner, started) = (self.enter().await?, Instant::now());
+        let rows = inner.conn.query_all(&statement).await;
+        self.db.observed(&statement, started.elapsed());
+        self.over(inner, rows)
+    }
+}
+
+/// Every statement comes from the store, which puts what others wrote into parameters.
+impl Connection {
+    async fn plain(&mut self, sql: &str) -> sqlx::Result<ExecResult> {
+        match self {
+            Self::Sqlite(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
+            Self::Postgres(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
+        }
+    }
+
+    async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {
+        let (sql, values) = parts(statement);
+        match self {
+            Self::Sqlite(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
+            Self::Postgres(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
+        }
+    }
+
+    async fn query_one(&mut self, statement: &Statement) -> sqlx::Result<Option<QueryResult>> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Sqlite(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
+            Self::Postgres(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
+        })
+    }
+
+    async fn query_all(&mut self, statement: &Statement) -> sqlx::Result<Vec<QueryResult>> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Sqlite(conn) => {
+                sqlx::query_with(sql, values).fetch_all(&mut **conn).await?.into_iter().map(Into::into).collect()
+            }
+            Self::Postgres(conn) => {
+                sqlx::query_with(sql, values).fetch_all(&mut **conn).await?.into_iter().map(Into::into).collect()
+            }
+        })
+    }
+
+    fn close_on_drop(&mut self) {
+        match self {
+            Self::Sqlite(conn) => conn.close_on_drop(),
+            Self::Postgres(conn) => conn.close_on_drop(),
+        }
+    }
+}
+
+fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
+    let values = statement.values.clone().unwrap_or_else(|| Values(Vec::new()));
+    (AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+}
+
+fn failed(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+/// The words that the pools of the ORM use.
+fn not_acquired(error: sqlx::Error) -> DbErr {
+    match error {
+        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+    }
+}

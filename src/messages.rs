@@ -13,6 +13,7 @@ use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::time::Instant;
 
 /// Events of one stream in the order of their revisions, without a gap, that travel together: one write a socket.
 #[derive(Debug)]
@@ -321,6 +322,9 @@ pub struct SendJob {
     pub body_hash: String,
     /// How often its conversation was locked by somebody else.
     pub skipped: u32,
+    /// Its commit was not answered, so it may be stored: it is looked up by its id, under its conversation's lock, until
+    /// this moment. It stays so until it is answered, however often it is skipped meanwhile.
+    pub unknown_until: Option<Instant>,
     /// Where the outcome goes.
     pub answer: Answer,
 }

@@ -87,7 +87,7 @@ impl From<DbErr> for Error {
         match failure(&error) {
             Failure::Busy => Error::overloaded(error),
             Failure::Retry | Failure::Timeout | Failure::Away => Self::database_away(error),
-            Failure::Unwritable => Self::unwritable(error),
+            Failure::Unwritable => Error::unwritable(error),
             Failure::Data | Failure::Fault => Self::internal(error),
         }
     }

@@ -78,8 +78,8 @@ impl Transaction {
         // made before BEGIN is sent, so that a caller who vanishes meanwhile leaves no open transaction behind
         let transaction = Self { db: db.clone(), backend, inner: Mutex::new(Inner { conn, stage: Stage::Doubtful }) };
         let mut inner = transaction.inner.lock().await;
-        let begun = inner.conn.plain(begin).await;
-        transaction.over(inner, begun)?;
+        let outcome = inner.conn.plain(begin).await;
+        transaction.over(inner, outcome)?;
         Ok(transaction)
     }
 

@@ -55,6 +55,7 @@ pub fn enqueue(
         reply_to_id: draft.reply_to_id,
         temp_id: draft.temp_id,
         skipped: 0,
+        unknown_until: None,
         answer: Box::new(move |outcome| match outcome {
             // how far a message got that was committed before is looked up; the others do not wait for it
             Ok(sent) if sent.replayed => {

@@ -15,13 +15,14 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::messages::{Mark, MarkJob, SendJob, Sent};
 use crate::protocol::server::{ServerFrame, Typing};
-use crate::store::db::Class;
+use crate::store::db::{Class, Standing};
 use crate::store::{self, Failure};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Side tasks of one writer at most: each takes a connection.
 const SIDE_TASKS: usize = 2;
@@ -103,7 +104,9 @@ impl Writer {
         for job in batch {
             let conversation = job.conversation_id;
             if let Some(behind) = self.sides.get_mut(&conversation) {
-                if behind.len() >= limits::BATCH {
+                if !is_writable(&self.app) {
+                    (job.answer)(Err(unavailable()));
+                } else if behind.len() >= limits::BATCH {
                     (job.answer)(Err(Error::unavailable("the conversation is busy; try again")));
                 } else {
                     behind.push(job);
@@ -133,6 +136,9 @@ impl Writer {
     }
 
     async fn commit(&mut self, batch: Vec<SendJob>) {
+        if !is_writable(&self.app) {
+            return self.refuse(batch).await;
+        }
         let size = batch.len();
         let skipped = commit_all(&self.app, &self.stats, batch, Wait::Skip).await;
         if skipped.len() == size {
@@ -144,10 +150,38 @@ impl Writer {
             self.line.push_front(job);
         }
     }
+
+    /// While nothing can be written every send is refused at once, but for those that may be stored: they stay in line.
+    async fn refuse(&mut self, mut batch: Vec<SendJob>) {
+        for job in take_unknown(&mut batch).into_iter().rev() {
+            self.line.push_front(job);
+        }
+        for job in batch {
+            (job.answer)(Err(unavailable()));
+        }
+        if !self.line.is_empty() {
+            // not for long: the queue is to be refused
+            let _ = tokio::time::timeout(Duration::from_millis(20), self.app.db().writable()).await;
+        }
+    }
 }
 
-/// Commits `batch` and answers its senders; returns the sends whose conversation was locked. A batch that the data of one
-/// send spoils is split until that one stands alone.
+fn is_writable(app: &App) -> bool {
+    app.db().standing() == Standing::Ok
+}
+
+fn unavailable() -> Error {
+    Error::unavailable("nothing can be stored just now; try again")
+}
+
+/// Takes out the sends of which is not known whether they are stored, and which can still wait to be looked up.
+fn take_unknown(batch: &mut Vec<SendJob>) -> Vec<SendJob> {
+    let now = Instant::now();
+    batch.extract_if(.., |job| job.unknown_until.is_some_and(|until| now < until)).collect()
+}
+
+/// Commits `batch` and answers its senders; returns the sends whose conversation was locked or whose commit was not
+/// answered. A batch that the data of one send spoils is split until that one stands alone.
 async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -> Vec<SendJob> {
     let mut skipped: Vec<SendJob> = Vec::new();
     let mut pending = vec![batch];
@@ -171,11 +205,24 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
                     let later = batch.split_off(batch.len() / 2);
                     pending.push(later);
                     pending.push(batch);
-                } else {
-                    tracing::error!(error = %failed.error, sends = batch.len(), "a batch of sends failed");
-                    for job in batch {
-                        (job.answer)(Err(failed.answer()));
+                    continue;
+                }
+                tracing::error!(error = %failed.error, sends = batch.len(), "a batch of sends failed");
+                if failed.unanswered {
+                    let until = Instant::now() + limits::TRANSACTION;
+                    for job in &mut batch {
+                        job.unknown_until.get_or_insert(until);
                     }
+                }
+                let waiting = if failed.splits { Vec::new() } else { take_unknown(&mut batch) };
+                for job in batch {
+                    (job.answer)(Err(failed.answer()));
+                }
+                if wait == Wait::Skip {
+                    skipped.extend(waiting);
+                } else if let Some(until) = waiting.iter().filter_map(|job| job.unknown_until).max() {
+                    let _ = tokio::time::timeout_at(until, app.db().writable()).await;
+                    pending.push(waiting);
                 }
             }
         }
@@ -187,6 +234,8 @@ struct Failed {
     error: Error,
     /// Whether one send may have spoilt it for the others.
     splits: bool,
+    /// Whether its commit was not answered, so that it may have happened.
+    unanswered: bool,
 }
 
 impl Failed {
@@ -196,46 +245,35 @@ impl Failed {
         } else if self.error.code() == Code::Busy {
             Error::busy("the server has much to do just now; try again")
         } else {
-            Error::unavailable("the database does not answer; try again")
+            unavailable()
         }
     }
 }
 
-/// Commits `jobs` in one transaction, again when the database asks for it. When a commit's outcome is unknown, the next
-/// attempt looks each message up by its id after the locks.
+/// Commits `jobs` in one transaction, again when the database asks for it.
 async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<Commit<Vec<Outcome>>, Failed> {
-    let mut outcome_unknown = false;
     for attempt in 1.. {
         let work_jobs = jobs.clone();
         let work = transact::work(move |tx| {
             let jobs = work_jobs.clone();
-            Box::pin(async move { writer_batch::run(tx, &jobs, wait, outcome_unknown).await })
+            Box::pin(async move { writer_batch::run(tx, &jobs, wait).await })
         });
         let guarded = app.db().guard(async {
             let _turn = app.db().turn(Class::Sends).await;
-            match transact::attempt(app, &work).await {
-                Err(Aborted::Failed(error)) if store::failure(&error) == Failure::Away => Err(error.into()),
-                other => Ok(other),
-            }
+            Ok(transact::attempt(app, &work).await)
         });
         let aborted = match guarded.await {
             Ok(Ok(commit)) => return Ok(commit),
             Ok(Err(aborted)) => aborted,
-            Err(error) => return Err(Failed { error, splits: false }),
+            Err(error) => return Err(Failed { error, splits: false, unanswered: false }),
         };
         let kind = match &aborted {
             Aborted::Failed(error) | Aborted::Unknown(error) => store::failure(error),
             Aborted::Refused(error) => cause(error),
         };
-        let again = match &aborted {
-            Aborted::Unknown(_) => {
-                outcome_unknown = true;
-                attempt < 2
-            }
-            _ => kind == Failure::Retry && attempt < 4,
-        };
-        if !again {
-            return Err(Failed { error: aborted.into(), splits: kind == Failure::Data });
+        if kind != Failure::Retry || attempt >= 4 {
+            let unanswered = matches!(aborted, Aborted::Unknown(_));
+            return Err(Failed { error: aborted.into(), splits: kind == Failure::Data, unanswered });
         }
     }
     unreachable!("the loop returns")

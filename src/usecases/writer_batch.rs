@@ -37,10 +37,10 @@ pub enum Outcome {
 }
 
 /// Runs a batch; outcomes stand in the order of `jobs`. An error here fails the whole batch, and nothing is committed.
-pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait, outcome_unknown: bool) -> Result<Vec<Outcome>> {
+pub async fn run(tx: &mut Tx, jobs: &[SendJob], wait: Wait) -> Result<Vec<Outcome>> {
     dialect::keep_plans(tx.conn()).await?;
     let absent = lock(tx, jobs, wait).await?;
-    let known = Known::read(tx, jobs, outcome_unknown).await?;
+    let known = Known::read(tx, jobs).await?;
     let mut placed = Placed { texts: texts(tx, jobs, &known), ..Placed::default() };
     placed.mentionable = Mentionable::read(tx, placed.texts.values()).await?;
     let mut outcomes = Vec::with_capacity(jobs.len());
@@ -88,14 +88,12 @@ struct Known {
 }
 
 impl Known {
-    async fn read(tx: &Tx, jobs: &[SendJob], outcome_unknown: bool) -> Result<Self> {
+    async fn read(tx: &Tx, jobs: &[SendJob]) -> Result<Self> {
         let locked = || jobs.iter().filter(|job| tx.head(job.conversation_id).is_some());
         let keys: Vec<SendKey> = locked().filter_map(key).collect();
         let stored = messages::stored_sends(tx.conn(), &keys).await?;
         let mut ids: Vec<MessageId> = stored.values().map(|stored| stored.id).collect();
-        if outcome_unknown {
-            ids.extend(locked().map(|job| job.message_id));
-        }
+        ids.extend(locked().filter(|job| job.unknown_until.is_some()).map(|job| job.message_id));
         let found = as_they_are(tx, &ids).await?;
         let mut pairs: Vec<_> = locked().map(|job| (job.conversation_id, job.sender_id)).collect();
         pairs.sort_unstable();

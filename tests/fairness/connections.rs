@@ -2,6 +2,7 @@
 
 use crate::inside::{Inside, Post, on_each_database};
 use greenroom::domain::codes::Code;
+use greenroom::store::db::Standing;
 use greenroom::usecases::users;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use std::time::Duration;
@@ -26,8 +27,8 @@ fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
         let refused = users::search(&inside.app, *alice, "user", None, 20).await.unwrap_err();
         assert_eq!(refused.code(), Code::Busy, "{refused}");
         assert!(refused.retry_after_ms().is_some());
-        assert!(db.answers(), "a busy pool is not a database that is away");
-        assert!(db.ask().await, "the probe has a connection of its own");
+        assert_eq!(db.standing(), Standing::Ok, "a busy pool is not a database that is away");
+        assert_eq!(db.look().await, Standing::Ok, "the probe has a connection of its own");
         drop(taken);
         inside.send(Post::new(group, bob, "hello")).await.unwrap();
         users::search(&inside.app, *alice, "user", None, 20).await.unwrap();

@@ -63,6 +63,7 @@ impl Post {
             reply_to_id: self.reply_to,
             temp_id: self.temp_id,
             skipped: 0,
+            unknown_until: None,
             answer: Box::new(answer),
         }
     }

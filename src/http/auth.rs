@@ -1,6 +1,6 @@
 //! Signing up, in and out, and one's own logins.
 
-use super::body::Json;
+use super::body::{Json, NoBody};
 use super::cursor::{self, Paging};
 use super::extract::{Auth, ClientAddr, Device, PathId, Query};
 use super::problem::Problem;
@@ -72,7 +72,7 @@ pub async fn refresh(app: web::Data<App>, addr: ClientAddr, body: Json<Refresh>)
     post, path = "/auth/logout", tag = "accounts",
     responses((status = 204, description = "Signed out"))
 )]
-pub async fn logout(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
+pub async fn logout(app: web::Data<App>, caller: Auth, _: NoBody) -> Result<HttpResponse, Problem> {
     logins::sign_out(&app, caller.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -94,7 +94,12 @@ pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -
     params(("id" = LoginId, Path, description = "The login")),
     responses((status = 204, description = "It has ended, now or before"))
 )]
-pub async fn revoke_session(app: web::Data<App>, caller: Auth, id: PathId<LoginId>) -> Result<HttpResponse, Problem> {
+pub async fn revoke_session(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<LoginId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     logins::revoke(&app, caller.0, id.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -106,6 +111,6 @@ pub async fn revoke_session(app: web::Data<App>, caller: Auth, id: PathId<LoginI
     post, path = "/ws/ticket", tag = "accounts",
     responses((status = 200, description = "The ticket", body = Ticket))
 )]
-pub async fn ticket(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
+pub async fn ticket(app: web::Data<App>, caller: Auth, _: NoBody) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(logins::ticket(&app, caller.0).await?))
 }

@@ -1,6 +1,6 @@
 //! Whom one has blocked.
 
-use super::body::Json;
+use super::body::{Json, NoBody};
 use super::cursor::{self, Paging};
 use super::extract::{Auth, Query, UserRefPath};
 use super::problem::Problem;
@@ -36,7 +36,7 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewBlock>) -> 
     params(("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id")),
     responses((status = 204, description = "Not blocked"))
 )]
-pub async fn delete(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
+pub async fn delete(app: web::Data<App>, caller: Auth, user: UserRefPath, _: NoBody) -> Result<HttpResponse, Problem> {
     let owner = app.as_ref().clone();
     app.detached(async move { blocks::remove(&owner, &caller.0, &user.0).await }).await?;
     Ok(HttpResponse::NoContent().finish())

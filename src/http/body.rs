@@ -9,6 +9,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
 use std::time::Duration;
@@ -45,6 +46,23 @@ impl<T: DeserializeOwned + 'static> FromRequest for MaybeJson<T> {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let body = read(is_json(req), true, payload.take());
         Box::pin(async move { Ok(Self(body.await?)) })
+    }
+}
+
+/// The body of a call that takes none: absent, empty or `{}`. Whoever sends a field learns that it is not read.
+#[derive(Debug)]
+pub struct NoBody;
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let body = read::<Nothing>(is_json(req), true, payload.take());
+        Box::pin(async move { Ok(body.await.map(|Nothing {}| Self)?) })
     }
 }
 
@@ -105,7 +123,6 @@ mod tests {
     use super::*;
     use crate::domain::codes::Code;
     use actix_web::test::TestRequest;
-    use serde::Deserialize;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(deny_unknown_fields)]

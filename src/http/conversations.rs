@@ -1,6 +1,6 @@
 //! Conversations: make, list, look at, change, mark as read, leave.
 
-use super::body::{Json, MaybeJson};
+use super::body::{Json, MaybeJson, NoBody};
 use super::cursor;
 use super::extract::{Auth, PathId, Query, UserRefPath};
 use super::problem::Problem;
@@ -57,7 +57,12 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversatio
         (status = 200, description = "The one that was there", body = Conversation),
     )
 )]
-pub async fn create_with(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
+pub async fn create_with(
+    app: web::Data<App>,
+    caller: Auth,
+    user: UserRefPath,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     get_or_make(app, caller.0, vec![user.0]).await
 }
 
@@ -164,9 +169,9 @@ pub async fn update(
     Ok(HttpResponse::Ok().json(conversations::update(&app, &caller.0, id.0, body.0).await?))
 }
 
-/// See who is online
+/// See who is online or away
 ///
-/// Those away or apart by a block are left out.
+/// Those apart by a block are left out.
 #[utoipa::path(
     get, path = "/conversations/{id}/online", tag = "conversations",
     params(("id" = ConversationId, Path, description = "The conversation")),
@@ -200,7 +205,12 @@ pub async fn typing(app: web::Data<App>, caller: Auth, id: PathId<ConversationId
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 204, description = "Left"))
 )]
-pub async fn leave(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+pub async fn leave(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     members::leave(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,6 +1,6 @@
 //! Who is in a conversation: list, look at, add, remove, give a role.
 
-use super::body::Json;
+use super::body::{Json, NoBody};
 use super::conversations::references;
 use super::cursor::{self, Paging};
 use super::extract::{Auth, PathId, Query, path_id};
@@ -92,6 +92,7 @@ pub async fn remove(
     app: web::Data<App>,
     caller: Auth,
     path: web::Path<(String, String)>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (id, user) = parts(path)?;
     let owner = app.as_ref().clone();

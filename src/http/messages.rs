@@ -1,6 +1,6 @@
 //! Messages: send, list, look at, edit, delete.
 
-use super::body::Json;
+use super::body::{Json, NoBody};
 use super::cursor::{self, Paging};
 use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
@@ -188,6 +188,7 @@ pub async fn delete(
     caller: Auth,
     path: web::Path<(String, String)>,
     query: Query<Deletion>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = message_path(&path)?;
     let audience = query.0.r#for.unwrap_or_default();

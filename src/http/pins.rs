@@ -1,5 +1,6 @@
 //! Pinned messages: pin, unpin, list.
 
+use super::body::NoBody;
 use super::cursor::{self, Paging};
 use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
@@ -25,6 +26,7 @@ pub async fn add(
     app: web::Data<App>,
     caller: Auth,
     path: web::Path<(String, String)>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = message_path(&path)?;
     let owner = app.as_ref().clone();
@@ -45,6 +47,7 @@ pub async fn remove(
     app: web::Data<App>,
     caller: Auth,
     path: web::Path<(String, String)>,
+    _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = message_path(&path)?;
     let owner = app.as_ref().clone();

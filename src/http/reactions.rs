@@ -1,5 +1,6 @@
 //! Reactions to a message: add, take back, see whose they are.
 
+use super::body::NoBody;
 use super::cursor::{self, Paging};
 use super::extract::{Auth, Query, message_path, path_id};
 use super::problem::Problem;
@@ -39,7 +40,7 @@ impl Target {
     ),
     responses((status = 200, description = "The emoji's reactions now", body = Reaction))
 )]
-pub async fn add(app: web::Data<App>, caller: Auth, req: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn add(app: web::Data<App>, caller: Auth, req: HttpRequest, _: NoBody) -> Result<HttpResponse, Problem> {
     let Target { conversation, message, emoji } = Target::of(&req)?;
     let owner = app.as_ref().clone();
     let reacted =
@@ -57,7 +58,7 @@ pub async fn add(app: web::Data<App>, caller: Auth, req: HttpRequest) -> Result<
     ),
     responses((status = 204, description = "It is not there any more"))
 )]
-pub async fn remove(app: web::Data<App>, caller: Auth, req: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn remove(app: web::Data<App>, caller: Auth, req: HttpRequest, _: NoBody) -> Result<HttpResponse, Problem> {
     let Target { conversation, message, emoji } = Target::of(&req)?;
     let owner = app.as_ref().clone();
     app.detached(async move { reactions::remove(&owner, &caller.0, conversation, message, &emoji).await }).await?;

@@ -1,6 +1,6 @@
 //! One's own view of a conversation: archive, mute, pin, notify level.
 
-use super::body::{Json, MaybeJson};
+use super::body::{Json, MaybeJson, NoBody};
 use super::extract::{Auth, PathId};
 use super::problem::Problem;
 use crate::app::App;
@@ -38,7 +38,12 @@ async fn undone(
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 200, description = "The conversation", body = Conversation))
 )]
-pub async fn archive(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+pub async fn archive(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     changed(&app, &caller, id, Change::Archive(true)).await
 }
 
@@ -48,7 +53,12 @@ pub async fn archive(app: web::Data<App>, caller: Auth, id: PathId<ConversationI
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 204, description = "Not archived"))
 )]
-pub async fn unarchive(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+pub async fn unarchive(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     undone(&app, &caller, id, Change::Archive(false)).await
 }
 
@@ -75,7 +85,12 @@ pub async fn mute(
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 204, description = "Not muted"))
 )]
-pub async fn unmute(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+pub async fn unmute(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     undone(&app, &caller, id, Change::Unmute).await
 }
 
@@ -85,7 +100,12 @@ pub async fn unmute(app: web::Data<App>, caller: Auth, id: PathId<ConversationId
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 200, description = "The conversation", body = Conversation))
 )]
-pub async fn pin(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+pub async fn pin(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     changed(&app, &caller, id, Change::Pin(true)).await
 }
 
@@ -95,7 +115,12 @@ pub async fn pin(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) 
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 204, description = "Not pinned"))
 )]
-pub async fn unpin(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
+pub async fn unpin(
+    app: web::Data<App>,
+    caller: Auth,
+    id: PathId<ConversationId>,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
     undone(&app, &caller, id, Change::Pin(false)).await
 }
 

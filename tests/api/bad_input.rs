@@ -133,6 +133,31 @@ async fn every_body_is_read_strictly() {
     stage.end();
 }
 
+/// Whoever sends fields where none are read may believe that they are.
+#[tokio::test]
+async fn a_route_without_a_body_takes_no_fields() {
+    let mut stage = Stage::new().await;
+    let routes = routes();
+    let without: Vec<&Row> = routes.iter().filter(|row| row.body.is_none() && row.method != "GET").collect();
+    assert!(without.len() > 10, "few routes take no body");
+    for row in without {
+        let sending = |body: &str| Row { body: Some(body.to_owned()), ..row.clone() };
+        stage.call(&sending(r#"{"colour":"red"}"#), names("colour")).await;
+        for malformed in ["{", "nonsense"] {
+            stage.call(&sending(malformed), is(400, "invalid_request")).await;
+        }
+        for other in ["[]", "5"] {
+            stage.call(&sending(other), is(422, "validation_failed")).await;
+        }
+        for nothing in ["", "{}", " { } "] {
+            let goes = |answer: &Answer| if answer.status < 300 { Ok(()) } else { Err("not taken".to_owned()) };
+            stage.call(&sending(nothing), goes).await;
+            stage.room = stage.people.room().await;
+        }
+    }
+    stage.end();
+}
+
 fn value_of(body: &Value, field: &str) -> String {
     body[field].to_string()
 }

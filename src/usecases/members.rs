@@ -192,7 +192,8 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     Ok(())
 }
 
-/// Gives a participant another role. The owner gives theirs away by giving it, and is an admin then.
+/// Gives a participant another role. The owner gives theirs away by giving it, and is an admin then; anybody else may lower
+/// their own.
 pub async fn set_role(
     app: &App,
     caller: &Caller,
@@ -215,9 +216,6 @@ async fn set_role_in(
 ) -> Result<Vec<ParticipantRow>> {
     tx.lock_conversations(&[id]).await?;
     let own = in_group(tx, &caller, id).await?;
-    if user == Some(caller.user_id) {
-        return Err(Error::forbidden("nobody changes a role of their own; an owner gives it to somebody else"));
-    }
     let current = match user {
         Some(user) => participants::role(tx.conn(), id, user).await?.map(|current| (user, current)),
         None => None,
@@ -228,7 +226,14 @@ async fn set_role_in(
         None if own.may(lowest) => return Err(Error::not_found("participant")),
         None => return Err(Error::forbidden("owners and admins give roles")),
     };
-    if !own.may(Action::SetRole { from, to: role }) {
+    if user == caller.user_id {
+        if own == Role::Owner {
+            return Err(Error::forbidden("the owner gives the role to somebody else, and is an admin then"));
+        }
+        if role > own {
+            return Err(Error::forbidden("nobody raises their own role"));
+        }
+    } else if !own.may(Action::SetRole { from, to: role }) {
         return Err(Error::forbidden("owners give any role, admins give those below their own to those below them"));
     }
     if from != role {

@@ -97,6 +97,30 @@ async fn an_admin_gives_roles_to_those_below_and_below_their_own() {
 }
 
 #[tokio::test]
+async fn one_may_lower_ones_own_role_and_not_raise_it() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let room = alice.group("room", &[&bob]).await;
+    give(&alice, &room, "bob", "admin").await.expect(200);
+    let mut witness = Witness::of(&alice).await;
+    give(&bob, &room, "bob", "owner").await.refused(403, "forbidden");
+    let before = alice.conversation(&room).await["last_rev"].clone();
+    assert_eq!(give(&bob, &room, "bob", "admin").await.expect(200)["role"], "admin");
+    assert_eq!(alice.conversation(&room).await["last_rev"], before, "the same role again is no event");
+    for role in ["member", "observer"] {
+        let changed = give(&bob, &room, &bob.id, role).await.expect(200);
+        assert_eq!((&changed["user"]["id"], &changed["role"]), (&json!(bob.id), &json!(role)));
+        assert_eq!(role_of(&bob, &room).await, role);
+        let told = witness.sees("participant.updated").await;
+        assert_eq!(told, json!({ "conversation_id": room, "user_id": bob.id, "role": role }));
+        give(&bob, &room, "bob", "admin").await.refused(403, "forbidden");
+    }
+    give(&bob, &room, "bob", "member").await.refused(403, "forbidden");
+    assert_eq!(witness.agrees_with_sync().await, 2);
+}
+
+#[tokio::test]
 async fn a_role_that_cannot_be_given_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
@@ -108,6 +132,7 @@ async fn a_role_that_cannot_be_given_is_refused() {
         give(&alice, &room, "alice", role).await.refused(403, "forbidden");
     }
     give(&bob, &room, "bob", "admin").await.refused(403, "forbidden");
+    give(&bob, &bob.direct(&alice).await, "bob", "observer").await.refused(409, "conflict");
     give(&alice, &room, "bob", "king").await.invalid("role");
     let path = format!("/conversations/{room}/members/bob/role");
     alice.put(&path, json!({})).await.invalid("role");

@@ -187,7 +187,13 @@ impl Model {
                 Some(other) if rules && other.role < role => Granted,
                 Some(_) => Refused(FORBIDDEN),
             },
-            Command::SetRole { whom, .. } if *whom == by => Refused(FORBIDDEN),
+            Command::SetRole { whom, role: given, .. } if *whom == by => {
+                if role == Role::Owner || *given > role {
+                    Refused(FORBIDDEN)
+                } else {
+                    Granted
+                }
+            }
             Command::SetRole { whom, role: given, .. } => match self.seat(*whom, place) {
                 None if rules => Refused(if role == Role::Owner { NO_MEMBER } else { NO_MEMBER_OR_RIGHT }),
                 None => Refused(NO_MEMBER_OR_RIGHT),

@@ -86,7 +86,9 @@ PUT    /conversations/{id:room}/members/{ref:target}/role {"role":"observer"}   
 PUT    /conversations/{id:room}/members/{ref:target}/role {"role":"admin"}         401    out  out  sus  no   no   no   200
 PUT    /conversations/{id:room}/members/{ref:target}/role {"role":"owner"}         401    out  out  sus  no   no   no   200
 PUT    /conversations/{id:room}/members/{ref:deputy}/role {"role":"member"}        401    out  out  sus  no   no   no   200
-PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"member"}            401    out  out  sus  no   no   no   no
+PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"member"}            401    out  out  sus  200  no   200  no
+PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"observer"}          401    out  out  sus  200  200  200  no
+PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"admin"}             401    out  out  sus  no   no   200  no
 PUT    /conversations/{id:room}/members/{ref:guest}/role {"role":"member"}         401    out  out  sus  no   no   404  404
 
 POST   /conversations/{id:room}/messages {"content":"hello"}                       401    out  out  sus  201  no   201  201

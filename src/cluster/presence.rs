@@ -39,11 +39,11 @@ impl PresenceBook {
         book.get(&user).map_or(PresenceStatus::Offline, Entry::status)
     }
 
-    /// Those of `users` who are online.
-    pub fn online(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
+    /// Those of `users` who are online or away.
+    pub fn there(&self, users: impl IntoIterator<Item = UserId>) -> Vec<UserId> {
         let book = self.users.read().unwrap_or_else(PoisonError::into_inner);
-        let is_online = |user: &UserId| book.get(user).is_some_and(|entry| entry.status() == PresenceStatus::Online);
-        users.into_iter().filter(is_online).collect()
+        let is_there = |user: &UserId| book.get(user).is_some_and(|entry| entry.status() != PresenceStatus::Offline);
+        users.into_iter().filter(is_there).collect()
     }
 
     /// How many sessions are live.

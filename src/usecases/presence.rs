@@ -34,15 +34,15 @@ pub async fn visible(app: &App, caller: &Caller, references: &[String]) -> Resul
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
 }
 
-/// Who in a conversation is online, those apart from the caller by a block left out.
+/// Who in a conversation is online or away, those apart from the caller by a block left out.
 pub async fn online(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
     require_participant(app, caller, conversation).await?;
     // a conversation has at most as many participants as a class
     let inside = participants::ids(app.db().read(), conversation).await?;
-    let mut online = app.presence().online(inside);
+    let mut there = app.presence().there(inside);
     let apart = blocks::apart(app.db().read(), caller.user_id, conversation).await?;
-    online.retain(|user| !apart.contains(user));
-    Ok(online)
+    there.retain(|user| !apart.contains(user));
+    Ok(there)
 }
 
 /// Tells the user's direct peers that the user came, went away or left, and notes when the user was last there. Answers

@@ -315,13 +315,16 @@ async fn who_is_online_and_who_types_can_be_asked() {
     let mut away = carol.connect().await;
     away.accepted("presence.set", json!({ "status": "away" }), "ack").await;
     eventually("carol is away", async || alice.get("/users/carol").await.expect(200)["presence"] == "away").await;
-    assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [bob.id] }));
+    let online = alice.get(&format!("{path}/online")).await.expect(200);
+    let mut there = vec![&bob.id, &carol.id];
+    there.sort_unstable();
+    assert_eq!(online, json!({ "user_ids": there }), "who is away is there too");
     assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
     socket.accepted("typing.start", json!({ "conversation_id": room }), "ack").await;
     assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [bob.id] }));
     assert_eq!(bob.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
     bob.delete(&path).await.expect(204);
-    assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [] }));
+    assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [carol.id] }));
     assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
     for what in ["online", "typing"] {
         bob.get(&format!("{path}/{what}")).await.refused(403, "not_a_participant");

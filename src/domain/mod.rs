@@ -1,6 +1,7 @@
 //! Words and rules of the house, with no input or output: a rule that needs a database or a socket does not live here.
 
 pub mod address;
+pub mod characters;
 pub mod codes;
 pub mod content;
 pub mod emoji;

@@ -366,4 +366,6 @@ pub enum Mark {
     Delivered(Seq),
     /// A send moved the read mark from this place: nothing is left to write, and others are to be told.
     Sent(Seq),
+    /// The user has hidden a message: nothing is left to write, and the user's sessions are told what is unread.
+    Hidden,
 }

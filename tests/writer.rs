@@ -15,7 +15,6 @@ mod world;
 use futures_util::future::join;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ClassId, ConversationId};
-use greenroom::domain::limits;
 use greenroom::domain::roles::Role;
 use greenroom::usecases::{Caller, conversations, messages};
 use inside::random::Random;
@@ -53,30 +52,34 @@ fn every_send_gets_the_outcome_that_it_would_get_alone() {
             assert!(world.model.seen.contains_key(outcome), "nothing was {outcome}: {:?}", world.model.seen);
         }
         let mentions = &world.model.mentions;
-        assert!(mentions.values().any(|users| users.len() == 1), "nobody was mentioned: {mentions:?}");
-        assert!(mentions.values().any(|users| users.len() >= 4), "nowhere was everybody mentioned: {mentions:?}");
+        assert!(mentions.values().any(|(users, _)| users.len() == 1), "nobody was mentioned: {mentions:?}");
+        assert!(mentions.values().any(|(_, all)| *all), "nowhere was everybody mentioned: {mentions:?}");
     });
 }
 
+/// However many they are, it is one flag.
 #[test]
-fn all_of_a_large_class_are_mentioned_and_a_thousand_of_them_named() {
+fn all_of_a_large_class_are_mentioned_by_one_flag() {
     on_each_database(&async |inside: &Inside| {
-        let users = inside.users(limits::MENTIONS_SHOWN + 10).await;
+        let users = inside.users(1_010).await;
         let class = ConversationId::new();
         let mut roles: BTreeMap<_, _> = users.iter().map(|user| (user.user_id, Role::Member)).collect();
         roles.insert(users[0].user_id, Role::Admin);
         make_class(inside, (class, ClassId::new()), &roles).await;
-        let sent = inside.send(Post::new(class, &users[0], "@all").named("once")).await.unwrap();
-        assert_eq!(sent.message.mentions.len(), limits::MENTIONS_SHOWN);
-        assert_eq!(inside.rows("SELECT 1 FROM mentions").await.len(), users.len() - 1);
-        for user in [&users[0], users.last().unwrap()] {
+        let query = format!("SELECT username FROM users WHERE id = {}", inside.literal(users[7].user_id));
+        let username: String = inside.rows(&query).await[0].try_get("", "username").unwrap();
+        let content = format!("@all, first of them @{username}");
+        let sent = inside.send(Post::new(class, &users[0], &content).named("once")).await.unwrap();
+        assert_eq!((&sent.message.mentions, sent.message.mentions_all), (&vec![users[7].user_id], true));
+        assert_eq!(inside.rows("SELECT 1 FROM mentions").await.len(), 1);
+        for user in [&users[0], &users[7], users.last().unwrap()] {
             let seen = messages::get(&inside.app, user, sent.message.id).await.unwrap();
-            assert_eq!(seen.mentions, sent.message.mentions);
+            assert_eq!((&seen.mentions, seen.mentions_all), (&sent.message.mentions, true));
             let unread = conversations::unread_count(&inside.app, user).await.unwrap();
             assert_eq!(unread.mentions, i64::from(user != &users[0]));
         }
-        let again = inside.send(Post::new(class, &users[0], "@all").named("once")).await.unwrap();
-        assert_eq!((again.replayed, again.message.mentions), (true, sent.message.mentions));
+        let again = inside.send(Post::new(class, &users[0], &content).named("once")).await.unwrap();
+        assert_eq!((again.replayed, again.message.mentions_all), (true, true));
     });
 }
 

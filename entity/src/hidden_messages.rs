@@ -13,6 +13,8 @@ pub struct Model {
     pub conversation_id: Uuid,
     pub seq: i64,
     pub created_at: i64,
+    /// Whether it counts as unread: system messages do not.
+    pub counts: bool,
 }
 
 /// What the rows refer to, and what refers to them.

@@ -14,7 +14,6 @@ pub struct Model {
     pub seq: i64,
     pub message_id: Uuid,
     pub position: i64,
-    pub by_all: bool,
 }
 
 /// What the rows refer to, and what refers to them.

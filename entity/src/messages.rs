@@ -33,6 +33,8 @@ pub struct Model {
     pub pinned_at: Option<i64>,
     pub pinned_by: Option<Uuid>,
     pub created_at: i64,
+    /// Whether it mentions everybody.
+    pub mentions_all: bool,
 }
 
 /// What the rows refer to, and what refers to them.

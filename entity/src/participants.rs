@@ -33,6 +33,8 @@ pub struct Model {
     pub pinned_at: Option<i64>,
     /// `all`, `mentions` or `none`.
     pub notify: String,
+    /// How far a participant had read who left and came back.
+    pub former_read_seq: i64,
 }
 
 /// What the rows refer to, and what refers to them.

@@ -12,8 +12,6 @@ pub const TEMP_ID_CHARS: usize = 64;
 pub const DATA_BYTES: usize = 4096;
 /// Names that one message can mention, each at its first place; later ones are plain text.
 pub const MENTIONS: usize = 100;
-/// Mentioned users that a message names; `@all` in a larger class mentions the others as well.
-pub const MENTIONS_SHOWN: usize = 1000;
 /// How long after an `@all` another one in the same conversation is plain text.
 pub const MENTION_ALL_PAUSE: Duration = Duration::from_mins(1);
 /// Bytes in an emoji.

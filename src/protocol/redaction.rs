@@ -54,6 +54,7 @@ fn empty(message: &mut Message, at: Timestamp) {
     message.data = None;
     message.attachments.clear();
     message.mentions.clear();
+    message.mentions_all = false;
     message.reactions.clear();
     message.pinned = false;
     message.deleted_at = Some(at);
@@ -80,6 +81,7 @@ mod tests {
             attachments: Vec::new(),
             reply_to: None,
             mentions: vec![UserId::new()],
+            mentions_all: true,
             reactions: vec![Reaction { emoji: "👍".into(), count: 2, me: None }],
             pinned: true,
             status: None,
@@ -111,6 +113,7 @@ mod tests {
         message["content"] = json!("");
         message["data"] = Value::Null;
         message["mentions"] = json!([]);
+        message["mentions_all"] = json!(false);
         message["reactions"] = json!([]);
         message["pinned"] = json!(false);
         message["deleted_at"] = serde_json::to_value(Timestamp(8)).expect("a time");

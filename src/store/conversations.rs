@@ -1,6 +1,7 @@
 //! Conversations as their participants see them.
 
 use super::dialect;
+use super::hidden;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::limits;
@@ -124,8 +125,8 @@ pub async fn set_look(
 // `activity` and `pinned` order a user's list; they are computed, and no index contains them. `lm` is the newest message
 // that the user has not hidden.
 const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.created_by, c.created_at, c.updated_at,
-            c.last_seq, c.last_count, c.last_rev, COALESCE(c.last_message_at, c.created_at) AS activity,
-            p.role, p.last_read_seq, p.last_read_count, p.muted_until, p.archived_seq, p.notify,
+            c.last_seq, c.last_rev, COALESCE(c.last_message_at, c.created_at) AS activity,
+            p.role, p.last_read_seq, c.last_count - p.last_read_count - {hidden} AS unread, p.muted_until, p.archived_seq, p.notify,
             CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END AS pinned,
             cl.id AS class_id, cl.archived_at AS class_archived_at,
             lm.id AS lm_id, lm.seq AS lm_seq, lm.sender_id AS lm_sender_id, lm.kind AS lm_kind, lm.content AS lm_content,
@@ -154,7 +155,7 @@ fn view_text(conn: &impl ConnectionTrait) -> String {
     } else {
         format!("LEFT JOIN messages lm ON lm.id = (SELECT s.id {newest})")
     };
-    VIEW.replace("{last}", &last)
+    VIEW.replace("{last}", &last).replace("{hidden}", &hidden::counted_after("p.last_read_seq"))
 }
 
 /// A conversation as a participant sees it, and where it stands in that user's list.
@@ -180,8 +181,6 @@ pub struct Place {
 fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
     let id = ConversationId(row.try_get("", "id")?);
     let last_seq = Seq(row.try_get("", "last_seq")?);
-    let last_count: i64 = row.try_get("", "last_count")?;
-    let read_count: i64 = row.try_get("", "last_read_count")?;
     let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
     let muted_until = muted_until.map(|until| until.min(Timestamp::FAR));
     let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
@@ -207,7 +206,7 @@ fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
         last_rev: Rev(row.try_get("", "last_rev")?),
         last_message: last_message(row)?,
         member_count: row.try_get("", "member_count")?,
-        unread_count: (last_count - read_count).max(0),
+        unread_count: row.try_get::<i64>("", "unread")?.max(0),
         my: My {
             role: Role::from_stored(&row.try_get::<String>("", "role")?),
             last_read_seq: Seq(row.try_get("", "last_read_seq")?),
@@ -319,11 +318,9 @@ pub async fn page(
         let _ = write!(text, " AND c.kind = ${}", values.len());
     }
     if let Some(unread) = filter.unread {
-        text.push_str(if unread {
-            " AND c.last_count > p.last_read_count"
-        } else {
-            " AND c.last_count <= p.last_read_count"
-        });
+        let compare = if unread { ">" } else { "<=" };
+        let hidden = hidden::counted_after("p.last_read_seq");
+        let _ = write!(text, " AND c.last_count - p.last_read_count {compare} {hidden}");
     }
     if let Some(place) = after {
         let first = values.len() + 1;
@@ -341,18 +338,36 @@ pub async fn page(
     rows.iter().map(|row| view(row, now)).collect()
 }
 
-/// What is unread over all of the user's conversations; archived and muted ones count too.
-pub async fn unread(conn: &impl ConnectionTrait, user: UserId) -> Result<UnreadCount, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT CAST(COALESCE(sum(c.last_count - p.last_read_count), 0) AS bigint) AS messages, count(*) AS conversations,
-                CAST(COALESCE(sum((SELECT count(*) FROM mentions m WHERE m.user_id = p.user_id
-                                   AND m.conversation_id = c.id AND m.seq > p.last_read_seq)), 0) AS bigint) AS mentions
-         FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
-         WHERE p.user_id = $1 AND p.left_at IS NULL AND c.last_count > p.last_read_count",
-        vec![user.into()],
+/// What is unread over all of the user's conversations at `now`, archived ones too. Muted ones count for their mentions
+/// alone; a message that mentions the user by name and with everybody counts once.
+pub async fn unread(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<UnreadCount, DbErr> {
+    // compared with NULL and not by NOT EXISTS, of which PostgreSQL makes a join that reads all there are for each
+    let absent = |table: &str, seq: &str| {
+        format!(
+            "(SELECT t.seq FROM {table} t WHERE t.user_id = p.user_id AND t.conversation_id = p.conversation_id
+              AND t.seq = {seq} LIMIT 1) IS NULL"
+        )
+    };
+    let text = format!(
+        "SELECT CAST(COALESCE(sum(CASE WHEN u.loud THEN u.unread END), 0) AS bigint) AS messages,
+                count(CASE WHEN u.loud AND u.unread > 0 THEN 1 END) AS conversations,
+                CAST(COALESCE(sum(u.named + u.with_all), 0) AS bigint) AS mentions
+         FROM (SELECT COALESCE(p.muted_until, 0) <= $2 AS loud,
+                      c.last_count - p.last_read_count - {hidden} AS unread,
+                      (SELECT count(*) FROM mentions n
+                       WHERE n.user_id = p.user_id AND n.conversation_id = p.conversation_id
+                         AND n.seq > p.last_read_seq AND {named_shown}) AS named,
+                      (SELECT count(*) FROM messages m
+                       WHERE m.conversation_id = p.conversation_id AND m.seq > p.last_read_seq AND m.mentions_all
+                         AND m.sender_id <> p.user_id AND {shown} AND {unnamed}) AS with_all
+               FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
+               WHERE p.user_id = $1 AND p.left_at IS NULL AND c.last_count > p.last_read_count) u",
+        hidden = hidden::counted_after("p.last_read_seq"),
+        named_shown = absent("hidden_messages", "n.seq"),
+        shown = absent("hidden_messages", "m.seq"),
+        unnamed = absent("mentions", "m.seq"),
     );
-    let Some(row) = dialect::one(conn, statement).await? else {
+    let Some(row) = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), now.into()])).await? else {
         return Ok(UnreadCount { messages: 0, conversations: 0, mentions: 0 });
     };
     Ok(UnreadCount {

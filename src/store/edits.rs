@@ -7,13 +7,20 @@ use crate::domain::time::Timestamp;
 use crate::protocol::resources::FormerText;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// Gives a message another text and keeps the one it has.
-pub async fn change(conn: &impl ConnectionTrait, id: MessageId, content: &str, at: Timestamp) -> Result<(), DbErr> {
+/// Gives a message another text, which mentions everybody or not, and keeps the one it has.
+pub async fn change(
+    conn: &impl ConnectionTrait,
+    id: MessageId,
+    content: &str,
+    mentions_all: bool,
+    at: Timestamp,
+) -> Result<(), DbErr> {
     let text =
         "INSERT INTO message_edits (message_id, content, edited_at) SELECT id, content, $2 FROM messages WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![id.into(), at.into()])).await?;
-    let text = "UPDATE messages SET content = $2, edited_at = $3 WHERE id = $1";
-    dialect::run(conn, dialect::plain(conn, text, vec![id.into(), content.into(), at.into()])).await?;
+    let text = "UPDATE messages SET content = $2, mentions_all = $3, edited_at = $4 WHERE id = $1";
+    let values = vec![id.into(), content.into(), mentions_all.into(), at.into()];
+    dialect::run(conn, dialect::plain(conn, text, values)).await?;
     Ok(())
 }
 
@@ -41,7 +48,7 @@ pub async fn page(
 /// Takes a message's text away, and all that hangs on it or repeats it; its place stays. The log is the caller's.
 pub async fn delete(conn: &impl ConnectionTrait, id: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
     let text = "UPDATE messages SET content = '', data = NULL, deleted_at = $2, deleted_by = $3, pinned_at = NULL,
-                                   pinned_by = NULL WHERE id = $1";
+                                   pinned_by = NULL, mentions_all = false WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![id.into(), at.into(), by.into()])).await?;
     for text in [
         "DELETE FROM message_edits WHERE message_id = $1",

@@ -1,23 +1,34 @@
 //! Messages that a user deleted for themself alone: everybody else sees them as before.
 
 use super::dialect;
-use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::ids::{MessageId, UserId};
 use crate::domain::time::Timestamp;
+use crate::protocol::resources::Message;
 use sea_orm::{ConnectionTrait, DbErr};
 
+/// What a participant `p` of a conversation has hidden of what would count as unread after the place `after`: a
+/// sub-select for statements in which `p` is a row of `participants`.
+pub fn counted_after(after: &str) -> String {
+    format!(
+        "(SELECT count(*) FROM hidden_messages h
+          WHERE h.user_id = p.user_id AND h.conversation_id = p.conversation_id AND h.counts AND h.seq > {after})"
+    )
+}
+
 /// Hides a message from a user; false when it was hidden before.
-pub async fn hide(
-    conn: &impl ConnectionTrait,
-    user: UserId,
-    place: (ConversationId, Seq),
-    id: MessageId,
-    at: Timestamp,
-) -> Result<bool, DbErr> {
+pub async fn hide(conn: &impl ConnectionTrait, user: UserId, message: &Message, at: Timestamp) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
-        "INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (user_id, message_id) DO NOTHING",
-        vec![user.into(), id.into(), place.0.into(), place.1.into(), at.into()],
+        "INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, counts, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id, message_id) DO NOTHING",
+        vec![
+            user.into(),
+            message.id.into(),
+            message.conversation_id.into(),
+            message.seq.into(),
+            message.sender_id.is_some().into(),
+            at.into(),
+        ],
     );
     Ok(dialect::run(conn, statement).await?.rows_affected() == 1)
 }

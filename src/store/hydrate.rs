@@ -3,7 +3,6 @@
 
 use super::dialect;
 use crate::domain::ids::{MessageId, UserId};
-use crate::domain::limits;
 use crate::protocol::resources::{Message, Reaction};
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::{HashMap, HashSet};
@@ -53,12 +52,11 @@ fn shown(messages: &[Message]) -> Vec<Uuid> {
     messages.iter().filter(|message| message.deleted_at.is_none()).map(|message| message.id.0).collect()
 }
 
-/// Whom each message mentions, in order; at most [`limits::MENTIONS_SHOWN`] a message.
+/// Whom each message mentions by name, in order.
 async fn mentions(conn: &impl ConnectionTrait, ids: &[Uuid]) -> Result<HashMap<MessageId, Vec<UserId>>, DbErr> {
-    let text = "SELECT message_id, user_id FROM mentions WHERE message_id IN ({set}) AND position < $2
-         ORDER BY message_id, position";
-    let shown = limits::MENTIONS_SHOWN as i64;
-    let rows = dialect::all(conn, dialect::over_ids(conn, text, ids, vec![shown.into()])).await?;
+    let text =
+        "SELECT message_id, user_id FROM mentions WHERE message_id IN ({set}) ORDER BY message_id, position, user_id";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, ids, vec![])).await?;
     let mut found: HashMap<MessageId, Vec<UserId>> = HashMap::new();
     for row in rows {
         let message = MessageId(row.try_get("", "message_id")?);

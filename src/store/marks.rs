@@ -2,6 +2,7 @@
 //! writer of sends may wait for them, and for nothing else.
 
 use super::dialect::{self, ABSENT, Column};
+use super::hidden;
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
@@ -42,6 +43,9 @@ pub struct Moved {
     old_count: i64,
     new_count: i64,
     last_count: i64,
+    /// How many of the messages after the mark, as it was and as it is, are hidden.
+    old_hidden: i64,
+    new_hidden: i64,
 }
 
 impl Moved {
@@ -49,8 +53,8 @@ impl Moved {
     pub fn read_mark(&self) -> ReadMark {
         ReadMark {
             last_read_seq: self.last_read_seq,
-            unread_count: (self.last_count - self.new_count).max(0),
-            marked: self.new_count - self.old_count,
+            unread_count: (self.last_count - self.new_count - self.new_hidden).max(0),
+            marked: (self.new_count - self.old_count - (self.old_hidden - self.new_hidden)).max(0),
         }
     }
 
@@ -135,24 +139,28 @@ async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Re
     const TARGETS: &str = "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
             u.share_read_receipts,
             (SELECT count(*) FROM (SELECT 1 FROM participants x WHERE x.conversation_id = c.id AND x.left_at IS NULL LIMIT 101) z) AS members";
+    let old_hidden = hidden::counted_after("p.last_read_seq");
     let postgres = format!(
-        "SELECT {TARGETS}, t.r, t.d,
+        "SELECT {TARGETS}, t.r, t.d, {old_hidden} AS old_hidden, {} AS new_hidden,
                 (SELECT m.count FROM messages m WHERE m.conversation_id = c.id AND m.seq = LEAST(t.r, c.last_seq)) AS target_count
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, r, d)
          JOIN participants p ON p.conversation_id = t.c AND p.user_id = t.u AND p.left_at IS NULL
          JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
          JOIN users u ON u.id = p.user_id
-         ORDER BY p.conversation_id, p.user_id {lock}"
+         ORDER BY p.conversation_id, p.user_id {lock}",
+        hidden::counted_after("GREATEST(p.last_read_seq, LEAST(t.r, c.last_seq))")
     );
     let sqlite = format!(
         "SELECT {TARGETS}, CAST(t.value ->> 2 AS INTEGER) AS r, CAST(t.value ->> 3 AS INTEGER) AS d,
+                {old_hidden} AS old_hidden, {} AS new_hidden,
                 (SELECT m.count FROM messages m
                  WHERE m.conversation_id = c.id AND m.seq = min(t.value ->> 2, c.last_seq)) AS target_count
          FROM jsonb_each($1) AS t
          CROSS JOIN participants p ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = unhex(t.value ->> 1)
                                   AND p.left_at IS NULL
          CROSS JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
-         CROSS JOIN users u ON u.id = p.user_id"
+         CROSS JOIN users u ON u.id = p.user_id",
+        hidden::counted_after("max(p.last_read_seq, min(t.value ->> 2, c.last_seq))")
     );
     let statement = dialect::statement(conn, &postgres, &sqlite, dialect::rows(conn, columns(wanted)));
     let rows = dialect::all(conn, statement).await?;
@@ -179,6 +187,8 @@ async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Re
                 old_count,
                 new_count: if reads { target_count.unwrap_or(old_count) } else { old_count },
                 last_count: number("last_count")?,
+                old_hidden: number("old_hidden")?,
+                new_hidden: number("new_hidden")?,
             })
         })
         .collect()

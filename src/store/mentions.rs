@@ -4,7 +4,7 @@ use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// A mention about to be inserted.
@@ -20,8 +20,6 @@ pub struct NewMention {
     pub message_id: MessageId,
     /// Where it stands among the mentions of its message, from 0.
     pub position: i64,
-    /// Whether the message mentions everybody.
-    pub by_all: bool,
 }
 
 /// Inserts `mentions`; their messages are inserted before.
@@ -35,15 +33,13 @@ pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Res
         Column::Int(mentions.iter().map(|mention| mention.seq.0).collect()),
         Column::Uuid(mentions.iter().map(|mention| mention.message_id.0).collect()),
         Column::Int(mentions.iter().map(|mention| mention.position).collect()),
-        Column::Int(mentions.iter().map(|mention| i64::from(mention.by_all)).collect()),
     ];
     let statement = dialect::statement(
         conn,
-        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position, by_all)
-         SELECT u, c, s, m, p, a = 1
-         FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[], $6::bigint[]) AS t(u, c, s, m, p, a)",
-        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position, by_all)
-         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4, value ->> 5
+        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])",
+        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4
          FROM jsonb_each($1)",
         dialect::rows(conn, columns),
     );
@@ -56,13 +52,6 @@ pub async fn clear(conn: &impl ConnectionTrait, message: MessageId) -> Result<()
     let text = "DELETE FROM mentions WHERE message_id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
     Ok(())
-}
-
-/// Whom a message mentions that mentions everybody; nobody when it does not.
-pub async fn by_all(conn: &impl ConnectionTrait, message: MessageId) -> Result<Vec<UserId>, DbErr> {
-    let text = "SELECT user_id FROM mentions WHERE message_id = $1 AND by_all ORDER BY user_id";
-    let rows = dialect::all(conn, dialect::plain(conn, text, vec![message.into()])).await?;
-    rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
 }
 
 /// A username, as usernames are compared, and where somebody has it.
@@ -105,7 +94,10 @@ pub async fn rested(
     conn: &impl ConnectionTrait,
     conversations: &[ConversationId],
     since: Timestamp,
-) -> Result<Vec<ConversationId>, DbErr> {
+) -> Result<HashSet<ConversationId>, DbErr> {
+    if conversations.is_empty() {
+        return Ok(HashSet::new());
+    }
     let text = "SELECT id FROM conversations WHERE id IN ({set}) AND COALESCE(all_mentioned_at, $2) <= $2";
     let rows = dialect::all(conn, dialect::over_ids(conn, text, &uuids(conversations), vec![since.into()])).await?;
     rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
@@ -124,25 +116,6 @@ pub async fn note_all(
     let values: Vec<Value> = vec![now.into()];
     dialect::run(conn, dialect::over_ids(conn, text, &uuids(conversations), values)).await?;
     Ok(())
-}
-
-/// Everybody who is in each of these conversations.
-pub async fn everybody(
-    conn: &impl ConnectionTrait,
-    conversations: &[ConversationId],
-) -> Result<HashMap<ConversationId, Vec<UserId>>, DbErr> {
-    if conversations.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let text = "SELECT conversation_id, user_id FROM participants WHERE conversation_id IN ({set}) AND left_at IS NULL
-         ORDER BY conversation_id, user_id";
-    let rows = dialect::all(conn, dialect::over_ids(conn, text, &uuids(conversations), vec![])).await?;
-    let mut found: HashMap<ConversationId, Vec<UserId>> = HashMap::new();
-    for row in rows {
-        let conversation = ConversationId(row.try_get("", "conversation_id")?);
-        found.entry(conversation).or_default().push(UserId(row.try_get("", "user_id")?));
-    }
-    Ok(found)
 }
 
 fn uuids(conversations: &[ConversationId]) -> Vec<Uuid> {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 const MESSAGE: &str = "SELECT m.id, m.conversation_id, m.seq, m.rev, m.sender_id, m.kind, m.content, m.data, m.reply_to_id, m.temp_id,
-            m.edited_at, m.deleted_at, m.pinned_at, m.created_at,
+            m.edited_at, m.deleted_at, m.pinned_at, m.created_at, m.mentions_all,
             u.username, u.display_name, u.avatar_url,
             q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind, q.content AS q_content, q.deleted_at AS q_deleted_at
      FROM messages m LEFT JOIN users u ON u.id = m.sender_id LEFT JOIN messages q ON q.id = m.reply_to_id";
@@ -44,6 +44,7 @@ fn message(row: &QueryResult) -> Result<(Message, Rev), DbErr> {
         attachments: Vec::new(),
         reply_to: quote(row)?,
         mentions: Vec::new(),
+        mentions_all: row.try_get("", "mentions_all")?,
         reactions: Vec::new(),
         pinned: row.try_get::<Option<i64>>("", "pinned_at")?.is_some(),
         status: None,
@@ -153,7 +154,7 @@ impl Reached {
 }
 
 /// See [`Reached`]; read marks count only when both sides share theirs, and only once they were moved by reading: the mark
-/// that a newcomer begins with tells nothing. Across a block nothing is told.
+/// that a newcomer begins with tells nothing. Who has left counts as far as they had come. Across a block nothing is told.
 pub async fn reached(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -161,20 +162,23 @@ pub async fn reached(
 ) -> Result<Option<Reached>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT count(*) AS others,
-                COALESCE(max(CASE WHEN NOT o.apart AND o.shares AND o.read_at IS NOT NULL THEN o.last_read_seq END), 0)
-                    AS seen,
-                COALESCE(max(CASE WHEN o.apart THEN 0
-                                  WHEN o.read_at IS NOT NULL AND o.last_read_seq > o.delivered_seq THEN o.last_read_seq
+        // whether the conversation is small enough is known before any mark is looked at; sub-selects, because PostgreSQL
+        // would rather read all users once than these by index
+        "WITH size AS (SELECT count(*) AS others FROM (
+                 SELECT 1 FROM participants
+                 WHERE conversation_id = $1 AND user_id <> $2 AND left_at IS NULL LIMIT $3) z)
+         SELECT (SELECT others FROM size) AS others,
+                COALESCE(max(CASE WHEN NOT o.apart AND o.shares THEN o.read_to END), 0) AS seen,
+                COALESCE(max(CASE WHEN o.apart THEN 0 WHEN o.read_to > o.delivered_seq THEN o.read_to
                                   ELSE o.delivered_seq END), 0) AS delivered
-         FROM (SELECT p.read_at, p.last_read_seq, p.delivered_seq,
-                      u.share_read_receipts AND v.share_read_receipts AS shares,
+         FROM (SELECT CASE WHEN p.read_at IS NULL THEN p.former_read_seq ELSE p.last_read_seq END AS read_to,
+                      p.delivered_seq,
+                      (SELECT v.share_read_receipts FROM users v WHERE v.id = $2)
+                          AND (SELECT u.share_read_receipts FROM users u WHERE u.id = p.user_id) AS shares,
                       EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
                                                         OR (b.blocker_id = p.user_id AND b.blocked_id = $2)) AS apart
-               FROM participants p JOIN users u ON u.id = p.user_id JOIN users v ON v.id = $2
-               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND p.left_at IS NULL
-               LIMIT $3) o",
-        // one more than has a status says enough
+               FROM participants p
+               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND (SELECT others FROM size) < $3) o",
         vec![conversation.into(), viewer.into(), limits::STATUS_MEMBERS.into()],
     );
     let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };

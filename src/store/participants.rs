@@ -171,9 +171,11 @@ pub struct Start {
     pub last_read_count: i64,
 }
 
-// whoever comes back begins anew
+// whoever comes back begins anew; what they had read before stays known to those who wrote it
 const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
              joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
+             former_read_seq = CASE WHEN participants.read_at IS NULL THEN participants.former_read_seq
+                                    ELSE participants.last_read_seq END,
              last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL,
              muted_until = NULL, archived_seq = NULL, pinned_at = NULL, notify = 'all'";
 

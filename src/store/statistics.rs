@@ -209,10 +209,6 @@ pub struct Own {
     pub archived: i64,
     /// Muted ones among them.
     pub muted: i64,
-    /// Those with unread messages.
-    pub unread_conversations: i64,
-    /// Unread messages, system messages aside.
-    pub unread_messages: i64,
     /// What the user sent, also into conversations the user has left.
     pub messages_sent: i64,
 }
@@ -227,9 +223,6 @@ pub async fn own(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> R
                 count(CASE WHEN p.archived_seq IS NOT NULL AND (c.last_seq <= p.archived_seq OR p.muted_until > $2)
                            THEN 1 END) AS archived,
                 count(CASE WHEN p.muted_until > $2 THEN 1 END) AS muted,
-                count(CASE WHEN c.last_count > p.last_read_count THEN 1 END) AS unread_conversations,
-                CAST(COALESCE(sum(CASE WHEN c.last_count > p.last_read_count THEN c.last_count - p.last_read_count END), 0)
-                     AS bigint) AS unread_messages,
                 CAST(COALESCE((SELECT sum(s.messages) FROM sender_statistics s WHERE s.user_id = $1), 0) AS bigint)
                      AS messages_sent
          FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
@@ -243,8 +236,6 @@ pub async fn own(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> R
         class: row.try_get("", "class_ones")?,
         archived: row.try_get("", "archived")?,
         muted: row.try_get("", "muted")?,
-        unread_conversations: row.try_get("", "unread_conversations")?,
-        unread_messages: row.try_get("", "unread_messages")?,
         messages_sent: row.try_get("", "messages_sent")?,
     })
 }

@@ -169,6 +169,8 @@ pub struct NewMessage {
     pub temp_id: Option<String>,
     /// The hash of what was sent, in hexadecimal.
     pub body_hash: Option<String>,
+    /// Whether it mentions everybody.
+    pub mentions_all: bool,
     /// When.
     pub created_at: Timestamp,
 }
@@ -195,23 +197,24 @@ pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage
         text(|message| message.temp_id.as_ref()),
         Column::Hex(messages.iter().map(|message| message.body_hash.clone().unwrap_or_default()).collect()),
         Column::Int(messages.iter().map(|message| message.created_at.0).collect()),
+        Column::Int(messages.iter().map(|message| i64::from(message.mentions_all)).collect()),
     ];
     let statement = dialect::statement(
         conn,
         "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
-                               body_hash, created_at)
+                               body_hash, created_at, mentions_all)
          SELECT i, c, s, n, r, NULLIF(u, '00000000-0000-0000-0000-000000000000'), k, x, NULLIF(d, ''),
                 NULLIF(q, '00000000-0000-0000-0000-000000000000'), NULLIF(t, ''),
-                CASE WHEN h = '' THEN NULL ELSE decode(h, 'hex') END, at
+                CASE WHEN h = '' THEN NULL ELSE decode(h, 'hex') END, at, a = 1
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::text[],
-                     $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bigint[])
-              AS m(i, c, s, n, r, u, k, x, d, q, t, h, at)",
+                     $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
+              AS m(i, c, s, n, r, u, k, x, d, q, t, h, at, a)",
         "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
-                               body_hash, created_at)
+                               body_hash, created_at, mentions_all)
          SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
                 NULLIF(unhex(value ->> 5), zeroblob(16)), value ->> 6, value ->> 7, NULLIF(value ->> 8, ''),
                 NULLIF(unhex(value ->> 9), zeroblob(16)), NULLIF(value ->> 10, ''),
-                CASE WHEN value ->> 11 = '' THEN NULL ELSE unhex(value ->> 11) END, value ->> 12
+                CASE WHEN value ->> 11 = '' THEN NULL ELSE unhex(value ->> 11) END, value ->> 12, value ->> 13
          FROM jsonb_each($1)",
         dialect::rows(conn, columns),
     );

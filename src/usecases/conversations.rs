@@ -346,7 +346,7 @@ pub async fn list(
 
 /// What is unread over all of the caller's conversations.
 pub async fn unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
-    Ok(conversations::unread(app.db().read(), caller.user_id).await?)
+    Ok(conversations::unread(app.db().read(), caller.user_id, Timestamp::now()).await?)
 }
 
 /// The caller's role in the conversation; an error tells a missing conversation from one the caller is not in.

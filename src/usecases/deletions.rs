@@ -2,7 +2,7 @@
 //! which others do not notice.
 
 use super::transact::{Tx, transact};
-use super::{Caller, rights};
+use super::{Caller, marks, rights};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
@@ -27,7 +27,12 @@ pub async fn delete(
     let caller = *caller;
     match audience {
         Audience::Everyone => for_everyone(app, caller, conversation, id).await,
-        Audience::Me => transact(app, move |tx| Box::pin(for_oneself(tx, caller, conversation, id))).await,
+        Audience::Me => {
+            if transact(app, move |tx| Box::pin(for_oneself(tx, caller, conversation, id))).await? {
+                marks::hidden(app, conversation, caller.user_id);
+            }
+            Ok(())
+        }
     }
 }
 
@@ -120,15 +125,17 @@ async fn redact(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
     Ok(())
 }
 
-async fn for_oneself(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+/// Hides the message from the caller; false when it was hidden before.
+async fn for_oneself(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<bool> {
     tx.lock_conversations(&[conversation]).await?;
     tx.lock_users(&[caller.user_id]).await?;
     let sender = rights::sender(tx, conversation, caller.user_id).await?;
     rights::inside(&sender)?;
     let message = rights::message(tx, conversation, caller.user_id, id).await?;
-    if hidden::hide(tx.conn(), caller.user_id, (conversation, message.seq), id, tx.now()).await? {
+    let new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
+    if new {
         let event = Event::MessageHidden { conversation_id: conversation, message_id: id };
         tx.append(Stream::User(caller.user_id), &event);
     }
-    Ok(())
+    Ok(new)
 }

@@ -55,8 +55,9 @@ async fn edit_in(
         return Err(Error::invalid("content", "must not be empty"));
     }
     if text != message.content {
-        edits::change(tx.conn(), id, &text, tx.now()).await?;
-        message.mentions = mentions::replace(tx, &message, &text).await?;
+        let mentioned = mentions::replace(tx, &message, &text).await?;
+        edits::change(tx.conn(), id, &text, mentioned.all, tx.now()).await?;
+        (message.mentions, message.mentions_all) = (mentioned.users, mentioned.all);
         message.content = text;
         message.edited_at = Some(tx.now());
         let message = Box::new(for_everybody(&message));

@@ -8,6 +8,7 @@ use crate::domain::codes::Code;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
+use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::messages::{Mark, MarkAnswer, MarkJob};
 use crate::protocol::resources::{MessageStatus, ReadMark};
@@ -66,22 +67,16 @@ pub fn enqueue_read(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) -> Result<()> {
-    enqueue(app, caller, conversation, Mark::Read(seq), Some(Box::new(answer)))
+    enqueue(app, caller, conversation, Mark::Read(seq), Box::new(answer))
 }
 
-fn enqueue(
-    app: &App,
-    caller: &Caller,
-    conversation: ConversationId,
-    mark: Mark,
-    answer: Option<MarkAnswer>,
-) -> Result<()> {
+fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark, answer: MarkAnswer) -> Result<()> {
     if let Mark::Read(seq) | Mark::Delivered(seq) = mark
         && seq.0 < 0
     {
         return Err(Error::invalid("seq", "must not be negative"));
     }
-    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer })
+    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer: Some(answer) })
 }
 
 /// The place of a message of the conversation.
@@ -95,16 +90,21 @@ pub async fn place(app: &App, caller: &Caller, conversation: ConversationId, id:
     }
 }
 
-/// Notes that the caller's client has everything up to `seq`. Who is known to be in the conversation need not wait for an
-/// `answer`; a mark of somebody who is not in it changes nothing.
-pub fn delivered(
+/// Notes that the caller's client has everything up to `seq`; beyond the end is the end as it is before `answer` is called.
+pub fn enqueue_delivered(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     seq: Seq,
-    answer: Option<MarkAnswer>,
+    answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) -> Result<()> {
-    enqueue(app, caller, conversation, Mark::Delivered(seq), answer)
+    enqueue(app, caller, conversation, Mark::Delivered(seq), Box::new(answer))
+}
+
+/// Has a user's own sessions told what is unread, now that the user has hidden a message. Best effort, as all that is told
+/// of marks.
+pub(super) fn hidden(app: &App, conversation_id: ConversationId, user_id: UserId) {
+    let _ = app.enqueue_mark(MarkJob { conversation_id, user_id, mark: Mark::Hidden, answer: None });
 }
 
 type Key = (ConversationId, UserId);
@@ -183,6 +183,7 @@ fn merge(pending: &mut BTreeMap<Key, Pending>, news: &mut News, job: MarkJob) {
             entry.receivers.extend(job.answer);
         }
         Mark::Sent(from) => news.sent(key, from),
+        Mark::Hidden => news.hidden(job.user_id),
     }
 }
 
@@ -302,6 +303,11 @@ impl News {
         self.senders.entry(key).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
     }
 
+    fn hidden(&mut self, user: UserId) {
+        self.since.get_or_insert_with(Instant::now);
+        self.readers.insert(user);
+    }
+
     fn note(&mut self, app: &App, moved: &Moved, read_wanted: bool) {
         if read_wanted && moved.read_moved() {
             let frame = ServerFrame::ConversationRead {
@@ -359,7 +365,8 @@ impl News {
             tell_others(app, self.furthest).await;
         }
         for user in self.readers {
-            let count = app.db().guard(async { Ok(conversations::unread(app.db().read(), user).await?) }).await;
+            let now = Timestamp::now();
+            let count = app.db().guard(async { Ok(conversations::unread(app.db().read(), user, now).await?) }).await;
             if let Ok(count) = count {
                 app.tell(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
             }

@@ -34,8 +34,8 @@ impl Text {
 #[derive(Default)]
 pub(super) struct Mentionable {
     names: HashMap<NameIn, UserId>,
-    /// Everybody, where a text of this transaction may mention them at once.
-    everybody: HashMap<ConversationId, Vec<UserId>>,
+    /// Where a text of this transaction may mention everybody.
+    rested: HashSet<ConversationId>,
     /// Where a text has done it.
     mentioned: HashSet<ConversationId>,
 }
@@ -43,9 +43,10 @@ pub(super) struct Mentionable {
 /// Whom one text mentions.
 #[derive(Default)]
 pub(super) struct Mentioned {
-    /// Each once: those named in order of appearance, then the others of an `@all`.
-    users: Vec<UserId>,
-    by_all: bool,
+    /// Those named, each once, in order of appearance.
+    pub(super) users: Vec<UserId>,
+    /// Whether it mentions everybody.
+    pub(super) all: bool,
 }
 
 impl Mentionable {
@@ -58,25 +59,18 @@ impl Mentionable {
             texts.filter(|text| text.may_mention_all && text.asks_for_all()).map(|text| text.conversation_id).collect();
         all.sort_unstable();
         all.dedup();
-        if !all.is_empty() {
-            all = mentions::rested(tx.conn(), &all, tx.now().minus(limits::MENTION_ALL_PAUSE)).await?;
-        }
         Ok(Self {
             names: mentions::named(tx.conn(), &names).await?,
-            everybody: mentions::everybody(tx.conn(), &all).await?,
+            rested: mentions::rested(tx.conn(), &all, tx.now().minus(limits::MENTION_ALL_PAUSE)).await?,
             mentioned: HashSet::new(),
         })
     }
 
     /// Whom `text` mentions. Of the texts that mention everybody the first alone does so.
     pub(super) fn resolve(&mut self, text: &Text) -> Mentioned {
-        let everybody = if text.may_mention_all && !self.mentioned.contains(&text.conversation_id) {
-            self.everybody.get(&text.conversation_id).map(Vec::as_slice)
-        } else {
-            None
-        };
-        let found = resolve(text, &self.names, everybody);
-        if found.by_all {
+        let may_all = text.may_mention_all && self.rested.contains(&text.conversation_id);
+        let found = resolve(text, &self.names, may_all && !self.mentioned.contains(&text.conversation_id));
+        if found.all {
             self.mentioned.insert(text.conversation_id);
         }
         found
@@ -98,14 +92,16 @@ fn names_in<'t>(texts: impl Iterator<Item = &'t Text>) -> Vec<NameIn> {
     texts.flat_map(named).collect()
 }
 
-fn resolve(text: &Text, names: &HashMap<NameIn, UserId>, everybody: Option<&[UserId]>) -> Mentioned {
+fn resolve(text: &Text, names: &HashMap<NameIn, UserId>, may_mention_all: bool) -> Mentioned {
     let mut found = Mentioned::default();
     let mut seen = HashSet::from([text.author]);
     for meant in &text.names {
         for name in meant {
             if name == ALL {
-                found.by_all |= everybody.is_some();
-            } else if let Some(user) = names.get(&(text.conversation_id, name.clone())) {
+                found.all |= may_mention_all;
+                break;
+            }
+            if let Some(user) = names.get(&(text.conversation_id, name.clone())) {
                 if seen.insert(*user) {
                     found.users.push(*user);
                 }
@@ -113,46 +109,34 @@ fn resolve(text: &Text, names: &HashMap<NameIn, UserId>, everybody: Option<&[Use
             }
         }
     }
-    if let Some(everybody) = everybody.filter(|_| found.by_all) {
-        found.users.extend(everybody.iter().filter(|user| seen.insert(**user)));
-    }
     found
 }
 
 impl Mentioned {
-    /// As a message shows them.
-    pub(super) fn shown(&self) -> Vec<UserId> {
-        self.users.iter().take(limits::MENTIONS_SHOWN).copied().collect()
-    }
-
-    /// As they are stored.
+    /// As those named are stored.
     pub(super) fn rows(&self, message: &Message) -> impl Iterator<Item = NewMention> {
-        let (conversation_id, seq, message_id, by_all) =
-            (message.conversation_id, message.seq, message.id, self.by_all);
+        let (conversation_id, seq, message_id) = (message.conversation_id, message.seq, message.id);
         self.users.iter().zip(0..).map(move |(user, position)| NewMention {
             user_id: *user,
             conversation_id,
             seq,
             message_id,
             position,
-            by_all,
         })
     }
 }
 
-/// Has `message`, which is stored, mention whom its new `text` names, and returns them as it shows them. Its conversation
-/// is locked. An edit mentions nobody by a new `@all`; one that was there stays, with those it mentioned, while the text
-/// has it.
-pub(super) async fn replace(tx: &Tx, message: &Message, text: &str) -> Result<Vec<UserId>> {
-    let Some(author) = message.sender_id else { return Ok(Vec::new()) };
+/// Has `message`, which is stored, mention whom its new `text` names. Its conversation is locked. An edit mentions nobody by
+/// a new `@all`; one that was there stays while the text has it.
+pub(super) async fn replace(tx: &Tx, message: &Message, text: &str) -> Result<Mentioned> {
+    let Some(author) = message.sender_id else { return Ok(Mentioned::default()) };
     let text = Text::new(message.conversation_id, author, false, text);
-    let before = if text.asks_for_all() { mentions::by_all(tx.conn(), message.id).await? } else { Vec::new() };
     let mentionable = Mentionable::read(tx, std::iter::once(&text)).await?;
-    let found = resolve(&text, &mentionable.names, Some(before.as_slice()).filter(|before| !before.is_empty()));
+    let found = resolve(&text, &mentionable.names, message.mentions_all);
     mentions::clear(tx.conn(), message.id).await?;
     let rows: Vec<NewMention> = found.rows(message).collect();
     mentions::insert(tx.conn(), &rows).await?;
-    Ok(found.shown())
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -171,13 +155,11 @@ mod tests {
             Self { id: ConversationId::new(), author: UserId::new(), users: users.into_iter().collect() }
         }
 
-        fn mentioned(&self, text: &str, everybody: bool) -> (Vec<UserId>, bool) {
+        fn mentioned(&self, text: &str, may_mention_all: bool) -> (Vec<UserId>, bool) {
             let names = self.users.iter().map(|(name, user)| ((self.id, (*name).to_owned()), *user)).collect();
-            let mut all: Vec<UserId> = self.users.values().copied().chain([self.author]).collect();
-            all.sort_unstable();
-            let text = Text::new(self.id, self.author, everybody, text);
-            let found = resolve(&text, &names, Some(all.as_slice()).filter(|_| everybody));
-            (found.users, found.by_all)
+            let text = Text::new(self.id, self.author, may_mention_all, text);
+            let found = resolve(&text, &names, may_mention_all);
+            (found.users, found.all)
         }
 
         fn named(&self, text: &str) -> Vec<UserId> {
@@ -200,12 +182,10 @@ mod tests {
     }
 
     #[test]
-    fn everybody_comes_after_those_who_are_named_and_without_the_author() {
+    fn everybody_is_mentioned_beside_those_who_are_named() {
         let room = Room::new();
-        let (users, by_all) = room.mentioned("@all, and @bob.smith first", true);
-        assert!(by_all);
-        assert_eq!((users.len(), users[0]), (3, room.users["bob.smith"]));
-        assert!(!users.contains(&room.author));
+        assert_eq!(room.mentioned("@all, and @bob.smith first", true), (vec![room.users["bob.smith"]], true));
         assert_eq!(room.mentioned("@all and @ada", false), (vec![room.users["ada"]], false));
+        assert_eq!(room.mentioned("@all.hands", true), (vec![], true));
     }
 }

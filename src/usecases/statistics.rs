@@ -9,7 +9,7 @@ use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::protocol::resources::{ConversationStatistics, MessagesOfMember, OwnStatistics};
-use crate::store::statistics;
+use crate::store::{self, statistics};
 
 /// The counts of a conversation, for its participants.
 pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
@@ -31,7 +31,9 @@ pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> 
 
 /// The caller's conversations, counted.
 pub async fn own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
-    let own = statistics::own(app.db().read(), caller.user_id, Timestamp::now()).await?;
+    let (conn, now) = (app.db().read(), Timestamp::now());
+    let own = statistics::own(conn, caller.user_id, now).await?;
+    let unread = store::conversations::unread(conn, caller.user_id, now).await?;
     Ok(OwnStatistics {
         total: own.direct + own.group + own.class,
         direct: own.direct,
@@ -39,8 +41,8 @@ pub async fn own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
         class: own.class,
         archived: own.archived,
         muted: own.muted,
-        unread_conversations: own.unread_conversations,
-        unread_messages: own.unread_messages,
+        unread_conversations: unread.conversations,
+        unread_messages: unread.messages,
         messages_sent: own.messages_sent,
     })
 }

@@ -70,6 +70,7 @@ pub(super) async fn put(tx: &mut Tx, id: ConversationId, what: System<'_>) -> Re
         attachments: Vec::new(),
         reply_to: None,
         mentions: Vec::new(),
+        mentions_all: false,
         reactions: Vec::new(),
         pinned: false,
         status: None,
@@ -91,6 +92,7 @@ pub(super) async fn put(tx: &mut Tx, id: ConversationId, what: System<'_>) -> Re
         reply_to_id: None,
         temp_id: None,
         body_hash: None,
+        mentions_all: false,
         created_at: tx.now(),
     });
     tx.append(Stream::Conversation(id), &Event::MessageNew { conversation_id: id, message: Box::new(message) });

@@ -6,6 +6,7 @@ use super::rights;
 use super::transact::Tx;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::limits;
+use crate::domain::mentions::has_sign;
 use crate::domain::roles::{Action, ConversationKind};
 use crate::domain::stream::Stream;
 use crate::domain::text::preview;
@@ -122,7 +123,7 @@ async fn as_they_are(tx: &Tx, ids: &[MessageId]) -> Result<HashMap<MessageId, (M
 /// The texts of the batch that may mention somebody.
 fn texts(tx: &Tx, jobs: &[SendJob], known: &Known) -> HashMap<MessageId, Text> {
     let named = |job: &SendJob| {
-        let head = tx.head(job.conversation_id).filter(|_| job.content.contains('@'))?;
+        let head = tx.head(job.conversation_id).filter(|_| has_sign(&job.content))?;
         let role = known.senders.get(&(job.conversation_id, job.sender_id))?.role?;
         let may_mention_all = role.may(Action::MentionAll) && head.kind != ConversationKind::Direct;
         Some((job.message_id, Text::new(job.conversation_id, job.sender_id, may_mention_all, &job.content)))
@@ -210,7 +211,8 @@ fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result
 
 fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, placed: &mut Placed) -> Sent {
     let place = tx.next_place(job.conversation_id, true);
-    let mut message = Message {
+    let mentioned = placed.texts.get(&job.message_id).map(|text| placed.mentionable.resolve(text)).unwrap_or_default();
+    let message = Message {
         id: job.message_id,
         conversation_id: job.conversation_id,
         seq: place.seq,
@@ -221,7 +223,8 @@ fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, p
         data: job.data.clone(),
         attachments: Vec::new(),
         reply_to,
-        mentions: Vec::new(),
+        mentions: mentioned.users.clone(),
+        mentions_all: mentioned.all,
         reactions: Vec::new(),
         pinned: false,
         status: None,
@@ -243,13 +246,10 @@ fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, p
         reply_to_id: job.reply_to_id,
         temp_id: job.temp_id.clone(),
         body_hash: Some(job.body_hash.clone()),
+        mentions_all: mentioned.all,
         created_at: tx.now(),
     });
-    if let Some(text) = placed.texts.get(&job.message_id) {
-        let mentioned = placed.mentionable.resolve(text);
-        message.mentions = mentioned.shown();
-        tx.insert_mentions(mentioned.rows(&message));
-    }
+    tx.insert_mentions(mentioned.rows(&message));
     let event = Event::MessageNew { conversation_id: job.conversation_id, message: Box::new(message.clone()) };
     let rev = tx.append(Stream::Conversation(job.conversation_id), &event);
     let moved = placed.marks.insert((job.conversation_id, job.sender_id), (place.seq, place.count));

@@ -41,4 +41,5 @@ mod slow;
 mod statistics;
 mod sync;
 mod tokens;
+mod unread;
 mod witness;

@@ -149,6 +149,35 @@ async fn a_block_hides_everything() {
     assert_eq!(who(&receipts(&carol, &room, &message).await, "read"), sorted(&[&bob, &carol]));
 }
 
+/// Whoever read a message has read it: leaving changes nothing of that, nor does coming back.
+#[tokio::test]
+async fn what_was_seen_stays_seen_when_the_reader_leaves() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol, room) = three(&server).await;
+    let statuses = async || -> Vec<Value> {
+        let own = alice.history(&room).await.into_iter().filter(|message| message["sender_id"] == alice.id.as_str());
+        own.map(|message| message["status"].clone()).collect()
+    };
+    alice.send(&room, "read by bob").await;
+    read(&bob, &room).await;
+    let second = alice.send(&room, "delivered to bob").await;
+    let payload = json!({ "conversation_id": room, "seq": second["seq"] });
+    bob.connect().await.accepted("message.delivered", payload, "ack").await;
+    eventually("it is delivered", async || statuses().await == ["seen", "delivered"]).await;
+    bob.delete(&format!("/conversations/{room}")).await.expect(204);
+    alice.send(&room, "after bob").await;
+    assert_eq!(statuses().await, ["seen", "delivered", "sent"]);
+    alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
+    assert_eq!(statuses().await, ["seen", "delivered", "sent"], "who comes back has read what was read before");
+    bob.delete(&format!("/conversations/{room}")).await.expect(204);
+    assert_eq!(statuses().await, ["seen", "delivered", "sent"]);
+    let second = format!("/conversations/{room}/messages/{}", text(&second["id"]));
+    let edited = alice.patch(&second, json!({ "content": "edited" })).await.expect(200);
+    assert_eq!(edited["status"], "delivered");
+    read(&carol, &room).await;
+    assert_eq!(statuses().await, ["seen", "seen", "seen"]);
+}
+
 #[tokio::test]
 async fn receipts_are_for_participants_who_have_the_message() {
     let server = TestServer::start().await;

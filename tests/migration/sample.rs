@@ -152,6 +152,7 @@ pub fn participant(conversation: u128, user: u128) -> participants::Model {
         archived_seq: Some(5),
         pinned_at: Some(TIME),
         notify: "mentions".to_owned(),
+        former_read_seq: 3,
     }
 }
 
@@ -175,6 +176,7 @@ pub fn message(number: u128, conversation: u128, sender: u128, seq: i64) -> mess
         pinned_at: Some(TIME),
         pinned_by: Some(id(sender)),
         created_at: TIME,
+        mentions_all: true,
     }
 }
 
@@ -191,14 +193,7 @@ pub fn system_message(number: u128, conversation: u128, seq: i64) -> messages::M
 }
 
 pub fn mention(user: u128, conversation: u128, seq: i64, message: u128) -> mentions::Model {
-    mentions::Model {
-        user_id: id(user),
-        conversation_id: id(conversation),
-        seq,
-        message_id: id(message),
-        position: 0,
-        by_all: false,
-    }
+    mentions::Model { user_id: id(user), conversation_id: id(conversation), seq, message_id: id(message), position: 0 }
 }
 
 pub fn edit(number: i64, message: u128) -> message_edits::Model {
@@ -212,6 +207,7 @@ pub fn hidden(user: u128, message: u128, conversation: u128) -> hidden_messages:
         conversation_id: id(conversation),
         seq: 1,
         created_at: TIME,
+        counts: false,
     }
 }
 

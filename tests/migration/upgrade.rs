@@ -1,8 +1,15 @@
 //! Migrations that carry data with them, on databases in which there is some.
 
-use ::entity::{conversation_statistics, logins, message_links, messages, meta, outbox, readers, sender_statistics};
+use ::entity::{
+    conversation_statistics, hidden_messages, logins, mentions, message_links, messages, meta, outbox, participants,
+    readers, sender_statistics,
+};
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait};
+use sea_orm::ActiveValue::NotSet;
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel, Statement,
+};
+use uuid::Uuid;
 
 use crate::sample::{self, id};
 use crate::support::{insert, on_each_database};
@@ -26,7 +33,14 @@ async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sende
         Some(_) => plain,
         None => messages::Model { count, created_at: sample::TIME + seq, ..sample::system_message(number, 30, seq) },
     };
-    insert(db, row).await.expect("a message");
+    insert_message(db, row).await;
+}
+
+/// Before there was the flag of messages that mention everybody.
+async fn insert_message(db: &DatabaseConnection, row: messages::Model) {
+    let mut row = row.into_active_model().reset_all();
+    row.mentions_all = NotSet;
+    messages::Entity::insert(row).exec_without_returning(db).await.expect("a message");
 }
 
 /// A group in which there are a system message, four messages of two users, one of them deleted, and two with links.
@@ -49,7 +63,7 @@ async fn history(db: &DatabaseConnection) {
         deleted_at: Some(sample::TIME),
         ..sample::message(44, 30, 1, 5)
     };
-    insert(db, deleted).await.expect("a deleted message");
+    insert_message(db, deleted).await;
     for rev in 1..=5 {
         let row = outbox::Model { position: None, ..sample::log_row(rev * 10, 30, rev) };
         insert(db, row).await.expect("a log row");
@@ -158,6 +172,83 @@ async fn logins_of_before_know_from_where_they_came_and_their_tokens_stay_good()
             assert_eq!(until.expect("there are tokens of before").value, "90");
             let after = u32::try_from(Migrator::migrations().len()).expect("few") - BEFORE_GENERATIONS;
             Migrator::down(db, Some(after)).await.expect("down");
+        }
+    })
+    .await;
+}
+
+/// Migrations before this one.
+fn before(name: &str) -> u32 {
+    let migrations = Migrator::migrations();
+    migrations.iter().position(|migration| migration.name() == name).expect("a migration of this name") as u32
+}
+
+fn literal(db: &DatabaseConnection, id: Uuid) -> String {
+    if db.get_database_backend() == DbBackend::Postgres { format!("'{id}'") } else { format!("x'{}'", id.simple()) }
+}
+
+/// Who is mentioned in each message, in order, as rows tell it.
+async fn mentioned(db: &DatabaseConnection) -> Vec<(i64, u128)> {
+    let mut rows = mentions::Entity::find().all(db).await.expect("mentions");
+    rows.sort_by_key(|row| (row.seq, row.position, row.user_id));
+    rows.iter().map(|row| (row.seq, row.user_id.as_u128())).collect()
+}
+
+#[tokio::test]
+async fn mentions_of_everybody_become_flags() {
+    on_each_database(|db| async move {
+        let db = &db;
+        let steps = before("m20261130_000016_mentions_all");
+        Migrator::up(db, Some(steps)).await.expect("up to the flags");
+        for number in 1..=4 {
+            insert(db, sample::user(number)).await.expect("a user");
+        }
+        let [room, owner] = [30, 1].map(|number| literal(db, id(number)));
+        let columns = "id, kind, name, created_by, created_at, updated_at";
+        let group = format!("INSERT INTO conversations ({columns}) VALUES ({room}, 'group', 'Room', {owner}, 1, 1)");
+        db.execute_unprepared(&group).await.expect("a group");
+        for number in 1..=4 {
+            let mut row = sample::participant(30, number).into_active_model().reset_all();
+            (row.former_read_seq, row.left_at, row.left_rev) = (NotSet, sea_orm::Set(None), sea_orm::Set(None));
+            row.joined_at = sea_orm::Set(sample::TIME - number as i64);
+            participants::Entity::insert(row).exec_without_returning(db).await.expect("a participant");
+        }
+        said(db, 40, 1, 0, None, "").await;
+        said(db, 41, 2, 1, Some(1), "@ALL, and @User3 first").await;
+        said(db, 42, 3, 2, Some(1), "hello @user2").await;
+        said(db, 43, 4, 3, Some(2), "all but @all of you").await;
+        let rows = [(41, 2, 3, 0, true), (41, 2, 2, 1, true), (41, 2, 4, 2, true), (42, 3, 2, 0, false)];
+        for (message, seq, user, position, by_all) in
+            rows.into_iter().chain([1, 3, 4].into_iter().zip(0..).map(|(user, position)| (43, 4, user, position, true)))
+        {
+            let [user, room, message] = [user, 30, message].map(|number| literal(db, id(number)));
+            let row = format!("{user}, {room}, {seq}, {message}, {position}, {by_all}");
+            let columns = "user_id, conversation_id, seq, message_id, position, by_all";
+            db.execute_unprepared(&format!("INSERT INTO mentions ({columns}) VALUES ({row})"))
+                .await
+                .expect("a mention");
+        }
+        for (message, seq) in [(40, 1), (42, 3)] {
+            let [user, room, message] = [3, 30, message].map(|number| literal(db, id(number)));
+            let row = format!("{user}, {message}, {room}, {seq}, 1");
+            let columns = "user_id, message_id, conversation_id, seq, created_at";
+            let statement = format!("INSERT INTO hidden_messages ({columns}) VALUES ({row})");
+            db.execute_unprepared(&statement).await.expect("a hidden message");
+        }
+        for _ in 0..2 {
+            Migrator::up(db, None).await.expect("up");
+            let mut all = messages::Entity::find().all(db).await.expect("messages");
+            all.sort_by_key(|message| message.seq);
+            let flags: Vec<bool> = all.iter().map(|message| message.mentions_all).collect();
+            assert_eq!(flags, [false, true, false, true]);
+            assert_eq!(mentioned(db).await, [(2, 3), (3, 2)], "those named one by one");
+            let mut hidden = hidden_messages::Entity::find().all(db).await.expect("hidden messages");
+            hidden.sort_by_key(|row| row.seq);
+            assert_eq!(hidden.iter().map(|row| row.counts).collect::<Vec<_>>(), [false, true]);
+            Migrator::down(db, Some(Migrator::migrations().len() as u32 - steps)).await.expect("down");
+            assert_eq!(mentioned(db).await, [(2, 3), (2, 2), (2, 4), (3, 2), (4, 1), (4, 3), (4, 4)]);
+            let query = Statement::from_string(db.get_database_backend(), "SELECT seq FROM mentions WHERE by_all");
+            assert_eq!(db.query_all_raw(query).await.expect("rows").len(), 6);
         }
     })
     .await;

@@ -235,7 +235,9 @@ impl Model {
         let seq = self.tell(place, data);
         let now = self.tick();
         for user in news {
-            self.conversations[place].seats.insert(user, Seat::new(role, now, seq));
+            let seats = &mut self.conversations[place].seats;
+            let former = seats.get(&user).map_or((0, 0), Seat::reached);
+            seats.insert(user, Seat { former, ..Seat::new(role, now, seq) });
             effect = effect.grows(Stream::User(user), Grow::By(1));
         }
         effect.grows(Stream::Conversation(place), Grow::Some)

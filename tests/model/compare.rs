@@ -129,8 +129,19 @@ fn told_member(member: &Value) -> Value {
 
 /// A message without times and ids; the words of the server are its own.
 fn told_message(message: &Value) -> Value {
-    let fields =
-        ["seq", "sender_id", "type", "content", "data", "attachments", "mentions", "pinned", "temp_id", "status"];
+    let fields = [
+        "seq",
+        "sender_id",
+        "type",
+        "content",
+        "data",
+        "attachments",
+        "mentions",
+        "mentions_all",
+        "pinned",
+        "temp_id",
+        "status",
+    ];
     let mut told = picked(message, &fields);
     if told["status"].is_null() {
         told.as_object_mut().expect("a message").remove("status");

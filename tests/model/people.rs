@@ -89,7 +89,6 @@ impl Person {
                 continue;
             }
             let shown = self.get(&format!("/conversations/{id}")).await;
-            count_hidden(held, &shown);
             held.read_up_to(&shown["my"]["last_read_seq"]);
             if doubt {
                 held.conversation["my"]["archived"] = shown["my"]["archived"].clone();
@@ -102,9 +101,7 @@ impl Person {
         let mut conversation = self.get(&format!("/conversations/{id}")).await;
         conversation.as_object_mut().expect("a conversation").remove("members");
         let [messages, members, _] = self.within(id).await;
-        let mut held = Held::loaded(&conversation, &messages, &members);
-        count_hidden(&mut held, &conversation);
-        held
+        Held::loaded(&conversation, &messages, &members)
     }
 
     pub async fn within(&self, id: &str) -> [Value; 3] {
@@ -130,18 +127,6 @@ impl Person {
         }
         let (unread, blocks) = (self.get("/conversations/unread-count").await, self.get("/blocks?limit=100").await);
         Rest { lists, within, unread, blocks }
-    }
-}
-
-/// What the user hid is in no list. Where it was the server's it never was unread, which the count of the answer tells.
-fn count_hidden(held: &mut Held, shown: &Value) {
-    let number = |value: &Value| value.as_i64().expect("a number");
-    let (read, last) = (number(&shown["my"]["last_read_seq"]), number(&shown["last_seq"]));
-    for seq in read + 1..=last {
-        let counted = (read + 1..=last).filter(|seq| !held.system.contains(seq)).count() as i64;
-        if counted > number(&shown["unread_count"]) && !held.messages.contains_key(&seq) {
-            held.system.insert(seq);
-        }
     }
 }
 

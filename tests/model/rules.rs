@@ -58,6 +58,8 @@ pub struct Seat {
     pub from: i64,
     pub read: i64,
     pub delivered: i64,
+    /// How far whoever came back had read and acknowledged before.
+    pub former: (i64, i64),
     /// The newest message when it was archived.
     pub archived: Option<i64>,
     pub muted: Mute,
@@ -75,6 +77,7 @@ pub struct Message {
     pub data: Value,
     pub reply: Option<i64>,
     pub mentions: BTreeSet<usize>,
+    pub mentions_all: bool,
     /// Who reacted, by emoji.
     pub reactions: BTreeMap<usize, BTreeSet<usize>>,
     pub pinned: bool,
@@ -215,10 +218,11 @@ impl Conversation {
         &mut self.messages[seq - 1]
     }
 
-    /// The messages in `after..=to` that count as unread.
-    pub fn count(&self, after: i64, to: i64) -> i64 {
-        let counts = |message: &&Message| message.seq > after && message.seq <= to && message.sender.is_some();
-        self.messages.iter().filter(counts).count() as i64
+    /// The messages in `after..=to` that count as unread for a user.
+    pub fn count(&self, user: usize, after: i64, to: i64) -> i64 {
+        let within = |message: &&Message| message.seq > after && message.seq <= to;
+        let counts = |message: &&Message| message.sender.is_some() && !message.hidden.contains(&user);
+        self.messages.iter().filter(within).filter(counts).count() as i64
     }
 
     /// The newest message that the user has not hidden.
@@ -233,6 +237,12 @@ impl Conversation {
 }
 
 impl Seat {
+    /// How far its user has read and acknowledged for certain: the marks with which it began tell nothing.
+    pub fn reached(&self) -> (i64, i64) {
+        let moved = |mark: i64| if mark > self.from { mark } else { 0 };
+        (self.former.0.max(moved(self.read)), self.former.1.max(moved(self.delivered)))
+    }
+
     pub fn new(role: Role, joined: i64, read: i64) -> Self {
         Self {
             inside: true,
@@ -241,6 +251,7 @@ impl Seat {
             from: read,
             read,
             delivered: read,
+            former: (0, 0),
             archived: None,
             muted: Mute::Off,
             pinned: false,

@@ -7,15 +7,18 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Model {
-    pub fn mentions(&mut self, by: usize, place: usize, text: &Text) -> BTreeSet<usize> {
+    /// Whom a text names.
+    fn named(&self, by: usize, place: usize, text: &Text) -> BTreeSet<usize> {
         match text {
             Text::Mention(user) | Text::Shout(user) if *user != by && self.is_in(*user, place) => [*user].into(),
-            Text::All if self.seat_mut(by, place).role >= Role::Admin && !self.conversations[place].called => {
-                self.conversations[place].called = true;
-                self.conversations[place].inside().map(|(user, _)| user).filter(|user| *user != by).collect()
-            }
             _ => BTreeSet::new(),
         }
+    }
+
+    /// Whether a text that is sent mentions everybody: of an owner's or an admin's, the first.
+    fn calls(&mut self, by: usize, place: usize, text: &Text) -> bool {
+        let may = *text == Text::All && self.seat_mut(by, place).role >= Role::Admin;
+        may && !std::mem::replace(&mut self.conversations[place].called, true)
     }
 
     pub fn send(&mut self, by: usize, place: usize, what: &What, reply: Option<usize>, temp: Option<u8>) -> Effect {
@@ -26,7 +29,8 @@ impl Model {
         }
         let names: Vec<String> = self.users.iter().map(|user| user.username.clone()).collect();
         let (text, kind, data) = what.parts();
-        let mentions = text.map(|text| self.mentions(by, place, text)).unwrap_or_default();
+        let mentions = text.map(|text| self.named(by, place, text)).unwrap_or_default();
+        let mentions_all = text.is_some_and(|text| self.calls(by, place, text));
         self.conversations[place].active = self.tick();
         let conversation = &mut self.conversations[place];
         let seq = conversation.last_seq() + 1;
@@ -38,6 +42,7 @@ impl Model {
             data,
             reply: reply.map(|seq| seq as i64),
             mentions,
+            mentions_all,
             temp: temp_id,
             ..Message::default()
         });
@@ -57,8 +62,10 @@ impl Model {
         if self.conversations[place].message(which).content == content {
             return effect;
         }
-        let mentions = self.mentions(by, place, text);
+        let mentions = self.named(by, place, text);
         let message = self.conversations[place].message_mut(which);
+        // an edit takes a mention of everybody away, and never adds one
+        message.mentions_all &= *text == Text::All;
         message.former.push(std::mem::replace(&mut message.content, content));
         (message.mentions, message.edited) = (mentions, true);
         effect.grows(Stream::Conversation(place), Grow::By(1))
@@ -69,6 +76,7 @@ impl Model {
         let news = !std::mem::replace(&mut message.deleted, true);
         (message.content, message.data) = (String::new(), Value::Null);
         (message.mentions, message.reactions, message.pinned) = (BTreeSet::new(), BTreeMap::new(), false);
+        message.mentions_all = false;
         message.former.clear();
         effect(204, Answer::Anything).grows_if(news, Stream::Conversation(place), Grow::By(1))
     }
@@ -108,7 +116,7 @@ impl Model {
         seat.delivered = seat.delivered.max(seat.read);
         let read = seat.read;
         let conversation = &self.conversations[place];
-        let (unread, marked) = (conversation.count(read, last), conversation.count(before, read));
+        let (unread, marked) = (conversation.count(by, read, last), conversation.count(by, before, read));
         effect(200, Answer::Mark { read, unread, marked })
     }
 }

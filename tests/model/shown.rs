@@ -40,10 +40,16 @@ impl Model {
         let (mut messages, mut conversations, mut mentions) = (0, 0, 0);
         for (place, conversation) in self.conversations.iter().enumerate() {
             let Some(seat) = self.seat(user, place) else { continue };
-            let unread = conversation.count(seat.read, conversation.last_seq());
-            messages += unread;
-            conversations += i64::from(unread > 0);
-            let mentioned = |message: &&Message| message.seq > seat.read && message.mentions.contains(&user);
+            let unread = conversation.count(user, seat.read, conversation.last_seq());
+            if seat.muted == Mute::Off {
+                messages += unread;
+                conversations += i64::from(unread > 0);
+            }
+            let mentioned = |message: &&Message| {
+                let all = message.mentions_all && message.sender != Some(user);
+                let meant = all || message.mentions.contains(&user);
+                message.seq > seat.read && meant && !message.hidden.contains(&user)
+            };
             mentions += conversation.messages.iter().filter(mentioned).count();
         }
         json!({ "messages": messages, "conversations": conversations, "mentions": mentions })
@@ -73,7 +79,7 @@ impl Model {
                 "last_seq": conversation.last_seq(),
                 "last_message": conversation.last_message(user).map(|message| self.preview(message)),
                 "member_count": members.len(),
-                "unread_count": conversation.count(seat.read, conversation.last_seq()),
+                "unread_count": conversation.count(user, seat.read, conversation.last_seq()),
                 "my": {
                     "role": seat.role.name(),
                     "last_read_seq": seat.read,
@@ -131,6 +137,7 @@ impl Model {
             "attachments": [],
             "reply_to": reply,
             "mentions": sorted(mentions),
+            "mentions_all": message.mentions_all,
             "reactions": reactions,
             "pinned": message.pinned,
             "temp_id": message.temp,
@@ -143,8 +150,8 @@ impl Model {
         shown
     }
 
-    /// How far an own message got. Not told by SPEC: whether it counts what those had read who are out again, or what
-    /// those had before them who came later; and whether who does not tell what was read still acknowledges.
+    /// How far an own message got. Not told by SPEC: whether it counts what those had before them who came later; and
+    /// whether who does not tell what was read still acknowledges.
     fn status(&self, viewer: usize, conversation: &Conversation, seq: i64) -> Value {
         let mut certain = "sent";
         let mut possible = vec![];
@@ -153,18 +160,16 @@ impl Model {
                 continue;
             }
             let sharing = self.receipts(viewer, *other);
-            let word = if sharing && seat.read >= seq {
-                "seen"
-            } else if seat.delivered >= seq {
-                "delivered"
-            } else {
-                continue;
-            };
-            if !seat.inside || seat.from >= seq || !sharing {
-                // whoever came back may have acknowledged it the first time
-                possible.extend([word, "delivered"]);
-            } else if certain != "seen" {
-                certain = word;
+            let (read, delivered) = seat.reached();
+            if sharing && read >= seq {
+                certain = "seen";
+            } else if sharing && delivered >= seq && certain == "sent" {
+                certain = "delivered";
+            } else if delivered >= seq || seat.from >= seq {
+                possible.push("delivered");
+            }
+            if sharing && seat.from >= seq {
+                possible.push("seen");
             }
         }
         let above = |word: &&str| certain == "sent" || (certain == "delivered" && *word == "seen");

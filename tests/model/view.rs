@@ -34,8 +34,6 @@ pub struct Held {
     pub hidden: BTreeSet<String>,
     /// The revision with which a message came, by its place.
     pub sent_revs: BTreeMap<i64, i64>,
-    /// Places of messages by the server: they are never unread.
-    pub system: BTreeSet<i64>,
     /// Whether messages and members still have to be asked for.
     pub empty: bool,
     /// The user has left: the news that the conversation is gone is on its way.
@@ -175,7 +173,6 @@ impl Held {
             members: None,
             hidden: BTreeSet::new(),
             sent_revs: BTreeMap::new(),
-            system: BTreeSet::new(),
             empty: true,
             left: false,
             ask_archived: (false, false),
@@ -206,9 +203,6 @@ impl Held {
             if reaction["me"].is_null() {
                 reaction["me"] = json!(false);
             }
-        }
-        if message["type"] == "system" {
-            self.system.insert(seq);
         }
         if !self.hidden.contains(&text(&message["id"])) {
             self.messages.insert(seq, message);
@@ -335,6 +329,7 @@ impl Held {
                 message[field] = json!([]);
             }
             message["pinned"] = json!(false);
+            message["mentions_all"] = json!(false);
             message["deleted_at"] = json!(true);
         }
         self.requote(id, "");
@@ -364,9 +359,9 @@ impl Held {
 
     fn shown(&self) -> Value {
         let read = self.conversation["my"]["last_read_seq"].as_i64().unwrap_or_default();
-        let last = self.conversation["last_seq"].as_i64().unwrap_or_default();
         let mut conversation = self.conversation.clone();
-        conversation["unread_count"] = json!((read + 1..=last).filter(|seq| !self.system.contains(seq)).count());
+        let unread = self.messages.range(read + 1..).filter(|(_, message)| message["type"] != "system");
+        conversation["unread_count"] = json!(unread.count());
         conversation["last_message"] = self.messages.values().next_back().map_or(Value::Null, |message| {
             let content: String = message["content"].as_str().unwrap_or_default().chars().take(100).collect();
             let mut preview = json!({ "content": content });

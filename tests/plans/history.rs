@@ -49,7 +49,7 @@ impl History {
         filler.messages(&in_room, messages / 2, target).await;
         filler.messages(&elsewhere, messages / 2 / GROUPS, target).await;
         filler.hangers_on(owner, target).await;
-        filler.beside(owner).await;
+        filler.beside(owner, room).await;
         filler.run("ANALYZE").await;
         let one = async |sender: Caller| {
             let query = format!(
@@ -181,15 +181,16 @@ impl<'a> Filler<'a> {
                  INSERT INTO notifications (id, user_id, kind, title, body, conversation_id, message_id, seq, created_at)
                  SELECT {id}, {owner}, 'mention', 'title', 'body', conversation_id, id, seq, created_at
                  FROM messages WHERE seq % 19 = 0;
-                 UPDATE messages SET pinned_at = created_at, pinned_by = {owner} WHERE seq % 501 = 0;"
+                 UPDATE messages SET pinned_at = created_at, pinned_by = {owner} WHERE seq % 501 = 0;
+                 UPDATE messages SET mentions_all = true WHERE seq % 997 = 5;"
             ))
             .await;
     }
 
-    /// What people do beside writing: they sign in, block one another, belong to classes, read up to nearly the end; and
-    /// what is counted of it.
-    async fn beside(&self, owner: Caller) {
-        let (id, owner) = (self.id(), self.inside.literal(owner.user_id));
+    /// What people do beside writing: they sign in, block one another, belong to classes, read up to nearly the end, but
+    /// nothing of the large group; and what is counted of it.
+    async fn beside(&self, owner: Caller, room: ConversationId) {
+        let (id, owner, room) = (self.id(), self.inside.literal(owner.user_id), self.inside.literal(room));
         let hash = if self.inside.is_postgres() { "uuid_send(id)" } else { "id" };
         self.run(&format!(
                 "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at)
@@ -214,7 +215,7 @@ impl<'a> Filler<'a> {
                         WHERE c.id = participants.conversation_id AND m.seq = c.last_seq - 10), 0),
                     last_read_count = COALESCE((SELECT m.count FROM messages m JOIN conversations c ON c.id = m.conversation_id
                         WHERE c.id = participants.conversation_id AND m.seq = c.last_seq - 10), 0)
-                 WHERE user_id = {owner};",
+                 WHERE user_id = {owner} AND conversation_id <> {room};",
                 numbers(GROUPS),
             ))
             .await;

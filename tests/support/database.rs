@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, Statement};
 
 /// A database that lives as long as somebody holds it. On PostgreSQL it is created fresh and dropped at the end; on
 /// SQLite it is a file inside the server's data folder and this value is only a mark.
@@ -72,6 +72,30 @@ pub async fn execute(url: &str, statement: &str) {
     let connection = Database::connect(url).await.expect("the database answers");
     connection.execute_unprepared(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     connection.close().await.expect("the connection closes");
+}
+
+/// Locks that somebody beside the server holds.
+#[derive(Debug)]
+pub struct Held(DatabaseConnection);
+
+/// Begins a transaction on a connection of its own and holds what `statement` locks; on SQLite the transaction itself locks
+/// the whole file against writing, and the statement is not run.
+pub async fn hold(url: &str, statement: &str) -> Held {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(1).sqlx_logging(false);
+    let connection = Database::connect(options).await.expect("the database answers");
+    let postgres = connection.get_database_backend() == DatabaseBackend::Postgres;
+    let begin = if postgres { format!("BEGIN; {statement}") } else { "BEGIN IMMEDIATE".to_owned() };
+    connection.execute_unprepared(&begin).await.unwrap_or_else(|error| panic!("{begin}: {error}"));
+    Held(connection)
+}
+
+impl Held {
+    /// Gives the locks back; nothing was changed.
+    pub async fn release(self) {
+        self.0.execute_unprepared("ROLLBACK").await.expect("the end of a transaction");
+        self.0.close().await.expect("the connection closes");
+    }
 }
 
 /// The tables of the rows that contain `text`, each as often as it has such a row. Bytes count as well as texts.

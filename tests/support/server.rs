@@ -172,6 +172,12 @@ impl TestServer {
         super::database::execute(&self.database_url(), statement).await;
     }
 
+    /// Holds locks in its database until they are released: on PostgreSQL those that `statement` takes, on SQLite the whole
+    /// file's.
+    pub async fn hold(&self, statement: &str) -> super::database::Held {
+        super::database::hold(&self.database_url(), statement).await
+    }
+
     /// Every row of every table that contains `text`, by the name of its table: for what no call shows.
     pub async fn rows_with(&self, text: &str) -> Vec<String> {
         super::database::rows_with(&self.database_url(), text).await

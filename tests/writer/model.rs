@@ -48,8 +48,8 @@ pub struct Model {
     pub suspended: BTreeSet<UserId>,
     /// Usernames.
     pub names: BTreeMap<String, UserId>,
-    /// Whom each message that is stored mentions, in order, as it said itself.
-    pub mentions: BTreeMap<MessageId, Vec<UserId>>,
+    /// Whom each message that is stored names, in order, and whether it mentions everybody, as it said itself.
+    pub mentions: BTreeMap<MessageId, (Vec<UserId>, bool)>,
     /// How often each outcome was expected, to see that none is missing in a run.
     pub seen: BTreeMap<String, usize>,
 }
@@ -95,7 +95,9 @@ impl Model {
                 self.store(post, sent)?;
                 self.mention(post, sent, moving)
             }
-            Ok(sent) if self.mentions[&sent.message.id] != sent.message.mentions => {
+            Ok(sent)
+                if self.mentions[&sent.message.id] != (sent.message.mentions.clone(), sent.message.mentions_all) =>
+            {
                 Err(format!("{post:?}\n  mentions others when it is repeated: {sent:?}"))
             }
             _ => Ok(()),
@@ -142,8 +144,8 @@ impl Model {
         Ok(())
     }
 
-    /// Whom a text mentions: each word that is a participant's name after an `@`, and after those everybody else where the
-    /// owner or an admin says `@all`, once a minute.
+    /// Whom a text mentions: each word that is a participant's name after an `@`, and everybody where the owner or an admin
+    /// says `@all`, once a minute.
     fn mention(&mut self, post: &Post, sent: &Sent, moving: &BTreeSet<UserId>) -> std::result::Result<(), String> {
         const MINUTE: i64 = 60_000;
         let place = self.places.get_mut(&post.conversation).expect("a stored message has a place");
@@ -153,11 +155,10 @@ impl Model {
         let mut expected: Vec<UserId> = named.filter(|user| place.roles.contains_key(user)).collect();
         let now = sent.message.created_at.0;
         let role = place.roles.get(&post.sender).copied();
-        if words.iter().any(|word| word == "all")
+        let all = words.iter().any(|word| word == "all")
             && role.is_some_and(|role| role >= Role::Admin)
-            && place.all_mentioned.is_none_or(|before| now - before >= MINUTE)
-        {
-            expected.extend(place.roles.keys());
+            && place.all_mentioned.is_none_or(|before| now - before >= MINUTE);
+        if all {
             place.all_mentioned = Some(now);
         }
         let mut seen = BTreeSet::from([post.sender]);
@@ -166,7 +167,8 @@ impl Model {
         let actual = &sent.message.mentions;
         let told: Vec<UserId> =
             actual.iter().filter(|user| !moving.contains(user) || **user == post.sender).copied().collect();
-        self.mentions.insert(post.id, actual.clone());
+        self.mentions.insert(post.id, (actual.clone(), sent.message.mentions_all));
+        let (told, expected) = ((told, sent.message.mentions_all), (expected, all));
         if told == expected { Ok(()) } else { Err(format!("{post:?}\n  mentions {told:?}\n  and not {expected:?}")) }
     }
 }

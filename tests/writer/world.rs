@@ -246,11 +246,15 @@ impl<'a> World<'a> {
     /// Whether the database agrees with the model, and with itself.
     async fn check(&self) {
         let ledger = self.inside.audit().await;
-        let mut mentions: BTreeMap<MessageId, Vec<UserId>> =
-            self.model.mentions.keys().map(|message| (*message, Vec::new())).collect();
+        let mut mentions: BTreeMap<MessageId, (Vec<UserId>, bool)> =
+            self.model.mentions.keys().map(|message| (*message, (Vec::new(), false))).collect();
         for row in self.inside.rows("SELECT message_id, user_id FROM mentions ORDER BY message_id, position").await {
             let [message, user]: [uuid::Uuid; 2] = ["message_id", "user_id"].map(|name| row.try_get("", name).unwrap());
-            mentions.get_mut(&MessageId(message)).expect("a message that was judged").push(UserId(user));
+            mentions.get_mut(&MessageId(message)).expect("a message that was judged").0.push(UserId(user));
+        }
+        for row in self.inside.rows("SELECT id FROM messages WHERE mentions_all").await {
+            let message = MessageId(row.try_get("", "id").unwrap());
+            mentions.get_mut(&message).expect("a message that was judged").1 = true;
         }
         assert_eq!(mentions, self.model.mentions);
         for (id, place) in &self.model.places {

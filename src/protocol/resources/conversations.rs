@@ -107,7 +107,7 @@ pub struct Conversation {
     pub last_message: Option<LastMessage>,
     /// How many participants it has.
     pub member_count: i64,
-    /// Messages after the caller's read mark, system messages aside.
+    /// Messages after the caller's read mark, system messages and hidden ones aside.
     pub unread_count: i64,
     /// The caller's own view.
     pub my: My,
@@ -159,11 +159,11 @@ pub struct UserIds {
 /// What is unread over all conversations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnreadCount {
-    /// Unread messages.
+    /// Unread messages, those of muted conversations aside.
     pub messages: i64,
-    /// Conversations with any.
+    /// Conversations with any, muted ones aside.
     pub conversations: i64,
-    /// Unread mentions.
+    /// Unread messages that mention the caller, by name or with everybody; those of muted conversations too.
     pub mentions: i64,
 }
 
@@ -172,7 +172,7 @@ pub struct UnreadCount {
 pub struct ReadMark {
     /// The mark.
     pub last_read_seq: Seq,
-    /// Messages after it, system messages aside.
+    /// Messages after it, system messages and hidden ones aside.
     pub unread_count: i64,
     /// Messages this call marked, counted as unread are.
     pub marked: i64,

@@ -134,8 +134,11 @@ pub struct Message {
     pub attachments: Vec<Attachment>,
     /// What it answers.
     pub reply_to: Option<Quote>,
-    /// Whom it mentions.
+    /// Whom it mentions by name.
     pub mentions: Vec<UserId>,
+    /// Whether it mentions everybody; absent in frames of older versions, which name them all.
+    #[serde(default)]
+    pub mentions_all: bool,
     /// Reactions by emoji.
     pub reactions: Vec<Reaction>,
     /// Whether it is pinned.

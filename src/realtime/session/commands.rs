@@ -5,9 +5,8 @@ use super::{Job, LaneJob, Session};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
-use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{MarkAnswer, Sent, ToPresence};
+use crate::messages::{Sent, ToPresence};
 use crate::protocol::client::{Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage};
 use crate::protocol::resources::{PresenceStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
@@ -172,7 +171,7 @@ impl Session {
         Turn::Over
     }
 
-    /// Where the session follows the conversation its user is in it, and the answer need not wait.
+    /// Answered once it is stored, so that a mark beyond the end is that of a moment before the answer.
     fn message_delivered(
         &mut self,
         caller: Caller,
@@ -183,16 +182,12 @@ impl Session {
         let DeliveredMessage { conversation_id: conversation, seq } = *mark;
         let (lane, refused) = (Lane::Conversation(conversation), id.clone());
         let job: LaneJob = Box::new(move |session, ctx| {
-            let follows = session.rooms.contains_key(&Stream::Conversation(conversation));
             let answered = id.clone();
             let then = session.back(ctx, move |session, outcome: Result<ReadMark>, ctx| {
                 session.answer(outcome, |_| ServerFrame::Ack {}, answered.as_ref(), ctx);
             });
-            let waits: Option<MarkAnswer> = if follows { None } else { Some(Box::new(then)) };
-            match marks::delivered(&session.around.app, &caller, conversation, seq, waits) {
-                Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
-                Ok(()) if follows => session.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
-                Ok(()) => {}
+            if let Err(error) = marks::enqueue_delivered(&session.around.app, &caller, conversation, seq, then) {
+                session.refuse(&error, id.as_ref(), None, ctx);
             }
             Turn::Over
         });

@@ -10,7 +10,7 @@
 //! commands one by one, so that none is forgotten.
 
 // A test stops by panicking; and a table of rules has one arm a rule, however long it gets.
-#![allow(clippy::unwrap_used, clippy::match_same_arms, clippy::too_many_lines)]
+#![allow(clippy::unwrap_used, clippy::match_same_arms, clippy::too_many_lines, clippy::struct_excessive_bools)]
 
 mod support;
 

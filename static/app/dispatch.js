@@ -75,6 +75,8 @@ function messageDeleted(store, payload, rev) {
 /** What the user hid from themself is not in the preview either; the newest one that is left here stands in for it. */
 function messageHidden(store, payload) {
   const { conversation_id, message_id } = payload;
+  const known = messages.findMessage(store.state, conversation_id, message_id);
+  if (known) mentions.mentionGone(store, known);
   messages.messageHidden(store, payload);
   const newest = store.state.rooms.get(conversation_id)?.items.at(-1);
   conversations.previewChanged(store, { conversation_id, id: message_id }, newest ?? { content: '', data: null });

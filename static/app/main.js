@@ -8,7 +8,7 @@ import { dispatch, messageArrived } from './dispatch.js';
 import { watchMutes } from './lib/expiry.js';
 import { watchTitle } from './lib/title.js';
 import { Router, to } from './router.js';
-import { conversationGone, listLoaded, readsKnown } from './state/conversations.js';
+import { conversationGone, hiddenCounted, listLoaded, readsKnown } from './state/conversations.js';
 import { met, nobodyTypes } from './state/people.js';
 import { Store } from './store.js';
 import { mountAuth } from './views/auth.js';
@@ -94,6 +94,7 @@ client.on('event', (frame) => {
   dispatch(store, frame);
   if (frame.type === 'conversation.created' && needsPreview(frame.payload.conversation))
     actions.loadPreview(frame.payload.conversation.id);
+  if (frame.type === 'message.hidden' && !hiddenCounted(store, frame.payload)) actions.settleUnread(id);
   if (frame.type === 'conversation.settings') settingsCame(id, before, frame.payload.my);
   if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id)
     actions.received(id, frame.payload.message.seq);

@@ -67,6 +67,7 @@ export const message = (seq, sender_id = 'ana', more = {}) => ({
   attachments: [],
   reply_to: null,
   mentions: [],
+  mentions_all: false,
   reactions: [],
   pinned: false,
   temp_id: null,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { watchMutes } from '../../static/app/lib/expiry.js';
-import { isArchived, sortedConversations, totalUnread } from '../../static/app/state/conversations.js';
+import { hiddenCounted, isArchived, sortedConversations, totalUnread, unreadKnown } from '../../static/app/state/conversations.js';
 import { mentionNoted, unreadMentions } from '../../static/app/state/mentions.js';
 import { pinsLoaded } from '../../static/app/state/pins.js';
 import { reactionWished, reactionsLoaded } from '../../static/app/state/reactions.js';
@@ -100,6 +100,25 @@ test('what is hidden is gone for this user, from the preview too', () => {
   store.state.rooms.delete('c');
   say(own('message.hidden', { message_id: 'm4' }));
   assert.deepEqual([c().last_message.content, c().last_message.id], ['', 'm4']);
+});
+
+test('what is hidden is not unread, and calls nobody', () => {
+  const { store, say, c, load } = setup({ last_seq: 6, unread_count: 2, my: my(3) });
+  load(message(3), message(4, 'ana', { mentions_all: true }), message(5, null, { type: 'system' }), message(6));
+  mentionNoted(store, message(4, 'ana', { mentions_all: true }));
+  assert.equal(unreadMentions(store.state, c()), 1);
+  const hide = (seq) => {
+    say(own('message.hidden', { message_id: `m${seq}` }));
+    return hiddenCounted(store, { conversation_id: 'c' });
+  };
+  assert.deepEqual([hide(4), c().unread_count, unreadMentions(store.state, c())], [true, 1, 0]);
+  assert.deepEqual([hide(5), c().unread_count], [true, 1], 'a system message never counted');
+  assert.deepEqual([hide(6), c().unread_count], [false, 1], 'the newest is not there to tell that all is loaded');
+  unreadKnown(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
+  assert.deepEqual([hiddenCounted(store, { conversation_id: 'c' }), c().unread_count], [true, 0]);
+  say(came(11, 7));
+  unreadKnown(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
+  assert.equal(c().unread_count, 1, 'what came since is newer than the answer');
 });
 
 test('a message is pinned and unpinned, in its room and in the list of the pinned', () => {
@@ -204,7 +223,7 @@ test('archived holds until a later message, and longer while it is muted', () =>
   const { store, say, c } = setup();
   const listed = () => sortedConversations(store.state).length;
   say(own('conversation.settings', { my: my(3, { archived: true }) }));
-  assert.deepEqual([isArchived(c()), listed(), totalUnread(store.state)], [true, 0, 0]);
+  assert.deepEqual([isArchived(c()), listed(), totalUnread(store.state)], [true, 0, 1]);
   say(came(11, 5, null, { type: 'system' }));
   assert.deepEqual([isArchived(c()), listed()], [false, 1]);
   say(own('conversation.settings', { my: my(3, { archived: true, muted_until: inAnHour() }) }));
@@ -235,7 +254,7 @@ test('mentions are counted after the mark, and follow edits', () => {
   load(message(4));
   say(came(11, 5, 'ana', { mentions: ['me', 'ben'] }));
   say(came(12, 6, 'ana', { mentions: ['ben'] }));
-  say(came(13, 7, 'me', { mentions: ['me'] }));
+  say(came(13, 7, 'me', { mentions: ['me'], mentions_all: true }));
   assert.equal(unreadMentions(store.state, { id: 'c', my: my(4) }), 1);
   say(edited(14, 5, { mentions: [] }));
   assert.equal(unreadMentions(store.state, { id: 'c', my: my(4) }), 0);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyedList } from '../../static/app/lib/keyed.js';
-import { initials, isBlank, isEmojiOnly, linkParts, nameList, scalarCount } from '../../static/app/lib/text.js';
+import { initials, isBlank, isEmojiOnly, nameList, preview, scalarCount } from '../../static/app/lib/text.js';
 import { ago, dayName, shortTime } from '../../static/app/lib/time.js';
 import { Router, parse, to } from '../../static/app/router.js';
 import { roomRows } from '../../static/app/views/rows.js';
@@ -170,29 +170,20 @@ test('a text is blank when nobody would see anything of it', () => {
   for (const text of ['.', '\u200ba', '❤\ufe0f', '👩\u200d👧', '\u0301']) assert.ok(!isBlank(text), escape(text));
 });
 
-test('links are found, other schemes are not, and the text stays whole', () => {
-  const found = (text) =>
-    linkParts(text)
-      .filter(({ href }) => href)
-      .map(({ href }) => href);
-  assert.deepEqual(found('see https://example.org/x, and http://a.b/c?d=e#f!'), [
-    'https://example.org/x',
-    'http://a.b/c?d=e#f',
-  ]);
-  assert.deepEqual(found('(https://example.org/a_(b))'), ['https://example.org/a_(b)']);
-  assert.deepEqual(found('javascript:alert(1) data:text/html,x ftp://a.b https:// //a.b'), []);
-  for (const text of ['', 'plain', 'a https://b.c d', 'https://b.c'])
-    assert.equal(
-      linkParts(text)
-        .map((part) => part.text)
-        .join(''),
-      text,
-    );
-});
-
 test('emoji alone may be large, digits may not', () => {
   assert.deepEqual(['😀', '👍🏽 🎉', '🇫🇷'].map(isEmojiOnly), [true, true, true]);
   assert.deepEqual(['12', 'a😀', '', '#'].map(isEmojiOnly), [false, false, false, false]);
+});
+
+test('a preview never ends inside of what is seen as one', () => {
+  const family = '👨‍👩‍👧‍👦';
+  assert.equal(preview('short'), 'short');
+  assert.equal(preview('x'.repeat(101)), 'x'.repeat(100));
+  assert.equal(preview(`${'x'.repeat(93)}${family}y`), `${'x'.repeat(93)}${family}`);
+  assert.equal(preview(`${'x'.repeat(94)}${family}y`), 'x'.repeat(94));
+  assert.equal(preview(`${'x'.repeat(99)}e\u0301`), 'x'.repeat(99));
+  assert.equal(preview('🇫🇷'.repeat(60)), '🇫🇷'.repeat(50));
+  assert.deepEqual([`${family} Okafor`, 'e\u0301va'].map(initials), [`${family}O`, 'E\u0301']);
 });
 
 test('names become initials and lists', () => {

@@ -2,7 +2,7 @@
 // Lives here: starting, changing, muting, archiving, pinning, leaving. May not live here: its messages and members.
 
 import { to } from '../router.js';
-import { conversationLoaded, isMuted, previewLoaded, settingsChanged } from '../state/conversations.js';
+import { conversationLoaded, isMuted, previewLoaded, settingsChanged, unreadKnown } from '../state/conversations.js';
 import { mentionNoted, unreadMentions } from '../state/mentions.js';
 
 /** Conversations that are searched for mentions after a long absence. */
@@ -64,6 +64,15 @@ export function conversationActions({ client, store, router }) {
         known.archivedSeq = isMuted({ my }) ? known.archivedSeq : last_seq;
       } catch {
         // It stays as it is until the next change of it.
+      }
+    },
+
+    /** What is unread where a message was hidden that is not loaded here. */
+    async settleUnread(id) {
+      try {
+        unreadKnown(store, await client.api.conversation(id));
+      } catch {
+        // It stays too high until the conversation is read.
       }
     },
 

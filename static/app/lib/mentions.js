@@ -2,33 +2,54 @@
 // Lives here: finding `@name` in what was written and in what is being written, by the server's rules. May not live here:
 // elements, or who is mentioned (the server says that in `mentions`).
 
-/** A name begins after anything but a word character; what ends a sentence is not part of it. */
-const MENTION = /(?<![\p{L}\p{N}\p{M}_])@([A-Za-z0-9_.-]+)/gu;
+import { addressRanges } from './links.js';
+
+/** Whatever may stand before the @ of an e-mail address may not stand before a mention. */
+const MENTION = /(?<![A-Za-z0-9_.+-])[@＠]([A-Za-z0-9_.-]+)/g;
+/** The longest username. */
+const LONGEST = 32;
 
 /**
- * Cuts a text into plain parts and mentions.
+ * Where a text mentions somebody, in order.
  * @param {string} text
  * @param {Map<string, string>} names id by lower-cased username, of those the message mentions
- * @param {boolean} everybody whether the message mentions more people than it names
- * @returns {{text: string, id: string|null}[]} `id` of the mentioned, `all` for everybody, null for plain text
+ * @param {boolean} everybody whether the message mentions everybody
+ * @returns {{start: number, end: number, id: string}[]} `id` of the mentioned, `all` for everybody
  */
-export function mentionParts(text, names, everybody) {
-  const parts = [];
-  let end = 0;
-  for (const match of text.matchAll(MENTION)) {
-    const found = longest(match[1], names, everybody);
-    if (!found) continue;
-    if (match.index > end) parts.push({ text: text.slice(end, match.index), id: null });
-    end = match.index + 1 + found.length;
-    parts.push({ text: text.slice(match.index, end), id: found.id });
+export function mentionRanges(text, names, everybody) {
+  if (!/[@＠]/.test(text)) return [];
+  const taken = [...addressRanges(text), ...codeRanges(text)];
+  const found = [];
+  for (const { index, 1: word } of text.matchAll(MENTION)) {
+    if (taken.some(({ start, end }) => start <= index && index < end)) continue;
+    const meant = longest(word, names, everybody);
+    if (meant) found.push({ start: index, end: index + 1 + meant.length, id: meant.id });
   }
-  if (end < text.length) parts.push({ text: text.slice(end), id: null });
-  return parts;
+  return found;
+}
+
+/**
+ * Where code stands: between a run of backticks and the next run of as many. Of three or more it is a fence, which reaches
+ * over empty lines; a shorter one does not. What is not closed is no code.
+ */
+function codeRanges(text) {
+  const runs = [...text.matchAll(/`+/g)].map(({ index, 0: run }) => ({ start: index, end: index + run.length }));
+  const length = ({ start, end }) => end - start;
+  const found = [];
+  for (let at = 0; at < runs.length; at += 1) {
+    const next = runs.findIndex((run, index) => index > at && length(run) === length(runs[at]));
+    if (next === -1) continue;
+    const inside = text.slice(runs[at].end, runs[next].start);
+    if (length(runs[at]) < 3 && /\n[^\S\n]*\n/.test(inside)) continue;
+    found.push({ start: runs[at].start, end: runs[next].end });
+    at = next;
+  }
+  return found;
 }
 
 /** The longest name that is meant; one may end before a dot or dash where nobody is called so (`@ada-like` means `ada`). */
 function longest(word, names, everybody) {
-  for (let length = word.length; length > 0; length -= 1) {
+  for (let length = Math.min(word.length, LONGEST); length > 0; length -= 1) {
     const ends = length === word.length || '.-'.includes(word[length]);
     if (!ends || '.-'.includes(word[length - 1])) continue;
     const name = word.slice(0, length).toLowerCase();
@@ -40,8 +61,10 @@ function longest(word, names, everybody) {
 
 /** The mention being typed at the cursor: where it begins and what of the name is there; null outside of one. */
 export function mentionAtCursor(text, cursor) {
-  const match = /(?:^|[^\p{L}\p{N}\p{M}_])@([\p{L}\p{N}_.-]{0,32})$/u.exec(text.slice(0, cursor));
-  return match && { start: cursor - match[1].length - 1, query: match[1].toLocaleLowerCase() };
+  const written = text.slice(0, cursor);
+  const match = /(?<![A-Za-z0-9_.+-])[@＠]([\p{L}\p{N}\p{M}_.-]{0,32})$/u.exec(written);
+  if (!match || addressRanges(written).some(({ start, end }) => start <= match.index && match.index < end)) return null;
+  return { start: match.index, query: match[1].toLocaleLowerCase() };
 }
 
 /**

@@ -32,6 +32,11 @@ export function mayRemove(conversation, role) {
   return mayManage(conversation) && RANK[role] < RANK[conversation.my.role];
 }
 
+/** Whether one may be a plain member again: an admin may; an owner gives the role to somebody else. */
+export function mayStepDown({ type, my }) {
+  return type === 'group' && my.role === 'admin';
+}
+
 /** The roles that a participant may be given, the highest first. `owner` passes one's own ownership on. */
 export function rolesToGive(conversation, role) {
   if (!mayRemove(conversation, role)) return [];

@@ -1,5 +1,5 @@
 // Text that people wrote.
-// Lives here: counting as the server counts, finding links, initials. May not live here: elements (views build those).
+// Lives here: counting and cutting as the server does, initials. May not live here: elements (views build those).
 
 /** The longest message, in Unicode scalar values. */
 export const LONGEST_MESSAGE = 10_000;
@@ -18,41 +18,27 @@ export function isBlank(text) {
 
 const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
 
-const LINK = /\bhttps?:\/\/[^\s<>"'`]+/gi;
-/** What usually ends a sentence rather than an address. */
-const TRAILING = /[.,;:!?…)\]}]+$/;
+const GRAPHEMES = globalThis.Intl?.Segmenter && new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
-/**
- * Cuts a text into plain parts and links.
- * @returns {{text: string, href: string|null}[]}
- */
-export function linkParts(text) {
-  const parts = [];
-  let end = 0;
-  for (const match of text.matchAll(LINK)) {
-    const address = trimmed(match[0]);
-    if (!safeUrl(address)) continue;
-    if (match.index > end) parts.push({ text: text.slice(end, match.index), href: null });
-    parts.push({ text: address, href: address });
-    end = match.index + address.length;
-  }
-  if (end < text.length) parts.push({ text: text.slice(end), href: null });
-  return parts;
+/** What people see as single characters, one after another; where the browser cannot tell, Unicode's. */
+function* graphemes(text) {
+  if (GRAPHEMES) for (const { segment } of GRAPHEMES.segment(text)) yield segment;
+  else yield* text;
 }
 
-/** Keeps a closing bracket that was opened inside the address, as in encyclopedia links. */
-function trimmed(address) {
-  const cut = address.replace(TRAILING, '');
-  const rest = address.slice(cut.length);
-  return rest.startsWith(')') && cut.includes('(') && !cut.includes(')') ? `${cut})` : cut;
-}
+/** The longest a preview or a quote is, in Unicode scalar values. */
+export const PREVIEW = 100;
 
-function safeUrl(address) {
-  try {
-    return ['http:', 'https:'].includes(new URL(address).protocol);
-  } catch {
-    return false;
+/** The beginning of a text, at most so many Unicode scalar values long; it never ends inside of what is seen as one. */
+export function preview(text, most = PREVIEW) {
+  if (text.length <= most) return text;
+  let [shown, left] = ['', most];
+  for (const grapheme of graphemes(text)) {
+    left -= [...grapheme].length;
+    if (left < 0) break;
+    shown += grapheme;
   }
+  return shown;
 }
 
 const EMOJI_ONLY = /^(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\p{Regional_Indicator}|\u200d|\ufe0f|\s)+$/u;
@@ -70,7 +56,7 @@ export function initials(name) {
     .split(/[\s._-]+/u)
     .filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);
-  return letters.map((word) => [...word][0].toLocaleUpperCase()).join('') || '?';
+  return letters.map((word) => graphemes(word).next().value.toLocaleUpperCase()).join('') || '?';
 }
 
 /** A number from 0 to `size` - 1 that is always the same for one key. */

@@ -6,9 +6,8 @@
 // that a snapshot and the events around it can overlap without anything being counted twice. It also carries
 // `archivedSeq`, the newest message when it was last known to be put away: a later one brings it back, unless it is muted.
 
+import { preview } from '../lib/text.js';
 import { met } from './people.js';
-
-const PREVIEW = 100;
 
 export function listLoaded(store, { conversations }) {
   store.state.conversations = new Map();
@@ -72,7 +71,7 @@ export function messageCounted(store, message, rev) {
   if (!conversation) return;
   if (message.seq > conversation.last_seq) {
     conversation.last_seq = message.seq;
-    conversation.last_message = preview(message);
+    conversation.last_message = previewOf(message);
   }
   if (message.sender_id === store.state.me?.id) {
     // Writing in a conversation is reading it.
@@ -97,7 +96,7 @@ export function previewLoaded(store, { id, last_message, members }) {
 export function previewChanged(store, { conversation_id, id }, changes) {
   const conversation = store.state.conversations.get(conversation_id);
   if (conversation?.last_message?.id !== id) return;
-  conversation.last_message = preview({ ...conversation.last_message, ...changes });
+  conversation.last_message = previewOf({ ...conversation.last_message, ...changes });
   store.touch('conversations');
 }
 
@@ -111,6 +110,29 @@ export function readMoved(store, { conversation_id, last_read_seq, unread_count 
   const counted = countAfter(store, conversation, last_read_seq);
   const fallback = unread_count ?? Math.min(conversation.unread_count, conversation.last_seq - last_read_seq);
   marked(conversation, last_read_seq, counted ?? fallback);
+  store.touch('conversations');
+}
+
+/**
+ * A message was hidden, which is not unread any more. The count follows from the loaded messages where all after the mark
+ * are loaded; else the server's word is needed.
+ * @returns {boolean} whether the count is known
+ */
+export function hiddenCounted(store, { conversation_id }) {
+  const conversation = store.state.conversations.get(conversation_id);
+  if (!conversation || conversation.unread_count === 0) return true;
+  const counted = countAfter(store, conversation, conversation.my.last_read_seq);
+  if (counted === null) return false;
+  conversation.unread_count = counted;
+  store.touch('conversations');
+  return true;
+}
+
+/** What the server says is unread, unless something came since. */
+export function unreadKnown(store, { id, last_rev, unread_count, my }) {
+  const conversation = store.state.conversations.get(id);
+  if (!conversation || last_rev < conversation.seen || my.last_read_seq < conversation.my.last_read_seq) return;
+  conversation.unread_count = unread_count;
   store.touch('conversations');
 }
 
@@ -142,11 +164,11 @@ export function nameOf(user) {
   return user ? user.display_name || user.username : null;
 }
 
-/** Unread messages everywhere, muted conversations aside. */
+/** Unread messages everywhere, also in what is put away; muted conversations aside. */
 export function totalUnread(state) {
   let total = 0;
   for (const conversation of state.conversations.values()) {
-    if (!isMuted(conversation) && !isArchived(conversation)) total += conversation.unread_count;
+    if (!isMuted(conversation)) total += conversation.unread_count;
   }
   return total;
 }
@@ -178,8 +200,8 @@ function meet(store, members = []) {
   );
 }
 
-function preview({ id, seq, sender_id, type, content, data, created_at, deleted_at }) {
-  return { id, seq, sender_id, type, content: [...content].slice(0, PREVIEW).join(''), data, created_at, deleted_at };
+function previewOf({ id, seq, sender_id, type, content, data, created_at, deleted_at }) {
+  return { id, seq, sender_id, type, content: preview(content), data, created_at, deleted_at };
 }
 
 function marked(conversation, seq, unread) {

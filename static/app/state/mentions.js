@@ -3,10 +3,10 @@
 // a text (lib/mentions.js).
 
 /** A message came or was edited: does it mention this user? */
-export function mentionNoted(store, { conversation_id, seq, sender_id, mentions = [] }) {
+export function mentionNoted(store, { conversation_id, seq, sender_id, mentions = [], mentions_all = false }) {
   const { me, mentions: all } = store.state;
   const known = all.get(conversation_id) ?? new Set();
-  const meant = sender_id !== me?.id && mentions.includes(me?.id);
+  const meant = sender_id !== me?.id && (mentions_all || mentions.includes(me?.id));
   if (known.has(seq) === meant) return;
   if (meant) known.add(seq);
   else known.delete(seq);
@@ -14,7 +14,7 @@ export function mentionNoted(store, { conversation_id, seq, sender_id, mentions 
   store.touch('mentions');
 }
 
-/** A deleted message mentions nobody. */
+/** A deleted message mentions nobody, a hidden one not this user. */
 export function mentionGone(store, { conversation_id, seq }) {
   if (store.state.mentions.get(conversation_id)?.delete(seq)) store.touch('mentions');
 }

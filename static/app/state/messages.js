@@ -2,8 +2,9 @@
 // Lives here: changes of single messages in `rooms` — edited, deleted, hidden, pinned, how far they got. May not live
 // here: which messages are loaded (rooms.js), reactions (reactions.js), previews and counts (conversations.js).
 
+import { preview } from '../lib/text.js';
+
 const ORDER = { sent: 0, delivered: 1, seen: 2 };
-const QUOTED = 100;
 
 export function findMessage(state, conversationId, messageId) {
   return state.rooms.get(conversationId)?.items.find(({ id }) => id === messageId) ?? null;
@@ -17,7 +18,7 @@ export function messageEdited(store, { conversation_id, message }, rev) {
     reactions,
     pinned,
   }));
-  quotesChanged(store, conversation_id, message.id, rev, [...(message.content ?? '')].slice(0, QUOTED).join(''));
+  quotesChanged(store, conversation_id, message.id, rev, preview(message.content ?? ''));
 }
 
 /** Deleted for everyone: the place stays, nothing of what was in it does. */
@@ -28,6 +29,7 @@ export function messageDeleted(store, { conversation_id, message_id }, rev) {
     data: null,
     attachments: [],
     mentions: [],
+    mentions_all: false,
     reactions: [],
     pinned: false,
     deleted_at: known.deleted_at ?? new Date().toISOString(),

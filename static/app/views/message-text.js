@@ -3,8 +3,8 @@
 // what people wrote reaches the page as text nodes only.
 
 import { h } from '../lib/dom.js';
-import { mentionParts } from '../lib/mentions.js';
-import { linkParts } from '../lib/text.js';
+import { addressRanges, hrefOf } from '../lib/links.js';
+import { mentionRanges } from '../lib/mentions.js';
 
 /** The body of a message. */
 export function bodyNodes(item, state) {
@@ -22,23 +22,32 @@ export function bodyNodes(item, state) {
 }
 
 /** Plain text, links and mentions. */
-function textNodes({ content, mentions = [] }, { people, me }) {
+function textNodes({ content, sender_id, mentions = [], mentions_all = false }, { people, me }) {
   const names = new Map();
   for (const id of mentions) {
     const user = id === me?.id ? me : people.get(id);
     if (user) names.set(user.username.toLowerCase(), id);
   }
-  const named = new Set(mentionParts(content, names, false).map(({ id }) => id));
-  const everybody = mentions.some((id) => !named.has(id));
-  return linkParts(content).map(({ text, href }) => {
-    if (href) return h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text });
-    if (mentions.length === 0) return text;
-    return mentionParts(text, names, everybody).map(({ text: part, id }) => {
-      if (id === null) return part;
-      const own = id === me?.id || (id === 'all' && mentions.includes(me?.id));
-      return h('span', { class: own ? 'mention own-mention' : 'mention', textContent: part });
-    });
-  });
+  const nodes = [];
+  let end = 0;
+  const marked = [...addressRanges(content), ...mentionRanges(content, names, mentions_all)];
+  for (const range of marked.sort((a, b) => a.start - b.start)) {
+    const text = content.slice(range.start, range.end);
+    nodes.push(content.slice(end, range.start), range.id ? mentioned(text, range.id) : link(text));
+    end = range.end;
+  }
+  return [...nodes, content.slice(end)].filter((node) => node !== '');
+
+  function mentioned(text, id) {
+    const own = id === me?.id || (id === 'all' && sender_id !== me?.id);
+    return h('span', { class: own ? 'mention own-mention' : 'mention', textContent: text });
+  }
+}
+
+function link(text) {
+  const href = hrefOf(text);
+  if (!href) return text;
+  return h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text });
 }
 
 /** What the types with `data` say; each takes its fields as text. */

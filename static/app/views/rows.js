@@ -2,6 +2,7 @@
 // Lives here: a pure function that puts in day lines and the unread line and finds runs of one author.
 // May not live here: elements.
 
+import { preview } from '../lib/text.js';
 import { MINUTE, dayOf } from '../lib/time.js';
 
 /** Messages of one author that are closer than this belong together, in milliseconds. */
@@ -54,7 +55,7 @@ function asMessage(entry, items, meId) {
     id: original.id,
     sender_id: original.sender_id,
     type: original.type,
-    content: [...original.content].slice(0, 100).join(''),
+    content: preview(original.content),
   };
   return { ...entry, type: 'text', sender_id: meId, reply_to };
 }

@@ -6,7 +6,7 @@ import { fill, h, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
 import { LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD } from '../lib/limits.js';
 import { setTheme, theme } from '../lib/theme.js';
-import { isBlank, plural } from '../lib/text.js';
+import { isBlank, plural, preview } from '../lib/text.js';
 import { ago } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
@@ -203,7 +203,7 @@ function deviceName(agent) {
     ['Linux', 'Linux'],
   ].find(([mark]) => agent.includes(mark));
   if (browser && system) return `${browser[1]} on ${system[1]}`;
-  return agent.length > 40 ? `${agent.slice(0, 40)}…` : agent;
+  return agent.length > 40 ? `${preview(agent, 40)}…` : agent;
 }
 
 function signingOut({ actions }) {

@@ -6,7 +6,7 @@ import { h, setText } from '../../lib/dom.js';
 import { keepFocus } from '../../lib/focus.js';
 import { icon } from '../../lib/icons.js';
 import { keyedList } from '../../lib/keyed.js';
-import { mayManage, mayRemove, rolesToGive } from '../../lib/rights.js';
+import { mayManage, mayRemove, mayStepDown, rolesToGive } from '../../lib/rights.js';
 import { plural } from '../../lib/text.js';
 import { nameOf } from '../../state/conversations.js';
 import { avatar, presenceDot, updatePresenceDot } from '../avatar.js';
@@ -73,7 +73,7 @@ export function members({ id, app, conversation, close }) {
     const own = user.id === me?.id;
     updatePresenceDot(parts.dot, own ? 'online' : presence.get(user.id)?.status);
     setText(parts.role, [own && 'You', ROLES[role]].filter(Boolean).join(' · '));
-    parts.manage.hidden = own;
+    parts.manage.hidden = own && !mayStepDown(conversation());
   }
 
   function menu(userId, at) {
@@ -81,6 +81,11 @@ export function members({ id, app, conversation, close }) {
     if (!member) return;
     const { user, role } = member;
     const name = nameOf(user);
+    if (user.id === store.state.me?.id) {
+      const down = { label: 'Be a member again…', icon: 'people', run: () => stepDown(user) };
+      openMenu({ label: name, at, items: [down] });
+      return;
+    }
     const words = { owner: 'Make owner…', admin: 'Make admin', member: 'Make member', observer: 'Make observer' };
     openMenu({
       label: name,
@@ -116,6 +121,15 @@ export function members({ id, app, conversation, close }) {
         action: 'Make owner',
       }));
     if (sure) await complain(actions.setRole(id, user.id, role));
+  }
+
+  async function stepDown(user) {
+    const sure = await confirmDialog({
+      title: 'Be an admin no more?',
+      text: 'You stay in the group as a member. Only its owner can make you an admin again.',
+      action: 'Be a member',
+    });
+    if (sure) await complain(actions.setRole(id, user.id, 'member'));
   }
 
   async function remove(user) {

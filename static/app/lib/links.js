@@ -1,0 +1,100 @@
+// Web addresses in a text.
+// Lives here: where an address begins and ends, by the server's rules (`src/domain/links.rs`); `tests/cases/links.json`
+// holds both to them. May not live here: elements.
+
+/** A letter, a digit, or a mark on one. */
+const WORD = String.raw`[\p{Alphabetic}\p{N}\p{M}]`;
+
+/** White space, what shows nothing by itself, quotation marks and angle brackets, punctuation of Chinese and Japanese. */
+const END = String.raw`(?:[\s\p{Cc}\p{Default_Ignorable_Code_Point}<>"\x60“”„‟«»‹›\uFE10-\uFE1F\uFE30-\uFE6F]|(?!${WORD})[\u3000-\u303F\uFF00-\uFFEF])`;
+
+const BEGIN = /https?:\/\/|www\./gi;
+const FIRST = new RegExp(WORD, 'uy');
+const ADDRESS_IN_BRACKETS = /\[[0-9a-f:.]+\]/iy;
+/** What names of hosts, users and ports are made of. */
+const HOST = new RegExp(`(?:(?!${END})(?:${WORD}|[-._~%:@]))*`, 'uy');
+const IS_END = new RegExp(`^${END}`, 'u');
+const IS_WORD = new RegExp(`^${WORD}`, 'u');
+const CLOSING = { '(': ')', '[': ']', '{': '}' };
+/** What ends a sentence, or opens a bracket, rather than belongs to an address at whose end it stands. */
+const OF_THE_SENTENCE = '.,;:!?…\'‘’*_~([{،؛؟۔।॥།።։၊။។៕';
+
+const SCRIPTS = (
+  'Han Hiragana Katakana Bopomofo Thai Lao Khmer Myanmar Tibetan Javanese Balinese Tai_Le New_Tai_Lue Tai_Tham Tai_Viet'
+).split(' ');
+/** Letters of scripts that write words without spaces; a mark counts as of its own script alone. */
+const WITHOUT_SPACES = new RegExp(
+  `^(?:(?![\\p{Mn}\\p{Me}])[${SCRIPTS.map((name) => `\\p{scx=${name}}`).join('')}]` +
+    `|(?=[\\p{Mn}\\p{Me}])[${SCRIPTS.map((name) => `\\p{sc=${name}}`).join('')}])`,
+  'u',
+);
+
+/**
+ * Where the addresses of a text stand, in their order.
+ * @returns {{start: number, end: number}[]}
+ */
+export function addressRanges(text) {
+  const found = [];
+  BEGIN.lastIndex = 0;
+  for (let match = BEGIN.exec(text); match; match = BEGIN.exec(text)) {
+    const end = addressEnd(text, match.index, match[0]);
+    if (end !== null) found.push({ start: match.index, end });
+    BEGIN.lastIndex = end ?? match.index + 1;
+  }
+  return found;
+}
+
+/** The address as a link; null for what only looks like one. */
+export function hrefOf(address) {
+  const href = /^www\./i.test(address) ? `https://${address}` : address;
+  return URL.canParse?.(href) === false ? null : href;
+}
+
+function addressEnd(text, start, prefix) {
+  const before = characterBefore(text, start);
+  if (before && IS_WORD.test(before) && !WITHOUT_SPACES.test(before)) return null;
+  const host = start + prefix.length;
+  let end;
+  if (prefix.toLowerCase() === 'www.') {
+    // What comes before may make it part of another address, as in an address of e-mail.
+    if ((before && '.-@/'.includes(before)) || !matchAt(FIRST, text, host)) return null;
+    end = host + matchAt(HOST, text, host).length;
+    const labels = text.slice(host, end).split('.').slice(1);
+    if (!labels.some((label) => IS_WORD.test(label))) return null;
+  } else if (text[host] === '[') {
+    const numbers = matchAt(ADDRESS_IN_BRACKETS, text, host);
+    if (!numbers) return null;
+    end = host + numbers.length;
+    end += matchAt(HOST, text, end).length;
+  } else {
+    if (!matchAt(FIRST, text, host)) return null;
+    end = host + matchAt(HOST, text, host).length;
+  }
+  if ('/?#'.includes(text[end] ?? ' ')) end = pathEnd(text, end);
+  while (OF_THE_SENTENCE.includes(text[end - 1])) end -= 1;
+  return end;
+}
+
+/** Brackets that the address opens may close in it; any other one ends it. */
+function pathEnd(text, from) {
+  const open = [];
+  for (let at = from; at < text.length; ) {
+    const letter = String.fromCodePoint(text.codePointAt(at));
+    if (CLOSING[letter]) open.push(CLOSING[letter]);
+    else if (IS_END.test(letter) || (')]}'.includes(letter) && open.pop() !== letter)) return at;
+    at += letter.length;
+  }
+  return text.length;
+}
+
+/** What a sticky pattern finds at a place; null if it does not match there. */
+function matchAt(pattern, text, at) {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0] ?? null;
+}
+
+function characterBefore(text, at) {
+  if (at === 0) return null;
+  const pair = at > 1 && /[\uDC00-\uDFFF]/.test(text[at - 1]);
+  return String.fromCodePoint(text.codePointAt(pair ? at - 2 : at - 1));
+}

@@ -47,7 +47,11 @@ export function addressRanges(text) {
 /** The address as a link; null for what only looks like one. */
 export function hrefOf(address) {
   const href = /^www\./i.test(address) ? `https://${address}` : address;
-  return URL.canParse?.(href) === false ? null : href;
+  try {
+    return new URL(href) && href;
+  } catch {
+    return null;
+  }
 }
 
 function addressEnd(text, start, prefix) {

@@ -1,7 +1,7 @@
 //! Signing up, in and out, and one's own logins.
 
 use super::body::{Json, NoBody};
-use super::cursor::{self, Paging};
+use super::cursor::{self, Collection, Paging};
 use super::extract::{Auth, ClientAddr, Device, PathId, Query};
 use super::problem::Problem;
 use crate::app::App;
@@ -83,9 +83,10 @@ pub async fn logout(app: web::Data<App>, caller: Auth, _: NoBody) -> Result<Http
     responses((status = 200, description = "Logins that can still be used, the newest first", body = Page<Login>))
 )]
 pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {
-    let (limit, before) = (query.0.limit()?, query.0.after()?);
+    let (limit, before) = (query.0.limit()?, query.0.after(Collection::Logins)?);
     let (items, next) = logins::list(&app, caller.0, before, limit).await?;
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
+    Ok(HttpResponse::Ok()
+        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Logins, place)) }))
 }
 
 /// End one of one's logins

@@ -1,7 +1,7 @@
 //! Whom one has blocked.
 
 use super::body::{Json, NoBody};
-use super::cursor::{self, Paging};
+use super::cursor::{self, Collection, Paging};
 use super::extract::{Auth, Query, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
@@ -50,9 +50,10 @@ pub async fn delete(app: web::Data<App>, caller: Auth, user: UserRefPath, _: NoB
     responses((status = 200, description = "Blocks", body = Page<Block>))
 )]
 pub async fn list(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {
-    let (limit, after) = (query.0.limit()?, query.0.after()?);
+    let (limit, after) = (query.0.limit()?, query.0.after(Collection::Blocks)?);
     let (items, next) = blocks::list(&app, &caller.0, after, limit).await?;
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
+    Ok(HttpResponse::Ok()
+        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Blocks, place)) }))
 }
 
 /// See what stands between oneself and a user

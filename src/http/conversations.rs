@@ -1,7 +1,7 @@
 //! Conversations: make, list, look at, change, mark as read, leave.
 
 use super::body::{Json, MaybeJson, NoBody};
-use super::cursor;
+use super::cursor::{self, Collection};
 use super::extract::{Auth, PathId, Query, UserRefPath};
 use super::problem::Problem;
 use crate::admission::{Kind, costs};
@@ -119,12 +119,14 @@ pub struct Which {
 pub async fn list(app: web::Data<App>, caller: Auth, query: Query<Which>) -> Result<HttpResponse, Problem> {
     let which = query.0;
     let limit = cursor::limit(which.limit, limits::PAGE)?;
-    let after: Option<Place> = which.cursor.as_deref().map(cursor::decode).transpose()?;
+    let after: Option<Place> =
+        which.cursor.as_deref().map(|cursor| cursor::decode(Collection::Conversations, cursor)).transpose()?;
     let filter = Filter { kind: which.kind, archived: which.archived.unwrap_or(false), unread: which.unread };
     let owner = app.as_ref().clone();
     let (items, next) =
         app.detached(async move { conversations::list(&owner, &caller.0, filter, after, limit).await }).await?;
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
+    Ok(HttpResponse::Ok()
+        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Conversations, place)) }))
 }
 
 /// What is unread

@@ -2,7 +2,7 @@
 
 use super::body::{Json, NoBody};
 use super::conversations::references;
-use super::cursor::{self, Paging};
+use super::cursor::{self, Collection, Paging};
 use super::extract::{Auth, PathId, Query, path_id};
 use super::problem::Problem;
 use crate::admission::{Kind, costs};
@@ -30,10 +30,10 @@ pub async fn list(
     id: PathId<ConversationId>,
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
-    let (limit, after) = (query.0.limit()?, query.0.after()?);
+    let (limit, after) = (query.0.limit()?, query.0.after(Collection::Members)?);
     let owner = app.as_ref().clone();
     let rows = app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
-    Ok(HttpResponse::Ok().json(cursor::page(rows, limit)))
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::Members, rows, limit)))
 }
 
 /// See a participant

@@ -1,7 +1,7 @@
 //! Messages: send, list, look at, edit, delete.
 
 use super::body::{Json, NoBody};
-use super::cursor::{self, Paging};
+use super::cursor::{self, Collection, Paging};
 use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
 use crate::admission::Kind;
@@ -215,8 +215,8 @@ pub async fn history(
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = message_path(&path)?;
-    let (limit, after) = (query.0.limit()?, query.0.after()?.unwrap_or(0));
+    let (limit, after) = (query.0.limit()?, query.0.after(Collection::FormerTexts)?.unwrap_or(0));
     let owner = app.as_ref().clone();
     let work = async move { edits::history(&owner, &caller.0, id, message, after, limit + 1).await };
-    Ok(HttpResponse::Ok().json(cursor::page(app.detached(work).await?, limit)))
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::FormerTexts, app.detached(work).await?, limit)))
 }

@@ -1,7 +1,7 @@
 //! Pinned messages: pin, unpin, list.
 
 use super::body::NoBody;
-use super::cursor::{self, Paging};
+use super::cursor::{self, Collection, Paging};
 use super::extract::{Auth, PathId, Query, message_path};
 use super::problem::Problem;
 use crate::app::App;
@@ -69,10 +69,10 @@ pub async fn list(
     id: PathId<ConversationId>,
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
-    let (limit, before) = (query.0.limit()?, Timestamp(query.0.after()?.unwrap_or(i64::MAX)));
+    let (limit, before) = (query.0.limit()?, Timestamp(query.0.after(Collection::Pins)?.unwrap_or(i64::MAX)));
     let owner = app.as_ref().clone();
     let read = async move { pins::page(&owner, &caller.0, id.0, before, limit + 1).await };
     let rows = app.detached(read).await?.into_iter().map(|(message, at)| (message, at.0)).collect();
-    let Page { items, next_cursor } = cursor::page(rows, limit);
+    let Page { items, next_cursor } = cursor::page(Collection::Pins, rows, limit);
     Ok(HttpResponse::Ok().json(Page::<Message> { items: items.into_iter().flatten().collect(), next_cursor }))
 }

@@ -1,7 +1,7 @@
 //! Reactions to a message: add, take back, see whose they are.
 
 use super::body::NoBody;
-use super::cursor::{self, Paging};
+use super::cursor::{self, Collection, Paging};
 use super::extract::{Auth, Query, message_path, path_id};
 use super::problem::Problem;
 use crate::app::App;
@@ -84,8 +84,8 @@ pub async fn list(
     query: Query<Paging>,
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = message_path(&path)?;
-    let (limit, after) = (query.0.limit()?, query.0.after()?.unwrap_or(0));
+    let (limit, after) = (query.0.limit()?, query.0.after(Collection::Reactions)?.unwrap_or(0));
     let owner = app.as_ref().clone();
     let read = async move { reactions::page(&owner, &caller.0, conversation, message, after, limit + 1).await };
-    Ok(HttpResponse::Ok().json(cursor::page(app.detached(read).await?, limit)))
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::Reactions, app.detached(read).await?, limit)))
 }

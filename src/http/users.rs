@@ -1,7 +1,7 @@
 //! One's own profile and password, and other users.
 
 use super::body::Json;
-use super::cursor;
+use super::cursor::{self, Collection};
 use super::extract::{Auth, ClientAddr, Query, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
@@ -86,9 +86,11 @@ pub struct Search {
 pub async fn search(app: web::Data<App>, caller: Auth, query: Query<Search>) -> Result<HttpResponse, Problem> {
     let Search { q, limit, cursor } = query.0;
     let limit = cursor::limit(limit, limits::PAGE)?;
-    let after: Option<SearchPlace> = cursor.as_deref().map(cursor::decode).transpose()?;
+    let after: Option<SearchPlace> =
+        cursor.as_deref().map(|cursor| cursor::decode(Collection::Users, cursor)).transpose()?;
     let (items, next) = users::search(&app, caller.0, &q, after, limit).await?;
-    Ok(HttpResponse::Ok().json(Page { items, next_cursor: next.as_ref().map(cursor::encode) }))
+    Ok(HttpResponse::Ok()
+        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Users, place)) }))
 }
 
 /// Ask who is there

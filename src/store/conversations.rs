@@ -170,8 +170,8 @@ pub struct View {
 /// Where a conversation stands in its participant's list: pinned ones first, then the newest message first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Place {
-    /// 1 when pinned.
-    pub pinned: i64,
+    /// Whether it is pinned.
+    pub pinned: bool,
     /// When the newest message was committed, or the conversation made.
     pub activity: i64,
     /// Its id.
@@ -184,7 +184,7 @@ fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
     let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
     let muted_until = muted_until.map(|until| until.min(Timestamp::FAR));
     let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
-    let pinned: i64 = row.try_get::<i32>("", "pinned")?.into();
+    let pinned = row.try_get::<i32>("", "pinned")? == 1;
     let notify: String = row.try_get("", "notify")?;
     let conversation = Conversation {
         id,
@@ -212,7 +212,7 @@ fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
             last_read_seq: Seq(row.try_get("", "last_read_seq")?),
             muted_until,
             archived: archived_seq.is_some_and(|seq| last_seq.0 <= seq || muted_until.is_some()),
-            pinned: pinned == 1,
+            pinned,
             notify: match notify.as_str() {
                 "mentions" => NotifyLevel::Mentions,
                 "none" => NotifyLevel::None,
@@ -324,7 +324,7 @@ pub async fn page(
     }
     if let Some(place) = after {
         let first = values.len() + 1;
-        values.extend([place.pinned.into(), place.activity.into(), place.id.into()]);
+        values.extend([i64::from(place.pinned).into(), place.activity.into(), place.id.into()]);
         let _ = write!(
             text,
             " AND (CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END, COALESCE(c.last_message_at, c.created_at), c.id)

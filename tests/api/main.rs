@@ -15,6 +15,7 @@ mod catching_up;
 mod context;
 mod conventions;
 mod conversations;
+mod cursors;
 mod deletions;
 mod delivery;
 mod edits;

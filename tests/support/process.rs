@@ -75,12 +75,21 @@ impl Process {
     pub fn resident_bytes(&self) -> u64 {
         resident_bytes(self.id())
     }
+
+    /// The same without the pages of the program itself: what was allocated and not given back.
+    pub fn allocated_bytes(&self) -> u64 {
+        memory(self.id(), "RssAnon:")
+    }
 }
 
 /// Resident memory in bytes of the process with this id, as the kernel counts it now.
 pub fn resident_bytes(id: u32) -> u64 {
+    memory(id, "VmRSS:")
+}
+
+fn memory(id: u32, kind: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process is alive");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS is told");
+    let line = status.lines().find(|line| line.starts_with(kind)).expect("the kernel tells it");
     let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
     kib * 1024
 }

@@ -9,7 +9,7 @@ use crate::http::problem::{MEDIA_TYPE, Problem};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse};
 use futures_util::FutureExt;
@@ -22,9 +22,10 @@ use uuid::Uuid;
 
 /// See the module. It takes the place of every other error form, so nothing outside it may replace a body.
 pub async fn edge<B: MessageBody + 'static>(
-    req: ServiceRequest,
+    mut req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    copy_values(req.headers_mut());
     let id = request_id(&req);
     req.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id, method = %req.method(), user = Empty);
@@ -51,6 +52,17 @@ pub async fn edge<B: MessageBody + 'static>(
     }
     .instrument(span)
     .await
+}
+
+/// A header's value is a slice of the buffer that the connection was read into, and the framework keeps the heads of past
+/// requests to use them again: whole buffers would stay with them, and with every open socket.
+fn copy_values(headers: &mut HeaderMap) {
+    headers.retain(|_, value| {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+        true
+    });
 }
 
 /// The id that the client gave, if it is one that can stand in a log: 1–64 of `[A-Za-z0-9._-]`. Else a new one.

@@ -1,0 +1,11 @@
+//! What stands between the server and the network it is on: memory, descriptors, slow and silent connections. Each test has
+//! a server of its own and knows nothing of what is behind its door.
+
+// A test stops by panicking.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "door/memory.rs"]
+mod memory;

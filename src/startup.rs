@@ -24,6 +24,7 @@ use crate::realtime::{catch_up, log_reader};
 use crate::relay::{self, Relay};
 use crate::store::db::Db;
 use crate::store::meta;
+use crate::store::pools::Share;
 use crate::telemetry;
 use crate::usecases::writer::Stats;
 use crate::usecases::{accounts, marks, presence, writer};
@@ -175,8 +176,8 @@ async fn assemble(
     let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
     let epoch_of = db.clone();
     let facts = runtime.spawn(async move {
-        let epoch = meta::epoch(epoch_of.read()).await?;
-        Ok::<_, Error>((epoch, meta::plain_tokens_until(epoch_of.read()).await?))
+        let epoch = meta::epoch(epoch_of.read(Share::Ordinary)).await?;
+        Ok::<_, Error>((epoch, meta::plain_tokens_until(epoch_of.read(Share::Ordinary)).await?))
     });
     let (epoch, plain_until) = facts.await.map_err(Error::internal)??;
     let app = App::new(Parts {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
 
 use greenroom::config::variables::{VARIABLES, Variable};
-use greenroom::config::{LogFormat, Secret, Settings};
+use greenroom::config::{LogFormat, Secret, Settings, Shares};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -202,7 +202,7 @@ fn a_wrong_value_is_told_with_what_is_expected() {
         ("GREENROOM_DATA_DIR", "a\nb"),
         ("DATABASE_URL", "mysql://localhost/a"),
         ("DATABASE_URL", "sqlite::memory:"),
-        ("GREENROOM_DB_CONNECTIONS", "3"),
+        ("GREENROOM_DB_CONNECTIONS", "7"),
         ("GREENROOM_WRITERS", "0"),
         ("GREENROOM_DB_SCHEMA", "My Schema"),
         ("GREENROOM_AUTO_MIGRATE", "maybe"),
@@ -256,7 +256,13 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
     assert_eq!(settings(&[("GREENROOM_WRITERS", "4")]).database.writers, 1);
     let postgres = ("DATABASE_URL", "postgres://localhost/a");
     assert_eq!(settings(&[postgres]).database.writers, 2);
-    let line = refusal(&[postgres, ("GREENROOM_WRITERS", "4"), ("GREENROOM_DB_CONNECTIONS", "5")]);
+    for connections in 8..=1000_u32 {
+        let shares = settings(&[postgres, ("GREENROOM_DB_CONNECTIONS", &connections.to_string())]).database.shares();
+        let Shares { write, ordinary, log, heavy } = shares;
+        assert_eq!(write + ordinary + log + heavy + 1, connections, "and one for the probe: {shares:?}");
+        assert!(write >= 4 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
+    }
+    let line = refusal(&[postgres, ("GREENROOM_WRITERS", "4"), ("GREENROOM_DB_CONNECTIONS", "8")]);
     assert!(line.contains("GREENROOM_DB_CONNECTIONS") && line.contains("GREENROOM_WRITERS"), "{line}");
 }
 

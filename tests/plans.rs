@@ -30,6 +30,7 @@ use greenroom::http::{self, Services, health::Draining};
 use greenroom::messages::{OpenRooms, ToPresence, ToRoom};
 use greenroom::realtime::session::Surroundings;
 use greenroom::store::log;
+use greenroom::store::pools::Share;
 use greenroom::usecases::{logins, sessions};
 use history::History;
 use inside::{Inside, on_each_database};
@@ -142,7 +143,7 @@ fn no_query_grows_with_the_length_of_the_history() {
             court.judge(&format!("{} {}", row.method, row.path)).await;
         }
         // what a session reads when it begins and when it comes back
-        let conn = inside.app.db().read();
+        let conn = inside.app.db().read(Share::Ordinary);
         let (room, middle) = (Stream::Conversation(history.room), Rev(messages() as i64 / 4));
         sessions::likely(&inside.app, &history.target).await.unwrap();
         sessions::admit(&inside.app, &history.target, &[history.room]).await.unwrap();

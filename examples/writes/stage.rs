@@ -12,6 +12,7 @@ use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::conversations::{self, NewConversation};
 use greenroom::store::participants::{self, NewParticipant, Start};
+use greenroom::store::pools::Share;
 use greenroom::usecases::Caller;
 use greenroom::usecases::transact::{Tx, transact};
 use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
@@ -142,7 +143,7 @@ impl Stage {
         let query = format!(
             "SELECT CAST(avg({length}) AS bigint) AS bytes FROM (SELECT payload FROM outbox ORDER BY id DESC LIMIT 1000) t"
         );
-        let row = db.read().query_one_raw(Statement::from_string(db.backend(), query)).await?;
+        let row = db.read(Share::Ordinary).query_one_raw(Statement::from_string(db.backend(), query)).await?;
         let bytes: i64 = row.ok_or("the log is empty")?.try_get("", "bytes")?;
         Ok(bytes as usize)
     }

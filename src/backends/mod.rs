@@ -10,6 +10,7 @@ mod sqlite;
 use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::log;
+use crate::store::pools::Share;
 use std::fmt;
 
 /// Why the database or the data folder cannot be used, in one line for the operator; no password is in it.
@@ -41,7 +42,7 @@ pub async fn open(settings: &Settings) -> Result<Db> {
     folder::make(&settings.data_dir)?;
     migrations::ensure(settings).await?;
     let db = connect(settings).await?;
-    match log::draws_ids_one_by_one(db.read()).await {
+    match log::draws_ids_one_by_one(db.read(Share::Ordinary)).await {
         Ok(true) => Ok(db),
         Ok(false) => Err(BackendError::new(
             "the sequence of outbox.id must have CACHE 1, or events are lost between nodes; \

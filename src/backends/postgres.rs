@@ -1,8 +1,10 @@
-//! How PostgreSQL is opened: its pool, and the session settings on which the rules of a transaction rest.
+//! How PostgreSQL is opened: its pools, and the session settings on which the rules of a transaction rest.
 
 use super::{BackendError, Result, reason};
-use crate::config::Settings;
+use crate::config::{Settings, Shares};
+use crate::domain::limits;
 use crate::store::db::{self, Asking, Db, Probe as _};
+use crate::store::pools::Pools;
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -28,13 +30,38 @@ const SERVING: &str = "SET default_transaction_isolation = 'read committed'; SET
 const MIGRATING: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '1h'; \
      SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = 0";
 
-/// Opens all connections of the pool.
+/// Opens all connections of all pools.
 pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     let options = options(settings)?;
     check(&options).await?;
-    let size = settings.database.connections;
-    let session = session(settings, SERVING);
-    let pool = PgPoolOptions::new()
+    let total = settings.database.connections;
+    let Shares { write, ordinary, log, heavy } = settings.database.shares();
+    let serving = session(settings, SERVING);
+    let impatient = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT.as_millis());
+    let open = async |size, session: &str| {
+        let pool = pool(size, &options, session);
+        match future::try_join_all((0..size).map(|_| pool.acquire())).await {
+            Ok(_) => Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool)),
+            Err(error) => Err(not_given(total, &error)),
+        }
+    };
+    let write = open(write, &serving).await?;
+    let pools = Pools {
+        authentication: write.clone(),
+        write,
+        ordinary: open(ordinary, &serving).await?,
+        log: open(log, &serving).await?,
+        heavy: open(heavy, &impatient).await?,
+        heavy_at_once: heavy as usize,
+    };
+    let mut probe = Probe { options, session: serving, connection: None };
+    probe.ask().await.map_err(|error| not_given(total, &error))?;
+    Ok(Db::new(pools, Box::new(probe)))
+}
+
+fn pool(size: u32, options: &PgConnectOptions, session: &str) -> PgPool {
+    let session = session.to_owned();
+    PgPoolOptions::new()
         .max_connections(size)
         .min_connections(size)
         .acquire_timeout(ACQUIRE)
@@ -53,14 +80,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
             let session = session.clone();
             Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
         })
-        .connect_lazy_with(options.clone());
-    if let Err(error) = future::try_join_all((0..size).map(|_| pool.acquire())).await {
-        return Err(not_given(size, &error));
-    }
-    let mut probe = Probe { options, session: self::session(settings, SERVING), connection: None };
-    probe.ask().await.map_err(|error| not_given(size, &error))?;
-    let pool = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
-    Ok(Db::new(pool.clone(), pool, Box::new(probe)))
+        .connect_lazy_with(options.clone())
 }
 
 fn not_given(size: u32, error: &sqlx::Error) -> BackendError {

@@ -1,23 +1,34 @@
-//! How SQLite is opened: one connection that writes, a few that only read, and the checkpointer with one of its own.
+//! How SQLite is opened: one connection that writes, a few that only read, shared out by what they read, and the
+//! checkpointer and the probe with one of their own.
 
 use super::{BackendError, Result, reason};
 use crate::config::Settings;
+use crate::domain::limits;
 use crate::store::db::{self, Asking, Class, Db, PROBE};
+use crate::store::pools::Pools;
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
-/// Connections that read.
-const READERS: u32 = 4;
+/// Connections that read who somebody is.
+const AUTHENTICATION: u32 = 1;
+/// Connections for what a client asks for.
+const ORDINARY: u32 = 4;
+/// Connections that read the log.
+const LOG: u32 = 3;
+/// Connections for heavy reads.
+const HEAVY: u32 = 2;
+/// Steps of SQLite's machine between two looks at the clock in a heavy read; a fraction of a millisecond.
+const STRIDE: i32 = 10_000;
 /// How long a statement waits for another process's lock; in this process the one writer has no rival.
 const BUSY: Duration = Duration::from_secs(5);
 /// The same while migrating.
 const BUSY_MIGRATING: Duration = Duration::from_mins(1);
 /// How long somebody waits for a free connection.
-const ACQUIRE: Duration = Duration::from_secs(5);
+const ACQUIRE: Duration = Duration::from_secs(2);
 /// Older versions can corrupt a database in WAL mode when a checkpoint meets a commit.
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 
@@ -42,13 +53,20 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         )));
     }
     let reading = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
-    let readers = pool(READERS).connect_with(reading).await.map_err(|error| not_opened(settings, &error))?;
+    let open = async |options: SqlitePoolOptions| {
+        let opened = options.connect_with(reading.clone()).await.map_err(|error| not_opened(settings, &error))?;
+        Ok::<_, BackendError>(SqlxSqliteConnector::from_sqlx_sqlite_pool(opened))
+    };
+    let pools = Pools {
+        write: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
+        authentication: open(pool(AUTHENTICATION)).await?,
+        ordinary: open(pool(ORDINARY)).await?,
+        log: open(pool(LOG)).await?,
+        heavy: open(in_time(pool(HEAVY))).await?,
+        heavy_at_once: HEAVY as usize,
+    };
     let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
-    Ok(Db::new(
-        SqlxSqliteConnector::from_sqlx_sqlite_pool(readers),
-        SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
-        Box::new(probe),
-    ))
+    Ok(Db::new(pools, Box::new(probe)))
 }
 
 /// Commits a row that is gone again. A value that stays the same would write nothing.
@@ -159,6 +177,19 @@ fn pool(size: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
 }
 
+/// Has what is read on a connection given up after [`limits::HEAVY_STATEMENT`], counted from when it was taken: SQLite knows
+/// no statement timeout.
+fn in_time(pool: SqlitePoolOptions) -> SqlitePoolOptions {
+    async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        let taken = Instant::now();
+        let goes_on = move || taken.elapsed() < limits::HEAVY_STATEMENT;
+        connection.lock_handle().await?.set_progress_handler(STRIDE, goes_on);
+        Ok(())
+    }
+    pool.after_connect(|connection, _| Box::pin(limit(connection)))
+        .before_acquire(|connection, _| Box::pin(async move { limit(connection).await.map(|()| true) }))
+}
+
 /// What every connection has.
 fn common(settings: &Settings) -> Result<SqliteConnectOptions> {
     let options: SqliteConnectOptions = settings
@@ -213,6 +244,7 @@ fn is_sound(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::pools::Share;
     use sea_orm::ConnectionTrait;
     use tokio::sync::oneshot;
 
@@ -229,8 +261,8 @@ mod tests {
         let (_folder, settings) = place();
         let db = connect(&settings).await.expect("it opens");
         db.write().execute_unprepared("CREATE TABLE word (text TEXT)").await.expect("the writer writes");
-        db.read().execute_unprepared("SELECT text FROM word").await.expect("a reader sees it");
-        let refused = db.read().execute_unprepared("INSERT INTO word VALUES ('no')").await;
+        db.read(Share::Ordinary).execute_unprepared("SELECT text FROM word").await.expect("a reader sees it");
+        let refused = db.read(Share::Ordinary).execute_unprepared("INSERT INTO word VALUES ('no')").await;
         assert!(refused.is_err_and(|error| error.to_string().contains("readonly")));
     }
 

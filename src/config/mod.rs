@@ -81,7 +81,7 @@ pub struct Database {
     pub url: Secret,
     /// Writers of sends; always 1 on SQLite.
     pub writers: usize,
-    /// Connections to PostgreSQL; SQLite does not look at it.
+    /// Connections to PostgreSQL, at least 5; SQLite does not look at it.
     pub connections: u32,
     /// The PostgreSQL schema of all tables; the database's own default when unset.
     pub schema: Option<String>,
@@ -94,6 +94,27 @@ impl Database {
     pub fn is_sqlite(&self) -> bool {
         self.url.expose().starts_with("sqlite:")
     }
+
+    /// How the connections to PostgreSQL are shared out. The largest part is for what writes, a good part for those who come
+    /// back, and the rest for those who look; the probe has one.
+    pub fn shares(&self) -> Shares {
+        let part = |of: u32| (self.connections / of).max(1);
+        let (ordinary, log, heavy) = (part(5), part(5), part(8));
+        Shares { write: self.connections.saturating_sub(1 + ordinary + log + heavy).max(1), ordinary, log, heavy }
+    }
+}
+
+/// Connections to PostgreSQL by what they are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shares {
+    /// Authentication and writes: one for each writer of sends, and the rest for all others.
+    pub write: u32,
+    /// Ordinary reads.
+    pub ordinary: u32,
+    /// Pages of the log: sync, repair, catch-up.
+    pub log: u32,
+    /// Heavy reads: search, statistics.
+    pub heavy: u32,
 }
 
 /// What nodes share.

@@ -114,7 +114,7 @@ impl Reader {
         let mut database = Database {
             url,
             writers: self.or("GREENROOM_WRITERS", 2, "a number from 1 to 16", number(1, 16))?,
-            connections: self.or("GREENROOM_DB_CONNECTIONS", 16, "a number from 4 to 1000", number(4, 1000))?,
+            connections: self.or("GREENROOM_DB_CONNECTIONS", 20, "a number from 8 to 1000", number(8, 1000))?,
             schema: self.optional(
                 "GREENROOM_DB_SCHEMA",
                 "up to 63 of a to z, digits and _, no digit first",
@@ -125,10 +125,13 @@ impl Reader {
         if database.is_sqlite() {
             // a second writer would only wait for the first one's lock
             database.writers = 1;
-        } else if (database.connections as usize) < database.writers + 2 {
+        } else if (database.shares().write as usize) < database.writers + 2 {
             return Err(SettingsError::new(format!(
-                "GREENROOM_DB_CONNECTIONS is {}; expected 2 more than GREENROOM_WRITERS, which is {}",
-                database.connections, database.writers
+                "GREENROOM_DB_CONNECTIONS is {}, of which {} are for writes; expected at least 2 more of these than \
+                 GREENROOM_WRITERS, which is {}",
+                database.connections,
+                database.shares().write,
+                database.writers
             )));
         }
         Ok(database)

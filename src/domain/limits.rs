@@ -109,6 +109,10 @@ pub const BATCH: usize = 256;
 pub const WRITER_QUEUE: usize = 4096;
 /// A transaction that has not ended within this is given up and its connection dropped.
 pub const TRANSACTION: Duration = Duration::from_secs(6);
+/// Heavy reads of one user that run or wait.
+pub const HEAVY_PER_USER: usize = 4;
+/// A statement of a heavy read is given up after this.
+pub const HEAVY_STATEMENT: Duration = Duration::from_secs(2);
 /// Events of one page of a replay.
 pub const REPLAY_PAGE: u64 = 256;
 /// How long a hole in a room's revisions may stand before it is read from the log.

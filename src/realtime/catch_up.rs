@@ -12,6 +12,7 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::messages::{Heard, OpenStreams};
 use crate::store::log;
+use crate::store::pools::Share;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ pub async fn run(app: App, hub: Outlet, wake: Arc<Notify>) {
 
 /// One look at the log; false when the hub had no place for what was found.
 async fn tail(app: &App, hub: &Outlet, floor: &mut Option<Floor>) -> Result<bool> {
-    let conn = app.db().read();
+    let conn = app.db().read(Share::Log);
     let floor = if let Some(floor) = floor {
         floor
     } else {

@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::messages::{ReadLog, ToRoom};
 use crate::protocol::events::Frame;
 use crate::store::log;
+use crate::store::pools::Share;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -24,7 +25,7 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
         tokio::spawn(async move {
             let frames = app
                 .db()
-                .guard(async { Ok(log::since(app.db().read(), read.stream, read.after, read.limit).await?) })
+                .guard(async { Ok(log::since(app.db().read(Share::Log), read.stream, read.after, read.limit).await?) })
                 .await;
             if let Err(error) = &frames {
                 tracing::warn!(%error, "a read of the log failed");

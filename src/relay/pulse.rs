@@ -3,6 +3,7 @@
 
 use super::Signals;
 use crate::app::App;
+use crate::store::pools::Share;
 use crate::store::readers::{self, Head};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ pub async fn run(app: App, grow: watch::Sender<u64>, mut signals: Signals) {
             () = signals.stopped() => return,
             () = committed.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(POLL) => {
-                let head = app.db().guard(async { Ok(readers::head(app.db().read()).await?) }).await;
+                let head = app.db().guard(async { Ok(readers::head(app.db().read(Share::Log)).await?) }).await;
                 // while the database is away there is nothing to say; whoever waits for it asks by itself
                 let Ok(head) = head else { continue };
                 if seen.replace(head) == Some(head) && !head.unstamped {

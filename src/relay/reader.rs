@@ -16,6 +16,7 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::db::Class;
+use crate::store::pools::Share;
 use crate::store::readers::{self, LogRow, Parked};
 use crate::store::transaction::Transaction;
 use crate::store::{self, Failure};
@@ -122,7 +123,8 @@ impl Runner {
             self.again(&row, now).await?;
             return Ok(Turn::Read { full: true });
         }
-        let rows = self.guarded(async { Ok(readers::page(self.app.db().read(), cursor, PAGE).await?) }).await?;
+        let rows =
+            self.guarded(async { Ok(readers::page(self.app.db().read(Share::Log), cursor, PAGE).await?) }).await?;
         let Some(last) = rows.last() else { return Ok(Turn::Idle(until)) };
         let upto = last.position;
         self.read(&rows, cursor, upto, now).await?;
@@ -134,7 +136,7 @@ impl Runner {
     async fn stand(&self, now: Timestamp) -> Result<Option<(Result<i64, Timestamp>, Option<Parked>)>> {
         let name = self.reader.name();
         self.guarded(async {
-            let conn = self.app.db().read();
+            let conn = self.app.db().read(Share::Log);
             let Some(lease) = readers::lease(conn, name).await? else {
                 let _turn = self.app.db().turn(Class::Other).await;
                 readers::register(self.app.db().write(), name, 0, now).await?;

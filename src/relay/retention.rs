@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::db::Class;
+use crate::store::pools::Share;
 use crate::store::readers;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ pub async fn sweep(app: &App, before: Timestamp) -> Result<u64> {
     let (mut from, mut gone) = (0, 0);
     loop {
         let db = app.db();
-        let old = db.guard(async { Ok(readers::old_rows(db.read(), from, before, STEP).await?) }).await?;
+        let old = db.guard(async { Ok(readers::old_rows(db.read(Share::Log), from, before, STEP).await?) }).await?;
         let Some(old) = old else { return Ok(gone) };
         gone += db
             .guard(async {

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::dialect;
+use crate::store::pools::Share;
 use crate::store::readers::{self, SEQUENCER};
 use tokio::sync::watch;
 
@@ -22,7 +23,7 @@ pub struct Sequencer {
 
 /// Whether positions are stamped at all; see [`readers::position`].
 pub fn is_needed(app: &App) -> bool {
-    dialect::is_postgres(app.db().read())
+    dialect::is_postgres(app.db().read(Share::Log))
 }
 
 impl Sequencer {
@@ -51,7 +52,7 @@ impl Sequencer {
         self.app
             .db()
             .guard(async {
-                let conn = self.app.db().read();
+                let conn = self.app.db().read(Share::Log);
                 let now = Timestamp::now();
                 if !readers::head(conn).await?.unstamped {
                     return Ok(0);

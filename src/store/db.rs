@@ -6,7 +6,10 @@
 //! error; what it says of one statement changes nothing.
 
 use super::Failure;
+use super::pools::{Pools, Share};
 use super::transaction::Transaction;
+use super::turns::Turns;
+use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement};
@@ -64,8 +67,8 @@ struct Asked {
 pub struct Db(Arc<Inner>);
 
 struct Inner {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    pools: Pools,
+    heavy: Turns<UserId>,
     gate: Gate,
     known: watch::Sender<Known>,
     suspected: Notify,
@@ -74,7 +77,7 @@ struct Inner {
 }
 
 /// Is told of every statement that was run, with its parameters, and how long it took.
-type Observer = Box<dyn Fn(&Statement, Duration) + Send + Sync>;
+pub(super) type Observer = Box<dyn Fn(&Statement, Duration) + Send + Sync>;
 
 /// Who writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,20 +103,12 @@ pub struct Turn {
 }
 
 impl Db {
-    /// Over two pools, which are the same one on PostgreSQL.
-    pub fn new(mut read: DatabaseConnection, mut write: DatabaseConnection, probe: Box<dyn Probe>) -> Self {
+    /// Over these pools, with a connection beside them.
+    pub fn new(pools: Pools, probe: Box<dyn Probe>) -> Self {
         let observer: Arc<OnceLock<Observer>> = Arc::default();
-        for pool in [&mut read, &mut write] {
-            let observer = observer.clone();
-            pool.set_metric_callback(move |info| {
-                if let Some(observe) = observer.get() {
-                    observe(info.statement, info.elapsed);
-                }
-            });
-        }
         Self(Arc::new(Inner {
-            read,
-            write,
+            heavy: Turns::new(pools.heavy_at_once),
+            pools: pools.observed_by(&observer),
             gate: Gate::default(),
             known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),
@@ -130,17 +125,25 @@ impl Db {
 
     /// Which database it is.
     pub fn backend(&self) -> DatabaseBackend {
-        self.0.write.get_database_backend()
+        self.0.pools.write.get_database_backend()
     }
 
-    /// For statements that only read, each on its own.
-    pub fn read(&self) -> &DatabaseConnection {
-        &self.0.read
+    /// For statements that only read, each on its own; `share` says what for.
+    pub fn read(&self, share: Share) -> &DatabaseConnection {
+        self.0.pools.of(share)
+    }
+
+    pub(super) fn pools(&self) -> &Pools {
+        &self.0.pools
+    }
+
+    pub(super) fn heavy_turns(&self) -> &Turns<UserId> {
+        &self.0.heavy
     }
 
     /// For single statements that write outside any stream: maintenance and the like. On SQLite take a [`Turn`] first.
     pub fn write(&self) -> &DatabaseConnection {
-        &self.0.write
+        &self.0.pools.write
     }
 
     /// Waits for the right to write; on PostgreSQL there is nothing to wait for.
@@ -161,7 +164,7 @@ impl Db {
         if self.standing() != Standing::Ok {
             return Err(Error::unavailable("nothing can be stored just now; try again"));
         }
-        Ok(Transaction::begin(self, &self.0.write).await?)
+        Ok(Transaction::begin(self, &self.0.pools.write).await?)
     }
 
     /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection
@@ -286,8 +289,7 @@ impl Db {
 
     /// Closes the pools, after the last commit.
     pub async fn close(&self) {
-        let _ = self.0.write.clone().close().await;
-        let _ = self.0.read.clone().close().await;
+        self.0.pools.close().await;
     }
 }
 

@@ -19,6 +19,7 @@ pub mod messages;
 pub mod meta;
 pub mod participants;
 pub mod pins;
+pub mod pools;
 pub mod reactions;
 pub mod readers;
 pub mod receipts;
@@ -27,6 +28,7 @@ pub mod settings;
 pub mod statistics;
 pub mod targets;
 pub mod transaction;
+pub mod turns;
 pub mod users;
 pub mod writes;
 

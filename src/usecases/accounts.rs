@@ -15,6 +15,7 @@ use crate::protocol::accounts::{Change, PasswordChange, ProfileChange, Register}
 use crate::protocol::events::{Event, RevokeReason};
 use crate::protocol::resources::{Me, Tokens, UserRole};
 use crate::store::accounts::{NewUser, Profile};
+use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
 use sea_orm::{DbErr, SqlErr};
@@ -134,7 +135,9 @@ fn me_of(app: &App, user: &UserRow) -> Me {
 
 /// The caller's own account.
 pub async fn me(app: &App, caller: Caller) -> Result<Me> {
-    let user = read(app, move |conn| Box::pin(async move { Ok(users::by_id(conn, caller.user_id).await?) })).await?;
+    let user =
+        read(app, Share::Ordinary, move |conn| Box::pin(async move { Ok(users::by_id(conn, caller.user_id).await?) }))
+            .await?;
     let user = user.ok_or_else(|| Error::unauthorized("this account is gone"))?;
     Ok(me_of(app, &user))
 }
@@ -258,8 +261,10 @@ async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
 pub async fn change_password(app: &App, caller: Caller, input: PasswordChange) -> Result<()> {
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
-    let secret =
-        read(app, move |conn| Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })).await?;
+    let secret = read(app, Share::Ordinary, move |conn| {
+        Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })
+    })
+    .await?;
     let old = secret.and_then(|secret| secret.hash);
     if !passwords::verify(current_password, old.clone()).await? {
         return Err(Error::invalid_credentials());
@@ -332,13 +337,14 @@ pub async fn by_ref(app: &App, user: &UserRef) -> Result<Me> {
 }
 
 async fn find(app: &App, user: UserRef) -> Result<UserRow> {
-    let found = read(app, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) })).await?;
+    let found =
+        read(app, Share::Ordinary, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) })).await?;
     found.filter(|user| user.status != Status::Deleted).ok_or_else(Error::user_not_found)
 }
 
 /// Every account that is not deleted, by username, for whoever runs the server.
 pub async fn list(app: &App) -> Result<Vec<Me>> {
-    let rows = read(app, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;
+    let rows = read(app, Share::Ordinary, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;
     Ok(rows.iter().map(|user| me_of(app, user)).collect())
 }
 

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Block, BlockStatus};
 use crate::store::blocks::{self, Between};
+use crate::store::pools::Share;
 use crate::store::users::Status;
 use crate::store::{conversations, users};
 
@@ -53,14 +54,14 @@ pub async fn remove(app: &App, caller: &Caller, user: &UserRef) -> Result<()> {
 
 async fn change(app: &App, caller: &Caller, user: &UserRef, on: bool) -> Result<Outcome> {
     let me = caller.user_id;
-    let other = users::by_ref(app.db().read(), user).await?.ok_or_else(Error::user_not_found)?.id;
+    let other = users::by_ref(app.db().read(Share::Ordinary), user).await?.ok_or_else(Error::user_not_found)?.id;
     if other == me {
         let nothing = Outcome { block: None, changed: false, parted: false };
         return if on { Err(Error::self_block()) } else { Ok(nothing) };
     }
     for _ in 0..ATTEMPTS {
         // a pair keeps its conversation for ever, so what is found here needs no second look
-        let direct = conversations::direct_of(app.db().read(), me, other).await?;
+        let direct = conversations::direct_of(app.db().read(Share::Ordinary), me, other).await?;
         let outcome = transact(app, move |tx| Box::pin(change_in(tx, me, other, direct, on))).await?;
         if let Some(outcome) = outcome {
             if outcome.parted {
@@ -110,7 +111,7 @@ async fn change_in(
 
 /// Shows each of two who share a conversation the other's going, or return.
 async fn show(app: &App, me: UserId, other: UserId, parted: bool) -> Result<()> {
-    if !users::meet(app.db().read(), me, other).await? {
+    if !users::meet(app.db().read(Share::Ordinary), me, other).await? {
         return Ok(());
     }
     if !parted {
@@ -130,8 +131,10 @@ pub async fn list(
     limit: u64,
 ) -> Result<(Vec<Block>, Option<(Timestamp, UserId)>)> {
     let me = caller.user_id;
-    let mut blocks =
-        read(app, move |conn| Box::pin(async move { Ok(blocks::page(conn, me, after, limit + 1).await?) })).await?;
+    let mut blocks = read(app, Share::Ordinary, move |conn| {
+        Box::pin(async move { Ok(blocks::page(conn, me, after, limit + 1).await?) })
+    })
+    .await?;
     let more = blocks.len() as u64 > limit;
     blocks.truncate(limit as usize);
     let next = blocks.last().filter(|_| more).map(|block| (block.created_at, block.user.id));
@@ -141,7 +144,7 @@ pub async fn list(
 /// What stands between the caller and a user.
 pub async fn status(app: &App, caller: &Caller, user: UserRef) -> Result<BlockStatus> {
     let me = caller.user_id;
-    let (user, between) = read(app, move |conn| {
+    let (user, between) = read(app, Share::Ordinary, move |conn| {
         Box::pin(async move {
             let user = users::by_ref(conn, &user).await?.ok_or_else(Error::user_not_found)?;
             let between = blocks::between(conn, me, user.id).await?;

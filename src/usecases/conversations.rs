@@ -20,6 +20,7 @@ use crate::protocol::events::Event;
 use crate::protocol::resources::{Conversation, ConversationDetail, UnreadCount};
 use crate::store::conversations::{self, Filter, Look, NewConversation, Place};
 use crate::store::participants::{self, NewParticipant, Start};
+use crate::store::pools::Share;
 use crate::store::writes::{self, Head};
 use crate::store::{blocks, users};
 
@@ -300,8 +301,9 @@ async fn change_look(tx: &mut Tx, id: ConversationId, actor: UserId, old: &Look,
 
 /// The direct conversation of the caller and another user, if there is one.
 pub async fn existing_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
-    let peer = users::by_ref(app.db().read(), other).await?.ok_or_else(|| Error::not_found("conversation"))?;
-    let id = conversations::direct_of(app.db().read(), caller.user_id, peer.brief().id)
+    let peer =
+        users::by_ref(app.db().read(Share::Ordinary), other).await?.ok_or_else(|| Error::not_found("conversation"))?;
+    let id = conversations::direct_of(app.db().read(Share::Ordinary), caller.user_id, peer.brief().id)
         .await?
         .ok_or_else(|| Error::not_found("conversation"))?;
     view(app, caller, id).await
@@ -309,7 +311,7 @@ pub async fn existing_direct(app: &App, caller: &Caller, other: &UserRef) -> Res
 
 /// One conversation as the caller sees it.
 pub async fn view(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
-    match conversations::view_of(app.db().read(), caller.user_id, id, Timestamp::now()).await? {
+    match conversations::view_of(app.db().read(Share::Ordinary), caller.user_id, id, Timestamp::now()).await? {
         Some(view) => Ok(with_presence(app, view.conversation)),
         None => Err(absent(app, id).await?),
     }
@@ -337,7 +339,8 @@ pub async fn list(
     limit: u64,
 ) -> Result<(Vec<Conversation>, Option<Place>)> {
     let mut views =
-        conversations::page(app.db().read(), caller.user_id, filter, after, limit + 1, Timestamp::now()).await?;
+        conversations::page(app.db().read(Share::Ordinary), caller.user_id, filter, after, limit + 1, Timestamp::now())
+            .await?;
     let more = views.len() as u64 > limit;
     views.truncate(limit as usize);
     let next = if more { views.last().map(|view| view.place) } else { None };
@@ -346,19 +349,19 @@ pub async fn list(
 
 /// What is unread over all of the caller's conversations.
 pub async fn unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
-    Ok(conversations::unread(app.db().read(), caller.user_id, Timestamp::now()).await?)
+    Ok(conversations::unread(app.db().read(Share::Ordinary), caller.user_id, Timestamp::now()).await?)
 }
 
 /// The caller's role in the conversation; an error tells a missing conversation from one the caller is not in.
 pub async fn require_participant(app: &App, caller: &Caller, id: ConversationId) -> Result<Role> {
-    match participants::role(app.db().read(), id, caller.user_id).await? {
+    match participants::role(app.db().read(Share::Ordinary), id, caller.user_id).await? {
         Some(role) => Ok(role),
         None => Err(absent(app, id).await?),
     }
 }
 
 async fn absent(app: &App, id: ConversationId) -> Result<Error> {
-    let exists = !writes::existing(app.db().read(), &[id]).await?.is_empty();
+    let exists = !writes::existing(app.db().read(Share::Ordinary), &[id]).await?.is_empty();
     Ok(if exists { Error::not_a_participant() } else { Error::not_found("conversation") })
 }
 

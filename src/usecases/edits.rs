@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{FormerText, Message};
 use crate::store::messages::Reached;
+use crate::store::pools::Share;
 use crate::store::{self, edits, hidden};
 
 /// Gives one's own message another text; the former one is kept. Returns the message as its author sees it. The text it
@@ -87,12 +88,12 @@ pub async fn history(
     after: i64,
     limit: u64,
 ) -> Result<Vec<(FormerText, i64)>> {
-    let texts = edits::page(app.db().read(), id, after, limit).await?;
-    let place = store::messages::place(app.db().read(), id).await?;
+    let texts = edits::page(app.db().read(Share::Ordinary), id, after, limit).await?;
+    let place = store::messages::place(app.db().read(Share::Ordinary), id).await?;
     // the right last: whoever is removed while the rows are read is not shown what came after
     conversations::require_participant(app, caller, conversation).await?;
     let here = place.is_some_and(|(place, _)| place == conversation);
-    if !here || hidden::is_hidden(app.db().read(), caller.user_id, id).await? {
+    if !here || hidden::is_hidden(app.db().read(Share::Ordinary), caller.user_id, id).await? {
         return Err(Error::not_found("message"));
     }
     Ok(texts)

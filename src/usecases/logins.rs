@@ -15,6 +15,7 @@ use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
 use crate::protocol::resources::{Login, Ticket, Tokens};
 use crate::store::logins::{LoginRow, Standing};
+use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
 
@@ -42,7 +43,10 @@ pub fn claims(app: &App, token: &str) -> Result<Claims> {
 /// refused at once.
 pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
     let login_id = claims.sid;
-    let standing = read(app, move |conn| Box::pin(async move { Ok(logins::standing(conn, login_id).await?) })).await?;
+    let standing = read(app, Share::Authentication, move |conn| {
+        Box::pin(async move { Ok(logins::standing(conn, login_id).await?) })
+    })
+    .await?;
     let caller = caller(login_id, standing)?;
     if caller.user_id != claims.sub {
         return Err(Error::unauthorized("the access token is not valid"));
@@ -68,8 +72,10 @@ pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Ca
 /// Signs in by username or e-mail address and password.
 pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens> {
     let SignIn { login, password } = input;
-    let secret =
-        read(app, move |conn| Box::pin(async move { Ok(accounts::secret_by_login(conn, &login).await?) })).await?;
+    let secret = read(app, Share::Authentication, move |conn| {
+        Box::pin(async move { Ok(accounts::secret_by_login(conn, &login).await?) })
+    })
+    .await?;
     let hash = secret.as_ref().and_then(|secret| secret.hash.clone());
     let right = passwords::verify(password, hash.clone()).await?;
     let Some(secret) = secret.filter(|_| right) else {
@@ -201,7 +207,7 @@ pub async fn list(
     limit: u64,
 ) -> Result<(Vec<Login>, Option<LoginId>)> {
     let used_after = Timestamp::now().minus(limits::REFRESH_TOKEN);
-    let mut rows = read(app, move |conn| {
+    let mut rows = read(app, Share::Authentication, move |conn| {
         Box::pin(async move { Ok(logins::list(conn, caller.user_id, used_after, before, limit + 1).await?) })
     })
     .await?;

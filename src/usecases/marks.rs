@@ -15,6 +15,7 @@ use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
 use crate::store::marks::{self, Moved, Wanted};
+use crate::store::pools::Share;
 use crate::store::{blocks, conversations, messages, writes};
 use crate::usecases::Caller;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -81,7 +82,7 @@ fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark,
 
 /// The place of a message of the conversation.
 pub async fn place(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
-    match messages::place(app.db().read(), id).await? {
+    match messages::place(app.db().read(Share::Ordinary), id).await? {
         Some((home, seq)) if home == conversation => Ok(seq),
         _ => {
             super::conversations::require_participant(app, caller, conversation).await?;
@@ -244,7 +245,8 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
 async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSet<Key>) {
     let outside: Vec<Key> = pending.keys().filter(|key| !inside.contains(key)).copied().collect();
     let asked: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
-    let existing = if asked.is_empty() { Ok(Vec::new()) } else { writes::existing(app.db().read(), &asked).await };
+    let existing =
+        if asked.is_empty() { Ok(Vec::new()) } else { writes::existing(app.db().read(Share::Ordinary), &asked).await };
     for key in outside {
         let Some(entry) = pending.remove(&key) else { continue };
         entry.refuse(|| match &existing {
@@ -272,7 +274,10 @@ async fn tell_others(app: &App, furthest: HashMap<(ConversationId, UserId, Messa
     let mut pairs: Vec<Key> = furthest.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    let Ok(untold) = app.db().guard(async { Ok(blocks::untold(app.db().read(), &pairs).await?) }).await else { return };
+    let Ok(untold) = app.db().guard(async { Ok(blocks::untold(app.db().read(Share::Ordinary), &pairs).await?) }).await
+    else {
+        return;
+    };
     for ((conversation_id, user_id, status), seq) in furthest {
         let mut except = vec![user_id];
         if let Some(untold) = untold.get(&(conversation_id, user_id)) {
@@ -355,7 +360,8 @@ impl News {
         if !self.senders.is_empty() {
             let senders = std::mem::take(&mut self.senders);
             let keys = senders.keys().copied();
-            let standing = app.db().guard(async { Ok(marks::standing(app.db().read(), keys).await?) }).await;
+            let standing =
+                app.db().guard(async { Ok(marks::standing(app.db().read(Share::Ordinary), keys).await?) }).await;
             for mark in standing.unwrap_or_default() {
                 let from = senders.get(&(mark.conversation_id, mark.user_id)).copied();
                 self.note(app, &mark.since(from), true);
@@ -366,7 +372,10 @@ impl News {
         }
         for user in self.readers {
             let now = Timestamp::now();
-            let count = app.db().guard(async { Ok(conversations::unread(app.db().read(), user, now).await?) }).await;
+            let count = app
+                .db()
+                .guard(async { Ok(conversations::unread(app.db().read(Share::Ordinary), user, now).await?) })
+                .await;
             if let Ok(count) = count {
                 app.tell(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
             }

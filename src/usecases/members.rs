@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::protocol::events::{Event, LeftReason};
 use crate::protocol::resources::{Joined, Participant, PresenceStatus};
 use crate::store::participants::{self, NewParticipant, ParticipantRow, Start};
+use crate::store::pools::Share;
 use crate::store::users;
 
 /// The users that references name, each once, in their order; `user_not_found` if one names nobody.
@@ -24,7 +25,7 @@ pub async fn resolve(app: &App, references: &[UserRef]) -> Result<Vec<UserId>> {
         return Err(Error::group_full());
     }
     let mut ids = Vec::with_capacity(references.len());
-    for row in users::by_refs(app.db().read(), references).await? {
+    for row in users::by_refs(app.db().read(Share::Ordinary), references).await? {
         let id = row.ok_or_else(Error::user_not_found)?.brief().id;
         if !ids.contains(&id) {
             ids.push(id);
@@ -41,7 +42,7 @@ pub async fn page(
     after: Option<(Timestamp, UserId)>,
     limit: u64,
 ) -> Result<Vec<(Participant, (Timestamp, UserId))>> {
-    let rows = participants::page(app.db().read(), id, after, limit).await?;
+    let rows = participants::page(app.db().read(Share::Ordinary), id, after, limit).await?;
     // the right last: whoever is removed while the rows are read is not shown who came after
     conversations::require_participant(app, caller, id).await?;
     let places: Vec<_> = rows.iter().map(|row| (row.joined_at, row.user.id)).collect();
@@ -50,9 +51,9 @@ pub async fn page(
 
 /// One participant.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<Participant> {
-    let user = users::by_ref(app.db().read(), user).await?;
+    let user = users::by_ref(app.db().read(Share::Ordinary), user).await?;
     let rows = match user {
-        Some(user) => participants::among(app.db().read(), id, &[user.id]).await?,
+        Some(user) => participants::among(app.db().read(Share::Ordinary), id, &[user.id]).await?,
         None => Vec::new(),
     };
     let mut found = present(app, caller, rows).await?;
@@ -63,10 +64,10 @@ pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef)
 
 /// `rows` as the caller may see them: presence and read marks not across a block, marks only when both share theirs.
 async fn present(app: &App, caller: &Caller, rows: Vec<ParticipantRow>) -> Result<Vec<Participant>> {
-    let me = users::by_id(app.db().read(), caller.user_id).await?;
+    let me = users::by_id(app.db().read(Share::Ordinary), caller.user_id).await?;
     let shares = me.is_some_and(|me| me.share_read_receipts);
     let ids: Vec<UserId> = rows.iter().map(|row| row.user.id).collect();
-    let visible = users::visible_to(app.db().read(), caller.user_id, &ids).await?;
+    let visible = users::visible_to(app.db().read(Share::Ordinary), caller.user_id, &ids).await?;
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -99,7 +100,7 @@ pub async fn add(
         Box::pin(async move { add_in(tx, &caller, id, users, role).await })
     })
     .await?;
-    let rows = participants::among(app.db().read(), id, &named).await?;
+    let rows = participants::among(app.db().read(Share::Ordinary), id, &named).await?;
     present(app, &caller, rows).await
 }
 
@@ -137,7 +138,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
 pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<()> {
     let user = match user {
         UserRef::Id(user) => *user,
-        other => match users::by_ref(app.db().read(), other).await? {
+        other => match users::by_ref(app.db().read(Share::Ordinary), other).await? {
             Some(row) => row.brief().id,
             None => return Err(Error::not_found("participant")),
         },
@@ -202,7 +203,7 @@ pub async fn set_role(
     role: Role,
 ) -> Result<Participant> {
     let caller = *caller;
-    let user = users::by_ref(app.db().read(), user).await?.map(|row| row.id);
+    let user = users::by_ref(app.db().read(Share::Ordinary), user).await?.map(|row| row.id);
     let rows = transact(app, move |tx| Box::pin(set_role_in(tx, caller, id, user, role))).await?;
     present(app, &caller, rows).await?.pop().ok_or_else(|| Error::not_found("participant"))
 }

@@ -12,6 +12,7 @@ use crate::messages::{SendJob, Sent};
 use crate::protocol::resources::{Message, MessageContext, MessagePage, MessageStatus};
 use crate::store::hydrate::hydrate;
 use crate::store::messages::{self, Reached, Side};
+use crate::store::pools::Share;
 use crate::store::{hidden, participants};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -72,9 +73,9 @@ pub fn enqueue(
 
 async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
     let conversation = sent.message.conversation_id;
-    let inside = participants::role(app.db().read(), conversation, sender).await?.is_some();
+    let inside = participants::role(app.db().read(Share::Ordinary), conversation, sender).await?.is_some();
     if inside {
-        let reached = messages::reached(app.db().read(), conversation, sender).await?;
+        let reached = messages::reached(app.db().read(Share::Ordinary), conversation, sender).await?;
         sent.message.status = Some(Reached::status(reached, sent.message.seq));
     }
     Ok(sent)
@@ -155,7 +156,7 @@ pub async fn list(
     limit: u64,
 ) -> Result<MessagePage> {
     // the revision first: whatever commits while the rows are read is then in both the rows and the events
-    let Some((rev, last_seq)) = messages::head(app.db().read(), conversation).await? else {
+    let Some((rev, last_seq)) = messages::head(app.db().read(Share::Ordinary), conversation).await? else {
         return Err(Error::not_found("conversation"));
     };
     let around = Around { app, viewer: caller.user_id, conversation };
@@ -209,7 +210,7 @@ impl Around<'_> {
     }
 
     async fn nearest(&self, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
-        let conn = self.app.db().read();
+        let conn = self.app.db().read(Share::Ordinary);
         let mut items = messages::beside(conn, self.conversation, self.viewer, side, limit + 1).await?;
         let more = items.len() as u64 > limit;
         items.truncate(limit as usize);
@@ -218,7 +219,7 @@ impl Around<'_> {
 
     /// Whether there is anything on that side.
     async fn any(&self, side: Side) -> Result<bool> {
-        Ok(messages::any_beside(self.app.db().read(), self.conversation, self.viewer, side).await?)
+        Ok(messages::any_beside(self.app.db().read(Share::Ordinary), self.conversation, self.viewer, side).await?)
     }
 }
 
@@ -229,9 +230,9 @@ pub(super) async fn shown(
     conversation: ConversationId,
     mut items: Vec<Message>,
 ) -> Result<Vec<Message>> {
-    hydrate(app.db().read(), Some(viewer), &mut items).await?;
+    hydrate(app.db().read(Share::Ordinary), Some(viewer), &mut items).await?;
     if items.iter().any(|message| message.sender_id == Some(viewer)) {
-        let reached = messages::reached(app.db().read(), conversation, viewer).await?;
+        let reached = messages::reached(app.db().read(Share::Ordinary), conversation, viewer).await?;
         for message in items.iter_mut().filter(|message| message.sender_id == Some(viewer)) {
             message.status = Some(Reached::status(reached, message.seq));
         }
@@ -249,14 +250,14 @@ pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
 }
 
 async fn found(app: &App, id: MessageId) -> Result<Message> {
-    let found = messages::by_ids(app.db().read(), &[id]).await?.pop();
+    let found = messages::by_ids(app.db().read(Share::Ordinary), &[id]).await?.pop();
     found.map(|(message, _)| message).ok_or_else(|| Error::not_found("message"))
 }
 
 /// The right last: whoever is removed while the rows are read is not shown what came after.
 async fn require_visible(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
     require_participant(app, caller, conversation).await?;
-    if hidden::is_hidden(app.db().read(), caller.user_id, id).await? {
+    if hidden::is_hidden(app.db().read(Share::Ordinary), caller.user_id, id).await? {
         return Err(Error::not_found("message"));
     }
     Ok(())

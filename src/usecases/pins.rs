@@ -14,6 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::events::{Event, Pin};
 use crate::protocol::resources::Message;
+use crate::store::pools::Share;
 use crate::store::{messages, pins};
 use crate::usecases::messages::{get, shown};
 use std::collections::HashMap;
@@ -81,7 +82,7 @@ pub async fn page(
     before: Timestamp,
     limit: u64,
 ) -> Result<Vec<(Option<Message>, Timestamp)>> {
-    let conn = app.db().read();
+    let conn = app.db().read(Share::Ordinary);
     let places = pins::page(conn, conversation, caller.user_id, before, limit).await?;
     let ids: Vec<MessageId> = places.iter().map(|(id, _)| *id).collect();
     let found = messages::by_ids(conn, &ids).await?.into_iter().map(|(message, _)| message);

@@ -13,6 +13,7 @@ use crate::messages::PresenceChanged;
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
+use crate::store::pools::Share;
 use crate::store::{blocks, participants, sessions, users};
 use bytestring::ByteString;
 use std::time::Duration;
@@ -23,14 +24,14 @@ pub async fn named(app: &App, references: &[String]) -> Result<Vec<UserId>> {
         return Err(Error::invalid("user_ids", "must have at most 1000 items"));
     }
     let references: Vec<UserRef> = references.iter().filter_map(|text| UserRef::parse(text)).collect();
-    let found = users::by_refs(app.db().read(), &references).await?;
+    let found = users::by_refs(app.db().read(Share::Ordinary), &references).await?;
     Ok(found.into_iter().flatten().map(|user| user.id).collect())
 }
 
 /// Those of the users named whose presence the caller may watch: who shares a conversation, with no block in between.
 pub async fn visible(app: &App, caller: &Caller, references: &[String]) -> Result<Vec<UserId>> {
     let users = named(app, references).await?;
-    let seen = users::visible_to(app.db().read(), caller.user_id, &users).await?;
+    let seen = users::visible_to(app.db().read(Share::Ordinary), caller.user_id, &users).await?;
     Ok(users.into_iter().filter(|id| seen.contains(id)).collect())
 }
 
@@ -38,9 +39,9 @@ pub async fn visible(app: &App, caller: &Caller, references: &[String]) -> Resul
 pub async fn online(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
     require_participant(app, caller, conversation).await?;
     // a conversation has at most as many participants as a class
-    let inside = participants::ids(app.db().read(), conversation).await?;
+    let inside = participants::ids(app.db().read(Share::Ordinary), conversation).await?;
     let mut there = app.presence().there(inside);
-    let apart = blocks::apart(app.db().read(), caller.user_id, conversation).await?;
+    let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;
     there.retain(|user| !apart.contains(user));
     Ok(there)
 }
@@ -52,10 +53,10 @@ pub async fn announce(app: &App, changed: PresenceChanged, watchers: &[UserId]) 
     app.presence().note_seen(changed.user_id, now);
     let frame =
         ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at: Some(now) };
-    let peers = participants::direct_peers(app.db().read(), changed.user_id).await?;
+    let peers = participants::direct_peers(app.db().read(Share::Ordinary), changed.user_id).await?;
     app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
     // who sees whom is mutual: a shared conversation, and no block
-    let mut others = users::visible_to(app.db().read(), changed.user_id, watchers).await?;
+    let mut others = users::visible_to(app.db().read(Share::Ordinary), changed.user_id, watchers).await?;
     others.retain(|watcher| !peers.contains(watcher));
     Ok((frame.text(None), others.into_iter().collect()))
 }

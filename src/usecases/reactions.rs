@@ -13,6 +13,7 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::{Event, ReactionAction};
 use crate::protocol::resources::{Reaction, Reactors};
+use crate::store::pools::Share;
 use crate::store::reactions::{self, NewReaction};
 use crate::store::targets::{self, Target};
 
@@ -161,7 +162,7 @@ pub async fn page(
     after: i64,
     limit: u64,
 ) -> Result<Vec<(Reactors, i64)>> {
-    let conn = app.db().read();
+    let conn = app.db().read(Share::Ordinary);
     let target = targets::find(conn, conversation, message, caller.user_id).await?;
     let rows = match target {
         Some(target) if !target.deleted => reactions::page(conn, message, after, limit).await?,

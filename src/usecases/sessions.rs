@@ -7,6 +7,7 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::server::Denied;
 use crate::store::participants::{self, Membership};
+use crate::store::pools::Share;
 use crate::store::{log, sessions, writes};
 use std::collections::HashSet;
 
@@ -21,12 +22,12 @@ pub struct Opened {
 
 /// The conversations the user is probably in, so that their rooms can be started before membership is read.
 pub async fn likely(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
-    Ok(participants::conversations_of(app.db().read(), caller.user_id).await?)
+    Ok(participants::conversations_of(app.db().read(Share::Log), caller.user_id).await?)
 }
 
 /// Those of `conversations` that the caller is probably in; see [`likely`].
 pub async fn likely_among(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<ConversationId>> {
-    let found = participants::memberships(app.db().read(), caller.user_id, conversations).await?;
+    let found = participants::memberships(app.db().read(Share::Log), caller.user_id, conversations).await?;
     Ok(found.into_iter().map(|membership| membership.conversation_id).collect())
 }
 
@@ -34,13 +35,13 @@ pub async fn likely_among(app: &App, caller: &Caller, conversations: &[Conversat
 /// reads status and login: whatever changes later is an event above it.
 pub async fn open(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Opened> {
     let user_rev = standing(app, caller).await?;
-    let memberships = participants::memberships(app.db().read(), caller.user_id, conversations).await?;
+    let memberships = participants::memberships(app.db().read(Share::Log), caller.user_id, conversations).await?;
     Ok(Opened { user_rev, memberships })
 }
 
 /// The revision of the caller's own stream, if the account and the login still stand.
 pub async fn standing(app: &App, caller: &Caller) -> Result<Rev> {
-    let standing = sessions::standing(app.db().read(), caller.user_id, caller.login_id).await?;
+    let standing = sessions::standing(app.db().read(Share::Authentication), caller.user_id, caller.login_id).await?;
     match standing {
         Some(standing) if standing.status == "suspended" => Err(Error::suspended()),
         Some(standing) if standing.status == "active" && !standing.revoked => Ok(standing.last_rev),
@@ -54,7 +55,7 @@ pub async fn admit(
     caller: &Caller,
     conversations: &[ConversationId],
 ) -> Result<(Vec<Membership>, Vec<Denied>)> {
-    let conn = app.db().read();
+    let conn = app.db().read(Share::Log);
     let memberships = participants::memberships(conn, caller.user_id, conversations).await?;
     let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
     let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
@@ -75,5 +76,5 @@ pub async fn admit(
 
 /// Of streams and the revisions a client holds of them, those that the log cannot bring up to date any more.
 pub async fn out_of_reach(app: &App, wanted: &[(Stream, Rev)]) -> Result<Vec<Stream>> {
-    Ok(log::out_of_reach(app.db().read(), wanted).await?)
+    Ok(log::out_of_reach(app.db().read(Share::Log), wanted).await?)
 }

@@ -13,7 +13,8 @@ use crate::store::{self, statistics};
 
 /// The counts of a conversation, for its participants.
 pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
-    let conn = app.db().read();
+    let turn = app.db().heavy(caller.user_id).await?;
+    let conn = turn.conn();
     let counted = statistics::counted(conn, id).await?;
     let senders = statistics::top_senders(conn, id, limits::TOP_SENDERS).await?;
     let members = statistics::members(conn, id).await?;
@@ -31,9 +32,9 @@ pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> 
 
 /// The caller's conversations, counted.
 pub async fn own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
-    let (conn, now) = (app.db().read(), Timestamp::now());
-    let own = statistics::own(conn, caller.user_id, now).await?;
-    let unread = store::conversations::unread(conn, caller.user_id, now).await?;
+    let (turn, now) = (app.db().heavy(caller.user_id).await?, Timestamp::now());
+    let own = statistics::own(turn.conn(), caller.user_id, now).await?;
+    let unread = store::conversations::unread(turn.conn(), caller.user_id, now).await?;
     Ok(OwnStatistics {
         total: own.direct + own.group + own.class,
         direct: own.direct,

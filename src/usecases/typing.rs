@@ -11,6 +11,7 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::resources::UserBrief;
 use crate::protocol::server::{ServerFrame, Typing};
+use crate::store::pools::Share;
 use crate::store::{blocks, users};
 
 /// The caller types, until a stop, a message, or ten seconds later.
@@ -19,7 +20,7 @@ pub async fn start(app: &App, caller: &Caller, conversation: ConversationId) -> 
         return Err(Error::forbidden("observers read and do not type"));
     }
     let typing = typing(app, caller, conversation).await?;
-    let apart = blocks::apart(app.db().read(), caller.user_id, conversation).await?;
+    let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;
     let unseeing: Unseeing = apart.into_iter().chain([caller.user_id]).collect();
     let start = app.typing().start(conversation, caller.user_id, unseeing.clone());
     let streams = vec![Stream::Conversation(conversation)];
@@ -48,7 +49,7 @@ pub async fn stop(app: &App, caller: &Caller, conversation: ConversationId) -> R
 pub async fn list(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
     require_participant(app, caller, conversation).await?;
     // who was blocked after the start was shown is left out all the same
-    let apart = blocks::apart(app.db().read(), caller.user_id, conversation).await?;
+    let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;
     let mut typing = app.typing().seen_by(caller.user_id, conversation);
     typing.retain(|user| !apart.contains(user));
     typing.sort_unstable();
@@ -59,7 +60,7 @@ pub async fn list(app: &App, caller: &Caller, conversation: ConversationId) -> R
 pub(super) async fn ended(app: &App, conversation_id: ConversationId, user: UserId) {
     let Some(unseeing) = app.typing().stop(conversation_id, user) else { return };
     let owner = app.clone();
-    let found = app.detached(async move { Ok(users::by_id(owner.db().read(), user).await?) }).await;
+    let found = app.detached(async move { Ok(users::by_id(owner.db().read(Share::Ordinary), user).await?) }).await;
     if let Ok(Some(user)) = found {
         let frame = ServerFrame::TypingStop(typing_of(user.brief(), conversation_id));
         app.tell_others(vec![Stream::Conversation(conversation_id)], &frame, unseeing);
@@ -72,7 +73,7 @@ pub(super) async fn hide(app: &App, author: UserId, viewer: UserId) -> Result<()
     if hidden.is_empty() {
         return Ok(());
     }
-    if let Some(author) = users::by_id(app.db().read(), author).await? {
+    if let Some(author) = users::by_id(app.db().read(Share::Ordinary), author).await? {
         for conversation in hidden {
             let frame = ServerFrame::TypingStop(typing_of(author.brief(), conversation));
             app.tell(vec![Stream::User(viewer)], &frame, None);
@@ -82,7 +83,7 @@ pub(super) async fn hide(app: &App, author: UserId, viewer: UserId) -> Result<()
 }
 
 async fn typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {
-    let user = users::by_id(app.db().read(), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
+    let user = users::by_id(app.db().read(Share::Ordinary), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
     Ok(typing_of(user.brief(), conversation_id))
 }
 

@@ -1,7 +1,7 @@
 //! Users as others see them: one, those whose name is searched for, and who is there.
 
 use super::Caller;
-use super::read::read;
+use super::read::{heavy, read};
 use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
@@ -10,6 +10,7 @@ use crate::domain::text;
 use crate::error::{Error, Result};
 use crate::protocol::accounts::PresenceQuestion;
 use crate::protocol::resources::{PresenceState, PresenceStates, User, UserOrMe};
+use crate::store::pools::Share;
 use crate::store::users::{self, SearchPlace, UserRow};
 use std::collections::HashSet;
 
@@ -18,7 +19,7 @@ const QUERY_CHARS: usize = 200;
 
 /// The user that `user` names, to oneself with what others do not see.
 pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<UserOrMe> {
-    let found = read(app, move |conn| {
+    let found = read(app, Share::Ordinary, move |conn| {
         Box::pin(async move {
             let Some(user) = users::by_ref(conn, &user).await? else { return Ok(None) };
             let visible = users::visible_to(conn, caller.user_id, &[user.id]).await?;
@@ -48,7 +49,7 @@ pub async fn search(
     limit: u64,
 ) -> Result<(Vec<User>, Option<SearchPlace>)> {
     let folded = folded(query)?;
-    let (mut rows, visible) = read(app, move |conn| {
+    let (mut rows, visible) = heavy(app, &caller, move |conn| {
         Box::pin(async move {
             let rows = users::search(conn, &folded, after.as_ref(), limit + 1).await?;
             let ids: Vec<UserId> = rows.iter().map(|(_, user)| user.id).collect();
@@ -82,7 +83,7 @@ pub async fn presence(app: &App, caller: Caller, input: PresenceQuestion) -> Res
         return Err(Error::invalid("user_ids", "must name at most 100 users"));
     }
     let references: Vec<UserRef> = input.user_ids.iter().filter_map(|text| UserRef::parse(text)).collect();
-    let (rows, visible) = read(app, move |conn| {
+    let (rows, visible) = read(app, Share::Ordinary, move |conn| {
         Box::pin(async move {
             let rows: Vec<UserRow> = users::by_refs(conn, &references).await?.into_iter().flatten().collect();
             let ids: Vec<UserId> = rows.iter().map(|user| user.id).collect();

@@ -1,36 +1,124 @@
-//! Waiting for a connection is `busy` for whoever waits, and says nothing about the database.
+//! Connections are shared out by what they are for: who waits in vain is `busy`, alone, and nobody takes that for a database
+//! that is away.
 
 use crate::inside::{Inside, Post, on_each_database};
 use greenroom::domain::codes::Code;
+use greenroom::domain::ids::ConversationId;
+use greenroom::domain::limits;
+use greenroom::error::{Error, Result};
 use greenroom::store::db::Standing;
-use greenroom::usecases::users;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use greenroom::store::pools::{Heavy, Share};
+use greenroom::usecases::{Caller, logins, sessions, users};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 use std::time::Duration;
+
+/// What nobody waits so long for has no place left.
+const TAKEN: Duration = Duration::from_millis(300);
 
 /// Takes connections of a pool until it has none left.
 async fn all_of(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
     let mut taken = Vec::new();
-    while let Ok(Ok(connection)) = tokio::time::timeout(Duration::from_millis(300), pool.begin()).await {
+    while let Ok(Ok(connection)) = tokio::time::timeout(TAKEN, pool.begin()).await {
         taken.push(connection);
     }
+    assert!(!taken.is_empty());
     taken
+}
+
+/// Takes turns at heavy reading until there is none left.
+async fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<Heavy> {
+    let mut taken = Vec::new();
+    for user in by.iter().cycle() {
+        match tokio::time::timeout(TAKEN, inside.app.db().heavy(user.user_id)).await {
+            Ok(turn) => taken.push(turn.unwrap()),
+            Err(_) => break,
+        }
+    }
+    assert!(!taken.is_empty());
+    taken
+}
+
+fn assert_busy<T>(outcome: Result<T>) {
+    let refused = outcome.err().expect("it waits in vain");
+    assert_eq!(refused.code(), Code::Busy, "{refused}");
+    assert!(refused.retry_after_ms().is_some());
+}
+
+/// What everybody else goes on doing: coming back, and sending.
+async fn assert_others_go_on(inside: &Inside, user: Caller, group: ConversationId, token: &str) {
+    let claims = logins::claims(&inside.app, token).unwrap();
+    let caller = logins::authenticate(&inside.app, &claims).await.unwrap();
+    let likely = sessions::likely(&inside.app, &caller).await.unwrap();
+    let opened = sessions::open(&inside.app, &caller, &likely).await.unwrap();
+    assert!(opened.memberships.iter().any(|membership| membership.conversation_id == group));
+    inside.send(Post::new(group, &user, "hello")).await.unwrap();
+    assert_eq!(inside.app.db().standing(), Standing::Ok, "a busy pool is not a database that is away");
+    assert_eq!(inside.app.db().look().await, Standing::Ok, "the probe has a connection of its own");
 }
 
 #[test]
 fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
     on_each_database(&async |inside: &Inside| {
-        let [alice, bob] = &inside.users(2).await[..] else { unreachable!() };
-        let group = inside.group(&[*alice, *bob]).await;
+        let user = inside.user().await;
+        let group = inside.group(&[user, inside.user().await]).await;
+        let access = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let db = inside.app.db();
-        let taken = all_of(db.read()).await;
-        assert!(!taken.is_empty());
-        let refused = users::search(&inside.app, *alice, "user", None, 20).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Busy, "{refused}");
-        assert!(refused.retry_after_ms().is_some());
-        assert_eq!(db.standing(), Standing::Ok, "a busy pool is not a database that is away");
-        assert_eq!(db.look().await, Standing::Ok, "the probe has a connection of its own");
+        let taken = all_of(db.read(Share::Ordinary)).await;
+        assert_busy(
+            users::presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
+        );
+        assert_others_go_on(inside, user, group, &access).await;
+        users::search(&inside.app, user, "user", None, 20).await.unwrap();
         drop(taken);
-        inside.send(Post::new(group, bob, "hello")).await.unwrap();
-        users::search(&inside.app, *alice, "user", None, 20).await.unwrap();
+    });
+}
+
+#[test]
+fn a_search_waits_for_searches_and_holds_up_nobody() {
+    on_each_database(&async |inside: &Inside| {
+        let [user, one, two, three] = inside.users(4).await[..] else { unreachable!() };
+        let group = inside.group(&[user, inside.user().await]).await;
+        let access = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let taken = all_heavy(inside, &[one, two, three]).await;
+        assert_busy(users::search(&inside.app, user, "user", None, 20).await);
+        assert_others_go_on(inside, user, group, &access).await;
+        users::presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await.unwrap();
+        drop(taken);
+        users::search(&inside.app, user, "user", None, 20).await.unwrap();
+    });
+}
+
+#[test]
+fn one_user_waits_with_a_few_searches_and_no_more() {
+    on_each_database(&async |inside: &Inside| {
+        let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
+        let db = inside.app.db();
+        let taken = all_heavy(inside, &[modest]).await;
+        let waiting =
+            std::iter::repeat_with(async || db.heavy(greedy.user_id).await.map(drop)).take(limits::HEAVY_PER_USER);
+        let mut waiting = std::pin::pin!(futures_util::future::join_all(waiting));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        assert_busy(db.heavy(greedy.user_id).await);
+        let other = db.heavy(modest.user_id);
+        drop(taken);
+        let waited = waiting.await.into_iter().collect::<Result<Vec<_>>>().unwrap();
+        assert_eq!(waited.len(), limits::HEAVY_PER_USER);
+        other.await.unwrap();
+    });
+}
+
+#[test]
+fn a_heavy_read_ends_in_time_and_the_database_is_not_away_for_it() {
+    on_each_database(&async |inside: &Inside| {
+        let user = inside.user().await;
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let app = inside.app.clone();
+        let outcome = inside.app.detached(async move {
+            let turn = app.db().heavy(user.user_id).await?;
+            turn.conn().execute_unprepared(endless).await.map_err(Error::from)
+        });
+        assert_eq!(outcome.await.unwrap_err().code(), Code::Unavailable);
+        assert_eq!(inside.app.db().standing(), Standing::Ok);
+        users::search(&inside.app, user, "user", None, 20).await.unwrap();
     });
 }

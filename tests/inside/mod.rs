@@ -23,6 +23,7 @@ use greenroom::protocol::resources::UserRole;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::db::Standing;
+use greenroom::store::pools::Share;
 use greenroom::usecases::conversations::{self, NewGroup};
 use greenroom::usecases::transact::transact;
 use greenroom::usecases::{Caller, members};
@@ -184,7 +185,7 @@ impl Inside {
     /// The rows of a query of the test itself.
     pub async fn rows(&self, query: &str) -> Vec<QueryResult> {
         let db = self.app.db();
-        db.read().query_all_raw(Statement::from_string(db.backend(), query)).await.unwrap()
+        db.read(Share::Ordinary).query_all_raw(Statement::from_string(db.backend(), query)).await.unwrap()
     }
 
     /// A literal for an id in a statement.

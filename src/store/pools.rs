@@ -1,0 +1,96 @@
+//! The connections, shared out by what they are for, so that one kind of work cannot take those of another: a search waits
+//! for searches and holds up no reconnect.
+
+use super::db::{Db, Observer};
+use super::turns::Turn;
+use crate::domain::ids::UserId;
+use crate::domain::limits;
+use crate::error::{Error, Result};
+use sea_orm::DatabaseConnection;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// What a read is for. Whatever can take long, such as a search, is none of these: see [`Db::heavy`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Share {
+    /// Who somebody is, and whether the account and the login stand.
+    Authentication,
+    /// What a client asks for and a page shows.
+    Ordinary,
+    /// What a session has missed and may follow: sync, repair, catch-up; and the readers of the log.
+    Log,
+}
+
+/// The pools. On PostgreSQL that of authentication is the one that writes.
+pub struct Pools {
+    /// For transactions, and statements that write.
+    pub write: DatabaseConnection,
+    /// See [`Share::Authentication`].
+    pub authentication: DatabaseConnection,
+    /// See [`Share::Ordinary`].
+    pub ordinary: DatabaseConnection,
+    /// See [`Share::Log`].
+    pub log: DatabaseConnection,
+    /// For heavy reads; whoever opens it bounds how long a statement may take.
+    pub heavy: DatabaseConnection,
+    /// How many connections `heavy` has.
+    pub heavy_at_once: usize,
+}
+
+impl Pools {
+    pub(super) fn observed_by(mut self, observer: &Arc<OnceLock<Observer>>) -> Self {
+        let Self { write, authentication, ordinary, log, heavy, heavy_at_once: _ } = &mut self;
+        for pool in [write, authentication, ordinary, log, heavy] {
+            let observer = observer.clone();
+            pool.set_metric_callback(move |info| {
+                if let Some(observe) = observer.get() {
+                    observe(info.statement, info.elapsed);
+                }
+            });
+        }
+        self
+    }
+
+    pub(super) fn of(&self, share: Share) -> &DatabaseConnection {
+        match share {
+            Share::Authentication => &self.authentication,
+            Share::Ordinary => &self.ordinary,
+            Share::Log => &self.log,
+        }
+    }
+
+    /// Closes all of them; that which writes first.
+    pub(super) async fn close(&self) {
+        for pool in [&self.write, &self.authentication, &self.ordinary, &self.log, &self.heavy] {
+            let _ = pool.clone().close().await;
+        }
+    }
+}
+
+/// The right to one heavy read at a time, given back when dropped.
+pub struct Heavy {
+    pool: DatabaseConnection,
+    _turn: Turn<UserId>,
+}
+
+impl Heavy {
+    /// The connection of the turn.
+    pub fn conn(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+}
+
+/// How long a heavy read waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Db {
+    /// Waits for a turn at heavy reading; the turns are fair by user, and each takes its connection from a pool of its
+    /// own, whose statements are given up after [`limits::HEAVY_STATEMENT`]. It is `busy` where `user` has
+    /// [`limits::HEAVY_PER_USER`] under way already, or when the turn does not come in time.
+    pub async fn heavy(&self, user: UserId) -> Result<Heavy> {
+        let turn = self.heavy_turns().take(user, 1, limits::HEAVY_PER_USER);
+        let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(Error::overloaded)?;
+        let turn = turn.map_err(|_| Error::busy("your own searches are still under way; wait for their answers"))?;
+        Ok(Heavy { pool: self.pools().heavy.clone(), _turn: turn })
+    }
+}

@@ -15,7 +15,7 @@ use crate::messages::{Batch, Committed, Ephemeral, MarkJob, SendJob};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
 use actix::prelude::Recipient;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
@@ -41,8 +41,6 @@ pub struct Parts {
     pub limiter: Limiter,
     /// Generations of access tokens that were just accepted.
     pub accepted: AcceptedBook,
-    /// The epoch all revisions belong to; new after a restore.
-    pub epoch: RwLock<String>,
     /// The queues of the writers; a conversation always goes to the same one.
     pub writers: Vec<mpsc::Sender<SendJob>>,
     /// The queue of marks.
@@ -106,9 +104,9 @@ impl App {
         &self.0.accepted
     }
 
-    /// The epoch all revisions belong to.
+    /// The epoch all revisions belong to, as far as this node knows: another one when the database holds another history.
     pub fn epoch(&self) -> String {
-        self.0.epoch.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.db.history().epoch().to_string()
     }
 
     /// Runs `work` to its end on the runtime of the database, whether or not the caller waits for it; refused at once

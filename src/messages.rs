@@ -95,6 +95,11 @@ pub struct OpenRooms(pub Vec<Stream>);
 #[rtype(result = "()")]
 pub struct Heard(pub Vec<(Stream, Rev)>);
 
+/// Ends all rooms: what they know belongs to another history.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub struct EndRooms;
+
 /// Which streams have a room here, in no order.
 #[derive(Message, Debug)]
 #[rtype(result = "Vec<Stream>")]
@@ -117,6 +122,8 @@ pub enum ToRoom {
     Heard(Rev),
     /// A frame without a revision, and whose sessions do not get it.
     Ephemeral(ByteString, Arc<[UserId]>),
+    /// What the room knows belongs to another history: all who follow, or still come, are sent away.
+    End,
     /// A session wants all after a revision.
     Subscribe(Subscription),
     /// A session wants no more.

@@ -33,7 +33,7 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use socket2::SockRef;
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -99,7 +99,7 @@ pub struct Embedded {
     pub stats: Arc<Stats>,
     /// Notified when the log may hold what was not delivered; a server's catch-up waits for it.
     pub catch_up: Arc<Notify>,
-    checkpointer: Checkpointer,
+    tending: Tending,
     relay: Option<Relay>,
 }
 
@@ -123,8 +123,8 @@ impl Embedded {
         let stats = Arc::new(Stats::default());
         work(&app, queues, batch.max(1), &stats);
         watch(&db, runtime);
-        let checkpointer = Checkpointer::start(&settings, &db, runtime);
-        Ok(Self { app, stats, catch_up, checkpointer, relay: None })
+        let tending = Tending::start(&settings, &db, runtime);
+        Ok(Self { app, stats, catch_up, tending, relay: None })
     }
 
     /// Starts the relay, which a server always has; without it nothing reads the log but who asks.
@@ -137,7 +137,7 @@ impl Embedded {
         if let Some(relay) = self.relay {
             relay.stop().await;
         }
-        self.checkpointer.stop().await;
+        self.tending.stop().await;
         self.app.db().close().await;
     }
 }
@@ -174,15 +174,11 @@ async fn assemble(
     let (writers, sends): (Vec<_>, Vec<_>) =
         (0..writers(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
     let (marks, marks_queue) = mpsc::channel(MARKS_QUEUE);
-    let epoch_of = db.clone();
-    let facts = runtime.spawn(async move {
-        let epoch = meta::epoch(epoch_of.read(Share::Ordinary)).await?;
-        Ok::<_, Error>((epoch, meta::plain_tokens_until(epoch_of.read(Share::Ordinary)).await?))
-    });
-    let (epoch, plain_until) = facts.await.map_err(Error::internal)??;
+    let asked = db.clone();
+    let plain_until = runtime.spawn(async move { meta::plain_tokens_until(asked.read(Share::Ordinary)).await });
+    let plain_until = plain_until.await.map_err(Error::internal)?.map_err(Error::from)?;
     let app = App::new(Parts {
         keys: keys(settings)?.taking_plain_until(plain_until),
-        epoch: RwLock::new(epoch),
         admission: Admission::new(&settings.limits),
         limiter: Limiter::new(&settings.limits),
         accepted: AcceptedBook::default(),
@@ -245,8 +241,9 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     runtime.spawn(log_reader::run(app.clone(), log_queue));
     let outlet = catch_up::Outlet { hear: hub.clone().recipient(), rooms: hub.clone().recipient() };
     runtime.spawn(catch_up::run(app.clone(), outlet, catch_up));
+    runtime.spawn(catch_up::follow_history(app.clone(), hub.clone().recipient()));
     watch(&db, &runtime);
-    let checkpointer = Checkpointer::start(&settings, &db, &runtime);
+    let tending = Tending::start(&settings, &db, &runtime);
     let relay = relay::start(&app);
     if let Some(admin) = &settings.admin {
         accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
@@ -269,7 +266,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     runtime.spawn(async move { presence::write_down(&last).await }).await.map_err(Error::internal)?;
     // after the last commit: what it did not read any more, the next start reads
     relay.stop().await;
-    checkpointer.stop().await;
+    tending.stop().await;
     runtime.spawn(async move { db.close().await }).await.map_err(Error::internal)?;
     Ok(())
 }
@@ -294,21 +291,21 @@ fn watch(db: &Db, runtime: &Handle) {
     runtime.spawn(async move { db.watch().await });
 }
 
-/// The checkpointer beside the application.
-struct Checkpointer {
+/// What tends the database beside the application.
+struct Tending {
     stop: oneshot::Sender<()>,
     stopped: oneshot::Receiver<()>,
 }
 
-impl Checkpointer {
+impl Tending {
     fn start(settings: &Arc<Settings>, db: &Db, runtime: &Handle) -> Self {
         let (stop, stopping) = oneshot::channel();
         let (done, stopped) = oneshot::channel();
         let (settings, db) = (settings.clone(), db.clone());
         runtime.spawn(async move {
             let stop = async { drop(stopping.await) };
-            if let Err(error) = backends::checkpointer(&settings, &db, stop).await {
-                tracing::error!(%error, "the checkpointer ended");
+            if let Err(error) = backends::tend(&settings, &db, stop).await {
+                tracing::error!(%error, "nobody tends the database any more");
             }
             let _ = done.send(());
         });

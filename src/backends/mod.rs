@@ -2,6 +2,7 @@
 //! version. Also what is kept in the data folder beside the database. No statement about a user or a message is here.
 
 mod folder;
+mod history;
 pub mod migrations;
 mod postgres;
 pub mod secrets;
@@ -11,6 +12,7 @@ use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::log;
 use crate::store::pools::Share;
+use futures_util::FutureExt;
 use std::fmt;
 
 /// Why the database or the data folder cannot be used, in one line for the operator; no password is in it.
@@ -42,14 +44,20 @@ pub async fn open(settings: &Settings) -> Result<Db> {
     folder::make(&settings.data_dir)?;
     migrations::ensure(settings).await?;
     let db = connect(settings).await?;
-    match log::draws_ids_one_by_one(db.read(Share::Ordinary)).await {
-        Ok(true) => Ok(db),
-        Ok(false) => Err(BackendError::new(
-            "the sequence of outbox.id must have CACHE 1, or events are lost between nodes; \
+    match log::draws_ids_one_by_one(db.read(Share::Log)).await {
+        Ok(true) => {}
+        Ok(false) => {
+            return Err(BackendError::new(
+                "the sequence of outbox.id must have CACHE 1, or events are lost between nodes; \
              run: ALTER TABLE outbox ALTER COLUMN id SET CACHE 1",
-        )),
-        Err(error) => Err(BackendError::new(format_args!("the log cannot be read: {error}"))),
+            ));
+        }
+        Err(error) => return Err(BackendError::new(format_args!("the log cannot be read: {error}"))),
     }
+    if settings.database.is_sqlite() {
+        history::begin(settings, &db).await?;
+    }
+    Ok(db)
 }
 
 /// Opens the database, whatever its schema. All connections are opened here, so that they live on the runtime of the
@@ -59,8 +67,13 @@ pub async fn connect(settings: &Settings) -> Result<Db> {
     if settings.database.is_sqlite() { sqlite::connect(settings).await } else { postgres::connect(settings).await }
 }
 
-/// Keeps SQLite's write-ahead log short until `stop`, and empties it then: stop it after the last commit. On PostgreSQL
-/// there is nothing to do and it returns at once.
-pub async fn checkpointer(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
-    if settings.database.is_sqlite() { sqlite::checkpointer(settings, db, stop).await } else { Ok(()) }
+/// Follows the history of the database until `stop`, keeps SQLite's write-ahead log short, and empties it then: stop it
+/// after the last commit.
+pub async fn tend(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
+    let stop = stop.shared();
+    if !settings.database.is_sqlite() {
+        history::keep(settings, db, stop).await;
+        return Ok(());
+    }
+    tokio::join!(sqlite::checkpointer(settings, db, stop.clone()), history::keep(settings, db, stop)).0
 }

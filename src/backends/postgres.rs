@@ -1,14 +1,16 @@
 //! How PostgreSQL is opened: its pools, and the session settings on which the rules of a transaction rest.
 
-use super::{BackendError, Result, reason};
+use super::{BackendError, Result, history, reason};
 use crate::config::{Settings, Shares};
 use crate::domain::limits;
 use crate::store::db::{self, Asking, Db, Probe as _};
+use crate::store::history::History;
 use crate::store::pools::Pools;
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the start waits for the first answer.
@@ -38,8 +40,9 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     let Shares { write, ordinary, log, heavy } = settings.database.shares();
     let serving = session(settings, SERVING);
     let impatient = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT.as_millis());
+    let known = Arc::new(History::default());
     let open = async |size, session: &str| {
-        let pool = pool(size, &options, session);
+        let pool = pool(size, &options, session, &known);
         match future::try_join_all((0..size).map(|_| pool.acquire())).await {
             Ok(_) => Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool)),
             Err(error) => Err(not_given(total, &error)),
@@ -56,11 +59,11 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     };
     let mut probe = Probe { options, session: serving, connection: None };
     probe.ask().await.map_err(|error| not_given(total, &error))?;
-    Ok(Db::new(pools, Box::new(probe)))
+    Ok(Db::new(pools, Box::new(probe), known))
 }
 
-fn pool(size: u32, options: &PgConnectOptions, session: &str) -> PgPool {
-    let session = session.to_owned();
+fn pool(size: u32, options: &PgConnectOptions, session: &str, known: &Arc<History>) -> PgPool {
+    let (session, looking) = (session.to_owned(), known.clone());
     PgPoolOptions::new()
         .max_connections(size)
         .min_connections(size)
@@ -77,8 +80,11 @@ fn pool(size: u32, options: &PgConnectOptions, session: &str) -> PgPool {
             })
         })
         .after_connect(move |connection, _| {
-            let session = session.clone();
-            Box::pin(async move { connection.execute(AssertSqlSafe(session)).await.map(drop) })
+            let (session, known) = (session.clone(), looking.clone());
+            Box::pin(async move {
+                connection.execute(AssertSqlSafe(session)).await?;
+                history::look(connection, &known).await
+            })
         })
         .connect_lazy_with(options.clone())
 }

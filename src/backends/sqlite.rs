@@ -1,15 +1,17 @@
 //! How SQLite is opened: one connection that writes, a few that only read, shared out by what they read, and the
 //! checkpointer and the probe with one of their own.
 
-use super::{BackendError, Result, reason};
+use super::{BackendError, Result, history, reason};
 use crate::config::Settings;
 use crate::domain::limits;
 use crate::store::db::{self, Asking, Class, Db, PROBE};
+use crate::store::history::History;
 use crate::store::pools::Pools;
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
@@ -32,6 +34,9 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 /// Older versions can corrupt a database in WAL mode when a checkpoint meets a commit.
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 
+/// What is said where the file was replaced under the running process.
+const REPLACED: &str = "another file has taken the place of the open database";
+
 /// How often the checkpointer looks.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Pages in the write-ahead log (4 KiB each) beyond which writers are held up for a moment, so that it starts anew.
@@ -41,7 +46,10 @@ const HOLD: Duration = Duration::from_millis(50);
 
 /// Opens all connections.
 pub(super) async fn connect(settings: &Settings) -> Result<Db> {
-    let writer = pool(1).connect_with(writing(settings)?).await.map_err(|error| not_opened(settings, &error))?;
+    let known = Arc::new(History::default());
+    let writer = serving(1, &known).connect_with(writing(settings)?).await;
+    let writer = writer.map_err(|error| not_opened(settings, &error))?;
+    known.stays_at(history::place(file(settings)?));
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&writer)
         .await
@@ -59,14 +67,14 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     };
     let pools = Pools {
         write: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
-        authentication: open(pool(AUTHENTICATION)).await?,
-        ordinary: open(pool(ORDINARY)).await?,
-        log: open(pool(LOG)).await?,
+        authentication: open(serving(AUTHENTICATION, &known)).await?,
+        ordinary: open(serving(ORDINARY, &known)).await?,
+        log: open(serving(LOG, &known)).await?,
         heavy: open(in_time(pool(HEAVY))).await?,
         heavy_at_once: HEAVY as usize,
     };
     let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
-    Ok(Db::new(pools, Box::new(probe)))
+    Ok(Db::new(pools, Box::new(probe), known))
 }
 
 /// Commits a row that is gone again. A value that stays the same would write nothing.
@@ -165,6 +173,15 @@ async fn checkpoint(connection: &mut SqliteConnection, db: &Db, seen: &mut Optio
 async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<i64> {
     let (_busy, pages, _copied): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
     Ok(pages)
+}
+
+/// A pool of which no connection ever opens another file than the first one did.
+fn serving(size: u32, known: &Arc<History>) -> SqlitePoolOptions {
+    let known = known.clone();
+    pool(size).after_connect(move |_, _| {
+        let in_place = known.is_in_place();
+        Box::pin(async move { if in_place { Ok(()) } else { Err(std::io::Error::other(REPLACED).into()) } })
+    })
 }
 
 fn pool(size: u32) -> SqlitePoolOptions {

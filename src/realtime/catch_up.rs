@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::domain::floor::Floor;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::messages::{Heard, OpenStreams};
+use crate::messages::{EndRooms, Heard, OpenStreams};
 use crate::store::log;
 use crate::store::pools::Share;
 use actix::prelude::Recipient;
@@ -29,10 +29,25 @@ pub struct Outlet {
     pub rooms: Recipient<OpenStreams>,
 }
 
+/// Ends all rooms whenever the database turns out to hold another history. Runs for ever.
+pub async fn follow_history(app: App, hub: Recipient<EndRooms>) {
+    let mut epoch = app.db().history().changes();
+    while epoch.changed().await.is_ok() {
+        hub.do_send(EndRooms); // detach
+        app.wake_catch_up();
+    }
+}
+
 /// Runs for ever; `wake` asks for a tail at once.
 pub async fn run(app: App, hub: Outlet, wake: Arc<Notify>) {
     let mut floor = None;
+    let mut epoch = app.db().history().changes();
     loop {
+        if epoch.has_changed().is_ok_and(|changed| changed) {
+            // another history, whose ids and transactions say nothing about where this one stood
+            epoch.mark_unchanged();
+            floor = None;
+        }
         match app.db().guard(tail(&app, &hub, &mut floor)).await {
             Ok(true) => {}
             Ok(false) => wake.notify_one(),

@@ -5,7 +5,7 @@
 use super::room::Room;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
-use crate::messages::{Committed, Ephemeral, Heard, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
+use crate::messages::{Committed, EndRooms, Ephemeral, Heard, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -119,6 +119,17 @@ impl Handler<OpenRooms> for Hub {
 
     fn handle(&mut self, OpenRooms(streams): OpenRooms, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(streams.into_iter().map(|stream| self.open(stream, ctx)).collect())
+    }
+}
+
+impl Handler<EndRooms> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, _: EndRooms, _: &mut Self::Context) {
+        self.owed.clear();
+        for (_, entry) in self.rooms.drain() {
+            entry.room.do_send(ToRoom::End); // detach
+        }
     }
 }
 

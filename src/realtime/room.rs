@@ -25,12 +25,14 @@ pub struct Room {
     log: mpsc::Sender<ReadLog>,
     hole: Option<SpawnHandle>,
     idle: Option<SpawnHandle>,
+    /// Whether it only sends away who still comes.
+    ended: bool,
 }
 
 impl Room {
     /// The room of a stream; it holds everything back until its first subscription says where the stream stands.
     pub fn new(stream: Stream, hub: Recipient<Retire>, log: mpsc::Sender<ReadLog>) -> Self {
-        Self { stream, order: Order::default(), hub, log, hole: None, idle: None }
+        Self { stream, order: Order::default(), hub, log, hole: None, idle: None, ended: false }
     }
 
     /// Sees to what every message may leave behind: a hole, or an empty room.
@@ -70,6 +72,18 @@ impl Room {
                 }
             })
             .wait(ctx);
+    }
+
+    /// Sends everybody away. Who was given this room a moment ago still comes, so it stays as long as an empty one.
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        self.ended = true;
+        for (_, handle) in std::mem::take(&mut self.order).followers() {
+            handle.give(self.stream, RoomEvent::Gone);
+        }
+        for timer in self.hole.take().into_iter().chain(self.idle.take()) {
+            ctx.cancel_future(timer);
+        }
+        ctx.run_later(IDLE, |_, ctx| ctx.stop());
     }
 
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
@@ -117,8 +131,15 @@ impl Handler<ToRoom> for Room {
     type Result = ();
 
     fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
+        if self.ended {
+            if let ToRoom::Subscribe(late) = message {
+                late.session.give(self.stream, RoomEvent::Gone);
+            }
+            return;
+        }
         let mut sink = self.sink(ctx);
         match message {
+            ToRoom::End => return self.end(ctx),
             ToRoom::Deliver(batch) => {
                 for part in batch.parts() {
                     self.order.deliver(&part, &mut sink);

@@ -6,6 +6,7 @@
 //! error; what it says of one statement changes nothing.
 
 use super::Failure;
+use super::history::History;
 use super::pools::{Pools, Share};
 use super::transaction::Transaction;
 use super::turns::Turns;
@@ -73,6 +74,7 @@ struct Inner {
     known: watch::Sender<Known>,
     suspected: Notify,
     asked: Mutex<Asked>,
+    history: Arc<History>,
     observer: Arc<OnceLock<Observer>>,
 }
 
@@ -103,8 +105,8 @@ pub struct Turn {
 }
 
 impl Db {
-    /// Over these pools, with a connection beside them.
-    pub fn new(pools: Pools, probe: Box<dyn Probe>) -> Self {
+    /// Over these pools, with a connection beside them; `history` is what their connections found out about it.
+    pub fn new(pools: Pools, probe: Box<dyn Probe>, history: Arc<History>) -> Self {
         let observer: Arc<OnceLock<Observer>> = Arc::default();
         Self(Arc::new(Inner {
             heavy: Turns::new(pools.heavy_at_once),
@@ -113,6 +115,7 @@ impl Db {
             known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
+            history,
             observer,
         }))
     }
@@ -121,6 +124,11 @@ impl Db {
     /// long it took. Only the first observer is kept.
     pub fn observe(&self, observe: impl Fn(&Statement, Duration) + Send + Sync + 'static) {
         let _ = self.0.observer.set(Box::new(observe));
+    }
+
+    /// Which history the database holds.
+    pub fn history(&self) -> &History {
+        &self.0.history
     }
 
     /// Which database it is.
@@ -169,10 +177,13 @@ impl Db {
 
     /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection
     /// means that it is away; one that hangs, and work that waited too long, have it asked: see [`Self::watch`].
+    ///
+    /// Nothing comes of work on a database that is not in its place any more: it would be lost with the next start.
     pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         if self.standing() == Standing::Down {
             return Err(Error::unavailable("the database is away; try again"));
         }
+        self.check_place()?;
         let mut work = pin!(work);
         let mut outcome = tokio::time::timeout(SUSPICIOUS, &mut work).await;
         if outcome.is_err() {
@@ -186,10 +197,19 @@ impl Db {
                 if let Some(cause) = cause.and_then(|cause| cause.downcast_ref::<DbErr>()) {
                     self.note(cause);
                 }
+                self.check_place()?;
                 result
             }
             Err(elapsed) => Err(Error::database_away(elapsed)),
         }
+    }
+
+    fn check_place(&self) -> Result<()> {
+        if self.0.history.is_in_place() {
+            return Ok(());
+        }
+        self.failed(Standing::Down);
+        Err(Error::unavailable("the server has lost its database; try again later"))
     }
 
     /// Finds out how the database is: at once when something failed or took too long, and then every second until it is
@@ -220,11 +240,17 @@ impl Db {
         let mut asked = self.0.asked.lock().await;
         let before = *self.0.known.borrow();
         let well = before.standing == Standing::Ok;
-        if well && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
+        // the probe would open the file that is there now, and say nothing about the one that serves
+        let lost = !self.0.history.is_in_place();
+        if well && !lost && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
             return;
         }
         let mut found = Standing::Ok;
-        let mut outcome = in_time(asked.probe.ask()).await;
+        let mut outcome = if lost {
+            Err("another file has taken the place of the open one".to_owned())
+        } else {
+            in_time(asked.probe.ask()).await
+        };
         if outcome.is_err() {
             found = Standing::Down;
         } else if !well {

@@ -10,6 +10,7 @@ pub mod dialect;
 pub mod edits;
 pub mod failure;
 pub mod hidden;
+pub mod history;
 pub mod hydrate;
 pub mod log;
 pub mod logins;

@@ -246,7 +246,8 @@ pub struct Membership {
     pub last_read_seq: Seq,
 }
 
-const MEMBERSHIP: &str = "SELECT c.id, c.last_rev, p.joined_rev, p.last_read_seq FROM participants p
+const MEMBERSHIP: &str = "SELECT c.id, c.last_rev, p.joined_rev, p.last_read_seq,
+            (SELECT value FROM meta WHERE key = 'epoch') AS epoch FROM participants p
      JOIN conversations c ON c.id = p.conversation_id";
 
 fn membership(row: &QueryResult) -> Result<Membership, DbErr> {
@@ -258,18 +259,19 @@ fn membership(row: &QueryResult) -> Result<Membership, DbErr> {
     })
 }
 
-/// The user's memberships among `conversations`.
+/// The user's memberships among `conversations`, and the epoch that their revisions belong to; `None` where there are none.
 pub async fn memberships(
     conn: &impl ConnectionTrait,
     user: UserId,
     conversations: &[ConversationId],
-) -> Result<Vec<Membership>, DbErr> {
+) -> Result<(Vec<Membership>, Option<String>), DbErr> {
     let ids: Vec<Uuid> = conversations.iter().map(|id| id.0).collect();
     let text = format!(
         "{MEMBERSHIP} WHERE c.id IN ({{set}}) AND p.user_id = $2 AND p.left_at IS NULL AND c.deleted_at IS NULL"
     );
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![user.into()])).await?;
-    rows.iter().map(membership).collect()
+    let epoch = rows.first().map(|row| row.try_get("", "epoch")).transpose()?;
+    Ok((rows.iter().map(membership).collect::<Result<_, _>>()?, epoch))
 }
 
 /// The ids of all conversations the user is in.

@@ -15,13 +15,15 @@ pub struct Standing {
     pub status: String,
     /// Whether the login was revoked.
     pub revoked: bool,
+    /// The epoch that the revision belongs to.
+    pub epoch: String,
 }
 
 /// See [`Standing`]; `None` when there is no such user or login.
 pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId) -> Result<Option<Standing>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT u.last_rev, u.status, l.revoked_at FROM users u JOIN logins l ON l.user_id = u.id
+        "SELECT u.last_rev, u.status, l.revoked_at, (SELECT value FROM meta WHERE key = 'epoch') AS epoch FROM users u JOIN logins l ON l.user_id = u.id
          WHERE u.id = $1 AND l.id = $2",
         vec![user.into(), login.into()],
     );
@@ -31,6 +33,7 @@ pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId)
             last_rev: Rev(row.try_get("", "last_rev")?),
             status: row.try_get("", "status")?,
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
+            epoch: row.try_get("", "epoch")?,
         })
     })
     .transpose()

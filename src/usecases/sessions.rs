@@ -27,7 +27,7 @@ pub async fn likely(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
 
 /// Those of `conversations` that the caller is probably in; see [`likely`].
 pub async fn likely_among(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<ConversationId>> {
-    let found = participants::memberships(app.db().read(Share::Log), caller.user_id, conversations).await?;
+    let found = memberships(app, caller, conversations).await?;
     Ok(found.into_iter().map(|membership| membership.conversation_id).collect())
 }
 
@@ -35,13 +35,26 @@ pub async fn likely_among(app: &App, caller: &Caller, conversations: &[Conversat
 /// reads status and login: whatever changes later is an event above it.
 pub async fn open(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Opened> {
     let user_rev = standing(app, caller).await?;
-    let memberships = participants::memberships(app.db().read(Share::Log), caller.user_id, conversations).await?;
+    let memberships = memberships(app, caller, conversations).await?;
     Ok(Opened { user_rev, memberships })
+}
+
+/// The caller's memberships among `conversations`; the node takes over the epoch that they were read in.
+async fn memberships(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<Membership>> {
+    let (memberships, epoch) =
+        participants::memberships(app.db().read(Share::Log), caller.user_id, conversations).await?;
+    if let Some(epoch) = epoch {
+        app.db().history().adopt(&epoch);
+    }
+    Ok(memberships)
 }
 
 /// The revision of the caller's own stream, if the account and the login still stand.
 pub async fn standing(app: &App, caller: &Caller) -> Result<Rev> {
     let standing = sessions::standing(app.db().read(Share::Authentication), caller.user_id, caller.login_id).await?;
+    if let Some(standing) = &standing {
+        app.db().history().adopt(&standing.epoch);
+    }
     match standing {
         Some(standing) if standing.status == "suspended" => Err(Error::suspended()),
         Some(standing) if standing.status == "active" && !standing.revoked => Ok(standing.last_rev),
@@ -56,7 +69,7 @@ pub async fn admit(
     conversations: &[ConversationId],
 ) -> Result<(Vec<Membership>, Vec<Denied>)> {
     let conn = app.db().read(Share::Log);
-    let memberships = participants::memberships(conn, caller.user_id, conversations).await?;
+    let memberships = memberships(app, caller, conversations).await?;
     let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
     let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
     if missing.is_empty() {

@@ -35,6 +35,7 @@ mod pins;
 mod races;
 mod reactions;
 mod receipts;
+mod restored;
 mod roles;
 mod settings;
 mod signals;

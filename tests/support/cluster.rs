@@ -30,37 +30,38 @@ impl Cluster {
         let mut initdb = owned("initdb");
         initdb.args(["--no-sync", "-U", "greenroom", "-E", "UTF8", "--locale=C", "--auth=trust", "-D"]).arg(&data);
         run(&mut initdb);
-        Self::serve(data, settings)
+        Self::serve(data, free_port(), settings)
     }
 
-    /// Another server with a copy of this one's files, as far as they are now. `follows`: it goes on to apply what this
-    /// one writes.
-    pub fn copy(&self, place: &Path, follows: bool) -> Self {
+    /// A copy of this server's files as they are now, in `place`; see [`Self::take_over`].
+    pub fn copy(&self, place: &Path) -> PathBuf {
         let data = place.join("second");
         let mut copy = owned("pg_basebackup");
         copy.args(["-h", "127.0.0.1", "-U", "greenroom", "-p", &self.port.to_string(), "-c", "fast", "-X", "stream"]);
-        copy.args(follows.then_some("-R")).arg("-D").arg(&data);
+        copy.arg("-R").arg("-D").arg(&data);
         run(&mut copy);
-        Self::serve(data, &[])
+        data
     }
 
-    fn serve(data: PathBuf, settings: &[&str]) -> Self {
-        let port = free_port();
+    /// Stops at once, as a crash does. A standby with the files of `copy`, which has applied nothing since, takes over: it
+    /// becomes the primary and answers at the same address.
+    pub fn take_over(&mut self, copy: PathBuf) {
+        self.stop();
+        *self = Self::serve(copy, self.port, &[]);
+        run(owned("pg_ctl").args(["promote", "-w", "-D"]).arg(&self.data));
+    }
+
+    fn serve(data: PathBuf, port: u16, settings: &[&str]) -> Self {
         let options: Vec<String> = settings.iter().map(|setting| format!("-c {setting}")).collect();
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=100 {}",
-            data.display(),
+            data.parent().expect("a folder in the place").display(),
             options.join(" ")
         );
         let mut start = owned("pg_ctl");
         start.args(["start", "-w", "-t", "60", "-s", "-o", &options, "-l"]).arg(data.join("log")).arg("-D").arg(&data);
         run(&mut start);
         Self { data, port }
-    }
-
-    /// Makes a standby the primary, and waits until it is.
-    pub fn promote(&self) {
-        run(owned("pg_ctl").args(["promote", "-w", "-D"]).arg(&self.data));
     }
 
     /// Stops it at once, as a crash does; nobody notices who is not connected.

@@ -149,6 +149,11 @@ impl TestServer {
 
     /// SIGTERM; the orderly stop must end with exit code 0.
     pub async fn stop(mut self) {
+        self.halt().await;
+    }
+
+    /// [`Self::stop`] for a server that starts again.
+    pub async fn halt(&mut self) {
         let mut process = self.process.take().expect("the server runs");
         process.terminate();
         let started = Instant::now();

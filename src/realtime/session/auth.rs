@@ -33,6 +33,8 @@ enum Proof {
 struct Welcome {
     caller: Caller,
     expires_at: Timestamp,
+    /// The epoch that all revisions here belong to.
+    epoch: String,
     user_rev: Rev,
     user_room: Recipient<ToRoom>,
     memberships: Vec<Membership>,
@@ -95,7 +97,7 @@ impl Session {
         };
         self.send(&self.success(&welcome), id, ctx);
         let caller = welcome.caller;
-        let identity = Identity { caller, checked: welcome.user_rev };
+        let identity = Identity { caller, checked: welcome.user_rev, epoch: welcome.epoch };
         let State::Unknown(stranger) = std::mem::replace(&mut self.state, State::Known(identity)) else { return };
         self.places = Some(self.around.app.admission().commands(caller.user_id));
         self.expires(welcome.expires_at, ctx);
@@ -118,7 +120,7 @@ impl Session {
             user_id: welcome.caller.user_id,
             session_id: self.id,
             heartbeat_seconds: limits::HEARTBEAT.as_secs(),
-            epoch: app.epoch(),
+            epoch: welcome.epoch.clone(),
             file_token: app.keys().file_token(welcome.caller.user_id, Timestamp::now()),
             conversations: shown.clone().map(|of| (of.conversation_id, of.last_rev)).collect(),
             truncated: welcome.memberships.len() > limits::CONVERSATIONS_IN_AUTH,
@@ -244,6 +246,7 @@ async fn welcome(
     Ok(Welcome {
         caller,
         expires_at,
+        epoch: app.epoch(),
         user_rev: opened.user_rev,
         user_room,
         memberships: opened.memberships,

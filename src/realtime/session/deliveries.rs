@@ -39,8 +39,18 @@ impl Session {
                 self.attached(stream, subscription, rev, ctx);
             }
             RoomEvent::Left(checked) => self.left(stream, checked, ctx),
-            RoomEvent::Gone => self.close(Close::Restart, ctx),
+            RoomEvent::Gone => self.room_gone(ctx),
         }
+    }
+
+    /// The client comes back and its rights are read again. When the room went with the history that it knew, the client is
+    /// told first that everything it holds is of another.
+    fn room_gone(&mut self, ctx: &mut Context<Self>) {
+        let State::Known(identity) = &self.state else { return };
+        if identity.epoch != self.around.app.epoch() {
+            self.send(&ServerFrame::SyncReset { conversation_id: None, last_rev: None }, None, ctx);
+        }
+        self.close(Close::Restart, ctx);
     }
 
     /// The client has room for the next page of a replay.

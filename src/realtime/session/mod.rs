@@ -136,6 +136,8 @@ struct Identity {
     caller: Caller,
     /// The revision of the user's stream when status and login were read: a revocation above it concerns this session.
     checked: Rev,
+    /// The epoch that the client was told.
+    epoch: String,
 }
 
 /// Something to do in the session after a use case.

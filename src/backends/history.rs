@@ -1,0 +1,211 @@
+//! Notices that the database holds another history than before, and begins a new epoch then, before anything is appended.
+//!
+//! - *PostgreSQL*, on every new connection: the system identifier and the timeline say whether another server answers, or
+//!   one that took over; the ids of the database and of its table of facts whether it was made anew; and the newest row of
+//!   the log that this process has seen committed must still be there. Where the server does not tell, or this user may not
+//!   ask, the others remain.
+//! - *SQLite*, at the start: the file `history` in the data folder keeps the newest row of the log that was seen committed,
+//!   and the database must have it. While the process runs, the open file must be the file of that name.
+
+use super::{BackendError, Result};
+use crate::config::Settings;
+use crate::store::db::Db;
+use crate::store::history::{self, CHANGE_ON_POSTGRES, History, ROW, SEQUENCE_ON_POSTGRES, Witness};
+use crate::store::pools::Share;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Row};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+
+/// How often the newest row is looked for, and written down if there is one.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often a compare-and-set is tried that others won.
+const ATTEMPTS: usize = 5;
+
+// --- PostgreSQL ---------------------------------------------------------------------------------------------------
+
+/// Looks at the history on a new connection, and takes over the epoch of the database. Nothing is appended on the
+/// connection before.
+pub(super) async fn look(connection: &mut PgConnection, history: &History) -> sqlx::Result<()> {
+    let there = "SELECT to_regclass('meta') IS NOT NULL AND to_regclass('outbox') IS NOT NULL";
+    if !sqlx::query_scalar(there).fetch_one(&mut *connection).await? {
+        // a database whose schema is yet to be made
+        return Ok(());
+    }
+    for _ in 0..ATTEMPTS {
+        let text = "SELECT (SELECT value FROM meta WHERE key = 'epoch') AS epoch,
+                           (SELECT value FROM meta WHERE key = 'history_server') AS server,
+                           (SELECT value FROM meta WHERE key = 'history_tables') AS tables";
+        let row = sqlx::query(text).fetch_one(&mut *connection).await?;
+        let Some(epoch) = row.try_get::<Option<String>, _>("epoch")? else { return Ok(()) };
+        let (server, tables) = (server(connection).await?, tables(connection).await?);
+        let known = |column| row.try_get::<Option<String>, _>(column);
+        let differs = |known: Option<String>, now: &str| known.is_some_and(|known| !now.is_empty() && known != now);
+        let newest = history.newest();
+        let other = differs(known("server")?, &server)
+            || differs(known("tables")?, &tables)
+            || !has(connection, &newest).await?;
+        if !other {
+            note(connection, "history_server", &server).await?;
+            note(connection, "history_tables", &tables).await?;
+            history.adopt(&epoch);
+            return Ok(());
+        }
+        sqlx::query(CHANGE_ON_POSTGRES)
+            .bind(&epoch)
+            .bind(history::new_epoch())
+            .bind(newest.id)
+            .bind(&server)
+            .bind(&tables)
+            .fetch_optional(&mut *connection)
+            .await?;
+        // what was seen belongs to the history before
+        history.note(&Witness::default());
+    }
+    Err(sqlx::Error::Protocol("the history of the database changes all the time".to_owned()))
+}
+
+/// The server and its timeline; empty where it does not tell.
+async fn server(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let text = "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/'
+                       || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
+    match sqlx::query_scalar(text).fetch_one(&mut *connection).await {
+        // a function that is missing or forbidden, or a server that recovers
+        Err(sqlx::Error::Database(_)) => Ok(String::new()),
+        told => told,
+    }
+}
+
+/// The database and its table of facts: made anew, they have other ids.
+async fn tables(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let text = "SELECT concat((SELECT oid FROM pg_database WHERE datname = current_database()), '/',
+                              'meta'::regclass::oid)";
+    sqlx::query_scalar(text).fetch_one(&mut *connection).await
+}
+
+/// Whether the log still has the newest row that was seen.
+async fn has(connection: &mut PgConnection, newest: &Witness) -> sqlx::Result<bool> {
+    if newest.id == 0 {
+        return Ok(true);
+    }
+    let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW} FROM outbox WHERE id = $1")))
+        .bind(newest.id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let found = row.map(|row| Witness::of(&row.into())).transpose();
+    let found = found.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+    let sequence: i64 = sqlx::query_scalar(SEQUENCE_ON_POSTGRES).fetch_one(&mut *connection).await?;
+    Ok(newest.is_of(found.as_ref(), sequence))
+}
+
+/// Notes where the history is, the first time.
+async fn note(connection: &mut PgConnection, key: &str, value: &str) -> sqlx::Result<()> {
+    let text = "INSERT INTO meta (key, value) SELECT $1, $2 WHERE $2 <> '' AND NOT pg_is_in_recovery()
+                ON CONFLICT (key) DO NOTHING";
+    sqlx::query(text).bind(key).bind(value).execute(&mut *connection).await.map(drop)
+}
+
+// --- SQLite -------------------------------------------------------------------------------------------------------
+
+/// At the start: begins a new epoch if the database is not the one that the data folder remembers, and takes over the
+/// epoch.
+pub(super) async fn begin(settings: &Settings, db: &Db) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| {
+        BackendError::new(format_args!("it cannot be found out which history the database holds: {error}"))
+    };
+    let seen = history::look(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
+    db.history().adopt(&seen.epoch);
+    let sequence = history::sequence(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
+    let kept = read(&settings.data_dir);
+    let same = match &kept {
+        Some(kept) => {
+            let found = history::row(db.read(Share::Log), kept.id).await.map_err(|error| failed(&error))?;
+            kept.is_of(found.as_ref(), sequence)
+        }
+        None => sequence == 0,
+    };
+    if !same {
+        let above = kept.map_or(0, |kept| kept.id);
+        history::change(db, &seen.epoch, above).await.map_err(|error| failed(&error))?;
+    }
+    db.history().note(&seen.newest);
+    write(&settings.data_dir, &seen.newest).map_err(|error| {
+        BackendError::new(format_args!("{} cannot be written: {error}", settings.data_dir.join("history").display()))
+    })
+}
+
+/// Tells whether the open files are still those of their names. Asked right after they were opened the first time.
+pub(super) fn place(file: PathBuf) -> impl Fn() -> bool + Send + Sync {
+    let mut beside = file.clone().into_os_string();
+    beside.push("-wal");
+    let beside = PathBuf::from(beside);
+    let opened = identity(&file);
+    // the write-ahead log is made when the database is first read
+    let log = OnceLock::new();
+    move || {
+        let now = identity(&beside);
+        if now.is_some() {
+            let _ = log.set(now);
+        }
+        identity(&file) == opened && log.get().is_none_or(|log| *log == now)
+    }
+}
+
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    fs::metadata(file).ok().map(|file| (file.dev(), file.ino()))
+}
+
+fn read(folder: &Path) -> Option<Witness> {
+    match fs::read_to_string(folder.join("history")) {
+        Ok(text) => Witness::from_text(&text),
+        Err(error) => {
+            if error.kind() != ErrorKind::NotFound {
+                tracing::warn!(%error, "the file `history` in the data folder cannot be read");
+            }
+            None
+        }
+    }
+}
+
+/// Replaces the file, so that a process that dies on the way leaves no half of one.
+fn write(folder: &Path, newest: &Witness) -> std::io::Result<()> {
+    let beside = folder.join(format!("history.{}", std::process::id()));
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(newest.to_text().as_bytes())?;
+    file.sync_data()?;
+    fs::rename(&beside, folder.join("history"))
+}
+
+// --- both ---------------------------------------------------------------------------------------------------------
+
+/// Looks every second which epoch the database has and which is the newest row of its log, until `stop` and once more
+/// then. On SQLite the row is written down.
+pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::pin!(stop);
+    let mut last = false;
+    while !last {
+        tokio::select! {
+            () = &mut stop => last = true,
+            _ = ticks.tick() => {}
+        }
+        // while the database is away it is said elsewhere
+        let Ok(seen) = db.guard(async { Ok(history::look(db.read(Share::Log)).await?) }).await else { continue };
+        db.history().adopt(&seen.epoch);
+        if !db.history().note(&seen.newest) || !settings.database.is_sqlite() {
+            continue;
+        }
+        let folder = settings.data_dir.clone();
+        let written = tokio::task::spawn_blocking(move || write(&folder, &seen.newest)).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "the file `history` in the data folder cannot be written; trying again");
+            db.history().note(&Witness::default());
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Which history the database holds. Revisions and ids of the log mean something only within one; a backup that was
+//! restored, or a standby that took over and lacks what was committed last, is another, and counts on from where it
+//! stands. Each history has an *epoch*, which is stored in the database and changed by one compare-and-set, so that all
+//! nodes agree on it. How it is noticed that the history is another is in `backends/history.rs`.
+
+use super::db::{Class, Db};
+use super::pools::Share;
+use super::{dialect, meta};
+use crate::error::Result;
+use aws_lc_rs::digest::{SHA256, digest};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// What this process knows of the history.
+pub struct History {
+    epoch: watch::Sender<Arc<str>>,
+    /// Epochs that this process has left. None of them comes back: a statement that names one began before.
+    left: Mutex<HashSet<Arc<str>>>,
+    newest: Mutex<Witness>,
+    place: OnceLock<Place>,
+}
+
+/// Whether the open database still is the one that its name leads to.
+type Place = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// A row of the log that was seen committed, by its id and a digest of what never changes in it. The payload is not part
+/// of it: it is rewritten when a message is deleted.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Witness {
+    /// The id of the row; 0 when the log was empty.
+    pub id: i64,
+    /// The digest in hexadecimal; empty when the log was empty.
+    pub digest: String,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            epoch: watch::Sender::new(Arc::from("")),
+            left: Mutex::default(),
+            newest: Mutex::default(),
+            place: OnceLock::new(),
+        }
+    }
+}
+
+impl History {
+    /// The epoch as far as this process knows.
+    pub fn epoch(&self) -> Arc<str> {
+        self.epoch.borrow().clone()
+    }
+
+    /// Changes when the epoch does.
+    pub fn changes(&self) -> watch::Receiver<Arc<str>> {
+        self.epoch.subscribe()
+    }
+
+    /// Takes over the epoch that the database was read to have.
+    pub fn adopt(&self, epoch: &str) {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if *self.epoch() == *epoch || left.contains(epoch) {
+            return;
+        }
+        let before = self.epoch.send_replace(Arc::from(epoch));
+        if !before.is_empty() {
+            tracing::warn!("the database holds another history than before; sessions begin anew");
+            *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Witness::default();
+            left.insert(before);
+        }
+    }
+
+    /// The newest row that this process has seen committed.
+    pub fn newest(&self) -> Witness {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes the newest row that was seen committed; true if it is another than before.
+    pub fn note(&self, witness: &Witness) -> bool {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *newest != *witness;
+        newest.clone_from(witness);
+        news
+    }
+
+    /// From now on `place` says whether the open database still is the one that its name leads to. Only the first is
+    /// kept.
+    pub fn stays_at(&self, place: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.place.set(Box::new(place));
+    }
+
+    /// Whether the open database still is the one that its name leads to. If not, what is committed is lost with the next
+    /// start, so nothing may be acknowledged.
+    pub fn is_in_place(&self) -> bool {
+        self.place.get().is_none_or(|place| place())
+    }
+}
+
+impl Witness {
+    /// Of a row with the columns of [`ROW`].
+    pub fn of(row: &QueryResult) -> Result<Self, DbErr> {
+        let id: i64 = row.try_get("", "id")?;
+        let stream: Uuid = row.try_get("", "stream_id")?;
+        let text = format!(
+            "{id} {} {stream} {} {} {}",
+            row.try_get::<i16>("", "stream_kind")?,
+            row.try_get::<i64>("", "rev")?,
+            row.try_get::<String>("", "event_type")?,
+            row.try_get::<i64>("", "created_at")?
+        );
+        let digest = digest(&SHA256, text.as_bytes()).as_ref().iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Ok(Self { id, digest })
+    }
+
+    /// What a file keeps.
+    pub fn to_text(&self) -> String {
+        format!("{} {}\n", self.id, self.digest)
+    }
+
+    /// What a file kept; `None` if it is not whole.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (id, digest) = text.strip_suffix('\n')?.split_once(' ')?;
+        let id = id.parse().ok().filter(|id| *id >= 0)?;
+        let is_whole = if id == 0 { digest.is_empty() } else { digest.len() == 64 };
+        is_whole.then(|| Self { id, digest: digest.to_owned() })
+    }
+
+    /// Whether a log belongs to the history in which this row was seen: `found` is its row with the same id, `sequence`
+    /// the greatest id it ever gave. A row that retention removed counts as there if ids have gone past it.
+    pub fn is_of(&self, found: Option<&Self>, sequence: i64) -> bool {
+        match found {
+            _ if self.id == 0 => true,
+            Some(found) => found == self,
+            None => sequence >= self.id,
+        }
+    }
+}
+
+/// The columns that a [`Witness`] is made of.
+pub const ROW: &str = "id, stream_kind, stream_id, rev, event_type, created_at";
+
+/// The greatest id that the log ever gave, on PostgreSQL.
+pub const SEQUENCE_ON_POSTGRES: &str =
+    "SELECT COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS last";
+
+/// Changes the epoch from `$1` to `$2` unless somebody else has, and in the same statement moves the ids of the log, and
+/// the positions of the sequencer, beyond all that were ever used: up to the next multiple of 2^32 above the last one and
+/// `$3`. `$4` and `$5`, where they are not empty, say in which server and in which tables the new history is.
+pub const CHANGE_ON_POSTGRES: &str = "WITH changed AS (
+         UPDATE meta SET value = $2 WHERE key = 'epoch' AND value = $1 RETURNING value
+     ), noted AS (
+         INSERT INTO meta (key, value)
+         SELECT k, v FROM changed, (VALUES ('history_server', $4::text), ('history_tables', $5::text)) AS t(k, v)
+         WHERE v <> '' ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value
+     ), moved AS (
+         SELECT setval(pg_get_serial_sequence('outbox', 'id')::regclass, ((GREATEST(
+             COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0), $3::bigint,
+             (SELECT COALESCE(max(cursor), 0) FROM readers)) >> 32) + 1) << 32) AS id FROM changed
+     ), numbered AS (
+         UPDATE readers SET cursor = moved.id FROM moved WHERE name = 'sequencer'
+     )
+     SELECT id FROM moved";
+
+/// What the historian sees in one look.
+pub struct Seen {
+    /// The epoch.
+    pub epoch: String,
+    /// The newest row of the log; the default in a log that has none.
+    pub newest: Witness,
+}
+
+/// The epoch, and the newest row of the log.
+pub async fn look(conn: &impl ConnectionTrait) -> Result<Seen, DbErr> {
+    let text = format!(
+        "SELECT m.value AS epoch, o.* FROM meta m
+         LEFT JOIN (SELECT {ROW} FROM outbox ORDER BY id DESC LIMIT 1) AS o ON TRUE WHERE m.key = 'epoch'"
+    );
+    let row = dialect::one(conn, dialect::plain(conn, &text, vec![])).await?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the database has no epoch; the schema makes one".into()))?;
+    let newest = if row.try_get::<Option<i64>>("", "id")?.is_some() { Witness::of(&row)? } else { Witness::default() };
+    Ok(Seen { epoch: row.try_get("", "epoch")?, newest })
+}
+
+/// The row with this id.
+pub async fn row(conn: &impl ConnectionTrait, id: i64) -> Result<Option<Witness>, DbErr> {
+    let statement = dialect::plain(conn, &format!("SELECT {ROW} FROM outbox WHERE id = $1"), vec![id.into()]);
+    dialect::one(conn, statement).await?.map(|row| Witness::of(&row)).transpose()
+}
+
+/// The greatest id that the log ever gave.
+pub async fn sequence(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let sqlite = "SELECT COALESCE(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'outbox'";
+    let statement = dialect::statement(conn, SEQUENCE_ON_POSTGRES, sqlite, vec![]);
+    dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "last"))
+}
+
+/// A new epoch, at random.
+pub fn new_epoch() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// Begins a new epoch unless somebody has ended `old` already, and takes over whichever there is now. Ids go on beyond
+/// all that were used, `above` among them.
+pub async fn change(db: &Db, old: &str, above: i64) -> Result<()> {
+    let new = new_epoch();
+    if dialect::is_postgres(db.write()) {
+        let values = vec![old.into(), new.into(), above.into(), "".into(), "".into()];
+        dialect::one(db.write(), dialect::plain(db.write(), CHANGE_ON_POSTGRES, values)).await?;
+    } else {
+        let _turn = db.turn(Class::Other).await;
+        let tx = db.begin().await?;
+        let text = "UPDATE meta SET value = $2 WHERE key = 'epoch' AND value = $1";
+        let changed = dialect::run(&tx, dialect::plain(&tx, text, vec![old.into(), new.into()])).await?;
+        if changed.rows_affected() == 1 {
+            let base = ((sequence(&tx).await?.max(above) >> 32) + 1) << 32;
+            dialect::run(&tx, dialect::plain(&tx, "DELETE FROM sqlite_sequence WHERE name = 'outbox'", vec![])).await?;
+            let text = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', $1)";
+            dialect::run(&tx, dialect::plain(&tx, text, vec![base.into()])).await?;
+        }
+        tx.commit().await?;
+    }
+    db.history().adopt(&meta::epoch(db.read(Share::Log)).await?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn witness(id: i64, digit: &str) -> Witness {
+        Witness { id, digest: digit.repeat(64) }
+    }
+
+    #[test]
+    fn a_file_that_is_not_whole_is_none() {
+        for kept in [Witness::default(), witness(17, "a")] {
+            assert_eq!(Witness::from_text(&kept.to_text()), Some(kept));
+        }
+        for text in ["", "17", "17 aa\n", "-1 \n", "x \n", &witness(17, "a").to_text()[..40]] {
+            assert_eq!(Witness::from_text(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_without_the_row_is_of_another_history_unless_its_ids_have_gone_past() {
+        let seen = witness(100, "a");
+        assert!(seen.is_of(Some(&witness(100, "a")), 100));
+        assert!(!seen.is_of(Some(&witness(100, "b")), 100), "another row under its id");
+        assert!(!seen.is_of(None, 99), "an older copy");
+        assert!(seen.is_of(None, 100), "retention removed it");
+        assert!(Witness::default().is_of(None, 0), "nothing was seen");
+    }
+
+    #[test]
+    fn an_epoch_that_was_left_does_not_come_back() {
+        let history = History::default();
+        history.adopt("one");
+        assert!(history.note(&witness(5, "a")) && !history.note(&witness(5, "a")));
+        history.adopt("two");
+        assert_eq!(history.newest(), Witness::default(), "what was seen belongs to the epoch before");
+        history.adopt("one");
+        assert_eq!(&*history.epoch(), "two");
+    }
+}

@@ -24,6 +24,8 @@ pub const REACTORS: i64 = 1000;
 pub const ATTACHMENTS: usize = 10;
 /// Characters in a conversation's or class's name, and in a display name.
 pub const NAME_CHARS: usize = 255;
+/// Marks on one letter of such a name.
+pub const MARKS_ON_A_LETTER: usize = 4;
 /// Characters in a description.
 pub const DESCRIPTION_CHARS: usize = 2000;
 /// Characters in a URL that a client gives.

@@ -7,6 +7,7 @@ pub mod content;
 pub mod emoji;
 pub mod floor;
 pub mod ids;
+pub mod invisible;
 pub mod limits;
 pub mod links;
 pub mod mentions;

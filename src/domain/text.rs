@@ -1,7 +1,9 @@
 //! Text as people search and preview it.
 
+use super::characters::is_ignorable;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// `text` with case and accents folded away, so that "hoc" finds "Học": decomposed, marks dropped, lowercased, and the
 /// letters that have no decomposition (đ, ø, ł, ß …) spelled plainly.
@@ -25,20 +27,26 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Whether nobody would see anything of `text`: white space, and characters that are not shown by themselves (most of
-/// Unicode's `Default_Ignorable_Code_Point`).
+/// Whether nobody would see anything of `text`: white space, and characters that are not shown by themselves.
 pub fn is_blank(text: &str) -> bool {
-    text.chars().all(|letter| {
-        letter.is_whitespace()
-            || matches!(letter, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
-                | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-                | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
-    })
+    text.chars().all(|letter| letter.is_whitespace() || is_ignorable(letter))
 }
 
-/// The first `chars` Unicode scalar values of `text`.
+/// The beginning of `text`, at most so many Unicode scalar values long; it never ends inside of what people see as one
+/// character (a grapheme cluster), so it is empty where the first of them is longer.
 pub fn preview(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
+    // every scalar value has a byte at least
+    if text.len() <= chars {
+        return text.to_owned();
+    }
+    let mut left = chars;
+    let fits = |grapheme: &&str| {
+        let count = grapheme.chars().count();
+        let fits = count <= left;
+        left = left.saturating_sub(count);
+        fits
+    };
+    text.graphemes(true).take_while(fits).collect()
 }
 
 #[cfg(test)]
@@ -62,7 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_counts_characters_and_not_bytes() {
+    fn a_preview_counts_characters_and_ends_between_graphemes() {
         assert_eq!(preview("ééé", 2), "éé");
+        assert_eq!(preview("ae\u{301}", 2), "a");
+        assert_eq!(preview("ae\u{301}b", 3), "ae\u{301}");
+        assert_eq!(preview("a\r\nb", 2), "a");
+        assert_eq!(preview("🇫🇷🇫🇷", 3), "🇫🇷");
+        assert_eq!(preview(&format!("a{}", "\u{301}".repeat(10)), 5), "");
     }
 }

@@ -29,6 +29,7 @@ mod matrix;
 mod members;
 mod mentions;
 mod messages;
+mod names;
 mod nodes;
 mod paging;
 mod pins;

@@ -202,7 +202,7 @@ impl Text {
     pub fn written(&self, names: &[String]) -> String {
         match self {
             Self::Plain(number) => format!("word {number}"),
-            Self::Long(number) => format!("  {number} {}\n", "Ünïcode ".repeat(20)),
+            Self::Long(number) => format!("  {number} {}\n", "Ün👨‍👩‍👧‍👦 ".repeat(20)),
             Self::Mention(user) => format!("hello @{}, are you there?", names[*user]),
             Self::Shout(user) => format!("@{}. Come here", names[*user].to_uppercase()),
             Self::Address(user) => format!("write to mail@{}", names[*user]),

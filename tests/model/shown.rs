@@ -4,6 +4,7 @@
 use super::commands::{EMOJI, LEVELS, Mute};
 use super::rules::{Conversation, Message, Model, Seat};
 use serde_json::{Map, Value, json};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// One of several values, as [`super::compare`] understands it.
 pub const ONE_OF: &str = "$one_of";
@@ -114,7 +115,7 @@ impl Model {
             "seq": message.seq,
             "sender_id": message.sender.map(|user| &self.users[user].id),
             "type": message.kind,
-            "content": message.content.chars().take(100).collect::<String>(),
+            "content": preview(&message.content),
         })
     }
 
@@ -186,6 +187,17 @@ impl Model {
 fn sorted(mut ids: Vec<&str>) -> Vec<&str> {
     ids.sort_unstable();
     ids
+}
+
+/// The beginning of a text, at most a hundred characters that end no grapheme in its middle.
+pub fn preview(text: &str) -> String {
+    let mut left = 100_usize;
+    let graphemes = text.graphemes(true).take_while(|grapheme| {
+        let fits = grapheme.chars().count() <= left;
+        left = left.saturating_sub(grapheme.chars().count());
+        fits
+    });
+    graphemes.collect()
 }
 
 /// The end of a mute with an end.

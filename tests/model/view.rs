@@ -1,6 +1,7 @@
 //! A client's view of its user's conversations and how each event changes it, written from SPEC 12 as a client would:
 //! it is filled from REST when a conversation is new to it, and after that from events alone.
 
+use super::shown::preview;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -317,7 +318,7 @@ impl Held {
             }
             self.insert(message);
         }
-        let content: String = message["content"].as_str().unwrap_or_default().chars().take(100).collect();
+        let content = preview(message["content"].as_str().unwrap_or_default());
         self.requote(&message["id"], &content);
     }
 
@@ -363,7 +364,7 @@ impl Held {
         let unread = self.messages.range(read + 1..).filter(|(_, message)| message["type"] != "system");
         conversation["unread_count"] = json!(unread.count());
         conversation["last_message"] = self.messages.values().next_back().map_or(Value::Null, |message| {
-            let content: String = message["content"].as_str().unwrap_or_default().chars().take(100).collect();
+            let content = preview(message["content"].as_str().unwrap_or_default());
             let mut preview = json!({ "content": content });
             for field in ["id", "seq", "sender_id", "type", "created_at"] {
                 preview[field] = message[field].clone();

@@ -29,7 +29,7 @@ pub struct LastMessage {
     /// Its kind.
     #[serde(rename = "type")]
     pub kind: MessageKind,
-    /// Its first 100 characters.
+    /// Its first 100 characters, no grapheme cut.
     pub content: String,
     /// When it was committed.
     pub created_at: Timestamp,

@@ -31,7 +31,7 @@ pub struct Quote {
     /// Its kind.
     #[serde(rename = "type")]
     pub kind: MessageKind,
-    /// Its first 100 characters; empty when it was deleted.
+    /// Its first 100 characters, no grapheme cut; empty when it was deleted.
     pub content: String,
 }
 

@@ -112,7 +112,8 @@ export function peoplePicker(
   }
 
   async function search() {
-    const query = input.value.trim();
+    // An @ alone, with which some begin, names nobody yet; before a name the server takes it.
+    const query = input.value.trim().replace(/^[@＠]$/, '');
     request?.abort();
     if (query === '') {
       found = [];

@@ -1,0 +1,102 @@
+//! Names of people and groups (SPEC 2), and the beginnings of texts that are shown instead of them (SPEC 4, 5): nothing
+//! invisible, no towers of marks, nothing cut in the middle of what people see as one.
+
+use serde_json::json;
+
+use crate::support::TestServer;
+use crate::support::user::text;
+
+/// What a script or an emoji needs.
+const GOOD: [&str; 17] = [
+    "Ada Lovelace",
+    "Nguyễn Thị Hoa",
+    "Nguye\u{302}\u{303}n",
+    "សុខា",
+    "လျှော့",
+    "རྐྱེན",
+    "می\u{200C}خواهم",
+    "क्\u{200D}ष",
+    "ശ്രീ ന്\u{200D}",
+    "ශ්\u{200D}රී",
+    "👨\u{200D}👩\u{200D}👧 family",
+    "❤\u{FE0F}\u{200D}🔥",
+    "1\u{FE0F}\u{20E3} team",
+    "🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}",
+    "葛\u{E0100}城",
+    "Z\u{301}\u{302}\u{303}\u{304}",
+    "דנה محمد",
+];
+
+/// What shows nothing, or towers over what stands above.
+const BAD: [&str; 20] = [
+    "Ada\u{200B}",
+    "A\u{200D}da",
+    "\u{200C}Ada",
+    "a\u{200F}b",
+    "a\u{202E}b",
+    "a\u{2066}b",
+    "a\u{AD}b",
+    "a\u{2060}b",
+    "\u{FEFF}Ada",
+    "Ada\u{3164}Bo",
+    "Ada\u{FE0F}",
+    "a\u{E0100}b",
+    "a\u{E0061}b",
+    "🏴\u{E0067}\u{E0062}",
+    "👨\u{200D}",
+    "می\u{200C}\u{200C}خواهم",
+    "\u{2800}",
+    "a\u{2028}b",
+    "Z\u{301}\u{302}\u{303}\u{304}\u{305}",
+    "e\u{323}\u{302}\u{301}\u{302}\u{301}",
+];
+
+#[tokio::test]
+async fn a_name_holds_nothing_invisible_that_no_script_or_emoji_needs() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let group = |name: &str| json!({ "type": "group", "name": name, "participant_ids": [] });
+    for name in GOOD {
+        let spaced = format!(" {name}\n");
+        let changed = alice.patch("/users/me", json!({ "display_name": spaced })).await.expect(200);
+        assert_eq!(changed["display_name"], name);
+        assert_eq!(alice.post("/conversations", group(&spaced)).await.expect(201)["name"], name);
+        let renamed = alice.patch(&format!("/conversations/{room}"), json!({ "name": spaced })).await.expect(200);
+        assert_eq!(renamed["name"], name);
+    }
+    for (number, name) in BAD.into_iter().enumerate() {
+        let account =
+            json!({ "username": format!("user-{number}"), "password": "correct horse", "display_name": name });
+        server.target().post("/auth/register", account).await.invalid("display_name");
+        alice.patch("/users/me", json!({ "display_name": name })).await.invalid("display_name");
+        alice.post("/conversations", group(name)).await.invalid("name");
+        alice.patch(&format!("/conversations/{room}"), json!({ "name": name })).await.invalid("name");
+    }
+}
+
+#[tokio::test]
+async fn a_preview_never_ends_inside_a_grapheme() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.direct(&bob).await;
+    let family = "👨\u{200D}👩\u{200D}👧\u{200D}👦";
+    let x = |count: usize| "x".repeat(count);
+    for (content, shown) in [
+        (x(101), x(100)),
+        (x(93) + family + "y", x(93) + family),
+        (x(94) + family + "y", x(94)),
+        (x(99) + "e\u{301}", x(99)),
+        (x(99) + "🇫🇷", x(99)),
+        ("🇫🇷".repeat(60), "🇫🇷".repeat(50)),
+        ("\u{1100}\u{1161}\u{11A8}".repeat(60), "\u{1100}\u{1161}\u{11A8}".repeat(33)),
+    ] {
+        let sent = alice.send(&room, &content).await;
+        assert_eq!(bob.conversation(&room).await["last_message"]["content"], shown);
+        let body = json!({ "content": "a reply", "reply_to_id": sent["id"] });
+        let reply = bob.post(&format!("/conversations/{room}/messages"), body).await.expect(201);
+        assert_eq!(reply["reply_to"]["content"], shown);
+        let read = alice.get(&format!("/messages/{}", text(&reply["id"]))).await.expect(200);
+        assert_eq!(read["reply_to"]["content"], shown);
+    }
+}

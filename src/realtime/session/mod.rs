@@ -113,6 +113,14 @@ struct Followed {
     synced: Option<Rev>,
 }
 
+impl Followed {
+    /// Whether a sync found the user in who came in at `from`: it began where the client said, which may be before that or
+    /// further on.
+    fn stands(&self, from: Rev) -> bool {
+        self.synced.is_some() && self.checked >= from
+    }
+}
+
 enum State {
     /// Nobody yet.
     Unknown(Stranger),

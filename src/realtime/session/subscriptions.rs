@@ -217,7 +217,9 @@ impl Session {
     /// On a node that hears of events through the log, the user's stream can run ahead of the conversation's: what an
     /// earlier subscription still brings, from before the user left, comes too late to be handed out in order.
     pub(super) fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
-        if let Some(followed) = self.rooms.get_mut(&Stream::Conversation(conversation)) {
+        if let Some(followed) = self.rooms.get_mut(&Stream::Conversation(conversation))
+            && !followed.stands(from)
+        {
             followed.after = followed.after.max(from);
         }
         if let Some(syncing) = self.syncing.as_mut().filter(|syncing| syncing.waiting.contains(&syncing.own)) {
@@ -281,9 +283,7 @@ impl Session {
             if from < membership.joined_rev {
                 return false;
             }
-            // a sync that found the user in began where the client said, which may be further on
-            let stands = |followed: &super::Followed| followed.synced.is_some() && followed.checked >= from;
-            if self.rooms.get(&stream).is_some_and(stands) {
+            if self.rooms.get(&stream).is_some_and(|followed| followed.stands(from)) {
                 return false;
             }
             self.follow(stream, room.clone(), from, membership.last_rev, ctx);

@@ -7,3 +7,5 @@
 mod connections;
 #[path = "inside/mod.rs"]
 mod inside;
+#[path = "fairness/search.rs"]
+mod search;

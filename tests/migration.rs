@@ -120,6 +120,7 @@ async fn entities_fit_the_tables() {
         fits(db, c, sample::failure("search", 30)).await;
         fits(db, c, sample::statistics(30)).await;
         fits(db, c, sample::sender(30, 1)).await;
+        fits(db, c, sample::user_word(1)).await;
         fits(db, c, sample::fact()).await;
         for table in c.tables.keys() {
             let query = Statement::from_string(db.get_database_backend(), format!("SELECT 1 FROM {table} LIMIT 1"));

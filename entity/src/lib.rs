@@ -31,4 +31,5 @@ pub mod refresh_tokens;
 pub mod sender_statistics;
 pub mod tickets;
 pub mod uploads;
+pub mod user_words;
 pub mod users;

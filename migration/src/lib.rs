@@ -24,6 +24,7 @@ mod m20261120_000008_places;
 mod m20261120_000009_statistics;
 mod m20261120_000010_blocks;
 mod m20261120_000011_shown;
+mod m20261130_000012_user_search;
 mod m20261130_000014_generations;
 mod m20261130_000016_mentions_all;
 mod sql;
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000009_statistics::Migration),
             Box::new(m20261120_000010_blocks::Migration),
             Box::new(m20261120_000011_shown::Migration),
+            Box::new(m20261130_000012_user_search::Migration),
             Box::new(m20261130_000014_generations::Migration),
             Box::new(m20261130_000016_mentions_all::Migration),
         ]

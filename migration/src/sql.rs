@@ -11,8 +11,10 @@ use sea_orm_migration::sea_orm::DbBackend;
 /// SQLite tables are `STRICT`, so a value of the wrong type is refused as it is on PostgreSQL. Small tables with a key
 /// of several columns are stored in that key (`{clustered}`). Tables whose rows change with every message leave room
 /// in their pages on PostgreSQL (`{hot}`), so that an update stays on its page and touches no index.
-const WORDS: [(&str, &str, &str); 10] = [
+const WORDS: [(&str, &str, &str); 11] = [
     ("{uuid}", "uuid", "BLOB"),
+    // compared byte by byte, whatever language the database is set to
+    ("{bytewise}", "text COLLATE \"C\"", "TEXT"),
     ("{int}", "bigint", "INTEGER"),
     ("{small}", "smallint", "INTEGER"),
     ("{bool}", "boolean", "INTEGER"),

@@ -111,6 +111,8 @@ pub const BATCH: usize = 256;
 pub const WRITER_QUEUE: usize = 4096;
 /// A transaction that has not ended within this is given up and its connection dropped.
 pub const TRANSACTION: Duration = Duration::from_secs(6);
+/// Users that a search of users looks at.
+pub const SEARCH_CANDIDATES: u64 = 1000;
 /// Heavy reads of one user that run or wait.
 pub const HEAVY_PER_USER: usize = 4;
 /// A statement of a heavy read is given up after this.

@@ -15,6 +15,7 @@ pub mod names;
 pub mod passwords;
 pub mod roles;
 pub mod sealed;
+pub mod search;
 pub mod stream;
 pub mod text;
 pub mod time;

@@ -20,6 +20,8 @@ pub fn fold(text: &str) -> String {
             'æ' => folded.push_str("ae"),
             'œ' => folded.push_str("oe"),
             'þ' => folded.push_str("th"),
+            // the form of sigma at the end of a word
+            'ς' => folded.push('σ'),
             plain if is_combining_mark(plain) => {}
             plain => folded.push(plain),
         }

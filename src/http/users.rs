@@ -78,7 +78,9 @@ pub struct Search {
 
 /// Search users
 ///
-/// In usernames and display names, case and accents folded: those in whom a word begins with `q` first.
+/// In usernames and display names, case and accents folded, a leading `@` left out. Each word of `q` is found where a word
+/// begins with it, from three characters on also inside; whole names first, then beginnings. At most 1,000 users are
+/// looked at, so ask for more of a name that very many have.
 #[utoipa::path(
     get, path = "/users/search", tag = "users", params(Search),
     responses((status = 200, description = "Users", body = Page<User>))

@@ -1,10 +1,11 @@
 //! Accounts as they are made and changed, and the hash of their passwords, which is read here and nowhere else. Whoever
 //! changes one has locked the user's row.
 
+use super::user_words;
 use super::users::{Status, UserRow};
 use crate::domain::ids::UserId;
 use crate::domain::names::{Email, Username};
-use crate::domain::text;
+use crate::domain::search;
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::UserRole;
 use entity::users::{self, ActiveModel, Entity, Model};
@@ -91,7 +92,7 @@ pub async fn insert(conn: &impl ConnectionTrait, user: &NewUser, now: Timestamp)
         username: ActiveValue::Set(user.username.as_str().to_owned()),
         username_key: ActiveValue::Set(user.username.key()),
         display_name: ActiveValue::Set(user.display_name.clone()),
-        search_text: ActiveValue::Set(search_text(user.username.as_str(), &user.display_name)),
+        search_text: ActiveValue::Set(search::text_of(user.username.as_str(), &user.display_name)),
         email: ActiveValue::Set(user.email.as_ref().map(|email| email.as_str().to_owned())),
         email_key: ActiveValue::Set(user.email.as_ref().map(Email::key)),
         password_hash: ActiveValue::Set(user.password_hash.clone()),
@@ -107,12 +108,9 @@ pub async fn insert(conn: &impl ConnectionTrait, user: &NewUser, now: Timestamp)
         updated_at: ActiveValue::Set(now.0),
         deleted_at: ActiveValue::Set(None),
     };
-    Ok(model.insert(conn).await?.into())
-}
-
-/// What the search of users looks in.
-fn search_text(username: &str, display_name: &str) -> String {
-    text::fold(&format!("{username} {display_name}"))
+    let stored = model.insert(conn).await?;
+    user_words::change(conn, user.id, "", &stored.search_text).await?;
+    Ok(stored.into())
 }
 
 /// What an account's owner may change.
@@ -137,10 +135,16 @@ pub async fn set_profile(
     profile: &Profile,
     now: Timestamp,
 ) -> Result<UserRow, DbErr> {
+    let text = search::text_of(&user.username, &profile.display_name);
+    if user.display_name != profile.display_name {
+        let query = Entity::find_by_id(user.id.0).select_only().column(users::Column::SearchText);
+        let before: Option<String> = query.into_tuple().one(conn).await?;
+        user_words::change(conn, user.id, &before.unwrap_or_default(), &text).await?;
+    }
     let model = ActiveModel {
         id: ActiveValue::Unchanged(user.id.0),
         display_name: ActiveValue::Set(profile.display_name.clone()),
-        search_text: ActiveValue::Set(search_text(&user.username, &profile.display_name)),
+        search_text: ActiveValue::Set(text),
         avatar_url: ActiveValue::Set(profile.avatar_url.clone()),
         locale: ActiveValue::Set(profile.locale.clone()),
         email: ActiveValue::Set(profile.email.as_ref().map(|email| email.as_str().to_owned())),

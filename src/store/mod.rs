@@ -30,6 +30,7 @@ pub mod statistics;
 pub mod targets;
 pub mod transaction;
 pub mod turns;
+pub mod user_words;
 pub mod users;
 pub mod writes;
 

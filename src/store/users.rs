@@ -2,8 +2,10 @@
 //! [`super::accounts`].
 
 use super::dialect::{self, Column};
+use super::user_words;
 use crate::domain::ids::{Rev, UserId};
 use crate::domain::names::UserRef;
+use crate::domain::search::Query;
 use crate::domain::time::Timestamp;
 use crate::protocol::events::PublicUser;
 use crate::protocol::resources::{Me, PresenceStatus, User, UserBrief, UserRole};
@@ -265,8 +267,8 @@ pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<UserRow>, DbErr> {
     Ok(query.all(conn).await?.into_iter().map(UserRow::from).collect())
 }
 
-/// Where a page of a search goes on: after this rank (0: a word begins so, 1: it is found inside) and unique username.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Where a page of a search goes on: after this rank (how well it matches, 0 best) and unique username.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct SearchPlace {
     /// The rank.
     pub rank: i64,
@@ -274,58 +276,33 @@ pub struct SearchPlace {
     pub key: String,
 }
 
-/// Active users whose username or display name holds `folded`, which was folded as they are: those in whom a word begins
-/// with it first, then by username; at most `limit`, after `after`.
+/// Active users whose names match `query`, the best matches first, then by username; at most `limit`, after `after`. Of
+/// those that the index finds [`limits::SEARCH_CANDIDATES`] are looked at, the shortest words first.
 pub async fn search(
     conn: &impl ConnectionTrait,
-    folded: &str,
+    query: &Query,
     after: Option<&SearchPlace>,
     limit: u64,
 ) -> Result<Vec<(SearchPlace, UserRow)>, DbErr> {
-    let escaped = escape(folded);
-    let (rank, key) = after.map_or((-1, ""), |place| (place.rank, place.key.as_str()));
-    let text = |binary: &str| {
-        format!(
-            r"SELECT * FROM (
-                 SELECT u.*, CASE WHEN u.search_text LIKE $1 ESCAPE '\' OR u.search_text LIKE $2 ESCAPE '\'
-                                  THEN 0 ELSE 1 END AS rank
-                 FROM users u WHERE u.status = 'active' AND u.search_text LIKE $3 ESCAPE '\') AS found
-             WHERE rank > $4 OR (rank = $4 AND username_key {binary} > $5)
-             ORDER BY rank, username_key {binary} LIMIT $6"
-        )
-    };
-    // by bytes on both databases: a collation would order names differently from one server to the next
-    let statement = dialect::statement(
-        conn,
-        &text("COLLATE \"C\""),
-        &text("COLLATE BINARY"),
-        vec![
-            format!("{escaped}%").into(),
-            format!("% {escaped}%").into(),
-            format!("%{escaped}%").into(),
-            rank.into(),
-            key.into(),
-            (limit as i64).into(),
-        ],
-    );
-    let rows = dialect::all(conn, statement).await?;
-    rows.iter()
-        .map(|row| {
-            let model = Model::from_query_result(row, "")?;
-            let rank = i64::from(row.try_get::<i32>("", "rank")?);
-            Ok((SearchPlace { rank, key: model.username_key.clone() }, UserRow::from(model)))
-        })
-        .collect()
-}
-
-/// `text` with what LIKE understands as a pattern taken literally.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '%' | '_' | '\\') {
-            escaped.push('\\');
+    let candidates = user_words::candidates(conn, query).await?;
+    let text = "SELECT id, username_key, search_text FROM users WHERE id IN ({set}) AND status = 'active'";
+    let mut found = Vec::new();
+    for row in dialect::all(conn, dialect::over_ids(conn, text, &candidates, vec![])).await? {
+        let names: String = row.try_get("", "search_text")?;
+        if let Some(how) = query.matches(&names) {
+            let place = SearchPlace { rank: how as i64, key: row.try_get("", "username_key")? };
+            let id: Uuid = row.try_get("", "id")?;
+            found.push((place, id));
         }
-        escaped.push(letter);
     }
-    escaped
+    found.retain(|(place, _)| after.is_none_or(|after| place > after));
+    found.sort();
+    found.truncate(limit as usize);
+    let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
+    let rows =
+        dialect::all(conn, dialect::over_ids(conn, "SELECT * FROM users WHERE id IN ({set})", &ids, vec![])).await?;
+    let rows: Result<HashMap<Uuid, Model>, DbErr> =
+        rows.iter().map(|row| Model::from_query_result(row, "").map(|model| (model.id, model))).collect();
+    let mut rows = rows?;
+    Ok(found.into_iter().filter_map(|(place, id)| Some((place, UserRow::from(rows.remove(&id)?)))).collect())
 }

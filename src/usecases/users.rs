@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
-use crate::domain::text;
+use crate::domain::search::Query;
 use crate::error::{Error, Result};
 use crate::protocol::accounts::PresenceQuestion;
 use crate::protocol::resources::{PresenceState, PresenceStates, User, UserOrMe};
@@ -39,8 +39,8 @@ fn shown(app: &App, user: &UserRow, visible: &HashSet<UserId>) -> User {
     if visible.contains(&user.id) { user.to_user(app.presence().status(user.id)) } else { user.to_stranger() }
 }
 
-/// Active users whose username or display name holds `query`, case and accents folded: those in whom a word begins with
-/// it first, then by username, after `after`; and where the next page begins.
+/// Active users whose username or display name matches `query` (see [`crate::domain::search`]): the best matches first, then
+/// by username, after `after`; and where the next page begins.
 pub async fn search(
     app: &App,
     caller: Caller,
@@ -48,10 +48,10 @@ pub async fn search(
     after: Option<SearchPlace>,
     limit: u64,
 ) -> Result<(Vec<User>, Option<SearchPlace>)> {
-    let folded = folded(query)?;
+    let query = looked_for(query)?;
     let (mut rows, visible) = heavy(app, &caller, move |conn| {
         Box::pin(async move {
-            let rows = users::search(conn, &folded, after.as_ref(), limit + 1).await?;
+            let rows = users::search(conn, &query, after.as_ref(), limit + 1).await?;
             let ids: Vec<UserId> = rows.iter().map(|(_, user)| user.id).collect();
             let visible = users::visible_to(conn, caller.user_id, &ids).await?;
             Ok((rows, visible))
@@ -65,16 +65,12 @@ pub async fn search(
 }
 
 /// What is looked for; a query that folds away, such as a lone accent, could be found everywhere and is refused.
-fn folded(query: &str) -> Result<String> {
-    let count = query.trim().chars().count();
-    let folded = text::fold(query.trim());
-    if count > QUERY_CHARS || folded.trim().is_empty() {
-        return Err(Error::invalid("q", "must have 1 to 200 characters"));
-    }
-    if folded.contains('\0') {
+fn looked_for(query: &str) -> Result<Query> {
+    if query.contains('\0') {
         return Err(Error::invalid("q", "must not contain NUL"));
     }
-    Ok(folded)
+    let short = query.trim().chars().count() <= QUERY_CHARS;
+    short.then(|| Query::parse(query)).flatten().ok_or_else(|| Error::invalid("q", "must have 1 to 200 characters"))
 }
 
 /// Who of the users asked for is there; those whom the caller may not see, and those who do not exist, are left out.
@@ -104,10 +100,10 @@ mod tests {
 
     #[test]
     fn a_query_is_folded_and_one_that_folds_away_is_refused() {
-        assert_eq!(folded(" Học ").unwrap(), "hoc");
-        assert_eq!(folded("%").unwrap(), "%");
+        assert_eq!(looked_for(" Học ").unwrap().words(), ["hoc"]);
+        assert_eq!(looked_for("%").unwrap().words(), ["%"]);
         for bad in ["", "  ", "\u{301}", "a\0b", &"x".repeat(201)] {
-            assert!(folded(bad).is_err(), "{bad:?}");
+            assert!(looked_for(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -4,7 +4,7 @@ use ::entity::{
     blocks, class_members, classes, conversation_statistics, conversations, hidden_messages, logins, mentions,
     message_edits, message_links, messages, meta, notification_settings, notifications, outbox, participants,
     push_subscriptions, reactions, reader_failures, readers, refresh_tokens, sender_statistics, tickets, uploads,
-    users,
+    user_words, users,
 };
 use uuid::Uuid;
 
@@ -354,6 +354,10 @@ pub fn failure(reader: &str, conversation: u128) -> reader_failures::Model {
         last_error: "away".to_owned(),
         status: "failed".to_owned(),
     }
+}
+
+pub fn user_word(user: u128) -> user_words::Model {
+    user_words::Model { inside: 1, word: "ang".to_owned(), user_id: id(user) }
 }
 
 pub fn fact() -> meta::Model {

@@ -2,8 +2,9 @@
 
 use ::entity::{
     conversation_statistics, hidden_messages, logins, mentions, message_links, messages, meta, outbox, participants,
-    readers, sender_statistics,
+    readers, sender_statistics, user_words, users,
 };
+use greenroom::domain::search;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::ActiveValue::NotSet;
 use sea_orm::{
@@ -249,6 +250,48 @@ async fn mentions_of_everybody_become_flags() {
             assert_eq!(mentioned(db).await, [(2, 3), (2, 2), (2, 4), (3, 2), (4, 1), (4, 3), (4, 4)]);
             let query = Statement::from_string(db.get_database_backend(), "SELECT seq FROM mentions WHERE by_all");
             assert_eq!(db.query_all_raw(query).await.expect("rows").len(), 6);
+        }
+    })
+    .await;
+}
+
+/// Migrations before the one that indexes names.
+const BEFORE_SEARCH: u32 = 11;
+
+async fn indexed(db: &DatabaseConnection) -> Vec<(u128, bool, String)> {
+    let rows = user_words::Entity::find().all(db).await.expect("words");
+    let mut rows: Vec<_> = rows.into_iter().map(|row| (row.user_id.as_u128(), row.inside == 1, row.word)).collect();
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn names_that_were_there_before_are_found() {
+    on_each_database(|db| async move {
+        let long = "x".repeat(255);
+        let names = ["Đặng Thị Hà", "張偉 (Wei)", "สมชาย ใจดี", "김철수", "O'Neil-Smith", "Οδυσσεύς", "Anna🎉", &long];
+        let db = &db;
+        Migrator::up(db, Some(BEFORE_SEARCH)).await.expect("up to the index");
+        let mut expected = Vec::new();
+        for (number, name) in (1..).zip(names) {
+            let text = search::text_of(&format!("User{number}"), name);
+            let words = search::words(&text);
+            expected.extend(words.into_iter().map(|word| (number, word.inside, word.word)));
+            // as an older version folded it
+            let row = users::Model { search_text: text.replace('σ', "ς"), ..sample::user(number) };
+            insert(db, row).await.expect("a user");
+        }
+        for (number, status) in [(100, "suspended"), (101, "deleted")] {
+            let deleted_at = (status == "deleted").then_some(sample::TIME);
+            let row = users::Model { status: status.to_owned(), deleted_at, ..sample::user(number) };
+            insert(db, row).await.expect("a user who is not found");
+        }
+        expected.sort();
+        let steps = Migrator::migrations().len() as u32 - BEFORE_SEARCH;
+        for _ in 0..2 {
+            Migrator::up(db, None).await.expect("up");
+            assert_eq!(indexed(db).await, expected);
+            Migrator::down(db, Some(steps)).await.expect("down");
         }
     })
     .await;

@@ -1,0 +1,160 @@
+//! The index behind the search of users, filled from the names that are there.
+
+use sea_orm_migration::prelude::{
+    ConnectionTrait, DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait,
+};
+use sea_orm_migration::sea_orm::{QueryResult, Statement, Value};
+use std::collections::BTreeSet;
+
+use crate::sql;
+
+/// See the statements below.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if sql::is_postgres(manager) {
+            sql::run(manager, HOLD_WRITERS).await?;
+        }
+        sql::run(manager, UP).await?;
+        fill(manager).await?;
+        sql::run(manager, SORT).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        sql::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// Nobody may register or change a name between the filling and the end. On SQLite a migration has the database to itself.
+const HOLD_WRITERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
+
+const UP: &str = r"
+-- what a word of an active user's search_text holds from some place on, at most 32 characters
+-- inside: 0 where a word begins, 1 inside one
+-- no foreign key: users are never deleted, and an index by user would double the table
+CREATE TABLE user_words (
+    inside {small} NOT NULL,
+    word {bytewise} NOT NULL,
+    user_id {uuid} NOT NULL,
+    PRIMARY KEY (inside, word, user_id)
+){clustered};
+
+-- both forms of sigma are one
+UPDATE users SET search_text = replace(search_text, 'ς', 'σ') WHERE search_text LIKE '%ς%';
+
+CREATE TABLE user_words_unsorted (
+    inside {small} NOT NULL,
+    word {bytewise} NOT NULL,
+    user_id {uuid} NOT NULL
+){table};
+";
+
+/// In the order of the key: row by row in the order of users, each would go to another page.
+const SORT: &str = r"
+INSERT INTO user_words (inside, word, user_id)
+SELECT inside, word, user_id FROM user_words_unsorted ORDER BY inside, word, user_id;
+DROP TABLE user_words_unsorted;
+";
+
+const DOWN: &str = "DROP TABLE user_words";
+
+/// Users read together.
+const PAGE: usize = 1000;
+/// Rows written together; each has three parameters, of which SQLite takes 32,766.
+const ROWS: usize = 5000;
+
+async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let postgres = sql::is_postgres(manager);
+    let page = if postgres {
+        "SELECT replace(id::text, '-', '') AS hex_id, search_text FROM users
+         WHERE id > $1::uuid AND status = 'active' ORDER BY id LIMIT $2"
+    } else {
+        "SELECT lower(hex(id)) AS hex_id, search_text FROM users
+         WHERE id > unhex($1) AND status = 'active' ORDER BY id LIMIT $2"
+    };
+    let connection = manager.get_connection();
+    let statement =
+        |text: &str, values: Vec<Value>| Statement::from_sql_and_values(manager.get_database_backend(), text, values);
+    let mut last = "0".repeat(32);
+    let mut rows: Vec<Value> = Vec::new();
+    loop {
+        let values = vec![last.clone().into(), (PAGE as i64).into()];
+        let users: Vec<QueryResult> = connection.query_all_raw(statement(page, values)).await?;
+        for user in &users {
+            last = user.try_get("", "hex_id")?;
+            let text: String = user.try_get("", "search_text")?;
+            for (inside, word) in words(&text) {
+                rows.extend([i16::from(inside).into(), word.into(), last.clone().into()]);
+            }
+        }
+        let end = users.len() < PAGE;
+        while rows.len() >= 3 * ROWS || end && !rows.is_empty() {
+            let some: Vec<Value> = rows.drain(..rows.len().min(3 * ROWS)).collect();
+            let insert = insert(some.len() / 3, postgres);
+            connection.execute_raw(statement(&insert, some)).await?;
+        }
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+/// A statement that inserts so many rows.
+fn insert(rows: usize, postgres: bool) -> String {
+    let rows: Vec<String> = (0..rows)
+        .map(|row| {
+            let [inside, word, user] = [1, 2, 3].map(|column| 3 * row + column);
+            if postgres {
+                format!("(${inside}, ${word}, ${user}::uuid)")
+            } else {
+                format!("(${inside}, ${word}, unhex(${user}))")
+            }
+        })
+        .collect();
+    format!("INSERT INTO user_words_unsorted (inside, word, user_id) VALUES {}", rows.join(", "))
+}
+
+/// The rows of a user as the server made them when this migration was written; a migration keeps its own copy, because
+/// what it did stays what it did.
+fn words(text: &str) -> BTreeSet<(bool, String)> {
+    let mut words = BTreeSet::new();
+    for chunk in text.split_whitespace() {
+        let letters: Vec<char> = chunk.chars().collect();
+        for at in 0..letters.len() {
+            let inside = !begins(&letters, at);
+            if words.len() < 512 && (!inside || letters.len() - at >= 3) {
+                words.insert((inside, letters[at..].iter().take(32).collect()));
+            }
+        }
+    }
+    words
+}
+
+fn begins(letters: &[char], at: usize) -> bool {
+    let apart = |letter: char| !letter.is_alphanumeric() || is_written_without_spaces(letter);
+    at == 0 || apart(letters[at - 1]) || apart(letters[at])
+}
+
+fn is_written_without_spaces(letter: char) -> bool {
+    matches!(letter,
+        '\u{E00}'..='\u{FFF}'
+        | '\u{1000}'..='\u{109F}'
+        | '\u{1780}'..='\u{17FF}'
+        | '\u{1950}'..='\u{19FF}'
+        | '\u{1A20}'..='\u{1AAF}'
+        | '\u{1B00}'..='\u{1B7F}'
+        | '\u{3005}'..='\u{3007}'
+        | '\u{3040}'..='\u{312F}'
+        | '\u{31A0}'..='\u{31FF}'
+        | '\u{3400}'..='\u{4DBF}' | '\u{4E00}'..='\u{9FFF}'
+        | '\u{A980}'..='\u{A9DF}'
+        | '\u{AA80}'..='\u{AADF}'
+        | '\u{F900}'..='\u{FAFF}' | '\u{20000}'..='\u{3FFFF}')
+}

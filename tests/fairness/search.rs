@@ -1,0 +1,89 @@
+//! Users who search for what everybody is called hold up nobody.
+
+use crate::inside::{Inside, Post, on_each_database};
+use greenroom::domain::limits;
+use greenroom::store::db::Standing;
+use greenroom::usecases::{logins, sessions, users};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Users whose names hold the same word.
+const USERS: usize = 50_000;
+/// Messages that others send meanwhile.
+const SENDS: usize = 50;
+
+/// Users called "School 1", "School 2" …, as far as they are looked up here.
+async fn fill(inside: &Inside) {
+    let id = if inside.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    inside
+        .run(&format!(
+            "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {USERS})
+             SELECT {id}, 'pupil' || i, 'pupil' || i, 'School ' || i, 'pupil' || i || ' school ' || i, 1, 1 FROM n;
+             INSERT INTO user_words (inside, word, user_id)
+             SELECT 0, w.word, u.id FROM users u CROSS JOIN (SELECT 'school' AS word) w WHERE u.display_name LIKE 'School %';
+             INSERT INTO user_words (inside, word, user_id)
+             SELECT 1, 'chool', id FROM users WHERE display_name LIKE 'School %';
+             INSERT INTO user_words (inside, word, user_id)
+             SELECT 0, username, id FROM users WHERE display_name LIKE 'School %';"
+        ))
+        .await;
+}
+
+#[test]
+fn three_who_search_among_50_000_users_hold_up_nobody() {
+    on_each_database(&async |inside: &Inside| {
+        fill(inside).await;
+        let [one, two, three, talker, other] = inside.users(5).await[..] else { unreachable!() };
+        let app = &inside.app;
+        let group = inside.group(&[talker, other]).await;
+        let access = logins::issue(app, talker.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let over = Arc::new(AtomicBool::new(false));
+        let mut searching = Vec::new();
+        for caller in [one, two, three, one, two, three] {
+            let (app, over) = (app.clone(), over.clone());
+            searching.push(tokio::spawn(async move {
+                let mut answered = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let (found, _) = users::search(&app, caller, "school", None, 100).await.unwrap();
+                    assert_eq!(found.len(), 100);
+                    answered += 1;
+                }
+                answered
+            }));
+        }
+        for number in 0..SENDS {
+            inside.send(Post::new(group, &talker, format!("message {number}"))).await.unwrap();
+            let claims = logins::claims(app, &access).unwrap();
+            let caller = logins::authenticate(app, &claims).await.unwrap();
+            sessions::open(app, &caller, &[group]).await.unwrap();
+            assert_eq!(app.db().look().await, Standing::Ok);
+        }
+        over.store(true, Ordering::Relaxed);
+        for search in searching {
+            assert!(search.await.unwrap() > 0);
+        }
+    });
+}
+
+#[test]
+fn a_search_looks_at_a_thousand_and_is_paged_over_them_without_gaps_or_repetitions() {
+    on_each_database(&async |inside: &Inside| {
+        fill(inside).await;
+        let user = inside.user().await;
+        let (mut found, mut after) = (BTreeSet::new(), None);
+        loop {
+            let (page, next) = users::search(&inside.app, user, "school", after, 100).await.unwrap();
+            for user in page {
+                assert!(found.insert(user.brief.username.clone()), "{} twice", user.brief.username);
+            }
+            let Some(next) = next else { break };
+            after = Some(next);
+        }
+        assert_eq!(found.len() as u64, limits::SEARCH_CANDIDATES);
+        // by another word of the query the one is found that lies far behind the thousandth
+        let (page, _) = users::search(&inside.app, user, "school pupil49999", None, 100).await.unwrap();
+        assert_eq!(page.iter().map(|user| user.brief.username.as_str()).collect::<Vec<_>>(), ["pupil49999"]);
+    });
+}

@@ -4,6 +4,11 @@
 
 /** How long marks gather before they are sent, in milliseconds. */
 const GATHER = 250;
+/**
+ * Marks that are sent at a time. After a night there is one to send in every conversation; all at once they would be
+ * more commands than the server takes of one user.
+ */
+const AT_ONCE = 8;
 
 export class Receipts {
   #request;
@@ -57,21 +62,26 @@ export class Receipts {
     if (this.#wanted.read.size + this.#wanted.delivered.size === 0) return;
     this.#timer = this.#time.setTimeout(() => {
       this.#timer = null;
-      this.#flush('read');
-      this.#flush('delivered');
+      this.#flush('delivered', AT_ONCE - this.#flush('read', AT_ONCE));
+      this.#schedule();
     }, GATHER);
   }
 
-  #flush(kind) {
-    const marks = [...this.#wanted[kind]];
-    this.#wanted[kind].clear();
-    for (const [id, seq] of marks) {
-      if (kind === 'delivered' && (this.#sent.read.get(id) ?? 0) >= seq) continue;
+  /** Sends at most so many marks, those that have waited longest. @returns how many */
+  #flush(kind, most) {
+    let count = 0;
+    for (const [id, seq] of this.#wanted[kind]) {
+      const needless = kind === 'delivered' && (this.#sent.read.get(id) ?? 0) >= seq;
+      if (!needless && count === most) break;
+      this.#wanted[kind].delete(id);
+      if (needless) continue;
+      count += 1;
       this.#sent[kind].set(id, seq);
       this.#request(`message.${kind}`, { conversation_id: id, seq }).catch((error) =>
         this.#failed(kind, id, seq, error),
       );
     }
+    return count;
   }
 
   /** A mark that was lost on the way is wanted again; one that was refused (no longer a member) is not. */

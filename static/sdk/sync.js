@@ -11,6 +11,8 @@ const PART = 500;
 const PATIENCE = 3_000;
 /** Pause before a failed reload is tried again, in milliseconds. */
 const RELOAD_PAUSE = 2_000;
+/** Conversations loaded anew at a time. */
+const RELOADS = 4;
 
 /**
  * Emits
@@ -28,6 +30,8 @@ export class Sync extends Emitter {
   #epoch = null;
   #generation = 0;
   #mending = new Set();
+  #reloads = 0;
+  #waiting = [];
   #left = new Set();
   #early = new Set();
   #returned = new Map();
@@ -81,17 +85,38 @@ export class Sync extends Emitter {
     this.#mending.add(id);
     this.#streams.begin(id);
     const generation = this.#generation;
+    await this.#place();
     try {
+      if (generation !== this.#generation) return;
       const conversation = await this.#api.conversation(id);
       const page = await this.#api.messages(id);
       if (generation !== this.#generation) return;
       this.emit('reload', { conversation, page });
       this.#apply(this.#streams.finish(id, Math.min(conversation.last_rev, page.rev)));
     } catch (error) {
+      if (generation !== this.#generation) return;
+      if (error.retryAfterMs) await this.#pause(error.retryAfterMs);
       if (generation === this.#generation) this.#reloadFailed(id, error);
     } finally {
-      this.#mending.delete(id);
+      if (generation === this.#generation) this.#mending.delete(id);
+      this.#leavePlace();
     }
+  }
+
+  /** Waits until few others are loaded anew: after a week there may be a thousand. */
+  async #place() {
+    if (this.#reloads === RELOADS) await new Promise((resolve) => this.#waiting.push(resolve));
+    else this.#reloads += 1;
+  }
+
+  #leavePlace() {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#reloads -= 1;
+  }
+
+  #pause(ms) {
+    return new Promise((resolve) => this.#time.setTimeout(resolve, ms));
   }
 
   /**

@@ -42,6 +42,16 @@ test('what is read need not be called delivered', async () => {
   assert.deepEqual(sent, ['message.read c 5']);
 });
 
+test('a mark in every conversation is no flood of commands', async () => {
+  const { all, time, sent } = receipts();
+  all.start();
+  for (let number = 0; number < 100; number += 1) all.delivered(`c${number}`, 1);
+  await time.advance(1000);
+  assert.ok(sent.length >= 8 && sent.length <= 40, `${sent.length} in a second`);
+  await time.advance(10_000);
+  assert.equal(new Set(sent).size, 100);
+});
+
 test('without a connection marks wait, and a lost one is sent again', async () => {
   const { all, time, sent, answerWith } = receipts();
   all.read('c', 5);

@@ -43,7 +43,7 @@ fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
             run_out,
         ] {
             assert!(refresh::refresh(&inside.app, &made_up).await.is_err(), "{made_up}");
-            assert!(logins::redeem_ticket(&inside.app, &made_up).await.is_err(), "{made_up}");
+            assert!(logins::login_of_ticket(&inside.app, &made_up).is_err(), "{made_up}");
         }
         let said: Vec<String> = said.lock().unwrap().clone();
         assert!(said.is_empty(), "{said:#?}");

@@ -9,7 +9,7 @@ pub mod costs;
 pub mod refusals;
 
 use crate::config::Limits;
-use crate::domain::ids::UserId;
+use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use bucket::{Bucket, Rate};
@@ -19,10 +19,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 
-/// Parts of the book of users, each with a lock of its own.
+/// Parts of the book of accounts, each with a lock of its own.
 const PARTS: usize = 16;
-/// How often users who have nothing under way and whose buckets are full are forgotten.
+/// How often accounts whose buckets are full, with nothing under way, are forgotten.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// What is charged, each to a bucket of its own.
@@ -42,11 +43,28 @@ impl Kind {
     const COUNT: usize = 4;
 }
 
-/// The limits of this node, and what each user has used of them.
+/// Whom something is charged to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Payer(Uuid);
+
+impl From<UserId> for Payer {
+    fn from(user: UserId) -> Self {
+        Self(user.0)
+    }
+}
+
+/// Where only the login is known: a ticket does not say whose it is.
+impl From<LoginId> for Payer {
+    fn from(login: LoginId) -> Self {
+        Self(login.0)
+    }
+}
+
+/// The limits of this node, and what everybody has used of them.
 pub struct Admission {
     rates: [Option<Rate>; Kind::COUNT],
-    parts: [Mutex<HashMap<UserId, User>>; PARTS],
-    // seeded at random, so that nobody can choose users who meet in one part
+    parts: [Mutex<HashMap<Payer, Account>>; PARTS],
+    // seeded at random, so that nobody can choose payers who meet in one part
     hasher: RandomState,
     started: Instant,
     swept: Mutex<Instant>,
@@ -54,13 +72,13 @@ pub struct Admission {
 }
 
 #[derive(Default)]
-struct User {
+struct Account {
     buckets: [Bucket; Kind::COUNT],
     calls: Option<Arc<Semaphore>>,
     commands: Option<Arc<Semaphore>>,
 }
 
-impl User {
+impl Account {
     fn is_idle(&self, now: Duration) -> bool {
         let held = |places: &Option<Arc<Semaphore>>| places.as_ref().is_some_and(|held| Arc::strong_count(held) > 1);
         self.buckets.iter().all(|bucket| bucket.is_full(now)) && !held(&self.calls) && !held(&self.commands)
@@ -87,20 +105,20 @@ impl Admission {
         }
     }
 
-    /// Charges `user`, who may go into debt: `rate_limited` only where nothing is left at all.
-    pub fn charge(&self, kind: Kind, user: UserId, cost: u32) -> Result<()> {
+    /// Charges `payer`, who may go into debt: `rate_limited` only where nothing is left at all.
+    pub fn charge(&self, kind: Kind, payer: impl Into<Payer>, cost: u32) -> Result<()> {
         self.sweep();
         let Some(rate) = self.rates[kind as usize] else { return Ok(()) };
-        let now = self.started.elapsed();
-        let taken = self.part(user).entry(user).or_default().buckets[kind as usize].take(rate, cost, now);
+        let (payer, now) = (payer.into(), self.started.elapsed());
+        let taken = self.part(payer).entry(payer).or_default().buckets[kind as usize].take(rate, cost, now);
         self.outcome(kind, taken)
     }
 
     /// Charges `user` for the rest of something whose cost was not known when it was let in.
     pub fn charge_rest(&self, kind: Kind, user: UserId, cost: u32) {
         let Some(rate) = self.rates[kind as usize] else { return };
-        let now = self.started.elapsed();
-        self.part(user).entry(user).or_default().buckets[kind as usize].charge(rate, cost, now);
+        let (payer, now) = (user.into(), self.started.elapsed());
+        self.part(payer).entry(payer).or_default().buckets[kind as usize].charge(rate, cost, now);
     }
 
     /// Charges a connection of which nothing is known yet: one frame to a bucket of its own.
@@ -112,8 +130,8 @@ impl Admission {
     /// A place among the calls of `user` that run at one time, kept until it is dropped; `busy` when all are taken.
     pub fn call(&self, user: UserId) -> Result<OwnedSemaphorePermit> {
         let places = {
-            let mut part = self.part(user);
-            let calls = &mut part.entry(user).or_default().calls;
+            let mut part = self.part(user.into());
+            let calls = &mut part.entry(user.into()).or_default().calls;
             calls.get_or_insert_with(|| Arc::new(Semaphore::new(limits::CALLS_RUNNING))).clone()
         };
         places
@@ -123,8 +141,8 @@ impl Admission {
 
     /// The places of the commands of `user` that run at one time, over all sessions.
     pub fn commands(&self, user: UserId) -> Arc<Semaphore> {
-        let mut part = self.part(user);
-        let commands = &mut part.entry(user).or_default().commands;
+        let mut part = self.part(user.into());
+        let commands = &mut part.entry(user.into()).or_default().commands;
         commands.get_or_insert_with(|| Arc::new(Semaphore::new(limits::COMMANDS_RUNNING))).clone()
     }
 
@@ -146,13 +164,13 @@ impl Admission {
         })
     }
 
-    fn part(&self, user: UserId) -> MutexGuard<'_, HashMap<UserId, User>> {
-        let part = self.hasher.hash_one(user) as usize % PARTS;
+    fn part(&self, payer: Payer) -> MutexGuard<'_, HashMap<Payer, Account>> {
+        let part = self.hasher.hash_one(payer) as usize % PARTS;
         self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets who has nothing under way and owes nothing, once in a while; whoever comes first does it, and nobody waits
-    /// for it. So the book holds those users who asked for something lately.
+    /// for it. So the book holds those who asked for something lately.
     fn sweep(&self) {
         let Ok(mut swept) = self.swept.try_lock() else { return };
         if swept.elapsed() < SWEEP {
@@ -163,7 +181,7 @@ impl Admission {
         let now = self.started.elapsed();
         for part in &self.parts {
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            part.retain(|_, user| !user.is_idle(now));
+            part.retain(|_, account| !account.is_idle(now));
             part.shrink_to_fit();
         }
         self.refusals.tell();
@@ -242,7 +260,7 @@ mod tests {
         let before: usize = admission.parts.iter().map(|part| part.lock().unwrap().len()).sum();
         *admission.swept.lock().unwrap() = Instant::now().checked_sub(SWEEP).expect("a clock that has run so long");
         admission.sweep();
-        let kept = |user| admission.part(user).contains_key(&user);
+        let kept = |user: UserId| admission.part(user.into()).contains_key(&user.into());
         assert_eq!((before, kept(idle), kept(owing), kept(running)), (3, false, true, true));
         drop(place);
     }

@@ -244,11 +244,18 @@ pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
     Ok(Ticket { ticket, expires_in: limits::TICKET.as_secs() })
 }
 
-/// Whom a ticket stands for, and when what it opens must be extended, in seconds since 1970: as after a fresh access
-/// token. Whatever the outcome, the ticket is spent. One that was made up, or has run out, costs no database.
-pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, i64)> {
-    let unknown = || Error::unauthorized("the ticket is not valid");
-    let login_id = app.keys().verify_ticket(ticket, Timestamp::now()).ok_or_else(unknown)?;
+/// The login that a ticket names; one that was made up, or has run out, costs no database.
+pub fn login_of_ticket(app: &App, ticket: &str) -> Result<LoginId> {
+    app.keys().verify_ticket(ticket, Timestamp::now()).ok_or_else(bad_ticket)
+}
+
+fn bad_ticket() -> Error {
+    Error::unauthorized("the ticket is not valid")
+}
+
+/// Whom a ticket of this login stands for, and when what it opens must be extended, in seconds since 1970: as after a
+/// fresh access token. Whatever the outcome, the ticket is spent.
+pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result<(Caller, i64)> {
     let hash = tokens::hash(ticket);
     let standing = transact(app, move |tx| {
         let hash = hash.clone();
@@ -258,7 +265,7 @@ pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<(Caller, i64)> {
         })
     })
     .await?
-    .ok_or_else(unknown)?;
+    .ok_or_else(bad_ticket)?;
     Ok((caller(login_id, standing)?, Timestamp::now().plus(limits::ACCESS_TOKEN).seconds()))
 }
 

@@ -4,7 +4,7 @@ use super::lanes::{Lane, Turn};
 use super::{Credential, Followed, Identity, LaneJob, Session, State};
 use crate::admission::Kind;
 use crate::domain::codes::{Close, Code};
-use crate::domain::ids::Rev;
+use crate::domain::ids::{LoginId, Rev};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
@@ -25,8 +25,8 @@ const WARNING: Duration = Duration::from_mins(1);
 enum Proof {
     /// An access token whose signature is good.
     Claims(Claims),
-    /// A ticket that nobody has looked at.
-    Ticket(String),
+    /// A ticket whose seal is good, and the login that it names; it may be spent.
+    Ticket(String, LoginId),
 }
 
 /// What an authenticated session begins with.
@@ -53,7 +53,10 @@ impl Session {
                 self.places = Some(app.admission().commands(claims.sub));
                 Ok(Proof::Claims(claims))
             }),
-            Credential::Ticket(ticket) => Ok(Proof::Ticket(ticket)),
+            Credential::Ticket(ticket) => logins::login_of_ticket(&app, &ticket).and_then(|login| {
+                app.admission().charge(Kind::Handshake, login, 1)?;
+                Ok(Proof::Ticket(ticket, login))
+            }),
         };
         let proof = match proof {
             Ok(proof) => proof,
@@ -66,8 +69,8 @@ impl Session {
         let work = async move {
             let (caller, expires_at) = match proof {
                 Proof::Claims(claims) => (logins::authenticate(&app, &claims).await?, claims.exp),
-                Proof::Ticket(ticket) => {
-                    let (caller, expires_at) = logins::redeem_ticket(&app, &ticket).await?;
+                Proof::Ticket(ticket, login) => {
+                    let (caller, expires_at) = logins::redeem_ticket(&app, &ticket, login).await?;
                     app.admission().charge(Kind::Handshake, caller.user_id, 1)?;
                     (caller, expires_at)
                 }

@@ -36,6 +36,8 @@ pub const GROUP_MEMBERS: usize = 1000;
 pub const FRAME_BYTES: usize = 64 * 1024;
 /// Bytes of a JSON body over REST.
 pub const BODY_BYTES: usize = 256 * 1024;
+/// Bytes of a body where nobody has shown a token.
+pub const BODY_BYTES_OF_STRANGERS: usize = 8 * 1024;
 /// Live sessions of one user; the oldest goes when another opens.
 pub const SESSIONS_PER_USER: usize = 20;
 /// Conversations named in one `auth.success`.

@@ -1,12 +1,14 @@
-//! Bodies: read whole within a limit and a time, and strictly. What the fields mean is the handler's.
+//! Bodies: read whole within a limit and a time, and strictly. What the fields mean is the handler's. From whoever has
+//! shown no token only little is taken, and nothing beyond it is read.
 
 use super::problem::Problem;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::protocol::json;
+use crate::usecases::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -17,11 +19,11 @@ use std::time::Duration;
 /// A body that has not come within this is given up, so that nobody holds a connection by the byte.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Bytes of a body that is too large which are still read.
+/// Bytes of a caller's body that is too large which are still read.
 const BODY_DROPPED: usize = 16 * 1024 * 1024;
 
-/// A JSON body, read strictly: at most [`limits::BODY_BYTES`], JSON by its own account (or saying nothing about itself),
-/// no field that `T` does not know.
+/// A JSON body, read strictly: at most [`limits::BODY_BYTES`] (of strangers [`limits::BODY_BYTES_OF_STRANGERS`]), JSON by
+/// its own account (or saying nothing about itself), no field that `T` does not know.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -30,7 +32,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(is_json(req), false, payload.take());
+        let body = read(req, false, payload);
         Box::pin(async move { Ok(Self(body.await?)) })
     }
 }
@@ -44,7 +46,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for MaybeJson<T> {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = read(is_json(req), true, payload.take());
+        let body = read(req, true, payload);
         Box::pin(async move { Ok(Self(body.await?)) })
     }
 }
@@ -61,13 +63,23 @@ impl FromRequest for NoBody {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
-        let body = read::<Nothing>(is_json(req), true, payload.take());
+        let body = read::<Nothing>(req, true, payload);
         Box::pin(async move { Ok(body.await.map(|Nothing {}| Self)?) })
     }
 }
 
-async fn read<T: DeserializeOwned>(is_readable: bool, may_be_empty: bool, payload: Payload) -> Result<T> {
-    let body = whole(payload).await?;
+/// Reads what came with `req`. What a stranger announces too large is not touched.
+fn read<T: DeserializeOwned>(
+    req: &HttpRequest,
+    may_be_empty: bool,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<T>> + use<T> {
+    let (is_readable, reach) = (is_json(req), Reach::of(req));
+    let taken = if reach.exceeds(announced(req)) { Err(reach.exceeded()) } else { Ok(payload.take()) };
+    async move { parse(&whole(taken?, reach).await?, is_readable, may_be_empty) }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8], is_readable: bool, may_be_empty: bool) -> Result<T> {
     if body.is_empty() {
         let needed = || Error::invalid_request("a JSON body is needed");
         return if may_be_empty { json::from_json("{}") } else { Err(needed()) };
@@ -75,7 +87,7 @@ async fn read<T: DeserializeOwned>(is_readable: bool, may_be_empty: bool, payloa
     if !is_readable {
         return Err(Error::unsupported_media_type());
     }
-    json::from_json_bytes(&body)
+    json::from_json_bytes(body)
 }
 
 /// Whether a body would be JSON that we can read as it comes: no encoding, and the right type or none.
@@ -92,36 +104,69 @@ fn is_json(req: &HttpRequest) -> bool {
     json && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
+/// The length that a body says it has.
+fn announced(req: &HttpRequest) -> usize {
+    let length = req.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// How much of a body is taken, and how much of what is beyond is read and dropped: a client that is still writing would
+/// not see our answer. For strangers nothing is.
+#[derive(Clone, Copy)]
+struct Reach {
+    most: usize,
+    dropped: usize,
+}
+
+impl Reach {
+    fn of(req: &HttpRequest) -> Self {
+        if req.extensions().contains::<Caller>() {
+            return Self { most: limits::BODY_BYTES, dropped: BODY_DROPPED };
+        }
+        Self { most: limits::BODY_BYTES_OF_STRANGERS, dropped: limits::BODY_BYTES_OF_STRANGERS }
+    }
+
+    /// Whether a body of so many bytes is refused without a look at it.
+    fn exceeds(self, announced: usize) -> bool {
+        announced > self.dropped
+    }
+
+    fn exceeded(self) -> Error {
+        Error::payload_too_large(self.most)
+    }
+}
+
 /// The whole body, if it comes within [`BODY_DEADLINE`].
-async fn whole(payload: Payload) -> Result<Bytes> {
-    match tokio::time::timeout(BODY_DEADLINE, bounded(payload)).await {
+async fn whole(payload: Payload, reach: Reach) -> Result<Bytes> {
+    match tokio::time::timeout(BODY_DEADLINE, bounded(payload, reach)).await {
         Ok(body) => body,
         Err(_) => Err(Error::invalid_request("the body came too slowly")),
     }
 }
 
-/// The body up to its limit. What is beyond is read and dropped, up to a limit of its own: a client that is still
-/// writing would not see our answer.
-async fn bounded(mut payload: Payload) -> Result<Bytes> {
+/// The body as far as it is taken.
+async fn bounded(mut payload: Payload, reach: Reach) -> Result<Bytes> {
     let mut body = BytesMut::new();
     let mut seen = 0;
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Error::invalid_request(format!("the body ended early: {error}")))?;
         seen += chunk.len();
-        if seen <= limits::BODY_BYTES {
+        if seen <= reach.most {
             body.extend_from_slice(&chunk);
         }
-        if seen > BODY_DROPPED {
+        if seen > reach.dropped {
             break;
         }
     }
-    if seen > limits::BODY_BYTES { Err(Error::payload_too_large(limits::BODY_BYTES)) } else { Ok(body.freeze()) }
+    if seen > reach.most { Err(reach.exceeded()) } else { Ok(body.freeze()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::codes::Code;
+    use crate::domain::ids::{LoginId, UserId};
+    use crate::protocol::resources::UserRole;
     use actix_web::test::TestRequest;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -165,6 +210,20 @@ mod tests {
         }
     }
 
+    fn caller() -> Caller {
+        Caller { user_id: UserId::new(), login_id: LoginId::new(), role: UserRole::User }
+    }
+
+    #[actix_web::test]
+    async fn a_stranger_s_body_is_small_whatever_it_says_of_itself() {
+        let of = |bytes: usize| format!("{{\"name\":\"{}\"}}", "a".repeat(bytes - 11));
+        let most = limits::BODY_BYTES_OF_STRANGERS;
+        assert!(read(TestRequest::post().set_payload(of(most))).await.is_ok());
+        assert_eq!(read(TestRequest::post().set_payload(of(most + 1))).await, Err(Code::PayloadTooLarge));
+        let announced = TestRequest::post().set_payload("{}").insert_header((header::CONTENT_LENGTH, most + 1));
+        assert_eq!(read(announced).await, Err(Code::PayloadTooLarge));
+    }
+
     #[actix_web::test]
     async fn a_body_is_read_up_to_its_limit_and_strictly() {
         assert_eq!(read(TestRequest::post().set_payload("{")).await, Err(Code::InvalidRequest));
@@ -172,7 +231,12 @@ mod tests {
         assert_eq!(read(TestRequest::post().set_payload(r#"{"x":1}"#)).await, Err(Code::ValidationFailed));
         let exact = format!("{{\"name\":\"{}\"}}", "a".repeat(limits::BODY_BYTES - 11));
         assert_eq!(exact.len(), limits::BODY_BYTES);
-        assert!(read(TestRequest::post().set_payload(exact.clone())).await.is_ok());
-        assert_eq!(read(TestRequest::post().set_payload(exact + " ")).await, Err(Code::PayloadTooLarge));
+        let post = |body| async move {
+            let (req, mut payload) = TestRequest::post().set_payload(body).to_http_parts();
+            req.extensions_mut().insert(caller());
+            Json::<Body>::from_request(&req, &mut payload).await.map(drop).map_err(|problem| problem.code())
+        };
+        assert_eq!(post(exact.clone()).await, Ok(()));
+        assert_eq!(post(exact + " ").await, Err(Code::PayloadTooLarge));
     }
 }

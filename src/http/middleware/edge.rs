@@ -3,6 +3,7 @@
 
 use super::REQUEST_ID;
 use super::headers::always;
+use crate::domain::codes::Code;
 use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
@@ -38,14 +39,16 @@ pub async fn edge<B: MessageBody + 'static>(
             Ok(Err(error)) => return Err(unrouted(&error, &id)),
             Err(panic) => return Err(panicked(panic.as_ref(), &id)),
         };
+        let refused = is_refused_by_a_limit(answer.response());
         let answer = in_our_form(answer, &id);
         let route = answer.request().match_pattern();
         let route = route.as_deref().unwrap_or("unmatched");
         let (status, ms) = (answer.status().as_u16(), started.elapsed().as_millis() as u64);
-        if route.starts_with("/api/") {
+        if route.starts_with("/api/") && !refused {
             tracing::info!(route, status, ms, "answered");
         } else {
-            // files and questions about health, of which there are many and none is news
+            // files and questions about health, of which there are many and none is news; and what limits refuse, which
+            // admission counts
             tracing::debug!(route, status, ms, "answered");
         }
         Ok(answer)
@@ -63,6 +66,12 @@ fn copy_values(headers: &mut HeaderMap) {
         }
         true
     });
+}
+
+/// Whether a limit of the caller's refused: a flood of requests must not become one of lines.
+fn is_refused_by_a_limit<B>(answer: &HttpResponse<B>) -> bool {
+    let problem = answer.error().and_then(actix_web::Error::as_error::<Problem>);
+    problem.is_some_and(|problem| [Code::RateLimited, Code::Busy].contains(&problem.code()))
 }
 
 /// The id that the client gave, if it is one that can stand in a log: 1–64 of `[A-Za-z0-9._-]`. Else a new one.

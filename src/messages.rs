@@ -11,6 +11,7 @@ use crate::protocol::events::Frame;
 use crate::protocol::resources::{Message as MessageResource, PresenceStatus, ReadMark};
 use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
@@ -287,19 +288,35 @@ pub enum ToPresence {
     Watch(SessionId, Vec<UserId>),
     /// A session watches them no more.
     Unwatch(SessionId, Vec<UserId>),
-    /// The user's direct peers were told; these watchers, who may see the user, are told now.
-    Announced(UserId, ByteString, Vec<UserId>),
+    /// Direct peers were told of these changes, and watchers who may see them are told now; or of these users nobody could
+    /// be told.
+    Announced(std::result::Result<Vec<PresenceTold>, Vec<UserId>>),
     /// Every session closes, spread over the time given in milliseconds.
     Drain(u64),
 }
 
 /// A user came, went away or left.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PresenceChanged {
     /// Who.
     pub user_id: UserId,
     /// What now.
     pub status: PresenceStatus,
+    /// Whose sessions watch the user.
+    pub watchers: HashSet<UserId>,
+}
+
+/// A change that was told to the user's direct peers.
+#[derive(Debug)]
+pub struct PresenceTold {
+    /// Who.
+    pub user_id: UserId,
+    /// What they were told.
+    pub status: PresenceStatus,
+    /// The frame.
+    pub text: ByteString,
+    /// Those who watch the user, may see the user, and have not been told.
+    pub watchers: HashSet<UserId>,
 }
 
 // --- to the writers -----------------------------------------------------------------------------------------------

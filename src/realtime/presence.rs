@@ -1,33 +1,46 @@
 //! The presence registry: one per node. It owns which user has which live sessions, the grace after the last one, and who
 //! watches whom; it does not decide who may see it. Its mailbox holds `MAILBOX` messages; comings and goings are sent to
 //! it without a limit, because they must not be lost.
+//!
+//! Changes are told together, at most once within `TOLD_EVERY`, and each user's newest only: whoever comes and goes a
+//! thousand times in between is one entry, and who is then what was told last is none.
 
 use crate::app::App;
 use crate::domain::codes::Close;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::messages::{CloseSession, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
+use crate::messages::{CloseSession, PresenceChanged, PresenceTold, RoomEvent, SessionHandle, ToPresence};
 use crate::protocol::client::OwnPresence;
+use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::usecases::presence;
 use actix::prelude::*;
-use bytestring::ByteString;
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 /// Messages that wait for the registry.
 const MAILBOX: usize = 65_536;
+/// At most one round of telling within this.
+const TOLD_EVERY: Duration = Duration::from_millis(250);
+/// Users told of in one round.
+const TOLD_USERS: usize = 500;
+/// Watchers of theirs, all together, after which no more users are added to the round.
+const TOLD_WATCHERS: usize = 10_000;
 
 /// The actor.
 pub struct Presence {
     app: App,
     sessions: HashMap<SessionId, Live>,
     watchers: HashMap<UserId, HashSet<SessionId>>,
-    /// What is to be announced, and to which watchers.
-    announcements: mpsc::UnboundedSender<(PresenceChanged, Vec<UserId>)>,
-    queue: Option<mpsc::UnboundedReceiver<(PresenceChanged, Vec<UserId>)>>,
+    /// What was told last of whoever was then there.
+    told: HashMap<UserId, PresenceStatus>,
+    /// Those who may be something else by now, and the order in which they are told of.
+    changed: HashSet<UserId>,
+    order: VecDeque<UserId>,
+    /// Whether a round of telling is under way, or begins by itself.
+    telling: bool,
+    told_at: Option<Instant>,
 }
 
 struct Live {
@@ -39,64 +52,131 @@ struct Live {
 impl Presence {
     /// A registry that writes the book of `app`.
     pub fn new(app: App) -> Self {
-        // as long as the list of users whose presence changed and who were not announced yet
-        let (announcements, queue) = mpsc::unbounded_channel();
-        Self { app, sessions: HashMap::new(), watchers: HashMap::new(), announcements, queue: Some(queue) }
-    }
-
-    /// Does something to a user's sessions and tells whoever may know when that changed whether the user is there.
-    fn change(&mut self, user_id: UserId, change: impl FnOnce(&mut Self)) {
-        let before = self.app.presence().status(user_id);
-        change(self);
-        let status = self.app.presence().status(user_id);
-        if status != before {
-            self.announce(PresenceChanged { user_id, status });
+        Self {
+            app,
+            sessions: HashMap::new(),
+            watchers: HashMap::new(),
+            told: HashMap::new(),
+            changed: HashSet::new(),
+            order: VecDeque::new(),
+            telling: false,
+            told_at: None,
         }
     }
 
-    /// Announcements are made one after another, so that the last one told is the last one true.
-    fn announce(&self, changed: PresenceChanged) {
-        let watchers = self.watchers.get(&changed.user_id).into_iter().flatten();
-        let users: HashSet<UserId> =
-            watchers.filter_map(|session| self.sessions.get(session)).map(|live| live.handle.user_id).collect();
-        let _ = self.announcements.send((changed, users.into_iter().collect()));
+    /// Something was done to a user's sessions: whoever may know is told soon, if that changed whether the user is there.
+    fn touch(&mut self, user: UserId, ctx: &mut Context<Self>) {
+        if self.told_of(user) != self.app.presence().status(user) {
+            self.note(user);
+            self.tell_soon(ctx);
+        }
     }
 
-    fn announced(&self, user: UserId, text: &ByteString, to: &[UserId]) {
-        let Some(watchers) = self.watchers.get(&user) else { return };
+    fn note(&mut self, user: UserId) {
+        if self.changed.insert(user) {
+            self.order.push_back(user);
+        }
+    }
+
+    fn told_of(&self, user: UserId) -> PresenceStatus {
+        self.told.get(&user).copied().unwrap_or(PresenceStatus::Offline)
+    }
+
+    /// Begins a round when the last one is over and long enough ago.
+    fn tell_soon(&mut self, ctx: &mut Context<Self>) {
+        if self.telling || self.changed.is_empty() {
+            return;
+        }
+        self.telling = true;
+        let since = self.told_at.map_or(TOLD_EVERY, |at| at.elapsed());
+        ctx.run_later(TOLD_EVERY.saturating_sub(since), Self::tell);
+    }
+
+    /// Tells what is true now of those who changed: of as many as one statement can be about, the others next time.
+    fn tell(&mut self, ctx: &mut Context<Self>) {
+        self.told_at = Some(Instant::now());
+        let (mut changes, mut watching) = (Vec::new(), 0);
+        while changes.len() < TOLD_USERS
+            && watching < TOLD_WATCHERS
+            && let Some(user_id) = self.order.pop_front()
+        {
+            self.changed.remove(&user_id);
+            let status = self.app.presence().status(user_id);
+            if status == self.told_of(user_id) {
+                continue;
+            }
+            let watchers = self.watchers.get(&user_id).into_iter().flatten();
+            let watchers = watchers.filter_map(|session| self.sessions.get(session)).map(|live| live.handle.user_id);
+            let watchers: HashSet<UserId> = watchers.collect();
+            watching += watchers.len();
+            changes.push(PresenceChanged { user_id, status, watchers });
+        }
+        if changes.is_empty() {
+            self.telling = false;
+            return self.tell_soon(ctx);
+        }
+        let (app, registry) = (self.app.clone(), ctx.address());
+        self.app.spawn(async move {
+            let users: Vec<UserId> = changes.iter().map(|change| change.user_id).collect();
+            let owner = app.clone();
+            let told = app.detached(async move { presence::announce(&owner, changes).await }).await;
+            let told = told.map_err(|error| {
+                tracing::debug!(%error, users = users.len(), "presence could not be told; trying again");
+                users
+            });
+            registry.do_send(ToPresence::Announced(told)); // attach
+        });
+    }
+
+    fn announced(&mut self, told: Result<Vec<PresenceTold>, Vec<UserId>>, ctx: &mut Context<Self>) {
+        self.telling = false;
+        match told {
+            Err(users) => users.into_iter().for_each(|user| self.note(user)),
+            Ok(told) => {
+                for told in told {
+                    self.hand(&told);
+                    match told.status {
+                        PresenceStatus::Offline => self.told.remove(&told.user_id),
+                        status => self.told.insert(told.user_id, status),
+                    };
+                }
+            }
+        }
+        self.tell_soon(ctx);
+    }
+
+    fn hand(&self, told: &PresenceTold) {
+        let Some(watchers) = self.watchers.get(&told.user_id) else { return };
         for live in watchers.iter().filter_map(|session| self.sessions.get(session)) {
-            if to.contains(&live.handle.user_id) {
-                let event = RoomEvent::Ephemeral(text.clone());
+            if told.watchers.contains(&live.handle.user_id) {
+                let event = RoomEvent::Ephemeral(told.text.clone());
                 live.handle.give(Stream::User(live.handle.user_id), event);
             }
         }
     }
 
-    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>) {
+    fn opened(&mut self, handle: SessionHandle, close: Recipient<CloseSession>, ctx: &mut Context<Self>) {
         let (user, session) = (handle.user_id, handle.id);
         self.sessions.insert(session, Live { handle, close, watches: HashSet::new() });
-        self.change(user, |registry| {
-            for surplus in registry.app.presence().open(user, session, limits::SESSIONS_PER_USER) {
-                if let Some(live) = registry.sessions.get(&surplus) {
-                    live.close.do_send(CloseSession(Close::TooMany)); // detach
-                }
+        for surplus in self.app.presence().open(user, session, limits::SESSIONS_PER_USER) {
+            if let Some(live) = self.sessions.get(&surplus) {
+                live.close.do_send(CloseSession(Close::TooMany)); // detach
             }
-        });
+        }
+        self.touch(user, ctx);
     }
 
     fn closed(&mut self, user: UserId, session: SessionId, ctx: &mut Context<Self>) {
         if let Some(live) = self.sessions.remove(&session) {
             self.unwatch(session, live.watches);
         }
-        let mut last = false;
-        self.change(user, |registry| last = registry.app.presence().close(user, session));
-        if last {
-            ctx.run_later(limits::OFFLINE_GRACE, move |registry, _| {
-                registry.change(user, |registry| {
-                    registry.app.presence().end_grace(user);
-                });
+        if self.app.presence().close(user, session) {
+            ctx.run_later(limits::OFFLINE_GRACE, move |registry, ctx| {
+                registry.app.presence().end_grace(user);
+                registry.touch(user, ctx);
             });
         }
+        self.touch(user, ctx);
     }
 
     fn watch(&mut self, session: SessionId, users: Vec<UserId>) {
@@ -143,9 +223,6 @@ impl Actor for Presence {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        if let Some(queue) = self.queue.take() {
-            self.app.spawn(announce(self.app.clone(), queue, ctx.address().recipient()));
-        }
     }
 }
 
@@ -154,30 +231,17 @@ impl Handler<ToPresence> for Presence {
 
     fn handle(&mut self, message: ToPresence, ctx: &mut Self::Context) {
         match message {
-            ToPresence::Opened(handle, close) => self.opened(handle, close),
-            ToPresence::Announced(user, text, peers) => self.announced(user, &text, &peers),
+            ToPresence::Opened(handle, close) => self.opened(handle, close, ctx),
+            ToPresence::Announced(told) => self.announced(told, ctx),
             ToPresence::Closed(user, session) => self.closed(user, session, ctx),
             ToPresence::Set(user, session, presence) => {
                 let away = presence == OwnPresence::Away;
-                self.change(user, |registry| registry.app.presence().set_away(user, session, away));
+                self.app.presence().set_away(user, session, away);
+                self.touch(user, ctx);
             }
             ToPresence::Watch(session, users) => self.watch(session, users),
             ToPresence::Unwatch(session, users) => self.unwatch(session, users),
             ToPresence::Drain(over) => self.drain(Duration::from_millis(over), ctx),
-        }
-    }
-}
-
-/// Announces what comes, in order, and hands back whom of the watchers to tell.
-async fn announce(
-    app: App,
-    mut queue: mpsc::UnboundedReceiver<(PresenceChanged, Vec<UserId>)>,
-    registry: Recipient<ToPresence>,
-) {
-    while let Some((changed, watchers)) = queue.recv().await {
-        match app.db().guard(presence::announce(&app, changed, &watchers)).await {
-            Ok((text, to)) => registry.do_send(ToPresence::Announced(changed.user_id, text, to)), // attach
-            Err(error) => tracing::warn!(%error, user.id = %changed.user_id, "presence could not be announced"),
         }
     }
 }

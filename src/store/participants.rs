@@ -286,20 +286,20 @@ pub async fn conversations_of(conn: &impl ConnectionTrait, user: UserId) -> Resu
     rows.iter().map(|row| Ok(ConversationId(row.try_get("", "conversation_id")?))).collect()
 }
 
-/// The other ones of the user's direct conversations, those with a block between them left out.
-pub async fn direct_peers(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<UserId>, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT o.user_id FROM participants p
+/// The direct peers of each of `users`, as far as no block stands between the two: pairs of a user and a peer.
+pub async fn direct_peers(conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<(UserId, UserId)>, DbErr> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = users.iter().map(|user| user.0).collect();
+    let text = "SELECT p.user_id AS user_id, o.user_id AS peer_id FROM participants p
          JOIN conversations c ON c.id = p.conversation_id AND c.kind = 'direct' AND c.deleted_at IS NULL
          JOIN participants o ON o.conversation_id = c.id AND o.user_id <> p.user_id
-         WHERE p.user_id = $1 AND p.left_at IS NULL
+         WHERE p.user_id IN ({set}) AND p.left_at IS NULL
            AND NOT EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = p.user_id AND b.blocked_id = o.user_id)
-                                                     OR (b.blocker_id = o.user_id AND b.blocked_id = p.user_id))",
-        vec![user.into()],
-    );
-    let rows = dialect::all(conn, statement).await?;
-    rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
+                                                     OR (b.blocker_id = o.user_id AND b.blocked_id = p.user_id))";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, Vec::new())).await?;
+    rows.iter().map(|row| Ok((UserId(row.try_get("", "user_id")?), UserId(row.try_get("", "peer_id")?)))).collect()
 }
 
 /// Who inherits a group: its oldest admin, else its oldest member, else whoever has been in it longest.

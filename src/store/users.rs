@@ -246,6 +246,46 @@ pub async fn visible_to(conn: &impl ConnectionTrait, viewer: UserId, ids: &[User
     rows.iter().map(|row| Ok(UserId(row.try_get("", "id")?))).collect()
 }
 
+/// Those of the pairs who may see each other's presence, as [`visible_to`] says; none with a deleted second.
+pub async fn visible_pairs(
+    conn: &impl ConnectionTrait,
+    pairs: &[(UserId, UserId)],
+) -> Result<HashSet<(UserId, UserId)>, DbErr> {
+    if pairs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let columns = vec![
+        Column::Uuid(pairs.iter().map(|(one, _)| one.0).collect()),
+        Column::Uuid(pairs.iter().map(|(_, other)| other.0).collect()),
+    ];
+    let see = |one: &str| {
+        format!(
+            "u.id = {one} OR (
+             EXISTS (SELECT 1 FROM participants theirs
+                     JOIN participants mine ON mine.conversation_id = theirs.conversation_id
+                     JOIN conversations c ON c.id = theirs.conversation_id
+                     WHERE theirs.user_id = u.id AND theirs.left_at IS NULL
+                           AND mine.user_id = {one} AND mine.left_at IS NULL AND c.deleted_at IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM blocks b
+                             WHERE (b.blocker_id = u.id AND b.blocked_id = {one})
+                                OR (b.blocker_id = {one} AND b.blocked_id = u.id)))"
+        )
+    };
+    let postgres = format!(
+        "SELECT t.one AS one, u.id AS other FROM unnest($1::uuid[], $2::uuid[]) AS t (one, other)
+         JOIN users u ON u.id = t.other AND u.status <> 'deleted' WHERE {}",
+        see("t.one")
+    );
+    let sqlite = format!(
+        "SELECT unhex(t.value ->> 0) AS one, u.id AS other FROM jsonb_each($1) AS t
+         CROSS JOIN users u ON u.id = unhex(t.value ->> 1) AND u.status <> 'deleted' WHERE {}",
+        see("unhex(t.value ->> 0)")
+    );
+    let statement = dialect::statement(conn, &postgres, &sqlite, dialect::rows(conn, columns));
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| Ok((UserId(row.try_get("", "one")?), UserId(row.try_get("", "other")?)))).collect()
+}
+
 /// Whether two users share a conversation.
 pub async fn meet(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool, DbErr> {
     let statement = dialect::plain(

@@ -9,13 +9,13 @@ use crate::domain::names::UserRef;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::messages::PresenceChanged;
+use crate::messages::{PresenceChanged, PresenceTold};
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Class;
 use crate::store::pools::Share;
 use crate::store::{blocks, participants, sessions, users};
-use bytestring::ByteString;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// The users that references name; one that names nobody is left out.
@@ -46,19 +46,29 @@ pub async fn online(app: &App, caller: &Caller, conversation: ConversationId) ->
     Ok(there)
 }
 
-/// Tells the user's direct peers that the user came, went away or left, and notes when the user was last there. Answers
-/// with the frame, and with those of `watchers` who may see it now and have not been told.
-pub async fn announce(app: &App, changed: PresenceChanged, watchers: &[UserId]) -> Result<(ByteString, Vec<UserId>)> {
+/// Tells the direct peers of each user that the user came, went away or left, and notes when the user was last there.
+/// Answers with each frame, and with those of the user's watchers who may see it now and have not been told.
+pub async fn announce(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<PresenceTold>> {
     let now = Timestamp::now();
-    app.presence().note_seen(changed.user_id, now);
-    let frame =
-        ServerFrame::PresenceUpdate { user_id: changed.user_id, status: changed.status, last_seen_at: Some(now) };
-    let peers = participants::direct_peers(app.db().read(Share::Ordinary), changed.user_id).await?;
-    app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
+    let users: Vec<UserId> = changes.iter().map(|change| change.user_id).collect();
+    let watching: Vec<(UserId, UserId)> =
+        changes.iter().flat_map(|change| change.watchers.iter().map(|watcher| (change.user_id, *watcher))).collect();
+    let mut peers: HashMap<UserId, HashSet<UserId>> = HashMap::new();
+    for (user, peer) in participants::direct_peers(app.db().read(Share::Ordinary), &users).await? {
+        peers.entry(user).or_default().insert(peer);
+    }
     // who sees whom is mutual: a shared conversation, and no block
-    let mut others = users::visible_to(app.db().read(Share::Ordinary), changed.user_id, watchers).await?;
-    others.retain(|watcher| !peers.contains(watcher));
-    Ok((frame.text(None), others.into_iter().collect()))
+    let seen = users::visible_pairs(app.db().read(Share::Ordinary), &watching).await?;
+    let told = changes.into_iter().map(|PresenceChanged { user_id, status, watchers }| {
+        app.presence().note_seen(user_id, now);
+        let frame = ServerFrame::PresenceUpdate { user_id, status, last_seen_at: Some(now) };
+        let peers = peers.remove(&user_id).unwrap_or_default();
+        app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
+        let others =
+            watchers.into_iter().filter(|watcher| seen.contains(&(user_id, *watcher)) && !peers.contains(watcher));
+        PresenceTold { user_id, status, text: frame.text(None), watchers: others.collect() }
+    });
+    Ok(told.collect())
 }
 
 /// Shows each of two who may see each other now, and could not before, that the other is there.

@@ -13,7 +13,15 @@ mod support;
 
 #[path = "abuse/attacks.rs"]
 mod attacks;
+#[path = "abuse/bodies.rs"]
+mod bodies;
+#[path = "abuse/calls.rs"]
+mod calls;
 #[path = "abuse/commands.rs"]
 mod commands;
+#[path = "abuse/handshakes.rs"]
+mod handshakes;
+#[path = "abuse/presence.rs"]
+mod presence;
 #[path = "abuse/world.rs"]
 mod world;

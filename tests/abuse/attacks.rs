@@ -82,7 +82,7 @@ pub async fn flood(user: TestUser, frame: impl Fn(u64) -> String + Send + Sync +
             let _ = outgoing.close().await;
         };
         // whichever half ends first: the connection is over when there is nothing more to read
-        let reading = read(incoming, &mut loot);
+        let reading = read(incoming, u64::MAX, &mut loot);
         tokio::pin!(writing, reading);
         let mut writing = writing.fuse();
         let mut reading = reading.fuse();
@@ -103,15 +103,20 @@ pub async fn open(target: &Target, token: &str) -> Option<WebSocketStream<TcpStr
     upgrade(target, token, options, connect(target).await.ok()?).await.ok()
 }
 
-/// Reads to the end.
-pub async fn read(mut incoming: SplitStream<WebSocketStream<TcpStream>>, loot: &mut Loot) {
-    let mut code = 0;
-    while let Some(Ok(message)) = incoming.next().await {
-        match message {
-            Message::Text(text) => loot.note(&text),
-            Message::Close(close) => code = close.map_or(0, |close| close.code.into()),
-            _ => {}
-        }
+/// Reads so many frames that are no errors, or to the end.
+pub async fn read(mut incoming: SplitStream<WebSocketStream<TcpStream>>, mut frames: u64, loot: &mut Loot) {
+    while frames > 0 {
+        let code = match incoming.next().await {
+            Some(Ok(Message::Text(text))) => {
+                loot.note(&text);
+                frames -= u64::from(!text.contains("\"error\""));
+                continue;
+            }
+            Some(Ok(Message::Close(close))) => close.map_or(0, |close| close.code.into()),
+            Some(Ok(_)) => continue,
+            Some(Err(_)) | None => 0,
+        };
+        *loot.closes.entry(code).or_default() += 1;
+        return;
     }
-    *loot.closes.entry(code).or_default() += 1;
 }

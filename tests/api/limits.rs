@@ -1,9 +1,11 @@
 //! How much one may ask: each kind has a limit of its own, dear things cost more, and what is under way is bounded.
 
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::support::TestServer;
+use crate::support::{TestServer, eventually};
 
 /// Over a socket everything but sends shares a limit, which that on calls over REST does not touch: two hundred at once.
 #[tokio::test]
@@ -100,4 +102,30 @@ async fn dear_calls_are_served_while_anything_is_left() {
 fn retry_after(answer: &crate::support::Answer) -> u64 {
     answer.clone().refused(429, "rate_limited");
     answer.headers["retry-after"].to_str().expect("text").parse().expect("seconds")
+}
+
+/// Thirty-two calls of one user may be under way; other users have their own.
+#[tokio::test]
+async fn too_many_calls_at_once_are_busy() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let mut held = Vec::new();
+    // more than there is room for: one of the looks below may have a place just when one of these comes
+    for _ in 0..40 {
+        let mut call = TcpStream::connect(server.target().address).await.expect("the server is up");
+        let request = format!(
+            "POST /api/v1/blocks HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\ncontent-length: 2\r\n\r\n{{",
+            alice.access_token
+        );
+        call.write_all(request.as_bytes()).await.expect("it is written");
+        held.push(call);
+    }
+    eventually("all places are taken", async || alice.get("/users/me").await.status == 503).await;
+    let refused = alice.get("/users/me").await;
+    assert!(refused.headers.contains_key("retry-after"), "it says when to come back");
+    refused.refused(503, "busy");
+    bob.get("/users/me").await.expect(200);
+    alice.connect().await.is_alive().await;
+    drop(held);
+    eventually("the places are free", async || alice.get("/users/me").await.status == 200).await;
 }

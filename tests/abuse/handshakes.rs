@@ -1,0 +1,76 @@
+//! Floods of connections by one user.
+
+use futures_util::StreamExt;
+
+use super::attacks::{Loot, read};
+use super::support::socket::{Auth, ConnectOptions, connect, upgrade};
+use super::support::{Target, TestUser};
+use super::world::{Stop, World};
+
+/// Connections being opened at a time.
+const AT_ONCE: usize = 16;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_as_fast_as_they_are_answered_cost_the_others_nothing() {
+    let world = World::new().await;
+    let attacker = world.server.user("attacker").await;
+    let loot = shaken(&world, "handshakes", &attacker, Auth::Subprotocol).await;
+    assert!(loot.closes.contains_key(&4429), "{loot:?}");
+    assert_eq!(loot.of("rate_limited"), loot.closes[&4429], "each is told why: {loot:?}");
+    assert!(loot.of("auth.success") >= 50, "a burst is let in: {loot:?}");
+}
+
+/// A ticket that was spent names its login for as long as it would have been good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_with_a_ticket_that_was_spent_cost_the_others_nothing() {
+    let world = World::new().await;
+    let attacker = world.server.user("attacker").await;
+    let ticket = attacker.ticket().await;
+    let loot = shaken(&world, "a spent ticket", &attacker, Auth::Ticket(ticket)).await;
+    assert!(loot.closes.contains_key(&4429) && loot.closes.contains_key(&4401), "{loot:?}");
+    assert_eq!(loot.of("auth.success"), 1, "it opens one socket: {loot:?}");
+}
+
+/// A token or a ticket that was made up asks the database nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_with_a_made_up_ticket_cost_the_others_nothing() {
+    let world = World::new().await;
+    let attacker = world.server.user("attacker").await;
+    let loot = shaken(&world, "a made-up ticket", &attacker, Auth::Ticket("A".repeat(86))).await;
+    assert_eq!(loot.closes.keys().copied().collect::<Vec<_>>(), [4401], "{loot:?}");
+}
+
+async fn shaken(world: &World, name: &str, attacker: &TestUser, auth: Auth) -> Loot {
+    let stop = Stop::default();
+    let attack = {
+        let (attacker, stop) = (attacker.clone(), stop.clone());
+        async move {
+            let shaking: Vec<_> =
+                (0..AT_ONCE).map(|_| tokio::spawn(shake(attacker.clone(), auth.clone(), stop.clone()))).collect();
+            let mut all = Loot::default();
+            for shaking in shaking {
+                all.add(shaking.await.expect("it ends well"));
+            }
+            all
+        }
+    };
+    let loot = world.under(name, attack, &stop).await;
+    eprintln!("{name}: {loot:?}");
+    loot
+}
+
+/// Opens one connection after another and waits for the first word of the server on each.
+async fn shake(user: TestUser, auth: Auth, stop: Stop) -> Loot {
+    let mut loot = Loot::default();
+    while !stop.is_over() {
+        let target: &Target = &user.target;
+        let options = ConnectOptions { auth: auth.clone(), ..ConnectOptions::default() };
+        let Ok(stream) = connect(target).await else { continue };
+        let Ok(stream) = upgrade(target, &user.access_token, options, stream).await else { continue };
+        loot.connections += 1;
+        let (outgoing, incoming) = stream.split();
+        read(incoming, 1, &mut loot).await;
+        drop(outgoing);
+    }
+    loot
+}

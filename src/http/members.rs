@@ -102,7 +102,7 @@ pub async fn remove(
 
 /// Give a participant a role
 ///
-/// `owner` transfers the group; whoever gives it is an admin then.
+/// `owner` transfers the group; whoever gives it is an admin then. Anybody but the owner may lower their own role.
 #[utoipa::path(
     put, path = "/conversations/{id}/members/{ref}/role", tag = "members", request_body = NewRole,
     params(

@@ -22,6 +22,9 @@ export function conversationActions({ client, store, router }) {
     settingsChanged(store, { conversation_id: conversation.id, my: conversation.my });
   };
 
+  /** Conversations whose unread count is asked for, and whether more was hidden meanwhile. */
+  const settling = new Map();
+
   return {
     startDirect: async (userId) => enter(await client.api.createDirect(userId)),
     createGroup: async (name, userIds) => enter(await client.api.createGroup(name, userIds)),
@@ -67,13 +70,20 @@ export function conversationActions({ client, store, router }) {
       }
     },
 
-    /** What is unread where a message was hidden that is not loaded here. */
+    /** What is unread where a message was hidden that is not loaded here; of many at once the last is asked about. */
     async settleUnread(id) {
+      const underWay = settling.has(id);
+      settling.set(id, underWay);
+      if (underWay) return;
       try {
-        unreadKnown(store, await client.api.conversation(id));
+        for (let again = true; again; again = settling.get(id)) {
+          settling.set(id, false);
+          unreadKnown(store, await client.api.conversation(id));
+        }
       } catch {
         // It stays too high until the conversation is read.
       }
+      settling.delete(id);
     },
 
     /** Which unread messages mention the user: the list does not say, so those conversations are looked through. */

@@ -37,8 +37,9 @@ function codeRanges(text) {
   const length = ({ start, end }) => end - start;
   const found = [];
   for (let at = 0; at < runs.length; at += 1) {
-    const next = runs.findIndex((run, index) => index > at && length(run) === length(runs[at]));
-    if (next === -1) continue;
+    let next = at + 1;
+    while (next < runs.length && length(runs[next]) !== length(runs[at])) next += 1;
+    if (next === runs.length) continue;
     const inside = text.slice(runs[at].end, runs[next].start);
     if (length(runs[at]) < 3 && /\n[^\S\n]*\n/.test(inside)) continue;
     found.push({ start: runs[at].start, end: runs[next].end });

@@ -85,7 +85,7 @@ impl Error {
     }
 
     /// Not allowed, for the given reason.
-    pub fn forbidden(detail: &'static str) -> Self {
+    pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Forbidden, detail)
     }
 
@@ -139,9 +139,9 @@ impl Error {
         Self::new(Code::EmailTaken, "this e-mail address is taken")
     }
 
-    /// The `temp_id` belongs to another message.
+    /// The `temp_id` belongs to another message, or to another group.
     pub fn temp_id_reused() -> Self {
-        Self::new(Code::TempIdReused, "this temp_id was used for a message with another body")
+        Self::new(Code::TempIdReused, "this temp_id was used before, with another body")
     }
 
     /// A direct conversation cannot be left.
@@ -162,6 +162,11 @@ impl Error {
     /// The path does not know the method.
     pub fn method_not_allowed() -> Self {
         Self::new(Code::MethodNotAllowed, "this path does not know that method")
+    }
+
+    /// The handshake asks for another version of the protocol.
+    pub fn upgrade_required(version: &str) -> Self {
+        Self::new(Code::UpgradeRequired, format!("only version {version} of the WebSocket protocol is spoken here"))
     }
 
     /// The body or frame is too large.

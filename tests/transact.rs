@@ -21,7 +21,7 @@ use greenroom::protocol::client::Audience;
 use greenroom::usecases::messages::{self, Draft};
 use greenroom::usecases::settings::{self, Change};
 use greenroom::usecases::transact::transact;
-use greenroom::usecases::{blocks, conversations, deletions, edits, members, pins, reactions};
+use greenroom::usecases::{blocks, conversations, deletions, edits, groups, members, pins, reactions};
 use inside::random::Random;
 use inside::{Inside, Post, new_group, on_each_database, on_postgres, through};
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
@@ -265,7 +265,7 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
         let before = rows().await;
         let outcomes = [
             ("direct", conversations::direct(app, &caller, std::slice::from_ref(&peer)).await.map(drop)),
-            ("group", conversations::group(app, &caller, new_group(&[third])).await.map(drop)),
+            ("group", groups::group(app, &caller, new_group(&[third])).await.map(drop)),
             ("block", blocks::add(app, &caller, &peer).await.map(drop)),
             ("unblock", blocks::remove(app, &caller, &peer).await),
             ("send", messages::send(app, &caller, group, draft()).await.map(drop)),

@@ -33,6 +33,10 @@ pub struct Model {
     /// When `@all` last mentioned everybody.
     pub all_mentioned_at: Option<i64>,
     pub deleted_at: Option<i64>,
+    /// The creator's own id of a group, unique with the creator.
+    pub temp_id: Option<String>,
+    /// Of what was sent to make it, in hexadecimal; set with `temp_id`.
+    pub body_hash: Option<String>,
 }
 
 /// What the rows refer to, and what refers to them.

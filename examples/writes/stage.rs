@@ -186,6 +186,7 @@ async fn make_conversations(tx: &mut Tx, numbers: std::ops::Range<u64>) -> error
             avatar_url: None,
             direct: None,
             created_by: members[0],
+            sent: None,
             created_at: tx.now(),
         };
         conversations::insert(tx.conn(), &new).await?;

@@ -53,6 +53,8 @@ pub enum Code {
     PayloadTooLarge,
     /// The body is not of a type this path takes.
     UnsupportedMediaType,
+    /// The handshake asks for another version of the protocol than the one that is spoken.
+    UpgradeRequired,
     /// Too many of these; `retry_after` says when again.
     RateLimited,
     /// Too much of this caller's own work is under way; `retry_after` says when again.
@@ -94,6 +96,7 @@ impl Code {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::PayloadTooLarge => "payload_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UpgradeRequired => "upgrade_required",
             Self::RateLimited => "rate_limited",
             Self::Busy => "busy",
             Self::UnknownType => "unknown_type",
@@ -125,6 +128,7 @@ impl Code {
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::ValidationFailed => 422,
+            Self::UpgradeRequired => 426,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable | Self::Busy => 503,
@@ -152,13 +156,14 @@ impl Code {
             Self::SelfBlock => "Nobody can block themself",
             Self::UsernameTaken => "The username is taken",
             Self::EmailTaken => "The e-mail address is taken",
-            Self::TempIdReused => "The temp_id was used for another message",
+            Self::TempIdReused => "The temp_id was used with another body",
             Self::CannotLeaveDirect => "A direct conversation cannot be left",
             Self::GroupFull => "The group is full",
             Self::Conflict => "The state of things does not allow it",
             Self::MethodNotAllowed => "The method is not allowed here",
             Self::PayloadTooLarge => "Too large",
             Self::UnsupportedMediaType => "The body's type is not one this path takes",
+            Self::UpgradeRequired => "Another version of the protocol is needed",
             Self::RateLimited => "Too many requests",
             Self::Busy => "Too much of your own work is under way",
             Self::UnknownType => "Unknown frame type",

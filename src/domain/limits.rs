@@ -30,8 +30,16 @@ pub const MARKS_ON_A_LETTER: usize = 4;
 pub const DESCRIPTION_CHARS: usize = 2000;
 /// Characters in a URL that a client gives.
 pub const URL_CHARS: usize = 2048;
+/// Seconds for which a conversation can be muted, beside for good: ten years.
+pub const MUTE_SECONDS: i64 = 10 * 365 * 24 * 60 * 60;
 /// Members of a group.
 pub const GROUP_MEMBERS: usize = 1000;
+/// Characters of an `Origin` or `Host` that are shown, in the log and in a refusal.
+pub const ORIGIN_CHARS: usize = 255;
+/// Refused origins, each with the host it asked for, that the operator is told of before the log is silent about more.
+pub const ORIGINS_TOLD: usize = 64;
+/// How long it is silent.
+pub const ORIGINS_TOLD_ANEW: Duration = Duration::from_hours(1);
 /// Bytes of one WebSocket frame, and of one message put together from fragments.
 pub const FRAME_BYTES: usize = 64 * 1024;
 /// Bytes of a JSON body over REST.
@@ -79,6 +87,25 @@ pub const TICKET: Duration = Duration::from_secs(30);
 /// How long a file token is good for; within one clock hour a user is given the same one.
 pub const FILE_TOKEN: Duration = Duration::from_hours(2);
 
+/// Sockets of one address (an IPv6 /64 counts as one) that have not said whose they are. One that brings its token in the
+/// handshake does not count.
+pub const STRANGERS_PER_ADDRESS: usize = 128;
+/// The same on the whole node.
+pub const STRANGERS: usize = 4096;
+/// A request whose head has not come within this is answered 408, and its connection closed.
+pub const HEAD: Duration = Duration::from_secs(10);
+/// A body that has not come within this is given up, so that nobody holds a connection by the byte.
+pub const BODY: Duration = Duration::from_secs(30);
+/// A connection on which nobody has called for this long is closed. Proxies that keep connections let go of them earlier.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a connection waits for its client to close as well.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+/// Descriptors that connections leave to the database, files and the rest.
+pub const DESCRIPTORS_KEPT: u64 = 128;
+/// Fewer descriptors than this are too few for a server, and the start says so.
+pub const DESCRIPTORS_WANTED: u64 = 8192;
+/// Connections of one node, however many descriptors it may have.
+pub const CONNECTIONS: usize = 100_000;
 /// A connection that has not authenticated within this is closed.
 pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
 /// The server pings a session this often.

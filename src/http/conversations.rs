@@ -15,6 +15,7 @@ use crate::protocol::conversations::{ConversationChange, NewConversation, NewKin
 use crate::protocol::resources::{Conversation, ConversationDetail, Page, ReadMark, UnreadCount, UserIds};
 use crate::store::conversations::{Filter, Place};
 use crate::usecases::conversations::{self, Made};
+use crate::usecases::groups;
 use crate::usecases::marks::{self, Target};
 use crate::usecases::{members, presence, typing};
 use actix_web::{HttpResponse, web};
@@ -22,12 +23,13 @@ use serde::Deserialize;
 
 /// Make a conversation
 ///
-/// A direct one is made once for a pair: asked for again, it is answered with 200. A group begins with a system message.
+/// A direct one is made once for a pair: asked for again, it is answered with 200. A group begins with a system message; a
+/// repeated `temp_id` of the same creator is answered with 200 and the group it made (another body: 409 `temp_id_reused`).
 #[utoipa::path(
     post, path = "/conversations", tag = "conversations", request_body = NewConversation,
     responses(
         (status = 201, description = "Made", body = Conversation),
-        (status = 200, description = "The direct one that was there", body = Conversation),
+        (status = 200, description = "The one that was there", body = Conversation),
     )
 )]
 pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversation>) -> Result<HttpResponse, Problem> {
@@ -41,11 +43,14 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversatio
     }
     // the call itself is paid for
     app.admission().charge_rest(Kind::Call, caller.user_id, costs::of_members(users.len()) - 1);
-    let group =
-        conversations::new_group(new.name.as_deref(), new.description.as_deref(), new.avatar_url.as_deref(), users)?;
+    let group = groups::new_group(&new, users)?;
     let owner = app.as_ref().clone();
-    let made = app.detached(async move { conversations::group(&owner, &caller, group).await }).await?;
-    Ok(HttpResponse::Created().json(made))
+    Ok(answer(app.detached(async move { groups::group(&owner, &caller, group).await }).await?))
+}
+
+fn answer(made: Made) -> HttpResponse {
+    let mut answer = if made.new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    answer.json(made.conversation)
 }
 
 /// Get or make the direct conversation with a user
@@ -72,10 +77,7 @@ async fn get_or_make(
     named: Vec<UserRef>,
 ) -> Result<HttpResponse, Problem> {
     let owner = app.as_ref().clone();
-    let Made { conversation, new } =
-        app.detached(async move { conversations::direct(&owner, &caller, &named).await }).await?;
-    let mut answer = if new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(answer.json(conversation))
+    Ok(answer(app.detached(async move { conversations::direct(&owner, &caller, &named).await }).await?))
 }
 
 /// The direct conversation with a user, if there is one

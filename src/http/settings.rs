@@ -64,7 +64,7 @@ pub async fn unarchive(
 
 /// Mute a conversation
 ///
-/// Until a time, or for good; `my.muted_until` shows `9999-12-31T23:59:59.999Z` then.
+/// Until a time, for so many seconds, or for good; `my.muted_until` shows `9999-12-31T23:59:59.999Z` then.
 #[utoipa::path(
     post, path = "/conversations/{id}/mute", tag = "settings", request_body = Mute,
     params(("id" = ConversationId, Path, description = "The conversation")),
@@ -76,7 +76,7 @@ pub async fn mute(
     id: PathId<ConversationId>,
     body: MaybeJson<Mute>,
 ) -> Result<HttpResponse, Problem> {
-    changed(&app, &caller, id, Change::Mute(body.0.until)).await
+    changed(&app, &caller, id, settings::mute(&body.0)?).await
 }
 
 /// Unmute a conversation

@@ -28,6 +28,9 @@ pub struct NewConversation {
     /// A group's description, at most 2,000 characters.
     #[serde(default)]
     pub description: Option<String>,
+    /// The client's own random id of a group, 1–64 characters; sending it again makes no second one.
+    #[serde(default)]
+    pub temp_id: Option<String>,
 }
 
 /// What can be made.
@@ -74,9 +77,12 @@ pub struct NewRole {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
-    /// Until then; for good when absent.
+    /// Until then; for good when both are absent.
     #[serde(default)]
     pub until: Option<Timestamp>,
+    /// For so many seconds from now, by the server's clock: 1 to 315,360,000 (ten years). Not beside `until`.
+    #[serde(default)]
+    pub seconds: Option<i64>,
 }
 
 /// Says which messages make a notification.

@@ -1,6 +1,7 @@
 //! Conversations as their participants see them.
 
 use super::dialect;
+use super::groups::Sent;
 use super::hidden;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
@@ -34,6 +35,8 @@ pub struct NewConversation {
     pub direct: Option<(UserId, UserId)>,
     /// Who makes it.
     pub created_by: UserId,
+    /// By which its creator knows it again.
+    pub sent: Option<Sent>,
     /// When.
     pub created_at: Timestamp,
 }
@@ -51,6 +54,8 @@ pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversation) -> Resul
         created_by: Set(Some(new.created_by.0)),
         created_at: Set(new.created_at.0),
         updated_at: Set(new.created_at.0),
+        temp_id: Set(new.sent.as_ref().map(|sent| sent.temp_id.clone())),
+        body_hash: Set(new.sent.as_ref().map(|sent| sent.body_hash.clone())),
         ..ActiveModel::default()
     };
     ::entity::conversations::Entity::insert(row).exec_without_returning(conn).await?;

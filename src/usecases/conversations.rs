@@ -33,19 +33,6 @@ pub struct Made {
     pub new: bool,
 }
 
-/// A group about to be made.
-#[derive(Clone, Debug)]
-pub struct NewGroup {
-    /// Its name.
-    pub name: String,
-    /// Its description.
-    pub description: Option<String>,
-    /// Its picture.
-    pub avatar_url: Option<String>,
-    /// Whom it begins with, the caller aside.
-    pub members: Vec<UserRef>,
-}
-
 /// Gets or makes the direct conversation of the caller and another user: one a pair, also when both make it at once.
 /// `named` may name the two however often, and must name nobody else.
 pub async fn direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<Made> {
@@ -92,6 +79,7 @@ async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(Conve
             avatar_url: None,
             direct,
             created_by: caller,
+            sent: None,
             created_at: tx.now(),
         },
     )
@@ -103,61 +91,7 @@ async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(Conve
     Ok((id, true))
 }
 
-/// Makes a group; its first message is the system's, and everybody in it has read that.
-pub async fn group(app: &App, caller: &Caller, new: NewGroup) -> Result<Conversation> {
-    let caller = *caller;
-    let members = members::resolve(app, &new.members).await?;
-    let id = ConversationId::new();
-    transact(app, move |tx| {
-        let (new, mut members) = (new.clone(), members.clone());
-        members.retain(|id| *id != caller.user_id);
-        Box::pin(async move { make_group(tx, id, caller.user_id, new, members).await })
-    })
-    .await?;
-    view(app, &caller, id).await
-}
-
-async fn make_group(
-    tx: &mut Tx,
-    id: ConversationId,
-    caller: UserId,
-    new: NewGroup,
-    members: Vec<UserId>,
-) -> Result<()> {
-    if members.len() >= limits::GROUP_MEMBERS {
-        return Err(Error::group_full());
-    }
-    let mut everybody = vec![caller];
-    everybody.extend(&members);
-    tx.lock_users(&everybody).await?;
-    rights::account(tx, caller).await?;
-    if !everybody.iter().all(|user| tx.has_user(*user)) {
-        return Err(Error::user_not_found());
-    }
-    insert(
-        tx,
-        NewConversation {
-            id,
-            kind: ConversationKind::Group,
-            name: Some(new.name.clone()),
-            description: new.description,
-            avatar_url: new.avatar_url,
-            direct: None,
-            created_by: caller,
-            created_at: tx.now(),
-        },
-    )
-    .await?;
-    let told = system::put(tx, id, System::GroupCreated { actor: caller, name: &new.name }).await?;
-    let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
-    participants::insert(tx.conn(), id, &[NewParticipant { user_id: caller, role: Role::Owner }], start).await?;
-    let others: Vec<_> =
-        members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }).collect();
-    participants::insert(tx.conn(), id, &others, start).await?;
-    tell_created(tx, id, &everybody).await
-}
-
-async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
+pub(super) async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
     conversations::insert(tx.conn(), &new).await?;
     tx.created_conversation(
         new.id,
@@ -183,29 +117,6 @@ pub(super) async fn tell_created(tx: &mut Tx, id: ConversationId, users: &[UserI
         tx.append(Stream::User(user), &Event::ConversationCreated { conversation: Box::new(conversation) });
     }
     Ok(())
-}
-
-/// Checks what a group is to be called and look like; every field that is wrong is named.
-pub fn new_group(
-    name: Option<&str>,
-    description: Option<&str>,
-    avatar_url: Option<&str>,
-    members: Vec<UserRef>,
-) -> Result<NewGroup> {
-    let mut wrong = Vec::new();
-    let mut note = |field: &str, message: &str| {
-        wrong.push(FieldError { field: field.to_owned(), message: message.to_owned() });
-    };
-    let name = names::name(name.unwrap_or_default()).map_err(|message| note("name", message)).ok();
-    let description =
-        names::description(description.unwrap_or_default()).map_err(|message| note("description", message)).ok();
-    let avatar_url = avatar_url.map(|url| names::picture_url(url).map_err(|message| note("avatar_url", message)));
-    match (name, description, wrong.is_empty()) {
-        (Some(name), Some(description), true) => {
-            Ok(NewGroup { name, description, avatar_url: avatar_url.and_then(Result::ok), members })
-        }
-        _ => Err(Error::validation(wrong)),
-    }
 }
 
 /// A change of a group, checked.

@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod conversations;
 pub mod deletions;
 pub mod edits;
+pub mod groups;
 pub mod logins;
 pub mod marks;
 pub mod members;

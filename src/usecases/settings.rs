@@ -5,13 +5,16 @@ use super::transact::{Tx, transact};
 use super::{Caller, conversations, rights};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
+use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::protocol::conversations::Mute;
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Conversation, NotifyLevel};
 use crate::store::settings::{self, Setting};
+use std::time::Duration;
 
 /// A change of the caller's own view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,14 +31,24 @@ pub enum Change {
     Notify(NotifyLevel),
 }
 
+/// Checks until when to mute.
+pub fn mute(asked: &Mute) -> Result<Change> {
+    let now = Timestamp::now();
+    match (asked.until, asked.seconds) {
+        (None, None) => Ok(Change::Mute(None)),
+        (Some(until), None) if until > now => Ok(Change::Mute(Some(until))),
+        (Some(_), None) => Err(Error::invalid("until", "must be in the future")),
+        (None, Some(seconds)) if (1..=limits::MUTE_SECONDS).contains(&seconds) => {
+            Ok(Change::Mute(Some(now.plus(Duration::from_secs(seconds as u64)))))
+        }
+        (None, Some(_)) => Err(Error::invalid("seconds", format!("must be from 1 to {}", limits::MUTE_SECONDS))),
+        (Some(_), Some(_)) => Err(Error::invalid("seconds", "must not stand beside until")),
+    }
+}
+
 /// Changes the caller's view of a conversation. A change that changes nothing tells nobody.
 pub async fn change(app: &App, caller: &Caller, id: ConversationId, change: Change) -> Result<Conversation> {
     let caller = *caller;
-    if let Change::Mute(Some(until)) = change
-        && until <= Timestamp::now()
-    {
-        return Err(Error::invalid("until", "must be in the future"));
-    }
     let changed = transact(app, move |tx| Box::pin(change_in(tx, caller, id, change))).await?;
     Ok(conversations::with_presence(app, changed))
 }

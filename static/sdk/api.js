@@ -2,6 +2,8 @@
 // Lives here: one short method per route, each with a fresh token and one more try after a 401.
 // May not live here: state, retries with delays, or anything about the socket.
 
+import { uuid } from './ids.js';
+
 const PAGE = 100;
 
 export class Api {
@@ -79,8 +81,9 @@ export class Api {
     return this.call('POST', '/conversations', { body: { type: 'direct', participant_ids: [userRef] } });
   }
 
-  createGroup(name, participant_ids) {
-    return this.call('POST', '/conversations', { body: { type: 'group', name, participant_ids } });
+  /** @param {string} [temp_id] the caller's own id of the group: sent again with the same body, it makes no second one */
+  createGroup(name, participant_ids, temp_id = uuid()) {
+    return this.call('POST', '/conversations', { body: { type: 'group', name, participant_ids, temp_id } });
   }
 
   /** @param {{name?: string, description?: string|null, avatar_url?: string|null}} fields of a group */

@@ -20,6 +20,7 @@ mod deletions;
 mod delivery;
 mod edits;
 mod frames;
+mod group_temp_ids;
 mod handshake;
 mod hiding;
 mod limits;

@@ -24,7 +24,8 @@ use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::db::Standing;
 use greenroom::store::pools::Share;
-use greenroom::usecases::conversations::{self, NewGroup};
+use greenroom::usecases::conversations;
+use greenroom::usecases::groups::{self, NewGroup};
 use greenroom::usecases::transact::transact;
 use greenroom::usecases::{Caller, members};
 use ledger::Ledger;
@@ -231,7 +232,7 @@ impl Inside {
     /// A group of these; the first owns it.
     pub async fn group(&self, everybody: &[Caller]) -> ConversationId {
         let new = new_group(&everybody[1..]);
-        conversations::group(&self.app, &everybody[0], new).await.unwrap().id
+        groups::group(&self.app, &everybody[0], new).await.unwrap().conversation.id
     }
 
     /// The direct conversation of two.
@@ -327,7 +328,7 @@ impl Inside {
 /// A group about to be made, of these besides its owner.
 pub fn new_group(others: &[Caller]) -> NewGroup {
     let members = others.iter().map(|caller| UserRef::Id(caller.user_id)).collect();
-    NewGroup { name: "Friends".to_owned(), description: None, avatar_url: None, members }
+    NewGroup { name: "Friends".to_owned(), description: None, avatar_url: None, members, sent: None }
 }
 
 /// One event as it was delivered.

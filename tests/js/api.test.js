@@ -24,6 +24,10 @@ test('each call is the request it stands for', async () => {
   const until = new Date('2026-01-01T00:00:00.000Z');
   const expected = [
     [() => api.updateConversation('c', { name: 'n' }), ['PATCH', '/conversations/c', { name: 'n' }]],
+    [
+      () => api.createGroup('g', ['a'], 't'),
+      ['POST', '/conversations', { type: 'group', name: 'g', participant_ids: ['a'], temp_id: 't' }],
+    ],
     [() => api.leave('c'), ['DELETE', '/conversations/c']],
     [() => api.archive('c'), ['POST', '/conversations/c/archive']],
     [() => api.archive('c', false), ['DELETE', '/conversations/c/archive']],

@@ -117,6 +117,8 @@ pub fn group(number: u128, creator: u128) -> conversations::Model {
         last_message_at: Some(TIME),
         all_mentioned_at: Some(TIME),
         deleted_at: Some(TIME),
+        temp_id: Some(format!("temp-{number}")),
+        body_hash: Some("ba7816bf".to_owned()),
     }
 }
 

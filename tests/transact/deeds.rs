@@ -6,7 +6,7 @@ use greenroom::domain::ids::ConversationId;
 use greenroom::error::Result;
 use greenroom::usecases::marks::{self, Target};
 use greenroom::usecases::messages::{self, Draft};
-use greenroom::usecases::{Caller, conversations, members};
+use greenroom::usecases::{Caller, groups, members};
 use std::pin::Pin;
 
 /// The future of a deed.
@@ -53,7 +53,7 @@ impl Stage {
                 messages::send(app, &self.member, self.group, draft).await.map(drop)
             }),
             Deed::Create => {
-                Box::pin(async { conversations::group(app, &self.member, new_group(&[self.outsider])).await.map(drop) })
+                Box::pin(async { groups::group(app, &self.member, new_group(&[self.outsider])).await.map(drop) })
             }
             Deed::Add => Box::pin(inside.add(&self.owner, self.group, &self.outsider)),
             Deed::Leave => Box::pin(members::leave(app, &self.member, self.group)),

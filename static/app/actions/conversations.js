@@ -1,6 +1,7 @@
 // What one does with a conversation as a whole.
 // Lives here: starting, changing, muting, archiving, pinning, leaving. May not live here: its messages and members.
 
+import { uuid } from '../../sdk/ids.js';
 import { to } from '../router.js';
 import { conversationLoaded, isMuted, previewLoaded, settingsChanged, unreadKnown } from '../state/conversations.js';
 import { mentionNoted, unreadMentions } from '../state/mentions.js';
@@ -24,10 +25,19 @@ export function conversationActions({ client, store, router }) {
 
   /** Conversations whose unread count is asked for, and whether more was hidden meanwhile. */
   const settling = new Map();
+  /** The group that was asked for and not answered: asked for again, it is the same one. */
+  let pending = null;
 
   return {
     startDirect: async (userId) => enter(await client.api.createDirect(userId)),
-    createGroup: async (name, userIds) => enter(await client.api.createGroup(name, userIds)),
+
+    async createGroup(name, userIds) {
+      const body = JSON.stringify([name, userIds]);
+      if (pending?.body !== body) pending = { body, tempId: uuid() };
+      const made = await client.api.createGroup(name, userIds, pending.tempId);
+      pending = null;
+      enter(made);
+    },
 
     async updateConversation(id, fields) {
       conversationLoaded(store, await client.api.updateConversation(id, fields));

@@ -48,6 +48,8 @@ GET    /blocks/{ref:foe}/status                                                 
 DELETE /blocks/{ref:foe}                                                           401    204  204  sus  204  204  204  204
 
 POST   /conversations {"type":"group","name":"Room","participant_ids":["$target"]} 401    201  201  sus  201  201  201  201
+POST   /conversations {"type":"group","name":"Own","participant_ids":[],"temp_id":"a"}  401 201 201  sus  201  201  201  201
+POST   /conversations {"type":"group","name":"Own","participant_ids":[],"temp_id":"a"}  401 200 200  sus  200  200  200  200
 POST   /conversations/with/{ref:peer}                                              401    201  201  sus  201  201  201  201
 GET    /conversations/with/{ref:peer}                                              401    200  200  sus  200  200  200  200
 POST   /conversations {"type":"direct","participant_ids":["$peer"]}                401    200  200  sus  200  200  200  200
@@ -62,6 +64,7 @@ DELETE /conversations/{id:room}                                                 
 POST   /conversations/{id:room}/archive                                            401    out  out  sus  200  200  200  200
 DELETE /conversations/{id:room}/archive                                            401    out  out  sus  204  204  204  204
 POST   /conversations/{id:room}/mute {"until":"2100-01-01T00:00:00.000Z"}          401    out  out  sus  200  200  200  200
+POST   /conversations/{id:room}/mute {"seconds":3600}                              401    out  out  sus  200  200  200  200
 DELETE /conversations/{id:room}/mute                                               401    out  out  sus  204  204  204  204
 POST   /conversations/{id:room}/pin                                                401    out  out  sus  200  200  200  200
 DELETE /conversations/{id:room}/pin                                                401    out  out  sus  204  204  204  204

@@ -230,3 +230,123 @@ async fn the_api_describes_itself() {
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/auth/register"]["post"].is_object(), "{document}");
 }
+
+/// Starts a server in the place, and stops it when it is open.
+async fn served(place: &Place) -> Output {
+    let port = support::process::free_port().to_string();
+    let mut server = program(place.folder.path(), &place.environment)
+        .env("GREENROOM_PORT", &port)
+        .env("GREENROOM_AUTO_MIGRATE", "true")
+        .arg("serve")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let address = format!("127.0.0.1:{port}");
+    support::eventually("the server is open", async || {
+        std::net::TcpStream::connect(&address).is_ok() || server.try_wait().expect("it can be asked").is_some()
+    })
+    .await;
+    let modes = modes(&place.folder.path().join("data"));
+    let sent = std::process::Command::new("sh").arg("-c").arg(format!("kill -TERM {}", server.id())).status();
+    assert!(sent.is_ok_and(|status| status.success()), "the signal is sent");
+    let output = server.wait_with_output().expect("it ends");
+    for (name, mode) in modes {
+        assert_eq!(mode, 0o600, "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    output
+}
+
+/// Every file of a folder and its mode.
+fn modes(folder: &std::path::Path) -> Vec<(String, u32)> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let mode = |entry: &fs::DirEntry| entry.metadata().expect("it is there").permissions().mode() & 0o777;
+    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), mode(&entry))).collect()
+}
+
+#[tokio::test]
+async fn every_file_in_the_data_folder_is_its_owners_alone_also_in_a_folder_that_was_there() {
+    let place = Place::new().await;
+    let data = place.folder.path().join("data");
+    fs::create_dir(&data).expect("a folder");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let output = served(&place).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!modes(&data).is_empty());
+
+    // what was there before with wider rights is taken back, and the operator is told
+    for (name, _) in modes(&data) {
+        fs::set_permissions(data.join(name), fs::Permissions::from_mode(0o644)).expect("its mode");
+    }
+    let output = served(&place).await;
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("jwt_secret") && log.contains("mode 0600"), "{log}");
+    assert_eq!(output.status.code(), Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_said_to_be_so() {
+    let place = Place::new().await;
+    if database::runs_on_postgres() {
+        eprintln!("left out: the database is not in the data folder");
+        return;
+    }
+    let folder = place.folder.path().join("data");
+    fs::create_dir(&folder).expect("a folder");
+    let run = |mode: u32| {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).expect("its mode");
+        fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        let known = program(place.folder.path(), &[]);
+        // root may write everywhere, so somebody else tries
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(known.get_program());
+        for (name, value) in known.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(place.folder.path()).args(["user", "list"]).output().expect("setpriv runs")
+    };
+    if !run(0o777).status.success() {
+        eprintln!("left out: only root can try it as somebody else");
+        return;
+    }
+    for name in modes(&folder) {
+        fs::remove_file(folder.join(name.0)).expect("a file");
+    }
+    let line = complained(&run(0o555), 1);
+    assert!(line.contains("the folder data cannot be written: Permission denied"), "{line}");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_settings_and_secrets_is_skipped() {
+    let place = Place::migrated().await;
+    let secret = "0123456789abcdef0123456789abcdef";
+    let write = |name: &str, text: &str| {
+        fs::write(place.folder.path().join(name), format!("\u{feff}{text}")).expect("a file");
+    };
+    write("secret", secret);
+    write("settings.toml", "port = 8099\n");
+    write(".env", "GREENROOM_JWT_SECRET_FILE=secret\nGREENROOM_CONFIG=settings.toml\n");
+    succeeded(&place.run(&["user", "create", "ada"]));
+    let token = succeeded(&place.run(&["token", "issue", "ada"]));
+    // the secret is the same without the mark
+    fs::remove_file(place.folder.path().join(".env")).expect("a file");
+    let place = place.set("GREENROOM_JWT_SECRET", secret);
+    let port = support::process::free_port().to_string();
+    let place = place.set("GREENROOM_PORT", &port);
+    let mut server = place.start(&["serve"]);
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    support::eventually("the token is good", async || {
+        let answer = client.get(format!("http://127.0.0.1:{port}/api/v1/users/me")).bearer_auth(&token).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    })
+    .await;
+    server.kill().and_then(|()| server.wait()).expect("it ends");
+
+    // what a Windows shell writes by itself cannot be read, and is said to be that
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("A=b".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    fs::write(place.folder.path().join(".env"), utf16).expect("a file");
+    assert!(complained(&place.run(&["user", "list"]), 2).contains("UTF-16; save it as UTF-8"));
+}

@@ -19,6 +19,7 @@ pub fn jwt_secret(settings: &Settings) -> Result<Secret> {
     folder::make(&settings.data_dir)?;
     let _lock = folder::lock(&settings.data_dir)?;
     let path = settings.data_dir.join("jwt_secret");
+    folder::keep_to_owner(&path);
     match fs::read_to_string(&path) {
         Ok(text) => usable(&path, text.trim_end()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -48,8 +49,10 @@ fn make(data_dir: &Path, path: &Path) -> Result<Secret> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| BackendError::new("this machine gives no random bytes"))?;
     let text = STANDARD.encode(bytes);
-    write(data_dir, path, &text)
-        .map_err(|error| BackendError::new(format_args!("{} cannot be written: {error}", path.display())))?;
+    write(data_dir, path, &text).map_err(|error| {
+        folder::unwritable(path)
+            .unwrap_or_else(|| BackendError::new(format_args!("{} cannot be written: {error}", path.display())))
+    })?;
     Ok(Secret::new(text))
 }
 
@@ -61,7 +64,7 @@ fn write(data_dir: &Path, path: &Path, text: &str) -> std::io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut file = File::options().write(true).create_new(true).mode(folder::OWNER_ONLY).open(&beside)?;
     writeln!(file, "{text}")?;
     file.sync_all()?;
     fs::rename(&beside, path)?;

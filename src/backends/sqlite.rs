@@ -1,7 +1,7 @@
 //! How SQLite is opened: one connection that writes, a few that only read, shared out by what they read, and the
 //! checkpointer and the probe with one of their own.
 
-use super::{BackendError, Result, history, reason};
+use super::{BackendError, Result, folder, history, reason};
 use crate::config::Settings;
 use crate::domain::limits;
 use crate::store::db::{self, Asking, Class, Db, PROBE};
@@ -46,6 +46,7 @@ const HOLD: Duration = Duration::from_millis(50);
 
 /// Opens all connections.
 pub(super) async fn connect(settings: &Settings) -> Result<Db> {
+    prepare(settings)?;
     let known = Arc::new(History::default());
     let writer = serving(1, &known).connect_with(writing(settings)?).await;
     let writer = writer.map_err(|error| not_opened(settings, &error))?;
@@ -113,6 +114,7 @@ impl db::Probe for Probe {
 
 /// One connection that may migrate.
 pub(super) async fn connect_to_migrate(settings: &Settings) -> Result<DatabaseConnection> {
+    prepare(settings)?;
     let options = writing(settings)?.busy_timeout(BUSY_MIGRATING);
     let pool = pool(1).connect_with(options).await.map_err(|error| not_opened(settings, &error))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
@@ -237,12 +239,34 @@ fn writing(settings: &Settings) -> Result<SqliteConnectOptions> {
         .pragma("journal_size_limit", "67108864"))
 }
 
+/// Has the database's files be their owner's alone. SQLite gives those beside it the mode of the database, so that is made
+/// here where it is missing and may be made.
+fn prepare(settings: &Settings) -> Result<()> {
+    let file = file(settings)?;
+    let may_be_made = settings.database.url.expose().contains("mode=rwc");
+    if may_be_made && file.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists()) {
+        folder::make_file(&file)?;
+    }
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut name = file.clone().into_os_string();
+        name.push(ending);
+        folder::keep_to_owner(&PathBuf::from(name));
+    }
+    Ok(())
+}
+
 fn file(settings: &Settings) -> Result<PathBuf> {
     Ok(common(settings)?.get_filename().to_owned())
 }
 
 fn not_opened(settings: &Settings, error: &sqlx::Error) -> BackendError {
     let file = file(settings).unwrap_or_default();
+    // 14: a file cannot be opened; 8: one cannot be written, by its base code
+    let refused = matches!(error, sqlx::Error::Database(cause)
+        if cause.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| [8, 14].contains(&(code & 0xff))));
+    if refused && let Some(reason) = folder::unwritable(&file) {
+        return reason;
+    }
     let file = file.display();
     match error {
         sqlx::Error::Database(cause) if cause.code().as_deref() == Some("14") => BackendError::new(format_args!(

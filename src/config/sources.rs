@@ -5,6 +5,7 @@ use super::SettingsError;
 use super::variables::{self, Variable};
 use ::config::{Config, ConfigError, Environment, FileFormat, Map, Source, Value, ValueKind};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 /// The file that is read when [`variables::ENV_FILE`] names none.
@@ -71,10 +72,25 @@ fn known(
     Ok(ours)
 }
 
+/// The text of a file, without the byte order mark that editors on Windows put before it.
+fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = std::fs::read(path)?;
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is UTF-16; save it as UTF-8"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
+    Ok(match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    })
+}
+
 fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
     let shown = path.display().to_string();
-    let items = dotenvy::from_path_iter(path).map_err(|error| env_file_error(&shown, &error))?;
-    let pairs: Vec<_> = items.collect::<Result<_, _>>().map_err(|error| env_file_error(&shown, &error))?;
+    let text = read_text(path).map_err(|error| SettingsError::new(format!("{shown} cannot be read: {error}")))?;
+    let pairs: Vec<_> = dotenvy::from_read_iter(text.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|error| env_file_error(&shown, &error))?;
     let values = known(pairs, &shown)?;
     if values.contains_key(variables::ENV_FILE) {
         let name = variables::ENV_FILE;
@@ -100,7 +116,7 @@ fn env_file_error(shown: &str, error: &dotenvy::Error) -> SettingsError {
 
 fn read_toml(path: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    let text = read_text(path).map_err(|error| {
         SettingsError::new(format!("{shown}, named by {}, cannot be read: {error}", variables::CONFIG))
     })?;
     let table = ::config::File::from_str(&text, FileFormat::Toml).collect().map_err(|error| {
@@ -162,7 +178,7 @@ fn with_twins(values: &BTreeMap<String, String>) -> Result<Layer, SettingsError>
         if values.contains_key(variable.name) {
             return Err(SettingsError::new(format!("set {} or {name}, not both", variable.name)));
         }
-        let text = std::fs::read_to_string(value)
+        let text = read_text(Path::new(value))
             .map_err(|error| SettingsError::new(format!("{name} names {value:?}, which cannot be read: {error}")))?;
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {

@@ -5,7 +5,7 @@
 use crate::domain::codes::Code;
 use crate::error::{Error, FieldError};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde::Serialize;
 use std::fmt;
@@ -18,7 +18,8 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 #[derive(Debug)]
 pub struct Problem {
     error: Error,
-    allow: Option<String>,
+    /// What goes with it beside what its code brings.
+    headers: Vec<(HeaderName, String)>,
 }
 
 /// An error as clients read it (RFC 9457).
@@ -46,7 +47,16 @@ pub struct Document<'a> {
 impl Problem {
     /// The method is not one of those the path knows.
     pub fn method_not_allowed(allow: String) -> Self {
-        Self { allow: Some(allow), ..Error::method_not_allowed().into() }
+        Self { error: Error::method_not_allowed(), headers: vec![(header::ALLOW, allow)] }
+    }
+
+    /// The handshake asks for another version of the WebSocket protocol than this.
+    pub fn upgrade_required(version: &str) -> Self {
+        let headers = [(header::SEC_WEBSOCKET_VERSION, version), (header::UPGRADE, "websocket")];
+        Self {
+            error: Error::upgrade_required(version),
+            headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
+        }
     }
 
     /// What a refusal of the framework, told by its status alone, is in our words. `detail` is for the client where the
@@ -92,8 +102,8 @@ impl Problem {
         if self.status_code() == StatusCode::UNAUTHORIZED {
             answer.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
         }
-        if let Some(allow) = &self.allow {
-            answer.insert_header((header::ALLOW, allow.as_str()));
+        for (name, value) in &self.headers {
+            answer.insert_header((name.clone(), value.as_str()));
         }
         let code = self.code();
         let document = Document {
@@ -111,7 +121,7 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self { error, allow: None }
+        Self { error, headers: Vec::new() }
     }
 }
 

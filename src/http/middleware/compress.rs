@@ -1,10 +1,13 @@
 //! Long text travels as gzip to whoever takes it. Short answers are not worth the time, and images, sounds and videos are
-//! packed already.
+//! packed already. What has no known length travels in chunks, which HTTP/1.0 does not know: there nothing is packed, and
+//! the end of the connection ends an answer.
 
+use actix_http::ConnectionType;
 use actix_http::encoding::Encoder;
 use actix_web::HttpMessage;
 use actix_web::body::{BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Version;
 use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 
@@ -16,8 +19,14 @@ pub async fn compress<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<Encoder<B>, B>>, actix_web::Error> {
-    let takes_gzip = takes_gzip(&req);
+    let knows_chunks = req.version() >= Version::HTTP_11;
+    let takes_gzip = knows_chunks && takes_gzip(&req);
     let mut answer = next.call(req).await?;
+    if !knows_chunks && matches!(answer.response().body().size(), BodySize::Stream) {
+        let head = answer.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
     let worth_it = matches!(answer.response().body().size(), BodySize::Sized(bytes) if bytes >= WORTH_IT);
     if !worth_it || !is_text(answer.headers()) || answer.headers().contains_key(header::CONTENT_ENCODING) {
         return Ok(answer.map_body(|_, body| EitherBody::right(body)));

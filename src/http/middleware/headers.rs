@@ -6,6 +6,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
+use url::{Position, Url};
 
 /// On every answer: no guessing of types, no addresses of ours told to others, no window of another origin at hand, and no
 /// device that a chat does not need.
@@ -56,7 +57,8 @@ fn policy(req: &HttpRequest) -> String {
     let frames = if origins.is_empty() { "'none'".to_owned() } else { format!("'self' {}", origins.join(" ")) };
     let documents = req.path().starts_with("/docs/");
     let styles = if documents { "'self' 'unsafe-inline'" } else { "'self'" };
-    let connections = own_sockets(req);
+    let public_url = app.and_then(|app| app.settings().server.public_url.as_ref());
+    let connections = own_sockets(req, public_url);
     format!(
         "default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self' https: data: blob:; \
          media-src 'self' blob:; connect-src 'self'{connections}; font-src 'self'; manifest-src 'self'; \
@@ -64,12 +66,18 @@ fn policy(req: &HttpRequest) -> String {
     )
 }
 
-/// The WebSocket addresses of the host the page came from, which older browsers do not count among `'self'`.
-fn own_sockets(req: &HttpRequest) -> String {
-    let host = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+/// The WebSocket addresses of the host the page came from, and of the address that the operator says is ours, which older
+/// browsers do not count among `'self'`.
+fn own_sockets(req: &HttpRequest, public_url: Option<&Url>) -> String {
+    let asked = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let public = public_url.map_or("", |url| &url[Position::BeforeHost..Position::AfterPort]);
     // what is no plain host would be a directive of the client's own
-    if plain { format!(" ws://{host} wss://{host}") } else { String::new() }
+    let plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    let hosts = [asked, if public == asked { "" } else { public }];
+    hosts
+        .into_iter()
+        .filter(|host| !host.is_empty() && plain(host))
+        .fold(String::new(), |addresses, host| format!("{addresses} ws://{host} wss://{host}"))
 }
 
 #[cfg(test)]
@@ -122,6 +130,16 @@ mod tests {
     async fn a_host_cannot_add_to_the_policy() {
         let headers = ask("/", "x; script-src *").await;
         assert!(policy_of(&headers).contains("connect-src 'self';"), "{}", policy_of(&headers));
+    }
+
+    #[test]
+    fn behind_a_proxy_that_rewrites_host_sockets_go_to_the_public_address() {
+        let req = TestRequest::get().insert_header((header::HOST, "127.0.0.1:8080")).to_http_request();
+        let public = Url::parse("https://chat.example.org").expect("a URL");
+        let both = " ws://127.0.0.1:8080 wss://127.0.0.1:8080 ws://chat.example.org wss://chat.example.org";
+        assert_eq!(own_sockets(&req, Some(&public)), both);
+        let req = TestRequest::get().insert_header((header::HOST, "chat.example.org")).to_http_request();
+        assert_eq!(own_sockets(&req, Some(&public)), " ws://chat.example.org wss://chat.example.org");
     }
 
     #[actix_web::test]

@@ -1,5 +1,6 @@
 //! What every request passes on its way in and every answer on its way out, from outside to inside:
 //!
+//! 0. `connections::note_call`: which connection has a call under way
 //! 1. [`compress`]: long text travels as gzip, whatever stands further in
 //! 2. [`headers()`]: what keeps browsers safe
 //! 3. [`edge`]: the request's id and span, one form for every refusal, panics among them, and the log

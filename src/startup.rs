@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
-use crate::http::{self, Services, health::Draining};
+use crate::http::{self, Services, connections::Connections, health::Draining};
 use crate::messages::{Committed, Ephemeral, MarkJob, SendJob, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
@@ -252,7 +252,10 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let draining = Draining::default();
     let around = Surroundings { app: app.clone(), hub: hub.recipient(), presence: registry.clone().recipient() };
     let services = Services { around, draining: draining.clone() };
-    let (server, address) = listen(&settings, services)?;
+    let most = backends::descriptors::connections();
+    let connections = Connections::new(most);
+    actix::spawn(connections.clone().sweep());
+    let (server, address) = listen(&settings, services, connections, most)?;
     announce(&settings, address);
     let door = server.handle();
     let serving = actix::spawn(server);
@@ -319,10 +322,16 @@ impl Tending {
     }
 }
 
-fn listen(settings: &Settings, services: Services) -> Result<(actix_web::dev::Server, SocketAddr), StartupError> {
+fn listen(
+    settings: &Settings,
+    services: Services,
+    connections: Connections,
+    most: usize,
+) -> Result<(actix_web::dev::Server, SocketAddr), StartupError> {
     let address = SocketAddr::new(settings.server.host, settings.server.port);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let server = HttpServer::new(move || http::service(services.clone()))
-        .on_connect(|connection, _| {
+        .on_connect(move |connection, data| {
             if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
                 // a client that stops reading freezes its socket; the kernel ends the connection then. It would end one
                 // that reads slowly, too, if the kernel held more than fits into the window of such a client.
@@ -330,8 +339,14 @@ fn listen(settings: &Settings, services: Services) -> Result<(actix_web::dev::Se
                 let _ = socket.set_tcp_user_timeout(Some(limits::STALLED));
                 let _ = socket.set_tcp_notsent_lowat(limits::UNSENT_BYTES);
                 let _ = socket.set_tcp_nodelay(true);
+                data.insert(connections.open(stream));
             }
         })
+        .workers(workers)
+        .max_connections(most.div_ceil(workers))
+        .client_request_timeout(limits::HEAD)
+        .keep_alive(limits::KEEP_ALIVE)
+        .client_disconnect_timeout(limits::FAREWELL)
         .shutdown_timeout(LAST_CALL.as_secs())
         .disable_signals()
         .bind(address)

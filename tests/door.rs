@@ -2,10 +2,18 @@
 //! a server of its own and knows nothing of what is behind its door.
 
 // A test stops by panicking.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "door/crowd.rs"]
+mod crowd;
 #[path = "door/memory.rs"]
 mod memory;
+#[path = "door/proxy.rs"]
+mod proxy;
+#[path = "door/silence.rs"]
+mod silence;
+#[path = "door/versions.rs"]
+mod versions;

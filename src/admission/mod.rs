@@ -7,6 +7,7 @@
 pub mod bucket;
 pub mod costs;
 pub mod refusals;
+pub mod strangers;
 
 use crate::config::Limits;
 use crate::domain::ids::{LoginId, UserId};
@@ -16,8 +17,10 @@ use bucket::{Bucket, Rate};
 use refusals::{Counts, Refusals};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use strangers::{Place, Strangers};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
@@ -69,6 +72,7 @@ pub struct Admission {
     started: Instant,
     swept: Mutex<Instant>,
     refusals: Refusals,
+    strangers: Strangers,
 }
 
 #[derive(Default)]
@@ -102,6 +106,7 @@ impl Admission {
             started: Instant::now(),
             swept: Mutex::new(Instant::now()),
             refusals: Refusals::default(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -125,6 +130,13 @@ impl Admission {
     pub fn charge_stranger(&self, bucket: &mut Bucket) -> Result<()> {
         let Some(rate) = self.rates[Kind::Command as usize] else { return Ok(()) };
         self.outcome(Kind::Command, bucket.take(rate, 1, self.started.elapsed()))
+    }
+
+    /// A place among the sockets from `addr` of which nobody has said whose they are; `busy` when all are taken.
+    pub fn stranger(&self, addr: IpAddr) -> Result<Place> {
+        self.strangers.enter(addr).ok_or_else(|| {
+            self.busy("too many connections from this address have not signed in; try again in a moment")
+        })
     }
 
     /// A place among the calls of `user` that run at one time, kept until it is dropped; `busy` when all are taken.

@@ -1,6 +1,7 @@
 //! The one place that picks SQLite or PostgreSQL: opens the database as the settings say and brings its schema to this
 //! version. Also what is kept in the data folder beside the database. No statement about a user or a message is here.
 
+pub mod descriptors;
 mod folder;
 mod history;
 pub mod migrations;

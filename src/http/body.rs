@@ -14,10 +14,6 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
-use std::time::Duration;
-
-/// A body that has not come within this is given up, so that nobody holds a connection by the byte.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Bytes of a caller's body that is too large which are still read.
 const BODY_DROPPED: usize = 16 * 1024 * 1024;
@@ -136,9 +132,9 @@ impl Reach {
     }
 }
 
-/// The whole body, if it comes within [`BODY_DEADLINE`].
+/// The whole body, if it comes within [`limits::BODY`].
 async fn whole(payload: Payload, reach: Reach) -> Result<Bytes> {
-    match tokio::time::timeout(BODY_DEADLINE, bounded(payload, reach)).await {
+    match tokio::time::timeout(limits::BODY, bounded(payload, reach)).await {
         Ok(body) => body,
         Err(_) => Err(Error::invalid_request("the body came too slowly")),
     }

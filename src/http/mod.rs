@@ -5,6 +5,7 @@ pub mod assets;
 pub mod auth;
 pub mod blocks;
 pub mod body;
+pub mod connections;
 pub mod conversations;
 pub mod cursor;
 pub mod docs;
@@ -14,6 +15,7 @@ pub mod members;
 pub mod messages;
 pub mod middleware;
 pub mod openapi;
+pub mod origin;
 pub mod pins;
 pub mod problem;
 pub mod reactions;
@@ -63,6 +65,7 @@ pub fn service(
         .wrap(from_fn(middleware::edge))
         .wrap(from_fn(middleware::headers))
         .wrap(from_fn(middleware::compress))
+        .wrap(from_fn(connections::note_call))
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! The door of the WebSocket: which pages may open one. Who is behind it is found out after the upgrade, because a browser
 //! cannot read a refusal before it.
 
-use super::extract::bearer;
+use super::extract::{ClientAddr, bearer};
+use super::origin;
 use super::problem::Problem;
-use crate::error::Error;
 use crate::realtime::session::{Credential, Opening, Session, Surroundings};
 use crate::realtime::socket;
 use actix::prelude::*;
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use url::Url;
 
 /// Open a WebSocket
 ///
@@ -23,27 +22,33 @@ use url::Url;
         ("ticket" = Option<String>, Query, description = "A ticket, used once"),
         ("subscribe" = Option<String>, Query, description = "`none`: subscribe to nothing but one's own stream"),
     ),
-    responses((status = 101, description = "Text frames from now on"))
+    responses(
+        (status = 101, description = "Text frames from now on"),
+        (status = 503, description = "Too many connections from this address have not signed in (`busy`)"),
+        (status = 426, description = "Another version of the protocol was asked for than 13"),
+    )
 )]
 pub async fn upgrade(
     req: HttpRequest,
     stream: web::Payload,
     around: web::Data<Surroundings>,
+    client: ClientAddr,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let server = &around.app.settings().server;
-    let said = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    let origin = said(header::ORIGIN);
-    if origin.is_some_and(|origin| {
-        !is_ours(origin, said(header::HOST), server.public_url.as_ref())
-            && !server.allowed_origins.iter().any(|allowed| allowed == origin)
-    }) {
-        return Err(Problem::from(Error::forbidden("pages of this origin may not open sockets here")).into());
+    origin::check(&req, &around.app.settings().server).map_err(Problem::from)?;
+    let version = req.headers().get(header::SEC_WEBSOCKET_VERSION);
+    if version.is_some_and(|version| version != VERSION) {
+        return Err(Problem::upgrade_required(VERSION).into());
     }
-    let (opening, protocol) = opening(&req);
+    let (mut opening, protocol) = opening(&req);
+    if opening.credential.is_none() {
+        opening.place = Some(around.app.admission().stranger(client.0).map_err(Problem::from)?);
+    }
     let around = around.as_ref().clone();
     socket::upgrade(&req, stream, protocol, move |socket| Session::new(around, opening, socket).start().recipient())
 }
 
+/// The version of RFC 6455, the only one.
+const VERSION: &str = "13";
 /// The subprotocol that a client may offer, beside one that carries its token.
 const PROTOCOL: &str = "greenroom.v1";
 
@@ -65,16 +70,8 @@ fn opening(req: &HttpRequest) -> (Opening, Option<&'static str>) {
         .or_else(|| query("ticket").map(Credential::Ticket))
         .or_else(|| bearer(req).map(|token| Credential::Token(token.to_owned())))
         .or_else(|| in_protocol.map(Credential::Token));
-    let opening = Opening { credential, subscribe_none: query("subscribe").as_deref() == Some("none") };
+    let opening = Opening { credential, subscribe_none: query("subscribe").as_deref() == Some("none"), place: None };
     (opening, offered.contains(&PROTOCOL).then_some(PROTOCOL))
-}
-
-/// Whether a page of `origin` came from us: from the host that this request asks, or from the address that the operator
-/// says is ours. The scheme is not compared, because a proxy may have taken it away.
-fn is_ours(origin: &str, host: Option<&str>, public_url: Option<&Url>) -> bool {
-    let authority = origin.split_once("://").map(|(_, authority)| authority);
-    let same_host = authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
-    same_host || public_url.is_some_and(|url| url.origin().ascii_serialization() == origin)
 }
 
 #[cfg(test)]
@@ -98,20 +95,5 @@ mod tests {
         assert_eq!(protocol(offers("other")), None);
         let none = |req: TestRequest| opening(&req.to_http_request()).0.subscribe_none;
         assert!(none(TestRequest::with_uri("/ws?subscribe=none")) && !none(TestRequest::with_uri("/ws")));
-    }
-
-    #[test]
-    fn a_page_is_ours_by_the_host_it_asks_or_by_the_address_that_is_ours() {
-        let public = Url::parse("https://chat.example.org").expect("a URL");
-        let ours = |origin, host| is_ours(origin, host, Some(&public));
-        assert!(ours("http://127.0.0.1:8080", Some("127.0.0.1:8080")));
-        assert!(ours("https://Chat.example.org", Some("chat.example.org")));
-        assert!(ours("https://chat.example.org", Some("10.0.0.7:8080")));
-        for foreign in
-            ["null", "", "https://evil.example.org", "https://chat.example.org.evil.org", "http://127.0.0.1:81"]
-        {
-            assert!(!ours(foreign, Some("127.0.0.1:8080")), "{foreign}");
-            assert!(!ours(foreign, None), "{foreign}");
-        }
     }
 }

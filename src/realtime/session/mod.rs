@@ -13,6 +13,7 @@ mod subscriptions;
 mod syncing;
 
 use crate::admission::bucket::Bucket;
+use crate::admission::strangers::Place;
 use crate::app::App;
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
@@ -58,12 +59,14 @@ pub enum Credential {
 }
 
 /// How a connection begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Opening {
     /// What it brought; without it the first frame must be `auth`.
     pub credential: Option<Credential>,
     /// Whether it wants to be subscribed to nothing but the user's own stream.
     pub subscribe_none: bool,
+    /// Its place among those of which nobody knows whose they are, where it brought no credential.
+    pub place: Option<Place>,
 }
 
 /// The actor.
@@ -138,6 +141,8 @@ struct Stranger {
     bytes: usize,
     /// What its frames are charged to.
     bucket: Bucket,
+    /// Given back when it is known whose it is, or over.
+    _place: Option<Place>,
 }
 
 struct Identity {
@@ -161,15 +166,15 @@ struct Done(Job);
 
 impl Session {
     /// A session that talks to `socket`.
-    pub fn new(around: Surroundings, opening: Opening, socket: Recipient<ToSocket>) -> Self {
+    pub fn new(around: Surroundings, mut opening: Opening, socket: Recipient<ToSocket>) -> Self {
         let now = Instant::now();
         Self {
             id: SessionId::new(),
             around,
             follows_gained: !opening.subscribe_none,
+            state: State::Unknown(Stranger { _place: opening.place.take(), ..Stranger::default() }),
             opening,
             socket,
-            state: State::Unknown(Stranger::default()),
             rooms: HashMap::new(),
             subscriptions: 0,
             lanes: Lanes::default(),

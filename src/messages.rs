@@ -158,6 +158,9 @@ pub enum ReadFor {
     Replay(SessionId, u64),
     /// For the room itself: a revision is missing.
     Hole,
+    /// To find out whether the stream still reaches what the room has handed out, as was doubted at this moment. It is not
+    /// answered: a stream that does not is of another history, and all rooms end.
+    Doubt(std::time::Instant),
 }
 
 /// A read of the log, for the log's reader.

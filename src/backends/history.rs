@@ -10,7 +10,7 @@
 use super::{BackendError, Result};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::history::{self, CHANGE_ON_POSTGRES, History, ROW, SEQUENCE_ON_POSTGRES, Witness};
+use crate::store::history::{self, CHANGE_ON_POSTGRES, History, ROW, SEQUENCE_ON_POSTGRES, Seen, Witness};
 use crate::store::pools::Share;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
@@ -183,21 +183,37 @@ fn write(folder: &Path, newest: &Witness) -> std::io::Result<()> {
 
 // --- both ---------------------------------------------------------------------------------------------------------
 
+/// Looks at the log; begins a new epoch if the event that was the newest one second ago was undone since.
+async fn see(db: &Db, before: Option<&Seen>) -> crate::error::Result<Seen> {
+    let conn = db.read(Share::Log);
+    let seen = history::look(conn).await?;
+    let same = |before: &&Seen| before.epoch == seen.epoch && before.newest != seen.newest;
+    if let Some((before, (stream, rev))) = before.filter(same).and_then(|before| Some((before, before.event?)))
+        && history::is_undone(conn, before.newest.id, stream, rev).await?
+    {
+        tracing::warn!(?stream, rev = rev.0, "an event that was committed is gone");
+        history::change(db, &seen.epoch, before.newest.id).await?;
+        return Ok(history::look(conn).await?);
+    }
+    Ok(seen)
+}
+
 /// Looks every second which epoch the database has and which is the newest row of its log, until `stop` and once more
 /// then. On SQLite the row is written down.
 pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
-    let mut last = false;
+    let (mut last, mut before) = (false, None);
     while !last {
         tokio::select! {
             () = &mut stop => last = true,
             _ = ticks.tick() => {}
         }
         // while the database is away it is said elsewhere
-        let Ok(seen) = db.guard(async { Ok(history::look(db.read(Share::Log)).await?) }).await else { continue };
+        let Ok(seen) = db.guard(see(db, before.as_ref())).await else { continue };
         db.history().adopt(&seen.epoch);
+        before = Some(seen.clone());
         if !db.history().note(&seen.newest) || !settings.database.is_sqlite() {
             continue;
         }

@@ -2,10 +2,11 @@
 //! run together, and `WAITING` wait.
 
 use crate::app::App;
-use crate::messages::{ReadLog, ToRoom};
+use crate::messages::{ReadFor, ReadLog, ToRoom};
 use crate::protocol::events::Frame;
 use crate::store::log;
 use crate::store::pools::Share;
+use crate::usecases::history;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -22,6 +23,16 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
     while let Some(read) = queue.recv().await {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         let app = app.clone();
+        if let ReadFor::Doubt(since) = read.purpose {
+            tokio::spawn(async move {
+                let found = app.db().guard(history::doubt(&app, read.stream, read.after, since)).await;
+                if let Err(error) = found {
+                    tracing::warn!(%error, "it could not be found out how far a stream reaches");
+                }
+                drop(place);
+            });
+            continue;
+        }
         tokio::spawn(async move {
             let frames = app
                 .db()

@@ -9,11 +9,13 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::messages::{ReadFor, ReadLog, Retire, RoomEvent, SessionHandle, ToRoom};
 use actix::prelude::*;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Messages that wait for a room.
 const MAILBOX: usize = 4096;
+/// How often a room doubts at most.
+const DOUBT: Duration = Duration::from_secs(1);
 /// How long a room stays when nobody follows.
 const IDLE: Duration = Duration::from_mins(1);
 
@@ -27,12 +29,14 @@ pub struct Room {
     idle: Option<SpawnHandle>,
     /// Whether it only sends away who still comes.
     ended: bool,
+    /// When it last doubted that what it handed out is still there.
+    doubted: Option<Instant>,
 }
 
 impl Room {
     /// The room of a stream; it holds everything back until its first subscription says where the stream stands.
     pub fn new(stream: Stream, hub: Recipient<Retire>, log: mpsc::Sender<ReadLog>) -> Self {
-        Self { stream, order: Order::default(), hub, log, hole: None, idle: None, ended: false }
+        Self { stream, order: Order::default(), hub, log, hole: None, idle: None, ended: false, doubted: None }
     }
 
     /// Sees to what every message may leave behind: a hole, or an empty room.
@@ -74,10 +78,25 @@ impl Room {
             .wait(ctx);
     }
 
+    /// An event of this node, or a right just checked, stands at `rev`, where the room has been before. Mostly another was
+    /// faster; but it may be that the database holds another history, in which the stream does not reach so far.
+    fn doubt(&mut self, rev: Rev, ctx: &Context<Self>) {
+        let now = Instant::now();
+        let Some(head) = self.order.head().filter(|head| rev < *head) else { return };
+        if self.doubted.is_some_and(|at| now.duration_since(at) < DOUBT) {
+            return;
+        }
+        self.doubted = Some(now);
+        let purpose = ReadFor::Doubt(now);
+        let room = ctx.address().recipient();
+        // one that finds no place is raised again with the next event
+        let _ = self.log.try_send(ReadLog { stream: self.stream, after: head, limit: 0, purpose, room });
+    }
+
     /// Sends everybody away. Who was given this room a moment ago still comes, so it stays as long as an empty one.
     fn end(&mut self, ctx: &mut Context<Self>) {
         self.ended = true;
-        for (_, handle) in std::mem::take(&mut self.order).followers() {
+        for handle in std::mem::take(&mut self.order).subscribers() {
             handle.give(self.stream, RoomEvent::Gone);
         }
         for timer in self.hole.take().into_iter().chain(self.idle.take()) {
@@ -141,6 +160,7 @@ impl Handler<ToRoom> for Room {
         match message {
             ToRoom::End => return self.end(ctx),
             ToRoom::Deliver(batch) => {
+                self.doubt(batch.last_rev(), ctx);
                 for part in batch.parts() {
                     self.order.deliver(&part, &mut sink);
                 }
@@ -154,6 +174,7 @@ impl Handler<ToRoom> for Room {
                 }
             }
             ToRoom::Subscribe(wanted) => {
+                self.doubt(wanted.head, ctx);
                 let wanted = Subscribe {
                     session: wanted.session.id,
                     user: wanted.session.user_id,
@@ -165,6 +186,7 @@ impl Handler<ToRoom> for Room {
             }
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
+            ToRoom::Read { purpose: ReadFor::Doubt(_), .. } => {}
             ToRoom::Read { purpose: ReadFor::Hole, frames } => self.order.filled(frames, &mut sink),
             ToRoom::Read { purpose: ReadFor::Replay(session, read), frames } => {
                 self.order.page(session, read, frames, &mut sink);

@@ -5,15 +5,21 @@
 
 use super::db::{Class, Db};
 use super::pools::Share;
-use super::{dialect, meta};
+use super::{dialect, log, meta};
+use crate::domain::ids::Rev;
+use crate::domain::stream::Stream;
 use crate::error::Result;
 use aws_lc_rs::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
+
+/// How long after a change rooms of the epoch before may still speak.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// What this process knows of the history.
 pub struct History {
@@ -22,6 +28,8 @@ pub struct History {
     left: Mutex<HashSet<Arc<str>>>,
     newest: Mutex<Witness>,
     place: OnceLock<Place>,
+    /// When the epoch last changed under this process.
+    changed: Mutex<Option<Instant>>,
 }
 
 /// Whether the open database still is the one that its name leads to.
@@ -44,6 +52,7 @@ impl Default for History {
             left: Mutex::default(),
             newest: Mutex::default(),
             place: OnceLock::new(),
+            changed: Mutex::default(),
         }
     }
 }
@@ -69,8 +78,16 @@ impl History {
         if !before.is_empty() {
             tracing::warn!("the database holds another history than before; sessions begin anew");
             *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Witness::default();
+            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             left.insert(before);
         }
+    }
+
+    /// Whether everything on this node was of the present epoch at that moment: it takes a while until all rooms of the
+    /// one before have ended.
+    pub fn was_settled(&self, at: Instant) -> bool {
+        let changed = *self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.is_none_or(|changed| at > changed + SETTLING)
     }
 
     /// The newest row that this process has seen committed.
@@ -168,11 +185,14 @@ pub const CHANGE_ON_POSTGRES: &str = "WITH changed AS (
      SELECT id FROM moved";
 
 /// What the historian sees in one look.
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// The epoch.
     pub epoch: String,
     /// The newest row of the log; the default in a log that has none.
     pub newest: Witness,
+    /// Which event that row is.
+    pub event: Option<(Stream, Rev)>,
 }
 
 /// The epoch, and the newest row of the log.
@@ -184,7 +204,24 @@ pub async fn look(conn: &impl ConnectionTrait) -> Result<Seen, DbErr> {
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the database has no epoch; the schema makes one".into()))?;
     let newest = if row.try_get::<Option<i64>>("", "id")?.is_some() { Witness::of(&row)? } else { Witness::default() };
-    Ok(Seen { epoch: row.try_get("", "epoch")?, newest })
+    let event = match row.try_get::<Option<i64>>("", "rev")? {
+        Some(rev) => {
+            Some((Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?), Rev(rev)))
+        }
+        None => None,
+    };
+    Ok(Seen { epoch: row.try_get("", "epoch")?, newest, event })
+}
+
+/// Whether an event that was seen in the row of this id was committed in another history: its stream does not reach it any
+/// more, or the event of that revision is in another row. Where the row is only gone, retention has removed it.
+pub async fn is_undone(conn: &impl ConnectionTrait, id: i64, stream: Stream, rev: Rev) -> Result<bool, DbErr> {
+    let reached = log::heads(conn, &[stream]).await?.first().map_or(Rev(0), |(_, last)| *last);
+    let text = "SELECT id FROM outbox WHERE stream_kind = $1 AND stream_id = $2 AND rev = $3";
+    let values = vec![stream.kind().into(), stream.id().into(), rev.into()];
+    let row = dialect::one(conn, dialect::plain(conn, text, values)).await?;
+    let at = row.map(|row| row.try_get::<i64>("", "id")).transpose()?;
+    Ok(reached < rev || at.is_some_and(|at| at != id))
 }
 
 /// The row with this id.

@@ -10,6 +10,7 @@ pub mod conversations;
 pub mod deletions;
 pub mod edits;
 pub mod groups;
+pub mod history;
 pub mod logins;
 pub mod marks;
 pub mod members;

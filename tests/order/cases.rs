@@ -46,6 +46,7 @@ impl Sink<usize> for Desk {
         let (session, number) = match purpose {
             ReadFor::Replay(session, number) => (Some(session), number),
             ReadFor::Hole => (None, 0),
+            ReadFor::Doubt(_) => unreachable!("a room doubts, its order does not"),
         };
         self.reads.push((after.0, session));
         self.numbers.push(number);

@@ -280,6 +280,7 @@ impl World {
         let Read { after, purpose, seen } = self.reads.swap_remove(pick);
         let frames = seen.filter(|_| !fails);
         match purpose {
+            ReadFor::Doubt(_) => unreachable!("a room doubts, its order does not"),
             ReadFor::Hole => {
                 let lost = frames.as_ref().is_some_and(|read| read.first().is_none_or(|row| row.rev > after.next()));
                 let troubles = Troubles { lost, ..Troubles::default() };

@@ -75,6 +75,11 @@ impl<H> Default for Order<H> {
 }
 
 impl<H: Clone> Order<H> {
+    /// Up to where everything has gone out; `None` before anything is known.
+    pub fn head(&self) -> Option<Rev> {
+        self.head
+    }
+
     /// Whether nobody follows.
     pub fn is_empty(&self) -> bool {
         self.subscribers.is_empty()

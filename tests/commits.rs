@@ -3,10 +3,17 @@
 
 mod support;
 
+#[path = "commits/deleted.rs"]
+mod deleted;
+#[path = "commits/faults.rs"]
+mod faults;
+
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
-use support::database::runs_on_postgres;
+use support::database::{rows_with, runs_on_postgres};
 use support::{Answer, TestServer, TestUser, eventually};
 
 /// Ignores the signal of a file that grows beyond its limit, as a service manager does, so that the write fails instead.
@@ -18,10 +25,10 @@ async fn say(user: &TestUser, room: &str, content: &str) -> Answer {
     user.post(&format!("/conversations/{room}/messages"), json!({ "content": content })).await
 }
 
-/// Sends a text that is acknowledged, and has another process read it from the file at once.
-async fn stored(server: &TestServer, user: &TestUser, room: &str, content: &str) {
+/// Sends a text that is acknowledged, and reads it from the file at once as another process would.
+async fn stored(file: &Path, user: &TestUser, room: &str, content: &str) {
     say(user, room, content).await.expect(201);
-    let tables = server.rows_with(content).await;
+    let tables = rows_with(&format!("sqlite://{}", file.display()), content).await;
     assert!(tables.iter().any(|table| table == "messages"), "{content:?} was acknowledged and is not stored");
 }
 
@@ -57,6 +64,11 @@ fn limit_files(server: &TestServer, bytes: &str) {
     assert!(set.success(), "the limit is set");
 }
 
+/// The database of a server that keeps it in its own folder.
+fn file_of(server: &TestServer) -> PathBuf {
+    server.folder().join("data/greenroom.db")
+}
+
 #[tokio::test]
 async fn after_a_commit_that_the_disk_refused_nothing_acknowledged_is_lost() {
     if runs_on_postgres() {
@@ -66,7 +78,7 @@ async fn after_a_commit_that_the_disk_refused_nothing_acknowledged_is_lost() {
     let [ann, bob] = [server.user("ann").await, server.user("bob").await];
     let room = ann.group("room", &[&bob]).await;
     for number in 0..3 {
-        stored(&server, &ann, &room, &format!("before {number}")).await;
+        stored(&file_of(&server), &ann, &room, &format!("before {number}")).await;
     }
 
     limit_files(&server, "4096");
@@ -76,7 +88,7 @@ async fn after_a_commit_that_the_disk_refused_nothing_acknowledged_is_lost() {
     limit_files(&server, "unlimited");
     takes_writes_again(&server).await;
     for number in 0..3 {
-        stored(&server, &ann, &room, &format!("after {number}")).await;
+        stored(&file_of(&server), &ann, &room, &format!("after {number}")).await;
     }
     bob.post_nothing(&format!("/conversations/{room}/read")).await.expect(200);
     bob.login().await;
@@ -85,4 +97,130 @@ async fn after_a_commit_that_the_disk_refused_nothing_acknowledged_is_lost() {
     server.restart().await;
     assert_eq!(ann.history(&room).await, told, "nothing is lost");
     server.stop().await;
+}
+
+/// A small file system in memory, gone when dropped.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    /// None where nothing may be mounted.
+    fn mount(megabytes: u32) -> Option<Self> {
+        let folder = tempfile::TempDir::with_prefix("greenroom-full-").expect("a folder");
+        let options = format!("size={megabytes}m,mode=0700");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Takes all room that is left.
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.path().join("filler")).expect("a file");
+        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.path().join("filler")).expect("the file goes");
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn after_a_disk_was_full_nothing_acknowledged_is_lost() {
+    if runs_on_postgres() {
+        return;
+    }
+    let Some(disk) = Tmpfs::mount(8) else {
+        support::leave_out("a full disk: nothing may be mounted here");
+        return;
+    };
+    let data = disk.path().join("data");
+    let file = data.join("greenroom.db");
+    let mut server = TestServer::builder().set("GREENROOM_DATA_DIR", data.display().to_string()).start().await;
+    let [ann, bob] = [server.user("ann").await, server.user("bob").await];
+    let room = ann.group("room", &[&bob]).await;
+    stored(&file, &ann, &room, "before").await;
+
+    disk.fill();
+    // a commit fits into what the log already has, until it has to grow
+    eventually("a send is refused", async || say(&ann, &room, &"x".repeat(9000)).await.status == 503).await;
+    takes_no_writes(&server, &ann, &room).await;
+
+    disk.make_room();
+    takes_writes_again(&server).await;
+    for number in 0..3 {
+        stored(&file, &ann, &room, &format!("after {number}")).await;
+    }
+    let told = ann.history(&room).await;
+    server.kill_nine();
+    server.restart().await;
+    assert_eq!(ann.history(&room).await, told, "nothing is lost");
+    server.stop().await;
+}
+
+async fn beside(file: &Path) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(format!("sqlite://{}", file.display()));
+    options.max_connections(1).sqlx_logging(false);
+    Database::connect(options).await.expect("the file opens")
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_else_locks_takes_no_writes_until_it_is_released() {
+    if runs_on_postgres() {
+        return;
+    }
+    let server = TestServer::start().await;
+    let [ann, bob] = [server.user("ann").await, server.user("bob").await];
+    let room = ann.group("room", &[&bob]).await;
+    for lock in ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"] {
+        let other = beside(&file_of(&server)).await;
+        other.execute_unprepared(lock).await.expect("the lock");
+        // SPEC 13: within 6 seconds, and then at once
+        let patience = std::time::Duration::from_secs(8);
+        let refused = tokio::time::timeout(patience, say(&ann, &room, "locked out")).await;
+        refused.expect("an answer in time").refused(503, "unavailable");
+        takes_no_writes(&server, &ann, &room).await;
+        other.execute_unprepared("ROLLBACK").await.expect("the lock is released");
+        takes_writes_again(&server).await;
+        stored(&file_of(&server), &ann, &room, &format!("after {lock}")).await;
+    }
+    assert!(ann.history(&room).await.iter().all(|message| message["content"] != "locked out"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_start_that_the_disk_refuses_is_done_by_the_next() {
+    if runs_on_postgres() {
+        return;
+    }
+    for blocks in [1, 8, 40, 100, 200] {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let port = support::process::free_port().to_string();
+        let environment: Vec<(String, String)> = [
+            ("GREENROOM_HOST", "127.0.0.1"),
+            ("GREENROOM_PORT", &port),
+            ("GREENROOM_DATA_DIR", &folder.path().join("data").display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let migrate = |limit: &str| {
+            let program = support::process::program(folder.path(), &environment);
+            let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\" migrate up");
+            let mut shell = Command::new("bash");
+            shell.args(["-c", &script, "limited"]).arg(program.get_program()).current_dir(folder.path());
+            shell.envs(environment.iter().map(|(name, value)| (name, value)));
+            shell.output().expect("the program runs")
+        };
+        let refused = migrate(&blocks.to_string());
+        let again = migrate("unlimited");
+        let said = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert!(again.status.success(), "after {blocks} KiB ({:?}): {said}", refused.status.code());
+    }
 }

@@ -131,12 +131,12 @@ pub(super) async fn connect_to_look(settings: &Settings) -> Result<Option<Databa
 }
 
 /// Copies what was committed from the write-ahead log into the database, every second in which something was. The writer
-/// does not do it itself, because the sender whose commit met a checkpoint would wait for it.
+/// does not do it itself, because the sender whose commit met a checkpoint would wait for it. Within a second or two of a
+/// deletion the log is emptied, so that the deleted text is in neither file.
 pub(super) async fn checkpointer(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
     let options = writing(settings)?.create_if_missing(false).busy_timeout(HOLD);
-    let mut connection =
-        SqliteConnection::connect_with(&options).await.map_err(|error| not_opened(settings, &error))?;
-    let mut seen = None;
+    let connected = SqliteConnection::connect_with(&options).await.map_err(|error| not_opened(settings, &error))?;
+    let mut checkpointer = Checkpointer { options, connection: Some(connected), seen: None };
     let mut ticks = tokio::time::interval(CHECKPOINT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
@@ -145,36 +145,72 @@ pub(super) async fn checkpointer(settings: &Settings, db: &Db, stop: impl Future
             () = &mut stop => break,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = checkpoint(&mut connection, db, &mut seen).await {
+        if let Err(error) = checkpointer.tick(db).await {
             tracing::warn!(%error, "SQLite's write-ahead log was not checkpointed; trying again");
         }
     }
-    let _turn = db.turn(Class::Other).await;
-    if let Err(error) = run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
+    if let Err(error) = checkpointer.empty(db).await {
         tracing::warn!(%error, "SQLite's write-ahead log was not emptied; the next start reads it");
     }
-    connection.close().await.map_err(|error| not_opened(settings, &error))
+    match checkpointer.connection {
+        Some(connection) => connection.close().await.map_err(|error| not_opened(settings, &error)),
+        None => Ok(()),
+    }
 }
 
-/// `seen` is the number by which SQLite tells that another connection committed.
-async fn checkpoint(connection: &mut SqliteConnection, db: &Db, seen: &mut Option<i64>) -> sqlx::Result<()> {
-    let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await?;
-    if seen.replace(version) == Some(version) {
-        return Ok(());
+struct Checkpointer {
+    options: SqliteConnectOptions,
+    connection: Option<SqliteConnection>,
+    /// The number by which SQLite tells that another connection committed.
+    seen: Option<i64>,
+}
+
+impl Checkpointer {
+    async fn tick(&mut self, db: &Db) -> sqlx::Result<()> {
+        if db.take_text_deleted() {
+            let emptied = self.empty(db).await;
+            if !matches!(emptied, Ok(true)) {
+                // somebody still reads what stood before; the next second is as good
+                db.text_deleted();
+            }
+            return emptied.map(drop);
+        }
+        let mut connection = self.connection().await?;
+        let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
+        if self.seen.replace(version) != Some(version) {
+            let (_, pages) = run(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+            if pages > LONG_LOG {
+                // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
+                let _turn = db.turn(Class::Other).await;
+                run(&mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
+            }
+        }
+        self.connection = Some(connection);
+        Ok(())
     }
-    let pages = run(connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-    if pages > LONG_LOG {
-        // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
+
+    /// Copies everything and empties the log; false when a reader was in the way.
+    async fn empty(&mut self, db: &Db) -> sqlx::Result<bool> {
+        let mut connection = self.connection().await?;
         let _turn = db.turn(Class::Other).await;
-        run(connection, "PRAGMA wal_checkpoint(RESTART)").await?;
+        let (busy, _) = run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        self.connection = Some(connection);
+        Ok(!busy)
     }
-    Ok(())
+
+    /// The connection, taken out: one that has failed is not used again.
+    async fn connection(&mut self) -> sqlx::Result<SqliteConnection> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => SqliteConnection::connect_with(&self.options).await,
+        }
+    }
 }
 
-/// Runs a checkpoint and returns the pages in the log. Readers or writers in its way are no error: it then did a part.
-async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<i64> {
-    let (_busy, pages, _copied): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
-    Ok(pages)
+/// Runs a checkpoint; returns whether readers or writers were in its way, so that it did a part, and the pages in the log.
+async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
+    let (busy, pages, _copied): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
+    Ok((busy != 0, pages))
 }
 
 /// A pool of which no connection ever opens another file than the first one did.

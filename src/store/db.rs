@@ -15,6 +15,7 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
@@ -75,6 +76,7 @@ struct Inner {
     suspected: Notify,
     asked: Mutex<Asked>,
     history: Arc<History>,
+    text_deleted: AtomicBool,
     observer: Arc<OnceLock<Observer>>,
 }
 
@@ -116,6 +118,7 @@ impl Db {
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
             history,
+            text_deleted: AtomicBool::new(false),
             observer,
         }))
     }
@@ -304,6 +307,16 @@ impl Db {
             Failure::Busy => self.0.suspected.notify_one(),
             Failure::Retry | Failure::Data | Failure::Timeout | Failure::Fault => {}
         }
+    }
+
+    /// A text was deleted for everyone: until SQLite's write-ahead log is emptied, the text is still in it.
+    pub fn text_deleted(&self) {
+        self.0.text_deleted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a text was deleted since this was last asked; for the checkpointer.
+    pub fn take_text_deleted(&self) -> bool {
+        self.0.text_deleted.swap(false, Ordering::Relaxed)
     }
 
     /// A statement of a transaction was run.

@@ -21,6 +21,7 @@ pub mod socket;
 pub mod user;
 pub mod wire;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 pub use database::TestDatabase;
@@ -37,6 +38,11 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Between two looks at a condition.
 const POLL: Duration = Duration::from_millis(20);
+
+/// Says on the real standard error, which the test harness does not swallow, what a test leaves out here and why.
+pub fn leave_out(what: &str) {
+    let _ = writeln!(std::io::stderr(), "left out: {what}");
+}
 
 /// Polls until `condition` holds; panics with `what` when it does not within [`DEADLINE`].
 pub async fn eventually(what: &str, condition: impl AsyncFnMut() -> bool) {

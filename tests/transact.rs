@@ -10,6 +10,10 @@ mod deeds;
 mod failpoint;
 #[path = "inside/mod.rs"]
 mod inside;
+#[path = "transact/owned.rs"]
+mod owned;
+#[path = "transact/unanswered.rs"]
+mod unanswered;
 #[path = "transact/wire.rs"]
 mod wire;
 

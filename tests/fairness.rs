@@ -9,3 +9,5 @@ mod connections;
 mod inside;
 #[path = "fairness/search.rs"]
 mod search;
+#[path = "fairness/writes.rs"]
+mod writes;

@@ -48,6 +48,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
             Err(error) => Err(not_given(total, &error)),
         }
     };
+    let size = write;
     let write = open(write, &serving).await?;
     let pools = Pools {
         authentication: write.clone(),
@@ -55,6 +56,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         ordinary: open(ordinary, &serving).await?,
         log: open(log, &serving).await?,
         heavy: open(heavy, &impatient).await?,
+        writes_at_once: (size as usize).saturating_sub(settings.database.writers + 2),
         heavy_at_once: heavy as usize,
     };
     let mut probe = Probe { options, session: serving, connection: None };

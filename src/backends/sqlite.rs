@@ -4,7 +4,8 @@
 use super::{BackendError, Result, folder, history, reason};
 use crate::config::Settings;
 use crate::domain::limits;
-use crate::store::db::{self, Asking, Class, Db, PROBE};
+use crate::store::db::{self, Asking, Db, PROBE};
+use crate::store::gate::Class;
 use crate::store::history::History;
 use crate::store::pools::Pools;
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
@@ -72,6 +73,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         ordinary: open(serving(ORDINARY, &known)).await?,
         log: open(serving(LOG, &known)).await?,
         heavy: open(in_time(pool(HEAVY))).await?,
+        writes_at_once: 1,
         heavy_at_once: HEAVY as usize,
     };
     let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
@@ -181,7 +183,7 @@ impl Checkpointer {
             let (_, pages) = run(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
             if pages > LONG_LOG {
                 // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
-                let _turn = db.turn(Class::Other).await;
+                let _turn = db.turn(Class::System).await;
                 run(&mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
             }
         }
@@ -192,7 +194,7 @@ impl Checkpointer {
     /// Copies everything and empties the log; false when a reader was in the way.
     async fn empty(&mut self, db: &Db) -> sqlx::Result<bool> {
         let mut connection = self.connection().await?;
-        let _turn = db.turn(Class::Other).await;
+        let _turn = db.turn(Class::System).await;
         let (busy, _) = run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
         self.connection = Some(connection);
         Ok(!busy)

@@ -142,6 +142,14 @@ pub const WRITER_QUEUE: usize = 4096;
 pub const TRANSACTION: Duration = Duration::from_secs(6);
 /// Users that a search of users looks at.
 pub const SEARCH_CANDIDATES: u64 = 1000;
+/// Transactions of one user that run or wait; as many as calls and commands of a user can be under way.
+pub const WRITES_PER_USER: usize = 48;
+/// Transactions that run or wait of all who are not known yet.
+pub const WRITES_OF_NOBODY: usize = 4096;
+/// Rows that a transaction of a few changes touches.
+pub const FEW_ROWS: usize = 4;
+/// Rows that it touches for each user it puts into a conversation: the participant, the user's revision, the event.
+pub const ROWS_PER_MEMBER: usize = 3;
 /// Heavy reads of one user that run or wait.
 pub const HEAVY_PER_USER: usize = 4;
 /// A statement of a heavy read is given up after this.

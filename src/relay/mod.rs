@@ -33,7 +33,7 @@ pub mod sequencer;
 pub mod statistics;
 
 use crate::app::App;
-use crate::store::db::Class;
+use crate::store::gate::Class;
 use crate::store::readers;
 use reader::{Reader, Runner};
 use std::sync::Arc;
@@ -136,7 +136,7 @@ impl Relay {
         }
         let app = self.app.clone();
         let released = self.app.detached(async move {
-            let _turn = app.db().turn(Class::Other).await;
+            let _turn = app.db().turn(Class::System).await;
             Ok(readers::release(app.db().write(), &app.settings().node_id).await?)
         });
         if !matches!(timeout_at(last_call, released).await, Ok(Ok(()))) {

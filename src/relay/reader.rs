@@ -15,7 +15,7 @@ use crate::domain::codes::Code;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::db::Class;
+use crate::store::gate::Class;
 use crate::store::pools::Share;
 use crate::store::readers::{self, LogRow, Parked};
 use crate::store::transaction::Transaction;
@@ -90,7 +90,7 @@ impl Runner {
     /// Reads until the server stops.
     pub async fn run(self, mut signals: Signals) {
         let taken = self.guarded(async {
-            let _turn = self.app.db().turn(Class::Other).await;
+            let _turn = self.app.db().turn(Class::System).await;
             Ok(readers::take_over(self.app.db().write(), self.reader.name()).await?)
         });
         if let Err(error) = taken.await {
@@ -138,7 +138,7 @@ impl Runner {
         self.guarded(async {
             let conn = self.app.db().read(Share::Log);
             let Some(lease) = readers::lease(conn, name).await? else {
-                let _turn = self.app.db().turn(Class::Other).await;
+                let _turn = self.app.db().turn(Class::System).await;
                 readers::register(self.app.db().write(), name, 0, now).await?;
                 return Ok(None);
             };
@@ -262,7 +262,7 @@ impl Runner {
         now: Timestamp,
         work: impl AsyncFnOnce(&Transaction, i64) -> Result<Outcome>,
     ) -> Result<Outcome> {
-        let _turn = self.app.db().turn(Class::Other).await;
+        let _turn = self.app.db().turn(Class::System).await;
         let tx = self.app.db().begin().await?;
         let claimed = readers::claim(&tx, self.reader.name(), &self.node, now, now.plus(LEASE)).await?;
         let outcome = match claimed {

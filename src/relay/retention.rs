@@ -6,7 +6,7 @@ use super::Signals;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::db::Class;
+use crate::store::gate::Class;
 use crate::store::pools::Share;
 use crate::store::readers;
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub async fn sweep(app: &App, before: Timestamp) -> Result<u64> {
         let Some(old) = old else { return Ok(gone) };
         gone += db
             .guard(async {
-                let _turn = db.turn(Class::Other).await;
+                let _turn = db.turn(Class::System).await;
                 Ok(readers::forget(db.write(), from, old.upto).await?)
             })
             .await?;

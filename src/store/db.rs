@@ -6,6 +6,7 @@
 //! error; what it says of one statement changes nothing.
 
 use super::Failure;
+use super::gate::Gate;
 use super::history::History;
 use super::pools::{Pools, Share};
 use super::transaction::Transaction;
@@ -18,7 +19,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, Notify, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 /// How often a database is asked at most, and how long its answer counts.
 pub const PROBE: Duration = Duration::from_secs(1);
@@ -83,37 +84,14 @@ struct Inner {
 /// Is told of every statement that was run, with its parameters, and how long it took.
 pub(super) type Observer = Box<dyn Fn(&Statement, Duration) + Send + Sync>;
 
-/// Who writes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
-    /// The writer of sends.
-    Sends,
-    /// Everything else.
-    Other,
-}
-
-/// The queue before SQLite's one write connection. Others queue among themselves first, so that at most one of them
-/// meets the writer of sends at the inner lock, which is fair: sends alternate with others and neither starves.
-#[derive(Default)]
-struct Gate {
-    others: Arc<Mutex<()>>,
-    inner: Arc<Mutex<()>>,
-}
-
-/// The right to write, given back when dropped.
-pub struct Turn {
-    _inner: Option<OwnedMutexGuard<()>>,
-    _others: Option<OwnedMutexGuard<()>>,
-}
-
 impl Db {
     /// Over these pools, with a connection beside them; `history` is what their connections found out about it.
     pub fn new(pools: Pools, probe: Box<dyn Probe>, history: Arc<History>) -> Self {
         let observer: Arc<OnceLock<Observer>> = Arc::default();
         Self(Arc::new(Inner {
             heavy: Turns::new(pools.heavy_at_once),
+            gate: Gate::new(pools.writes_at_once),
             pools: pools.observed_by(&observer),
-            gate: Gate::default(),
             known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
@@ -152,25 +130,17 @@ impl Db {
         &self.0.heavy
     }
 
-    /// For single statements that write outside any stream: maintenance and the like. On SQLite take a [`Turn`] first.
+    /// For single statements that write outside any stream: maintenance and the like. Take a [`super::gate::Turn`] first.
     pub fn write(&self) -> &DatabaseConnection {
         &self.0.pools.write
     }
 
-    /// Waits for the right to write; on PostgreSQL there is nothing to wait for.
-    pub async fn turn(&self, class: Class) -> Turn {
-        if self.backend() != DatabaseBackend::Sqlite {
-            return Turn { _inner: None, _others: None };
-        }
-        let others = match class {
-            Class::Sends => None,
-            Class::Other => Some(self.0.gate.others.clone().lock_owned().await),
-        };
-        Turn { _inner: Some(self.0.gate.inner.clone().lock_owned().await), _others: others }
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     /// Begins a transaction that writes; refused at once while nothing can be written. Only `transact`, the writer and the
-    /// relay may call it, under a [`Turn`].
+    /// relay may call it, under a [`super::gate::Turn`].
     pub async fn begin(&self) -> Result<Transaction> {
         if self.standing() != Standing::Ok {
             return Err(Error::unavailable("nothing can be stored just now; try again"));

@@ -3,7 +3,8 @@
 //! stands. Each history has an *epoch*, which is stored in the database and changed by one compare-and-set, so that all
 //! nodes agree on it. How it is noticed that the history is another is in `backends/history.rs`.
 
-use super::db::{Class, Db};
+use super::db::Db;
+use super::gate::Class;
 use super::pools::Share;
 use super::{dialect, log, meta};
 use crate::domain::ids::Rev;
@@ -250,7 +251,7 @@ pub async fn change(db: &Db, old: &str, above: i64) -> Result<()> {
         let values = vec![old.into(), new.into(), above.into(), "".into(), "".into()];
         dialect::one(db.write(), dialect::plain(db.write(), CHANGE_ON_POSTGRES, values)).await?;
     } else {
-        let _turn = db.turn(Class::Other).await;
+        let _turn = db.turn(Class::System).await;
         let tx = db.begin().await?;
         let text = "UPDATE meta SET value = $2 WHERE key = 'epoch' AND value = $1";
         let changed = dialect::run(&tx, dialect::plain(&tx, text, vec![old.into(), new.into()])).await?;

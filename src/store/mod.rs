@@ -9,6 +9,7 @@ pub mod db;
 pub mod dialect;
 pub mod edits;
 pub mod failure;
+pub mod gate;
 pub mod groups;
 pub mod hidden;
 pub mod history;

@@ -33,13 +33,15 @@ pub struct Pools {
     pub log: DatabaseConnection,
     /// For heavy reads; whoever opens it bounds how long a statement may take.
     pub heavy: DatabaseConnection,
+    /// How many transactions of users run at a time; sends, marks and the server's own work have connections besides.
+    pub writes_at_once: usize,
     /// How many connections `heavy` has.
     pub heavy_at_once: usize,
 }
 
 impl Pools {
     pub(super) fn observed_by(mut self, observer: &Arc<OnceLock<Observer>>) -> Self {
-        let Self { write, authentication, ordinary, log, heavy, heavy_at_once: _ } = &mut self;
+        let Self { write, authentication, ordinary, log, heavy, writes_at_once: _, heavy_at_once: _ } = &mut self;
         for pool in [write, authentication, ordinary, log, heavy] {
             let observer = observer.clone();
             pool.set_metric_callback(move |info| {

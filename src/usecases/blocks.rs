@@ -2,10 +2,11 @@
 //! (presence, typing, receipts) passes between the two, in shared groups either.
 
 use super::read::read;
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use super::{Caller, presence, rights, typing};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
@@ -62,7 +63,8 @@ async fn change(app: &App, caller: &Caller, user: &UserRef, on: bool) -> Result<
     for _ in 0..ATTEMPTS {
         // a pair keeps its conversation for ever, so what is found here needs no second look
         let direct = conversations::direct_of(app.db().read(Share::Ordinary), me, other).await?;
-        let outcome = transact(app, move |tx| Box::pin(change_in(tx, me, other, direct, on))).await?;
+        let outcome =
+            transact_for(app, me, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, me, other, direct, on))).await?;
         if let Some(outcome) = outcome {
             if outcome.parted {
                 show(app, me, other, on).await?;

@@ -5,7 +5,7 @@ use super::members;
 use super::presence;
 use super::rights;
 use super::system::{self, System};
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
@@ -38,7 +38,9 @@ pub struct Made {
 pub async fn direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<Made> {
     let caller = *caller;
     let peer = peer(caller, &members::resolve(app, named).await?)?;
-    let (id, new) = transact(app, move |tx| Box::pin(make_direct(tx, caller.user_id, peer))).await?;
+    let (id, new) =
+        transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(make_direct(tx, caller.user_id, peer)))
+            .await?;
     if new {
         // whoever came or went while the two were not yet a pair told the other nothing
         presence::show(app, caller.user_id, peer);
@@ -168,7 +170,7 @@ pub async fn update(
 ) -> Result<Conversation> {
     let caller = *caller;
     let change = checked(change)?;
-    let changed = transact(app, move |tx| {
+    let changed = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let CheckedChange { name, description, avatar_url } = change.clone();
         Box::pin(async move {
             tx.lock_conversations(&[id]).await?;

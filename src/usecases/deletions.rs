@@ -1,7 +1,7 @@
 //! Deleting messages: for everyone, after which nothing the server keeps or sends says what they said, or for oneself,
 //! which others do not notice.
 
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use super::{Caller, marks, rights};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -28,7 +28,11 @@ pub async fn delete(
     match audience {
         Audience::Everyone => for_everyone(app, caller, conversation, id).await,
         Audience::Me => {
-            if transact(app, move |tx| Box::pin(for_oneself(tx, caller, conversation, id))).await? {
+            if transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
+                Box::pin(for_oneself(tx, caller, conversation, id))
+            })
+            .await?
+            {
                 marks::hidden(app, conversation, caller.user_id);
             }
             Ok(())
@@ -45,8 +49,10 @@ async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, i
     let owner = app.clone();
     let steps = async move {
         let mut rewritten = Rewritten::default();
-        while let Some(further) =
-            transact(&owner, move |tx| Box::pin(delete_or_prepare(tx, caller, conversation, id, rewritten))).await?
+        while let Some(further) = transact_for(&owner, caller.user_id, limits::FEW_ROWS, move |tx| {
+            Box::pin(delete_or_prepare(tx, caller, conversation, id, rewritten))
+        })
+        .await?
         {
             rewritten = further;
         }

@@ -1,10 +1,11 @@
 //! Editing one's own messages, and looking at what they said before.
 
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use super::{Caller, conversations, mentions, rights};
 use crate::app::App;
 use crate::domain::content;
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ pub async fn edit(
 ) -> Result<Message> {
     let text = content::content(content).map_err(|message| Error::invalid("content", message))?;
     let caller = *caller;
-    transact(app, move |tx| {
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let text = text.clone();
         Box::pin(async move { edit_in(tx, caller, conversation, id, text).await })
     })

@@ -2,7 +2,7 @@
 
 use super::conversations::{self, Made};
 use super::system::{self, System};
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use super::{Caller, members, rights};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, UserId};
@@ -74,7 +74,8 @@ pub async fn group(app: &App, caller: &Caller, new: NewGroup) -> Result<Made> {
     }
     let members = members::resolve(app, &new.members).await?;
     let fresh = ConversationId::new();
-    let id = transact(app, move |tx| {
+    let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * members.len();
+    let id = transact_for(app, caller.user_id, rows, move |tx| {
         let (new, mut members) = (new.clone(), members.clone());
         members.retain(|id| *id != caller.user_id);
         Box::pin(async move { make_group(tx, fresh, caller.user_id, new, members).await })

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::messages::{Mark, MarkAnswer, MarkJob};
 use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
-use crate::store::db::Class;
+use crate::store::gate::Class;
 use crate::store::marks::{self, Moved, Wanted};
 use crate::store::pools::Share;
 use crate::store::{blocks, conversations, messages, writes};
@@ -213,7 +213,7 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
     let outcome = app
         .db()
         .guard(async {
-            let _turn = app.db().turn(Class::Other).await;
+            let _turn = app.db().turn(Class::Marks).await;
             transact::attempt(app, &work).await.map(|commit| commit.deliver(app, |moved| moved)).map_err(Error::from)
         })
         .await;

@@ -3,7 +3,7 @@
 
 use super::Caller;
 use super::system::{self, System};
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use super::{conversations, rights, typing};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
@@ -95,7 +95,8 @@ pub async fn add(
     }
     let users = resolve(app, references).await?;
     let named = users.clone();
-    transact(app, move |tx| {
+    let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * users.len();
+    transact_for(app, caller.user_id, rows, move |tx| {
         let users = users.clone();
         Box::pin(async move { add_in(tx, &caller, id, users, role).await })
     })
@@ -144,7 +145,7 @@ pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserR
         },
     };
     let caller = *caller;
-    transact(app, move |tx| Box::pin(remove_in(tx, caller, id, user))).await?;
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, caller, id, user))).await?;
     typing::ended(app, id, user).await;
     Ok(())
 }
@@ -204,7 +205,10 @@ pub async fn set_role(
 ) -> Result<Participant> {
     let caller = *caller;
     let user = users::by_ref(app.db().read(Share::Ordinary), user).await?.map(|row| row.id);
-    let rows = transact(app, move |tx| Box::pin(set_role_in(tx, caller, id, user, role))).await?;
+    let rows = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
+        Box::pin(set_role_in(tx, caller, id, user, role))
+    })
+    .await?;
     present(app, &caller, rows).await?.pop().ok_or_else(|| Error::not_found("participant"))
 }
 

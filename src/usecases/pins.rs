@@ -5,9 +5,10 @@ use super::Caller;
 use super::conversations::require_participant;
 use super::reactions::{present, standing};
 use super::rights;
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
@@ -22,7 +23,7 @@ use std::collections::HashMap;
 /// Pins a message; returns it as the caller sees it.
 pub async fn add(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Message> {
     let wanted = (*caller, conversation, message);
-    transact(app, move |tx| Box::pin(add_in(tx, wanted))).await?;
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, wanted))).await?;
     get(app, caller, message).await
 }
 
@@ -43,7 +44,7 @@ async fn add_in(tx: &mut Tx, (caller, conversation, message): (Caller, Conversat
 /// Takes a message's pin away.
 pub async fn remove(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<()> {
     let wanted = (*caller, conversation, message);
-    transact(app, move |tx| Box::pin(remove_in(tx, wanted))).await
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, wanted))).await
 }
 
 async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {

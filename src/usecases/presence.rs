@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::messages::{PresenceChanged, PresenceTold};
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
-use crate::store::db::Class;
+use crate::store::gate::Class;
 use crate::store::pools::Share;
 use crate::store::{blocks, participants, sessions, users};
 use std::collections::{HashMap, HashSet};
@@ -110,7 +110,7 @@ pub async fn write_down(app: &App) {
     let written = app
         .db()
         .guard(async {
-            let _turn = app.db().turn(Class::Other).await;
+            let _turn = app.db().turn(Class::System).await;
             Ok(sessions::touch(app.db().write(), &seen).await?)
         })
         .await;

@@ -3,7 +3,7 @@
 use super::Caller;
 use super::conversations::require_participant;
 use super::rights;
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -58,7 +58,7 @@ async fn change(
 ) -> Result<Reacted> {
     let emoji = Emoji::parse(emoji).map_err(|wrong| Error::invalid("emoji", wrong))?;
     let wanted = Wanted { caller: *caller, conversation, message, emoji, action };
-    transact(app, move |tx| Box::pin(change_in(tx, wanted))).await
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, wanted))).await
 }
 
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! The caller's own view of a conversation: archive, mute, pin, notify level. Each change is told to the caller's other
 //! devices, and to nobody else.
 
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_for};
 use super::{Caller, conversations, rights};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
@@ -49,7 +49,9 @@ pub fn mute(asked: &Mute) -> Result<Change> {
 /// Changes the caller's view of a conversation. A change that changes nothing tells nobody.
 pub async fn change(app: &App, caller: &Caller, id: ConversationId, change: Change) -> Result<Conversation> {
     let caller = *caller;
-    let changed = transact(app, move |tx| Box::pin(change_in(tx, caller, id, change))).await?;
+    let changed =
+        transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, caller, id, change)))
+            .await?;
     Ok(conversations::with_presence(app, changed))
 }
 

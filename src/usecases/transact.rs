@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::messages::Batch;
 use crate::protocol::events::{Event, Frame};
-use crate::store::db::Class;
+use crate::store::gate::Account;
 use crate::store::mentions::{self, NewMention};
 use crate::store::transaction::Transaction;
 use crate::store::writes::{self, Head, NewMessage};
@@ -253,15 +253,33 @@ impl From<Aborted> for Error {
 /// Runs `work` in a transaction, commits, delivers its events and returns its result. `work` may run again if the
 /// database asks for it (a deadlock, a serialisation failure), so it changes nothing outside the transaction.
 ///
+/// It is for `user` and touches about so many `rows`: turns are fair by user and charged by rows ([`crate::store::gate`]).
 /// The caller may vanish at any moment: the transaction runs to its end all the same.
+pub async fn transact_for<T, W>(app: &App, user: UserId, rows: usize, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+{
+    in_turn(app, Account::User(user), rows, work).await
+}
+
+/// [`transact_for`] for whoever is not known yet, who signs in or registers, or for the operator.
 pub async fn transact<T, W>(app: &App, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+{
+    in_turn(app, Account::Nobody, limits::FEW_ROWS, work).await
+}
+
+async fn in_turn<T, W>(app: &App, account: Account, rows: usize, work: W) -> Result<T>
 where
     T: Send + 'static,
     W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
 {
     let owner = app.clone();
     app.detached(async move {
-        let _turn = owner.db().turn(Class::Other).await;
+        let _turn = owner.db().turn_of(account, rows).await?;
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -135,7 +135,7 @@ pub async fn due(inside: &Inside) {
 
 /// A statement of the test beside whatever is writing.
 pub async fn write(inside: &Inside, statement: &str) {
-    let _turn = inside.app.db().turn(greenroom::store::db::Class::Other).await;
+    let _turn = inside.app.db().turn(greenroom::store::gate::Class::System).await;
     inside.run(statement).await;
 }
 

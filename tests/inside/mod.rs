@@ -138,8 +138,8 @@ impl Inside {
         if let Some(url) = url {
             pairs.push(("DATABASE_URL".to_owned(), url.to_owned()));
             pairs.push(("GREENROOM_AUTO_MIGRATE".to_owned(), "true".to_owned()));
-            // two writers with two side tasks each, and a few for the rest
-            pairs.push(("GREENROOM_DB_CONNECTIONS".to_owned(), "10".to_owned()));
+            // two writers, and so many for the rest that transactions of several users meet
+            pairs.push(("GREENROOM_DB_CONNECTIONS".to_owned(), "16".to_owned()));
         }
         let settings = Settings::from_pairs(pairs, None).unwrap();
         let delivered = Arc::new(Mutex::new(Vec::new()));

@@ -13,6 +13,10 @@ const PATIENCE = 3_000;
 const RELOAD_PAUSE = 2_000;
 /** Conversations loaded anew at a time. */
 const RELOADS = 4;
+/** So often a `sync` under way is looked at: one during which no event came meanwhile has failed, in milliseconds. */
+const SYNC_QUIET = 20_000;
+/** One that is not answered within this has failed, whatever comes meanwhile, in milliseconds. */
+const SYNC_LIMIT = 120_000;
 
 /**
  * Emits
@@ -36,6 +40,7 @@ export class Sync extends Emitter {
   #early = new Set();
   #returned = new Map();
   #userId = null;
+  #events = 0;
   #time;
 
   ready = false;
@@ -175,11 +180,7 @@ export class Sync extends Emitter {
         more: true,
       });
     }
-    const done = await this.#connection.request(
-      'sync',
-      { conversations: Object.fromEntries(entries), ...common },
-      { limit: null },
-    );
+    const done = await this.#request({ conversations: Object.fromEntries(entries), ...common });
     if (!current()) return;
     for (const { id, code } of done.denied ?? []) this.#gone(id, code);
     this.emit('reads', done.reads ?? {});
@@ -199,7 +200,27 @@ export class Sync extends Emitter {
     this.#early.clear();
     if (gained.length === 0) return;
     const conversations = Object.fromEntries(gained.map((id) => [id, this.#streams.rev(id)]));
-    this.#connection.request('sync', { conversations }, { limit: null }).catch(() => {});
+    this.#request({ conversations }).catch(() => {});
+  }
+
+  /**
+   * Asks for what was missed. How long that takes depends on how much it is: as long as events come the answer is waited
+   * for, up to a limit. A server that says nothing more has lost it: the connection begins anew, and with it the `sync`,
+   * from what came so far.
+   */
+  #request(payload) {
+    const generation = this.#generation;
+    let timer;
+    const watch = (left) => {
+      const seen = this.#events;
+      timer = this.#time.setTimeout(() => {
+        if (generation !== this.#generation) return;
+        if (seen === this.#events || left <= SYNC_QUIET) this.#connection.restart();
+        else watch(left - SYNC_QUIET);
+      }, SYNC_QUIET);
+    };
+    watch(SYNC_LIMIT);
+    return this.#connection.request('sync', payload, { limit: null }).finally(() => this.#time.clearTimeout(timer));
   }
 
   #lost() {
@@ -215,6 +236,7 @@ export class Sync extends Emitter {
   #frame(frame) {
     if (frame.type === 'sync.reset') return this.#resetBy(frame.payload ?? {});
     if (!Number.isInteger(frame.rev)) return this.emit('event', frame);
+    this.#events += 1;
     const stream = streamOf(frame);
     if (stream === null || this.#left.has(stream)) return undefined;
     const { apply, verdict } = this.#streams.offer(stream, frame);
@@ -249,7 +271,7 @@ export class Sync extends Emitter {
     this.#returned.delete(id);
     if (returned < rev) return this.#gone(id, reason);
     this.#streams.set(id, returned);
-    this.#connection.request('sync', { conversations: { [id]: returned } }, { limit: null }).catch(() => {});
+    this.#request({ conversations: { [id]: returned } }).catch(() => {});
     return this.reload(id);
   }
 
@@ -257,7 +279,7 @@ export class Sync extends Emitter {
   async #mend(stream) {
     const rev = this.#streams.rev(stream);
     const payload = stream === USER ? { conversations: {}, user_rev: rev } : { conversations: { [stream]: rev } };
-    const done = await this.#connection.request('sync', payload, { limit: null }).catch(() => null);
+    const done = await this.#request(payload).catch(() => null);
     this.#later(() => {
       const behind = stream !== USER && this.#streams.rev(stream) < (done?.conversations?.[stream] ?? 0);
       if (!behind && !this.#streams.waiting(stream)) return;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::messages::{Batch, Committed, Ephemeral, MarkJob, SendJob};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
+use crate::supervision::Supervision;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub ephemeral: Recipient<Ephemeral>,
     /// Wakes the catch-up when something could not be delivered.
     pub catch_up: Arc<Notify>,
+    /// What fails in the node, by name.
+    pub supervision: Supervision,
     /// Wakes the relay when something was committed.
     pub log_grew: Arc<Notify>,
     /// The runtime on which everything that waits for the database runs, so that no connection depends on a thread that
@@ -102,6 +105,11 @@ impl App {
     /// Generations of access tokens that were just accepted.
     pub fn accepted(&self) -> &AcceptedBook {
         &self.0.accepted
+    }
+
+    /// What fails in the node, by name.
+    pub fn supervision(&self) -> &Supervision {
+        &self.0.supervision
     }
 
     /// The epoch all revisions belong to, as far as this node knows: another one when the database holds another history.

@@ -3,7 +3,7 @@
 //! The modules stand in the order in which a message passes them, and each group uses only those
 //! before it (a test in `tests/architecture.rs` holds the rule):
 //!
-//! 1. [`config`], [`telemetry`]: what the operator says, what the operator sees
+//! 1. [`config`], [`telemetry`], [`supervision`]: what the operator says, what the operator sees, what failed
 //! 2. [`domain`]: words and rules; no input or output
 //! 3. [`error`]: the one error type
 //! 4. [`protocol`]: the wire, all of it: frames, events, resources
@@ -36,5 +36,6 @@ pub mod realtime;
 pub mod relay;
 pub mod startup;
 pub mod store;
+pub mod supervision;
 pub mod telemetry;
 pub mod usecases;

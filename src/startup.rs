@@ -16,7 +16,7 @@ use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
 use crate::http::{self, Services, connections::Connections, health::Draining};
-use crate::messages::{Committed, Ephemeral, MarkJob, SendJob, ToPresence};
+use crate::messages::{Committed, EndRooms, Ephemeral, MarkJob, SendJob, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::Surroundings;
@@ -25,6 +25,7 @@ use crate::relay::{self, Relay};
 use crate::store::db::Db;
 use crate::store::meta;
 use crate::store::pools::Share;
+use crate::supervision::Supervision;
 use crate::telemetry;
 use crate::usecases::writer::Stats;
 use crate::usecases::{accounts, marks, presence, writer};
@@ -122,8 +123,8 @@ impl Embedded {
         let (app, queues) = assemble(&settings, &db, runtime, outlets).await?;
         let stats = Arc::new(Stats::default());
         work(&app, queues, batch.max(1), &stats);
-        watch(&db, runtime);
-        let tending = Tending::start(&settings, &db, runtime);
+        watch(&app);
+        let tending = Tending::start(&app);
         Ok(Self { app, stats, catch_up, tending, relay: None })
     }
 
@@ -147,13 +148,15 @@ struct Outlets {
     deliver: Recipient<Committed>,
     ephemeral: Recipient<Ephemeral>,
     catch_up: Arc<Notify>,
+    supervision: Supervision,
 }
 
 impl Outlets {
     /// Nobody is told.
     fn nowhere() -> Self {
         let nowhere = Nowhere.start();
-        Self { deliver: nowhere.clone().recipient(), ephemeral: nowhere.recipient(), catch_up: Arc::default() }
+        let (deliver, ephemeral) = (nowhere.clone().recipient(), nowhere.recipient());
+        Self { deliver, ephemeral, catch_up: Arc::default(), supervision: Supervision::default() }
     }
 }
 
@@ -191,6 +194,7 @@ async fn assemble(
         deliver: outlets.deliver,
         ephemeral: outlets.ephemeral,
         catch_up: outlets.catch_up,
+        supervision: outlets.supervision,
         log_grew: Arc::default(),
         runtime: runtime.clone(),
     });
@@ -227,10 +231,12 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let (log, log_queue) = mpsc::channel(log_reader::WAITING);
     let (halls, lobby) = (Arbiter::new(), Arbiter::new());
     let (hall, wake) = (halls.handle(), catch_up.clone());
-    let hub = Hub::start_in_arbiter(&lobby.handle(), move |_| Hub::new(vec![hall], log, wake));
+    let supervision = Supervision::default();
+    let of_hub = supervision.clone();
+    let hub = Hub::start_in_arbiter(&lobby.handle(), move |_| Hub::new(vec![hall], log, wake, &of_hub));
 
-    let outlets =
-        Outlets { deliver: hub.clone().recipient(), ephemeral: hub.clone().recipient(), catch_up: catch_up.clone() };
+    let (deliver, ephemeral) = (hub.clone().recipient(), hub.clone().recipient());
+    let outlets = Outlets { deliver, ephemeral, catch_up: catch_up.clone(), supervision };
     let (app, queues) = assemble(&settings, &db, &runtime, outlets).await?;
     let writers = queues.writers.clone();
     let registry = {
@@ -241,9 +247,9 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     runtime.spawn(log_reader::run(app.clone(), log_queue));
     let outlet = catch_up::Outlet { hear: hub.clone().recipient(), rooms: hub.clone().recipient() };
     runtime.spawn(catch_up::run(app.clone(), outlet, catch_up));
-    runtime.spawn(catch_up::follow_history(app.clone(), hub.clone().recipient()));
-    watch(&db, &runtime);
-    let tending = Tending::start(&settings, &db, &runtime);
+    follow_history(&app, hub.clone().recipient());
+    watch(&app);
+    let tending = Tending::start(&app);
     let relay = relay::start(&app);
     if let Some(admin) = &settings.admin {
         accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
@@ -288,10 +294,17 @@ fn work(app: &App, queues: Queues, batch: usize, stats: &Arc<Stats>) {
     app.spawn(presence::keep(app.clone()));
 }
 
+/// Ends all rooms when the database holds another history.
+fn follow_history(app: &App, hub: Recipient<EndRooms>) {
+    let (app, part) = (app.clone(), app.supervision().part("history"));
+    app.clone()
+        .spawn(async move { while part.run(catch_up::follow_history(app.clone(), hub.clone())).await.is_err() {} });
+}
+
 /// Keeps asking for a database that went away.
-fn watch(db: &Db, runtime: &Handle) {
-    let db = db.clone();
-    runtime.spawn(async move { db.watch().await });
+fn watch(app: &App) {
+    let (db, part) = (app.db().clone(), app.supervision().part("database_watch"));
+    app.spawn(async move { while part.run(db.watch()).await.is_err() {} });
 }
 
 /// What tends the database beside the application.
@@ -301,15 +314,18 @@ struct Tending {
 }
 
 impl Tending {
-    fn start(settings: &Arc<Settings>, db: &Db, runtime: &Handle) -> Self {
-        let (stop, stopping) = oneshot::channel();
+    fn start(app: &App) -> Self {
+        let (stop, mut stopping) = oneshot::channel();
         let (done, stopped) = oneshot::channel();
-        let (settings, db) = (settings.clone(), db.clone());
-        runtime.spawn(async move {
-            let stop = async { drop(stopping.await) };
-            if let Err(error) = backends::tend(&settings, &db, stop).await {
-                tracing::error!(%error, "nobody tends the database any more");
-            }
+        let (app, part) = (app.clone(), app.supervision().part("database_tending"));
+        app.clone().spawn(async move {
+            let begin = async |stop: &mut oneshot::Receiver<()>| {
+                let stop = async { drop(stop.await) };
+                if let Err(error) = backends::tend(app.settings(), app.db(), stop).await {
+                    tracing::error!(%error, "nobody tends the database any more");
+                }
+            };
+            while part.run(begin(&mut stopping)).await.is_err() && !stopping.is_terminated() {}
             let _ = done.send(());
         });
         Self { stop, stopped }

@@ -48,10 +48,10 @@ impl Actor for Nobody {
 }
 
 impl Handler<OpenRooms> for Nobody {
-    type Result = Vec<Recipient<ToRoom>>;
+    type Result = greenroom::error::Result<Vec<Recipient<ToRoom>>>;
 
     fn handle(&mut self, _: OpenRooms, _: &mut Self::Context) -> Self::Result {
-        Vec::new()
+        Ok(Vec::new())
     }
 }
 

@@ -80,6 +80,11 @@ impl PresenceBook {
         self.change(user, |entry| entry.lingering.take().is_some() && entry.sessions.is_empty())
     }
 
+    /// Forgets who is there, and who was a moment ago.
+    pub fn forget_all(&self) {
+        self.users.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Notes whether a session is away.
     pub fn set_away(&self, user: UserId, session: SessionId, away: bool) {
         self.change(user, |entry| {

@@ -34,6 +34,8 @@ pub struct Health {
     database: Database,
     /// Whether Redis answers.
     redis: Redis,
+    /// The parts of the server that panicked within the last minute and began anew, by name.
+    failing: Vec<String>,
     /// Live sessions of this node.
     sessions: usize,
     /// The server's version.
@@ -45,6 +47,8 @@ pub struct Health {
 enum Status {
     /// All is well.
     Healthy,
+    /// It works, but a part of it failed a moment ago.
+    Degraded,
     /// The database is away or takes no writes.
     Unhealthy,
 }
@@ -76,19 +80,22 @@ pub struct Readiness {
 
 /// How the server is
 ///
-/// 503 when the database is away or takes no writes.
+/// 503 when the database is away or takes no writes. `degraded` while `failing` names a part of the server.
 #[utoipa::path(
     get, path = "/health", tag = "operations",
     responses((status = 200, description = "Well", body = Health), (status = 503, description = "Unhealthy", body = Health))
 )]
 pub async fn health(app: web::Data<App>) -> HttpResponse {
     let database = database(&app).await;
+    let failing = app.supervision().failing();
     let (status, mut answer) = match database {
-        Database::Ok => (Status::Healthy, HttpResponse::Ok()),
+        Database::Ok if failing.is_empty() => (Status::Healthy, HttpResponse::Ok()),
+        Database::Ok => (Status::Degraded, HttpResponse::Ok()),
         Database::ReadOnly | Database::Down => (Status::Unhealthy, away()),
     };
     let sessions = app.presence().sessions();
-    answer.json(Health { status, database, redis: Redis::Disabled, sessions, version: env!("CARGO_PKG_VERSION") })
+    let version = env!("CARGO_PKG_VERSION");
+    answer.json(Health { status, database, redis: Redis::Disabled, failing, sessions, version })
 }
 
 /// Whether the process lives

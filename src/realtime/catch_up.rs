@@ -40,6 +40,12 @@ pub async fn follow_history(app: App, hub: Recipient<EndRooms>) {
 
 /// Runs for ever; `wake` asks for a tail at once.
 pub async fn run(app: App, hub: Outlet, wake: Arc<Notify>) {
+    let part = app.supervision().part("catch_up");
+    // it begins with a floor of its own, so that what the one that failed did not tell is told
+    while part.run(follow(&app, &hub, &wake)).await.is_err() {}
+}
+
+async fn follow(app: &App, hub: &Outlet, wake: &Notify) {
     let mut floor = None;
     let mut epoch = app.db().history().changes();
     loop {
@@ -48,7 +54,7 @@ pub async fn run(app: App, hub: Outlet, wake: Arc<Notify>) {
             epoch.mark_unchanged();
             floor = None;
         }
-        match app.db().guard(tail(&app, &hub, &mut floor)).await {
+        match app.db().guard(tail(app, hub, &mut floor)).await {
             Ok(true) => {}
             Ok(false) => wake.notify_one(),
             Err(error) => tracing::warn!(%error, "the log could not be tailed"),

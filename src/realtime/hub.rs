@@ -1,11 +1,14 @@
 //! The hub: one per node, the map from a stream to its room. It starts rooms and lets them stop; a room proposes, the hub
 //! decides, so that no subscription goes to a room that is on its way out. It holds nothing across an await. Its mailbox
-//! holds `MAILBOX` messages; commits that do not fit are found again by the catch-up.
+//! holds `MAILBOX` messages; commits that do not fit are found again by the catch-up. After a panic it has no rooms: all of
+//! them end, and their sessions come back.
 
 use super::room::Room;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
+use crate::error::{Error, Result};
 use crate::messages::{Committed, EndRooms, Ephemeral, Heard, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
+use crate::supervision::{Panicked, Part, Supervision};
 use actix::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -27,6 +30,9 @@ pub struct Hub {
     catch_up: Arc<Notify>,
     /// Rooms that had no place for word of a revision; they are told when the catch-up comes by.
     owed: HashMap<Stream, Rev>,
+    /// Itself, and its rooms.
+    part: Part,
+    of_rooms: Part,
 }
 
 struct Entry {
@@ -36,8 +42,28 @@ struct Entry {
 
 impl Hub {
     /// A hub whose rooms run on `pool`, which must not be empty.
-    pub fn new(pool: Vec<ArbiterHandle>, log: mpsc::Sender<ReadLog>, catch_up: Arc<Notify>) -> Self {
-        Self { rooms: HashMap::new(), pool, log, catch_up, owed: HashMap::new() }
+    pub fn new(
+        pool: Vec<ArbiterHandle>,
+        log: mpsc::Sender<ReadLog>,
+        catch_up: Arc<Notify>,
+        supervision: &Supervision,
+    ) -> Self {
+        let (part, of_rooms) = (supervision.part("hub"), supervision.part("rooms"));
+        Self { rooms: HashMap::new(), pool, log, catch_up, owed: HashMap::new(), part, of_rooms }
+    }
+
+    /// Does something; after a panic nothing of what it holds is relied on.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> std::result::Result<R, Panicked> {
+        let part = self.part.clone();
+        part.catch(|| work(self)).inspect_err(|_| self.end_rooms())
+    }
+
+    /// Ends every room; what is on the way to one comes back as well.
+    fn end_rooms(&mut self) {
+        self.owed.clear();
+        for entry in std::mem::take(&mut self.rooms).into_values() {
+            entry.room.do_send(ToRoom::End); // detach
+        }
     }
 
     fn open(&mut self, stream: Stream, ctx: &Context<Self>) -> Recipient<ToRoom> {
@@ -48,8 +74,8 @@ impl Hub {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
         let arbiter = &self.pool[(hasher.finish() % self.pool.len() as u64) as usize];
-        let (hub, log) = (ctx.address().recipient(), self.log.clone());
-        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, log));
+        let (hub, log, part) = (ctx.address().recipient(), self.log.clone(), self.of_rooms.clone());
+        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, log, part));
         self.rooms.insert(stream, Entry { room: room.clone(), opened: Instant::now() });
         room.recipient()
     }
@@ -88,9 +114,11 @@ impl Handler<Committed> for Hub {
     type Result = ();
 
     fn handle(&mut self, Committed(streams): Committed, _: &mut Self::Context) {
-        for (stream, batch) in streams {
-            self.pass(stream, ToRoom::Deliver(batch));
-        }
+        let _ = self.guarded(|hub| {
+            for (stream, batch) in streams {
+                hub.pass(stream, ToRoom::Deliver(batch));
+            }
+        });
     }
 }
 
@@ -98,9 +126,11 @@ impl Handler<Ephemeral> for Hub {
     type Result = ();
 
     fn handle(&mut self, frame: Ephemeral, _: &mut Self::Context) {
-        for stream in frame.streams {
-            self.pass(stream, ToRoom::Ephemeral(frame.text.clone(), frame.except.clone()));
-        }
+        let _ = self.guarded(move |hub| {
+            for stream in frame.streams {
+                hub.pass(stream, ToRoom::Ephemeral(frame.text.clone(), frame.except.clone()));
+            }
+        });
     }
 }
 
@@ -108,17 +138,20 @@ impl Handler<Heard> for Hub {
     type Result = ();
 
     fn handle(&mut self, Heard(streams): Heard, _: &mut Self::Context) {
-        for (stream, rev) in std::mem::take(&mut self.owed).into_iter().chain(streams) {
-            self.pass(stream, ToRoom::Heard(rev));
-        }
+        let _ = self.guarded(|hub| {
+            for (stream, rev) in std::mem::take(&mut hub.owed).into_iter().chain(streams) {
+                hub.pass(stream, ToRoom::Heard(rev));
+            }
+        });
     }
 }
 
 impl Handler<OpenRooms> for Hub {
-    type Result = MessageResult<OpenRooms>;
+    type Result = Result<Vec<Recipient<ToRoom>>>;
 
     fn handle(&mut self, OpenRooms(streams): OpenRooms, ctx: &mut Self::Context) -> Self::Result {
-        MessageResult(streams.into_iter().map(|stream| self.open(stream, ctx)).collect())
+        let opened = self.guarded(|hub| streams.into_iter().map(|stream| hub.open(stream, ctx)).collect());
+        opened.map_err(|_| Error::unavailable("the rooms begin anew; try again"))
     }
 }
 
@@ -126,10 +159,7 @@ impl Handler<EndRooms> for Hub {
     type Result = ();
 
     fn handle(&mut self, _: EndRooms, _: &mut Self::Context) {
-        self.owed.clear();
-        for (_, entry) in self.rooms.drain() {
-            entry.room.do_send(ToRoom::End); // detach
-        }
+        self.end_rooms();
     }
 }
 
@@ -145,10 +175,13 @@ impl Handler<Retire> for Hub {
     type Result = bool;
 
     fn handle(&mut self, Retire(stream): Retire, _: &mut Self::Context) -> bool {
-        let agreed = self.rooms.get(&stream).is_none_or(|entry| entry.opened.elapsed() >= OPENING);
-        if agreed {
-            self.rooms.remove(&stream);
-        }
-        agreed
+        let retired = self.guarded(|hub| {
+            let agreed = hub.rooms.get(&stream).is_none_or(|entry| entry.opened.elapsed() >= OPENING);
+            if agreed {
+                hub.rooms.remove(&stream);
+            }
+            agreed
+        });
+        retired.unwrap_or(true)
     }
 }

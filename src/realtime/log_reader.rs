@@ -1,11 +1,12 @@
 //! The reader of the log for rooms: replays and holes. A task, because rooms hold no database; at most `AT_ONCE` reads
-//! run together, and `WAITING` wait.
+//! run together, and `WAITING` wait. A read that panics fails alone, and its room hears of it.
 
 use crate::app::App;
-use crate::messages::{ReadFor, ReadLog, ToRoom};
+use crate::messages::{ReadFor, ReadLog};
 use crate::protocol::events::Frame;
 use crate::store::log;
 use crate::store::pools::Share;
+use crate::supervision::Part;
 use crate::usecases::history;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
@@ -19,33 +20,36 @@ pub const WAITING: usize = 16_384;
 
 /// Runs until the queue is closed.
 pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
+    let part = app.supervision().part("log_reader");
     let places = Arc::new(Semaphore::new(AT_ONCE));
-    while let Some(read) = queue.recv().await {
+    while part.run(serve(&app, &part, &places, &mut queue)).await.is_err() {}
+}
+
+async fn serve(app: &App, part: &Part, places: &Arc<Semaphore>, queue: &mut mpsc::Receiver<ReadLog>) {
+    while let Some(asked) = queue.recv().await {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let app = app.clone();
-        if let ReadFor::Doubt(since) = read.purpose {
-            tokio::spawn(async move {
-                let found = app.db().guard(history::doubt(&app, read.stream, read.after, since)).await;
-                if let Err(error) = found {
-                    tracing::warn!(%error, "it could not be found out how far a stream reaches");
-                }
-                drop(place);
-            });
-            continue;
-        }
+        let (app, part) = (app.clone(), part.clone());
         tokio::spawn(async move {
-            let frames = app
-                .db()
-                .guard(async { Ok(log::since(app.db().read(Share::Log), read.stream, read.after, read.limit).await?) })
-                .await;
-            if let Err(error) = &frames {
-                tracing::warn!(%error, "a read of the log failed");
-            }
+            let _ = part.attempt(read(&app, asked)).await;
             drop(place);
-            let frames = frames.map(|frames| within(frames, PAGE_BYTES));
-            // attach: a replay waits for this answer, and a room that is gone needs none
-            read.room.do_send(ToRoom::Read { purpose: read.purpose, frames: frames.ok() });
         });
+    }
+}
+
+async fn read(app: &App, asked: ReadLog) {
+    if let ReadFor::Doubt(since) = asked.purpose {
+        if let Err(error) = app.db().guard(history::doubt(app, asked.stream, asked.after, since)).await {
+            tracing::warn!(%error, "it could not be found out how far a stream reaches");
+        }
+        return;
+    }
+    let frames = app
+        .db()
+        .guard(async { Ok(log::since(app.db().read(Share::Log), asked.stream, asked.after, asked.limit).await?) })
+        .await;
+    match frames {
+        Ok(frames) => asked.answer(within(frames, PAGE_BYTES)),
+        Err(error) => tracing::warn!(%error, "a read of the log failed"),
     }
 }
 

@@ -4,16 +4,20 @@
 //!
 //! Changes are told together, at most once within `TOLD_EVERY`, and each user's newest only: whoever comes and goes a
 //! thousand times in between is one entry, and who is then what was told last is none.
+//!
+//! After a panic it knows nobody: all sessions close and come back, and of whoever does not it is told.
 
 use crate::app::App;
 use crate::domain::codes::Close;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
+use crate::error::Error;
 use crate::messages::{CloseSession, PresenceChanged, PresenceTold, RoomEvent, SessionHandle, ToPresence};
 use crate::protocol::client::OwnPresence;
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
+use crate::supervision::Part;
 use crate::usecases::presence;
 use actix::prelude::*;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -41,6 +45,7 @@ pub struct Presence {
     /// Whether a round of telling is under way, or begins by itself.
     telling: bool,
     told_at: Option<Instant>,
+    part: Part,
 }
 
 struct Live {
@@ -53,6 +58,7 @@ impl Presence {
     /// A registry that writes the book of `app`.
     pub fn new(app: App) -> Self {
         Self {
+            part: app.supervision().part("presence"),
             app,
             sessions: HashMap::new(),
             watchers: HashMap::new(),
@@ -62,6 +68,29 @@ impl Presence {
             telling: false,
             told_at: None,
         }
+    }
+
+    /// Does something; after a panic all that is known of sessions is thrown away, and they come back.
+    fn guarded(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(&mut Self, &mut Context<Self>)) {
+        let part = self.part.clone();
+        if part.catch(|| work(self, ctx)).is_ok() {
+            return;
+        }
+        self.watchers.clear();
+        self.changed.clear();
+        self.order.clear();
+        self.telling = false;
+        for live in std::mem::take(&mut self.sessions).into_values() {
+            live.close.do_send(CloseSession(Close::Restart)); // detach
+        }
+        self.app.presence().forget_all();
+        ctx.run_later(limits::OFFLINE_GRACE, |registry, ctx| {
+            registry.guarded(ctx, |registry, ctx| {
+                for user in registry.told.keys().copied().collect::<Vec<_>>() {
+                    registry.touch(user, ctx);
+                }
+            });
+        });
     }
 
     /// Something was done to a user's sessions: whoever may know is told soon, if that changed whether the user is there.
@@ -89,7 +118,7 @@ impl Presence {
         }
         self.telling = true;
         let since = self.told_at.map_or(TOLD_EVERY, |at| at.elapsed());
-        ctx.run_later(TOLD_EVERY.saturating_sub(since), Self::tell);
+        ctx.run_later(TOLD_EVERY.saturating_sub(since), |registry, ctx| registry.guarded(ctx, Self::tell));
     }
 
     /// Tells what is true now of those who changed: of as many as one statement can be about, the others next time.
@@ -119,7 +148,12 @@ impl Presence {
         self.app.spawn(async move {
             let users: Vec<UserId> = changes.iter().map(|change| change.user_id).collect();
             let owner = app.clone();
-            let told = app.detached(async move { presence::announce(&owner, changes).await }).await;
+            let part = app.supervision().part("presence_announcements");
+            let told = app.detached(async move {
+                let announced = part.attempt(presence::announce(&owner, changes)).await;
+                announced.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
+            });
+            let told = told.await;
             let told = told.map_err(|error| {
                 tracing::debug!(%error, users = users.len(), "presence could not be told; trying again");
                 users
@@ -172,8 +206,10 @@ impl Presence {
         }
         if self.app.presence().close(user, session) {
             ctx.run_later(limits::OFFLINE_GRACE, move |registry, ctx| {
-                registry.app.presence().end_grace(user);
-                registry.touch(user, ctx);
+                registry.guarded(ctx, |registry, ctx| {
+                    registry.app.presence().end_grace(user);
+                    registry.touch(user, ctx);
+                });
             });
         }
         self.touch(user, ctx);
@@ -230,18 +266,18 @@ impl Handler<ToPresence> for Presence {
     type Result = ();
 
     fn handle(&mut self, message: ToPresence, ctx: &mut Self::Context) {
-        match message {
-            ToPresence::Opened(handle, close) => self.opened(handle, close, ctx),
-            ToPresence::Announced(told) => self.announced(told, ctx),
-            ToPresence::Closed(user, session) => self.closed(user, session, ctx),
+        self.guarded(ctx, |registry, ctx| match message {
+            ToPresence::Opened(handle, close) => registry.opened(handle, close, ctx),
+            ToPresence::Announced(told) => registry.announced(told, ctx),
+            ToPresence::Closed(user, session) => registry.closed(user, session, ctx),
             ToPresence::Set(user, session, presence) => {
                 let away = presence == OwnPresence::Away;
-                self.app.presence().set_away(user, session, away);
-                self.touch(user, ctx);
+                registry.app.presence().set_away(user, session, away);
+                registry.touch(user, ctx);
             }
-            ToPresence::Watch(session, users) => self.watch(session, users),
-            ToPresence::Unwatch(session, users) => self.unwatch(session, users),
-            ToPresence::Drain(over) => self.drain(Duration::from_millis(over), ctx),
-        }
+            ToPresence::Watch(session, users) => registry.watch(session, users),
+            ToPresence::Unwatch(session, users) => registry.unwatch(session, users),
+            ToPresence::Drain(over) => registry.drain(Duration::from_millis(over), ctx),
+        });
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::messages::{ReadFor, ReadLog, Retire, RoomEvent, SessionHandle, ToRoom};
+use crate::supervision::Part;
 use actix::prelude::*;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -27,16 +28,15 @@ pub struct Room {
     log: mpsc::Sender<ReadLog>,
     hole: Option<SpawnHandle>,
     idle: Option<SpawnHandle>,
-    /// Whether it only sends away who still comes.
-    ended: bool,
     /// When it last doubted that what it handed out is still there.
     doubted: Option<Instant>,
+    part: Part,
 }
 
 impl Room {
     /// The room of a stream; it holds everything back until its first subscription says where the stream stands.
-    pub fn new(stream: Stream, hub: Recipient<Retire>, log: mpsc::Sender<ReadLog>) -> Self {
-        Self { stream, order: Order::default(), hub, log, hole: None, idle: None, ended: false, doubted: None }
+    pub fn new(stream: Stream, hub: Recipient<Retire>, log: mpsc::Sender<ReadLog>, part: Part) -> Self {
+        Self { stream, order: Order::default(), hub, log, hole: None, idle: None, doubted: None, part }
     }
 
     /// Sees to what every message may leave behind: a hole, or an empty room.
@@ -88,21 +88,8 @@ impl Room {
         }
         self.doubted = Some(now);
         let purpose = ReadFor::Doubt(now);
-        let room = ctx.address().recipient();
         // one that finds no place is raised again with the next event
-        let _ = self.log.try_send(ReadLog { stream: self.stream, after: head, limit: 0, purpose, room });
-    }
-
-    /// Sends everybody away. Who was given this room a moment ago still comes, so it stays as long as an empty one.
-    fn end(&mut self, ctx: &mut Context<Self>) {
-        self.ended = true;
-        for handle in std::mem::take(&mut self.order).subscribers() {
-            handle.give(self.stream, RoomEvent::Gone);
-        }
-        for timer in self.hole.take().into_iter().chain(self.idle.take()) {
-            ctx.cancel_future(timer);
-        }
-        ctx.run_later(IDLE, |_, ctx| ctx.stop());
+        let _ = self.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
     }
 
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
@@ -128,12 +115,8 @@ impl Sink<SessionHandle> for RoomSink {
     }
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
-        let read = ReadLog { stream: self.stream, after, limit: limits::REPLAY_PAGE, purpose, room: self.room.clone() };
-        if let Err(refused) = self.log.try_send(read) {
-            // too many reads wait: this one has failed, and is asked for again by whoever needs it
-            let read = refused.into_inner();
-            read.room.do_send(ToRoom::Read { purpose: read.purpose, frames: None }); // attach
-        }
+        // where too many reads wait this one has failed, and is asked for again by whoever needs it
+        let _ = self.log.try_send(ReadLog::new(self.stream, after, limits::REPLAY_PAGE, purpose, self.room.clone()));
     }
 }
 
@@ -150,15 +133,8 @@ impl Handler<ToRoom> for Room {
     type Result = ();
 
     fn handle(&mut self, message: ToRoom, ctx: &mut Self::Context) {
-        if self.ended {
-            if let ToRoom::Subscribe(late) = message {
-                late.session.give(self.stream, RoomEvent::Gone);
-            }
-            return;
-        }
         let mut sink = self.sink(ctx);
         match message {
-            ToRoom::End => return self.end(ctx),
             ToRoom::Deliver(batch) => {
                 self.doubt(batch.last_rev(), ctx);
                 for part in batch.parts() {
@@ -173,17 +149,19 @@ impl Handler<ToRoom> for Room {
                     }
                 }
             }
-            ToRoom::Subscribe(wanted) => {
+            ToRoom::Subscribe(mut wanted) => {
                 self.doubt(wanted.head, ctx);
-                let wanted = Subscribe {
+                let subscribe = Subscribe {
                     session: wanted.session.id,
                     user: wanted.session.user_id,
                     from: wanted.from,
                     checked: wanted.head,
-                    handle: wanted.session,
+                    handle: wanted.session.clone(),
                 };
-                self.order.subscribe(wanted, &mut sink);
+                self.order.subscribe(subscribe, &mut sink);
+                wanted.taken = true;
             }
+            ToRoom::End => return ctx.stop(),
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
             ToRoom::Read { purpose: ReadFor::Doubt(_), .. } => {}
@@ -198,6 +176,7 @@ impl Handler<ToRoom> for Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        self.part.ended();
         for handle in self.order.subscribers() {
             handle.give(self.stream, RoomEvent::Gone);
         }

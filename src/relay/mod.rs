@@ -36,6 +36,7 @@ use crate::app::App;
 use crate::store::gate::Class;
 use crate::store::readers;
 use reader::{Reader, Runner};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -104,21 +105,34 @@ pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>) -> Relay {
     let (stopping, stop) = watch::channel(false);
     let (grow, grown) = watch::channel(0);
     let signals = Signals { grown, stopping: stop };
-    let runtime = app.runtime();
     let node = &app.settings().node_id;
+    let (pulse_of, swept) = (app.clone(), app.clone());
+    let (growing, heard, stopped) = (grow.clone(), signals.clone(), signals.clone());
     let mut tasks = vec![
-        runtime.spawn(pulse::run(app.clone(), grow.clone(), signals.clone())),
-        runtime.spawn(retention::run(app.clone(), signals.clone())),
+        keep(app, "pulse", move || pulse::run(pulse_of.clone(), growing.clone(), heard.clone())),
+        keep(app, "retention", move || retention::run(swept.clone(), stopped.clone())),
     ];
     if sequencer::is_needed(app) {
-        let sequencer = sequencer::Sequencer::new(app.clone(), node);
-        tasks.push(runtime.spawn(sequencer.run(grow, signals.clone())));
+        let sequencer = Arc::new(sequencer::Sequencer::new(app.clone(), node));
+        let signals = signals.clone();
+        tasks.push(keep(app, "sequencer", move || sequencer.clone().run(grow.clone(), signals.clone())));
     }
     for reader in readers {
-        let runner = Runner::new(app.clone(), reader, node);
-        tasks.push(runtime.spawn(runner.run(signals.clone())));
+        let name = format!("reader {}", reader.name());
+        let (runner, signals) = (Arc::new(Runner::new(app.clone(), reader, node)), signals.clone());
+        tasks.push(keep(app, name, move || runner.clone().run(signals.clone())));
     }
     Relay { app: app.clone(), stopping, tasks }
+}
+
+/// Starts a task on the runtime of the database, and again whenever it panics. What it had under way is rolled back, and
+/// done again from the cursor.
+fn keep<W>(app: &App, name: impl Into<Cow<'static, str>>, begin: impl Fn() -> W + Send + 'static) -> JoinHandle<()>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let part = app.supervision().part(name);
+    app.runtime().spawn(async move { while part.run(begin()).await.is_err() {} })
 }
 
 impl Relay {

@@ -88,7 +88,7 @@ impl Runner {
     }
 
     /// Reads until the server stops.
-    pub async fn run(self, mut signals: Signals) {
+    pub async fn run(self: Arc<Self>, mut signals: Signals) {
         let taken = self.guarded(async {
             let _turn = self.app.db().turn(Class::System).await;
             Ok(readers::take_over(self.app.db().write(), self.reader.name()).await?)
@@ -179,12 +179,18 @@ impl Runner {
             let waiting = readers::parked(tx, name, &streams).await?;
             let rows: Vec<&LogRow> = rows.iter().filter(|row| !waiting.contains(&row.stream)).collect();
             if !rows.is_empty() {
-                self.reader.handle(tx, &rows).await?;
+                self.handle(tx, &rows).await?;
             }
             readers::advance(tx, name, upto).await?;
             Ok(Outcome::Committed)
         })
         .await
+    }
+
+    /// A reader that panics has failed like one that refuses.
+    async fn handle(&self, tx: &Transaction, rows: &[&LogRow]) -> Result<()> {
+        let part = self.app.supervision().part(format!("reader {}", self.reader.name()));
+        part.attempt(self.reader.handle(tx, rows)).await.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
     }
 
     async fn park(&self, row: &LogRow, cursor: i64, upto: i64, now: Timestamp, error: &Error) -> Result<Outcome> {
@@ -228,7 +234,7 @@ impl Runner {
             let rows = readers::stream_page(tx, parked.stream, parked.rev, cursor, limit).await?;
             let rows: Vec<&LogRow> = rows.iter().collect();
             if !rows.is_empty() {
-                self.reader.handle(tx, &rows).await?;
+                self.handle(tx, &rows).await?;
             }
             let more = rows.last().filter(|_| rows.len() as u64 == limit);
             readers::move_parked(tx, name, parked, more.map(|last| last.rev.next()), now).await?;

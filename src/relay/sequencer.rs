@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::store::dialect;
 use crate::store::pools::Share;
 use crate::store::readers::{self, SEQUENCER};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Rows of one transaction.
@@ -33,7 +34,7 @@ impl Sequencer {
     }
 
     /// Stamps what is committed until the server stops; `grow` tells the readers.
-    pub async fn run(self, grow: watch::Sender<u64>, mut signals: Signals) {
+    pub async fn run(self: Arc<Self>, grow: watch::Sender<u64>, mut signals: Signals) {
         while !signals.is_stopping() {
             signals.look();
             match self.turn().await {

@@ -68,7 +68,7 @@ pub fn enqueue_read(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) -> Result<()> {
-    enqueue(app, caller, conversation, Mark::Read(seq), Box::new(answer))
+    enqueue(app, caller, conversation, Mark::Read(seq), crate::messages::answer(answer))
 }
 
 fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark, answer: MarkAnswer) -> Result<()> {
@@ -99,7 +99,7 @@ pub fn enqueue_delivered(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) -> Result<()> {
-    enqueue(app, caller, conversation, Mark::Delivered(seq), Box::new(answer))
+    enqueue(app, caller, conversation, Mark::Delivered(seq), crate::messages::answer(answer))
 }
 
 /// Has a user's own sessions told what is unread, now that the user has hidden a message. Best effort, as all that is told
@@ -140,8 +140,14 @@ impl Pending {
     }
 }
 
-/// Runs the writer of marks until its queue is closed.
+/// Runs the writer of marks until its queue is closed. Marks that are in its hands when it panics are answered
+/// `unavailable`; those in the queue are not touched.
 pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
+    let part = app.supervision().part("marks_writer");
+    while part.run(write(&app, &mut queue)).await.is_err() {}
+}
+
+async fn write(app: &App, queue: &mut mpsc::Receiver<MarkJob>) {
     let mut pending: BTreeMap<Key, Pending> = BTreeMap::new();
     let mut news = News::default();
     let mut jobs = Vec::with_capacity(ROUND);
@@ -149,7 +155,7 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
         if pending.is_empty() {
             tokio::select! {
                 taken = queue.recv_many(&mut jobs, ROUND) => if taken == 0 { break },
-                () = news.due() => news.tell(&app),
+                () = news.due() => news.tell(app),
             }
         }
         while jobs.len() < ROUND
@@ -161,13 +167,13 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
             merge(&mut pending, &mut news, job);
         }
         if !pending.is_empty() {
-            round(&app, &mut pending, &mut news).await;
+            round(app, &mut pending, &mut news).await;
         }
         if news.is_due() {
-            news.tell(&app);
+            news.tell(app);
         }
     }
-    news.tell(&app);
+    news.tell(app);
 }
 
 fn merge(pending: &mut BTreeMap<Key, Pending>, news: &mut News, job: MarkJob) {

@@ -43,6 +43,7 @@ pub fn enqueue(
     draft: Draft,
     answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static,
 ) -> Result<()> {
+    let answer = crate::messages::answer(answer);
     let draft = checked(draft)?;
     let (owner, sender) = (app.clone(), caller.user_id);
     app.enqueue_send(SendJob {

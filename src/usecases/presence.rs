@@ -95,9 +95,10 @@ fn tell_each(app: &App, one: UserId, other: UserId, shown: impl Fn(PresenceStatu
 /// Writes down when users were last there, those of a second together. It is no event and touches no stream. Runs for
 /// ever.
 pub async fn keep(app: App) {
+    let part = app.supervision().part("last_seen");
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        write_down(&app).await;
+        let _ = part.attempt(write_down(&app)).await;
     }
 }
 

@@ -18,6 +18,7 @@ use crate::protocol::server::{ServerFrame, Typing};
 use crate::store::db::Standing;
 use crate::store::gate::Class;
 use crate::store::{self, Failure};
+use crate::supervision::Panicked;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,9 +48,16 @@ impl Stats {
     }
 }
 
-/// Runs a writer until its queue is closed and empty. `most` is the size of its batches.
+/// Runs a writer until its queue is closed and empty. `most` is the size of its batches. Sends that are in its hands when
+/// it panics are answered `unavailable`; those in the queue are not touched.
 pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stats: Arc<Stats>) {
+    let part = app.supervision().part("writer");
+    while part.run(write(&app, &mut queue, most, &stats)).await.is_err() {}
+}
+
+async fn write(app: &App, queue: &mut mpsc::Receiver<SendJob>, most: usize, stats: &Arc<Stats>) {
     let (side_done, mut ended) = mpsc::unbounded_channel();
+    let (app, stats) = (app.clone(), stats.clone());
     let mut office = Writer { app, stats, line: VecDeque::new(), sides: HashMap::new(), side_done };
     loop {
         // whoever waited behind a side task comes before what the queue still holds for the conversation
@@ -124,7 +132,8 @@ impl Writer {
             self.sides.insert(conversation, Vec::new());
             let (app, stats, done) = (self.app.clone(), self.stats.clone(), self.side_done.clone());
             tokio::spawn(async move {
-                commit_all(&app, &stats, jobs, Wait::ForLock).await;
+                let part = app.supervision().part("writer");
+                let _ = part.attempt(commit_all(&app, &stats, jobs, Wait::ForLock)).await;
                 let _ = done.send(conversation);
             });
         }
@@ -195,13 +204,20 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
             continue;
         }
         let jobs = Arc::new(batch);
-        match try_commit(app, &jobs, wait).await {
+        let tried = app.supervision().part("writer").attempt(try_commit(app, &jobs, wait)).await;
+        match tried.unwrap_or_else(|panicked| Err(Failed::panicked(panicked))) {
             Ok(commit) => commit.deliver(app, |outcomes| {
                 stats.note(&outcomes);
                 skipped.extend(answer(app, jobs, outcomes));
             }),
             Err(failed) => {
                 let mut batch = take(jobs);
+                if failed.unanswered {
+                    let until = Instant::now() + limits::TRANSACTION;
+                    for job in &mut batch {
+                        job.unknown_until.get_or_insert(until);
+                    }
+                }
                 if failed.splits && batch.len() > 1 {
                     let later = batch.split_off(batch.len() / 2);
                     pending.push(later);
@@ -209,12 +225,6 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
                     continue;
                 }
                 tracing::error!(error = %failed.error, sends = batch.len(), "a batch of sends failed");
-                if failed.unanswered {
-                    let until = Instant::now() + limits::TRANSACTION;
-                    for job in &mut batch {
-                        job.unknown_until.get_or_insert(until);
-                    }
-                }
                 let waiting = if failed.splits { Vec::new() } else { take_unknown(&mut batch) };
                 for job in batch {
                     (job.answer)(Err(failed.answer()));
@@ -240,8 +250,15 @@ struct Failed {
 }
 
 impl Failed {
+    /// A panic is over one of the sends, and what was committed before it is not known.
+    fn panicked(panicked: Panicked) -> Self {
+        Self { error: Error::internal(panicked), splits: true, unanswered: true }
+    }
+
     fn answer(&self) -> Error {
-        if self.splits {
+        if self.unanswered {
+            unavailable()
+        } else if self.splits {
             Error::internal("the database refused the message")
         } else if self.error.code() == Code::Busy {
             Error::busy("the server has much to do just now; try again")

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 const ROWS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
+    &["supervision"],
     &["domain"],
     &["error"],
     &["protocol"],

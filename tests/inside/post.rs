@@ -4,7 +4,7 @@ use greenroom::domain::content::MessageKind;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::tokens;
 use greenroom::error::Result;
-use greenroom::messages::{SendJob, Sent};
+use greenroom::messages::{self, SendJob, Sent};
 use greenroom::usecases::Caller;
 
 /// A send as a test writes it.
@@ -64,7 +64,7 @@ impl Post {
             temp_id: self.temp_id,
             skipped: 0,
             unknown_until: None,
-            answer: Box::new(answer),
+            answer: messages::answer(answer),
         }
     }
 }

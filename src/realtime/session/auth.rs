@@ -143,7 +143,7 @@ impl Session {
     ) {
         let Some(caller) = self.caller() else { return };
         self.subscriptions += 1;
-        let subscription = Subscription { session: self.reach(&caller, ctx), from, head };
+        let subscription = Subscription { stream, session: self.reach(&caller, ctx), from, head, taken: false };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
         let subscription = self.subscriptions;
         let followed = Followed { room, checked: head, subscription, reached: from, after: from, synced: None };
@@ -237,7 +237,7 @@ async fn welcome(
     if follow {
         streams.extend(likely.iter().map(|id| Stream::Conversation(*id)));
     }
-    let mut rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)?.into_iter();
+    let mut rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)??.into_iter();
     let user_room = rooms.next().ok_or_else(|| Error::internal("the hub answered without a room"))?;
     let mut rooms: std::collections::HashMap<_, _> = likely.iter().copied().zip(rooms).collect();
     let opened = sessions::open(app, &caller, &likely).await?;

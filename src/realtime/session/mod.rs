@@ -278,7 +278,11 @@ impl Session {
         ctx: &Context<Self>,
     ) {
         let back = self.back(ctx, then);
-        self.around.app.spawn(async move { back(work.await) });
+        let part = self.around.app.supervision().part("commands");
+        // what panics has failed, and its lane goes on
+        self.around.app.spawn(async move {
+            back(part.attempt(work).await.unwrap_or_else(|panicked| Err(Error::internal(panicked))));
+        });
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -328,9 +332,17 @@ impl Actor for Session {
         }
         if !self.closing {
             self.closing = true;
-            let _ = self.socket.try_send(ToSocket::Close(Close::Normal));
+            // a session that panics is stopped on its way out, and its client comes back
+            let why = if std::thread::panicking() { Close::Restart } else { Close::Normal };
+            let _ = self.socket.try_send(ToSocket::Close(why));
         }
         Running::Stop
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.around.app.supervision().part("sessions").ended();
     }
 }
 

@@ -300,7 +300,7 @@ impl Session {
             // only rooms that will probably be followed are started, whatever ids a client makes up
             let likely = app.db().guard(sessions::likely_among(&app, &caller, &wanted)).await?;
             let streams = likely.iter().map(|id| Stream::Conversation(*id)).collect();
-            let rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)?;
+            let rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)??;
             let (memberships, denied) = app.db().guard(sessions::admit(&app, &caller, &wanted)).await?;
             Ok(Admitted { rooms: likely.into_iter().zip(rooms).collect(), memberships, denied })
         }

@@ -1,9 +1,14 @@
 //! Every actor message and every job of the writers, so that no actor imports another: a room knows recipients, a
 //! session knows a mailbox, and neither knows what is behind it.
 
+mod answer;
+mod batch;
+
+pub use answer::answer;
+pub use batch::Batch;
+
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, SessionId, UserId};
-use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::Result;
 use crate::protocol::client::OwnPresence;
@@ -15,56 +20,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
-
-/// Events of one stream in the order of their revisions, without a gap, that travel together: one write a socket.
-#[derive(Debug)]
-pub struct Batch {
-    /// The events.
-    pub frames: Vec<Frame>,
-    /// The bytes of their texts.
-    pub bytes: usize,
-}
-
-impl Batch {
-    /// Of these events.
-    pub fn new(frames: Vec<Frame>) -> Arc<Self> {
-        let bytes = frames.iter().map(|frame| frame.text.len()).sum();
-        Arc::new(Self { frames, bytes })
-    }
-
-    /// The events after `after` up to `last`; none if there are none, the batch itself if it is all of them.
-    pub fn between(self: &Arc<Self>, after: Rev, last: Rev) -> Option<Arc<Self>> {
-        let wanted = |frame: &&Frame| frame.rev > after && frame.rev <= last;
-        if self.frames.first().as_ref().is_some_and(wanted) && self.last_rev() <= last {
-            return Some(self.clone());
-        }
-        let part: Vec<Frame> = self.frames.iter().filter(wanted).cloned().collect();
-        (!part.is_empty()).then(|| Self::new(part))
-    }
-
-    /// The same events in batches of at most [`limits::PING_EVERY_BYTES`], one event aside.
-    pub fn parts(self: &Arc<Self>) -> Vec<Arc<Self>> {
-        if self.bytes <= limits::PING_EVERY_BYTES {
-            return vec![self.clone()];
-        }
-        let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for frame in &self.frames {
-            if bytes > 0 && bytes + frame.text.len() > limits::PING_EVERY_BYTES {
-                parts.push(std::mem::take(&mut part));
-                bytes = 0;
-            }
-            bytes += frame.text.len();
-            part.push(frame.clone());
-        }
-        parts.push(part);
-        parts.into_iter().map(Self::new).collect()
-    }
-
-    /// The revision of the last event; 0 when there is none.
-    pub fn last_rev(&self) -> Rev {
-        self.frames.last().map_or(Rev(0), |frame| frame.rev)
-    }
-}
 
 // --- to the hub ---------------------------------------------------------------------------------------------------
 
@@ -86,9 +41,9 @@ pub struct Ephemeral {
 }
 
 /// Starts the rooms of these streams that do not run yet, and keeps them all for the subscription that follows. Answers
-/// with a room for each, in the same order.
+/// with a room for each, in the same order; fails when the hub does.
 #[derive(Message, Debug)]
-#[rtype(result = "Vec<Recipient<ToRoom>>")]
+#[rtype(result = "Result<Vec<Recipient<ToRoom>>>")]
 pub struct OpenRooms(pub Vec<Stream>);
 
 /// The log reaches these revisions; whoever is behind reads it.
@@ -96,7 +51,7 @@ pub struct OpenRooms(pub Vec<Stream>);
 #[rtype(result = "()")]
 pub struct Heard(pub Vec<(Stream, Rev)>);
 
-/// Ends all rooms: what they know belongs to another history.
+/// Ends all rooms, and has their sessions come back: what they know belongs to another history.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct EndRooms;
@@ -123,7 +78,7 @@ pub enum ToRoom {
     Heard(Rev),
     /// A frame without a revision, and whose sessions do not get it.
     Ephemeral(ByteString, Arc<[UserId]>),
-    /// What the room knows belongs to another history: all who follow, or still come, are sent away.
+    /// What the room knows is not to be relied on: all who follow, or still come, are sent away.
     End,
     /// A session wants all after a revision.
     Subscribe(Subscription),
@@ -140,15 +95,28 @@ pub enum ToRoom {
     },
 }
 
-/// A subscription whose right was checked in the database.
-#[derive(Clone, Debug)]
+/// A subscription whose right was checked in the database. One that no room takes, because it ended, sends its session
+/// back, so that nobody waits for it.
+#[derive(Debug)]
 pub struct Subscription {
+    /// To what.
+    pub stream: Stream,
     /// Who.
     pub session: SessionHandle,
     /// All after this.
     pub from: Rev,
     /// The stream's revision when membership was checked.
     pub head: Rev,
+    /// Whether a room has taken it.
+    pub taken: bool,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.session.give(self.stream, RoomEvent::Gone);
+        }
+    }
 }
 
 /// Why a room reads the log.
@@ -163,7 +131,7 @@ pub enum ReadFor {
     Doubt(std::time::Instant),
 }
 
-/// A read of the log, for the log's reader.
+/// A read of the log, for the log's reader. One that nobody answers has failed.
 #[derive(Debug)]
 pub struct ReadLog {
     /// Where.
@@ -174,8 +142,33 @@ pub struct ReadLog {
     pub limit: u64,
     /// Why.
     pub purpose: ReadFor,
-    /// Who asks.
-    pub room: Recipient<ToRoom>,
+    /// Who asks, until it is answered.
+    room: Option<Recipient<ToRoom>>,
+}
+
+impl ReadLog {
+    /// Asked by `room`.
+    pub fn new(stream: Stream, after: Rev, limit: u64, purpose: ReadFor, room: Recipient<ToRoom>) -> Self {
+        Self { stream, after, limit, purpose, room: Some(room) }
+    }
+
+    /// Hands the room what was read.
+    pub fn answer(mut self, frames: Vec<Frame>) {
+        self.reply(Some(frames));
+    }
+
+    fn reply(&mut self, frames: Option<Vec<Frame>>) {
+        if let Some(room) = self.room.take() {
+            // attach: a replay waits for this answer, and a room that is gone needs none
+            room.do_send(ToRoom::Read { purpose: self.purpose, frames });
+        }
+    }
+}
+
+impl Drop for ReadLog {
+    fn drop(&mut self) {
+        self.reply(None);
+    }
 }
 
 // --- to a session -------------------------------------------------------------------------------------------------
@@ -324,7 +317,7 @@ pub struct PresenceTold {
 
 // --- to the writers -----------------------------------------------------------------------------------------------
 
-/// Takes the outcome of a send. The writer calls it in the order of commits and never waits for it.
+/// Takes the outcome of a send, made by [`answer`]. The writer calls it in the order of commits and never waits for it.
 pub type Answer = Box<dyn FnOnce(Result<Sent>) + Send + Sync>;
 
 /// A send, read and checked as far as it can be without the database.
@@ -369,7 +362,7 @@ pub struct Sent {
     pub read_from: Option<Seq>,
 }
 
-/// Takes the outcome of a mark. The writer of marks calls it and never waits for it.
+/// Takes the outcome of a mark, made by [`answer`]. The writer of marks calls it and never waits for it.
 pub type MarkAnswer = Box<dyn FnOnce(Result<ReadMark>) + Send + Sync>;
 
 /// A mark to move.

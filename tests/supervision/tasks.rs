@@ -1,0 +1,270 @@
+//! The tasks that wait for the database: the statement of each panics once, in the middle of what it does.
+
+use crate::inside::{Inside, Post, on_each_database};
+use crate::{DEADLINE, eventually, expect_failing};
+use actix::prelude::*;
+use greenroom::app::App;
+use greenroom::domain::codes::Code;
+use greenroom::domain::ids::Rev;
+use greenroom::domain::stream::Stream;
+use greenroom::messages::{self, OpenStreams, ReadFor, ReadLog, ToPresence, ToRoom};
+use greenroom::realtime::catch_up::{self, Outlet};
+use greenroom::realtime::log_reader;
+use greenroom::realtime::presence::Presence;
+use greenroom::relay;
+use greenroom::usecases::marks::{self, Target};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+/// Has a statement panic that contains a text: the next one, once, or all that have it among their values.
+#[derive(Clone, Default)]
+struct Mine(Arc<Mutex<(Option<&'static str>, Option<&'static str>)>>);
+
+impl Mine {
+    fn lay(app: &App) -> Self {
+        let mine = Self::default();
+        let laid = mine.clone();
+        app.db().observe(move |statement, _| {
+            let mut armed = laid.0.lock().unwrap();
+            let next = armed.0.is_some_and(|text| statement.sql.contains(text));
+            let valued = armed.1.is_some_and(|text| format!("{:?}", statement.values).contains(text));
+            if next {
+                armed.0 = None;
+            }
+            drop(armed);
+            assert!(!next && !valued, "on purpose");
+        });
+        mine
+    }
+
+    fn arm(&self, text: &'static str) {
+        self.0.lock().unwrap().0 = Some(text);
+    }
+
+    fn is_armed(&self) -> bool {
+        self.0.lock().unwrap().0.is_some()
+    }
+
+    fn poison(&self, value: Option<&'static str>) {
+        self.0.lock().unwrap().1 = value;
+    }
+}
+
+/// Sends that are distinct and can be repeated.
+const SENDS: usize = 600;
+
+#[test]
+fn a_send_over_which_the_writer_panics_fails_alone() {
+    on_each_database(&async |inside: &Inside| {
+        let mine = Mine::lay(&inside.app);
+        let users = inside.users(1).await;
+        let group = inside.group(&users).await;
+        let text = |number: usize| if number == 333 { "poison".to_owned() } else { format!("number {number}") };
+        let post = |number: usize| Post::new(group, &users[0], text(number)).named(number.to_string());
+        mine.poison(Some("poison"));
+        let answers: Vec<_> = (0..SENDS).map(|number| inside.enqueue(post(number))).collect();
+        for (number, answer) in answers.into_iter().enumerate() {
+            let outcome = timeout(DEADLINE, answer).await.expect("every send is answered").unwrap();
+            assert_eq!(outcome.err().map(|error| error.code()), (number == 333).then_some(Code::Unavailable));
+        }
+        expect_failing(&inside.app, "writer").await;
+        mine.poison(None);
+        inside.send(post(333)).await.unwrap();
+        let stored = inside.rows("SELECT 1 FROM messages WHERE temp_id IS NOT NULL").await.len();
+        assert_eq!(stored, SENDS);
+        inside.audit().await;
+    });
+}
+
+#[test]
+fn a_panic_of_a_writer_answers_its_sends_and_loses_none_that_wait() {
+    on_each_database(&async |inside: &Inside| {
+        let users = inside.users(1).await;
+        let group = inside.group(&users).await;
+        let post = |number: usize| Post::new(group, &users[0], format!("number {number}")).named(number.to_string());
+        // in the middle of answering a batch
+        inside.enqueue_with(post(SENDS), |_| panic!("on purpose"));
+        let answers: Vec<_> = (0..SENDS).map(|number| inside.enqueue(post(number))).collect();
+        for answer in answers {
+            let outcome = timeout(DEADLINE, answer).await.expect("every send is answered").unwrap();
+            assert!(outcome.is_ok() || outcome.is_err_and(|error| error.code() == Code::Unavailable));
+        }
+        expect_failing(&inside.app, "writer").await;
+        // whatever came of it, once it is repeated each is stored, and once
+        for number in 0..=SENDS {
+            inside.send(post(number)).await.unwrap();
+        }
+        let stored = inside.rows("SELECT 1 FROM messages WHERE temp_id IS NOT NULL").await.len();
+        assert_eq!(stored, SENDS + 1);
+        inside.settled().await;
+    });
+}
+
+#[test]
+fn a_panic_of_the_writer_of_marks_answers_and_it_goes_on() {
+    on_each_database(&async |inside: &Inside| {
+        let mine = Mine::lay(&inside.app);
+        let users = inside.users(2).await;
+        let direct = inside.direct(&users[0], &users[1]).await;
+        inside.send(Post::new(direct, &users[0], "hello")).await.unwrap();
+        mine.arm("UPDATE participants");
+        let read = marks::read(&inside.app, &users[1], direct, Target::End);
+        let outcome = timeout(DEADLINE, read).await.expect("it is answered");
+        assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
+        expect_failing(&inside.app, "marks_writer").await;
+        let mark = marks::read(&inside.app, &users[1], direct, Target::End).await.unwrap();
+        assert_eq!((mark.last_read_seq.0, mark.unread_count), (1, 0));
+    });
+}
+
+/// A room that writes down what it is told, and a hub that knows nothing but it.
+struct Room(mpsc::UnboundedSender<ToRoom>, Stream);
+
+impl Actor for Room {
+    type Context = Context<Self>;
+}
+
+impl Handler<ToRoom> for Room {
+    type Result = ();
+
+    fn handle(&mut self, told: ToRoom, _: &mut Self::Context) {
+        let _ = self.0.send(told);
+    }
+}
+
+impl Handler<messages::Heard> for Room {
+    type Result = ();
+
+    fn handle(&mut self, messages::Heard(streams): messages::Heard, _: &mut Self::Context) {
+        for (_, rev) in streams {
+            let _ = self.0.send(ToRoom::Heard(rev));
+        }
+    }
+}
+
+impl Handler<OpenStreams> for Room {
+    type Result = Vec<Stream>;
+
+    fn handle(&mut self, _: OpenStreams, _: &mut Self::Context) -> Vec<Stream> {
+        vec![self.1]
+    }
+}
+
+#[test]
+fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
+    on_each_database(&async |inside: &Inside| {
+        let mine = Mine::lay(&inside.app);
+        let users = inside.users(1).await;
+        let stream = Stream::Conversation(inside.group(&users).await);
+        let (told, mut tells) = mpsc::unbounded_channel();
+        let room = Room(told, stream).start();
+        let (queue, reads) = mpsc::channel(16);
+        inside.app.spawn(log_reader::run(inside.app.clone(), reads));
+        let mut read = async || {
+            let read = ReadLog::new(stream, Rev(0), 10, ReadFor::Hole, room.clone().recipient());
+            queue.send(read).await.unwrap();
+            match timeout(DEADLINE, tells.recv()).await.expect("the room is answered") {
+                Some(ToRoom::Read { frames, .. }) => frames.map(|frames| frames.len()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let rows = read().await;
+        assert!(rows.is_some_and(|rows| rows > 0));
+        mine.arm("FROM outbox");
+        assert_eq!(read().await, None);
+        expect_failing(&inside.app, "log_reader").await;
+        assert_eq!(read().await, rows);
+    });
+}
+
+#[test]
+fn the_catch_up_begins_anew_and_tells_what_it_did_not() {
+    on_each_database(&async |inside: &Inside| {
+        let mine = Mine::lay(&inside.app);
+        let users = inside.users(1).await;
+        let group = inside.group(&users).await;
+        let (told, mut tells) = mpsc::unbounded_channel();
+        let hub = Room(told, Stream::Conversation(group)).start();
+        let wake = Arc::new(Notify::new());
+        let outlet = Outlet { hear: hub.clone().recipient(), rooms: hub.recipient() };
+        mine.arm("max(rev)");
+        inside.app.spawn(catch_up::run(inside.app.clone(), outlet, wake.clone()));
+        expect_failing(&inside.app, "catch_up").await;
+        let sent = inside.send(Post::new(group, &users[0], "hello")).await.unwrap();
+        wake.notify_one();
+        let heard = async {
+            while let Some(told) = tells.recv().await {
+                if matches!(told, ToRoom::Heard(rev) if rev == sent.rev) {
+                    return;
+                }
+            }
+        };
+        timeout(DEADLINE, heard).await.expect("it goes on");
+    });
+}
+
+#[test]
+fn who_was_last_there_is_announced_and_written_down_after_a_panic() {
+    on_each_database(&async |inside: &Inside| {
+        let mine = Mine::lay(&inside.app);
+        let users = inside.users(1).await;
+        let registry = Presence::new(inside.app.clone()).start();
+        let mut ear = crate::Ear::new();
+        ear.user = users[0].user_id;
+        mine.arm("c.kind = 'direct'");
+        let handle = ear.handle(users[0].user_id);
+        let session = handle.id;
+        registry.send(ToPresence::Opened(handle, ear.addr.clone().recipient())).await.unwrap();
+        expect_failing(&inside.app, "presence_announcements").await;
+        mine.arm("last_seen_at");
+        registry
+            .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::client::OwnPresence::Away))
+            .await
+            .unwrap();
+        expect_failing(&inside.app, "last_seen").await;
+        registry
+            .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::client::OwnPresence::Online))
+            .await
+            .unwrap();
+        let seen = "SELECT 1 FROM users WHERE last_seen_at IS NOT NULL";
+        timeout(DEADLINE, async { while inside.rows(seen).await.is_empty() {} }).await.expect("it is written down");
+    });
+}
+
+#[test]
+fn every_task_of_the_relay_begins_anew() {
+    on_each_database(&async |inside: &Inside| {
+        let mine = Mine::lay(&inside.app);
+        let users = inside.users(1).await;
+        let group = inside.group(&users).await;
+        mine.arm("SELECT id, created_at FROM outbox");
+        let relay = relay::start(&inside.app);
+        expect_failing(&inside.app, "retention").await;
+        mine.arm("AS newest");
+        eventually("a look at the log", || !mine.is_armed()).await;
+        let stamps = inside.is_postgres().then_some(("sequencer", "WITH waiting AS"));
+        for (part, statement) in [("reader statistics", "UPDATE readers")].into_iter().chain(stamps) {
+            mine.arm(statement);
+            inside.send(Post::new(group, &users[0], "hello")).await.unwrap();
+            expect_failing(&inside.app, part).await;
+        }
+        let panics = |part| inside.app.supervision().panics(part);
+        assert!(panics("pulse") + panics("sequencer") > 0, "one of them looked");
+        // all of them go on: what was sent is counted, and nothing is counted twice
+        let counted = "SELECT CAST(messages AS BIGINT) AS messages FROM conversation_statistics";
+        timeout(DEADLINE, async {
+            loop {
+                let rows = inside.rows(counted).await;
+                let messages = rows.first().map(|row| row.try_get::<i64>("", "messages").unwrap());
+                let sent = inside.rows("SELECT 1 FROM messages WHERE sender_id IS NOT NULL").await.len() as i64;
+                if messages == Some(sent) {
+                    break;
+                }
+            }
+        })
+        .await
+        .expect("everything is counted");
+        relay.stop().await;
+    });
+}

@@ -18,8 +18,8 @@ pub struct PresenceBook {
 struct Entry {
     /// Live sessions, the oldest first, and whether each is away.
     sessions: Vec<(SessionId, bool)>,
-    /// What the user was when the last session ended, while the grace after it runs.
-    lingering: Option<PresenceStatus>,
+    /// Which session ended last and what the user was then, while the grace after it runs.
+    lingering: Option<(SessionId, PresenceStatus)>,
 }
 
 impl Entry {
@@ -27,7 +27,7 @@ impl Entry {
         match self.sessions.iter().all(|(_, away)| *away) {
             false => PresenceStatus::Online,
             true if !self.sessions.is_empty() => PresenceStatus::Away,
-            true => self.lingering.unwrap_or(PresenceStatus::Offline),
+            true => self.lingering.map_or(PresenceStatus::Offline, |(_, status)| status),
         }
     }
 }
@@ -69,15 +69,22 @@ impl PresenceBook {
             entry.sessions.retain(|(id, _)| *id != session);
             let last = before > 0 && entry.sessions.is_empty();
             if last {
-                entry.lingering = Some(status);
+                entry.lingering = Some((session, status));
             }
             last
         })
     }
 
-    /// Ends the grace after the last session; true when no session has come meanwhile.
-    pub fn end_grace(&self, user: UserId) -> bool {
-        self.change(user, |entry| entry.lingering.take().is_some() && entry.sessions.is_empty())
+    /// Ends the grace that began with the end of a session; true when no session has come meanwhile. A session that came
+    /// and went since has a grace of its own.
+    pub fn end_grace(&self, user: UserId, session: SessionId) -> bool {
+        self.change(user, |entry| {
+            let ends = entry.lingering.is_some_and(|(last, _)| last == session);
+            if ends {
+                entry.lingering = None;
+            }
+            ends
+        })
     }
 
     /// Forgets who is there, and who was a moment ago.
@@ -132,7 +139,21 @@ mod tests {
         assert!(!book.close(user, one));
         assert!(book.close(user, two));
         assert_eq!(book.status(user), PresenceStatus::Away, "the grace runs, and changes nothing");
-        assert!(book.end_grace(user));
+        assert!(book.end_grace(user, two));
+        assert_eq!(book.status(user), PresenceStatus::Offline);
+    }
+
+    #[test]
+    fn the_timer_of_one_grace_does_not_end_another() {
+        let (book, user) = (PresenceBook::default(), UserId::new());
+        let (first, second) = (SessionId::new(), SessionId::new());
+        for session in [first, second] {
+            book.open(user, session, 20);
+            assert!(book.close(user, session));
+        }
+        assert!(!book.end_grace(user, first));
+        assert_eq!(book.status(user), PresenceStatus::Online, "the second one runs");
+        assert!(book.end_grace(user, second));
         assert_eq!(book.status(user), PresenceStatus::Offline);
     }
 
@@ -144,7 +165,7 @@ mod tests {
         book.open(user, first, 20);
         assert!(book.close(user, first));
         book.open(user, SessionId::new(), 20);
-        assert!(!book.end_grace(user));
+        assert!(!book.end_grace(user, first));
         assert_eq!(book.status(user), PresenceStatus::Online);
     }
 

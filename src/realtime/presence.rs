@@ -207,7 +207,7 @@ impl Presence {
         if self.app.presence().close(user, session) {
             ctx.run_later(limits::OFFLINE_GRACE, move |registry, ctx| {
                 registry.guarded(ctx, |registry, ctx| {
-                    registry.app.presence().end_grace(user);
+                    registry.app.presence().end_grace(user, session);
                     registry.touch(user, ctx);
                 });
             });

@@ -121,8 +121,9 @@ async fn show(app: &App, me: UserId, other: UserId, parted: bool) -> Result<()> 
         return Ok(());
     }
     presence::hide(app, me, other);
-    typing::hide(app, me, other).await?;
-    typing::hide(app, other, me).await
+    typing::hide(app, me, other);
+    typing::hide(app, other, me);
+    Ok(())
 }
 
 /// The caller's blocks, the newest first, after a place.

@@ -146,7 +146,7 @@ pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserR
     };
     let caller = *caller;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, caller, id, user))).await?;
-    typing::ended(app, id, user).await;
+    typing::ended(app, id, user);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use super::Caller;
 use super::conversations::require_participant;
 use crate::app::App;
-use crate::cluster::typing::Unseeing;
+use crate::cluster::typing::{Stopped, Typist, Unseeing};
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::roles::Action;
@@ -14,35 +14,43 @@ use crate::protocol::server::{ServerFrame, Typing};
 use crate::store::pools::Share;
 use crate::store::{blocks, users};
 
-/// The caller types, until a stop, a message, or ten seconds later.
-pub async fn start(app: &App, caller: &Caller, conversation: ConversationId) -> Result<()> {
+/// The caller types on one session, until a stop, a message, the end of the session, or ten seconds later.
+pub async fn start(app: &App, caller: &Caller, typist: &Typist, conversation: ConversationId) -> Result<()> {
     if !require_participant(app, caller, conversation).await?.may(Action::Type) {
         return Err(Error::forbidden("observers read and do not type"));
     }
     let typing = typing(app, caller, conversation).await?;
     let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;
     let unseeing: Unseeing = apart.into_iter().chain([caller.user_id]).collect();
-    let start = app.typing().start(conversation, caller.user_id, unseeing.clone());
-    let streams = vec![Stream::Conversation(conversation)];
-    app.tell_others(streams.clone(), &ServerFrame::TypingStart(typing.clone()), unseeing);
-    let (later, user) = (app.clone(), caller.user_id);
+    let told = Stopped { typing: typing.clone(), unseeing: unseeing.clone() };
+    let Some(start) = app.typing().start(typist, told) else { return Ok(()) };
+    app.tell_others(vec![Stream::Conversation(conversation)], &ServerFrame::TypingStart(typing), unseeing);
+    let (later, user, typist) = (app.clone(), caller.user_id, typist.clone());
     app.spawn(async move {
         tokio::time::sleep(limits::TYPING).await;
-        if let Some(unseeing) = later.typing().expire(conversation, user, start) {
-            later.tell_others(streams, &ServerFrame::TypingStop(typing), unseeing);
-        }
+        tell(&later, later.typing().expire(conversation, user, &typist, start));
     });
     Ok(())
 }
 
-/// The caller stopped typing.
-pub async fn stop(app: &App, caller: &Caller, conversation: ConversationId) -> Result<()> {
+/// The caller stopped typing on one session.
+pub async fn stop(app: &App, caller: &Caller, typist: &Typist, conversation: ConversationId) -> Result<()> {
     require_participant(app, caller, conversation).await?;
-    if let Some(unseeing) = app.typing().stop(conversation, caller.user_id) {
-        let frame = ServerFrame::TypingStop(typing(app, caller, conversation).await?);
-        app.tell_others(vec![Stream::Conversation(conversation)], &frame, unseeing);
-    }
+    tell(app, app.typing().pause(conversation, caller.user_id, typist));
     Ok(())
+}
+
+/// A session of the user ended, and what it typed with it.
+pub fn closed(app: &App, user: UserId, typist: &Typist) {
+    tell(app, app.typing().close(user, typist));
+}
+
+/// Tells whoever saw it that somebody stopped typing.
+fn tell(app: &App, stopped: impl IntoIterator<Item = Stopped>) {
+    for Stopped { typing, unseeing } in stopped {
+        let streams = vec![Stream::Conversation(typing.conversation_id)];
+        app.tell_others(streams, &ServerFrame::TypingStop(typing), unseeing);
+    }
 }
 
 /// Who types, the caller aside.
@@ -56,37 +64,20 @@ pub async fn list(app: &App, caller: &Caller, conversation: ConversationId) -> R
     Ok(typing)
 }
 
-/// A user who is out of a conversation does not type there any more.
-pub(super) async fn ended(app: &App, conversation_id: ConversationId, user: UserId) {
-    let Some(unseeing) = app.typing().stop(conversation_id, user) else { return };
-    let owner = app.clone();
-    let found = app.detached(async move { Ok(users::by_id(owner.db().read(Share::Ordinary), user).await?) }).await;
-    if let Ok(Some(user)) = found {
-        let frame = ServerFrame::TypingStop(typing_of(user.brief(), conversation_id));
-        app.tell_others(vec![Stream::Conversation(conversation_id)], &frame, unseeing);
-    }
+/// A user who is out of a conversation, or has sent to it, does not type there any more.
+pub(super) fn ended(app: &App, conversation: ConversationId, user: UserId) {
+    tell(app, app.typing().stop(conversation, user));
 }
 
 /// What `author` types is no longer seen by `viewer`, from whom a block parts them now.
-pub(super) async fn hide(app: &App, author: UserId, viewer: UserId) -> Result<()> {
-    let hidden = app.typing().hide(author, viewer);
-    if hidden.is_empty() {
-        return Ok(());
+pub(super) fn hide(app: &App, author: UserId, viewer: UserId) {
+    for typing in app.typing().hide(author, viewer) {
+        app.tell(vec![Stream::User(viewer)], &ServerFrame::TypingStop(typing), None);
     }
-    if let Some(author) = users::by_id(app.db().read(Share::Ordinary), author).await? {
-        for conversation in hidden {
-            let frame = ServerFrame::TypingStop(typing_of(author.brief(), conversation));
-            app.tell(vec![Stream::User(viewer)], &frame, None);
-        }
-    }
-    Ok(())
 }
 
 async fn typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {
     let user = users::by_id(app.db().read(Share::Ordinary), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
-    Ok(typing_of(user.brief(), conversation_id))
-}
-
-fn typing_of(user: UserBrief, conversation_id: ConversationId) -> Typing {
-    Typing { conversation_id, user_id: user.id, username: user.username, display_name: user.display_name }
+    let UserBrief { id: user_id, username, display_name, .. } = user.brief();
+    Ok(Typing { conversation_id, user_id, username, display_name })
 }

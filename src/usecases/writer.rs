@@ -6,15 +6,14 @@
 //! with a connection of its own, behind which later sends to it queue.
 
 use super::transact::{self, Aborted, Commit};
+use super::typing;
 use super::writer_batch::{self, Outcome, Wait};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
-use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::messages::{Mark, MarkJob, SendJob, Sent};
-use crate::protocol::server::{ServerFrame, Typing};
 use crate::store::db::Standing;
 use crate::store::gate::Class;
 use crate::store::{self, Failure};
@@ -313,7 +312,7 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
             Outcome::Skipped => skipped.push(job),
             Outcome::Done(result) => {
                 if let Ok(sent) = result.as_ref() {
-                    stop_typing(app, &job, sent);
+                    typing::ended(app, job.conversation_id, job.sender_id);
                     tell_read(app, &job, sent);
                 }
                 (job.answer)(*result);
@@ -332,20 +331,5 @@ fn tell_read(app: &App, job: &SendJob, sent: &Sent) {
             mark: Mark::Sent(from),
             answer: None,
         });
-    }
-}
-
-/// Whoever sends has stopped typing.
-fn stop_typing(app: &App, job: &SendJob, sent: &Sent) {
-    if let Some(unseeing) = app.typing().stop(job.conversation_id, job.sender_id)
-        && let Some(sender) = &sent.message.sender
-    {
-        let frame = ServerFrame::TypingStop(Typing {
-            conversation_id: job.conversation_id,
-            user_id: sender.id,
-            username: sender.username.clone(),
-            display_name: sender.display_name.clone(),
-        });
-        app.tell_others(vec![Stream::Conversation(job.conversation_id)], &frame, unseeing);
     }
 }

@@ -93,6 +93,65 @@ async fn typing_ends_when_its_author_leaves() {
     other.expect("typing.stop").await;
 }
 
+/// Three in a room.
+async fn three(server: &TestServer) -> (TestUser, TestUser, TestUser, String) {
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    let carol = server.user("carol").await;
+    let room = alice.group("room", &[&bob, &carol]).await;
+    (alice, bob, carol, room)
+}
+
+fn tells(frame: &Value, kind: &str, user: &TestUser) -> bool {
+    frame["type"] == kind && frame["payload"]["user_id"] == user.id.as_str()
+}
+
+#[tokio::test]
+async fn typing_ends_at_once_when_its_author_closes_the_last_socket_that_typed() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol, room) = three(&server).await;
+    let at = json!({ "conversation_id": room });
+    let mut watcher = bob.connect().await;
+    // what carol types ends by itself, and before what alice types would
+    let mut other = carol.connect().await;
+    other.accepted("typing.start", at.clone(), "ack").await;
+    let mut author = alice.connect().await;
+    let _idle = alice.connect().await;
+    author.accepted("typing.start", at, "ack").await;
+    watcher.wait_for("alice types", |frame| tells(frame, "typing.start", &alice)).await;
+    drop(author);
+    let frames = watcher.frames_until("carol stops", |frame| tells(frame, "typing.stop", &carol)).await;
+    assert_eq!(frames.iter().filter(|frame| tells(frame, "typing.stop", &alice)).count(), 1, "{frames:?}");
+}
+
+#[tokio::test]
+async fn one_device_that_stops_typing_does_not_end_what_another_types() {
+    let server = TestServer::start().await;
+    let (alice, bob, carol, room) = three(&server).await;
+    let at = json!({ "conversation_id": room });
+    let mut watcher = bob.connect().await;
+    let mut other = carol.connect().await;
+    let mut phone = alice.connect().await;
+    let mut laptop = alice.connect().await;
+    let mut tablet = alice.connect().await;
+    for socket in [&mut phone, &mut laptop, &mut tablet] {
+        socket.accepted("typing.start", at.clone(), "ack").await;
+    }
+    phone.accepted("typing.stop", at.clone(), "ack").await;
+    drop(tablet);
+    // a device that does not type has nothing to stop
+    let mut idle = alice.connect().await;
+    idle.accepted("typing.stop", at.clone(), "ack").await;
+    other.accepted("typing.start", at.clone(), "ack").await;
+    let frames = watcher.frames_until("carol types", |frame| tells(frame, "typing.start", &carol)).await;
+    assert!(frames.iter().any(|frame| tells(frame, "typing.start", &alice)), "{frames:?}");
+    assert!(frames.iter().all(|frame| frame["type"] != "typing.stop"), "{frames:?}");
+    laptop.accepted("typing.stop", at, "ack").await;
+    watcher.wait_for("alice stops", |frame| tells(frame, "typing.stop", &alice)).await;
+    let own = phone.frames_until_pong().await;
+    assert!(own.iter().all(|frame| !tells(frame, "typing.stop", &alice)), "{own:?}");
+}
+
 #[tokio::test]
 async fn typing_ends_by_itself() {
     let server = TestServer::start().await;

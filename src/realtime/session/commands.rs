@@ -45,8 +45,9 @@ impl Session {
             Command::Delivered(mark) => self.message_delivered(caller, &mark, id, ctx),
             Command::TypingStart(at) => self.typing_start(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
-                let app = self.around.app.clone();
-                let work = guarded(app.clone(), async move { typing::stop(&app, &caller, at.conversation_id).await });
+                let (app, typist) = (self.around.app.clone(), self.typist.clone());
+                let work =
+                    guarded(app.clone(), async move { typing::stop(&app, &caller, &typist, at.conversation_id).await });
                 self.quiet(Lane::Conversation(at.conversation_id), id, work, ctx);
             }
             Command::SetPresence(set) => {
@@ -211,9 +212,9 @@ impl Session {
             return;
         }
         self.typing.insert(conversation, now);
-        let (app, mailbox) = (self.around.app.clone(), ctx.address());
+        let (app, typist, mailbox) = (self.around.app.clone(), self.typist.clone(), ctx.address());
         let work = async move {
-            let started = app.db().guard(typing::start(&app, &caller, conversation)).await;
+            let started = app.db().guard(typing::start(&app, &caller, &typist, conversation)).await;
             if started.is_err() {
                 // what was refused may be tried again at once, and refused again
                 let forget: Job = Box::new(move |session, _| {

@@ -8,6 +8,7 @@ mod commands;
 mod deliveries;
 mod flow;
 mod lanes;
+mod output;
 mod receiving;
 mod subscriptions;
 mod syncing;
@@ -15,6 +16,7 @@ mod syncing;
 use crate::admission::bucket::Bucket;
 use crate::admission::strangers::Place;
 use crate::app::App;
+use crate::cluster::typing::Typist;
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
@@ -23,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::messages::{CloseSession, FromRoom, FromSocket, OpenRooms, SessionHandle, ToPresence, ToRoom, ToSocket};
 use crate::protocol::client::{self, ClientFrame, FrameId};
 use crate::protocol::server::ServerFrame;
-use crate::usecases::Caller;
+use crate::usecases::{Caller, typing};
 use actix::prelude::*;
 use bytestring::ByteString;
 use flow::Flow;
@@ -97,6 +99,7 @@ pub struct Session {
     /// When a limiter refused, the latest times.
     refusals: VecDeque<Instant>,
     typing: HashMap<ConversationId, Instant>,
+    typist: Typist,
     expiry: Option<SpawnHandle>,
     closing: bool,
 }
@@ -167,9 +170,9 @@ struct Done(Job);
 impl Session {
     /// A session that talks to `socket`.
     pub fn new(around: Surroundings, mut opening: Opening, socket: Recipient<ToSocket>) -> Self {
-        let now = Instant::now();
+        let (now, id) = (Instant::now(), SessionId::new());
         Self {
-            id: SessionId::new(),
+            id,
             around,
             follows_gained: !opening.subscribe_none,
             state: State::Unknown(Stranger { _place: opening.place.take(), ..Stranger::default() }),
@@ -189,6 +192,7 @@ impl Session {
             pinged_at: now,
             refusals: VecDeque::new(),
             typing: HashMap::new(),
+            typist: Typist::new(id),
             expiry: None,
             closing: false,
         }
@@ -208,48 +212,6 @@ impl Session {
             mailbox: ctx.address().recipient(),
             overrun: self.overrun.clone(),
             subscription: self.subscriptions,
-        }
-    }
-
-    // --- to the client --------------------------------------------------------------------------------------------
-
-    fn send(&mut self, frame: &ServerFrame, id: Option<&FrameId>, ctx: &mut Context<Self>) {
-        let text = frame.text(id);
-        self.hand(text.len(), ToSocket::Text(text), ctx);
-    }
-
-    fn pass(&mut self, text: ByteString, ctx: &mut Context<Self>) {
-        self.hand(text.len(), ToSocket::Text(text), ctx);
-    }
-
-    fn hand(&mut self, bytes: usize, message: ToSocket, ctx: &mut Context<Self>) {
-        if self.closing {
-            return;
-        }
-        if self.socket.try_send(message).is_err() {
-            self.close(Close::TooSlow, ctx);
-            return;
-        }
-        let now = Instant::now();
-        if let Some(count) = self.flow.handed(bytes, now) {
-            self.ping(count);
-        }
-        if self.flow.too_slow(now) {
-            self.close(Close::TooSlow, ctx);
-        }
-    }
-
-    fn ping(&mut self, count: u64) {
-        self.pinged_at = Instant::now();
-        let _ = self.socket.try_send(ToSocket::Ping(count));
-    }
-
-    fn close(&mut self, why: Close, ctx: &mut Context<Self>) {
-        if !self.closing {
-            self.closing = true;
-            tracing::debug!(session.id = %self.id, code = why.code(), "session closes");
-            let _ = self.socket.try_send(ToSocket::Close(why));
-            ctx.stop();
         }
     }
 
@@ -329,6 +291,7 @@ impl Actor for Session {
         }
         if let Some(caller) = self.caller() {
             self.around.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach
+            typing::closed(&self.around.app, caller.user_id, &self.typist);
         }
         if !self.closing {
             self.closing = true;

@@ -2,67 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Emitter } from '../../static/sdk/emitter.js';
 import { GreenroomError } from '../../static/sdk/errors.js';
-import { Sync } from '../../static/sdk/sync.js';
-import { FakeTime, WELCOME, settle } from './support.js';
-
-class FakeConnection extends Emitter {
-  requests = [];
-  told = [];
-  restarts = 0;
-
-  request(type, payload) {
-    return new Promise((resolve, reject) => this.requests.push({ type, payload, resolve, reject }));
-  }
-
-  tell(type, payload) {
-    this.told.push({ type, payload });
-  }
-
-  restart() {
-    this.restarts += 1;
-    this.emit('close', 1006);
-  }
-}
-
-function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {} } = {}) {
-  const connection = new FakeConnection();
-  const time = new FakeTime();
-  const pages = { c: { items: [], rev: 9 } };
-  const sync = new Sync({
-    connection,
-    time,
-    api: {
-      conversations: async () => conversations,
-      conversation: async (id) => ({ id, last_rev: 9 }),
-      messages: async (id) => pages[id],
-      ...api,
-    },
-  });
-  const seen = [];
-  for (const name of ['snapshot', 'reload', 'gone', 'ready', 'unready', 'reads'])
-    sync.on(name, (value) => seen.push([name, value]));
-  sync.on('event', (frame) => seen.push(['event', frame.rev ?? frame.type]));
-  const names = () => seen.map(([name]) => name);
-  const done = (answer = {}) =>
-    connection.requests.at(-1).resolve({ conversations: {}, reads: {}, user_rev: 3, denied: [], ...answer });
-  const start = async () => {
-    connection.emit('open', WELCOME);
-    await settle();
-    done();
-    await settle();
-  };
-  return { connection, time, sync, seen, names, done, start };
-}
-
-const event = (rev, id = 'c') => ({
-  type: 'message.new',
-  stream: 'conversation',
-  rev,
-  payload: { conversation_id: id },
-});
-const mine = (type, rev, payload) => ({ type, stream: 'user', rev, payload });
+import { WELCOME, settle } from './support.js';
+import { event, mine, setup } from './sync-support.js';
 
 test('the first connection takes a snapshot, then syncs from its revisions', async () => {
   const { connection, names, start } = setup();
@@ -366,49 +308,4 @@ test('the snapshot holds what is put away, too; what moved meanwhile is in it on
     { id: 'a', last_rev: 3 },
     { id: 'b', last_rev: 2 },
   ]);
-});
-
-test('a sync that gets no answer in time fails and is repeated from what came', async () => {
-  const { connection, time, names, start } = setup();
-  connection.emit('open', WELCOME);
-  await settle();
-  connection.emit('frame', event(6));
-  await time.advance(20_000);
-  assert.equal(connection.restarts, 0, 'something came');
-  await time.advance(20_000);
-  assert.equal(connection.restarts, 1);
-  await time.advance(300_000);
-  assert.equal(connection.restarts, 1, 'the failed one is forgotten');
-  await start();
-  assert.deepEqual(connection.requests.at(-1).payload.conversations, { c: 6 });
-  assert.equal(names().at(-1), 'ready');
-  await time.advance(300_000);
-  assert.equal(connection.restarts, 1, 'and the answered one is not watched any more');
-});
-
-test('a long sync goes on while events come, and has an end', async () => {
-  const { connection, time } = setup();
-  connection.emit('open', WELCOME);
-  await settle();
-  let rev = 5;
-  for (; rev < 11; rev += 1) {
-    connection.emit('frame', event(rev + 1));
-    await time.advance(15_000);
-  }
-  assert.equal(connection.restarts, 0);
-  for (; rev < 15; rev += 1) {
-    connection.emit('frame', event(rev + 1));
-    await time.advance(15_000);
-  }
-  assert.equal(connection.restarts, 1);
-});
-
-test('what asks for a missing event is watched as well', async () => {
-  const { connection, time, start } = setup();
-  await start();
-  connection.emit('frame', event(8));
-  await settle();
-  assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 5 } });
-  await time.advance(20_000);
-  assert.equal(connection.restarts, 1);
 });

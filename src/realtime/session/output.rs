@@ -2,8 +2,6 @@
 
 use super::Session;
 use crate::domain::codes::Close;
-use crate::domain::limits;
-use crate::error::Error;
 use crate::messages::ToSocket;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;

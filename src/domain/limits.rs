@@ -156,6 +156,10 @@ pub const HEAVY_PER_USER: usize = 4;
 pub const HEAVY_STATEMENT: Duration = Duration::from_secs(2);
 /// Events of one page of a replay.
 pub const REPLAY_PAGE: u64 = 256;
+/// Bytes of recent events that the rooms of a node keep together, for who is a little behind.
+pub const RINGS_BYTES: usize = 64 * 1024 * 1024;
+/// A round of ageing of a room's recent events: they stay for one to two of these.
+pub const RING_ROUND: Duration = Duration::from_mins(1);
 /// How long a hole in a room's revisions may stand before it is read from the log.
 pub const HOLE: Duration = Duration::from_millis(20);
 /// How often the log is tailed for what delivery missed.

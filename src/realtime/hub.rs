@@ -3,7 +3,8 @@
 //! holds `MAILBOX` messages; commits that do not fit are found again by the catch-up. After a panic it has no rooms: all of
 //! them end, and their sessions come back.
 
-use super::room::Room;
+use super::order::Budget;
+use super::room::{Room, Shared};
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
@@ -26,13 +27,11 @@ const OPENING: Duration = Duration::from_secs(30);
 pub struct Hub {
     rooms: HashMap<Stream, Entry>,
     pool: Vec<ArbiterHandle>,
-    log: mpsc::Sender<ReadLog>,
+    shared: Shared,
     catch_up: Arc<Notify>,
     /// Rooms that had no place for word of a revision; they are told when the catch-up comes by.
     owed: HashMap<Stream, Rev>,
-    /// Itself, and its rooms.
     part: Part,
-    of_rooms: Part,
 }
 
 struct Entry {
@@ -48,8 +47,9 @@ impl Hub {
         catch_up: Arc<Notify>,
         supervision: &Supervision,
     ) -> Self {
-        let (part, of_rooms) = (supervision.part("hub"), supervision.part("rooms"));
-        Self { rooms: HashMap::new(), pool, log, catch_up, owed: HashMap::new(), part, of_rooms }
+        let shared = Shared { log, part: supervision.part("rooms"), recent: Budget::default() };
+        let part = supervision.part("hub");
+        Self { rooms: HashMap::new(), pool, shared, catch_up, owed: HashMap::new(), part }
     }
 
     /// Does something; after a panic nothing of what it holds is relied on.
@@ -74,8 +74,8 @@ impl Hub {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
         let arbiter = &self.pool[(hasher.finish() % self.pool.len() as u64) as usize];
-        let (hub, log, part) = (ctx.address().recipient(), self.log.clone(), self.of_rooms.clone());
-        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, log, part));
+        let (hub, shared) = (ctx.address().recipient(), self.shared.clone());
+        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, shared));
         self.rooms.insert(stream, Entry { room: room.clone(), opened: Instant::now() });
         room.recipient()
     }

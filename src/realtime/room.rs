@@ -3,7 +3,7 @@
 //! not fit is found again by the catch-up. It stops when nobody has followed for a while and the hub agrees; should it
 //! ever die otherwise, it tells its sessions, which subscribe again.
 
-use super::order::{Order, Sink, Subscribe};
+use super::order::{Budget, Order, Sink, Subscribe};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -20,26 +20,38 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// How long a room stays when nobody follows.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// What all rooms of a node share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Reads the log for them.
+    pub log: mpsc::Sender<ReadLog>,
+    /// Counts what fails in them.
+    pub part: Part,
+    /// Bounds the recent events that they keep.
+    pub recent: Budget,
+}
+
 /// The actor.
 pub struct Room {
     stream: Stream,
     order: Order<SessionHandle>,
     hub: Recipient<Retire>,
-    log: mpsc::Sender<ReadLog>,
+    shared: Shared,
     hole: Option<SpawnHandle>,
+    ageing: Option<SpawnHandle>,
     idle: Option<SpawnHandle>,
     /// When it last doubted that what it handed out is still there.
     doubted: Option<Instant>,
-    part: Part,
 }
 
 impl Room {
     /// The room of a stream; it holds everything back until its first subscription says where the stream stands.
-    pub fn new(stream: Stream, hub: Recipient<Retire>, log: mpsc::Sender<ReadLog>, part: Part) -> Self {
-        Self { stream, order: Order::default(), hub, log, hole: None, idle: None, doubted: None, part }
+    pub fn new(stream: Stream, hub: Recipient<Retire>, shared: Shared) -> Self {
+        let order = Order::new(shared.recent.clone());
+        Self { stream, order, hub, shared, hole: None, ageing: None, idle: None, doubted: None }
     }
 
-    /// Sees to what every message may leave behind: a hole, or an empty room.
+    /// Sees to what every message may leave behind: a hole, events that are to be forgotten, or an empty room.
     fn tidy(&mut self, ctx: &mut Context<Self>) {
         if self.order.has_hole() {
             if self.hole.is_none() {
@@ -53,6 +65,14 @@ impl Room {
             }
         } else if let Some(timer) = self.hole.take() {
             ctx.cancel_future(timer);
+        }
+        if self.order.has_recent() && self.ageing.is_none() {
+            let timer = ctx.run_later(limits::RING_ROUND, |room, ctx| {
+                room.ageing = None;
+                room.order.age();
+                room.tidy(ctx);
+            });
+            self.ageing = Some(timer);
         }
         if !self.order.is_empty() {
             if let Some(timer) = self.idle.take() {
@@ -89,11 +109,11 @@ impl Room {
         self.doubted = Some(now);
         let purpose = ReadFor::Doubt(now);
         // one that finds no place is raised again with the next event
-        let _ = self.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
+        let _ = self.shared.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
     }
 
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
-        RoomSink { stream: self.stream, log: self.log.clone(), room: ctx.address().recipient() }
+        RoomSink { stream: self.stream, log: self.shared.log.clone(), room: ctx.address().recipient() }
     }
 }
 
@@ -176,7 +196,7 @@ impl Handler<ToRoom> for Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.part.ended();
+        self.shared.part.ended();
         for handle in self.order.subscribers() {
             handle.give(self.stream, RoomEvent::Gone);
         }

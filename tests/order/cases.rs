@@ -389,3 +389,16 @@ fn whoever_left_is_told_nothing_of_the_moment_though_the_event_is_yet_to_come() 
     order.subscribe(wanted(2, 13, 13), &mut desk);
     assert_eq!(order.followers().count(), 2);
 }
+
+#[test]
+fn what_is_no_longer_recent_comes_from_the_log() {
+    let (mut order, mut desk) = room();
+    order.deliver(&batch(11..=12), &mut desk);
+    order.age();
+    order.subscribe(wanted(1, 10, 12), &mut desk);
+    assert_eq!(desk.given_to(1), ["page 11..12", "attached 12"]);
+    order.age();
+    assert!(!order.has_recent());
+    order.subscribe(wanted(2, 10, 12), &mut desk);
+    assert_eq!(desk.reads, [(10, Some(session(2)))]);
+}

@@ -25,6 +25,7 @@ use crate::messages::{Batch, ReadFor, RoomEvent};
 use crate::protocol::events::{Effect, Frame};
 use news::{News, leaves};
 pub use replay::Subscribe;
+pub use ring::Budget;
 use ring::Ring;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -61,11 +62,18 @@ pub struct Order<H> {
 
 impl<H> Default for Order<H> {
     fn default() -> Self {
+        Self::new(Budget::default())
+    }
+}
+
+impl<H> Order<H> {
+    /// One whose recent events count in `budget`.
+    pub fn new(budget: Budget) -> Self {
         Self {
             head: None,
             known: Rev(0),
             held: BTreeMap::new(),
-            ring: Ring::default(),
+            ring: Ring::new(budget),
             subscribers: HashMap::new(),
             news: News::default(),
             filling: None,
@@ -78,6 +86,16 @@ impl<H: Clone> Order<H> {
     /// Up to where everything has gone out; `None` before anything is known.
     pub fn head(&self) -> Option<Rev> {
         self.head
+    }
+
+    /// Whether recent events are kept.
+    pub fn has_recent(&self) -> bool {
+        !self.ring.is_empty()
+    }
+
+    /// Forgets the recent events that were kept the last time already.
+    pub fn age(&mut self) {
+        self.ring.age();
     }
 
     /// Whether nobody follows.

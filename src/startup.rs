@@ -16,7 +16,7 @@ use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
 use crate::http::{self, Services, connections::Connections, health::Draining};
-use crate::messages::{Committed, EndRooms, Ephemeral, MarkJob, SendJob, ToPresence};
+use crate::messages::{Committed, Ephemeral, MarkJob, SendJob, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::Surroundings;
@@ -247,7 +247,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     runtime.spawn(log_reader::run(app.clone(), log_queue));
     let outlet = catch_up::Outlet { hear: hub.clone().recipient(), rooms: hub.clone().recipient() };
     runtime.spawn(catch_up::run(app.clone(), outlet, catch_up));
-    follow_history(&app, hub.clone().recipient());
+    runtime.spawn(catch_up::follow_history(app.clone(), hub.clone().recipient()));
     watch(&app);
     let tending = Tending::start(&app);
     let relay = relay::start(&app);
@@ -292,13 +292,6 @@ fn work(app: &App, queues: Queues, batch: usize, stats: &Arc<Stats>) {
     }
     app.spawn(marks::run(app.clone(), queues.marks));
     app.spawn(presence::keep(app.clone()));
-}
-
-/// Ends all rooms when the database holds another history.
-fn follow_history(app: &App, hub: Recipient<EndRooms>) {
-    let (app, part) = (app.clone(), app.supervision().part("history"));
-    app.clone()
-        .spawn(async move { while part.run(catch_up::follow_history(app.clone(), hub.clone())).await.is_err() {} });
 }
 
 /// Keeps asking for a database that went away.

@@ -31,6 +31,11 @@ pub struct Outlet {
 
 /// Ends all rooms whenever the database turns out to hold another history. Runs for ever.
 pub async fn follow_history(app: App, hub: Recipient<EndRooms>) {
+    let part = app.supervision().part("history");
+    while part.run(end_rooms(&app, &hub)).await.is_err() {}
+}
+
+async fn end_rooms(app: &App, hub: &Recipient<EndRooms>) {
     let mut epoch = app.db().history().changes();
     while epoch.changed().await.is_ok() {
         hub.do_send(EndRooms); // detach

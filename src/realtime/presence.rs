@@ -73,9 +73,12 @@ impl Presence {
     /// Does something; after a panic all that is known of sessions is thrown away, and they come back.
     fn guarded(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(&mut Self, &mut Context<Self>)) {
         let part = self.part.clone();
-        if part.catch(|| work(self, ctx)).is_ok() {
-            return;
+        if part.catch(|| work(self, ctx)).is_err() {
+            self.begin_anew(ctx);
         }
+    }
+
+    fn begin_anew(&mut self, ctx: &mut Context<Self>) {
         self.watchers.clear();
         self.changed.clear();
         self.order.clear();

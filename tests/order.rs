@@ -4,6 +4,8 @@
 
 #[path = "order/cases.rs"]
 mod cases;
+#[path = "order/desk.rs"]
+mod desk;
 #[path = "order/history.rs"]
 mod history;
 #[path = "order/session.rs"]

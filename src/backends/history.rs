@@ -210,8 +210,13 @@ pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output 
             () = &mut stop => last = true,
             _ = ticks.tick() => {}
         }
-        // while the database is away it is said elsewhere
-        let Ok(seen) = db.guard(see(db, before.as_ref())).await else { continue };
+        let seen = match db.guard(see(db, before.as_ref())).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                tracing::warn!(%error, "the history of the database could not be looked at; trying again");
+                continue;
+            }
+        };
         db.history().adopt(&seen.epoch);
         before = Some(seen.clone());
         if !db.history().note(&seen.newest) || !settings.database.is_sqlite() {

@@ -126,10 +126,14 @@ async fn rows_that_vanish_under_two_running_nodes_begin_a_new_epoch_on_both() {
     let there = here.on(&other);
     let room = here.group("room", &[]).await;
     here.send(&room, "kept").await;
-    here.send(&room, "lost").await;
+    for _ in 0..3 {
+        here.send(&room, "lost").await;
+    }
     let held = Held::new(&here, &room).await;
     let sockets = [here.connect().await, there.connect().await];
-    take_back(&one, 1).await;
+    take_back(&one, 3).await;
+    // a room that was further on already doubts, even if nobody had looked at the log in between
+    here.send(&room, "first").await;
     both_begin_anew((&here, &there), &held, sockets, &room).await;
-    assert_eq!(contents(&here, &room).await, ["kept", "after", "after"]);
+    assert_eq!(contents(&here, &room).await, ["kept", "first", "after", "after"]);
 }

@@ -1,8 +1,8 @@
 //! Migrations that carry data with them, on databases in which there is some.
 
 use ::entity::{
-    conversation_statistics, hidden_messages, logins, mentions, message_links, messages, meta, outbox, participants,
-    readers, sender_statistics, user_words, users,
+    conversation_statistics, conversations, hidden_messages, logins, mentions, message_links, messages, meta, outbox,
+    participants, readers, sender_statistics, user_words, users,
 };
 use greenroom::domain::search;
 use migration::{Migrator, MigratorTrait};
@@ -44,13 +44,21 @@ async fn insert_message(db: &DatabaseConnection, row: messages::Model) {
     messages::Entity::insert(row).exec_without_returning(db).await.expect("a message");
 }
 
+/// Before groups had a `temp_id`.
+async fn insert_group(db: &DatabaseConnection, number: u128) {
+    let mut row = sample::group(number, 1).into_active_model().reset_all();
+    row.temp_id = NotSet;
+    row.body_hash = NotSet;
+    conversations::Entity::insert(row).exec_without_returning(db).await.expect("a group");
+}
+
 /// A group in which there are a system message, four messages of two users, one of them deleted, and two with links.
 async fn history(db: &DatabaseConnection) {
     for number in 1..=2 {
         insert(db, sample::user(number)).await.expect("a user");
     }
-    insert(db, sample::group(30, 1)).await.expect("a group");
-    insert(db, sample::group(31, 1)).await.expect("a silent group");
+    insert_group(db, 30).await;
+    insert_group(db, 31).await;
     said(db, 40, 1, 0, None, "").await;
     said(db, 41, 2, 1, Some(1), "see https://a.example/x, and HTTP://b.example.").await;
     said(db, 42, 3, 2, Some(2), "no link: xhttp://c.example").await;

@@ -8,6 +8,11 @@
 
 mod support;
 
+#[path = "long/abuse.rs"]
+mod abuse;
+#[allow(dead_code)] // the tests of single attacks use the rest of it
+#[path = "abuse/attacks.rs"]
+mod attacks;
 #[path = "long/churn.rs"]
 mod churn;
 #[path = "long/faults.rs"]

@@ -3,8 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::attacks::{Loot, flood};
-use super::world::{Stop, World};
+use super::attacks::{Loot, Stop, flood};
+use super::world::World;
 
 /// Lines that the server may log while it is flooded: its own, and one for each connection at most.
 const LINES: usize = 200;

@@ -1,14 +1,9 @@
 //! Floods of connections by one user.
 
-use futures_util::StreamExt;
-
-use super::attacks::{Loot, read};
-use super::support::socket::{Auth, ConnectOptions, connect, upgrade};
-use super::support::{Target, TestUser};
-use super::world::{Stop, World};
-
-/// Connections being opened at a time.
-const AT_ONCE: usize = 16;
+use super::attacks::{Loot, Stop, handshakes};
+use super::support::TestUser;
+use super::support::socket::Auth;
+use super::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_as_fast_as_they_are_answered_cost_the_others_nothing() {
@@ -42,35 +37,8 @@ async fn handshakes_with_a_made_up_ticket_cost_the_others_nothing() {
 
 async fn shaken(world: &World, name: &str, attacker: &TestUser, auth: Auth) -> Loot {
     let stop = Stop::default();
-    let attack = {
-        let (attacker, stop) = (attacker.clone(), stop.clone());
-        async move {
-            let shaking: Vec<_> =
-                (0..AT_ONCE).map(|_| tokio::spawn(shake(attacker.clone(), auth.clone(), stop.clone()))).collect();
-            let mut all = Loot::default();
-            for shaking in shaking {
-                all.add(shaking.await.expect("it ends well"));
-            }
-            all
-        }
-    };
+    let attack = handshakes(attacker.clone(), auth, stop.clone());
     let loot = world.under(name, attack, &stop).await;
     eprintln!("{name}: {loot:?}");
-    loot
-}
-
-/// Opens one connection after another and waits for the first word of the server on each.
-async fn shake(user: TestUser, auth: Auth, stop: Stop) -> Loot {
-    let mut loot = Loot::default();
-    while !stop.is_over() {
-        let target: &Target = &user.target;
-        let options = ConnectOptions { auth: auth.clone(), ..ConnectOptions::default() };
-        let Ok(stream) = connect(target).await else { continue };
-        let Ok(stream) = upgrade(target, &user.access_token, options, stream).await else { continue };
-        loot.connections += 1;
-        let (outgoing, incoming) = stream.split();
-        read(incoming, 1, &mut loot).await;
-        drop(outgoing);
-    }
     loot
 }

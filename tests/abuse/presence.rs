@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::attacks::flood;
-use super::world::{Stop, World};
+use super::attacks::{Stop, flood};
+use super::world::World;
 
 /// Updates that a peer may get of one user: four a second, and one at each end of the attack.
 const PER_SECOND: u64 = 4;

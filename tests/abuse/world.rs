@@ -2,13 +2,14 @@
 //! server's memory; first while all is quiet, then while an attack runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use super::attacks::Stop;
 use super::support::{Target, TestServer, TestUser};
 
 /// What the server may grow by under an attack.
@@ -28,22 +29,6 @@ pub struct World {
     pub server: TestServer,
     bystanders: Vec<TestUser>,
     group: String,
-}
-
-/// Set when an attack is to end.
-#[derive(Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Whether it is over.
-    pub fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// It is over.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 impl World {

@@ -8,7 +8,7 @@ use super::support::crowd::{self, Run};
 use super::support::follower::Follower;
 use super::support::history::check;
 use super::support::{Random, TestServer, TestUser, eventually_within};
-use super::{churn, faults};
+use super::{abuse, churn, faults};
 
 const USERS: usize = 6;
 const GROUPS: usize = 5;
@@ -40,6 +40,11 @@ pub async fn run(nodes: usize) {
     }
     let groups: Vec<String> = conversations.iter().rev().take(GROUPS).map(|(id, _)| id.clone()).collect();
     let churning = tokio::spawn(churn::run(users.clone(), groups, run.closing.clone(), random.fork()));
+    let mut attacking = Vec::new();
+    for (number, server) in servers.iter().enumerate() {
+        let attacker = server.user(&format!("attacker-{number}")).await;
+        attacking.push(tokio::spawn(abuse::run(attacker, run.closing.clone(), random.fork())));
+    }
 
     let end = Instant::now() + duration();
     while Instant::now() < end {
@@ -55,6 +60,9 @@ pub async fn run(nodes: usize) {
 
     run.closing.store(true, Ordering::Relaxed);
     churning.await.expect("the churn ends well");
+    for attacking in attacking {
+        attacking.await.expect("the attacks end well");
+    }
     let mut clients = Vec::new();
     for writer in writers {
         clients.push(writer.await.expect("the writer ends well"));

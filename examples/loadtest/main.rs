@@ -8,6 +8,7 @@
 // What it has to say goes to the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod back;
 mod direct;
 mod idle;
 mod measure;
@@ -77,5 +78,6 @@ async fn run(options: &Options) -> Result<Report> {
         Scenario::Dm(load) => direct::run(&mut target, options, load).await,
         Scenario::Room(load) => room::run(&mut target, options, load).await,
         Scenario::Idle(load) => idle::run(&mut target, options, load).await,
+        Scenario::Return(load) => back::run(target, load).await,
     }
 }

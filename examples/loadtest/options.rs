@@ -21,6 +21,8 @@ use crate::Result;
       one group, 1,000 sockets, 8 broadcasts on their way
   cargo run --release --example loadtest -- idle --sockets 1000
       what a socket costs that does nothing
+  cargo run --release --example loadtest -- return
+      1,000 users behind one address come back at once after a restart, under the limits of the contract
 
 Without --url the tool starts a server of its own on a fresh SQLite file in a temporary folder, with all limits off,
 starts it afresh once the users are registered, and stops it afterwards. That server is this tool's own executable in
@@ -72,6 +74,8 @@ pub enum Scenario {
     Room(Room),
     /// Many sockets that do nothing.
     Idle(Idle),
+    /// Everybody comes back at once after a restart of the server.
+    Return(Return),
 }
 
 /// Options of `dm`.
@@ -128,6 +132,18 @@ pub struct Idle {
     /// Sockets of each user, at most as many as the server allows.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub each: u32,
+}
+
+/// Options of `return`.
+#[derive(Args, Debug)]
+pub struct Return {
+    /// Users, all behind one address.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=5_000))]
+    pub users: u32,
+
+    /// They sign in with their passwords instead of refreshing their tokens.
+    #[arg(long)]
+    pub sign_in: bool,
 }
 
 /// The address in `url`, if it is on this machine.

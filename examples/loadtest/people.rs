@@ -10,13 +10,20 @@ use crate::target::Target;
 /// would only queue.
 const AT_ONCE: u32 = 4;
 
+/// Everybody's password.
+pub const PASSWORD: &str = "a password for measuring";
+
 /// A registered user.
 #[derive(Clone, Debug)]
 pub struct Person {
     /// The user's id.
     pub id: String,
+    /// The user's name.
+    pub username: String,
     /// An access token, good for fifteen minutes.
     pub token: String,
+    /// The refresh token it came with.
+    pub refresh_token: String,
 }
 
 /// Registers this many users under fresh names.
@@ -44,9 +51,14 @@ pub async fn register(target: &Target, count: u32) -> Result<Vec<Person>> {
 }
 
 async fn register_one(http: reqwest::Client, url: String, username: String) -> Result<Person> {
-    let body = json!({ "username": username, "password": "a password for measuring" });
+    let body = json!({ "username": username, "password": PASSWORD });
     let answer: Value = expect(http.post(url).json(&body).send().await?).await?;
-    Ok(Person { id: string(&answer["user"]["id"])?, token: string(&answer["access_token"])? })
+    Ok(Person {
+        id: string(&answer["user"]["id"])?,
+        username,
+        token: string(&answer["access_token"])?,
+        refresh_token: string(&answer["refresh_token"])?,
+    })
 }
 
 /// The direct conversation of each two neighbours.

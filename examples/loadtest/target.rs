@@ -96,6 +96,14 @@ impl Target {
         Ok(true)
     }
 
+    /// [`Self::restart`] with the limits of the contract, which the tool's own server is otherwise without.
+    pub async fn restart_limited(&mut self) -> Result<bool> {
+        if let Some(own) = &mut self.own {
+            own.environment.retain(|(name, _)| !name.starts_with("GREENROOM_LIMIT_"));
+        }
+        self.restart().await
+    }
+
     /// Resident memory of the server in bytes, where its process is known.
     pub fn resident_bytes(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;

@@ -3,8 +3,10 @@
 
 use crate::admission::Admission;
 use crate::cluster::accepted::AcceptedBook;
-use crate::cluster::limiter::Limiter;
+use crate::cluster::attempts::AttemptBook;
+use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceBook;
+use crate::cluster::sign_ins::SignInLimits;
 use crate::cluster::typing::TypingBook;
 use crate::config::Settings;
 use crate::domain::ids::{ConversationId, UserId};
@@ -38,10 +40,14 @@ pub struct Parts {
     pub typing: TypingBook,
     /// What a caller may ask, and has under way.
     pub admission: Admission,
-    /// How often one may try to sign in.
-    pub limiter: Limiter,
     /// Generations of access tokens that were just accepted.
     pub accepted: AcceptedBook,
+    /// Attempts at passwords.
+    pub attempts: Arc<AttemptBook>,
+    /// How often one may register, sign in and refresh.
+    pub sign_in_limits: SignInLimits,
+    /// The queue before the hashing of passwords.
+    pub hashing: HashingQueue,
     /// The queues of the writers; a conversation always goes to the same one.
     pub writers: Vec<mpsc::Sender<SendJob>>,
     /// The queue of marks.
@@ -97,9 +103,19 @@ impl App {
         &self.0.admission
     }
 
-    /// How often one may try to sign in.
-    pub fn limiter(&self) -> &Limiter {
-        &self.0.limiter
+    /// Attempts at passwords.
+    pub fn attempts(&self) -> &Arc<AttemptBook> {
+        &self.0.attempts
+    }
+
+    /// How often one may register, sign in and refresh.
+    pub fn sign_in_limits(&self) -> &SignInLimits {
+        &self.0.sign_in_limits
+    }
+
+    /// The queue before the hashing of passwords.
+    pub fn hashing(&self) -> &HashingQueue {
+        &self.0.hashing
     }
 
     /// Generations of access tokens that were just accepted.

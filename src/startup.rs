@@ -8,8 +8,10 @@ use crate::admission::Admission;
 use crate::app::{App, Parts};
 use crate::backends::{self, BackendError};
 use crate::cluster::accepted::AcceptedBook;
-use crate::cluster::limiter::Limiter;
+use crate::cluster::attempts::AttemptBook;
+use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceBook;
+use crate::cluster::sign_ins::SignInLimits;
 use crate::cluster::typing::TypingBook;
 use crate::config::Settings;
 use crate::domain::limits;
@@ -183,8 +185,10 @@ async fn assemble(
     let app = App::new(Parts {
         keys: keys(settings)?.taking_plain_until(plain_until),
         admission: Admission::new(&settings.limits),
-        limiter: Limiter::new(&settings.limits),
         accepted: AcceptedBook::default(),
+        attempts: Arc::new(AttemptBook::new(settings.limits.auth_per_minute)),
+        sign_in_limits: SignInLimits::new(settings.limits.auth_per_minute),
+        hashing: HashingQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
         settings: settings.clone(),
         db: db.clone(),
         presence: PresenceBook::default(),
@@ -251,6 +255,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     watch(&app);
     let tending = Tending::start(&app);
     let relay = relay::start(&app);
+    accounts::name_lost_emails(&app).await?;
     if let Some(admin) = &settings.admin {
         accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
     }

@@ -10,6 +10,8 @@ use sea_orm::{
     ModelTrait, Statement, TransactionTrait,
 };
 
+#[path = "migration/emails.rs"]
+mod emails;
 #[path = "migration/rules.rs"]
 mod rules;
 #[path = "migration/sample.rs"]

@@ -12,7 +12,10 @@ use greenroom::domain::tokens::Keys;
 use greenroom::protocol::resources::Tokens;
 use greenroom::usecases::{logins, refresh};
 use inside::{Inside, on_each_database};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The statements that the application sends from now on.
 fn heard(inside: &Inside) -> Arc<Mutex<Vec<String>>> {
@@ -42,7 +45,7 @@ fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
             forger.ticket(LoginId::new(), soon),
             run_out,
         ] {
-            assert!(refresh::refresh(&inside.app, &made_up).await.is_err(), "{made_up}");
+            assert!(refresh::refresh(&inside.app, &made_up, HERE).await.is_err(), "{made_up}");
             assert!(logins::login_of_ticket(&inside.app, &made_up).is_err(), "{made_up}");
         }
         let said: Vec<String> = said.lock().unwrap().clone();
@@ -55,7 +58,7 @@ fn the_first_call_after_a_refresh_writes_once_and_no_other_does() {
     on_each_database(&async |inside: &Inside| {
         let user = inside.user().await;
         let issued = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
-        let renewed = refresh::refresh(&inside.app, &issued.refresh_token).await.unwrap();
+        let renewed = refresh::refresh(&inside.app, &issued.refresh_token, HERE).await.unwrap();
         inside.settled().await;
         let said = heard(inside);
         let written = || said.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();

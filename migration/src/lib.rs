@@ -26,6 +26,7 @@ mod m20261120_000010_blocks;
 mod m20261120_000011_shown;
 mod m20261130_000012_user_search;
 mod m20261130_000014_generations;
+mod m20261130_000015_email_keys;
 mod m20261130_000016_mentions_all;
 mod m20261130_000017_group_temp_id;
 mod sql;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261120_000011_shown::Migration),
             Box::new(m20261130_000012_user_search::Migration),
             Box::new(m20261130_000014_generations::Migration),
+            Box::new(m20261130_000015_email_keys::Migration),
             Box::new(m20261130_000016_mentions_all::Migration),
             Box::new(m20261130_000017_group_temp_id::Migration),
         ]

@@ -2,6 +2,9 @@
 //! same place. Nothing is ever authorised from what stands here.
 
 pub mod accepted;
-pub mod limiter;
+pub mod attempts;
+pub mod hashing;
 pub mod presence;
+pub mod sign_ins;
 pub mod typing;
+mod windows;

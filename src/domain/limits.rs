@@ -1,5 +1,6 @@
 //! Every limit of the house that is not a setting, in one place (SPEC 14).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Characters (Unicode scalar values) in a message, after trimming.
@@ -106,6 +107,18 @@ pub const DESCRIPTORS_KEPT: u64 = 128;
 pub const DESCRIPTORS_WANTED: u64 = 8192;
 /// Connections of one node, however many descriptors it may have.
 pub const CONNECTIONS: usize = 100_000;
+
+/// Wrong passwords a minute for one account from one address.
+pub const WRONG_PASSWORDS: usize = 5;
+/// Wrong passwords an hour for one account from anywhere, after which it is tried only from addresses where it is known.
+pub const WRONG_PASSWORDS_HOUR: usize = 100;
+/// An account is known at an address for so long after it signed in or registered there.
+pub const SIGNED_IN_FROM: Duration = Duration::from_hours(30 * 24);
+/// Registrations of one address in a burst.
+pub const REGISTRATION_BURST: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
+/// Passwords that wait for a core to be hashed on; beyond it one is `busy` at once.
+pub const HASHING_QUEUE: usize = 256;
+
 /// A connection that has not authenticated within this is closed.
 pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
 /// The server pings a session this often.

@@ -13,6 +13,7 @@ pub mod links;
 pub mod mentions;
 pub mod names;
 pub mod passwords;
+pub mod precis;
 pub mod roles;
 pub mod sealed;
 pub mod search;

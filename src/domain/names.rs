@@ -1,6 +1,7 @@
 //! Names that cannot be built invalid: usernames, display names, e-mail addresses, passwords, titles.
 
-use super::{invisible, limits};
+use super::{invisible, limits, precis};
+use unicode_normalization::UnicodeNormalization;
 
 /// A username: 3–32 of `[A-Za-z0-9_.-]`, unique without case.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,9 +57,9 @@ impl Email {
         &self.0
     }
 
-    /// The form in which it is unique.
+    /// The form in which it is unique: NFC and lower case.
     pub fn key(&self) -> String {
-        self.0.to_lowercase()
+        self.0.nfc().collect::<String>().to_lowercase().nfc().collect()
     }
 }
 
@@ -67,25 +68,25 @@ fn is_domain(domain: &str) -> bool {
         || (domain.contains('.') && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-')))
 }
 
-/// A password: 8–128 characters of any kind but NUL. It never shows itself.
+/// A password, prepared as it is compared: 8–128 characters then. It never shows itself.
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
     /// Checks `text`; the error is a sentence for its owner.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if !(8..=128).contains(&text.chars().count()) {
+        let prepared = precis::opaque(text).ok_or(
+            "must not contain control characters, invisible characters, or characters that Unicode does not name",
+        )?;
+        if !(8..=128).contains(&prepared.chars().count()) {
             return Err("must have 8 to 128 characters");
         }
-        if text.contains('\0') {
-            return Err("must not contain NUL");
-        }
-        Ok(Self(text.to_owned()))
+        Ok(Self(prepared))
     }
 
-    /// The bytes to hash.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+    /// What is hashed.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -205,6 +206,21 @@ mod tests {
         assert!(Email::parse("ada@example.org").is_ok());
         for bad in ["", "ada", "@example.org", "ada@", "a@b@c.d", "ada@example", "a da@example.org"] {
             assert!(Email::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_email_is_one_however_it_is_composed() {
+        let key = |text| Email::parse(text).unwrap().key();
+        assert_eq!(key("Ren\u{E9}@example.org"), key("rene\u{301}@EXAMPLE.org"));
+        assert_ne!(key("rene@example.org"), key("ren\u{E9}@example.org"));
+    }
+
+    #[test]
+    fn a_password_is_counted_as_it_is_prepared() {
+        assert!(Password::parse("12345678").is_ok() && Password::parse(&"e\u{301}".repeat(128)).is_ok());
+        for bad in ["1234567", "e\u{301}234567", "1234\u{7}5678", &"a".repeat(129)] {
+            assert!(Password::parse(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 //! for tens of milliseconds and 19 MiB, so use cases bound how many run at once.
 
 use super::names::Password;
+use super::precis;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
@@ -29,6 +30,10 @@ const ASKED: usize = 33 * 1024;
 ///
 /// If the operating system has no random bytes to give.
 pub fn hash(password: &Password) -> String {
+    hash_of(password.as_str())
+}
+
+fn hash_of(password: &str) -> String {
     let params = Params::new(MEMORY, PASSES, LANES, None).expect("the parameters are within the algorithm's bounds");
     let mut salt = [0; SALT];
     aws_lc_rs::rand::fill(&mut salt).expect("the operating system gives random bytes");
@@ -37,13 +42,53 @@ pub fn hash(password: &Password) -> String {
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(&params).expect("the parameters are numbers"),
         salt: Some(Salt::new(&salt).expect("a salt of 16 bytes is within bounds")),
-        hash: Some(output(params, password.as_bytes(), &salt).expect("a password has at most 128 characters")),
+        hash: Some(output(params, password.as_bytes(), &salt).expect("a password is far shorter than 4 GiB")),
     };
     hash.to_string()
 }
 
-/// Whether `password` is the one `hash` was made of; without a hash it is not, and takes as long to say so.
-pub fn verify(password: &str, hash: Option<&str>) -> bool {
+/// What came of comparing a password with a hash.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Verified {
+    /// It is another.
+    Wrong,
+    /// It is the one.
+    Right,
+    /// It is the one, but hashed as it was sent and not as it is compared now: a hash to take the place of that one.
+    Anew(String),
+}
+
+impl std::fmt::Debug for Verified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Wrong => "Wrong",
+            Self::Right => "Right",
+            Self::Anew(_) => "Anew(…)",
+        })
+    }
+}
+
+/// Whether `password` is the one `hash` was made of; without a hash it is not, and takes as long to say so. It is compared
+/// as it is prepared, and then as it was sent: hashes of before were made of that.
+pub fn verify(password: &str, hash: Option<&str>) -> Verified {
+    let prepared = precis::opaque(password);
+    if let Some(prepared) = &prepared {
+        if is_of(prepared, hash) {
+            return Verified::Right;
+        }
+        if prepared == password {
+            return Verified::Wrong;
+        }
+    }
+    match (is_of(password, hash), prepared) {
+        (false, _) => Verified::Wrong,
+        (true, Some(prepared)) => Verified::Anew(hash_of(&prepared)),
+        // it holds what no new password may hold, and stays what it is
+        (true, None) => Verified::Right,
+    }
+}
+
+fn is_of(password: &str, hash: Option<&str>) -> bool {
     let same = PasswordHash::new(hash.unwrap_or(NOBODY)).ok().is_some_and(|made| {
         let params = Params::try_from(&made).ok();
         let again = params.zip(made.salt).and_then(|(params, salt)| output(params, password.as_bytes(), &salt));
@@ -69,11 +114,28 @@ mod tests {
     #[test]
     fn a_password_is_known_again_and_another_is_not() {
         let made = hash(&Password::parse("correct horse").unwrap());
-        assert!(verify("correct horse", Some(&made)));
-        assert!(!verify("correct horsf", Some(&made)));
-        assert!(!verify("correct horse", Some("not a hash")));
-        assert!(!verify("correct horse", None));
+        assert_eq!(verify("correct horse", Some(&made)), Verified::Right);
+        assert_eq!(verify("correct horsf", Some(&made)), Verified::Wrong);
+        assert_eq!(verify("correct horse", Some("not a hash")), Verified::Wrong);
+        assert_eq!(verify("correct horse", None), Verified::Wrong);
+        assert_eq!(verify("correct\u{A0}horse", None), Verified::Wrong);
         assert_ne!(made, hash(&Password::parse("correct horse").unwrap()), "each has a salt of its own");
+    }
+
+    #[test]
+    fn a_password_is_one_however_it_is_composed_and_a_hash_of_before_is_made_anew() {
+        let (composed, decomposed) = ("Mot de pass\u{E9}", "Mot de passe\u{301}");
+        let made = hash(&Password::parse(decomposed).unwrap());
+        for typed in [composed, decomposed, "Mot\u{A0}de pass\u{E9}"] {
+            assert_eq!(verify(typed, Some(&made)), Verified::Right, "{typed:?}");
+        }
+        let of_before = hash_of(decomposed);
+        let Verified::Anew(anew) = verify(decomposed, Some(&of_before)) else { panic!("it is the one as it was sent") };
+        assert_eq!(verify(composed, Some(&anew)), Verified::Right);
+        assert_eq!(verify(composed, Some(&of_before)), Verified::Wrong);
+        let forbidden = hash_of("eight\u{7}eight");
+        assert_eq!(verify("eight\u{7}eight", Some(&forbidden)), Verified::Right);
+        assert_eq!(verify("eight\u{8}eight", Some(&forbidden)), Verified::Wrong);
     }
 
     #[test]

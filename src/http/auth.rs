@@ -19,7 +19,8 @@ fn client(addr: IpAddr, device: Device) -> Client {
 
 /// Make an account
 ///
-/// Answers as signing in does.
+/// Answers as signing in does. An address registers 60 accounts at once and 10 a minute, whatever comes of it
+/// (`rate_limited`). A password has 8 to 128 characters as RFC 8265 prepares it.
 #[utoipa::path(
     post, path = "/auth/register", tag = "accounts", request_body = Register,
     responses((status = 201, description = "The account, signed in", body = Tokens))
@@ -30,12 +31,15 @@ pub async fn register(
     device: Device,
     body: Json<Register>,
 ) -> Result<HttpResponse, Problem> {
-    app.limiter().check_auth(addr.0, None)?;
+    app.sign_in_limits().register(addr.0)?;
     let tokens = accounts::register(&app, body.0, client(addr.0, device)).await?;
     Ok(HttpResponse::Created().json(tokens))
 }
 
 /// Sign in
+///
+/// Wrong passwords are limited, 5 a minute for one account from one address and 10 a minute for one address, and so are
+/// sign-ins, 10 a minute an account (`rate_limited`). `busy`: too many passwords wait to be checked; try again.
 #[utoipa::path(
     post, path = "/auth/login", tag = "accounts", request_body = SignIn,
     responses((status = 200, description = "Signed in", body = Tokens))
@@ -46,22 +50,21 @@ pub async fn login(
     device: Device,
     body: Json<SignIn>,
 ) -> Result<HttpResponse, Problem> {
-    app.limiter().check_auth(addr.0, Some(&body.0.login))?;
-    let tokens = logins::sign_in(&app, body.0, client(addr.0, device)).await?;
+    let tokens = logins::sign_in(&app, body.0, client(addr.0, device), addr.0).await?;
     Ok(HttpResponse::Ok().json(tokens))
 }
 
 /// Renew an access token
 ///
 /// Spends the refresh token. The spent one again gets the same successor for ten seconds, and later as long as nobody has
-/// used an access token that came with that successor or a later one; else it ends its login (`token_reused`).
+/// used an access token that came with that successor or a later one; else it ends its login (`token_reused`). A login
+/// refreshes 10 times a minute (`rate_limited`).
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "accounts", request_body = Refresh,
     responses((status = 200, description = "New tokens", body = Tokens))
 )]
 pub async fn refresh(app: web::Data<App>, addr: ClientAddr, body: Json<Refresh>) -> Result<HttpResponse, Problem> {
-    app.limiter().check_auth(addr.0, None)?;
-    let tokens = renewal::refresh(&app, &body.0.refresh_token).await?;
+    let tokens = renewal::refresh(&app, &body.0.refresh_token, addr.0).await?;
     Ok(HttpResponse::Ok().json(tokens))
 }
 

@@ -133,6 +133,21 @@ pub async fn standing(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option
     .transpose()
 }
 
+/// Whether a user signed in or registered from a network after `since`, whatever became of that login.
+pub async fn signed_in_from(
+    conn: &impl ConnectionTrait,
+    user_id: UserId,
+    network: &str,
+    since: Timestamp,
+) -> Result<bool, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "SELECT 1 AS found FROM logins WHERE user_id = $1 AND network = $2 AND created_at > $3 LIMIT 1",
+        vec![user_id.into(), network.into(), since.into()],
+    );
+    Ok(dialect::one(conn, statement).await?.is_some())
+}
+
 /// Notes of which generations an access token was accepted. It locks no user, because it only ever raises a number.
 pub async fn accepted(conn: &impl ConnectionTrait, newest: &[(LoginId, i64)]) -> Result<(), DbErr> {
     let values = dialect::rows(

@@ -19,3 +19,18 @@ pub async fn plain_tokens_until(conn: &impl ConnectionTrait) -> Result<Timestamp
     let value = dialect::one(conn, statement).await?.map(|row| row.try_get::<String>("", "value")).transpose()?;
     Ok(Timestamp(value.and_then(|value| value.parse().ok()).unwrap_or(0)))
 }
+
+/// Accounts that lost their e-mail address to an older one when addresses began to be compared in NFC, and have no other
+/// since: the username, and the address it had.
+pub async fn lost_emails(conn: &impl ConnectionTrait) -> Result<Vec<(String, String)>, DbErr> {
+    let statement = dialect::statement(
+        conn,
+        "SELECT u.username, m.value FROM meta m JOIN users u ON m.key = 'email_lost/' || replace(u.id::text, '-', '')
+         WHERE m.key LIKE 'email_lost/%' AND u.email IS NULL AND u.status <> 'deleted' ORDER BY u.username",
+        "SELECT u.username, m.value FROM meta m JOIN users u ON u.id = unhex(substr(m.key, 12))
+         WHERE m.key LIKE 'email_lost/%' AND u.email IS NULL AND u.status <> 'deleted' ORDER BY u.username",
+        vec![],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(|row| Ok((row.try_get("", "username")?, row.try_get("", "value")?))).collect()
+}

@@ -2,13 +2,16 @@
 //! a user in [`super::users`].
 
 use super::logins::{Client, answer, existing, open, tell};
+use super::passwords::Attempt;
 use super::read::read;
 use super::transact::{Tx, transact};
 use super::{Caller, passwords};
 use crate::app::App;
+use crate::cluster::attempts::Account;
 use crate::domain::codes::Code;
 use crate::domain::ids::UserId;
 use crate::domain::names::{self, Email, Password, UserRef, Username};
+use crate::domain::passwords::Verified;
 use crate::domain::stream::Stream;
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::accounts::{Change, PasswordChange, ProfileChange, Register};
@@ -17,8 +20,9 @@ use crate::protocol::resources::{Me, Tokens, UserRole};
 use crate::store::accounts::{NewUser, Profile};
 use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
-use crate::store::{accounts, logins, users};
+use crate::store::{accounts, logins, meta, users};
 use sea_orm::{DbErr, SqlErr};
+use std::net::IpAddr;
 
 /// The fields found invalid so far, which are told all at once.
 #[derive(Default)]
@@ -54,7 +58,7 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// The account to store, its password hashed.
-    async fn checked(self) -> Result<NewUser> {
+    async fn checked(self, app: &App) -> Result<NewUser> {
         let mut faults = Faults::default();
         let username = faults.check("username", Username::parse(&self.username));
         let password = faults.check("password", Password::parse(&self.password));
@@ -68,7 +72,7 @@ impl NewAccount {
             display_name: display_name.unwrap_or_else(|| username.as_str().to_owned()),
             username,
             email,
-            password_hash: Some(passwords::hash(password).await?),
+            password_hash: Some(passwords::hash(app, password).await?),
             role: self.role,
         })
     }
@@ -80,7 +84,7 @@ pub async fn register(app: &App, input: Register, client: Client) -> Result<Toke
         return Err(Error::registration_closed());
     }
     let Register { username, password, email, display_name } = input;
-    let new = NewAccount { username, password, email, display_name, role: UserRole::User }.checked().await?;
+    let new = NewAccount { username, password, email, display_name, role: UserRole::User }.checked(app).await?;
     let owner = app.clone();
     let (user, opened) = transact(app, move |tx| {
         let (app, new, client) = (owner.clone(), new.clone(), client.clone());
@@ -96,7 +100,7 @@ pub async fn register(app: &App, input: Register, client: Client) -> Result<Toke
 
 /// Makes an account for whoever runs the server, also where registration is closed.
 pub async fn create(app: &App, new: NewAccount) -> Result<Me> {
-    let new = new.checked().await?;
+    let new = new.checked(app).await?;
     let user = transact(app, move |tx| {
         let new = new.clone();
         Box::pin(async move { insert(tx, &new).await })
@@ -257,19 +261,28 @@ async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
     if user.status == Status::Suspended { Err(Error::suspended()) } else { Ok(user) }
 }
 
-/// Changes the caller's password, and ends all other logins.
-pub async fn change_password(app: &App, caller: Caller, input: PasswordChange) -> Result<()> {
+/// Changes the caller's password, and ends all other logins. A wrong one counts as it does when signing in: a stolen access
+/// token must not become a way to guess.
+pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, address: IpAddr) -> Result<()> {
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
+    let queued = app.hashing().enter()?;
     let secret = read(app, Share::Ordinary, move |conn| {
         Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })
     })
     .await?;
     let old = secret.and_then(|secret| secret.hash);
-    if !passwords::verify(current_password, old.clone()).await? {
+    let attempt = Attempt {
+        account: Account::Of(caller.user_id),
+        address,
+        signs_in: false,
+        password: current_password,
+        hash: old.clone(),
+    };
+    if passwords::attempt(app, queued, attempt).await? == Verified::Wrong {
         return Err(Error::invalid_credentials());
     }
-    let new = passwords::hash(new_password).await?;
+    let new = passwords::hash(app, new_password).await?;
     transact(app, move |tx| {
         let (old, new) = (old.clone(), new.clone());
         Box::pin(async move {
@@ -295,7 +308,7 @@ pub async fn change_password(app: &App, caller: Caller, input: PasswordChange) -
 pub async fn set_password_of(app: &App, user: &UserRef, password: &str) -> Result<()> {
     let password = Password::parse(password).map_err(|message| Error::invalid("password", message))?;
     let id = find(app, user.clone()).await?.id;
-    let hash = passwords::hash(password).await?;
+    let hash = passwords::hash(app, password).await?;
     transact(app, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
@@ -372,4 +385,14 @@ pub async fn ensure_admin(app: &App, username: &str, password: &str) -> Result<(
         UserRole::Admin => Ok(()),
         UserRole::User => Err(Error::conflict("the username of the admin is taken by a user who is not one")),
     }
+}
+
+/// Names accounts that lost their e-mail address when addresses began to be compared in NFC, at every start until they have
+/// another: nobody else can tell their owners why they cannot sign in with it.
+pub async fn name_lost_emails(app: &App) -> Result<()> {
+    let lost = read(app, Share::Ordinary, |conn| Box::pin(async move { Ok(meta::lost_emails(conn).await?) })).await?;
+    for (username, email) in lost {
+        tracing::warn!(username, email, "this account lost its e-mail address: an older account has the same one");
+    }
+    Ok(())
 }

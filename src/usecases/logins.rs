@@ -1,12 +1,15 @@
 //! Logins: signing in, signing out, and who a token or a ticket stands for. A login is a family of refresh tokens; ending
 //! it ends all of them, its access tokens and its sockets. How tokens are renewed is in [`super::refresh`].
 
+use super::passwords::Attempt;
 use super::read::read;
 use super::transact::{Tx, transact};
 use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
+use crate::cluster::attempts::Account;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
+use crate::domain::passwords::Verified;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens::{self, Claims, Rejected};
@@ -18,6 +21,7 @@ use crate::store::logins::{LoginRow, Standing};
 use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
+use std::net::IpAddr;
 
 /// What a client says of itself when it signs in.
 #[derive(Clone, Debug)]
@@ -69,21 +73,26 @@ pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Ca
     }
 }
 
-/// Signs in by username or e-mail address and password.
-pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens> {
+/// Signs in by username or e-mail address and password, from an address.
+pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) -> Result<Tokens> {
     let SignIn { login, password } = input;
+    // a place in the queue of passwords comes first, so that no more look for an account than may try its password
+    let queued = app.hashing().enter()?;
+    let nobody = app.attempts().nobody(&login);
     let secret = read(app, Share::Authentication, move |conn| {
         Box::pin(async move { Ok(accounts::secret_by_login(conn, &login).await?) })
     })
     .await?;
     let hash = secret.as_ref().and_then(|secret| secret.hash.clone());
-    let right = passwords::verify(password, hash.clone()).await?;
-    let Some(secret) = secret.filter(|_| right) else {
+    let account = secret.as_ref().map_or(nobody, |secret| Account::Of(secret.user_id));
+    let attempt = Attempt { account, address, signs_in: true, password, hash: hash.clone() };
+    let verified = passwords::attempt(app, queued, attempt).await?;
+    let Some(secret) = secret.filter(|_| verified != Verified::Wrong) else {
         return Err(Error::invalid_credentials());
     };
     let owner = app.clone();
     let (user, opened) = transact(app, move |tx| {
-        let (app, client, hash) = (owner.clone(), client.clone(), hash.clone());
+        let (app, client, hash, verified) = (owner.clone(), client.clone(), hash.clone(), verified.clone());
         Box::pin(async move {
             tx.lock_users(&[secret.user_id]).await?;
             // the password may have been changed, or the account suspended, while this one was checked
@@ -93,6 +102,9 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client) -> Result<Tokens>
                 Status::Active => {}
                 Status::Suspended => return Err(Error::suspended()),
                 Status::Deleted => return Err(Error::invalid_credentials()),
+            }
+            if let Verified::Anew(hash) = &verified {
+                accounts::set_password(tx.conn(), secret.user_id, hash, tx.now()).await?;
             }
             let opened = open(tx, &app, secret.user_id, &client).await?;
             Ok((existing(tx, secret.user_id).await?, opened))

@@ -6,6 +6,7 @@
 use super::logins::{Opened, answer, caller, end, existing};
 use super::transact::{Tx, transact};
 use crate::app::App;
+use crate::domain::codes::Code;
 use crate::domain::ids::LoginId;
 use crate::domain::limits;
 use crate::domain::sealed::Presented;
@@ -16,6 +17,7 @@ use crate::protocol::events::RevokeReason;
 use crate::protocol::resources::Tokens;
 use crate::store::logins::{self, TokenRow};
 use crate::store::users::UserRow;
+use std::net::IpAddr;
 
 const UNKNOWN: &str = "the refresh token is not valid";
 
@@ -46,14 +48,22 @@ fn judge(token: &TokenRow, successor: Option<&TokenRow>, seen: i64, now: Timesta
 }
 
 /// Spends a refresh token for its successor and a fresh access token. One that two holders have spent ends its login.
-pub async fn refresh(app: &App, token: &str) -> Result<Tokens> {
+pub async fn refresh(app: &App, token: &str, address: IpAddr) -> Result<Tokens> {
     let presented = app.keys().presented(token, Timestamp::now()).ok_or_else(|| Error::unauthorized(UNKNOWN))?;
+    match presented {
+        Presented::Sealed(login) => app.sign_in_limits().refresh(login)?,
+        Presented::Plain => app.sign_in_limits().may_look_up(address)?,
+    }
     let (token, keys) = (token.to_owned(), app.clone());
     let renewed = transact(app, move |tx| {
         let (token, keys) = (token.clone(), keys.clone());
         Box::pin(async move { renew(tx, &keys, presented, &token).await })
     })
-    .await?;
+    .await;
+    if presented == Presented::Plain && renewed.as_ref().is_err_and(|error| error.code() == Code::Unauthorized) {
+        app.sign_in_limits().found_nothing(address);
+    }
+    let renewed = renewed?;
     // that the login ended is committed, so it is an outcome and not an error of the transaction
     let (user, opened) = renewed.ok_or_else(Error::token_reused)?;
     Ok(answer(app, &user, opened))

@@ -1,5 +1,7 @@
 //! Registering, signing in, profiles and finding each other (SPEC 2).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::json;
 
 use crate::support::{PASSWORD, TestServer, TestUser};
@@ -239,4 +241,89 @@ async fn search_is_paged_without_gaps_or_repetitions() {
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_password_is_one_however_a_keyboard_composes_it() {
+    let server = TestServer::start().await;
+    let (composed, decomposed) = ("Mot de pass\u{E9}", "Mot de passe\u{301}");
+    let body = json!({ "username": "rene", "password": decomposed });
+    server.target().post("/auth/register", body).await.expect(201);
+    let sign_in =
+        |password: &'static str| server.target().post("/auth/login", json!({ "login": "rene", "password": password }));
+    for password in [composed, decomposed, "Mot\u{A0}de\u{3000}pass\u{E9}"] {
+        sign_in(password).await.expect(200);
+    }
+    for wrong in ["Mot de passe", "Mot de pass\u{E9} ", "mot de pass\u{E9}"] {
+        sign_in(wrong).await.refused(401, "invalid_credentials");
+    }
+    // what no password may hold is no password of anybody, and no 422 where one signs in
+    sign_in("Mot de pass\u{7}").await.refused(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn a_password_holds_what_can_be_typed_again_and_is_counted_as_it_is_compared() {
+    let server = TestServer::start().await;
+    let register = async |name: &str, password: &str| {
+        server.target().post("/auth/register", json!({ "username": name, "password": password })).await
+    };
+    for bad in ["pass\u{7}word", "pass\u{200B}word", "pass\u{E000}word", "pass\u{FFFF}word", "e\u{301}234567"] {
+        register("alice", bad).await.invalid("password");
+    }
+    for (number, good) in
+        ["пароль и пароль", "合言葉は八文字以上です", "🥳🥳🥳🥳🥳🥳🥳🥳", &"e\u{301}".repeat(128)].iter().enumerate()
+    {
+        register(&format!("user{number}"), good).await.expect(201);
+    }
+}
+
+/// Hashes of before were made of the bytes as they were sent.
+#[tokio::test]
+async fn a_hash_of_before_is_good_and_is_made_anew() {
+    let server = TestServer::start().await;
+    let (composed, decomposed) = ("Mot de pass\u{E9}", "Mot de passe\u{301}");
+    server.target().post("/auth/register", json!({ "username": "rene", "password": composed })).await.expect(201);
+    let (salt, mut hash) = ([7; 16], [0; 32]);
+    argon2::Argon2::default().hash_password_into(decomposed.as_bytes(), &salt, &mut hash).unwrap();
+    let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
+    server.sql(&format!("UPDATE users SET password_hash = '$argon2id$v=19$m=19456,t=2,p=1${salt}${hash}'")).await;
+    let sign_in =
+        |password: &'static str| server.target().post("/auth/login", json!({ "login": "rene", "password": password }));
+    sign_in(composed).await.refused(401, "invalid_credentials");
+    sign_in(decomposed).await.expect(200);
+    sign_in(composed).await.expect(200);
+    sign_in(decomposed).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_email_address_is_one_however_it_is_composed() {
+    let server = TestServer::start().await;
+    let register = async |name: &str, email: &str| {
+        let body = json!({ "username": name, "password": PASSWORD, "email": email });
+        server.target().post("/auth/register", body).await
+    };
+    register("rene", "ren\u{E9}@example.org").await.expect(201);
+    register("other", "rene\u{301}@example.org").await.refused(409, "email_taken");
+    register("other", "RENE\u{301}@Example.org").await.refused(409, "email_taken");
+    for login in ["rene\u{301}@example.org", "REN\u{C9}@example.org"] {
+        server.target().post("/auth/login", json!({ "login": login, "password": PASSWORD })).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_lost_its_email_address_is_named_at_the_start() {
+    let mut server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let bob = server.user("bob").await;
+    server.kill_nine();
+    for user in [&alice, &bob] {
+        let (key, email) = (format!("email_lost/{}", user.id.replace('-', "")), "ren\u{E9}@example.org");
+        server.sql(&format!("INSERT INTO meta (key, value) VALUES ('{key}', '{email}')")).await;
+    }
+    server.sql("UPDATE users SET email = 'b@example.org', email_key = 'b@example.org' WHERE username = 'bob'").await;
+    server.restart().await;
+    let named: Vec<String> =
+        server.log().lines().filter(|line| line.contains("lost its e-mail")).map(str::to_owned).collect();
+    assert_eq!(named.len(), 1, "{named:?}");
+    assert!(named[0].contains("WARN") && named[0].contains("alice") && named[0].contains("@example.org"), "{named:?}");
 }

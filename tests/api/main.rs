@@ -42,6 +42,7 @@ mod restored;
 mod roles;
 mod settings;
 mod signals;
+mod signing_in;
 mod slow;
 mod statistics;
 mod sync;

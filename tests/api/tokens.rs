@@ -143,6 +143,21 @@ async fn a_ticket_opens_one_socket() {
     assert_eq!(alice.try_connect(nonsense).await.expect_err("nonsense"), Refusal::Closed(Some(4401)));
 }
 
+/// Every look at it would be a transaction that writes.
+#[tokio::test]
+async fn a_spent_ticket_costs_its_owner_a_handshake() {
+    let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "100").start().await;
+    let alice = server.user("alice").await;
+    let ticket = alice.ticket().await;
+    let tries = (0..200).map(|_| alice.try_connect(TestUser::by(Auth::Ticket(ticket.clone()))));
+    let met = futures_util::future::join_all(tries).await;
+    let closed =
+        |code| met.iter().filter(|met| matches!(met, Err(Refusal::Closed(Some(with))) if *with == code)).count();
+    assert_eq!(met.iter().filter(|met| met.is_ok()).count(), 1, "one socket");
+    assert!(closed(4401) > 0 && closed(4429) > 0, "{} unknown, {} too many", closed(4401), closed(4429));
+    assert_eq!(closed(4401) + closed(4429) + 1, 200);
+}
+
 #[tokio::test]
 async fn a_ticket_of_a_login_that_ended_opens_nothing() {
     let server = server().await;

@@ -1,0 +1,124 @@
+//! E-mail addresses are compared in NFC and lower case. Keys of before, which were in lower case alone, are made anew. Where
+//! two accounts turn out to have one address, the older keeps it; the other is without one, and what it had is kept in
+//! `meta`, so that the server names it at its start.
+
+use sea_orm_migration::prelude::{
+    ConnectionTrait, DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait,
+};
+use sea_orm_migration::sea_orm::{QueryResult, Statement, Value};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::sql;
+
+/// See the functions below.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for user in addressed(manager).await?.into_iter().filter(|user| key(&user.email) != user.key) {
+            give(manager, &user).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for user in addressed(manager).await?.into_iter().filter(|user| user.email.to_lowercase() != user.key) {
+            set(manager, &user.id, Some((&user.email, &user.email.to_lowercase()))).await?;
+        }
+        take_back(manager).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+/// What an address is compared by.
+fn key(email: &str) -> String {
+    email.nfc().collect::<String>().to_lowercase().nfc().collect()
+}
+
+/// A user who has an address.
+struct User {
+    /// In hexadecimal, as both databases read it.
+    id: String,
+    email: String,
+    key: String,
+    created_at: i64,
+}
+
+fn user(row: &QueryResult) -> Result<User, DbErr> {
+    Ok(User {
+        id: row.try_get("", "hex_id")?,
+        email: row.try_get("", "email")?,
+        key: row.try_get("", "email_key")?,
+        created_at: row.try_get("", "created_at")?,
+    })
+}
+
+/// A statement in the words of the database, in which `{hex}` is the id in hexadecimal and `{id}` one made of `$1`.
+fn statement(manager: &SchemaManager<'_>, text: &str, values: Vec<Value>) -> Statement {
+    let (hex, id) = if sql::is_postgres(manager) {
+        ("replace(id::text, '-', '')", "$1::uuid")
+    } else {
+        ("lower(hex(id))", "unhex($1)")
+    };
+    let text = text.replace("{hex}", hex).replace("{id}", id);
+    Statement::from_sql_and_values(manager.get_database_backend(), text, values)
+}
+
+/// Users whose address is not plain ASCII, the oldest first: nothing else changes.
+async fn addressed(manager: &SchemaManager<'_>) -> Result<Vec<User>, DbErr> {
+    let query = "SELECT {hex} AS hex_id, email, email_key, created_at FROM users \
+                 WHERE email IS NOT NULL AND length(email) <> octet_length(email) ORDER BY created_at, id";
+    let rows = manager.get_connection().query_all_raw(statement(manager, query, vec![])).await?;
+    rows.iter().map(user).collect()
+}
+
+/// Gives a user the address by its new key, or the one who has it already, whoever is older.
+async fn give(manager: &SchemaManager<'_>, one: &User) -> Result<(), DbErr> {
+    let conn = manager.get_connection();
+    let wanted = key(&one.email);
+    let query = "SELECT {hex} AS hex_id, email, email_key, created_at FROM users WHERE email_key = $1";
+    let holder = conn.query_one_raw(statement(manager, query, vec![wanted.as_str().into()])).await?;
+    match holder.as_ref().map(user).transpose()? {
+        Some(holder) if (holder.created_at, &holder.id) < (one.created_at, &one.id) => lose(manager, one).await,
+        Some(holder) => {
+            lose(manager, &holder).await?;
+            set(manager, &one.id, Some((&one.email, &wanted))).await
+        }
+        None => set(manager, &one.id, Some((&one.email, &wanted))).await,
+    }
+}
+
+/// Takes a user's address, and notes which it was.
+async fn lose(manager: &SchemaManager<'_>, user: &User) -> Result<(), DbErr> {
+    set(manager, &user.id, None).await?;
+    let note = "INSERT INTO meta (key, value) VALUES ($1, $2)";
+    let values = vec![format!("email_lost/{}", user.id).into(), user.email.as_str().into()];
+    manager.get_connection().execute_raw(statement(manager, note, values)).await.map(|_| ())
+}
+
+async fn set(manager: &SchemaManager<'_>, id: &str, email: Option<(&str, &str)>) -> Result<(), DbErr> {
+    let (email, key) = email.unzip();
+    let change = "UPDATE users SET email = $2, email_key = $3 WHERE id = {id}";
+    let values = vec![id.into(), email.map(str::to_owned).into(), key.map(str::to_owned).into()];
+    manager.get_connection().execute_raw(statement(manager, change, values)).await.map(|_| ())
+}
+
+/// Gives back what was taken, where the user has no other address and nobody else has it by its old key.
+async fn take_back(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let conn = manager.get_connection();
+    let notes = statement(manager, "SELECT key, value FROM meta WHERE key LIKE 'email_lost/%'", vec![]);
+    for row in conn.query_all_raw(notes).await? {
+        let (key, email): (String, String) = (row.try_get("", "key")?, row.try_get("", "value")?);
+        let id = key.trim_start_matches("email_lost/");
+        let change = "UPDATE users SET email = $2, email_key = $3 WHERE id = {id} AND email IS NULL \
+                      AND status <> 'deleted' AND NOT EXISTS (SELECT 1 FROM users other WHERE other.email_key = $3)";
+        let values = vec![id.into(), email.as_str().into(), email.to_lowercase().into()];
+        conn.execute_raw(statement(manager, change, values)).await?;
+    }
+    conn.execute_raw(statement(manager, "DELETE FROM meta WHERE key LIKE 'email_lost/%'", vec![])).await.map(|_| ())
+}

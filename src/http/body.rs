@@ -1,7 +1,9 @@
 //! Bodies: read whole within a limit and a time, and strictly. What the fields mean is the handler's. From whoever has
 //! shown no token only little is taken, and nothing beyond it is read.
 
+use super::connections::Connections;
 use super::problem::Problem;
+use crate::domain::codes::Code;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::protocol::json;
@@ -72,7 +74,27 @@ fn read<T: DeserializeOwned>(
 ) -> impl Future<Output = Result<T>> + use<T> {
     let (is_readable, reach) = (is_json(req), Reach::of(req));
     let taken = if reach.exceeds(announced(req)) { Err(reach.exceeded()) } else { Ok(payload.take()) };
-    async move { parse(&whole(taken?, reach).await?, is_readable, may_be_empty) }
+    let req = req.clone();
+    async move {
+        let body = match taken {
+            Ok(payload) => whole(payload, reach).await,
+            Err(error) => Err(error),
+        };
+        let too_large = body.as_ref().is_err_and(|error| error.code() == Code::PayloadTooLarge);
+        if too_large && reach.most == limits::BODY_BYTES_OF_STRANGERS {
+            Connections::stop_reading(&req);
+        }
+        parse(&body?, is_readable, may_be_empty)
+    }
+}
+
+/// Lets go of the body of a request that nobody answers for. What has come of it would be kept for as long as the client
+/// is waited for, and there may be a thousand of them.
+pub fn leave_unread(req: &HttpRequest) {
+    let chunked = req.headers().contains_key(header::TRANSFER_ENCODING);
+    if chunked || announced(req) > limits::BODY_BYTES_OF_STRANGERS {
+        Connections::stop_reading(req);
+    }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8], is_readable: bool, may_be_empty: bool) -> Result<T> {
@@ -160,7 +182,6 @@ async fn bounded(mut payload: Payload, reach: Reach) -> Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::codes::Code;
     use crate::domain::ids::{LoginId, UserId};
     use crate::protocol::resources::UserRole;
     use actix_web::test::TestRequest;

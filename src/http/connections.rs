@@ -3,6 +3,7 @@
 //! everything else that holds a connection without a call, is closed from here.
 
 use crate::domain::limits;
+use actix_web::HttpRequest;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -94,6 +95,13 @@ impl Connections {
                 let _ = entry.socket.shutdown(Shutdown::Both);
             }
         }
+    }
+
+    /// Reads nothing more of what the client of `req` sends: its connection is over as soon as the answer is out.
+    pub fn stop_reading(req: &HttpRequest) {
+        let Some(connection) = req.conn_data::<Connection>() else { return };
+        // one that has ended meanwhile reads nothing anyway
+        connection.all.call(connection.number, |entry| drop(entry.socket.shutdown(Shutdown::Read)));
     }
 
     fn call(&self, number: u64, change: impl FnOnce(&mut Entry)) {

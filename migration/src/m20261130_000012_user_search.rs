@@ -67,8 +67,8 @@ const DOWN: &str = "DROP TABLE user_words";
 
 /// Users read together.
 const PAGE: usize = 1000;
-/// Rows written together; each has three parameters, of which SQLite takes 32,766.
-const ROWS: usize = 5000;
+/// Rows written together. Each has three parameters, and SQLite looks for every one of them among all.
+const ROWS: usize = 250;
 
 async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let postgres = sql::is_postgres(manager);

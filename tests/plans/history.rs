@@ -100,6 +100,8 @@ impl<'a> Filler<'a> {
         self.run(&format!(
                 "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
                  {} SELECT {id}, 'crowd-' || i, 'crowd-' || i, 'Crowd ' || i, 'crowd-' || i || ' crowd ' || i, i, i FROM n;
+                 INSERT INTO user_words (inside, word, user_id)
+                 SELECT 0, username, id FROM users WHERE username_key LIKE 'crowd-%';
                  INSERT INTO conversations (id, kind, name, created_by, created_at, updated_at)
                  {} SELECT {id}, 'group', 'Group ' || i, (SELECT id FROM users WHERE username_key = 'crowd-' || (i % 4000 + 1)), i, i
                  FROM n;

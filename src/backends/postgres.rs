@@ -5,7 +5,7 @@ use crate::config::{Settings, Shares};
 use crate::domain::limits;
 use crate::store::db::{self, Asking, Db, Probe as _};
 use crate::store::history::History;
-use crate::store::pools::Pools;
+use crate::store::pools::{Breaks, Pools};
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -41,8 +41,9 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     let serving = session(settings, SERVING);
     let impatient = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT.as_millis());
     let known = Arc::new(History::default());
+    let breaks = Breaks::default();
     let open = async |size, session: &str| {
-        let pool = pool(size, &options, session, &known);
+        let pool = pool(size, &options, session, &breaks, &known);
         match future::try_join_all((0..size).map(|_| pool.acquire())).await {
             Ok(_) => Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool)),
             Err(error) => Err(not_given(total, &error)),
@@ -58,14 +59,15 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         heavy: open(heavy, &impatient).await?,
         writes_at_once: (size as usize).saturating_sub(settings.database.writers + 2),
         heavy_at_once: heavy as usize,
+        breaks,
     };
     let mut probe = Probe { options, session: serving, connection: None };
     probe.ask().await.map_err(|error| not_given(total, &error))?;
     Ok(Db::new(pools, Box::new(probe), known))
 }
 
-fn pool(size: u32, options: &PgConnectOptions, session: &str, known: &Arc<History>) -> PgPool {
-    let (session, looking) = (session.to_owned(), known.clone());
+fn pool(size: u32, options: &PgConnectOptions, session: &str, breaks: &Breaks, known: &Arc<History>) -> PgPool {
+    let (session, breaks, looking) = (session.to_owned(), breaks.clone(), known.clone());
     PgPoolOptions::new()
         .max_connections(size)
         .min_connections(size)
@@ -73,9 +75,10 @@ fn pool(size: u32, options: &PgConnectOptions, session: &str, known: &Arc<Histor
         .idle_timeout(None)
         // asking before every use costs a round trip each time
         .test_before_acquire(false)
-        .before_acquire(|connection, was| {
+        .before_acquire(move |connection, was| {
+            let doubtful = was.idle_for >= IDLE || breaks.within(was.idle_for);
             Box::pin(async move {
-                if was.idle_for >= IDLE {
+                if doubtful {
                     connection.ping().await?;
                 }
                 Ok(true)

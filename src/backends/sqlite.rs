@@ -7,7 +7,7 @@ use crate::domain::limits;
 use crate::store::db::{self, Asking, Db, PROBE};
 use crate::store::gate::Class;
 use crate::store::history::History;
-use crate::store::pools::Pools;
+use crate::store::pools::{Breaks, Pools};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -75,6 +75,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         heavy: open(in_time(pool(HEAVY))).await?,
         writes_at_once: 1,
         heavy_at_once: HEAVY as usize,
+        breaks: Breaks::default(),
     };
     let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
     Ok(Db::new(pools, Box::new(probe), known))

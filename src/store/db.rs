@@ -255,6 +255,9 @@ impl Db {
 
     /// The database has failed in a way that others would meet too.
     pub(super) fn failed(&self, found: Standing) {
+        if found == Standing::Down {
+            self.0.pools.breaks.note();
+        }
         let news = self.0.known.send_if_modified(|known| {
             known.failures += 1;
             let before = known.standing;

@@ -7,8 +7,8 @@ use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::DatabaseConnection;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What a read is for. Whatever can take long, such as a search, is none of these: see [`Db::heavy`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,11 +37,32 @@ pub struct Pools {
     pub writes_at_once: usize,
     /// How many connections `heavy` has.
     pub heavy_at_once: usize,
+    /// When a connection broke.
+    pub breaks: Breaks,
+}
+
+/// When a connection broke last. What broke one may have broken all: those that have been idle since before are tried
+/// before they are used, or each would tell anew, whenever it is met, that the database is away.
+#[derive(Clone, Default)]
+pub struct Breaks(Arc<Mutex<Option<Instant>>>);
+
+impl Breaks {
+    /// One broke now.
+    pub fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether one broke while another one was idle for so long.
+    pub fn within(&self, idle: Duration) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() <= idle)
+    }
 }
 
 impl Pools {
     pub(super) fn observed_by(mut self, observer: &Arc<OnceLock<Observer>>) -> Self {
-        let Self { write, authentication, ordinary, log, heavy, writes_at_once: _, heavy_at_once: _ } = &mut self;
+        let Self { write, authentication, ordinary, log, heavy, writes_at_once: _, heavy_at_once: _, breaks: _ } =
+            &mut self;
         for pool in [write, authentication, ordinary, log, heavy] {
             let observer = observer.clone();
             pool.set_metric_callback(move |info| {

@@ -198,9 +198,11 @@ pub struct Seen {
 
 /// The epoch, and the newest row of the log.
 pub async fn look(conn: &impl ConnectionTrait) -> Result<Seen, DbErr> {
+    // by its id, so that both databases find the row without a look at any other
     let text = format!(
-        "SELECT m.value AS epoch, o.* FROM meta m
-         LEFT JOIN (SELECT {ROW} FROM outbox ORDER BY id DESC LIMIT 1) AS o ON TRUE WHERE m.key = 'epoch'"
+        "SELECT m.value AS epoch, {} FROM meta m
+         LEFT JOIN outbox o ON o.id = (SELECT max(id) FROM outbox) WHERE m.key = 'epoch'",
+        ROW.split(", ").map(|column| format!("o.{column}")).collect::<Vec<_>>().join(", ")
     );
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the database has no epoch; the schema makes one".into()))?;

@@ -102,8 +102,9 @@ async fn the_same_group_sent_at_once_is_made_once() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: two servers on one database"]
 async fn the_same_group_sent_to_two_nodes_at_once_is_made_once() {
-    let one = TestServer::start().await;
-    let other = TestServer::start_on(one.database()).await;
+    let secret = "one secret for both nodes, long enough";
+    let one = TestServer::builder().set("GREENROOM_JWT_SECRET", secret).start().await;
+    let other = TestServer::builder().on(one.database()).set("GREENROOM_JWT_SECRET", secret).start().await;
     let (alice, bob) = (one.user("alice").await, one.user("bob").await);
     let there = alice.on(&other);
     for round in 0..10 {

@@ -99,8 +99,9 @@ pub const HEAD: Duration = Duration::from_secs(10);
 pub const BODY: Duration = Duration::from_secs(30);
 /// A connection on which nobody has called for this long is closed. Proxies that keep connections let go of them earlier.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a connection waits for its client to close as well.
-pub const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a connection waits for its client to close as well. A browser tells its page that a socket was closed only when
+/// the connection has ended, so this delays whoever is to come back.
+pub const FAREWELL: Duration = Duration::from_secs(1);
 /// Descriptors that connections leave to the database, files and the rest.
 pub const DESCRIPTORS_KEPT: u64 = 128;
 /// Fewer descriptors than this are too few for a server, and the start says so.

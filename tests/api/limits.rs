@@ -110,8 +110,8 @@ async fn too_many_calls_at_once_are_busy() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mut held = Vec::new();
-    // more than there is room for: one of the looks below may have a place just when one of these comes
-    for _ in 0..40 {
+    // a look takes a place for a moment, in which one of these may be refused: another one comes before each look
+    eventually("all places are taken", async || {
         let mut call = TcpStream::connect(server.target().address).await.expect("the server is up");
         let request = format!(
             "POST /api/v1/blocks HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\ncontent-length: 2\r\n\r\n{{",
@@ -119,8 +119,9 @@ async fn too_many_calls_at_once_are_busy() {
         );
         call.write_all(request.as_bytes()).await.expect("it is written");
         held.push(call);
-    }
-    eventually("all places are taken", async || alice.get("/users/me").await.status == 503).await;
+        alice.get("/users/me").await.status == 503
+    })
+    .await;
     let refused = alice.get("/users/me").await;
     assert!(refused.headers.contains_key("retry-after"), "it says when to come back");
     refused.refused(503, "busy");

@@ -42,7 +42,7 @@ pub struct Parts {
     pub admission: Admission,
     /// Generations of access tokens that were just accepted.
     pub accepted: AcceptedBook,
-    /// Attempts at passwords.
+    /// Wrong passwords, and attempts that are still being hashed, by account and by address.
     pub attempts: Arc<AttemptBook>,
     /// How often one may register, sign in and refresh.
     pub sign_in_limits: SignInLimits,
@@ -103,7 +103,7 @@ impl App {
         &self.0.admission
     }
 
-    /// Attempts at passwords.
+    /// Wrong passwords, and attempts that are still being hashed, by account and by address.
     pub fn attempts(&self) -> &Arc<AttemptBook> {
         &self.0.attempts
     }

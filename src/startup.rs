@@ -32,9 +32,7 @@ use crate::telemetry;
 use crate::usecases::writer::Stats;
 use crate::usecases::{accounts, marks, presence, writer};
 use actix::prelude::*;
-use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
-use socket2::SockRef;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -266,7 +264,9 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let most = backends::descriptors::connections();
     let connections = Connections::new(most);
     actix::spawn(connections.clone().sweep());
-    let (server, address) = listen(&settings, services, connections, most)?;
+    let address = SocketAddr::new(settings.server.host, settings.server.port);
+    let (server, address) = http::server::listen(address, services, connections, most, LAST_CALL)
+        .map_err(|error| StartupError(format!("cannot listen on {address}: {error}")))?;
     announce(&settings, address);
     let door = server.handle();
     let serving = actix::spawn(server);
@@ -334,39 +334,6 @@ impl Tending {
         let _ = self.stop.send(());
         let _ = self.stopped.await;
     }
-}
-
-fn listen(
-    settings: &Settings,
-    services: Services,
-    connections: Connections,
-    most: usize,
-) -> Result<(actix_web::dev::Server, SocketAddr), StartupError> {
-    let address = SocketAddr::new(settings.server.host, settings.server.port);
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let server = HttpServer::new(move || http::service(services.clone()))
-        .on_connect(move |connection, data| {
-            if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-                // a client that stops reading freezes its socket; the kernel ends the connection then. It would end one
-                // that reads slowly, too, if the kernel held more than fits into the window of such a client.
-                let socket = SockRef::from(stream);
-                let _ = socket.set_tcp_user_timeout(Some(limits::STALLED));
-                let _ = socket.set_tcp_notsent_lowat(limits::UNSENT_BYTES);
-                let _ = socket.set_tcp_nodelay(true);
-                data.insert(connections.open(stream));
-            }
-        })
-        .workers(workers)
-        .max_connections(most.div_ceil(workers))
-        .client_request_timeout(limits::HEAD)
-        .keep_alive(limits::KEEP_ALIVE)
-        .client_disconnect_timeout(limits::FAREWELL)
-        .shutdown_timeout(LAST_CALL.as_secs())
-        .disable_signals()
-        .bind(address)
-        .map_err(|error| StartupError(format!("cannot listen on {address}: {error}")))?;
-    let address = server.addrs().first().copied().unwrap_or(address);
-    Ok((server.run(), address))
 }
 
 /// The address is what a person who starts the server waits for.

@@ -81,7 +81,7 @@ pub struct Database {
     pub url: Secret,
     /// Writers of sends; always 1 on SQLite.
     pub writers: usize,
-    /// Connections to PostgreSQL, at least 5; SQLite does not look at it.
+    /// Connections to PostgreSQL, at least 8; SQLite does not look at it.
     pub connections: u32,
     /// The PostgreSQL schema of all tables; the database's own default when unset.
     pub schema: Option<String>,
@@ -163,7 +163,8 @@ pub struct Admin {
 /// Limits that a trusted deployment changes.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Auth calls a minute and address; 0 turns this limit and the one per login off.
+    /// A minute: wrong passwords and registrations of an address, sign-ins of an account, refreshes of a login; 0 turns all
+    /// limits on signing in off.
     pub auth_per_minute: u32,
     /// Sends a second and user; 0 is off.
     pub sends_per_second: u32,

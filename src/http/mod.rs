@@ -21,8 +21,10 @@ pub mod problem;
 pub mod reactions;
 pub mod receipts;
 pub mod routes;
+pub mod server;
 pub mod settings;
 pub mod statistics;
+mod stream;
 pub mod users;
 pub mod ws;
 

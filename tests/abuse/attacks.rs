@@ -223,13 +223,16 @@ pub async fn bodies(
     target: Target,
     connections: usize,
     path: &'static str,
+    token: Option<&'static str>,
     length: Length,
     stop: Stop,
 ) -> BTreeMap<String, u64> {
     let connections: Vec<_> = (0..connections)
         .map(|_| {
             let (target, stop) = (target.clone(), stop.clone());
-            tokio::spawn(async move { body(&target, path, length, &stop).await.unwrap_or_else(|| "none".to_owned()) })
+            tokio::spawn(
+                async move { body(&target, path, token, length, &stop).await.unwrap_or_else(|| "none".to_owned()) },
+            )
         })
         .collect();
     let mut answers = BTreeMap::new();
@@ -240,14 +243,15 @@ pub async fn bodies(
 }
 
 /// Sends one body that is never finished, and waits for what the server says; the status.
-async fn body(target: &Target, path: &str, length: Length, stop: &Stop) -> Option<String> {
+async fn body(target: &Target, path: &str, token: Option<&str>, length: Length, stop: &Stop) -> Option<String> {
     let mut stream = TcpStream::connect(target.address).await.ok()?;
     let said = match length {
         Length::Announced => format!("content-length: {}", BODY + 1),
         Length::Chunked => "transfer-encoding: chunked".to_owned(),
     };
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /api/v1{path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n{said}\r\n\r\n",
+        "POST /api/v1{path} HTTP/1.1\r\nhost: {}\r\n{token}content-type: application/json\r\n{said}\r\n\r\n",
         target.address
     );
     stream.write_all(head.as_bytes()).await.ok()?;

@@ -56,17 +56,6 @@ impl World {
         attack: impl Future<Output = T> + Send + 'static,
         stop: &Stop,
     ) -> T {
-        self.under_at_most(name, attack, stop, GROWTH_BYTES).await
-    }
-
-    /// [`Self::under`] with a growth of one's own.
-    pub async fn under_at_most<T: Send + 'static>(
-        &self,
-        name: &str,
-        attack: impl Future<Output = T> + Send + 'static,
-        stop: &Stop,
-        most_growth: u64,
-    ) -> T {
         let quiet = self.watch(seconds() / 2, async {}).await.0;
         let stopping = stop.clone();
         let attack = async move {
@@ -94,7 +83,7 @@ impl World {
             assert_eq!(seen.refused, [""; 0], "{name}: messages of bystanders were refused");
             assert_eq!(seen.unhealthy, [""; 0], "{name}: /health was not 200");
         }
-        assert!(growth <= most_growth, "{name}: the server grew by {} MiB", growth >> 20);
+        assert!(growth <= GROWTH_BYTES, "{name}: the server grew by {} MiB", growth >> 20);
         found
     }
 

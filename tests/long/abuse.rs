@@ -54,7 +54,7 @@ async fn attack(user: TestUser, kind: u64, stop: Stop) {
         6 => drop(calls(user, "/conversations?limit=100", stop).await),
         7 => drop(handshakes(user, Auth::Subprotocol, stop).await),
         8 => drop(handshakes(user, Auth::Ticket("A".repeat(86)), stop).await),
-        9 => drop(bodies(user.target, BODIES, "/auth/login", Length::Chunked, stop).await),
-        _ => drop(bodies(user.target, BODIES, "/auth/refresh", Length::Announced, stop).await),
+        9 => drop(bodies(user.target, BODIES, "/auth/login", None, Length::Chunked, stop).await),
+        _ => drop(bodies(user.target, BODIES, "/auth/refresh", None, Length::Announced, stop).await),
     }
 }

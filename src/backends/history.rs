@@ -65,7 +65,7 @@ pub(super) async fn look(connection: &mut PgConnection, history: &History) -> sq
             .fetch_optional(&mut *connection)
             .await?;
         // what was seen belongs to the history before
-        history.note(&Witness::default());
+        history.forget_newest();
     }
     Err(sqlx::Error::Protocol("the history of the database changes all the time".to_owned()))
 }
@@ -91,6 +91,7 @@ async fn tables(connection: &mut PgConnection) -> sqlx::Result<String> {
 /// Whether the log still has the newest row that was seen.
 async fn has(connection: &mut PgConnection, newest: &Witness) -> sqlx::Result<bool> {
     if newest.id == 0 {
+        // nothing was seen
         return Ok(true);
     }
     let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW} FROM outbox WHERE id = $1")))
@@ -118,7 +119,7 @@ pub(super) async fn begin(settings: &Settings, db: &Db) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         BackendError::new(format_args!("it cannot be found out which history the database holds: {error}"))
     };
-    let seen = history::look(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
+    let mut seen = history::look(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
     db.history().adopt(&seen.epoch);
     let sequence = history::sequence(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
     let kept = read(&settings.data_dir);
@@ -132,9 +133,13 @@ pub(super) async fn begin(settings: &Settings, db: &Db) -> Result<()> {
     if !same {
         let above = kept.map_or(0, |kept| kept.id);
         history::change(db, &seen.epoch, above).await.map_err(|error| failed(&error))?;
+        seen = history::look(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
+    } else if let Some(kept) = &kept {
+        // retention may have removed it, and all that were newer
+        db.history().note(&seen.epoch, kept);
     }
-    db.history().note(&seen.newest);
-    write(&settings.data_dir, &seen.newest).map_err(|error| {
+    db.history().note(&seen.epoch, &seen.newest);
+    write(&settings.data_dir, &db.history().newest()).map_err(|error| {
         BackendError::new(format_args!("{} cannot be written: {error}", settings.data_dir.join("history").display()))
     })
 }
@@ -183,7 +188,7 @@ fn write(folder: &Path, newest: &Witness) -> std::io::Result<()> {
 
 // --- both ---------------------------------------------------------------------------------------------------------
 
-/// Looks at the log; begins a new epoch if the event that was the newest one second ago was undone since.
+/// Looks at the log; begins a new epoch if the newest event that was seen before was undone since.
 async fn see(db: &Db, before: Option<&Seen>) -> crate::error::Result<Seen> {
     let conn = db.read(Share::Log);
     let seen = history::look(conn).await?;
@@ -204,7 +209,7 @@ pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output 
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
-    let (mut last, mut before) = (false, None);
+    let (mut last, mut before, mut written) = (false, None, None);
     while !last {
         tokio::select! {
             () = &mut stop => last = true,
@@ -218,15 +223,33 @@ pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output 
             }
         };
         db.history().adopt(&seen.epoch);
-        before = Some(seen.clone());
-        if !db.history().note(&seen.newest) || !settings.database.is_sqlite() {
+        db.history().note(&seen.epoch, &seen.newest);
+        before = Some(newer(before, seen));
+        let newest = db.history().newest();
+        if !settings.database.is_sqlite() || newest.id == 0 || written.as_ref() == Some(&newest) {
             continue;
         }
-        let folder = settings.data_dir.clone();
-        let written = tokio::task::spawn_blocking(move || write(&folder, &seen.newest)).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "the file `history` in the data folder cannot be written; trying again");
-            db.history().note(&Witness::default());
+        let (folder, row) = (settings.data_dir.clone(), newest.clone());
+        match tokio::task::spawn_blocking(move || write(&folder, &row)).await {
+            Ok(Ok(())) => written = Some(newest),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the file `history` in the data folder cannot be written; trying again");
+            }
+            Err(error) => tracing::warn!(%error, "the file `history` was not written; trying again"),
         }
+    }
+}
+
+/// The look that tells more about what becomes of the log: where retention has removed the newest row since, the older one.
+fn newer(before: Option<Seen>, seen: Seen) -> Seen {
+    match before {
+        Some(before)
+            if before.epoch == seen.epoch
+                && before.event.is_some()
+                && (seen.event.is_none() || seen.newest.id < before.newest.id) =>
+        {
+            before
+        }
+        _ => seen,
     }
 }

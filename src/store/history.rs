@@ -40,9 +40,9 @@ type Place = Box<dyn Fn() -> bool + Send + Sync>;
 /// of it: it is rewritten when a message is deleted.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Witness {
-    /// The id of the row; 0 when the log was empty.
+    /// The id of the row. In a log without rows the greatest id it ever gave; 0 when it had given none.
     pub id: i64,
-    /// The digest in hexadecimal; empty when the log was empty.
+    /// The digest in hexadecimal; empty where the log had no row.
     pub digest: String,
 }
 
@@ -78,7 +78,7 @@ impl History {
         let before = self.epoch.send_replace(Arc::from(epoch));
         if !before.is_empty() {
             tracing::warn!("the database holds another history than before; sessions begin anew");
-            *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Witness::default();
+            self.forget_newest();
             *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             left.insert(before);
         }
@@ -96,12 +96,19 @@ impl History {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes the newest row that was seen committed; true if it is another than before.
-    pub fn note(&self, witness: &Witness) -> bool {
+    /// Notes the newest row that was seen committed in `epoch`. What is known already stays where the log has only older
+    /// rows, or none: retention has removed the newer ones, and they still tell this history from an older copy of it.
+    pub fn note(&self, epoch: &str, witness: &Witness) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = *newest != *witness;
-        newest.clone_from(witness);
-        news
+        let tells_more = !witness.digest.is_empty() || newest.id == 0;
+        if *self.epoch() == *epoch && tells_more && witness.id > newest.id {
+            newest.clone_from(witness);
+        }
+    }
+
+    /// Forgets the newest row: it belongs to another history than the one that begins now.
+    pub fn forget_newest(&self) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Witness::default();
     }
 
     /// From now on `place` says whether the open database still is the one that its name leads to. Only the first is
@@ -145,17 +152,16 @@ impl Witness {
     pub fn from_text(text: &str) -> Option<Self> {
         let (id, digest) = text.strip_suffix('\n')?.split_once(' ')?;
         let id = id.parse().ok().filter(|id| *id >= 0)?;
-        let is_whole = if id == 0 { digest.is_empty() } else { digest.len() == 64 };
+        let is_whole = digest.is_empty() || (id > 0 && digest.len() == 64);
         is_whole.then(|| Self { id, digest: digest.to_owned() })
     }
 
-    /// Whether a log belongs to the history in which this row was seen: `found` is its row with the same id, `sequence`
-    /// the greatest id it ever gave. A row that retention removed counts as there if ids have gone past it.
+    /// Whether a log belongs to the history in which this was seen: `found` is its row with the same id, `sequence` the
+    /// greatest id it ever gave. A row that retention removed counts as there if ids have gone past it.
     pub fn is_of(&self, found: Option<&Self>, sequence: i64) -> bool {
         match found {
-            _ if self.id == 0 => true,
-            Some(found) => found == self,
-            None => sequence >= self.id,
+            Some(found) if !self.digest.is_empty() => found == self,
+            _ => sequence >= self.id,
         }
     }
 }
@@ -190,7 +196,7 @@ pub const CHANGE_ON_POSTGRES: &str = "WITH changed AS (
 pub struct Seen {
     /// The epoch.
     pub epoch: String,
-    /// The newest row of the log; the default in a log that has none.
+    /// The newest row of the log; without a digest in a log that has none.
     pub newest: Witness,
     /// Which event that row is.
     pub event: Option<(Stream, Rev)>,
@@ -206,7 +212,10 @@ pub async fn look(conn: &impl ConnectionTrait) -> Result<Seen, DbErr> {
     );
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("the database has no epoch; the schema makes one".into()))?;
-    let newest = if row.try_get::<Option<i64>>("", "id")?.is_some() { Witness::of(&row)? } else { Witness::default() };
+    let newest = match row.try_get::<Option<i64>>("", "id")? {
+        Some(_) => Witness::of(&row)?,
+        None => Witness { id: sequence(conn).await?, digest: String::new() },
+    };
     let event = match row.try_get::<Option<i64>>("", "rev")? {
         Some(rev) => {
             Some((Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?), Rev(rev)))
@@ -279,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_whole_is_none() {
-        for kept in [Witness::default(), witness(17, "a")] {
+        for kept in [Witness::default(), Witness { id: 17, ..Witness::default() }, witness(17, "a")] {
             assert_eq!(Witness::from_text(&kept.to_text()), Some(kept));
         }
         for text in ["", "17", "17 aa\n", "-1 \n", "x \n", &witness(17, "a").to_text()[..40]] {
@@ -295,13 +304,34 @@ mod tests {
         assert!(!seen.is_of(None, 99), "an older copy");
         assert!(seen.is_of(None, 100), "retention removed it");
         assert!(Witness::default().is_of(None, 0), "nothing was seen");
+        let emptied = Witness { id: 100, ..Witness::default() };
+        assert!(emptied.is_of(None, 100) && emptied.is_of(None, 105), "ids go on");
+        assert!(emptied.is_of(Some(&seen), 100), "a copy that was made before the row was removed");
+        assert!(!emptied.is_of(None, 99), "an older copy");
+    }
+
+    #[test]
+    fn what_was_seen_is_known_after_retention_has_removed_it() {
+        let history = History::default();
+        history.adopt("one");
+        history.note("one", &witness(5, "a"));
+        for (older, why) in [(Witness::default(), "nothing"), (witness(3, "b"), "an older row, which a reader needs")] {
+            history.note("one", &older);
+            assert_eq!(history.newest(), witness(5, "a"), "the log has {why}");
+        }
+        history.note("one", &Witness { id: 6, ..Witness::default() });
+        assert_eq!(history.newest(), witness(5, "a"), "an id that was drawn and not used");
+        history.note("zero", &witness(9, "c"));
+        assert_eq!(history.newest(), witness(5, "a"), "seen before the epoch changed");
+        history.note("one", &witness(6, "b"));
+        assert_eq!(history.newest(), witness(6, "b"));
     }
 
     #[test]
     fn an_epoch_that_was_left_does_not_come_back() {
         let history = History::default();
         history.adopt("one");
-        assert!(history.note(&witness(5, "a")) && !history.note(&witness(5, "a")));
+        history.note("one", &witness(5, "a"));
         history.adopt("two");
         assert_eq!(history.newest(), Witness::default(), "what was seen belongs to the epoch before");
         history.adopt("one");

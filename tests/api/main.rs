@@ -19,6 +19,7 @@ mod cursors;
 mod deletions;
 mod delivery;
 mod edits;
+mod emptied;
 mod failover;
 mod frames;
 mod group_temp_ids;

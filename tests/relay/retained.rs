@@ -7,6 +7,8 @@ use crate::world::{Counts, Diary, Failing, Node, Talk, due, write};
 use greenroom::domain::time::Timestamp;
 use greenroom::relay::retention;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The revisions of a talk that the log holds.
 async fn held(inside: &Inside, talk: &Talk) -> Vec<i64> {
@@ -77,6 +79,29 @@ fn what_a_parked_stream_waits_for_stays() {
         assert_eq!(Diary::revs(inside, stuck.stream()).await, (1..=last + 3).collect::<Vec<_>>());
         retention::sweep(&inside.app, future()).await.unwrap();
         assert_eq!(held(inside, &stuck).await, Vec::<i64>::new());
+    });
+}
+
+#[test]
+fn the_newest_row_that_was_seen_is_known_after_it_is_gone() {
+    on_each_database(&async |inside: &Inside| {
+        let looks = Arc::new(AtomicU32::new(0));
+        let count = looks.clone();
+        inside.app.db().observe(move |statement, _| {
+            count.fetch_add(u32::from(statement.sql.contains("AS epoch")), Ordering::Relaxed);
+        });
+        let node = Node::new(inside, "node");
+        let talk = Talk::new(inside).await;
+        node.read().await;
+        let newest = async || inside.rows("SELECT max(id) AS id FROM outbox").await[0].try_get("", "id").unwrap();
+        let (known, last) = (|| inside.app.db().history().newest(), newest().await);
+        eventually("the newest row is seen", async || Some(known().id) == last).await;
+        let seen = known();
+        retention::sweep(&inside.app, future()).await.unwrap();
+        assert_eq!((newest().await, held(inside, &talk).await), (None, Vec::new()));
+        let before = looks.load(Ordering::Relaxed);
+        eventually("the empty log is looked at", async || looks.load(Ordering::Relaxed) > before + 1).await;
+        assert_eq!(known(), seen, "it tells this history from an older one");
     });
 }
 

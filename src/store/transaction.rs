@@ -17,8 +17,13 @@
 //! write-ahead log in its index: no other connection reads the frames in doubt, and the next commit writes its own over
 //! them and syncs those. A checkpoint that fails is done again from the same place, which writes every page anew, and
 //! until one succeeds readers take the pages from the log. So it is enough to close the connection that wrote; those that
-//! read, and the files, may stay open. Only after a power cut may such a commit turn out to have happened: its sender was
-//! told `unavailable`, never that it failed for good.
+//! read, and the files, may stay open.
+//!
+//! The index does not outlive the process. One that is killed before anything was written over such frames leaves them
+//! whole in the log, and the next start takes them for committed, as it may after a power cut. So a COMMIT that failed on
+//! SQLite may turn out to have happened, as one that was not answered; its caller is told `unavailable`, never that it
+//! failed for good, and a repeated send is found by its `temp_id`. Errors of the data and of deadlocks come before the
+//! first frame is written, and have no such sequel.
 
 use super::Failure;
 use super::db::{Db, PROBE, Standing};
@@ -83,7 +88,9 @@ impl Transaction {
         Ok(transaction)
     }
 
-    /// Commits. After an error of the kind [`Failure::Away`] it may have happened all the same; after any other it has not.
+    /// Commits. After an error of the kind [`Failure::Away`] it may have happened all the same. After one of the kinds
+    /// [`Failure::Data`] and [`Failure::Retry`] it has not, and after any other no connection of this process ever sees it,
+    /// though the next process may: see above.
     pub async fn commit(self) -> Result<(), DbErr> {
         let mut inner = self.enter().await?;
         inner.stage = Stage::Committing(Instant::now());

@@ -235,7 +235,7 @@ impl<T> Commit<T> {
 pub(crate) enum Aborted {
     /// The work refused, or could not go on; nothing was committed.
     Refused(Error),
-    /// The database failed; nothing was committed.
+    /// The database failed; nothing is committed that this process could see ([`Transaction::commit`]).
     Failed(DbErr),
     /// The commit was not answered; it may have happened.
     Unknown(DbErr),

@@ -56,6 +56,13 @@ impl Tracer {
     }
 }
 
+/// When the server is killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Killed {
+    Recovered,
+    AtOnce,
+}
+
 /// One server that goes through fault after fault.
 struct Victim {
     server: TestServer,
@@ -90,8 +97,9 @@ impl Victim {
         false
     }
 
-    /// A short history with one fault in it; true if there was one, none where strace cannot be used.
-    async fn survives(&mut self, calls: &str, number: u32) -> Option<bool> {
+    /// A short history with one fault in it; true if there was one, none where strace cannot be used. The server is killed
+    /// when it takes writes again, or right after the first refusal, before anything is written over what was refused.
+    async fn survives(&mut self, calls: &str, number: u32, killed: Killed) -> Option<bool> {
         let doomed = text(&self.ann.send(&self.room, "doomed").await["id"]);
         let (first_seq, first_rev) = self.stand().await;
         let recorder = Recorder::default();
@@ -101,10 +109,13 @@ impl Victim {
 
         let mut sends = Vec::new();
         for step in 0..5 {
-            let temp_id = format!("{calls}-{number}-{step}");
+            let temp_id = format!("{calls}-{number}-{step}-{killed:?}");
             let send = recorder.invoke(&self.room, &self.ann.id, &temp_id);
-            self.put(&recorder, send, &temp_id).await;
+            let stored = self.put(&recorder, send, &temp_id).await;
             sends.push((send, temp_id));
+            if !stored && killed == Killed::AtOnce {
+                break;
+            }
             if step == 2 {
                 // these commit as well; what becomes of them does not matter here
                 self.bob.post_nothing(&format!("/conversations/{}/read", self.room)).await;
@@ -114,9 +125,14 @@ impl Victim {
                 }
             }
         }
+        if killed == Killed::AtOnce {
+            self.server.kill_nine();
+        }
         let injected = tracer.detach();
-        takes_writes_again(&self.server).await;
-        self.server.kill_nine();
+        if killed == Killed::Recovered {
+            takes_writes_again(&self.server).await;
+            self.server.kill_nine();
+        }
         self.server.restart().await;
 
         for (send, temp_id) in &sends {
@@ -154,7 +170,23 @@ async fn a_disk_that_fails_once_loses_nothing_that_was_acknowledged() {
     }
     let mut victim = Victim::start().await;
     for (calls, number) in [(WRITE, 1), (WRITE, 6), (SYNC, 1), (SYNC, 3), (TRUNCATE, 1)] {
-        let Some(injected) = victim.survives(calls, number).await else {
+        let Some(injected) = victim.survives(calls, number, Killed::Recovered).await else {
+            leave_out("a disk that fails: strace cannot be used here");
+            return;
+        };
+        assert!(injected, "{calls} {number} happens in the history");
+    }
+    victim.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_before_a_kill_loses_and_doubles_nothing() {
+    if runs_on_postgres() {
+        return;
+    }
+    let mut victim = Victim::start().await;
+    for (calls, number) in [(SYNC, 1), (SYNC, 2), (SYNC, 3), (WRITE, 2)] {
+        let Some(injected) = victim.survives(calls, number, Killed::AtOnce).await else {
             leave_out("a disk that fails: strace cannot be used here");
             return;
         };
@@ -172,7 +204,7 @@ async fn long_a_disk_that_fails_at_any_operation_loses_nothing_that_was_acknowle
     let mut victim = Victim::start().await;
     for calls in [WRITE, SYNC, TRUNCATE] {
         for number in 1.. {
-            match victim.survives(calls, number).await {
+            match victim.survives(calls, number, Killed::Recovered).await {
                 Some(true) => {}
                 Some(false) => {
                     eprintln!("{calls}: {} operations failed in turn", number - 1);

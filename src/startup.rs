@@ -319,7 +319,7 @@ impl Tending {
         app.clone().spawn(async move {
             let begin = async |stop: &mut oneshot::Receiver<()>| {
                 let stop = async { drop(stop.await) };
-                if let Err(error) = backends::tend(app.settings(), app.db(), stop).await {
+                if let Err(error) = backends::tend(app.settings(), app.db(), app.supervision(), stop).await {
                     tracing::error!(%error, "nobody tends the database any more");
                 }
             };

@@ -6,6 +6,8 @@
 //!   outside. A persistent panic is met with growing pauses.
 //! - *One piece of work* of many, as a batch or a read, is run by [`Part::attempt`], so that it fails alone.
 //! - An *actor that must keep its address* runs its handlers in [`Part::catch`] and throws away what it holds.
+//! - *Work that is tried again and again* and comes to nothing is told by [`Part::works`]: `/health` names the part until it
+//!   has succeeded.
 //! - An *actor that may end* is counted by [`Part::ended`] when it is dropped: actix ends an actor that panics, alone, and
 //!   calls `stopping` and `drop` while it does.
 //!
@@ -30,22 +32,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 pub struct Supervision(Arc<Mutex<BTreeMap<String, Record>>>);
 
-/// What is known of the panics of a part.
+/// What is known of the failures of a part.
 #[derive(Clone, Copy, Debug, Default)]
 struct Record {
     panics: u64,
     /// How many came without [`RECENT`] between two of them.
     in_a_row: u32,
     latest: Option<Instant>,
+    /// Whether what it tried last came to nothing, without a panic.
+    in_vain: bool,
 }
 
 impl Record {
-    fn is_failing(&self, now: Instant) -> bool {
+    fn has_panicked(&self, now: Instant) -> bool {
         self.latest.is_some_and(|latest| now.saturating_duration_since(latest) < RECENT)
     }
 
     fn note(&mut self, now: Instant) {
-        self.in_a_row = if self.is_failing(now) { self.in_a_row.saturating_add(1) } else { 1 };
+        self.in_a_row = if self.has_panicked(now) { self.in_a_row.saturating_add(1) } else { 1 };
         self.panics += 1;
         self.latest = Some(now);
     }
@@ -74,13 +78,16 @@ impl Supervision {
         Part { name: name.into(), supervision: self.clone() }
     }
 
-    /// The parts that panicked within [`RECENT`], by name.
+    /// The parts that panicked within [`RECENT`], or cannot do their work now, by name.
     pub fn failing(&self) -> Vec<String> {
         self.failing_at(Instant::now())
     }
 
     fn failing_at(&self, now: Instant) -> Vec<String> {
-        let failing = |(name, record): (&String, &Record)| record.is_failing(now).then(|| name.clone());
+        let failing = |(name, record): (&String, &Record)| {
+            let fails = record.in_vain || record.has_panicked(now);
+            fails.then(|| name.clone())
+        };
         self.records(|records| records.iter().filter_map(failing).collect())
     }
 
@@ -118,6 +125,15 @@ impl Part {
     /// Runs what a handler of an actor does, which does not wait.
     pub fn catch<T>(&self, work: impl FnOnce() -> T) -> Result<T, Panicked> {
         catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.panicked(panic.as_ref()))
+    }
+
+    /// Whether what it tried last succeeded; for work that is tried again and again. The caller writes the log.
+    pub fn works(&self, succeeded: bool) {
+        self.supervision.records(|records| match records.get_mut(&*self.name) {
+            Some(record) => record.in_vain = !succeeded,
+            None if succeeded => {}
+            None => drop(records.insert(self.name.to_string(), Record { in_vain: true, ..Record::default() })),
+        });
     }
 
     /// Called where an actor is dropped: counts it if a panic is the reason.
@@ -159,6 +175,18 @@ mod tests {
         assert_eq!((supervision.failing(), supervision.panics("hub")), (vec!["hub".to_owned()], 2));
         let later = Instant::now() + RECENT;
         assert_eq!(supervision.failing_at(later), [""; 0]);
+    }
+
+    #[test]
+    fn a_part_that_tries_in_vain_is_failing_until_it_succeeds() {
+        let supervision = Supervision::default();
+        let part = supervision.part("checkpointer");
+        part.works(true);
+        assert_eq!(supervision.failing(), [""; 0]);
+        part.works(false);
+        assert_eq!((supervision.failing(), supervision.panics("checkpointer")), (vec!["checkpointer".to_owned()], 0));
+        part.works(true);
+        assert_eq!(supervision.failing(), [""; 0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::history::{self, CHANGE_ON_POSTGRES, History, ROW, SEQUENCE_ON_POSTGRES, Seen, Witness};
 use crate::store::pools::Share;
+use crate::supervision::Part;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 use std::fs::{self, File};
@@ -204,8 +205,8 @@ async fn see(db: &Db, before: Option<&Seen>) -> crate::error::Result<Seen> {
 }
 
 /// Looks every second which epoch the database has and which is the newest row of its log, until `stop` and once more
-/// then. On SQLite the row is written down.
-pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) {
+/// then. On SQLite the row is written down; `file` fails for as long as that cannot be done.
+pub(super) async fn keep(settings: &Settings, db: &Db, file: &Part, stop: impl Future<Output = ()>) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
@@ -230,12 +231,14 @@ pub(super) async fn keep(settings: &Settings, db: &Db, stop: impl Future<Output 
             continue;
         }
         let (folder, row) = (settings.data_dir.clone(), newest.clone());
-        match tokio::task::spawn_blocking(move || write(&folder, &row)).await {
-            Ok(Ok(())) => written = Some(newest),
-            Ok(Err(error)) => {
+        let outcome = tokio::task::spawn_blocking(move || write(&folder, &row)).await;
+        let outcome = outcome.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
+        file.works(outcome.is_ok());
+        match outcome {
+            Ok(()) => written = Some(newest),
+            Err(error) => {
                 tracing::warn!(%error, "the file `history` in the data folder cannot be written; trying again");
             }
-            Err(error) => tracing::warn!(%error, "the file `history` was not written; trying again"),
         }
     }
 }

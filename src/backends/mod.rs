@@ -1,6 +1,7 @@
 //! The one place that picks SQLite or PostgreSQL: opens the database as the settings say and brings its schema to this
 //! version. Also what is kept in the data folder beside the database. No statement about a user or a message is here.
 
+mod checkpointer;
 pub mod descriptors;
 mod folder;
 mod history;
@@ -13,6 +14,8 @@ use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::log;
 use crate::store::pools::Share;
+use crate::supervision::Supervision;
+use checkpointer::Checkpointer;
 use futures_util::FutureExt;
 use std::fmt;
 
@@ -69,12 +72,19 @@ pub async fn connect(settings: &Settings) -> Result<Db> {
 }
 
 /// Follows the history of the database until `stop`, keeps SQLite's write-ahead log short, and empties it then: stop it
-/// after the last commit.
-pub async fn tend(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
-    let stop = stop.shared();
+/// after the last commit. What cannot be done is tried again for as long as that, and `supervision` names it meanwhile.
+pub async fn tend(
+    settings: &Settings,
+    db: &Db,
+    supervision: &Supervision,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let (stop, file) = (stop.shared(), supervision.part("history_file"));
     if !settings.database.is_sqlite() {
-        history::keep(settings, db, stop).await;
+        history::keep(settings, db, &file, stop).await;
         return Ok(());
     }
-    tokio::join!(sqlite::checkpointer(settings, db, stop.clone()), history::keep(settings, db, stop)).0
+    let (checkpointer, part) = (Checkpointer::new(settings)?, supervision.part("checkpointer"));
+    tokio::join!(checkpointer.run(db, &part, stop.clone()), history::keep(settings, db, &file, stop));
+    Ok(())
 }

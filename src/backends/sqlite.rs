@@ -1,11 +1,10 @@
 //! How SQLite is opened: one connection that writes, a few that only read, shared out by what they read, and the
-//! checkpointer and the probe with one of their own.
+//! [checkpointer](super::checkpointer) and the probe with one of their own.
 
 use super::{BackendError, Result, folder, history, reason};
 use crate::config::Settings;
 use crate::domain::limits;
 use crate::store::db::{self, Asking, Db, PROBE};
-use crate::store::gate::Class;
 use crate::store::history::History;
 use crate::store::pools::{Breaks, Pools};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
@@ -14,7 +13,6 @@ use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::MissedTickBehavior;
 
 /// Connections that read who somebody is.
 const AUTHENTICATION: u32 = 1;
@@ -37,13 +35,6 @@ const OLDEST: (u32, u32, u32) = (3, 51, 3);
 
 /// What is said where the file was replaced under the running process.
 const REPLACED: &str = "another file has taken the place of the open database";
-
-/// How often the checkpointer looks.
-const CHECKPOINT: Duration = Duration::from_secs(1);
-/// Pages in the write-ahead log (4 KiB each) beyond which writers are held up for a moment, so that it starts anew.
-const LONG_LOG: i64 = 16 * 1024;
-/// How long that moment may wait for readers of old pages; if they are still there, the next second is as good.
-const HOLD: Duration = Duration::from_millis(50);
 
 /// Opens all connections.
 pub(super) async fn connect(settings: &Settings) -> Result<Db> {
@@ -133,89 +124,6 @@ pub(super) async fn connect_to_look(settings: &Settings) -> Result<Option<Databa
     Ok(Some(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)))
 }
 
-/// Copies what was committed from the write-ahead log into the database, every second in which something was. The writer
-/// does not do it itself, because the sender whose commit met a checkpoint would wait for it. Within a second or two of a
-/// deletion the log is emptied, so that the deleted text is in neither file.
-pub(super) async fn checkpointer(settings: &Settings, db: &Db, stop: impl Future<Output = ()>) -> Result<()> {
-    let options = writing(settings)?.create_if_missing(false).busy_timeout(HOLD);
-    let connected = SqliteConnection::connect_with(&options).await.map_err(|error| not_opened(settings, &error))?;
-    let mut checkpointer = Checkpointer { options, connection: Some(connected), seen: None };
-    let mut ticks = tokio::time::interval(CHECKPOINT);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tokio::pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            _ = ticks.tick() => {}
-        }
-        if let Err(error) = checkpointer.tick(db).await {
-            tracing::warn!(%error, "SQLite's write-ahead log was not checkpointed; trying again");
-        }
-    }
-    if let Err(error) = checkpointer.empty(db).await {
-        tracing::warn!(%error, "SQLite's write-ahead log was not emptied; the next start reads it");
-    }
-    match checkpointer.connection {
-        Some(connection) => connection.close().await.map_err(|error| not_opened(settings, &error)),
-        None => Ok(()),
-    }
-}
-
-struct Checkpointer {
-    options: SqliteConnectOptions,
-    connection: Option<SqliteConnection>,
-    /// The number by which SQLite tells that another connection committed.
-    seen: Option<i64>,
-}
-
-impl Checkpointer {
-    async fn tick(&mut self, db: &Db) -> sqlx::Result<()> {
-        if db.take_text_deleted() {
-            let emptied = self.empty(db).await;
-            if !matches!(emptied, Ok(true)) {
-                // somebody still reads what stood before; the next second is as good
-                db.text_deleted();
-            }
-            return emptied.map(drop);
-        }
-        let mut connection = self.connection().await?;
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
-        if self.seen.replace(version) != Some(version) {
-            let (_, pages) = run(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-            if pages > LONG_LOG {
-                // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
-                let _turn = db.turn(Class::System).await;
-                run(&mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
-            }
-        }
-        self.connection = Some(connection);
-        Ok(())
-    }
-
-    /// Copies everything and empties the log; false when a reader was in the way.
-    async fn empty(&mut self, db: &Db) -> sqlx::Result<bool> {
-        let mut connection = self.connection().await?;
-        let _turn = db.turn(Class::System).await;
-        let (busy, _) = run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
-        self.connection = Some(connection);
-        Ok(!busy)
-    }
-
-    /// The connection, taken out: one that has failed is not used again.
-    async fn connection(&mut self) -> sqlx::Result<SqliteConnection> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => SqliteConnection::connect_with(&self.options).await,
-        }
-    }
-}
-
-/// Runs a checkpoint; returns whether readers or writers were in its way, so that it did a part, and the pages in the log.
-async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
-    let (busy, pages, _copied): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
-    Ok((busy != 0, pages))
-}
-
 /// A pool of which no connection ever opens another file than the first one did.
 fn serving(size: u32, known: &Arc<History>) -> SqlitePoolOptions {
     let known = known.clone();
@@ -268,7 +176,7 @@ fn common(settings: &Settings) -> Result<SqliteConnectOptions> {
 }
 
 /// What a connection that writes has besides.
-fn writing(settings: &Settings) -> Result<SqliteConnectOptions> {
+pub(super) fn writing(settings: &Settings) -> Result<SqliteConnectOptions> {
     Ok(common(settings)?
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("wal_autocheckpoint", "0")
@@ -326,7 +234,6 @@ mod tests {
     use super::*;
     use crate::store::pools::Share;
     use sea_orm::ConnectionTrait;
-    use tokio::sync::oneshot;
 
     /// A folder whose name has to be escaped in a URL.
     fn place() -> (tempfile::TempDir, Settings) {
@@ -344,24 +251,6 @@ mod tests {
         db.read(Share::Ordinary).execute_unprepared("SELECT text FROM word").await.expect("a reader sees it");
         let refused = db.read(Share::Ordinary).execute_unprepared("INSERT INTO word VALUES ('no')").await;
         assert!(refused.is_err_and(|error| error.to_string().contains("readonly")));
-    }
-
-    #[tokio::test]
-    async fn the_checkpointer_empties_the_log_when_it_stops() {
-        let (folder, settings) = place();
-        let log = folder.path().join("greenroom.db-wal");
-        let db = connect(&settings).await.expect("it opens");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn({
-            let (settings, db) = (settings.clone(), db.clone());
-            async move { checkpointer(&settings, &db, async { drop(stopped.await) }).await }
-        });
-        db.write().execute_unprepared("CREATE TABLE word (text TEXT)").await.expect("the writer writes");
-        assert!(log.metadata().expect("the log").len() > 0, "what was committed is in the log");
-        stop.send(()).expect("it runs");
-        task.await.expect("it ends").expect("without an error");
-        assert_eq!(log.metadata().expect("the log").len(), 0);
-        db.close().await;
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Health {
     database: Database,
     /// Whether Redis answers.
     redis: Redis,
-    /// The parts of the server that panicked within the last minute and began anew, by name.
+    /// The parts of the server that panicked within the last minute and began anew, or cannot do their work now, by name.
     failing: Vec<String>,
     /// Live sessions of this node.
     sessions: usize,

@@ -263,7 +263,7 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     let services = Services { around, draining: draining.clone() };
     let most = backends::descriptors::connections();
     let connections = Connections::new(most);
-    actix::spawn(connections.clone().sweep());
+    actix::spawn(connections.clone().sweep(app.supervision().part("connections")));
     let address = SocketAddr::new(settings.server.host, settings.server.port);
     let (server, address) = http::server::listen(address, services, connections, most, LAST_CALL)
         .map_err(|error| StartupError(format!("cannot listen on {address}: {error}")))?;

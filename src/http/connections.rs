@@ -3,6 +3,7 @@
 //! everything else that holds a connection without a call, is closed from here.
 
 use crate::domain::limits;
+use crate::supervision::Part;
 use actix_web::HttpRequest;
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -85,15 +86,20 @@ impl Connections {
     }
 
     /// Closes those on which nobody calls, for ever.
-    pub async fn sweep(self) {
-        loop {
+    pub async fn sweep(self, part: Part) {
+        let close = async || loop {
             tokio::time::sleep(SWEEP).await;
-            let book = self.book();
-            let silent = book.waiting.values().filter(|entry| entry.calls == 0 && entry.since.elapsed() > WITHOUT_CALL);
-            for entry in silent {
-                // one that has ended meanwhile cannot be closed, and need not be
-                let _ = entry.socket.shutdown(Shutdown::Both);
-            }
+            self.close_silent();
+        };
+        while part.run(close()).await.is_err() {}
+    }
+
+    fn close_silent(&self) {
+        let book = self.book();
+        let silent = book.waiting.values().filter(|entry| entry.calls == 0 && entry.since.elapsed() > WITHOUT_CALL);
+        for entry in silent {
+            // one that has ended meanwhile cannot be closed, and need not be
+            let _ = entry.socket.shutdown(Shutdown::Both);
         }
     }
 

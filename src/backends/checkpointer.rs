@@ -2,7 +2,8 @@
 //! something was. The writer does not do it itself, because the sender whose commit met a checkpoint would wait for it.
 //! Within a second or two of a deletion the log is emptied, so that the deleted text is in neither file.
 //!
-//! Whatever fails, it tries again a second later, on a new connection; `/health` names it until it succeeds.
+//! It begins with that, too, as nobody knows what a process that was killed had deleted before. Whatever fails, it tries
+//! again a second later, on a new connection; `/health` names it until it succeeds.
 
 use super::{Result, sqlite};
 use crate::config::Settings;
@@ -27,13 +28,15 @@ pub(super) struct Checkpointer {
     connection: Option<SqliteConnection>,
     /// The number by which SQLite tells that another connection committed.
     seen: Option<i64>,
+    /// How many texts had been deleted when the log was last emptied.
+    emptied: Option<u64>,
 }
 
 impl Checkpointer {
     /// It connects when it begins, and whenever its connection has failed.
     pub(super) fn new(settings: &Settings) -> Result<Self> {
         let options = sqlite::writing(settings)?.create_if_missing(false).busy_timeout(HOLD);
-        Ok(Self { options, connection: None, seen: None })
+        Ok(Self { options, connection: None, seen: None, emptied: None })
     }
 
     /// Runs until `stop`, and empties the log then.
@@ -63,13 +66,14 @@ impl Checkpointer {
     }
 
     async fn tick(&mut self, db: &Db) -> sqlx::Result<()> {
-        if db.take_text_deleted() {
-            let emptied = self.empty(db).await;
-            if !matches!(emptied, Ok(true)) {
-                // somebody still reads what stood before; the next second is as good
-                db.text_deleted();
+        // read before: what is deleted meanwhile is for the next time
+        let deleted = db.texts_deleted();
+        if self.emptied != Some(deleted) {
+            if self.empty(db).await? {
+                self.emptied = Some(deleted);
             }
-            return emptied.map(drop);
+            // else somebody still reads what stood before, and the next second is as good
+            return Ok(());
         }
         let mut connection = self.connection().await?;
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
@@ -162,10 +166,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_empties_the_log_when_it_stops() {
+    async fn it_empties_the_log_when_it_begins_and_when_it_stops() {
         let office = Office::new().await;
-        let (stop, task) = office.start();
         assert!(office.log_bytes() > 0, "what was committed is in the log");
+        let (stop, task) = office.start();
+        office.eventually("the log is emptied", |office| office.log_bytes() == 0).await;
+        office.db.write().execute_unprepared("INSERT INTO word VALUES ('later')").await.expect("the writer writes");
+        assert!(office.log_bytes() > 0);
         stop.send(()).expect("it runs");
         task.await.expect("it ends");
         assert_eq!(office.log_bytes(), 0);
@@ -178,7 +185,7 @@ mod tests {
         std::fs::rename(office.file(""), office.file(".away")).expect("the file is taken away");
         let (stop, task) = office.start();
         office.eventually("its failure is seen", |office| office.supervision.failing() == ["checkpointer"]).await;
-        office.db.text_deleted();
+        assert!(office.log_bytes() > 0);
         std::fs::rename(office.file(".away"), office.file("")).expect("the file is put back");
         office.eventually("it works", |office| office.supervision.failing().is_empty()).await;
         office.eventually("the log is emptied", |office| office.log_bytes() == 0).await;

@@ -16,7 +16,7 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify, watch};
@@ -77,7 +77,7 @@ struct Inner {
     suspected: Notify,
     asked: Mutex<Asked>,
     history: Arc<History>,
-    text_deleted: AtomicBool,
+    texts_deleted: AtomicU64,
     observer: Arc<OnceLock<Observer>>,
 }
 
@@ -96,7 +96,7 @@ impl Db {
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
             history,
-            text_deleted: AtomicBool::new(false),
+            texts_deleted: AtomicU64::new(0),
             observer,
         }))
     }
@@ -282,14 +282,14 @@ impl Db {
         }
     }
 
-    /// A text was deleted for everyone: until SQLite's write-ahead log is emptied, the text is still in it.
-    pub fn text_deleted(&self) {
-        self.0.text_deleted.store(true, Ordering::Relaxed);
+    /// A transaction that took texts away has ended, however: until SQLite's write-ahead log is emptied, they may be in it.
+    pub(super) fn text_deleted(&self) {
+        self.0.texts_deleted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a text was deleted since this was last asked; for the checkpointer.
-    pub fn take_text_deleted(&self) -> bool {
-        self.0.text_deleted.swap(false, Ordering::Relaxed)
+    /// How often that was since the start. Whoever has emptied the log since then, and only since then, is done.
+    pub fn texts_deleted(&self) -> u64 {
+        self.0.texts_deleted.load(Ordering::Relaxed)
     }
 
     /// A statement of a transaction was run.

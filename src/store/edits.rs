@@ -2,6 +2,7 @@
 
 use super::dialect;
 use super::statistics::{self, Growth};
+use super::transaction::Transaction;
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::FormerText;
@@ -46,7 +47,8 @@ pub async fn page(
 }
 
 /// Takes a message's text away, and all that hangs on it or repeats it; its place stays. The log is the caller's.
-pub async fn delete(conn: &impl ConnectionTrait, id: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
+pub async fn delete(conn: &Transaction, id: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
+    conn.deletes_text();
     let text = "UPDATE messages SET content = '', data = NULL, deleted_at = $2, deleted_by = $3, pinned_at = NULL,
                                    pinned_by = NULL, mentions_all = false WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![id.into(), at.into(), by.into()])).await?;

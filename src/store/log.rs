@@ -2,6 +2,7 @@
 //! rewritten only where they show a message that is deleted.
 
 use super::dialect::{self, Column};
+use super::transaction::Transaction;
 use crate::domain::floor::Look;
 use crate::domain::ids::{MessageId, Rev};
 use crate::domain::stream::Stream;
@@ -154,12 +155,13 @@ pub async fn locked(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<Kept
         .collect()
 }
 
-/// Gives rows that this transaction has [`locked`] another text. The only change a row of the log ever sees beside its
-/// `position`.
-pub async fn rewrite(conn: &impl ConnectionTrait, rows: Vec<(i64, String)>) -> Result<(), DbErr> {
+/// Gives rows that this transaction has [`locked`] another text, without words that were deleted for everyone. The only
+/// change a row of the log ever sees beside its `position`.
+pub async fn rewrite(conn: &Transaction, rows: Vec<(i64, String)>) -> Result<(), DbErr> {
     if rows.is_empty() {
         return Ok(());
     }
+    conn.deletes_text();
     let (ids, texts) = rows.into_iter().unzip();
     let statement = dialect::statement(
         conn,

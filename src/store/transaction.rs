@@ -35,6 +35,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -43,6 +44,8 @@ pub struct Transaction {
     db: Db,
     backend: DatabaseBackend,
     inner: Mutex<Inner>,
+    /// Whether it takes texts away that were deleted for everyone.
+    deletes_text: AtomicBool,
 }
 
 struct Inner {
@@ -81,7 +84,8 @@ impl Transaction {
         };
         let conn = conn.map_err(not_acquired)?;
         // made before BEGIN is sent, so that a caller who vanishes meanwhile leaves no open transaction behind
-        let transaction = Self { db: db.clone(), backend, inner: Mutex::new(Inner { conn, stage: Stage::Doubtful }) };
+        let inner = Mutex::new(Inner { conn, stage: Stage::Doubtful });
+        let transaction = Self { db: db.clone(), backend, inner, deletes_text: AtomicBool::new(false) };
         let mut inner = transaction.inner.lock().await;
         let outcome = inner.conn.plain(begin).await;
         transaction.over(inner, outcome)?;
@@ -116,6 +120,12 @@ impl Transaction {
         }
     }
 
+    /// What it does takes a text away that was deleted for everyone. When it has ended, and also where nobody knows how, the
+    /// files of the database are rid of it.
+    pub(super) fn deletes_text(&self) {
+        self.deletes_text.store(true, Ordering::Relaxed);
+    }
+
     /// The connection, for one statement: until that has succeeded the transaction is in doubt.
     async fn enter(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
         let mut inner = self.inner.lock().await;
@@ -144,6 +154,9 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        if *self.deletes_text.get_mut() {
+            self.db.text_deleted();
+        }
         let inner = self.inner.get_mut();
         if let Stage::Committing(since) = inner.stage
             && since.elapsed() >= PROBE

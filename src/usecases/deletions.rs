@@ -56,7 +56,6 @@ async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, i
         {
             rewritten = further;
         }
-        owner.db().text_deleted();
         Ok(())
     };
     app.runtime().spawn(steps).await.unwrap_or_else(|ended| Err(Error::internal(ended)))

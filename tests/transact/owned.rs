@@ -2,8 +2,11 @@
 //! what is acknowledged another connection reads.
 
 use crate::deeds::{DEEDS, Deed, Stage};
-use crate::inside::{Inside, on_each_database, on_postgres};
+use crate::failpoint;
+use crate::inside::{Inside, Post, on_each_database, on_postgres, on_sqlite};
+use greenroom::protocol::client::Audience;
 use greenroom::store::db::Standing;
+use greenroom::usecases::deletions;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use std::time::Duration;
 
@@ -77,6 +80,29 @@ fn nothing_follows_a_statement_that_failed() {
         let tx = db.begin().await.unwrap();
         tx.commit().await.unwrap();
         assert!(inside.rows(stored).await.is_empty());
+    });
+}
+
+/// Nobody may know what became of a deletion whose commit failed: the text must leave the write-ahead log in any case.
+#[test]
+fn a_deletion_counts_as_one_however_its_transaction_ends() {
+    on_sqlite(&async |inside: &Inside| {
+        failpoint::install(inside).await;
+        let users = inside.users(1).await;
+        let group = inside.group(&users).await;
+        let doomed = inside.send(Post::new(group, &users[0], "doomed")).await.unwrap().message.id;
+        let counted = || inside.app.db().texts_deleted();
+        let delete = || deletions::delete(&inside.app, &users[0], group, doomed, Audience::Everyone);
+        let before = counted();
+        failpoint::at_commit(inside).await;
+        delete().await.unwrap_err();
+        assert_eq!(counted(), before + 1, "the commit failed");
+        failpoint::off(inside).await;
+        inside.back().await;
+        delete().await.unwrap();
+        assert_eq!(counted(), before + 2, "it succeeded");
+        delete().await.unwrap();
+        assert_eq!(counted(), before + 2, "there was nothing left to delete");
     });
 }
 

@@ -1,8 +1,8 @@
 //! Turns at something of which there are few: a queue that is fair by user and charged by cost.
 //!
 //! Each user's work is laid out on one line of virtual time, one piece after the other, each as long as it costs; a piece
-//! of whoever has nothing there begins now. Whose piece begins first is served first. So whoever asks for much goes behind
-//! everybody who asks for little, and whoever waits alone waits for nobody. Virtual time passes by the cost of what is
+//! of whoever has nothing there begins now. Whose piece ends first is served first. So whoever asks for much goes behind
+//! everybody who asks for little, also where many ask for much, and whoever waits alone waits for nobody. Virtual time passes by the cost of what is
 //! served, divided by the users who share in it, so that nobody is overtaken for ever.
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +24,7 @@ struct State<K: Eq + Hash + Copy> {
     arrivals: u64,
     /// Where the next piece of a user begins, where that is later than now.
     laid_out: HashMap<K, u64>,
-    /// Who waits, by where their piece begins, then by arrival.
+    /// Who waits, by where their piece ends, then by arrival.
     waiting: BTreeMap<Place, Waiter<K>>,
     /// How many pieces of each user wait or are being served.
     share: HashMap<K, usize>,
@@ -34,6 +34,7 @@ type Place = (u64, u64);
 
 struct Waiter<K: Eq + Hash + Copy> {
     key: K,
+    begins: u64,
     cost: u64,
     call: oneshot::Sender<Turn<K>>,
 }
@@ -81,15 +82,16 @@ impl<K: Eq + Hash + Copy> Turns<K> {
             *share += 1;
             let cost = cost.max(1).saturating_mul(UNIT);
             let begins = state.laid_out.get(&key).copied().unwrap_or_default().max(state.now);
-            state.laid_out.insert(key, begins.saturating_add(cost));
+            let ends = begins.saturating_add(cost);
+            state.laid_out.insert(key, ends);
             if state.free > 0 {
                 state.free -= 1;
                 return Ok(Turn { turns: self.clone(), key, cost });
             }
             state.arrivals += 1;
-            let place = (begins, state.arrivals);
+            let place = (ends, state.arrivals);
             let (call, called) = oneshot::channel();
-            state.waiting.insert(place, Waiter { key, cost, call });
+            state.waiting.insert(place, Waiter { key, begins, cost, call });
             (place, called)
         };
         let waiting = Waiting { turns: self, place };
@@ -114,7 +116,7 @@ impl<K: Eq + Hash + Copy> Turns<K> {
             let sharing = state.share.len().max(1) as u64;
             state.now = state.now.saturating_add(cost / sharing);
             state.leave(key);
-            let Some((place, waiter)) = state.waiting.pop_first() else {
+            let Some((_, waiter)) = state.waiting.pop_first() else {
                 state.free += 1;
                 if state.share.is_empty() {
                     // nobody is there who could be held up: what was laid out is forgotten
@@ -124,7 +126,7 @@ impl<K: Eq + Hash + Copy> Turns<K> {
                 return;
             };
             // what is served begins now
-            state.now = state.now.max(place.0);
+            state.now = state.now.max(waiter.begins);
             let now = state.now;
             if state.laid_out.len() > 2 * state.share.len() + 64 {
                 state.laid_out.retain(|_, until| *until > now);
@@ -223,6 +225,20 @@ mod tests {
             }
         }
         assert_eq!(served(first, waiting), "abababfffff");
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_little_goes_before_many_who_ask_for_much() {
+        let turns = Turns::new(1);
+        let first = turns.take('x', 1, 1000).await.unwrap();
+        let mut waiting = Vec::new();
+        for key in ['f', 'g', 'h'] {
+            waiting.push((key, queue(&turns, key, 2000).await));
+        }
+        for key in ['a', 'b', 'a'] {
+            waiting.push((key, queue(&turns, key, 3).await));
+        }
+        assert_eq!(served(first, waiting), "abafgh");
     }
 
     #[tokio::test]

@@ -286,7 +286,9 @@ pub async fn views_of(
          WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL",
         view_text(conn)
     )
-    .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,");
+    .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,")
+    // counted once for all of them: a thousand members would be counted a thousand times
+    .replace("x.conversation_id = c.id", "x.conversation_id = $2");
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![id.into()])).await?;
     rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), view(row, now)?.conversation))).collect()
 }

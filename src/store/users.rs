@@ -166,6 +166,21 @@ pub async fn by_ref(conn: &impl ConnectionTrait, reference: &UserRef) -> Result<
 
 /// The accounts that `references` name, each at its reference's place, whatever their status.
 pub async fn by_refs(conn: &impl ConnectionTrait, references: &[UserRef]) -> Result<Vec<Option<UserRow>>, DbErr> {
+    found(conn, "*", references, |row| Ok(UserRow::from(Model::from_query_result(row, "")?))).await
+}
+
+/// [`by_refs`] where only the ids are asked for: a thousand may be named.
+pub async fn ids_by_refs(conn: &impl ConnectionTrait, references: &[UserRef]) -> Result<Vec<Option<UserId>>, DbErr> {
+    found(conn, "id, username_key, external_id", references, |row| Ok(UserId(row.try_get("", "id")?))).await
+}
+
+/// What `read` makes of the row of each user whom `references` name.
+async fn found<T: Clone>(
+    conn: &impl ConnectionTrait,
+    columns: &str,
+    references: &[UserRef],
+    read: impl Fn(&QueryResult) -> Result<T, DbErr>,
+) -> Result<Vec<Option<T>>, DbErr> {
     let mut ids = Vec::new();
     let mut keys = Vec::new();
     let mut externals = Vec::new();
@@ -178,33 +193,36 @@ pub async fn by_refs(conn: &impl ConnectionTrait, references: &[UserRef]) -> Res
     }
     let mut found = HashMap::new();
     if !ids.is_empty() {
-        let statement = dialect::over_ids(conn, "SELECT * FROM users WHERE id IN ({set})", &ids, vec![]);
-        for model in Entity::find().from_raw_sql(statement).all(conn).await? {
-            found.insert(UserRef::Id(UserId(model.id)), UserRow::from(model));
+        let text = format!("SELECT {columns} FROM users WHERE id IN ({{set}})");
+        for row in dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await? {
+            found.insert(UserRef::Id(UserId(row.try_get("", "id")?)), read(&row)?);
         }
     }
-    for model in named(conn, "username_key", keys).await? {
-        found.insert(UserRef::Username(model.username_key.clone()), UserRow::from(model));
+    for row in named(conn, columns, "username_key", keys).await? {
+        found.insert(UserRef::Username(row.try_get("", "username_key")?), read(&row)?);
     }
-    for model in named(conn, "external_id", externals).await? {
-        if let Some(id) = model.external_id.clone() {
-            found.insert(UserRef::External(id), UserRow::from(model));
-        }
+    for row in named(conn, columns, "external_id", externals).await? {
+        found.insert(UserRef::External(row.try_get("", "external_id")?), read(&row)?);
     }
     Ok(references.iter().map(|reference| found.get(reference).cloned()).collect())
 }
 
-async fn named(conn: &impl ConnectionTrait, column: &str, names: Vec<String>) -> Result<Vec<Model>, DbErr> {
+async fn named(
+    conn: &impl ConnectionTrait,
+    columns: &str,
+    column: &str,
+    names: Vec<String>,
+) -> Result<Vec<QueryResult>, DbErr> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let statement = dialect::statement(
         conn,
-        &format!("SELECT * FROM users WHERE {column} IN (SELECT unnest($1::text[]))"),
-        &format!("SELECT * FROM users WHERE {column} IN (SELECT value ->> 0 FROM jsonb_each($1))"),
+        &format!("SELECT {columns} FROM users WHERE {column} IN (SELECT unnest($1::text[]))"),
+        &format!("SELECT {columns} FROM users WHERE {column} IN (SELECT value ->> 0 FROM jsonb_each($1))"),
         dialect::rows(conn, vec![Column::Text(names)]),
     );
-    Entity::find().from_raw_sql(statement).all(conn).await
+    dialect::all(conn, statement).await
 }
 
 /// How others see those of `ids` that exist, whatever their status.

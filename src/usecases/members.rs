@@ -18,16 +18,17 @@ use crate::protocol::resources::{Joined, Participant, PresenceStatus};
 use crate::store::participants::{self, NewParticipant, ParticipantRow, Start};
 use crate::store::pools::Share;
 use crate::store::users;
+use std::collections::HashSet;
 
 /// The users that references name, each once, in their order; `user_not_found` if one names nobody.
 pub async fn resolve(app: &App, references: &[UserRef]) -> Result<Vec<UserId>> {
     if references.len() > limits::IDS_IN_COMMAND {
         return Err(Error::group_full());
     }
-    let mut ids = Vec::with_capacity(references.len());
-    for row in users::by_refs(app.db().read(Share::Ordinary), references).await? {
-        let id = row.ok_or_else(Error::user_not_found)?.brief().id;
-        if !ids.contains(&id) {
+    let (mut ids, mut named) = (Vec::with_capacity(references.len()), HashSet::with_capacity(references.len()));
+    for id in users::ids_by_refs(app.db().read(Share::Ordinary), references).await? {
+        let id = id.ok_or_else(Error::user_not_found)?;
+        if named.insert(id) {
             ids.push(id);
         }
     }

@@ -1,10 +1,11 @@
 //! One user takes the node on, and the others notice nothing: each input that once took it down, against a server with its
-//! limits as they are by default. None of the bystanders' messages is refused, `/health` is always 200, and the server's
-//! memory stays within [`world::GROWTH_BYTES`] of what it was.
+//! limits as they are by default. Nothing that the bystanders do is refused, `/health` is always 200, and the server's memory
+//! stays within [`world::GROWTH_BYTES`] of what it was.
 //!
 //! What the bystanders' messages take is measured and printed, never judged:
 //! `cargo test --release --test abuse -- --nocapture --test-threads 1`, with `GREENROOM_ABUSE_SECONDS=20` for figures.
-//! `tests/abuse/world.rs` is the stage, `attacks.rs` has what more than one test does, every other file a kind of abuse.
+//! `tests/abuse/world.rs` is the stage, `bystanders.rs` what the others do meanwhile, `attacks.rs` what more than one test
+//! does; every other file is a kind of abuse.
 
 // What the bystanders' messages took is for whoever reads the output.
 #![allow(clippy::print_stderr)]
@@ -15,6 +16,8 @@ mod support;
 mod attacks;
 #[path = "abuse/bodies.rs"]
 mod bodies;
+#[path = "abuse/bystanders.rs"]
+mod bystanders;
 #[path = "abuse/calls.rs"]
 mod calls;
 #[path = "abuse/commands.rs"]

@@ -1,23 +1,21 @@
-//! The stage: a server with its limits, bystanders who talk, somebody who keeps asking for `/health`, and a look at the
-//! server's memory; first while all is quiet, then while an attack runs.
+//! The stage: a server with its limits, bystanders who go on as if nothing happened, somebody who keeps asking for `/health`,
+//! and a look at the server's memory; first while all is quiet, then while an attack runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::attacks::Stop;
+use super::bystanders::{Had, live};
 use super::support::{Target, TestServer, TestUser};
 
 /// What the server may grow by under an attack.
 pub const GROWTH_BYTES: u64 = 64 * 1024 * 1024;
 /// Bystanders, in one group.
 const BYSTANDERS: usize = 4;
-/// Messages of one bystander, a second: well within what a user may send.
-const PER_SECOND: u32 = 10;
 /// How long an attack lasts, where nothing else is asked for.
 const ATTACK: Duration = Duration::from_secs(3);
 /// How often memory and health are looked at.
@@ -66,21 +64,25 @@ impl World {
         };
         let (under, found) = self.watch(Duration::ZERO, attack).await;
         let growth = under.most_bytes.saturating_sub(quiet.most_bytes);
+        let (before, now) = (&quiet.had, &under.had);
         eprintln!(
-            "{name}: p50 {} -> {} ms, p99 {} -> {} ms (x{:.1}), {} messages, health {} -> {} ms, memory {} + {} MiB",
-            quiet.ms(0.5),
-            under.ms(0.5),
-            quiet.ms(0.99),
-            under.ms(0.99),
-            under.ms(0.99) / quiet.ms(0.99).max(0.1),
-            under.took.len(),
+            "{name}: p50 {} -> {} ms, p99 {} -> {} ms (x{:.1}), {} messages, all else p99 {} -> {} ms, \
+             health {} -> {} ms, memory {} + {} MiB",
+            ms(&before.sends, 0.5),
+            ms(&now.sends, 0.5),
+            ms(&before.sends, 0.99),
+            ms(&now.sends, 0.99),
+            ms(&now.sends, 0.99) / ms(&before.sends, 0.99).max(0.1),
+            now.sends.len(),
+            ms(&before.others, 0.99),
+            ms(&now.others, 0.99),
             quiet.health_ms,
             under.health_ms,
             quiet.most_bytes >> 20,
             growth >> 20,
         );
         for seen in [quiet, under] {
-            assert_eq!(seen.refused, [""; 0], "{name}: messages of bystanders were refused");
+            assert_eq!(seen.had.refused, [""; 0], "{name}: bystanders were refused or kept waiting");
             assert_eq!(seen.unhealthy, [""; 0], "{name}: /health was not 200");
         }
         assert!(growth <= GROWTH_BYTES, "{name}: the server grew by {} MiB", growth >> 20);
@@ -91,20 +93,18 @@ impl World {
     async fn watch<T>(&self, least: Duration, work: impl Future<Output = T>) -> (Seen, T) {
         let stop = Stop::default();
         let most_bytes = Arc::new(AtomicU64::new(0));
-        let talking: Vec<_> = self
+        let living: Vec<_> = self
             .bystanders
             .iter()
-            .map(|user| tokio::spawn(talk(user.clone(), self.group.clone(), stop.clone())))
+            .map(|user| tokio::spawn(live(user.clone(), self.group.clone(), stop.clone())))
             .collect();
         let asking = tokio::spawn(ask(self.server.target().clone(), stop.clone()));
         let measuring = self.measure(most_bytes.clone(), stop.clone());
         let (done, ()) = tokio::join!(work, tokio::time::sleep(least));
         stop.set();
-        let mut seen = Seen { most_bytes: 0, ..Seen::default() };
-        for talking in talking {
-            let (took, refused) = talking.await.expect("a bystander ends well");
-            seen.took.add(took).expect("one scale");
-            seen.refused.extend(refused);
+        let mut seen = Seen::default();
+        for living in living {
+            seen.had.add(living.await.expect("a bystander ends well"));
         }
         (seen.health_ms, seen.unhealthy) = asking.await.expect("asking ends well");
         measuring.await.expect("measuring ends well");
@@ -130,43 +130,16 @@ fn seconds() -> Duration {
 }
 
 /// What was seen from outside.
+#[derive(Default)]
 struct Seen {
-    took: Histogram<u64>,
-    refused: Vec<String>,
+    had: Had,
     health_ms: u64,
     unhealthy: Vec<String>,
     most_bytes: u64,
 }
 
-impl Default for Seen {
-    fn default() -> Self {
-        let took = Histogram::new(3).expect("three digits");
-        Self { took, refused: Vec::new(), health_ms: 0, unhealthy: Vec::new(), most_bytes: 0 }
-    }
-}
-
-impl Seen {
-    fn ms(&self, quantile: f64) -> f64 {
-        self.took.value_at_quantile(quantile) as f64 / 1000.0
-    }
-}
-
-/// A bystander: says something ten times a second and waits for the answer; how long each took in microseconds, and what
-/// was refused.
-async fn talk(user: TestUser, group: String, stop: Stop) -> (Histogram<u64>, Vec<String>) {
-    let (mut took, mut refused) = (Histogram::new(3).expect("three digits"), Vec::new());
-    let mut socket = user.connect_unsubscribed().await;
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
-    while !stop.is_over() {
-        ticks.tick().await;
-        let begun = Instant::now();
-        let answer = socket.command("message.send", json!({ "conversation_id": group, "content": "in peace" })).await;
-        took.record(begun.elapsed().as_micros() as u64).expect("it fits");
-        if answer["type"] != "message.sent" {
-            refused.push(answer.to_string());
-        }
-    }
-    (took, refused)
+fn ms(took: &Histogram<u64>, quantile: f64) -> f64 {
+    took.value_at_quantile(quantile) as f64 / 1000.0
 }
 
 /// Asks for `/health`, each time on a connection of its own as a load balancer does; the longest answer in milliseconds,

@@ -5,7 +5,7 @@
 //! What the bystanders' messages take is measured and printed, never judged:
 //! `cargo test --release --test abuse -- --nocapture --test-threads 1`, with `GREENROOM_ABUSE_SECONDS=20` for figures.
 //! `tests/abuse/world.rs` is the stage, `bystanders.rs` what the others do meanwhile, `attacks.rs` what more than one test
-//! does; every other file is a kind of abuse.
+//! does, `pupils.rs` fills the database; every other file is a kind of abuse.
 
 // What the bystanders' messages took is for whoever reads the output.
 #![allow(clippy::print_stderr)]
@@ -22,9 +22,15 @@ mod bystanders;
 mod calls;
 #[path = "abuse/commands.rs"]
 mod commands;
+#[path = "abuse/groups.rs"]
+mod groups;
 #[path = "abuse/handshakes.rs"]
 mod handshakes;
 #[path = "abuse/presence.rs"]
 mod presence;
+#[path = "abuse/pupils.rs"]
+mod pupils;
+#[path = "abuse/search.rs"]
+mod search;
 #[path = "abuse/world.rs"]
 mod world;

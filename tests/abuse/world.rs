@@ -46,6 +46,11 @@ impl World {
         Self { server, bystanders, group }
     }
 
+    /// Those who want to use it in peace.
+    pub fn bystanders(&self) -> &[TestUser] {
+        &self.bystanders
+    }
+
     /// Lets `attack` run, which is to end soon after it is told to, and judges what others had of it. Answers with what
     /// the attack found out.
     pub async fn under<T: Send + 'static>(

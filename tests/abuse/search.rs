@@ -1,0 +1,41 @@
+//! Searches for what everybody is called.
+
+use std::collections::BTreeMap;
+
+use super::attacks::{Stop, calls};
+use super::pupils::enrol;
+use super::world::World;
+
+/// Users whose names hold the same word.
+const PUPILS: usize = 50_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_who_search_among_50_000_users_cost_the_others_nothing() {
+    let mut world = World::new().await;
+    enrol(&mut world.server, PUPILS).await;
+    let mut searchers = Vec::new();
+    for number in 0..3 {
+        searchers.push(world.server.user(&format!("searcher-{number}")).await);
+    }
+    let found = searchers[0].get("/users/search?q=school&limit=100").await.expect(200);
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(100));
+    let stop = Stop::default();
+    let attack = {
+        let stop = stop.clone();
+        async move {
+            let search = |user| tokio::spawn(calls(user, "/users/search?q=school&limit=100", stop.clone()));
+            let searching: Vec<_> = searchers.into_iter().map(search).collect();
+            let mut answers = BTreeMap::new();
+            for searching in searching {
+                for (status, count) in searching.await.expect("a searcher ends well") {
+                    *answers.entry(status).or_insert(0) += count;
+                }
+            }
+            answers
+        }
+    };
+    let answers = world.under("search", attack, &stop).await;
+    eprintln!("search: {answers:?}");
+    assert!(answers.contains_key(&200), "{answers:?}");
+    assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
+}

@@ -15,6 +15,7 @@ use crate::protocol::client::OwnPresence;
 use crate::protocol::events::Frame;
 use crate::protocol::resources::{Message as MessageResource, PresenceStatus, ReadMark};
 use actix::prelude::{Message, Recipient};
+use bytes::Bytes;
 use bytestring::ByteString;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -239,10 +240,10 @@ pub enum FromSocket {
     Text(ByteString),
     /// A frame that is refused, and whether the connection can go on.
     Refused(crate::error::Error, Option<Close>),
-    /// The client answered the ping that carried this count of bytes.
-    Pong(u64),
-    /// The client gave another sign of life.
-    Alive,
+    /// The client asks for a pong that carries the same.
+    Ping(Bytes),
+    /// The client answered the ping that carried this count of bytes, or sent what is no answer to one of ours.
+    Pong(Option<u64>),
     /// The connection ended.
     Closed,
 }
@@ -264,6 +265,8 @@ pub enum ToSocket {
     Batch(Arc<Batch>),
     /// A ping that carries the count of bytes handed over so far.
     Ping(u64),
+    /// The answer to a ping of the client's.
+    Pong(Bytes),
     /// The last message.
     Close(Close),
 }

@@ -1,5 +1,7 @@
 //! The intake of a socket: it reads ahead of the codec how long each frame says it is. The codec looks at the limit only
-//! when a frame is whole, so a header that announces a gigabyte would have it gather one.
+//! when a frame is whole, so a header that announces a gigabyte would have it gather one. And it takes all that has come
+//! before it gives one frame out: a flood of small frames would pile up in it, so nothing more is passed on while a whole
+//! frame waits there.
 
 use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
@@ -20,11 +22,37 @@ pub enum Verdict {
     Lost,
 }
 
+/// What a socket and its intake tell each other.
+#[derive(Debug)]
+pub struct Watch {
+    verdict: Cell<Verdict>,
+    /// Whole frames that were passed on and are not yet handled.
+    ahead: Cell<u64>,
+}
+
+impl Watch {
+    /// What became of the connection's bytes.
+    pub fn verdict(&self) -> Verdict {
+        self.verdict.get()
+    }
+
+    /// The socket handles a frame.
+    pub fn handled(&self) {
+        self.ahead.set(self.ahead.get().saturating_sub(1));
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { verdict: Cell::new(Verdict::Sound), ahead: Cell::new(0) }
+    }
+}
+
 /// The bytes of a connection, up to the first frame that announces more than `limit`.
 pub struct Intake<S> {
     bytes: S,
     limit: u64,
-    verdict: Rc<Cell<Verdict>>,
+    watch: Rc<Watch>,
     header: [u8; 14],
     gathered: usize,
     /// Bytes of the current frame's payload that are still to come.
@@ -32,18 +60,21 @@ pub struct Intake<S> {
 }
 
 impl<S> Intake<S> {
-    /// Of `bytes`; what becomes of them is written to `verdict`.
-    pub fn new(bytes: S, limit: usize, verdict: Rc<Cell<Verdict>>) -> Self {
-        Self { bytes, limit: limit as u64, verdict, header: [0; 14], gathered: 0, payload: 0 }
+    /// Of `bytes`; what becomes of them is told through `watch`.
+    pub fn new(bytes: S, limit: usize, watch: Rc<Watch>) -> Self {
+        Self { bytes, limit: limit as u64, watch, header: [0; 14], gathered: 0, payload: 0 }
     }
 
-    /// Follows frames through `chunk`; false when one announces too much.
+    /// Follows frames through `chunk`, and counts those that are whole; false when one announces too much.
     fn follow(&mut self, mut chunk: &[u8]) -> bool {
         while !chunk.is_empty() {
             if self.payload > 0 {
                 let skipped = self.payload.min(chunk.len() as u64);
                 self.payload -= skipped;
                 chunk = &chunk[skipped as usize..];
+                if self.payload == 0 {
+                    self.whole();
+                }
                 continue;
             }
             self.header[self.gathered] = chunk[0];
@@ -55,9 +86,16 @@ impl<S> Intake<S> {
                 }
                 self.gathered = 0;
                 self.payload = length;
+                if length == 0 {
+                    self.whole();
+                }
             }
         }
         true
+    }
+
+    fn whole(&self) {
+        self.watch.ahead.set(self.watch.ahead.get() + 1);
     }
 }
 
@@ -83,17 +121,19 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Intake<S>
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.verdict.get() == Verdict::TooLarge {
-            // the session closes the connection; until then nothing more is read
+        let closing = self.watch.verdict.get() == Verdict::TooLarge;
+        if closing || self.watch.ahead.get() > 0 {
+            // the session closes the connection, and until then nothing more is read; or the codec has a whole frame, gives
+            // it out now, and asks again when it is handled
             return Poll::Pending;
         }
         match Pin::new(&mut self.bytes).poll_next(context) {
             Poll::Ready(Some(Ok(chunk))) if !self.follow(&chunk) => {
-                self.verdict.set(Verdict::TooLarge);
+                self.watch.verdict.set(Verdict::TooLarge);
                 Poll::Ready(Some(Err(PayloadError::Overflow)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.verdict.set(Verdict::Lost);
+                self.watch.verdict.set(Verdict::Lost);
                 Poll::Ready(Some(Err(error)))
             }
             polled => polled,
@@ -104,9 +144,10 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Intake<S>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::Waker;
 
     fn intake() -> Intake<()> {
-        Intake::new((), 65_536, Rc::new(Cell::new(Verdict::Sound)))
+        Intake::new((), 65_536, Rc::default())
     }
 
     /// A masked text frame of `length` bytes, its header in the shortest form.
@@ -135,7 +176,23 @@ mod tests {
             let mut intake = intake();
             assert!(bytes.chunks(cut).all(|chunk| intake.follow(chunk)), "cut into {cut}");
             assert_eq!((intake.payload, intake.gathered), (0, 0));
+            assert_eq!(intake.watch.ahead.get(), 7, "each is counted once, however it is cut");
         }
+    }
+
+    #[test]
+    fn nothing_more_is_taken_while_a_whole_frame_waits() {
+        let (whole, part) = (frame(5), frame(5)[..3].to_vec());
+        let chunks = [[whole.clone(), part].concat(), whole[3..].to_vec(), whole].map(|chunk| Ok(Bytes::from(chunk)));
+        let watch = Rc::new(Watch::default());
+        let mut intake = Intake::new(futures_util::stream::iter(chunks), 65_536, watch.clone());
+        let mut next = || Pin::new(&mut intake).poll_next(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(next() && !next(), "the codec has a whole frame");
+        watch.handled();
+        assert!(next() && !next(), "a part of one is completed by the next chunk");
+        watch.handled();
+        assert!(next());
+        assert_eq!(watch.ahead.get(), 1);
     }
 
     #[test]

@@ -6,14 +6,13 @@ use crate::domain::codes::Close;
 use crate::domain::limits;
 use crate::error::Error;
 use crate::messages::{FromSocket, ToSocket};
-use crate::realtime::intake::{Intake, Verdict};
+use crate::realtime::intake::{Intake, Verdict, Watch};
 use actix::prelude::*;
 use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
 use bytestring::ByteString;
-use std::cell::Cell;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
@@ -29,7 +28,7 @@ pub struct Socket {
     session: Option<Recipient<FromSocket>>,
     /// The fragments of a message so far, and whether they are text.
     fragments: Option<(Vec<u8>, bool)>,
-    intake: Rc<Cell<Verdict>>,
+    intake: Rc<Watch>,
     closed: bool,
 }
 
@@ -40,7 +39,7 @@ pub fn upgrade(
     protocol: Option<&'static str>,
     begin: impl FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket> + 'static,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let intake = Rc::new(Cell::new(Verdict::Sound));
+    let intake = Rc::new(Watch::default());
     let payload = Intake::new(payload, limits::FRAME_BYTES, intake.clone());
     let socket = Socket { begin: Some(Box::new(begin)), session: None, fragments: None, intake, closed: false };
     let offered: &[&str] = protocol.as_slice();
@@ -116,11 +115,11 @@ impl Socket {
 impl Socket {
     /// The codec gave up. What it says of the cause is little: bad text and a broken connection look alike to it.
     fn broken(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
-        let too_large = matches!(error, ProtocolError::Overflow) || self.intake.get() == Verdict::TooLarge;
+        let too_large = matches!(error, ProtocolError::Overflow) || self.intake.verdict() == Verdict::TooLarge;
         let bad_text = matches!(error, ProtocolError::Io(cause) if cause.kind() == ErrorKind::Other);
         let (error, why) = if too_large {
             (Error::payload_too_large(limits::FRAME_BYTES), Close::TooLarge)
-        } else if self.intake.get() == Verdict::Lost {
+        } else if self.intake.verdict() == Verdict::Lost {
             return ctx.stop();
         } else if bad_text {
             (Error::invalid_request("text must be UTF-8"), Close::BadText)
@@ -149,6 +148,7 @@ impl Actor for Socket {
 
 impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
+        self.intake.handled();
         match item {
             Ok(Message::Text(text)) => {
                 let bytes: Bytes = text.into_bytes();
@@ -156,13 +156,11 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             }
             Ok(Message::Binary(_)) => self.binary(ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
-            Ok(Message::Ping(payload)) => {
-                ctx.pong(&payload);
-                self.tell(FromSocket::Alive, ctx);
-            }
+            // copied, as texts are
+            Ok(Message::Ping(payload)) => self.tell(FromSocket::Ping(Bytes::copy_from_slice(&payload)), ctx),
             Ok(Message::Pong(payload)) => {
                 let count = <[u8; 8]>::try_from(payload.as_ref()).map(u64::from_be_bytes);
-                self.tell(count.map_or(FromSocket::Alive, FromSocket::Pong), ctx);
+                self.tell(FromSocket::Pong(count.ok()), ctx);
             }
             Ok(Message::Close(_)) => self.close(Close::Normal, ctx),
             Ok(Message::Nop) => {}
@@ -190,6 +188,7 @@ impl Handler<ToSocket> for Socket {
                 }
             }
             ToSocket::Ping(count) => ctx.ping(&count.to_be_bytes()),
+            ToSocket::Pong(payload) => ctx.pong(&payload),
             ToSocket::Close(why) => self.close(why, ctx),
         }
     }

@@ -53,6 +53,15 @@ impl Session {
         self.close(Close::Restart, ctx);
     }
 
+    /// The client has read on: replays that waited for it continue.
+    pub(super) fn read_on(&mut self) {
+        if self.flow.has_room() {
+            for stream in std::mem::take(&mut self.paused) {
+                self.go_on(stream);
+            }
+        }
+    }
+
     /// The client has room for the next page of a replay.
     pub(super) fn go_on(&self, stream: Stream) {
         if let Some(Followed { room, .. }) = self.rooms.get(&stream) {

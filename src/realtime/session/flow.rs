@@ -10,6 +10,8 @@ pub struct Flow {
     handed: u64,
     read: u64,
     pinged: u64,
+    /// Pings that were not answered yet.
+    unanswered: u64,
     /// Since when something has been outstanding without progress.
     waiting_since: Option<Instant>,
 }
@@ -22,12 +24,17 @@ impl Flow {
         (self.handed - self.pinged >= limits::PING_EVERY_BYTES as u64).then(|| self.ping())
     }
 
-    /// Notes the answer to a ping.
-    pub fn pong(&mut self, count: u64, now: Instant) {
+    /// Notes the answer to a ping; false if none was asked for.
+    pub fn pong(&mut self, count: u64, now: Instant) -> bool {
+        if self.unanswered == 0 {
+            return false;
+        }
+        self.unanswered -= 1;
         if count > self.read && count <= self.handed {
             self.read = count;
             self.waiting_since = (self.read < self.handed).then_some(now);
         }
+        true
     }
 
     /// Bytes handed over and not known to be read.
@@ -54,6 +61,7 @@ impl Flow {
     /// The count to ping with, whether or not anything is outstanding.
     pub fn ping(&mut self) -> u64 {
         self.pinged = self.handed;
+        self.unanswered += 1;
         self.handed
     }
 }
@@ -96,7 +104,9 @@ mod tests {
     fn a_forged_pong_proves_nothing() {
         let (mut flow, now) = (Flow::default(), Instant::now());
         flow.handed(10, now);
-        flow.pong(1_000, now);
+        assert!(!flow.pong(10, now), "nobody asked");
+        flow.ping();
+        assert!(flow.pong(1_000, now) && !flow.pong(10, now), "one answer to each ping");
         assert_eq!(flow.outstanding(), 10);
     }
 }

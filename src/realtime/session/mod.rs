@@ -319,21 +319,23 @@ impl Handler<FromSocket> for Session {
             }
             FromSocket::Refused(error, close) => {
                 self.heard();
-                self.refuse(&error, None, None, ctx);
-                if let Some(close) = close {
-                    self.close(close, ctx);
+                self.cannot_read(&error, close, ctx);
+            }
+            FromSocket::Ping(payload) => {
+                self.heard();
+                if self.pay(ctx).is_ok() {
+                    self.hand(payload.len(), ToSocket::Pong(payload), ctx);
                 }
             }
             FromSocket::Pong(count) => {
                 self.heard();
-                self.flow.pong(count, Instant::now());
-                if self.flow.has_room() {
-                    for stream in std::mem::take(&mut self.paused) {
-                        self.go_on(stream);
-                    }
+                if count.is_some_and(|count| self.flow.pong(count, Instant::now())) {
+                    self.read_on();
+                } else {
+                    // one that nobody asked for is lawful, but not free; there is nothing to answer
+                    let _ = self.pay(ctx);
                 }
             }
-            FromSocket::Alive => self.heard(),
             FromSocket::Closed => {
                 self.closing = true;
                 ctx.stop();

@@ -61,6 +61,33 @@ impl Session {
         }
     }
 
+    /// A frame came in that is no text. One that closes the connection needs no payment.
+    pub(super) fn cannot_read(&mut self, error: &Error, close: Option<Close>, ctx: &mut Context<Self>) {
+        if let Some(close) = close {
+            self.refuse(error, None, None, ctx);
+            return self.close(close, ctx);
+        }
+        match self.pay(ctx) {
+            Ok(()) => self.refuse(error, None, None, ctx),
+            Err(limited) => self.refuse(&limited, None, None, ctx),
+        }
+    }
+
+    /// Charges a frame without a command, a ping for one; a refusal counts.
+    pub(super) fn pay(&mut self, ctx: &mut Context<Self>) -> Result<()> {
+        let paid = match (&mut self.state, self.around.app.admission()) {
+            (State::Unknown(stranger), admission) => admission.charge_stranger(&mut stranger.bucket),
+            (_, admission) => match self.caller() {
+                Some(caller) => admission.charge(Kind::Command, caller.user_id, 1),
+                None => Ok(()),
+            },
+        };
+        if paid.is_err() {
+            self.count_refusal(ctx);
+        }
+        paid
+    }
+
     fn charge(&self, user: crate::domain::ids::UserId, command: Option<&Command>) -> Result<()> {
         let (kind, cost) = command.map_or((Kind::Command, 1), costs::of_command);
         self.around.app.admission().charge(kind, user, cost)

@@ -14,11 +14,8 @@ use std::process::Command;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
 use support::database::{rows_with, runs_on_postgres};
+use support::disk::{LIMITED, limit_files};
 use support::{Answer, TestServer, TestUser, eventually};
-
-/// Ignores the signal of a file that grows beyond its limit, as a service manager does, so that the write fails instead.
-/// What the server prints goes through a pipe, which has no limit.
-const LIMITED: &str = r#"trap '' XFSZ; exec "$@" > >(exec cat) 2>&1"#;
 
 /// Sends a text and returns the answer, whatever it is.
 async fn say(user: &TestUser, room: &str, content: &str) -> Answer {
@@ -58,12 +55,6 @@ async fn takes_writes_again(server: &TestServer) {
     let (_, told) = health(server).await;
     assert_eq!((&told["database"], &told["failing"]), (&json!("ok"), &json!([])), "{told}");
     assert!(server.target().is_ready().await);
-}
-
-fn limit_files(server: &TestServer, bytes: &str) {
-    let (id, limit) = (server.process().id().to_string(), format!("--fsize={bytes}:unlimited"));
-    let set = Command::new("prlimit").args(["--pid", &id, &limit]).status().expect("prlimit runs");
-    assert!(set.success(), "the limit is set");
 }
 
 /// The database of a server that keeps it in its own folder.

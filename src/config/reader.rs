@@ -194,7 +194,7 @@ impl Reader {
         Ok(Log {
             filter: self.or(
                 "GREENROOM_LOG",
-                "info,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
+                "info,actix_http=off,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
                 "a filter such as info or greenroom=debug,info",
                 |given| EnvFilter::try_new(given).ok().and(text(given)),
             )?,

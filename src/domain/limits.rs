@@ -93,6 +93,8 @@ pub const FILE_TOKEN: Duration = Duration::from_hours(2);
 pub const STRANGERS_PER_ADDRESS: usize = 128;
 /// The same on the whole node.
 pub const STRANGERS: usize = 4096;
+/// Bytes of the head of a request: its line and its headers.
+pub const HEAD_BYTES: usize = 16 * 1024;
 /// A request whose head has not come within this is answered 408, and its connection closed.
 pub const HEAD: Duration = Duration::from_secs(10);
 /// A body that has not come within this is given up, so that nobody holds a connection by the byte.

@@ -2,6 +2,7 @@
 //! the first head on a connection and for silence between calls, but none for a later head that does not end; that one, and
 //! everything else that holds a connection without a call, is closed from here.
 
+use super::stream::Reading;
 use crate::domain::limits;
 use crate::supervision::Part;
 use actix_web::HttpRequest;
@@ -58,10 +59,15 @@ struct Entry {
 pub struct Connection {
     all: Connections,
     number: u64,
+    reading: Arc<Reading>,
 }
 
 /// A call under way, its answer's body included.
-struct Call(Connections, u64);
+struct Call {
+    all: Connections,
+    number: u64,
+    reading: Arc<Reading>,
+}
 
 impl Connections {
     /// None yet, and room for `most`.
@@ -69,8 +75,8 @@ impl Connections {
         Self(Arc::new(Shared { most, book: Mutex::default() }))
     }
 
-    /// Enters a new one.
-    pub fn open(&self, stream: &TcpStream) -> Connection {
+    /// Enters a new one, of which `reading` counts what is read without a call.
+    pub fn open(&self, stream: &TcpStream, reading: Arc<Reading>) -> Connection {
         let mut book = self.book();
         book.opened += 1;
         book.count += 1;
@@ -82,7 +88,7 @@ impl Connections {
             book.told = Some(Instant::now());
             tracing::warn!(connections = book.count, "no more connections fit; new ones wait until others end");
         }
-        Connection { all: self.clone(), number }
+        Connection { all: self.clone(), number, reading }
     }
 
     /// Closes those on which nobody calls, for ever.
@@ -131,14 +137,16 @@ impl Drop for Connection {
 
 impl Call {
     fn begin(connection: &Connection) -> Self {
+        connection.reading.begin_call();
         connection.all.call(connection.number, |entry| entry.calls += 1);
-        Self(connection.all.clone(), connection.number)
+        Self { all: connection.all.clone(), number: connection.number, reading: connection.reading.clone() }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.0.call(self.1, |entry| {
+        self.reading.end_call();
+        self.all.call(self.number, |entry| {
             entry.calls -= 1;
             entry.since = Instant::now();
         });

@@ -24,7 +24,7 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 pub mod statistics;
-mod stream;
+pub mod stream;
 pub mod users;
 pub mod ws;
 

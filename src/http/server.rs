@@ -51,7 +51,7 @@ pub fn listen(
             })
             .on_connect_ext(move |stream: &PacedStream, data| {
                 prepare(stream.tcp());
-                data.insert(connections.open(stream.tcp()));
+                data.insert(connections.open(stream.tcp(), stream.reading().clone()));
             })
             .h1(app.map_err(|error: Error| error.error_response()));
         fn_service(async |stream: TcpStream| {

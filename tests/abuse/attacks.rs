@@ -96,7 +96,11 @@ impl Loot {
 }
 
 /// Floods one socket after another with frames as fast as they are taken, and reads all answers.
-pub async fn flood(user: TestUser, frame: impl Fn(u64) -> String + Send + Sync + 'static, stop: Stop) -> Loot {
+pub async fn flood<F: Into<Message> + 'static>(
+    user: TestUser,
+    frame: impl Fn(u64) -> F + Send + Sync + 'static,
+    stop: Stop,
+) -> Loot {
     let mut loot = Loot::default();
     let written = AtomicU64::new(0);
     while !stop.is_over() {
@@ -110,7 +114,7 @@ pub async fn flood(user: TestUser, frame: impl Fn(u64) -> String + Send + Sync +
             while !stop.is_over() {
                 for _ in 0..BATCH {
                     let number = written.fetch_add(1, Ordering::Relaxed);
-                    if outgoing.feed(Message::text(frame(number))).await.is_err() {
+                    if outgoing.feed(frame(number).into()).await.is_err() {
                         return;
                     }
                 }
@@ -242,6 +246,28 @@ pub async fn bodies(
     answers
 }
 
+/// Opens `connections` at once and sends `bytes` of a head that never ends on each; what the server says, by status.
+pub async fn heads(target: Target, connections: usize, bytes: usize, stop: Stop) -> BTreeMap<String, u64> {
+    let connections: Vec<_> = (0..connections)
+        .map(|_| {
+            let (target, stop) = (target.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(target.address).await.ok()?;
+                let begun = format!("GET /api/v1/users/me HTTP/1.1\r\nhost: {}\r\nx-long: ", target.address);
+                stream.write_all(begun.as_bytes()).await.ok()?;
+                let _ = stream.write_all(&vec![b'x'; bytes]).await;
+                status(&mut stream, &stop).await
+            })
+        })
+        .collect();
+    let mut answers = BTreeMap::new();
+    for connection in connections {
+        let said = connection.await.expect("a connection ends well");
+        *answers.entry(said.unwrap_or_else(|| "none".to_owned())).or_insert(0) += 1;
+    }
+    answers
+}
+
 /// Sends one body that is never finished, and waits for what the server says; the status.
 async fn body(target: &Target, path: &str, token: Option<&str>, length: Length, stop: &Stop) -> Option<String> {
     let mut stream = TcpStream::connect(target.address).await.ok()?;
@@ -260,6 +286,11 @@ async fn body(target: &Target, path: &str, token: Option<&str>, length: Length, 
     }
     // the server may close while it is written to; what it said can be read nevertheless
     let _ = stream.write_all(&vec![b' '; BODY]).await;
+    status(&mut stream, stop).await
+}
+
+/// The status that the server answers with, if it does before it is over.
+async fn status(stream: &mut TcpStream, stop: &Stop) -> Option<String> {
     let mut answer = [0; 12];
     loop {
         let read = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut answer)).await;

@@ -1,6 +1,6 @@
-//! Bodies that are not finished, of people who have shown no token.
+//! Heads and bodies that are not finished, of people who have shown no token.
 
-use super::attacks::{Length, Stop, bodies};
+use super::attacks::{Length, Stop, bodies, heads};
 use super::support::eventually;
 use super::world::{GROWTH_BYTES, World};
 
@@ -29,4 +29,16 @@ async fn large_bodies_without_a_token_cost_the_others_nothing() {
     }
     let now = || world.server.process().resident_bytes();
     eventually("the memory has come back", async || now() <= before + GROWTH_BYTES).await;
+}
+
+/// The framework would keep 128 KiB of each for as long as it waits for the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heads_that_do_not_end_cost_the_others_nothing() {
+    let world = World::new().await;
+    let stop = Stop::default();
+    let attack = heads(world.server.target().clone(), CONNECTIONS, 120 * 1024, stop.clone());
+    let answers = world.under("800 heads", attack, &stop).await;
+    eprintln!("800 heads: {answers:?}");
+    assert!(answers.contains_key("431"), "{answers:?}");
+    assert!(answers.keys().all(|answer| ["431", "none"].contains(&answer.as_str())), "{answers:?}");
 }

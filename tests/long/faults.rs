@@ -1,29 +1,37 @@
-//! What goes wrong: processes are killed, connections break, the database is locked from outside.
+//! What goes wrong: processes are killed, connections break, the database is locked from outside, the
+//! disk under SQLite refuses commits.
 
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 
 use super::support::database::runs_on_postgres;
+use super::support::disk::limit_files;
 use super::support::{Random, TestServer};
 
 /// Brings one fault about, chosen by the seed, and takes it away again.
 pub async fn one(servers: &mut [TestServer], random: &mut Random) {
     let index = random.between(0, servers.len() as u64) as usize;
-    match random.between(0, if runs_on_postgres() { 4 } else { 3 }) {
+    let held = Duration::from_millis(random.between(100, 8_000));
+    match random.between(0, 4) {
         0 => {
             servers[index].kill_nine();
             servers[index].restart().await;
         }
-        1 => lock(&servers[index], Duration::from_millis(random.between(100, 8_000))).await,
+        1 => lock(&servers[index], held).await,
         2 => tokio::time::sleep(Duration::from_millis(random.between(100, 3_000))).await,
-        _ => {
+        _ if runs_on_postgres() => {
             servers[index]
                 .sql(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                      WHERE datname = current_database() AND pid <> pg_backend_pid()",
                 )
                 .await;
+        }
+        _ => {
+            limit_files(&servers[index], "4096");
+            tokio::time::sleep(held).await;
+            limit_files(&servers[index], "unlimited");
         }
     }
 }

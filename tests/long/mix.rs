@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::support::crowd::{self, Run};
+use super::support::database::runs_on_postgres;
+use super::support::disk::LIMITED;
 use super::support::follower::Follower;
 use super::support::history::check;
 use super::support::{Random, TestServer, TestUser, eventually_within};
@@ -112,6 +114,9 @@ async fn start(nodes: usize) -> Vec<TestServer> {
             .set("GREENROOM_JWT_SECRET", "one secret for all nodes, long enough")
             .set("GREENROOM_LIMIT_SENDS_PER_SECOND", "20")
             .set("GREENROOM_LIMIT_API_PER_SECOND", "100");
+        if !runs_on_postgres() {
+            builder = builder.through(LIMITED);
+        }
         if let Some(first) = servers.first() {
             builder = builder.on(first.database());
         }

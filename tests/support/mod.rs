@@ -11,6 +11,7 @@
 pub mod cluster;
 pub mod crowd;
 pub mod database;
+pub mod disk;
 pub mod follower;
 pub mod history;
 pub mod process;

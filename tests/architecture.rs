@@ -6,6 +6,8 @@
 mod rules;
 #[path = "architecture/source.rs"]
 mod source;
+#[path = "architecture/words.rs"]
+mod words;
 
 use source::{Source, has_extension, read};
 use std::path::Path;
@@ -135,6 +137,24 @@ fn every_code_and_every_error_is_used() {
 
     if let (Some(codes), Some(errors)) = (one("src/domain/codes.rs"), one("src/error.rs")) {
         holds(&rules::dead_codes(&read(&["src"]), &codes, &errors));
+    }
+}
+
+#[test]
+fn the_manual_has_every_error_with_its_status() {
+    let codes = Source::new(
+        "src/domain/codes.rs",
+        "enum Code {\n    Gone,\n    Late,\n}\nfn as_str() { match self { Self::Gone => \"gone\", Self::Late => \"late\" } }\n\
+         fn status() { match self { Self::Gone\n | Self::Late => 404, } }\nfn title() {}",
+    );
+    let manual = |text: &str| Source::new("docs/websocket.md", text);
+    finds(&words::table_of_errors(&codes, &manual("| `gone` | 404 | x |")), "`late` has no row");
+    finds(&words::table_of_errors(&codes, &manual("| `gone` | 404 | x |\n| `late` | 409 | x |")), "no row");
+    let whole = "| `gone` | 404 | x |\n| `late` | 404 | x |\n| 1009 | too large | x |";
+    finds(&words::table_of_errors(&codes, &manual(&format!("{whole}\n| `lost` | 404 | x |"))), "no error `lost`");
+    holds(&words::table_of_errors(&codes, &manual(whole)));
+    if let (Some(codes), Some(manual)) = (one("src/domain/codes.rs"), one("docs/websocket.md")) {
+        holds(&words::table_of_errors(&codes, &manual));
     }
 }
 

@@ -262,7 +262,8 @@ fn contains_name(code: &str, name: &str) -> bool {
         .any(|(start, _)| !code[start + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
-fn variants(code: &str, name: &str) -> Vec<String> {
+/// The variants of an enum, in their order.
+pub fn variants(code: &str, name: &str) -> Vec<String> {
     let Some((_, body)) = code.split_once(&format!("enum {name} {{")) else { return Vec::new() };
     let body = body.split('}').next().unwrap_or_default();
     body.split(',').map(|variant| leading_word(variant.trim()).to_owned()).filter(|name| !name.is_empty()).collect()

@@ -16,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::messages::{Batch, Committed, Ephemeral, MarkJob, SendJob};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
-use crate::supervision::Supervision;
+use crate::supervision::{Part, Supervision};
 use actix::prelude::Recipient;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -141,15 +142,41 @@ impl App {
         W: Future<Output = Result<T>> + Send + 'static,
     {
         let db = self.0.db.clone();
-        match self.0.runtime.spawn(async move { db.guard(work).await }).await {
-            Ok(result) => result,
+        // in a place of its own, because a future that holds this one holds no more than that then
+        let guarded: Pin<Box<dyn Future<Output = Result<T>> + Send>> = Box::pin(async move { db.guard(work).await });
+        self.to_its_end(guarded).await
+    }
+
+    /// [`Self::detached`] for what is longer than a transaction: it has no deadline, and each of its parts has its own.
+    pub async fn to_its_end<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let part = self.use_cases();
+        match self.0.runtime.spawn(async move { part.attempt(work).await }).await {
+            Ok(outcome) => outcome.unwrap_or_else(|panicked| Err(Error::internal(panicked))),
             Err(ended) => Err(Error::internal(ended)),
         }
     }
 
+    /// Runs `work`, which computes and does not wait, on a thread that serves nobody.
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let part = self.use_cases();
+        let computed = self.0.runtime.spawn_blocking(move || part.catch(work)).await;
+        computed.map_err(Error::internal)?.map_err(Error::internal)
+    }
+
     /// Starts `work` on the runtime of the database; nobody waits for it.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.0.runtime.spawn(work);
+        let part = self.use_cases();
+        // what runs for ever has a part of its own, which notes its panics before this one could
+        self.0.runtime.spawn(async move { part.attempt(work).await });
+    }
+
+    /// What callers have done: a panic in it fails one of them, and is counted.
+    fn use_cases(&self) -> Part {
+        self.0.supervision.part("use_cases")
     }
 
     /// Hands what was committed to the rooms. What they cannot take, the catch-up brings them from the log.

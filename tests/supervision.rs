@@ -7,6 +7,8 @@
 
 #[path = "supervision/actors.rs"]
 mod actors;
+#[path = "supervision/calls.rs"]
+mod calls;
 #[path = "inside/mod.rs"]
 mod inside;
 #[path = "supervision/tasks.rs"]

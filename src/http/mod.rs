@@ -59,6 +59,7 @@ pub fn service(
 > {
     let cors = middleware::cors(&services.around.app.settings().server.allowed_origins);
     actix_web::App::new()
+        .app_data(web::Data::new(services.around.app.supervision().clone()))
         .app_data(web::Data::new(services.around.app.clone()))
         .app_data(web::Data::new(services.around))
         .app_data(web::Data::new(services.draining))

@@ -58,7 +58,7 @@ async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, i
         }
         Ok(())
     };
-    app.runtime().spawn(steps).await.unwrap_or_else(|ended| Err(Error::internal(ended)))
+    app.to_its_end(steps).await
 }
 
 /// How far the log is rewritten before a deletion: the ids of the last rows done.

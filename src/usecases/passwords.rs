@@ -40,7 +40,7 @@ pub(super) struct Attempt {
 /// Tries a password. Nobody can cancel it: whoever hangs up has tried it all the same.
 pub(super) async fn attempt(app: &App, queued: Queued, attempt: Attempt) -> Result<Verified> {
     let owner = app.clone();
-    app.runtime().spawn(async move { tried(&owner, queued, attempt).await }).await.map_err(Error::internal)?
+    app.to_its_end(async move { tried(&owner, queued, attempt).await }).await
 }
 
 async fn tried(app: &App, queued: Queued, attempt: Attempt) -> Result<Verified> {
@@ -115,10 +115,10 @@ async fn on_core<T: Send + 'static>(
     core: Core,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
-    let worked = app.runtime().spawn_blocking(move || {
+    app.compute(move || {
         // given back when the work ends, also when nobody waits for it any more
         let _held = (queued, core);
         work()
-    });
-    worked.await.map_err(Error::internal)
+    })
+    .await
 }

@@ -19,10 +19,10 @@ use tokio::time::timeout;
 
 /// Has a statement panic that contains a text: the next one, once, or all that have it among their values.
 #[derive(Clone, Default)]
-struct Mine(Arc<Mutex<(Option<&'static str>, Option<&'static str>)>>);
+pub struct Mine(Arc<Mutex<(Option<&'static str>, Option<&'static str>)>>);
 
 impl Mine {
-    fn lay(app: &App) -> Self {
+    pub fn lay(app: &App) -> Self {
         let mine = Self::default();
         let laid = mine.clone();
         app.db().observe(move |statement, _| {
@@ -38,11 +38,11 @@ impl Mine {
         mine
     }
 
-    fn arm(&self, text: &'static str) {
+    pub fn arm(&self, text: &'static str) {
         self.0.lock().unwrap().0 = Some(text);
     }
 
-    fn is_armed(&self) -> bool {
+    pub fn is_armed(&self) -> bool {
         self.0.lock().unwrap().0.is_some()
     }
 

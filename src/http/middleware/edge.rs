@@ -7,15 +7,13 @@ use crate::domain::codes::Code;
 use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
+use crate::supervision::Supervision;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse};
-use futures_util::FutureExt;
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use actix_web::{HttpMessage, HttpResponse, web};
 use std::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -30,14 +28,15 @@ pub async fn edge<B: MessageBody + 'static>(
     let id = request_id(&req);
     req.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id, method = %req.method(), user = Empty);
+    let supervision = req.app_data::<web::Data<Supervision>>().map(|known| known.as_ref().clone()).unwrap_or_default();
     async move {
         let started = Instant::now();
         // a handler owns what it works on, and what nodes share is kept by types that survive a panic
-        let outcome = AssertUnwindSafe(async { next.call(req).await }).catch_unwind().await;
+        let outcome = supervision.part("requests").attempt(async { next.call(req).await }).await;
         let answer = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(unrouted(&error, &id)),
-            Err(panic) => return Err(panicked(panic.as_ref(), &id)),
+            Err(panicked) => return Err(outside(&Error::internal(panicked).into(), &id)),
         };
         let refused = is_refused_by_a_limit(answer.response());
         let answer = in_our_form(answer, &id);
@@ -122,11 +121,6 @@ fn unrouted(error: &actix_web::Error, id: &str) -> actix_web::Error {
     }
 }
 
-fn panicked(panic: &(dyn Any + Send), id: &str) -> actix_web::Error {
-    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    outside(&Error::internal(format!("panic: {}", said.unwrap_or_default())).into(), id)
-}
-
 /// A problem whose request is gone: nobody further out can add to its answer, so all of it is made here.
 fn outside(problem: &Problem, id: &str) -> actix_web::Error {
     let mut answer = logged(problem, id);
@@ -141,10 +135,10 @@ fn outside(problem: &Problem, id: &str) -> actix_web::Error {
 mod tests {
     use super::*;
     use crate::http::testing::said;
+    use actix_web::App;
     use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;
     use actix_web::test::{self, TestRequest};
-    use actix_web::{App, web};
     use serde_json::Value;
 
     async fn refuse() -> Result<HttpResponse, Problem> {
@@ -168,7 +162,12 @@ mod tests {
 
     /// The status, the request's id in the header and the body's.
     async fn ask(req: TestRequest) -> (StatusCode, String, Value) {
+        ask_supervised(req, &Supervision::default()).await
+    }
+
+    async fn ask_supervised(req: TestRequest, supervision: &Supervision) -> (StatusCode, String, Value) {
         let app = App::new()
+            .app_data(web::Data::new(supervision.clone()))
             .wrap(from_fn(edge))
             .route("/refused", web::get().to(refuse))
             .route("/falls", web::get().to(fall))
@@ -214,8 +213,10 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_panic_is_a_problem_that_tells_nothing() {
-        let (status, id, body) = ask(TestRequest::get().uri("/falls")).await;
+    async fn a_panic_is_a_problem_that_tells_nothing_and_is_counted() {
+        let supervision = Supervision::default();
+        let (status, id, body) = ask_supervised(TestRequest::get().uri("/falls"), &supervision).await;
+        assert_eq!(supervision.panics("requests"), 1);
         assert_eq!((status, body["code"].as_str()), (StatusCode::INTERNAL_SERVER_ERROR, Some("internal")));
         assert_eq!(body["request_id"], id.as_str());
         assert!(!body.to_string().contains("secret"));

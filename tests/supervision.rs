@@ -1,6 +1,7 @@
 //! Nothing in an actor or a task dies unseen: a panic in each part is counted, shown in `/health`, and the part begins
 //! anew, with its sessions told to come back where what they relied on was lost. Provoked from within the process by what
-//! no client can bring: a text whose memory panics when it is freed, and statements whose observer panics.
+//! no client can bring: a text whose memory panics when it is freed, statements whose observer panics, and somebody who
+//! waits and panics when told.
 
 // A test stops by panicking.
 #![allow(clippy::unwrap_used)]
@@ -13,6 +14,8 @@ mod calls;
 mod inside;
 #[path = "supervision/tasks.rs"]
 mod tasks;
+#[path = "supervision/watches.rs"]
+mod watches;
 
 use actix::prelude::*;
 use actix_web::body::to_bytes;

@@ -16,7 +16,7 @@ use crate::store::pools::Share;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// A wake-up waits this long, so that several make one tail.
 const GATHER: Duration = Duration::from_millis(20);
@@ -29,14 +29,18 @@ pub struct Outlet {
     pub rooms: Recipient<OpenStreams>,
 }
 
-/// Ends all rooms whenever the database turns out to hold another history. Runs for ever.
-pub async fn follow_history(app: App, hub: Recipient<EndRooms>) {
-    let part = app.supervision().part("history");
-    while part.run(end_rooms(&app, &hub)).await.is_err() {}
+/// Ends all rooms whenever the database turns out to hold another history than now. Runs for ever.
+pub fn follow_history(app: App, hub: Recipient<EndRooms>) -> impl Future<Output = ()> {
+    let (part, mut epoch) = (app.supervision().part("history"), app.db().history().changes());
+    async move {
+        while part.run(end_rooms(&app, &hub, &mut epoch)).await.is_err() {
+            // what the one that failed did not do is done now
+            epoch.mark_changed();
+        }
+    }
 }
 
-async fn end_rooms(app: &App, hub: &Recipient<EndRooms>) {
-    let mut epoch = app.db().history().changes();
+async fn end_rooms(app: &App, hub: &Recipient<EndRooms>, epoch: &mut watch::Receiver<Arc<str>>) {
     while epoch.changed().await.is_ok() {
         hub.do_send(EndRooms); // detach
         app.wake_catch_up();

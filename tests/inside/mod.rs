@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// Far above what any single condition needs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -280,6 +280,11 @@ impl Inside {
             assert!(started.elapsed() < DEADLINE, "the database does not come back");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Notified when the log is to be looked through for what was not delivered.
+    pub fn catch_up(&self) -> &Notify {
+        &self.embedded.catch_up
     }
 
     /// Waits until the log is to be looked through for what was not delivered.

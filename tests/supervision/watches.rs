@@ -1,0 +1,114 @@
+//! What looks after the database beside the application. Each panics in the middle of what it does, by telling somebody
+//! who panics when told, or over a statement; afterwards it does its work as before, and nothing was missed meanwhile.
+
+use crate::inside::{Inside, Post, on_each_database, on_sqlite};
+use crate::tasks::Mine;
+use crate::{DEADLINE, eventually, expect_failing};
+use actix::prelude::*;
+use greenroom::messages::EndRooms;
+use greenroom::protocol::client::Audience;
+use greenroom::realtime::catch_up;
+use greenroom::store::db::Standing;
+use greenroom::usecases::deletions;
+use std::fs;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Does something when it is told, and then panics.
+struct Trap<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> Wake for Trap<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+        panic!("on purpose");
+    }
+}
+
+/// Has whoever ends this wait panic.
+fn trap<T>(wait: Pin<&mut impl Future<Output = T>>, first: impl Fn() + Send + Sync + 'static) {
+    let waker = Waker::from(Arc::new(Trap(first)));
+    assert!(wait.poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+}
+
+#[test]
+fn the_watch_over_the_database_begins_anew_and_finds_it_back() {
+    on_sqlite(&async |inside: &Inside| {
+        let (db, file) = (inside.app.db(), inside.file());
+        let aside = file.with_extension("aside");
+        let lose = async || {
+            fs::rename(&file, &aside).unwrap();
+            db.guard(async { Ok(()) }).await.unwrap_err();
+            assert_eq!(db.standing(), Standing::Down);
+        };
+        lose().await;
+        let mut writable = pin!(db.writable());
+        trap(writable.as_mut(), || ());
+        fs::rename(&aside, &file).unwrap();
+        expect_failing(&inside.app, "database_watch").await;
+        lose().await;
+        fs::rename(&aside, &file).unwrap();
+        inside.back().await;
+    });
+}
+
+#[test]
+fn what_tends_the_database_begins_anew_and_goes_on() {
+    on_each_database(&async |inside: &Inside| {
+        let app = &inside.app;
+        let mine = Mine::lay(app);
+        let users = inside.users(1).await;
+        let group = inside.group(&users).await;
+        let said = inside.send(Post::new(group, &users[0], "hello")).await.unwrap().message.id;
+        mine.arm("LEFT JOIN outbox o");
+        expect_failing(app, "database_tending").await;
+        if !inside.is_postgres() {
+            // the checkpointer is a part of it
+            deletions::delete(app, &users[0], group, said, Audience::Everyone).await.unwrap();
+            let log = inside.file().with_extension("db-wal");
+            eventually("an empty log", || log.metadata().unwrap().len() == 0).await;
+            let newest = inside.rows("SELECT max(id) AS id FROM outbox").await[0].try_get::<i64>("", "id").unwrap();
+            let kept = inside.file().with_file_name("history");
+            let of_newest = format!("{newest} ");
+            eventually("the newest row", || fs::read_to_string(&kept).unwrap().starts_with(&of_newest)).await;
+        }
+        inside.run("UPDATE meta SET value = 'another' WHERE key = 'epoch'").await;
+        eventually("another epoch", || app.epoch() == "another").await;
+    });
+}
+
+/// A hub that writes down how often it is told to end all rooms.
+struct Rooms(mpsc::UnboundedSender<()>);
+
+impl Actor for Rooms {
+    type Context = Context<Self>;
+}
+
+impl Handler<EndRooms> for Rooms {
+    type Result = ();
+
+    fn handle(&mut self, _: EndRooms, _: &mut Self::Context) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn whoever_follows_the_history_begins_anew_and_misses_no_change() {
+    on_sqlite(&async |inside: &Inside| {
+        let app = &inside.app;
+        let (told, mut tells) = mpsc::unbounded_channel();
+        let mut ended = async || timeout(DEADLINE, tells.recv()).await.expect("all rooms are to end").unwrap();
+        app.spawn(catch_up::follow_history(app.clone(), Rooms(told).start().recipient()));
+        let mut woken = pin!(inside.catch_up().notified());
+        let owner = app.clone();
+        trap(woken.as_mut(), move || owner.db().history().adopt("a third"));
+        app.db().history().adopt("a second");
+        ended().await;
+        expect_failing(app, "history").await;
+        ended().await;
+        app.db().history().adopt("a fourth");
+        ended().await;
+    });
+}

@@ -136,7 +136,11 @@ mod tests {
             let pair = ("GREENROOM_DATA_DIR".to_owned(), folder.path().display().to_string());
             let settings = Settings::from_pairs([pair], None).expect("valid settings");
             let db = sqlite::connect(&settings).await.expect("it opens");
-            db.write().execute_unprepared("CREATE TABLE word (text TEXT)").await.expect("the writer writes");
+            db.write()
+                .expect("it takes writes")
+                .execute_unprepared("CREATE TABLE word (text TEXT)")
+                .await
+                .expect("the writer writes");
             Self { folder, db, supervision: Supervision::default(), settings }
         }
 
@@ -171,7 +175,13 @@ mod tests {
         assert!(office.log_bytes() > 0, "what was committed is in the log");
         let (stop, task) = office.start();
         office.eventually("the log is emptied", |office| office.log_bytes() == 0).await;
-        office.db.write().execute_unprepared("INSERT INTO word VALUES ('later')").await.expect("the writer writes");
+        office
+            .db
+            .write()
+            .expect("it takes writes")
+            .execute_unprepared("INSERT INTO word VALUES ('later')")
+            .await
+            .expect("the writer writes");
         assert!(office.log_bytes() > 0);
         stop.send(()).expect("it runs");
         task.await.expect("it ends");

@@ -247,7 +247,11 @@ mod tests {
     async fn a_connection_that_reads_cannot_write() {
         let (_folder, settings) = place();
         let db = connect(&settings).await.expect("it opens");
-        db.write().execute_unprepared("CREATE TABLE word (text TEXT)").await.expect("the writer writes");
+        db.write()
+            .expect("it takes writes")
+            .execute_unprepared("CREATE TABLE word (text TEXT)")
+            .await
+            .expect("the writer writes");
         db.read(Share::Ordinary).execute_unprepared("SELECT text FROM word").await.expect("a reader sees it");
         let refused = db.read(Share::Ordinary).execute_unprepared("INSERT INTO word VALUES ('no')").await;
         assert!(refused.is_err_and(|error| error.to_string().contains("readonly")));

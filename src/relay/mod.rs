@@ -151,7 +151,7 @@ impl Relay {
         let app = self.app.clone();
         let released = self.app.detached(async move {
             let _turn = app.db().turn(Class::System).await;
-            Ok(readers::release(app.db().write(), &app.settings().node_id).await?)
+            Ok(readers::release(app.db().write()?, &app.settings().node_id).await?)
         });
         if !matches!(timeout_at(last_call, released).await, Ok(Ok(()))) {
             tracing::warn!("the leases of the relay were not given back; they expire");

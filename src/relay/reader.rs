@@ -91,7 +91,7 @@ impl Runner {
     pub async fn run(self: Arc<Self>, mut signals: Signals) {
         let taken = self.guarded(async {
             let _turn = self.app.db().turn(Class::System).await;
-            Ok(readers::take_over(self.app.db().write(), self.reader.name()).await?)
+            Ok(readers::take_over(self.app.db().write()?, self.reader.name()).await?)
         });
         if let Err(error) = taken.await {
             tracing::warn!(%error, "the lease of a node that died was not ended; it expires");
@@ -139,7 +139,7 @@ impl Runner {
             let conn = self.app.db().read(Share::Log);
             let Some(lease) = readers::lease(conn, name).await? else {
                 let _turn = self.app.db().turn(Class::System).await;
-                readers::register(self.app.db().write(), name, 0, now).await?;
+                readers::register(self.app.db().write()?, name, 0, now).await?;
                 return Ok(None);
             };
             if lease.is_others(&self.node, now) {

@@ -49,7 +49,7 @@ pub async fn sweep(app: &App, before: Timestamp) -> Result<u64> {
         gone += db
             .guard(async {
                 let _turn = db.turn(Class::System).await;
-                Ok(readers::forget(db.write(), from, old.upto).await?)
+                Ok(readers::forget(db.write()?, from, old.upto).await?)
             })
             .await?;
         if !old.more {

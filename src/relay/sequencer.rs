@@ -62,7 +62,7 @@ impl Sequencer {
                     Some(lease) if lease.is_others(&self.node, now) => Ok(0),
                     Some(_) => self.stamp(now).await,
                     None => {
-                        readers::register(self.app.db().write(), SEQUENCER, 0, now).await?;
+                        readers::register(self.app.db().write()?, SEQUENCER, 0, now).await?;
                         self.stamp(now).await
                     }
                 }

@@ -130,9 +130,13 @@ impl Db {
         &self.0.heavy
     }
 
-    /// For single statements that write outside any stream: maintenance and the like. Take a [`super::gate::Turn`] first.
-    pub fn write(&self) -> &DatabaseConnection {
-        &self.0.pools.write
+    /// For single statements that write outside any stream: maintenance and the like; refused at once while nothing can be
+    /// written. Take a [`super::gate::Turn`] first.
+    pub fn write(&self) -> Result<&DatabaseConnection> {
+        if self.standing() != Standing::Ok {
+            return Err(Error::unavailable("nothing can be stored just now; try again"));
+        }
+        Ok(&self.0.pools.write)
     }
 
     pub(super) fn gate(&self) -> &Gate {
@@ -142,10 +146,7 @@ impl Db {
     /// Begins a transaction that writes; refused at once while nothing can be written. Only `transact`, the writer and the
     /// relay may call it, under a [`super::gate::Turn`].
     pub async fn begin(&self) -> Result<Transaction> {
-        if self.standing() != Standing::Ok {
-            return Err(Error::unavailable("nothing can be stored just now; try again"));
-        }
-        Ok(Transaction::begin(self, &self.0.pools.write).await?)
+        Ok(Transaction::begin(self, self.write()?).await?)
     }
 
     /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection

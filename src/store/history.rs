@@ -11,7 +11,7 @@ use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::Result;
 use aws_lc_rs::digest::{SHA256, digest};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -258,9 +258,9 @@ pub fn new_epoch() -> String {
 /// all that were used, `above` among them.
 pub async fn change(db: &Db, old: &str, above: i64) -> Result<()> {
     let new = new_epoch();
-    if dialect::is_postgres(db.write()) {
-        let values = vec![old.into(), new.into(), above.into(), "".into(), "".into()];
-        dialect::one(db.write(), dialect::plain(db.write(), CHANGE_ON_POSTGRES, values)).await?;
+    if db.backend() == DatabaseBackend::Postgres {
+        let (conn, values) = (db.write()?, vec![old.into(), new.into(), above.into(), "".into(), "".into()]);
+        dialect::one(conn, dialect::plain(conn, CHANGE_ON_POSTGRES, values)).await?;
     } else {
         let _turn = db.turn(Class::System).await;
         let tx = db.begin().await?;

@@ -112,7 +112,7 @@ pub async fn write_down(app: &App) {
         .db()
         .guard(async {
             let _turn = app.db().turn(Class::System).await;
-            Ok(sessions::touch(app.db().write(), &seen).await?)
+            Ok(sessions::touch(app.db().write()?, &seen).await?)
         })
         .await;
     if let Err(error) = written {

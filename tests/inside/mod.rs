@@ -180,7 +180,7 @@ impl Inside {
 
     /// Runs statements of the test itself. Nothing else may be writing.
     pub async fn run(&self, statements: &str) {
-        self.app.db().write().execute_unprepared(statements).await.unwrap();
+        self.app.db().write().unwrap().execute_unprepared(statements).await.unwrap();
     }
 
     /// The rows of a query of the test itself.

@@ -4,10 +4,11 @@
 use crate::deeds::{DEEDS, Deed, Stage};
 use crate::failpoint;
 use crate::inside::{Inside, Post, on_each_database, on_postgres, on_sqlite};
+use greenroom::domain::codes::Code;
 use greenroom::protocol::client::Audience;
 use greenroom::store::db::Standing;
 use greenroom::usecases::deletions;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::time::Duration;
 
 /// More than a pool has connections.
@@ -19,7 +20,7 @@ fn no_transaction_begins_on_a_connection_that_is_in_another() {
         for deed in DEEDS {
             let stage = Stage::new(inside).await;
             inside.settled().await;
-            let pool = inside.app.db().write();
+            let pool = inside.app.db().write().unwrap();
             // every connection goes back to the pool with a transaction that the driver knows nothing of
             let mut held = Vec::new();
             for _ in 0..MANY {
@@ -103,6 +104,24 @@ fn a_deletion_counts_as_one_however_its_transaction_ends() {
         assert_eq!(counted(), before + 2, "it succeeded");
         delete().await.unwrap();
         assert_eq!(counted(), before + 2, "there was nothing left to delete");
+    });
+}
+
+/// Maintenance runs in no transaction; it would wait for the database's lock each time, and hold up the turn of others.
+#[test]
+fn while_nothing_can_be_written_single_statements_are_refused_too() {
+    on_sqlite(&async |inside: &Inside| {
+        let (stage, db) = (Stage::new(inside).await, inside.app.db());
+        inside.run("PRAGMA busy_timeout = 0").await;
+        let other = Database::connect(format!("sqlite://{}", inside.file().display())).await.unwrap();
+        let mut held = other.get_sqlite_connection_pool().acquire().await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *held).await.unwrap();
+        stage.act(inside, Deed::Send).await.unwrap_err();
+        assert_eq!(db.standing(), Standing::ReadOnly);
+        assert_eq!(db.write().unwrap_err().code(), Code::Unavailable);
+        sqlx::query("ROLLBACK").execute(&mut *held).await.unwrap();
+        inside.back().await;
+        db.write().unwrap();
     });
 }
 

@@ -13,6 +13,8 @@ mod crowd;
 mod memory;
 #[path = "door/proxy.rs"]
 mod proxy;
+#[path = "door/refusals.rs"]
+mod refusals;
 #[path = "door/silence.rs"]
 mod silence;
 #[path = "door/versions.rs"]

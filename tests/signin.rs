@@ -6,16 +6,73 @@
 #[path = "inside/mod.rs"]
 mod inside;
 
+use actix_web::test::{TestRequest, call_service, init_service};
+use greenroom::domain::codes::Code;
 use greenroom::domain::ids::LoginId;
+use greenroom::domain::limits;
 use greenroom::domain::time::Timestamp;
 use greenroom::domain::tokens::Keys;
+use greenroom::http;
+use greenroom::protocol::accounts::SignIn;
 use greenroom::protocol::resources::Tokens;
+use greenroom::usecases::logins::Client;
 use greenroom::usecases::{logins, refresh};
-use inside::{Inside, on_each_database};
+use inside::{Inside, on_each_database, on_sqlite};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Who signs in here.
+fn client() -> Client {
+    Client { device: "a test".to_owned(), ip: HERE.to_string() }
+}
+
+#[test]
+fn whatever_a_limit_on_signing_in_refuses_is_counted() {
+    on_sqlite(&async |inside: &Inside| {
+        let app = &inside.app;
+        let counts = || app.admission().refused();
+        let user = inside.user().await;
+        let mut token = logins::issue(app, user.user_id, "a test", "127.0.0.1").await.unwrap().refresh_token;
+        let refused = loop {
+            match refresh::refresh(app, &token, HERE).await {
+                Ok(renewed) => token = renewed.refresh_token,
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!((refused.code(), counts().sign_ins), (Code::RateLimited, 1));
+
+        let ada = || SignIn { login: "ada".to_owned(), password: "not hers at all".to_owned() };
+        let mut tried = 0;
+        while logins::sign_in(app, ada(), client(), HERE).await.unwrap_err().code() == Code::InvalidCredentials {
+            tried += 1;
+        }
+        assert_eq!((tried, counts().sign_ins), (limits::WRONG_PASSWORDS, 2));
+
+        let queue: Vec<_> = std::iter::from_fn(|| app.hashing().enter().ok()).collect();
+        let full = logins::sign_in(app, ada(), client(), HERE).await.unwrap_err();
+        assert_eq!((full.code(), counts().busy), (Code::Busy, 1));
+        drop(queue);
+
+        let server = init_service(http::service(inside.services())).await;
+        let ask = async |path: &str, token: Option<&str>| {
+            let call = TestRequest::get().uri(path);
+            let call = match token {
+                Some(token) => call.insert_header(("authorization", format!("Bearer {token}"))),
+                None => call,
+            };
+            call_service(&server, call.to_request()).await.status().as_u16()
+        };
+        let known = logins::issue(app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        assert_eq!(ask("/api/v1/users/nobody", Some(&known)).await, 404);
+        assert_eq!(counts().strangers, 0, "whoever is known has paid for it");
+        for token in [None, Some("a.b.c")] {
+            assert_eq!(ask("/api/v1/users/me", token).await, 401);
+        }
+        assert_eq!(counts().strangers, 2);
+    });
+}
 
 /// The statements that the application sends from now on.
 fn heard(inside: &Inside) -> Arc<Mutex<Vec<String>>> {

@@ -10,6 +10,7 @@ pub mod refusals;
 pub mod strangers;
 
 use crate::config::Limits;
+use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
@@ -158,6 +159,22 @@ impl Admission {
         commands.get_or_insert_with(|| Arc::new(Semaphore::new(limits::COMMANDS_RUNNING))).clone()
     }
 
+    /// What a limit on signing in, or on passwords, has said: counted where it refused.
+    pub fn sign_in<T>(&self, outcome: Result<T>) -> Result<T> {
+        outcome.inspect_err(|error| match error.code() {
+            Code::RateLimited => self.refusals.sign_in(),
+            Code::Busy => self.refusals.busy(),
+            _ => {}
+        })
+    }
+
+    /// Counts a call that was refused, of somebody who showed no good token.
+    pub fn refused_stranger(&self) {
+        self.refusals.stranger();
+        // whoever calls like this may be the only one who calls at all
+        self.sweep();
+    }
+
     /// A refusal for somebody who has too much under way, counted.
     pub fn busy(&self, detail: &'static str) -> Error {
         self.refusals.busy();
@@ -203,7 +220,6 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::codes::Code;
 
     fn admission(sends_per_second: u32, api_per_second: u32) -> Admission {
         Admission::new(&Limits {

@@ -13,7 +13,9 @@ const LINE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Refusals {
     limited: [AtomicU64; Kind::COUNT],
+    sign_ins: AtomicU64,
     busy: AtomicU64,
+    strangers: AtomicU64,
     told: Mutex<(Instant, Counts)>,
 }
 
@@ -28,14 +30,19 @@ pub struct Counts {
     pub commands: u64,
     /// Handshakes over theirs.
     pub handshakes: u64,
-    /// Calls and commands of somebody who had too much under way.
+    /// Sign-ins, registrations, refreshes and tried passwords over theirs.
+    pub sign_ins: u64,
+    /// Calls and commands of somebody who had too much under way, and passwords that found no place in their queue.
     pub busy: u64,
+    /// Calls without a good token that nobody could be charged for: none at all, a body too large, or one that is no JSON.
+    pub strangers: u64,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
         let told = Mutex::new((Instant::now(), Counts::default()));
-        Self { limited: std::array::from_fn(|_| AtomicU64::new(0)), busy: AtomicU64::new(0), told }
+        let [sign_ins, busy, strangers] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { limited: std::array::from_fn(|_| AtomicU64::new(0)), sign_ins, busy, strangers, told }
     }
 }
 
@@ -43,6 +50,16 @@ impl Refusals {
     /// Something of `kind` was over its limit.
     pub fn limited(&self, kind: Kind) {
         self.limited[kind as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody wanted to sign in, or the like, too often.
+    pub fn sign_in(&self) {
+        self.sign_ins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody without a good token was refused.
+    pub fn stranger(&self) {
+        self.strangers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Somebody had too much under way.
@@ -58,7 +75,9 @@ impl Refusals {
             sends: limited(Kind::Send),
             commands: limited(Kind::Command),
             handshakes: limited(Kind::Handshake),
+            sign_ins: self.sign_ins.load(Ordering::Relaxed),
             busy: self.busy.load(Ordering::Relaxed),
+            strangers: self.strangers.load(Ordering::Relaxed),
         }
     }
 
@@ -76,8 +95,10 @@ impl Refusals {
             sends = now.sends - before.sends,
             commands = now.commands - before.commands,
             handshakes = now.handshakes - before.handshakes,
+            sign_ins = now.sign_ins - before.sign_ins,
             busy = now.busy - before.busy,
-            "refused by a limit since the last such line"
+            strangers = now.strangers - before.strangers,
+            "refused since the last such line"
         );
     }
 }

@@ -31,7 +31,7 @@ pub async fn register(
     device: Device,
     body: Json<Register>,
 ) -> Result<HttpResponse, Problem> {
-    app.sign_in_limits().register(addr.0)?;
+    app.admission().sign_in(app.sign_in_limits().register(addr.0))?;
     let tokens = accounts::register(&app, body.0, client(addr.0, device)).await?;
     Ok(HttpResponse::Created().json(tokens))
 }

@@ -266,7 +266,7 @@ async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
 pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, address: IpAddr) -> Result<()> {
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
-    let queued = app.hashing().enter()?;
+    let queued = passwords::enter(app)?;
     let secret = read(app, Share::Ordinary, move |conn| {
         Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })
     })

@@ -77,7 +77,7 @@ pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Ca
 pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) -> Result<Tokens> {
     let SignIn { login, password } = input;
     // a place in the queue of passwords comes first, so that no more look for an account than may try its password
-    let queued = app.hashing().enter()?;
+    let queued = passwords::enter(app)?;
     let nobody = app.attempts().nobody(&login);
     let secret = read(app, Share::Authentication, move |conn| {
         Box::pin(async move { Ok(accounts::secret_by_login(conn, &login).await?) })

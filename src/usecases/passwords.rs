@@ -16,9 +16,14 @@ use crate::store::pools::Share;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+/// A place in the queue of passwords; `busy` if there is none.
+pub(super) fn enter(app: &App) -> Result<Queued> {
+    app.admission().sign_in(app.hashing().enter())
+}
+
 /// The hash of a password, as a PHC string; `busy` if too many wait for theirs.
 pub async fn hash(app: &App, password: Password) -> Result<String> {
-    let queued = app.hashing().enter()?;
+    let queued = enter(app)?;
     let core = app.hashing().core().await?;
     on_core(app, queued, core, move || passwords::hash(&password)).await
 }
@@ -55,7 +60,7 @@ async fn tried(app: &App, queued: Queued, attempt: Attempt) -> Result<Verified> 
         match app.attempts().turn(account, address, known, Instant::now()) {
             Turn::Taken(_) | Turn::Wait => break,
             Turn::Ask => known = is_known(app, account, address).await?,
-            Turn::Refused(wait) => return Err(refused(wait)),
+            Turn::Refused(wait) => return refused(app, wait),
         }
     }
     let (places, core) = loop {
@@ -74,23 +79,23 @@ async fn tried(app: &App, queued: Queued, attempt: Attempt) -> Result<Verified> 
                 drop(core);
                 known = is_known(app, account, address).await?;
             }
-            Turn::Refused(wait) => return Err(refused(wait)),
+            Turn::Refused(wait) => return refused(app, wait),
         }
     };
     // asked only now: others may have signed in while this one waited
-    user.map_or(Ok(()), |user| app.sign_in_limits().may_sign_in(user))?;
+    app.admission().sign_in(user.map_or(Ok(()), |user| app.sign_in_limits().may_sign_in(user)))?;
     let verified = on_core(app, queued, core, move || passwords::verify(&password, hash.as_deref())).await?;
     if let (Some(places), Verified::Wrong) = (places, &verified) {
         places.wrong(Instant::now());
     }
     if let (Some(user), false) = (user, verified == Verified::Wrong) {
-        app.sign_in_limits().sign_in(user)?;
+        app.admission().sign_in(app.sign_in_limits().sign_in(user))?;
     }
     Ok(verified)
 }
 
-fn refused(wait: Duration) -> Error {
-    Error::rate_limited(wait.as_millis() as u64 + 1)
+fn refused<T>(app: &App, wait: Duration) -> Result<T> {
+    app.admission().sign_in(Err(Error::rate_limited(wait.as_millis() as u64 + 1)))
 }
 
 /// Whether an account signed in or registered from an address within the last 30 days. It is asked for nobody, too, so that

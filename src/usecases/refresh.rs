@@ -50,10 +50,10 @@ fn judge(token: &TokenRow, successor: Option<&TokenRow>, seen: i64, now: Timesta
 /// Spends a refresh token for its successor and a fresh access token. One that two holders have spent ends its login.
 pub async fn refresh(app: &App, token: &str, address: IpAddr) -> Result<Tokens> {
     let presented = app.keys().presented(token, Timestamp::now()).ok_or_else(|| Error::unauthorized(UNKNOWN))?;
-    match presented {
-        Presented::Sealed(login) => app.sign_in_limits().refresh(login)?,
-        Presented::Plain => app.sign_in_limits().may_look_up(address)?,
-    }
+    app.admission().sign_in(match presented {
+        Presented::Sealed(login) => app.sign_in_limits().refresh(login),
+        Presented::Plain => app.sign_in_limits().may_look_up(address),
+    })?;
     let (token, keys) = (token.to_owned(), app.clone());
     let renewed = transact(app, move |tx| {
         let (token, keys) = (token.clone(), keys.clone());

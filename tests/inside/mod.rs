@@ -18,8 +18,13 @@ use greenroom::domain::limits;
 use greenroom::domain::names::{UserRef, Username};
 use greenroom::domain::stream::Stream;
 use greenroom::error::Result;
+use greenroom::http::Services;
+use greenroom::http::health::Draining;
 use greenroom::messages::{Committed, Sent};
 use greenroom::protocol::resources::UserRole;
+use greenroom::realtime::hub::Hub;
+use greenroom::realtime::presence::Presence;
+use greenroom::realtime::session::Surroundings;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::db::Standing;
@@ -36,7 +41,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Far above what any single condition needs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -161,6 +166,14 @@ impl Inside {
 
     async fn close(self) {
         self.embedded.stop().await;
+    }
+
+    /// What its door needs, for a server without sockets; whatever is committed is still delivered to the recorder.
+    pub fn services(&self) -> Services {
+        let (rooms, (log, _)) = (Arbiter::new().handle(), mpsc::channel(1));
+        let hub = Hub::new(vec![rooms], log, Arc::default(), self.app.supervision()).start().recipient();
+        let presence = Presence::new(self.app.clone()).start().recipient();
+        Services { around: Surroundings { app: self.app.clone(), hub, presence }, draining: Draining::default() }
     }
 
     /// Whether the database is PostgreSQL.

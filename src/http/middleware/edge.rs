@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::supervision::Supervision;
+use crate::usecases::Caller;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
@@ -38,7 +39,7 @@ pub async fn edge<B: MessageBody + 'static>(
             Ok(Err(error)) => return Err(unrouted(&error, &id)),
             Err(panicked) => return Err(outside(&Error::internal(panicked).into(), &id)),
         };
-        let refused = is_refused_by_a_limit(answer.response());
+        let refused = is_counted(&answer);
         let answer = in_our_form(answer, &id);
         let route = answer.request().match_pattern();
         let route = route.as_deref().unwrap_or("unmatched");
@@ -46,8 +47,7 @@ pub async fn edge<B: MessageBody + 'static>(
         if route.starts_with("/api/") && !refused {
             tracing::info!(route, status, ms, "answered");
         } else {
-            // files and questions about health, of which there are many and none is news; and what limits refuse, which
-            // admission counts
+            // files and questions about health, of which there are many and none is news; and refusals that admission counts
             tracing::debug!(route, status, ms, "answered");
         }
         Ok(answer)
@@ -67,10 +67,31 @@ fn copy_values(headers: &mut HeaderMap) {
     });
 }
 
-/// Whether a limit of the caller's refused: a flood of requests must not become one of lines.
-fn is_refused_by_a_limit<B>(answer: &HttpResponse<B>) -> bool {
-    let problem = answer.error().and_then(actix_web::Error::as_error::<Problem>);
-    problem.is_some_and(|problem| [Code::RateLimited, Code::Busy].contains(&problem.code()))
+/// Whether it is a refusal that admission counts: a flood of requests must not become one of lines. That is what limits
+/// refuse, and what is refused to somebody whom nobody can charge, which is counted here. Wrong passwords are not among
+/// it: they have a limit, and are news.
+fn is_counted<B>(answer: &ServiceResponse<B>) -> bool {
+    let Some(error) = answer.response().error() else { return false };
+    let code = error
+        .as_error::<Problem>()
+        .map_or_else(|| Problem::of_framework(answer.status(), String::new()).code(), Problem::code);
+    match code {
+        Code::RateLimited | Code::Busy => true,
+        Code::Unauthorized
+        | Code::InvalidRequest
+        | Code::ValidationFailed
+        | Code::NotFound
+        | Code::MethodNotAllowed
+        | Code::PayloadTooLarge
+        | Code::UnsupportedMediaType => {
+            let stranger = answer.request().extensions().get::<Caller>().is_none();
+            if let (true, Some(app)) = (stranger, answer.request().app_data::<web::Data<crate::app::App>>()) {
+                app.admission().refused_stranger();
+            }
+            stranger
+        }
+        _ => false,
+    }
 }
 
 /// The id that the client gave, if it is one that can stand in a log: 1–64 of `[A-Za-z0-9._-]`. Else a new one.

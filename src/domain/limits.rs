@@ -160,6 +160,8 @@ pub const TRANSACTION: Duration = Duration::from_secs(6);
 pub const SEARCH_CANDIDATES: u64 = 1000;
 /// Transactions of one user that run or wait; as many as calls and commands of a user can be under way.
 pub const WRITES_PER_USER: usize = 48;
+/// The same of one login where only that is known: beyond a burst of handshakes with tickets, each of which is one.
+pub const WRITES_PER_LOGIN: usize = 64;
 /// Transactions that run or wait of all who are not known yet.
 pub const WRITES_OF_NOBODY: usize = 4096;
 /// Rows that a transaction of a few changes touches.

@@ -7,7 +7,7 @@
 
 use super::db::Db;
 use super::turns::{self, Turns};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::DatabaseBackend;
@@ -35,6 +35,8 @@ pub enum Class {
 pub enum Account {
     /// A user's.
     User(UserId),
+    /// A login's, where only that is known: a ticket and a refresh token do not say whose they are.
+    Login(LoginId),
     /// That of those who are not known yet, who sign in and register, all together.
     Nobody,
 }
@@ -78,16 +80,22 @@ impl Db {
     }
 
     /// Waits for the right to a transaction that touches about so many `rows`, charged to `account`. It is `busy` where
-    /// the account has [`limits::WRITES_PER_USER`] under way already, or when the turn does not come in time.
+    /// the account has as many under way as it may, or when the turn does not come in time.
     pub async fn turn_of(&self, account: Account, rows: usize) -> Result<Turn> {
         let most = match account {
             Account::User(_) => limits::WRITES_PER_USER,
+            Account::Login(_) => limits::WRITES_PER_LOGIN,
             Account::Nobody => limits::WRITES_OF_NOBODY,
         };
         let turn = self.gate().accounts.take(account, rows as u64, most);
         let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(Error::overloaded)?;
         let turn = turn.map_err(|_| Error::busy("too many changes of yours are waiting; wait for their answers"))?;
         Ok(Turn { _inner: self.inner().await, _own: None, _account: Some(turn) })
+    }
+
+    /// How many transactions of users wait for their turn.
+    pub fn waiting_writes(&self) -> usize {
+        self.gate().accounts.waiting()
     }
 
     async fn inner(&self) -> Option<OwnedMutexGuard<()>> {

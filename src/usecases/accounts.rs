@@ -4,12 +4,13 @@
 use super::logins::{Client, answer, existing, open, tell};
 use super::passwords::Attempt;
 use super::read::read;
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact, transact_for};
 use super::{Caller, passwords};
 use crate::app::App;
 use crate::cluster::attempts::Account;
 use crate::domain::codes::Code;
 use crate::domain::ids::UserId;
+use crate::domain::limits;
 use crate::domain::names::{self, Email, Password, UserRef, Username};
 use crate::domain::passwords::Verified;
 use crate::domain::stream::Stream;
@@ -226,7 +227,7 @@ fn nullable<T, U>(
 /// Changes the caller's profile. Sessions are told of what others see.
 pub async fn change_profile(app: &App, caller: Caller, input: ProfileChange) -> Result<Me> {
     let change = CheckedChange::new(input)?;
-    let user = transact(app, move |tx| {
+    let user = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let change = change.clone();
         Box::pin(async move {
             let before = active(tx, caller.user_id).await?;
@@ -283,7 +284,7 @@ pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, a
         return Err(Error::invalid_credentials());
     }
     let new = passwords::hash(app, new_password).await?;
-    transact(app, move |tx| {
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let (old, new) = (old.clone(), new.clone());
         Box::pin(async move {
             active(tx, caller.user_id).await?;

@@ -1,6 +1,7 @@
 //! Deleting messages: for everyone, after which nothing the server keeps or sends says what they said, or for oneself,
 //! which others do not notice.
 
+use super::read::read;
 use super::transact::{Tx, transact_for};
 use super::{Caller, marks, rights};
 use crate::app::App;
@@ -14,6 +15,7 @@ use crate::protocol::events::Event;
 use crate::protocol::redaction::redacted;
 use crate::protocol::resources::Message;
 use crate::store::log::{self, Shows};
+use crate::store::pools::Share;
 use crate::store::{edits, hidden};
 
 /// Deletes a message. One that is deleted already stays so, and nothing is told again.
@@ -48,13 +50,13 @@ pub async fn delete(
 async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
     let owner = app.clone();
     let steps = async move {
-        let mut rewritten = Rewritten::default();
-        while let Some(further) = transact_for(&owner, caller.user_id, limits::FEW_ROWS, move |tx| {
-            Box::pin(delete_or_prepare(tx, caller, conversation, id, rewritten))
-        })
-        .await?
-        {
-            rewritten = further;
+        let mut rewritten = Some(Rewritten::default());
+        while let Some(so_far) = rewritten {
+            let rows = touched(&owner, id, so_far).await?;
+            rewritten = transact_for(&owner, caller.user_id, rows, move |tx| {
+                Box::pin(delete_or_prepare(tx, caller, conversation, id, so_far))
+            })
+            .await?;
         }
         Ok(())
     };
@@ -66,6 +68,18 @@ async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, i
 struct Rewritten {
     quotes: i64,
     own: i64,
+}
+
+/// How many rows the next transaction touches, as far as can be told before it has its turn.
+async fn touched(app: &App, id: MessageId, rewritten: Rewritten) -> Result<usize> {
+    let shown = read(app, Share::Ordinary, move |conn| {
+        Box::pin(async move {
+            let quotes = log::showing(conn, id, Shows::Quoted, rewritten.quotes, limits::REWRITTEN_ROWS).await?;
+            let own = log::showing(conn, id, Shows::Itself, rewritten.own, limits::REWRITTEN_ROWS).await?;
+            Ok(quotes.len() + own.len())
+        })
+    });
+    Ok(limits::FEW_ROWS + shown.await?)
 }
 
 /// Deletes the message, or takes it out of as many rows of the log as one transaction may rewrite and returns how far it got.

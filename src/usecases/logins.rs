@@ -3,7 +3,7 @@
 
 use super::passwords::Attempt;
 use super::read::read;
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact, transact_as, transact_for};
 use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
 use crate::cluster::attempts::Account;
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
 use crate::protocol::resources::{Login, Ticket, Tokens};
+use crate::store::gate::Account as Payer;
 use crate::store::logins::{LoginRow, Standing};
 use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
@@ -198,7 +199,7 @@ pub async fn sign_out(app: &App, caller: Caller) -> Result<()> {
 
 /// Ends one of the caller's logins; nothing if it had ended, `not_found` if it is another's.
 pub async fn revoke(app: &App, caller: Caller, login_id: LoginId) -> Result<()> {
-    transact(app, move |tx| {
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         Box::pin(async move {
             tx.lock_users(&[caller.user_id]).await?;
             let login = logins::by_id(tx.conn(), login_id).await?;
@@ -245,7 +246,7 @@ pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
     let expires_at = Timestamp::now().plus(limits::TICKET);
     let ticket = app.keys().ticket(caller.login_id, expires_at);
     let hash = tokens::hash(&ticket);
-    transact(app, move |tx| {
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
             let now = tx.now();
@@ -269,7 +270,7 @@ fn bad_ticket() -> Error {
 /// fresh access token. Whatever the outcome, the ticket is spent.
 pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result<(Caller, i64)> {
     let hash = tokens::hash(ticket);
-    let standing = transact(app, move |tx| {
+    let standing = transact_as(app, Payer::Login(login_id), move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
             let taken = logins::take_ticket(tx.conn(), &hash, login_id).await?;

@@ -4,7 +4,7 @@
 //! it may have been lost. Else two hold the login, and it ends.
 
 use super::logins::{Opened, answer, caller, end, existing};
-use super::transact::{Tx, transact};
+use super::transact::{Tx, transact_as};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::LoginId;
@@ -15,6 +15,7 @@ use crate::domain::tokens;
 use crate::error::{Error, Result};
 use crate::protocol::events::RevokeReason;
 use crate::protocol::resources::Tokens;
+use crate::store::gate::Account;
 use crate::store::logins::{self, TokenRow};
 use crate::store::users::UserRow;
 use std::net::IpAddr;
@@ -50,12 +51,13 @@ fn judge(token: &TokenRow, successor: Option<&TokenRow>, seen: i64, now: Timesta
 /// Spends a refresh token for its successor and a fresh access token. One that two holders have spent ends its login.
 pub async fn refresh(app: &App, token: &str, address: IpAddr) -> Result<Tokens> {
     let presented = app.keys().presented(token, Timestamp::now()).ok_or_else(|| Error::unauthorized(UNKNOWN))?;
-    app.admission().sign_in(match presented {
-        Presented::Sealed(login) => app.sign_in_limits().refresh(login),
-        Presented::Plain => app.sign_in_limits().may_look_up(address),
-    })?;
+    let (account, allowed) = match presented {
+        Presented::Sealed(login) => (Account::Login(login), app.sign_in_limits().refresh(login)),
+        Presented::Plain => (Account::Nobody, app.sign_in_limits().may_look_up(address)),
+    };
+    app.admission().sign_in(allowed)?;
     let (token, keys) = (token.to_owned(), app.clone());
-    let renewed = transact(app, move |tx| {
+    let renewed = transact_as(app, account, move |tx| {
         let (token, keys) = (token.clone(), keys.clone());
         Box::pin(async move { renew(tx, &keys, presented, &token).await })
     })

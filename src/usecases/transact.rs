@@ -269,7 +269,16 @@ where
     T: Send + 'static,
     W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
 {
-    in_turn(app, Account::Nobody, limits::FEW_ROWS, work).await
+    transact_as(app, Account::Nobody, work).await
+}
+
+/// [`transact_for`] for an account that may be a login's, and for a few rows.
+pub async fn transact_as<T, W>(app: &App, account: Account, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+{
+    in_turn(app, account, limits::FEW_ROWS, work).await
 }
 
 async fn in_turn<T, W>(app: &App, account: Account, rows: usize, work: W) -> Result<T>

@@ -1,14 +1,23 @@
 //! The queue of writes is fair by user and charged by the rows they touch: whoever makes one large group after another
 //! waits behind everybody who changes a row.
 
-use crate::inside::{Inside, Post, new_group, on_each_database};
+use crate::inside::{Inside, Post, new_group, on_each_database, on_sqlite};
+use futures_util::future::join_all;
 use greenroom::domain::codes::Code;
 use greenroom::domain::limits;
+use greenroom::error::Error;
+use greenroom::protocol::accounts::PasswordChange;
+use greenroom::protocol::client::Audience;
+use greenroom::protocol::resources::UserRole;
+use greenroom::store::db::Db;
 use greenroom::store::gate::Account;
+use greenroom::usecases::accounts::{self, NewAccount};
 use greenroom::usecases::marks::{self, Target};
-use greenroom::usecases::{groups, logins, pins};
-use std::sync::Arc;
+use greenroom::usecases::{Caller, deletions, groups, logins, pins, refresh};
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Groups that wait to be made, and members of each.
@@ -59,11 +68,133 @@ fn one_user_waits_with_so_many_changes_and_no_more() {
         let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
         let (db, greedy) = (inside.app.db(), Account::User(greedy.user_id));
         let all = std::iter::repeat_with(|| db.turn_of(greedy, 1)).take(limits::WRITES_PER_USER);
-        let mut all = std::pin::pin!(futures_util::future::join_all(all));
+        let mut all = std::pin::pin!(join_all(all));
         assert!(futures_util::poll!(&mut all).is_pending());
         let refused = db.turn_of(greedy, 1).await.err().expect("one more is too much");
         assert_eq!(refused.code(), Code::Busy, "{refused}");
         let mut other = std::pin::pin!(db.turn_of(Account::User(modest.user_id), 1));
         assert!(futures_util::poll!(&mut other).is_pending(), "others wait, and are not refused");
+    });
+}
+
+/// As many changes of `account` as it may have under way, until they are dropped.
+async fn crowded<'t>(db: &'t Db, account: Account, most: usize) -> Pin<Box<dyn Future<Output = ()> + 't>> {
+    let all = std::iter::repeat_with(move || db.turn_of(account, 1)).take(most);
+    let mut all: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async { drop(join_all(all).await) });
+    assert!(futures_util::poll!(&mut all).is_pending());
+    all
+}
+
+/// It is refused for the caller's own changes, and not because a turn does not come in time.
+fn expect_own(refused: &Error) {
+    assert_eq!(refused.code(), Code::Busy);
+    assert!(refused.detail().contains("changes of yours"), "{refused}");
+}
+
+#[test]
+fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
+    on_each_database(&async |inside: &Inside| {
+        let app = &inside.app;
+        let password = "battery staple";
+        let new = NewAccount {
+            username: "greedy".to_owned(),
+            password: password.to_owned(),
+            email: None,
+            display_name: None,
+            role: UserRole::User,
+        };
+        let user_id = accounts::create(app, new).await.unwrap().user.brief.id;
+        let tokens = logins::issue(app, user_id, "a test", "127.0.0.1").await.unwrap();
+        let login_id = logins::claims(app, &tokens.access_token).unwrap().sid;
+        let greedy = Caller { user_id, login_id, role: UserRole::User };
+        let ticket = logins::ticket(app, greedy).await.unwrap().ticket;
+
+        let waiting = crowded(app.db(), Account::User(user_id), limits::WRITES_PER_USER).await;
+        let profile = || serde_json::from_str(r#"{"display_name": "Greedy"}"#).unwrap();
+        let new_password =
+            PasswordChange { current_password: password.to_owned(), new_password: "another staple".to_owned() };
+        let here = IpAddr::from([127, 0, 0, 1]);
+        for outcome in [
+            accounts::change_profile(app, greedy, profile()).await.map(drop),
+            accounts::change_password(app, greedy, new_password, here).await,
+            logins::ticket(app, greedy).await.map(drop),
+            logins::sign_out(app, greedy).await,
+        ] {
+            expect_own(&outcome.unwrap_err());
+        }
+        drop(waiting);
+        accounts::change_profile(app, greedy, profile()).await.unwrap();
+
+        // of these only the login is known before the database is asked
+        let waiting = crowded(app.db(), Account::Login(login_id), limits::WRITES_PER_LOGIN).await;
+        expect_own(&logins::redeem_ticket(app, &ticket, login_id).await.unwrap_err());
+        expect_own(&refresh::refresh(app, &tokens.refresh_token, here).await.unwrap_err());
+        drop(waiting);
+        logins::redeem_ticket(app, &ticket, login_id).await.unwrap();
+    });
+}
+
+/// Messages to be deleted, answers to each, and small changes of somebody else.
+const DELETED: usize = 3;
+const ANSWERS: usize = 200;
+const PINS: usize = 20;
+
+/// On SQLite, where one writes at a time, so that what is served first is done first.
+#[test]
+fn a_deletion_is_charged_by_the_rows_it_rewrites() {
+    on_sqlite(&async |inside: &Inside| {
+        let (app, users) = (&inside.app, inside.users(3).await);
+        let [flooder, other, third] = users[..] else { unreachable!() };
+        let (crowd, talk) = (inside.group(&[flooder, third]).await, inside.group(&[other, third]).await);
+        let mut quoted = Vec::new();
+        for _ in 0..DELETED {
+            let message = inside.send(Post::new(crowd, &flooder, "quoted")).await.unwrap().message.id;
+            let answer = |_| inside.enqueue(Post { reply_to: Some(message), ..Post::new(crowd, &third, "answer") });
+            join_all((0..ANSWERS).map(answer)).await;
+            quoted.push(message);
+        }
+        let mut said = Vec::new();
+        for _ in 0..PINS {
+            said.push(inside.send(Post::new(talk, &other, "small")).await.unwrap().message.id);
+        }
+        let order: Arc<Mutex<Vec<&str>>> = Arc::default();
+        let heard = order.clone();
+        app.db().observe(move |statement, _| {
+            for (text, what) in [("deleted_by = $3", "deletion"), ("pinned_at = $2", "pin")] {
+                if statement.sql.contains(text) {
+                    heard.lock().unwrap().push(what);
+                }
+            }
+        });
+        let held = app.db().turn_of(Account::User(third.user_id), 1).await.unwrap();
+        let waiting = async |count: usize| {
+            let all = async {
+                while app.db().waiting_writes() < count {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(30), all).await.expect("all of them wait");
+        };
+        let mut work = Vec::new();
+        for message in quoted {
+            let app = app.clone();
+            work.push(tokio::spawn(async move {
+                deletions::delete(&app, &flooder, crowd, message, Audience::Everyone).await
+            }));
+        }
+        waiting(DELETED).await;
+        for message in said {
+            let app = app.clone();
+            work.push(tokio::spawn(async move { pins::add(&app, &other, talk, message).await.map(drop) }));
+        }
+        waiting(DELETED + PINS).await;
+        drop(held);
+        for done in work {
+            done.await.unwrap().unwrap();
+        }
+        let order = order.lock().unwrap();
+        let second = order.iter().enumerate().filter(|(_, what)| **what == "deletion").nth(1).unwrap().0;
+        let before = order[..second].iter().filter(|what| **what == "pin").count();
+        assert_eq!(before, PINS, "the changes of a row come before the second deletion: {order:?}");
     });
 }

@@ -4,6 +4,7 @@
 use crate::admission::Admission;
 use crate::cluster::accepted::AcceptedBook;
 use crate::cluster::attempts::AttemptBook;
+use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceBook;
 use crate::cluster::sign_ins::SignInLimits;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub admission: Admission,
     /// Generations of access tokens that were just accepted.
     pub accepted: AcceptedBook,
+    /// Logins that were found to have ended.
+    pub ended_logins: EndedLogins,
     /// Wrong passwords, and attempts that are still being hashed, by account and by address.
     pub attempts: Arc<AttemptBook>,
     /// How often one may register, sign in and refresh.
@@ -122,6 +125,11 @@ impl App {
     /// Generations of access tokens that were just accepted.
     pub fn accepted(&self) -> &AcceptedBook {
         &self.0.accepted
+    }
+
+    /// Logins that were found to have ended.
+    pub fn ended_logins(&self) -> &EndedLogins {
+        &self.0.ended_logins
     }
 
     /// What fails in the node, by name.

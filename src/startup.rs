@@ -9,6 +9,7 @@ use crate::app::{App, Parts};
 use crate::backends::{self, BackendError};
 use crate::cluster::accepted::AcceptedBook;
 use crate::cluster::attempts::AttemptBook;
+use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceBook;
 use crate::cluster::sign_ins::SignInLimits;
@@ -24,9 +25,7 @@ use crate::realtime::presence::Presence;
 use crate::realtime::session::Surroundings;
 use crate::realtime::{catch_up, log_reader};
 use crate::relay::{self, Relay};
-use crate::store::db::Db;
-use crate::store::meta;
-use crate::store::pools::Share;
+use crate::store::{db::Db, meta, pools::Share};
 use crate::supervision::Supervision;
 use crate::telemetry;
 use crate::usecases::writer::Stats;
@@ -184,6 +183,7 @@ async fn assemble(
         keys: keys(settings)?.taking_plain_until(plain_until),
         admission: Admission::new(&settings.limits),
         accepted: AcceptedBook::default(),
+        ended_logins: EndedLogins::default(),
         attempts: Arc::new(AttemptBook::new(settings.limits.auth_per_minute)),
         sign_in_limits: SignInLimits::new(settings.limits.auth_per_minute),
         hashing: HashingQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),

@@ -3,6 +3,7 @@
 
 pub mod accepted;
 pub mod attempts;
+pub mod ended;
 pub mod hashing;
 pub mod presence;
 pub mod sign_ins;

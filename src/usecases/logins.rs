@@ -7,6 +7,7 @@ use super::transact::{Tx, transact, transact_as, transact_for};
 use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
 use crate::cluster::attempts::Account;
+use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::domain::passwords::Verified;
@@ -23,6 +24,7 @@ use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
 use crate::store::{accounts, logins, users};
 use std::net::IpAddr;
+use std::time::Instant;
 
 /// What a client says of itself when it signs in.
 #[derive(Clone, Debug)]
@@ -33,26 +35,37 @@ pub struct Client {
     pub ip: String,
 }
 
+/// What every token of a login says that has ended.
+const ENDED: &str = "this login has ended; sign in again";
+
 /// What an access token says, if its signature is good. Asks no database, so whoever it names can be charged for what
-/// follows.
+/// follows; a token of a login that is known to have ended is refused before that.
 pub fn claims(app: &App, token: &str) -> Result<Claims> {
-    app.keys().verify(token).map_err(|rejected| {
+    let claims = app.keys().verify(token).map_err(|rejected| {
         Error::unauthorized(match rejected {
             Rejected::Expired => "the access token has run out",
             Rejected::Invalid => "the access token is not valid",
         })
-    })
+    })?;
+    if app.ended_logins().has(claims.sid, &app.db().history().epoch()) {
+        return Err(Error::unauthorized(ENDED));
+    }
+    Ok(claims)
 }
 
 /// Whom an access token stands for. Reads the database every time, so that a suspended user or a login that ended is
 /// refused at once.
 pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
-    let login_id = claims.sid;
+    let (login_id, epoch) = (claims.sid, app.db().history().epoch());
     let standing = read(app, Share::Authentication, move |conn| {
         Box::pin(async move { Ok(logins::standing(conn, login_id).await?) })
     })
     .await?;
-    let caller = caller(login_id, standing)?;
+    let caller = caller(login_id, standing).inspect_err(|error| {
+        if error.code() == Code::Unauthorized {
+            app.ended_logins().note(login_id, &epoch, Instant::now());
+        }
+    })?;
     if caller.user_id != claims.sub {
         return Err(Error::unauthorized("the access token is not valid"));
     }
@@ -64,7 +77,6 @@ pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
 
 /// The caller that a login makes, if it may be used.
 pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Caller> {
-    const ENDED: &str = "this login has ended; sign in again";
     let standing = standing.ok_or_else(|| Error::unauthorized(ENDED))?;
     match standing.status {
         Status::Suspended => Err(Error::suspended()),
@@ -285,7 +297,6 @@ pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::codes::Code;
     use crate::protocol::resources::UserRole;
 
     #[test]

@@ -130,3 +130,17 @@ async fn too_many_calls_at_once_are_busy() {
     drop(held);
     eventually("the places are free", async || alice.get("/users/me").await.status == 200).await;
 }
+
+/// Whoever stole a token of a login that has ended since is refused, and uses up nothing of the user's.
+#[tokio::test]
+async fn a_token_of_an_ended_login_costs_its_user_nothing() {
+    let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "5").start().await;
+    let ada = server.user("ada").await;
+    let stolen = ada.login().await;
+    stolen.post_nothing("/auth/logout").await.expect(204);
+    for _ in 0..200 {
+        stolen.get("/users/me").await.refused(401, "unauthorized");
+    }
+    ada.get("/users/me").await.expect(200);
+    server.stop().await;
+}

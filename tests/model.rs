@@ -103,7 +103,7 @@ async fn who_was_out_and_came_back_holds_what_everybody_does() {
     let server = TestServer::start().await;
     let mut world = World::new(&server, 1).await;
     let say = |text| Command::Send { place: 0, what: What::Text(Text::Plain(text)), reply: None, temp: None };
-    world.command(0, 0, false, &Command::CreateGroup { with: vec![1, 2], name: 0 }).await.unwrap();
+    world.command(0, 0, false, &Command::CreateGroup { with: vec![1, 2], name: 0, temp: None }).await.unwrap();
     for round in 0..5 {
         world.step(&Step::Away { by: 2, device: 0 }).await.unwrap();
         let commands = [

@@ -1,7 +1,7 @@
 //! What a granted command changes, whose streams grow by it, and what it is answered with (SPEC 4, 5, 8).
 
 use super::commands::{Command, Mute, Role, Text, What};
-use super::rules::{Conversation, Message, Model, Seat};
+use super::rules::{Conversation, Made, Message, Model, Seat};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +119,8 @@ impl Model {
                 effect(200, Answer::Anything)
             }
             Command::CreateDirect { with } => self.create_direct(by, *with),
-            Command::CreateGroup { with, name } => self.create_group(by, with, *name),
+            Command::CreateGroup { with, name, temp } => self.create_group(by, with, *name, *temp),
+            Command::RepeatGroup { .. } => unreachable!("resolved into the group that it repeats"),
             Command::Rename { place, name } => {
                 let name = room(*name);
                 let news = self.conversations[*place].name.as_ref() != Some(&name);
@@ -196,7 +197,14 @@ impl Model {
         effect.grows(Stream::User(by), Grow::By(1)).grows(Stream::User(with), Grow::By(1))
     }
 
-    fn create_group(&mut self, by: usize, with: &[usize], name: u8) -> Effect {
+    fn create_group(&mut self, by: usize, with: &[usize], name: u8, temp: Option<u8>) -> Effect {
+        if let Some(temp) = temp {
+            if let Some(made) = self.made.get(&(by, temp)) {
+                return effect(200, Answer::Conversation(made.place));
+            }
+            let place = self.conversations.len();
+            self.made.insert((by, temp), Made { with: with.to_vec(), name, place });
+        }
         let now = self.tick();
         let mut seats: BTreeMap<usize, Seat> =
             with.iter().map(|user| (*user, Seat::new(Role::Member, now, 1))).collect();
@@ -283,7 +291,9 @@ impl Model {
         }
         let news = before != (seat.archived, seat.muted, seat.pinned, seat.notify);
         let hidden = matches!(command, Command::Archive { .. }) && archived == on;
-        let grow = if hidden { Grow::Maybe } else { Grow::By(1) };
+        // from now is another end each time, unless no time passed
+        let anew = !news && matches!(command, Command::Mute { how: Mute::For(_), .. });
+        let (news, grow) = (news || anew, if hidden || anew { Grow::Maybe } else { Grow::By(1) });
         let status = if on { 200 } else { 204 };
         effect(status, Answer::Conversation(place)).grows_if(news, Stream::User(by), grow)
     }

@@ -3,7 +3,7 @@
 use super::act;
 use super::commands::{Command, EMOJI, LEVELS, Mute, ReadTo, What};
 use super::people::Person;
-use super::shown::until;
+use super::shown::{YEAR, until};
 use super::support::rest::Body;
 use super::world::World;
 use reqwest::Method;
@@ -153,8 +153,15 @@ impl World {
                 (post, "/conversations".to_owned(), Some(body))
             }
             Command::CreateDirect { with } => (post, format!("/conversations/with/{}", user(with)), None),
-            Command::CreateGroup { with, name } => {
+            Command::CreateGroup { with, name, temp: None } => {
                 let body = json!({ "type": "group", "name": act::room(*name), "participant_ids": users(with) });
+                (post, "/conversations".to_owned(), Some(body))
+            }
+            Command::CreateGroup { with, name, temp: Some(temp) } => {
+                // in one way on every device: another spelling would be another body
+                let ids: Vec<_> = with.iter().map(|user| &self.people[*user].user.id).collect();
+                let mut body = json!({ "type": "group", "name": act::room(*name), "participant_ids": ids });
+                body["temp_id"] = json!(self.model.temp_id(by, *temp));
                 (post, "/conversations".to_owned(), Some(body))
             }
             Command::Rename { place, name } => (change, at(place, ""), Some(json!({ "name": act::room(*name) }))),
@@ -181,6 +188,7 @@ impl World {
                     Mute::Off => None,
                     Mute::ForGood => Some(json!({})),
                     Mute::Until(year) => Some(json!({ "until": until(*year) })),
+                    Mute::For(years) => Some(json!({ "seconds": u64::from(*years) * YEAR.as_secs() })),
                 };
                 (switch(&(*how != Mute::Off)), at(place, "/mute"), body)
             }
@@ -190,7 +198,9 @@ impl World {
             Command::ShareReceipts { on } => {
                 (Method::PATCH, "/users/me".to_owned(), Some(json!({ "share_read_receipts": on })))
             }
-            Command::Repeat { .. } | Command::Delivered { .. } => unreachable!("there is no call for {command:?}"),
+            Command::Repeat { .. } | Command::RepeatGroup { .. } | Command::Delivered { .. } => {
+                unreachable!("there is no call for {command:?}")
+            }
         }
     }
 }

@@ -68,6 +68,11 @@ pub enum Command {
     CreateGroup {
         with: Vec<usize>,
         name: u8,
+        temp: Option<u8>,
+    },
+    /// What made a group before with its `temp_id`, word for word.
+    RepeatGroup {
+        which: usize,
     },
     Rename {
         place: usize,
@@ -165,6 +170,8 @@ pub enum Mute {
     ForGood,
     /// Until the end of this year of the next century.
     Until(u8),
+    /// For so many years from now.
+    For(u8),
     Off,
 }
 
@@ -266,6 +273,10 @@ impl Command {
             }
             _ => (),
         }
+        if let Self::RepeatGroup { which } = self {
+            let (temp, made) = model.pick_made(by, *which)?;
+            return Some(Self::CreateGroup { with: made.with.clone(), name: made.name, temp: Some(temp) });
+        }
         let Some(place) = resolved.place() else { return Some(resolved) };
         *place = match self {
             // whoever archives and mutes does it to the same
@@ -319,6 +330,7 @@ impl Command {
             | Self::Notify { place, .. } => Some(place),
             Self::CreateDirect { .. }
             | Self::CreateGroup { .. }
+            | Self::RepeatGroup { .. }
             | Self::Block { .. }
             | Self::Unblock { .. }
             | Self::ShareReceipts { .. } => None,

@@ -6,9 +6,10 @@ use super::calls::Outcome;
 use super::commands::EMOJI;
 use super::people::Rest;
 use super::rules::{Message, Model};
-use super::shown::{ONE_OF, until};
+use super::shown::{ONE_OF, YEAR, for_years, until};
 use super::view::View;
 use super::world::World;
+use greenroom::domain::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// The differences, if there are any.
@@ -104,6 +105,12 @@ fn told_conversation(conversation: &Value) -> Value {
         && end.get(..4) > Some("2110")
     {
         *muted = json!("for good");
+    } else if muted.as_str().is_some_and(|end| end < "2100")
+        && let Ok(end) = serde_json::from_value::<Timestamp>(muted.clone())
+    {
+        // to the nearest: a case is over long before half a year is
+        let left = end.since(Timestamp::now()) + YEAR / 2;
+        *muted = json!(for_years(left.as_secs() / YEAR.as_secs()));
     }
     told
 }

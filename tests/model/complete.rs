@@ -98,7 +98,8 @@ fn story() -> Vec<(usize, Way, Command)> {
     let set_role = |whom, role| Command::SetRole { place: 0, whom, role };
     let mute = |how| Command::Mute { place: 1, how };
     vec![
-        (0, Plain, Command::CreateGroup { with: vec![1, 2], name: 0 }),
+        (0, Plain, Command::CreateGroup { with: vec![1, 2], name: 0, temp: Some(0) }),
+        (0, Other, Command::CreateGroup { with: vec![1, 2], name: 0, temp: Some(0) }),
         (0, Plain, Command::CreateDirect { with: 1 }),
         (2, Other, Command::CreateDirect { with: 0 }),
         (0, Plain, send(group, say(Text::Plain(1)), None, None)),
@@ -146,6 +147,7 @@ fn story() -> Vec<(usize, Way, Command)> {
         // now it stays archived whatever comes
         (0, Plain, send(direct, say(Text::Plain(6)), None, None)),
         (1, Plain, mute(Mute::Until(1))),
+        (1, Plain, mute(Mute::For(2))),
         (1, Plain, mute(Mute::Off)),
         (1, Plain, Command::PinConversation { place: direct, on: true }),
         (1, Plain, Command::PinConversation { place: direct, on: false }),
@@ -162,7 +164,7 @@ async fn what_a_client_showed_and_the_events_make_what_it_is_shown() {
     let server = TestServer::start().await;
     let mut world = World::new(&server, 0).await;
     let mut covered = Covered::default();
-    let mut first_of_its_temp_id = true;
+    let mut before_by_temp_id = Vec::new();
     for (by, way, command) in story() {
         covered.note(&world, by, way, &command);
         let before = world.all_rest().await;
@@ -180,8 +182,9 @@ async fn what_a_client_showed_and_the_events_make_what_it_is_shown() {
             world.people[index].fill(&mut device.view).await;
             compare::view(&device.view, &after[index]).map_err(told).unwrap();
         }
-        let repeats = matches!(command, Command::Send { temp: Some(_), .. }) && !first_of_its_temp_id;
-        first_of_its_temp_id &= !matches!(command, Command::Send { temp: Some(_), .. });
+        let named = matches!(command, Command::Send { temp: Some(_), .. } | Command::CreateGroup { temp: Some(_), .. });
+        let repeats = named && before_by_temp_id.contains(&command);
+        before_by_temp_id.extend(named.then(|| command.clone()));
         let same = before.iter().zip(&after).all(|(before, after)| before.everything() == after.everything());
         assert_eq!(same, repeats, "{by} {way:?} {command:?}: is it seen?");
     }

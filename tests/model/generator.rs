@@ -67,10 +67,17 @@ fn about_messages() -> impl Strategy<Value = Command> {
 
 fn about_conversations() -> impl Strategy<Value = Command> {
     let whom = || proptest::collection::vec(pick(), 1..USERS);
-    let mute = prop_oneof![2 => Just(Mute::ForGood), 1 => (0..3_u8).prop_map(Mute::Until), 2 => Just(Mute::Off)];
+    let mute = prop_oneof![
+        2 => Just(Mute::ForGood),
+        1 => (0..3_u8).prop_map(Mute::Until),
+        1 => (1..4_u8).prop_map(Mute::For),
+        2 => Just(Mute::Off),
+    ];
     prop_oneof![
         2 => pick().prop_map(|with| Command::CreateDirect { with }),
-        1 => (whom(), 0..9_u8).prop_map(|(with, name)| Command::CreateGroup { with, name }),
+        1 => (whom(), 0..9_u8, proptest::option::weighted(0.7, 0..2_u8))
+            .prop_map(|(with, name, temp)| Command::CreateGroup { with, name, temp }),
+        2 => pick().prop_map(|which| Command::RepeatGroup { which }),
         3 => (pick(), 0..3_u8).prop_map(|(place, name)| Command::Rename { place, name }),
         2 => (pick(), 0..3_u8).prop_map(|(place, text)| Command::Describe { place, text }),
         6 => (pick(), whom(), proptest::option::weighted(0.4, role()))
@@ -126,7 +133,8 @@ impl std::fmt::Debug for Steps {
 /// A group of three and a direct conversation to begin with, then anything.
 pub fn steps() -> impl Strategy<Value = Steps> {
     let begin = |command| Step::Do { by: 0, device: 0, socket: false, command };
-    let first = [begin(Command::CreateGroup { with: vec![0, 1], name: 0 }), begin(Command::CreateDirect { with: 0 })];
+    let group = Command::CreateGroup { with: vec![0, 1], name: 0, temp: Some(0) };
+    let first = [begin(group), begin(Command::CreateDirect { with: 0 })];
     proptest::collection::vec(step(), 30..70).prop_map(move |rest| {
         let mut steps = first.to_vec();
         steps.extend(rest);

@@ -47,7 +47,9 @@ impl Model {
                 (true, None) => Refused(BLOCKED),
                 (true, Some(_)) => Open(BLOCKED),
             },
-            Command::CreateGroup { .. } | Command::ShareReceipts { .. } => Granted,
+            Command::CreateGroup { with, name, temp } => self.judge_group(by, with, *name, *temp),
+            Command::RepeatGroup { .. } => unreachable!("resolved into the group that it repeats"),
+            Command::ShareReceipts { .. } => Granted,
             Command::Block { whom } if *whom == by => Refused(SELF_BLOCK),
             Command::Unblock { whom } if *whom == by => Open(&[(400, "self_block"), (404, "not_found")]),
             Command::Block { .. } | Command::Unblock { .. } => Granted,
@@ -96,6 +98,15 @@ impl Model {
             Some(_) if self.is_blocked(place) => Refused(BLOCKED),
             Some(_) if reply.is_some_and(|seq| self.conversations[place].message(seq).deleted) => Open(DELETED),
             Some(_) => Granted,
+        }
+    }
+
+    /// A repeated one is the group that it made, for as long as its maker is in it.
+    fn judge_group(&self, by: usize, with: &[usize], name: u8, temp: Option<u8>) -> Verdict {
+        match temp.and_then(|number| self.made.get(&(by, number))) {
+            Some(made) if made.with != with || made.name != name => Refused(REUSED),
+            Some(made) if !self.is_in(by, made.place) => Refused(OUT),
+            _ => Granted,
         }
     }
 
@@ -216,6 +227,7 @@ impl Model {
             | Command::Repeat { .. }
             | Command::CreateDirect { .. }
             | Command::CreateGroup { .. }
+            | Command::RepeatGroup { .. }
             | Command::Block { .. }
             | Command::Unblock { .. }
             | Command::ShareReceipts { .. } => unreachable!("decided before"),

@@ -17,6 +17,8 @@ pub struct Model {
     pub conversations: Vec<Conversation>,
     /// What was first sent under which `temp_id`, by whom and where.
     pub sent: BTreeMap<(usize, usize, String), Sent>,
+    /// What first made a group under which number of whose `temp_id`s.
+    pub made: BTreeMap<(usize, u8), Made>,
     /// Counts what happens: who joined earlier, which conversation spoke last.
     pub clock: i64,
 }
@@ -33,6 +35,14 @@ pub struct Sent {
     pub what: What,
     pub reply: Option<usize>,
     pub temp: u8,
+}
+
+/// A group as it was first asked for, and where it is.
+#[derive(Clone)]
+pub struct Made {
+    pub with: Vec<usize>,
+    pub name: u8,
+    pub place: usize,
 }
 
 pub struct Conversation {
@@ -91,7 +101,8 @@ pub struct Message {
 impl Model {
     pub fn new(users: Vec<Identity>) -> Self {
         let sharing = vec![true; users.len()];
-        Self { users, sharing, blocks: BTreeSet::new(), conversations: Vec::new(), sent: BTreeMap::new(), clock: 0 }
+        let (sent, made) = (BTreeMap::new(), BTreeMap::new());
+        Self { users, sharing, blocks: BTreeSet::new(), conversations: Vec::new(), sent, made, clock: 0 }
     }
 
     pub fn tick(&mut self) -> i64 {
@@ -161,6 +172,12 @@ impl Model {
         let mine = |key: &(usize, usize, String)| key.0 == by && key.1 == place;
         let sent: Vec<&Sent> = self.sent.iter().filter(|(key, _)| mine(key)).map(|(_, sent)| sent).collect();
         (!sent.is_empty()).then(|| sent[pick % sent.len()])
+    }
+
+    /// A group that the user made with a `temp_id`, and its number.
+    pub fn pick_made(&self, by: usize, pick: usize) -> Option<(u8, &Made)> {
+        let made: Vec<_> = self.made.iter().filter(|((maker, _), _)| *maker == by).collect();
+        (!made.is_empty()).then(|| made[pick % made.len()]).map(|((_, temp), made)| (*temp, made))
     }
 
     pub fn is_in(&self, user: usize, place: usize) -> bool {

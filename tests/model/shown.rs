@@ -4,6 +4,7 @@
 use super::commands::{EMOJI, LEVELS, Mute};
 use super::rules::{Conversation, Message, Model, Seat};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// One of several values, as [`super::compare`] understands it.
@@ -63,6 +64,7 @@ impl Model {
             Mute::Off => json!(null),
             Mute::ForGood => json!("for good"),
             Mute::Until(year) => json!(until(year)),
+            Mute::For(years) => json!(for_years(years.into())),
         };
         let shown = conversation.messages.iter().filter(|message| !message.hidden.contains(&user));
         let members: Map<String, Value> = conversation
@@ -198,6 +200,14 @@ pub fn preview(text: &str) -> String {
         fits
     });
     graphemes.collect()
+}
+
+/// A year of a mute that is given in seconds.
+pub const YEAR: Duration = Duration::from_hours(365 * 24);
+
+/// What stands for the end of such a mute, which only the server's clock knows.
+pub fn for_years(years: u64) -> String {
+    format!("for {years} years")
 }
 
 /// The end of a mute with an end.

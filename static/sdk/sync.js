@@ -2,6 +2,7 @@
 // Lives here: the first snapshot, resuming from the held revisions after every (re)connect, and mending what is missing.
 // Everything that leaves this room leaves it in order and once. May not live here: what an event means for the screen.
 
+import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { Streams, USER, streamOf } from './streams.js';
 
@@ -9,8 +10,10 @@ import { Streams, USER, streamOf } from './streams.js';
 const PART = 500;
 /** How long a revision that an answer named may still be on its way, in milliseconds. */
 const PATIENCE = 3_000;
-/** Pause before a failed reload is tried again, in milliseconds. */
+/** Pause before a stream is loaded anew that may come by itself, in milliseconds. */
 const RELOAD_PAUSE = 2_000;
+/** Before a failed reload is tried again, in milliseconds: a least pause, and beyond it one at random that grows. */
+const RETRY = { least: 1_000, base: 2_000, cap: 30_000 };
 /** Conversations loaded anew at a time. */
 const RELOADS = 4;
 /** So often a `sync` under way is looked at: one during which no event came meanwhile has failed, in milliseconds. */
@@ -42,14 +45,16 @@ export class Sync extends Emitter {
   #userId = null;
   #events = 0;
   #time;
+  #backoff;
 
   ready = false;
 
-  constructor({ connection, api, time = globalThis }) {
+  constructor({ connection, api, time = globalThis, random = Math.random }) {
     super();
     this.#connection = connection;
     this.#api = api;
     this.#time = time;
+    this.#backoff = new Backoff({ base: RETRY.base, cap: RETRY.cap, random });
     connection.on('open', (welcome) => this.#opened(welcome));
     connection.on('close', () => this.#lost());
     connection.on('frame', (frame) => this.#frame(frame));
@@ -96,6 +101,7 @@ export class Sync extends Emitter {
       const conversation = await this.#api.conversation(id);
       const page = await this.#api.messages(id);
       if (generation !== this.#generation) return;
+      this.#backoff.reset();
       this.emit('reload', { conversation, page });
       this.#apply(this.#streams.finish(id, Math.min(conversation.last_rev, page.rev)));
     } catch (error) {
@@ -291,7 +297,7 @@ export class Sync extends Emitter {
   #reloadFailed(id, error) {
     if (error.status === 403 || error.status === 404) return this.#gone(id, error.code);
     this.#streams.abandon(id);
-    return this.#later(() => this.reload(id));
+    return this.#later(() => this.reload(id), RETRY.least + this.#backoff.next());
   }
 
   #gone(id, code) {

@@ -24,13 +24,14 @@ class FakeConnection extends Emitter {
   }
 }
 
-export function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {} } = {}) {
+export function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {}, random } = {}) {
   const connection = new FakeConnection();
   const time = new FakeTime();
   const pages = { c: { items: [], rev: 9 } };
   const sync = new Sync({
     connection,
     time,
+    random,
     api: {
       conversations: async () => conversations,
       conversation: async (id) => ({ id, last_rev: 9 }),

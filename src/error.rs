@@ -71,17 +71,21 @@ impl Error {
 
     /// A spent refresh token came back.
     pub fn token_reused() -> Self {
-        Self::new(Code::TokenReused, "this refresh token was spent before, so its login has been revoked")
+        Self::new(
+            Code::TokenReused,
+            "this refresh token was spent before and its successor is in use, so two may hold this login and it has \
+             ended; sign in again, and refresh in one place at a time",
+        )
     }
 
     /// The caller is suspended.
     pub fn suspended() -> Self {
-        Self::new(Code::Suspended, "this account is suspended")
+        Self::new(Code::Suspended, "this account is suspended; only whoever runs this server can change that")
     }
 
     /// Nobody can register here.
     pub fn registration_closed() -> Self {
-        Self::new(Code::RegistrationClosed, "this server does not take registrations")
+        Self::new(Code::RegistrationClosed, "nobody can register here; whoever runs this server makes accounts")
     }
 
     /// Not allowed, for the given reason.
@@ -96,17 +100,17 @@ impl Error {
 
     /// A block stands between two users.
     pub fn blocked() -> Self {
-        Self::new(Code::Blocked, "there is a block between you and this user")
+        Self::new(Code::Blocked, "one of the two of you has blocked the other")
     }
 
     /// The class is archived.
     pub fn class_archived() -> Self {
-        Self::new(Code::ClassArchived, "the class is archived, so its conversation is read-only")
+        Self::new(Code::ClassArchived, "the class is archived, so its conversation can only be read")
     }
 
     /// The class manages its conversation.
     pub fn class_conversation() -> Self {
-        Self::new(Code::ClassConversation, "members of a class conversation are managed through its class")
+        Self::new(Code::ClassConversation, "a class manages its conversation; change the class instead")
     }
 
     /// There is no such thing.
@@ -131,17 +135,17 @@ impl Error {
 
     /// The username is somebody else's.
     pub fn username_taken() -> Self {
-        Self::new(Code::UsernameTaken, "this username is taken")
+        Self::new(Code::UsernameTaken, "this username is taken; choose another one")
     }
 
     /// The e-mail address is somebody else's.
     pub fn email_taken() -> Self {
-        Self::new(Code::EmailTaken, "this e-mail address is taken")
+        Self::new(Code::EmailTaken, "this e-mail address is taken; choose another one")
     }
 
     /// The `temp_id` belongs to another message, or to another group.
     pub fn temp_id_reused() -> Self {
-        Self::new(Code::TempIdReused, "this temp_id was used before, with another body")
+        Self::new(Code::TempIdReused, "this temp_id was used before, with another body; take a new one for what is new")
     }
 
     /// A direct conversation cannot be left.
@@ -161,27 +165,33 @@ impl Error {
 
     /// The path does not know the method.
     pub fn method_not_allowed() -> Self {
-        Self::new(Code::MethodNotAllowed, "this path does not know that method")
+        Self::new(Code::MethodNotAllowed, "this path does not know that method; the header Allow names those it knows")
     }
 
     /// The handshake asks for another version of the protocol.
     pub fn upgrade_required(version: &str) -> Self {
-        Self::new(Code::UpgradeRequired, format!("only version {version} of the WebSocket protocol is spoken here"))
+        Self::new(
+            Code::UpgradeRequired,
+            format!("only version {version} of the WebSocket protocol is spoken here; ask for it"),
+        )
     }
 
     /// The body or frame is too large.
     pub fn payload_too_large(limit: usize) -> Self {
-        Self::new(Code::PayloadTooLarge, format!("at most {limit} bytes are taken here"))
+        Self::new(Code::PayloadTooLarge, format!("at most {limit} bytes are taken here; send less"))
     }
 
     /// The body is not JSON by its own account.
     pub fn unsupported_media_type() -> Self {
-        Self::new(Code::UnsupportedMediaType, "send application/json")
+        Self::new(Code::UnsupportedMediaType, "the body must be JSON; send it with Content-Type: application/json")
     }
 
     /// Too many; again in so many milliseconds.
     pub fn rate_limited(retry_after_ms: u64) -> Self {
-        let mut error = Self::new(Code::RateLimited, "too many requests; wait a moment");
+        let mut error = Self::new(
+            Code::RateLimited,
+            "too many of these; wait for as long as Retry-After or retry_after_ms says, then try again",
+        );
         error.0.retry_after_ms = Some(retry_after_ms.max(1));
         error
     }
@@ -225,7 +235,11 @@ impl Error {
 
     /// A fault of ours; the source says which.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::new(Code::Internal, "something went wrong on our side").caused_by(source)
+        Self::new(
+            Code::Internal,
+            "something went wrong in the server, and is in its log; whoever runs it can find out what",
+        )
+        .caused_by(source)
     }
 }
 

@@ -159,6 +159,14 @@ fn the_manual_has_every_error_with_its_status() {
 }
 
 #[test]
+fn a_refusal_that_can_be_mended_says_how() {
+    let code = "fn f() { Err(Error::busy(\"much to do\")) }\n#[cfg(test)]\nmod tests { fn g() { Error::busy(\"x\") } }";
+    finds(&words::remedies(&forged("src/store/gate.rs", code)), "\"much to do\" says what is wrong");
+    holds(&words::remedies(&forged("src/store/gate.rs", "fn f() { Err(Error::busy(\"much to do; try again\")) }")));
+    holds(&words::remedies(&read(&["src"])));
+}
+
+#[test]
 fn the_example_settings_are_those_that_are_read() {
     let config = forged(
         "src/config.rs",

@@ -57,7 +57,7 @@ pub enum Code {
     UpgradeRequired,
     /// Too many of these; `retry_after` says when again.
     RateLimited,
-    /// Too much of this caller's own work is under way; `retry_after` says when again.
+    /// Too much is under way, of this caller's own or on the server; `retry_after` says when again.
     Busy,
     /// A frame of a type this server does not know.
     UnknownType,
@@ -165,7 +165,7 @@ impl Code {
             Self::UnsupportedMediaType => "The body's type is not one this path takes",
             Self::UpgradeRequired => "Another version of the protocol is needed",
             Self::RateLimited => "Too many requests",
-            Self::Busy => "Too much of your own work is under way",
+            Self::Busy => "Too much is under way",
             Self::UnknownType => "Unknown frame type",
             Self::Unavailable => "The server cannot answer just now",
             Self::Internal => "A fault of the server",

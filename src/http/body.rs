@@ -99,7 +99,7 @@ pub fn leave_unread(req: &HttpRequest) {
 
 fn parse<T: DeserializeOwned>(body: &[u8], is_readable: bool, may_be_empty: bool) -> Result<T> {
     if body.is_empty() {
-        let needed = || Error::invalid_request("a JSON body is needed");
+        let needed = || Error::invalid_request("a JSON body is needed; send it with Content-Type: application/json");
         return if may_be_empty { json::from_json("{}") } else { Err(needed()) };
     }
     if !is_readable {
@@ -158,7 +158,7 @@ impl Reach {
 async fn whole(payload: Payload, reach: Reach) -> Result<Bytes> {
     match tokio::time::timeout(limits::BODY, bounded(payload, reach)).await {
         Ok(body) => body,
-        Err(_) => Err(Error::invalid_request("the body came too slowly")),
+        Err(_) => Err(Error::invalid_request("the body did not come in time; send it again")),
     }
 }
 

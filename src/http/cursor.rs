@@ -61,7 +61,7 @@ pub fn encode<T: Serialize>(of: Collection, at: &T) -> String {
 /// The place that a cursor of the collection `of` holds; one that we did not make is `invalid_request`. A client can write
 /// any cursor, so what is read from one is checked like any other input: no database is asked for what it cannot hold.
 pub fn decode<T: DeserializeOwned>(of: Collection, cursor: &str) -> Result<T> {
-    let bad = || Error::invalid_request("bad cursor");
+    let bad = || Error::invalid_request("this cursor is none of this list; begin without one");
     if cursor.len() > LONGEST {
         return Err(bad());
     }

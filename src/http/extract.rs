@@ -103,9 +103,12 @@ impl FromRequest for Auth {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let caller = req.extensions().get::<Caller>().copied();
-        ready(caller.map(Self).ok_or_else(|| Error::unauthorized("send a bearer token").into()))
+        ready(caller.map(Self).ok_or_else(|| Error::unauthorized(NO_TOKEN).into()))
     }
 }
+
+/// What is said where no token came along.
+pub const NO_TOKEN: &str = "there is no access token; sign in, and send it as Authorization: Bearer <token>";
 
 /// The bearer token of a request.
 pub fn bearer(req: &HttpRequest) -> Option<&str> {

@@ -82,14 +82,18 @@ pub async fn list(
     let which = query.0;
     let limit = cursor::limit(which.limit, limits::MESSAGE_PAGE)?;
     let place = |seq: i64| {
-        if seq >= 0 { Ok(Seq(seq)) } else { Err(Error::invalid_request("a place must not be negative")) }
+        if seq >= 0 {
+            Ok(Seq(seq))
+        } else {
+            Err(Error::invalid_request("before, after and around must not be negative"))
+        }
     };
     let range = match (which.before, which.after, which.around) {
         (None, None, None) => Range::Newest,
         (Some(seq), None, None) => Range::Before(place(seq)?),
         (None, Some(seq), None) => Range::After(place(seq)?),
         (None, None, Some(seq)) => Range::Around(place(seq)?),
-        _ => return Err(Error::invalid_request("give one of before, after and around").into()),
+        _ => return Err(Error::invalid_request("give at most one of before, after and around").into()),
     };
     let owner = app.as_ref().clone();
     let page = app.detached(async move { messages::list(&owner, &caller.0, id.0, range, limit).await }).await?;

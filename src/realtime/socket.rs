@@ -81,7 +81,7 @@ impl Socket {
     }
 
     fn binary(&mut self, ctx: &mut WebsocketContext<Self>) {
-        self.refuse(Error::invalid_request("only text frames are taken"), None, ctx);
+        self.refuse(Error::invalid_request("only text frames are taken; send JSON as text"), None, ctx);
     }
 
     fn fragment(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {

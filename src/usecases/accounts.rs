@@ -143,7 +143,7 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
     let user =
         read(app, Share::Ordinary, move |conn| Box::pin(async move { Ok(users::by_id(conn, caller.user_id).await?) }))
             .await?;
-    let user = user.ok_or_else(|| Error::unauthorized("this account is gone"))?;
+    let user = user.ok_or_else(|| Error::unauthorized("this account was deleted; sign in with another one"))?;
     Ok(me_of(app, &user))
 }
 

@@ -175,7 +175,7 @@ pub async fn update(
         Box::pin(async move {
             tx.lock_conversations(&[id]).await?;
             if !members::in_group(tx, &caller, id).await?.may(Action::Update) {
-                return Err(Error::forbidden("owners and admins change a group"));
+                return Err(Error::forbidden("only owners and admins can change a group"));
             }
             let old = conversations::look(tx.conn(), id).await?;
             let new = Look {

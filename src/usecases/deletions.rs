@@ -128,7 +128,13 @@ fn may(caller: Caller, role: Role, kind: ConversationKind, message: &Message) ->
         Some(author) if author == caller.user_id => role.may(Action::DeleteOwn),
         Some(_) => kind != ConversationKind::Direct && role.may(Action::DeleteOthers),
     };
-    if allowed { Ok(()) } else { Err(Error::forbidden("its author, an owner or an admin deletes a message")) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(Error::forbidden(
+            "only its author can delete a message for everyone, and in a group an owner or an admin; you can for yourself",
+        ))
+    }
 }
 
 /// Rewrites rows of the log that show a message, in the order of their ids and some at a time. The conversation is locked,

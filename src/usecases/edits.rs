@@ -48,10 +48,10 @@ async fn edit_in(
         return Err(Error::not_found("message"));
     }
     if message.sender_id != Some(caller.user_id) {
-        return Err(Error::forbidden("only its author edits a message"));
+        return Err(Error::forbidden("only its author can edit a message"));
     }
     if message.deleted_at.is_some() {
-        return Err(Error::conflict("this message was deleted"));
+        return Err(Error::conflict("this message was deleted, so it cannot be edited"));
     }
     if text.is_empty() && message.data.is_none() && message.attachments.is_empty() {
         return Err(Error::invalid("content", "must not be empty"));

@@ -35,7 +35,9 @@ pub struct Client {
     pub ip: String,
 }
 
-/// What every token of a login says that has ended.
+/// What is said of a token that is none of ours, or not whole.
+const INVALID: &str = "the access token is not valid; refresh it, or sign in again";
+/// What is said of every token of a login that has ended.
 const ENDED: &str = "this login has ended; sign in again";
 
 /// What an access token says, if its signature is good. Asks no database, so whoever it names can be charged for what
@@ -43,8 +45,8 @@ const ENDED: &str = "this login has ended; sign in again";
 pub fn claims(app: &App, token: &str) -> Result<Claims> {
     let claims = app.keys().verify(token).map_err(|rejected| {
         Error::unauthorized(match rejected {
-            Rejected::Expired => "the access token has run out",
-            Rejected::Invalid => "the access token is not valid",
+            Rejected::Expired => "the access token has run out; refresh it",
+            Rejected::Invalid => INVALID,
         })
     })?;
     if app.ended_logins().has(claims.sid, &app.db().history().epoch()) {
@@ -67,7 +69,7 @@ pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
         }
     })?;
     if caller.user_id != claims.sub {
-        return Err(Error::unauthorized("the access token is not valid"));
+        return Err(Error::unauthorized(INVALID));
     }
     if standing.is_some_and(|standing| standing.is_first(claims.generation)) {
         accepted::note(app, login_id, claims.generation).await?;
@@ -188,7 +190,7 @@ pub(super) fn answer(app: &App, user: &UserRow, opened: Opened) -> Tokens {
 /// The locked user, or `unauthorized`: whoever acts was there a moment ago.
 pub(super) async fn existing(tx: &Tx, user_id: UserId) -> Result<UserRow> {
     let user = if tx.has_user(user_id) { users::by_id(tx.conn(), user_id).await? } else { None };
-    user.ok_or_else(|| Error::unauthorized("this account is gone"))
+    user.ok_or_else(|| Error::unauthorized("this account was deleted; sign in with another one"))
 }
 
 /// Ends a login of a locked user and tells its sessions; nothing if it had ended.
@@ -275,7 +277,7 @@ pub fn login_of_ticket(app: &App, ticket: &str) -> Result<LoginId> {
 }
 
 fn bad_ticket() -> Error {
-    Error::unauthorized("the ticket is not valid")
+    Error::unauthorized("the ticket is not valid: it opens one connection, within 30 seconds; get another one")
 }
 
 /// Whom a ticket of this login stands for, and when what it opens must be extended, in seconds since 1970: as after a

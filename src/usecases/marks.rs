@@ -57,7 +57,7 @@ pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, targ
     };
     let (answer, answered) = oneshot::channel();
     enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)))?;
-    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))
+    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))
 }
 
 /// [`read`] for whoever does not wait: `answer` is called once the mark is committed, or refused.

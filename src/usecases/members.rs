@@ -111,7 +111,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let own = in_group(tx, caller, id).await?;
     let roles = participants::roles(tx.conn(), id, &users).await?;
     if !own.may(Action::Add(role)) {
-        return Err(Error::forbidden("owners and admins add members, with a role below their own"));
+        return Err(Error::forbidden("only owners and admins can add members, with a role below their own"));
     }
     let new: Vec<UserId> = users.into_iter().filter(|user| !roles.contains_key(user)).collect();
     if new.is_empty() {
@@ -172,11 +172,11 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
         return if own.may(Action::Remove(Role::Observer)) {
             Ok(())
         } else {
-            Err(Error::forbidden("owners and admins remove members"))
+            Err(Error::forbidden("only owners and admins can remove members"))
         };
     };
     if !itself && !own.may(Action::Remove(role)) {
-        return Err(Error::forbidden("owners remove anybody, admins remove members"));
+        return Err(Error::forbidden("owners can remove anybody, and admins members and observers"));
     }
     let reason = if itself { LeftReason::Left } else { LeftReason::Removed };
     let event = Event::ParticipantLeft { conversation_id: id, user_id: user, reason };
@@ -230,17 +230,19 @@ async fn set_role_in(
     let (user, from) = match current {
         Some(current) => current,
         None if own.may(lowest) => return Err(Error::not_found("participant")),
-        None => return Err(Error::forbidden("owners and admins give roles")),
+        None => return Err(Error::forbidden("only owners and admins can give roles")),
     };
     if user == caller.user_id {
         if own == Role::Owner {
-            return Err(Error::forbidden("the owner gives the role to somebody else, and is an admin then"));
+            return Err(Error::forbidden("an owner changes their own role by making somebody else the owner"));
         }
         if role > own {
-            return Err(Error::forbidden("nobody raises their own role"));
+            return Err(Error::forbidden("nobody can raise their own role"));
         }
     } else if !own.may(Action::SetRole { from, to: role }) {
-        return Err(Error::forbidden("owners give any role, admins give those below their own to those below them"));
+        return Err(Error::forbidden(
+            "owners can give any role, and admins a role below their own to somebody below them",
+        ));
     }
     if from != role {
         give_role(tx, id, user, role).await?;
@@ -264,9 +266,9 @@ pub(super) async fn in_group(tx: &Tx, caller: &Caller, id: ConversationId) -> Re
     let own = rights::inside(&rights::sender(tx, id, caller.user_id).await?)?;
     match kind {
         ConversationKind::Class => Err(Error::class_conversation()),
-        ConversationKind::Direct => {
-            Err(Error::conflict("a direct conversation is its two participants and nothing more"))
-        }
+        ConversationKind::Direct => Err(Error::conflict(
+            "a direct conversation has two participants, and no others and no roles; make a group instead",
+        )),
         ConversationKind::Group => Ok(own),
     }
 }

@@ -86,7 +86,7 @@ async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
 pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Sent> {
     let (answer, answered) = oneshot::channel();
     enqueue(app, caller, conversation, draft, |outcome| drop(answer.send(outcome)))?;
-    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server stops; try again")))
+    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))
 }
 
 /// Checks all that can be checked without the database; every field that is wrong is named.

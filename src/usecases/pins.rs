@@ -69,7 +69,7 @@ async fn may_pin(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> R
         return Err(Error::blocked());
     }
     if !role.may(Action::Pin(kind)) {
-        return Err(Error::forbidden("owners and admins pin messages"));
+        return Err(Error::forbidden("only owners and admins can pin messages"));
     }
     Ok(())
 }

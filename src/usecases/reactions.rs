@@ -126,7 +126,7 @@ async fn change_in(tx: &mut Tx, wanted: Wanted) -> Result<Reacted> {
 async fn new_place(tx: &Tx, message: MessageId) -> Result<i64> {
     let (emojis, last) = reactions::emojis(tx.conn(), message).await?;
     if emojis >= limits::EMOJIS_PER_MESSAGE {
-        return Err(Error::conflict("this message has reactions with as many emojis as it may"));
+        return Err(Error::conflict("this message has reactions with as many emojis as it may; take one of those"));
     }
     Ok(last + 1)
 }
@@ -139,7 +139,11 @@ pub(super) async fn standing(
     message: MessageId,
 ) -> Result<Target> {
     let target = present(tx, caller, conversation, message).await?;
-    if target.deleted { Err(Error::conflict("this message was deleted")) } else { Ok(target) }
+    if target.deleted {
+        Err(Error::conflict("this message was deleted, so nobody can react to it"))
+    } else {
+        Ok(target)
+    }
 }
 
 /// A message that the caller has, deleted for everyone or not; its conversation is locked.

@@ -20,7 +20,7 @@ use crate::store::logins::{self, TokenRow};
 use crate::store::users::UserRow;
 use std::net::IpAddr;
 
-const UNKNOWN: &str = "the refresh token is not valid";
+const UNKNOWN: &str = "the refresh token is not valid; sign in again";
 
 /// What is to be done with a refresh token that came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,7 +107,9 @@ async fn renew(tx: &mut Tx, app: &App, presented: Presented, token: &str) -> Res
             let (refresh_token, row) = given.ok_or_else(unknown)?;
             Opened { login_id, generation: row.generation, refresh_token }
         }
-        Verdict::Reused | Verdict::Expired => return Err(Error::unauthorized("the refresh token has run out")),
+        Verdict::Reused | Verdict::Expired => {
+            return Err(Error::unauthorized("the refresh token has run out; sign in again"));
+        }
     };
     Ok(Some((user, opened)))
 }

@@ -22,7 +22,7 @@ pub(super) async fn account(tx: &Tx, user: UserId) -> Result<()> {
     match users::by_id(tx.conn(), user).await?.map(|user| user.status) {
         Some(Status::Active) => Ok(()),
         Some(Status::Suspended) => Err(Error::suspended()),
-        Some(Status::Deleted) | None => Err(Error::unauthorized("this account is gone")),
+        Some(Status::Deleted) | None => Err(Error::unauthorized("this account was deleted; sign in with another one")),
     }
 }
 
@@ -31,7 +31,7 @@ pub(super) fn inside(sender: &Sender) -> Result<Role> {
     match sender.status.as_str() {
         "active" => sender.role.ok_or_else(Error::not_a_participant),
         "suspended" => Err(Error::suspended()),
-        _ => Err(Error::unauthorized("this account is gone")),
+        _ => Err(Error::unauthorized("this account was deleted; sign in with another one")),
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) fn writes(sender: &Sender, action: Action) -> Result<Role> {
         return Err(Error::blocked());
     }
     if !role.may(action) {
-        return Err(Error::forbidden("observers read and do not write"));
+        return Err(Error::forbidden("observers can only read"));
     }
     Ok(role)
 }

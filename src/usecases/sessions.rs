@@ -58,7 +58,7 @@ pub async fn standing(app: &App, caller: &Caller) -> Result<Rev> {
     match standing {
         Some(standing) if standing.status == "suspended" => Err(Error::suspended()),
         Some(standing) if standing.status == "active" && !standing.revoked => Ok(standing.last_rev),
-        _ => Err(Error::unauthorized("this login has ended")),
+        _ => Err(Error::unauthorized("this login has ended; sign in again")),
     }
 }
 

@@ -61,7 +61,7 @@ async fn change_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Chan
     tx.lock_users(&[user]).await?;
     let role = rights::inside(&rights::sender(tx, id, user).await?)?;
     if !role.may(Action::Read) {
-        return Err(Error::forbidden("whoever may not read a conversation has no view of it"));
+        return Err(Error::forbidden("only whoever may read a conversation can archive, mute or pin it"));
     }
     let before = conversations::own_view(tx, user, id).await?;
     let was_archived = settings::archived(tx.conn(), id, user).await?;

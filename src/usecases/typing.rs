@@ -17,7 +17,7 @@ use crate::store::{blocks, users};
 /// The caller types on one session, until a stop, a message, the end of the session, or ten seconds later.
 pub async fn start(app: &App, caller: &Caller, typist: &Typist, conversation: ConversationId) -> Result<()> {
     if !require_participant(app, caller, conversation).await?.may(Action::Type) {
-        return Err(Error::forbidden("observers read and do not type"));
+        return Err(Error::forbidden("observers can only read"));
     }
     let typing = typing(app, caller, conversation).await?;
     let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;

@@ -48,3 +48,19 @@ fn statuses(code: &str) -> Vec<(&str, &str)> {
     }
     found
 }
+
+/// Whoever is refused for a reason that passes, or that signing in mends, is told what to do.
+pub fn remedies(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files.iter().filter(|file| file.path.starts_with("src/")) {
+        for kind in ["unauthorized(\"", "unavailable(\"", "busy(\""] {
+            for rest in file.untested().split(kind).skip(1) {
+                let said = rest.split('"').next().unwrap_or_default();
+                if !said.contains("; ") {
+                    broken.push(format!("{}: {said:?} says what is wrong; say behind a `;` what to do", file.path));
+                }
+            }
+        }
+    }
+    broken
+}

@@ -5,7 +5,7 @@ use crate::admission::Kind;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::body::leave_unread;
-use crate::http::extract::bearer;
+use crate::http::extract::{NO_TOKEN, bearer};
 use crate::http::problem::Problem;
 use crate::usecases::{Caller, logins};
 use actix_web::body::{EitherBody, MessageBody};
@@ -34,7 +34,7 @@ pub async fn authenticate<B: MessageBody + 'static>(
 async fn caller(cost: u32, req: &HttpRequest) -> Result<(Caller, OwnedSemaphorePermit)> {
     let Some(token) = bearer(req) else {
         leave_unread(req);
-        return Err(Error::unauthorized("send a bearer token"));
+        return Err(Error::unauthorized(NO_TOKEN));
     };
     let app = req.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no application to sign in to"))?;
     let claims = logins::claims(app, token)?;

@@ -176,7 +176,12 @@ impl Session {
                 return;
             }
             Ok(_) => {
-                self.refuse(&Error::forbidden("this token is another user's"), id, None, ctx);
+                self.refuse(
+                    &Error::forbidden("this token is another user's; open a connection of its own for it"),
+                    id,
+                    None,
+                    ctx,
+                );
             }
             Err(error) => self.refuse(&error, id, None, ctx),
         }
@@ -215,7 +220,7 @@ impl Session {
             let rest = left.saturating_sub(warned);
             session.send(&ServerFrame::AuthExpiring { seconds: rest.as_secs() as i64 }, None, ctx);
             session.expiry = Some(ctx.run_later(rest, |session, ctx| {
-                let error = Error::unauthorized("the token ran out");
+                let error = Error::unauthorized("the access token has run out; refresh it and connect again");
                 session.send(&ServerFrame::error(&error, None), None, ctx);
                 session.close(Close::Unauthorized, ctx);
             }));

@@ -274,7 +274,9 @@ impl Actor for Session {
         ctx.run_interval(TICK, Self::tick);
         ctx.run_later(limits::AUTH_DEADLINE, |session, ctx| {
             if session.caller().is_none() {
-                let error = Error::unauthorized("nothing authenticated this connection in time");
+                let error = Error::unauthorized(
+                    "nobody has signed in on this connection in time; connect again, and send auth first",
+                );
                 session.send(&ServerFrame::error(&error, None), None, ctx);
                 session.close(Close::Unauthorized, ctx);
             }

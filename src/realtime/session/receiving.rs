@@ -56,7 +56,12 @@ impl Session {
                 self.follows_gained &= auth.subscribe.is_none();
                 self.authenticate(Credential::Token(auth.token), id, ctx);
             }
-            (None, _) => self.refuse(&Error::unauthorized("send auth first"), id.as_ref(), temp_id, ctx),
+            (None, _) => self.refuse(
+                &Error::unauthorized("nobody has signed in on this connection; send auth first"),
+                id.as_ref(),
+                temp_id,
+                ctx,
+            ),
             (Some(caller), command) => self.perform(caller, id, command, ctx),
         }
     }

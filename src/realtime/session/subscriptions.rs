@@ -113,7 +113,8 @@ impl Session {
             let caller = session.caller();
             let asked = wanted.conversations.clone();
             let work = async move {
-                let caller = caller.ok_or_else(|| Error::unauthorized("send auth first"))?;
+                let caller = caller
+                    .ok_or_else(|| Error::unauthorized("nobody has signed in on this connection; send auth first"))?;
                 let admitted = admit.await?;
                 let prepared = app.db().guard(prepare(&app, &caller, admitted, &wanted)).await?;
                 Ok((prepared, wanted.user_rev))
@@ -296,7 +297,8 @@ impl Session {
     fn admit(&self, wanted: Vec<ConversationId>) -> impl Future<Output = Result<Admitted>> + Send + 'static {
         let (app, hub, caller) = (self.around.app.clone(), self.around.hub.clone(), self.caller());
         async move {
-            let caller = caller.ok_or_else(|| Error::unauthorized("send auth first"))?;
+            let caller = caller
+                .ok_or_else(|| Error::unauthorized("nobody has signed in on this connection; send auth first"))?;
             // only rooms that will probably be followed are started, whatever ids a client makes up
             let likely = app.db().guard(sessions::likely_among(&app, &caller, &wanted)).await?;
             let streams = likely.iter().map(|id| Stream::Conversation(*id)).collect();

@@ -4,14 +4,18 @@
 //!
 //! It begins with that, too, as nobody knows what a process that was killed had deleted before. Whatever fails, it tries
 //! again a second later, on a new connection; `/health` names it until it succeeds.
+//!
+//! Nobody else in this process writes to the file of the database. So it can be told when somebody else did
+//! ([`super::history::OpenFile`]); then nothing is copied.
 
 use super::{Result, sqlite};
 use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::gate::Class;
+use crate::store::history::{ROW, Witness};
 use crate::supervision::Part;
-use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
@@ -41,6 +45,8 @@ impl Checkpointer {
 
     /// Runs until `stop`, and empties the log then.
     pub(super) async fn run(mut self, db: &Db, part: &Part, stop: impl Future<Output = ()>) {
+        // from here on nobody else is to write to the file
+        db.history().written(async {}).await;
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
@@ -55,7 +61,9 @@ impl Checkpointer {
                 tracing::warn!(%error, "SQLite's write-ahead log was not checkpointed; trying again");
             }
         }
-        if let Err(error) = self.empty(db).await {
+        // what somebody else wrote in its place is left as it is
+        let is_ours = db.history().is_in_place().await || !db.history().is_at_its_name();
+        if is_ours && let Err(error) = self.empty(db).await {
             tracing::warn!(%error, "SQLite's write-ahead log was not emptied; the next start reads it");
         }
         if let Some(connection) = self.connection
@@ -66,6 +74,11 @@ impl Checkpointer {
     }
 
     async fn tick(&mut self, db: &Db) -> sqlx::Result<()> {
+        if !db.history().is_in_place().await {
+            return Err(
+                std::io::Error::other("the file is not the one that was opened, or others wrote over it").into()
+            );
+        }
         // read before: what is deleted meanwhile is for the next time
         let deleted = db.texts_deleted();
         if self.emptied != Some(deleted) {
@@ -78,11 +91,11 @@ impl Checkpointer {
         let mut connection = self.connection().await?;
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
         if self.seen.replace(version) != Some(version) {
-            let (_, pages) = run(&mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+            let (_, pages) = copy(db, &mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
             if pages > LONG_LOG {
                 // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
                 let _turn = db.turn(Class::System).await;
-                run(&mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
+                copy(db, &mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
             }
         }
         self.connection = Some(connection);
@@ -93,7 +106,7 @@ impl Checkpointer {
     async fn empty(&mut self, db: &Db) -> sqlx::Result<bool> {
         let mut connection = self.connection().await?;
         let _turn = db.turn(Class::System).await;
-        let (busy, _) = run(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        let (busy, _) = copy(db, &mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
         self.connection = Some(connection);
         Ok(!busy)
     }
@@ -108,9 +121,23 @@ impl Checkpointer {
 }
 
 /// Runs a checkpoint; returns whether readers or writers were in its way, so that it did a part, and the pages in the log.
-async fn run(connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
-    let (busy, pages, _copied): (i64, i64, i64) = sqlx::query_as(statement).fetch_one(connection).await?;
+async fn copy(db: &Db, connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
+    // a database that is still without its tables has nothing to look for later
+    let newest = newest(connection).await.ok();
+    let copying = sqlx::query_as(statement).fetch_one(connection);
+    let (busy, pages, copied): (i64, i64, i64) = db.history().written(copying).await?;
+    if let (0, true, Some(newest)) = (busy, pages == copied, newest) {
+        db.history().holds(newest);
+    }
     Ok((busy != 0, pages))
+}
+
+/// The newest row of the log of events; the default where there is none.
+async fn newest(connection: &mut SqliteConnection) -> sqlx::Result<Witness> {
+    let text = format!("SELECT {ROW} FROM outbox ORDER BY id DESC LIMIT 1");
+    let row = sqlx::query(AssertSqlSafe(text)).fetch_optional(connection).await?;
+    let newest = row.map_or_else(|| Ok(Witness::default()), |row| Witness::of(&row.into()));
+    newest.map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
 #[cfg(test)]

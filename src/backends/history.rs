@@ -5,21 +5,24 @@
 //!   the log that this process has seen committed must still be there. Where the server does not tell, or this user may not
 //!   ask, the others remain.
 //! - *SQLite*, at the start: the file `history` in the data folder keeps the newest row of the log that was seen committed,
-//!   and the database must have it. While the process runs, the open file must be the file of that name.
+//!   and the database must have it. While the process runs, the open file must be the file of that name, as the
+//!   checkpointer left it.
 
 use super::{BackendError, Result};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::history::{self, CHANGE_ON_POSTGRES, History, ROW, SEQUENCE_ON_POSTGRES, Seen, Witness};
+use crate::store::history::{self, CHANGE_ON_POSTGRES, History, Place, ROW, SEQUENCE_ON_POSTGRES, Seen, Witness};
 use crate::store::pools::Share;
 use crate::supervision::Part;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
@@ -145,20 +148,128 @@ pub(super) async fn begin(settings: &Settings, db: &Db) -> Result<()> {
     })
 }
 
-/// Tells whether the open files are still those of their names. Asked right after they were opened the first time.
-pub(super) fn place(file: PathBuf) -> impl Fn() -> bool + Send + Sync {
-    let mut beside = file.clone().into_os_string();
-    beside.push("-wal");
-    let beside = PathBuf::from(beside);
-    let opened = identity(&file);
-    // the write-ahead log is made when the database is first read
-    let log = OnceLock::new();
-    move || {
-        let now = identity(&beside);
-        if now.is_some() {
-            let _ = log.set(now);
+/// The files that are open. An older copy that is written over the database, as `cp` does, leaves them where they are, and
+/// connections open that hold pages of before: whatever they wrote would mix the two. Only the checkpointer writes to the
+/// file in this process, so its length and time tell when somebody else did. Another process that copies the log, as
+/// `sqlite3` does after large changes, may: then what this process copied is still there.
+pub(super) struct OpenFile {
+    file: PathBuf,
+    /// The write-ahead log.
+    beside: PathBuf,
+    opened: Option<(u64, u64)>,
+    /// The log is made when the database is first read.
+    log: OnceLock<Option<(u64, u64)>>,
+    /// None while this process writes to the file, and in one that never does.
+    left: Mutex<Option<Stamp>>,
+    /// The newest row of the log of events that was copied.
+    copied: Mutex<Witness>,
+    /// Whether something else was written over it. It stays so: what the open connections hold is of before.
+    overwritten: tokio::sync::Mutex<bool>,
+}
+
+/// How long a file is, and when it was changed.
+type Stamp = (u64, i64, i64);
+
+/// Pauses between two looks into a file that somebody else writes to, and how many of them.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOKS: usize = 20;
+
+impl OpenFile {
+    /// Of a database that has just been opened.
+    pub(super) fn new(file: PathBuf) -> Self {
+        let mut beside = file.clone().into_os_string();
+        beside.push("-wal");
+        Self {
+            opened: identity(&file),
+            file,
+            beside: PathBuf::from(beside),
+            log: OnceLock::new(),
+            left: Mutex::default(),
+            copied: Mutex::default(),
+            overwritten: tokio::sync::Mutex::default(),
         }
-        identity(&file) == opened && log.get().is_none_or(|log| *log == now)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        fs::metadata(&self.file).ok().map(|file| (file.size(), file.mtime(), file.mtime_nsec()))
+    }
+
+    fn left(&self) -> MutexGuard<'_, Option<Stamp>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what this process copied is in the file, read without the write-ahead log beside it.
+    async fn has_what_was_copied(&self) -> sqlx::Result<bool> {
+        let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let alone = SqliteConnectOptions::new().filename(&self.file).read_only(true).immutable(true);
+        let mut file = SqliteConnection::connect_with(&alone.disable_statement_logging()).await?;
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW} FROM outbox WHERE id = $1")));
+        let row = row.bind(copied.id).fetch_optional(&mut file).await?;
+        let sequence = "SELECT COALESCE(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'";
+        let sequence: i64 = sqlx::query_scalar(sequence).fetch_one(&mut file).await?;
+        let found = row.map(|row| Witness::of(&row.into())).transpose();
+        let found = found.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+        Ok(copied.is_of(found.as_ref(), sequence))
+    }
+
+    async fn look_into(&self) -> bool {
+        // those who come meanwhile wait, and find what was found
+        let mut overwritten = self.overwritten.lock().await;
+        for _ in 0..LOOKS {
+            if *overwritten || self.is_as_left() {
+                return !*overwritten;
+            }
+            let stamp = self.stamp();
+            let whole = self.has_what_was_copied().await;
+            if matches!(whole, Ok(true)) {
+                *self.left() = stamp;
+                return true;
+            }
+            // what is still being written may look like anything
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if matches!(whole, Ok(false)) && self.stamp() == stamp {
+                *overwritten = true;
+                tracing::error!(
+                    "another process wrote over the database while this server runs, and nothing is stored any more: stop \
+                     the server, put the copy in its place again, remove the files -wal and -shm beside it, and start the \
+                     server"
+                );
+            }
+        }
+        false
+    }
+}
+
+impl Place for OpenFile {
+    fn is_at_its_name(&self) -> bool {
+        let now = identity(&self.beside);
+        if now.is_some() {
+            let _ = self.log.set(now);
+        }
+        identity(&self.file) == self.opened && self.log.get().is_none_or(|log| *log == now)
+    }
+
+    fn is_as_left(&self) -> bool {
+        // held while looking, so that nothing of this process is written in between
+        let left = self.left();
+        left.is_none() || *left == self.stamp()
+    }
+
+    fn is_whole(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(self.look_into())
+    }
+
+    fn writes(&self, now: bool) {
+        let mut left = self.left();
+        *left = if now { None } else { self.stamp() };
+    }
+
+    fn holds(&self, newest: Witness) {
+        let mut copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+        // retention may have removed what was newer
+        if newest.id > copied.id {
+            *copied = newest;
+        }
     }
 }
 

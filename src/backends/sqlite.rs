@@ -42,7 +42,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     let known = Arc::new(History::default());
     let writer = serving(1, &known).connect_with(writing(settings)?).await;
     let writer = writer.map_err(|error| not_opened(settings, &error))?;
-    known.stays_at(history::place(file(settings)?));
+    known.stays_at(history::OpenFile::new(file(settings)?));
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&writer)
         .await
@@ -128,8 +128,11 @@ pub(super) async fn connect_to_look(settings: &Settings) -> Result<Option<Databa
 fn serving(size: u32, known: &Arc<History>) -> SqlitePoolOptions {
     let known = known.clone();
     pool(size).after_connect(move |_, _| {
-        let in_place = known.is_in_place();
-        Box::pin(async move { if in_place { Ok(()) } else { Err(std::io::Error::other(REPLACED).into()) } })
+        let known = known.clone();
+        Box::pin(async move {
+            let replaced = || std::io::Error::other(REPLACED).into();
+            if known.is_in_place().await { Ok(()) } else { Err(replaced()) }
+        })
     })
 }
 

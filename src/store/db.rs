@@ -15,7 +15,7 @@ use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -157,8 +157,9 @@ impl Db {
         if self.standing() == Standing::Down {
             return Err(Error::unavailable("the database is away; try again"));
         }
-        self.check_place()?;
-        let mut work = pin!(work);
+        // in a place of its own, because a future that holds this one would hold it twice
+        let mut work = Box::pin(work);
+        self.check_place().await?;
         let mut outcome = tokio::time::timeout(SUSPICIOUS, &mut work).await;
         if outcome.is_err() {
             // asked meanwhile, so that by the time this is given up it is known whether others need to wait
@@ -171,15 +172,15 @@ impl Db {
                 if let Some(cause) = cause.and_then(|cause| cause.downcast_ref::<DbErr>()) {
                     self.note(cause);
                 }
-                self.check_place()?;
+                self.check_place().await?;
                 result
             }
             Err(elapsed) => Err(Error::database_away(elapsed)),
         }
     }
 
-    fn check_place(&self) -> Result<()> {
-        if self.0.history.is_in_place() {
+    async fn check_place(&self) -> Result<()> {
+        if self.0.history.is_in_place().await {
             return Ok(());
         }
         self.failed(Standing::Down);
@@ -215,13 +216,13 @@ impl Db {
         let before = *self.0.known.borrow();
         let well = before.standing == Standing::Ok;
         // the probe would open the file that is there now, and say nothing about the one that serves
-        let lost = !self.0.history.is_in_place();
+        let lost = !self.0.history.is_in_place().await;
         if well && !lost && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
             return;
         }
         let mut found = Standing::Ok;
         let mut outcome = if lost {
-            Err("another file has taken the place of the open one".to_owned())
+            Err("another file has taken the place of the open one, or others wrote to it".to_owned())
         } else {
             in_time(asked.probe.ask()).await
         };

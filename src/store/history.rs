@@ -14,6 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, QueryResult};
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -28,13 +29,28 @@ pub struct History {
     /// Epochs that this process has left. None of them comes back: a statement that names one began before.
     left: Mutex<HashSet<Arc<str>>>,
     newest: Mutex<Witness>,
-    place: OnceLock<Place>,
+    place: OnceLock<Box<dyn Place>>,
     /// When the epoch last changed under this process.
     changed: Mutex<Option<Instant>>,
 }
 
-/// Whether the open database still is the one that its name leads to.
-type Place = Box<dyn Fn() -> bool + Send + Sync>;
+/// Where the open database is, where that is a file.
+pub trait Place: Send + Sync {
+    /// Whether it still is the one that its name leads to.
+    fn is_at_its_name(&self) -> bool;
+
+    /// Whether nobody else wrote to it, as far as that can be told at once.
+    fn is_as_left(&self) -> bool;
+
+    /// Looks into it after somebody else wrote to it: whether it still is the database that is open.
+    fn is_whole(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+
+    /// This process is about to write to it, or has: from then on it is to stay as it is.
+    fn writes(&self, now: bool);
+
+    /// The newest row of the log of events that is in it for certain.
+    fn holds(&self, newest: Witness);
+}
 
 /// A row of the log that was seen committed, by its id and a digest of what never changes in it. The payload is not part
 /// of it: it is rewritten when a message is deleted.
@@ -113,14 +129,47 @@ impl History {
 
     /// From now on `place` says whether the open database still is the one that its name leads to. Only the first is
     /// kept.
-    pub fn stays_at(&self, place: impl Fn() -> bool + Send + Sync + 'static) {
+    pub fn stays_at(&self, place: impl Place + 'static) {
         let _ = self.place.set(Box::new(place));
     }
 
-    /// Whether the open database still is the one that its name leads to. If not, what is committed is lost with the next
-    /// start, so nothing may be acknowledged.
-    pub fn is_in_place(&self) -> bool {
-        self.place.get().is_none_or(|place| place())
+    /// Whether the open database still is the one that its name leads to, and nobody wrote over it. If not, what is
+    /// committed is lost with the next start, so nothing may be acknowledged.
+    pub async fn is_in_place(&self) -> bool {
+        match self.place.get() {
+            Some(place) => place.is_at_its_name() && (place.is_as_left() || place.is_whole().await),
+            None => true,
+        }
+    }
+
+    /// Whether the open database still is the one that its name leads to, whoever wrote to it.
+    pub fn is_at_its_name(&self) -> bool {
+        self.place.get().is_none_or(|place| place.is_at_its_name())
+    }
+
+    /// The newest row of the log of events that is in the file of the database for certain.
+    pub fn holds(&self, newest: Witness) {
+        if let Some(place) = self.place.get() {
+            place.holds(newest);
+        }
+    }
+
+    /// Runs what writes to the file of the database; afterwards nobody else may.
+    pub async fn written<T>(&self, write: impl Future<Output = T>) -> T {
+        struct Writing<'p>(Option<&'p dyn Place>);
+        impl Drop for Writing<'_> {
+            fn drop(&mut self) {
+                if let Some(place) = self.0 {
+                    place.writes(false);
+                }
+            }
+        }
+        // told of the end also when the caller vanishes before
+        let writing = Writing(self.place.get().map(|place| &**place));
+        if let Some(place) = writing.0 {
+            place.writes(true);
+        }
+        write.await
     }
 }
 

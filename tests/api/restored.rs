@@ -188,6 +188,77 @@ async fn nothing_is_acknowledged_once_another_file_is_in_the_place_of_the_databa
     alice.send(&room, "after").await;
 }
 
+/// Whether the newest row of the log is in the file of the database, read without the write-ahead log beside it. While that
+/// is copied, the file may look like anything.
+async fn is_all_in_the_file(server: &TestServer) -> bool {
+    let newest = newest_id(&file_url(server)).await;
+    let alone = Database::connect(format!("{}?mode=ro&immutable=true", file_url(server))).await.unwrap();
+    let query = Statement::from_string(alone.get_database_backend(), "SELECT max(id) AS id FROM outbox");
+    let found = alone.query_one_raw(query).await.ok().flatten();
+    let found = found.and_then(|row| row.try_get::<i64>("", "id").ok());
+    alone.close().await.unwrap();
+    found == Some(newest)
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_once_an_older_copy_is_written_over_the_open_database() {
+    if runs_on_postgres() {
+        return;
+    }
+    let mut server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    alice.send(&room, "kept").await;
+    server.halt().await;
+    let (file, copy) = (data(&server, "greenroom.db"), data(&server, "copy"));
+    fs::copy(&file, &copy).unwrap();
+    server.restart().await;
+    for _ in 0..20 {
+        alice.send(&room, "lost").await;
+    }
+    let held = Held::new(&alice, &room).await;
+    eventually("all of it is in the file", async || is_all_in_the_file(&server).await).await;
+
+    // as `cp` does it: the open file, which stays the same, now has the older content
+    fs::copy(&copy, &file).unwrap();
+    let say = async || alice.post(&format!("/conversations/{room}/messages"), json!({ "content": "nowhere" })).await;
+    say().await.refused(503, "unavailable");
+    eventually("the log says what to do", async || server.log().contains("wrote over the database")).await;
+    say().await.refused(503, "unavailable");
+    let health = alice.target.http.get(format!("{}/health", alice.target.origin)).send().await.unwrap();
+    assert_eq!(health.status(), 503);
+    assert!(fs::read(&file).unwrap() == fs::read(&copy).unwrap(), "nothing was mixed into the copy");
+
+    server.halt().await;
+    for name in ["greenroom.db-wal", "greenroom.db-shm"] {
+        let _ = fs::remove_file(data(&server, name));
+    }
+    fs::copy(&copy, &file).unwrap();
+    server.restart().await;
+    held.is_reset(&alice, &room).await;
+    assert_eq!(contents(&alice, &room).await, ["kept"]);
+    alice.send(&room, "after").await;
+}
+
+/// As `sqlite3` does after large changes.
+#[tokio::test]
+async fn when_another_process_copies_the_log_into_the_file_the_server_goes_on() {
+    if runs_on_postgres() {
+        return;
+    }
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    for _ in 0..5 {
+        alice.send(&room, "on").await;
+        server.sql("PRAGMA wal_checkpoint(PASSIVE)").await;
+        alice.send(&room, "and on").await;
+    }
+    assert!(server.target().is_ready().await);
+    assert!(!server.log().contains("wrote over the database"), "{}", server.log());
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_file_that_is_missing_or_unreadable_begins_a_new_epoch_and_loses_nothing() {
     if runs_on_postgres() {

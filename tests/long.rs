@@ -19,6 +19,8 @@ mod churn;
 mod faults;
 #[path = "long/mix.rs"]
 mod mix;
+#[path = "abuse/pupils.rs"]
+mod pupils;
 
 use support::database::runs_on_postgres;
 

@@ -246,6 +246,25 @@ pub async fn bodies(
     answers
 }
 
+/// Makes one group after another, and waits as long as the server says where it is refused; how often which answer came.
+pub async fn groups(maker: TestUser, group: Value, stop: Stop) -> BTreeMap<u16, u64> {
+    let mut answers = BTreeMap::new();
+    while !stop.is_over() {
+        let token = Some(maker.access_token.as_str());
+        let answer = maker.target.try_call(Method::POST, "/conversations", token, Body::Json(group.clone())).await;
+        let Ok(answer) = answer else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        *answers.entry(answer.status).or_insert(0) += 1;
+        let wait = answer.headers.get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        if let Some(seconds) = wait {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+    }
+    answers
+}
+
 /// Opens `connections` at once and sends `bytes` of a head that never ends on each; what the server says, by status.
 pub async fn heads(target: Target, connections: usize, bytes: usize, stop: Stop) -> BTreeMap<String, u64> {
     let connections: Vec<_> = (0..connections)

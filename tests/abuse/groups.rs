@@ -1,15 +1,11 @@
 //! Large groups, one after another.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::attacks::Stop;
+use super::attacks::{Stop, groups};
 use super::pupils::enrol;
-use super::support::TestUser;
-use super::support::rest::Body;
 use super::world::World;
 
 /// Who makes groups. One of 1,000 costs as much as a user is given in a second, and is served while anything is left: so
@@ -44,7 +40,7 @@ async fn groups_of_a_thousand_cost_the_others_nothing() {
         async move {
             let makers = makers.iter().flat_map(|maker| std::iter::repeat_n(maker, CALLS));
             let making: Vec<_> =
-                makers.map(|maker| tokio::spawn(make(maker.clone(), group.clone(), stop.clone()))).collect();
+                makers.map(|maker| tokio::spawn(groups(maker.clone(), group.clone(), stop.clone()))).collect();
             let mut answers = BTreeMap::new();
             for making in making {
                 for (status, count) in making.await.expect("a maker ends well") {
@@ -58,23 +54,4 @@ async fn groups_of_a_thousand_cost_the_others_nothing() {
     eprintln!("groups: {answers:?}");
     assert!(answers.contains_key(&201), "{answers:?}");
     assert!(answers.keys().all(|status| [201, 429, 503].contains(status)), "{answers:?}");
-}
-
-/// Makes one group after another, and waits as long as the server says where it is refused; how often which answer came.
-async fn make(maker: TestUser, group: Value, stop: Stop) -> BTreeMap<u16, u64> {
-    let mut answers = BTreeMap::new();
-    while !stop.is_over() {
-        let token = Some(maker.access_token.as_str());
-        let answer = maker.target.try_call(Method::POST, "/conversations", token, Body::Json(group.clone())).await;
-        let Ok(answer) = answer else {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            continue;
-        };
-        *answers.entry(answer.status).or_insert(0) += 1;
-        let wait = answer.headers.get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-        if let Some(seconds) = wait {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-        }
-    }
-    answers
 }

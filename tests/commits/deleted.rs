@@ -12,7 +12,7 @@ use crate::{beside, file_of, say};
 
 /// The database's files that contain `word` as bytes. Another process looks: one that closes a file gives up the locks of
 /// all its connections to it.
-fn files_with(server: &TestServer, word: &str) -> Vec<String> {
+pub fn files_with(server: &TestServer, word: &str) -> Vec<String> {
     let file = file_of(server).display().to_string();
     let files = ["", "-wal", "-shm"].map(|suffix| format!("{file}{suffix}"));
     let found =

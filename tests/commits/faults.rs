@@ -10,12 +10,13 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::deleted::files_with;
 use crate::support::database::runs_on_postgres;
 use crate::support::follower::Follower;
 use crate::support::history::{Conversation, Recorder, Row, SendId, check};
 use crate::support::user::text;
 use crate::support::{Random, TestServer, TestUser, eventually, leave_out};
-use crate::{file_of, takes_writes_again};
+use crate::takes_writes_again;
 
 /// The kinds of operations, in the words of strace.
 const WRITE: &str = "pwrite64";
@@ -100,7 +101,8 @@ impl Victim {
     /// A short history with one fault in it; true if there was one, none where strace cannot be used. The server is killed
     /// when it takes writes again, or right after the first refusal, before anything is written over what was refused.
     async fn survives(&mut self, calls: &str, number: u32, killed: Killed) -> Option<bool> {
-        let doomed = text(&self.ann.send(&self.room, "doomed").await["id"]);
+        let word = format!("doomed{calls}{number}{killed:?}");
+        let doomed = text(&self.ann.send(&self.room, &word).await["id"]);
         let (first_seq, first_rev) = self.stand().await;
         let recorder = Recorder::default();
         let reader = Follower::new(&self.bob, "bob", &recorder).await;
@@ -121,7 +123,7 @@ impl Victim {
                 self.bob.post_nothing(&format!("/conversations/{}/read", self.room)).await;
                 let path = format!("/conversations/{}/messages/{doomed}?for=everyone", self.room);
                 if self.ann.delete(&path).await.status == 204 {
-                    self.checkpointed().await;
+                    self.checkpointed(&word).await;
                 }
             }
         }
@@ -142,12 +144,12 @@ impl Victim {
         Some(injected)
     }
 
-    /// After a deletion the log is copied and emptied, which writes, syncs and truncates; waits until it was, or failed.
-    async fn checkpointed(&self) {
-        let log = format!("{}-wal", file_of(&self.server).display());
+    /// After a deletion the log is copied and emptied, which writes, syncs and truncates; waits until it was, or failed. The
+    /// next commit may fill it again before anybody looks, so what tells is that the deleted text is gone.
+    async fn checkpointed(&self, deleted: &str) {
         let failures = || self.server.log().matches("was not checkpointed").count();
         let before = failures();
-        let tried = async || fs::metadata(&log).is_ok_and(|log| log.len() == 0) || failures() > before;
+        let tried = async || files_with(&self.server, deleted).is_empty() || failures() > before;
         eventually("the log is emptied, or that has failed", tried).await;
     }
 

@@ -4,15 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
-use super::attacks::{Length, Stop, bodies, calls, flood, handshakes};
+use super::attacks::{Length, Stop, bodies, calls, flood, groups, handshakes, heads};
+use super::support::rest::Body;
 use super::support::socket::Auth;
 use super::support::{Random, TestUser};
 
-/// Connections with a body that is not finished.
-const BODIES: usize = 200;
+/// Users whom the attackers put into groups, of whom none is signed in.
+pub const PUPILS: usize = 999;
+/// Connections with a head or a body that is not finished.
+const UNFINISHED: usize = 200;
+/// Kinds of attacks.
+const KINDS: u64 = 19;
 
 /// Attacks the server of `attacker` until the run closes.
 pub async fn run(mut attacker: TestUser, closing: Arc<AtomicBool>, mut random: Random) {
@@ -21,7 +28,7 @@ pub async fn run(mut attacker: TestUser, closing: Arc<AtomicBool>, mut random: R
             attacker = again;
         }
         let stop = Stop::default();
-        let attack = tokio::spawn(attack(attacker.clone(), random.between(0, 11), stop.clone()));
+        let attack = tokio::spawn(attack(attacker.clone(), random.between(0, KINDS), stop.clone()));
         tokio::time::sleep(Duration::from_millis(random.between(1_000, 8_000))).await;
         stop.set();
         attack.await.expect("the attack ends well");
@@ -31,6 +38,17 @@ pub async fn run(mut attacker: TestUser, closing: Arc<AtomicBool>, mut random: R
 async fn attack(user: TestUser, kind: u64, stop: Stop) {
     let made_up = |kind: &'static str| {
         move |_| json!({ "type": kind, "payload": { "conversation_id": Uuid::now_v7(), "seq": 1 } }).to_string()
+    };
+    let about = |kind: &'static str| {
+        move |_| {
+            let mut payload = json!({ "conversation_id": Uuid::now_v7(), "message_id": Uuid::now_v7() });
+            match kind {
+                "message.edit" => payload["content"] = json!("another"),
+                "reaction.add" => payload["emoji"] = json!("👍"),
+                _ => {}
+            }
+            json!({ "type": kind, "payload": payload }).to_string()
+        }
     };
     match kind {
         0 => drop(flood(user, made_up("typing.stop"), stop).await),
@@ -54,7 +72,27 @@ async fn attack(user: TestUser, kind: u64, stop: Stop) {
         6 => drop(calls(user, "/conversations?limit=100", stop).await),
         7 => drop(handshakes(user, Auth::Subprotocol, stop).await),
         8 => drop(handshakes(user, Auth::Ticket("A".repeat(86)), stop).await),
-        9 => drop(bodies(user.target, BODIES, "/auth/login", None, Length::Chunked, stop).await),
-        _ => drop(bodies(user.target, BODIES, "/auth/refresh", None, Length::Announced, stop).await),
+        9 => drop(bodies(user.target, UNFINISHED, "/auth/login", None, Length::Chunked, stop).await),
+        10 => drop(bodies(user.target, UNFINISHED, "/auth/refresh", None, Length::Announced, stop).await),
+        11 => drop(bodies(user.target, UNFINISHED, "/conversations", Some("made-up"), Length::Chunked, stop).await),
+        12 => drop(heads(user.target, UNFINISHED, 100 * 1024, stop).await),
+        13 => drop(flood(user, made_up("typing"), stop).await),
+        14 => drop(flood(user, about("message.edit"), stop).await),
+        15 => drop(flood(user, about("reaction.add"), stop).await),
+        16 => drop(flood(user, |_| Message::Ping("a payload".into()), stop).await),
+        17 => {
+            let token = Some(user.access_token.as_str());
+            let answer = user.target.try_call(Method::POST, "/ws/ticket", token, Body::None).await;
+            let ticket = answer.ok().and_then(|answer| Some(answer.body["ticket"].as_str()?.to_owned()));
+            if let Some(ticket) = ticket {
+                // it is good for the first of them
+                drop(handshakes(user, Auth::Ticket(ticket), stop).await);
+            }
+        }
+        _ => {
+            let named: Vec<String> = (1..=PUPILS).map(|number| format!("pupil{number}")).collect();
+            let group = json!({ "type": "group", "name": "everybody", "participant_ids": named });
+            drop(groups(user, group, stop).await);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::pupils::enrol;
 use super::support::crowd::{self, Run};
 use super::support::database::runs_on_postgres;
 use super::support::disk::LIMITED;
@@ -25,6 +26,7 @@ const LAWFUL: &[&str] = &["not_a_participant"];
 pub async fn run(nodes: usize) {
     let mut random = Random::from_environment();
     let mut servers = start(nodes).await;
+    enrol(&mut servers[0], abuse::PUPILS).await;
     let users = register(&servers).await;
     let conversations = crowd::conversations(&users, GROUPS).await;
     let before = crowd::positions(&users, &conversations).await;

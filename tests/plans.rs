@@ -16,6 +16,8 @@ mod history;
 mod inside;
 #[path = "plans/judge.rs"]
 mod judge;
+#[path = "plans/lists.rs"]
+mod lists;
 #[path = "api/matrix/table.rs"]
 #[allow(dead_code)]
 mod table;

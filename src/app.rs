@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::messages::{Batch, Committed, Ephemeral, MarkJob, SendJob};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
+use crate::store::reading::{self, Places};
 use crate::supervision::{Part, Supervision};
 use actix::prelude::Recipient;
 use std::pin::Pin;
@@ -142,6 +143,11 @@ impl App {
         self.0.db.history().epoch().to_string()
     }
 
+    /// The places at which `user` reads, for [`reading::on_behalf`].
+    pub fn places_of(&self, user: UserId) -> Places {
+        self.0.admission.reads(user, self.0.db.places_of_a_user())
+    }
+
     /// Runs `work` to its end on the runtime of the database, whether or not the caller waits for it; refused at once
     /// while the database is away, and given up when it hangs.
     pub async fn detached<T, W>(&self, work: W) -> Result<T>
@@ -161,8 +167,9 @@ impl App {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let part = self.use_cases();
-        match self.0.runtime.spawn(async move { part.attempt(work).await }).await {
+        let (part, places) = (self.use_cases(), reading::places());
+        let work = reading::on_behalf(places, async move { part.attempt(work).await });
+        match self.0.runtime.spawn(work).await {
             Ok(outcome) => outcome.unwrap_or_else(|panicked| Err(Error::internal(panicked))),
             Err(ended) => Err(Error::internal(ended)),
         }

@@ -7,6 +7,8 @@
 mod connections;
 #[path = "inside/mod.rs"]
 mod inside;
+#[path = "fairness/reads.rs"]
+mod reads;
 #[path = "fairness/search.rs"]
 mod search;
 #[path = "fairness/writes.rs"]

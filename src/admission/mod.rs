@@ -14,6 +14,7 @@ use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
+use crate::store::reading::Places;
 use bucket::{Bucket, Rate};
 use refusals::{Counts, Refusals};
 use std::collections::HashMap;
@@ -81,12 +82,14 @@ struct Account {
     buckets: [Bucket; Kind::COUNT],
     calls: Option<Arc<Semaphore>>,
     commands: Option<Arc<Semaphore>>,
+    reads: Option<Places>,
 }
 
 impl Account {
     fn is_idle(&self, now: Duration) -> bool {
         let held = |places: &Option<Arc<Semaphore>>| places.as_ref().is_some_and(|held| Arc::strong_count(held) > 1);
-        self.buckets.iter().all(|bucket| bucket.is_full(now)) && !held(&self.calls) && !held(&self.commands)
+        let under_way = [&self.calls, &self.commands, &self.reads].into_iter().any(held);
+        self.buckets.iter().all(|bucket| bucket.is_full(now)) && !under_way
     }
 }
 
@@ -157,6 +160,13 @@ impl Admission {
         let mut part = self.part(user.into());
         let commands = &mut part.entry(user.into()).or_default().commands;
         commands.get_or_insert_with(|| Arc::new(Semaphore::new(limits::COMMANDS_RUNNING))).clone()
+    }
+
+    /// The places at which `user` reads, over all calls and sessions: `most` of them.
+    pub fn reads(&self, user: UserId, most: usize) -> Places {
+        let mut part = self.part(user.into());
+        let reads = &mut part.entry(user.into()).or_default().reads;
+        reads.get_or_insert_with(|| Arc::new(Semaphore::new(most))).clone()
     }
 
     /// What a limit on signing in, or on passwords, has said: counted where it refused.

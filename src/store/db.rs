@@ -9,6 +9,7 @@ use super::Failure;
 use super::gate::Gate;
 use super::history::History;
 use super::pools::{Pools, Share};
+use super::reading::Reads;
 use super::transaction::Transaction;
 use super::turns::Turns;
 use crate::domain::ids::UserId;
@@ -71,6 +72,9 @@ pub struct Db(Arc<Inner>);
 
 struct Inner {
     pools: Pools,
+    authentication: Reads,
+    ordinary: Reads,
+    log: Reads,
     heavy: Turns<UserId>,
     gate: Gate,
     known: watch::Sender<Known>,
@@ -88,10 +92,16 @@ impl Db {
     /// Over these pools, with a connection beside them; `history` is what their connections found out about it.
     pub fn new(pools: Pools, probe: Box<dyn Probe>, history: Arc<History>) -> Self {
         let observer: Arc<OnceLock<Observer>> = Arc::default();
+        let pools = pools.observed_by(&observer);
+        let [authentication, ordinary, log] =
+            [Share::Authentication, Share::Ordinary, Share::Log].map(|share| pools.of(share));
         Self(Arc::new(Inner {
+            authentication,
+            ordinary,
+            log,
             heavy: Turns::new(pools.heavy_at_once),
             gate: Gate::new(pools.writes_at_once),
-            pools: pools.observed_by(&observer),
+            pools,
             known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
@@ -118,8 +128,12 @@ impl Db {
     }
 
     /// For statements that only read, each on its own; `share` says what for.
-    pub fn read(&self, share: Share) -> &DatabaseConnection {
-        self.0.pools.of(share)
+    pub fn read(&self, share: Share) -> &Reads {
+        match share {
+            Share::Authentication => &self.0.authentication,
+            Share::Ordinary => &self.0.ordinary,
+            Share::Log => &self.0.log,
+        }
     }
 
     pub(super) fn pools(&self) -> &Pools {

@@ -25,6 +25,7 @@ pub mod pins;
 pub mod pools;
 pub mod reactions;
 pub mod readers;
+pub mod reading;
 pub mod receipts;
 pub mod sessions;
 pub mod settings;

@@ -2,6 +2,7 @@
 //! for searches and holds up no reconnect.
 
 use super::db::{Db, Observer};
+use super::reading::Reads;
 use super::turns::Turn;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
@@ -74,12 +75,13 @@ impl Pools {
         self
     }
 
-    pub(super) fn of(&self, share: Share) -> &DatabaseConnection {
-        match share {
+    pub(super) fn of(&self, share: Share) -> Reads {
+        let pool = match share {
             Share::Authentication => &self.authentication,
             Share::Ordinary => &self.ordinary,
             Share::Log => &self.log,
-        }
+        };
+        Reads::new(pool.clone(), share)
     }
 
     /// Closes all of them; that which writes first.
@@ -103,8 +105,8 @@ impl Heavy {
     }
 }
 
-/// How long a heavy read waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a read waits for its turn.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Db {
     /// Waits for a turn at heavy reading; the turns are fair by user, and each takes its connection from a pool of its

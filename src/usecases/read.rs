@@ -5,6 +5,7 @@ use super::Caller;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::pools::Share;
+use crate::store::reading::Reads;
 use sea_orm::DatabaseConnection;
 use std::pin::Pin;
 
@@ -15,7 +16,7 @@ pub type Reading<'r, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'r>>;
 pub async fn read<T, W>(app: &App, share: Share, work: W) -> Result<T>
 where
     T: Send + 'static,
-    W: for<'r> FnOnce(&'r DatabaseConnection) -> Reading<'r, T> + Send + 'static,
+    W: for<'r> FnOnce(&'r Reads) -> Reading<'r, T> + Send + 'static,
 {
     let owner = app.clone();
     app.detached(async move { work(owner.db().read(share)).await }).await

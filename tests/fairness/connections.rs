@@ -16,7 +16,7 @@ use std::time::Duration;
 const TAKEN: Duration = Duration::from_millis(300);
 
 /// Takes connections of a pool until it has none left.
-async fn all_of(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
+pub async fn all_of(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
     let mut taken = Vec::new();
     while let Ok(Ok(connection)) = tokio::time::timeout(TAKEN, pool.begin()).await {
         taken.push(connection);
@@ -63,7 +63,7 @@ fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
         let group = inside.group(&[user, inside.user().await]).await;
         let access = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let db = inside.app.db();
-        let taken = all_of(db.read(Share::Ordinary)).await;
+        let taken = all_of(db.read(Share::Ordinary).pool()).await;
         assert_busy(
             users::presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
         );

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::http::body::leave_unread;
 use crate::http::extract::{NO_TOKEN, bearer};
 use crate::http::problem::Problem;
+use crate::store::reading::{Places, on_behalf};
 use crate::usecases::{Caller, logins};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -22,16 +23,16 @@ pub async fn authenticate<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     match caller(cost, req.request()).await {
-        Ok((caller, _place)) => {
+        Ok((caller, places, _place)) => {
             tracing::Span::current().record("user", tracing::field::display(caller.user_id));
             req.extensions_mut().insert(caller);
-            next.call(req).await.map(ServiceResponse::map_into_left_body)
+            on_behalf(Some(places), next.call(req)).await.map(ServiceResponse::map_into_left_body)
         }
         Err(error) => Ok(req.error_response(Problem::from(error)).map_into_right_body()),
     }
 }
 
-async fn caller(cost: u32, req: &HttpRequest) -> Result<(Caller, OwnedSemaphorePermit)> {
+async fn caller(cost: u32, req: &HttpRequest) -> Result<(Caller, Places, OwnedSemaphorePermit)> {
     let Some(token) = bearer(req) else {
         leave_unread(req);
         return Err(Error::unauthorized(NO_TOKEN));
@@ -40,5 +41,5 @@ async fn caller(cost: u32, req: &HttpRequest) -> Result<(Caller, OwnedSemaphoreP
     let claims = logins::claims(app, token)?;
     app.admission().charge(Kind::Call, claims.sub, cost)?;
     let place = app.admission().call(claims.sub)?;
-    Ok((logins::authenticate(app, &claims).await?, place))
+    Ok((logins::authenticate(app, &claims).await?, app.places_of(claims.sub), place))
 }

@@ -7,6 +7,7 @@ use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::Result;
 use crate::protocol::client::FrameId;
+use crate::store::reading::on_behalf;
 use actix::prelude::*;
 use std::collections::{HashMap, VecDeque};
 
@@ -162,12 +163,13 @@ impl Session {
     ) {
         let start: Job = Box::new(move |session, ctx| {
             let places = session.places.clone();
+            let reads = session.caller().map(|caller| session.around.app.places_of(caller.user_id));
             let work = async move {
                 let _place = match places {
                     Some(places) => places.acquire_owned().await.ok(),
                     None => None,
                 };
-                work.await
+                on_behalf(reads, work).await
             };
             let then = move |session: &mut Self, outcome: Result<T>, ctx: &mut Context<Self>| {
                 if let Some(next) = session.lanes.end() {

@@ -5,6 +5,8 @@
 
 #[path = "fairness/connections.rs"]
 mod connections;
+#[path = "fairness/groups.rs"]
+mod groups;
 #[path = "inside/mod.rs"]
 mod inside;
 #[path = "fairness/reads.rs"]

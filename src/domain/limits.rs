@@ -168,6 +168,8 @@ pub const WRITES_OF_NOBODY: usize = 4096;
 pub const FEW_ROWS: usize = 4;
 /// Rows that it touches for each user it puts into a conversation: the participant, the user's revision, the event.
 pub const ROWS_PER_MEMBER: usize = 3;
+/// Bytes of an event that cost as much as another row.
+pub const ROW_BYTES: usize = 1024;
 /// Heavy reads of one user that run or wait.
 pub const HEAVY_PER_USER: usize = 4;
 /// A statement of a heavy read is given up after this.

@@ -324,15 +324,24 @@ impl Event {
     ///
     /// Never: an event has string keys and no value that JSON lacks.
     pub fn frame(&self, stream: Stream, rev: Rev) -> String {
-        #[derive(Serialize)]
-        struct Envelope<'a> {
-            stream: &'static str,
-            rev: Rev,
-            #[serde(flatten)]
-            event: &'a Event,
-        }
-        serde_json::to_string(&Envelope { stream: stream.name(), rev, event: self })
-            .expect("an event has string keys and no value that JSON lacks")
+        Self::head(stream, rev) + &self.tail()
+    }
+
+    /// What a frame begins with; the rest of it is the same in whichever streams the event is appended to.
+    pub fn head(stream: Stream, rev: Rev) -> String {
+        format!(r#"{{"stream":"{}","rev":{rev},"#, stream.name())
+    }
+
+    /// What a frame ends with, after its [`Self::head`].
+    ///
+    /// # Panics
+    ///
+    /// Never: an event has string keys and no value that JSON lacks.
+    pub fn tail(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("an event has string keys and no value that JSON lacks");
+        // the brace that the head opened already
+        text.remove(0);
+        text
     }
 }
 

@@ -4,10 +4,10 @@
 use super::dialect::{self, Column};
 use super::transaction::Transaction;
 use crate::domain::floor::Look;
-use crate::domain::ids::{MessageId, Rev};
+use crate::domain::ids::{MessageId, Rev, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use crate::protocol::events::{Effect, Frame};
+use crate::protocol::events::{Effect, Event, Frame};
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -57,6 +57,39 @@ pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbE
                 value ->> 6, value ->> 7
          FROM jsonb_each($1) ORDER BY key",
         dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// Appends one event to the streams of many users, each at its revision: the text of each is its head
+/// ([`Event::head`](crate::protocol::events::Event::head)) and then `tail`, which is the same for all and travels once. What
+/// holds for [`append`] holds here.
+pub async fn append_same(
+    conn: &impl ConnectionTrait,
+    revs: &[(UserId, Rev)],
+    event_type: &str,
+    tail: &str,
+    created_at: Timestamp,
+) -> Result<(), DbErr> {
+    if revs.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(revs.iter().map(|(user, _)| user.0).collect()),
+        Column::Int(revs.iter().map(|(_, rev)| rev.0).collect()),
+        Column::Text(revs.iter().map(|(user, rev)| Event::head(Stream::User(*user), *rev)).collect()),
+    ];
+    let mut values = dialect::rows(conn, columns);
+    values.extend([event_type.into(), tail.into(), created_at.into()]);
+    let statement = dialect::statement(
+        conn,
+        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
+         SELECT 1::smallint, s, r, $4::text, h || $5::text, $6::bigint
+         FROM unnest($1::uuid[], $2::bigint[], $3::text[]) WITH ORDINALITY AS t(s, r, h, n) ORDER BY n",
+        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
+         SELECT 1, unhex(value ->> 0), value ->> 1, $2, (value ->> 2) || $3, $4 FROM jsonb_each($1) ORDER BY key",
+        values,
     );
     dialect::run(conn, statement).await?;
     Ok(())

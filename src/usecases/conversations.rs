@@ -23,6 +23,7 @@ use crate::store::participants::{self, NewParticipant, Start};
 use crate::store::pools::Share;
 use crate::store::writes::{self, Head};
 use crate::store::{blocks, users};
+use std::collections::BTreeMap;
 
 /// A conversation that was asked for, and whether it was made now.
 #[derive(Debug)]
@@ -117,6 +118,23 @@ pub(super) async fn tell_created(tx: &mut Tx, id: ConversationId, users: &[UserI
     for (user, mut conversation) in conversations::views_of(tx.conn(), users, id, tx.now()).await? {
         conversation.last_message = None;
         tx.append(Stream::User(user), &Event::ConversationCreated { conversation: Box::new(conversation) });
+    }
+    Ok(())
+}
+
+/// The same for those who are in a group since just now: as they see it, they differ by their roles alone.
+pub(super) async fn tell_joined(tx: &mut Tx, id: ConversationId, joined: &[NewParticipant]) -> Result<()> {
+    let Some(one) = joined.first() else { return Ok(()) };
+    tx.flush().await?;
+    let mut conversation = own_view(tx, one.user_id, id).await?;
+    conversation.last_message = None;
+    let mut by_role: BTreeMap<Role, Vec<UserId>> = BTreeMap::new();
+    for new in joined {
+        by_role.entry(new.role).or_default().push(new.user_id);
+    }
+    for (role, users) in by_role {
+        conversation.my.role = role;
+        tx.append_same(&users, &Event::ConversationCreated { conversation: Box::new(conversation.clone()) }).await?;
     }
     Ok(())
 }

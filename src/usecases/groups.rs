@@ -74,7 +74,10 @@ pub async fn group(app: &App, caller: &Caller, new: NewGroup) -> Result<Made> {
     }
     let members = members::resolve(app, &new.members).await?;
     let fresh = ConversationId::new();
-    let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * members.len();
+    // each of them is told what it is called and looks like
+    let bytes =
+        [Some(&new.name), new.description.as_ref(), new.avatar_url.as_ref()].into_iter().flatten().map(String::len);
+    let rows = limits::FEW_ROWS + members.len() * (limits::ROWS_PER_MEMBER + bytes.sum::<usize>() / limits::ROW_BYTES);
     let id = transact_for(app, caller.user_id, rows, move |tx| {
         let (new, mut members) = (new.clone(), members.clone());
         members.retain(|id| *id != caller.user_id);
@@ -144,10 +147,9 @@ async fn make_group(
     .await?;
     let told = system::put(tx, id, System::GroupCreated { actor: caller, name: &new.name }).await?;
     let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
-    participants::insert(tx.conn(), id, &[NewParticipant { user_id: caller, role: Role::Owner }], start).await?;
-    let others: Vec<_> =
-        members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }).collect();
-    participants::insert(tx.conn(), id, &others, start).await?;
-    conversations::tell_created(tx, id, &everybody).await?;
+    let mut joined = vec![NewParticipant { user_id: caller, role: Role::Owner }];
+    joined.extend(members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }));
+    participants::insert(tx.conn(), id, &joined, start).await?;
+    conversations::tell_joined(tx, id, &joined).await?;
     Ok(id)
 }

@@ -133,7 +133,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
         Start { joined_at: tx.now(), joined_rev: told.rev, last_read_seq: told.seq, last_read_count: told.count };
     let rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
     participants::insert(tx.conn(), id, &rows, start).await?;
-    conversations::tell_created(tx, id, &new).await
+    conversations::tell_joined(tx, id, &rows).await
 }
 
 /// Removes a participant, or leaves when it is the caller. The last event the one who left sees is `participant.left`.

@@ -21,6 +21,7 @@ use crate::store::mentions::{self, NewMention};
 use crate::store::transaction::Transaction;
 use crate::store::writes::{self, Head, NewMessage};
 use crate::store::{self, Failure, log};
+use bytestring::ByteString;
 use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -169,6 +170,27 @@ impl Tx {
         };
         self.events.push(log::Row { stream, frame, event_type: event.name(), created_at: self.now });
         rev
+    }
+
+    /// Appends one event to the streams of many locked users, for whom it is the same, and writes it: it is serialised
+    /// once, and sent to the database once.
+    ///
+    /// # Panics
+    ///
+    /// If this transaction has not locked the streams.
+    pub async fn append_same(&mut self, users: &[UserId], event: &Event) -> Result<(), DbErr> {
+        let tail = event.tail();
+        let revs: Vec<_> = users.iter().map(|user| (*user, self.next_rev(Stream::User(*user)))).collect();
+        self.flush().await?;
+        log::append_same(&self.conn, &revs, event.name(), &tail, self.now).await?;
+        for (user, rev) in revs {
+            let stream = Stream::User(user);
+            let text: ByteString = (Event::head(stream, rev) + &tail).into();
+            let frame = Frame { rev, text, effect: event.effect(), message_id: None, quoted_id: None };
+            self.events.push(log::Row { stream, frame, event_type: event.name(), created_at: self.now });
+        }
+        self.written = self.events.len();
+        Ok(())
     }
 
     fn next_rev(&mut self, stream: Stream) -> Rev {

@@ -229,15 +229,22 @@ impl App {
         let _ = self.0.ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
     }
 
-    /// Puts a send in the queue of its conversation's writer; a full queue is `unavailable` at once.
-    pub fn enqueue_send(&self, job: SendJob) -> Result<()> {
+    /// Puts a send in the queue of its conversation's writer. Whatever becomes of it, its answer is called, and is the only
+    /// way to hear of it; where the queue is full it is `unavailable` at once.
+    pub fn enqueue_send(&self, job: SendJob) {
         let writer = writer_of(job.conversation_id, self.0.writers.len());
-        self.0.writers[writer].try_send(job).map_err(|_| Error::unavailable("too many sends are waiting; try again"))
+        if let Err(full) = self.0.writers[writer].try_send(job) {
+            (full.into_inner().answer)(Err(Error::unavailable("too many sends are waiting; try again")));
+        }
     }
 
-    /// Puts a mark in the queue of marks; a full queue is `unavailable` at once.
-    pub fn enqueue_mark(&self, job: MarkJob) -> Result<()> {
-        self.0.marks.try_send(job).map_err(|_| Error::unavailable("too many marks are waiting; try again"))
+    /// Puts a mark in the queue of marks; as [`Self::enqueue_send`], where anybody waits for an answer.
+    pub fn enqueue_mark(&self, job: MarkJob) {
+        if let Err(full) = self.0.marks.try_send(job)
+            && let Some(answer) = full.into_inner().answer
+        {
+            answer(Err(Error::unavailable("too many marks are waiting; try again")));
+        }
     }
 }
 

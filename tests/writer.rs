@@ -14,14 +14,17 @@ mod world;
 
 use futures_util::future::join;
 use greenroom::domain::codes::Code;
-use greenroom::domain::ids::{ClassId, ConversationId};
+use greenroom::domain::ids::{ClassId, ConversationId, Seq};
 use greenroom::domain::roles::Role;
-use greenroom::usecases::{Caller, conversations, messages};
+use greenroom::error::Error;
+use greenroom::usecases::messages::Draft;
+use greenroom::usecases::{Caller, conversations, marks, messages};
 use inside::random::Random;
 use inside::{Inside, Post, on_each_database, on_postgres};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 use world::{World, collect, make_class, send_all};
@@ -285,6 +288,45 @@ fn a_lock_that_is_held_too_long_makes_its_sends_unavailable() {
         let said: Vec<_> = ledger.said(groups[0]).iter().map(|message| message.content.as_str()).collect();
         assert_eq!(said.last(), Some(&"again"));
         assert_eq!(said.len(), 2, "the system's first message and the last: {said:?}");
+    });
+}
+
+/// Sends and marks that find their queue full are told so, and nobody is told twice.
+#[test]
+fn what_finds_its_queue_full_is_answered_once() {
+    on_each_database(&async |inside: &Inside| {
+        let (users, groups) = somebody(inside, 1).await;
+        let (answer, mut answers) = mpsc::unbounded_channel();
+        let full = Arc::new(AtomicBool::new(false));
+        let mut asked = 0;
+        for (found, kind) in [("too many sends", 0), ("too many marks", 1)] {
+            full.store(false, Ordering::Relaxed);
+            while !full.load(Ordering::Relaxed) {
+                assert!(asked < 500_000, "the queue is never full");
+                let (answer, full, number) = (answer.clone(), full.clone(), asked);
+                let note = move |error: Option<Error>| {
+                    if error.is_some_and(|error| error.detail().starts_with(found)) {
+                        full.store(true, Ordering::Relaxed);
+                    }
+                    answer.send(number).unwrap();
+                };
+                let (app, user, group) = (&inside.app, &users[0], groups[0]);
+                if kind == 0 {
+                    let draft = Draft { content: Some("hello".to_owned()), ..Draft::default() };
+                    messages::enqueue(app, user, group, draft, move |outcome| note(outcome.err()));
+                } else {
+                    marks::enqueue_delivered(app, user, group, Seq(1), move |outcome| note(outcome.err()));
+                }
+                asked += 1;
+            }
+        }
+        let mut answered = BTreeSet::new();
+        for _ in 0..asked {
+            assert!(answered.insert(answers.recv().await.unwrap()), "somebody was answered twice");
+        }
+        drop(answer);
+        assert!(answers.recv().await.is_none());
+        inside.audit().await;
     });
 }
 

@@ -56,28 +56,28 @@ pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, targ
         }
     };
     let (answer, answered) = oneshot::channel();
-    enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)))?;
+    enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)));
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))
 }
 
-/// [`read`] for whoever does not wait: `answer` is called once the mark is committed, or refused.
+/// [`read`] for whoever does not wait: `answer` is called once, when the mark is committed or refused.
 pub fn enqueue_read(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
-) -> Result<()> {
-    enqueue(app, caller, conversation, Mark::Read(seq), crate::messages::answer(answer))
+) {
+    enqueue(app, caller, conversation, Mark::Read(seq), crate::messages::answer(answer));
 }
 
-fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark, answer: MarkAnswer) -> Result<()> {
+fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark, answer: MarkAnswer) {
     if let Mark::Read(seq) | Mark::Delivered(seq) = mark
         && seq.0 < 0
     {
-        return Err(Error::invalid("seq", "must not be negative"));
+        return answer(Err(Error::invalid("seq", "must not be negative")));
     }
-    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer: Some(answer) })
+    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer: Some(answer) });
 }
 
 /// The place of a message of the conversation.
@@ -98,14 +98,14 @@ pub fn enqueue_delivered(
     conversation: ConversationId,
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
-) -> Result<()> {
-    enqueue(app, caller, conversation, Mark::Delivered(seq), crate::messages::answer(answer))
+) {
+    enqueue(app, caller, conversation, Mark::Delivered(seq), crate::messages::answer(answer));
 }
 
 /// Has a user's own sessions told what is unread, now that the user has hidden a message. Best effort, as all that is told
 /// of marks.
 pub(super) fn hidden(app: &App, conversation_id: ConversationId, user_id: UserId) {
-    let _ = app.enqueue_mark(MarkJob { conversation_id, user_id, mark: Mark::Hidden, answer: None });
+    app.enqueue_mark(MarkJob { conversation_id, user_id, mark: Mark::Hidden, answer: None });
 }
 
 type Key = (ConversationId, UserId);

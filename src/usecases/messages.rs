@@ -35,16 +35,20 @@ pub struct Draft {
 }
 
 /// Checks a draft and puts it in the queue of its conversation's writer. The order of calls is the order of messages, and
-/// outcomes come in the order of commits; `answer` is called with the message as its author sees it.
+/// outcomes come in the order of commits. `answer` is called once whatever happens, a refusal among it, and with the message as
+/// its author sees it.
 pub fn enqueue(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     draft: Draft,
     answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static,
-) -> Result<()> {
+) {
     let answer = crate::messages::answer(answer);
-    let draft = checked(draft)?;
+    let draft = match checked(draft) {
+        Ok(draft) => draft,
+        Err(error) => return answer(Err(error)),
+    };
     let (owner, sender) = (app.clone(), caller.user_id);
     app.enqueue_send(SendJob {
         message_id: MessageId::new(),
@@ -69,7 +73,7 @@ pub fn enqueue(
                 sent
             })),
         }),
-    })
+    });
 }
 
 async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
@@ -85,7 +89,7 @@ async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
 /// Sends a message.
 pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Sent> {
     let (answer, answered) = oneshot::channel();
-    enqueue(app, caller, conversation, draft, |outcome| drop(answer.send(outcome)))?;
+    enqueue(app, caller, conversation, draft, |outcome| drop(answer.send(outcome)));
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))
 }
 

@@ -325,7 +325,7 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
 /// Whoever sends has read what came before. Best effort, as all that is told of marks.
 fn tell_read(app: &App, job: &SendJob, sent: &Sent) {
     if let Some(from) = sent.read_from {
-        let _ = app.enqueue_mark(MarkJob {
+        app.enqueue_mark(MarkJob {
             conversation_id: job.conversation_id,
             user_id: job.sender_id,
             mark: Mark::Sent(from),

@@ -322,6 +322,38 @@ async fn commands_at_once_are_each_answered_once() {
     scene.goes_on().await;
 }
 
+/// Whatever is wrong with a command, and wherever that is found out, one answer says so.
+#[tokio::test]
+async fn a_refused_command_is_answered_once() {
+    let scene = scene().await;
+    let here = scene.alice.group("room", &[]).await;
+    let mut socket = scene.alice.connect().await;
+    for (kind, payload) in [
+        ("message.send", json!({ "conversation_id": here, "content": "", "temp_id": "t" })),
+        ("message.send", json!({ "conversation_id": here, "content": "a\0b" })),
+        ("message.read", json!({ "conversation_id": here, "seq": -1 })),
+        ("message.read", json!({ "conversation_id": here, "message_id": UNKNOWN })),
+        ("message.delivered", json!({ "conversation_id": here, "seq": -1 })),
+        ("message.edit", json!({ "conversation_id": here, "message_id": UNKNOWN, "content": "" })),
+        ("message.delete", json!({ "conversation_id": here, "message_id": UNKNOWN })),
+        ("reaction.add", json!({ "conversation_id": here, "message_id": UNKNOWN, "emoji": "no" })),
+        ("subscribe", json!({ "conversation_ids": vec![UNKNOWN; 1_001] })),
+        ("message.send", json!({ "conversation_id": UNKNOWN, "content": "a" })),
+        ("message.delivered", json!({ "conversation_id": UNKNOWN, "seq": 1 })),
+        ("typing.start", json!({ "conversation_id": UNKNOWN })),
+        ("presence.subscribe", json!({ "user_ids": vec![UNKNOWN; 1_001] })),
+    ] {
+        let first = socket.command(kind, payload.clone()).await;
+        assert_eq!(first["type"], "error", "{kind} {payload}");
+        assert_eq!(first["payload"].get("temp_id"), payload.get("temp_id"), "{kind}");
+        // a second answer would come before those to what is done after the first
+        socket.say(&here, "and on").await;
+        let frames = socket.frames_until_pong().await;
+        assert!(frames.iter().all(|frame| frame.get("id").is_none()), "{kind}: also {frames:?}");
+    }
+    scene.goes_on().await;
+}
+
 /// The length in a frame's header is a claim; what it announces must be refused before it is kept, whoever announces it.
 #[tokio::test]
 async fn a_frame_announced_too_large_is_refused_before_it_arrives() {

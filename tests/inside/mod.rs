@@ -261,7 +261,7 @@ impl Inside {
 
     /// Puts a send in its writer's queue now; `answer` is called when it is decided.
     pub fn enqueue_with(&self, post: Post, answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static) {
-        self.app.enqueue_send(post.job(answer)).unwrap();
+        self.app.enqueue_send(post.job(answer));
     }
 
     /// [`Self::enqueue_with`] for an outcome that is awaited.

@@ -88,20 +88,15 @@ impl Session {
                 reply_to_id: message.reply_to_id,
                 temp_id: message.temp_id,
             };
-            let then = session.back(ctx, {
-                let (id, temp_id) = (id.clone(), temp_id.clone());
-                move |session: &mut Self, outcome: Result<Sent>, ctx: &mut Context<Self>| match outcome {
-                    Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
-                    Ok(sent) => {
-                        let message = Box::new(sent.message);
-                        let frame = ServerFrame::MessageSent { temp_id, rev: sent.rev, message };
-                        session.send(&frame, id.as_ref(), ctx);
-                    }
+            let then = move |session: &mut Self, outcome: Result<Sent>, ctx: &mut Context<Self>| match outcome {
+                Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
+                Ok(sent) => {
+                    let message = Box::new(sent.message);
+                    let frame = ServerFrame::MessageSent { temp_id, rev: sent.rev, message };
+                    session.send(&frame, id.as_ref(), ctx);
                 }
-            });
-            if let Err(error) = messages::enqueue(&session.around.app, &caller, conversation, draft, then) {
-                session.refuse(&error, id.as_ref(), temp_id, ctx);
-            }
+            };
+            messages::enqueue(&session.around.app, &caller, conversation, draft, session.back(ctx, then));
             Turn::Over
         });
         self.enter(lane, refused.0.as_ref(), refused.1, job, ctx);
@@ -137,13 +132,16 @@ impl Session {
         let job: LaneJob = Box::new(move |session, ctx| {
             let message = match target {
                 Target::Message(message) => message,
-                Target::Place(seq) => return session.mark_read(&caller, conversation, Ok(seq), id.as_ref(), ctx),
-                Target::End => return session.mark_read(&caller, conversation, Ok(marks::END), id.as_ref(), ctx),
+                Target::Place(seq) => return session.mark_read(&caller, conversation, seq, id, ctx),
+                Target::End => return session.mark_read(&caller, conversation, marks::END, id, ctx),
             };
             let app = session.around.app.clone();
             let work = guarded(app.clone(), async move { marks::place(&app, &caller, conversation, message).await });
             let then = move |session: &mut Self, place: Result<Seq>, ctx: &mut Context<Self>| {
-                session.mark_read(&caller, conversation, place, id.as_ref(), ctx);
+                match place {
+                    Ok(seq) => drop(session.mark_read(&caller, conversation, seq, id, ctx)),
+                    Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
+                }
                 session.leave(lane, ctx);
             };
             session.run(work, then, ctx);
@@ -153,22 +151,17 @@ impl Session {
     }
 
     fn mark_read(
-        &mut self,
+        &self,
         caller: &Caller,
         conversation: ConversationId,
-        place: Result<Seq>,
-        id: Option<&FrameId>,
-        ctx: &mut Context<Self>,
+        seq: Seq,
+        id: Option<FrameId>,
+        ctx: &Context<Self>,
     ) -> Turn {
-        let answered = id.cloned();
         let then = self.back(ctx, move |session, outcome, ctx| {
-            session.answer(outcome, ServerFrame::AckRead, answered.as_ref(), ctx);
+            session.answer(outcome, ServerFrame::AckRead, id.as_ref(), ctx);
         });
-        let app = &self.around.app;
-        let queued = place.and_then(|seq| marks::enqueue_read(app, caller, conversation, seq, then));
-        if let Err(error) = queued {
-            self.refuse(&error, id, None, ctx);
-        }
+        marks::enqueue_read(&self.around.app, caller, conversation, seq, then);
         Turn::Over
     }
 
@@ -183,13 +176,10 @@ impl Session {
         let DeliveredMessage { conversation_id: conversation, seq } = *mark;
         let (lane, refused) = (Lane::Conversation(conversation), id.clone());
         let job: LaneJob = Box::new(move |session, ctx| {
-            let answered = id.clone();
             let then = session.back(ctx, move |session, outcome: Result<ReadMark>, ctx| {
-                session.answer(outcome, |_| ServerFrame::Ack {}, answered.as_ref(), ctx);
+                session.answer(outcome, |_| ServerFrame::Ack {}, id.as_ref(), ctx);
             });
-            if let Err(error) = marks::enqueue_delivered(&session.around.app, &caller, conversation, seq, then) {
-                session.refuse(&error, id.as_ref(), None, ctx);
-            }
+            marks::enqueue_delivered(&session.around.app, &caller, conversation, seq, then);
             Turn::Over
         });
         self.enter(lane, refused.as_ref(), None, job, ctx);

@@ -41,6 +41,11 @@ pub const ORIGIN_CHARS: usize = 255;
 pub const ORIGINS_TOLD: usize = 64;
 /// How long it is silent.
 pub const ORIGINS_TOLD_ANEW: Duration = Duration::from_hours(1);
+/// Bytes of those who joined that one event names, one of them aside: what joins at once is told in several events, so that
+/// none is more than a client may leave unread.
+pub const JOINED_BYTES: usize = 32 * 1024;
+/// Bytes of any event at most: a client may leave four times as much unread.
+pub const EVENT_BYTES: usize = 256 * 1024;
 /// Bytes of one WebSocket frame, and of one message put together from fragments.
 pub const FRAME_BYTES: usize = 64 * 1024;
 /// Bytes of a JSON body over REST.
@@ -133,8 +138,11 @@ pub const SILENCE: Duration = Duration::from_secs(90);
 pub const PING_EVERY_BYTES: usize = 16 * 1024;
 /// Bytes handed to a socket and not known to be read, from which on a replay waits.
 pub const REPLAY_BYTES: usize = 64 * 1024;
-/// Bytes handed to a socket and not known to be read, above which it is closed (4410).
+/// Bytes handed to a socket and not known to be read, above which nothing more is handed to it, and it is closed (4410). A
+/// single frame, however large, does not close it.
 pub const UNREAD_BYTES: usize = 1024 * 1024;
+/// Bytes of one commit in one stream that go out at once; of more, those who follow get page after page from the log.
+pub const LIVE_BYTES: usize = UNREAD_BYTES / 2;
 /// A session that acknowledges nothing for this long, with something outstanding, is closed (4410).
 pub const STALLED: Duration = Duration::from_secs(20);
 /// Bytes that wait in the kernel for a client to have room, above which the kernel takes no more.

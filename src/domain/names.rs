@@ -115,24 +115,28 @@ pub fn name(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// Trims a description and checks that it has at most 2,000 characters and no NUL; an empty one is none.
+/// Trims a description and checks that it has at most 2,000 characters, none of which controls but line breaks and tabs; an
+/// empty one is none. Each other control character would take six bytes in every event that shows it.
 pub fn description(text: &str) -> Result<Option<String>, &'static str> {
     let text = text.trim();
     if text.chars().count() > limits::DESCRIPTION_CHARS {
         return Err("must have at most 2000 characters");
     }
-    if text.contains('\0') {
-        return Err("must not contain NUL");
+    if text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t')) {
+        return Err("must not contain control characters other than line breaks and tabs");
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// Checks the address of a picture: https, at most 2,048 characters.
+/// Checks the address of a picture: https, at most 2,048 characters, as it comes and as it is stored, where each byte of a
+/// letter beyond ASCII takes three.
 pub fn picture_url(text: &str) -> Result<String, &'static str> {
+    const TOO_LONG: &str = "must have at most 2048 characters, with those that are not ASCII percent-encoded";
     if text.chars().count() > limits::URL_CHARS {
-        return Err("must have at most 2048 characters");
+        return Err(TOO_LONG);
     }
     match url::Url::parse(text) {
+        Ok(url) if url.as_str().len() > limits::URL_CHARS => Err(TOO_LONG),
         Ok(url) if url.scheme() == "https" && url.has_host() => Ok(url.into()),
         _ => Err("must be an https URL"),
     }
@@ -199,6 +203,24 @@ mod tests {
         for bad in ["", "  ", "\u{200B}", "a\nb", "a\u{202E}b", "\u{2067}a", "a\u{200F}b", &"a".repeat(256)] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_description_has_lines_and_nothing_else_that_controls() {
+        assert_eq!(description(" one\r\n\ttwo\n"), Ok(Some("one\r\n\ttwo".to_owned())));
+        for bad in ["a\0b", "a\u{1}b", "a\u{7F}b", "a\u{85}b", "\u{1B}[0m"] {
+            assert!(description(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_picture_is_as_long_as_it_is_stored() {
+        let room = limits::URL_CHARS - "https://x/".len();
+        let address = |path: &str| picture_url(&format!("https://x/{path}"));
+        assert_eq!(address(&"a".repeat(room)).map(|url| url.len()), Ok(limits::URL_CHARS));
+        assert!(address(&"a".repeat(room + 1)).is_err());
+        assert!(address(&"\u{1F600}".repeat(room)).is_err());
+        assert_eq!(address(&"\u{1F600}".repeat(room / 12)).map(|url| url.len() <= limits::URL_CHARS), Ok(true));
     }
 
     #[test]

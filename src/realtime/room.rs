@@ -157,8 +157,12 @@ impl Handler<ToRoom> for Room {
         match message {
             ToRoom::Deliver(batch) => {
                 self.doubt(batch.last_rev(), ctx);
-                for part in batch.parts() {
-                    self.order.deliver(&part, &mut sink);
+                if batch.bytes > limits::LIVE_BYTES {
+                    self.order.postpone(&batch, &mut sink);
+                } else {
+                    for part in batch.parts() {
+                        self.order.deliver(&part, &mut sink);
+                    }
                 }
             }
             ToRoom::Heard(rev) => self.order.heard(rev),

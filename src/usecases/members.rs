@@ -126,14 +126,31 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     }
     let briefs = users::briefs(tx.conn(), &new).await?;
     let joined = new.iter().filter_map(|user| briefs.get(user)).map(|user| Joined { user: user.clone(), role });
-    let event = Event::ParticipantJoined { conversation_id: id, participants: joined.collect() };
-    tx.append(Stream::Conversation(id), &event);
+    for participants in in_parts(joined)? {
+        tx.append(Stream::Conversation(id), &Event::ParticipantJoined { conversation_id: id, participants });
+    }
     let told = system::put(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
     let start =
         Start { joined_at: tx.now(), joined_rev: told.rev, last_read_seq: told.seq, last_read_count: told.count };
     let rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
     participants::insert(tx.conn(), id, &rows, start).await?;
     conversations::tell_joined(tx, id, &rows).await
+}
+
+/// Those who joined, in as many parts as it takes for no event to be large.
+fn in_parts(joined: impl Iterator<Item = Joined>) -> Result<Vec<Vec<Joined>>> {
+    let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for participant in joined {
+        let more = serde_json::to_string(&participant).map_err(Error::internal)?.len();
+        if !part.is_empty() && bytes + more > limits::JOINED_BYTES {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        bytes += more;
+        part.push(participant);
+    }
+    parts.push(part);
+    Ok(parts)
 }
 
 /// Removes a participant, or leaves when it is the caller. The last event the one who left sees is `participant.left`.

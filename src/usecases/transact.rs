@@ -161,9 +161,11 @@ impl Tx {
     /// If this transaction has not locked the stream.
     pub fn append(&mut self, stream: Stream, event: &Event) -> Rev {
         let rev = self.next_rev(stream);
+        let text = event.frame(stream, rev);
+        debug_assert!(text.len() <= limits::EVENT_BYTES, "{} of {} bytes", event.name(), text.len());
         let frame = Frame {
             rev,
-            text: event.frame(stream, rev).into(),
+            text: text.into(),
             effect: event.effect(),
             message_id: event.message_id(),
             quoted_id: event.quoted_id(),

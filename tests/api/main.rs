@@ -25,6 +25,7 @@ mod frames;
 mod group_temp_ids;
 mod handshake;
 mod hiding;
+mod large;
 mod limits;
 mod logins;
 mod marks;

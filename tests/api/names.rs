@@ -100,3 +100,45 @@ async fn a_preview_never_ends_inside_a_grapheme() {
         assert_eq!(read["reply_to"]["content"], shown);
     }
 }
+
+/// Line breaks and tabs are part of a description; other control characters would only make its events large.
+#[tokio::test]
+async fn a_description_holds_lines_and_nothing_else_that_controls() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let path = format!("/conversations/{room}");
+    let group = |text: &str| json!({ "type": "group", "name": "a", "participant_ids": [], "description": text });
+    let good = "one\r\n\ttwo\nthree";
+    assert_eq!(alice.post("/conversations", group(good)).await.expect(201)["description"], good);
+    assert_eq!(alice.patch(&path, json!({ "description": good })).await.expect(200)["description"], good);
+    for bad in ["a\0b", &"\u{1}".repeat(2_000), "a\u{1B}[0mb", "a\u{7F}b", "a\u{85}b"] {
+        alice.post("/conversations", group(bad)).await.invalid("description");
+        alice.patch(&path, json!({ "description": bad })).await.invalid("description");
+    }
+}
+
+/// A letter beyond ASCII takes more than one character of the address that is stored.
+#[tokio::test]
+async fn the_address_of_a_picture_is_counted_as_it_is_stored() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.group("room", &[]).await;
+    let path = format!("/conversations/{room}");
+    let address = |end: String| json!({ "avatar_url": format!("https://x/{end}") });
+    for good in ["a".repeat(2_038), "\u{1F600}".repeat(169)] {
+        for changed in ["/users/me", &path] {
+            let stored = alice.patch(changed, address(good.clone())).await.expect(200);
+            assert!(text(&stored["avatar_url"]).len() <= 2_048);
+        }
+    }
+    for bad in ["a".repeat(2_039), "\u{1F600}".repeat(170), "\u{1F600}".repeat(2_030)] {
+        alice.patch("/users/me", address(bad.clone())).await.invalid("avatar_url");
+        alice.patch(&path, address(bad.clone())).await.invalid("avatar_url");
+        let mut group = address(bad);
+        group["type"] = json!("group");
+        group["name"] = json!("a");
+        group["participant_ids"] = json!([]);
+        alice.post("/conversations", group).await.invalid("avatar_url");
+    }
+}

@@ -204,8 +204,7 @@ impl World {
             self.underway.push(batch.clone());
         }
         if matches!(fate, Fate::Delivered | Fate::Twice) {
-            self.tell(&batch.frames);
-            self.calm(|order, judge| order.deliver(&batch, judge))?;
+            self.deliver(&batch)?;
         }
         Ok(())
     }
@@ -216,8 +215,14 @@ impl World {
         }
         let pick = pick % self.underway.len();
         let batch = if again { self.underway[pick].clone() } else { self.underway.swap_remove(pick) };
+        self.deliver(&batch)
+    }
+
+    /// Some of what is delivered counts as too much to go out at once.
+    fn deliver(&mut self, batch: &Arc<Batch>) -> Judged {
         self.tell(&batch.frames);
-        self.calm(|order, judge| order.deliver(&batch, judge))
+        let postponed = batch.last_rev().0 % 7 == 0;
+        self.calm(|order, judge| if postponed { order.postpone(batch, judge) } else { order.deliver(batch, judge) })
     }
 
     fn heard(&mut self) -> Judged {

@@ -152,6 +152,13 @@ impl<H: Clone> Order<H> {
         self.release(sink);
     }
 
+    /// Takes notice of events that are too many to go out at once: they are read from the log, page by page.
+    pub fn postpone(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
+        self.learn(&batch.frames);
+        self.heard(batch.last_rev());
+        self.fill(sink);
+    }
+
     /// Takes notice of who left, and of what was deleted, whenever that will go out: nobody who left gets what is told
     /// now, and nothing here shows what was deleted.
     fn learn(&mut self, frames: &[Frame]) {

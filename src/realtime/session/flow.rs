@@ -47,10 +47,15 @@ impl Flow {
         self.outstanding() < limits::REPLAY_BYTES as u64
     }
 
-    /// Whether the client reads too slowly to be kept.
-    pub fn too_slow(&self, now: Instant) -> bool {
+    /// Whether so much is unread that nothing more is to be handed over. A frame counts only once it has been: whoever read
+    /// all that came before is not closed for its length.
+    pub fn is_full(&self) -> bool {
         self.outstanding() > limits::UNREAD_BYTES as u64
-            || self.waiting_since.is_some_and(|since| now.duration_since(since) >= limits::STALLED)
+    }
+
+    /// Whether the client has acknowledged nothing for too long.
+    pub fn is_stalled(&self, now: Instant) -> bool {
+        self.waiting_since.is_some_and(|since| now.duration_since(since) >= limits::STALLED)
     }
 
     /// The count to ping with now, when something is outstanding that no ping asks about yet.
@@ -78,7 +83,7 @@ mod tests {
             if let Some(count) = flow.handed(40_000, now) {
                 flow.pong(count, now);
             }
-            assert!(!flow.too_slow(now));
+            assert!(!flow.is_full() && !flow.is_stalled(now));
         }
     }
 
@@ -86,18 +91,18 @@ mod tests {
     fn a_client_is_too_slow_by_bytes_or_by_time() {
         let (mut flow, now) = (Flow::default(), Instant::now());
         flow.handed(limits::UNREAD_BYTES, now);
-        assert!(!flow.too_slow(now));
+        assert!(!flow.is_full());
         flow.handed(1, now);
-        assert!(flow.too_slow(now));
+        assert!(flow.is_full());
 
         let mut flow = Flow::default();
         flow.handed(1, now);
         assert_eq!(flow.unasked(), Some(1));
         assert_eq!(flow.unasked(), None);
-        assert!(!flow.too_slow(now + limits::STALLED.saturating_sub(Duration::from_millis(1))));
-        assert!(flow.too_slow(now + limits::STALLED));
+        assert!(!flow.is_stalled(now + limits::STALLED.saturating_sub(Duration::from_millis(1))));
+        assert!(flow.is_stalled(now + limits::STALLED));
         flow.pong(1, now);
-        assert!(!flow.too_slow(now + limits::STALLED));
+        assert!(!flow.is_stalled(now + limits::STALLED));
     }
 
     #[test]

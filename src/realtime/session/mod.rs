@@ -248,7 +248,7 @@ impl Session {
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        if self.overrun.load(Ordering::Relaxed) || self.flow.too_slow(now) {
+        if self.overrun.load(Ordering::Relaxed) || self.flow.is_stalled(now) {
             self.close(Close::TooSlow, ctx);
         } else if now.duration_since(self.heard_at) >= limits::SILENCE {
             self.close(Close::Silent, ctx);

@@ -23,16 +23,14 @@ impl Session {
         if self.closing {
             return;
         }
-        if self.socket.try_send(message).is_err() {
+        let now = Instant::now();
+        let too_slow = self.flow.is_full() || self.flow.is_stalled(now);
+        if too_slow || self.socket.try_send(message).is_err() {
             self.close(Close::TooSlow, ctx);
             return;
         }
-        let now = Instant::now();
         if let Some(count) = self.flow.handed(bytes, now) {
             self.ping(count);
-        }
-        if self.flow.too_slow(now) {
-            self.close(Close::TooSlow, ctx);
         }
     }
 

@@ -182,6 +182,10 @@ pub const ROW_BYTES: usize = 1024;
 pub const HEAVY_PER_USER: usize = 4;
 /// A statement of a heavy read is given up after this.
 pub const HEAVY_STATEMENT: Duration = Duration::from_secs(2);
+/// Streams that one sync follows and waits for at one time.
+pub const FOLLOWED_AT_ONCE: usize = 256;
+/// Streams that one sync replays at one time: a page of each is together less than a client may leave unread.
+pub const REPLAYS_AT_ONCE: usize = 4;
 /// Events of one page of a replay.
 pub const REPLAY_PAGE: u64 = 256;
 /// Bytes of recent events that the rooms of a node keep together, for who is a little behind.

@@ -25,6 +25,36 @@ async fn crowd(server: &TestServer, count: usize) -> Vec<String> {
     ids
 }
 
+/// So many groups of one user, each with a few events in the log, put beside the server.
+async fn groups(server: &TestServer, user: &TestUser, count: usize, logged: usize) -> Vec<String> {
+    let ids: Vec<String> = (0..count).map(|_| Uuid::now_v7().to_string()).collect();
+    for part in ids.chunks(1_000) {
+        let (mut conversations, mut participants, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        for id in part {
+            let (literal, user) = (literal(id), literal(&user.id));
+            conversations.push(format!("({literal}, 'group', 'many', 1, 1, 0, 0, {logged})"));
+            participants.push(format!("({literal}, {user}, 'owner', 1, 0)"));
+            for rev in 1..=logged {
+                let payload = json!({ "stream": "conversation", "rev": rev, "type": "conversation.updated",
+                    "payload": { "conversation_id": id, "name": "many" } });
+                events.push(format!("(0, {literal}, {rev}, 'conversation.updated', '{payload}', 1)"));
+            }
+        }
+        server
+            .sql(&format!(
+                "INSERT INTO conversations (id, kind, name, created_at, updated_at, last_seq, last_count, last_rev)
+                 VALUES {};
+                 INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev) VALUES {};
+                 INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at) VALUES {}",
+                conversations.join(", "),
+                participants.join(", "),
+                events.join(", ")
+            ))
+            .await;
+    }
+    ids
+}
+
 /// Sends a `sync` of all these conversations from `rev`, in parts, and returns the id of the last one.
 fn sync(socket: &mut TestSocket, conversations: &[String], rev: i64) -> String {
     let user_rev = socket.welcome["user_rev"].clone();
@@ -119,4 +149,43 @@ async fn one_event_of_before_that_is_too_large_locks_nobody_out() {
         .collect();
     assert_eq!(contents, [5, 1_400_000, 11]);
     socket.is_alive().await;
+}
+
+/// Ten thousand conversations that all must be read anew: as many resets, and their end.
+#[tokio::test]
+async fn a_sync_that_resets_ten_thousand_conversations_ends() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let ids = groups(&server, &alice, 10_000, 1).await;
+    let mut socket = alice.connect_unsubscribed().await;
+    let id = sync(&mut socket, &ids, 999);
+    let done = socket.wait_for("the end", |frame| frame["id"] == id.as_str()).await;
+    assert_eq!(done["type"], "sync.done", "{}", done["payload"]["code"]);
+    let resets = socket.kept().filter(|frame| frame["type"] == "sync.reset");
+    let mut reset: Vec<String> = resets.map(|frame| text(&frame["payload"]["conversation_id"])).collect();
+    reset.sort();
+    assert_eq!(reset, ids, "each once");
+    assert!(done["payload"]["conversations"].as_object().is_some_and(|revs| revs.values().all(|rev| rev == 1)));
+}
+
+/// Three sessions that missed something in each of seven thousand conversations, all at once: more than 20,000 pages.
+#[tokio::test]
+async fn sessions_that_missed_something_in_thousands_of_conversations_sync_at_once() {
+    let server = TestServer::start().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let ids = groups(&server, &alice, 7_000, 2).await;
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        let mut socket = alice.connect_unsubscribed().await;
+        let id = sync(&mut socket, &ids, 0);
+        sockets.push((socket, id));
+    }
+    bob.connect().await.is_alive().await;
+    for (socket, id) in &mut sockets {
+        let done = socket.wait_for("the end", |frame| frame["id"] == id.as_str()).await;
+        assert_eq!(done["type"], "sync.done", "{}", done["payload"]["code"]);
+        let events: Vec<&Value> = socket.kept().filter(|frame| frame["stream"] == "conversation").collect();
+        assert_eq!(events.len(), 2 * ids.len(), "each event once");
+        socket.is_alive().await;
+    }
 }

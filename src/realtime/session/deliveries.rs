@@ -53,12 +53,13 @@ impl Session {
         self.close(Close::Restart, ctx);
     }
 
-    /// The client has read on: replays that waited for it continue.
-    pub(super) fn read_on(&mut self) {
+    /// The client has read on: replays that waited for it continue, and others of a sync begin.
+    pub(super) fn read_on(&mut self, ctx: &mut Context<Self>) {
         if self.flow.has_room() {
             for stream in std::mem::take(&mut self.paused) {
                 self.go_on(stream);
             }
+            self.synced(ctx);
         }
     }
 

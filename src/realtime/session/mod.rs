@@ -332,7 +332,7 @@ impl Handler<FromSocket> for Session {
             FromSocket::Pong(count) => {
                 self.heard();
                 if count.is_some_and(|count| self.flow.pong(count, Instant::now())) {
-                    self.read_on();
+                    self.read_on(ctx);
                 } else {
                     // one that nobody asked for is lawful, but not free; there is nothing to answer
                     let _ = self.pay(ctx);

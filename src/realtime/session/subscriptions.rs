@@ -2,7 +2,7 @@
 //! read only after the room runs, so that what commits in between is held back for it and not lost.
 
 use super::lanes::{Lane, Turn};
-use super::syncing::Syncing;
+use super::syncing::{self, Next, Syncing};
 use super::{LaneJob, Session};
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev};
@@ -16,6 +16,9 @@ use crate::store::participants::Membership;
 use crate::usecases::sessions;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What was gained and may be followed.
+type Gained = Vec<(Next, Membership)>;
 
 /// Rooms that run, and who may follow them.
 struct Admitted {
@@ -134,7 +137,7 @@ impl Session {
         self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
     }
 
-    /// Says what must be read anew, then lets every room replay what was missed.
+    /// Says what must be read anew, and lets every room replay what was missed.
     fn replay(
         &mut self,
         prepared: Prepared,
@@ -153,60 +156,77 @@ impl Session {
             self.send(&ServerFrame::SyncReset { conversation_id: None, last_rev: None }, None, ctx);
         }
         let own = Stream::User(caller.user_id);
-        let done = SyncDone { user_rev: prepared.user_rev, denied: prepared.admitted.denied, ..SyncDone::default() };
-        let mut syncing = Syncing { id, own, waiting: HashSet::new(), gained, admitting: false, done };
+        let mut done =
+            SyncDone { user_rev: prepared.user_rev, denied: prepared.admitted.denied, ..SyncDone::default() };
         let mut follow = Vec::new();
         for membership in prepared.admitted.memberships {
             let conversation = membership.conversation_id;
             let Some(room) = prepared.admitted.rooms.get(&conversation) else { continue };
             let anew = prepared.anew.contains(&conversation);
-            if anew && !prepared.all_anew {
-                let frame =
-                    ServerFrame::SyncReset { conversation_id: Some(conversation), last_rev: Some(membership.last_rev) };
-                self.send(&frame, None, ctx);
-            }
             let from = if anew || prepared.all_anew {
                 membership.last_rev
             } else {
                 asked.get(&conversation).copied().unwrap_or(membership.last_rev)
             };
-            syncing.waits_for(&membership);
-            follow.push((Stream::Conversation(conversation), room.clone(), from, membership.last_rev));
+            syncing::names(&mut done, &membership);
+            let (stream, checked) = (Stream::Conversation(conversation), membership.last_rev);
+            let reset = anew && !prepared.all_anew;
+            follow.push(Next { stream, room: room.clone(), from, checked, reset, asked: true });
         }
         if let Some(followed) = self.rooms.get(&own) {
             // who names no revision has what came here, and not what is still on its way
             let came = followed.reached.min(prepared.user_rev);
             let from = user_rev.filter(|_| !prepared.all_anew).unwrap_or(came);
-            syncing.waiting.insert(own);
-            follow.push((own, followed.room.clone(), from, prepared.user_rev));
+            let (room, checked) = (followed.room.clone(), prepared.user_rev);
+            follow.push(Next { stream: own, room, from, checked, reset: false, asked: true });
         }
-        self.syncing = Some(syncing);
-        for (stream, room, from, head) in follow {
-            self.follow(stream, room, from, head, ctx);
-            if let Some(followed) = self.rooms.get_mut(&stream) {
-                followed.synced = Some(from);
-            }
-        }
+        self.syncing = Some(Syncing::new(id, follow, gained, done));
         self.synced(ctx);
     }
 
-    /// Follows what the replay of the user's own stream said was gained, and ends the sync when every room has replayed.
+    /// Follows as much of a sync as the client has room for.
+    fn follow_next(&mut self, ctx: &mut Context<Self>) {
+        while !self.closing
+            && self.flow.has_room()
+            && let Some(next) = self.syncing.as_mut().and_then(Syncing::next)
+        {
+            let Next { stream, room, from, checked, reset, asked } = next;
+            let mut after = from;
+            if let Stream::Conversation(id) = stream {
+                if reset {
+                    self.send(&ServerFrame::SyncReset { conversation_id: Some(id), last_rev: Some(from) }, None, ctx);
+                }
+                // the client has been told already that its user came in again: nothing comes from before that
+                let told = self.syncing.as_ref().and_then(|syncing| syncing.gained.get(&id)).or(self.gained.get(&id));
+                after = told.copied().filter(|told| *told > checked).map_or(from, |told| told.max(from));
+            }
+            self.follow(stream, room, from, checked, ctx);
+            if let Some(followed) = self.rooms.get_mut(&stream) {
+                followed.after = after;
+                followed.synced = asked.then_some(from);
+            }
+        }
+    }
+
+    /// Goes on with a sync: follows what there is room for, then what the replay of the user's own stream said was gained,
+    /// and ends when every room has replayed.
     pub(super) fn synced(&mut self, ctx: &mut Context<Self>) {
+        self.follow_next(ctx);
         let Some(syncing) = self.syncing.as_mut().filter(|syncing| !syncing.admitting) else { return };
-        if !syncing.gained.is_empty() && !syncing.waiting.contains(&syncing.own) {
+        if !syncing.gained.is_empty() && !syncing.own {
             syncing.admitting = true;
             let gained = std::mem::take(&mut syncing.gained);
-            let then = move |session: &mut Self, followed: &[Membership], ctx: &mut Context<Self>| {
+            let then = move |session: &mut Self, gained: Gained, ctx: &mut Context<Self>| {
                 let Some(syncing) = &mut session.syncing else { return };
                 syncing.admitting = false;
-                for membership in followed {
-                    syncing.waits_for(membership);
+                for (next, membership) in gained {
+                    syncing.gains(next, &membership);
                 }
                 session.synced(ctx);
             };
-            return self.follow_gained(gained, then, ctx);
+            return self.admit_gained(gained, then, ctx);
         }
-        let Some(syncing) = self.syncing.take_if(|syncing| syncing.waiting.is_empty()) else { return };
+        let Some(syncing) = self.syncing.take_if(|syncing| syncing.is_over()) else { return };
         self.send(&ServerFrame::SyncDone(Box::new(syncing.done)), syncing.id.as_ref(), ctx);
         self.leave(Lane::Subscriptions, ctx);
     }
@@ -223,7 +243,7 @@ impl Session {
         {
             followed.after = followed.after.max(from);
         }
-        if let Some(syncing) = self.syncing.as_mut().filter(|syncing| syncing.waiting.contains(&syncing.own)) {
+        if let Some(syncing) = self.syncing.as_mut().filter(|syncing| syncing.own) {
             syncing.gained.insert(conversation, from);
             return;
         }
@@ -240,7 +260,13 @@ impl Session {
         }
         let job: LaneJob = Box::new(|session, ctx| {
             let gained = std::mem::take(&mut session.gained);
-            session.follow_gained(gained, |session, _, ctx| session.leave(Lane::Subscriptions, ctx), ctx);
+            let then = |session: &mut Self, gained: Gained, ctx: &mut Context<Self>| {
+                for (next, _) in gained {
+                    session.follow(next.stream, next.room, next.from, next.checked, ctx);
+                }
+                session.leave(Lane::Subscriptions, ctx);
+            };
+            session.admit_gained(gained, then, ctx);
             Turn::Goes
         });
         if let Some(job) = self.lanes.enter_always(Lane::Subscriptions, job) {
@@ -248,18 +274,18 @@ impl Session {
         }
     }
 
-    /// Follows those of the conversations gained that the user is in still; `then` is told which.
-    fn follow_gained(
+    /// Finds those of the conversations gained that the user is in still and that are to be followed; `then` does it.
+    fn admit_gained(
         &self,
         gained: HashMap<ConversationId, Rev>,
-        then: impl FnOnce(&mut Self, &[Membership], &mut Context<Self>) + Send + std::marker::Sync + 'static,
+        then: impl FnOnce(&mut Self, Gained, &mut Context<Self>) + Send + std::marker::Sync + 'static,
         ctx: &Context<Self>,
     ) {
         let work = self.admit(gained.keys().copied().collect());
         let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| match outcome {
             Ok(admitted) => {
-                let followed = session.gained(admitted, &gained, ctx);
-                then(session, &followed, ctx);
+                let followed = session.gained(admitted, &gained);
+                then(session, followed, ctx);
             }
             // it comes back, reads its stream again and tries again
             Err(_) => session.close(Close::Restart, ctx),
@@ -267,30 +293,21 @@ impl Session {
         self.run_aside(work, then, ctx);
     }
 
-    fn gained(
-        &mut self,
-        admitted: Admitted,
-        gained: &HashMap<ConversationId, Rev>,
-        ctx: &Context<Self>,
-    ) -> Vec<Membership> {
-        let Admitted { rooms, mut memberships, .. } = admitted;
-        memberships.retain(|membership| {
+    fn gained(&self, admitted: Admitted, gained: &HashMap<ConversationId, Rev>) -> Gained {
+        let Admitted { mut rooms, memberships, .. } = admitted;
+        let next = |membership: Membership| {
             let conversation = membership.conversation_id;
             let stream = Stream::Conversation(conversation);
-            let (Some(room), Some(from)) = (rooms.get(&conversation), gained.get(&conversation).copied()) else {
-                return false;
-            };
+            let (room, from) = (rooms.remove(&conversation)?, gained.get(&conversation).copied()?);
+            let stands = self.rooms.get(&stream).is_some_and(|followed| followed.stands(from));
             // who left and came back meanwhile has a later event that says so
-            if from < membership.joined_rev {
-                return false;
+            if stands || from < membership.joined_rev {
+                return None;
             }
-            if self.rooms.get(&stream).is_some_and(|followed| followed.stands(from)) {
-                return false;
-            }
-            self.follow(stream, room.clone(), from, membership.last_rev, ctx);
-            true
-        });
-        memberships
+            let checked = membership.last_rev;
+            Some((Next { stream, room, from, checked, reset: false, asked: false }, membership))
+        };
+        memberships.into_iter().filter_map(next).collect()
     }
 
     /// Starts the rooms, then reads the right to follow them.

@@ -190,8 +190,8 @@ impl Handler<ToRoom> for Room {
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
             ToRoom::Read { purpose: ReadFor::Doubt(_), .. } => {}
             ToRoom::Read { purpose: ReadFor::Hole, frames } => self.order.filled(frames, &mut sink),
-            ToRoom::Read { purpose: ReadFor::Replay(session, read), frames } => {
-                self.order.page(session, read, frames, &mut sink);
+            ToRoom::Read { purpose: ReadFor::Replay { session, number, .. }, frames } => {
+                self.order.page(session, number, frames, &mut sink);
             }
         }
         self.tidy(ctx);

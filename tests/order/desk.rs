@@ -44,7 +44,7 @@ impl Sink<usize> for Desk {
 
     fn read(&mut self, after: Rev, purpose: ReadFor) {
         let (session, number) = match purpose {
-            ReadFor::Replay(session, number) => (Some(session), number),
+            ReadFor::Replay { session, number, .. } => (Some(session), number),
             ReadFor::Hole => (None, 0),
             ReadFor::Doubt(_) => unreachable!("a room doubts, its order does not"),
         };

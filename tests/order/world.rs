@@ -292,7 +292,7 @@ impl World {
                 self.tell(frames.as_deref().unwrap_or_default());
                 self.drive(troubles, |order, judge| order.filled(frames, judge))
             }
-            ReadFor::Replay(session, number) => {
+            ReadFor::Replay { session, number, .. } => {
                 let troubles = Troubles { failed: fails.then_some(session), ..Troubles::default() };
                 self.drive(troubles, |order, judge| order.page(session, number, frames, judge))
             }

@@ -68,7 +68,8 @@ impl<H: Clone> Order<H> {
         } else {
             self.reads += 1;
             subscriber.phase = Phase::Reading(self.reads, self.news.deletions());
-            sink.read(subscriber.reached, ReadFor::Replay(session, self.reads));
+            let purpose = ReadFor::Replay { user: subscriber.user, session, number: self.reads };
+            sink.read(subscriber.reached, purpose);
         }
     }
 

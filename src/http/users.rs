@@ -32,7 +32,8 @@ pub async fn update_me(app: web::Data<App>, caller: Auth, body: Json<ProfileChan
 
 /// Change one's password
 ///
-/// Ends all other logins.
+/// Ends all other logins. The right current password counts as a sign-in, 10 a minute an account, and a wrong one as a wrong
+/// one (`rate_limited`). `conflict`: another change was faster.
 #[utoipa::path(
     put, path = "/users/me/password", tag = "users", request_body = PasswordChange,
     responses((status = 204, description = "Changed"))

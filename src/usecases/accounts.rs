@@ -273,13 +273,8 @@ pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, a
     })
     .await?;
     let old = secret.and_then(|secret| secret.hash);
-    let attempt = Attempt {
-        account: Account::Of(caller.user_id),
-        address,
-        signs_in: false,
-        password: current_password,
-        hash: old.clone(),
-    };
+    let attempt =
+        Attempt { account: Account::Of(caller.user_id), address, password: current_password, hash: old.clone() };
     if passwords::attempt(app, queued, attempt).await? == Verified::Wrong {
         return Err(Error::invalid_credentials());
     }
@@ -291,7 +286,9 @@ pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, a
             // two changes at once: the second knew a password that is no longer the one in use
             let secret = accounts::secret_of(tx.conn(), caller.user_id).await?;
             if secret.is_none_or(|secret| secret.hash != old) {
-                return Err(Error::invalid_credentials());
+                return Err(Error::conflict(
+                    "the password was changed meanwhile; sign in again, or try with the new one",
+                ));
             }
             accounts::set_password(tx.conn(), caller.user_id, &new, tx.now()).await?;
             let reason = RevokeReason::Password;

@@ -100,7 +100,7 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) 
     .await?;
     let hash = secret.as_ref().and_then(|secret| secret.hash.clone());
     let account = secret.as_ref().map_or(nobody, |secret| Account::Of(secret.user_id));
-    let attempt = Attempt { account, address, signs_in: true, password, hash: hash.clone() };
+    let attempt = Attempt { account, address, password, hash: hash.clone() };
     let verified = passwords::attempt(app, queued, attempt).await?;
     let Some(secret) = secret.filter(|_| verified != Verified::Wrong) else {
         return Err(Error::invalid_credentials());

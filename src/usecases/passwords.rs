@@ -34,8 +34,6 @@ pub(super) struct Attempt {
     pub(super) account: Account,
     /// From where.
     pub(super) address: IpAddr,
-    /// Whether a right one signs in.
-    pub(super) signs_in: bool,
     /// As it was sent.
     pub(super) password: String,
     /// The hash it is compared with; without one it is wrong, and that takes as long.
@@ -49,10 +47,11 @@ pub(super) async fn attempt(app: &App, queued: Queued, attempt: Attempt) -> Resu
 }
 
 async fn tried(app: &App, queued: Queued, attempt: Attempt) -> Result<Verified> {
-    let Attempt { account, address, signs_in, password, hash } = attempt;
+    let Attempt { account, address, password, hash } = attempt;
+    // a right one is counted whatever it is for: each takes a core for a while
     let user = match account {
-        Account::Of(user) if signs_in => Some(user),
-        _ => None,
+        Account::Of(user) => Some(user),
+        Account::Nobody(_) => None,
     };
     let mut known = Known::Unasked;
     // where it is clear already, nobody waits for a refusal; a place that is free now is taken when there is a core

@@ -240,6 +240,34 @@ async fn the_password_of_a_signed_in_user_is_guessed_no_more_often() {
 }
 
 #[tokio::test]
+async fn changes_of_a_password_count_as_sign_ins_and_one_of_those_at_once_is_made() {
+    let server = server().await;
+    let alice = TestUser::signed_in(server.target(), &register(&server, SCHOOL, "alice").await.body);
+    let change = json!({ "current_password": PASSWORD, "new_password": PASSWORD });
+    let met = join_all((0..30).map(|_| alice.put("/users/me/password", change.clone()))).await;
+    let statuses: Vec<u16> = met.iter().map(|answer| answer.status).collect();
+    let of = |status| statuses.iter().filter(|other| **other == status).count();
+    assert_eq!((of(204) + of(409), of(429)), (10, 20), "{statuses:?}");
+    assert!(of(204) > 0 && of(409) > 0, "{statuses:?}");
+    met.into_iter().find(|answer| answer.status == 409).expect("one that lost").refused(409, "conflict");
+    let login = json!({ "login": "alice", "password": PASSWORD });
+    from(&server, SCHOOL, "/auth/login", login).await.refused(429, "rate_limited");
+    register(&server, SCHOOL, "bob").await;
+    let other = from(&server, SCHOOL, "/auth/login", json!({ "login": "bob", "password": PASSWORD }));
+    assert_eq!(other.await.status, 200);
+}
+
+#[tokio::test]
+async fn changes_of_a_password_are_not_counted_where_the_operator_says_so() {
+    let server = with_limit("0").await;
+    let alice = TestUser::signed_in(server.target(), &register(&server, SCHOOL, "alice").await.body);
+    for _ in 0..12 {
+        let change = json!({ "current_password": PASSWORD, "new_password": PASSWORD });
+        alice.put("/users/me/password", change).await.expect(204);
+    }
+}
+
+#[tokio::test]
 async fn a_full_queue_of_passwords_is_busy() {
     let server = with_limit("0").await;
     register(&server, SCHOOL, "alice").await;

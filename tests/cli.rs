@@ -184,7 +184,7 @@ async fn accounts_are_made_listed_and_refused() {
     let given = succeeded(&place.run(&["user", "create", "bob", "--password", "correct horse"]));
     assert!(!given.contains("correct horse") && given.lines().count() == 1, "{given}");
 
-    assert_eq!(complained(&place.run(&["user", "create", "ADA"]), 1), "this username is taken");
+    assert_eq!(complained(&place.run(&["user", "create", "ADA"]), 1), "this username is taken; choose another one");
     assert!(complained(&place.run(&["user", "create", "al"]), 1).contains("username must have 3 to 32 characters"));
     assert!(complained(&place.run(&["user", "create", "eve", "--password", "short"]), 1).contains("password"));
     assert_eq!(complained(&place.run(&["user", "set-role", "eve", "admin"]), 1), "there is no such user");

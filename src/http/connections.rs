@@ -63,11 +63,7 @@ pub struct Connection {
 }
 
 /// A call under way, its answer's body included.
-struct Call {
-    all: Connections,
-    number: u64,
-    reading: Arc<Reading>,
-}
+struct Call(Connections, u64);
 
 impl Connections {
     /// None yet, and room for `most`.
@@ -75,7 +71,7 @@ impl Connections {
         Self(Arc::new(Shared { most, book: Mutex::default() }))
     }
 
-    /// Enters a new one, of which `reading` counts what is read without a call.
+    /// Enters a new one, of which `reading` counts what is read before the first call.
     pub fn open(&self, stream: &TcpStream, reading: Arc<Reading>) -> Connection {
         let mut book = self.book();
         book.opened += 1;
@@ -137,16 +133,15 @@ impl Drop for Connection {
 
 impl Call {
     fn begin(connection: &Connection) -> Self {
-        connection.reading.begin_call();
+        connection.reading.called();
         connection.all.call(connection.number, |entry| entry.calls += 1);
-        Self { all: connection.all.clone(), number: connection.number, reading: connection.reading.clone() }
+        Self(connection.all.clone(), connection.number)
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.reading.end_call();
-        self.all.call(self.number, |entry| {
+        self.0.call(self.1, |entry| {
             entry.calls -= 1;
             entry.since = Instant::now();
         });

@@ -1,12 +1,13 @@
-//! What the framework reads a connection through: a few kilobytes at a time, and no head that does not end. It would read
-//! 128 KiB ahead of a request before anybody has looked at its head, and hundreds of connections would take that at once.
+//! What the framework reads a connection through: a few kilobytes at a time, and no first head that does not end. It would
+//! read 128 KiB ahead of a request before anybody has looked at its head, and hundreds of connections would take that at
+//! once.
 
 use crate::domain::limits;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -21,30 +22,27 @@ const HEAD_TOO_LARGE: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
     {\"type\":\"about:blank\",\"title\":\"Too large\",\"status\":431,\"code\":\"payload_too_large\",\
     \"detail\":\"the headers of a request have at most 16384 bytes\"}";
 
-/// What is read of a connection while no call is under way on it.
+/// What was read of a connection before its first call: a head that may never be whole. Later heads are not counted, as what
+/// is left of an earlier body comes before them; what waits too long for one is closed by the sweep of connections.
 #[derive(Debug, Default)]
 pub struct Reading {
-    calls: AtomicUsize,
-    /// Bytes since the last call: those of a head that is not whole, and of what came with it.
+    called: AtomicBool,
     bytes: AtomicUsize,
 }
 
 impl Reading {
-    /// A head was whole: what follows belongs to its call.
-    pub fn begin_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+    /// The first head was whole.
+    pub fn called(&self) {
+        self.called.store(true, Ordering::Relaxed);
     }
 
-    /// The call is over, and the next head begins.
-    pub fn end_call(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
-        self.calls.fetch_sub(1, Ordering::Relaxed);
+    fn note(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Notes what was read; false when a head has become too large.
-    fn take(&self, bytes: usize) -> bool {
-        self.calls.load(Ordering::Relaxed) > 0
-            || self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= limits::HEAD_BYTES
+    /// Whether what came so far holds more than a head may, and no head.
+    fn is_too_much(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > limits::HEAD_BYTES && !self.called.load(Ordering::Relaxed)
     }
 }
 
@@ -68,7 +66,7 @@ impl PacedStream {
         &self.stream
     }
 
-    /// What is read of it without a call.
+    /// What is read of it before its first call.
     pub fn reading(&self) -> &Arc<Reading> {
         &self.reading
     }
@@ -81,6 +79,12 @@ impl AsyncRead for PacedStream {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        // whatever came in the step before was looked at by now
+        if self.read == 0 && self.reading.is_too_much() {
+            // no answer is under way that this could get into; a client whose window is full does not hear it
+            let _ = self.stream.try_write(HEAD_TOO_LARGE.as_bytes());
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large")));
+        }
         let before = buf.filled().len();
         let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
             self.read = 0;
@@ -88,11 +92,7 @@ impl AsyncRead for PacedStream {
         };
         let bytes = buf.filled().len() - before;
         self.read += bytes;
-        if !self.reading.take(bytes) {
-            // no answer is under way that this could get into; a client whose window is full does not hear it
-            let _ = self.stream.try_write(HEAD_TOO_LARGE.as_bytes());
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large")));
-        }
+        self.reading.note(bytes);
         Poll::Ready(result)
     }
 }
@@ -138,13 +138,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_counted_until_it_is_whole_and_the_next_one_anew() {
+    fn a_head_is_too_large_until_it_is_whole() {
         let reading = Reading::default();
-        assert!(reading.take(limits::HEAD_BYTES));
-        reading.begin_call();
-        assert!(reading.take(1_000_000), "a body is none of its business");
-        reading.end_call();
-        assert!(reading.take(limits::HEAD_BYTES) && !reading.take(1));
+        reading.note(limits::HEAD_BYTES);
+        assert!(!reading.is_too_much());
+        reading.note(1);
+        assert!(reading.is_too_much());
+        reading.called();
+        assert!(!reading.is_too_much(), "what follows is a body");
     }
 
     #[test]

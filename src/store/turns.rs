@@ -2,8 +2,8 @@
 //!
 //! Each user's work is laid out on one line of virtual time, one piece after the other, each as long as it costs; a piece
 //! of whoever has nothing there begins now. Whose piece ends first is served first. So whoever asks for much goes behind
-//! everybody who asks for little, also where many ask for much, and whoever waits alone waits for nobody. Virtual time passes by the cost of what is
-//! served, divided by the users who share in it, so that nobody is overtaken for ever.
+//! everybody who asks for little, also where many ask for much, and whoever waits alone waits for nobody. Virtual time
+//! passes by the cost of what is served, divided by the users who share in it, so that nobody is overtaken for ever.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 /// Units of virtual time in one of cost, so that a share of a small cost is more than nothing.
 const UNIT: u64 = 1 << 10;
+/// Users whose line may be remembered although its end has passed, beside as many as there were the last time.
+const KEPT: usize = 64;
 
 /// The queue, cheap to clone. `K` names a user.
 pub struct Turns<K: Eq + Hash + Copy>(Arc<Mutex<State<K>>>);
@@ -24,13 +26,24 @@ struct State<K: Eq + Hash + Copy> {
     arrivals: u64,
     /// Where the next piece of a user begins, where that is later than now.
     laid_out: HashMap<K, u64>,
+    /// How many of those there may be before the ones that have passed are forgotten.
+    kept: usize,
     /// Who waits, by where their piece ends, then by arrival.
     waiting: BTreeMap<Place, Waiter<K>>,
-    /// How many pieces of each user wait or are being served.
-    share: HashMap<K, usize>,
+    /// The users of whom something waits or is being served.
+    shares: HashMap<K, Share>,
 }
 
 type Place = (u64, u64);
+
+/// What a user has in the queue.
+#[derive(Default)]
+struct Share {
+    /// How many pieces wait or are being served.
+    pieces: usize,
+    /// Where those that wait end, by arrival.
+    waiting: BTreeMap<u64, u64>,
+}
 
 struct Waiter<K: Eq + Hash + Copy> {
     key: K,
@@ -48,6 +61,10 @@ pub struct Turn<K: Eq + Hash + Copy> {
     turns: Turns<K>,
     key: K,
     cost: u64,
+    /// Where it began in its user's line.
+    begins: u64,
+    /// Whether whoever waited was still there when it came.
+    used: bool,
 }
 
 impl<K: Eq + Hash + Copy> Clone for Turns<K> {
@@ -64,38 +81,40 @@ impl<K: Eq + Hash + Copy> Turns<K> {
             now: 0,
             arrivals: 0,
             laid_out: HashMap::new(),
+            kept: KEPT,
             waiting: BTreeMap::new(),
-            share: HashMap::new(),
+            shares: HashMap::new(),
         })))
     }
 
     /// Waits for a turn of `key` for something that costs `cost`; refused at once where `most` pieces of `key` wait or are
-    /// being served already. Whoever stops waiting gives up the place.
+    /// being served already. Whoever stops waiting gives up the place and pays nothing.
     #[allow(clippy::missing_panics_doc, reason = "whoever waits is called, or has stopped waiting")]
     pub async fn take(&self, key: K, cost: u64, most: usize) -> Result<Turn<K>, Full> {
-        let (place, called) = {
+        let (arrival, called) = {
             let mut state = self.state();
-            let share = state.share.entry(key).or_default();
-            if *share >= most {
+            let share = state.shares.entry(key).or_default();
+            if share.pieces >= most {
                 return Err(Full);
             }
-            *share += 1;
+            share.pieces += 1;
             let cost = cost.max(1).saturating_mul(UNIT);
             let begins = state.laid_out.get(&key).copied().unwrap_or_default().max(state.now);
             let ends = begins.saturating_add(cost);
             state.laid_out.insert(key, ends);
             if state.free > 0 {
                 state.free -= 1;
-                return Ok(Turn { turns: self.clone(), key, cost });
+                return Ok(Turn { turns: self.clone(), key, cost, begins, used: true });
             }
             state.arrivals += 1;
-            let place = (ends, state.arrivals);
+            let arrival = state.arrivals;
             let (call, called) = oneshot::channel();
-            state.waiting.insert(place, Waiter { key, begins, cost, call });
-            (place, called)
+            state.enter(arrival, Waiter { key, begins, cost, call });
+            (arrival, called)
         };
-        let waiting = Waiting { turns: self, place };
-        let turn = called.await.expect("a waiter is called before it is forgotten");
+        let waiting = Waiting { turns: self, key, arrival };
+        let mut turn = called.await.expect("a waiter is called before it is forgotten");
+        turn.used = true;
         drop(waiting);
         Ok(turn)
     }
@@ -109,29 +128,28 @@ impl<K: Eq + Hash + Copy> Turns<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Passes on what a turn has given back.
+    /// Passes on what a turn has given back; `cost` is what was done in it.
     fn pass_on(&self, key: K, cost: u64) {
         let (call, turn) = {
             let mut state = self.state();
-            let sharing = state.share.len().max(1) as u64;
+            let sharing = state.shares.len().max(1) as u64;
             state.now = state.now.saturating_add(cost / sharing);
             state.leave(key);
-            let Some((_, waiter)) = state.waiting.pop_first() else {
+            let Some(waiter) = state.next() else {
                 state.free += 1;
-                if state.share.is_empty() {
+                if state.shares.is_empty() {
                     // nobody is there who could be held up: what was laid out is forgotten
                     state.now = 0;
                     state.laid_out.clear();
                 }
+                state.forget();
                 return;
             };
             // what is served begins now
             state.now = state.now.max(waiter.begins);
-            let now = state.now;
-            if state.laid_out.len() > 2 * state.share.len() + 64 {
-                state.laid_out.retain(|_, until| *until > now);
-            }
-            (waiter.call, Turn { turns: self.clone(), key: waiter.key, cost: waiter.cost })
+            state.forget();
+            let Waiter { key, begins, cost, call } = waiter;
+            (call, Turn { turns: self.clone(), key, cost, begins, used: false })
         };
         // whoever has gone meanwhile gives it back by dropping it
         let _ = call.send(turn);
@@ -139,18 +157,108 @@ impl<K: Eq + Hash + Copy> Turns<K> {
 }
 
 impl<K: Eq + Hash + Copy> State<K> {
+    fn enter(&mut self, arrival: u64, waiter: Waiter<K>) {
+        let ends = waiter.begins.saturating_add(waiter.cost);
+        self.shares.entry(waiter.key).or_default().waiting.insert(arrival, ends);
+        self.waiting.insert((ends, arrival), waiter);
+    }
+
+    fn next(&mut self) -> Option<Waiter<K>> {
+        let ((_, arrival), waiter) = self.waiting.pop_first()?;
+        if let Some(share) = self.shares.get_mut(&waiter.key) {
+            share.waiting.remove(&arrival);
+        }
+        Some(waiter)
+    }
+
     fn leave(&mut self, key: K) {
-        if let Some(share) = self.share.get_mut(&key) {
-            *share -= 1;
-            if *share == 0 {
-                self.share.remove(&key);
+        if let Some(share) = self.shares.get_mut(&key) {
+            share.pieces -= 1;
+            if share.pieces == 0 {
+                self.shares.remove(&key);
             }
+        }
+    }
+
+    /// A piece of a user that waited will not be done: what the user laid out behind it moves up.
+    fn give_up(&mut self, key: K, arrival: u64) {
+        let ends = self.shares.get_mut(&key).and_then(|share| share.waiting.remove(&arrival));
+        let Some(waiter) = ends.and_then(|ends| self.waiting.remove(&(ends, arrival))) else { return };
+        self.take_back(key, arrival, waiter.begins, waiter.cost);
+        self.leave(key);
+    }
+
+    /// Takes `cost` out of a user's line where the piece that came at `arrival` began, up to the first gap after it: what
+    /// came later than that began when it came.
+    fn take_back(&mut self, key: K, arrival: u64, begins: u64, cost: u64) {
+        let mut end = begins.saturating_add(cost);
+        for (later, ends) in self.waiting_of(key, arrival) {
+            let Some(mut waiter) = self.waiting.remove(&(ends, later)) else { return };
+            let follows = waiter.begins == end;
+            if follows {
+                waiter.begins = waiter.begins.saturating_sub(cost);
+            }
+            self.enter(later, waiter);
+            if !follows {
+                return;
+            }
+            end = ends;
+        }
+        if let Some(laid_out) = self.laid_out.get_mut(&key)
+            && *laid_out == end
+        {
+            *laid_out -= cost;
+        }
+    }
+
+    /// Has a user's line, as far as it is not being served yet, begin later by `cost`.
+    fn put_back(&mut self, key: K, cost: u64) {
+        for (arrival, ends) in self.waiting_of(key, 0) {
+            if let Some(mut waiter) = self.waiting.remove(&(ends, arrival)) {
+                waiter.begins = waiter.begins.saturating_add(cost);
+                self.enter(arrival, waiter);
+            }
+        }
+        let laid_out = self.laid_out.entry(key).or_insert(self.now);
+        *laid_out = laid_out.saturating_add(cost);
+    }
+
+    /// What waits of a user and came after `arrival`, with where it ends.
+    fn waiting_of(&self, key: K, arrival: u64) -> Vec<(u64, u64)> {
+        let share = self.shares.get(&key);
+        share
+            .map(|share| share.waiting.range(arrival + 1..).map(|(at, ends)| (*at, *ends)).collect())
+            .unwrap_or_default()
+    }
+
+    /// Forgets the lines whose end has passed, when there are twice as many as there were after the last time.
+    fn forget(&mut self) {
+        if self.laid_out.len() > self.kept {
+            let now = self.now;
+            self.laid_out.retain(|_, until| *until > now);
+            self.kept = 2 * self.laid_out.len() + KEPT;
+        }
+    }
+}
+
+impl<K: Eq + Hash + Copy> Turn<K> {
+    /// Says what it has cost, once that is known: where it is more than was said, its user goes so much further back.
+    pub fn has_cost(&mut self, cost: u64) {
+        let more = cost.saturating_mul(UNIT).saturating_sub(self.cost);
+        if more > 0 {
+            self.cost += more;
+            self.turns.state().put_back(self.key, more);
         }
     }
 }
 
 impl<K: Eq + Hash + Copy> Drop for Turn<K> {
     fn drop(&mut self) {
+        if !self.used {
+            // nobody waited for it any more
+            self.turns.state().take_back(self.key, 0, self.begins, self.cost);
+            self.cost = 0;
+        }
         self.turns.pass_on(self.key, self.cost);
     }
 }
@@ -164,135 +272,15 @@ impl<K: Eq + Hash + Copy> fmt::Debug for Turn<K> {
 /// A place in the queue, given up when dropped; once the turn has come there is nothing left to give up.
 struct Waiting<'t, K: Eq + Hash + Copy> {
     turns: &'t Turns<K>,
-    place: Place,
+    key: K,
+    arrival: u64,
 }
 
 impl<K: Eq + Hash + Copy> Drop for Waiting<'_, K> {
     fn drop(&mut self) {
-        let mut state = self.turns.state();
-        if let Some(waiter) = state.waiting.remove(&self.place) {
-            state.leave(waiter.key);
-        }
+        self.turns.state().give_up(self.key, self.arrival);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt;
-    use std::pin::Pin;
-    use std::task::Poll;
-
-    type Taking<'t> = Pin<Box<dyn Future<Output = Result<Turn<char>, Full>> + 't>>;
-
-    /// Has `key` wait for a turn.
-    async fn queue(turns: &Turns<char>, key: char, cost: u64) -> Taking<'_> {
-        let mut taking: Taking = Box::pin(turns.take(key, cost, 1000));
-        assert!(matches!(futures_util::poll!(&mut taking), Poll::Pending), "{key} has to wait");
-        taking
-    }
-
-    /// In which order those who wait are served, from the moment on at which `first` is given back.
-    fn served(first: Turn<char>, mut waiting: Vec<(char, Taking<'_>)>) -> String {
-        let mut order = String::new();
-        let mut held = Some(first);
-        while !waiting.is_empty() {
-            held.take();
-            let at = waiting.iter_mut().position(|(key, taking)| match taking.as_mut().now_or_never() {
-                Some(turn) => {
-                    order.push(*key);
-                    held = Some(turn.unwrap());
-                    true
-                }
-                None => false,
-            });
-            drop(waiting.remove(at.expect("somebody is called")));
-        }
-        order
-    }
-
-    #[tokio::test]
-    async fn who_asks_for_little_goes_before_the_backlog_of_who_asks_for_much() {
-        let turns = Turns::new(1);
-        let first = turns.take('f', 2000, 1000).await.unwrap();
-        let mut waiting = Vec::new();
-        for _ in 0..5 {
-            waiting.push(('f', queue(&turns, 'f', 2000).await));
-        }
-        for key in ['a', 'b'] {
-            for _ in 0..3 {
-                waiting.push((key, queue(&turns, key, 3).await));
-            }
-        }
-        assert_eq!(served(first, waiting), "abababfffff");
-    }
-
-    #[tokio::test]
-    async fn who_asks_for_little_goes_before_many_who_ask_for_much() {
-        let turns = Turns::new(1);
-        let first = turns.take('x', 1, 1000).await.unwrap();
-        let mut waiting = Vec::new();
-        for key in ['f', 'g', 'h'] {
-            waiting.push((key, queue(&turns, key, 2000).await));
-        }
-        for key in ['a', 'b', 'a'] {
-            waiting.push((key, queue(&turns, key, 3).await));
-        }
-        assert_eq!(served(first, waiting), "abafgh");
-    }
-
-    #[tokio::test]
-    async fn equal_work_takes_turns_whoever_came_first() {
-        let turns = Turns::new(1);
-        let first = turns.take('x', 1, 1000).await.unwrap();
-        let mut waiting = Vec::new();
-        for key in ['a', 'a', 'a', 'b', 'b'] {
-            waiting.push((key, queue(&turns, key, 10).await));
-        }
-        assert_eq!(served(first, waiting), "ababa");
-    }
-
-    #[tokio::test]
-    async fn nobody_is_overtaken_for_ever() {
-        let turns = Turns::new(1);
-        let mut held = turns.take('f', 100, 1000).await.unwrap();
-        let mut flood = queue(&turns, 'f', 100).await;
-        // ever new users with small work; each is there before the one before it has ended
-        for (number, key) in ('A'..='Z').cycle().take(2000).enumerate() {
-            // or the runtime would make the receivers wait
-            tokio::task::yield_now().await;
-            let mut next = queue(&turns, key, 1).await;
-            drop(held);
-            if let Some(turn) = flood.as_mut().now_or_never() {
-                assert!(number > 50, "after {number}");
-                turn.unwrap();
-                return;
-            }
-            held = next.as_mut().now_or_never().expect("it is next").unwrap();
-        }
-        panic!("it was overtaken two thousand times");
-    }
-
-    #[tokio::test]
-    async fn a_user_may_wait_with_so_much_and_no_more() {
-        let turns = Turns::new(2);
-        let held = [turns.take('a', 1, 3).await.unwrap(), turns.take('a', 1, 3).await.unwrap()];
-        let waiting = queue(&turns, 'a', 1).await;
-        assert_eq!(turns.take('a', 1, 3).now_or_never().unwrap().unwrap_err(), Full);
-        drop(waiting);
-        assert_eq!(turns.waiting(), 0);
-        drop(held);
-        turns.take('a', 1, 1).now_or_never().expect("both places are free").unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_turn_for_one_who_has_gone_is_passed_on() {
-        let turns = Turns::new(1);
-        let held = turns.take('a', 1, 9).await.unwrap();
-        let gone = queue(&turns, 'b', 1).await;
-        let mut there = queue(&turns, 'c', 1).await;
-        drop(held);
-        drop(gone);
-        there.as_mut().now_or_never().expect("it is passed on").unwrap();
-    }
-}
+mod tests;

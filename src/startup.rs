@@ -29,7 +29,7 @@ use crate::store::{db::Db, meta, pools::Share};
 use crate::supervision::Supervision;
 use crate::telemetry;
 use crate::usecases::writer::Stats;
-use crate::usecases::{accounts, marks, presence, writer};
+use crate::usecases::{marks, operator, presence, writer};
 use actix::prelude::*;
 use actix_web::dev::ServerHandle;
 use std::net::SocketAddr;
@@ -253,9 +253,9 @@ async fn run(settings: Arc<Settings>, db: Db, runtime: Handle) -> Result<(), Sta
     watch(&app);
     let tending = Tending::start(&app);
     let relay = relay::start(&app);
-    accounts::name_lost_emails(&app).await?;
+    operator::name_lost_emails(&app).await?;
     if let Some(admin) = &settings.admin {
-        accounts::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
+        operator::ensure_admin(&app, &admin.username, admin.password.expose()).await?;
     }
 
     let draining = Draining::default();

@@ -3,6 +3,8 @@
 // A test stops by panicking.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+#[path = "fairness/accounts.rs"]
+mod accounts;
 #[path = "fairness/connections.rs"]
 mod connections;
 #[path = "fairness/groups.rs"]

@@ -19,12 +19,14 @@ mod wire;
 
 use deeds::{DEEDS, Deed, Stage};
 use greenroom::domain::codes::Code;
+use greenroom::domain::limits;
 use greenroom::domain::names::UserRef;
 use greenroom::error::Result;
 use greenroom::protocol::client::Audience;
+use greenroom::store::gate::Account;
 use greenroom::usecases::messages::{self, Draft};
 use greenroom::usecases::settings::{self, Change};
-use greenroom::usecases::transact::transact;
+use greenroom::usecases::transact::transact_for;
 use greenroom::usecases::{blocks, conversations, deletions, edits, groups, members, pins, reactions};
 use inside::random::Random;
 use inside::{Inside, Post, new_group, on_each_database, on_postgres, through};
@@ -297,7 +299,7 @@ fn a_transaction_has_its_id_before_it_can_append() {
         let user = users[0].user_id;
         // how a stream comes into the hands of a transaction, without which `append` panics; making one is an insert
         for way in 0..3 {
-            let has_id = transact(&inside.app, move |tx| {
+            let has_id = transact_for(&inside.app, Account::Operator, limits::FEW_ROWS, move |tx| {
                 Box::pin(async move {
                     match way {
                         0 => tx.lock_conversations(&[group]).await?,

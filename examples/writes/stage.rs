@@ -4,6 +4,7 @@
 use crate::Result;
 use greenroom::config::Settings;
 use greenroom::domain::ids::{ConversationId, LoginId, Rev, Seq, UserId};
+use greenroom::domain::limits;
 use greenroom::domain::names::Username;
 use greenroom::domain::roles::{ConversationKind, Role};
 use greenroom::error;
@@ -11,10 +12,11 @@ use greenroom::protocol::resources::UserRole;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::conversations::{self, NewConversation};
+use greenroom::store::gate::Account;
 use greenroom::store::participants::{self, NewParticipant, Start};
 use greenroom::store::pools::Share;
 use greenroom::usecases::Caller;
-use greenroom::usecases::transact::{Tx, transact};
+use greenroom::usecases::transact::{Tx, transact_for};
 use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::runtime::Handle;
@@ -117,9 +119,12 @@ impl Stage {
     /// Opens it at a place that is empty.
     pub async fn open(place: &Place, runtime: &Handle, batch: usize) -> Result<Self> {
         let embedded = Embedded::start(place.settings()?, runtime, batch, None).await?;
-        transact(&embedded.app, |tx| Box::pin(make_users(tx))).await?;
+        transact_for(&embedded.app, Account::Operator, limits::FEW_ROWS, |tx| Box::pin(make_users(tx))).await?;
         for first in (0..CONVERSATIONS).step_by(CHUNK as usize) {
-            transact(&embedded.app, move |tx| Box::pin(make_conversations(tx, first..first + CHUNK))).await?;
+            transact_for(&embedded.app, Account::Operator, limits::FEW_ROWS, move |tx| {
+                Box::pin(make_conversations(tx, first..first + CHUNK))
+            })
+            .await?;
         }
         Ok(Self { embedded })
     }

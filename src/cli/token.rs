@@ -2,7 +2,7 @@
 
 use super::{Failure, offline, output, user};
 use crate::domain::names::UserRef;
-use crate::usecases::{accounts, logins};
+use crate::usecases::{logins, operator};
 use clap::Subcommand;
 
 /// What the login is called in the user's list of sessions.
@@ -26,7 +26,7 @@ Example:
 pub(super) fn run(command: Command) -> Result<(), Failure> {
     let Command::Issue { username } = command;
     offline(async |app| {
-        let me = accounts::by_ref(app, &username).await?;
+        let me = operator::by_ref(app, &username).await?;
         let tokens = logins::issue(app, me.user.brief.id, DEVICE, "").await?;
         output::line(&tokens.access_token)
     })

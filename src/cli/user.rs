@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::domain::names::UserRef;
 use crate::domain::sealed;
 use crate::protocol::resources::{Me, UserRole};
-use crate::usecases::accounts::{self, NewAccount};
+use crate::usecases::accounts::NewAccount;
+use crate::usecases::operator;
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::{self, BufRead, Read};
 
@@ -95,7 +96,7 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
             let role = if admin { UserRole::Admin } else { UserRole::User };
             let new = NewAccount { username, password, email, display_name, role };
             offline(async |app| {
-                let me = accounts::create(app, new).await?;
+                let me = operator::create(app, new).await?;
                 let brief = &me.user.brief;
                 output::line(&format!("created {} {} {}", me.user.role.as_str(), brief.username, brief.id))?;
                 show(made)
@@ -108,14 +109,14 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
                 RoleName::Admin => UserRole::Admin,
             };
             offline(async |app| {
-                let me = accounts::set_role_of(app, &username, role).await?;
+                let me = operator::set_role_of(app, &username, role).await?;
                 output::line(&format!("{} is {} now", me.user.brief.username, me.user.role.as_str()))
             })
         }
         Command::SetPassword { username, password } => {
             let (password, made) = password.obtain()?;
             offline(async |app| {
-                accounts::set_password_of(app, &username, &password).await?;
+                operator::set_password_of(app, &username, &password).await?;
                 output::line("the password is replaced; all logins have ended")?;
                 show(made)
             })
@@ -152,7 +153,7 @@ fn show(made: Option<String>) -> Result<(), Failure> {
 }
 
 async fn list(app: &App) -> Result<(), Failure> {
-    let rows: Vec<_> = accounts::list(app).await?.into_iter().map(row).collect();
+    let rows: Vec<_> = operator::list(app).await?.into_iter().map(row).collect();
     let heading = ["USERNAME", "ROLE", "STATUS", "E-MAIL", "CREATED", "ID"].map(str::to_owned);
     let mut widths = heading.each_ref().map(|cell| cell.chars().count());
     for row in &rows {

@@ -2,6 +2,7 @@
 //! is written; all that came while the last write ran are written together, each once.
 
 use crate::domain::ids::LoginId;
+use crate::domain::limits;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedMutexGuard, oneshot};
@@ -33,10 +34,15 @@ impl AcceptedBook {
         outcome
     }
 
-    /// Waits until nobody else writes, and takes what has come until then; `None` if another has written it all.
+    /// Waits until nobody else writes, and takes what has come until then, the oldest of it if it is much; `None` if others
+    /// have written it all. Whoever notes something takes as well, so that nothing of much is left behind.
     pub async fn take(&self) -> Option<Accepted> {
         let turn = self.turn.clone().lock_owned().await;
-        let waiting = std::mem::take(&mut *self.waiting());
+        let mut all = self.waiting();
+        all.retain(|of| !of.written.is_closed());
+        let some = all.len().min(limits::BATCH);
+        let waiting: Vec<Waiting> = all.drain(..some).collect();
+        drop(all);
         (!waiting.is_empty()).then_some(Accepted { waiting, _turn: turn })
     }
 
@@ -92,6 +98,21 @@ mod tests {
             assert!(outcome.await.is_ok());
         }
         assert!(book.take().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn much_is_written_in_parts() {
+        let book = AcceptedBook::default();
+        let outcomes: Vec<_> = (0..=limits::BATCH).map(|_| book.note(LoginId::new(), 1)).collect();
+        let mut parts = Vec::new();
+        while let Some(writing) = book.take().await {
+            parts.push(writing.newest().len());
+            writing.written(&book);
+        }
+        assert_eq!(parts, [limits::BATCH, 1]);
+        for outcome in outcomes {
+            assert!(outcome.await.is_ok());
+        }
     }
 
     #[tokio::test]

@@ -170,8 +170,8 @@ pub const SEARCH_CANDIDATES: u64 = 1000;
 pub const WRITES_PER_USER: usize = 48;
 /// The same of one login where only that is known: beyond a burst of handshakes with tickets, each of which is one.
 pub const WRITES_PER_LOGIN: usize = 64;
-/// Transactions that run or wait of all who are not known yet.
-pub const WRITES_OF_NOBODY: usize = 4096;
+/// Transactions that run or wait of all who come from one network and are nobody yet.
+pub const WRITES_PER_NETWORK: usize = 4096;
 /// Rows that a transaction of a few changes touches.
 pub const FEW_ROWS: usize = 4;
 /// Rows that it touches for each user it puts into a conversation: the participant, the user's revision, the event.

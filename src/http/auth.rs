@@ -32,7 +32,7 @@ pub async fn register(
     body: Json<Register>,
 ) -> Result<HttpResponse, Problem> {
     app.admission().sign_in(app.sign_in_limits().register(addr.0))?;
-    let tokens = accounts::register(&app, body.0, client(addr.0, device)).await?;
+    let tokens = accounts::register(&app, body.0, client(addr.0, device), addr.0).await?;
     Ok(HttpResponse::Created().json(tokens))
 }
 

@@ -51,6 +51,8 @@ pub struct Transaction {
 struct Inner {
     conn: Connection,
     stage: Stage,
+    /// Rows that its statements have changed.
+    touched: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,11 +86,11 @@ impl Transaction {
         };
         let conn = conn.map_err(not_acquired)?;
         // made before BEGIN is sent, so that a caller who vanishes meanwhile leaves no open transaction behind
-        let inner = Mutex::new(Inner { conn, stage: Stage::Doubtful });
+        let inner = Mutex::new(Inner { conn, stage: Stage::Doubtful, touched: 0 });
         let transaction = Self { db: db.clone(), backend, inner, deletes_text: AtomicBool::new(false) };
         let mut inner = transaction.inner.lock().await;
         let outcome = inner.conn.plain(begin).await;
-        transaction.over(inner, outcome)?;
+        transaction.over(inner, outcome, |_| 0)?;
         Ok(transaction)
     }
 
@@ -110,6 +112,11 @@ impl Transaction {
             }
             error
         })
+    }
+
+    /// How many rows its statements have changed so far.
+    pub async fn touched(&self) -> u64 {
+        self.inner.lock().await.touched
     }
 
     /// Undoes it. Should that fail, the database does it when the connection ends.
@@ -136,11 +143,17 @@ impl Transaction {
         Ok(inner)
     }
 
-    /// A statement has ended.
-    fn over<T>(&self, mut inner: MutexGuard<'_, Inner>, outcome: sqlx::Result<T>) -> Result<T, DbErr> {
+    /// A statement has ended, after it has changed so many rows.
+    fn over<T>(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        outcome: sqlx::Result<T>,
+        touched: impl FnOnce(&T) -> u64,
+    ) -> Result<T, DbErr> {
         match outcome {
             Ok(done) => {
                 inner.stage = Stage::Open;
+                inner.touched += touched(&done);
                 Ok(done)
             }
             Err(error) => {
@@ -180,28 +193,28 @@ impl ConnectionTrait for Transaction {
         let (mut inner, started) = (self.enter().await?, Instant::now());
         let done = inner.conn.execute(&statement).await;
         self.db.observed(&statement, started.elapsed());
-        self.over(inner, done)
+        self.over(inner, done, ExecResult::rows_affected)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         let (mut inner, started) = (self.enter().await?, Instant::now());
         let done = inner.conn.plain(sql).await;
         self.db.observed(&Statement::from_string(self.backend, sql), started.elapsed());
-        self.over(inner, done)
+        self.over(inner, done, ExecResult::rows_affected)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let (mut inner, started) = (self.enter().await?, Instant::now());
         let row = inner.conn.query_one(&statement).await;
         self.db.observed(&statement, started.elapsed());
-        self.over(inner, row)
+        self.over(inner, row, |row| changes(&statement, row.iter().count()))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let (mut inner, started) = (self.enter().await?, Instant::now());
         let rows = inner.conn.query_all(&statement).await;
         self.db.observed(&statement, started.elapsed());
-        self.over(inner, rows)
+        self.over(inner, rows, |rows| changes(&statement, rows.len()))
     }
 }
 
@@ -248,6 +261,13 @@ impl Connection {
             Self::Postgres(conn) => conn.close_on_drop(),
         }
     }
+}
+
+/// How many rows a statement has changed that answered with so many: it says which it changed, or it only read.
+fn changes(statement: &Statement, rows: usize) -> u64 {
+    let sql = statement.sql.trim_start();
+    let writes = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
+    if ["INSERT", "UPDATE", "DELETE"].into_iter().any(writes) { rows as u64 } else { 0 }
 }
 
 fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {

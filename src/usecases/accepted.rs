@@ -1,10 +1,11 @@
 //! Noting that an access token was accepted, by its generation: what the next refresh is judged by. The note is committed
 //! before the call or the socket goes on, so that a refresh on whichever node sees it. It is made once a refresh.
 
-use super::transact::transact;
+use super::transact;
 use crate::app::App;
 use crate::domain::ids::LoginId;
 use crate::error::{Error, Result};
+use crate::store::gate::Class;
 use crate::store::logins;
 
 /// Writes down that an access token of `generation` was accepted. Calls that come at once are written together.
@@ -14,11 +15,12 @@ pub async fn note(app: &App, login_id: LoginId, generation: i64) -> Result<()> {
     app.detached(async move {
         let Some(accepted) = owner.accepted().take().await else { return Ok(()) };
         let newest = accepted.newest();
-        transact(&owner, move |tx| {
+        let work = transact::work(move |tx| {
             let newest = newest.clone();
             Box::pin(async move { Ok(logins::accepted(tx.conn(), &newest).await?) })
-        })
-        .await?;
+        });
+        let _turn = owner.db().turn(Class::Accepted).await;
+        transact::committed(&owner, &work).await?.deliver(&owner, |()| ());
         accepted.written(owner.accepted());
         Ok(())
     })

@@ -4,24 +4,25 @@
 use super::logins::{Client, answer, existing, open, tell};
 use super::passwords::Attempt;
 use super::read::read;
-use super::transact::{Tx, transact, transact_for};
+use super::transact::{Tx, transact_for};
 use super::{Caller, passwords};
 use crate::app::App;
-use crate::cluster::attempts::Account;
-use crate::domain::codes::Code;
+use crate::cluster::attempts;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
-use crate::domain::names::{self, Email, Password, UserRef, Username};
+use crate::domain::names::{self, Email, Password, Username};
 use crate::domain::passwords::Verified;
+use crate::domain::search;
 use crate::domain::stream::Stream;
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::accounts::{Change, PasswordChange, ProfileChange, Register};
 use crate::protocol::events::{Event, RevokeReason};
 use crate::protocol::resources::{Me, Tokens, UserRole};
 use crate::store::accounts::{NewUser, Profile};
+use crate::store::gate::Account;
 use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
-use crate::store::{accounts, logins, meta, users};
+use crate::store::{accounts, logins, users};
 use sea_orm::{DbErr, SqlErr};
 use std::net::IpAddr;
 
@@ -59,7 +60,7 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// The account to store, its password hashed.
-    async fn checked(self, app: &App) -> Result<NewUser> {
+    pub(super) async fn checked(self, app: &App) -> Result<NewUser> {
         let mut faults = Faults::default();
         let username = faults.check("username", Username::parse(&self.username));
         let password = faults.check("password", Password::parse(&self.password));
@@ -80,14 +81,15 @@ impl NewAccount {
 }
 
 /// Makes an account for whoever asks, and signs it in.
-pub async fn register(app: &App, input: Register, client: Client) -> Result<Tokens> {
+pub async fn register(app: &App, input: Register, client: Client, address: IpAddr) -> Result<Tokens> {
     if !app.settings().auth.registration_open {
         return Err(Error::registration_closed());
     }
     let Register { username, password, email, display_name } = input;
     let new = NewAccount { username, password, email, display_name, role: UserRole::User }.checked(app).await?;
     let owner = app.clone();
-    let (user, opened) = transact(app, move |tx| {
+    let rows = rows_of_names(new.username.as_str(), &new.display_name);
+    let (user, opened) = transact_for(app, Account::at(address), rows, move |tx| {
         let (app, new, client) = (owner.clone(), new.clone(), client.clone());
         Box::pin(async move {
             let user = insert(tx, &new).await?;
@@ -99,18 +101,12 @@ pub async fn register(app: &App, input: Register, client: Client) -> Result<Toke
     Ok(answer(app, &user, opened))
 }
 
-/// Makes an account for whoever runs the server, also where registration is closed.
-pub async fn create(app: &App, new: NewAccount) -> Result<Me> {
-    let new = new.checked(app).await?;
-    let user = transact(app, move |tx| {
-        let new = new.clone();
-        Box::pin(async move { insert(tx, &new).await })
-    })
-    .await?;
-    Ok(me_of(app, &user))
+/// About how many rows are touched where a user gets these names: they are found by each of their words.
+fn rows_of_names(username: &str, display_name: &str) -> usize {
+    limits::FEW_ROWS + search::words(&search::text_of(username, display_name)).len()
 }
 
-async fn insert(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
+pub(super) async fn insert(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
     if accounts::has_username(tx.conn(), &new.username.key()).await? {
         return Err(Error::username_taken());
     }
@@ -134,7 +130,7 @@ fn taken(error: DbErr) -> Error {
     }
 }
 
-fn me_of(app: &App, user: &UserRow) -> Me {
+pub(super) fn me_of(app: &App, user: &UserRow) -> Me {
     user.to_me(app.presence().status(user.id))
 }
 
@@ -227,7 +223,8 @@ fn nullable<T, U>(
 /// Changes the caller's profile. Sessions are told of what others see.
 pub async fn change_profile(app: &App, caller: Caller, input: ProfileChange) -> Result<Me> {
     let change = CheckedChange::new(input)?;
-    let user = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
+    let rows = rows_of_names("", change.display_name.as_deref().unwrap_or_default());
+    let user = transact_for(app, caller.user_id, rows, move |tx| {
         let change = change.clone();
         Box::pin(async move {
             let before = active(tx, caller.user_id).await?;
@@ -251,7 +248,7 @@ pub async fn change_profile(app: &App, caller: Caller, input: ProfileChange) -> 
     Ok(me_of(app, &user))
 }
 
-fn tell_profile(tx: &mut Tx, user: &UserRow) {
+pub(super) fn tell_profile(tx: &mut Tx, user: &UserRow) {
     tx.append(Stream::User(user.id), &Event::UserUpdated { user: Box::new(user.to_public()) });
 }
 
@@ -273,8 +270,12 @@ pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, a
     })
     .await?;
     let old = secret.and_then(|secret| secret.hash);
-    let attempt =
-        Attempt { account: Account::Of(caller.user_id), address, password: current_password, hash: old.clone() };
+    let attempt = Attempt {
+        account: attempts::Account::Of(caller.user_id),
+        address,
+        password: current_password,
+        hash: old.clone(),
+    };
     if passwords::attempt(app, queued, attempt).await? == Verified::Wrong {
         return Err(Error::invalid_credentials());
     }
@@ -300,97 +301,4 @@ pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, a
         })
     })
     .await
-}
-
-/// Sets somebody's password, for whoever runs the server, and ends all logins of that user.
-pub async fn set_password_of(app: &App, user: &UserRef, password: &str) -> Result<()> {
-    let password = Password::parse(password).map_err(|message| Error::invalid("password", message))?;
-    let id = find(app, user.clone()).await?.id;
-    let hash = passwords::hash(app, password).await?;
-    transact(app, move |tx| {
-        let hash = hash.clone();
-        Box::pin(async move {
-            tx.lock_users(&[id]).await?;
-            existing(tx, id).await?;
-            accounts::set_password(tx.conn(), id, &hash, tx.now()).await?;
-            let reason = RevokeReason::Password;
-            if !logins::revoke_all(tx.conn(), id, None, reason, tx.now()).await?.is_empty() {
-                tell(tx, id, None, reason);
-            }
-            Ok(())
-        })
-    })
-    .await
-}
-
-/// Sets somebody's part in the server, for whoever runs it. It counts from the next call on.
-pub async fn set_role_of(app: &App, user: &UserRef, role: UserRole) -> Result<Me> {
-    let id = find(app, user.clone()).await?.id;
-    let user = transact(app, move |tx| {
-        Box::pin(async move {
-            tx.lock_users(&[id]).await?;
-            let before = existing(tx, id).await?;
-            if before.role == role {
-                return Ok(before);
-            }
-            let user = accounts::set_role(tx.conn(), id, role, tx.now()).await?;
-            tell_profile(tx, &user);
-            Ok(user)
-        })
-    })
-    .await?;
-    Ok(me_of(app, &user))
-}
-
-/// The account that `user` names, for whoever runs the server; `user_not_found` also when it is deleted.
-pub async fn by_ref(app: &App, user: &UserRef) -> Result<Me> {
-    Ok(me_of(app, &find(app, user.clone()).await?))
-}
-
-async fn find(app: &App, user: UserRef) -> Result<UserRow> {
-    let found =
-        read(app, Share::Ordinary, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) })).await?;
-    found.filter(|user| user.status != Status::Deleted).ok_or_else(Error::user_not_found)
-}
-
-/// Every account that is not deleted, by username, for whoever runs the server.
-pub async fn list(app: &App) -> Result<Vec<Me>> {
-    let rows = read(app, Share::Ordinary, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;
-    Ok(rows.iter().map(|user| me_of(app, user)).collect())
-}
-
-/// Makes the admin that the settings name, unless there is one. Its password is not touched then; and an account of that
-/// name that is no admin is never made one, since anybody could have registered it.
-pub async fn ensure_admin(app: &App, username: &str, password: &str) -> Result<()> {
-    let wanted = Username::parse(username).map_err(|message| Error::invalid("username", message))?;
-    let key = UserRef::Username(wanted.key());
-    let new = || NewAccount {
-        username: username.to_owned(),
-        password: password.to_owned(),
-        email: None,
-        display_name: None,
-        role: UserRole::Admin,
-    };
-    let found = match find(app, key.clone()).await {
-        Err(error) if error.code() == Code::UserNotFound => match create(app, new()).await {
-            // another node was a moment faster
-            Err(error) if error.code() == Code::UsernameTaken => find(app, key).await?,
-            created => return created.map(|_| ()),
-        },
-        found => found?,
-    };
-    match found.role {
-        UserRole::Admin => Ok(()),
-        UserRole::User => Err(Error::conflict("the username of the admin is taken by a user who is not one")),
-    }
-}
-
-/// Names accounts that lost their e-mail address when addresses began to be compared in NFC, at every start until they have
-/// another: nobody else can tell their owners why they cannot sign in with it.
-pub async fn name_lost_emails(app: &App) -> Result<()> {
-    let lost = read(app, Share::Ordinary, |conn| Box::pin(async move { Ok(meta::lost_emails(conn).await?) })).await?;
-    for (username, email) in lost {
-        tracing::warn!(username, email, "this account lost its e-mail address: an older account has the same one");
-    }
-    Ok(())
 }

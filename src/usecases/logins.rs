@@ -3,10 +3,10 @@
 
 use super::passwords::Attempt;
 use super::read::read;
-use super::transact::{Tx, transact, transact_as, transact_for};
+use super::transact::{Tx, transact_for};
 use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
-use crate::cluster::attempts::Account;
+use crate::cluster::attempts;
 use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
 use crate::protocol::resources::{Login, Ticket, Tokens};
-use crate::store::gate::Account as Payer;
+use crate::store::gate::Account;
 use crate::store::logins::{LoginRow, Standing};
 use crate::store::pools::Share;
 use crate::store::users::{Status, UserRow};
@@ -99,14 +99,14 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) 
     })
     .await?;
     let hash = secret.as_ref().and_then(|secret| secret.hash.clone());
-    let account = secret.as_ref().map_or(nobody, |secret| Account::Of(secret.user_id));
+    let account = secret.as_ref().map_or(nobody, |secret| attempts::Account::Of(secret.user_id));
     let attempt = Attempt { account, address, password, hash: hash.clone() };
     let verified = passwords::attempt(app, queued, attempt).await?;
     let Some(secret) = secret.filter(|_| verified != Verified::Wrong) else {
         return Err(Error::invalid_credentials());
     };
     let owner = app.clone();
-    let (user, opened) = transact(app, move |tx| {
+    let (user, opened) = transact_for(app, secret.user_id, limits::FEW_ROWS, move |tx| {
         let (app, client, hash, verified) = (owner.clone(), client.clone(), hash.clone(), verified.clone());
         Box::pin(async move {
             tx.lock_users(&[secret.user_id]).await?;
@@ -133,7 +133,7 @@ pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) 
 pub async fn issue(app: &App, user_id: UserId, device: &str, ip: &str) -> Result<Tokens> {
     let client = Client { device: device.to_owned(), ip: ip.to_owned() };
     let owner = app.clone();
-    let (user, opened) = transact(app, move |tx| {
+    let (user, opened) = transact_for(app, Account::Operator, limits::FEW_ROWS, move |tx| {
         let (app, client) = (owner.clone(), client.clone());
         Box::pin(async move {
             tx.lock_users(&[user_id]).await?;
@@ -284,7 +284,7 @@ fn bad_ticket() -> Error {
 /// fresh access token. Whatever the outcome, the ticket is spent.
 pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result<(Caller, i64)> {
     let hash = tokens::hash(ticket);
-    let standing = transact_as(app, Payer::Login(login_id), move |tx| {
+    let standing = transact_for(app, login_id, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
             let taken = logins::take_ticket(tx.conn(), &hash, login_id).await?;

@@ -16,6 +16,7 @@ pub mod marks;
 pub mod members;
 mod mentions;
 pub mod messages;
+pub mod operator;
 mod passwords;
 pub mod pins;
 pub mod presence;

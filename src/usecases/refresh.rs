@@ -4,7 +4,7 @@
 //! it may have been lost. Else two hold the login, and it ends.
 
 use super::logins::{Opened, answer, caller, end, existing};
-use super::transact::{Tx, transact_as};
+use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::LoginId;
@@ -53,11 +53,11 @@ pub async fn refresh(app: &App, token: &str, address: IpAddr) -> Result<Tokens> 
     let presented = app.keys().presented(token, Timestamp::now()).ok_or_else(|| Error::unauthorized(UNKNOWN))?;
     let (account, allowed) = match presented {
         Presented::Sealed(login) => (Account::Login(login), app.sign_in_limits().refresh(login)),
-        Presented::Plain => (Account::Nobody, app.sign_in_limits().may_look_up(address)),
+        Presented::Plain => (Account::at(address), app.sign_in_limits().may_look_up(address)),
     };
     app.admission().sign_in(allowed)?;
     let (token, keys) = (token.to_owned(), app.clone());
-    let renewed = transact_as(app, account, move |tx| {
+    let renewed = transact_for(app, account, limits::FEW_ROWS, move |tx| {
         let (token, keys) = (token.clone(), keys.clone());
         Box::pin(async move { renew(tx, &keys, presented, &token).await })
     })

@@ -244,6 +244,8 @@ impl Tx {
 pub(crate) struct Commit<T> {
     result: T,
     events: Vec<(Stream, Arc<Batch>)>,
+    /// How many rows it changed.
+    touched: u64,
 }
 
 impl<T> Commit<T> {
@@ -277,53 +279,39 @@ impl From<Aborted> for Error {
 /// Runs `work` in a transaction, commits, delivers its events and returns its result. `work` may run again if the
 /// database asks for it (a deadlock, a serialisation failure), so it changes nothing outside the transaction.
 ///
-/// It is for `user` and touches about so many `rows`: turns are fair by user and charged by rows ([`crate::store::gate`]).
+/// It is charged to `account`, whoever is known to ask for it, and touches about so many `rows`; where it touches more,
+/// these are charged too once it has: turns are fair by user and charged by rows ([`crate::store::gate`]).
 /// The caller may vanish at any moment: the transaction runs to its end all the same.
-pub async fn transact_for<T, W>(app: &App, user: UserId, rows: usize, work: W) -> Result<T>
+pub async fn transact_for<T, W>(app: &App, account: impl Into<Account>, rows: usize, work: W) -> Result<T>
 where
     T: Send + 'static,
     W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
 {
-    in_turn(app, Account::User(user), rows, work).await
-}
-
-/// [`transact_for`] for whoever is not known yet, who signs in or registers, or for the operator.
-pub async fn transact<T, W>(app: &App, work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
-{
-    transact_as(app, Account::Nobody, work).await
-}
-
-/// [`transact_for`] for an account that may be a login's, and for a few rows.
-pub async fn transact_as<T, W>(app: &App, account: Account, work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
-{
-    in_turn(app, account, limits::FEW_ROWS, work).await
-}
-
-async fn in_turn<T, W>(app: &App, account: Account, rows: usize, work: W) -> Result<T>
-where
-    T: Send + 'static,
-    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
-{
-    let owner = app.clone();
+    let (owner, account) = (app.clone(), account.into());
     app.detached(async move {
-        let _turn = owner.db().turn_of(account, rows).await?;
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match attempt(&owner, &work).await {
-                Ok(commit) => return Ok(commit.deliver(&owner, |result| result)),
-                Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
-                Err(aborted) => return Err(aborted.into()),
-            }
-        }
+        let mut turn = owner.db().turn_of(account, rows).await?;
+        let commit = committed(&owner, &work).await?;
+        turn.touched(commit.touched);
+        Ok(commit.deliver(&owner, |result| result))
     })
     .await
+}
+
+/// As many attempts as it takes, and no more than a few. The caller holds the turn to write and runs on a task that nobody
+/// can cancel.
+pub(crate) async fn committed<T>(
+    app: &App,
+    work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+) -> Result<Commit<T>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match attempt(app, work).await {
+            Ok(commit) => return Ok(commit),
+            Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
+            Err(aborted) => return Err(aborted.into()),
+        }
+    }
 }
 
 fn may_retry(aborted: &Aborted) -> bool {
@@ -364,11 +352,12 @@ pub(crate) async fn attempt<T>(
         return Err(Aborted::Failed(error));
     }
     let (conn, events) = tx.into_batches();
+    let touched = conn.touched().await;
     if let Err(error) = conn.commit().await {
         // should it have happened after all, only the log can tell the others
         app.wake_catch_up();
         let unanswered = store::failure(&error) == Failure::Away;
         return Err(if unanswered { Aborted::Unknown(error) } else { Aborted::Failed(error) });
     }
-    Ok(Commit { result, events })
+    Ok(Commit { result, events, touched })
 }

@@ -13,7 +13,7 @@ use greenroom::store::db::Db;
 use greenroom::store::gate::Account;
 use greenroom::usecases::accounts::{self, NewAccount};
 use greenroom::usecases::marks::{self, Target};
-use greenroom::usecases::{Caller, deletions, groups, logins, pins, refresh};
+use greenroom::usecases::{Caller, deletions, groups, logins, operator, pins, refresh};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +103,7 @@ fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
             display_name: None,
             role: UserRole::User,
         };
-        let user_id = accounts::create(app, new).await.unwrap().user.brief.id;
+        let user_id = operator::create(app, new).await.unwrap().user.brief.id;
         let tokens = logins::issue(app, user_id, "a test", "127.0.0.1").await.unwrap();
         let login_id = logins::claims(app, &tokens.access_token).unwrap().sid;
         let greedy = Caller { user_id, login_id, role: UserRole::User };

@@ -28,10 +28,11 @@ use greenroom::realtime::session::Surroundings;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::db::Standing;
+use greenroom::store::gate::Account;
 use greenroom::store::pools::Share;
 use greenroom::usecases::conversations;
 use greenroom::usecases::groups::{self, NewGroup};
-use greenroom::usecases::transact::transact;
+use greenroom::usecases::transact::transact_for;
 use greenroom::usecases::{Caller, members};
 use ledger::Ledger;
 pub use post::Post;
@@ -220,7 +221,7 @@ impl Inside {
             password_hash: None,
             role: UserRole::User,
         };
-        transact(&self.app, move |tx| {
+        transact_for(&self.app, Account::Operator, limits::FEW_ROWS, move |tx| {
             let new = new.clone();
             Box::pin(async move {
                 accounts::insert(tx.conn(), &new, tx.now()).await?;

@@ -1,0 +1,124 @@
+//! What is written for somebody is charged to that one, also where it is about an account: whoever floods the queue with
+//! refreshes, tickets or new names holds up nobody but those who do it from the same login, account or address.
+
+use crate::inside::{Inside, on_each_database, on_sqlite};
+use futures_util::FutureExt;
+use greenroom::domain::codes::Code;
+use greenroom::domain::limits;
+use greenroom::error::Result;
+use greenroom::protocol::accounts::{ProfileChange, Register, SignIn};
+use greenroom::store::gate::Account;
+use greenroom::usecases::logins::Client;
+use greenroom::usecases::transact::transact_for;
+use greenroom::usecases::{Caller, accounts, logins, refresh};
+use sea_orm::ConnectionTrait;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Notify, Semaphore};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+type Taking<'t> = Pin<Box<dyn Future<Output = ()> + 't>>;
+
+/// Takes all that `account` may have in the queue: what runs is held, and the rest waits.
+fn fill(inside: &Inside, account: Account, most: usize) -> Vec<Taking<'_>> {
+    let mut taking: Vec<Taking> = Vec::new();
+    for _ in 0..most {
+        let db = inside.app.db();
+        let mut one: Taking = Box::pin(async move {
+            let _turn = db.turn_of(account, 1).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        assert!((&mut one).now_or_never().is_none());
+        taking.push(one);
+    }
+    taking
+}
+
+#[track_caller]
+fn assert_its_own<T>(what: &str, outcome: Result<T>) {
+    let refused = outcome.err().unwrap_or_else(|| panic!("{what} is charged to somebody else"));
+    assert_eq!(refused.code(), Code::Busy, "{what}: {refused}");
+    assert!(refused.detail().contains("yours"), "{what} waits for others: {refused}");
+}
+
+fn client() -> Client {
+    Client { device: "a test".to_owned(), ip: HERE.to_string() }
+}
+
+fn ada() -> Register {
+    serde_json::from_value(serde_json::json!({ "username": "ada", "password": "correct horse" })).unwrap()
+}
+
+#[test]
+fn what_is_written_about_an_account_is_charged_to_it() {
+    on_each_database(&async |inside: &Inside| {
+        let app = &inside.app;
+        let tokens = accounts::register(app, ada(), client(), HERE).await.unwrap();
+        let claims = logins::claims(app, &tokens.access_token).unwrap();
+        let caller = Caller { user_id: claims.sub, login_id: claims.sid, ..inside.user().await };
+        let ticket = logins::ticket(app, caller).await.unwrap().ticket;
+        let change = |name: &str| -> ProfileChange {
+            serde_json::from_value(serde_json::json!({ "display_name": name })).unwrap()
+        };
+        let sign_in = |password: &str| SignIn { login: "ada".to_owned(), password: password.to_owned() };
+
+        let of_user = fill(inside, caller.user_id.into(), limits::WRITES_PER_USER);
+        assert_its_own("a ticket", logins::ticket(app, caller).await);
+        assert_its_own("the end of a login", logins::revoke(app, caller, caller.login_id).await);
+        assert_its_own("a profile", accounts::change_profile(app, caller, change("Ada")).await);
+        assert_its_own("a sign-in", logins::sign_in(app, sign_in("correct horse"), client(), HERE).await);
+        let password = serde_json::json!({ "current_password": "correct horse", "new_password": "a longer horse" });
+        let password = serde_json::from_value(password).unwrap();
+        assert_its_own("a password", accounts::change_password(app, caller, password, HERE).await);
+        drop(of_user);
+
+        let of_login = fill(inside, caller.login_id.into(), limits::WRITES_PER_LOGIN);
+        assert_its_own("a refresh", refresh::refresh(app, &tokens.refresh_token, HERE).await);
+        assert_its_own("a ticket's end", logins::redeem_ticket(app, &ticket, caller.login_id).await);
+        drop(of_login);
+
+        let of_network = fill(inside, Account::at(HERE), limits::WRITES_PER_NETWORK);
+        let bob = Register { username: "bob".to_owned(), ..ada() };
+        assert_its_own("a registration", accounts::register(app, bob, client(), HERE).await);
+        drop(of_network);
+    });
+}
+
+#[test]
+fn rows_beyond_those_that_were_announced_are_charged_too() {
+    // one at a time, so that the order of the turns is that of the work
+    on_sqlite(&async |inside: &Inside| {
+        let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
+        let others = inside.users(100).await;
+        let order = Mutex::new(Vec::new());
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+        let (app, started, may_end) = (inside.app.clone(), begun.clone(), go_on.clone());
+        let large = tokio::spawn(async move {
+            transact_for(&app, greedy.user_id, 1, move |tx| {
+                let (started, may_end) = (started.clone(), may_end.clone());
+                Box::pin(async move {
+                    tx.conn().execute_unprepared("UPDATE users SET updated_at = updated_at + 1").await?;
+                    started.notify_one();
+                    drop(may_end.acquire().await);
+                    Ok(())
+                })
+            })
+            .await
+        });
+        begun.notified().await;
+        let small = [("greedy", greedy), ("modest", modest), ("greedy", greedy), ("modest", modest)];
+        let small = small.map(async |(name, user)| {
+            let turn = inside.app.db().turn_of(user.user_id.into(), 1).await.unwrap();
+            order.lock().unwrap().push(name);
+            drop(turn);
+        });
+        let mut small = std::pin::pin!(futures_util::future::join_all(small));
+        assert!((&mut small).now_or_never().is_none(), "all of them wait");
+        go_on.add_permits(1);
+        large.await.unwrap().unwrap();
+        small.await;
+        assert_eq!(*order.lock().unwrap(), ["modest", "modest", "greedy", "greedy"], "after {} rows", others.len() + 2);
+    });
+}

@@ -73,6 +73,24 @@ async fn a_bad_token_gets_an_error_and_4401() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_server_turns_nobody_away_for_the_credential() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    // no token can be checked any more, which is no fault of the token's
+    server.sql("ALTER TABLE logins RENAME TO elsewhere").await;
+    for auth in [Auth::Header, Auth::Query] {
+        let mut socket = TestSocket::handshake(&alice.target, &alice.access_token, TestUser::by(auth))
+            .await
+            .expect("the upgrade succeeds");
+        let error = socket.expect("error").await;
+        assert_eq!(error["payload"]["code"], "internal");
+        socket.expect_close(1012).await;
+    }
+    server.sql("ALTER TABLE elsewhere RENAME TO logins").await;
+    alice.connect().await.is_alive().await;
+}
+
+#[tokio::test]
 async fn a_first_frame_that_is_not_auth_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;

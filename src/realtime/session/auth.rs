@@ -3,7 +3,7 @@
 use super::lanes::{Lane, Turn};
 use super::{Credential, Followed, Identity, LaneJob, Session, State};
 use crate::admission::Kind;
-use crate::domain::codes::{Close, Code};
+use crate::domain::codes::Close;
 use crate::domain::ids::{LoginId, Rev};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -81,13 +81,14 @@ impl Session {
         self.run(work, move |session, outcome, ctx| session.authenticated(outcome, id.as_ref(), ctx), ctx);
     }
 
-    /// Says why nobody is let in, and closes.
+    /// Says why nobody is let in, and closes. A fault of the server says nothing about the credential: whoever has it comes
+    /// back with the same one, or all clients would refresh theirs for it.
     fn turn_away(&mut self, error: &Error, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         self.refuse(error, id, None, ctx);
         let why = match error.code().status() {
             403 => Close::Kicked,
             429 => Close::Flooding,
-            503 => Close::Restart,
+            500.. => Close::Restart,
             _ => Close::Unauthorized,
         };
         self.close(why, ctx);
@@ -199,7 +200,7 @@ impl Session {
                 Err(error) => {
                     session.refuse(&error, id.as_ref(), None, ctx);
                     // the login was revoked while the session changed over to it
-                    if ![Code::Busy, Code::Unavailable].contains(&error.code()) {
+                    if error.code().status() < 500 {
                         session.close(Close::Unauthorized, ctx);
                     }
                 }

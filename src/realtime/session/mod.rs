@@ -273,7 +273,8 @@ impl Actor for Session {
         ctx.set_mailbox_capacity(limits::SESSION_MAILBOX);
         ctx.run_interval(TICK, Self::tick);
         ctx.run_later(limits::AUTH_DEADLINE, |session, ctx| {
-            if session.caller().is_none() {
+            // a credential that is being checked has come in time; the outcome lets it in, or closes
+            if matches!(&session.state, State::Unknown(stranger) if !stranger.checking) {
                 let error = Error::unauthorized(
                     "nobody has signed in on this connection in time; connect again, and send auth first",
                 );

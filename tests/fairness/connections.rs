@@ -2,6 +2,7 @@
 //! that is away.
 
 use crate::inside::{Inside, Post, on_each_database};
+use futures_util::FutureExt;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::ConversationId;
 use greenroom::domain::limits;
@@ -9,29 +10,33 @@ use greenroom::error::{Error, Result};
 use greenroom::store::db::Standing;
 use greenroom::store::pools::{Heavy, Share};
 use greenroom::usecases::{Caller, logins, sessions, users};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait};
-use std::time::Duration;
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
-/// What nobody waits so long for has no place left.
-const TAKEN: Duration = Duration::from_millis(300);
+/// How many connections a pool has.
+fn size_of(pool: &DatabaseConnection) -> u32 {
+    match pool.get_database_backend() {
+        DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().options().get_max_connections(),
+        _ => pool.get_postgres_connection_pool().options().get_max_connections(),
+    }
+}
 
-/// Takes connections of a pool until it has none left.
+/// Takes all connections of a pool, waiting for those that somebody uses for a moment.
 pub async fn all_of(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
     let mut taken = Vec::new();
-    while let Ok(Ok(connection)) = tokio::time::timeout(TAKEN, pool.begin()).await {
-        taken.push(connection);
+    for _ in 0..size_of(pool) {
+        taken.push(pool.begin().await.unwrap());
     }
-    assert!(!taken.is_empty());
     taken
 }
 
 /// Takes turns at heavy reading until there is none left.
-async fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<Heavy> {
+fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<Heavy> {
     let mut taken = Vec::new();
+    // nobody else searches here, so a turn comes at once or not at all
     for user in by.iter().cycle() {
-        match tokio::time::timeout(TAKEN, inside.app.db().heavy(user.user_id)).await {
-            Ok(turn) => taken.push(turn.unwrap()),
-            Err(_) => break,
+        match inside.app.db().heavy(user.user_id).now_or_never() {
+            Some(turn) => taken.push(turn.unwrap()),
+            None => break,
         }
     }
     assert!(!taken.is_empty());
@@ -79,7 +84,7 @@ fn a_search_waits_for_searches_and_holds_up_nobody() {
         let [user, one, two, three] = inside.users(4).await[..] else { unreachable!() };
         let group = inside.group(&[user, inside.user().await]).await;
         let access = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        let taken = all_heavy(inside, &[one, two, three]).await;
+        let taken = all_heavy(inside, &[one, two, three]);
         assert_busy(users::search(&inside.app, user, "user", None, 20).await);
         assert_others_go_on(inside, user, group, &access).await;
         users::presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await.unwrap();
@@ -93,7 +98,7 @@ fn one_user_waits_with_a_few_searches_and_no_more() {
     on_each_database(&async |inside: &Inside| {
         let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
         let db = inside.app.db();
-        let taken = all_heavy(inside, &[modest]).await;
+        let taken = all_heavy(inside, &[modest]);
         let waiting =
             std::iter::repeat_with(async || db.heavy(greedy.user_id).await.map(drop)).take(limits::HEAVY_PER_USER);
         let mut waiting = std::pin::pin!(futures_util::future::join_all(waiting));

@@ -255,6 +255,12 @@ impl Error {
         &self.0.detail
     }
 
+    /// Whether it passes by itself: somebody has too much to do, or the database is away or too slow. There may be as many
+    /// of these as there are requests, so they are counted; a database that is away is told of once, by whoever watches it.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.0.code, Code::Busy | Code::Unavailable)
+    }
+
     /// The fields that are not valid; empty for other codes than `validation_failed`.
     pub fn fields(&self) -> &[FieldError] {
         &self.0.fields

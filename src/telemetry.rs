@@ -6,7 +6,7 @@ use crate::config::{Log, LogFormat};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, LazyLock};
 use std::thread;
@@ -39,6 +39,34 @@ pub fn flush() {
         if let Some(output) = LazyLock::get(output) {
             output.flush(LAST_LINES);
         }
+    }
+}
+
+/// Tells of what failed with an [`Error`](crate::error::Error), as one tells of a fault; quietly where it passes by itself.
+macro_rules! failed {
+    ($level:ident, $error:expr, $($told:tt)+) => {
+        if $error.is_passing() {
+            tracing::debug!(error = %$error, $($told)+)
+        } else {
+            tracing::$level!(error = %$error, $($told)+)
+        }
+    };
+}
+pub(crate) use failed;
+
+/// Something that is tried again and again, and told of when it begins to fail and when it no longer does.
+#[derive(Default, Debug)]
+pub struct Trouble(AtomicBool);
+
+impl Trouble {
+    /// It failed; whether that is news.
+    pub fn failed(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// It succeeded; whether that is news.
+    pub fn is_over(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
     }
 }
 

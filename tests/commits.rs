@@ -189,6 +189,43 @@ async fn a_file_that_somebody_else_locks_takes_no_writes_until_it_is_released() 
 }
 
 #[tokio::test]
+async fn an_outage_is_told_once_whatever_comes_meanwhile() {
+    if runs_on_postgres() {
+        return;
+    }
+    let server = TestServer::start().await;
+    let [ann, bob] = [server.user("ann").await, server.user("bob").await];
+    let room = ann.group("room", &[&bob]).await;
+    let mut socket = ann.connect().await;
+    let before = troubles(&server);
+    assert_eq!(before, [""; 0]);
+    let other = beside(&file_of(&server)).await;
+    other.execute_unprepared("BEGIN EXCLUSIVE").await.expect("the lock");
+    say(&ann, &room, "locked out").await.refused(503, "unavailable");
+    for _ in 0..100 {
+        say(&ann, &room, "locked out").await.refused(503, "unavailable");
+        ann.post_nothing(&format!("/conversations/{room}/read")).await.refused(503, "unavailable");
+        ann.patch("/users/me", json!({ "display_name": "Ann" })).await.refused(503, "unavailable");
+        let send = json!({ "conversation_id": room, "content": "locked out" });
+        socket.refused("message.send", send, "unavailable").await;
+        socket.refused("message.read", json!({ "conversation_id": room }), "unavailable").await;
+    }
+    let told = troubles(&server);
+    assert!(told.iter().any(|line| line.contains("the database failed")), "{told:#?}");
+    // that it failed, what it said to the probe, and one line of each task that is tried again and again
+    assert!(told.len() <= 8, "{told:#?}");
+    assert!(told.iter().all(|line| !line.contains("ERROR")), "{told:#?}");
+    other.execute_unprepared("ROLLBACK").await.expect("the lock is released");
+    takes_writes_again(&server).await;
+    assert!(troubles(&server).iter().any(|line| line.contains("found=Ok")), "that it is over is told too");
+}
+
+/// What the operator is told at WARN and ERROR.
+fn troubles(server: &TestServer) -> Vec<String> {
+    server.log().lines().filter(|line| line.contains(" WARN ") || line.contains("ERROR")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
 async fn a_first_start_that_the_disk_refuses_is_done_by_the_next() {
     if runs_on_postgres() {
         return;

@@ -185,6 +185,14 @@ impl Admission {
         self.sweep();
     }
 
+    /// An error that somebody was answered with, where it says that the server could not: that is counted here.
+    pub fn answered(&self, error: &Error) {
+        if self.refusals.answered(error) {
+            // there may be nothing else that is asked meanwhile
+            self.sweep();
+        }
+    }
+
     /// A refusal for somebody who has too much under way, counted.
     pub fn busy(&self, detail: &'static str) -> Error {
         self.refusals.busy();

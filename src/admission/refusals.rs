@@ -2,6 +2,8 @@
 //! line a minute says how much it was.
 
 use super::Kind;
+use crate::domain::codes::Code;
+use crate::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ pub struct Refusals {
     sign_ins: AtomicU64,
     busy: AtomicU64,
     strangers: AtomicU64,
+    unavailable: AtomicU64,
     told: Mutex<(Instant, Counts)>,
 }
 
@@ -36,13 +39,15 @@ pub struct Counts {
     pub busy: u64,
     /// Calls without a good token that nobody could be charged for: none at all, a body too large, or one that is no JSON.
     pub strangers: u64,
+    /// Calls and commands that came while the database was away or too slow, or the server had too much to do for them.
+    pub unavailable: u64,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
         let told = Mutex::new((Instant::now(), Counts::default()));
-        let [sign_ins, busy, strangers] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { limited: std::array::from_fn(|_| AtomicU64::new(0)), sign_ins, busy, strangers, told }
+        let [sign_ins, busy, strangers, unavailable] = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { limited: std::array::from_fn(|_| AtomicU64::new(0)), sign_ins, busy, strangers, unavailable, told }
     }
 }
 
@@ -67,6 +72,15 @@ impl Refusals {
         self.busy.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Somebody was answered with `error`; whether it is counted here. What is `busy` for a limit's sake is counted there.
+    pub fn answered(&self, error: &Error) -> bool {
+        let counts = error.is_passing() && (error.code() == Code::Unavailable || error.cause().is_some());
+        if counts {
+            self.unavailable.fetch_add(1, Ordering::Relaxed);
+        }
+        counts
+    }
+
     /// How much it is by now.
     pub fn counts(&self) -> Counts {
         let limited = |kind: Kind| self.limited[kind as usize].load(Ordering::Relaxed);
@@ -78,6 +92,7 @@ impl Refusals {
             sign_ins: self.sign_ins.load(Ordering::Relaxed),
             busy: self.busy.load(Ordering::Relaxed),
             strangers: self.strangers.load(Ordering::Relaxed),
+            unavailable: self.unavailable.load(Ordering::Relaxed),
         }
     }
 
@@ -98,6 +113,7 @@ impl Refusals {
             sign_ins = now.sign_ins - before.sign_ins,
             busy = now.busy - before.busy,
             strangers = now.strangers - before.strangers,
+            unavailable = now.unavailable - before.unavailable,
             "refused since the last such line"
         );
     }

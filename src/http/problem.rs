@@ -78,16 +78,22 @@ impl Problem {
         self.error.code()
     }
 
+    /// What it tells of.
+    pub fn error(&self) -> &Error {
+        &self.error
+    }
+
     /// Logs what only the operator may see, where there is anything.
     pub fn log(&self) {
         let cause = self.error.cause();
         match (self.code(), cause) {
             (Code::Internal, Some(cause)) => tracing::error!(cause, "a request failed"),
             (Code::Internal, None) => tracing::error!("a request failed"),
-            // under load there are as many of these as there are requests
-            (Code::Busy, _) => tracing::debug!(detail = self.error.detail(), cause, "a request was refused"),
+            // there may be as many of these as there are requests
+            _ if self.error.is_passing() => {
+                tracing::debug!(detail = self.error.detail(), cause, "a request was refused");
+            }
             (_, Some(cause)) => tracing::warn!(code = self.code().as_str(), cause, "a request was refused"),
-            (Code::Unavailable, None) => tracing::warn!(detail = self.error.detail(), "a request was refused"),
             _ => {}
         }
     }

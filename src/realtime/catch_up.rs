@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::messages::{EndRooms, Heard, OpenStreams};
 use crate::store::log;
 use crate::store::pools::Share;
+use crate::telemetry::Trouble;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ pub async fn run(app: App, hub: Outlet, wake: Arc<Notify>) {
 }
 
 async fn follow(app: &App, hub: &Outlet, wake: &Notify) {
-    let mut floor = None;
+    let (mut floor, trouble) = (None, Trouble::default());
     let mut epoch = app.db().history().changes();
     loop {
         if epoch.has_changed().is_ok_and(|changed| changed) {
@@ -64,9 +65,16 @@ async fn follow(app: &App, hub: &Outlet, wake: &Notify) {
             floor = None;
         }
         match app.db().guard(tail(app, hub, &mut floor)).await {
-            Ok(true) => {}
-            Ok(false) => wake.notify_one(),
-            Err(error) => tracing::warn!(%error, "the log could not be tailed"),
+            Ok(handed_over) => {
+                if trouble.is_over() {
+                    tracing::info!("the log is tailed again");
+                }
+                if !handed_over {
+                    wake.notify_one();
+                }
+            }
+            Err(error) if trouble.failed() => tracing::warn!(%error, "the log cannot be tailed; trying again"),
+            Err(error) => tracing::debug!(%error, "the log cannot be tailed; trying again"),
         }
         tokio::select! {
             () = tokio::time::sleep(limits::CATCH_UP) => {}

@@ -9,6 +9,7 @@ use crate::protocol::events::Frame;
 use crate::store::log;
 use crate::store::pools::Share;
 use crate::supervision::Part;
+use crate::telemetry;
 use crate::usecases::history;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -101,7 +102,7 @@ impl<T> Waiting<T> {
 async fn read(app: &App, asked: ReadLog) {
     if let ReadFor::Doubt(since) = asked.purpose {
         if let Err(error) = app.db().guard(history::doubt(app, asked.stream, asked.after, since)).await {
-            tracing::warn!(%error, "it could not be found out how far a stream reaches");
+            telemetry::failed!(warn, error, "it could not be found out how far a stream reaches");
         }
         return;
     }
@@ -111,7 +112,7 @@ async fn read(app: &App, asked: ReadLog) {
         .await;
     match frames {
         Ok(frames) => asked.answer(within(frames, PAGE_BYTES)),
-        Err(error) => tracing::warn!(%error, "a read of the log failed"),
+        Err(error) => telemetry::failed!(warn, error, "a read of the log failed"),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::store::pools::Share;
 use crate::store::readers::{self, LogRow, Parked};
 use crate::store::transaction::Transaction;
 use crate::store::{self, Failure};
+use crate::telemetry::Trouble;
 use crate::usecases::transact::Work;
 use sea_orm::DbErr;
 use std::sync::Arc;
@@ -96,15 +97,21 @@ impl Runner {
         if let Err(error) = taken.await {
             tracing::warn!(%error, "the lease of a node that died was not ended; it expires");
         }
+        let (reader, trouble) = (self.reader.name(), Trouble::default());
         while !signals.is_stopping() {
             signals.look();
-            match self.turn().await {
+            let turn = self.turn().await;
+            if turn.is_ok() && trouble.is_over() {
+                tracing::info!(reader, "a reader of the log goes on");
+            }
+            match turn {
                 Ok(Turn::Read { full: true }) => {}
                 Ok(Turn::Read { full: false }) => signals.rest(self.reader.rest()).await,
                 Ok(Turn::Idle(until)) => signals.growth(until.map(|until| until.since(Timestamp::now()))).await,
                 Err(error) => {
-                    let reader = self.reader.name();
-                    tracing::warn!(reader, %error, "a reader of the log cannot go on; trying again");
+                    if trouble.failed() {
+                        tracing::warn!(reader, %error, "a reader of the log cannot go on; trying again");
+                    }
                     signals.rest(RETRY).await;
                 }
             }

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::store::dialect;
 use crate::store::pools::Share;
 use crate::store::readers::{self, SEQUENCER};
+use crate::telemetry::Trouble;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -35,13 +36,20 @@ impl Sequencer {
 
     /// Stamps what is committed until the server stops; `grow` tells the readers.
     pub async fn run(self: Arc<Self>, grow: watch::Sender<u64>, mut signals: Signals) {
+        let trouble = Trouble::default();
         while !signals.is_stopping() {
             signals.look();
-            match self.turn().await {
+            let turn = self.turn().await;
+            if turn.is_ok() && trouble.is_over() {
+                tracing::info!("the log is given positions again");
+            }
+            match turn {
                 Ok(0) => signals.growth(None).await,
                 Ok(_) => grow.send_modify(|times| *times += 1),
                 Err(error) => {
-                    tracing::warn!(%error, "the log could not be given positions; trying again");
+                    if trouble.failed() {
+                        tracing::warn!(%error, "the log cannot be given positions; trying again");
+                    }
                     signals.rest(RETRY).await;
                 }
             }

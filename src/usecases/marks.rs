@@ -17,6 +17,7 @@ use crate::store::gate::Class;
 use crate::store::marks::{self, Moved, Wanted};
 use crate::store::pools::Share;
 use crate::store::{blocks, conversations, messages, writes};
+use crate::telemetry;
 use crate::usecases::Caller;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -226,7 +227,7 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
     let (moved, inside) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            tracing::error!(%error, marks = pending.len(), "a round of marks failed");
+            telemetry::failed!(error, error, marks = pending.len(), "a round of marks failed");
             let refusal = if error.code() == Code::Busy {
                 || Error::busy("the server has much to do just now; try again")
             } else {

@@ -15,6 +15,7 @@ use crate::protocol::server::ServerFrame;
 use crate::store::gate::Class;
 use crate::store::pools::Share;
 use crate::store::{blocks, participants, sessions, users};
+use crate::telemetry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -116,6 +117,6 @@ pub async fn write_down(app: &App) {
         })
         .await;
     if let Err(error) = written {
-        tracing::warn!(%error, users = seen.len(), "when users were last there could not be written down");
+        telemetry::failed!(warn, error, users = seen.len(), "when users were last there could not be written down");
     }
 }

@@ -18,6 +18,7 @@ use crate::store::db::Standing;
 use crate::store::gate::Class;
 use crate::store::{self, Failure};
 use crate::supervision::Panicked;
+use crate::telemetry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -223,7 +224,7 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
                     pending.push(batch);
                     continue;
                 }
-                tracing::error!(error = %failed.error, sends = batch.len(), "a batch of sends failed");
+                telemetry::failed!(error, failed.error, sends = batch.len(), "a batch of sends failed");
                 let waiting = if failed.splits { Vec::new() } else { take_unknown(&mut batch) };
                 for job in batch {
                     (job.answer)(Err(failed.answer()));

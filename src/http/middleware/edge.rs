@@ -3,6 +3,7 @@
 
 use super::REQUEST_ID;
 use super::headers::always;
+use crate::app::App;
 use crate::domain::codes::Code;
 use crate::error::Error;
 use crate::http::extract::RequestId;
@@ -68,15 +69,23 @@ fn copy_values(headers: &mut HeaderMap) {
 }
 
 /// Whether it is a refusal that admission counts: a flood of requests must not become one of lines. That is what limits
-/// refuse, and what is refused to somebody whom nobody can charge, which is counted here. Wrong passwords are not among
+/// refuse, what the server could not do, and what is refused to somebody whom nobody can charge; the latter two are counted
+/// here. Wrong passwords are not among
 /// it: they have a limit, and are news.
 fn is_counted<B>(answer: &ServiceResponse<B>) -> bool {
     let Some(error) = answer.response().error() else { return false };
     let code = error
         .as_error::<Problem>()
         .map_or_else(|| Problem::of_framework(answer.status(), String::new()).code(), Problem::code);
+    let app = answer.request().app_data::<web::Data<App>>();
     match code {
-        Code::RateLimited | Code::Busy => true,
+        Code::RateLimited => true,
+        Code::Busy | Code::Unavailable => {
+            if let (Some(problem), Some(app)) = (error.as_error::<Problem>(), app) {
+                app.admission().answered(problem.error());
+            }
+            true
+        }
         Code::Unauthorized
         | Code::InvalidRequest
         | Code::ValidationFailed
@@ -85,7 +94,7 @@ fn is_counted<B>(answer: &ServiceResponse<B>) -> bool {
         | Code::PayloadTooLarge
         | Code::UnsupportedMediaType => {
             let stranger = answer.request().extensions().get::<Caller>().is_none();
-            if let (true, Some(app)) = (stranger, answer.request().app_data::<web::Data<crate::app::App>>()) {
+            if let (true, Some(app)) = (stranger, app) {
                 app.admission().refused_stranger();
             }
             stranger

@@ -105,6 +105,7 @@ impl Session {
         temp_id: Option<String>,
         ctx: &mut Context<Self>,
     ) {
+        self.around.app.admission().answered(error);
         match (error.code(), error.cause()) {
             (Code::Internal, cause) => {
                 tracing::error!(session.id = %self.id, cause, "a command failed");

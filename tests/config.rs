@@ -257,11 +257,20 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
     let postgres = ("DATABASE_URL", "postgres://localhost/a");
     assert_eq!(settings(&[postgres]).database.writers, 2);
     for connections in 8..=1000_u32 {
-        let shares = settings(&[postgres, ("GREENROOM_DB_CONNECTIONS", &connections.to_string())]).database.shares();
-        let Shares { write, ordinary, log, heavy } = shares;
-        assert_eq!(write + ordinary + log + heavy + 1, connections, "and one for the probe: {shares:?}");
-        assert!(write >= 4 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
+        let database = settings(&[postgres, ("GREENROOM_DB_CONNECTIONS", &connections.to_string())]).database;
+        let shares = database.shares();
+        let Shares { write, authentication, ordinary, log, heavy } = shares;
+        let read = authentication + ordinary + log + heavy;
+        assert_eq!(write + read + 1, connections, "and one for the probe: {shares:?}");
+        assert!(authentication >= 1 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
+        assert_eq!(database.writers, if connections < 9 { 1 } else { 2 });
+        // each kind that writes has as many as it uses at one time, so that none of them waits for another
+        let writing = shares.writing(database.writers).unwrap();
+        assert_eq!(database.writers + writing.server + writing.users, write as usize, "{writing:?}");
+        assert!(writing.server >= 1 && writing.users >= 1, "{writing:?}");
     }
+    let writing = settings(&[postgres]).database.shares().writing(2).unwrap();
+    assert_eq!((writing.server, writing.users), (2, 4));
     let line = refusal(&[postgres, ("GREENROOM_WRITERS", "4"), ("GREENROOM_DB_CONNECTIONS", "8")]);
     assert!(line.contains("GREENROOM_DB_CONNECTIONS") && line.contains("GREENROOM_WRITERS"), "{line}");
 }

@@ -11,6 +11,8 @@ mod connections;
 mod groups;
 #[path = "inside/mod.rs"]
 mod inside;
+#[path = "fairness/locks.rs"]
+mod locks;
 #[path = "fairness/reads.rs"]
 mod reads;
 #[path = "fairness/search.rs"]

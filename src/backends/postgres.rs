@@ -37,7 +37,14 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
     let options = options(settings)?;
     check(&options).await?;
     let total = settings.database.connections;
-    let Shares { write, ordinary, log, heavy } = settings.database.shares();
+    let shares = settings.database.shares();
+    let Shares { write, authentication, ordinary, log, heavy } = shares;
+    let writing = shares.writing(settings.database.writers).ok_or_else(|| {
+        BackendError::new(format_args!(
+            "{write} connections that write are too few for {} writers",
+            settings.database.writers
+        ))
+    })?;
     let serving = session(settings, SERVING);
     let impatient = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT.as_millis());
     let known = Arc::new(History::default());
@@ -49,15 +56,13 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
             Err(error) => Err(not_given(total, &error)),
         }
     };
-    let size = write;
-    let write = open(write, &serving).await?;
     let pools = Pools {
-        authentication: write.clone(),
-        write,
+        write: open(write, &serving).await?,
+        authentication: open(authentication, &serving).await?,
         ordinary: open(ordinary, &serving).await?,
         log: open(log, &serving).await?,
         heavy: open(heavy, &impatient).await?,
-        writes_at_once: (size as usize).saturating_sub(settings.database.writers + 2),
+        writing,
         heavy_at_once: heavy as usize,
         breaks,
     };

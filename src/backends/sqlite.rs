@@ -2,7 +2,7 @@
 //! [checkpointer](super::checkpointer) and the probe with one of their own.
 
 use super::{BackendError, Result, folder, history, reason};
-use crate::config::Settings;
+use crate::config::{Settings, Writing};
 use crate::domain::limits;
 use crate::store::db::{self, Asking, Db, PROBE};
 use crate::store::history::History;
@@ -64,7 +64,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         ordinary: open(serving(ORDINARY, &known)).await?,
         log: open(serving(LOG, &known)).await?,
         heavy: open(in_time(pool(HEAVY))).await?,
-        writes_at_once: 1,
+        writing: Writing { server: 1, users: 1 },
         heavy_at_once: HEAVY as usize,
         breaks: Breaks::default(),
     };

@@ -99,22 +99,46 @@ impl Database {
     /// back, and the rest for those who look; the probe has one.
     pub fn shares(&self) -> Shares {
         let part = |of: u32| (self.connections / of).max(1);
-        let (ordinary, log, heavy) = (part(5), part(5), part(8));
-        Shares { write: self.connections.saturating_sub(1 + ordinary + log + heavy).max(1), ordinary, log, heavy }
+        let (authentication, ordinary, log, heavy) = (part(10), part(6), part(5), part(8));
+        let write = self.connections.saturating_sub(1 + authentication + ordinary + log + heavy).max(1);
+        Shares { write, authentication, ordinary, log, heavy }
     }
 }
 
 /// Connections to PostgreSQL by what they are for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shares {
-    /// Authentication and writes: one for each writer of sends, and the rest for all others.
+    /// Writes. Whoever has one may wait for a lock that others hold.
     pub write: u32,
+    /// Authentication, which waits for nobody's lock.
+    pub authentication: u32,
     /// Ordinary reads.
     pub ordinary: u32,
     /// Pages of the log: sync, repair, catch-up.
     pub log: u32,
     /// Heavy reads: search, statistics.
     pub heavy: u32,
+}
+
+impl Shares {
+    /// What those for writes are for, beside a batch of each of the `writers` of sends; none where there are too few. Each
+    /// kind has as many as it uses at one time, so that none waits for a lock that another waits for.
+    pub fn writing(self, writers: usize) -> Option<Writing> {
+        match (self.write as usize).checked_sub(writers)? {
+            0 | 1 => None,
+            2 => Some(Writing { server: 1, users: 1 }),
+            rest => Some(Writing { server: 2, users: rest - 2 }),
+        }
+    }
+}
+
+/// Connections to PostgreSQL that write, beside those of the writers of sends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Writing {
+    /// Marks, and which access tokens were accepted, on one; the relay and maintenance on another, or on the same.
+    pub server: usize,
+    /// Users' transactions; and sends to a conversation that somebody else has locked.
+    pub users: usize,
 }
 
 /// What nodes share.

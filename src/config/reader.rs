@@ -113,7 +113,7 @@ impl Reader {
             .unwrap_or_else(|| values::sqlite_url(&format!("{}/greenroom.db", data_dir.trim_end_matches('/'))));
         let mut database = Database {
             url,
-            writers: self.or("GREENROOM_WRITERS", 2, "a number from 1 to 16", number(1, 16))?,
+            writers: 1,
             connections: self.or("GREENROOM_DB_CONNECTIONS", 20, "a number from 8 to 1000", number(8, 1000))?,
             schema: self.optional(
                 "GREENROOM_DB_SCHEMA",
@@ -122,16 +122,19 @@ impl Reader {
             )?,
             auto_migrate: self.or("GREENROOM_AUTO_MIGRATE", false, SWITCH, values::switch)?,
         };
+        let writers = self.optional("GREENROOM_WRITERS", "a number from 1 to 16", number(1, 16))?;
+        let shares = database.shares();
+        let fits = |writers| shares.writing(writers).is_some();
         if database.is_sqlite() {
             // a second writer would only wait for the first one's lock
-            database.writers = 1;
-        } else if (database.shares().write as usize) < database.writers + 2 {
+            return Ok(database);
+        }
+        database.writers = writers.unwrap_or(if fits(2) { 2 } else { 1 });
+        if !fits(database.writers) {
             return Err(SettingsError::new(format!(
                 "GREENROOM_DB_CONNECTIONS is {}, of which {} are for writes; expected at least 2 more of these than \
                  GREENROOM_WRITERS, which is {}",
-                database.connections,
-                database.shares().write,
-                database.writers
+                database.connections, shares.write, database.writers
             )));
         }
         Ok(database)

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::dialect;
+use crate::store::gate::Class;
 use crate::store::pools::Share;
 use crate::store::readers::{self, SEQUENCER};
 use crate::telemetry::Trouble;
@@ -70,7 +71,9 @@ impl Sequencer {
                     Some(lease) if lease.is_others(&self.node, now) => Ok(0),
                     Some(_) => self.stamp(now).await,
                     None => {
+                        let turn = self.app.db().turn(Class::System).await;
                         readers::register(self.app.db().write()?, SEQUENCER, 0, now).await?;
+                        drop(turn);
                         self.stamp(now).await
                     }
                 }
@@ -79,6 +82,7 @@ impl Sequencer {
     }
 
     async fn stamp(&self, now: Timestamp) -> Result<u64> {
+        let _turn = self.app.db().turn(Class::System).await;
         let tx = self.app.db().begin().await?;
         let Some(last) = readers::claim(&tx, SEQUENCER, &self.node, now, now.plus(LEASE)).await? else {
             tx.rollback().await;

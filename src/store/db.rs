@@ -100,7 +100,7 @@ impl Db {
             ordinary,
             log,
             heavy: Turns::new(pools.heavy_at_once),
-            gate: Gate::new(pools.writes_at_once),
+            gate: Gate::new(pools.write.get_database_backend(), pools.writing),
             pools,
             known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),

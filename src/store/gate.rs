@@ -2,13 +2,15 @@
 //! among themselves, fair by user and charged by the rows they touch ([`super::turns`]), so that whoever makes large
 //! groups waits behind everybody who changes a row.
 //!
-//! On SQLite one writes at a time. On PostgreSQL some connections are kept free for sends, marks and the server's own
-//! work, and users' transactions run together on the others.
+//! On SQLite one writes at a time. On PostgreSQL each writer of sends has a connection, marks and the server's own work have
+//! one or two ([`Writing`]), and users' transactions run together on the others. Whoever has a turn therefore finds a
+//! connection: nobody waits for one behind those who wait for a lock.
 
 use super::db::Db;
 use super::turns::{self, Turns};
+use crate::config::Writing;
 use crate::domain::address::network;
-use crate::domain::ids::{LoginId, UserId};
+use crate::domain::ids::{ConversationId, LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use sea_orm::DatabaseBackend;
@@ -43,6 +45,8 @@ pub enum Account {
     Login(LoginId),
     /// That of a network, from which somebody registers.
     Network(IpAddr),
+    /// That of a conversation that somebody has locked, for the sends to it that wait for the lock.
+    Conversation(ConversationId),
     /// The operator's.
     Operator,
 }
@@ -56,7 +60,7 @@ impl Account {
     /// How many of its transactions run or wait.
     fn most(self) -> usize {
         match self {
-            Self::User(_) => limits::WRITES_PER_USER,
+            Self::User(_) | Self::Conversation(_) => limits::WRITES_PER_USER,
             Self::Login(_) => limits::WRITES_PER_LOGIN,
             Self::Network(_) | Self::Operator => limits::WRITES_PER_NETWORK,
         }
@@ -75,7 +79,8 @@ impl From<LoginId> for Account {
     }
 }
 
-/// The queue. At most one of each class meets the others at `inner`, which is fair, so that none of them starves.
+/// The queue. At most one of each class has a turn, or on SQLite meets the others at `inner`, which is fair, so that none
+/// of them starves.
 pub(super) struct Gate {
     marks: Arc<Mutex<()>>,
     accepted: Arc<Mutex<()>>,
@@ -101,19 +106,21 @@ impl Turn {
 }
 
 impl Gate {
-    /// Users' transactions run so many at a time.
-    pub(super) fn new(at_once: usize) -> Self {
-        let [marks, accepted, system, inner] = [(); 4].map(|()| Arc::default());
-        Self { marks, accepted, system, inner, accounts: Turns::new(at_once) }
+    /// On PostgreSQL, classes that share a connection take turns at it.
+    pub(super) fn new(backend: DatabaseBackend, writing: Writing) -> Self {
+        let [marks, accepted, system, inner]: [Arc<Mutex<()>>; 4] = [(); 4].map(|()| Arc::default());
+        let (accepted, system) = match (backend, writing.server) {
+            (DatabaseBackend::Sqlite, _) => (accepted, system),
+            (_, 1) => (marks.clone(), marks.clone()),
+            _ => (marks.clone(), system),
+        };
+        Self { marks, accepted, system, inner, accounts: Turns::new(writing.users) }
     }
 }
 
 impl Db {
-    /// Waits for the right to write for all users together; on PostgreSQL there is nothing to wait for.
+    /// Waits for the right to write for all users together.
     pub async fn turn(&self, class: Class) -> Turn {
-        if self.backend() != DatabaseBackend::Sqlite {
-            return Turn { _inner: None, _own: None, account: None };
-        }
         let gate = self.gate();
         let own = match class {
             Class::Sends => None,

@@ -4,6 +4,7 @@
 use super::db::{Db, Observer};
 use super::reading::Reads;
 use super::turns::Turn;
+use crate::config::Writing;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ pub enum Share {
     Log,
 }
 
-/// The pools. On PostgreSQL that of authentication is the one that writes.
+/// The pools.
 pub struct Pools {
     /// For transactions, and statements that write.
     pub write: DatabaseConnection,
@@ -34,8 +35,8 @@ pub struct Pools {
     pub log: DatabaseConnection,
     /// For heavy reads; whoever opens it bounds how long a statement may take.
     pub heavy: DatabaseConnection,
-    /// How many transactions of users run at a time; sends, marks and the server's own work have connections besides.
-    pub writes_at_once: usize,
+    /// What those of `write` are for, beside one for each writer of sends; on SQLite all share one.
+    pub writing: Writing,
     /// How many connections `heavy` has.
     pub heavy_at_once: usize,
     /// When a connection broke.
@@ -62,8 +63,7 @@ impl Breaks {
 
 impl Pools {
     pub(super) fn observed_by(mut self, observer: &Arc<OnceLock<Observer>>) -> Self {
-        let Self { write, authentication, ordinary, log, heavy, writes_at_once: _, heavy_at_once: _, breaks: _ } =
-            &mut self;
+        let Self { write, authentication, ordinary, log, heavy, writing: _, heavy_at_once: _, breaks: _ } = &mut self;
         for pool in [write, authentication, ordinary, log, heavy] {
             let observer = observer.clone();
             pool.set_metric_callback(move |info| {

@@ -15,7 +15,7 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::messages::{Mark, MarkJob, SendJob, Sent};
 use crate::store::db::Standing;
-use crate::store::gate::Class;
+use crate::store::gate::{Account, Class};
 use crate::store::{self, Failure};
 use crate::supervision::Panicked;
 use crate::telemetry;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Side tasks of one writer at most: each takes a connection.
+/// Side tasks of one writer at most: each takes a place among the transactions of users.
 const SIDE_TASKS: usize = 2;
 
 /// What a writer has done, for whoever measures.
@@ -277,7 +277,14 @@ async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<C
             Box::pin(async move { writer_batch::run(tx, &jobs, wait).await })
         });
         let guarded = app.db().guard(async {
-            let _turn = app.db().turn(Class::Sends).await;
+            let _turn = match (wait, jobs.first()) {
+                // it may wait for as long as a user's transaction may, and so takes the place of one
+                (Wait::ForLock, Some(job)) => {
+                    let account = Account::Conversation(job.conversation_id);
+                    app.db().turn_of(account, limits::FEW_ROWS * jobs.len()).await?
+                }
+                _ => app.db().turn(Class::Sends).await,
+            };
             Ok(transact::attempt(app, &work).await)
         });
         let aborted = match guarded.await {

@@ -9,6 +9,8 @@ mod accounts;
 mod connections;
 #[path = "fairness/groups.rs"]
 mod groups;
+#[path = "fairness/health.rs"]
+mod health;
 #[path = "inside/mod.rs"]
 mod inside;
 #[path = "fairness/locks.rs"]

@@ -80,6 +80,8 @@ struct Inner {
     known: watch::Sender<Known>,
     suspected: Notify,
     asked: Mutex<Asked>,
+    /// How often it was asked.
+    looks: AtomicU64,
     history: Arc<History>,
     texts_deleted: AtomicU64,
     observer: Arc<OnceLock<Observer>>,
@@ -105,6 +107,7 @@ impl Db {
             known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
             suspected: Notify::new(),
             asked: Mutex::new(Asked { probe, answered: None }),
+            looks: AtomicU64::new(0),
             history,
             texts_deleted: AtomicU64::new(0),
             observer,
@@ -224,9 +227,14 @@ impl Db {
     }
 
     /// Asks the database whether it is there, and after a failure, and only then, whether it takes writes; waits for no
-    /// pool. While nothing fails it is asked at most once in [`PROBE`], however many want to know.
+    /// pool. While nothing fails it is asked at most once in [`PROBE`], however many want to know; and what was found out
+    /// for one is the answer for all who came meanwhile, or each would wait for a database that hangs after the other.
     async fn ask(&self) {
+        let looks = self.0.looks.load(Ordering::Relaxed);
         let mut asked = self.0.asked.lock().await;
+        if self.0.looks.load(Ordering::Relaxed) != looks {
+            return;
+        }
         let before = *self.0.known.borrow();
         let well = before.standing == Standing::Ok;
         // the probe would open the file that is there now, and say nothing about the one that serves
@@ -247,6 +255,7 @@ impl Db {
             found = if outcome.is_ok() { Standing::Ok } else { Standing::ReadOnly };
         }
         asked.answered = (found == Standing::Ok).then(Instant::now);
+        self.0.looks.fetch_add(1, Ordering::Relaxed);
         let news = self.0.known.send_if_modified(|known| {
             let current = known.failures == before.failures || found > known.standing;
             current && std::mem::replace(&mut known.standing, found) != found

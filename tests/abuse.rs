@@ -32,5 +32,7 @@ mod presence;
 mod pupils;
 #[path = "abuse/search.rs"]
 mod search;
+#[path = "abuse/sign_ins.rs"]
+mod sign_ins;
 #[path = "abuse/world.rs"]
 mod world;

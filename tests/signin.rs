@@ -12,11 +12,12 @@ use greenroom::domain::ids::LoginId;
 use greenroom::domain::limits;
 use greenroom::domain::time::Timestamp;
 use greenroom::domain::tokens::Keys;
+use greenroom::error::Result;
 use greenroom::http;
-use greenroom::protocol::accounts::SignIn;
+use greenroom::protocol::accounts::{Register, SignIn};
 use greenroom::protocol::resources::Tokens;
 use greenroom::usecases::logins::Client;
-use greenroom::usecases::{logins, refresh};
+use greenroom::usecases::{accounts, logins, refresh};
 use inside::{Inside, on_each_database, on_sqlite};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
@@ -51,7 +52,8 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
         assert_eq!((tried, counts().sign_ins), (limits::WRONG_PASSWORDS, 2));
 
         let queue: Vec<_> = std::iter::from_fn(|| app.hashing().enter().ok()).collect();
-        let full = logins::sign_in(app, ada(), client(), HERE).await.unwrap_err();
+        let bob = SignIn { login: "bob".to_owned(), ..ada() };
+        let full = logins::sign_in(app, bob, client(), HERE).await.unwrap_err();
         assert_eq!((full.code(), counts().busy), (Code::Busy, 1));
         drop(queue);
 
@@ -107,6 +109,58 @@ fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
         }
         let said: Vec<String> = said.lock().unwrap().clone();
         assert!(said.is_empty(), "{said:#?}");
+    });
+}
+
+async fn sign_in(inside: &Inside, login: &str, password: &str) -> Result<Tokens> {
+    let input = SignIn { login: login.to_owned(), password: password.to_owned() };
+    logins::sign_in(&inside.app, input, client(), HERE).await
+}
+
+#[test]
+fn made_up_names_from_an_address_without_places_cost_no_statement_each() {
+    on_each_database(&async |inside: &Inside| {
+        let register = |name: &str| Register {
+            username: name.to_owned(),
+            password: "correct horse".to_owned(),
+            email: Some(format!("{name}@example.org")),
+            display_name: None,
+        };
+        accounts::register(&inside.app, register("ada"), client(), HERE).await.unwrap();
+        // somebody of elsewhere
+        let elsewhere = Client { ip: "198.51.100.1".to_owned(), ..client() };
+        accounts::register(&inside.app, register("bob"), elsewhere, "198.51.100.1".parse().unwrap()).await.unwrap();
+        let wrong = futures_util::future::join_all((0..5).map(|_| sign_in(inside, "bob", "wrong")));
+        assert!(wrong.await.into_iter().all(|outcome| outcome.is_err_and(|e| e.code() == Code::InvalidCredentials)));
+        let said = heard(inside);
+        let asked = || {
+            said.lock().unwrap().extract_if(.., |text| text.contains("logins") || text.contains("\"users\"")).count()
+        };
+        asked();
+        let refused =
+            async |login: &str| sign_in(inside, login, "wrong").await.is_err_and(|e| e.code() == Code::RateLimited);
+        for _ in 0..100 {
+            assert!(refused("bob").await);
+        }
+        assert_eq!(asked(), 1, "the first one finds out whose the name is, and that is kept");
+        // the address has five places left
+        for number in 0..5 {
+            let outcome = sign_in(inside, &format!("nobody-{number}"), "wrong").await;
+            assert!(outcome.is_err_and(|error| error.code() == Code::InvalidCredentials));
+        }
+        assert_eq!(asked(), 5);
+        let flood =
+            futures_util::future::join_all((0..200).map(async |n| sign_in(inside, &format!("made-up-{n}"), "?").await));
+        assert!(flood.await.into_iter().all(|outcome| outcome.is_err_and(|error| error.code() == Code::RateLimited)));
+        for number in 0..100 {
+            assert!(refused(&format!("made-up-{number}")).await);
+        }
+        // who is known there, in two pages: one account, and nobody after it
+        assert_eq!(asked(), 2);
+        for login in ["ada", " ADA@example.org"] {
+            sign_in(inside, login, "correct horse").await.unwrap();
+        }
+        assert!(refused("bob@example.org").await, "nobody signed in to it from here");
     });
 }
 

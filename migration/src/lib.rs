@@ -29,6 +29,7 @@ mod m20261130_000014_generations;
 mod m20261130_000015_email_keys;
 mod m20261130_000016_mentions_all;
 mod m20261130_000017_group_temp_id;
+mod m20261130_000018_known_networks;
 mod sql;
 
 /// All migrations, oldest first.
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000015_email_keys::Migration),
             Box::new(m20261130_000016_mentions_all::Migration),
             Box::new(m20261130_000017_group_temp_id::Migration),
+            Box::new(m20261130_000018_known_networks::Migration),
         ]
     }
 }

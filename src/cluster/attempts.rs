@@ -2,29 +2,35 @@
 //! and gives them back unless the answer was wrong: however many guesses come at once, no more are answered than the limits
 //! say, and right ones cost nothing. An attempt that finds places held by others that are still being hashed waits for
 //! them; only wrong answers refuse.
+//!
+//! The place of its address comes first, before the account is looked up: so an address that has none left costs the
+//! database nothing, whatever names it makes up. Who is known there, and tried all the same, is read once in a while for
+//! all of the address ([`Here`]); and a name that was refused after it was looked up is not looked up again before its time.
 
 use super::windows::{SWEEP, Window};
 use crate::domain::address::network;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use unicode_normalization::UnicodeNormalization;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// How long it counts who was known at an address. Whoever signs in there on this node meanwhile has it read again.
+const FRESH: Duration = Duration::from_secs(10);
 
 /// Whose password is tried. An account is one, whether it was named by username or by e-mail address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Account {
     /// Somebody's.
     Of(UserId),
-    /// Nobody's: the hash of the name that was given.
-    Nobody(u64),
+    /// That of a name which was not looked up, or which nobody has: the hash of what was given.
+    Named(u64),
 }
 
 /// Whether the account signed in or registered from the address lately.
@@ -39,9 +45,9 @@ pub enum Known {
 }
 
 /// What an attempt may do now.
-pub enum Turn {
-    /// Hash: it has its places, where there is a limit.
-    Taken(Option<Places>),
+pub enum Turn<T> {
+    /// Go on.
+    Taken(T),
     /// Wait until another has its answer.
     Wait,
     /// Find out whether the account is known at the address: only then may it be tried.
@@ -49,6 +55,9 @@ pub enum Turn {
     /// Come back after so long.
     Refused(Duration),
 }
+
+/// Who is known at an address: by id, and by each name one may sign in with.
+pub type Here = HashSet<Account>;
 
 /// The attempts of this node.
 pub struct AttemptBook {
@@ -64,6 +73,10 @@ struct Books {
     pairs: HashMap<(Account, IpAddr), Window>,
     addresses: HashMap<IpAddr, Window>,
     accounts: HashMap<Account, Window>,
+    /// Until when an account is not looked up again for an address.
+    refused: HashMap<(Account, IpAddr), Instant>,
+    /// Who is known at an address that has no places left, and since when that counts.
+    here: HashMap<IpAddr, (Instant, Arc<OnceCell<Here>>)>,
     swept: Instant,
 }
 
@@ -74,15 +87,30 @@ impl Books {
             self.pairs.retain(|_, window| !window.is_over(MINUTE, now));
             self.addresses.retain(|_, window| !window.is_over(MINUTE, now));
             self.accounts.retain(|_, window| !window.is_over(HOUR, now));
+            self.refused.retain(|_, until| *until > now);
+            self.here.retain(|_, (since, _)| is_fresh(*since, now));
         }
     }
+
+    /// Who is known at `address`, if that was read lately.
+    fn here(&self, address: IpAddr, now: Instant) -> Option<&Here> {
+        let (since, here) = self.here.get(&address)?;
+        here.get().filter(|_| is_fresh(*since, now))
+    }
+}
+
+fn is_fresh(since: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(since) < FRESH
 }
 
 /// The places of one attempt, given back when dropped.
 pub struct Places {
     book: Arc<AttemptBook>,
-    account: Account,
     address: IpAddr,
+    /// As what it came.
+    who: Account,
+    /// Whose it is, once that is known and a place of it is held.
+    account: Option<Account>,
     /// Whether one of the address is among them; an account that is known there is tried without.
     of_address: bool,
     /// Whether one of the account's hour is among them.
@@ -99,6 +127,8 @@ impl AttemptBook {
                 pairs: HashMap::new(),
                 addresses: HashMap::new(),
                 accounts: HashMap::new(),
+                refused: HashMap::new(),
+                here: HashMap::new(),
                 swept: Instant::now(),
             }),
             answered: Notify::new(),
@@ -106,52 +136,65 @@ impl AttemptBook {
         }
     }
 
-    /// What a name that nobody has counts as.
-    pub fn nobody(&self, name: &str) -> Account {
-        Account::Nobody(self.hasher.hash_one(name.trim().nfc().collect::<String>().to_lowercase()))
+    /// What a name counts as that was not looked up; the same for the key under which an account has it.
+    pub fn named(&self, name: &str) -> Account {
+        Account::Named(self.hasher.hash_one(name.trim().nfc().collect::<String>().to_lowercase()))
     }
 
-    /// What an attempt at the password of `account` from `address` may do at `now`.
-    pub fn turn(self: &Arc<Self>, account: Account, address: IpAddr, known: Known, now: Instant) -> Turn {
+    /// Takes the place of `address` for an attempt of `who` at `now`. `known` is what was read of who is known there.
+    pub fn enter(self: &Arc<Self>, who: Account, address: IpAddr, known: Known, now: Instant) -> Turn<Option<Places>> {
         let Some(of_address) = self.of_address else { return Turn::Taken(None) };
         let address = network(address);
         let mut books = self.books();
         books.sweep(now);
-        let Books { pairs, addresses, accounts, .. } = &mut *books;
-        let pair = pairs.entry((account, address)).or_default();
-        if pair.count(MINUTE, now) >= limits::WRONG_PASSWORDS {
-            return Turn::Refused(pair.room_in(limits::WRONG_PASSWORDS, MINUTE, now));
+        if let Some(until) = books.refused.get(&(who, address)).filter(|until| **until > now) {
+            return Turn::Refused(*until - now);
         }
-        let from = addresses.entry(address).or_default();
-        let anywhere = accounts.entry(account).or_default();
+        let known = match books.here(address, now) {
+            Some(here) if known == Known::Unasked && here.contains(&who) => Known::Yes,
+            Some(_) if known == Known::Unasked => Known::No,
+            _ => known,
+        };
+        let from = books.addresses.entry(address).or_default();
         let needs_address = from.count(MINUTE, now) < of_address;
-        let needs_hour = anywhere.count(HOUR, now) < limits::WRONG_PASSWORDS_HOUR;
         match known {
-            _ if needs_address && needs_hour => {}
+            _ if needs_address => {}
             Known::Yes => {}
             Known::Unasked => return Turn::Ask,
-            Known::No => {
-                let hour = anywhere.room_in(limits::WRONG_PASSWORDS_HOUR, HOUR, now);
-                return Turn::Refused(hour.max(from.room_in(of_address, MINUTE, now)));
-            }
+            Known::No => return Turn::Refused(from.room_in(of_address, MINUTE, now)),
         }
-        let waits = pair.is_full(limits::WRONG_PASSWORDS)
-            || needs_address && from.is_full(of_address)
-            || needs_hour && anywhere.is_full(limits::WRONG_PASSWORDS_HOUR);
-        if waits {
+        if needs_address && from.is_full(of_address) {
             return Turn::Wait;
         }
-        pair.held += 1;
         from.held += usize::from(needs_address);
-        anywhere.held += usize::from(needs_hour);
         Turn::Taken(Some(Places {
             book: self.clone(),
-            account,
             address,
+            who,
+            account: None,
             of_address: needs_address,
-            of_hour: needs_hour,
+            of_hour: false,
             wrong: None,
         }))
+    }
+
+    /// Where it is kept who is known at `address`, for whoever reads it; others wait for that one.
+    pub fn here(&self, address: IpAddr, now: Instant) -> Arc<OnceCell<Here>> {
+        let mut books = self.books();
+        let (since, here) = books.here.entry(network(address)).or_insert_with(|| (now, Arc::default()));
+        if !is_fresh(*since, now) {
+            (*since, *here) = (now, Arc::default());
+        }
+        here.clone()
+    }
+
+    /// A user has signed in or registered from `address`: whoever reads who is known there finds this one, too.
+    pub fn signed_in(&self, user: UserId, address: IpAddr) {
+        let (mut books, address) = (self.books(), network(address));
+        let lacks = |here: &Arc<OnceCell<Here>>| here.get().is_none_or(|here| !here.contains(&Account::Of(user)));
+        if books.here.get(&address).is_some_and(|(_, here)| lacks(here)) {
+            books.here.remove(&address);
+        }
     }
 
     /// Notified when an attempt has its answer.
@@ -165,6 +208,46 @@ impl AttemptBook {
 }
 
 impl Places {
+    /// Whether who is known at the address was asked for, and this one is.
+    pub fn is_known(&self) -> bool {
+        !self.of_address
+    }
+
+    /// Takes the places of the account that the name belongs to, at `now`.
+    pub fn enter(&mut self, account: Account, known: Known, now: Instant) -> Turn<()> {
+        let book = self.book.clone();
+        let mut books = book.books();
+        let Books { pairs, accounts, refused, .. } = &mut *books;
+        let pair = pairs.entry((account, self.address)).or_default();
+        let anywhere = accounts.entry(account).or_default();
+        let needs_hour = anywhere.count(HOUR, now) < limits::WRONG_PASSWORDS_HOUR;
+        let wait = if pair.count(MINUTE, now) >= limits::WRONG_PASSWORDS {
+            pair.room_in(limits::WRONG_PASSWORDS, MINUTE, now)
+        } else if needs_hour || known == Known::Yes {
+            Duration::ZERO
+        } else if known == Known::No {
+            anywhere.room_in(limits::WRONG_PASSWORDS_HOUR, HOUR, now)
+        } else {
+            return Turn::Ask;
+        };
+        if !wait.is_zero() {
+            refused.insert((self.who, self.address), now + wait.min(MINUTE));
+            return Turn::Refused(wait);
+        }
+        if pair.is_full(limits::WRONG_PASSWORDS) || needs_hour && anywhere.is_full(limits::WRONG_PASSWORDS_HOUR) {
+            return Turn::Wait;
+        }
+        pair.held += 1;
+        anywhere.held += usize::from(needs_hour);
+        (self.account, self.of_hour) = (Some(account), needs_hour);
+        Turn::Taken(())
+    }
+
+    /// The account may not sign in for so long, whatever the password: it need not be looked up for that any more.
+    pub fn refuse(&self, wait: Duration, now: Instant) {
+        self.book.books().refused.insert((self.who, self.address), now + wait.min(MINUTE));
+    }
+
     /// The answer was wrong: they stay taken for their time.
     pub fn wrong(mut self, now: Instant) {
         self.wrong = Some(now);
@@ -176,9 +259,9 @@ impl Drop for Places {
         let mut books = self.book.books();
         let Books { pairs, addresses, accounts, .. } = &mut *books;
         let held = [
-            pairs.get_mut(&(self.account, self.address)),
+            self.account.and_then(|account| pairs.get_mut(&(account, self.address))),
             addresses.get_mut(&self.address).filter(|_| self.of_address),
-            accounts.get_mut(&self.account).filter(|_| self.of_hour),
+            self.account.and_then(|account| accounts.get_mut(&account)).filter(|_| self.of_hour),
         ];
         for window in held.into_iter().flatten() {
             window.held = window.held.saturating_sub(1);
@@ -192,107 +275,4 @@ impl Drop for Places {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
-
-    fn book() -> Arc<AttemptBook> {
-        Arc::new(AttemptBook::new(10))
-    }
-
-    fn other_address(number: u8) -> IpAddr {
-        IpAddr::from([198, 51, 100, number])
-    }
-
-    /// What a wrong guess meets: whether it was tried.
-    fn guess(book: &Arc<AttemptBook>, account: Account, address: IpAddr, known: Known, now: Instant) -> bool {
-        match book.turn(account, address, known, now) {
-            Turn::Taken(places) => {
-                places.expect("there are limits").wrong(now);
-                true
-            }
-            Turn::Refused(_) => false,
-            Turn::Wait => panic!("nobody else is being hashed"),
-            Turn::Ask => panic!("it was asked"),
-        }
-    }
-
-    #[test]
-    fn an_account_is_guessed_at_five_times_a_minute_from_an_address_and_an_address_ten_times() {
-        let (book, now) = (book(), Instant::now());
-        let somebody = Account::Of(UserId::new());
-        let tried = (0..100).filter(|_| guess(&book, somebody, HERE, Known::No, now)).count();
-        assert_eq!(tried, 5);
-        let tried = (0..100).filter(|n| guess(&book, book.nobody(&n.to_string()), HERE, Known::No, now)).count();
-        assert_eq!(tried, 5, "ten with those of before");
-        assert!(guess(&book, Account::Of(UserId::new()), other_address(1), Known::No, now));
-        let later = now + MINUTE;
-        assert!(guess(&book, somebody, HERE, Known::No, later));
-    }
-
-    #[test]
-    fn a_name_that_nobody_has_counts_however_it_is_written() {
-        let book = book();
-        assert_eq!(book.nobody("Ada"), book.nobody(" ada"));
-        assert_ne!(book.nobody("ada"), book.nobody("bob"));
-    }
-
-    #[test]
-    fn who_is_known_at_an_address_is_tried_there_when_it_has_none_left() {
-        let (book, now) = (book(), Instant::now());
-        for number in 0..10 {
-            assert!(guess(&book, book.nobody(&number.to_string()), HERE, Known::No, now));
-        }
-        let somebody = Account::Of(UserId::new());
-        assert!(matches!(book.turn(somebody, HERE, Known::Unasked, now), Turn::Ask));
-        assert!(matches!(book.turn(somebody, HERE, Known::No, now), Turn::Refused(wait) if wait == MINUTE));
-        assert!(matches!(book.turn(somebody, HERE, Known::Yes, now), Turn::Taken(Some(_))));
-        let tried = (0..100).filter(|_| guess(&book, somebody, HERE, Known::Yes, now)).count();
-        assert_eq!(tried, 5, "and no more often than elsewhere");
-    }
-
-    #[test]
-    fn after_a_hundred_wrong_ones_from_anywhere_only_known_addresses_try_an_account() {
-        let (book, now) = (book(), Instant::now());
-        let somebody = Account::Of(UserId::new());
-        let tried = (0..200).filter(|n| guess(&book, somebody, other_address(*n), Known::No, now)).count();
-        assert_eq!(tried, 100);
-        assert!(matches!(book.turn(somebody, HERE, Known::Unasked, now), Turn::Ask));
-        assert!(guess(&book, somebody, HERE, Known::Yes, now));
-        assert!(guess(&book, Account::Of(UserId::new()), HERE, Known::No, now));
-        assert!(guess(&book, somebody, HERE, Known::No, now + HOUR));
-    }
-
-    #[test]
-    fn places_held_by_what_is_being_hashed_make_wait_and_do_not_refuse() {
-        let (book, now) = (book(), Instant::now());
-        let somebody = Account::Of(UserId::new());
-        let mut held: Vec<_> = (0..5)
-            .map(|_| match book.turn(somebody, HERE, Known::Unasked, now) {
-                Turn::Taken(Some(places)) => places,
-                _ => panic!("there is room"),
-            })
-            .collect();
-        assert!(matches!(book.turn(somebody, HERE, Known::Unasked, now), Turn::Wait));
-        // a right answer gives its place back
-        held.pop();
-        let sixth = book.turn(somebody, HERE, Known::Unasked, now);
-        assert!(matches!(sixth, Turn::Taken(Some(_))));
-        drop(sixth);
-        for places in held {
-            places.wrong(now);
-        }
-        assert!(guess(&book, somebody, HERE, Known::Unasked, now));
-        assert!(matches!(book.turn(somebody, HERE, Known::Unasked, now), Turn::Refused(_)));
-    }
-
-    #[test]
-    fn nothing_is_limited_where_the_operator_says_so() {
-        let book = Arc::new(AttemptBook::new(0));
-        let somebody = Account::Of(UserId::new());
-        for _ in 0..1000 {
-            assert!(matches!(book.turn(somebody, HERE, Known::Unasked, Instant::now()), Turn::Taken(None)));
-        }
-    }
-}
+mod tests;

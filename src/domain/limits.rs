@@ -122,6 +122,10 @@ pub const WRONG_PASSWORDS: usize = 5;
 pub const WRONG_PASSWORDS_HOUR: usize = 100;
 /// An account is known at an address for so long after it signed in or registered there.
 pub const SIGNED_IN_FROM: Duration = Duration::from_hours(30 * 24);
+/// Ids and names of accounts known at one address that are looked at, the oldest accounts first.
+pub const KNOWN_NAMES: usize = 30_000;
+/// Accounts known at an address that are read at a time.
+pub const KNOWN_PAGE: u64 = 500;
 /// Registrations of one address in a burst.
 pub const REGISTRATION_BURST: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
 /// Passwords that wait for a core to be hashed on; beyond it one is `busy` at once.

@@ -148,6 +148,51 @@ pub async fn signed_in_from(
     Ok(dialect::one(conn, statement).await?.is_some())
 }
 
+/// A user who has signed in or registered from a network.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownRow {
+    /// Who.
+    pub user_id: UserId,
+    /// The keys of the names to sign in with.
+    pub names: Vec<String>,
+    /// Whether it was after the moment that was asked about.
+    pub lately: bool,
+}
+
+/// Who has signed in or registered from a network, by id, those beyond `after`; and whether that was after `since`. However
+/// often one of them did costs nothing.
+pub async fn known_at(
+    conn: &impl ConnectionTrait,
+    network: &str,
+    since: Timestamp,
+    after: Option<UserId>,
+    limit: u64,
+) -> Result<Vec<KnownRow>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "WITH RECURSIVE here(id, n) AS (
+             SELECT (SELECT user_id FROM logins WHERE network = $1 AND user_id > $2 ORDER BY user_id LIMIT 1), 1
+             UNION ALL
+             SELECT (SELECT user_id FROM logins WHERE network = $1 AND user_id > here.id ORDER BY user_id LIMIT 1), n + 1
+             FROM here WHERE here.id IS NOT NULL AND n < $3)
+         SELECT u.id, u.username_key, u.email_key, CAST(CASE WHEN EXISTS (
+             SELECT 1 FROM logins WHERE network = $1 AND user_id = u.id AND created_at > $4) THEN 1 ELSE 0 END AS BIGINT) AS lately
+         FROM here JOIN users u ON u.id = here.id ORDER BY u.id",
+        vec![network.into(), after.map_or(Uuid::nil(), |id| id.0).into(), (limit as i64).into(), since.into()],
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let email: Option<String> = row.try_get("", "email_key")?;
+            Ok(KnownRow {
+                user_id: UserId(row.try_get("", "id")?),
+                names: std::iter::once(row.try_get("", "username_key")?).chain(email).collect(),
+                lately: row.try_get::<i64>("", "lately")? != 0,
+            })
+        })
+        .collect()
+}
+
 /// Notes of which generations an access token was accepted. It locks no user, because it only ever raises a number.
 pub async fn accepted(conn: &impl ConnectionTrait, newest: &[(LoginId, i64)]) -> Result<(), DbErr> {
     let values = dialect::rows(

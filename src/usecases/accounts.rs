@@ -2,16 +2,14 @@
 //! a user in [`super::users`].
 
 use super::logins::{Client, answer, existing, open, tell};
-use super::passwords::Attempt;
+use super::passwords::{Attempt, Whose};
 use super::read::read;
 use super::transact::{Tx, transact_for};
 use super::{Caller, passwords};
 use crate::app::App;
-use crate::cluster::attempts;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::{self, Email, Password, Username};
-use crate::domain::passwords::Verified;
 use crate::domain::search;
 use crate::domain::stream::Stream;
 use crate::error::{Error, FieldError, Result};
@@ -98,6 +96,7 @@ pub async fn register(app: &App, input: Register, client: Client, address: IpAdd
         })
     })
     .await?;
+    app.attempts().signed_in(user.id, address);
     Ok(answer(app, &user, opened))
 }
 
@@ -264,21 +263,8 @@ async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
 pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, address: IpAddr) -> Result<()> {
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
-    let queued = passwords::enter(app)?;
-    let secret = read(app, Share::Ordinary, move |conn| {
-        Box::pin(async move { Ok(accounts::secret_of(conn, caller.user_id).await?) })
-    })
-    .await?;
-    let old = secret.and_then(|secret| secret.hash);
-    let attempt = Attempt {
-        account: attempts::Account::Of(caller.user_id),
-        address,
-        password: current_password,
-        hash: old.clone(),
-    };
-    if passwords::attempt(app, queued, attempt).await? == Verified::Wrong {
-        return Err(Error::invalid_credentials());
-    }
+    let attempt = Attempt { whose: Whose::Own(caller.user_id), address, password: current_password };
+    let old = passwords::attempt(app, attempt).await?.hash;
     let new = passwords::hash(app, new_password).await?;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let (old, new) = (old.clone(), new.clone());

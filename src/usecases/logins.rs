@@ -1,16 +1,14 @@
 //! Logins: signing in, signing out, and who a token or a ticket stands for. A login is a family of refresh tokens; ending
 //! it ends all of them, its access tokens and its sockets. How tokens are renewed is in [`super::refresh`].
 
-use super::passwords::Attempt;
+use super::passwords::{Attempt, Right, Whose};
 use super::read::read;
 use super::transact::{Tx, transact_for};
 use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
-use crate::cluster::attempts;
 use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
-use crate::domain::passwords::Verified;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens::{self, Claims, Rejected};
@@ -91,41 +89,30 @@ pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Ca
 /// Signs in by username or e-mail address and password, from an address.
 pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) -> Result<Tokens> {
     let SignIn { login, password } = input;
-    // a place in the queue of passwords comes first, so that no more look for an account than may try its password
-    let queued = passwords::enter(app)?;
-    let nobody = app.attempts().nobody(&login);
-    let secret = read(app, Share::Authentication, move |conn| {
-        Box::pin(async move { Ok(accounts::secret_by_login(conn, &login).await?) })
-    })
-    .await?;
-    let hash = secret.as_ref().and_then(|secret| secret.hash.clone());
-    let account = secret.as_ref().map_or(nobody, |secret| attempts::Account::Of(secret.user_id));
-    let attempt = Attempt { account, address, password, hash: hash.clone() };
-    let verified = passwords::attempt(app, queued, attempt).await?;
-    let Some(secret) = secret.filter(|_| verified != Verified::Wrong) else {
-        return Err(Error::invalid_credentials());
-    };
+    let attempt = Attempt { whose: Whose::Named(login), address, password };
+    let Right { user: user_id, hash, anew } = passwords::attempt(app, attempt).await?;
     let owner = app.clone();
-    let (user, opened) = transact_for(app, secret.user_id, limits::FEW_ROWS, move |tx| {
-        let (app, client, hash, verified) = (owner.clone(), client.clone(), hash.clone(), verified.clone());
+    let (user, opened) = transact_for(app, user_id, limits::FEW_ROWS, move |tx| {
+        let (app, client, hash, anew) = (owner.clone(), client.clone(), hash.clone(), anew.clone());
         Box::pin(async move {
-            tx.lock_users(&[secret.user_id]).await?;
+            tx.lock_users(&[user_id]).await?;
             // the password may have been changed, or the account suspended, while this one was checked
-            let now = accounts::secret_of(tx.conn(), secret.user_id).await?;
+            let now = accounts::secret_of(tx.conn(), user_id).await?;
             let now = now.filter(|now| now.hash == hash).ok_or_else(Error::invalid_credentials)?;
             match now.status {
                 Status::Active => {}
                 Status::Suspended => return Err(Error::suspended()),
                 Status::Deleted => return Err(Error::invalid_credentials()),
             }
-            if let Verified::Anew(hash) = &verified {
-                accounts::set_password(tx.conn(), secret.user_id, hash, tx.now()).await?;
+            if let Some(hash) = &anew {
+                accounts::set_password(tx.conn(), user_id, hash, tx.now()).await?;
             }
-            let opened = open(tx, &app, secret.user_id, &client).await?;
-            Ok((existing(tx, secret.user_id).await?, opened))
+            let opened = open(tx, &app, user_id, &client).await?;
+            Ok((existing(tx, user_id).await?, opened))
         })
     })
     .await?;
+    app.attempts().signed_in(user_id, address);
     Ok(answer(app, &user, opened))
 }
 

@@ -32,11 +32,18 @@ pub struct World {
 impl World {
     /// A server with the limits that it has by default, but for signing in: everybody here comes from one address.
     pub async fn new() -> Self {
-        let server = TestServer::builder()
+        Self::with(&[]).await
+    }
+
+    /// [`Self::new`] with these settings besides.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let mut builder = TestServer::builder()
             .set("GREENROOM_LIMIT_SENDS_PER_SECOND", "20")
-            .set("GREENROOM_LIMIT_API_PER_SECOND", "100")
-            .start()
-            .await;
+            .set("GREENROOM_LIMIT_API_PER_SECOND", "100");
+        for (name, value) in settings {
+            builder = builder.set(name, *value);
+        }
+        let server = builder.start().await;
         let mut bystanders = Vec::new();
         for number in 0..BYSTANDERS {
             bystanders.push(server.user(&format!("bystander-{number}")).await);

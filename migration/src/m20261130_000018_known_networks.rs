@@ -1,0 +1,29 @@
+//! Who is known at a network is found without looking at each login: what comes from an address that guesses is refused
+//! by what was read of it once.
+
+use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
+
+use crate::sql;
+
+/// See the statements below.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        sql::run(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        sql::run(manager, DOWN).await
+    }
+
+    fn use_transaction(&self) -> Option<bool> {
+        Some(true)
+    }
+}
+
+const UP: &str = "CREATE INDEX logins_network_user ON logins (network, user_id, created_at);";
+
+const DOWN: &str = "DROP INDEX logins_network_user;";

@@ -145,7 +145,8 @@ fn serve() -> Result<(), Failure> {
 fn settings() -> Result<Settings, Failure> {
     let mut settings = Settings::load()?;
     telemetry::init(&Log { filter: "warn".to_owned(), ..settings.log.clone() });
-    settings.database.connections = settings.database.connections.min(5);
+    settings.database.connections = settings.database.connections.min(8);
+    settings.database.writers = 1;
     Ok(settings)
 }
 

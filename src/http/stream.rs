@@ -46,7 +46,7 @@ impl Reading {
     }
 }
 
-/// A TCP connection that says "nothing more for now" after every [`STEP`] bytes, and asks to be read again at once. In
+/// A TCP connection that pretends to be empty after every [`STEP`] bytes, and asks to be read again at once. In
 /// between the framework takes a head out of what came, hands a body on, or sees that nobody wants it.
 pub struct PacedStream {
     stream: TcpStream,

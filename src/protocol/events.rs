@@ -16,7 +16,7 @@ pub enum Event {
     /// A message was committed. Conversation stream.
     #[serde(rename = "message.new")]
     MessageNew {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// The message.
         message: Box<Message>,
@@ -24,7 +24,7 @@ pub enum Event {
     /// A message has another text, kept with its former ones. Conversation stream.
     #[serde(rename = "message.edited")]
     MessageEdited {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// The message as it is now.
         message: Box<Message>,
@@ -32,7 +32,7 @@ pub enum Event {
     /// A message was deleted for everyone. Conversation stream.
     #[serde(rename = "message.deleted")]
     MessageDeleted {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// Which.
         message_id: MessageId,
@@ -48,13 +48,13 @@ pub enum Event {
     /// Somebody reacted to a message, or took it back. Conversation stream.
     #[serde(rename = "reaction.updated")]
     ReactionUpdated {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// To which.
         message_id: MessageId,
-        /// With what.
+        /// The emoji that was added or removed.
         emoji: String,
-        /// Who.
+        /// The user concerned.
         user_id: UserId,
         /// Added or removed.
         action: ReactionAction,
@@ -80,17 +80,17 @@ pub enum Event {
     /// Somebody joined. Conversation stream.
     #[serde(rename = "participant.joined")]
     ParticipantJoined {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// Who.
+        /// Those who joined, each with the role that they begin with.
         participants: Vec<Joined>,
     },
     /// Somebody left or was removed. Conversation stream; the last event of it that user sees.
     #[serde(rename = "participant.left")]
     ParticipantLeft {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// Who.
+        /// The user concerned.
         user_id: UserId,
         /// How.
         reason: LeftReason,
@@ -98,9 +98,9 @@ pub enum Event {
     /// Somebody has other rights. Conversation stream.
     #[serde(rename = "participant.updated")]
     ParticipantUpdated {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// Who.
+        /// The user concerned.
         user_id: UserId,
         /// The new role.
         role: crate::domain::roles::Role,
@@ -128,7 +128,7 @@ pub enum Event {
     /// The user deleted a message for themself alone. User stream.
     #[serde(rename = "message.hidden")]
     MessageHidden {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// Which.
         message_id: MessageId,
@@ -163,7 +163,7 @@ pub enum LeftReason {
 /// A message that was pinned or unpinned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Pin {
-    /// Where.
+    /// The conversation it happened in.
     pub conversation_id: ConversationId,
     /// Which.
     pub message_id: MessageId,
@@ -184,7 +184,7 @@ pub enum ReactionAction {
 /// A user without what changes by the minute.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublicUser {
-    /// Who.
+    /// What everybody may see of the user.
     #[serde(flatten)]
     pub brief: super::resources::UserBrief,
     /// The host application's id of the user.

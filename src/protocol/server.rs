@@ -87,7 +87,7 @@ pub enum ServerFrame {
     /// Somebody came, went away, or left.
     #[serde(rename = "presence.update")]
     PresenceUpdate {
-        /// Who.
+        /// The user concerned.
         user_id: UserId,
         /// What now.
         status: PresenceStatus,
@@ -97,7 +97,7 @@ pub enum ServerFrame {
     /// A message of the receiver's got further.
     #[serde(rename = "message.status")]
     MessageStatus {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// Who acknowledged or read.
         user_id: UserId,
@@ -109,7 +109,7 @@ pub enum ServerFrame {
     /// The receiver's own read mark moved, on whichever device.
     #[serde(rename = "conversation.read")]
     ConversationRead {
-        /// Where.
+        /// The conversation it happened in.
         conversation_id: ConversationId,
         /// The mark.
         last_read_seq: Seq,
@@ -204,9 +204,9 @@ pub struct Denied {
 /// Who types where.
 #[derive(Clone, Debug, Serialize)]
 pub struct Typing {
-    /// Where.
+    /// The conversation it happened in.
     pub conversation_id: ConversationId,
-    /// Who.
+    /// The user concerned.
     pub user_id: UserId,
     /// Its unique name.
     pub username: String,

@@ -128,7 +128,7 @@ pub struct ConversationDetail {
 /// Somebody in a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct Participant {
-    /// Who.
+    /// The user who takes part.
     pub user: UserBrief,
     /// With what rights.
     pub role: Role,
@@ -143,7 +143,7 @@ pub struct Participant {
 /// Somebody who joined, as `participant.joined` tells it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Joined {
-    /// Who.
+    /// The user who takes part.
     pub user: UserBrief,
     /// With what rights.
     pub role: Role,
@@ -152,7 +152,7 @@ pub struct Joined {
 /// Some users of a conversation, such as those who type.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct UserIds {
-    /// Who.
+    /// The users, each once.
     pub user_ids: Vec<UserId>,
 }
 

@@ -35,11 +35,11 @@ async fn waiting(inside: &Inside, count: usize) {
 #[test]
 fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
     on_postgres(&async |inside: &Inside| {
-        let [one, other, talker, friend] = inside.users(4).await[..] else { unreachable!() };
+        let [one, talker, friend, ref others @ ..] = inside.users(8).await[..] else { unreachable!() };
         let app = &inside.app;
         let mut locked = Vec::new();
         for _ in 0..5 {
-            locked.push(inside.group(&[one, other]).await);
+            locked.push(inside.group(&[&[one], others].concat()).await);
         }
         let said = inside.send(Post::new(locked[0], &one, "hello")).await.unwrap().message.id;
         let free = inside.group(&[talker, friend]).await;
@@ -47,10 +47,14 @@ fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
         let renewed = refresh::refresh(app, &tokens.refresh_token, Ipv4Addr::LOCALHOST.into()).await.unwrap();
         let held = lock(inside, &locked).await;
 
-        let stuck = ["👍", "🎉", "😀", "🙂", "🙃"].map(|emoji| {
-            let (app, group) = (app.clone(), locked[0]);
-            tokio::spawn(async move { reactions::add(&app, &other, group, said, emoji).await.map(drop) })
-        });
+        // each by another user: what one alone may have on its way would leave connections free
+        let stuck: Vec<_> = others
+            .iter()
+            .map(|user| {
+                let (app, user, group) = (app.clone(), *user, locked[0]);
+                tokio::spawn(async move { reactions::add(&app, &user, group, said, "👍").await.map(drop) })
+            })
+            .collect();
         let sends: Vec<_> = locked.iter().map(|group| inside.enqueue(Post::new(*group, &one, "stuck"))).collect();
         // all the places of users' transactions are taken by these
         let database = &app.settings().database;

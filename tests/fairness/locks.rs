@@ -35,7 +35,7 @@ async fn waiting(inside: &Inside, count: usize) {
 #[test]
 fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
     on_postgres(&async |inside: &Inside| {
-        let [one, talker, friend, ref others @ ..] = inside.users(8).await[..] else { unreachable!() };
+        let [one, talker, friend, ref others @ ..] = inside.users(11).await[..] else { unreachable!() };
         let app = &inside.app;
         let mut locked = Vec::new();
         for _ in 0..5 {
@@ -66,6 +66,7 @@ fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
         let mine = inside.send(Post::new(free, &talker, "hello")).await.unwrap().message.id;
         messages::get(app, &caller, mine).await.unwrap();
         marks::read(app, &caller, free, Target::End).await.unwrap();
+        assert!(stuck.iter().all(|change| !change.is_finished()), "none had to give up for it");
         held.rollback().await.unwrap();
         for stuck in stuck {
             // it had the lock, or gave up

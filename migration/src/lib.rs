@@ -30,6 +30,7 @@ mod m20261130_000015_email_keys;
 mod m20261130_000016_mentions_all;
 mod m20261130_000017_group_temp_id;
 mod m20261130_000018_known_networks;
+mod m20261130_000019_participants_of_user;
 mod sql;
 
 /// All migrations, oldest first.
@@ -56,6 +57,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000016_mentions_all::Migration),
             Box::new(m20261130_000017_group_temp_id::Migration),
             Box::new(m20261130_000018_known_networks::Migration),
+            Box::new(m20261130_000019_participants_of_user::Migration),
         ]
     }
 }

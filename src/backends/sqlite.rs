@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Executor};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// Connections that read who somebody is.
@@ -20,8 +21,8 @@ const AUTHENTICATION: u32 = 1;
 const ORDINARY: u32 = 4;
 /// Connections that read the log.
 const LOG: u32 = 3;
-/// Connections for heavy reads.
-const HEAVY: u32 = 2;
+/// Connections for heavy reads at most; one where that would be every core.
+const HEAVY: usize = 2;
 /// Steps of SQLite's machine between two looks at the clock in a heavy read; a fraction of a millisecond.
 const STRIDE: i32 = 10_000;
 /// How long a statement waits for another process's lock; in this process the one writer has no rival.
@@ -58,14 +59,15 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         let opened = options.connect_with(reading.clone()).await.map_err(|error| not_opened(settings, &error))?;
         Ok::<_, BackendError>(SqlxSqliteConnector::from_sqlx_sqlite_pool(opened))
     };
+    let heavy = available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, HEAVY));
     let pools = Pools {
         write: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
         authentication: open(serving(AUTHENTICATION, &known)).await?,
         ordinary: open(serving(ORDINARY, &known)).await?,
         log: open(serving(LOG, &known)).await?,
-        heavy: open(in_time(pool(HEAVY))).await?,
+        heavy: open(in_time(pool(heavy as u32))).await?,
         writing: Writing { server: 1, users: 1 },
-        heavy_at_once: HEAVY as usize,
+        heavy_at_once: heavy,
         breaks: Breaks::default(),
     };
     let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
@@ -175,6 +177,8 @@ fn common(settings: &Settings) -> Result<SqliteConnectOptions> {
         .pragma("temp_store", "MEMORY")
         // what is deleted or overwritten is zeroed in its page, so that no deleted text stays in the file
         .pragma("secure_delete", "ON")
+        // rows that may wait for whoever asked: with the default of 50 a thread is woken for every few of a long answer
+        .row_buffer_size(1024)
         .disable_statement_logging())
 }
 

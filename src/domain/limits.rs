@@ -180,6 +180,12 @@ pub const WRITES_PER_NETWORK: usize = 4096;
 pub const FEW_ROWS: usize = 4;
 /// Rows that it touches for each user it puts into a conversation: the participant, the user's revision, the event.
 pub const ROWS_PER_MEMBER: usize = 3;
+/// Rows above which a transaction is large: such run one at a time and leave the writer to the others in between.
+pub const LARGE_ROWS: u64 = 300;
+/// For how long at most after a large transaction no other one begins.
+pub const LARGE_PAUSE: Duration = Duration::from_millis(250);
+/// How often a large transaction gives way to sends before it runs to its end.
+pub const WAYS_GIVEN: usize = 8;
 /// Bytes of an event that cost as much as another row.
 pub const ROW_BYTES: usize = 1024;
 /// Heavy reads of one user that run or wait.

@@ -44,6 +44,8 @@ pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversatio
     // the call itself is paid for
     app.admission().charge_rest(Kind::Call, caller.user_id, costs::of_members(users.len()) - 1);
     let group = groups::new_group(&new, users)?;
+    // a thousand names are not kept while the group waits to be made
+    drop(new);
     let owner = app.as_ref().clone();
     Ok(answer(app.detached(async move { groups::group(&owner, &caller, group).await }).await?))
 }

@@ -14,6 +14,7 @@ pub mod groups;
 pub mod hidden;
 pub mod history;
 pub mod hydrate;
+mod large;
 pub mod log;
 pub mod logins;
 pub mod marks;

@@ -46,6 +46,10 @@ pub struct Transaction {
     inner: Mutex<Inner>,
     /// Whether it takes texts away that were deleted for everyone.
     deletes_text: AtomicBool,
+    /// Whether it ends where sends wait.
+    gives_way: AtomicBool,
+    /// Whether it did.
+    gave_way: AtomicBool,
 }
 
 struct Inner {
@@ -87,7 +91,8 @@ impl Transaction {
         let conn = conn.map_err(not_acquired)?;
         // made before BEGIN is sent, so that a caller who vanishes meanwhile leaves no open transaction behind
         let inner = Mutex::new(Inner { conn, stage: Stage::Doubtful, touched: 0 });
-        let transaction = Self { db: db.clone(), backend, inner, deletes_text: AtomicBool::new(false) };
+        let [deletes_text, gives_way, gave_way] = [const { AtomicBool::new(false) }; 3];
+        let transaction = Self { db: db.clone(), backend, inner, deletes_text, gives_way, gave_way };
         let mut inner = transaction.inner.lock().await;
         let outcome = inner.conn.plain(begin).await;
         transaction.over(inner, outcome, |_| 0)?;
@@ -98,6 +103,7 @@ impl Transaction {
     /// [`Failure::Data`] and [`Failure::Retry`] it has not, and after any other no connection of this process ever sees it,
     /// though the next process may: see above.
     pub async fn commit(self) -> Result<(), DbErr> {
+        self.gives_way.store(false, Ordering::Relaxed);
         let mut inner = self.enter().await?;
         inner.stage = Stage::Committing(Instant::now());
         let committed = inner.conn.plain("COMMIT").await;
@@ -112,6 +118,16 @@ impl Transaction {
             }
             error
         })
+    }
+
+    /// From now on no further statement of it runs while sends wait for the one who writes.
+    pub fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a statement was refused for that: then all that followed are, and it can only be undone.
+    pub fn gave_way(&self) -> bool {
+        self.gave_way.load(Ordering::Relaxed)
     }
 
     /// How many rows its statements have changed so far.
@@ -136,6 +152,12 @@ impl Transaction {
     /// The connection, for one statement: until that has succeeded the transaction is in doubt.
     async fn enter(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
         let mut inner = self.inner.lock().await;
+        if self.gives_way.load(Ordering::Relaxed) && self.db.sends_wait() {
+            self.gave_way.store(true, Ordering::Relaxed);
+        }
+        if self.gave_way() {
+            return Err(DbErr::Custom("a large transaction gave way to sends".to_owned()));
+        }
         if inner.stage != Stage::Open {
             return Err(DbErr::Custom("a statement follows one that failed in the same transaction".to_owned()));
         }

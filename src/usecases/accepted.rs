@@ -19,8 +19,8 @@ pub async fn note(app: &App, login_id: LoginId, generation: i64) -> Result<()> {
             let newest = newest.clone();
             Box::pin(async move { Ok(logins::accepted(tx.conn(), &newest).await?) })
         });
-        let _turn = owner.db().turn(Class::Accepted).await;
-        transact::committed(&owner, &work).await?.deliver(&owner, |()| ());
+        let mut turn = owner.db().turn(Class::Accepted).await;
+        transact::committed(&owner, &mut turn, &work).await?.deliver(&owner, |()| ());
         accepted.written(owner.accepted());
         Ok(())
     })

@@ -64,7 +64,7 @@ fn hash(new: &Asked) -> String {
 
 /// Makes a group; its first message is the system's, and everybody in it has read that. What the caller sent before, by its
 /// `temp_id`, makes no second one: the answer is the group as the caller sees it now, whoever was named in it since.
-pub async fn group(app: &App, caller: &Caller, new: NewGroup) -> Result<Made> {
+pub async fn group(app: &App, caller: &Caller, mut new: NewGroup) -> Result<Made> {
     let caller = *caller;
     // first without a lock, because those who were named may not be there any more
     if let Some(sent) = &new.sent
@@ -72,7 +72,8 @@ pub async fn group(app: &App, caller: &Caller, new: NewGroup) -> Result<Made> {
     {
         return again(app, &caller, id).await;
     }
-    let members = members::resolve(app, &new.members).await?;
+    // taken out: their names are not kept while the transaction waits for its turn
+    let members = members::resolve(app, &std::mem::take(&mut new.members)).await?;
     let fresh = ConversationId::new();
     // each of them is told what it is called and looks like
     let bytes =
@@ -149,6 +150,8 @@ async fn make_group(
     let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
     let mut joined = vec![NewParticipant { user_id: caller, role: Role::Owner }];
     joined.extend(members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }));
+    // in the order of the indexes, so that each page of them is visited once
+    joined.sort_unstable_by_key(|new| new.user_id);
     participants::insert(tx.conn(), id, &joined, start).await?;
     conversations::tell_joined(tx, id, &joined).await?;
     Ok(id)

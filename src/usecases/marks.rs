@@ -221,7 +221,10 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
         .db()
         .guard(async {
             let _turn = app.db().turn(Class::Marks).await;
-            transact::attempt(app, &work).await.map(|commit| commit.deliver(app, |moved| moved)).map_err(Error::from)
+            transact::attempt(app, &work, false)
+                .await
+                .map(|commit| commit.deliver(app, |moved| moved))
+                .map_err(Error::from)
         })
         .await;
     let (moved, inside) = match outcome {

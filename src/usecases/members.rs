@@ -132,7 +132,9 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let told = system::put(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
     let start =
         Start { joined_at: tx.now(), joined_rev: told.rev, last_read_seq: told.seq, last_read_count: told.count };
-    let rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
+    let mut rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
+    // in the order of the indexes, so that each page of them is visited once
+    rows.sort_unstable_by_key(|new| new.user_id);
     participants::insert(tx.conn(), id, &rows, start).await?;
     conversations::tell_joined(tx, id, &rows).await
 }

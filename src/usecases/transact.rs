@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::messages::Batch;
 use crate::protocol::events::{Event, Frame};
-use crate::store::gate::Account;
+use crate::store::gate::{Account, Turn};
 use crate::store::mentions::{self, NewMention};
 use crate::store::transaction::Transaction;
 use crate::store::writes::{self, Head, NewMessage};
@@ -229,21 +229,22 @@ impl Tx {
         self.written = self.events.len();
         Ok(())
     }
+}
 
-    fn into_batches(self) -> (Transaction, Vec<(Stream, Arc<Batch>)>) {
-        let mut streams: BTreeMap<Stream, Vec<Frame>> = BTreeMap::new();
-        for row in self.events {
-            streams.entry(row.stream).or_default().push(row.frame);
-        }
-        (self.conn, streams.into_iter().map(|(stream, frames)| (stream, Batch::new(frames))).collect())
+/// What each stream got, in its order.
+fn batches(events: Vec<log::Row>) -> Vec<(Stream, Arc<Batch>)> {
+    let mut streams: BTreeMap<Stream, Vec<Frame>> = BTreeMap::new();
+    for row in events {
+        streams.entry(row.stream).or_default().push(row.frame);
     }
+    streams.into_iter().map(|(stream, frames)| (stream, Batch::new(frames))).collect()
 }
 
 /// What an attempt committed: its result, and its events, which are still to be delivered.
 #[must_use = "events that are not delivered reach nobody before the catch-up finds them"]
 pub(crate) struct Commit<T> {
     result: T,
-    events: Vec<(Stream, Arc<Batch>)>,
+    events: Vec<log::Row>,
     /// How many rows it changed.
     touched: u64,
 }
@@ -252,7 +253,7 @@ impl<T> Commit<T> {
     /// Answers first, then delivers: whoever acted hears of it before the others do.
     pub(crate) fn deliver<R>(self, app: &App, answer: impl FnOnce(T) -> R) -> R {
         let answered = answer(self.result);
-        app.deliver(self.events);
+        app.deliver(batches(self.events));
         answered
     }
 }
@@ -265,6 +266,8 @@ pub(crate) enum Aborted {
     Failed(DbErr),
     /// The commit was not answered; it may have happened.
     Unknown(DbErr),
+    /// It was large and sends waited; nothing was committed.
+    GaveWay,
 }
 
 impl From<Aborted> for Error {
@@ -272,6 +275,7 @@ impl From<Aborted> for Error {
         match aborted {
             Aborted::Refused(error) => error,
             Aborted::Failed(error) | Aborted::Unknown(error) => error.into(),
+            Aborted::GaveWay => Error::overloaded("it gave way to sends"),
         }
     }
 }
@@ -290,8 +294,10 @@ where
     let (owner, account) = (app.clone(), account.into());
     app.detached(async move {
         let mut turn = owner.db().turn_of(account, rows).await?;
-        let commit = committed(&owner, &work).await?;
+        let commit = committed(&owner, &mut turn, &work).await?;
         turn.touched(commit.touched);
+        // it is stored; nobody who writes waits for what is left
+        drop(turn);
         Ok(commit.deliver(&owner, |result| result))
     })
     .await
@@ -301,13 +307,20 @@ where
 /// can cancel.
 pub(crate) async fn committed<T>(
     app: &App,
+    turn: &mut Turn,
     work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
 ) -> Result<Commit<T>> {
-    let mut attempts = 0;
+    let (mut attempts, mut ways) = (0, 0);
     loop {
         attempts += 1;
-        match attempt(app, work).await {
+        let gives_way = turn.is_large() && ways < limits::WAYS_GIVEN;
+        match attempt(app, work, gives_way).await {
             Ok(commit) => return Ok(commit),
+            Err(Aborted::GaveWay) => {
+                attempts -= 1;
+                ways += 1;
+                turn.step_aside(app.db()).await;
+            }
             Err(aborted) if attempts < 4 && may_retry(&aborted) => {}
             Err(aborted) => return Err(aborted.into()),
         }
@@ -321,7 +334,7 @@ fn may_retry(aborted: &Aborted) -> bool {
             .and_then(|cause| cause.downcast_ref::<DbErr>())
             .is_some_and(|cause| store::failure(cause) == Failure::Retry),
         Aborted::Failed(error) => store::failure(error) == Failure::Retry,
-        Aborted::Unknown(_) => false,
+        Aborted::Unknown(_) | Aborted::GaveWay => false,
     }
 }
 
@@ -333,25 +346,32 @@ where
     work
 }
 
-/// One attempt. The caller holds the turn to write and runs on a task that nobody can cancel.
+/// One attempt, which is given up where it `gives_way` and sends wait. The caller holds the turn to write and runs on a
+/// task that nobody can cancel.
 pub(crate) async fn attempt<T>(
     app: &App,
     work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+    gives_way: bool,
 ) -> Result<Commit<T>, Aborted> {
     let conn = app.db().begin().await.map_err(Aborted::Refused)?;
+    if gives_way {
+        conn.give_way();
+    }
     let mut tx = Tx::new(conn);
-    let result = match work(&mut tx).await {
+    let done = async {
+        let result = work(&mut tx).await.map_err(Aborted::Refused)?;
+        tx.flush().await.map_err(Aborted::Failed)?;
+        Ok(result)
+    };
+    let result = match done.await {
         Ok(result) => result,
-        Err(error) => {
+        Err(aborted) => {
+            let gave_way = tx.conn.gave_way();
             tx.conn.rollback().await;
-            return Err(Aborted::Refused(error));
+            return Err(if gave_way { Aborted::GaveWay } else { aborted });
         }
     };
-    if let Err(error) = tx.flush().await {
-        tx.conn.rollback().await;
-        return Err(Aborted::Failed(error));
-    }
-    let (conn, events) = tx.into_batches();
+    let Tx { conn, events, .. } = tx;
     let touched = conn.touched().await;
     if let Err(error) = conn.commit().await {
         // should it have happened after all, only the log can tell the others

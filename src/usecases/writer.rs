@@ -285,7 +285,7 @@ async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<C
                 }
                 _ => app.db().turn(Class::Sends).await,
             };
-            Ok(transact::attempt(app, &work).await)
+            Ok(transact::attempt(app, &work, false).await)
         });
         let aborted = match guarded.await {
             Ok(Ok(commit)) => return Ok(commit),
@@ -295,6 +295,7 @@ async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<C
         let kind = match &aborted {
             Aborted::Failed(error) | Aborted::Unknown(error) => store::failure(error),
             Aborted::Refused(error) => cause(error),
+            Aborted::GaveWay => Failure::Retry,
         };
         if kind != Failure::Retry || attempt >= 4 {
             let unanswered = matches!(aborted, Aborted::Unknown(_));

@@ -13,7 +13,9 @@ use greenroom::store::db::Db;
 use greenroom::store::gate::Account;
 use greenroom::usecases::accounts::{self, NewAccount};
 use greenroom::usecases::marks::{self, Target};
+use greenroom::usecases::transact::transact_for;
 use greenroom::usecases::{Caller, deletions, groups, logins, operator, pins, refresh};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +62,44 @@ fn making_large_groups_starves_nobody() {
             }
         }
     });
+}
+
+/// How often a large transaction begins while, in as many of its attempts, somebody sends; and how many messages are
+/// stored when its last attempt begins.
+async fn attempts(inside: &Inside, sends: usize) -> (usize, usize) {
+    let [maker, talker, friend] = inside.users(3).await[..] else { unreachable!() };
+    let group = inside.group(&[talker, friend]).await;
+    let (begun, stored) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (app, counts) = (inside.app.clone(), (begun.clone(), stored.clone()));
+    let rows = limits::LARGE_ROWS as usize + 1;
+    transact_for(&inside.app, maker.user_id, rows, move |tx| {
+        let (app, (begun, stored)) = (app.clone(), counts.clone());
+        Box::pin(async move {
+            let query = "SELECT count(*) AS count FROM messages WHERE kind = 'text'";
+            let row = tx.conn().query_one_raw(Statement::from_string(DatabaseBackend::Sqlite, query)).await?.unwrap();
+            stored.store(row.try_get::<i64>("", "count")? as usize, Ordering::SeqCst);
+            if begun.fetch_add(1, Ordering::SeqCst) < sends {
+                app.enqueue_send(Post::new(group, &talker, "hello").job(drop));
+                while !app.db().sends_wait() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            tx.lock_users(&[maker.user_id]).await
+        })
+    })
+    .await
+    .unwrap();
+    (begun.load(Ordering::SeqCst), stored.load(Ordering::SeqCst))
+}
+
+#[test]
+fn a_large_transaction_gives_way_to_sends_and_not_for_ever() {
+    on_sqlite(&async |inside: &Inside| assert_eq!(attempts(inside, 0).await, (1, 0)));
+    on_sqlite(&async |inside: &Inside| {
+        assert_eq!(attempts(inside, 2).await, (3, 2), "each was sent before it went on")
+    });
+    let most = limits::WAYS_GIVEN;
+    on_sqlite(&async |inside: &Inside| assert_eq!(attempts(inside, most + 5).await, (most + 1, most)));
 }
 
 #[test]

@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use super::attacks::Stop;
 use super::support::rest::Body;
 use super::support::{ConnectOptions, PASSWORD, TestUser};
+use super::world::seconds;
 
 /// Messages of one bystander, a second: well within what a user may send.
 const PER_SECOND: u32 = 10;
 /// After so many messages a bystander reads what the others said.
 const READS_EVERY: u64 = 5;
-/// After so many messages a bystander comes once more, as on another device.
-const COMES_EVERY: u64 = 10;
+/// Into so many parts an attack is cut, after each of which a bystander comes once more, as on another device: however
+/// long it is, nobody signs in more often than a user may.
+const COMINGS: u32 = 3;
 /// How long the client waits for the answer to a refresh before it asks again. Any other answer has
 /// [`super::support::DEADLINE`], which is as long as the client waits.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -57,6 +59,7 @@ pub async fn live(user: TestUser, group: String, stop: Stop) -> Had {
     let mut had = Had::default();
     let mut socket = user.connect_unsubscribed().await;
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
+    let comes_every = u64::from(PER_SECOND) * seconds().as_secs() / u64::from(COMINGS);
     // each comes once at least, also while all is quiet: the memory that hashing takes is none that an attack took
     for number in 0.. {
         ticks.tick().await;
@@ -74,7 +77,7 @@ pub async fn live(user: TestUser, group: String, stop: Stop) -> Had {
         let answer = socket.command("message.send", json!({ "conversation_id": group, "content": "in peace" })).await;
         note(&mut had.sends, begun);
         had.judge(answer["type"] == "message.sent", &answer);
-        if number % COMES_EVERY == 0 {
+        if number % comes_every.max(1) == 0 {
             come(&user, &mut had).await;
         }
     }

@@ -27,6 +27,9 @@ pub async fn enrol(server: &mut TestServer, pupils: usize) {
              WHERE at = 1 OR length(word) - at >= 2 ORDER BY 1, 2, 3",
         )
         .await;
-    server.sql("ANALYZE").await;
+    // PostgreSQL would do so by itself before long; nobody does on SQLite
+    if server.database().url().is_some() {
+        server.sql("ANALYZE").await;
+    }
     server.restart().await;
 }

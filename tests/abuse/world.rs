@@ -136,7 +136,7 @@ impl World {
 }
 
 /// How long an attack lasts.
-fn seconds() -> Duration {
+pub fn seconds() -> Duration {
     let asked = std::env::var("GREENROOM_ABUSE_SECONDS").ok().and_then(|text| text.parse().ok());
     asked.map_or(ATTACK, Duration::from_secs)
 }

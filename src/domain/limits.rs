@@ -157,6 +157,8 @@ pub const TYPING: Duration = Duration::from_secs(10);
 pub const TYPING_EVERY: Duration = Duration::from_secs(2);
 /// A user is offline only after this long without a session.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
+/// After so long a call that is too much is refused.
+pub const REFUSED_AFTER: Duration = Duration::from_millis(100);
 /// Refusals by a limit within [`FLOOD_WINDOW`] that close a session (4429).
 pub const FLOOD_REFUSALS: usize = 100;
 /// The window of [`FLOOD_REFUSALS`].

@@ -5,6 +5,7 @@ use super::REQUEST_ID;
 use super::headers::always;
 use crate::app::App;
 use crate::domain::codes::Code;
+use crate::domain::limits;
 use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
@@ -13,6 +14,7 @@ use crate::usecases::Caller;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpResponse, web};
@@ -40,6 +42,10 @@ pub async fn edge<B: MessageBody + 'static>(
             Ok(Err(error)) => return Err(unrouted(&error, &id)),
             Err(panicked) => return Err(outside(&Error::internal(panicked).into(), &id)),
         };
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            // answered at once, whoever asks again at once would be refused thousands of times a second
+            tokio::time::sleep(limits::REFUSED_AFTER).await;
+        }
         let refused = is_counted(&answer);
         let answer = in_our_form(answer, &id);
         let route = answer.request().match_pattern();

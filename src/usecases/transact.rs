@@ -296,8 +296,6 @@ where
         let mut turn = owner.db().turn_of(account, rows).await?;
         let commit = committed(&owner, &mut turn, &work).await?;
         turn.touched(commit.touched);
-        // it is stored; nobody who writes waits for what is left
-        drop(turn);
         Ok(commit.deliver(&owner, |result| result))
     })
     .await

@@ -54,7 +54,7 @@ pub enum Event {
         message_id: MessageId,
         /// The emoji that was added or removed.
         emoji: String,
-        /// The user concerned.
+        /// The user who reacted, or took the reaction back.
         user_id: UserId,
         /// Added or removed.
         action: ReactionAction,
@@ -90,7 +90,7 @@ pub enum Event {
     ParticipantLeft {
         /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// The user concerned.
+        /// The user who left or was removed.
         user_id: UserId,
         /// How.
         reason: LeftReason,
@@ -100,7 +100,7 @@ pub enum Event {
     ParticipantUpdated {
         /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// The user concerned.
+        /// The participant whose role changed.
         user_id: UserId,
         /// The new role.
         role: crate::domain::roles::Role,

@@ -87,7 +87,7 @@ pub enum ServerFrame {
     /// Somebody came, went away, or left.
     #[serde(rename = "presence.update")]
     PresenceUpdate {
-        /// The user concerned.
+        /// The user whose presence changed.
         user_id: UserId,
         /// What now.
         status: PresenceStatus,
@@ -206,7 +206,7 @@ pub struct Denied {
 pub struct Typing {
     /// The conversation it happened in.
     pub conversation_id: ConversationId,
-    /// The user concerned.
+    /// The user who types, or stopped.
     pub user_id: UserId,
     /// Its unique name.
     pub username: String,

@@ -51,7 +51,7 @@ pub enum Account {
     Network(IpAddr),
     /// That of a conversation that somebody has locked, for the sends to it that wait for the lock.
     Conversation(ConversationId),
-    /// The operator's.
+    /// That of the operator, for accounts and tokens made from the command line.
     Operator,
 }
 
@@ -83,8 +83,7 @@ impl From<LoginId> for Account {
     }
 }
 
-/// The queue. At most one of each class has a turn, or on SQLite meets the others at `inner`, which is fair, so that none
-/// of them starves.
+/// The queue. At most one of each class has a turn. On SQLite they meet at `inner`, which is fair: no class starves.
 pub(super) struct Gate {
     marks: Arc<Mutex<()>>,
     accepted: Arc<Mutex<()>>,

@@ -23,7 +23,7 @@ pub enum Share {
     Log,
 }
 
-/// The pools.
+/// The connection pools of one database, each with its own share of the connections.
 pub struct Pools {
     /// For transactions, and statements that write.
     pub write: DatabaseConnection,

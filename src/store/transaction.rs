@@ -48,7 +48,7 @@ pub struct Transaction {
     deletes_text: AtomicBool,
     /// Whether it ends where sends wait.
     gives_way: AtomicBool,
-    /// Whether it did.
+    /// Whether it ended for that reason, after which every further statement is refused.
     gave_way: AtomicBool,
 }
 

@@ -51,7 +51,7 @@ pub(super) enum Whose {
 
 /// A password that is right.
 pub(super) struct Right {
-    /// Whose it is.
+    /// The user whose password was checked.
     pub(super) user: UserId,
     /// The hash it was compared with.
     pub(super) hash: Option<String>,

@@ -301,8 +301,8 @@ where
     .await
 }
 
-/// As many attempts as it takes, and no more than a few. The caller holds the turn to write and runs on a task that nobody
-/// can cancel.
+/// Tries again after a deadlock or a serialisation failure, four attempts at most. The caller holds `turn` and runs on a
+/// task that nobody can cancel.
 pub(crate) async fn committed<T>(
     app: &App,
     turn: &mut Turn,

@@ -133,6 +133,9 @@ pub const HASHING_QUEUE: usize = 256;
 
 /// A connection that has not authenticated within this is closed.
 pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
+/// For so long after `auth.success` a session that opened with `subscribe=none` waits for a first command, before what
+/// happens in its user's own stream goes out.
+pub const FIRST_SYNC: Duration = Duration::from_secs(3);
 /// The server pings a session this often.
 pub const HEARTBEAT: Duration = Duration::from_secs(30);
 /// A session silent for this long is closed (4408).

@@ -106,6 +106,9 @@ impl Session {
         self.places = Some(self.around.app.admission().commands(caller.user_id));
         self.expires(welcome.expires_at, ctx);
         self.follow(Stream::User(caller.user_id), welcome.user_room, welcome.user_rev, welcome.user_rev, ctx);
+        if !self.follows_gained {
+            self.await_sync(ctx);
+        }
         for (membership, room) in welcome.rooms {
             let stream = Stream::Conversation(membership.conversation_id);
             self.follow(stream, room, membership.last_rev, membership.last_rev, ctx);
@@ -140,14 +143,16 @@ impl Session {
         room: Recipient<ToRoom>,
         from: Rev,
         head: Rev,
-        ctx: &Context<Self>,
+        ctx: &mut Context<Self>,
     ) {
         let Some(caller) = self.caller() else { return };
+        self.forget_what_was_held(stream, ctx);
         self.subscriptions += 1;
         let subscription = Subscription { stream, session: self.reach(&caller, ctx), from, head, taken: false };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
         let subscription = self.subscriptions;
-        let followed = Followed { room, checked: head, subscription, reached: from, after: from, synced: None };
+        let since = self.rooms.get(&stream).map_or(subscription, |followed| followed.since);
+        let followed = Followed { room, checked: head, subscription, since, reached: from, after: from, synced: None };
         self.rooms.insert(stream, followed);
     }
 

@@ -19,6 +19,9 @@ use std::time::Instant;
 
 impl Session {
     pub(super) fn perform(&mut self, caller: Caller, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
+        if !matches!(command, Command::Sync(_)) {
+            self.no_sync_first(ctx);
+        }
         match command {
             Command::Auth(auth) => self.extend(auth, id, ctx),
             Command::Subscribe(wanted) => self.subscribe(wanted.conversation_ids, id, ctx),

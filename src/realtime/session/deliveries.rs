@@ -18,9 +18,9 @@ impl Session {
             return;
         }
         match event {
-            RoomEvent::Frames(batch) => self.events(stream, &batch, ctx),
+            RoomEvent::Frames(batch) => self.events(stream, subscription, &batch, ctx),
             RoomEvent::Page(batch) => {
-                self.events(stream, &batch, ctx);
+                self.events(stream, subscription, &batch, ctx);
                 if self.flow.has_room() {
                     self.go_on(stream);
                 } else {
@@ -101,13 +101,16 @@ impl Session {
     }
 
     /// Hands events to the client and does what those of its own stream ask of the session.
-    fn events(&mut self, stream: Stream, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
-        let after = self.rooms.get(&stream).map_or(Rev(0), |followed| followed.after);
+    fn events(&mut self, stream: Stream, subscription: u64, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
+        let Some(followed) = self.rooms.get(&stream) else { return };
+        let (goes_out, after) = (subscription >= followed.since, followed.after);
         let Some(batch) = &batch.between(after, batch.last_rev()) else { return };
-        self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
-        self.reached(stream, batch.last_rev());
-        if let Some(syncing) = &mut self.syncing {
-            syncing.reached(stream, batch.last_rev());
+        if goes_out {
+            self.hand(batch.bytes, ToSocket::Batch(batch.clone()), ctx);
+            self.reached(stream, batch.last_rev());
+            if let Some(syncing) = &mut self.syncing {
+                syncing.reached(stream, batch.last_rev());
+            }
         }
         if matches!(stream, Stream::Conversation(_)) {
             return;

@@ -6,6 +6,7 @@
 mod auth;
 mod commands;
 mod deliveries;
+mod first_sync;
 mod flow;
 mod lanes;
 mod output;
@@ -27,6 +28,7 @@ use crate::protocol::client::{self, ClientFrame};
 use crate::protocol::server::ServerFrame;
 use crate::usecases::{Caller, typing};
 use actix::prelude::*;
+use first_sync::FirstSync;
 use flow::Flow;
 use lanes::{Lanes, Turn};
 use std::collections::{HashMap, VecDeque};
@@ -88,6 +90,7 @@ pub struct Session {
     paused: Vec<Stream>,
     sync_parts: client::Sync,
     syncing: Option<Syncing>,
+    first_sync: FirstSync,
     /// Whether conversations gained are followed without being asked for.
     follows_gained: bool,
     /// Conversations gained that are not followed yet, and from which revision.
@@ -110,6 +113,8 @@ struct Followed {
     checked: Rev,
     /// The number of the subscription.
     subscription: u64,
+    /// The first subscription whose events go out; what an earlier one still brings will come again.
+    since: u64,
     /// Up to where it was handed out; while a replay is under way some before it may still come.
     reached: Rev,
     /// Nothing up to here is handed out: it belongs to an earlier subscription, from before the user left and came back.
@@ -185,6 +190,7 @@ impl Session {
             paused: Vec::new(),
             sync_parts: client::Sync::default(),
             syncing: None,
+            first_sync: FirstSync::Over,
             gained: HashMap::new(),
             overrun: Arc::default(),
             heard_at: now,

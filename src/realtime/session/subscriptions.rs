@@ -103,6 +103,7 @@ impl Session {
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
         if part.more {
+            self.sync_goes_on(ctx);
             if id.is_some() {
                 self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
             }
@@ -111,6 +112,7 @@ impl Session {
         let wanted = std::mem::take(&mut self.sync_parts);
         let refused = id.clone();
         let job: LaneJob = Box::new(move |session, ctx| {
+            session.sync_begins(ctx);
             let (admit, app) =
                 (session.admit(wanted.conversations.keys().copied().collect()), session.around.app.clone());
             let caller = session.caller();
@@ -126,6 +128,7 @@ impl Session {
                 match outcome {
                     Err(error) => {
                         session.refuse(&error, id.as_ref(), None, ctx);
+                        session.sync_refused(ctx);
                         session.leave(Lane::Subscriptions, ctx);
                     }
                     Ok((prepared, user_rev)) => session.replay(prepared, &asked, user_rev, id, ctx),

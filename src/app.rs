@@ -14,7 +14,7 @@ use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::tokens::Keys;
 use crate::error::{Error, Result};
-use crate::messages::{Batch, Committed, Ephemeral, MarkJob, SendJob};
+use crate::mailboxes::{Batch, Committed, Ephemeral, MarkJob, SendJob};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
 use crate::store::reading::{self, Places};

@@ -9,7 +9,7 @@
 //! 4. [`protocol`]: the wire, all of it: frames, events, resources
 //! 5. [`store`], [`cluster`]: SQL and what nodes share
 //! 6. [`admission`]: what a caller may ask, and has under way
-//! 7. [`messages`]: every actor message
+//! 7. [`mailboxes`]: every actor message
 //! 8. [`app`]: what a use case may touch
 //! 9. [`usecases`]: one function = one thing a caller may do
 //! 10. [`realtime`], [`relay`]: sockets, sessions, rooms, the hub, presence; what reads the log besides
@@ -30,7 +30,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod http;
-pub mod messages;
+pub mod mailboxes;
 pub mod protocol;
 pub mod realtime;
 pub mod relay;

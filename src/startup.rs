@@ -19,7 +19,7 @@ use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
 use crate::http::{self, Services, connections::Connections, health::Draining};
-use crate::messages::{Committed, Ephemeral, MarkJob, SendJob, ToPresence};
+use crate::mailboxes::{Committed, Ephemeral, MarkJob, SendJob, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::Surroundings;

@@ -29,7 +29,7 @@ use greenroom::domain::ids::Rev;
 use greenroom::domain::limits;
 use greenroom::domain::stream::Stream;
 use greenroom::http::{self, Services, health::Draining};
-use greenroom::messages::{OpenRooms, ToPresence, ToRoom};
+use greenroom::mailboxes::{OpenRooms, ToPresence, ToRoom};
 use greenroom::realtime::session::Surroundings;
 use greenroom::store::log;
 use greenroom::store::pools::Share;

@@ -26,7 +26,7 @@ use greenroom::app::App;
 use greenroom::domain::codes::Close;
 use greenroom::domain::ids::{SessionId, UserId};
 use greenroom::http::health;
-use greenroom::messages::{CloseSession, FromRoom, RoomEvent, SessionHandle, ToSocket};
+use greenroom::mailboxes::{CloseSession, FromRoom, RoomEvent, SessionHandle, ToSocket};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

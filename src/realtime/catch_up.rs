@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::domain::floor::Floor;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::messages::{EndRooms, Heard, OpenStreams};
+use crate::mailboxes::{EndRooms, Heads, OpenStreams};
 use crate::store::log;
 use crate::store::pools::Share;
 use crate::telemetry::Trouble;
@@ -25,7 +25,7 @@ const GATHER: Duration = Duration::from_millis(20);
 /// How the catch-up reaches the hub.
 pub struct Outlet {
     /// Is told how far streams reach.
-    pub hear: Recipient<Heard>,
+    pub hear: Recipient<Heads>,
     /// Says which streams have a room here.
     pub rooms: Recipient<OpenStreams>,
 }
@@ -100,7 +100,7 @@ async fn tail(app: &App, hub: &Outlet, floor: &mut Option<Floor>) -> Result<bool
         let rooms = hub.rooms.send(OpenStreams).await.map_err(Error::internal)?;
         heard.extend(log::heads(conn, &rooms).await?);
     }
-    if hub.hear.try_send(Heard(heard)).is_err() {
+    if hub.hear.try_send(Heads(heard)).is_err() {
         return Ok(false);
     }
     floor.looked(&tail.look, writers.as_ref());

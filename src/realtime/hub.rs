@@ -8,7 +8,7 @@ use super::room::{Room, Shared};
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{Committed, EndRooms, Ephemeral, Heard, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
+use crate::mailboxes::{Committed, EndRooms, Ephemeral, Heads, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
 use crate::supervision::{Panicked, Part, Supervision};
 use actix::prelude::*;
 use std::collections::HashMap;
@@ -88,7 +88,7 @@ impl Hub {
             Err(SendError::Full(message)) => {
                 let missed = match message {
                     ToRoom::Deliver(batch) => batch.last_rev(),
-                    ToRoom::Heard(rev) => rev,
+                    ToRoom::Head(rev) => rev,
                     _ => return,
                 };
                 let owed = self.owed.entry(stream).or_insert(missed);
@@ -134,13 +134,13 @@ impl Handler<Ephemeral> for Hub {
     }
 }
 
-impl Handler<Heard> for Hub {
+impl Handler<Heads> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Heard(streams): Heard, _: &mut Self::Context) {
+    fn handle(&mut self, Heads(streams): Heads, _: &mut Self::Context) {
         let _ = self.guarded(|hub| {
             for (stream, rev) in std::mem::take(&mut hub.owed).into_iter().chain(streams) {
-                hub.pass(stream, ToRoom::Heard(rev));
+                hub.pass(stream, ToRoom::Head(rev));
             }
         });
     }

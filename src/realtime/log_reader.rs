@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::domain::ids::UserId;
-use crate::messages::{ReadFor, ReadLog};
+use crate::mailboxes::{ReadLog, ReadPurpose};
 use crate::protocol::events::Frame;
 use crate::store::log;
 use crate::store::pools::Share;
@@ -100,7 +100,7 @@ impl<T> Waiting<T> {
 }
 
 async fn read(app: &App, asked: ReadLog) {
-    if let ReadFor::Doubt(since) = asked.purpose {
+    if let ReadPurpose::Verify(since) = asked.purpose {
         if let Err(error) = app.db().guard(history::doubt(app, asked.stream, asked.after, since)).await {
             telemetry::failed!(warn, error, "it could not be found out how far a stream reaches");
         }

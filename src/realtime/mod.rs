@@ -11,8 +11,8 @@
 //! Beside them two tasks read the log: `log_reader` for rooms that lack something, `catch_up` for what delivery missed.
 
 pub mod catch_up;
+pub mod frame_limit;
 pub mod hub;
-pub mod intake;
 pub mod log_reader;
 pub mod order;
 pub mod presence;

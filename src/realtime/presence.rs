@@ -13,7 +13,7 @@ use crate::domain::ids::{SessionId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::Error;
-use crate::messages::{CloseSession, PresenceChanged, PresenceTold, RoomEvent, SessionHandle, ToPresence};
+use crate::mailboxes::{CloseSession, PresenceAnnounced, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
 use crate::protocol::client::OwnPresence;
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
@@ -165,7 +165,7 @@ impl Presence {
         });
     }
 
-    fn announced(&mut self, told: Result<Vec<PresenceTold>, Vec<UserId>>, ctx: &mut Context<Self>) {
+    fn announced(&mut self, told: Result<Vec<PresenceAnnounced>, Vec<UserId>>, ctx: &mut Context<Self>) {
         self.telling = false;
         match told {
             Err(users) => users.into_iter().for_each(|user| self.note(user)),
@@ -182,12 +182,12 @@ impl Presence {
         self.tell_soon(ctx);
     }
 
-    fn hand(&self, told: &PresenceTold) {
+    fn hand(&self, told: &PresenceAnnounced) {
         let Some(watchers) = self.watchers.get(&told.user_id) else { return };
         for live in watchers.iter().filter_map(|session| self.sessions.get(session)) {
             if told.watchers.contains(&live.handle.user_id) {
                 let event = RoomEvent::Ephemeral(told.text.clone());
-                live.handle.give(Stream::User(live.handle.user_id), event);
+                live.handle.send(Stream::User(live.handle.user_id), event);
             }
         }
     }
@@ -250,7 +250,7 @@ impl Presence {
             let slot = over * place as u32 / count;
             let frame = ServerFrame::ServerDraining { reconnect_after_ms: 1000 + slot.as_millis() as u64 };
             let event = RoomEvent::Ephemeral(frame.text(None));
-            live.handle.give(Stream::User(live.handle.user_id), event);
+            live.handle.send(Stream::User(live.handle.user_id), event);
             let close = live.close.clone();
             ctx.run_later(slot, move |_, _| close.do_send(CloseSession(Close::Restart))); // detach
         }

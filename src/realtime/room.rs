@@ -7,7 +7,7 @@ use super::order::{Budget, Order, Sink, Subscribe};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::messages::{ReadFor, ReadLog, Retire, RoomEvent, SessionHandle, ToRoom};
+use crate::mailboxes::{ReadLog, ReadPurpose, Retire, RoomEvent, SessionHandle, ToRoom};
 use crate::supervision::Part;
 use actix::prelude::*;
 use std::time::{Duration, Instant};
@@ -107,7 +107,7 @@ impl Room {
             return;
         }
         self.doubted = Some(now);
-        let purpose = ReadFor::Doubt(now);
+        let purpose = ReadPurpose::Verify(now);
         // one that finds no place is raised again with the next event
         let _ = self.shared.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
     }
@@ -126,15 +126,15 @@ struct RoomSink {
 
 impl Sink<SessionHandle> for RoomSink {
     fn give(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
-        let RoomEvent::Page(batch) = event else { return to.give(self.stream, event) };
+        let RoomEvent::Page(batch) = event else { return to.send(self.stream, event) };
         // a client that reads slowly acknowledges each part
         let mut parts = batch.parts();
         let last = parts.pop().expect("a batch has a part");
-        let gave = parts.into_iter().all(|part| to.give(self.stream, RoomEvent::Frames(part)));
-        gave && to.give(self.stream, RoomEvent::Page(last))
+        let gave = parts.into_iter().all(|part| to.send(self.stream, RoomEvent::Frames(part)));
+        gave && to.send(self.stream, RoomEvent::Page(last))
     }
 
-    fn read(&mut self, after: Rev, purpose: ReadFor) {
+    fn read(&mut self, after: Rev, purpose: ReadPurpose) {
         // where too many reads wait this one has failed, and is asked for again by whoever needs it
         let _ = self.log.try_send(ReadLog::new(self.stream, after, limits::REPLAY_PAGE, purpose, self.room.clone()));
     }
@@ -165,32 +165,32 @@ impl Handler<ToRoom> for Room {
                     }
                 }
             }
-            ToRoom::Heard(rev) => self.order.heard(rev),
+            ToRoom::Head(rev) => self.order.heard(rev),
             ToRoom::Ephemeral(text, except) => {
                 for (user, handle) in self.order.followers() {
                     if !except.contains(&user) {
-                        handle.give(self.stream, RoomEvent::Ephemeral(text.clone()));
+                        handle.send(self.stream, RoomEvent::Ephemeral(text.clone()));
                     }
                 }
             }
             ToRoom::Subscribe(mut wanted) => {
-                self.doubt(wanted.head, ctx);
+                self.doubt(wanted.checked, ctx);
                 let subscribe = Subscribe {
                     session: wanted.session.id,
                     user: wanted.session.user_id,
                     from: wanted.from,
-                    checked: wanted.head,
+                    checked: wanted.checked,
                     handle: wanted.session.clone(),
                 };
                 self.order.subscribe(subscribe, &mut sink);
-                wanted.taken = true;
+                wanted.accepted = true;
             }
             ToRoom::End => return ctx.stop(),
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
-            ToRoom::Read { purpose: ReadFor::Doubt(_), .. } => {}
-            ToRoom::Read { purpose: ReadFor::Hole, frames } => self.order.filled(frames, &mut sink),
-            ToRoom::Read { purpose: ReadFor::Replay { session, number, .. }, frames } => {
+            ToRoom::Read { purpose: ReadPurpose::Verify(_), .. } => {}
+            ToRoom::Read { purpose: ReadPurpose::Gap, frames } => self.order.filled(frames, &mut sink),
+            ToRoom::Read { purpose: ReadPurpose::Replay { session, number, .. }, frames } => {
                 self.order.page(session, number, frames, &mut sink);
             }
         }
@@ -202,7 +202,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         self.shared.part.ended();
         for handle in self.order.subscribers() {
-            handle.give(self.stream, RoomEvent::Gone);
+            handle.send(self.stream, RoomEvent::Gone);
         }
     }
 }

@@ -5,8 +5,8 @@
 use crate::domain::codes::Close;
 use crate::domain::limits;
 use crate::error::Error;
-use crate::messages::{FromSocket, ToSocket};
-use crate::realtime::intake::{Intake, Verdict, Watch};
+use crate::mailboxes::{FromSocket, ToSocket};
+use crate::realtime::frame_limit::{FrameLimit, FrameOutcome, FrameWatch};
 use actix::prelude::*;
 use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
@@ -28,7 +28,7 @@ pub struct Socket {
     session: Option<Recipient<FromSocket>>,
     /// The fragments of a message so far, and whether they are text.
     fragments: Option<(Vec<u8>, bool)>,
-    intake: Rc<Watch>,
+    frame_watch: Rc<FrameWatch>,
     closed: bool,
 }
 
@@ -39,9 +39,9 @@ pub fn upgrade(
     protocol: Option<&'static str>,
     begin: impl FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket> + 'static,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let intake = Rc::new(Watch::default());
-    let payload = Intake::new(payload, limits::FRAME_BYTES, intake.clone());
-    let socket = Socket { begin: Some(Box::new(begin)), session: None, fragments: None, intake, closed: false };
+    let frame_watch = Rc::new(FrameWatch::default());
+    let payload = FrameLimit::new(payload, limits::FRAME_BYTES, frame_watch.clone());
+    let socket = Socket { begin: Some(Box::new(begin)), session: None, fragments: None, frame_watch, closed: false };
     let offered: &[&str] = protocol.as_slice();
     ws::WsResponseBuilder::new(socket, request, payload).protocols(offered).frame_size(limits::FRAME_BYTES).start()
 }
@@ -115,11 +115,12 @@ impl Socket {
 impl Socket {
     /// The codec gave up. What it says of the cause is little: bad text and a broken connection look alike to it.
     fn broken(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
-        let too_large = matches!(error, ProtocolError::Overflow) || self.intake.verdict() == Verdict::TooLarge;
+        let too_large =
+            matches!(error, ProtocolError::Overflow) || self.frame_watch.outcome() == FrameOutcome::TooLarge;
         let bad_text = matches!(error, ProtocolError::Io(cause) if cause.kind() == ErrorKind::Other);
         let (error, why) = if too_large {
             (Error::payload_too_large(limits::FRAME_BYTES), Close::TooLarge)
-        } else if self.intake.verdict() == Verdict::Lost {
+        } else if self.frame_watch.outcome() == FrameOutcome::Lost {
             return ctx.stop();
         } else if bad_text {
             (Error::invalid_request("text must be UTF-8"), Close::BadText)
@@ -148,7 +149,7 @@ impl Actor for Socket {
 
 impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        self.intake.handled();
+        self.frame_watch.handled();
         match item {
             Ok(Message::Text(text)) => {
                 let bytes: Bytes = text.into_bytes();

@@ -7,7 +7,7 @@
 //!   effects, a row that fails parks its stream for that reader alone.
 //! - [`statistics`] is a reader: what is counted in conversations.
 //! - [`retention`] removes what is old and what every reader has passed.
-//! - [`pulse`] wakes them: on every commit of this node, and ten times a second when the log has grown by another's.
+//! - [`wakeup`] wakes them: on every commit of this node, and ten times a second when the log has grown by another's.
 //!
 //! A lease is taken and renewed by the transactions that do the work, so an idle server writes nothing; whoever sees work
 //! first after it expired takes it over. It only keeps nodes from doing the same work: that no row counts twice rests on
@@ -26,11 +26,11 @@
 //! uses `park`. Each webhook is a reader of its own, named after its id, whose row is deleted with it: a row that stays
 //! holds back the retention.
 
-pub mod pulse;
 pub mod reader;
 pub mod retention;
 pub mod sequencer;
 pub mod statistics;
+pub mod wakeup;
 
 use crate::app::App;
 use crate::store::gate::Class;
@@ -106,10 +106,10 @@ pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>) -> Relay {
     let (grow, grown) = watch::channel(0);
     let signals = Signals { grown, stopping: stop };
     let node = &app.settings().node_id;
-    let (pulse_of, swept) = (app.clone(), app.clone());
+    let (woken, swept) = (app.clone(), app.clone());
     let (growing, heard, stopped) = (grow.clone(), signals.clone(), signals.clone());
     let mut tasks = vec![
-        keep(app, "pulse", move || pulse::run(pulse_of.clone(), growing.clone(), heard.clone())),
+        keep(app, "wakeup", move || wakeup::run(woken.clone(), growing.clone(), heard.clone())),
         keep(app, "retention", move || retention::run(swept.clone(), stopped.clone())),
     ];
     if sequencer::is_needed(app) {

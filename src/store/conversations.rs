@@ -1,7 +1,7 @@
 //! Conversations as their participants see them.
 
 use super::dialect;
-use super::groups::Sent;
+use super::groups::GroupTempId;
 use super::hidden;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
@@ -36,7 +36,7 @@ pub struct NewConversation {
     /// Who makes it.
     pub created_by: UserId,
     /// By which its creator knows it again.
-    pub sent: Option<Sent>,
+    pub sent: Option<GroupTempId>,
     /// When.
     pub created_at: Timestamp,
 }

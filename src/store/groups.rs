@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 
 /// What tells a repeated creation of a group from another one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Sent {
+pub struct GroupTempId {
     /// The creator's own id of it.
     pub temp_id: String,
     /// The hash of all else that was sent, in hexadecimal.

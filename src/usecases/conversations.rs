@@ -4,7 +4,7 @@ use super::Caller;
 use super::members;
 use super::presence;
 use super::rights;
-use super::system::{self, System};
+use super::system_messages::{self, System};
 use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
@@ -225,7 +225,7 @@ async fn change_look(tx: &mut Tx, id: ConversationId, actor: UserId, old: &Look,
     };
     tx.append(Stream::Conversation(id), &event);
     if let Some(name) = renamed {
-        system::put(tx, id, System::Renamed { actor, name: &name }).await?;
+        system_messages::put(tx, id, System::Renamed { actor, name: &name }).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Groups are made here, each once for what its creator sent. What happens to them later is in `conversations` and `members`.
 
 use super::conversations::{self, Made};
-use super::system::{self, System};
+use super::system_messages::{self, System};
 use super::transact::{Tx, transact_for};
 use super::{Caller, members, rights};
 use crate::app::App;
@@ -13,7 +13,7 @@ use crate::domain::{content, limits, tokens};
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::conversations::NewConversation as Asked;
 use crate::store::conversations::{self as rows, NewConversation};
-use crate::store::groups::{self, Sent};
+use crate::store::groups::{self, GroupTempId};
 use crate::store::participants::{self, NewParticipant, Start};
 use crate::store::pools::Share;
 use sea_orm::ConnectionTrait;
@@ -30,7 +30,7 @@ pub struct NewGroup {
     /// Whom it begins with, the caller aside.
     pub members: Vec<UserRef>,
     /// By which a repeated creation is known; without it every call makes a group.
-    pub sent: Option<Sent>,
+    pub sent: Option<GroupTempId>,
 }
 
 /// Checks what makes a group, with the users that `participant_ids` name; every field that is wrong is named.
@@ -49,7 +49,7 @@ pub fn new_group(new: &Asked, members: Vec<UserRef>) -> Result<NewGroup> {
     let temp_id = temp_id.map_err(|message| note("temp_id", message)).ok();
     match (name, description, avatar_url, temp_id) {
         (Some(name), Some(description), Some(avatar_url), Some(temp_id)) => {
-            let sent = temp_id.map(|temp_id| Sent { temp_id, body_hash: hash(new) });
+            let sent = temp_id.map(|temp_id| GroupTempId { temp_id, body_hash: hash(new) });
             Ok(NewGroup { name, description, avatar_url, members, sent })
         }
         _ => Err(Error::validation(wrong)),
@@ -93,7 +93,7 @@ pub async fn group(app: &App, caller: &Caller, mut new: NewGroup) -> Result<Made
 }
 
 /// The group that the user made by sending just this.
-async fn made_before(conn: &impl ConnectionTrait, user: UserId, sent: &Sent) -> Result<Option<ConversationId>> {
+async fn made_before(conn: &impl ConnectionTrait, user: UserId, sent: &GroupTempId) -> Result<Option<ConversationId>> {
     match groups::by_temp_id(conn, user, &sent.temp_id).await? {
         Some((_, hash)) if hash != sent.body_hash => Err(Error::temp_id_reused()),
         found => Ok(found.map(|(id, _)| id)),
@@ -146,7 +146,7 @@ async fn make_group(
         },
     )
     .await?;
-    let told = system::put(tx, id, System::GroupCreated { actor: caller, name: &new.name }).await?;
+    let told = system_messages::put(tx, id, System::GroupCreated { actor: caller, name: &new.name }).await?;
     let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: told.seq, last_read_count: told.count };
     let mut joined = vec![NewParticipant { user_id: caller, role: Role::Owner }];
     joined.extend(members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }));

@@ -10,7 +10,7 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::messages::{Mark, MarkAnswer, MarkJob};
+use crate::mailboxes::{Mark, MarkAnswer, MarkJob};
 use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
 use crate::store::gate::Class;
@@ -69,7 +69,7 @@ pub fn enqueue_read(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) {
-    enqueue(app, caller, conversation, Mark::Read(seq), crate::messages::answer(answer));
+    enqueue(app, caller, conversation, Mark::Read(seq), crate::mailboxes::answer(answer));
 }
 
 fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark, answer: MarkAnswer) {
@@ -100,7 +100,7 @@ pub fn enqueue_delivered(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) {
-    enqueue(app, caller, conversation, Mark::Delivered(seq), crate::messages::answer(answer));
+    enqueue(app, caller, conversation, Mark::Delivered(seq), crate::mailboxes::answer(answer));
 }
 
 /// Has a user's own sessions told what is unread, now that the user has hidden a message. Best effort, as all that is told

@@ -2,7 +2,7 @@
 //! table after the lock, so that a removal and a send that race see each other.
 
 use super::Caller;
-use super::system::{self, System};
+use super::system_messages::{self, System};
 use super::transact::{Tx, transact_for};
 use super::{conversations, rights, typing};
 use crate::app::App;
@@ -129,7 +129,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     for participants in in_parts(joined)? {
         tx.append(Stream::Conversation(id), &Event::ParticipantJoined { conversation_id: id, participants });
     }
-    let told = system::put(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
+    let told = system_messages::put(tx, id, System::MembersAdded { actor: caller.user_id, users: &new }).await?;
     let start =
         Start { joined_at: tx.now(), joined_rev: told.rev, last_read_seq: told.seq, last_read_count: told.count };
     let mut rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
@@ -210,7 +210,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
         None => crate::store::conversations::delete(tx.conn(), id, tx.now()).await?,
     }
     let what = if itself { System::MemberLeft { user } } else { System::MemberRemoved { actor: caller.user_id, user } };
-    system::put(tx, id, what).await?;
+    system_messages::put(tx, id, what).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
-use crate::messages::{SendJob, Sent};
+use crate::mailboxes::{SendJob, SentMessage};
 use crate::protocol::resources::{Message, MessageContext, MessagePage, MessageStatus};
 use crate::store::hydrate::hydrate;
 use crate::store::messages::{self, Reached, Side};
@@ -42,9 +42,9 @@ pub fn enqueue(
     caller: &Caller,
     conversation: ConversationId,
     draft: Draft,
-    answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static,
+    answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static,
 ) {
-    let answer = crate::messages::answer(answer);
+    let answer = crate::mailboxes::answer(answer);
     let draft = match checked(draft) {
         Ok(draft) => draft,
         Err(error) => return answer(Err(error)),
@@ -76,7 +76,7 @@ pub fn enqueue(
     });
 }
 
-async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
+async fn reached(app: &App, sender: UserId, mut sent: SentMessage) -> Result<SentMessage> {
     let conversation = sent.message.conversation_id;
     let inside = participants::role(app.db().read(Share::Ordinary), conversation, sender).await?.is_some();
     if inside {
@@ -87,7 +87,7 @@ async fn reached(app: &App, sender: UserId, mut sent: Sent) -> Result<Sent> {
 }
 
 /// Sends a message.
-pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<Sent> {
+pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<SentMessage> {
     let (answer, answered) = oneshot::channel();
     enqueue(app, caller, conversation, draft, |outcome| drop(answer.send(outcome)));
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))

@@ -28,7 +28,7 @@ mod rights;
 pub mod sessions;
 pub mod settings;
 pub mod statistics;
-mod system;
+mod system_messages;
 pub mod transact;
 pub mod typing;
 pub mod users;

@@ -9,7 +9,7 @@ use crate::domain::names::UserRef;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::messages::{PresenceChanged, PresenceTold};
+use crate::mailboxes::{PresenceAnnounced, PresenceChanged};
 use crate::protocol::resources::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::store::gate::Class;
@@ -49,7 +49,7 @@ pub async fn online(app: &App, caller: &Caller, conversation: ConversationId) ->
 
 /// Tells the direct peers of each user that the user came, went away or left, and notes when the user was last there.
 /// Answers with each frame, and with those of the user's watchers who may see it now and have not been told.
-pub async fn announce(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<PresenceTold>> {
+pub async fn announce(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<PresenceAnnounced>> {
     let now = Timestamp::now();
     let users: Vec<UserId> = changes.iter().map(|change| change.user_id).collect();
     let watching: Vec<(UserId, UserId)> =
@@ -67,7 +67,7 @@ pub async fn announce(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<Pr
         app.tell(peers.iter().copied().map(Stream::User).collect(), &frame, None);
         let others =
             watchers.into_iter().filter(|watcher| seen.contains(&(user_id, *watcher)) && !peers.contains(watcher));
-        PresenceTold { user_id, status, text: frame.text(None), watchers: others.collect() }
+        PresenceAnnounced { user_id, status, text: frame.text(None), watchers: others.collect() }
     });
     Ok(told.collect())
 }

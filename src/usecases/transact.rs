@@ -14,7 +14,7 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::messages::Batch;
+use crate::mailboxes::Batch;
 use crate::protocol::events::{Event, Frame};
 use crate::store::gate::{Account, Turn};
 use crate::store::mentions::{self, NewMention};

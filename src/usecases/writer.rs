@@ -13,7 +13,7 @@ use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::messages::{Mark, MarkJob, SendJob, Sent};
+use crate::mailboxes::{Mark, MarkJob, SendJob, SentMessage};
 use crate::store::db::Standing;
 use crate::store::gate::{Account, Class};
 use crate::store::{self, Failure};
@@ -332,7 +332,7 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
 }
 
 /// Whoever sends has read what came before. Best effort, as all that is told of marks.
-fn tell_read(app: &App, job: &SendJob, sent: &Sent) {
+fn tell_read(app: &App, job: &SendJob, sent: &SentMessage) {
     if let Some(from) = sent.read_from {
         app.enqueue_mark(MarkJob {
             conversation_id: job.conversation_id,

@@ -11,7 +11,7 @@ use crate::domain::roles::{Action, ConversationKind};
 use crate::domain::stream::Stream;
 use crate::domain::text::preview;
 use crate::error::{Error, Result};
-use crate::messages::{SendJob, Sent};
+use crate::mailboxes::{SendJob, SentMessage};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Message, Quote};
 use crate::store::dialect;
@@ -34,7 +34,7 @@ pub enum Outcome {
     /// Its conversation was locked; nothing was looked at.
     Skipped,
     /// It is decided.
-    Done(Box<Result<Sent>>),
+    Done(Box<Result<SentMessage>>),
 }
 
 /// Runs a batch; outcomes stand in the order of `jobs`. An error here fails the whole batch, and nothing is committed.
@@ -139,7 +139,7 @@ fn key(job: &SendJob) -> Option<SendKey> {
 #[derive(Default)]
 struct Placed {
     /// Sends with a `temp_id`, for those that stand in the batch twice.
-    sends: HashMap<SendKey, (String, Sent)>,
+    sends: HashMap<SendKey, (String, SentMessage)>,
     /// Messages, for those that quote one of the same batch.
     messages: HashMap<MessageId, Message>,
     /// Texts that may mention somebody, of all messages of the batch.
@@ -150,7 +150,7 @@ struct Placed {
     marks: BTreeMap<(ConversationId, UserId), (Seq, i64)>,
 }
 
-fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Result<Sent> {
+fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Result<SentMessage> {
     if let Some(sent) = replay(job, known, placed)? {
         return Ok(sent);
     }
@@ -165,13 +165,13 @@ fn decide(tx: &mut Tx, job: &SendJob, known: &Known, placed: &mut Placed) -> Res
 }
 
 /// The message a repeated send was stored as. Answered before membership: whoever sent it may learn what became of it.
-fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>> {
+fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<SentMessage>> {
     if let Some((message, rev)) = known.messages.get(&job.message_id) {
-        return Ok(Some(Sent { rev: *rev, message: message.clone(), replayed: false, read_from: None }));
+        return Ok(Some(SentMessage { rev: *rev, message: message.clone(), replayed: false, read_from: None }));
     }
     let Some(key) = key(job) else { return Ok(None) };
     if let Some((hash, sent)) = placed.sends.get(&key) {
-        let sent = Sent { replayed: true, read_from: None, ..sent.clone() };
+        let sent = SentMessage { replayed: true, read_from: None, ..sent.clone() };
         return if *hash == job.body_hash { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
     }
     let Some(stored) = known.stored.get(&key) else { return Ok(None) };
@@ -190,7 +190,7 @@ fn replay(job: &SendJob, known: &Known, placed: &Placed) -> Result<Option<Sent>>
             quote.content.clear();
         }
     }
-    Ok(Some(Sent { rev: *rev, message, replayed: true, read_from: None }))
+    Ok(Some(SentMessage { rev: *rev, message, replayed: true, read_from: None }))
 }
 
 fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result<Quote> {
@@ -209,7 +209,7 @@ fn quote(job: &SendJob, id: MessageId, known: &Known, placed: &Placed) -> Result
     })
 }
 
-fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, placed: &mut Placed) -> Sent {
+fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, placed: &mut Placed) -> SentMessage {
     let place = tx.next_place(job.conversation_id, true);
     let mentioned = placed.texts.get(&job.message_id).map(|text| placed.mentionable.resolve(text)).unwrap_or_default();
     let message = Message {
@@ -256,7 +256,7 @@ fn place(tx: &mut Tx, job: &SendJob, sender: &Sender, reply_to: Option<Quote>, p
     let read = moved.map(|(seq, _)| seq).or(sender.last_read_seq);
     placed.messages.insert(message.id, message.clone());
     let read_from = read.filter(|read| read.0 + 1 < place.seq.0);
-    let sent = Sent { rev, message, replayed: false, read_from };
+    let sent = SentMessage { rev, message, replayed: false, read_from };
     if let Some(key) = key(job) {
         placed.sends.insert(key, (job.body_hash.clone(), sent.clone()));
     }

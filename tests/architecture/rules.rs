@@ -15,7 +15,7 @@ const ROWS: &[&[&str]] = &[
     &["protocol"],
     &["store", "cluster"],
     &["admission"],
-    &["messages"],
+    &["mailboxes"],
     &["app"],
     &["usecases"],
     &["realtime", "relay"],

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use actix_web::test::{TestRequest, call_service, init_service};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use greenroom::http::{self, Services, health::Draining};
-use greenroom::messages::{OpenRooms, ToPresence, ToRoom};
+use greenroom::mailboxes::{OpenRooms, ToPresence, ToRoom};
 use greenroom::realtime::session::Surroundings;
 use greenroom::store::pools::Share;
 use greenroom::usecases::logins;

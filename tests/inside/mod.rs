@@ -20,7 +20,7 @@ use greenroom::domain::stream::Stream;
 use greenroom::error::Result;
 use greenroom::http::Services;
 use greenroom::http::health::Draining;
-use greenroom::messages::{Committed, Sent};
+use greenroom::mailboxes::{Committed, SentMessage};
 use greenroom::protocol::resources::UserRole;
 use greenroom::realtime::hub::Hub;
 use greenroom::realtime::presence::Presence;
@@ -261,19 +261,19 @@ impl Inside {
     }
 
     /// Puts a send in its writer's queue now; `answer` is called when it is decided.
-    pub fn enqueue_with(&self, post: Post, answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static) {
+    pub fn enqueue_with(&self, post: Post, answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static) {
         self.app.enqueue_send(post.job(answer));
     }
 
     /// [`Self::enqueue_with`] for an outcome that is awaited.
-    pub fn enqueue(&self, post: Post) -> oneshot::Receiver<Result<Sent>> {
+    pub fn enqueue(&self, post: Post) -> oneshot::Receiver<Result<SentMessage>> {
         let (answer, answered) = oneshot::channel();
         self.enqueue_with(post, |outcome| drop(answer.send(outcome)));
         answered
     }
 
     /// Sends and waits for the outcome.
-    pub async fn send(&self, post: Post) -> Result<Sent> {
+    pub async fn send(&self, post: Post) -> Result<SentMessage> {
         self.enqueue(post).await.unwrap()
     }
 

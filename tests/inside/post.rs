@@ -4,7 +4,7 @@ use greenroom::domain::content::MessageKind;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::tokens;
 use greenroom::error::Result;
-use greenroom::messages::{self, SendJob, Sent};
+use greenroom::mailboxes::{self, SendJob, SentMessage};
 use greenroom::usecases::Caller;
 
 /// A send as a test writes it.
@@ -51,7 +51,7 @@ impl Post {
     }
 
     /// As the writer takes it.
-    pub fn job(self, answer: impl FnOnce(Result<Sent>) + Send + Sync + 'static) -> SendJob {
+    pub fn job(self, answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static) -> SendJob {
         SendJob {
             message_id: self.id,
             conversation_id: self.conversation,
@@ -64,7 +64,7 @@ impl Post {
             temp_id: self.temp_id,
             skipped: 0,
             unknown_until: None,
-            answer: messages::answer(answer),
+            answer: mailboxes::answer(answer),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::desk::{Desk, HOLE, batch, deletes, frame, frames, left, page, room, says, session, wanted};
 use super::history::user;
 use greenroom::domain::ids::MessageId;
-use greenroom::messages::Batch;
+use greenroom::mailboxes::Batch;
 use greenroom::protocol::events::{Effect, Frame};
 use greenroom::realtime::order::{Order, Subscribe};
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 
 use super::history::user;
 use greenroom::domain::ids::{MessageId, Rev, SessionId};
-use greenroom::messages::{Batch, ReadFor, RoomEvent};
+use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use greenroom::protocol::events::{Effect, Frame};
 use greenroom::realtime::order::{Order, Sink, Subscribe};
 use std::ops::RangeInclusive;
@@ -42,11 +42,11 @@ impl Sink<usize> for Desk {
         self.full != Some(*to)
     }
 
-    fn read(&mut self, after: Rev, purpose: ReadFor) {
+    fn read(&mut self, after: Rev, purpose: ReadPurpose) {
         let (session, number) = match purpose {
-            ReadFor::Replay { session, number, .. } => (Some(session), number),
-            ReadFor::Hole => (None, 0),
-            ReadFor::Doubt(_) => unreachable!("a room doubts, its order does not"),
+            ReadPurpose::Replay { session, number, .. } => (Some(session), number),
+            ReadPurpose::Gap => (None, 0),
+            ReadPurpose::Verify(_) => unreachable!("a room doubts, its order does not"),
         };
         self.reads.push((after.0, session));
         self.numbers.push(number);

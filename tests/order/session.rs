@@ -2,7 +2,7 @@
 
 use super::history::History;
 use greenroom::domain::ids::{Rev, SessionId};
-use greenroom::messages::{Batch, RoomEvent};
+use greenroom::mailboxes::{Batch, RoomEvent};
 use greenroom::protocol::events::Frame;
 use std::collections::BTreeSet;
 use uuid::Uuid;

@@ -4,7 +4,7 @@
 use super::history::{History, Word, user};
 use super::session::{Check, Session, Told, Troubles};
 use greenroom::domain::ids::Rev;
-use greenroom::messages::{Batch, ReadFor, RoomEvent};
+use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use greenroom::protocol::events::Frame;
 use greenroom::realtime::order::{Order, Sink, Subscribe};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ pub enum Step {
 
 struct Read {
     after: Rev,
-    purpose: ReadFor,
+    purpose: ReadPurpose,
     seen: Option<Vec<Frame>>,
 }
 
@@ -97,8 +97,8 @@ impl Sink<usize> for Judge<'_> {
         })
     }
 
-    fn read(&mut self, after: Rev, purpose: ReadFor) {
-        if purpose == ReadFor::Hole && self.began.is_none_or(|began| after < began) {
+    fn read(&mut self, after: Rev, purpose: ReadPurpose) {
+        if purpose == ReadPurpose::Gap && self.began.is_none_or(|began| after < began) {
             self.fault.get_or_insert(format!("{after} is before the room began"));
         }
         self.reads.push(Read { after, purpose, seen: None });
@@ -285,14 +285,14 @@ impl World {
         let Read { after, purpose, seen } = self.reads.swap_remove(pick);
         let frames = seen.filter(|_| !fails);
         match purpose {
-            ReadFor::Doubt(_) => unreachable!("a room doubts, its order does not"),
-            ReadFor::Hole => {
+            ReadPurpose::Verify(_) => unreachable!("a room doubts, its order does not"),
+            ReadPurpose::Gap => {
                 let lost = frames.as_ref().is_some_and(|read| read.first().is_none_or(|row| row.rev > after.next()));
                 let troubles = Troubles { lost, ..Troubles::default() };
                 self.tell(frames.as_deref().unwrap_or_default());
                 self.drive(troubles, |order, judge| order.filled(frames, judge))
             }
-            ReadFor::Replay { session, number, .. } => {
+            ReadPurpose::Replay { session, number, .. } => {
                 let troubles = Troubles { failed: fails.then_some(session), ..Troubles::default() };
                 self.drive(troubles, |order, judge| order.page(session, number, frames, judge))
             }

@@ -8,8 +8,9 @@ use greenroom::app::App;
 use greenroom::domain::codes::Close;
 use greenroom::domain::ids::{Rev, UserId};
 use greenroom::domain::stream::Stream;
-use greenroom::messages::{
-    EndRooms, Ephemeral, FromSocket, OpenRooms, PresenceTold, RoomEvent, Subscription, ToPresence, ToRoom, ToSocket,
+use greenroom::mailboxes::{
+    EndRooms, Ephemeral, FromSocket, OpenRooms, PresenceAnnounced, RoomEvent, Subscription, ToPresence, ToRoom,
+    ToSocket,
 };
 use greenroom::protocol::resources::PresenceStatus;
 use greenroom::realtime::hub::Hub;
@@ -32,7 +33,7 @@ async fn open(hub: &Addr<Hub>, stream: Stream) -> Recipient<ToRoom> {
 
 fn subscribe(room: &Recipient<ToRoom>, stream: Stream, ear: &Ear) {
     let session = ear.handle(ear.user);
-    room.do_send(ToRoom::Subscribe(Subscription { stream, session, from: Rev(3), head: Rev(3), taken: false }));
+    room.do_send(ToRoom::Subscribe(Subscription { stream, session, from: Rev(3), checked: Rev(3), accepted: false }));
 }
 
 /// A stream with a room, and a session that follows it.
@@ -114,7 +115,7 @@ fn after_a_panic_of_the_registry_all_sessions_come_back() {
         registry.send(opened(&ear)).await.unwrap();
         assert_eq!(app.presence().sessions(), 1);
         let (status, watchers) = (PresenceStatus::Online, HashSet::new());
-        let told = PresenceTold { user_id: user, status, text: poison(), watchers };
+        let told = PresenceAnnounced { user_id: user, status, text: poison(), watchers };
         registry.send(ToPresence::Announced(Ok(vec![told]))).await.unwrap();
         assert!(matches!(ear.next().await, Heard::Close(Close::Restart)));
         assert_eq!(app.presence().sessions(), 0);

@@ -7,7 +7,7 @@ use greenroom::app::App;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
-use greenroom::messages::{self, OpenStreams, ReadFor, ReadLog, ToPresence, ToRoom};
+use greenroom::mailboxes::{self, OpenStreams, ReadLog, ReadPurpose, ToPresence, ToRoom};
 use greenroom::realtime::catch_up::{self, Outlet};
 use greenroom::realtime::log_reader;
 use greenroom::realtime::presence::Presence;
@@ -133,12 +133,12 @@ impl Handler<ToRoom> for Room {
     }
 }
 
-impl Handler<messages::Heard> for Room {
+impl Handler<mailboxes::Heads> for Room {
     type Result = ();
 
-    fn handle(&mut self, messages::Heard(streams): messages::Heard, _: &mut Self::Context) {
+    fn handle(&mut self, mailboxes::Heads(streams): mailboxes::Heads, _: &mut Self::Context) {
         for (_, rev) in streams {
-            let _ = self.0.send(ToRoom::Heard(rev));
+            let _ = self.0.send(ToRoom::Head(rev));
         }
     }
 }
@@ -162,7 +162,7 @@ fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
         let (queue, reads) = mpsc::channel(16);
         inside.app.spawn(log_reader::run(inside.app.clone(), reads));
         let mut read = async || {
-            let read = ReadLog::new(stream, Rev(0), 10, ReadFor::Hole, room.clone().recipient());
+            let read = ReadLog::new(stream, Rev(0), 10, ReadPurpose::Gap, room.clone().recipient());
             queue.send(read).await.unwrap();
             match timeout(DEADLINE, tells.recv()).await.expect("the room is answered") {
                 Some(ToRoom::Read { frames, .. }) => frames.map(|frames| frames.len()),
@@ -195,7 +195,7 @@ fn the_catch_up_begins_anew_and_tells_what_it_did_not() {
         wake.notify_one();
         let heard = async {
             while let Some(told) = tells.recv().await {
-                if matches!(told, ToRoom::Heard(rev) if rev == sent.rev) {
+                if matches!(told, ToRoom::Head(rev) if rev == sent.rev) {
                     return;
                 }
             }
@@ -250,7 +250,7 @@ fn every_task_of_the_relay_begins_anew() {
             expect_failing(&inside.app, part).await;
         }
         let panics = |part| inside.app.supervision().panics(part);
-        assert!(panics("pulse") + panics("sequencer") > 0, "one of them looked");
+        assert!(panics("wakeup") + panics("sequencer") > 0, "one of them looked");
         // all of them go on: what was sent is counted, and nothing is counted twice
         let counted = "SELECT CAST(messages AS BIGINT) AS messages FROM conversation_statistics";
         timeout(DEADLINE, async {

@@ -5,7 +5,7 @@ use crate::inside::{Inside, Post, on_each_database, on_sqlite};
 use crate::tasks::Mine;
 use crate::{DEADLINE, eventually, expect_failing};
 use actix::prelude::*;
-use greenroom::messages::EndRooms;
+use greenroom::mailboxes::EndRooms;
 use greenroom::protocol::client::Audience;
 use greenroom::realtime::catch_up;
 use greenroom::store::db::Standing;

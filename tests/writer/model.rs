@@ -6,7 +6,7 @@ use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::roles::Role;
 use greenroom::error::Result;
-use greenroom::messages::Sent;
+use greenroom::mailboxes::SentMessage;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A conversation.
@@ -69,7 +69,7 @@ impl Model {
         &mut self,
         post: &Post,
         moving: &BTreeSet<UserId>,
-        outcome: &Result<Sent>,
+        outcome: &Result<SentMessage>,
     ) -> std::result::Result<(), String> {
         let role = self.places.get(&post.conversation).and_then(|place| place.roles.get(&post.sender)).copied();
         let mut possible = vec![self.expect(post, role)];
@@ -121,7 +121,7 @@ impl Model {
         Expected::Refused(refusal)
     }
 
-    fn store(&mut self, post: &Post, sent: &Sent) -> std::result::Result<(), String> {
+    fn store(&mut self, post: &Post, sent: &SentMessage) -> std::result::Result<(), String> {
         let place = self.places.get_mut(&post.conversation).expect("a stored message has a place");
         let message = &sent.message;
         let as_sent = message.id == post.id
@@ -146,7 +146,12 @@ impl Model {
 
     /// Whom a text mentions: each word that is a participant's name after an `@`, and everybody where the owner or an admin
     /// says `@all`, once a minute.
-    fn mention(&mut self, post: &Post, sent: &Sent, moving: &BTreeSet<UserId>) -> std::result::Result<(), String> {
+    fn mention(
+        &mut self,
+        post: &Post,
+        sent: &SentMessage,
+        moving: &BTreeSet<UserId>,
+    ) -> std::result::Result<(), String> {
         const MINUTE: i64 = 60_000;
         let place = self.places.get_mut(&post.conversation).expect("a stored message has a place");
         let words = post.content.split_whitespace().filter_map(|word| word.strip_prefix('@'));

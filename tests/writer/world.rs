@@ -10,7 +10,7 @@ use greenroom::domain::ids::{ClassId, ConversationId, MessageId, Seq, UserId};
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
-use greenroom::messages::Sent;
+use greenroom::mailboxes::SentMessage;
 use greenroom::usecases::marks::{self, Target};
 use greenroom::usecases::{Caller, conversations, members};
 use serde_json::json;
@@ -290,7 +290,7 @@ impl<'a> World<'a> {
     }
 }
 
-type Answered = (usize, greenroom::error::Result<Sent>);
+type Answered = (usize, greenroom::error::Result<SentMessage>);
 
 /// Enqueues `posts` one after another, now and then waiting for what is on its way, so that batches of all sizes come to
 /// be. Returns the outcomes in the order of `posts`; those of one conversation must have come in that order.
@@ -300,7 +300,7 @@ pub async fn send_all(
     mut random: Random,
     answer: mpsc::UnboundedSender<Answered>,
     answered: mpsc::UnboundedReceiver<Answered>,
-) -> Vec<greenroom::error::Result<Sent>> {
+) -> Vec<greenroom::error::Result<SentMessage>> {
     let (progress, mut waiting) = mpsc::unbounded_channel::<usize>();
     let enqueue = async {
         for (index, post) in posts.iter().enumerate() {
@@ -325,8 +325,8 @@ pub async fn collect(
     posts: &[Post],
     mut answered: mpsc::UnboundedReceiver<Answered>,
     progress: impl Fn(usize),
-) -> Vec<greenroom::error::Result<Sent>> {
-    let mut outcomes: BTreeMap<usize, greenroom::error::Result<Sent>> = BTreeMap::new();
+) -> Vec<greenroom::error::Result<SentMessage>> {
+    let mut outcomes: BTreeMap<usize, greenroom::error::Result<SentMessage>> = BTreeMap::new();
     let mut newest: BTreeMap<ConversationId, usize> = BTreeMap::new();
     while outcomes.len() < posts.len() {
         let (index, outcome) = answered.recv().await.expect("every send is answered");

@@ -21,7 +21,7 @@ mod ring;
 mod subscriber;
 
 use crate::domain::ids::{Rev, SessionId, UserId};
-use crate::messages::{Batch, ReadFor, RoomEvent};
+use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use crate::protocol::events::{Effect, Frame};
 use news::{News, leaves};
 pub use replay::Subscribe;
@@ -39,7 +39,7 @@ pub trait Sink<H> {
     /// Hands something to a subscriber; false when the subscriber cannot take it and is to be forgotten.
     fn give(&mut self, to: &H, event: RoomEvent) -> bool;
     /// Asks for the events after a revision from the log. Every read is answered, if only with its failure.
-    fn read(&mut self, after: Rev, purpose: ReadFor);
+    fn read(&mut self, after: Rev, purpose: ReadPurpose);
 }
 
 /// The order of one stream and those who follow it, each reached by a handle `H`.
@@ -222,7 +222,7 @@ impl<H: Clone> Order<H> {
     pub fn fill(&mut self, sink: &mut impl Sink<H>) {
         if let Some(head) = self.head.filter(|_| self.has_hole()) {
             self.filling = Some((head, self.news.deletions()));
-            sink.read(head, ReadFor::Hole);
+            sink.read(head, ReadPurpose::Gap);
         }
     }
 

@@ -2,7 +2,7 @@
 //! were deleted. Both bounded; what is forgotten a replay finds in the log.
 
 use crate::domain::ids::{MessageId, Rev, UserId};
-use crate::messages::Batch;
+use crate::mailboxes::Batch;
 use crate::protocol::events::{Effect, Frame};
 use std::collections::VecDeque;
 

@@ -4,7 +4,7 @@
 use super::subscriber::{Phase, Subscriber};
 use super::{Order, Sink, leaves};
 use crate::domain::ids::{Rev, SessionId, UserId};
-use crate::messages::{Batch, ReadFor, RoomEvent};
+use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use crate::protocol::events::Frame;
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ impl<H: Clone> Order<H> {
         } else {
             self.reads += 1;
             subscriber.phase = Phase::Reading(self.reads, self.news.deletions());
-            let purpose = ReadFor::Replay { user: subscriber.user, session, number: self.reads };
+            let purpose = ReadPurpose::Replay { user: subscriber.user, session, number: self.reads };
             sink.read(subscriber.reached, purpose);
         }
     }

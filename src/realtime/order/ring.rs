@@ -3,7 +3,7 @@
 
 use crate::domain::ids::{MessageId, Rev};
 use crate::domain::limits;
-use crate::messages::Batch;
+use crate::mailboxes::Batch;
 use crate::protocol::events::Frame;
 use std::collections::VecDeque;
 use std::sync::Arc;

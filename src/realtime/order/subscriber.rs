@@ -2,7 +2,7 @@
 
 use super::Sink;
 use crate::domain::ids::{Rev, UserId};
-use crate::messages::{Batch, RoomEvent};
+use crate::mailboxes::{Batch, RoomEvent};
 use std::sync::Arc;
 
 pub(super) struct Subscriber<H> {

@@ -10,7 +10,7 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens::Claims;
 use crate::error::{Error, Result};
-use crate::messages::{OpenRooms, Subscription, ToPresence, ToRoom};
+use crate::mailboxes::{OpenRooms, Subscription, ToPresence, ToRoom};
 use crate::protocol::client::{Auth, FrameId};
 use crate::protocol::server::{AuthSuccess, ServerFrame};
 use crate::store::participants::Membership;
@@ -142,17 +142,17 @@ impl Session {
         stream: Stream,
         room: Recipient<ToRoom>,
         from: Rev,
-        head: Rev,
+        checked: Rev,
         ctx: &mut Context<Self>,
     ) {
         let Some(caller) = self.caller() else { return };
         self.forget_what_was_held(stream, ctx);
         self.subscriptions += 1;
-        let subscription = Subscription { stream, session: self.reach(&caller, ctx), from, head, taken: false };
+        let subscription = Subscription { stream, session: self.reach(&caller, ctx), from, checked, accepted: false };
         room.do_send(ToRoom::Subscribe(subscription)); // attach
         let subscription = self.subscriptions;
         let since = self.rooms.get(&stream).map_or(subscription, |followed| followed.since);
-        let followed = Followed { room, checked: head, subscription, since, reached: from, after: from, synced: None };
+        let followed = Followed { room, checked, subscription, since, reached: from, after: from, synced: None };
         self.rooms.insert(stream, followed);
     }
 

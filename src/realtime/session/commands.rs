@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::messages::{Sent, ToPresence};
+use crate::mailboxes::{SentMessage, ToPresence};
 use crate::protocol::client::{Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage};
 use crate::protocol::resources::{PresenceStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
@@ -91,7 +91,7 @@ impl Session {
                 reply_to_id: message.reply_to_id,
                 temp_id: message.temp_id,
             };
-            let then = move |session: &mut Self, outcome: Result<Sent>, ctx: &mut Context<Self>| match outcome {
+            let then = move |session: &mut Self, outcome: Result<SentMessage>, ctx: &mut Context<Self>| match outcome {
                 Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
                 Ok(sent) => {
                     let message = Box::new(sent.message);

@@ -5,7 +5,7 @@ use super::{Followed, Session, State};
 use crate::domain::codes::Close;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
-use crate::messages::{Batch, FromRoom, RoomEvent, ToRoom, ToSocket};
+use crate::mailboxes::{Batch, FromRoom, RoomEvent, ToRoom, ToSocket};
 use crate::protocol::events::{Effect, RevokeReason, Revoked};
 use crate::protocol::server::ServerFrame;
 use actix::prelude::*;

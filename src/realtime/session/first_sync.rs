@@ -6,7 +6,7 @@
 use super::Session;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::messages::ToRoom;
+use crate::mailboxes::ToRoom;
 use actix::prelude::*;
 
 /// Whether the first sync is yet to come.

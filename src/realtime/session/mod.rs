@@ -23,7 +23,7 @@ use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{CloseSession, FromRoom, FromSocket, OpenRooms, SessionHandle, ToPresence, ToRoom, ToSocket};
+use crate::mailboxes::{CloseSession, FromRoom, FromSocket, OpenRooms, SessionHandle, ToPresence, ToRoom, ToSocket};
 use crate::protocol::client::{self, ClientFrame};
 use crate::protocol::server::ServerFrame;
 use crate::usecases::{Caller, typing};

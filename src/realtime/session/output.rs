@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::domain::codes::Close;
-use crate::messages::ToSocket;
+use crate::mailboxes::ToSocket;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use actix::prelude::*;

@@ -9,7 +9,7 @@ use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::messages::{OpenRooms, ToRoom};
+use crate::mailboxes::{OpenRooms, ToRoom};
 use crate::protocol::client::{FrameId, Sync};
 use crate::protocol::server::{Denied, ServerFrame, SyncDone};
 use crate::store::participants::Membership;

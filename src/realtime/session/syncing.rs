@@ -5,7 +5,7 @@ use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::Error;
-use crate::messages::ToRoom;
+use crate::mailboxes::ToRoom;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::{Denied, SyncDone};
 use crate::store::participants::Membership;

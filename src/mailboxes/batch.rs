@@ -1,21 +1,20 @@
-//! Events that travel together.
+//! Events of one stream that are sent together.
 
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::protocol::events::Frame;
 use std::sync::Arc;
 
-/// Events of one stream in the order of their revisions, without a gap, that travel together: one write a socket.
+/// Events of one stream in the order of their revisions, without a gap. A socket writes them at once.
 #[derive(Debug)]
 pub struct Batch {
-    /// The events.
     pub frames: Vec<Frame>,
-    /// The bytes of their texts.
+    /// The length of all texts.
     pub bytes: usize,
 }
 
 impl Batch {
-    /// Of these events.
+    /// A batch of these events.
     pub fn new(frames: Vec<Frame>) -> Arc<Self> {
         let bytes = frames.iter().map(|frame| frame.text.len()).sum();
         Arc::new(Self { frames, bytes })

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 /// What became of a connection's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum FrameOutcome {
     /// Nothing is wrong with them.
     Sound,
     /// A frame announced more than is taken; nothing after it is read.
@@ -24,16 +24,16 @@ pub enum Verdict {
 
 /// What a socket and its intake tell each other.
 #[derive(Debug)]
-pub struct Watch {
-    verdict: Cell<Verdict>,
+pub struct FrameWatch {
+    outcome: Cell<FrameOutcome>,
     /// Whole frames that were passed on and are not yet handled.
     ahead: Cell<u64>,
 }
 
-impl Watch {
+impl FrameWatch {
     /// What became of the connection's bytes.
-    pub fn verdict(&self) -> Verdict {
-        self.verdict.get()
+    pub fn outcome(&self) -> FrameOutcome {
+        self.outcome.get()
     }
 
     /// The socket handles a frame.
@@ -42,26 +42,26 @@ impl Watch {
     }
 }
 
-impl Default for Watch {
+impl Default for FrameWatch {
     fn default() -> Self {
-        Self { verdict: Cell::new(Verdict::Sound), ahead: Cell::new(0) }
+        Self { outcome: Cell::new(FrameOutcome::Sound), ahead: Cell::new(0) }
     }
 }
 
 /// The bytes of a connection, up to the first frame that announces more than `limit`.
-pub struct Intake<S> {
+pub struct FrameLimit<S> {
     bytes: S,
     limit: u64,
-    watch: Rc<Watch>,
+    watch: Rc<FrameWatch>,
     header: [u8; 14],
     gathered: usize,
     /// Bytes of the current frame's payload that are still to come.
     payload: u64,
 }
 
-impl<S> Intake<S> {
+impl<S> FrameLimit<S> {
     /// Of `bytes`; what becomes of them is told through `watch`.
-    pub fn new(bytes: S, limit: usize, watch: Rc<Watch>) -> Self {
+    pub fn new(bytes: S, limit: usize, watch: Rc<FrameWatch>) -> Self {
         Self { bytes, limit: limit as u64, watch, header: [0; 14], gathered: 0, payload: 0 }
     }
 
@@ -117,11 +117,11 @@ fn announced(header: &[u8]) -> Option<u64> {
     Some(header[2..2 + extended].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)))
 }
 
-impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Intake<S> {
+impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for FrameLimit<S> {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let closing = self.watch.verdict.get() == Verdict::TooLarge;
+        let closing = self.watch.outcome.get() == FrameOutcome::TooLarge;
         if closing || self.watch.ahead.get() > 0 {
             // the session closes the connection, and until then nothing more is read; or the codec has a whole frame, gives
             // it out now, and asks again when it is handled
@@ -129,11 +129,11 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Intake<S>
         }
         match Pin::new(&mut self.bytes).poll_next(context) {
             Poll::Ready(Some(Ok(chunk))) if !self.follow(&chunk) => {
-                self.watch.verdict.set(Verdict::TooLarge);
+                self.watch.outcome.set(FrameOutcome::TooLarge);
                 Poll::Ready(Some(Err(PayloadError::Overflow)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.watch.verdict.set(Verdict::Lost);
+                self.watch.outcome.set(FrameOutcome::Lost);
                 Poll::Ready(Some(Err(error)))
             }
             polled => polled,
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use std::task::Waker;
 
-    fn intake() -> Intake<()> {
-        Intake::new((), 65_536, Rc::default())
+    fn intake() -> FrameLimit<()> {
+        FrameLimit::new((), 65_536, Rc::default())
     }
 
     /// A masked text frame of `length` bytes, its header in the shortest form.
@@ -184,8 +184,8 @@ mod tests {
     fn nothing_more_is_taken_while_a_whole_frame_waits() {
         let (whole, part) = (frame(5), frame(5)[..3].to_vec());
         let chunks = [[whole.clone(), part].concat(), whole[3..].to_vec(), whole].map(|chunk| Ok(Bytes::from(chunk)));
-        let watch = Rc::new(Watch::default());
-        let mut intake = Intake::new(futures_util::stream::iter(chunks), 65_536, watch.clone());
+        let watch = Rc::new(FrameWatch::default());
+        let mut intake = FrameLimit::new(futures_util::stream::iter(chunks), 65_536, watch.clone());
         let mut next = || Pin::new(&mut intake).poll_next(&mut Context::from_waker(Waker::noop())).is_ready();
         assert!(next() && !next(), "the codec has a whole frame");
         watch.handled();

@@ -1,0 +1,24 @@
+//! The messages of every actor and the jobs of the writers, one file for each receiver. No actor imports another: a room
+//! knows `Recipient`s, a session knows a mailbox, and neither knows what is behind it.
+
+mod answer;
+mod batch;
+mod hub;
+mod log_reader;
+mod marks_writer;
+mod presence;
+mod room;
+mod session;
+mod socket;
+mod writer;
+
+pub use answer::answer;
+pub use batch::Batch;
+pub use hub::{Committed, EndRooms, Ephemeral, Heads, OpenRooms, OpenStreams, Retire};
+pub use log_reader::{ReadLog, ReadPurpose};
+pub use marks_writer::{Mark, MarkAnswer, MarkJob};
+pub use presence::{PresenceAnnounced, PresenceChanged, ToPresence};
+pub use room::{Subscription, ToRoom};
+pub use session::{CloseSession, FromRoom, FromSocket, RoomEvent, SessionHandle};
+pub use socket::ToSocket;
+pub use writer::{SendAnswer, SendJob, SentMessage};

@@ -1,0 +1,46 @@
+//! Jobs of the writer, which commits sends in batches.
+
+use crate::domain::content::MessageKind;
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::error::Result;
+use crate::protocol::resources::Message;
+use tokio::time::Instant;
+
+/// Takes the outcome of a send; made by [`answer`](super::answer). The writer calls it in the order of commits, so it must
+/// not block.
+pub type SendAnswer = Box<dyn FnOnce(Result<SentMessage>) + Send + Sync>;
+
+/// A send, checked as far as possible without the database.
+pub struct SendJob {
+    /// Made before the commit, so that a send with an unknown outcome can be looked up.
+    pub message_id: MessageId,
+    pub conversation_id: ConversationId,
+    pub sender_id: UserId,
+    pub kind: MessageKind,
+    pub content: String,
+    /// What the kind needs besides text, such as a location.
+    pub data: Option<serde_json::Value>,
+    pub reply_to_id: Option<MessageId>,
+    pub temp_id: Option<String>,
+    /// The hash of what the client sent, in hexadecimal.
+    pub body_hash: String,
+    /// How often the send was put off because another transaction had locked its conversation.
+    pub skipped: u32,
+    /// Set when a COMMIT got no answer, so that the message may be stored. Until this moment the message is looked up by
+    /// its id, under the lock of its conversation, before it is written again.
+    pub unknown_until: Option<Instant>,
+    pub answer: SendAnswer,
+}
+
+/// A committed send.
+#[derive(Clone, Debug)]
+pub struct SentMessage {
+    /// The revision of its `message.new`.
+    pub rev: Rev,
+    /// The message as it is now.
+    pub message: Message,
+    /// Whether an earlier send with the same `temp_id` had stored it.
+    pub replayed: bool,
+    /// The sender's read mark before the send, if the send moved it past unread messages.
+    pub read_from: Option<Seq>,
+}

@@ -1,21 +1,21 @@
-//! Greenroom: an actor-based realtime chat and notification server.
+//! Greenroom is an actor-based realtime chat and notification server.
 //!
-//! The modules stand in the order in which a message passes them, and each group uses only those
-//! before it (a test in `tests/architecture.rs` holds the rule):
+//! The list shows the modules in groups. The modules of a group use only modules of their own and of earlier groups. A
+//! test in `tests/architecture.rs` checks this rule.
 //!
-//! 1. [`config`], [`telemetry`], [`supervision`]: what the operator says, what the operator sees, what failed
-//! 2. [`domain`]: words and rules; no input or output
-//! 3. [`error`]: the one error type
-//! 4. [`protocol`]: the wire, all of it: frames, events, resources
-//! 5. [`store`], [`cluster`]: SQL and what nodes share
-//! 6. [`admission`]: what a caller may ask, and has under way
-//! 7. [`mailboxes`]: every actor message
-//! 8. [`app`]: what a use case may touch
-//! 9. [`usecases`]: one function = one thing a caller may do
-//! 10. [`realtime`], [`relay`]: sockets, sessions, rooms, the hub, presence; what reads the log besides
-//! 11. [`http`]: thin; extract, call the use case, answer
-//! 12. [`backends`], [`startup`]: wiring and orderly stop
-//! 13. [`cli`]: what a person starts
+//! 1. [`config`], [`telemetry`], [`supervision`]: the settings, the log output, and the restart of parts that panic
+//! 2. [`domain`]: types and rules without input or output
+//! 3. [`error`]: the error type of the whole project
+//! 4. [`protocol`]: the frames, events and resources on the wire
+//! 5. [`store`], [`cluster`]: the SQL statements, and the state that nodes may share
+//! 6. [`admission`]: the limits of each caller
+//! 7. [`mailboxes`]: the messages of all actors
+//! 8. [`app`]: everything that a use case needs
+//! 9. [`usecases`]: one function for each action of a caller
+//! 10. [`realtime`], [`relay`]: the sockets, sessions, rooms, hub and presence, and the readers of the log
+//! 11. [`http`]: the HTTP routes, which read a request, call a use case and answer
+//! 12. [`backends`], [`startup`]: the choice of the database, the start and the stop
+//! 13. [`cli`]: the commands of the program
 //!
 //! `docs/architecture.md` follows one message through these files by name.
 

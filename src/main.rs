@@ -1,9 +1,9 @@
-//! The program `greenroom`. What it can do is in [`greenroom::cli`].
+//! The program `greenroom`, which runs the commands of [`greenroom::cli`].
 
 use std::process::ExitCode;
 
-/// Many sockets share few threads that allocate for all of them: this allocator gives back what they free. The library
-/// names none, so that whoever embeds it chooses.
+/// Few threads allocate memory for many sockets. This allocator returns the freed memory to the operating system. The
+/// library sets no allocator, so that a program that embeds it can choose one.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

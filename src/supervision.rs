@@ -1,17 +1,19 @@
-//! Supervision: no task and no actor ends unseen. Everything that runs for as long as the server does is a *part* with a
-//! name. A panic in it is counted under that name, written to the log, and shown by `/health` for [`RECENT`]; the part
-//! begins anew.
+//! Restarts the parts of the server that panic, and reports them.
 //!
-//! - A *task* that runs for ever is run by [`Part::run`] in a loop; what must outlive a panic, as a queue does, is kept
-//!   outside. A persistent panic is met with growing pauses.
-//! - *One piece of work* of many, as a batch or a read, is run by [`Part::attempt`], so that it fails alone.
-//! - An *actor that must keep its address* runs its handlers in [`Part::catch`] and throws away what it holds.
-//! - *Work that is tried again and again* and comes to nothing is told by [`Part::works`]: `/health` names the part until it
-//!   has succeeded.
-//! - An *actor that may end* is counted by [`Part::ended`] when it is dropped: actix ends an actor that panics, alone, and
-//!   calls `stopping` and `drop` while it does.
+//! A *part* is a task or an actor that runs as long as the server. It has a name. A panic in a part is counted under
+//! the name, written to the log, and shown by `/health` for [`RECENT`]. Then the part starts again.
 //!
-//! What a panic leaves behind is never used again, or can be used as it is: a queue, a counter, a map that is emptied.
+//! - A *task that never ends* is run by [`Part::run`] in a loop. State that must survive a panic, such as a queue, is
+//!   outside the task. After repeated panics the pauses before the restart grow.
+//! - *One piece of work* of many, such as a batch or a read, is run by [`Part::attempt`], so that a panic ends only
+//!   this piece.
+//! - An *actor that must keep its address* runs its handlers in [`Part::catch`] and drops its state after a panic.
+//! - *Work that is repeated after a failure* reports each result with [`Part::set_working`]. `/health` names the part
+//!   until the work succeeds.
+//! - An *actor that may end* calls [`Part::count_if_panicking`] when it is dropped. If an actor panics, actix ends only
+//!   this actor, and drops it during the panic.
+//!
+//! State that existed during a panic is dropped, or it is valid at any moment: a queue, a counter, a cleared map.
 
 use futures_util::FutureExt;
 use std::any::Any;
@@ -21,142 +23,143 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A part counts as failing for so long after its last panic.
+/// A part counts as failing for this time after its last panic.
 pub const RECENT: Duration = Duration::from_mins(1);
-/// The pause after a first panic; each further one within [`RECENT`] doubles it.
+/// The pause after the first panic. Each further panic within [`RECENT`] doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The parts of one node, cheap to clone.
+/// The failures of all parts of one node. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Supervision(Arc<Mutex<BTreeMap<String, Record>>>);
+pub struct Supervision(Arc<Mutex<BTreeMap<String, PartRecord>>>);
 
-/// What is known of the failures of a part.
+/// The failures of one part.
 #[derive(Clone, Copy, Debug, Default)]
-struct Record {
+struct PartRecord {
     panics: u64,
-    /// How many came without [`RECENT`] between two of them.
-    in_a_row: u32,
-    latest: Option<Instant>,
-    /// Whether what it tried last came to nothing, without a panic.
-    in_vain: bool,
+    /// The number of the latest panics with less than [`RECENT`] between them.
+    consecutive_panics: u32,
+    latest_panic: Option<Instant>,
+    /// Whether the last attempt of repeated work failed without a panic.
+    work_failed: bool,
 }
 
-impl Record {
+impl PartRecord {
     fn has_panicked(&self, now: Instant) -> bool {
-        self.latest.is_some_and(|latest| now.saturating_duration_since(latest) < RECENT)
+        self.latest_panic.is_some_and(|latest| now.saturating_duration_since(latest) < RECENT)
     }
 
-    fn note(&mut self, now: Instant) {
-        self.in_a_row = if self.has_panicked(now) { self.in_a_row.saturating_add(1) } else { 1 };
+    fn count_panic(&mut self, now: Instant) {
+        self.consecutive_panics = if self.has_panicked(now) { self.consecutive_panics.saturating_add(1) } else { 1 };
         self.panics += 1;
-        self.latest = Some(now);
+        self.latest_panic = Some(now);
     }
 
     fn pause(&self) -> Duration {
-        let doubled = 1_u32.checked_shl(self.in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
-        FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
+        let factor = 1_u32.checked_shl(self.consecutive_panics.saturating_sub(1)).unwrap_or(u32::MAX);
+        FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
     }
 }
 
-/// One part by name, cheap to clone. All of one name are one part.
+/// A part of the server. All values with the same name are the same part.
 #[derive(Clone, Debug)]
 pub struct Part {
     name: Cow<'static, str>,
     supervision: Supervision,
 }
 
-/// The work ended in a panic, which is counted and logged.
+/// The error of work that ended in a panic, which is already counted and logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a part of the server failed and begins anew")]
+#[error("a part of the server panicked and is restarted")]
 pub struct Panicked;
 
 impl Supervision {
-    /// The part of that name.
+    /// Returns the part with this name.
     pub fn part(&self, name: impl Into<Cow<'static, str>>) -> Part {
         Part { name: name.into(), supervision: self.clone() }
     }
 
-    /// The parts that panicked within [`RECENT`], or cannot do their work now, by name.
+    /// Returns the names of the parts that panicked within [`RECENT`] or whose repeated work fails.
     pub fn failing(&self) -> Vec<String> {
         self.failing_at(Instant::now())
     }
 
     fn failing_at(&self, now: Instant) -> Vec<String> {
-        let failing = |(name, record): (&String, &Record)| {
-            let fails = record.in_vain || record.has_panicked(now);
-            fails.then(|| name.clone())
+        let failing = |(name, record): (&String, &PartRecord)| {
+            let is_failing = record.work_failed || record.has_panicked(now);
+            is_failing.then(|| name.clone())
         };
-        self.records(|records| records.iter().filter_map(failing).collect())
+        self.with_records(|records| records.iter().filter_map(failing).collect())
     }
 
-    /// How often the part of that name has panicked since the start.
-    pub fn panics(&self, name: &str) -> u64 {
-        self.records(|records| records.get(name).map_or(0, |record| record.panics))
+    /// Returns how often the part with this name has panicked since the start.
+    pub fn panic_count(&self, name: &str) -> u64 {
+        self.with_records(|records| records.get(name).map_or(0, |record| record.panics))
     }
 
-    fn records<R>(&self, of: impl FnOnce(&mut BTreeMap<String, Record>) -> R) -> R {
-        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_records<R>(&self, action: impl FnOnce(&mut BTreeMap<String, PartRecord>) -> R) -> R {
+        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Part {
-    /// Runs a task, or goes on with it: the caller does so in a loop for as long as it fails. After a panic it waits.
+    /// Runs a task. The caller repeats this in a loop while the result is an error. After a panic the future waits
+    /// before it returns the error.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
         let attempt = self.attempt(work);
         async move {
             let outcome = attempt.await;
             if outcome.is_err() {
-                let pause = self.supervision.records(|records| records.get(&*self.name).map(Record::pause));
+                let pause = self.supervision.with_records(|records| records.get(&*self.name).map(PartRecord::pause));
                 tokio::time::sleep(pause.unwrap_or(FIRST_PAUSE)).await;
             }
             outcome
         }
     }
 
-    /// Runs one piece of work that may fail alone.
+    /// Runs one piece of work. A panic ends only this piece.
     pub fn attempt<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
-        // in a place of its own, because it may be large and is handed on
+        // The future may be large and is moved, so it is on the heap.
         let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
-        async move { work.await.map_err(|panic| self.panicked(panic.as_ref())) }
+        async move { work.await.map_err(|panic| self.report_panic(panic.as_ref())) }
     }
 
-    /// Runs what a handler of an actor does, which does not wait.
+    /// Runs a function that does not wait, such as the handler of an actor.
     pub fn catch<T>(&self, work: impl FnOnce() -> T) -> Result<T, Panicked> {
-        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.panicked(panic.as_ref()))
+        catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.report_panic(panic.as_ref()))
     }
 
-    /// Whether what it tried last succeeded; for work that is tried again and again. The caller writes the log.
-    pub fn works(&self, succeeded: bool) {
-        self.supervision.records(|records| match records.get_mut(&*self.name) {
-            Some(record) => record.in_vain = !succeeded,
+    /// Reports whether the last attempt of repeated work succeeded. The caller writes the log.
+    pub fn set_working(&self, succeeded: bool) {
+        let failed = PartRecord { work_failed: true, ..PartRecord::default() };
+        self.supervision.with_records(|records| match records.get_mut(&*self.name) {
+            Some(record) => record.work_failed = !succeeded,
             None if succeeded => {}
-            None => drop(records.insert(self.name.to_string(), Record { in_vain: true, ..Record::default() })),
+            None => drop(records.insert(self.name.to_string(), failed)),
         });
     }
 
-    /// Called where an actor is dropped: counts it if a panic is the reason.
-    pub fn ended(&self) {
+    /// Counts a panic if the thread is panicking. An actor calls this when it is dropped.
+    pub fn count_if_panicking(&self) {
         if std::thread::panicking() {
-            self.note("an actor ended");
+            self.count_panic("an actor ended");
         }
     }
 
-    fn panicked(&self, panic: &(dyn Any + Send)) -> Panicked {
-        let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        self.note(said.unwrap_or_default());
+    fn report_panic(&self, panic: &(dyn Any + Send)) -> Panicked {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        self.count_panic(text.unwrap_or_default());
         Panicked
     }
 
-    fn note(&self, said: &str) {
+    fn count_panic(&self, said: &str) {
         let now = Instant::now();
-        let panics = self.supervision.records(|records| {
+        let panics = self.supervision.with_records(|records| {
             let record = records.entry(self.name.to_string()).or_default();
-            record.note(now);
+            record.count_panic(now);
             record.panics
         });
-        tracing::error!(part = &*self.name, panics, said, "a part of the server panicked; it begins anew");
+        tracing::error!(part = &*self.name, panics, said, "a part of the server panicked and is restarted");
     }
 }
 
@@ -172,45 +175,48 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(supervision.part("hub").catch(|| panic!("on purpose")), Err::<(), _>(Panicked));
         }
-        assert_eq!((supervision.failing(), supervision.panics("hub")), (vec!["hub".to_owned()], 2));
+        assert_eq!((supervision.failing(), supervision.panic_count("hub")), (vec!["hub".to_owned()], 2));
         let later = Instant::now() + RECENT;
         assert_eq!(supervision.failing_at(later), [""; 0]);
     }
 
     #[test]
-    fn a_part_that_tries_in_vain_is_failing_until_it_succeeds() {
+    fn a_part_whose_work_fails_is_failing_until_the_work_succeeds() {
         let supervision = Supervision::default();
         let part = supervision.part("checkpointer");
-        part.works(true);
+        part.set_working(true);
         assert_eq!(supervision.failing(), [""; 0]);
-        part.works(false);
-        assert_eq!((supervision.failing(), supervision.panics("checkpointer")), (vec!["checkpointer".to_owned()], 0));
-        part.works(true);
+        part.set_working(false);
+        assert_eq!(
+            (supervision.failing(), supervision.panic_count("checkpointer")),
+            (vec!["checkpointer".to_owned()], 0)
+        );
+        part.set_working(true);
         assert_eq!(supervision.failing(), [""; 0]);
     }
 
     #[test]
-    fn pauses_grow_while_a_part_keeps_failing_and_begin_anew_after_a_quiet_minute() {
-        let (mut record, now) = (Record::default(), Instant::now());
+    fn pauses_grow_with_repeated_panics_and_are_short_again_after_a_minute_without_one() {
+        let (mut record, now) = (PartRecord::default(), Instant::now());
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            record.note(now);
+            record.count_panic(now);
             pauses.push(record.pause());
         }
         assert_eq!(pauses[..3], [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4]);
         assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
-        record.note(now + RECENT);
+        record.count_panic(now + RECENT);
         assert_eq!(record.pause(), FIRST_PAUSE);
     }
 
     #[tokio::test]
-    async fn a_task_goes_on_after_a_panic_with_what_is_kept_outside() {
-        let (supervision, mut left) = (Supervision::default(), vec![1, 0, 2]);
+    async fn a_task_continues_after_a_panic_with_the_state_outside_it() {
+        let (supervision, mut divisors) = (Supervision::default(), vec![1, 0, 2]);
         let mut done = Vec::new();
         let part = supervision.part("writer");
         while part
             .run(async {
-                while let Some(next) = left.pop() {
+                while let Some(next) = divisors.pop() {
                     tokio::task::yield_now().await;
                     done.push(10 / next);
                 }
@@ -218,6 +224,6 @@ mod tests {
             .await
             .is_err()
         {}
-        assert_eq!((done, supervision.panics("writer")), (vec![5, 10], 1));
+        assert_eq!((done, supervision.panic_count("writer")), (vec![5, 10], 1));
     }
 }

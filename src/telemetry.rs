@@ -1,8 +1,9 @@
-//! What the operator sees: the log of this process. Who logs what is decided where it happens; here is only how a line
-//! looks and how it reaches an output. A line that an output does not take is lost, and nothing else happens: nobody who
-//! logs waits for whoever reads, and an output that is closed, full or stopped ends nothing.
+//! Writes the log of this process, and other lines for the operator, to the outputs.
+//!
+//! A separate thread writes the lines of each output. So the code that logs never waits for the program that reads the
+//! output. If an output is closed, full or stopped, its lines are lost and the server continues.
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogFormat, LogSettings};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
@@ -13,142 +14,143 @@ use std::thread;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
-/// Bytes of lines that wait for an output whose reader has stopped; a line beyond them is lost.
+/// The size of the lines that wait for one output. A further line is lost.
 const WAITING_BYTES: usize = 1024 * 1024;
-/// How long the end of the program waits for an output to take the last lines.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// The time that the end of the program waits for each output to accept the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-static ERRORS: LazyLock<Lines> = LazyLock::new(|| Lines::start("error output", io::stderr()));
-static ANSWERS: LazyLock<Lines> = LazyLock::new(|| Lines::start("output", io::stdout()));
+static ERROR_OUTPUT: LazyLock<OutputLines> = LazyLock::new(|| OutputLines::start("error output", io::stderr()));
+static STANDARD_OUTPUT: LazyLock<OutputLines> = LazyLock::new(|| OutputLines::start("output", io::stdout()));
 
-/// The error output: the log, and why the program ends.
-pub fn errors() -> &'static Lines {
-    &ERRORS
+/// Returns the error output, for the log and for the reason why the program ends.
+pub fn error_output() -> &'static OutputLines {
+    &ERROR_OUTPUT
 }
 
-/// The standard output of a server, which runs on whether or not somebody reads it. A command that ends by itself writes
-/// there itself, because its reader may take all the time it needs.
-pub fn answers() -> &'static Lines {
-    &ANSWERS
+/// Returns the standard output of a server, which must continue also if no program reads it. A command of the CLI
+/// writes to the standard output directly, because it may wait for its reader.
+pub fn standard_output() -> &'static OutputLines {
+    &STANDARD_OUTPUT
 }
 
-/// Waits until both outputs have taken what was written so far, for a second at most. Without it the last lines of a
-/// process may not come out.
+/// Waits until both outputs have accepted all lines so far, at most one second for each. Without this call the last
+/// lines of a process may be lost.
 pub fn flush() {
-    for output in [&ERRORS, &ANSWERS] {
+    for output in [&ERROR_OUTPUT, &STANDARD_OUTPUT] {
         if let Some(output) = LazyLock::get(output) {
-            output.flush(LAST_LINES);
+            output.flush(FLUSH_TIMEOUT);
         }
     }
 }
 
-/// Tells of what failed with an [`Error`](crate::error::Error), as one tells of a fault; quietly where it passes by itself.
-macro_rules! failed {
-    ($level:ident, $error:expr, $($told:tt)+) => {
-        if $error.is_passing() {
-            tracing::debug!(error = %$error, $($told)+)
+/// Logs work that failed with an [`Error`](crate::error::Error) at the given level, or at debug level if the error is
+/// temporary.
+macro_rules! log_failure {
+    ($level:ident, $error:expr, $($fields:tt)+) => {
+        if $error.is_temporary() {
+            tracing::debug!(error = %$error, $($fields)+)
         } else {
-            tracing::$level!(error = %$error, $($told)+)
+            tracing::$level!(error = %$error, $($fields)+)
         }
     };
 }
-pub(crate) use failed;
+pub(crate) use log_failure;
 
-/// Something that is tried again and again, and told of when it begins to fail and when it no longer does.
+/// Remembers whether repeated work fails, so that only the first failure and the first success after it are logged.
 #[derive(Default, Debug)]
-pub struct Trouble(AtomicBool);
+pub struct FailureFlag(AtomicBool);
 
-impl Trouble {
-    /// It failed; whether that is news.
-    pub fn failed(&self) -> bool {
+impl FailureFlag {
+    /// Notes a failure. Returns true if the work did not fail before.
+    pub fn set(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)
     }
 
-    /// It succeeded; whether that is news.
-    pub fn is_over(&self) -> bool {
+    /// Notes a success. Returns true if the work failed before.
+    pub fn clear(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
 }
 
-/// Starts logging to the error output, without colours; a panic becomes a line of the log. Only the first call in a
-/// process has an effect; it returns whether it was this one.
-pub fn init(log: &Log) -> bool {
+/// Starts logging to the error output, without colours. A panic becomes a line of the log. Only the first call in a
+/// process has an effect and returns true.
+pub fn init(log: &LogSettings) -> bool {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&log.filter))
         .with_ansi(false)
-        // else it would print that it cannot print, which panics
+        // Otherwise it would print that it cannot print, which panics.
         .log_internal_errors(false)
-        .with_writer(errors);
+        .with_writer(error_output);
     let started = match log.format {
         LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
     }
     .is_ok();
     if started {
-        std::panic::set_hook(Box::new(panicked));
+        std::panic::set_hook(Box::new(log_panic));
     }
     started
 }
 
-/// The usual hook writes to the error output itself, and would wait there for whoever reads it.
-fn panicked(panic: &PanicHookInfo<'_>) {
-    let said = panic.payload_as_str().unwrap_or("no text");
+/// Logs a panic. The default hook would write to the error output directly and wait for the program that reads it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let text = panic.payload_as_str().unwrap_or("no text");
     let at = panic.location().map(ToString::to_string);
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(at, thread = thread::current().name(), backtrace, "panic: {said}");
+    tracing::error!(at, thread = thread::current().name(), backtrace, "panic: {text}");
 }
 
-/// The lines that wait for one output, and the thread that writes them.
-pub struct Lines {
-    jobs: Sender<Job>,
-    counts: Arc<Counts>,
+/// The queue of lines for one output, which a separate thread writes.
+pub struct OutputLines {
+    jobs: Sender<OutputJob>,
+    counts: Arc<LineCounts>,
 }
 
-enum Job {
+enum OutputJob {
     Line(Vec<u8>),
-    /// Answered when everything before it has been written, or lost.
+    /// The thread answers when all earlier lines are written or lost.
     Flush(SyncSender<()>),
 }
 
 #[derive(Default)]
-struct Counts {
+struct LineCounts {
     waiting_bytes: AtomicUsize,
     lost_lines: AtomicU64,
 }
 
-impl Lines {
+impl OutputLines {
     fn start(name: &str, output: impl Write + Send + 'static) -> Self {
         let (jobs, queue) = mpsc::channel();
-        let counts = Arc::new(Counts::default());
-        let theirs = counts.clone();
-        // without a thread the queue is gone and every line is lost
-        let _ = thread::Builder::new().name(name.to_owned()).spawn(move || write_out(output, &queue, &theirs));
+        let counts = Arc::new(LineCounts::default());
+        let thread_counts = counts.clone();
+        // If the thread cannot start, the receiver of the queue is dropped and every line is lost.
+        let _ = thread::Builder::new().name(name.to_owned()).spawn(move || write_jobs(output, &queue, &thread_counts));
         Self { jobs, counts }
     }
 
-    /// Hands over a line, its line break included, and returns at once.
-    pub fn line(&self, line: &[u8]) {
+    /// Adds a line, which includes its line break, to the queue and returns at once.
+    pub fn write_line(&self, line: &[u8]) {
         let before = self.counts.waiting_bytes.fetch_add(line.len(), Ordering::Relaxed);
         let fits = before + line.len() <= WAITING_BYTES;
-        if !fits || self.jobs.send(Job::Line(line.to_vec())).is_err() {
+        if !fits || self.jobs.send(OutputJob::Line(line.to_vec())).is_err() {
             self.counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
             self.counts.lost_lines.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Waits until all lines so far are written or lost, at most for `limit`.
-    fn flush(&self, limit: Duration) {
-        let (done, when_done) = mpsc::sync_channel(1);
-        if self.jobs.send(Job::Flush(done)).is_ok() {
-            let _ = when_done.recv_timeout(limit);
+    /// Waits until all lines so far are written or lost, at most for `timeout`.
+    fn flush(&self, timeout: Duration) {
+        let (done, done_receiver) = mpsc::sync_channel(1);
+        if self.jobs.send(OutputJob::Flush(done)).is_ok() {
+            let _ = done_receiver.recv_timeout(timeout);
         }
     }
 }
 
-impl Write for &Lines {
+impl Write for &OutputLines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.line(bytes);
+        self.write_line(bytes);
         Ok(bytes.len())
     }
 
@@ -157,10 +159,10 @@ impl Write for &Lines {
     }
 }
 
-fn write_out(mut output: impl Write, queue: &Receiver<Job>, counts: &Counts) {
+fn write_jobs(mut output: impl Write, queue: &Receiver<OutputJob>, counts: &LineCounts) {
     for job in queue {
         match job {
-            Job::Line(line) => {
+            OutputJob::Line(line) => {
                 let written = output.write_all(&line).and_then(|()| output.flush());
                 counts.waiting_bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 if written.is_err() {
@@ -169,10 +171,10 @@ fn write_out(mut output: impl Write, queue: &Receiver<Job>, counts: &Counts) {
                 }
                 let lost = counts.lost_lines.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    tracing::warn!(lost, "lines were lost, because nobody took them from the output");
+                    tracing::warn!(lost, "lines were lost, because the output did not accept them");
                 }
             }
-            Job::Flush(done) => drop(done.send(())),
+            OutputJob::Flush(done) => drop(done.send(())),
         }
     }
 }
@@ -182,17 +184,17 @@ mod tests {
     use super::*;
     use std::sync::Mutex;
 
-    /// An output that takes a line when it is told to, or never.
-    struct Gate {
-        open: Receiver<bool>,
-        taken: Arc<Mutex<Vec<u8>>>,
+    /// An output that accepts or refuses each line as the test decides, and waits for the decision.
+    struct ControlledOutput {
+        accepts: Receiver<bool>,
+        written: Arc<Mutex<Vec<u8>>>,
     }
 
-    impl Write for Gate {
+    impl Write for ControlledOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            match self.open.recv() {
+            match self.accepts.recv() {
                 Ok(true) => {
-                    self.taken.lock().expect("no test panics with it").extend_from_slice(bytes);
+                    self.written.lock().expect("no test panics with it").extend_from_slice(bytes);
                     Ok(bytes.len())
                 }
                 _ => Err(io::ErrorKind::StorageFull.into()),
@@ -204,44 +206,44 @@ mod tests {
         }
     }
 
-    fn gate() -> (Lines, Sender<bool>, Arc<Mutex<Vec<u8>>>) {
-        let (open, opened) = mpsc::channel();
-        let taken = Arc::default();
-        (Lines::start("a test", Gate { open: opened, taken: Arc::clone(&taken) }), open, taken)
+    fn controlled_output() -> (OutputLines, Sender<bool>, Arc<Mutex<Vec<u8>>>) {
+        let (accept, accepts) = mpsc::channel();
+        let written = Arc::default();
+        (OutputLines::start("a test", ControlledOutput { accepts, written: Arc::clone(&written) }), accept, written)
     }
 
     #[test]
-    fn what_an_output_does_not_take_is_lost_and_counted() {
-        let (lines, open, taken) = gate();
+    fn a_line_that_the_output_refuses_is_lost_and_counted() {
+        let (lines, accept, written) = controlled_output();
         for answer in [false, true, false] {
-            open.send(answer).expect("the thread waits");
+            accept.send(answer).expect("the thread waits");
         }
         for line in [b"one\n", b"two\n", b"six\n"] {
-            lines.line(line);
+            lines.write_line(line);
         }
         lines.flush(Duration::from_secs(20));
-        assert_eq!(*taken.lock().expect("no panic"), b"two\n");
+        assert_eq!(*written.lock().expect("no panic"), b"two\n");
         assert_eq!(
             lines.counts.lost_lines.load(Ordering::Relaxed),
             1,
-            "the first was told when the second came through"
+            "the first lost line was logged after the second line was written"
         );
         assert_eq!(lines.counts.waiting_bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn an_output_that_stopped_holds_nobody_and_a_bounded_number_of_bytes() {
-        let (lines, open, taken) = gate();
+    fn a_stopped_output_blocks_no_caller_and_a_bounded_number_of_bytes_waits() {
+        let (lines, accept, written) = controlled_output();
         let line = [b'a'; 1024];
         for _ in 0..2 * WAITING_BYTES / line.len() {
-            lines.line(&line);
+            lines.write_line(&line);
         }
         assert_eq!(lines.counts.waiting_bytes.load(Ordering::Relaxed), WAITING_BYTES);
         assert_eq!(lines.counts.lost_lines.load(Ordering::Relaxed), (WAITING_BYTES / line.len()) as u64);
         for _ in 0..=WAITING_BYTES / line.len() {
-            open.send(true).expect("the thread waits");
+            accept.send(true).expect("the thread waits");
         }
         lines.flush(Duration::from_secs(20));
-        assert_eq!(taken.lock().expect("no panic").len(), WAITING_BYTES, "what waited comes out");
+        assert_eq!(written.lock().expect("no panic").len(), WAITING_BYTES, "the waiting lines are written");
     }
 }

@@ -159,11 +159,23 @@ fn the_manual_has_every_error_with_its_status() {
 }
 
 #[test]
-fn a_refusal_that_can_be_mended_says_how() {
-    let code = "fn f() { Err(Error::busy(\"much to do\")) }\n#[cfg(test)]\nmod tests { fn g() { Error::busy(\"x\") } }";
-    finds(&words::remedies(&forged("src/store/gate.rs", code)), "\"much to do\" says what is wrong");
-    holds(&words::remedies(&forged("src/store/gate.rs", "fn f() { Err(Error::busy(\"much to do; try again\")) }")));
-    holds(&words::remedies(&read(&["src"])));
+fn the_detail_of_an_error_is_a_sentence_that_says_what_to_do() {
+    let details = |code: &str| words::details(&forged("src/store/write_queue.rs", code));
+    finds(&details("fn f() { Err(Error::forbidden(\"no right\")) }"), "\"no right\" is no sentence");
+    finds(&details("fn f() { Err(Error::conflict(format!(\n\"Not {x} \\\n   allowed\"))) }"), "\"Not {x} allowed\"");
+    finds(&details("fn f() { Self::new(Code::Gone, format!(\"gone\")) }"), "\"gone\" is no sentence");
+    finds(&details("const GONE: &str = \"gone.\"; fn f() { Error::forbidden(GONE) }"), "\"gone.\" is no sentence");
+    finds(&details("fn f() { Err(Error::busy(\"Too much.\")) }"), "\"Too much.\" says what is wrong");
+    let tested = "fn f() {}\n#[cfg(test)]\nmod tests { fn g() { Error::busy(\"x\") } }";
+    for lawful in [
+        tested,
+        "Error::busy(\"Too much; try again.\")",
+        "Error::unauthorized(\"The token is missing. Sign in.\")",
+        "Error::forbidden(\"`x` is forbidden.\"); Error::invalid(\"x\", \"is needed\"); Error::conflict(detail)",
+    ] {
+        holds(&details(lawful));
+    }
+    holds(&words::details(&read(&["src"])));
 }
 
 #[test]

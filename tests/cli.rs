@@ -104,7 +104,7 @@ async fn a_wrong_command_line_ends_with_two_and_one_line() {
 #[tokio::test]
 async fn a_wrong_setting_ends_with_two_and_one_line() {
     let place = Place::new().await.set("GREENROOM_PROT", "9000");
-    let line = "GREENROOM_PROT in the environment is not a setting; did you mean GREENROOM_PORT?";
+    let line = "GREENROOM_PROT in the environment is not a setting. Did you mean GREENROOM_PORT?";
     assert_eq!(complained(&place.run(&[]), 2), line);
     assert_eq!(complained(&place.run(&["user", "list"]), 2), line);
 }
@@ -131,9 +131,9 @@ async fn the_schema_goes_up_and_down_and_up_again() {
 
     assert_eq!(count(&succeeded(&place.run(&["migrate", "up"])), "applied"), all);
     assert_eq!(count(&succeeded(&place.run(&["migrate", "status"])), "applied"), all);
-    assert_eq!(succeeded(&place.run(&["migrate", "up"])), "nothing to do");
+    assert_eq!(succeeded(&place.run(&["migrate", "up"])), "There is nothing to do.");
 
-    assert_eq!(count(&succeeded(&place.run(&["migrate", "down", "--steps", "2"])), "taken back"), 2);
+    assert_eq!(count(&succeeded(&place.run(&["migrate", "down", "--steps", "2"])), "reverted"), 2);
     let between = succeeded(&place.run(&["migrate", "status"]));
     assert_eq!((count(&between, "applied"), count(&between, "pending")), (all - 2, 2), "{between}");
     assert_eq!(count(&succeeded(&place.run(&["migrate", "up"])), "applied"), 2);
@@ -184,14 +184,14 @@ async fn accounts_are_made_listed_and_refused() {
     let given = succeeded(&place.run(&["user", "create", "bob", "--password", "correct horse"]));
     assert!(!given.contains("correct horse") && given.lines().count() == 1, "{given}");
 
-    assert_eq!(complained(&place.run(&["user", "create", "ADA"]), 1), "this username is taken; choose another one");
+    assert_eq!(complained(&place.run(&["user", "create", "ADA"]), 1), "This username is taken. Choose another one.");
     assert!(complained(&place.run(&["user", "create", "al"]), 1).contains("username must have 3 to 32 characters"));
     assert!(complained(&place.run(&["user", "create", "eve", "--password", "short"]), 1).contains("password"));
-    assert_eq!(complained(&place.run(&["user", "set-role", "eve", "admin"]), 1), "there is no such user");
-    assert_eq!(complained(&place.run(&["token", "issue", "eve"]), 1), "there is no such user");
+    assert_eq!(complained(&place.run(&["user", "set-role", "eve", "admin"]), 1), "There is no such user.");
+    assert_eq!(complained(&place.run(&["token", "issue", "eve"]), 1), "There is no such user.");
 
-    assert_eq!(succeeded(&place.run(&["user", "set-role", "bob", "admin"])), "bob is admin now");
-    assert_eq!(succeeded(&place.run(&["user", "set-role", "ada", "user"])), "ada is user now");
+    assert_eq!(succeeded(&place.run(&["user", "set-role", "bob", "admin"])), "bob now has the role admin.");
+    assert_eq!(succeeded(&place.run(&["user", "set-role", "ada", "user"])), "ada now has the role user.");
     let list = succeeded(&place.run(&["user", "list"]));
     let rows: Vec<Vec<_>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[1][..4], ["ada", "user", "active", "ada@example.org"], "{list}");

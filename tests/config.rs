@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
 
 use greenroom::config::variables::{VARIABLES, Variable};
-use greenroom::config::{LogFormat, Secret, Settings, Shares};
+use greenroom::config::{ConnectionShares, LogFormat, Secret, Settings};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -139,7 +139,7 @@ fn every_secret_can_be_given_in_a_file() {
         assert_eq!(secret.as_ref().map(Secret::expose), Some(value), "{name}");
 
         let both = refusal(&[(twin.as_str(), path.to_str().unwrap()), (name, value)]);
-        assert_eq!(both, format!("set {name} or {twin}, not both"));
+        assert_eq!(both, format!("{name} and {twin} are both set. Set only one of them."));
     }
 }
 
@@ -159,17 +159,17 @@ fn a_secret_in_the_environment_wins_over_its_twin_in_the_env_file() {
 fn an_unknown_setting_is_named_with_the_nearest_one() {
     assert_eq!(
         refusal(&[("GREENROOM_PROT", "80")]),
-        "GREENROOM_PROT in the environment is not a setting; did you mean GREENROOM_PORT?"
+        "GREENROOM_PROT in the environment is not a setting. Did you mean GREENROOM_PORT?"
     );
     let unprefixed = refusal(&[("GREENROOM_REDIS_URL", "redis://localhost")]);
-    assert!(unprefixed.ends_with("did you mean REDIS_URL?"), "{unprefixed}");
+    assert!(unprefixed.ends_with("Did you mean REDIS_URL?"), "{unprefixed}");
 
     let folder = TempDir::new().unwrap();
     let (env_file, toml) = (folder.path().join("my.env"), folder.path().join("my.toml"));
     fs::write(&env_file, "OTHER=1\nGREENROOM_WRITER=1\n").unwrap();
     fs::write(&toml, "[server]\nport = 1\n").unwrap();
     let in_env_file = refusal(&[("GREENROOM_ENV_FILE", env_file.to_str().unwrap())]);
-    assert!(in_env_file.contains("my.env is not a setting; did you mean GREENROOM_WRITERS?"), "{in_env_file}");
+    assert!(in_env_file.contains("my.env is not a setting. Did you mean GREENROOM_WRITERS?"), "{in_env_file}");
     let in_toml = refusal(&[("GREENROOM_CONFIG", toml.to_str().unwrap())]);
     assert!(in_toml.starts_with("server in ") && in_toml.contains("my.toml is not a setting"), "{in_toml}");
 }
@@ -188,7 +188,7 @@ fn what_is_not_ours_is_left_alone() {
 fn a_wrong_value_is_told_with_what_is_expected() {
     assert_eq!(
         refusal(&[("GREENROOM_PORT", "eighty")]),
-        "GREENROOM_PORT is \"eighty\"; expected a port from 1 to 65535"
+        "GREENROOM_PORT is \"eighty\". It must be a port from 1 to 65535."
     );
     for (name, value) in [
         ("GREENROOM_HOST", "localhost"),
@@ -258,18 +258,18 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
     assert_eq!(settings(&[postgres]).database.writers, 2);
     for connections in 8..=1000_u32 {
         let database = settings(&[postgres, ("GREENROOM_DB_CONNECTIONS", &connections.to_string())]).database;
-        let shares = database.shares();
-        let Shares { write, authentication, ordinary, log, heavy } = shares;
+        let shares = database.connection_shares();
+        let ConnectionShares { write, authentication, ordinary, log, heavy } = shares;
         let read = authentication + ordinary + log + heavy;
         assert_eq!(write + read + 1, connections, "and one for the probe: {shares:?}");
         assert!(authentication >= 1 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
         assert_eq!(database.writers, if connections < 9 { 1 } else { 2 });
         // each kind that writes has as many as it uses at one time, so that none of them waits for another
-        let writing = shares.writing(database.writers).unwrap();
+        let writing = shares.write_connections(database.writers).unwrap();
         assert_eq!(database.writers + writing.server + writing.users, write as usize, "{writing:?}");
         assert!(writing.server >= 1 && writing.users >= 1, "{writing:?}");
     }
-    let writing = settings(&[postgres]).database.shares().writing(2).unwrap();
+    let writing = settings(&[postgres]).database.connection_shares().write_connections(2).unwrap();
     assert_eq!((writing.server, writing.users), (2, 4));
     let line = refusal(&[postgres, ("GREENROOM_WRITERS", "4"), ("GREENROOM_DB_CONNECTIONS", "8")]);
     assert!(line.contains("GREENROOM_DB_CONNECTIONS") && line.contains("GREENROOM_WRITERS"), "{line}");
@@ -284,10 +284,14 @@ fn the_default_database_is_in_the_data_folder_whatever_that_is_called() {
 
 #[test]
 fn what_has_no_effect_is_told_in_one_line() {
-    assert_eq!(settings(&[("GREENROOM_PORT", "1")]).warning(), None);
-    let line =
-        settings(&[("REDIS_URL", "redis://localhost"), ("GREENROOM_UPLOADS_URL", "s3://bucket")]).warning().unwrap();
-    assert!(line.starts_with("REDIS_URL, GREENROOM_UPLOADS_URL are set but this version does not use them"), "{line}");
+    assert_eq!(settings(&[("GREENROOM_PORT", "1")]).unused_warning(), None);
+    let line = settings(&[("REDIS_URL", "redis://localhost"), ("GREENROOM_UPLOADS_URL", "s3://bucket")])
+        .unused_warning()
+        .unwrap();
+    assert!(
+        line.starts_with("REDIS_URL, GREENROOM_UPLOADS_URL are set, but this version does not use them."),
+        "{line}"
+    );
     assert!(line.contains("within 2 s"), "{line}");
 }
 

@@ -1,67 +1,69 @@
 //! The order of a room, driven through random interleavings of commits, local and late deliveries, losses, checks,
-//! subscriptions, leaves and returns. `order/history.rs` is what happened, `order/world.rs` what may happen next,
-//! `order/session.rs` judges what each session is given. Notable cases stand beside it in `order/cases.rs`.
+//! subscriptions, leaves and joins.
+//!
+//! `order/history.rs` contains what was committed, `order/world.rs` contains the possible steps, and `order/session.rs`
+//! checks what each session gets. `order/cases.rs` contains notable cases, with the helpers in `order/recorder.rs`.
 
 #[path = "order/cases.rs"]
 mod cases;
-#[path = "order/desk.rs"]
-mod desk;
 #[path = "order/history.rs"]
 mod history;
+#[path = "order/recorder.rs"]
+mod recorder;
 #[path = "order/session.rs"]
 mod session;
 #[path = "order/world.rs"]
 mod world;
 
-use history::Word;
+use history::Change;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use world::{Fate, From, SESSIONS, Step, USERS, World};
+use world::{Delivery, SESSIONS, Start, Step, USERS, World};
 
-fn word() -> impl Strategy<Value = Word> {
+fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         10 => (proptest::option::weighted(0.3, 0..50_usize), proptest::bool::weighted(0.05))
-            .prop_map(|(quotes, big)| Word::Message { quotes, big }),
-        4 => (0..USERS).prop_map(Word::Turn),
-        1 => (0..50_usize).prop_map(Word::Delete),
+            .prop_map(|(quotes, is_big)| Change::Message { quotes, is_big }),
+        4 => (0..USERS).prop_map(Change::LeaveOrJoin),
+        1 => (0..50_usize).prop_map(Change::Delete),
     ]
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn delivery() -> impl Strategy<Value = Delivery> {
     prop_oneof![
-        6 => Just(Fate::Delivered),
-        3 => Just(Fate::Underway),
-        1 => Just(Fate::Split),
-        1 => Just(Fate::Twice),
-        1 => Just(Fate::Lost),
+        6 => Just(Delivery::AtOnce),
+        3 => Just(Delivery::Later),
+        1 => Just(Delivery::Split),
+        1 => Just(Delivery::Twice),
+        1 => Just(Delivery::Lost),
     ]
 }
 
-fn from() -> impl Strategy<Value = From> {
-    prop_oneof![2 => Just(From::Head), 2 => Just(From::Last), 3 => any::<u8>().prop_map(From::Any)]
+fn start() -> impl Strategy<Value = Start> {
+    prop_oneof![2 => Just(Start::Head), 2 => Just(Start::Last), 3 => any::<u8>().prop_map(Start::Any)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let session = || 0..SESSIONS;
     let pick = || 0..100_usize;
     prop_oneof![
-        120 => (vec(word(), 1..4), fate()).prop_map(|(words, fate)| Step::Commit(words, fate)),
-        60 => (pick(), proptest::bool::weighted(0.3)).prop_map(|(pick, again)| Step::Arrive { pick, again }),
-        15 => Just(Step::Heard),
+        120 => (vec(change(), 1..4), delivery()).prop_map(|(changes, delivery)| Step::Commit(changes, delivery)),
+        60 => (pick(), proptest::bool::weighted(0.3)).prop_map(|(pick, stays)| Step::Arrive { pick, stays }),
+        15 => Just(Step::NoteHead),
         60 => session().prop_map(Step::Check),
-        80 => (session(), from()).prop_map(|(pick, from)| Step::Subscribe(pick, from)),
+        80 => (session(), start()).prop_map(|(pick, start)| Step::Subscribe(pick, start)),
         10 => session().prop_map(Step::Unsubscribe),
         40 => session().prop_map(Step::Resume),
-        30 => Just(Step::Fill),
+        30 => Just(Step::ReadGap),
         30 => (pick(), 1..8_usize).prop_map(|(pick, limit)| Step::Read(pick, limit)),
         60 => (pick(), proptest::bool::weighted(0.05)).prop_map(|(pick, fails)| Step::Answer { pick, fails }),
         4 => session().prop_map(Step::Full),
-        1 => any::<u8>().prop_map(Step::Forget),
+        1 => any::<u8>().prop_map(Step::LoseRows),
         4 => Just(Step::Retire),
     ]
 }
 
-/// What happens in one run; printed a step a line.
+/// The steps of one run, printed with one step on each line.
 struct Steps(Vec<Step>);
 
 impl std::fmt::Debug for Steps {
@@ -74,7 +76,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 4000,
         failure_persistence: None,
-        // the default is for secrets, and unbearably slow without optimisation
+        // The default generator is made for secrets, and is very slow without optimisation.
         rng_algorithm: proptest::test_runner::RngAlgorithm::XorShift,
         ..ProptestConfig::default()
     })]
@@ -85,10 +87,10 @@ proptest! {
     ) {
         let mut world = World::new();
         for step in &steps.0 {
-            let judged = world.step(step);
-            prop_assert!(judged.is_ok(), "at {step:?}: {}", judged.unwrap_err());
+            let checked = world.step(step);
+            prop_assert!(checked.is_ok(), "at {step:?}: {}", checked.unwrap_err());
         }
-        let judged = world.settle();
-        prop_assert!(judged.is_ok(), "at the end: {}", judged.unwrap_err());
+        let checked = world.finish();
+        prop_assert!(checked.is_ok(), "at the end: {}", checked.unwrap_err());
     }
 }

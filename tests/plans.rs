@@ -28,11 +28,11 @@ use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use greenroom::domain::ids::Rev;
 use greenroom::domain::limits;
 use greenroom::domain::stream::Stream;
-use greenroom::http::{self, Services, health::Draining};
+use greenroom::http::{self, HttpServices, health::Draining};
 use greenroom::mailboxes::{OpenRooms, ToPresence, ToRoom};
-use greenroom::realtime::session::Surroundings;
+use greenroom::realtime::session::SessionServices;
 use greenroom::store::log;
-use greenroom::store::pools::Share;
+use greenroom::store::pools::ReadPool;
 use greenroom::usecases::{logins, sessions};
 use history::History;
 use inside::{Inside, on_each_database};
@@ -101,11 +101,11 @@ fn no_query_grows_with_the_length_of_the_history() {
         let history = History::fill(inside, messages()).await;
         let judge = Judge::new(inside).await;
         let token =
-            logins::issue(&inside.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+            logins::issue_tokens(&inside.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let nobody = Nobody.start();
-        let around =
-            Surroundings { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
-        let service = init_service(http::service(Services { around, draining: Draining::default() })).await;
+        let sessions =
+            SessionServices { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
+        let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
         let mut court = Court { judge, said: Arc::default(), known: BTreeSet::new(), wrong: Vec::new() };
         let heard = court.said.clone();
         inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.clone()));
@@ -145,12 +145,12 @@ fn no_query_grows_with_the_length_of_the_history() {
             court.judge(&format!("{} {}", row.method, row.path)).await;
         }
         // what a session reads when it begins and when it comes back
-        let conn = inside.app.db().read(Share::Ordinary);
+        let conn = inside.app.db().read(ReadPool::Ordinary);
         let (room, middle) = (Stream::Conversation(history.room), Rev(messages() as i64 / 4));
-        sessions::likely(&inside.app, &history.target).await.unwrap();
-        sessions::admit(&inside.app, &history.target, &[history.room]).await.unwrap();
-        sessions::out_of_reach(&inside.app, &[(room, middle)]).await.unwrap();
-        let replayed = log::since(conn, room, middle, limits::REPLAY_PAGE).await.unwrap();
+        sessions::list_likely_conversations(&inside.app, &history.target).await.unwrap();
+        sessions::check_subscriptions(&inside.app, &history.target, &[history.room]).await.unwrap();
+        sessions::list_unreachable(&inside.app, &[(room, middle)]).await.unwrap();
+        let replayed = log::list_after(conn, room, middle, limits::REPLAY_PAGE).await.unwrap();
         assert_eq!(replayed.len() as u64, limits::REPLAY_PAGE);
         court.judge("a session").await;
         let Court { known, wrong, .. } = court;

@@ -72,7 +72,7 @@ fn an_owner_who_gives_the_group_away_and_is_removed() {
             let before = round.log(group).await.len();
             let (given, removed) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::set_role(
+                    deed!(round, owner, |app, me| members::update_role(
                         &app,
                         &me,
                         group,
@@ -110,7 +110,7 @@ fn an_admin_who_is_degraded_while_removing() {
             let before = round.log(group).await.len();
             let (degraded, removed) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::set_role(
+                    deed!(round, owner, |app, me| members::update_role(
                         &app,
                         &me,
                         group,
@@ -215,11 +215,11 @@ fn a_block_and_a_send_in_a_direct_conversation() {
             let newest = round.messages(&one, direct).await.unwrap().last().map(|message| message["id"].clone());
             let (blocked, sent) = round
                 .at_once(
-                    deed!(round, one, |app, me| blocks::add(&app, &me, &UserRef::Id(other.user_id))),
+                    deed!(round, one, |app, me| blocks::create(&app, &me, &UserRef::Id(other.user_id))),
                     deed!(round, other, |app, me| messages::send(&app, &me, direct, text("hello"))),
                 )
                 .await;
-            assert!(blocked.unwrap().new);
+            assert!(blocked.unwrap().is_new);
             let stored = done(&sent, &[Code::Blocked]);
             let log = round.log(direct).await;
             assert_eq!(revs(&log[before..], "message.new").len(), usize::from(stored), "{log:#?}");
@@ -231,11 +231,11 @@ fn a_block_and_a_send_in_a_direct_conversation() {
             for (user, peer) in [(one, other), (other, one)] {
                 let again = messages::send(&round.inside().app, &user, direct, text("again")).await;
                 assert!(!done(&again, &[Code::Blocked]));
-                assert!(conversations::view(&round.inside().app, &user, direct).await.unwrap().peer.is_some());
-                let status = blocks::status(&round.inside().app, &user, UserRef::Id(peer.user_id)).await.unwrap();
+                assert!(conversations::get(&round.inside().app, &user, direct).await.unwrap().peer.is_some());
+                let status = blocks::get_status(&round.inside().app, &user, UserRef::Id(peer.user_id)).await.unwrap();
                 assert!(!status.can_send_message);
             }
-            blocks::remove(&round.inside().app, &one, &UserRef::Id(other.user_id)).await.unwrap();
+            blocks::delete(&round.inside().app, &one, &UserRef::Id(other.user_id)).await.unwrap();
             if stored { "sent first" } else { "blocked first" }
         })
         .await;

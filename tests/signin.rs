@@ -16,7 +16,7 @@ use greenroom::error::Result;
 use greenroom::http;
 use greenroom::protocol::accounts::{Register, SignIn};
 use greenroom::protocol::resources::Tokens;
-use greenroom::usecases::logins::Client;
+use greenroom::usecases::logins::ClientInfo;
 use greenroom::usecases::{accounts, logins, refresh};
 use inside::{Inside, on_each_database, on_sqlite};
 use std::net::{IpAddr, Ipv4Addr};
@@ -25,17 +25,17 @@ use std::sync::{Arc, Mutex};
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Who signs in here.
-fn client() -> Client {
-    Client { device: "a test".to_owned(), ip: HERE.to_string() }
+fn client() -> ClientInfo {
+    ClientInfo { device: "a test".to_owned(), ip: HERE.to_string() }
 }
 
 #[test]
 fn whatever_a_limit_on_signing_in_refuses_is_counted() {
     on_sqlite(&async |inside: &Inside| {
         let app = &inside.app;
-        let counts = || app.admission().refused();
+        let counts = || app.admission().refusal_counts();
         let user = inside.user().await;
-        let mut token = logins::issue(app, user.user_id, "a test", "127.0.0.1").await.unwrap().refresh_token;
+        let mut token = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap().refresh_token;
         let refused = loop {
             match refresh::refresh(app, &token, HERE).await {
                 Ok(renewed) => token = renewed.refresh_token,
@@ -49,9 +49,9 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
         while logins::sign_in(app, ada(), client(), HERE).await.unwrap_err().code() == Code::InvalidCredentials {
             tried += 1;
         }
-        assert_eq!((tried, counts().sign_ins), (limits::WRONG_PASSWORDS, 2));
+        assert_eq!((tried, counts().sign_ins), (limits::WRONG_PASSWORDS_PER_MINUTE, 2));
 
-        let queue: Vec<_> = std::iter::from_fn(|| app.hashing().enter().ok()).collect();
+        let queue: Vec<_> = std::iter::from_fn(|| app.hashing().acquire_queue_permit().ok()).collect();
         let bob = SignIn { login: "bob".to_owned(), ..ada() };
         let full = logins::sign_in(app, bob, client(), HERE).await.unwrap_err();
         assert_eq!((full.code(), counts().busy), (Code::Busy, 1));
@@ -66,13 +66,13 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
             };
             call_service(&server, call.to_request()).await.status().as_u16()
         };
-        let known = logins::issue(app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let known = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         assert_eq!(ask("/api/v1/users/nobody", Some(&known)).await, 404);
-        assert_eq!(counts().strangers, 0, "whoever is known has paid for it");
+        assert_eq!(counts().unauthenticated, 0, "whoever is known has paid for it");
         for token in [None, Some("a.b.c")] {
             assert_eq!(ask("/api/v1/users/me", token).await, 401);
         }
-        assert_eq!(counts().strangers, 2);
+        assert_eq!(counts().unauthenticated, 2);
     });
 }
 
@@ -105,7 +105,7 @@ fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
             run_out,
         ] {
             assert!(refresh::refresh(&inside.app, &made_up, HERE).await.is_err(), "{made_up}");
-            assert!(logins::login_of_ticket(&inside.app, &made_up).is_err(), "{made_up}");
+            assert!(logins::get_ticket_login(&inside.app, &made_up).is_err(), "{made_up}");
         }
         let said: Vec<String> = said.lock().unwrap().clone();
         assert!(said.is_empty(), "{said:#?}");
@@ -128,7 +128,7 @@ fn made_up_names_from_an_address_without_places_cost_no_statement_each() {
         };
         accounts::register(&inside.app, register("ada"), client(), HERE).await.unwrap();
         // somebody of elsewhere
-        let elsewhere = Client { ip: "198.51.100.1".to_owned(), ..client() };
+        let elsewhere = ClientInfo { ip: "198.51.100.1".to_owned(), ..client() };
         accounts::register(&inside.app, register("bob"), elsewhere, "198.51.100.1".parse().unwrap()).await.unwrap();
         let wrong = futures_util::future::join_all((0..5).map(|_| sign_in(inside, "bob", "wrong")));
         assert!(wrong.await.into_iter().all(|outcome| outcome.is_err_and(|e| e.code() == Code::InvalidCredentials)));
@@ -168,12 +168,12 @@ fn made_up_names_from_an_address_without_places_cost_no_statement_each() {
 fn the_first_call_after_a_refresh_writes_once_and_no_other_does() {
     on_each_database(&async |inside: &Inside| {
         let user = inside.user().await;
-        let issued = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
+        let issued = logins::issue_tokens(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
         let renewed = refresh::refresh(&inside.app, &issued.refresh_token, HERE).await.unwrap();
         inside.settled().await;
         let said = heard(inside);
         let written = || said.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();
-        let claims = |tokens: &Tokens| logins::claims(&inside.app, &tokens.access_token).unwrap();
+        let claims = |tokens: &Tokens| logins::verify_access_token(&inside.app, &tokens.access_token).unwrap();
         for _ in 0..3 {
             logins::authenticate(&inside.app, &claims(&issued)).await.unwrap();
         }

@@ -62,7 +62,7 @@ async fn health_of(app: &App) -> (u16, String, Vec<String>) {
 
 /// The named part has panicked, and `/health` says so.
 async fn expect_failing(app: &App, part: &str) {
-    eventually(part, || app.supervision().panics(part) > 0).await;
+    eventually(part, || app.supervision().panic_count(part) > 0).await;
     let (status, word, failing) = health_of(app).await;
     assert_eq!((status, word.as_str()), (200, "degraded"));
     assert!(failing.contains(&part.to_owned()), "{failing:?}");

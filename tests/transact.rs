@@ -23,9 +23,9 @@ use greenroom::domain::limits;
 use greenroom::domain::names::UserRef;
 use greenroom::error::Result;
 use greenroom::protocol::client::Audience;
-use greenroom::store::gate::Account;
+use greenroom::store::write_queue::WriteOwner;
 use greenroom::usecases::messages::{self, Draft};
-use greenroom::usecases::settings::{self, Change};
+use greenroom::usecases::settings::{self, SettingChange};
 use greenroom::usecases::transact::transact_for;
 use greenroom::usecases::{blocks, conversations, deletions, edits, groups, members, pins, reactions};
 use inside::random::Random;
@@ -270,17 +270,17 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
         let rows = async || inside.rows("SELECT id FROM outbox").await.len();
         let before = rows().await;
         let outcomes = [
-            ("direct", conversations::direct(app, &caller, std::slice::from_ref(&peer)).await.map(drop)),
-            ("group", groups::group(app, &caller, new_group(&[third])).await.map(drop)),
-            ("block", blocks::add(app, &caller, &peer).await.map(drop)),
-            ("unblock", blocks::remove(app, &caller, &peer).await),
+            ("direct", conversations::get_or_create_direct(app, &caller, std::slice::from_ref(&peer)).await.map(drop)),
+            ("group", groups::create(app, &caller, new_group(&[third])).await.map(drop)),
+            ("block", blocks::create(app, &caller, &peer).await.map(drop)),
+            ("unblock", blocks::delete(app, &caller, &peer).await),
             ("send", messages::send(app, &caller, group, draft()).await.map(drop)),
             ("edit", edits::edit(app, &caller, group, message, "other").await.map(drop)),
             ("delete", deletions::delete(app, &caller, group, message, Audience::Everyone).await),
             ("hide", deletions::delete(app, &caller, group, message, Audience::Me).await),
             ("react", reactions::add(app, &caller, group, message, "👍").await.map(drop)),
             ("pin", pins::add(app, &caller, group, message).await.map(drop)),
-            ("archive", settings::change(app, &caller, group, Change::Archive(true)).await.map(drop)),
+            ("archive", settings::update(app, &caller, group, SettingChange::Archive(true)).await.map(drop)),
             ("leave", members::leave(app, &caller, group).await),
         ];
         for (deed, outcome) in outcomes {
@@ -299,11 +299,11 @@ fn a_transaction_has_its_id_before_it_can_append() {
         let user = users[0].user_id;
         // how a stream comes into the hands of a transaction, without which `append` panics; making one is an insert
         for way in 0..3 {
-            let has_id = transact_for(&inside.app, Account::Operator, limits::FEW_ROWS, move |tx| {
+            let has_id = transact_for(&inside.app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
                 Box::pin(async move {
                     match way {
                         0 => tx.lock_conversations(&[group]).await?,
-                        1 => tx.lock_free_conversations(&[group]).await?,
+                        1 => tx.try_lock_conversations(&[group]).await?,
                         _ => tx.lock_users(&[user]).await?,
                     }
                     let query = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS assigned";

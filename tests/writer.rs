@@ -78,7 +78,7 @@ fn all_of_a_large_class_are_mentioned_by_one_flag() {
         for user in [&users[0], &users[7], users.last().unwrap()] {
             let seen = messages::get(&inside.app, user, sent.message.id).await.unwrap();
             assert_eq!((&seen.mentions, seen.mentions_all), (&sent.message.mentions, true));
-            let unread = conversations::unread_count(&inside.app, user).await.unwrap();
+            let unread = conversations::get_unread_count(&inside.app, user).await.unwrap();
             assert_eq!(unread.mentions, i64::from(user != &users[0]));
         }
         let again = inside.send(Post::new(class, &users[0], &content).named("once")).await.unwrap();
@@ -299,7 +299,7 @@ fn what_finds_its_queue_full_is_answered_once() {
         let (answer, mut answers) = mpsc::unbounded_channel();
         let full = Arc::new(AtomicBool::new(false));
         let mut asked = 0;
-        for (found, kind) in [("too many sends", 0), ("too many marks", 1)] {
+        for (found, kind) in [("Too many sends", 0), ("Too many marks", 1)] {
             full.store(false, Ordering::Relaxed);
             while !full.load(Ordering::Relaxed) {
                 assert!(asked < 500_000, "the queue is never full");

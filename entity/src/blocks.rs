@@ -1,8 +1,8 @@
-//! Blocks: who does not want to hear from whom.
+//! The table of blocks between users.
 
 use sea_orm::entity::prelude::*;
 
-/// A block, in one direction.
+/// A block of one user by another, which forbids direct contact between the two.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "blocks")]
 pub struct Model {
@@ -13,7 +13,7 @@ pub struct Model {
     pub created_at: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

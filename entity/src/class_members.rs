@@ -1,8 +1,8 @@
-//! Who belongs to a class, or did.
+//! The table of current and former members of classes.
 
 use sea_orm::entity::prelude::*;
 
-/// A member of a class. The row stays when the user leaves and is revived on return.
+/// A member of a class. The row stays when the user leaves, and is used again when the user returns.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "class_members")]
 pub struct Model {
@@ -16,7 +16,7 @@ pub struct Model {
     pub left_at: Option<i64>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,8 +1,8 @@
-//! Classes.
+//! The table of classes.
 
 use sea_orm::entity::prelude::*;
 
-/// A class. Its conversation is the one whose `class_id` names it.
+/// A class. Its conversation is the one with its id in `class_id`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "classes")]
 pub struct Model {
@@ -20,7 +20,7 @@ pub struct Model {
     pub deleted_at: Option<i64>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,8 +1,8 @@
-//! Conversations: direct, group and class.
+//! The table of conversations: direct, group and class.
 
 use sea_orm::entity::prelude::*;
 
-/// A conversation, and the head of its stream.
+/// A conversation, and the newest revision of its stream.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "conversations")]
 pub struct Model {
@@ -10,36 +10,36 @@ pub struct Model {
     pub id: Uuid,
     /// `direct`, `group` or `class`.
     pub kind: String,
-    /// Set unless the conversation is direct.
+    /// Null only for direct conversations.
     pub name: Option<String>,
     pub description: Option<String>,
     pub avatar_url: Option<String>,
-    /// Set exactly when the conversation is a class's; unique.
+    /// Set only for the conversation of a class; unique.
     pub class_id: Option<Uuid>,
-    /// The smaller of the two user ids of a direct conversation, by bytes.
+    /// The smaller of the two user ids of a direct conversation, in byte order.
     pub direct_low: Option<Uuid>,
-    /// The greater of the two; the pair is unique.
+    /// The greater of the two user ids. The pair is unique.
     pub direct_high: Option<Uuid>,
     pub created_by: Option<Uuid>,
     pub created_at: i64,
     pub updated_at: i64,
-    /// The `seq` of the newest message, 0 before the first.
+    /// The `seq` of the newest message, or 0 if there is none.
     pub last_seq: i64,
-    /// How many messages there are, system messages aside.
+    /// The number of messages without system messages.
     pub last_count: i64,
-    /// The newest revision of the conversation's stream.
+    /// The newest revision of the stream of the conversation.
     pub last_rev: i64,
     pub last_message_at: Option<i64>,
-    /// When `@all` last mentioned everybody.
+    /// The time of the last mention of all participants (`@all`).
     pub all_mentioned_at: Option<i64>,
     pub deleted_at: Option<i64>,
-    /// The creator's own id of a group, unique with the creator.
+    /// The id that the client of the creator chose for a group. Unique for each creator.
     pub temp_id: Option<String>,
-    /// Of what was sent to make it, in hexadecimal; set with `temp_id`.
+    /// The hash of the request that created the group, in hexadecimal. Set if `temp_id` is set.
     pub body_hash: Option<String>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,8 +1,8 @@
-//! Messages that a user deleted for themself.
+//! The table of messages that a user has hidden from their own view.
 
 use sea_orm::entity::prelude::*;
 
-/// A message hidden from one user.
+/// A message that one user has hidden.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "hidden_messages")]
 pub struct Model {
@@ -13,11 +13,11 @@ pub struct Model {
     pub conversation_id: Uuid,
     pub seq: i64,
     pub created_at: i64,
-    /// Whether it counts as unread: system messages do not.
+    /// Whether the message counts as unread. False for system messages.
     pub counts: bool,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

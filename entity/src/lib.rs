@@ -1,10 +1,11 @@
-//! The tables of Greenroom, one in each module and under the table's own name: columns and relations, nothing else.
-//! No rule, no query and no conversion lives here; the only user of this crate is the server's `store`.
+//! The tables of Greenroom: their columns and relations. Each module has the name of its table.
 //!
-//! Times (`*_at`, `*_until`) are milliseconds since 1970. Words out of a fixed list are plain strings, which the
-//! database checks and the server's domain types give their meaning. Hashes are bytes, JSON is text.
+//! This crate has no rules, queries or conversions. Only the module `store` of the server uses it.
+//!
+//! Times (`*_at`, `*_until`) are milliseconds since 1970 (UTC). Values from a fixed list are plain strings: the
+//! database checks them, and the domain types of the server define their meaning. Hashes are bytes. JSON is text.
 
-// Most columns and relations say everything in their names; those that do not are documented.
+// Only columns whose name does not explain them have a comment.
 #![allow(missing_docs)]
 
 pub mod blocks;

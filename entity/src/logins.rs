@@ -1,32 +1,33 @@
-//! Logins: one row for each time somebody signed in.
+//! The table of logins, with one row for each sign-in.
 
 use sea_orm::entity::prelude::*;
 
-/// A login, the family its refresh tokens belong to.
+/// A login, to which a family of refresh tokens belongs.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "logins")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub user_id: Uuid,
-    /// What the client called itself.
+    /// The name of the device, as the client sent it.
     pub device: String,
-    /// The client's address at sign-in.
+    /// The address of the client at sign-in.
     pub ip: String,
     pub created_at: i64,
     pub last_used_at: i64,
     pub revoked_at: Option<i64>,
-    /// `logout`, `password`, `token_reused`, `kicked`, `suspended` or `deleted`; set exactly when `revoked_at` is.
+    /// `logout`, `password`, `token_reused`, `kicked`, `suspended` or `deleted`. Set if `revoked_at` is set.
     pub revoke_reason: Option<String>,
-    /// Of the newest refresh token given out.
+    /// The generation of the newest refresh token that was issued.
     pub generation: i64,
-    /// The newest of which an access token was accepted.
+    /// The newest generation of which an access token was accepted.
     pub seen_generation: i64,
-    /// What counts as the client's address: itself, or the /64 of an IPv6 one; none where it had no address.
+    /// The address of the client as limits count it: an IPv4 address, or the /64 of an IPv6 address. Null if the client
+    /// had no address.
     pub network: Option<String>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

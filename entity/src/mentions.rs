@@ -1,4 +1,4 @@
-//! Who is mentioned where.
+//! The table of mentions of users in messages.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,10 +13,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
     pub message_id: Uuid,
+    /// The index among the mentions of the message, from 0.
     pub position: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

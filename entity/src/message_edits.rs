@@ -1,8 +1,8 @@
-//! Former texts of edited messages.
+//! The table of earlier texts of edited messages.
 
 use sea_orm::entity::prelude::*;
 
-/// A former text of a message.
+/// An earlier text of a message.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "message_edits")]
 pub struct Model {
@@ -10,11 +10,11 @@ pub struct Model {
     pub id: i64,
     pub message_id: Uuid,
     pub content: String,
-    /// When this text was replaced.
+    /// The time at which this text was replaced.
     pub edited_at: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,14 +1,14 @@
-//! Links found in messages, for the list of a conversation's links.
+//! The table of links in messages, used for the list of links of a conversation.
 
 use sea_orm::entity::prelude::*;
 
-/// A link in a message.
+/// A link in the text of a message.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "message_links")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub message_id: Uuid,
-    /// The place among the message's links, from 0.
+    /// The index among the links of the message, from 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
     pub conversation_id: Uuid,
@@ -16,7 +16,7 @@ pub struct Model {
     pub url: String,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

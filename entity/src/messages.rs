@@ -1,31 +1,32 @@
-//! Messages.
+//! The table of messages.
 
 use sea_orm::entity::prelude::*;
 
-/// A message. Deleted for everyone it keeps its row and its place, without its words.
+/// A message. A message that is deleted for everyone keeps its row and its `seq`, without its text.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "messages")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub conversation_id: Uuid,
-    /// The place in the conversation: 1, 2, 3 … without a gap.
+    /// The number of the message in its conversation: 1, 2, 3 … without a gap.
     pub seq: i64,
-    /// How many messages up to this one are no system messages.
+    /// The number of messages up to this one, without system messages.
     pub count: i64,
-    /// The revision of the `message.new` that told of it.
+    /// The revision of its `message.new` event.
     pub rev: i64,
-    /// Nobody exactly when the kind is `system`.
+    /// Null only for system messages.
     pub sender_id: Option<Uuid>,
     /// `text`, `image`, `video`, `audio`, `file`, `mixed`, `sticker`, `location`, `contact` or `system`.
     pub kind: String,
     pub content: String,
-    /// JSON; set for stickers, locations, contacts and system messages that are not deleted.
+    /// JSON. Set for stickers, locations, contacts and system messages that are not deleted.
     pub data: Option<String>,
     pub reply_to_id: Option<Uuid>,
-    /// The sender's own id for it; unique for sender and conversation.
+    /// The id that the client of the sender chose. Unique for each sender and conversation.
     pub temp_id: Option<String>,
-    /// Hash of what was first sent, to tell a repetition from a reuse of the `temp_id`.
+    /// The hash of the request that created the message. It distinguishes a repeated request from another request with
+    /// the same `temp_id`.
     pub body_hash: Option<Vec<u8>>,
     pub edited_at: Option<i64>,
     pub deleted_at: Option<i64>,
@@ -33,11 +34,11 @@ pub struct Model {
     pub pinned_at: Option<i64>,
     pub pinned_by: Option<Uuid>,
     pub created_at: i64,
-    /// Whether it mentions everybody.
+    /// Whether the message mentions all participants.
     pub mentions_all: bool,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,8 +1,8 @@
-//! Single facts about this database, by name.
+//! The table of single values that belong to this database.
 
 use sea_orm::entity::prelude::*;
 
-/// A fact about this database, such as its `epoch`.
+/// A value that belongs to this database, such as its `epoch`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "meta")]
 pub struct Model {
@@ -11,7 +11,7 @@ pub struct Model {
     pub value: String,
 }
 
-/// None.
+/// This table has no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,9 +1,9 @@
-//! How each user wants to be notified.
+//! The table of notification settings of users.
 
 use sea_orm::entity::prelude::*;
 
-/// One user's notification settings; the defaults hold where there is no row.
-#[allow(clippy::struct_excessive_bools)] // four switches that have nothing to do with one another
+/// The notification settings of one user. A user without a row has the defaults.
+#[allow(clippy::struct_excessive_bools)] // the four switches are independent of one another
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "notification_settings")]
 pub struct Model {
@@ -12,17 +12,17 @@ pub struct Model {
     pub push: bool,
     pub mentions: bool,
     pub direct: bool,
-    /// Groups and classes.
+    /// For messages in groups and classes.
     pub groups: bool,
-    /// Minutes after midnight in `quiet_tz`; the three are set together.
+    /// In minutes after midnight in `quiet_tz`. `quiet_from`, `quiet_to` and `quiet_tz` are set together.
     pub quiet_from: Option<i16>,
-    /// Minutes after midnight in `quiet_tz`.
+    /// In minutes after midnight in `quiet_tz`.
     pub quiet_to: Option<i16>,
-    /// IANA name of a time zone.
+    /// The IANA name of a time zone.
     pub quiet_tz: Option<String>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,4 +1,4 @@
-//! Notifications.
+//! The table of notifications.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,22 +13,22 @@ pub struct Model {
     pub kind: String,
     pub title: String,
     pub body: String,
-    /// What `entity_id` names; both or none.
+    /// The type of the object that `entity_id` names. Both are set, or both are null.
     pub entity_type: Option<String>,
     pub entity_id: Option<Uuid>,
     pub conversation_id: Option<Uuid>,
     pub message_id: Option<Uuid>,
-    /// The message's `seq`, which tells whether the user has read past it.
+    /// The `seq` of the message, compared with the read mark of the user.
     pub seq: Option<i64>,
-    /// JSON.
+    /// JSON text.
     pub data: Option<String>,
-    /// How many messages this row stands for.
+    /// The number of messages that this row counts.
     pub count: i64,
     pub read_at: Option<i64>,
     pub created_at: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

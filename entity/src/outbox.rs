@@ -1,33 +1,33 @@
-//! The log: every durable event of every stream.
+//! The log: the table of all durable events of all streams.
 
 use sea_orm::entity::prelude::*;
 
-/// An event in the log, at its revision of its stream.
+/// A durable event, with its revision in its stream.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
-    /// Given in the order of appending; never used twice.
+    /// Assigned in the order of appends. An id is never used twice.
     #[sea_orm(primary_key)]
     pub id: i64,
-    /// The place in the one order of all streams; stamped after the commit.
+    /// The position in the common order of all streams. Null until the sequencer sets it after the commit.
     pub position: Option<i64>,
-    /// 0 for a conversation's stream, 1 for a user's.
+    /// 0 for the stream of a conversation, 1 for the stream of a user.
     pub stream_kind: i16,
-    /// The conversation or the user.
+    /// The id of the conversation or of the user.
     pub stream_id: Uuid,
-    /// Counts 1, 2, 3 … in each stream.
+    /// The revision of the event: 1, 2, 3 … in each stream.
     pub rev: i64,
     pub event_type: String,
-    /// The message the event carries or names.
+    /// The message that the event contains or names.
     pub message_id: Option<Uuid>,
-    /// The message it quotes.
+    /// The message that this message quotes.
     pub quoted_id: Option<Uuid>,
-    /// The exact text of the frame that clients get.
+    /// The exact text of the frame that clients receive.
     pub payload: String,
     pub created_at: i64,
 }
 
-/// None.
+/// This table has no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,8 +1,8 @@
-//! Who takes part in a conversation, or did, and how far each has read.
+//! The table of current and former participants of conversations, with their marks.
 
 use sea_orm::entity::prelude::*;
 
-/// A participant and its marks. The row stays when the user leaves and is revived on return.
+/// A participant. The row stays when the user leaves, and is used again when the user returns.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "participants")]
 pub struct Model {
@@ -13,31 +13,32 @@ pub struct Model {
     /// `owner`, `admin`, `member` or `observer`.
     pub role: String,
     pub joined_at: i64,
-    /// The revision of the event that told of the joining.
+    /// The revision of the event about the joining.
     pub joined_rev: i64,
     pub left_at: Option<i64>,
-    /// The revision of the event that told of the leaving; set exactly when `left_at` is.
+    /// The revision of the event about the leaving. Set if `left_at` is set.
     pub left_rev: Option<i64>,
-    /// The read mark: every message up to this `seq` is read.
+    /// The read mark: the user has read all messages up to this `seq`.
     pub last_read_seq: i64,
-    /// The conversation's running count at the read mark; unread is `last_count` less this.
+    /// The `count` of the message at the read mark. The unread count is `last_count` of the conversation minus this
+    /// value.
     pub last_read_count: i64,
     pub read_at: Option<i64>,
-    /// The delivered mark: a client has every message up to this `seq`.
+    /// The delivered mark: a device of the user has received all messages up to this `seq`.
     pub delivered_seq: i64,
     pub delivered_at: Option<i64>,
-    /// Muted up to this time; the greatest integer when for good.
+    /// The end of the muting. The greatest integer means without end.
     pub muted_until: Option<i64>,
-    /// The conversation's `last_seq` when the participant archived it.
+    /// The `last_seq` of the conversation when the participant archived it.
     pub archived_seq: Option<i64>,
     pub pinned_at: Option<i64>,
     /// `all`, `mentions` or `none`.
     pub notify: String,
-    /// How far a participant had read who left and came back.
+    /// The read mark before the user left, if the user has returned.
     pub former_read_seq: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

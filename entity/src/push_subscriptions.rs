@@ -1,4 +1,4 @@
-//! Browsers that take web push.
+//! The table of browsers that receive web push messages.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,21 +11,21 @@ pub struct Model {
     pub user_id: Uuid,
     pub login_id: Option<Uuid>,
     pub endpoint: String,
-    /// Stands for the endpoint, which may be too long for an index; unique.
+    /// The hash of the endpoint, unique. The endpoint itself can be too long for an index.
     pub endpoint_hash: Vec<u8>,
-    /// The browser's public key, as it gave it.
+    /// The public key of the browser, as the browser sent it.
     pub p256dh: String,
-    /// The browser's shared secret, as it gave it.
+    /// The shared secret of the browser, as the browser sent it.
     pub auth: String,
     pub created_at: i64,
     pub last_pushed_at: Option<i64>,
-    /// Failed pushes since the last good one.
+    /// The number of failed pushes since the last successful one.
     pub failures: i64,
-    /// When to try again; set while a retry is due.
+    /// The time of the next retry. Null if no retry is planned.
     pub next_at: Option<i64>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,8 +1,8 @@
-//! Reactions to messages.
+//! The table of reactions to messages.
 
 use sea_orm::entity::prelude::*;
 
-/// One user's reaction to a message with one emoji.
+/// The reaction of one user to a message with one emoji.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reactions")]
 pub struct Model {
@@ -14,10 +14,11 @@ pub struct Model {
     pub user_id: Uuid,
     pub conversation_id: Uuid,
     pub created_at: i64,
+    /// The order of the emoji among the emojis of the message, from 1. All rows with the emoji have the same value.
     pub place: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

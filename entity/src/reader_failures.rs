@@ -1,15 +1,15 @@
-//! Events that a reader could not handle.
+//! The table of events that a reader could not process.
 
 use sea_orm::entity::prelude::*;
 
-/// An event at which a reader's stream is parked, or that it gave up.
+/// An event that a reader could not process: its stream is parked, or the reader stopped trying.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "reader_failures")]
 pub struct Model {
-    /// The reader's name.
+    /// The name of the reader.
     #[sea_orm(primary_key, auto_increment = false)]
     pub reader: String,
-    /// 0 for a conversation's stream, 1 for a user's.
+    /// 0 for the stream of a conversation, 1 for the stream of a user.
     #[sea_orm(primary_key, auto_increment = false)]
     pub stream_kind: i16,
     #[sea_orm(primary_key, auto_increment = false)]
@@ -17,14 +17,14 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub rev: i64,
     pub attempts: i64,
-    /// When to try again.
+    /// The time of the next attempt.
     pub next_at: i64,
     pub last_error: String,
     /// `parked` or `failed`.
     pub status: String,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,22 +1,22 @@
-//! Readers of the log: who holds each, and how far it has read.
+//! The table of readers of the log, with their leases and positions.
 
 use sea_orm::entity::prelude::*;
 
-/// A reader of the log, or the sequencer that gives the positions.
+/// A reader of the log, or the sequencer, which assigns the positions.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "readers")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
-    /// The node that holds the lease, until `leased_until`.
+    /// The node that holds the lease until `leased_until`.
     pub holder: Option<String>,
     pub leased_until: i64,
-    /// The last position read, or given by the sequencer.
+    /// The last position that the reader has read, or that the sequencer has assigned.
     pub cursor: i64,
     pub updated_at: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(has_many = "super::reader_failures::Entity")]

@@ -1,8 +1,8 @@
-//! Refresh tokens, known by their hash alone.
+//! The table of refresh tokens, of which only the hash is stored.
 
 use sea_orm::entity::prelude::*;
 
-/// A refresh token. Kept after it was spent, because its return is the sign of a theft.
+/// A refresh token. The row stays after the token was used, because a second use is a sign of theft.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "refresh_tokens")]
 pub struct Model {
@@ -11,13 +11,13 @@ pub struct Model {
     pub login_id: Uuid,
     pub created_at: i64,
     pub expires_at: i64,
-    /// When its successor was given out.
+    /// The time at which the token was exchanged for its successor.
     pub spent_at: Option<i64>,
-    /// Counts the refreshes of the login; 0 for the first.
+    /// The number of refreshes of the login before this token: 0 for the first token.
     pub generation: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,8 +1,8 @@
-//! What the statistics reader has counted for each sender in a conversation.
+//! The table of counts that the statistics reader keeps for each sender in a conversation.
 
 use sea_orm::entity::prelude::*;
 
-/// How much a user sent into a conversation.
+/// The number of messages that a user has sent to a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sender_statistics")]
 pub struct Model {
@@ -13,7 +13,7 @@ pub struct Model {
     pub messages: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

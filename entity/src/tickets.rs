@@ -1,8 +1,8 @@
-//! Tickets: single-use tokens for opening a socket or an event stream.
+//! The table of tickets, which are single-use tokens for one socket.
 
 use sea_orm::entity::prelude::*;
 
-/// A ticket, removed when it is used.
+/// A ticket. The row is removed when the ticket is used.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tickets")]
 pub struct Model {
@@ -13,7 +13,7 @@ pub struct Model {
     pub expires_at: i64,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

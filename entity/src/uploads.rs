@@ -1,35 +1,35 @@
-//! Uploaded files: attachments and avatars. The bytes lie in the file store.
+//! The table of uploaded files: attachments and avatars. The content is in the file store.
 
 use sea_orm::entity::prelude::*;
 
-/// An uploaded file, attached or not yet.
+/// An uploaded file. It may not be attached to a message or used as an avatar yet.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "uploads")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub uploader_id: Uuid,
-    /// `message` or `avatar`; none until the upload is attached.
+    /// `message` or `avatar`. Null until the file is attached.
     pub purpose: Option<String>,
-    /// The conversation of the message, or whose avatar it is; none for a user's avatar.
+    /// The conversation of the message, or the conversation with this avatar. Null for the avatar of a user.
     pub conversation_id: Option<Uuid>,
     pub message_id: Option<Uuid>,
-    /// The place among the message's attachments, from 0.
+    /// The index among the attachments of the message, from 0.
     pub position: Option<i64>,
-    /// The message's `seq`.
+    /// The `seq` of the message.
     pub seq: Option<i64>,
     /// `image`, `video`, `audio` or `file`.
     pub kind: String,
     pub name: String,
     pub mime: String,
-    /// Bytes.
+    /// In bytes.
     pub size: i64,
-    /// Pixels.
+    /// In pixels.
     pub width: Option<i64>,
-    /// Pixels; set exactly when `width` is.
+    /// In pixels. Set if `width` is set.
     pub height: Option<i64>,
     pub duration_ms: Option<i64>,
-    /// Where the bytes lie in the file store.
+    /// The key of the content in the file store.
     pub storage_key: String,
     pub thumbnail_key: Option<String>,
     pub attached_at: Option<i64>,
@@ -37,7 +37,7 @@ pub struct Model {
     pub deleted_at: Option<i64>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(

@@ -1,23 +1,23 @@
-//! Users: the accounts people and hosts act through.
+//! The table of users.
 
 use sea_orm::entity::prelude::*;
 
-/// A user. Never deleted: an erased one keeps its id and loses its words.
+/// A user. The row is never deleted: a deleted user keeps the id and loses all personal texts.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub username: String,
-    /// The username in lower case; unique.
+    /// The username in lower case, unique.
     pub username_key: String,
     pub display_name: String,
-    /// Username and display name, folded (case and accents), for the search of users.
+    /// The username and the display name without case and accents, for the search of users.
     pub search_text: String,
     pub email: Option<String>,
-    /// The address in lower case; unique. Set exactly when `email` is.
+    /// The e-mail address in lower case and NFC, unique. Set if `email` is set.
     pub email_key: Option<String>,
-    /// PHC string; none for the users of a host application.
+    /// A PHC string. Null for users of a host application.
     pub password_hash: Option<String>,
     pub avatar_url: Option<String>,
     pub locale: Option<String>,
@@ -25,20 +25,20 @@ pub struct Model {
     pub role: String,
     /// `active`, `suspended` or `deleted`.
     pub status: String,
-    /// The user's name in the host application; unique.
+    /// The name of the user in the host application, unique.
     pub external_id: Option<String>,
-    /// Off: others do not see this user's reads, nor this user theirs.
+    /// If false, other users do not see the read marks of this user, and this user does not see theirs.
     pub share_read_receipts: bool,
     pub last_seen_at: Option<i64>,
-    /// The newest revision of the user's stream.
+    /// The newest revision of the stream of the user.
     pub last_rev: i64,
     pub created_at: i64,
     pub updated_at: i64,
-    /// Set exactly when `status` is `deleted`.
+    /// Set if `status` is `deleted`.
     pub deleted_at: Option<i64>,
 }
 
-/// What the rows refer to, and what refers to them.
+/// The relations of this table to other tables.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
     #[sea_orm(has_many = "super::logins::Entity")]

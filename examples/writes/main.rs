@@ -51,12 +51,12 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<Report> {
     let mut report = Report::default();
-    for (path, batch) in [(GROUPED, limits::BATCH), (ONES, 1)] {
+    for (path, batch) in [(GROUPED, limits::BATCH_SIZE), (ONES, 1)] {
         measure(options, &Place::sqlite()?, path, batch, &mut report)?;
     }
     let Some(url) = options.postgres()? else { return Ok(report) };
     let mut payload = 0;
-    for (path, batch) in [(GROUPED, limits::BATCH), (ONES, 1)] {
+    for (path, batch) in [(GROUPED, limits::BATCH_SIZE), (ONES, 1)] {
         let place = Place::postgres(url)?;
         payload = measure(options, &place, path, batch, &mut report)?.max(payload);
         place.remove()?;

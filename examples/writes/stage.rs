@@ -11,10 +11,10 @@ use greenroom::error;
 use greenroom::protocol::resources::UserRole;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
-use greenroom::store::conversations::{self, NewConversation};
-use greenroom::store::gate::Account;
-use greenroom::store::participants::{self, NewParticipant, Start};
-use greenroom::store::pools::Share;
+use greenroom::store::conversations::{self, NewConversationRow};
+use greenroom::store::participants::{self, NewParticipant, ViewStart};
+use greenroom::store::pools::ReadPool;
+use greenroom::store::write_queue::WriteOwner;
 use greenroom::usecases::Caller;
 use greenroom::usecases::transact::{Tx, transact_for};
 use sea_orm::{ConnectionTrait, Database, DatabaseBackend, Statement};
@@ -119,9 +119,9 @@ impl Stage {
     /// Opens it at a place that is empty.
     pub async fn open(place: &Place, runtime: &Handle, batch: usize) -> Result<Self> {
         let embedded = Embedded::start(place.settings()?, runtime, batch, None).await?;
-        transact_for(&embedded.app, Account::Operator, limits::FEW_ROWS, |tx| Box::pin(make_users(tx))).await?;
+        transact_for(&embedded.app, WriteOwner::Operator, limits::FEW_ROWS, |tx| Box::pin(make_users(tx))).await?;
         for first in (0..CONVERSATIONS).step_by(CHUNK as usize) {
-            transact_for(&embedded.app, Account::Operator, limits::FEW_ROWS, move |tx| {
+            transact_for(&embedded.app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
                 Box::pin(make_conversations(tx, first..first + CHUNK))
             })
             .await?;
@@ -148,7 +148,7 @@ impl Stage {
         let query = format!(
             "SELECT CAST(avg({length}) AS bigint) AS bytes FROM (SELECT payload FROM outbox ORDER BY id DESC LIMIT 1000) t"
         );
-        let row = db.read(Share::Ordinary).query_one_raw(Statement::from_string(db.backend(), query)).await?;
+        let row = db.read(ReadPool::Ordinary).query_one_raw(Statement::from_string(db.backend(), query)).await?;
         let bytes: i64 = row.ok_or("the log is empty")?.try_get("", "bytes")?;
         Ok(bytes as usize)
     }
@@ -183,7 +183,7 @@ async fn make_conversations(tx: &mut Tx, numbers: std::ops::Range<u64>) -> error
     for number in numbers {
         let id = Stage::conversation(number);
         let members: Vec<UserId> = (0..MEMBERS).map(|member| Stage::member(number, member).user_id).collect();
-        let new = NewConversation {
+        let new = NewConversationRow {
             id,
             kind: ConversationKind::Group,
             name: Some(format!("Group {number}")),
@@ -191,12 +191,12 @@ async fn make_conversations(tx: &mut Tx, numbers: std::ops::Range<u64>) -> error
             avatar_url: None,
             direct: None,
             created_by: members[0],
-            sent: None,
+            temp_id: None,
             created_at: tx.now(),
         };
         conversations::insert(tx.conn(), &new).await?;
         let rows: Vec<_> = members.into_iter().map(|user_id| NewParticipant { user_id, role: Role::Member }).collect();
-        let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
+        let start = ViewStart { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
         participants::insert(tx.conn(), id, &rows, start).await?;
     }
     Ok(())

@@ -1,13 +1,17 @@
-//! The ordered migrations of Greenroom. One schema, written once, for SQLite and PostgreSQL; each migration is one
-//! transaction on both and has a working `down`. Only the schema lives here: queries belong to the server.
+//! The ordered migrations of the schema, for SQLite and PostgreSQL.
 //!
-//! What holds in every table:
-//! - ids are UUIDs (16 bytes on SQLite), times are whole milliseconds since 1970 in columns named `*_at`;
-//! - a word out of a fixed list is text with a check, never a native enum, so that a list can grow on both databases;
-//! - users and conversations are never deleted, only marked, so what others said refers to them with `RESTRICT`;
-//! - a column copied from a message (`conversation_id`, `seq`) has no foreign key of its own, it follows `message_id`;
-//! - no index contains `last_seq`, `last_rev`, the last activity or a mark: those change with every message, and an
-//!   index on them would turn each change into writes to all indexes of the table (PostgreSQL's HOT updates).
+//! The schema is written once for both databases. Each migration runs in one transaction and has a working `down`. This
+//! crate contains only the schema; the queries are in the server.
+//!
+//! Rules for every table:
+//! - Ids are UUIDs (16 bytes on SQLite). Times are whole milliseconds since 1970 (UTC), in columns named `*_at`.
+//! - A value from a fixed list is text with a check and not a native enum, so that the list can grow on both databases.
+//! - Users and conversations are only marked as deleted. So the messages of other users can refer to them with
+//!   `RESTRICT`.
+//! - A column that is copied from a message (`conversation_id`, `seq`) has no foreign key of its own, because the row
+//!   has one on `message_id`.
+//! - No index contains `last_seq`, `last_rev`, the time of the last message or a mark. These columns change with every
+//!   message. With such an index PostgreSQL would write to all indexes of the table at each change (no HOT update).
 
 pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 
@@ -33,7 +37,7 @@ mod m20261130_000018_known_networks;
 mod m20261130_000019_participants_of_user;
 mod sql;
 
-/// All migrations, oldest first.
+/// The list of all migrations, oldest first.
 pub struct Migrator;
 
 #[async_trait::async_trait]

@@ -1,10 +1,10 @@
-//! Accounts: who there is, how they signed in, and whom they do not want to hear from.
+//! Creates the tables of users, logins, refresh tokens, tickets and blocks.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,8 +24,8 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- username_key and email_key: the same in lower case, which is what uniqueness means
--- search_text: username and display name, folded (case and accents)
+-- username_key, email_key: the values in lower case, which must be unique
+-- search_text: the username and the display name without case and accents
 CREATE TABLE users (
     id {uuid} NOT NULL PRIMARY KEY,
     username TEXT NOT NULL,
@@ -65,7 +65,8 @@ CREATE TABLE logins (
 ){table};
 CREATE INDEX logins_user_id ON logins (user_id);
 
--- spent_at: when its successor was given out; a spent token is kept, because its return is the sign of a theft
+-- spent_at: the time at which the token was exchanged for its successor
+-- the row of a used token stays, because a second use is a sign of theft
 CREATE TABLE refresh_tokens (
     token_hash {bytes} NOT NULL PRIMARY KEY,
     login_id {uuid} NOT NULL REFERENCES logins (id) ON DELETE CASCADE,

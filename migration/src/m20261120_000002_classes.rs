@@ -1,10 +1,10 @@
-//! Classes and who belongs to them. A class's conversation lives with the conversations.
+//! Creates the tables of classes and their members. The conversation of a class is in the table `conversations`.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -39,7 +39,7 @@ CREATE TABLE classes (
 ){table};
 CREATE INDEX classes_created_by ON classes (created_by);
 
--- a row stays when its user leaves, and is revived on return
+-- the row stays when the user leaves, and is used again when the user returns
 CREATE TABLE class_members (
     class_id {uuid} NOT NULL REFERENCES classes (id) ON DELETE CASCADE,
     user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE RESTRICT,

@@ -1,10 +1,10 @@
-//! Conversations and their participants, with the counters and marks that every message moves.
+//! Creates the tables of conversations and participants, with the counts and marks that every message changes.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,8 +24,9 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- direct_low, direct_high: the two of a direct conversation, the smaller id first, so that a pair has one row
--- last_count: how many of last_seq are no system messages; last_rev: the newest event of the stream
+-- direct_low, direct_high: the two users of a direct conversation, the smaller id first, so that a pair has one row
+-- last_count: the number of messages without system messages
+-- last_rev: the newest revision of the stream
 CREATE TABLE conversations (
     id {uuid} NOT NULL PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('direct', 'group', 'class')),
@@ -56,9 +57,11 @@ CREATE TABLE conversations (
 CREATE INDEX conversations_direct_high ON conversations (direct_high) WHERE direct_high IS NOT NULL;
 CREATE INDEX conversations_created_by ON conversations (created_by) WHERE created_by IS NOT NULL;
 
--- joined_rev, left_rev: the revision of the event that told of it; a row stays when its user leaves
--- last_read_count: the conversation's count at last_read_seq; unread is the difference of the two counts
--- archived_seq: last_seq when the conversation was archived; muted_until: the greatest integer when for good
+-- joined_rev, left_rev: the revision of the event about the joining or leaving
+-- the row stays when the user leaves
+-- last_read_count: the count of the message at last_read_seq (the unread count is last_count minus this value)
+-- archived_seq: last_seq when the participant archived the conversation
+-- muted_until: the greatest integer means without end
 CREATE TABLE participants (
     conversation_id {uuid} NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
     user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE RESTRICT,

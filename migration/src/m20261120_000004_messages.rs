@@ -1,10 +1,10 @@
-//! Messages and what hangs on them: mentions, former texts, reactions, links, and what a user hid.
+//! Creates the tables of messages, mentions, earlier texts, hidden messages, reactions and links.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,9 +24,10 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- count: how many messages up to this one are no system messages; rev: the revision of its message.new
--- body_hash: of what was first sent, to tell a repetition of temp_id from its reuse
--- the unique (sender_id, conversation_id, temp_id) binds only rows that have all three, as NULLs differ from one another
+-- count: the number of messages up to this one, without system messages
+-- rev: the revision of the message.new event
+-- body_hash: the hash of the request, which distinguishes a repeated request from another one with the same temp_id
+-- UNIQUE (sender_id, conversation_id, temp_id) applies only to rows that have all three, because NULLs are never equal
 CREATE TABLE messages (
     id {uuid} NOT NULL PRIMARY KEY,
     conversation_id {uuid} NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
@@ -78,7 +79,8 @@ CREATE TABLE mentions (
 ){clustered};
 CREATE INDEX mentions_message_id ON mentions (message_id);
 
--- content is the former text, edited_at when it was replaced
+-- content: the earlier text
+-- edited_at: the time at which this text was replaced
 CREATE TABLE message_edits (
     id {serial},
     message_id {uuid} NOT NULL REFERENCES messages (id) ON DELETE CASCADE,

@@ -1,10 +1,10 @@
-//! Files that were sent up: attachments and avatars. The bytes themselves lie in the file store.
+//! Creates the table of uploaded files: attachments and avatars. Their content is in the file store.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,9 +24,9 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- purpose says what it was attached to and is NULL until then: a message (conversation_id, message_id, position, seq),
--- or an avatar (of conversation_id, or of the uploader when that is NULL)
--- a row names stored bytes, so nothing may take it away but the code that takes the bytes away: RESTRICT everywhere
+-- purpose: NULL until the file is attached to a message (conversation_id, message_id, position, seq) or used as an
+-- avatar (of conversation_id, or of the uploader if that is NULL)
+-- all foreign keys are RESTRICT: a row names stored content, so only the code that removes the content may delete it
 CREATE TABLE uploads (
     id {uuid} NOT NULL PRIMARY KEY,
     uploader_id {uuid} NOT NULL REFERENCES users (id) ON DELETE RESTRICT,

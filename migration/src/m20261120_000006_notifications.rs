@@ -1,10 +1,10 @@
-//! Notifications, how each user wants them, and the browsers they are pushed to.
+//! Creates the tables of notifications, notification settings and push subscriptions.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,7 +24,8 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- count grows on the one open new_message row of a conversation; seq tells whether the user has read past it
+-- count: a conversation has one unread new_message row, whose count grows
+-- seq: compared with the read mark of the user
 CREATE TABLE notifications (
     id {uuid} NOT NULL PRIMARY KEY,
     user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -57,7 +58,7 @@ CREATE UNIQUE INDEX notifications_one_open ON notifications (user_id, conversati
 CREATE INDEX notifications_conversation_id ON notifications (conversation_id) WHERE conversation_id IS NOT NULL;
 CREATE INDEX notifications_message_id ON notifications (message_id) WHERE message_id IS NOT NULL;
 
--- quiet_from, quiet_to: minutes after midnight in the time zone quiet_tz; all three or none
+-- quiet_from, quiet_to: minutes after midnight in the time zone quiet_tz (all three are set, or none)
 CREATE TABLE notification_settings (
     user_id {uuid} NOT NULL PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     push {bool} NOT NULL DEFAULT TRUE CHECK (push IN (TRUE, FALSE)),
@@ -72,7 +73,8 @@ CREATE TABLE notification_settings (
     )
 ){clustered};
 
--- endpoint_hash stands for the endpoint, which may be too long for an index; next_at is set while a retry is due
+-- endpoint_hash: the hash of the endpoint, which itself can be too long for an index
+-- next_at: the time of the next retry, or NULL
 CREATE TABLE push_subscriptions (
     id {uuid} NOT NULL PRIMARY KEY,
     user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE CASCADE,

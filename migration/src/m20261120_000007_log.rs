@@ -1,10 +1,10 @@
-//! The log: every durable event, who reads it and how far, and the epoch that names this history.
+//! Creates the log of events, the readers of the log, and the table `meta` with the epoch of this history.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -26,9 +26,9 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- payload is the exact text of the frame that clients get
--- position: the one order of all streams, stamped after the commit; ids alone may become visible out of order
--- no foreign keys: the log outlives what it speaks of, and an append must not lock anything but its stream
+-- payload: the exact text of the frame that clients receive
+-- position: the common order of all streams, set after the commit, because ids can become visible in another order
+-- no foreign keys: the log can outlive the objects it names, and an append must lock only its stream
 CREATE TABLE outbox (
     id {serial},
     position {int} UNIQUE,
@@ -46,7 +46,8 @@ CREATE INDEX outbox_message_id ON outbox (message_id) WHERE message_id IS NOT NU
 CREATE INDEX outbox_quoted_id ON outbox (quoted_id) WHERE quoted_id IS NOT NULL;
 CREATE INDEX outbox_unstamped ON outbox (id) WHERE position IS NULL;
 
--- holder: the node whose lease it is, until leased_until; cursor: the last position read (or, by the sequencer, given)
+-- holder: the node that holds the lease until leased_until
+-- cursor: the last position that the reader has read, or that the sequencer has assigned
 CREATE TABLE readers (
     name TEXT NOT NULL PRIMARY KEY,
     holder TEXT,
@@ -81,8 +82,8 @@ DROP TABLE readers;
 DROP TABLE outbox;
 ";
 
-/// The epoch is 128 random bits as 32 hexadecimal digits, drawn by the database. A random UUID has six fixed bits, so
-/// PostgreSQL, which has no other source of strong randomness without an extension, digests two of them.
+/// Stores an epoch of 128 random bits as 32 hexadecimal digits. PostgreSQL has no source of strong randomness except
+/// random UUIDs without an extension. A random UUID has six fixed bits, so the statement hashes two of them.
 const EPOCH_ON_POSTGRES: &str = "INSERT INTO meta (key, value) \
      VALUES ('epoch', md5(gen_random_uuid()::text || gen_random_uuid()::text))";
 const EPOCH_ON_SQLITE: &str = "INSERT INTO meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))))";

@@ -1,10 +1,10 @@
-//! The order in which a message shows its mentions and its reactions, as a client that follows the events has it too.
+//! Adds the order of the mentions and of the emojis of a message. It is the order that a client gets from the events.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,13 +24,15 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- position: among the mentions of its message, from 0; by_all: everybody was mentioned, by name or not
+-- position: the index among the mentions of the message, from 0
+-- by_all: the message mentions all participants (it may also name this user)
 ALTER TABLE mentions ADD COLUMN position {int} NOT NULL DEFAULT 0 CHECK (position >= 0);
 ALTER TABLE mentions ADD COLUMN by_all {bool} NOT NULL DEFAULT false;
 DROP INDEX mentions_message_id;
 CREATE INDEX mentions_in_order ON mentions (message_id, position);
 
--- place: of the emoji among those of the message, the same in all its rows, so that it stays when the first of them goes
+-- the new column: the order of the emoji among the emojis of the message, from 1
+-- all rows of the emoji have the same value, so that the order stays when the first of these rows is removed
 ALTER TABLE reactions ADD COLUMN place {int} NOT NULL DEFAULT 1 CHECK (place >= 1);
 ";
 

@@ -1,5 +1,6 @@
-//! What the statistics reader keeps for each conversation, counted from the messages that are there; and where the
-//! readers of the log begin: behind everything that was counted, so that nothing is counted twice.
+//! Creates the tables of statistics, filled from the existing messages.
+//!
+//! It also sets where the readers of the log begin: after all counted messages, so that no message is counted twice.
 
 use sea_orm_migration::prelude::{
     ConnectionTrait, DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait,
@@ -8,7 +9,7 @@ use sea_orm_migration::sea_orm::{QueryResult, Statement, Value};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -33,13 +34,13 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// No message and no log row may be committed between the count and the place from which the log is read. On SQLite a
-/// migration has the database to itself.
+/// Prevents commits of messages and log rows between the count and the read of the last log position. SQLite does not
+/// need this, because no other process writes during a migration.
 const HOLD_WRITERS: &str = "LOCK TABLE messages, outbox IN SHARE ROW EXCLUSIVE MODE";
 
 const UP: &str = r"
--- messages, links: what the log told up to the cursor of the reader 'statistics'; system messages are not among them
--- first_message_at: when the first message that somebody wrote was committed
+-- messages, links: the counts up to the cursor of the reader 'statistics', without system messages
+-- first_message_at: the time of the first message that a user sent
 CREATE TABLE conversation_statistics (
     conversation_id {uuid} NOT NULL PRIMARY KEY REFERENCES conversations (id) ON DELETE CASCADE,
     messages {int} NOT NULL CHECK (messages >= 0),
@@ -48,7 +49,7 @@ CREATE TABLE conversation_statistics (
     first_message_at {int}
 ){hot};
 
--- messages: how many the user sent into the conversation, whether still in it or not
+-- messages: the number of messages that the user sent to the conversation, also after the user left
 CREATE TABLE sender_statistics (
     conversation_id {uuid} NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
     user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE RESTRICT,
@@ -60,7 +61,8 @@ CREATE INDEX sender_statistics_user_id ON sender_statistics (user_id);
 DELETE FROM message_links;
 ";
 
-/// The count at a message says how many there are up to it, so the first message that somebody wrote has count 1.
+/// Counts the messages. The column `count` of a message is the number of messages up to it, so the first message of a
+/// user has the count 1.
 const COUNT: &str = r"
 INSERT INTO conversation_statistics (conversation_id, messages, links, first_message_at)
 SELECT m.conversation_id, count(*),
@@ -96,10 +98,10 @@ DROP TABLE sender_statistics;
 DROP TABLE conversation_statistics;
 ";
 
-/// Messages looked at together.
+/// The number of messages that one query reads.
 const PAGE: usize = 500;
 
-/// Fills `message_links` from the texts that are there.
+/// Fills `message_links` from the texts of the existing messages.
 async fn find_links(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let (page, insert) = if sql::is_postgres(manager) {
         (
@@ -137,8 +139,8 @@ async fn find_links(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     }
 }
 
-/// The links in a text as the server found them when this migration was written; a migration keeps its own copy, because
-/// it must always do what it did.
+/// Returns the links in a text as the server found them when this migration was written. The migration has its own copy
+/// of this code, because it must never change what it does.
 fn links(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = 0;

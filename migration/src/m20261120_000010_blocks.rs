@@ -1,10 +1,10 @@
-//! A user's blocks in the order in which they are listed.
+//! Adds the index that lists the blocks of a user in order.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 

@@ -1,11 +1,11 @@
-//! The rows of the log that show a message, in the order of their ids, so that however many quote it some of them are found
-//! without the others.
+//! Adds the id to the indexes that find the log rows of a message. So a query finds some of these rows in the order of
+//! their ids without reading the others, however many rows quote the message.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 

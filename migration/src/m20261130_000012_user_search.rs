@@ -1,4 +1,4 @@
-//! The index behind the search of users, filled from the names that are there.
+//! Creates the index for the search of users, filled from the existing names.
 
 use sea_orm_migration::prelude::{
     ConnectionTrait, DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait,
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -32,13 +32,15 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Nobody may register or change a name between the filling and the end. On SQLite a migration has the database to itself.
+/// Prevents registrations and changes of names while the table is filled. SQLite does not need this, because no other
+/// process writes during a migration.
 const HOLD_WRITERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 
 const UP: &str = r"
--- what a word of an active user's search_text holds from some place on, at most 32 characters
--- inside: 0 where a word begins, 1 inside one
--- no foreign key: users are never deleted, and an index by user would double the table
+-- word: the rest of a word from one of its characters on, at most 32 characters, for a word in the search_text of an
+-- active user
+-- inside: 0 if it begins at the start of the word, 1 if it begins inside the word
+-- no foreign key: users are never deleted, and an index by user would double the size of the table
 CREATE TABLE user_words (
     inside {small} NOT NULL,
     word {bytewise} NOT NULL,
@@ -46,7 +48,7 @@ CREATE TABLE user_words (
     PRIMARY KEY (inside, word, user_id)
 ){clustered};
 
--- both forms of sigma are one
+-- the two lower-case forms of sigma are the same letter
 UPDATE users SET search_text = replace(search_text, 'ς', 'σ') WHERE search_text LIKE '%ς%';
 
 CREATE TABLE user_words_unsorted (
@@ -56,7 +58,7 @@ CREATE TABLE user_words_unsorted (
 ){table};
 ";
 
-/// In the order of the key: row by row in the order of users, each would go to another page.
+/// Copies the rows in the order of the key. In the order of users each row would be written to another page.
 const SORT: &str = r"
 INSERT INTO user_words (inside, word, user_id)
 SELECT inside, word, user_id FROM user_words_unsorted ORDER BY inside, word, user_id;
@@ -65,9 +67,10 @@ DROP TABLE user_words_unsorted;
 
 const DOWN: &str = "DROP TABLE user_words";
 
-/// Users read together.
+/// The number of users that one query reads.
 const PAGE: usize = 1000;
-/// Rows written together. Each has three parameters, and SQLite looks for every one of them among all.
+/// The number of rows that one statement inserts. Each row has three parameters, and SQLite searches all parameters of
+/// the statement for each of them, so a larger number is slower.
 const ROWS: usize = 250;
 
 async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -106,7 +109,7 @@ async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     }
 }
 
-/// A statement that inserts so many rows.
+/// Returns a statement that inserts this number of rows.
 fn insert(rows: usize, postgres: bool) -> String {
     let rows: Vec<String> = (0..rows)
         .map(|row| {
@@ -121,8 +124,8 @@ fn insert(rows: usize, postgres: bool) -> String {
     format!("INSERT INTO user_words_unsorted (inside, word, user_id) VALUES {}", rows.join(", "))
 }
 
-/// The rows of a user as the server made them when this migration was written; a migration keeps its own copy, because
-/// what it did stays what it did.
+/// Returns the rows of a user as the server made them when this migration was written. The migration has its own copy
+/// of this code, because it must never change what it does.
 fn words(text: &str) -> BTreeSet<(bool, String)> {
     let mut words = BTreeSet::new();
     for chunk in text.split_whitespace() {

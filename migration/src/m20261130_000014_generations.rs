@@ -1,5 +1,7 @@
-//! Generations of refresh tokens, so that a reply that was lost is told from a theft; and from where a user signed in, so
-//! that wrong passwords of others behind the same address lock nobody out.
+//! Adds generations of refresh tokens and the networks of logins.
+//!
+//! With generations the server distinguishes a lost reply from a stolen token. With networks a user can sign in from a
+//! known address, even if other clients at the same address sent wrong passwords.
 
 use std::net::Ipv6Addr;
 
@@ -10,7 +12,7 @@ use sea_orm_migration::sea_orm::{Statement, Value};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -31,8 +33,9 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- generation: of the newest refresh token given out; seen_generation: the newest of which an access token was accepted
--- network: what counts as one address: an IPv4 address, or the /64 of an IPv6 one
+-- generation: the generation of the newest refresh token that was issued
+-- seen_generation: the newest generation of which an access token was accepted
+-- network: the address as limits count it, an IPv4 address or the /64 of an IPv6 address
 ALTER TABLE logins ADD COLUMN generation {int} NOT NULL DEFAULT 0;
 ALTER TABLE logins ADD COLUMN seen_generation {int} NOT NULL DEFAULT 0;
 ALTER TABLE logins ADD COLUMN network TEXT;
@@ -42,7 +45,7 @@ CREATE INDEX logins_user_network ON logins (user_id, network, created_at);
 
 ALTER TABLE refresh_tokens ADD COLUMN generation {int} NOT NULL DEFAULT 0;
 
--- refresh tokens of before carry neither a login nor a MAC; they are looked up until the last of them has run out
+-- older refresh tokens contain neither a login nor a MAC, and are looked up until the last of them expires
 INSERT INTO meta (key, value)
 SELECT 'plain_tokens_until', CAST(last AS TEXT) FROM (SELECT max(expires_at) AS last FROM refresh_tokens) AS tokens
 WHERE last IS NOT NULL;
@@ -58,7 +61,7 @@ ALTER TABLE logins DROP COLUMN seen_generation;
 ALTER TABLE logins DROP COLUMN generation;
 ";
 
-/// Writes the /64 of the logins from IPv6 addresses, which SQL cannot tell.
+/// Stores the /64 network of logins from IPv6 addresses, which SQL cannot compute.
 async fn name_networks(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let conn = manager.get_connection();
     let backend = manager.get_database_backend();

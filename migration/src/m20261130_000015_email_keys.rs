@@ -1,6 +1,7 @@
-//! E-mail addresses are compared in NFC and lower case. Keys of before, which were in lower case alone, are made anew. Where
-//! two accounts turn out to have one address, the older keeps it; the other is without one, and what it had is kept in
-//! `meta`, so that the server names it at its start.
+//! Computes the keys of e-mail addresses again, in NFC and lower case. Older keys were only in lower case.
+//!
+//! If two accounts have the same address by the new keys, the older account keeps it. The other account loses its
+//! address, which is stored in `meta`, so that the server reports it at its start.
 
 use sea_orm_migration::prelude::{
     ConnectionTrait, DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait,
@@ -10,7 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::sql;
 
-/// See the functions below.
+/// The migration that runs the functions below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -35,14 +36,14 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// What an address is compared by.
+/// Returns the key by which addresses are compared.
 fn key(email: &str) -> String {
     email.nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 
-/// A user who has an address.
+/// A user with an e-mail address.
 struct User {
-    /// In hexadecimal, as both databases read it.
+    /// In hexadecimal, which both databases can read.
     id: String,
     email: String,
     key: String,
@@ -58,7 +59,8 @@ fn user(row: &QueryResult) -> Result<User, DbErr> {
     })
 }
 
-/// A statement in the words of the database, in which `{hex}` is the id in hexadecimal and `{id}` one made of `$1`.
+/// Returns a statement in the dialect of the database. `{hex}` is replaced with the id in hexadecimal, and `{id}` with
+/// the id that `$1` contains in hexadecimal.
 fn statement(manager: &SchemaManager<'_>, text: &str, values: Vec<Value>) -> Statement {
     let (hex, id) = if sql::is_postgres(manager) {
         ("replace(id::text, '-', '')", "$1::uuid")
@@ -69,7 +71,7 @@ fn statement(manager: &SchemaManager<'_>, text: &str, values: Vec<Value>) -> Sta
     Statement::from_sql_and_values(manager.get_database_backend(), text, values)
 }
 
-/// Users whose address is not plain ASCII, the oldest first: nothing else changes.
+/// Returns the users whose address is not plain ASCII, oldest first. Other keys do not change.
 async fn addressed(manager: &SchemaManager<'_>) -> Result<Vec<User>, DbErr> {
     let query = "SELECT {hex} AS hex_id, email, email_key, created_at FROM users \
                  WHERE email IS NOT NULL AND length(email) <> octet_length(email) ORDER BY created_at, id";
@@ -77,7 +79,7 @@ async fn addressed(manager: &SchemaManager<'_>) -> Result<Vec<User>, DbErr> {
     rows.iter().map(user).collect()
 }
 
-/// Gives a user the address by its new key, or the one who has it already, whoever is older.
+/// Stores the new key of a user. If another user has this key already, the older of the two users keeps it.
 async fn give(manager: &SchemaManager<'_>, one: &User) -> Result<(), DbErr> {
     let conn = manager.get_connection();
     let wanted = key(&one.email);
@@ -93,7 +95,7 @@ async fn give(manager: &SchemaManager<'_>, one: &User) -> Result<(), DbErr> {
     }
 }
 
-/// Takes a user's address, and notes which it was.
+/// Removes the address of a user and stores it in `meta`.
 async fn lose(manager: &SchemaManager<'_>, user: &User) -> Result<(), DbErr> {
     set(manager, &user.id, None).await?;
     let note = "INSERT INTO meta (key, value) VALUES ($1, $2)";
@@ -108,7 +110,7 @@ async fn set(manager: &SchemaManager<'_>, id: &str, email: Option<(&str, &str)>)
     manager.get_connection().execute_raw(statement(manager, change, values)).await.map(|_| ())
 }
 
-/// Gives back what was taken, where the user has no other address and nobody else has it by its old key.
+/// Restores removed addresses, if the user has no other address and no other user has the old key.
 async fn take_back(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let conn = manager.get_connection();
     let notes = statement(manager, "SELECT key, value FROM meta WHERE key LIKE 'email_lost/%'", vec![]);

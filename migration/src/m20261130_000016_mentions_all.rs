@@ -1,11 +1,13 @@
-//! What counts as unread: a mention of everybody is a flag of its message and no longer a row for each participant, what a
-//! user has hidden says whether it would count, and how far a participant had read stays when they leave and come back.
+//! Changes the data of unread counts.
+//!
+//! A mention of all participants becomes a flag of its message; before, it was a row for each participant. A hidden
+//! message stores whether it counts as unread. A participant who leaves and returns keeps the earlier read mark.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,7 +26,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-// Of a mention of everybody the rows of those stay whom the text names as well: they were named one by one.
+// If a message mentions all participants, only the rows of users stay whom the text also names.
 const UP: &str = r"
 ALTER TABLE messages ADD COLUMN mentions_all {bool} NOT NULL DEFAULT false;
 UPDATE messages SET mentions_all = true WHERE id IN (SELECT message_id FROM mentions WHERE by_all);
@@ -35,16 +37,16 @@ DELETE FROM mentions WHERE by_all AND NOT EXISTS (
 );
 ALTER TABLE mentions DROP COLUMN by_all;
 
--- counts: whether the message counts as unread, which a system message does not
+-- counts: whether the message counts as unread (false for system messages)
 ALTER TABLE hidden_messages ADD COLUMN counts {bool} NOT NULL DEFAULT true;
 UPDATE hidden_messages SET counts = false
 WHERE message_id IN (SELECT id FROM messages WHERE sender_id IS NULL);
 
--- former_read_seq: how far a participant had read who left and came back
+-- former_read_seq: the read mark before the user left, if the user has returned
 ALTER TABLE participants ADD COLUMN former_read_seq {int} NOT NULL DEFAULT 0;
 ";
 
-// Who was in a conversation when everybody was mentioned is known of those who are still in it.
+// Of the users who were mentioned with all participants, only those who are still in the conversation are known.
 const DOWN: &str = r"
 ALTER TABLE participants DROP COLUMN former_read_seq;
 ALTER TABLE hidden_messages DROP COLUMN counts;

@@ -1,10 +1,10 @@
-//! A group keeps the `temp_id` by which its creator made it, so that a creation whose reply was lost makes no second one.
+//! Adds the `temp_id` of groups, so that a repeated request after a lost reply creates no second group.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
 }
 
 const UP: &str = r"
--- body_hash: of all that was sent beside the temp_id, in hexadecimal
+-- body_hash: the hash of the rest of the request, in hexadecimal
 ALTER TABLE conversations ADD COLUMN temp_id TEXT;
 ALTER TABLE conversations ADD COLUMN body_hash TEXT;
 CREATE UNIQUE INDEX conversations_temp_id ON conversations (created_by, temp_id) WHERE temp_id IS NOT NULL;

@@ -1,11 +1,12 @@
-//! Who is known at a network is found without looking at each login: what comes from an address that guesses is refused
-//! by what was read of it once.
+//! Adds the index that finds the users with logins from a network without reading all logins.
+//!
+//! The server reads them once for an address with many wrong passwords, and then refuses unknown names from memory.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 

@@ -1,11 +1,12 @@
-//! One index finds the conversations of a user, current and left. Before there were two, and on SQLite each touched a page
-//! of its own for every member of a new group.
+//! Replaces two indexes with one that finds the current and the left conversations of a user.
+//!
+//! With two indexes SQLite wrote to two index pages for each member of a new group.
 
 use sea_orm_migration::prelude::{DbErr, DeriveMigrationName, MigrationTrait, SchemaManager, async_trait};
 
 use crate::sql;
 
-/// See the statements below.
+/// The migration that runs the statements below.
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 

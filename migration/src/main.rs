@@ -1,5 +1,5 @@
-//! The binary that `sea-orm-cli migrate … -d migration` starts. The database is named by `DATABASE_URL`; a SQLite
-//! file that does not exist yet needs `?mode=rwc` in it.
+//! The program that `sea-orm-cli migrate … -d migration` starts. `DATABASE_URL` names the database. A SQLite file that
+//! does not exist yet needs `?mode=rwc` in this URL.
 
 use sea_orm_migration::cli;
 

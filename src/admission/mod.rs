@@ -1,54 +1,57 @@
-//! Admission: what a caller may ask of this node. Everything that comes in has a cost ([`costs`]) and is charged, before
-//! any work for the database, to the user whom a signature names; and what a user has under way at one time is bounded.
-//! Nobody else pays for a flood: its author is refused, and the refusals are counted ([`refusals`]).
+//! Admission: charges callers for their calls and commands, and limits what they have under way.
 //!
-//! Whoever is over a limit is `rate_limited`; whoever has too much under way is `busy`.
+//! Each call and command has a cost ([`costs`]). The user that a signed token names is charged for it before any work
+//! for the database begins. The number of calls, commands and reads that a user has under way at one time is bounded
+//! too. So one user's flood does not slow other users: its author is refused, and the refusals are counted
+//! ([`refusals`]).
+//!
+//! A caller over a limit gets the error `rate_limited`. A caller with too much under way gets the error `busy`.
 
 pub mod bucket;
 pub mod costs;
 pub mod refusals;
-pub mod strangers;
+pub mod unauthenticated;
 
-use crate::config::Limits;
+use crate::config::LimitSettings;
 use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::store::reading::Places;
+use crate::store::reading::ReadPermits;
 use bucket::{Bucket, Rate};
-use refusals::{Counts, Refusals};
+use refusals::{RefusalCounts, Refusals};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use strangers::{Place, Strangers};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use unauthenticated::{UnauthenticatedPermit, UnauthenticatedSockets};
 use uuid::Uuid;
 
-/// Parts of the book of accounts, each with a lock of its own.
+/// The number of parts of the payer table. Each part has its own lock.
 const PARTS: usize = 16;
-/// How often accounts whose buckets are full, with nothing under way, are forgotten.
+/// The time between two sweeps, which remove payers with full buckets and nothing under way.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// What is charged, each to a bucket of its own.
+/// What a payer is charged for. Each payer has one bucket for each kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// A call over REST.
+pub enum ChargeKind {
+    /// A REST call.
     Call,
-    /// A message, over REST or a socket.
+    /// A send, by REST or by socket.
     Send,
-    /// Any other command over a socket.
+    /// Any other command of a socket.
     Command,
-    /// A connection that proves who it is.
+    /// The authentication of a socket.
     Handshake,
 }
 
-impl Kind {
+impl ChargeKind {
     const COUNT: usize = 4;
 }
 
-/// Whom something is charged to.
+/// The user that is charged, or the login if the user is not known yet.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Payer(Uuid);
 
@@ -58,44 +61,47 @@ impl From<UserId> for Payer {
     }
 }
 
-/// Where only the login is known: a ticket does not say whose it is.
+/// A ticket names only its login, so its handshake is charged to the login.
 impl From<LoginId> for Payer {
     fn from(login: LoginId) -> Self {
         Self(login.0)
     }
 }
 
-/// The limits of this node, and what everybody has used of them.
+/// The limits of this node, and what each payer has used of them.
 pub struct Admission {
-    rates: [Option<Rate>; Kind::COUNT],
-    parts: [Mutex<HashMap<Payer, Account>>; PARTS],
-    // seeded at random, so that nobody can choose payers who meet in one part
+    rates: [Option<Rate>; ChargeKind::COUNT],
+    parts: [Mutex<HashMap<Payer, PayerState>>; PARTS],
+    // The seed is random, so no client can choose payers that share one part.
     hasher: RandomState,
-    started: Instant,
-    swept: Mutex<Instant>,
+    /// The start of the clock that the buckets use.
+    started_at: Instant,
+    swept_at: Mutex<Instant>,
     refusals: Refusals,
-    strangers: Strangers,
+    unauthenticated: UnauthenticatedSockets,
 }
 
 #[derive(Default)]
-struct Account {
-    buckets: [Bucket; Kind::COUNT],
+struct PayerState {
+    buckets: [Bucket; ChargeKind::COUNT],
     calls: Option<Arc<Semaphore>>,
     commands: Option<Arc<Semaphore>>,
-    reads: Option<Places>,
+    reads: Option<ReadPermits>,
 }
 
-impl Account {
+impl PayerState {
     fn is_idle(&self, now: Duration) -> bool {
-        let held = |places: &Option<Arc<Semaphore>>| places.as_ref().is_some_and(|held| Arc::strong_count(held) > 1);
-        let under_way = [&self.calls, &self.commands, &self.reads].into_iter().any(held);
-        self.buckets.iter().all(|bucket| bucket.is_full(now)) && !under_way
+        let is_used =
+            |permits: &Option<Arc<Semaphore>>| permits.as_ref().is_some_and(|used| Arc::strong_count(used) > 1);
+        let has_work = [&self.calls, &self.commands, &self.reads].into_iter().any(is_used);
+        self.buckets.iter().all(|bucket| bucket.is_full(now)) && !has_work
     }
 }
 
 impl Admission {
-    /// As the operator set it; a limit of 0 is none. The limit on calls also turns those on commands and handshakes off.
-    pub fn new(limits: &Limits) -> Self {
+    /// Creates the limits that the settings ask for. A setting of 0 means no limit. If the limit on calls is 0,
+    /// commands and handshakes have no limit either.
+    pub fn new(limits: &LimitSettings) -> Self {
         let (calls, sends) = (limits.api_per_second, limits.sends_per_second);
         let unless_off = |(rate, burst)| if calls == 0 { None } else { Rate::per_second(rate, burst) };
         Self {
@@ -107,131 +113,135 @@ impl Admission {
             ],
             parts: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
-            started: Instant::now(),
-            swept: Mutex::new(Instant::now()),
+            started_at: Instant::now(),
+            swept_at: Mutex::new(Instant::now()),
             refusals: Refusals::default(),
-            strangers: Strangers::default(),
+            unauthenticated: UnauthenticatedSockets::default(),
         }
     }
 
-    /// Charges `payer`, who may go into debt: `rate_limited` only where nothing is left at all.
-    pub fn charge(&self, kind: Kind, payer: impl Into<Payer>, cost: u32) -> Result<()> {
+    /// Charges `payer`, who can go into debt. Fails with `rate_limited` only if the bucket is empty.
+    pub fn charge(&self, kind: ChargeKind, payer: impl Into<Payer>, cost: u32) -> Result<()> {
         self.sweep();
         let Some(rate) = self.rates[kind as usize] else { return Ok(()) };
-        let (payer, now) = (payer.into(), self.started.elapsed());
+        let (payer, now) = (payer.into(), self.started_at.elapsed());
         let taken = self.part(payer).entry(payer).or_default().buckets[kind as usize].take(rate, cost, now);
         self.outcome(kind, taken)
     }
 
-    /// Charges `user` for the rest of something whose cost was not known when it was let in.
-    pub fn charge_rest(&self, kind: Kind, user: UserId, cost: u32) {
+    /// Charges `user` for the rest of the cost of an accepted call, if the full cost was not known when it was
+    /// accepted.
+    pub fn charge_rest(&self, kind: ChargeKind, user: UserId, cost: u32) {
         let Some(rate) = self.rates[kind as usize] else { return };
-        let (payer, now) = (user.into(), self.started.elapsed());
+        let (payer, now) = (user.into(), self.started_at.elapsed());
         self.part(payer).entry(payer).or_default().buckets[kind as usize].charge(rate, cost, now);
     }
 
-    /// Charges a connection of which nothing is known yet: one frame to a bucket of its own.
-    pub fn charge_stranger(&self, bucket: &mut Bucket) -> Result<()> {
-        let Some(rate) = self.rates[Kind::Command as usize] else { return Ok(()) };
-        self.outcome(Kind::Command, bucket.take(rate, 1, self.started.elapsed()))
+    /// Charges one frame of an unauthenticated connection to the bucket of that connection.
+    pub fn charge_unauthenticated(&self, bucket: &mut Bucket) -> Result<()> {
+        let Some(rate) = self.rates[ChargeKind::Command as usize] else { return Ok(()) };
+        self.outcome(ChargeKind::Command, bucket.take(rate, 1, self.started_at.elapsed()))
     }
 
-    /// A place among the sockets from `addr` of which nobody has said whose they are; `busy` when all are taken.
-    pub fn stranger(&self, addr: IpAddr) -> Result<Place> {
-        self.strangers.enter(addr).ok_or_else(|| {
-            self.busy("too many connections from this address have not signed in; try again in a moment")
+    /// Returns a permit for an unauthenticated socket from `addr`. Fails with `busy` if the address or the node has no
+    /// permit left.
+    pub fn acquire_unauthenticated_permit(&self, addr: IpAddr) -> Result<UnauthenticatedPermit> {
+        self.unauthenticated.acquire(addr).ok_or_else(|| {
+            self.busy("Too many connections from this address are not authenticated; try again in a moment.")
         })
     }
 
-    /// A place among the calls of `user` that run at one time, kept until it is dropped; `busy` when all are taken.
-    pub fn call(&self, user: UserId) -> Result<OwnedSemaphorePermit> {
-        let places = {
+    /// Returns a permit to run one call of `user`, released when it is dropped. Fails with `busy` if `user` has no
+    /// permit left.
+    pub fn acquire_call_permit(&self, user: UserId) -> Result<OwnedSemaphorePermit> {
+        let permits = {
             let mut part = self.part(user.into());
             let calls = &mut part.entry(user.into()).or_default().calls;
             calls.get_or_insert_with(|| Arc::new(Semaphore::new(limits::CALLS_RUNNING))).clone()
         };
-        places
+        permits
             .try_acquire_owned()
-            .map_err(|_| self.busy("too many of your calls are under way; wait for their answers"))
+            .map_err(|_| self.busy("Too many of your calls are in progress; wait for their answers."))
     }
 
-    /// The places of the commands of `user` that run at one time, over all sessions.
-    pub fn commands(&self, user: UserId) -> Arc<Semaphore> {
+    /// Returns the permits to run commands of `user`. All sessions of the user share them.
+    pub fn command_permits(&self, user: UserId) -> Arc<Semaphore> {
         let mut part = self.part(user.into());
         let commands = &mut part.entry(user.into()).or_default().commands;
         commands.get_or_insert_with(|| Arc::new(Semaphore::new(limits::COMMANDS_RUNNING))).clone()
     }
 
-    /// The places at which `user` reads, over all calls and sessions: `most` of them.
-    pub fn reads(&self, user: UserId, most: usize) -> Places {
+    /// Returns the permits to read the database for `user`. All calls and sessions of the user share them. `count` is
+    /// their number, used when they are created.
+    pub fn read_permits(&self, user: UserId, count: usize) -> ReadPermits {
         let mut part = self.part(user.into());
         let reads = &mut part.entry(user.into()).or_default().reads;
-        reads.get_or_insert_with(|| Arc::new(Semaphore::new(most))).clone()
+        reads.get_or_insert_with(|| Arc::new(Semaphore::new(count))).clone()
     }
 
-    /// What a limit on signing in, or on passwords, has said: counted where it refused.
-    pub fn sign_in<T>(&self, outcome: Result<T>) -> Result<T> {
+    /// Counts the outcome of a limit on sign-ins or passwords if it is a refusal, and returns the outcome unchanged.
+    pub fn count_sign_in<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.inspect_err(|error| match error.code() {
-            Code::RateLimited => self.refusals.sign_in(),
-            Code::Busy => self.refusals.busy(),
+            Code::RateLimited => self.refusals.count_sign_in(),
+            Code::Busy => self.refusals.count_busy(),
             _ => {}
         })
     }
 
-    /// Counts a call that was refused, of somebody who showed no good token.
-    pub fn refused_stranger(&self) {
-        self.refusals.stranger();
-        // whoever calls like this may be the only one who calls at all
+    /// Counts a refused call without a valid token.
+    pub fn count_unauthenticated(&self) {
+        self.refusals.count_unauthenticated();
+        // Sweep here too, because there may be no other calls that start a sweep.
         self.sweep();
     }
 
-    /// An error that somebody was answered with, where it says that the server could not: that is counted here.
-    pub fn answered(&self, error: &Error) {
-        if self.refusals.answered(error) {
-            // there may be nothing else that is asked meanwhile
+    /// Counts an error that a client got, if it says that the server could not process the request.
+    pub fn count_error(&self, error: &Error) {
+        if self.refusals.count_error(error) {
+            // Sweep here too, because there may be no other requests that start a sweep.
             self.sweep();
         }
     }
 
-    /// A refusal for somebody who has too much under way, counted.
+    /// Returns a `busy` error for a caller with too much under way, and counts it.
     pub fn busy(&self, detail: &'static str) -> Error {
-        self.refusals.busy();
+        self.refusals.count_busy();
         Error::busy(detail)
     }
 
-    /// How much was refused since the start.
-    pub fn refused(&self) -> Counts {
+    /// Returns how many requests were refused since the start of the server.
+    pub fn refusal_counts(&self) -> RefusalCounts {
         self.refusals.counts()
     }
 
-    fn outcome(&self, kind: Kind, taken: Result<(), Duration>) -> Result<()> {
+    fn outcome(&self, kind: ChargeKind, taken: Result<(), Duration>) -> Result<()> {
         taken.map_err(|wait| {
-            self.refusals.limited(kind);
+            self.refusals.count_limited(kind);
             Error::rate_limited(wait.as_millis() as u64 + 1)
         })
     }
 
-    fn part(&self, payer: Payer) -> MutexGuard<'_, HashMap<Payer, Account>> {
+    fn part(&self, payer: Payer) -> MutexGuard<'_, HashMap<Payer, PayerState>> {
         let part = self.hasher.hash_one(payer) as usize % PARTS;
         self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets who has nothing under way and owes nothing, once in a while; whoever comes first does it, and nobody waits
-    /// for it. So the book holds those who asked for something lately.
+    /// Removes payers with full buckets and nothing under way, at most once in [`SWEEP`], so that the table holds only
+    /// payers with recent requests. While one request sweeps, the others skip the sweep and do not wait.
     fn sweep(&self) {
-        let Ok(mut swept) = self.swept.try_lock() else { return };
-        if swept.elapsed() < SWEEP {
+        let Ok(mut swept_at) = self.swept_at.try_lock() else { return };
+        if swept_at.elapsed() < SWEEP {
             return;
         }
-        *swept = Instant::now();
-        drop(swept);
-        let now = self.started.elapsed();
+        *swept_at = Instant::now();
+        drop(swept_at);
+        let now = self.started_at.elapsed();
         for part in &self.parts {
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            part.retain(|_, account| !account.is_idle(now));
+            part.retain(|_, state| !state.is_idle(now));
             part.shrink_to_fit();
         }
-        self.refusals.tell();
+        self.refusals.log_if_due();
     }
 }
 
@@ -240,7 +250,7 @@ mod tests {
     use super::*;
 
     fn admission(sends_per_second: u32, api_per_second: u32) -> Admission {
-        Admission::new(&Limits {
+        Admission::new(&LimitSettings {
             auth_per_minute: 0,
             sends_per_second,
             api_per_second,
@@ -249,65 +259,67 @@ mod tests {
         })
     }
 
-    /// How many of a thousand pass at once.
-    fn passed(mut attempt: impl FnMut() -> Result<()>) -> usize {
+    /// Makes a thousand attempts at once and returns how many pass.
+    fn count_passed(mut attempt: impl FnMut() -> Result<()>) -> usize {
         (0..1000).filter(|_| attempt().is_ok()).count()
     }
 
     #[test]
     fn each_kind_has_a_bucket_of_its_own_for_each_user() {
-        // one a second: nothing here lasts so long that another would pass
+        // The rate is one a second, and the test is too short for another request to pass.
         let (admission, user) = (admission(1, 1), UserId::new());
-        assert_eq!(passed(|| admission.charge(Kind::Call, user, 1)), 2);
-        assert_eq!(passed(|| admission.charge(Kind::Send, user, 1)), 3);
-        let commands = passed(|| admission.charge(Kind::Command, user, 1));
+        assert_eq!(count_passed(|| admission.charge(ChargeKind::Call, user, 1)), 2);
+        assert_eq!(count_passed(|| admission.charge(ChargeKind::Send, user, 1)), 3);
+        let commands = count_passed(|| admission.charge(ChargeKind::Command, user, 1));
         assert!((200..1000).contains(&commands), "{commands}");
-        let handshakes = passed(|| admission.charge(Kind::Handshake, user, 1));
+        let handshakes = count_passed(|| admission.charge(ChargeKind::Handshake, user, 1));
         assert!((50..1000).contains(&handshakes), "{handshakes}");
-        assert!(admission.charge(Kind::Call, UserId::new(), 1).is_ok());
-        let refused = admission.refused();
+        assert!(admission.charge(ChargeKind::Call, UserId::new(), 1).is_ok());
+        let refused = admission.refusal_counts();
         assert_eq!((refused.calls, refused.sends), (998, 997));
         assert_eq!(refused.commands + commands as u64, 1000);
         assert_eq!(refused.handshakes + handshakes as u64, 1000);
     }
 
     #[test]
-    fn a_refusal_says_when_to_come_back() {
+    fn a_refusal_says_how_long_to_wait() {
         let (admission, user) = (admission(1, 1), UserId::new());
-        admission.charge(Kind::Call, user, 1).expect("two in a burst");
-        admission.charge_rest(Kind::Call, user, 10);
-        let refused = admission.charge(Kind::Call, user, 1).expect_err("in debt");
+        admission.charge(ChargeKind::Call, user, 1).expect("a burst allows two calls");
+        admission.charge_rest(ChargeKind::Call, user, 10);
+        let refused = admission.charge(ChargeKind::Call, user, 1).expect_err("the bucket is in debt");
         assert_eq!(refused.code(), Code::RateLimited);
-        let wait = refused.retry_after_ms().expect("when");
-        assert!((9_000..=10_001).contains(&wait), "{wait}");
+        let wait_ms = refused.retry_after_ms().expect("the error has a wait time");
+        assert!((9_000..=10_001).contains(&wait_ms), "{wait_ms}");
     }
 
     #[test]
-    fn nothing_is_limited_where_the_operator_says_so_but_what_is_under_way() {
+    fn a_setting_of_zero_turns_rates_off_and_keeps_the_bound_on_running_calls() {
         let (admission, user) = (admission(0, 0), UserId::new());
-        for kind in [Kind::Call, Kind::Send, Kind::Command, Kind::Handshake] {
-            assert_eq!(passed(|| admission.charge(kind, user, 1)), 1000);
+        for kind in [ChargeKind::Call, ChargeKind::Send, ChargeKind::Command, ChargeKind::Handshake] {
+            assert_eq!(count_passed(|| admission.charge(kind, user, 1)), 1000);
         }
-        assert_eq!(passed(|| admission.charge_stranger(&mut Bucket::default())), 1000);
-        let held: Vec<_> = (0..limits::CALLS_RUNNING).map(|_| admission.call(user).expect("a place")).collect();
-        assert_eq!(admission.call(user).expect_err("all are taken").code(), Code::Busy);
-        assert!(admission.call(UserId::new()).is_ok());
+        assert_eq!(count_passed(|| admission.charge_unauthenticated(&mut Bucket::default())), 1000);
+        let held: Vec<_> = (0..limits::CALLS_RUNNING)
+            .map(|_| admission.acquire_call_permit(user).expect("the user has permits left"))
+            .collect();
+        assert_eq!(admission.acquire_call_permit(user).expect_err("all permits are held").code(), Code::Busy);
+        assert!(admission.acquire_call_permit(UserId::new()).is_ok());
         drop(held);
-        assert!(admission.call(user).is_ok());
-        assert_eq!(admission.refused().busy, 1);
+        assert!(admission.acquire_call_permit(user).is_ok());
+        assert_eq!(admission.refusal_counts().busy, 1);
     }
 
     #[test]
-    fn whoever_has_nothing_under_way_and_owes_nothing_is_forgotten() {
+    fn a_sweep_removes_payers_without_debt_and_running_calls() {
         let admission = admission(1, 1000);
-        let (idle, owing, running) = (UserId::new(), UserId::new(), UserId::new());
-        admission.charge(Kind::Send, owing, 100).expect("anything is left");
-        let (_, place) = (admission.call(idle), admission.call(running));
+        let (idle, in_debt, running) = (UserId::new(), UserId::new(), UserId::new());
+        admission.charge(ChargeKind::Send, in_debt, 100).expect("the bucket is not empty");
+        let (_, permit) = (admission.acquire_call_permit(idle), admission.acquire_call_permit(running));
         let before: usize = admission.parts.iter().map(|part| part.lock().unwrap().len()).sum();
-        *admission.swept.lock().unwrap() = Instant::now().checked_sub(SWEEP).expect("a clock that has run so long");
+        *admission.swept_at.lock().unwrap() = Instant::now().checked_sub(SWEEP).expect("the clock has run for longer");
         admission.sweep();
-        let kept = |user: UserId| admission.part(user.into()).contains_key(&user.into());
-        assert_eq!((before, kept(idle), kept(owing), kept(running)), (3, false, true, true));
-        drop(place);
+        let is_kept = |user: UserId| admission.part(user.into()).contains_key(&user.into());
+        assert_eq!((before, is_kept(idle), is_kept(in_debt), is_kept(running)), (3, false, true, true));
+        drop(permit);
     }
 }

@@ -1,110 +1,117 @@
-//! How often something was refused. Counted, because a flood that is refused must not become a flood in the log: there one
-//! line a minute says how much it was.
+//! Counts of refused calls and commands.
+//!
+//! Refusals are counted and not logged one by one, because a refused flood must not become a flood of log lines. The
+//! log has at most one line a minute with the counts.
 
-use super::Kind;
+use super::ChargeKind;
 use crate::domain::codes::Code;
 use crate::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// At most one line within this.
-const LINE: Duration = Duration::from_mins(1);
+/// The shortest time between two log lines.
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// The counters; each only grows.
+/// The counters of this node. They only grow.
 #[derive(Debug)]
 pub struct Refusals {
-    limited: [AtomicU64; Kind::COUNT],
+    limited: [AtomicU64; ChargeKind::COUNT],
     sign_ins: AtomicU64,
     busy: AtomicU64,
-    strangers: AtomicU64,
+    unauthenticated: AtomicU64,
     unavailable: AtomicU64,
-    told: Mutex<(Instant, Counts)>,
+    /// The time of the last log line, and the counts at that time.
+    last_logged: Mutex<(Instant, RefusalCounts)>,
 }
 
-/// What the counters said at one time.
+/// The values of the counters at one time.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Counts {
+pub struct RefusalCounts {
     /// REST calls over their limit.
     pub calls: u64,
-    /// Sends over theirs, whatever they came over.
+    /// Sends over their limit, by REST and by socket.
     pub sends: u64,
-    /// Other commands over theirs.
+    /// Other commands over their limit.
     pub commands: u64,
-    /// Handshakes over theirs.
+    /// Handshakes over their limit.
     pub handshakes: u64,
-    /// Sign-ins, registrations, refreshes and tried passwords over theirs.
+    /// Sign-ins, registrations, token refreshes and password attempts over their limit.
     pub sign_ins: u64,
-    /// Calls and commands of somebody who had too much under way, and passwords that found no place in their queue.
+    /// Calls and commands of callers who had too many under way, and passwords for which the hashing queue was full.
     pub busy: u64,
-    /// Calls without a good token that nobody could be charged for: none at all, a body too large, or one that is no JSON.
-    pub strangers: u64,
-    /// Calls and commands that came while the database was away or too slow, or the server had too much to do for them.
+    /// Refused calls that no user was charged for: those without a valid token, with a body that is too large, or with
+    /// a body that is not JSON.
+    pub unauthenticated: u64,
+    /// Calls and commands that the server could not process: the database did not answer or was too slow, or the server
+    /// was overloaded.
     pub unavailable: u64,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        let told = Mutex::new((Instant::now(), Counts::default()));
-        let [sign_ins, busy, strangers, unavailable] = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { limited: std::array::from_fn(|_| AtomicU64::new(0)), sign_ins, busy, strangers, unavailable, told }
+        let last_logged = Mutex::new((Instant::now(), RefusalCounts::default()));
+        let [sign_ins, busy, unauthenticated, unavailable] = std::array::from_fn(|_| AtomicU64::new(0));
+        let limited = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { limited, sign_ins, busy, unauthenticated, unavailable, last_logged }
     }
 }
 
 impl Refusals {
-    /// Something of `kind` was over its limit.
-    pub fn limited(&self, kind: Kind) {
+    /// Counts a call or command of `kind` over its limit.
+    pub fn count_limited(&self, kind: ChargeKind) {
         self.limited[kind as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody wanted to sign in, or the like, too often.
-    pub fn sign_in(&self) {
+    /// Counts a sign-in, registration, token refresh or password attempt over its limit.
+    pub fn count_sign_in(&self) {
         self.sign_ins.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody without a good token was refused.
-    pub fn stranger(&self) {
-        self.strangers.fetch_add(1, Ordering::Relaxed);
+    /// Counts a refused call without a valid token.
+    pub fn count_unauthenticated(&self) {
+        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody had too much under way.
-    pub fn busy(&self) {
+    /// Counts a refusal of a caller who had too many calls or commands under way.
+    pub fn count_busy(&self) {
         self.busy.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody was answered with `error`; whether it is counted here. What is `busy` for a limit's sake is counted there.
-    pub fn answered(&self, error: &Error) -> bool {
-        let counts = error.is_passing() && (error.code() == Code::Unavailable || error.cause().is_some());
-        if counts {
+    /// Counts an error answer if it says that the server could not process the request. Returns whether it was counted.
+    /// A `busy` error that comes from a limit is not counted here; [`Self::count_busy`] counts it.
+    pub fn count_error(&self, error: &Error) -> bool {
+        let is_counted = error.is_temporary() && (error.code() == Code::Unavailable || error.cause().is_some());
+        if is_counted {
             self.unavailable.fetch_add(1, Ordering::Relaxed);
         }
-        counts
+        is_counted
     }
 
-    /// How much it is by now.
-    pub fn counts(&self) -> Counts {
-        let limited = |kind: Kind| self.limited[kind as usize].load(Ordering::Relaxed);
-        Counts {
-            calls: limited(Kind::Call),
-            sends: limited(Kind::Send),
-            commands: limited(Kind::Command),
-            handshakes: limited(Kind::Handshake),
+    /// Returns the counts since the start of the server.
+    pub fn counts(&self) -> RefusalCounts {
+        let limited = |kind: ChargeKind| self.limited[kind as usize].load(Ordering::Relaxed);
+        RefusalCounts {
+            calls: limited(ChargeKind::Call),
+            sends: limited(ChargeKind::Send),
+            commands: limited(ChargeKind::Command),
+            handshakes: limited(ChargeKind::Handshake),
             sign_ins: self.sign_ins.load(Ordering::Relaxed),
             busy: self.busy.load(Ordering::Relaxed),
-            strangers: self.strangers.load(Ordering::Relaxed),
+            unauthenticated: self.unauthenticated.load(Ordering::Relaxed),
             unavailable: self.unavailable.load(Ordering::Relaxed),
         }
     }
 
-    /// Writes the line, if one is due and something was refused since the last.
-    pub fn tell(&self) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        let (at, before) = *told;
+    /// Writes the log line if [`LOG_INTERVAL`] has passed and at least one request was refused since the last line.
+    pub fn log_if_due(&self) {
+        let Ok(mut last_logged) = self.last_logged.try_lock() else { return };
+        let (at, before) = *last_logged;
         let now = self.counts();
-        if at.elapsed() < LINE || now == before {
+        if at.elapsed() < LOG_INTERVAL || now == before {
             return;
         }
-        *told = (Instant::now(), now);
+        *last_logged = (Instant::now(), now);
         tracing::info!(
             calls = now.calls - before.calls,
             sends = now.sends - before.sends,
@@ -112,9 +119,9 @@ impl Refusals {
             handshakes = now.handshakes - before.handshakes,
             sign_ins = now.sign_ins - before.sign_ins,
             busy = now.busy - before.busy,
-            strangers = now.strangers - before.strangers,
+            strangers = now.unauthenticated - before.unauthenticated,
             unavailable = now.unavailable - before.unavailable,
-            "refused since the last such line"
+            "refused requests since the last line of this kind"
         );
     }
 }

@@ -1,53 +1,55 @@
-//! The checkpointer of SQLite: copies what was committed from the write-ahead log into the database, every second in which
-//! something was. The writer does not do it itself, because the sender whose commit met a checkpoint would wait for it.
-//! Within a second or two of a deletion the log is emptied, so that the deleted text is in neither file.
+//! The checkpointer of SQLite, which copies commits from the write-ahead log into the database file.
 //!
-//! It begins with that, too, as nobody knows what a process that was killed had deleted before. Whatever fails, it tries
-//! again a second later, on a new connection; `/health` names it until it succeeds.
+//! It checks once a second whether there are new commits, and copies them. The writer does not do this, because a
+//! sender whose commit met a checkpoint would have to wait for it. Within one or two seconds after a deletion the
+//! checkpointer empties the log, so that the deleted text is in neither file.
 //!
-//! Nobody else in this process writes to the file of the database. So it can be told when somebody else did
-//! ([`super::history::OpenFile`]); then nothing is copied.
+//! It empties the log at the start too, because a process that was killed may have left deleted text there. After a
+//! failure it tries again a second later, on a new connection. `/health` names it until it succeeds.
+//!
+//! No other part of this process writes to the database file. So a write by another process can be detected
+//! ([`super::history::OpenFile`]), and after such a write nothing is copied.
 
-use super::{Result, sqlite};
+use super::{BackendResult, sqlite};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::gate::Class;
-use crate::store::history::{ROW, Witness};
+use crate::store::history::{ROW_COLUMNS, RowDigest};
+use crate::store::write_queue::ServerWriter;
 use crate::supervision::Part;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(1);
-/// Pages in the write-ahead log (4 KiB each) beyond which writers are held up for a moment, so that it starts anew.
-const LONG_LOG: i64 = 16 * 1024;
-/// How long that moment may wait for readers of old pages; if they are still there, the next second is as good.
-const HOLD: Duration = Duration::from_millis(50);
+/// The time between two checks for new commits.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The length of the write-ahead log, in pages of 4 KiB, above which writers wait while the log is started anew.
+const LONG_LOG_PAGES: i64 = 16 * 1024;
+/// How long a checkpoint waits for readers of old pages. If they take longer, the next second tries again.
+const READER_WAIT: Duration = Duration::from_millis(50);
 
-/// What tends the write-ahead log.
+/// Keeps the write-ahead log short.
 pub(super) struct Checkpointer {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
-    /// The number by which SQLite tells that another connection committed.
-    seen: Option<i64>,
-    /// How many texts had been deleted when the log was last emptied.
-    emptied: Option<u64>,
+    /// The last `data_version` of SQLite, which changes when another connection commits.
+    data_version: Option<i64>,
+    /// The number of deleted texts when the log was last emptied. `None` until it was emptied once.
+    deleted_when_emptied: Option<u64>,
 }
 
 impl Checkpointer {
-    /// It connects when it begins, and whenever its connection has failed.
-    pub(super) fn new(settings: &Settings) -> Result<Self> {
-        let options = sqlite::writing(settings)?.create_if_missing(false).busy_timeout(HOLD);
-        Ok(Self { options, connection: None, seen: None, emptied: None })
+    /// Creates the checkpointer. It connects when it runs, and again after its connection failed.
+    pub(super) fn new(settings: &Settings) -> BackendResult<Self> {
+        let options = sqlite::write_options(settings)?.create_if_missing(false).busy_timeout(READER_WAIT);
+        Ok(Self { options, connection: None, data_version: None, deleted_when_emptied: None })
     }
 
-    /// Runs until `stop`, and empties the log then.
+    /// Runs until `stop` completes, and then empties the log.
     pub(super) async fn run(mut self, db: &Db, part: &Part, stop: impl Future<Output = ()>) {
-        // from here on nobody else is to write to the file
-        db.history().written(async {}).await;
-        let mut ticks = tokio::time::interval(EVERY);
+        // From now on no other process may write to the file.
+        db.history().write_file(async {}).await;
+        let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
@@ -55,64 +57,65 @@ impl Checkpointer {
                 () = &mut stop => break,
                 _ = ticks.tick() => {}
             }
-            let done = self.tick(db).await;
-            part.works(done.is_ok());
-            if let Err(error) = done {
-                tracing::warn!(%error, "SQLite's write-ahead log was not checkpointed; trying again");
+            let result = self.tick(db).await;
+            part.set_working(result.is_ok());
+            if let Err(error) = result {
+                tracing::warn!(%error, "the write-ahead log of SQLite was not checkpointed; trying again");
             }
         }
-        // what somebody else wrote in its place is left as it is
-        let is_ours = db.history().is_in_place().await || !db.history().is_at_its_name();
+        // If another process wrote over the open file, this process does not change that file any more.
+        let is_ours = db.history().is_file_current().await || !db.history().is_file_at_path();
         if is_ours && let Err(error) = self.empty(db).await {
-            tracing::warn!(%error, "SQLite's write-ahead log was not emptied; the next start reads it");
+            tracing::warn!(%error, "the write-ahead log of SQLite was not emptied; the next start reads it");
         }
         if let Some(connection) = self.connection
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(%error, "the connection of the checkpointer was not closed in order");
+            tracing::warn!(%error, "the connection of the checkpointer was not closed properly");
         }
     }
 
     async fn tick(&mut self, db: &Db) -> sqlx::Result<()> {
-        if !db.history().is_in_place().await {
+        if !db.history().is_file_current().await {
             return Err(
-                std::io::Error::other("the file is not the one that was opened, or others wrote over it").into()
+                std::io::Error::other("the database file was replaced, or another process wrote over it").into()
             );
         }
-        // read before: what is deleted meanwhile is for the next time
-        let deleted = db.texts_deleted();
-        if self.emptied != Some(deleted) {
+        // Read this first: texts that are deleted meanwhile are left to the next tick.
+        let deleted = db.text_deletions();
+        if self.deleted_when_emptied != Some(deleted) {
             if self.empty(db).await? {
-                self.emptied = Some(deleted);
+                self.deleted_when_emptied = Some(deleted);
             }
-            // else somebody still reads what stood before, and the next second is as good
+            // Otherwise a reader still uses old pages, and the next tick tries again.
             return Ok(());
         }
-        let mut connection = self.connection().await?;
+        let mut connection = self.take_connection().await?;
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
-        if self.seen.replace(version) != Some(version) {
-            let (_, pages) = copy(db, &mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-            if pages > LONG_LOG {
-                // under steady load a passive checkpoint never reaches the end of the log, and the log would grow for ever
-                let _turn = db.turn(Class::System).await;
-                copy(db, &mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
+        if self.data_version.replace(version) != Some(version) {
+            let (_, pages) = checkpoint(db, &mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
+            if pages > LONG_LOG_PAGES {
+                // Under constant load a passive checkpoint never reaches the end of the log, which would grow for ever.
+                let _turn = db.take_server_turn(ServerWriter::System).await;
+                checkpoint(db, &mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
             }
         }
         self.connection = Some(connection);
         Ok(())
     }
 
-    /// Copies everything and empties the log; false when a reader was in the way.
+    /// Copies all commits and empties the log. Returns false if a reader prevented it.
     async fn empty(&mut self, db: &Db) -> sqlx::Result<bool> {
-        let mut connection = self.connection().await?;
-        let _turn = db.turn(Class::System).await;
-        let (busy, _) = copy(db, &mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        let mut connection = self.take_connection().await?;
+        let _turn = db.take_server_turn(ServerWriter::System).await;
+        let (busy, _) = checkpoint(db, &mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
         self.connection = Some(connection);
         Ok(!busy)
     }
 
-    /// The connection, taken out: one that has failed is not used again.
-    async fn connection(&mut self) -> sqlx::Result<SqliteConnection> {
+    /// Takes the connection out of `self`, or opens a new one. The caller puts it back only after success, so a
+    /// connection that failed is not used again.
+    async fn take_connection(&mut self) -> sqlx::Result<SqliteConnection> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
             None => SqliteConnection::connect_with(&self.options).await,
@@ -120,23 +123,23 @@ impl Checkpointer {
     }
 }
 
-/// Runs a checkpoint; returns whether readers or writers were in its way, so that it did a part, and the pages in the log.
-async fn copy(db: &Db, connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
-    // a database that is still without its tables has nothing to look for later
-    let newest = newest(connection).await.ok();
+/// Runs a checkpoint. Returns whether readers or writers prevented a complete one, and the number of pages in the log.
+async fn checkpoint(db: &Db, connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
+    // This fails while the database has no tables yet. Then there is no row to compare with later.
+    let newest = newest_log_row(connection).await.ok();
     let copying = sqlx::query_as(statement).fetch_one(connection);
-    let (busy, pages, copied): (i64, i64, i64) = db.history().written(copying).await?;
+    let (busy, pages, copied): (i64, i64, i64) = db.history().write_file(copying).await?;
     if let (0, true, Some(newest)) = (busy, pages == copied, newest) {
-        db.history().holds(newest);
+        db.history().set_newest_in_file(newest);
     }
     Ok((busy != 0, pages))
 }
 
-/// The newest row of the log of events; the default where there is none.
-async fn newest(connection: &mut SqliteConnection) -> sqlx::Result<Witness> {
-    let text = format!("SELECT {ROW} FROM outbox ORDER BY id DESC LIMIT 1");
+/// Returns the newest row of the table `outbox`, or the default if the table is empty.
+async fn newest_log_row(connection: &mut SqliteConnection) -> sqlx::Result<RowDigest> {
+    let text = format!("SELECT {ROW_COLUMNS} FROM outbox ORDER BY id DESC LIMIT 1");
     let row = sqlx::query(AssertSqlSafe(text)).fetch_optional(connection).await?;
-    let newest = row.map_or_else(|| Ok(Witness::default()), |row| Witness::of(&row.into()));
+    let newest = row.map_or_else(|| Ok(RowDigest::default()), |row| RowDigest::from_row(&row.into()));
     newest.map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
@@ -149,22 +152,22 @@ mod tests {
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
 
-    /// A checkpointer at work.
-    struct Office {
+    /// A database with the parts that a checkpointer needs.
+    struct CheckpointerTest {
         folder: tempfile::TempDir,
         db: Db,
         supervision: Supervision,
         settings: Settings,
     }
 
-    impl Office {
+    impl CheckpointerTest {
         async fn new() -> Self {
-            let folder = tempfile::tempdir().expect("a folder");
+            let folder = tempfile::tempdir().expect("the folder is created");
             let pair = ("GREENROOM_DATA_DIR".to_owned(), folder.path().display().to_string());
             let settings = Settings::from_pairs([pair], None).expect("valid settings");
-            let db = sqlite::connect(&settings).await.expect("it opens");
+            let db = sqlite::connect(&settings).await.expect("the database opens");
             db.write()
-                .expect("it takes writes")
+                .expect("the database accepts writes")
                 .execute_unprepared("CREATE TABLE word (text TEXT)")
                 .await
                 .expect("the writer writes");
@@ -176,7 +179,7 @@ mod tests {
         }
 
         fn log_bytes(&self) -> u64 {
-            self.file("-wal").metadata().expect("the log").len()
+            self.file("-wal").metadata().expect("the log exists").len()
         }
 
         fn start(&self) -> (oneshot::Sender<()>, JoinHandle<()>) {
@@ -186,48 +189,52 @@ mod tests {
             (stop, tokio::spawn(async move { checkpointer.run(&db, &part, async { drop(stopped.await) }).await }))
         }
 
-        async fn eventually(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-            let held = async {
-                while !holds(self) {
+        async fn eventually(&self, expectation: &str, is_true: impl Fn(&Self) -> bool) {
+            let poll = async {
+                while !is_true(self) {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            assert!(tokio::time::timeout(Duration::from_secs(30), held).await.is_ok(), "{what}");
+            assert!(tokio::time::timeout(Duration::from_secs(30), poll).await.is_ok(), "{expectation}");
         }
     }
 
     #[tokio::test]
     async fn it_empties_the_log_when_it_begins_and_when_it_stops() {
-        let office = Office::new().await;
-        assert!(office.log_bytes() > 0, "what was committed is in the log");
-        let (stop, task) = office.start();
-        office.eventually("the log is emptied", |office| office.log_bytes() == 0).await;
-        office
+        let database = CheckpointerTest::new().await;
+        assert!(database.log_bytes() > 0, "the commit is in the log");
+        let (stop, task) = database.start();
+        database.eventually("the log is emptied", |database| database.log_bytes() == 0).await;
+        database
             .db
             .write()
-            .expect("it takes writes")
+            .expect("the database accepts writes")
             .execute_unprepared("INSERT INTO word VALUES ('later')")
             .await
             .expect("the writer writes");
-        assert!(office.log_bytes() > 0);
-        stop.send(()).expect("it runs");
-        task.await.expect("it ends");
-        assert_eq!(office.log_bytes(), 0);
-        office.db.close().await;
+        assert!(database.log_bytes() > 0);
+        stop.send(()).expect("the checkpointer runs");
+        task.await.expect("the task ends");
+        assert_eq!(database.log_bytes(), 0);
+        database.db.close().await;
     }
 
     #[tokio::test]
     async fn it_tries_until_it_can_connect_and_is_seen_meanwhile() {
-        let office = Office::new().await;
-        std::fs::rename(office.file(""), office.file(".away")).expect("the file is taken away");
-        let (stop, task) = office.start();
-        office.eventually("its failure is seen", |office| office.supervision.failing() == ["checkpointer"]).await;
-        assert!(office.log_bytes() > 0);
-        std::fs::rename(office.file(".away"), office.file("")).expect("the file is put back");
-        office.eventually("it works", |office| office.supervision.failing().is_empty()).await;
-        office.eventually("the log is emptied", |office| office.log_bytes() == 0).await;
-        stop.send(()).expect("it runs");
-        task.await.expect("it ends");
-        office.db.close().await;
+        let database = CheckpointerTest::new().await;
+        std::fs::rename(database.file(""), database.file(".away")).expect("the file is moved away");
+        let (stop, task) = database.start();
+        database
+            .eventually("supervision reports the failure", |database| {
+                database.supervision.failing() == ["checkpointer"]
+            })
+            .await;
+        assert!(database.log_bytes() > 0);
+        std::fs::rename(database.file(".away"), database.file("")).expect("the file is moved back");
+        database.eventually("the checkpointer works again", |database| database.supervision.failing().is_empty()).await;
+        database.eventually("the log is emptied", |database| database.log_bytes() == 0).await;
+        stop.send(()).expect("the checkpointer runs");
+        task.await.expect("the task ends");
+        database.db.close().await;
     }
 }

@@ -1,18 +1,22 @@
-//! Notices that the database holds another history than before, and begins a new epoch then, before anything is appended.
+//! Detects that the database holds another history than before, for example after a restored backup.
 //!
-//! - *PostgreSQL*, on every new connection: the system identifier and the timeline say whether another server answers, or
-//!   one that took over; the ids of the database and of its table of facts whether it was made anew; and the newest row of
-//!   the log that this process has seen committed must still be there. Where the server does not tell, or this user may not
-//!   ask, the others remain.
-//! - *SQLite*, at the start: the file `history` in the data folder keeps the newest row of the log that was seen committed,
-//!   and the database must have it. While the process runs, the open file must be the file of that name, as the
-//!   checkpointer left it.
+//! In that case a new epoch begins before any event is appended.
+//!
+//! - *PostgreSQL*: every new connection checks three things. The system identifier and the timeline show whether
+//!   another server answers, or a standby that took over. The object ids of the database and of the table `meta` show
+//!   whether the database was created anew. The newest log row that this process has seen committed must still exist. A
+//!   check is left out if the server cannot answer it or the database user may not ask.
+//! - *SQLite*: the start checks that the database has the log row that the file `history` in the data folder names,
+//!   which is the newest row seen committed. While the process runs, the open file must be the file with that name,
+//!   unchanged since the last checkpoint.
 
-use super::{BackendError, Result};
+use super::{BackendError, BackendResult};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::history::{self, CHANGE_ON_POSTGRES, History, Place, ROW, SEQUENCE_ON_POSTGRES, Seen, Witness};
-use crate::store::pools::Share;
+use crate::store::history::{
+    self, CHANGE_EPOCH_ON_POSTGRES, DatabaseFile, History, HistoryState, LAST_ID_ON_POSTGRES, ROW_COLUMNS, RowDigest,
+};
+use crate::store::pools::ReadPool;
 use crate::supervision::Part;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -26,19 +30,19 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
-/// How often the newest row is looked for, and written down if there is one.
-const EVERY: Duration = Duration::from_secs(1);
-/// How often a compare-and-set is tried that others won.
+/// The time between two reads of the newest log row, which is then written to the file `history` on SQLite.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The number of attempts to change the epoch when other nodes change it at the same time.
 const ATTEMPTS: usize = 5;
 
 // --- PostgreSQL ---------------------------------------------------------------------------------------------------
 
-/// Looks at the history on a new connection, and takes over the epoch of the database. Nothing is appended on the
-/// connection before.
-pub(super) async fn look(connection: &mut PgConnection, history: &History) -> sqlx::Result<()> {
-    let there = "SELECT to_regclass('meta') IS NOT NULL AND to_regclass('outbox') IS NOT NULL";
-    if !sqlx::query_scalar(there).fetch_one(&mut *connection).await? {
-        // a database whose schema is yet to be made
+/// Checks the history on a new connection and adopts the epoch of the database. The pool calls this before any event is
+/// appended on the connection.
+pub(super) async fn check_connection(connection: &mut PgConnection, history: &History) -> sqlx::Result<()> {
+    let has_tables = "SELECT to_regclass('meta') IS NOT NULL AND to_regclass('outbox') IS NOT NULL";
+    if !sqlx::query_scalar(has_tables).fetch_one(&mut *connection).await? {
+        // The schema is not created yet.
         return Ok(());
     }
     for _ in 0..ATTEMPTS {
@@ -47,20 +51,20 @@ pub(super) async fn look(connection: &mut PgConnection, history: &History) -> sq
                            (SELECT value FROM meta WHERE key = 'history_tables') AS tables";
         let row = sqlx::query(text).fetch_one(&mut *connection).await?;
         let Some(epoch) = row.try_get::<Option<String>, _>("epoch")? else { return Ok(()) };
-        let (server, tables) = (server(connection).await?, tables(connection).await?);
-        let known = |column| row.try_get::<Option<String>, _>(column);
-        let differs = |known: Option<String>, now: &str| known.is_some_and(|known| !now.is_empty() && known != now);
-        let newest = history.newest();
-        let other = differs(known("server")?, &server)
-            || differs(known("tables")?, &tables)
-            || !has(connection, &newest).await?;
-        if !other {
-            note(connection, "history_server", &server).await?;
-            note(connection, "history_tables", &tables).await?;
-            history.adopt(&epoch);
+        let (server, tables) = (get_server_id(connection).await?, get_table_ids(connection).await?);
+        let stored = |column| row.try_get::<Option<String>, _>(column);
+        let differs = |stored: Option<String>, now: &str| stored.is_some_and(|stored| !now.is_empty() && stored != now);
+        let newest = history.newest_row();
+        let is_other = differs(stored("server")?, &server)
+            || differs(stored("tables")?, &tables)
+            || !has_row(connection, &newest).await?;
+        if !is_other {
+            store_if_missing(connection, "history_server", &server).await?;
+            store_if_missing(connection, "history_tables", &tables).await?;
+            history.set_epoch(&epoch);
             return Ok(());
         }
-        sqlx::query(CHANGE_ON_POSTGRES)
+        sqlx::query(CHANGE_EPOCH_ON_POSTGRES)
             .bind(&epoch)
             .bind(history::new_epoch())
             .bind(newest.id)
@@ -68,48 +72,49 @@ pub(super) async fn look(connection: &mut PgConnection, history: &History) -> sq
             .bind(&tables)
             .fetch_optional(&mut *connection)
             .await?;
-        // what was seen belongs to the history before
-        history.forget_newest();
+        // The newest row that was seen belongs to the previous history.
+        history.forget_newest_row();
     }
-    Err(sqlx::Error::Protocol("the history of the database changes all the time".to_owned()))
+    Err(sqlx::Error::Protocol("other nodes keep changing the epoch of the database".to_owned()))
 }
 
-/// The server and its timeline; empty where it does not tell.
-async fn server(connection: &mut PgConnection) -> sqlx::Result<String> {
+/// Returns the identifier of the server and its timeline, or an empty text if the server does not answer this.
+async fn get_server_id(connection: &mut PgConnection) -> sqlx::Result<String> {
     let text = "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/'
                        || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
     match sqlx::query_scalar(text).fetch_one(&mut *connection).await {
-        // a function that is missing or forbidden, or a server that recovers
+        // A function is missing or forbidden, or the server is in recovery.
         Err(sqlx::Error::Database(_)) => Ok(String::new()),
-        told => told,
+        result => result,
     }
 }
 
-/// The database and its table of facts: made anew, they have other ids.
-async fn tables(connection: &mut PgConnection) -> sqlx::Result<String> {
+/// Returns the object ids of the database and of the table `meta`. Both change when the database is created anew.
+async fn get_table_ids(connection: &mut PgConnection) -> sqlx::Result<String> {
     let text = "SELECT concat((SELECT oid FROM pg_database WHERE datname = current_database()), '/',
                               'meta'::regclass::oid)";
     sqlx::query_scalar(text).fetch_one(&mut *connection).await
 }
 
-/// Whether the log still has the newest row that was seen.
-async fn has(connection: &mut PgConnection, newest: &Witness) -> sqlx::Result<bool> {
+/// Returns whether the log still has the newest row that was seen.
+async fn has_row(connection: &mut PgConnection, newest: &RowDigest) -> sqlx::Result<bool> {
     if newest.id == 0 {
-        // nothing was seen
+        // This process has seen no row yet.
         return Ok(true);
     }
-    let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW} FROM outbox WHERE id = $1")))
+    let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW_COLUMNS} FROM outbox WHERE id = $1")))
         .bind(newest.id)
         .fetch_optional(&mut *connection)
         .await?;
-    let found = row.map(|row| Witness::of(&row.into())).transpose();
+    let found = row.map(|row| RowDigest::from_row(&row.into())).transpose();
     let found = found.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-    let sequence: i64 = sqlx::query_scalar(SEQUENCE_ON_POSTGRES).fetch_one(&mut *connection).await?;
-    Ok(newest.is_of(found.as_ref(), sequence))
+    let last_id: i64 = sqlx::query_scalar(LAST_ID_ON_POSTGRES).fetch_one(&mut *connection).await?;
+    Ok(newest.is_of_log(found.as_ref(), last_id))
 }
 
-/// Notes where the history is, the first time.
-async fn note(connection: &mut PgConnection, key: &str, value: &str) -> sqlx::Result<()> {
+/// Stores a value in the table `meta` if the value is not empty and its key has none yet. Does nothing on a server in
+/// recovery.
+async fn store_if_missing(connection: &mut PgConnection, key: &str, value: &str) -> sqlx::Result<()> {
     let text = "INSERT INTO meta (key, value) SELECT $1, $2 WHERE $2 <> '' AND NOT pg_is_in_recovery()
                 ON CONFLICT (key) DO NOTHING";
     sqlx::query(text).bind(key).bind(value).execute(&mut *connection).await.map(drop)
@@ -117,122 +122,131 @@ async fn note(connection: &mut PgConnection, key: &str, value: &str) -> sqlx::Re
 
 // --- SQLite -------------------------------------------------------------------------------------------------------
 
-/// At the start: begins a new epoch if the database is not the one that the data folder remembers, and takes over the
-/// epoch.
-pub(super) async fn begin(settings: &Settings, db: &Db) -> Result<()> {
+/// Checks the history at the start and adopts the epoch of the database. Begins a new epoch if the database does not
+/// match the file `history` in the data folder.
+pub(super) async fn check_at_start(settings: &Settings, db: &Db) -> BackendResult<()> {
     let failed = |error: &dyn std::fmt::Display| {
-        BackendError::new(format_args!("it cannot be found out which history the database holds: {error}"))
+        BackendError::new(format_args!("the history of the database cannot be read: {error}"))
     };
-    let mut seen = history::look(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
-    db.history().adopt(&seen.epoch);
-    let sequence = history::sequence(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
-    let kept = read(&settings.data_dir);
-    let same = match &kept {
-        Some(kept) => {
-            let found = history::row(db.read(Share::Log), kept.id).await.map_err(|error| failed(&error))?;
-            kept.is_of(found.as_ref(), sequence)
+    let mut state = history::read_state(db.read(ReadPool::Log)).await.map_err(|error| failed(&error))?;
+    db.history().set_epoch(&state.epoch);
+    let last_id = history::get_last_id(db.read(ReadPool::Log)).await.map_err(|error| failed(&error))?;
+    let stored = read_file(&settings.data_dir);
+    let is_same = match &stored {
+        Some(stored) => {
+            let found = history::get_row(db.read(ReadPool::Log), stored.id).await.map_err(|error| failed(&error))?;
+            stored.is_of_log(found.as_ref(), last_id)
         }
-        None => sequence == 0,
+        None => last_id == 0,
     };
-    if !same {
-        let above = kept.map_or(0, |kept| kept.id);
-        history::change(db, &seen.epoch, above).await.map_err(|error| failed(&error))?;
-        seen = history::look(db.read(Share::Log)).await.map_err(|error| failed(&error))?;
-    } else if let Some(kept) = &kept {
-        // retention may have removed it, and all that were newer
-        db.history().note(&seen.epoch, kept);
+    if !is_same {
+        let above = stored.map_or(0, |stored| stored.id);
+        history::change_epoch(db, &state.epoch, above).await.map_err(|error| failed(&error))?;
+        state = history::read_state(db.read(ReadPool::Log)).await.map_err(|error| failed(&error))?;
+    } else if let Some(stored) = &stored {
+        // Retention may have removed this row from the log, and all newer rows.
+        db.history().record_row(&state.epoch, stored);
     }
-    db.history().note(&seen.epoch, &seen.newest);
-    write(&settings.data_dir, &db.history().newest()).map_err(|error| {
+    db.history().record_row(&state.epoch, &state.newest);
+    write_file(&settings.data_dir, &db.history().newest_row()).map_err(|error| {
         BackendError::new(format_args!("{} cannot be written: {error}", settings.data_dir.join("history").display()))
     })
 }
 
-/// The files that are open. An older copy that is written over the database, as `cp` does, leaves them where they are, and
-/// connections open that hold pages of before: whatever they wrote would mix the two. Only the checkpointer writes to the
-/// file in this process, so its length and time tell when somebody else did. Another process that copies the log, as
-/// `sqlite3` does after large changes, may: then what this process copied is still there.
+/// The files of the open database, watched for writes by other processes.
+///
+/// If an older copy is written over the database, as `cp` does, the same files stay open. The open connections then
+/// hold pages of the previous content, and their writes would mix the two. In this process only the checkpointer writes
+/// to the database file, so a changed length or time shows a write by another process. Such a write is allowed if it
+/// only copies the write-ahead log, as `sqlite3` does after large changes: then the file still has the rows that this
+/// process copied.
 pub(super) struct OpenFile {
     file: PathBuf,
-    /// The write-ahead log.
-    beside: PathBuf,
-    opened: Option<(u64, u64)>,
-    /// The log is made when the database is first read.
-    log: OnceLock<Option<(u64, u64)>>,
-    /// None while this process writes to the file, and in one that never does.
-    left: Mutex<Option<Stamp>>,
-    /// The newest row of the log of events that was copied.
-    copied: Mutex<Witness>,
-    /// Whether something else was written over it. It stays so: what the open connections hold is of before.
+    wal_file: PathBuf,
+    file_id: Option<FileId>,
+    /// Set at the first check that finds the file, because SQLite creates it when the database is first read.
+    wal_id: OnceLock<Option<FileId>>,
+    /// The stamp after the last write of this process. `None` during a write, and before the first one.
+    last_stamp: Mutex<Option<FileStamp>>,
+    /// The newest row of the table `outbox` that was copied into the file.
+    copied: Mutex<RowDigest>,
+    /// Whether another process wrote other content over the file. This never becomes false again, because the open
+    /// connections hold pages of the previous content.
     overwritten: tokio::sync::Mutex<bool>,
 }
 
-/// How long a file is, and when it was changed.
-type Stamp = (u64, i64, i64);
+/// The device and the inode of a file.
+type FileId = (u64, u64);
 
-/// Pauses between two looks into a file that somebody else writes to, and how many of them.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-const LOOKS: usize = 20;
+/// The length of a file in bytes, and its modification time in seconds and nanoseconds.
+type FileStamp = (u64, i64, i64);
+
+/// The pause between two checks of a file that another process writes to.
+const RECHECK_PAUSE: Duration = Duration::from_millis(100);
+/// The number of those checks.
+const RECHECKS: usize = 20;
 
 impl OpenFile {
-    /// Of a database that has just been opened.
+    /// Creates the watch of a database that was just opened.
     pub(super) fn new(file: PathBuf) -> Self {
-        let mut beside = file.clone().into_os_string();
-        beside.push("-wal");
+        let mut wal_file = file.clone().into_os_string();
+        wal_file.push("-wal");
         Self {
-            opened: identity(&file),
+            file_id: file_id(&file),
             file,
-            beside: PathBuf::from(beside),
-            log: OnceLock::new(),
-            left: Mutex::default(),
+            wal_file: PathBuf::from(wal_file),
+            wal_id: OnceLock::new(),
+            last_stamp: Mutex::default(),
             copied: Mutex::default(),
             overwritten: tokio::sync::Mutex::default(),
         }
     }
 
-    fn stamp(&self) -> Option<Stamp> {
+    fn stamp(&self) -> Option<FileStamp> {
         fs::metadata(&self.file).ok().map(|file| (file.size(), file.mtime(), file.mtime_nsec()))
     }
 
-    fn left(&self) -> MutexGuard<'_, Option<Stamp>> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_stamp(&self) -> MutexGuard<'_, Option<FileStamp>> {
+        self.last_stamp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what this process copied is in the file, read without the write-ahead log beside it.
-    async fn has_what_was_copied(&self) -> sqlx::Result<bool> {
+    /// Returns whether the file has the newest row that this process copied. Reads the file without its write-ahead
+    /// log.
+    async fn has_copied_row(&self) -> sqlx::Result<bool> {
         let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let alone = SqliteConnectOptions::new().filename(&self.file).read_only(true).immutable(true);
-        let mut file = SqliteConnection::connect_with(&alone.disable_statement_logging()).await?;
-        let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW} FROM outbox WHERE id = $1")));
+        let without_wal = SqliteConnectOptions::new().filename(&self.file).read_only(true).immutable(true);
+        let mut file = SqliteConnection::connect_with(&without_wal.disable_statement_logging()).await?;
+        let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW_COLUMNS} FROM outbox WHERE id = $1")));
         let row = row.bind(copied.id).fetch_optional(&mut file).await?;
-        let sequence = "SELECT COALESCE(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'";
-        let sequence: i64 = sqlx::query_scalar(sequence).fetch_one(&mut file).await?;
-        let found = row.map(|row| Witness::of(&row.into())).transpose();
+        let last_id = "SELECT COALESCE(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'";
+        let last_id: i64 = sqlx::query_scalar(last_id).fetch_one(&mut file).await?;
+        let found = row.map(|row| RowDigest::from_row(&row.into())).transpose();
         let found = found.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
-        Ok(copied.is_of(found.as_ref(), sequence))
+        Ok(copied.is_of_log(found.as_ref(), last_id))
     }
 
-    async fn look_into(&self) -> bool {
-        // those who come meanwhile wait, and find what was found
+    /// Returns whether the file still has the content of the open database. Waits while another process writes to it.
+    async fn check_content(&self) -> bool {
+        // Callers that come meanwhile wait for the lock and use the result of this check.
         let mut overwritten = self.overwritten.lock().await;
-        for _ in 0..LOOKS {
-            if *overwritten || self.is_as_left() {
+        for _ in 0..RECHECKS {
+            if *overwritten || self.is_unchanged() {
                 return !*overwritten;
             }
             let stamp = self.stamp();
-            let whole = self.has_what_was_copied().await;
-            if matches!(whole, Ok(true)) {
-                *self.left() = stamp;
+            let has_copied_row = self.has_copied_row().await;
+            if matches!(has_copied_row, Ok(true)) {
+                *self.last_stamp() = stamp;
                 return true;
             }
-            // what is still being written may look like anything
-            tokio::time::sleep(LOOK_AGAIN).await;
-            if matches!(whole, Ok(false)) && self.stamp() == stamp {
+            // A file that is still being written can have any content, so check it again after a pause.
+            tokio::time::sleep(RECHECK_PAUSE).await;
+            if matches!(has_copied_row, Ok(false)) && self.stamp() == stamp {
                 *overwritten = true;
                 tracing::error!(
-                    "another process wrote over the database while this server runs, and nothing is stored any more: stop \
-                     the server, put the copy in its place again, remove the files -wal and -shm beside it, and start the \
-                     server"
+                    "another process wrote over the database while this server runs, and nothing is stored any more: \
+                     stop the server, copy the backup over the database again, remove the files -wal and -shm beside \
+                     it, and start the server"
                 );
             }
         }
@@ -240,46 +254,47 @@ impl OpenFile {
     }
 }
 
-impl Place for OpenFile {
-    fn is_at_its_name(&self) -> bool {
-        let now = identity(&self.beside);
-        if now.is_some() {
-            let _ = self.log.set(now);
+impl DatabaseFile for OpenFile {
+    fn is_at_path(&self) -> bool {
+        let wal_id = file_id(&self.wal_file);
+        if wal_id.is_some() {
+            let _ = self.wal_id.set(wal_id);
         }
-        identity(&self.file) == self.opened && self.log.get().is_none_or(|log| *log == now)
+        file_id(&self.file) == self.file_id && self.wal_id.get().is_none_or(|first| *first == wal_id)
     }
 
-    fn is_as_left(&self) -> bool {
-        // held while looking, so that nothing of this process is written in between
-        let left = self.left();
-        left.is_none() || *left == self.stamp()
+    fn is_unchanged(&self) -> bool {
+        // Hold the lock during the check, so that this process cannot write in between.
+        let last_stamp = self.last_stamp();
+        last_stamp.is_none() || *last_stamp == self.stamp()
     }
 
-    fn is_whole(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
-        Box::pin(self.look_into())
+    fn is_same_database(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(self.check_content())
     }
 
-    fn writes(&self, now: bool) {
-        let mut left = self.left();
-        *left = if now { None } else { self.stamp() };
+    fn set_writing(&self, is_writing: bool) {
+        let mut last_stamp = self.last_stamp();
+        *last_stamp = if is_writing { None } else { self.stamp() };
     }
 
-    fn holds(&self, newest: Witness) {
+    fn set_newest_in_file(&self, newest: RowDigest) {
         let mut copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
-        // retention may have removed what was newer
+        // The argument can be older, because retention may have removed the newer rows.
         if newest.id > copied.id {
             *copied = newest;
         }
     }
 }
 
-fn identity(file: &Path) -> Option<(u64, u64)> {
+fn file_id(file: &Path) -> Option<FileId> {
     fs::metadata(file).ok().map(|file| (file.dev(), file.ino()))
 }
 
-fn read(folder: &Path) -> Option<Witness> {
+/// Reads the file `history` in the data folder. Returns `None` if it is missing, incomplete or cannot be read.
+fn read_file(folder: &Path) -> Option<RowDigest> {
     match fs::read_to_string(folder.join("history")) {
-        Ok(text) => Witness::from_text(&text),
+        Ok(text) => RowDigest::from_text(&text),
         Err(error) => {
             if error.kind() != ErrorKind::NotFound {
                 tracing::warn!(%error, "the file `history` in the data folder cannot be read");
@@ -289,8 +304,8 @@ fn read(folder: &Path) -> Option<Witness> {
     }
 }
 
-/// Replaces the file, so that a process that dies on the way leaves no half of one.
-fn write(folder: &Path, newest: &Witness) -> std::io::Result<()> {
+/// Writes a new file and renames it to `history`, so that a process that is killed meanwhile leaves no incomplete file.
+fn write_file(folder: &Path, newest: &RowDigest) -> std::io::Result<()> {
     let beside = folder.join(format!("history.{}", std::process::id()));
     let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(newest.to_text().as_bytes())?;
@@ -300,51 +315,53 @@ fn write(folder: &Path, newest: &Witness) -> std::io::Result<()> {
 
 // --- both ---------------------------------------------------------------------------------------------------------
 
-/// Looks at the log; begins a new epoch if the newest event that was seen before was undone since.
-async fn see(db: &Db, before: Option<&Seen>) -> crate::error::Result<Seen> {
-    let conn = db.read(Share::Log);
-    let seen = history::look(conn).await?;
-    let same = |before: &&Seen| before.epoch == seen.epoch && before.newest != seen.newest;
-    if let Some((before, (stream, rev))) = before.filter(same).and_then(|before| Some((before, before.event?)))
-        && history::is_undone(conn, before.newest.id, stream, rev).await?
+/// Reads the epoch and the newest log row. Begins a new epoch if the newest event of the previous read was undone
+/// since.
+async fn read_history(db: &Db, previous: Option<&HistoryState>) -> crate::error::Result<HistoryState> {
+    let conn = db.read(ReadPool::Log);
+    let state = history::read_state(conn).await?;
+    let has_other_row = |previous: &&HistoryState| previous.epoch == state.epoch && previous.newest != state.newest;
+    if let Some((previous, (stream, rev))) =
+        previous.filter(has_other_row).and_then(|previous| Some((previous, previous.event?)))
+        && history::is_undone(conn, previous.newest.id, stream, rev).await?
     {
-        tracing::warn!(?stream, rev = rev.0, "an event that was committed is gone");
-        history::change(db, &seen.epoch, before.newest.id).await?;
-        return Ok(history::look(conn).await?);
+        tracing::warn!(?stream, rev = rev.0, "a committed event is missing from the database; a new epoch begins");
+        history::change_epoch(db, &state.epoch, previous.newest.id).await?;
+        return Ok(history::read_state(conn).await?);
     }
-    Ok(seen)
+    Ok(state)
 }
 
-/// Looks every second which epoch the database has and which is the newest row of its log, until `stop` and once more
-/// then. On SQLite the row is written down; `file` fails for as long as that cannot be done.
-pub(super) async fn keep(settings: &Settings, db: &Db, file: &Part, stop: impl Future<Output = ()>) {
-    let mut ticks = tokio::time::interval(EVERY);
+/// Reads the epoch and the newest log row every second until `stop` completes, and once more after that. On SQLite the
+/// row is written to the file `history`; `file` counts as failing while that write fails.
+pub(super) async fn follow(settings: &Settings, db: &Db, file: &Part, stop: impl Future<Output = ()>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
-    let (mut last, mut before, mut written) = (false, None, None);
-    while !last {
+    let (mut is_last, mut previous, mut written) = (false, None, None);
+    while !is_last {
         tokio::select! {
-            () = &mut stop => last = true,
+            () = &mut stop => is_last = true,
             _ = ticks.tick() => {}
         }
-        let seen = match db.guard(see(db, before.as_ref())).await {
-            Ok(seen) => seen,
+        let state = match db.run(read_history(db, previous.as_ref())).await {
+            Ok(state) => state,
             Err(error) => {
-                tracing::warn!(%error, "the history of the database could not be looked at; trying again");
+                tracing::warn!(%error, "the history of the database could not be read; trying again");
                 continue;
             }
         };
-        db.history().adopt(&seen.epoch);
-        db.history().note(&seen.epoch, &seen.newest);
-        before = Some(newer(before, seen));
-        let newest = db.history().newest();
+        db.history().set_epoch(&state.epoch);
+        db.history().record_row(&state.epoch, &state.newest);
+        previous = Some(choose_newer(previous, state));
+        let newest = db.history().newest_row();
         if !settings.database.is_sqlite() || newest.id == 0 || written.as_ref() == Some(&newest) {
             continue;
         }
         let (folder, row) = (settings.data_dir.clone(), newest.clone());
-        let outcome = tokio::task::spawn_blocking(move || write(&folder, &row)).await;
+        let outcome = tokio::task::spawn_blocking(move || write_file(&folder, &row)).await;
         let outcome = outcome.unwrap_or_else(|ended| Err(std::io::Error::other(ended)));
-        file.works(outcome.is_ok());
+        file.set_working(outcome.is_ok());
         match outcome {
             Ok(()) => written = Some(newest),
             Err(error) => {
@@ -354,16 +371,17 @@ pub(super) async fn keep(settings: &Settings, db: &Db, file: &Part, stop: impl F
     }
 }
 
-/// The look that tells more about what becomes of the log: where retention has removed the newest row since, the older one.
-fn newer(before: Option<Seen>, seen: Seen) -> Seen {
-    match before {
-        Some(before)
-            if before.epoch == seen.epoch
-                && before.event.is_some()
-                && (seen.event.is_none() || seen.newest.id < before.newest.id) =>
+/// Returns the read with the newer row, for the comparison with the next read. This is the earlier read if retention
+/// has removed its row since.
+fn choose_newer(previous: Option<HistoryState>, state: HistoryState) -> HistoryState {
+    match previous {
+        Some(previous)
+            if previous.epoch == state.epoch
+                && previous.event.is_some()
+                && (state.event.is_none() || state.newest.id < previous.newest.id) =>
         {
-            before
+            previous
         }
-        _ => seen,
+        _ => state,
     }
 }

@@ -1,25 +1,26 @@
-//! Brings the schema to this version, and back. One process at a time: SQLite by a lock on the data folder, PostgreSQL by
-//! an advisory lock. What a migration does is in the crate `migration`.
+//! Migrates the schema of the database to this version, or back.
+//!
+//! Only one process migrates at a time: a lock on the data folder (SQLite) or an advisory lock (PostgreSQL) ensures
+//! this. The migrations themselves are in the crate `migration`.
 
-use super::{BackendError, Result, folder, postgres, sqlite};
+use super::{BackendError, BackendResult, folder, postgres, sqlite};
 use crate::config::Settings;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr};
 use sea_orm_migration::MigrationStatus;
 use std::fs::File;
 
-/// One migration, and whether this database has it.
+/// A migration, and whether it is applied to this database.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Status {
-    /// Its name, which begins with its date.
+pub struct MigrationState {
+    /// The name, which begins with a date.
     pub name: String,
-    /// Whether it has been applied.
     pub applied: bool,
 }
 
-/// Before serving: SQLite is migrated, PostgreSQL if the settings say so; an old schema is refused otherwise, a newer
-/// one always.
-pub async fn ensure(settings: &Settings) -> Result<()> {
+/// Migrates the schema before the server starts. PostgreSQL is migrated only if the settings allow it; otherwise an old
+/// schema is an error. A schema of a newer version is always an error.
+pub async fn ensure(settings: &Settings) -> BackendResult<()> {
     let pending = status(settings).await?.iter().filter(|migration| !migration.applied).count();
     if pending == 0 {
         return Ok(());
@@ -35,70 +36,71 @@ pub async fn ensure(settings: &Settings) -> Result<()> {
     )))
 }
 
-/// All migrations, oldest first. Changes nothing and makes no database.
-pub async fn status(settings: &Settings) -> Result<Vec<Status>> {
+/// Returns all migrations, oldest first. Changes nothing and creates no database.
+pub async fn status(settings: &Settings) -> BackendResult<Vec<MigrationState>> {
     let connection = if settings.database.is_sqlite() {
-        match sqlite::connect_to_look(settings).await? {
+        match sqlite::connect_read_only(settings).await? {
             Some(connection) => connection,
-            None => return Ok(Migrator::migrations().iter().map(|one| pending(one.name())).collect()),
+            None => return Ok(Migrator::migrations().iter().map(|migration| pending(migration.name())).collect()),
         }
     } else {
-        postgres::connect_to_look(settings).await?
+        postgres::connect_read_only(settings).await?
     };
-    let found = look(&connection).await;
+    let states = read_states(&connection).await;
     let _ = connection.close().await;
-    found
+    states
 }
 
-/// Applies what is missing and returns its names.
-pub async fn up(settings: &Settings) -> Result<Vec<String>> {
-    let session = Session::open(settings).await?;
-    let before = look(&session.connection).await?;
+/// Applies all pending migrations and returns their names.
+pub async fn up(settings: &Settings) -> BackendResult<Vec<String>> {
+    let session = MigrationSession::open(settings).await?;
+    let before = read_states(&session.connection).await?;
     let result = Migrator::up(&session.connection, None).await;
     session.close(result, before, true).await
 }
 
-/// Takes back the last `steps` migrations, with all that is in their tables, and returns their names.
-pub async fn down(settings: &Settings, steps: u32) -> Result<Vec<String>> {
-    let session = Session::open(settings).await?;
-    let before = look(&session.connection).await?;
+/// Reverts the last `steps` migrations and returns their names, newest first. The content of their tables is lost.
+pub async fn down(settings: &Settings, steps: u32) -> BackendResult<Vec<String>> {
+    let session = MigrationSession::open(settings).await?;
+    let before = read_states(&session.connection).await?;
     let result = Migrator::down(&session.connection, Some(steps)).await;
     session.close(result, before, false).await
 }
 
-/// The right to migrate.
-struct Session {
+/// A connection with the right to migrate, which no other process has at the same time.
+struct MigrationSession {
     connection: DatabaseConnection,
-    _folder: Option<File>,
+    _folder_lock: Option<File>,
 }
 
-impl Session {
-    async fn open(settings: &Settings) -> Result<Self> {
+impl MigrationSession {
+    async fn open(settings: &Settings) -> BackendResult<Self> {
         if !settings.database.is_sqlite() {
-            return Ok(Self { connection: postgres::connect_to_migrate(settings).await?, _folder: None });
+            return Ok(Self { connection: postgres::connect_to_migrate(settings).await?, _folder_lock: None });
         }
         let data_dir = settings.data_dir.clone();
-        // waits for another process, so not on a thread that others need
-        let locked =
-            tokio::task::spawn_blocking(move || folder::make(&data_dir).and_then(|()| folder::lock(&data_dir)));
-        let folder = locked.await.map_err(BackendError::new)??;
-        Ok(Self { connection: sqlite::connect_to_migrate(settings).await?, _folder: Some(folder) })
+        // The lock can wait for another process, so it does not run on a thread of the async runtime.
+        let lock =
+            tokio::task::spawn_blocking(move || folder::create(&data_dir).and_then(|()| folder::lock(&data_dir)));
+        let folder_lock = lock.await.map_err(BackendError::new)??;
+        Ok(Self { connection: sqlite::connect_to_migrate(settings).await?, _folder_lock: Some(folder_lock) })
     }
 
-    /// Gives the right back; returns those of which `before` says otherwise than now.
+    /// Ends the session and returns the names of the migrations that changed since `before` to the state `applied`.
+    /// Fails if `result` is an error.
     async fn close(
         self,
-        result: std::result::Result<(), DbErr>,
-        before: Vec<Status>,
+        result: Result<(), DbErr>,
+        before: Vec<MigrationState>,
         applied: bool,
-    ) -> Result<Vec<String>> {
-        let after = look(&self.connection).await;
+    ) -> BackendResult<Vec<String>> {
+        let after = read_states(&self.connection).await;
         let _ = self.connection.close().await;
         result.map_err(|error| failed(&error))?;
         let mut changed: Vec<_> = after?
             .into_iter()
             .zip(before)
-            .filter(|(now, was)| now.applied == applied && was.applied != applied)
+            .filter(|(now, earlier)| now.applied == applied && earlier.applied != applied)
             .map(|(now, _)| now.name)
             .collect();
         if !applied {
@@ -108,21 +110,24 @@ impl Session {
     }
 }
 
-async fn look(connection: &DatabaseConnection) -> Result<Vec<Status>> {
-    let found = Migrator::get_migration_with_status_read_only(connection).await.map_err(|error| failed(&error))?;
-    Ok(found
+async fn read_states(connection: &DatabaseConnection) -> BackendResult<Vec<MigrationState>> {
+    let migrations = Migrator::get_migration_with_status_read_only(connection).await.map_err(|error| failed(&error))?;
+    Ok(migrations
         .iter()
-        .map(|one| Status { name: one.name().to_owned(), applied: one.status() == MigrationStatus::Applied })
+        .map(|migration| MigrationState {
+            name: migration.name().to_owned(),
+            applied: migration.status() == MigrationStatus::Applied,
+        })
         .collect())
 }
 
-fn pending(name: &str) -> Status {
-    Status { name: name.to_owned(), applied: false }
+fn pending(name: &str) -> MigrationState {
+    MigrationState { name: name.to_owned(), applied: false }
 }
 
 fn failed(error: &DbErr) -> BackendError {
     match error {
-        // the migrator's word for migrations in the database that the program does not know
+        // The migrator returns this error if the database has migrations that this program does not know.
         DbErr::Custom(_) => BackendError::new(
             "the database was migrated by a newer version of Greenroom; start that version, or restore a backup",
         ),

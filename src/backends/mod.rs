@@ -1,5 +1,7 @@
-//! The one place that picks SQLite or PostgreSQL: opens the database as the settings say and brings its schema to this
-//! version. Also what is kept in the data folder beside the database. No statement about a user or a message is here.
+//! The choice between SQLite and PostgreSQL, which only this module makes.
+//!
+//! It opens the database that the settings name and migrates its schema to this version. It also keeps the files in the
+//! data folder. It has no statements about users or messages.
 
 mod checkpointer;
 pub mod descriptors;
@@ -13,13 +15,13 @@ mod sqlite;
 use crate::config::Settings;
 use crate::store::db::Db;
 use crate::store::log;
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::supervision::Supervision;
 use checkpointer::Checkpointer;
 use futures_util::FutureExt;
 use std::fmt;
 
-/// Why the database or the data folder cannot be used, in one line for the operator; no password is in it.
+/// The reason why the database or the data folder cannot be used: one line for the operator, without passwords.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct BackendError(String);
@@ -30,7 +32,7 @@ impl BackendError {
     }
 }
 
-/// What went wrong in the database's own words.
+/// Returns the message of the database itself if there is one, without what sqlx adds to it.
 fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(cause) => cause.message().to_owned(),
@@ -39,52 +41,53 @@ fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-/// A result of this module.
-pub type Result<T> = std::result::Result<T, BackendError>;
+/// The result of a function of this module.
+pub type BackendResult<T> = Result<T, BackendError>;
 
-/// Makes the data folder if need be, brings the schema to this version (or refuses, see [`migrations::ensure`]) and
-/// opens the database.
-pub async fn open(settings: &Settings) -> Result<Db> {
-    folder::make(&settings.data_dir)?;
+/// Creates the data folder if it does not exist, migrates the schema ([`migrations::ensure`]) and opens the database.
+pub async fn open(settings: &Settings) -> BackendResult<Db> {
+    folder::create(&settings.data_dir)?;
     migrations::ensure(settings).await?;
     let db = connect(settings).await?;
-    match log::draws_ids_one_by_one(db.read(Share::Log)).await {
+    match log::assigns_ids_in_order(db.read(ReadPool::Log)).await {
         Ok(true) => {}
         Ok(false) => {
             return Err(BackendError::new(
-                "the sequence of outbox.id must have CACHE 1, or events are lost between nodes; \
+                "the sequence of outbox.id must have CACHE 1, because otherwise events are lost between nodes; \
              run: ALTER TABLE outbox ALTER COLUMN id SET CACHE 1",
             ));
         }
         Err(error) => return Err(BackendError::new(format_args!("the log cannot be read: {error}"))),
     }
     if settings.database.is_sqlite() {
-        history::begin(settings, &db).await?;
+        history::check_at_start(settings, &db).await?;
     }
     Ok(db)
 }
 
-/// Opens the database, whatever its schema. All connections are opened here, so that they live on the runtime of the
-/// caller: a connection belongs to the thread that opened it, and must not wait for one that is busy with sockets.
-pub async fn connect(settings: &Settings) -> Result<Db> {
-    folder::make(&settings.data_dir)?;
+/// Opens the database without a check of its schema. Opens all connections here, so that they belong to the runtime of
+/// the caller: a connection belongs to the thread that opened it, and must not wait for a thread that is busy with
+/// sockets.
+pub async fn connect(settings: &Settings) -> BackendResult<Db> {
+    folder::create(&settings.data_dir)?;
     if settings.database.is_sqlite() { sqlite::connect(settings).await } else { postgres::connect(settings).await }
 }
 
-/// Follows the history of the database until `stop`, keeps SQLite's write-ahead log short, and empties it then: stop it
-/// after the last commit. What cannot be done is tried again for as long as that, and `supervision` names it meanwhile.
-pub async fn tend(
+/// Runs the maintenance of the database until `stop` completes: follows its history, and on SQLite keeps the
+/// write-ahead log short and empties it at the end. So `stop` must complete after the last commit. A failed action is
+/// tried again, and `supervision` names it until it succeeds.
+pub async fn maintain(
     settings: &Settings,
     db: &Db,
     supervision: &Supervision,
     stop: impl Future<Output = ()>,
-) -> Result<()> {
+) -> BackendResult<()> {
     let (stop, file) = (stop.shared(), supervision.part("history_file"));
     if !settings.database.is_sqlite() {
-        history::keep(settings, db, &file, stop).await;
+        history::follow(settings, db, &file, stop).await;
         return Ok(());
     }
     let (checkpointer, part) = (Checkpointer::new(settings)?, supervision.part("checkpointer"));
-    tokio::join!(checkpointer.run(db, &part, stop.clone()), history::keep(settings, db, &file, stop));
+    tokio::join!(checkpointer.run(db, &part, stop.clone()), history::follow(settings, db, &file, stop));
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! How PostgreSQL is opened: its pools, and the session settings on which the rules of a transaction rest.
+//! Opens PostgreSQL: its pools, and the session settings that transactions depend on.
 
-use super::{BackendError, Result, history, reason};
-use crate::config::{Settings, Shares};
+use super::{BackendError, BackendResult, history, reason};
+use crate::config::{ConnectionShares, Settings};
 use crate::domain::limits;
-use crate::store::db::{self, Asking, Db, Probe as _};
+use crate::store::db::{self, Db, Probe as _, ProbeFuture};
 use crate::store::history::History;
-use crate::store::pools::{Breaks, Pools};
+use crate::store::pools::{LastBreak, Pools};
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -13,47 +13,49 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the start waits for the first answer.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long somebody waits for a free connection, a new one if need be.
-const ACQUIRE: Duration = Duration::from_secs(2);
-/// A connection unused for so long is tried before it is used again; a firewall may have forgotten it.
-const IDLE: Duration = Duration::from_secs(30);
-/// The key of the advisory lock under which migrations run.
+/// How long the start waits for the first answer of the server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request waits for a free connection, including the time to open a new one.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that was idle for this long is tested before use, because a firewall may have dropped it.
+const IDLE_BEFORE_TEST: Duration = Duration::from_secs(30);
+/// The key of the advisory lock that a migrating process holds.
 const MIGRATION_LOCK: i64 = 0x6772_6565_6e72_6f6f;
 
-/// What a session is told when it opens, so that it does not depend on what the server is configured to: every wait has
-/// an end, and the checks after a lock see what was committed before it (read committed). No statement is compiled: ours
-/// find few rows by index, and where PostgreSQL expects many, compiling takes far longer than running.
-const SERVING: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '5s'; \
+/// The settings of each session, so that it does not depend on the configuration of the server.
+///
+/// Every wait has a timeout. A check after a lock sees all commits before the lock (read committed). JIT compilation is
+/// off: the statements of this server find few rows by index, and compiling them takes much longer than running them.
+const SERVING_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '5s'; \
      SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'; SET jit = off";
 
-/// The same for a migration: a large table takes its time, but waiting for somebody's lock would hold everybody up.
-const MIGRATING: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '1h'; \
+/// The settings of a migrating session. The statement timeout is long, because changing a large table takes time. The
+/// lock timeout is short, because other transactions wait behind a migration that waits for a lock.
+const MIGRATING_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '1h'; \
      SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = 0";
 
 /// Opens all connections of all pools.
-pub(super) async fn connect(settings: &Settings) -> Result<Db> {
+pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
     let options = options(settings)?;
     check(&options).await?;
     let total = settings.database.connections;
-    let shares = settings.database.shares();
-    let Shares { write, authentication, ordinary, log, heavy } = shares;
-    let writing = shares.writing(settings.database.writers).ok_or_else(|| {
+    let shares = settings.database.connection_shares();
+    let ConnectionShares { write, authentication, ordinary, log, heavy } = shares;
+    let writing = shares.write_connections(settings.database.writers).ok_or_else(|| {
         BackendError::new(format_args!(
-            "{write} connections that write are too few for {} writers",
+            "{write} write connections are too few for {} writers",
             settings.database.writers
         ))
     })?;
-    let serving = session(settings, SERVING);
-    let impatient = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT.as_millis());
-    let known = Arc::new(History::default());
-    let breaks = Breaks::default();
+    let serving = session_settings(settings, SERVING_SETTINGS);
+    let heavy_serving = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT_TIMEOUT.as_millis());
+    let history = Arc::new(History::default());
+    let last_break = LastBreak::default();
     let open = async |size, session: &str| {
-        let pool = pool(size, &options, session, &breaks, &known);
+        let pool = pool(size, &options, session, &last_break, &history);
         match future::try_join_all((0..size).map(|_| pool.acquire())).await {
             Ok(_) => Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool)),
-            Err(error) => Err(not_given(total, &error)),
+            Err(error) => Err(too_few_connections(total, &error)),
         }
     };
     let pools = Pools {
@@ -61,73 +63,81 @@ pub(super) async fn connect(settings: &Settings) -> Result<Db> {
         authentication: open(authentication, &serving).await?,
         ordinary: open(ordinary, &serving).await?,
         log: open(log, &serving).await?,
-        heavy: open(heavy, &impatient).await?,
+        heavy: open(heavy, &heavy_serving).await?,
         writing,
-        heavy_at_once: heavy as usize,
-        breaks,
+        max_heavy_reads: heavy as usize,
+        last_break,
     };
-    let mut probe = Probe { options, session: serving, connection: None };
-    probe.ask().await.map_err(|error| not_given(total, &error))?;
-    Ok(Db::new(pools, Box::new(probe), known))
+    let mut probe = PostgresProbe { options, session: serving, connection: None };
+    probe.read().await.map_err(|error| too_few_connections(total, &error))?;
+    Ok(Db::new(pools, Box::new(probe), history))
 }
 
-fn pool(size: u32, options: &PgConnectOptions, session: &str, breaks: &Breaks, known: &Arc<History>) -> PgPool {
-    let (session, breaks, looking) = (session.to_owned(), breaks.clone(), known.clone());
+fn pool(
+    size: u32,
+    options: &PgConnectOptions,
+    session: &str,
+    last_break: &LastBreak,
+    history: &Arc<History>,
+) -> PgPool {
+    let (session, last_break, history) = (session.to_owned(), last_break.clone(), history.clone());
     PgPoolOptions::new()
         .max_connections(size)
         .min_connections(size)
-        .acquire_timeout(ACQUIRE)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
-        // asking before every use costs a round trip each time
+        // A test before every use would cost a round trip each time.
         .test_before_acquire(false)
-        .before_acquire(move |connection, was| {
-            let doubtful = was.idle_for >= IDLE || breaks.within(was.idle_for);
+        .before_acquire(move |connection, metadata| {
+            let needs_test = metadata.idle_for >= IDLE_BEFORE_TEST || last_break.is_within(metadata.idle_for);
             Box::pin(async move {
-                if doubtful {
+                if needs_test {
                     connection.ping().await?;
                 }
                 Ok(true)
             })
         })
         .after_connect(move |connection, _| {
-            let (session, known) = (session.clone(), looking.clone());
+            let (session, history) = (session.clone(), history.clone());
             Box::pin(async move {
                 connection.execute(AssertSqlSafe(session)).await?;
-                history::look(connection, &known).await
+                history::check_connection(connection, &history).await
             })
         })
         .connect_lazy_with(options.clone())
 }
 
-fn not_given(size: u32, error: &sqlx::Error) -> BackendError {
+fn too_few_connections(size: u32, error: &sqlx::Error) -> BackendError {
     BackendError::new(format_args!(
-        "PostgreSQL answers but does not give {size} connections (GREENROOM_DB_CONNECTIONS): {}",
+        "PostgreSQL answers, but {size} connections (GREENROOM_DB_CONNECTIONS) cannot be opened: {}",
         reason(error)
     ))
 }
 
-/// Commits a row that is gone again; each connection has its own, so that nodes do not wait for each other.
-const WRITE: &str = "BEGIN; INSERT INTO meta (key, value) VALUES ('probe ' || pg_backend_pid(), ''); \
+/// Inserts and deletes a row in one transaction, to test whether commits succeed. Each connection uses its own key, so
+/// that nodes do not wait for each other.
+const TEST_WRITE: &str = "BEGIN; INSERT INTO meta (key, value) VALUES ('probe ' || pg_backend_pid(), ''); \
      DELETE FROM meta WHERE key = 'probe ' || pg_backend_pid(); COMMIT";
 
-/// Asks whether the server answers, and whether it takes writes.
-struct Probe {
+/// Tests whether the server answers, and whether it accepts writes.
+struct PostgresProbe {
     options: PgConnectOptions,
     session: String,
     connection: Option<PgConnection>,
 }
 
-impl db::Probe for Probe {
-    fn ask(&mut self) -> Asking<'_> {
+impl db::Probe for PostgresProbe {
+    fn read(&mut self) -> ProbeFuture<'_> {
         Box::pin(async move {
-            // taken out, so that whoever gives up meanwhile takes the connection along
+            // The connection is taken out of `self`. If the caller cancels this future, the connection is dropped with
+            // it.
             if let Some(mut connection) = self.connection.take()
                 && connection.ping().await.is_ok()
             {
                 self.connection = Some(connection);
                 return Ok(());
             }
-            // a firewall may have forgotten the old one, or an admin have ended it
+            // A firewall may have dropped the old connection, or an administrator may have ended it.
             let mut connection = PgConnection::connect_with(&self.options).await?;
             connection.execute(AssertSqlSafe(self.session.as_str())).await?;
             self.connection = Some(connection);
@@ -135,22 +145,22 @@ impl db::Probe for Probe {
         })
     }
 
-    fn write(&mut self) -> Asking<'_> {
+    fn write(&mut self) -> ProbeFuture<'_> {
         Box::pin(async move {
             let mut connection = self.connection.take().ok_or(sqlx::Error::WorkerCrashed)?;
-            connection.execute(WRITE).await?;
+            connection.execute(TEST_WRITE).await?;
             self.connection = Some(connection);
             Ok(())
         })
     }
 }
 
-/// One connection that may migrate. Nobody else who asks for one gets it before this one is closed.
-pub(super) async fn connect_to_migrate(settings: &Settings) -> Result<DatabaseConnection> {
+/// Opens the one connection that may migrate. Other processes wait in this function until that connection is closed.
+pub(super) async fn connect_to_migrate(settings: &Settings) -> BackendResult<DatabaseConnection> {
     let options = options(settings)?;
     check(&options).await?;
     let failed =
-        |error: sqlx::Error| BackendError::new(format_args!("PostgreSQL refuses to migrate: {}", reason(&error)));
+        |error: sqlx::Error| BackendError::new(format_args!("PostgreSQL cannot be migrated: {}", reason(&error)));
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
@@ -163,27 +173,27 @@ pub(super) async fn connect_to_migrate(settings: &Settings) -> Result<DatabaseCo
 }
 
 async fn prepare_to_migrate(settings: &Settings, pool: &PgPool) -> sqlx::Result<()> {
-    // waits as long as another node migrates, whatever limits the server has
+    // Wait as long as another node migrates, whatever timeouts the server is configured with.
     pool.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(pool).await?;
     if let Some(schema) = &settings.database.schema {
-        // asked first, because IF NOT EXISTS needs the right to create even where nothing is to be created
-        let found: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+        // Check first, because IF NOT EXISTS needs the right to create schemas even if the schema exists.
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
             .bind(schema)
             .fetch_one(pool)
             .await?;
-        if !found {
+        if !exists {
             pool.execute(AssertSqlSafe(format!("CREATE SCHEMA \"{schema}\""))).await?;
         }
     }
-    pool.execute(AssertSqlSafe(session(settings, MIGRATING))).await.map(drop)
+    pool.execute(AssertSqlSafe(session_settings(settings, MIGRATING_SETTINGS))).await.map(drop)
 }
 
-/// One connection that only looks at the schema.
-pub(super) async fn connect_to_look(settings: &Settings) -> Result<DatabaseConnection> {
+/// Opens a connection to read the state of the schema.
+pub(super) async fn connect_read_only(settings: &Settings) -> BackendResult<DatabaseConnection> {
     let options = options(settings)?;
     check(&options).await?;
-    let session = session(settings, SERVING);
+    let session = session_settings(settings, SERVING_SETTINGS);
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .after_connect(move |connection, _| {
@@ -194,26 +204,27 @@ pub(super) async fn connect_to_look(settings: &Settings) -> Result<DatabaseConne
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
-fn options(settings: &Settings) -> Result<PgConnectOptions> {
+fn options(settings: &Settings) -> BackendResult<PgConnectOptions> {
     let options: PgConnectOptions = settings
         .database
         .url
         .expose()
         .parse()
-        .map_err(|error| BackendError::new(format_args!("DATABASE_URL is not usable: {error}")))?;
+        .map_err(|error| BackendError::new(format_args!("DATABASE_URL is not valid: {error}")))?;
     Ok(options.application_name("greenroom").disable_statement_logging())
 }
 
-fn session(settings: &Settings, text: &str) -> String {
+fn session_settings(settings: &Settings, text: &str) -> String {
     match &settings.database.schema {
-        // only lower-case letters, digits and _ are in it
+        // The settings allow only lower-case letters, digits and `_` in this name, so it needs no escaping.
         Some(schema) => format!("{text}; SET search_path = \"{schema}\""),
         None => text.to_owned(),
     }
 }
 
-/// Connects once, outside any pool, for the reason that PostgreSQL gives when it does not let us in.
-async fn check(options: &PgConnectOptions) -> Result<()> {
+/// Connects once without a pool, because only then the reason of a refused connection is known. Checks the encoding
+/// too.
+async fn check(options: &PgConnectOptions) -> BackendResult<()> {
     let server = format!(
         "PostgreSQL at {}:{}, database {:?}",
         options.get_host(),
@@ -226,10 +237,12 @@ async fn check(options: &PgConnectOptions) -> Result<()> {
         connection.close().await?;
         Ok::<_, sqlx::Error>(encoding)
     };
-    let encoding = tokio::time::timeout(CONNECT, attempt)
+    let encoding = tokio::time::timeout(CONNECT_TIMEOUT, attempt)
         .await
-        .map_err(|_| BackendError::new(format_args!("{server} does not answer within {} s", CONNECT.as_secs())))?
-        .map_err(|error| BackendError::new(format_args!("{server} is not reached: {}", reason(&error))))?;
+        .map_err(|_| {
+            BackendError::new(format_args!("{server} does not answer within {} s", CONNECT_TIMEOUT.as_secs()))
+        })?
+        .map_err(|error| BackendError::new(format_args!("{server} cannot be reached: {}", reason(&error))))?;
     if encoding != "UTF8" {
         return Err(BackendError::new(format_args!("{server} has the encoding {encoding}; Greenroom needs UTF8")));
     }

@@ -1,6 +1,6 @@
-//! Secrets that the server makes for itself at its first start and keeps in the data folder.
+//! The secret that the server creates at its first start and keeps in the data folder.
 
-use super::{BackendError, Result, folder};
+use super::{BackendError, BackendResult, folder};
 use crate::config::{JWT_SECRET_BYTES, Secret, Settings};
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -10,54 +10,54 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The secret that signs our tokens: the configured one, or the one in `<data folder>/jwt_secret`, which is made when it
-/// is missing. Two first starts at once get the same one.
-pub fn jwt_secret(settings: &Settings) -> Result<Secret> {
+/// Returns the secret that signs access tokens: the configured one, or the one in `<data folder>/jwt_secret`. Creates
+/// that file if it does not exist. Two servers that start for the first time at once get the same secret.
+pub fn jwt_secret(settings: &Settings) -> BackendResult<Secret> {
     if let Some(configured) = &settings.auth.jwt_secret {
         return Ok(configured.clone());
     }
-    folder::make(&settings.data_dir)?;
+    folder::create(&settings.data_dir)?;
     let _lock = folder::lock(&settings.data_dir)?;
     let path = settings.data_dir.join("jwt_secret");
-    folder::keep_to_owner(&path);
+    folder::restrict_to_owner(&path);
     match fs::read_to_string(&path) {
-        Ok(text) => usable(&path, text.trim_end()),
+        Ok(text) => check_length(&path, text.trim_end()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if !settings.database.is_sqlite() {
                 tracing::info!(
                     path = %path.display(),
-                    "made a secret for tokens; nodes that share a database need the same GREENROOM_JWT_SECRET instead"
+                    "created a secret for tokens; nodes with a common database need a common GREENROOM_JWT_SECRET"
                 );
             }
-            make(&settings.data_dir, &path)
+            create(&settings.data_dir, &path)
         }
         Err(error) => Err(BackendError::new(format_args!("{} cannot be read: {error}", path.display()))),
     }
 }
 
-fn usable(path: &Path, text: &str) -> Result<Secret> {
+fn check_length(path: &Path, text: &str) -> BackendResult<Secret> {
     if text.len() >= JWT_SECRET_BYTES {
         return Ok(Secret::new(text));
     }
     Err(BackendError::new(format_args!(
-        "{} has less than {JWT_SECRET_BYTES} bytes; delete it to get a new one, which signs everybody out",
+        "{} has less than {JWT_SECRET_BYTES} bytes; delete it to get a new secret, which ends all logins",
         path.display()
     )))
 }
 
-fn make(data_dir: &Path, path: &Path) -> Result<Secret> {
+fn create(data_dir: &Path, path: &Path) -> BackendResult<Secret> {
     let mut bytes = [0; 32];
-    rand::fill(&mut bytes).map_err(|_| BackendError::new("this machine gives no random bytes"))?;
+    rand::fill(&mut bytes).map_err(|_| BackendError::new("the operating system returns no random bytes"))?;
     let text = STANDARD.encode(bytes);
     write(data_dir, path, &text).map_err(|error| {
-        folder::unwritable(path)
+        folder::find_write_error(path)
             .unwrap_or_else(|| BackendError::new(format_args!("{} cannot be written: {error}", path.display())))
     })?;
     Ok(Secret::new(text))
 }
 
-/// Writes beside `path` and renames, so that a process that dies on the way leaves no half of a secret; the folder is
-/// locked, so nobody else writes there. Only the owner can read it.
+/// Writes a file beside `path` and renames it, so that a process that is killed meanwhile leaves no incomplete secret.
+/// The caller holds the lock of the folder, so no other process writes there. Only the owner can read the file.
 fn write(data_dir: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {
@@ -78,27 +78,32 @@ mod tests {
 
     fn settings(folder: &Path) -> Settings {
         let pair = ("GREENROOM_DATA_DIR".to_owned(), folder.display().to_string());
-        Settings::from_pairs([pair], None).expect("valid settings")
+        Settings::from_pairs([pair], None).expect("the settings are valid")
     }
 
     #[test]
-    fn all_who_start_at_once_get_the_same_secret() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn servers_that_start_at_once_get_the_same_secret() {
+        let folder = tempfile::tempdir().expect("the folder is created");
         let settings = settings(&folder.path().join("data"));
         let secrets: Vec<_> = thread::scope(|scope| {
-            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| jwt_secret(&settings).expect("a secret"))).collect();
-            starts.into_iter().map(|start| start.join().expect("it ends").expose().to_owned()).collect()
+            let starts: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| jwt_secret(&settings).expect("the secret is created or read"))).collect();
+            starts.into_iter().map(|start| start.join().expect("the start ends").expose().to_owned()).collect()
         });
         assert!(secrets[0].len() >= JWT_SECRET_BYTES);
         assert!(secrets.iter().all(|secret| *secret == secrets[0]));
-        assert_eq!(jwt_secret(&settings).expect("a secret").expose(), secrets[0], "and so does a later start");
+        assert_eq!(
+            jwt_secret(&settings).expect("the secret is created or read").expose(),
+            secrets[0],
+            "a later start gets the same secret too"
+        );
     }
 
     #[test]
-    fn half_a_secret_is_refused_and_not_replaced() {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("jwt_secret"), "half").expect("a file");
-        let refused = jwt_secret(&settings(folder.path())).expect_err("it is too short");
+    fn an_incomplete_secret_is_refused_and_not_replaced() {
+        let folder = tempfile::tempdir().expect("the folder is created");
+        fs::write(folder.path().join("jwt_secret"), "half").expect("the file is written");
+        let refused = jwt_secret(&settings(folder.path())).expect_err("the secret is too short");
         assert!(refused.to_string().contains("less than 32 bytes"), "{refused}");
     }
 }

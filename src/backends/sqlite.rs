@@ -1,12 +1,14 @@
-//! How SQLite is opened: one connection that writes, a few that only read, shared out by what they read, and the
-//! [checkpointer](super::checkpointer) and the probe with one of their own.
+//! Opens SQLite: one connection that writes, and a few for each kind of reads.
+//!
+//! The [checkpointer](super::checkpointer) and the probe have their own connections.
 
-use super::{BackendError, Result, folder, history, reason};
-use crate::config::{Settings, Writing};
+use super::history::OpenFile;
+use super::{BackendError, BackendResult, folder, reason};
+use crate::config::{Settings, WriteConnections};
 use crate::domain::limits;
-use crate::store::db::{self, Asking, Db, PROBE};
+use crate::store::db::{self, Db, PROBE_INTERVAL, ProbeFuture};
 use crate::store::history::History;
-use crate::store::pools::{Breaks, Pools};
+use crate::store::pools::{LastBreak, Pools};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -15,79 +17,84 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-/// Connections that read who somebody is.
-const AUTHENTICATION: u32 = 1;
-/// Connections for what a client asks for.
-const ORDINARY: u32 = 4;
+/// Connections that read for authentication.
+const AUTHENTICATION_CONNECTIONS: u32 = 1;
+/// Connections that read for ordinary requests of clients.
+const ORDINARY_CONNECTIONS: u32 = 4;
 /// Connections that read the log.
-const LOG: u32 = 3;
-/// Connections for heavy reads at most; one where that would be every core.
-const HEAVY: usize = 2;
-/// Steps of SQLite's machine between two looks at the clock in a heavy read; a fraction of a millisecond.
-const STRIDE: i32 = 10_000;
-/// How long a statement waits for another process's lock; in this process the one writer has no rival.
-const BUSY: Duration = Duration::from_secs(5);
-/// The same while migrating.
-const BUSY_MIGRATING: Duration = Duration::from_mins(1);
-/// How long somebody waits for a free connection.
-const ACQUIRE: Duration = Duration::from_secs(2);
-/// Older versions can corrupt a database in WAL mode when a checkpoint meets a commit.
-const OLDEST: (u32, u32, u32) = (3, 51, 3);
+const LOG_CONNECTIONS: u32 = 3;
+/// The maximum of connections for heavy reads. They may use at most half of the cores, but always one.
+const MAX_HEAVY_CONNECTIONS: usize = 2;
+/// Steps of the virtual machine of SQLite between two checks of the time in a heavy read: a fraction of a millisecond.
+const STEPS_BETWEEN_CHECKS: i32 = 10_000;
+/// How long a statement waits for the lock of another process. In this process there is only one writer.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a migration waits for the lock of another process.
+const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a request waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Older versions can corrupt a database in WAL mode when a checkpoint and a commit happen at the same time.
+const OLDEST_VERSION: (u32, u32, u32) = (3, 51, 3);
 
-/// What is said where the file was replaced under the running process.
-const REPLACED: &str = "another file has taken the place of the open database";
+/// The error of a new connection after the database file was replaced while the process runs.
+const REPLACED: &str = "the open database file was replaced by another file";
 
 /// Opens all connections.
-pub(super) async fn connect(settings: &Settings) -> Result<Db> {
-    prepare(settings)?;
-    let known = Arc::new(History::default());
-    let writer = serving(1, &known).connect_with(writing(settings)?).await;
-    let writer = writer.map_err(|error| not_opened(settings, &error))?;
-    known.stays_at(history::OpenFile::new(file(settings)?));
+pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
+    prepare_files(settings)?;
+    let history = Arc::new(History::default());
+    let writer = serving_pool(1, &history).connect_with(write_options(settings)?).await;
+    let writer = writer.map_err(|error| open_error(settings, &error))?;
+    history.set_file(OpenFile::new(file(settings)?));
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&writer)
         .await
-        .map_err(|error| not_opened(settings, &error))?;
-    if !is_sound(&version) {
-        let (major, minor, patch) = OLDEST;
+        .map_err(|error| open_error(settings, &error))?;
+    if !is_supported(&version) {
+        let (major, minor, patch) = OLDEST_VERSION;
         return Err(BackendError::new(format_args!(
-            "this program was built with SQLite {version}; it needs {major}.{minor}.{patch} or newer"
+            "this program was built with SQLite {version}, but needs {major}.{minor}.{patch} or newer"
         )));
     }
-    let reading = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
+    let read_options = common_options(settings)?.create_if_missing(false).pragma("query_only", "ON");
     let open = async |options: SqlitePoolOptions| {
-        let opened = options.connect_with(reading.clone()).await.map_err(|error| not_opened(settings, &error))?;
+        let opened = options.connect_with(read_options.clone()).await.map_err(|error| open_error(settings, &error))?;
         Ok::<_, BackendError>(SqlxSqliteConnector::from_sqlx_sqlite_pool(opened))
     };
-    let heavy = available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, HEAVY));
+    let heavy = available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, MAX_HEAVY_CONNECTIONS));
     let pools = Pools {
         write: SqlxSqliteConnector::from_sqlx_sqlite_pool(writer),
-        authentication: open(serving(AUTHENTICATION, &known)).await?,
-        ordinary: open(serving(ORDINARY, &known)).await?,
-        log: open(serving(LOG, &known)).await?,
-        heavy: open(in_time(pool(heavy as u32))).await?,
-        writing: Writing { server: 1, users: 1 },
-        heavy_at_once: heavy,
-        breaks: Breaks::default(),
+        authentication: open(serving_pool(AUTHENTICATION_CONNECTIONS, &history)).await?,
+        ordinary: open(serving_pool(ORDINARY_CONNECTIONS, &history)).await?,
+        log: open(serving_pool(LOG_CONNECTIONS, &history)).await?,
+        heavy: open(with_statement_timeout(pool(heavy as u32))).await?,
+        writing: WriteConnections { server: 1, users: 1 },
+        max_heavy_reads: heavy,
+        last_break: LastBreak::default(),
     };
-    let probe = Probe { options: writing(settings)?.create_if_missing(false).busy_timeout(PROBE), connection: None };
-    Ok(Db::new(pools, Box::new(probe), known))
+    let probe = SqliteProbe {
+        options: write_options(settings)?.create_if_missing(false).busy_timeout(PROBE_INTERVAL),
+        connection: None,
+    };
+    Ok(Db::new(pools, Box::new(probe), history))
 }
 
-/// Commits a row that is gone again. A value that stays the same would write nothing.
-const WRITE: &str = "BEGIN IMMEDIATE; INSERT INTO meta (key, value) VALUES ('probe', ''); \
+/// Inserts and deletes a row in one transaction, to test whether commits succeed. Storing an unchanged value would
+/// write nothing.
+const TEST_WRITE: &str = "BEGIN IMMEDIATE; INSERT INTO meta (key, value) VALUES ('probe', ''); \
      DELETE FROM meta WHERE key = 'probe'; COMMIT";
 
-/// Asks whether the database can be read, and whether it takes writes.
-struct Probe {
+/// Tests whether the database can be read, and whether it accepts writes.
+struct SqliteProbe {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
 }
 
-impl db::Probe for Probe {
-    fn ask(&mut self) -> Asking<'_> {
+impl db::Probe for SqliteProbe {
+    fn read(&mut self) -> ProbeFuture<'_> {
         Box::pin(async move {
-            // taken out, so that whoever gives up meanwhile takes the connection along
+            // The connection is taken out of `self`. If the caller cancels this future, the connection is dropped with
+            // it.
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => SqliteConnection::connect_with(&self.options).await?,
@@ -98,42 +105,43 @@ impl db::Probe for Probe {
         })
     }
 
-    fn write(&mut self) -> Asking<'_> {
+    fn write(&mut self) -> ProbeFuture<'_> {
         Box::pin(async move {
             let mut connection = self.connection.take().ok_or(sqlx::Error::WorkerCrashed)?;
-            connection.execute(WRITE).await?;
+            connection.execute(TEST_WRITE).await?;
             self.connection = Some(connection);
             Ok(())
         })
     }
 }
 
-/// One connection that may migrate.
-pub(super) async fn connect_to_migrate(settings: &Settings) -> Result<DatabaseConnection> {
-    prepare(settings)?;
-    let options = writing(settings)?.busy_timeout(BUSY_MIGRATING);
-    let pool = pool(1).connect_with(options).await.map_err(|error| not_opened(settings, &error))?;
+/// Opens a connection that may migrate.
+pub(super) async fn connect_to_migrate(settings: &Settings) -> BackendResult<DatabaseConnection> {
+    prepare_files(settings)?;
+    let options = write_options(settings)?.busy_timeout(MIGRATION_LOCK_TIMEOUT);
+    let pool = pool(1).connect_with(options).await.map_err(|error| open_error(settings, &error))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
 
-/// One connection that only looks at the schema; none where there is no database yet.
-pub(super) async fn connect_to_look(settings: &Settings) -> Result<Option<DatabaseConnection>> {
+/// Opens a connection to read the state of the schema. Returns `None` if the database does not exist yet.
+pub(super) async fn connect_read_only(settings: &Settings) -> BackendResult<Option<DatabaseConnection>> {
     if !file(settings)?.exists() {
         return Ok(None);
     }
-    let options = common(settings)?.create_if_missing(false).pragma("query_only", "ON");
-    let pool = pool(1).connect_with(options).await.map_err(|error| not_opened(settings, &error))?;
+    let options = common_options(settings)?.create_if_missing(false).pragma("query_only", "ON");
+    let pool = pool(1).connect_with(options).await.map_err(|error| open_error(settings, &error))?;
     Ok(Some(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)))
 }
 
-/// A pool of which no connection ever opens another file than the first one did.
-fn serving(size: u32, known: &Arc<History>) -> SqlitePoolOptions {
-    let known = known.clone();
+/// Returns the options of a pool whose connections all open the same file. A new connection fails if the file was
+/// replaced.
+fn serving_pool(size: u32, history: &Arc<History>) -> SqlitePoolOptions {
+    let history = history.clone();
     pool(size).after_connect(move |_, _| {
-        let known = known.clone();
+        let history = history.clone();
         Box::pin(async move {
             let replaced = || std::io::Error::other(REPLACED).into();
-            if known.is_in_place().await { Ok(()) } else { Err(replaced()) }
+            if history.is_file_current().await { Ok(()) } else { Err(replaced()) }
         })
     })
 }
@@ -142,134 +150,136 @@ fn pool(size: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(size)
         .min_connections(size)
-        .acquire_timeout(ACQUIRE)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
 }
 
-/// Has what is read on a connection given up after [`limits::HEAVY_STATEMENT`], counted from when it was taken: SQLite knows
-/// no statement timeout.
-fn in_time(pool: SqlitePoolOptions) -> SqlitePoolOptions {
+/// Interrupts statements that still run [`limits::HEAVY_STATEMENT_TIMEOUT`] after their connection was acquired. SQLite
+/// has no statement timeout of its own.
+fn with_statement_timeout(pool: SqlitePoolOptions) -> SqlitePoolOptions {
     async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-        let taken = Instant::now();
-        let goes_on = move || taken.elapsed() < limits::HEAVY_STATEMENT;
-        connection.lock_handle().await?.set_progress_handler(STRIDE, goes_on);
+        let acquired_at = Instant::now();
+        let may_continue = move || acquired_at.elapsed() < limits::HEAVY_STATEMENT_TIMEOUT;
+        connection.lock_handle().await?.set_progress_handler(STEPS_BETWEEN_CHECKS, may_continue);
         Ok(())
     }
     pool.after_connect(|connection, _| Box::pin(limit(connection)))
         .before_acquire(|connection, _| Box::pin(async move { limit(connection).await.map(|()| true) }))
 }
 
-/// What every connection has.
-fn common(settings: &Settings) -> Result<SqliteConnectOptions> {
+/// Returns the options of every connection.
+fn common_options(settings: &Settings) -> BackendResult<SqliteConnectOptions> {
     let options: SqliteConnectOptions = settings
         .database
         .url
         .expose()
         .parse()
-        .map_err(|error| BackendError::new(format_args!("DATABASE_URL is not usable: {error}")))?;
+        .map_err(|error| BackendError::new(format_args!("DATABASE_URL is not valid: {error}")))?;
     Ok(options
         .foreign_keys(true)
-        .busy_timeout(BUSY)
-        // an acknowledged message survives a power cut, not only a kill
+        .busy_timeout(LOCK_TIMEOUT)
+        // With this an acknowledged message survives a power failure, and not only the end of the process.
         .synchronous(SqliteSynchronous::Full)
         .pragma("temp_store", "MEMORY")
-        // what is deleted or overwritten is zeroed in its page, so that no deleted text stays in the file
+        // SQLite overwrites deleted content with zeros, so that no deleted text stays in the file.
         .pragma("secure_delete", "ON")
-        // rows that may wait for whoever asked: with the default of 50 a thread is woken for every few of a long answer
+        // The number of rows that are read ahead of the caller. With the default of 50 a long answer wakes a thread
+        // again and again for a few rows.
         .row_buffer_size(1024)
         .disable_statement_logging())
 }
 
-/// What a connection that writes has besides.
-pub(super) fn writing(settings: &Settings) -> Result<SqliteConnectOptions> {
-    Ok(common(settings)?
+/// Returns the options of a connection that writes.
+pub(super) fn write_options(settings: &Settings) -> BackendResult<SqliteConnectOptions> {
+    Ok(common_options(settings)?
         .journal_mode(SqliteJournalMode::Wal)
         .pragma("wal_autocheckpoint", "0")
-        // 16 MiB: a large batch of sends changes more pages than the default of 2 MiB holds
+        // 16 MiB, because a large batch of sends changes more pages than the default of 2 MiB holds.
         .pragma("cache_size", "-16384")
-        // a log that grew for a while gives its space back when it starts anew
+        // 64 MiB: a write-ahead log that grew longer is cut to this size when it starts anew.
         .pragma("journal_size_limit", "67108864"))
 }
 
-/// Has the database's files be their owner's alone. SQLite gives those beside it the mode of the database, so that is made
-/// here where it is missing and may be made.
-fn prepare(settings: &Settings) -> Result<()> {
+/// Ensures that only their owner can use the database files. SQLite creates the files beside the database with the mode
+/// of the database file. So this function creates the database file if it does not exist and DATABASE_URL allows it.
+fn prepare_files(settings: &Settings) -> BackendResult<()> {
     let file = file(settings)?;
-    let may_be_made = settings.database.url.expose().contains("mode=rwc");
-    if may_be_made && file.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists()) {
-        folder::make_file(&file)?;
+    let may_create = settings.database.url.expose().contains("mode=rwc");
+    if may_create && file.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.exists()) {
+        folder::create_file(&file)?;
     }
     for ending in ["", "-wal", "-shm", "-journal"] {
         let mut name = file.clone().into_os_string();
         name.push(ending);
-        folder::keep_to_owner(&PathBuf::from(name));
+        folder::restrict_to_owner(&PathBuf::from(name));
     }
     Ok(())
 }
 
-fn file(settings: &Settings) -> Result<PathBuf> {
-    Ok(common(settings)?.get_filename().to_owned())
+fn file(settings: &Settings) -> BackendResult<PathBuf> {
+    Ok(common_options(settings)?.get_filename().to_owned())
 }
 
-fn not_opened(settings: &Settings, error: &sqlx::Error) -> BackendError {
+fn open_error(settings: &Settings, error: &sqlx::Error) -> BackendError {
     let file = file(settings).unwrap_or_default();
-    // 14: a file cannot be opened; 8: one cannot be written, by its base code
-    let refused = matches!(error, sqlx::Error::Database(cause)
+    // The primary result code 14 means that a file cannot be opened, and 8 that it cannot be written.
+    let is_refused = matches!(error, sqlx::Error::Database(cause)
         if cause.code().and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| [8, 14].contains(&(code & 0xff))));
-    if refused && let Some(reason) = folder::unwritable(&file) {
+    if is_refused && let Some(reason) = folder::find_write_error(&file) {
         return reason;
     }
     let file = file.display();
     match error {
         sqlx::Error::Database(cause) if cause.code().as_deref() == Some("14") => BackendError::new(format_args!(
-            "the SQLite database {file} cannot be opened: its folder must be there, and ?mode=rwc in DATABASE_URL makes it"
+            "the SQLite database {file} cannot be opened: its folder must exist, and the file is created only with \
+             ?mode=rwc in DATABASE_URL"
         )),
         _ => BackendError::new(format_args!("the SQLite database {file} cannot be used: {}", reason(error))),
     }
 }
 
-fn is_sound(version: &str) -> bool {
+fn is_supported(version: &str) -> bool {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
-    (next(), next(), next()) >= OLDEST
+    (next(), next(), next()) >= OLDEST_VERSION
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::pools::Share;
+    use crate::store::pools::ReadPool;
     use sea_orm::ConnectionTrait;
 
-    /// A folder whose name has to be escaped in a URL.
-    fn place() -> (tempfile::TempDir, Settings) {
-        let folder = tempfile::Builder::new().prefix("50% #1? ").tempdir().expect("a folder");
+    /// Returns a folder whose name has to be escaped in a URL, and settings for it.
+    fn settings_in_folder() -> (tempfile::TempDir, Settings) {
+        let folder = tempfile::Builder::new().prefix("50% #1? ").tempdir().expect("the folder is created");
         let pair = ("GREENROOM_DATA_DIR".to_owned(), folder.path().display().to_string());
-        let settings = Settings::from_pairs([pair], None).expect("valid settings");
+        let settings = Settings::from_pairs([pair], None).expect("the settings are valid");
         (folder, settings)
     }
 
     #[tokio::test]
     async fn a_connection_that_reads_cannot_write() {
-        let (_folder, settings) = place();
-        let db = connect(&settings).await.expect("it opens");
+        let (_folder, settings) = settings_in_folder();
+        let db = connect(&settings).await.expect("the database opens");
         db.write()
-            .expect("it takes writes")
+            .expect("the database accepts writes")
             .execute_unprepared("CREATE TABLE word (text TEXT)")
             .await
             .expect("the writer writes");
-        db.read(Share::Ordinary).execute_unprepared("SELECT text FROM word").await.expect("a reader sees it");
-        let refused = db.read(Share::Ordinary).execute_unprepared("INSERT INTO word VALUES ('no')").await;
+        db.read(ReadPool::Ordinary).execute_unprepared("SELECT text FROM word").await.expect("a reader sees the table");
+        let refused = db.read(ReadPool::Ordinary).execute_unprepared("INSERT INTO word VALUES ('no')").await;
         assert!(refused.is_err_and(|error| error.to_string().contains("readonly")));
     }
 
     #[test]
-    fn a_sqlite_before_the_fix_is_refused() {
-        for (version, sound) in
+    fn an_unsupported_sqlite_version_is_refused() {
+        for (version, supported) in
             [("3.51.3", true), ("3.52.0", true), ("4.0", true), ("3.51.2", false), ("3.9.9", false), ("", false)]
         {
-            assert_eq!(is_sound(version), sound, "{version}");
+            assert_eq!(is_supported(version), supported, "{version}");
         }
     }
 }

@@ -1,44 +1,44 @@
-//! `greenroom migrate`: the database's schema, up and down.
+//! Implements `greenroom migrate`, which changes the schema of the database.
 
-use super::{Failure, output, settings};
+use super::{CommandError, load_settings, output};
 use crate::backends::migrations;
 use clap::Subcommand;
 
 #[derive(Subcommand)]
-pub(super) enum Command {
-    /// Apply the migrations that the database does not have yet
+pub(super) enum MigrateCommand {
+    /// Apply all migrations that are not applied yet.
     #[command(after_long_help = "\
-Several nodes may run this at once: one migrates, the others wait and find nothing left to do.
+Several nodes may run this command at the same time. One node migrates, and the others wait until it has finished.
 
 Example:
   DATABASE_URL=postgres://greenroom:secret@localhost/greenroom greenroom migrate up")]
     Up,
-    /// Take back the last migrations, WITH ALL THAT IS IN THEIR TABLES
+    /// Revert the last migrations and DELETE ALL DATA IN THEIR TABLES.
     #[command(after_long_help = "\
-Stop the server and make a backup first: tables that the migrations made are dropped.
+Stop the server and make a backup first. This command drops the tables that the migrations created.
 
 Example:
   greenroom migrate down --steps 2")]
     Down {
-        /// How many to take back, the newest first
+        /// The number of migrations to revert, the newest first.
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         steps: u32,
     },
-    /// List all migrations, and whether the database has each; changes nothing
+    /// List all migrations and whether they are applied. This command changes nothing.
     Status,
 }
 
-pub(super) fn run(command: &Command) -> Result<(), Failure> {
-    let settings = settings()?;
+pub(super) fn run(command: &MigrateCommand) -> Result<(), CommandError> {
+    let settings = load_settings()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            Command::Up => told("applied", &migrations::up(&settings).await?),
-            Command::Down { steps } => told("taken back", &migrations::down(&settings, *steps).await?),
-            Command::Status => {
+            MigrateCommand::Up => print_migrations("applied", &migrations::up(&settings).await?),
+            MigrateCommand::Down { steps } => print_migrations("reverted", &migrations::down(&settings, *steps).await?),
+            MigrateCommand::Status => {
                 for migration in migrations::status(&settings).await? {
                     let state = if migration.applied { "applied" } else { "pending" };
-                    output::line(&format!("{state}  {}", migration.name))?;
+                    output::print_line(&format!("{state}  {}", migration.name))?;
                 }
                 Ok(())
             }
@@ -46,9 +46,9 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
     })
 }
 
-fn told(what: &str, names: &[String]) -> Result<(), Failure> {
+fn print_migrations(change: &str, names: &[String]) -> Result<(), CommandError> {
     for name in names {
-        output::line(&format!("{what}  {name}"))?;
+        output::print_line(&format!("{change}  {name}"))?;
     }
-    if names.is_empty() { output::line("nothing to do") } else { Ok(()) }
+    if names.is_empty() { output::print_line("There is nothing to do.") } else { Ok(()) }
 }

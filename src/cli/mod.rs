@@ -1,6 +1,8 @@
-//! What a person starts: the commands, their help, and how a command ends. An error is one line on the error output; the
-//! status is 0 for success, 1 for failure, 2 for a wrong command line or setting. What a command does is in its file and
-//! in the use cases; nothing is decided here that the API could decide.
+//! Runs the commands of the program and reports their errors.
+//!
+//! An error is one line on the error output. The exit status is 0 for success, 1 for a failure, and 2 for a wrong
+//! command line or setting. Each command is in a file of its own and calls the use cases, so the rules are the same as
+//! for the API.
 
 mod migrate;
 mod output;
@@ -9,7 +11,7 @@ mod user;
 
 use crate::app::App;
 use crate::backends::BackendError;
-use crate::config::{Log, Settings, SettingsError};
+use crate::config::{LogSettings, Settings, SettingsError};
 use crate::error::Error;
 use crate::{http, startup, telemetry};
 use clap::error::ErrorKind;
@@ -21,84 +23,84 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
-  greenroom                          serve on http://127.0.0.1:8080, with a SQLite database in ./data
-  GREENROOM_PORT=9000 greenroom      the same on another port
-  greenroom user create ada --admin  make an admin; the password is made and printed
-  greenroom migrate status           tell which migrations the database has
+  greenroom                          Run the server on http://127.0.0.1:8080 with a SQLite database in ./data.
+  GREENROOM_PORT=9000 greenroom      Run the server on another port.
+  greenroom user create ada --admin  Create an admin with a generated password, and print the password.
+  greenroom migrate status           List the migrations and whether they are applied.
 
-Settings are variables of the environment, or lines in a file named .env; .env.example explains each.";
+The settings are variables of the environment or lines in a file named .env. The file .env.example explains them.";
 
-/// A realtime chat server: one program, a database of its own, no other service.
+/// Run a realtime chat server, which needs no other service than its database.
 #[derive(Parser)]
 #[command(name = "greenroom", version, color = ColorChoice::Never, after_long_help = EXAMPLES)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Serve until SIGTERM or Ctrl-C; what happens without any command
+enum CliCommand {
+    /// Run the server until SIGTERM or Ctrl-C. This is the default command.
     #[command(after_long_help = "\
-A SQLite database is migrated at the start. PostgreSQL is too with GREENROOM_AUTO_MIGRATE=true; else run
-`greenroom migrate up` first, once for all nodes.
+The server migrates a SQLite database at the start. It migrates PostgreSQL if GREENROOM_AUTO_MIGRATE is true. Otherwise
+run `greenroom migrate up` before the start, once for all nodes.
 
 Examples:
   greenroom serve
   GREENROOM_HOST=0.0.0.0 GREENROOM_PUBLIC_URL=https://chat.example.org greenroom serve
   DATABASE_URL=postgres://greenroom:secret@localhost/greenroom greenroom serve")]
     Serve,
-    /// Bring the database's schema to this version, or back
+    /// Change the schema of the database to this version or to an older one.
     #[command(subcommand)]
-    Migrate(migrate::Command),
-    /// Make and change accounts, with or without a running server
+    Migrate(migrate::MigrateCommand),
+    /// Create and change accounts. The server may run meanwhile.
     #[command(subcommand)]
-    User(user::Command),
-    /// Issue tokens
+    User(user::UserCommand),
+    /// Issue access tokens.
     #[command(subcommand)]
-    Token(token::Command),
-    /// Print the OpenAPI 3.1 document of the REST API
+    Token(token::TokenCommand),
+    /// Print the OpenAPI 3.1 document of the REST API.
     #[command(after_long_help = "\
-The same document is served at /api/v1/openapi.json, and can be browsed at /docs.
+A running server has the same document at /api/v1/openapi.json and a page to browse it at /docs.
 
 Example:
   greenroom openapi > openapi.json")]
     Openapi,
 }
 
-/// Why a command did not succeed, in one line.
-enum Failure {
+/// The reason why a command did not succeed, as one line.
+enum CommandError {
     /// The command line or a setting is wrong.
     Usage(String),
-    /// What was asked for could not be done.
+    /// The command was correct but failed.
     Failed(String),
 }
 
-impl Failure {
+impl CommandError {
     fn failed(error: impl fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
 }
 
-impl From<SettingsError> for Failure {
+impl From<SettingsError> for CommandError {
     fn from(error: SettingsError) -> Self {
         Self::Usage(error.to_string())
     }
 }
 
-impl From<BackendError> for Failure {
+impl From<BackendError> for CommandError {
     fn from(error: BackendError) -> Self {
         Self::failed(error)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         Self::failed(error)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for CommandError {
     fn from(error: Error) -> Self {
         match error.cause() {
             Some(cause) => Self::Failed(format!("{} ({cause})", error.detail())),
@@ -107,75 +109,78 @@ impl From<Error> for Failure {
     }
 }
 
-/// Runs the program with the arguments of its command line, its own name first.
+/// Runs the program with its command line, whose first argument is the name of the program. Returns the exit status.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let ended = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => perform(arguments.command.unwrap_or(Command::Serve)),
-        Err(error) => explain(&error),
+    let result = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => run_command(arguments.command.unwrap_or(CliCommand::Serve)),
+        Err(error) => handle_parse_error(&error),
     };
-    let status = match ended {
+    let status = match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(line)) => output::complain(&line, 2),
-        Err(Failure::Failed(line)) => output::complain(&line, 1),
+        Err(CommandError::Usage(line)) => output::print_error(&line, 2),
+        Err(CommandError::Failed(line)) => output::print_error(&line, 1),
     };
     telemetry::flush();
     status
 }
 
-fn perform(command: Command) -> Result<(), Failure> {
+fn run_command(command: CliCommand) -> Result<(), CommandError> {
     match command {
-        Command::Serve => serve(),
-        Command::Migrate(command) => migrate::run(&command),
-        Command::User(command) => user::run(command),
-        Command::Token(command) => token::run(command),
-        Command::Openapi => output::line(&http::openapi::document().to_pretty_json().map_err(Failure::failed)?),
+        CliCommand::Serve => serve(),
+        CliCommand::Migrate(command) => migrate::run(&command),
+        CliCommand::User(command) => user::run(command),
+        CliCommand::Token(command) => token::run(command),
+        CliCommand::Openapi => {
+            output::print_line(&http::openapi::document().to_pretty_json().map_err(CommandError::failed)?)
+        }
     }
 }
 
-fn serve() -> Result<(), Failure> {
+fn serve() -> Result<(), CommandError> {
     let settings = Settings::load()?;
     telemetry::init(&settings.log);
-    if let Some(warning) = settings.warning() {
+    if let Some(warning) = settings.unused_warning() {
         tracing::warn!("{warning}");
     }
-    startup::serve(settings).map_err(Failure::failed)
+    startup::serve(settings).map_err(CommandError::failed)
 }
 
-/// The settings for a command that ends by itself: it keeps quiet, and takes few connections from a running server.
-fn settings() -> Result<Settings, Failure> {
+/// Reads the settings for a command that ends by itself. It logs only warnings, and it uses few connections, because a
+/// running server may use most of them.
+fn load_settings() -> Result<Settings, CommandError> {
     let mut settings = Settings::load()?;
-    telemetry::init(&Log { filter: "warn".to_owned(), ..settings.log.clone() });
+    telemetry::init(&LogSettings { filter: "warn".to_owned(), ..settings.log.clone() });
     settings.database.connections = settings.database.connections.min(8);
     settings.database.writers = 1;
     Ok(settings)
 }
 
-/// Runs `work` on the database without serving. A running server hears of what it did through the log.
-fn offline(work: impl AsyncFnOnce(&App) -> Result<(), Failure>) -> Result<(), Failure> {
-    let settings = settings()?;
+/// Runs `work` on the database without a server. A running server learns of its commits through the log.
+fn run_offline(work: impl AsyncFnOnce(&App) -> Result<(), CommandError>) -> Result<(), CommandError> {
+    let settings = load_settings()?;
     actix::System::new().block_on(async {
-        let app = startup::offline(settings).await.map_err(Failure::failed)?;
-        let ended = work(&app).await;
+        let app = startup::create_offline_app(settings).await.map_err(CommandError::failed)?;
+        let result = work(&app).await;
         app.db().close().await;
-        ended
+        result
     })
 }
 
-/// Help and version are answers; everything else is told in one line.
-fn explain(error: &clap::Error) -> Result<(), Failure> {
+/// Prints the help or the version if the command line asks for it. Returns every other error of clap in one line.
+fn handle_parse_error(error: &clap::Error) -> Result<(), CommandError> {
     let text = error.render().to_string();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::line(text.trim_end()),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => output::print_line(text.trim_end()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let usage = text.lines().find(|line| line.starts_with("Usage:")).unwrap_or("Usage: greenroom [COMMAND]");
-            Err(Failure::Usage(format!("a command is missing. {usage}")))
+            Err(CommandError::Usage(format!("A command is missing. {usage}")))
         }
-        _ => Err(Failure::Usage(in_one_line(&text))),
+        _ => Err(CommandError::Usage(to_one_line(&text))),
     }
 }
 
-/// The first paragraph of clap's explanation and its tips, without the usage.
-fn in_one_line(text: &str) -> String {
+/// Returns the first paragraph of an error text of clap and its tips, without the usage.
+fn to_one_line(text: &str) -> String {
     let mut paragraphs = text.split("\n\n").map(|paragraph| {
         let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
         lines.join(" ")

@@ -1,6 +1,6 @@
-//! `greenroom user`: accounts, made and changed by whoever runs the server.
+//! Implements `greenroom user`, with which the operator creates and changes accounts.
 
-use super::{Failure, offline, output};
+use super::{CommandError, output, run_offline};
 use crate::app::App;
 use crate::domain::names::UserRef;
 use crate::domain::sealed;
@@ -10,70 +10,70 @@ use crate::usecases::operator;
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::{self, BufRead, Read};
 
-/// No password is longer, so nothing more is read for one.
-const LONGEST_LINE: u64 = 4096;
+/// The most bytes that are read for a password. No valid password is longer.
+const MAX_LINE_BYTES: u64 = 4096;
 
 #[derive(Subcommand)]
-pub(super) enum Command {
-    /// Make an account, also where registration is closed
+pub(super) enum UserCommand {
+    /// Create an account, also if registration is closed.
     #[command(after_long_help = "\
-Without a password one is made and printed, so that it can be handed over.
+Without a password the command generates one and prints it.
 
 Examples:
   greenroom user create ada --admin
   greenroom user create bob --email bob@example.org --display-name 'Bob B.' --password-stdin < password.txt")]
     Create {
-        /// 3 to 32 letters, digits, and _ . -
+        /// The username: 3 to 32 letters, digits, and _ . -
         username: String,
         #[command(flatten)]
-        password: Password,
-        /// An e-mail address, to sign in with instead of the username
+        password: PasswordArguments,
+        /// The e-mail address, with which the user can sign in instead of the username.
         #[arg(long, value_name = "E")]
         email: Option<String>,
-        /// The name that others see; the username when not given
+        /// The name that other users see. The default is the username.
         #[arg(long, value_name = "D")]
         display_name: Option<String>,
-        /// Make it an admin
+        /// Give the account the role admin.
         #[arg(long)]
         admin: bool,
     },
-    /// List all accounts: username, role, status, e-mail address, when it was made, id
+    /// List all accounts with username, role, status, e-mail address, time of creation and id.
     List,
-    /// Make somebody an admin, or an admin a user again
+    /// Change the role of a user on the server.
     #[command(after_long_help = "\
 Example:
   greenroom user set-role ada admin")]
     SetRole {
-        /// Whom: a username, an id, or ext: and the host application's id
+        /// The user: a username, an id, or ext: followed by the id in the host application.
         #[arg(value_parser = user_ref)]
         username: UserRef,
-        /// The new role
+        /// The new role.
         role: RoleName,
     },
-    /// Replace somebody's password and sign them out everywhere
+    /// Replace the password of a user and end all logins of the user.
     #[command(after_long_help = "\
-Without a password one is made and printed, so that it can be handed over.
+Without a password the command generates one and prints it.
 
 Examples:
   greenroom user set-password ada
   greenroom user set-password ada --password-stdin < password.txt")]
     SetPassword {
-        /// Whose: a username, an id, or ext: and the host application's id
+        /// The user: a username, an id, or ext: followed by the id in the host application.
         #[arg(value_parser = user_ref)]
         username: UserRef,
         #[command(flatten)]
-        password: Password,
+        password: PasswordArguments,
     },
 }
 
-/// Where a password comes from.
+/// The options for a password. Without any of them, the command generates a password.
 #[derive(Args)]
 #[group(multiple = false)]
-pub(super) struct Password {
-    /// Read the password from the first line of the input
+pub(super) struct PasswordArguments {
+    /// Read the password from the first line of the standard input.
     #[arg(long)]
     password_stdin: bool,
-    /// The password, 8 to 128 characters; others on this machine can see it while the command runs
+    /// The password, 8 to 128 characters. Other users of this machine can see it while the command runs.
     #[arg(long, value_name = "P")]
     password: Option<String>,
 }
@@ -84,75 +84,78 @@ pub(super) enum RoleName {
     Admin,
 }
 
-/// Reads whom a command is about.
+/// Reads the user that a command names.
 pub(super) fn user_ref(text: &str) -> Result<UserRef, &'static str> {
-    UserRef::parse(text).ok_or("that cannot name anybody")
+    UserRef::parse(text).ok_or("this is no username, no id and no ext: with an id")
 }
 
-pub(super) fn run(command: Command) -> Result<(), Failure> {
+pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {
     match command {
-        Command::Create { username, password, email, display_name, admin } => {
-            let (password, made) = password.obtain()?;
+        UserCommand::Create { username, password, email, display_name, admin } => {
+            let (password, generated) = password.read()?;
             let role = if admin { UserRole::Admin } else { UserRole::User };
             let new = NewAccount { username, password, email, display_name, role };
-            offline(async |app| {
+            run_offline(async |app| {
                 let me = operator::create(app, new).await?;
                 let brief = &me.user.brief;
-                output::line(&format!("created {} {} {}", me.user.role.as_str(), brief.username, brief.id))?;
-                show(made)
+                output::print_line(&format!("created {} {} {}", me.user.role.as_str(), brief.username, brief.id))?;
+                print_password(generated)
             })
         }
-        Command::List => offline(list),
-        Command::SetRole { username, role } => {
+        UserCommand::List => run_offline(list),
+        UserCommand::SetRole { username, role } => {
             let role = match role {
                 RoleName::User => UserRole::User,
                 RoleName::Admin => UserRole::Admin,
             };
-            offline(async |app| {
-                let me = operator::set_role_of(app, &username, role).await?;
-                output::line(&format!("{} is {} now", me.user.brief.username, me.user.role.as_str()))
+            run_offline(async |app| {
+                let me = operator::update_role(app, &username, role).await?;
+                output::print_line(&format!("{} now has the role {}.", me.user.brief.username, me.user.role.as_str()))
             })
         }
-        Command::SetPassword { username, password } => {
-            let (password, made) = password.obtain()?;
-            offline(async |app| {
-                operator::set_password_of(app, &username, &password).await?;
-                output::line("the password is replaced; all logins have ended")?;
-                show(made)
+        UserCommand::SetPassword { username, password } => {
+            let (password, generated) = password.read()?;
+            run_offline(async |app| {
+                operator::update_password(app, &username, &password).await?;
+                output::print_line("The password is replaced, and all logins of the user have ended.")?;
+                print_password(generated)
             })
         }
     }
 }
 
-impl Password {
-    /// The password, and the same once more if it has to be shown because it was made here.
-    fn obtain(self) -> Result<(String, Option<String>), Failure> {
-        if let Some(given) = self.password {
-            return Ok((given, None));
+impl PasswordArguments {
+    /// Returns the password, and a second time if this function has generated it, so that the command must print it.
+    fn read(self) -> Result<(String, Option<String>), CommandError> {
+        if let Some(password) = self.password {
+            return Ok((password, None));
         }
         if !self.password_stdin {
-            let made = sealed::word();
-            return Ok((made.clone(), Some(made)));
+            let generated = sealed::random_secret();
+            return Ok((generated.clone(), Some(generated)));
         }
         let mut line = String::new();
         io::stdin()
             .lock()
-            .take(LONGEST_LINE)
+            .take(MAX_LINE_BYTES)
             .read_line(&mut line)
-            .map_err(|error| Failure::Failed(format!("the password cannot be read: {error}")))?;
+            .map_err(|error| CommandError::Failed(format!("The password cannot be read from the input: {error}.")))?;
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
-            return Err(Failure::Usage("--password-stdin found no password on the input".to_owned()));
+            return Err(CommandError::Usage(
+                "The first line of the standard input is empty. Write the password into it, or omit --password-stdin."
+                    .to_owned(),
+            ));
         }
         Ok((line.to_owned(), None))
     }
 }
 
-fn show(made: Option<String>) -> Result<(), Failure> {
-    made.map_or(Ok(()), |password| output::line(&format!("password: {password}")))
+fn print_password(generated: Option<String>) -> Result<(), CommandError> {
+    generated.map_or(Ok(()), |password| output::print_line(&format!("password: {password}")))
 }
 
-async fn list(app: &App) -> Result<(), Failure> {
+async fn list(app: &App) -> Result<(), CommandError> {
     let rows: Vec<_> = operator::list(app).await?.into_iter().map(row).collect();
     let heading = ["USERNAME", "ROLE", "STATUS", "E-MAIL", "CREATED", "ID"].map(str::to_owned);
     let mut widths = heading.each_ref().map(|cell| cell.chars().count());
@@ -163,7 +166,7 @@ async fn list(app: &App) -> Result<(), Failure> {
     }
     for row in std::iter::once(heading).chain(rows) {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        output::line(cells.join("  ").trim_end())?;
+        output::print_line(cells.join("  ").trim_end())?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
-//! Generations of which an access token was just accepted, until they are written down. Whoever accepts one waits until it
-//! is written; all that came while the last write ran are written together, each once.
+//! Token generations that were accepted, until they are written to the database.
+//!
+//! A request that accepts an access token adds its generation here and waits until it is written. Generations that are
+//! added while a write runs are written together by the next write, one row for each login.
 
 use crate::domain::ids::LoginId;
 use crate::domain::limits;
@@ -7,69 +9,75 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-/// What waits to be written, and the turn to write it.
+/// The queue of generations to write. Only one batch of it is written at a time.
 #[derive(Default)]
-pub struct AcceptedBook {
-    waiting: Mutex<Vec<Waiting>>,
-    turn: Arc<tokio::sync::Mutex<()>>,
+pub struct AcceptedGenerations {
+    pending: Mutex<Vec<PendingGeneration>>,
+    write_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
-struct Waiting {
+struct PendingGeneration {
     login: LoginId,
     generation: i64,
     written: oneshot::Sender<()>,
 }
 
-/// What is written together. Dropped, it tells those who wait that it was not written.
-pub struct Accepted {
-    waiting: Vec<Waiting>,
-    _turn: OwnedMutexGuard<()>,
+/// Generations that are written together. If the batch is dropped before [`Self::confirm`], all its requests learn that
+/// the write failed.
+pub struct GenerationBatch {
+    pending: Vec<PendingGeneration>,
+    _write_lock: OwnedMutexGuard<()>,
 }
 
-impl AcceptedBook {
-    /// Notes a generation of a login; the answer comes when it is written, and fails when it could not be.
-    pub fn note(&self, login: LoginId, generation: i64) -> oneshot::Receiver<()> {
+impl AcceptedGenerations {
+    /// Adds a generation of a login. The receiver gets an answer when the generation is written, and an error when the
+    /// write failed.
+    pub fn add(&self, login: LoginId, generation: i64) -> oneshot::Receiver<()> {
         let (written, outcome) = oneshot::channel();
-        self.waiting().push(Waiting { login, generation, written });
+        self.pending().push(PendingGeneration { login, generation, written });
         outcome
     }
 
-    /// Waits until nobody else writes, and takes what has come until then, the oldest of it if it is much; `None` if others
-    /// have written it all. Whoever notes something takes as well, so that nothing of much is left behind.
-    pub async fn take(&self) -> Option<Accepted> {
-        let turn = self.turn.clone().lock_owned().await;
-        let mut all = self.waiting();
-        all.retain(|of| !of.written.is_closed());
-        let some = all.len().min(limits::BATCH);
-        let waiting: Vec<Waiting> = all.drain(..some).collect();
+    /// Waits until no other batch is being written, and returns the oldest pending generations, at most
+    /// [`limits::BATCH_SIZE`]. Returns `None` if other requests have written all of them. Each request that adds a
+    /// generation also takes a batch, so no generation remains in the queue.
+    pub async fn take_batch(&self) -> Option<GenerationBatch> {
+        let write_lock = self.write_lock.clone().lock_owned().await;
+        let mut all = self.pending();
+        all.retain(|entry| !entry.written.is_closed());
+        let count = all.len().min(limits::BATCH_SIZE);
+        let pending: Vec<PendingGeneration> = all.drain(..count).collect();
         drop(all);
-        (!waiting.is_empty()).then_some(Accepted { waiting, _turn: turn })
+        (!pending.is_empty()).then_some(GenerationBatch { pending, _write_lock: write_lock })
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> std::sync::MutexGuard<'_, Vec<PendingGeneration>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Accepted {
-    /// The newest generation of each login, in the order of their ids.
+impl GenerationBatch {
+    /// Returns the newest generation of each login, ordered by login id.
     pub fn newest(&self) -> Vec<(LoginId, i64)> {
         let mut newest = BTreeMap::new();
-        for waiting in &self.waiting {
-            let generation = newest.entry(waiting.login).or_insert(waiting.generation);
-            *generation = (*generation).max(waiting.generation);
+        for entry in &self.pending {
+            let generation = newest.entry(entry.login).or_insert(entry.generation);
+            *generation = (*generation).max(entry.generation);
         }
         newest.into_iter().collect()
     }
 
-    /// Tells those who wait that it is written, also those who came for the same while it was.
-    pub fn written(self, book: &AcceptedBook) {
+    /// Answers all requests of this batch after its write. Also answers requests that were added during the write, if
+    /// the write includes their generation or a newer one.
+    pub fn confirm(self, queue: &AcceptedGenerations) {
         let newest: BTreeMap<_, _> = self.newest().into_iter().collect();
-        let is_written = |of: &Waiting| newest.get(&of.login).is_some_and(|written| of.generation <= *written);
-        let came: Vec<Waiting> = book.waiting().extract_if(.., |of| is_written(of)).collect();
-        for waiting in self.waiting.into_iter().chain(came) {
-            // whoever does not wait any more need not know
-            let _ = waiting.written.send(());
+        let is_written =
+            |entry: &PendingGeneration| newest.get(&entry.login).is_some_and(|written| entry.generation <= *written);
+        let added_meanwhile: Vec<PendingGeneration> =
+            queue.pending().extract_if(.., |entry| is_written(entry)).collect();
+        for entry in self.pending.into_iter().chain(added_meanwhile) {
+            // The send fails if the request no longer waits; then no answer is needed.
+            let _ = entry.written.send(());
         }
     }
 }
@@ -79,48 +87,48 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_while_another_writes_is_written_together_once() {
-        let book = AcceptedBook::default();
+    async fn generations_added_during_a_write_are_written_together_once() {
+        let queue = AcceptedGenerations::default();
         let (one, other) = (LoginId::new(), LoginId::new());
-        let first = book.note(one, 1);
-        let writing = book.take().await.expect("something waits");
-        let same = book.note(one, 1);
-        let more = [book.note(other, 7), book.note(one, 2), book.note(other, 6)];
-        assert_eq!(writing.newest(), [(one, 1)]);
-        writing.written(&book);
+        let first = queue.add(one, 1);
+        let batch = queue.take_batch().await.expect("one generation is pending");
+        let same = queue.add(one, 1);
+        let more = [queue.add(other, 7), queue.add(one, 2), queue.add(other, 6)];
+        assert_eq!(batch.newest(), [(one, 1)]);
+        batch.confirm(&queue);
         assert!(first.await.is_ok() && same.await.is_ok());
-        let writing = book.take().await.expect("more came");
+        let batch = queue.take_batch().await.expect("more generations are pending");
         let mut expected = vec![(one, 2), (other, 7)];
         expected.sort();
-        assert_eq!(writing.newest(), expected);
-        writing.written(&book);
+        assert_eq!(batch.newest(), expected);
+        batch.confirm(&queue);
         for outcome in more {
             assert!(outcome.await.is_ok());
         }
-        assert!(book.take().await.is_none());
+        assert!(queue.take_batch().await.is_none());
     }
 
     #[tokio::test]
-    async fn much_is_written_in_parts() {
-        let book = AcceptedBook::default();
-        let outcomes: Vec<_> = (0..=limits::BATCH).map(|_| book.note(LoginId::new(), 1)).collect();
-        let mut parts = Vec::new();
-        while let Some(writing) = book.take().await {
-            parts.push(writing.newest().len());
-            writing.written(&book);
+    async fn many_generations_are_written_in_several_batches() {
+        let queue = AcceptedGenerations::default();
+        let outcomes: Vec<_> = (0..=limits::BATCH_SIZE).map(|_| queue.add(LoginId::new(), 1)).collect();
+        let mut sizes = Vec::new();
+        while let Some(batch) = queue.take_batch().await {
+            sizes.push(batch.newest().len());
+            batch.confirm(&queue);
         }
-        assert_eq!(parts, [limits::BATCH, 1]);
+        assert_eq!(sizes, [limits::BATCH_SIZE, 1]);
         for outcome in outcomes {
             assert!(outcome.await.is_ok());
         }
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_write_that_was_given_up_hears_of_it() {
-        let book = AcceptedBook::default();
-        let outcome = book.note(LoginId::new(), 1);
-        drop(book.take().await);
+    async fn a_request_learns_that_its_write_was_dropped() {
+        let queue = AcceptedGenerations::default();
+        let outcome = queue.add(LoginId::new(), 1);
+        drop(queue.take_batch().await);
         assert!(outcome.await.is_err());
-        assert!(book.take().await.is_none(), "the turn was given back");
+        assert!(queue.take_batch().await.is_none(), "the write lock is free again");
     }
 }

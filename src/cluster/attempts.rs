@@ -1,13 +1,17 @@
-//! Attempts at passwords, by account and by address (SPEC 14). An attempt takes its places before the password is hashed
-//! and gives them back unless the answer was wrong: however many guesses come at once, no more are answered than the limits
-//! say, and right ones cost nothing. An attempt that finds places held by others that are still being hashed waits for
-//! them; only wrong answers refuse.
+//! Limits on password attempts, by account and by address (SPEC 14).
 //!
-//! The place of its address comes first, before the account is looked up: so an address that has none left costs the
-//! database nothing, whatever names it makes up. Who is known there, and tried all the same, is read once in a while for
-//! all of the address ([`Here`]); and a name that was refused after it was looked up is not looked up again before its time.
+//! An attempt acquires its permits before the password is hashed. It returns them if the password was right; a wrong
+//! password counts as an event for a minute or an hour. So any number of guesses at the same time gets no more answers
+//! than the limits allow, and right passwords cost nothing. An attempt waits if all its permits are held by attempts
+//! that are still being hashed. Only wrong passwords cause a refusal.
+//!
+//! The permit of the address comes before the account lookup. So an address without permits costs the database nothing,
+//! whatever names its clients invent. Accounts that are known at the address may be tried without that permit: those
+//! are read from the database at most once in [`KNOWN_TARGETS_LIFETIME`] for the whole address ([`KnownTargets`]). A
+//! name that was refused after its lookup is not looked up again until the wait is over, or for a minute if the wait is
+//! longer.
 
-use super::windows::{SWEEP, Window};
+use super::windows::{EventWindow, SWEEP};
 use crate::domain::address::network;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
@@ -21,256 +25,279 @@ use unicode_normalization::UnicodeNormalization;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// How long it counts who was known at an address. Whoever signs in there on this node meanwhile has it read again.
-const FRESH: Duration = Duration::from_secs(10);
+/// How long the known targets of an address are used before they are read again. A sign-in on this node that they lack
+/// makes them be read again earlier.
+const KNOWN_TARGETS_LIFETIME: Duration = Duration::from_secs(10);
 
-/// Whose password is tried. An account is one, whether it was named by username or by e-mail address.
+/// The account whose password is tried. After the lookup an account has one target, whether the client sent its
+/// username or its e-mail address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Account {
-    /// Somebody's.
-    Of(UserId),
-    /// That of a name which was not looked up, or which nobody has: the hash of what was given.
-    Named(u64),
+pub enum PasswordTarget {
+    User(UserId),
+    /// The hash of a name that was not looked up, or that no user has.
+    Name(u64),
 }
 
-/// Whether the account signed in or registered from the address lately.
+/// Whether the account recently signed in or registered from the address ([`limits::KNOWN_ADDRESS_LIFETIME`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Known {
+pub enum KnownAtAddress {
     /// The database was not asked yet.
-    Unasked,
-    /// It did.
+    NotChecked,
     Yes,
-    /// It did not.
     No,
 }
 
-/// What an attempt may do now.
-pub enum Turn<T> {
-    /// Go on.
-    Taken(T),
-    /// Wait until another has its answer.
+/// What the caller must do next with an attempt.
+pub enum AttemptDecision<T> {
+    Proceed(T),
+    /// All permits are held by other attempts. The caller waits until one of them finishes.
     Wait,
-    /// Find out whether the account is known at the address: only then may it be tried.
-    Ask,
-    /// Come back after so long.
-    Refused(Duration),
+    /// Only an account that is known at the address may be tried. The caller finds this out and asks again.
+    CheckAddress,
+    /// The attempt is refused. The caller may try again after this time.
+    Refuse(Duration),
 }
 
-/// Who is known at an address: by id, and by each name one may sign in with.
-pub type Here = HashSet<Account>;
+/// The accounts known at an address: their ids, and each name with which they can sign in.
+pub type KnownTargets = HashSet<PasswordTarget>;
 
-/// The attempts of this node.
-pub struct AttemptBook {
-    /// Wrong passwords a minute and address; none where the operator turned the limits off.
-    of_address: Option<usize>,
-    books: Mutex<Books>,
-    answered: Notify,
-    // seeded at random, so that nobody can make two names collide
+/// The password attempts of this node.
+pub struct PasswordAttempts {
+    /// Wrong passwords a minute for each address; `None` if the operator turned the limits off.
+    address_limit: Option<usize>,
+    state: Mutex<AttemptState>,
+    finished: Notify,
+    // The seed is random, so no client can construct two names with the same hash.
     hasher: RandomState,
 }
 
-struct Books {
-    pairs: HashMap<(Account, IpAddr), Window>,
-    addresses: HashMap<IpAddr, Window>,
-    accounts: HashMap<Account, Window>,
-    /// Until when an account is not looked up again for an address.
-    refused: HashMap<(Account, IpAddr), Instant>,
-    /// Who is known at an address that has no places left, and since when that counts.
-    here: HashMap<IpAddr, (Instant, Arc<OnceCell<Here>>)>,
-    swept: Instant,
+struct AttemptState {
+    pairs: HashMap<(PasswordTarget, IpAddr), EventWindow>,
+    addresses: HashMap<IpAddr, EventWindow>,
+    accounts: HashMap<PasswordTarget, EventWindow>,
+    /// Until when a target from an address is refused without a lookup.
+    refused_until: HashMap<(PasswordTarget, IpAddr), Instant>,
+    /// The known targets of addresses without permits, and the time from which their lifetime counts.
+    known_targets: HashMap<IpAddr, (Instant, Arc<OnceCell<KnownTargets>>)>,
+    swept_at: Instant,
 }
 
-impl Books {
+impl AttemptState {
     fn sweep(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.swept) >= SWEEP {
-            self.swept = now;
-            self.pairs.retain(|_, window| !window.is_over(MINUTE, now));
-            self.addresses.retain(|_, window| !window.is_over(MINUTE, now));
-            self.accounts.retain(|_, window| !window.is_over(HOUR, now));
-            self.refused.retain(|_, until| *until > now);
-            self.here.retain(|_, (since, _)| is_fresh(*since, now));
+        if now.saturating_duration_since(self.swept_at) >= SWEEP {
+            self.swept_at = now;
+            self.pairs.retain(|_, window| !window.is_unused(MINUTE, now));
+            self.addresses.retain(|_, window| !window.is_unused(MINUTE, now));
+            self.accounts.retain(|_, window| !window.is_unused(HOUR, now));
+            self.refused_until.retain(|_, until| *until > now);
+            self.known_targets.retain(|_, (since, _)| is_fresh(*since, now));
         }
     }
 
-    /// Who is known at `address`, if that was read lately.
-    fn here(&self, address: IpAddr, now: Instant) -> Option<&Here> {
-        let (since, here) = self.here.get(&address)?;
-        here.get().filter(|_| is_fresh(*since, now))
+    /// Returns the known targets of `address`, or `None` if they were not read recently.
+    fn known_targets(&self, address: IpAddr, now: Instant) -> Option<&KnownTargets> {
+        let (since, known) = self.known_targets.get(&address)?;
+        known.get().filter(|_| is_fresh(*since, now))
     }
 }
 
 fn is_fresh(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) < FRESH
+    now.saturating_duration_since(since) < KNOWN_TARGETS_LIFETIME
 }
 
-/// The places of one attempt, given back when dropped.
-pub struct Places {
-    book: Arc<AttemptBook>,
+/// The permits of one attempt, released when they are dropped.
+pub struct AttemptPermits {
+    attempts: Arc<PasswordAttempts>,
     address: IpAddr,
-    /// As what it came.
-    who: Account,
-    /// Whose it is, once that is known and a place of it is held.
-    account: Option<Account>,
-    /// Whether one of the address is among them; an account that is known there is tried without.
-    of_address: bool,
-    /// Whether one of the account's hour is among them.
-    of_hour: bool,
-    wrong: Option<Instant>,
+    /// The target as the client named it, before the lookup.
+    requested: PasswordTarget,
+    /// The target after the lookup; `None` until its permits are acquired.
+    account: Option<PasswordTarget>,
+    /// False for an account that is known at the address and is tried without the permit of the address.
+    has_address_permit: bool,
+    /// Whether the attempt holds a permit of the hourly limit of the account.
+    has_hour_permit: bool,
+    /// When the password was found to be wrong.
+    wrong_at: Option<Instant>,
 }
 
-impl AttemptBook {
-    /// Where an address may be wrong `per_minute` times; 0 turns every limit of attempts off.
+impl PasswordAttempts {
+    /// Creates attempts with `per_minute` wrong passwords a minute for each address. 0 turns all limits on attempts
+    /// off.
     pub fn new(per_minute: u32) -> Self {
         Self {
-            of_address: (per_minute > 0).then_some(per_minute as usize),
-            books: Mutex::new(Books {
+            address_limit: (per_minute > 0).then_some(per_minute as usize),
+            state: Mutex::new(AttemptState {
                 pairs: HashMap::new(),
                 addresses: HashMap::new(),
                 accounts: HashMap::new(),
-                refused: HashMap::new(),
-                here: HashMap::new(),
-                swept: Instant::now(),
+                refused_until: HashMap::new(),
+                known_targets: HashMap::new(),
+                swept_at: Instant::now(),
             }),
-            answered: Notify::new(),
+            finished: Notify::new(),
             hasher: RandomState::new(),
         }
     }
 
-    /// What a name counts as that was not looked up; the same for the key under which an account has it.
-    pub fn named(&self, name: &str) -> Account {
-        Account::Named(self.hasher.hash_one(name.trim().nfc().collect::<String>().to_lowercase()))
+    /// Returns the target for a name that was not looked up. The username key and the e-mail key of an account give the
+    /// same target as the names they are made from.
+    pub fn name_target(&self, name: &str) -> PasswordTarget {
+        PasswordTarget::Name(self.hasher.hash_one(name.trim().nfc().collect::<String>().to_lowercase()))
     }
 
-    /// Takes the place of `address` for an attempt of `who` at `now`. `known` is what was read of who is known there.
-    pub fn enter(self: &Arc<Self>, who: Account, address: IpAddr, known: Known, now: Instant) -> Turn<Option<Places>> {
-        let Some(of_address) = self.of_address else { return Turn::Taken(None) };
+    /// Acquires the permit of `address` for an attempt at `now`. `requested` is the target as the client named it, and
+    /// `known` says what the caller read about it. The permits are `None` if the limits are turned off.
+    pub fn acquire_address_permit(
+        self: &Arc<Self>,
+        requested: PasswordTarget,
+        address: IpAddr,
+        known: KnownAtAddress,
+        now: Instant,
+    ) -> AttemptDecision<Option<AttemptPermits>> {
+        let Some(address_limit) = self.address_limit else { return AttemptDecision::Proceed(None) };
         let address = network(address);
-        let mut books = self.books();
-        books.sweep(now);
-        if let Some(until) = books.refused.get(&(who, address)).filter(|until| **until > now) {
-            return Turn::Refused(*until - now);
+        let mut state = self.state();
+        state.sweep(now);
+        if let Some(until) = state.refused_until.get(&(requested, address)).filter(|until| **until > now) {
+            return AttemptDecision::Refuse(*until - now);
         }
-        let known = match books.here(address, now) {
-            Some(here) if known == Known::Unasked && here.contains(&who) => Known::Yes,
-            Some(_) if known == Known::Unasked => Known::No,
+        let known = match state.known_targets(address, now) {
+            Some(targets) if known == KnownAtAddress::NotChecked && targets.contains(&requested) => KnownAtAddress::Yes,
+            Some(_) if known == KnownAtAddress::NotChecked => KnownAtAddress::No,
             _ => known,
         };
-        let from = books.addresses.entry(address).or_default();
-        let needs_address = from.count(MINUTE, now) < of_address;
+        let window = state.addresses.entry(address).or_default();
+        let needs_permit = window.count(MINUTE, now) < address_limit;
         match known {
-            _ if needs_address => {}
-            Known::Yes => {}
-            Known::Unasked => return Turn::Ask,
-            Known::No => return Turn::Refused(from.room_in(of_address, MINUTE, now)),
+            _ if needs_permit => {}
+            KnownAtAddress::Yes => {}
+            KnownAtAddress::NotChecked => return AttemptDecision::CheckAddress,
+            KnownAtAddress::No => {
+                return AttemptDecision::Refuse(window.wait_for_room(address_limit, MINUTE, now));
+            }
         }
-        if needs_address && from.is_full(of_address) {
-            return Turn::Wait;
+        if needs_permit && window.is_full(address_limit) {
+            return AttemptDecision::Wait;
         }
-        from.held += usize::from(needs_address);
-        Turn::Taken(Some(Places {
-            book: self.clone(),
+        window.pending += usize::from(needs_permit);
+        AttemptDecision::Proceed(Some(AttemptPermits {
+            attempts: self.clone(),
             address,
-            who,
+            requested,
             account: None,
-            of_address: needs_address,
-            of_hour: false,
-            wrong: None,
+            has_address_permit: needs_permit,
+            has_hour_permit: false,
+            wrong_at: None,
         }))
     }
 
-    /// Where it is kept who is known at `address`, for whoever reads it; others wait for that one.
-    pub fn here(&self, address: IpAddr, now: Instant) -> Arc<OnceCell<Here>> {
-        let mut books = self.books();
-        let (since, here) = books.here.entry(network(address)).or_insert_with(|| (now, Arc::default()));
+    /// Returns the cell for the known targets of `address`. If it is empty, the first caller reads them from the
+    /// database and the other callers wait for that read.
+    pub fn known_targets(&self, address: IpAddr, now: Instant) -> Arc<OnceCell<KnownTargets>> {
+        let mut state = self.state();
+        let (since, known) = state.known_targets.entry(network(address)).or_insert_with(|| (now, Arc::default()));
         if !is_fresh(*since, now) {
-            (*since, *here) = (now, Arc::default());
+            (*since, *known) = (now, Arc::default());
         }
-        here.clone()
+        known.clone()
     }
 
-    /// A user has signed in or registered from `address`: whoever reads who is known there finds this one, too.
-    pub fn signed_in(&self, user: UserId, address: IpAddr) {
-        let (mut books, address) = (self.books(), network(address));
-        let lacks = |here: &Arc<OnceCell<Here>>| here.get().is_none_or(|here| !here.contains(&Account::Of(user)));
-        if books.here.get(&address).is_some_and(|(_, here)| lacks(here)) {
-            books.here.remove(&address);
+    /// Must be called after a user signed in or registered from `address`. If the known targets of the address lack the
+    /// user, or are still being read, they are dropped and read again.
+    pub fn note_sign_in(&self, user: UserId, address: IpAddr) {
+        let (mut state, address) = (self.state(), network(address));
+        let lacks_user = |known: &Arc<OnceCell<KnownTargets>>| {
+            known.get().is_none_or(|targets| !targets.contains(&PasswordTarget::User(user)))
+        };
+        if state.known_targets.get(&address).is_some_and(|(_, known)| lacks_user(known)) {
+            state.known_targets.remove(&address);
         }
     }
 
-    /// Notified when an attempt has its answer.
-    pub fn answered(&self) -> &Notify {
-        &self.answered
+    /// Returns the signal that wakes waiting attempts whenever an attempt finishes.
+    pub fn finished(&self) -> &Notify {
+        &self.finished
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, AttemptState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Places {
-    /// Whether who is known at the address was asked for, and this one is.
-    pub fn is_known(&self) -> bool {
-        !self.of_address
+impl AttemptPermits {
+    /// Returns whether the address has no permits left and the account was found to be known there.
+    pub fn is_known_at_address(&self) -> bool {
+        !self.has_address_permit
     }
 
-    /// Takes the places of the account that the name belongs to, at `now`.
-    pub fn enter(&mut self, account: Account, known: Known, now: Instant) -> Turn<()> {
-        let book = self.book.clone();
-        let mut books = book.books();
-        let Books { pairs, accounts, refused, .. } = &mut *books;
+    /// Acquires the permits of the account that the lookup found, at `now`: one for the account from this address, and
+    /// one of the hourly limit for the account from all addresses.
+    pub fn acquire_account_permits(
+        &mut self,
+        account: PasswordTarget,
+        known: KnownAtAddress,
+        now: Instant,
+    ) -> AttemptDecision<()> {
+        let attempts = self.attempts.clone();
+        let mut state = attempts.state();
+        let AttemptState { pairs, accounts, refused_until, .. } = &mut *state;
         let pair = pairs.entry((account, self.address)).or_default();
-        let anywhere = accounts.entry(account).or_default();
-        let needs_hour = anywhere.count(HOUR, now) < limits::WRONG_PASSWORDS_HOUR;
-        let wait = if pair.count(MINUTE, now) >= limits::WRONG_PASSWORDS {
-            pair.room_in(limits::WRONG_PASSWORDS, MINUTE, now)
-        } else if needs_hour || known == Known::Yes {
+        let from_anywhere = accounts.entry(account).or_default();
+        let needs_hour_permit = from_anywhere.count(HOUR, now) < limits::WRONG_PASSWORDS_PER_HOUR;
+        let wait = if pair.count(MINUTE, now) >= limits::WRONG_PASSWORDS_PER_MINUTE {
+            pair.wait_for_room(limits::WRONG_PASSWORDS_PER_MINUTE, MINUTE, now)
+        } else if needs_hour_permit || known == KnownAtAddress::Yes {
             Duration::ZERO
-        } else if known == Known::No {
-            anywhere.room_in(limits::WRONG_PASSWORDS_HOUR, HOUR, now)
+        } else if known == KnownAtAddress::No {
+            from_anywhere.wait_for_room(limits::WRONG_PASSWORDS_PER_HOUR, HOUR, now)
         } else {
-            return Turn::Ask;
+            return AttemptDecision::CheckAddress;
         };
         if !wait.is_zero() {
-            refused.insert((self.who, self.address), now + wait.min(MINUTE));
-            return Turn::Refused(wait);
+            refused_until.insert((self.requested, self.address), now + wait.min(MINUTE));
+            return AttemptDecision::Refuse(wait);
         }
-        if pair.is_full(limits::WRONG_PASSWORDS) || needs_hour && anywhere.is_full(limits::WRONG_PASSWORDS_HOUR) {
-            return Turn::Wait;
+        if pair.is_full(limits::WRONG_PASSWORDS_PER_MINUTE)
+            || needs_hour_permit && from_anywhere.is_full(limits::WRONG_PASSWORDS_PER_HOUR)
+        {
+            return AttemptDecision::Wait;
         }
-        pair.held += 1;
-        anywhere.held += usize::from(needs_hour);
-        (self.account, self.of_hour) = (Some(account), needs_hour);
-        Turn::Taken(())
+        pair.pending += 1;
+        from_anywhere.pending += usize::from(needs_hour_permit);
+        (self.account, self.has_hour_permit) = (Some(account), needs_hour_permit);
+        AttemptDecision::Proceed(())
     }
 
-    /// The account may not sign in for so long, whatever the password: it need not be looked up for that any more.
-    pub fn refuse(&self, wait: Duration, now: Instant) {
-        self.book.books().refused.insert((self.who, self.address), now + wait.min(MINUTE));
+    /// Refuses later attempts at the requested target from this address without a lookup, for `wait` but at most a
+    /// minute. For an account that may not sign in for that time even with the right password.
+    pub fn refuse_lookups(&self, wait: Duration, now: Instant) {
+        self.attempts.state().refused_until.insert((self.requested, self.address), now + wait.min(MINUTE));
     }
 
-    /// The answer was wrong: they stay taken for their time.
-    pub fn wrong(mut self, now: Instant) {
-        self.wrong = Some(now);
+    /// Counts the attempt as a wrong password in every limit of which it holds a permit.
+    pub fn count_wrong(mut self, now: Instant) {
+        self.wrong_at = Some(now);
     }
 }
 
-impl Drop for Places {
+impl Drop for AttemptPermits {
     fn drop(&mut self) {
-        let mut books = self.book.books();
-        let Books { pairs, addresses, accounts, .. } = &mut *books;
+        let mut state = self.attempts.state();
+        let AttemptState { pairs, addresses, accounts, .. } = &mut *state;
         let held = [
             self.account.and_then(|account| pairs.get_mut(&(account, self.address))),
-            addresses.get_mut(&self.address).filter(|_| self.of_address),
-            self.account.and_then(|account| accounts.get_mut(&account)).filter(|_| self.of_hour),
+            addresses.get_mut(&self.address).filter(|_| self.has_address_permit),
+            self.account.and_then(|account| accounts.get_mut(&account)).filter(|_| self.has_hour_permit),
         ];
         for window in held.into_iter().flatten() {
-            window.held = window.held.saturating_sub(1);
-            if let Some(now) = self.wrong {
+            window.pending = window.pending.saturating_sub(1);
+            if let Some(now) = self.wrong_at {
                 window.add(now);
             }
         }
-        drop(books);
-        self.book.answered.notify_waiters();
+        drop(state);
+        self.attempts.finished.notify_waiters();
     }
 }
 

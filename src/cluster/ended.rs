@@ -1,7 +1,9 @@
-//! Logins that this node has found to have ended. A call is charged to its user before the database is asked whether its
-//! login stands; whoever holds an access token of one that was revoked could so use up what the user may ask. It is asked
-//! once for each such login: as long as a token of it could be good, the others are refused by what is known here, and
-//! cost the user nothing.
+//! Logins that this node knows to have ended.
+//!
+//! A call is charged to its user before the database is asked whether the login is still valid. So a client with an
+//! access token of a revoked login could use up the limits of the user. To prevent this, the database is asked once for
+//! each such login. Later calls with the login are refused from memory, and cost the user nothing, as long as a token
+//! of it can be valid.
 
 use crate::domain::ids::LoginId;
 use crate::domain::limits;
@@ -9,40 +11,40 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often those are forgotten whose tokens have all run out.
+/// The time between two sweeps, which remove logins whose tokens have all expired.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// The logins, each a real one, since only a token of ours names one.
+/// The ended logins. All of them are real logins, because only a token signed by this server names one.
 #[derive(Default)]
-pub struct EndedLogins(Mutex<Book>);
+pub struct EndedLogins(Mutex<EndedInEpoch>);
 
 #[derive(Default)]
-struct Book {
-    /// The history in which they ended; in another one they may stand.
+struct EndedInEpoch {
+    /// The epoch in which the logins ended. In another epoch they may be valid.
     epoch: Arc<str>,
-    found: HashMap<LoginId, Instant>,
-    swept: Option<Instant>,
+    found_at: HashMap<LoginId, Instant>,
+    swept_at: Option<Instant>,
 }
 
 impl EndedLogins {
-    /// A login was found to have ended at `now`, in the history of that epoch.
-    pub fn note(&self, login: LoginId, epoch: &Arc<str>, now: Instant) {
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if book.epoch != *epoch {
-            *book = Book { epoch: epoch.clone(), ..Book::default() };
+    /// Adds a login that the database showed as ended at `now`, in this epoch.
+    pub fn add(&self, login: LoginId, epoch: &Arc<str>, now: Instant) {
+        let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.epoch != *epoch {
+            *ended = EndedInEpoch { epoch: epoch.clone(), ..EndedInEpoch::default() };
         }
-        book.found.insert(login, now);
-        if book.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP) {
-            book.swept = Some(now);
-            book.found.retain(|_, at| now.saturating_duration_since(*at) < limits::ACCESS_TOKEN);
-            book.found.shrink_to_fit();
+        ended.found_at.insert(login, now);
+        if ended.swept_at.is_none_or(|swept_at| now.saturating_duration_since(swept_at) >= SWEEP) {
+            ended.swept_at = Some(now);
+            ended.found_at.retain(|_, at| now.saturating_duration_since(*at) < limits::ACCESS_TOKEN_LIFETIME);
+            ended.found_at.shrink_to_fit();
         }
     }
 
-    /// Whether a login is known to have ended, in the history of that epoch.
-    pub fn has(&self, login: LoginId, epoch: &str) -> bool {
-        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *book.epoch == *epoch && book.found.contains_key(&login)
+    /// Returns whether a login is known to have ended in this epoch.
+    pub fn contains(&self, login: LoginId, epoch: &str) -> bool {
+        let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *ended.epoch == *epoch && ended.found_at.contains_key(&login)
     }
 }
 
@@ -51,15 +53,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ended_login_is_known_until_its_tokens_have_run_out_and_in_its_history_only() {
-        let (book, now, epoch) = (EndedLogins::default(), Instant::now(), Arc::from("one"));
+    fn an_ended_login_is_known_until_its_tokens_expire_and_only_in_its_epoch() {
+        let (ended, now, epoch) = (EndedLogins::default(), Instant::now(), Arc::from("one"));
         let (first, second, third) = (LoginId::new(), LoginId::new(), LoginId::new());
-        assert!(!book.has(first, "") && !book.has(first, "one"));
-        book.note(first, &epoch, now);
-        assert!(book.has(first, "one") && !book.has(second, "one") && !book.has(first, "two"));
-        book.note(second, &epoch, now + limits::ACCESS_TOKEN);
-        assert!(!book.has(first, "one") && book.has(second, "one"));
-        book.note(third, &Arc::from("two"), now);
-        assert!(book.has(third, "two") && !book.has(second, "one"));
+        assert!(!ended.contains(first, "") && !ended.contains(first, "one"));
+        ended.add(first, &epoch, now);
+        assert!(ended.contains(first, "one") && !ended.contains(second, "one") && !ended.contains(first, "two"));
+        ended.add(second, &epoch, now + limits::ACCESS_TOKEN_LIFETIME);
+        assert!(!ended.contains(first, "one") && ended.contains(second, "one"));
+        ended.add(third, &Arc::from("two"), now);
+        assert!(ended.contains(third, "two") && !ended.contains(second, "one"));
     }
 }

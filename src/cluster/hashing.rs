@@ -1,38 +1,43 @@
-//! The queue before the hashing of passwords: as many run as there are cores, and so many more wait, so that a flood of
-//! sign-ins takes neither the memory nor the node. Whoever finds it full is told to come back.
+//! The queue for hashing passwords.
+//!
+//! At most one hash for each core runs, and at most [`limits::HASHING_QUEUE`] more wait. So a flood of sign-ins can use
+//! up neither the memory nor all threads of the node. A request that finds the queue full is refused as `busy`.
 
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The queue of this node.
+/// The hashing queue of this node.
 pub struct HashingQueue {
-    places: Arc<Semaphore>,
-    cores: Arc<Semaphore>,
+    queue_permits: Arc<Semaphore>,
+    core_permits: Arc<Semaphore>,
 }
 
-/// A place in the queue, given back when dropped.
-pub struct Queued(#[allow(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+/// The permit to be in the queue, released when it is dropped.
+pub struct QueuePermit(#[allow(dead_code, reason = "only its drop matters")] OwnedSemaphorePermit);
 
-/// A core to hash on, given back when dropped.
-pub struct Core(#[allow(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+/// The permit to hash on one core, released when it is dropped.
+pub struct CorePermit(#[allow(dead_code, reason = "only its drop matters")] OwnedSemaphorePermit);
 
 impl HashingQueue {
-    /// Over so many cores.
+    /// Creates the queue for a machine with this number of cores.
     pub fn new(cores: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(cores + limits::HASHING_QUEUE)), cores: Arc::new(Semaphore::new(cores)) }
+        Self {
+            queue_permits: Arc::new(Semaphore::new(cores + limits::HASHING_QUEUE)),
+            core_permits: Arc::new(Semaphore::new(cores)),
+        }
     }
 
-    /// Takes a place, or is `busy`.
-    pub fn enter(&self) -> Result<Queued> {
-        let place = self.places.clone().try_acquire_owned();
-        place.map(Queued).map_err(|_| Error::busy("too many are signing in; try again in a moment"))
+    /// Returns a permit to be in the queue, or the error `busy` if the queue is full.
+    pub fn acquire_queue_permit(&self) -> Result<QueuePermit> {
+        let permit = self.queue_permits.clone().try_acquire_owned();
+        permit.map(QueuePermit).map_err(|_| Error::busy("Too many users are signing in; try again in a moment."))
     }
 
-    /// Waits for a core.
-    pub async fn core(&self) -> Result<Core> {
-        self.cores.clone().acquire_owned().await.map(Core).map_err(Error::internal)
+    /// Waits until a core is free and returns the permit to use it.
+    pub async fn acquire_core_permit(&self) -> Result<CorePermit> {
+        self.core_permits.clone().acquire_owned().await.map(CorePermit).map_err(Error::internal)
     }
 }
 
@@ -42,17 +47,20 @@ mod tests {
     use crate::domain::codes::Code;
 
     #[tokio::test]
-    async fn so_many_run_and_so_many_wait() {
+    async fn the_running_and_the_waiting_hashes_are_bounded() {
         let queue = HashingQueue::new(2);
-        let mut queued: Vec<Queued> = Vec::new();
-        while let Ok(place) = queue.enter() {
-            queued.push(place);
+        let mut permits: Vec<QueuePermit> = Vec::new();
+        while let Ok(permit) = queue.acquire_queue_permit() {
+            permits.push(permit);
         }
-        assert_eq!(queued.len(), 2 + 256);
-        assert_eq!(queue.enter().err().map(|error| error.code()), Some(Code::Busy));
-        let cores = (queue.core().await.expect("a core"), queue.core().await.expect("a core"));
-        assert_eq!(queue.cores.available_permits(), 0);
-        drop((queued.pop(), cores));
-        assert!(queue.enter().is_ok());
+        assert_eq!(permits.len(), 2 + 256);
+        assert_eq!(queue.acquire_queue_permit().err().map(|error| error.code()), Some(Code::Busy));
+        let cores = (
+            queue.acquire_core_permit().await.expect("the first core is free"),
+            queue.acquire_core_permit().await.expect("the second core is free"),
+        );
+        assert_eq!(queue.core_permits.available_permits(), 0);
+        drop((permits.pop(), cores));
+        assert!(queue.acquire_queue_permit().is_ok());
     }
 }

@@ -1,5 +1,7 @@
-//! What nodes share: who is there, who types, how often one may. Each here in process; a second form over Redis takes the
-//! same place. Nothing is ever authorised from what stands here.
+//! State that all nodes need: presence, typing, and the limits on signing in.
+//!
+//! Each part keeps its state in the memory of one process. An implementation over Redis can replace it later. No right
+//! to read or write is ever decided from this state.
 
 pub mod accepted;
 pub mod attempts;

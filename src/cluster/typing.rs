@@ -1,6 +1,8 @@
-//! Who types where: entries that end by themselves, and with the last session of their author that typed. A number tells
-//! one start from a later one, so that the timer of the first does not end the second. Each entry remembers whom it was not
-//! shown to, so that its end is shown to the same.
+//! The table of users who type in a conversation.
+//!
+//! An entry ends after a time, and also when the last session of the user that types ends. Each start has a number, so
+//! that the timer of an earlier start does not end a later one. Each entry keeps the users who were not notified of its
+//! start, so that the same users are not notified of its end.
 
 use crate::domain::ids::{ConversationId, SessionId, UserId};
 use crate::protocol::server::Typing;
@@ -8,67 +10,66 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The book, cheap to clone.
+/// The typing users of this node. A clone shares the same data.
 #[derive(Clone, Default)]
-pub struct TypingBook(Arc<Mutex<Inner>>);
+pub struct TypingTable(Arc<Mutex<TypingState>>);
 
-/// Those who see nothing of it: the author, and whoever is apart from the author by a block.
-pub type Unseeing = Arc<[UserId]>;
+/// Users who are not notified: the user who types, and users with a block between them and that user.
+pub type ExcludedUsers = Arc<[UserId]>;
 
-/// A session that may type, until it ends: what it was about to type then is not begun any more.
+/// A session that can type. After it has ended, a start that was still under way is ignored.
 #[derive(Clone, Debug)]
-pub struct Typist {
+pub struct TypingSession {
     session: SessionId,
     ended: Arc<AtomicBool>,
 }
 
-impl Typist {
-    /// Of a session that lives.
+impl TypingSession {
+    /// Creates the handle of a live session.
     pub fn new(session: SessionId) -> Self {
         Self { session, ended: Arc::default() }
     }
 }
 
-/// What is to be told when somebody stopped typing.
+/// A user who types in a conversation, with the users who are not notified of it.
 #[derive(Clone, Debug)]
-pub struct Stopped {
-    /// Who, and where.
+pub struct TypingNotice {
     pub typing: Typing,
-    /// Who does not hear of it, as of its beginning.
-    pub unseeing: Unseeing,
+    pub excluded: ExcludedUsers,
 }
 
 #[derive(Default)]
-struct Inner {
-    starts: u64,
-    typing: HashMap<ConversationId, HashMap<UserId, Entry>>,
+struct TypingState {
+    last_start: u64,
+    conversations: HashMap<ConversationId, HashMap<UserId, TypingEntry>>,
 }
 
-struct Entry {
-    /// The author's sessions that type, and the number of the newest start of each.
+struct TypingEntry {
+    /// The sessions of the user that type, each with the number of its newest start.
     sessions: HashMap<SessionId, u64>,
-    told: Stopped,
+    notice: TypingNotice,
 }
 
-impl Inner {
-    fn remove(&mut self, conversation: ConversationId, user: UserId) -> Option<Stopped> {
-        let typing = self.typing.get_mut(&conversation)?;
-        let entry = typing.remove(&user)?;
-        if typing.is_empty() {
-            self.typing.remove(&conversation);
+impl TypingState {
+    fn remove(&mut self, conversation: ConversationId, user: UserId) -> Option<TypingNotice> {
+        let users = self.conversations.get_mut(&conversation)?;
+        let entry = users.remove(&user)?;
+        if users.is_empty() {
+            self.conversations.remove(&conversation);
         }
-        Some(entry.told)
+        Some(entry.notice)
     }
 
-    /// Ends what one session types, if `ends` says so of its start; the author stops with the last of them.
+    /// Ends the typing of one session if `ends` returns true for its start. Returns the notice if it was the last
+    /// session of the user that types in the conversation.
     fn end(
         &mut self,
         conversation: ConversationId,
         user: UserId,
         session: SessionId,
         ends: impl FnOnce(u64) -> bool,
-    ) -> Option<Stopped> {
-        let entry = self.typing.get_mut(&conversation)?.get_mut(&user)?;
+    ) -> Option<TypingNotice> {
+        let entry = self.conversations.get_mut(&conversation)?.get_mut(&user)?;
         if !ends(*entry.sessions.get(&session)?) {
             return None;
         }
@@ -77,78 +78,97 @@ impl Inner {
     }
 }
 
-impl TypingBook {
-    fn inner<R>(&self, of: impl FnOnce(&mut Inner) -> R) -> R {
-        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+impl TypingTable {
+    fn with_state<R>(&self, action: impl FnOnce(&mut TypingState) -> R) -> R {
+        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes that a session types what `told` says, and returns the number of this start; `None` when the session has
-    /// ended meanwhile.
-    pub fn start(&self, typist: &Typist, told: Stopped) -> Option<u64> {
-        self.inner(|book| {
-            if typist.ended.load(Ordering::Relaxed) {
+    /// Stores that a session types, and returns the number of this start. Returns `None` if the session has ended.
+    pub fn start(&self, typing_session: &TypingSession, notice: TypingNotice) -> Option<u64> {
+        self.with_state(|state| {
+            if typing_session.ended.load(Ordering::Relaxed) {
                 return None;
             }
-            book.starts += 1;
-            let start = book.starts;
-            let typing = book.typing.entry(told.typing.conversation_id).or_default();
-            let fresh = || Entry { sessions: HashMap::new(), told: told.clone() };
-            let entry = typing.entry(told.typing.user_id).or_insert_with(fresh);
-            entry.told = told;
-            entry.sessions.insert(typist.session, start);
+            state.last_start += 1;
+            let start = state.last_start;
+            let users = state.conversations.entry(notice.typing.conversation_id).or_default();
+            let new_entry = || TypingEntry { sessions: HashMap::new(), notice: notice.clone() };
+            let entry = users.entry(notice.typing.user_id).or_insert_with(new_entry);
+            entry.notice = notice;
+            entry.sessions.insert(typing_session.session, start);
             Some(start)
         })
     }
 
-    /// Notes that the user stopped, whatever session typed; `None` when the user was not typing.
-    pub fn stop(&self, conversation: ConversationId, user: UserId) -> Option<Stopped> {
-        self.inner(|book| book.remove(conversation, user))
+    /// Ends the typing of a user in a conversation, on all sessions. Returns `None` if the user was not typing there.
+    pub fn stop(&self, conversation: ConversationId, user: UserId) -> Option<TypingNotice> {
+        self.with_state(|state| state.remove(conversation, user))
     }
 
-    /// Notes that one session stopped; `None` when it was not typing, or another of the user's still is.
-    pub fn pause(&self, conversation: ConversationId, user: UserId, typist: &Typist) -> Option<Stopped> {
-        self.inner(|book| book.end(conversation, user, typist.session, |_| true))
+    /// Ends the typing of one session in a conversation. Returns `None` if the session was not typing, or if another
+    /// session of the user still types there.
+    pub fn stop_session(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        typing_session: &TypingSession,
+    ) -> Option<TypingNotice> {
+        self.with_state(|state| state.end(conversation, user, typing_session.session, |_| true))
     }
 
-    /// Ends the start of that number; `None` when a later one of the session has come, it was stopped, or another session
-    /// of the user's still types.
-    pub fn expire(&self, conversation: ConversationId, user: UserId, typist: &Typist, start: u64) -> Option<Stopped> {
-        self.inner(|book| book.end(conversation, user, typist.session, |current| current == start))
+    /// Ends the start with this number after its time. Returns `None` if the session has started again or stopped
+    /// since, or if another session of the user still types there.
+    pub fn expire(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        typing_session: &TypingSession,
+        start: u64,
+    ) -> Option<TypingNotice> {
+        self.with_state(|state| state.end(conversation, user, typing_session.session, |current| current == start))
     }
 
-    /// Notes that a session of the user ended; returns what ended with it.
-    pub fn close(&self, user: UserId, typist: &Typist) -> Vec<Stopped> {
-        self.inner(|book| {
-            typist.ended.store(true, Ordering::Relaxed);
-            let types = |typing: &HashMap<UserId, Entry>| {
-                typing.get(&user).is_some_and(|entry| entry.sessions.contains_key(&typist.session))
+    /// Marks a session as ended and ends its typing everywhere. Returns a notice for each conversation in which no
+    /// other session of the user types.
+    pub fn end_session(&self, user: UserId, typing_session: &TypingSession) -> Vec<TypingNotice> {
+        self.with_state(|state| {
+            typing_session.ended.store(true, Ordering::Relaxed);
+            let types = |users: &HashMap<UserId, TypingEntry>| {
+                users.get(&user).is_some_and(|entry| entry.sessions.contains_key(&typing_session.session))
             };
-            let places: Vec<_> =
-                book.typing.iter().filter(|(_, typing)| types(typing)).map(|(place, _)| *place).collect();
-            places.into_iter().filter_map(|place| book.end(place, user, typist.session, |_| true)).collect()
+            let conversations: Vec<_> = state
+                .conversations
+                .iter()
+                .filter(|(_, users)| types(users))
+                .map(|(conversation, _)| *conversation)
+                .collect();
+            conversations
+                .into_iter()
+                .filter_map(|conversation| state.end(conversation, user, typing_session.session, |_| true))
+                .collect()
         })
     }
 
-    /// Has `viewer` see nothing more of what `author` types, and returns what was seen.
-    pub fn hide(&self, author: UserId, viewer: UserId) -> Vec<Typing> {
-        self.inner(|book| {
+    /// Excludes `viewer` from all typing of `author`. Returns what `viewer` could see until now.
+    pub fn exclude_viewer(&self, author: UserId, viewer: UserId) -> Vec<Typing> {
+        self.with_state(|state| {
             let mut hidden = Vec::new();
-            for typing in book.typing.values_mut() {
-                let Some(Entry { told, .. }) = typing.get_mut(&author) else { continue };
-                if !told.unseeing.contains(&viewer) {
-                    told.unseeing = told.unseeing.iter().copied().chain([viewer]).collect();
-                    hidden.push(told.typing.clone());
+            for users in state.conversations.values_mut() {
+                let Some(TypingEntry { notice, .. }) = users.get_mut(&author) else { continue };
+                if !notice.excluded.contains(&viewer) {
+                    notice.excluded = notice.excluded.iter().copied().chain([viewer]).collect();
+                    hidden.push(notice.typing.clone());
                 }
             }
             hidden
         })
     }
 
-    /// Who types in the conversation, as `viewer` may see it.
-    pub fn seen_by(&self, viewer: UserId, conversation: ConversationId) -> Vec<UserId> {
-        self.inner(|book| {
-            let typing = book.typing.get(&conversation).into_iter().flatten();
-            typing.filter(|(_, entry)| !entry.told.unseeing.contains(&viewer)).map(|(user, _)| *user).collect()
+    /// Returns the users who type in the conversation and whose typing `viewer` may see, in no order.
+    pub fn list_visible(&self, viewer: UserId, conversation: ConversationId) -> Vec<UserId> {
+        self.with_state(|state| {
+            let users = state.conversations.get(&conversation).into_iter().flatten();
+            users.filter(|(_, entry)| !entry.notice.excluded.contains(&viewer)).map(|(user, _)| *user).collect()
         })
     }
 }
@@ -157,66 +177,66 @@ impl TypingBook {
 mod tests {
     use super::*;
 
-    fn told(conversation_id: ConversationId, user_id: UserId, unseeing: &[UserId]) -> Stopped {
+    fn notice(conversation_id: ConversationId, user_id: UserId, excluded: &[UserId]) -> TypingNotice {
         let typing =
             Typing { conversation_id, user_id, username: "author".to_owned(), display_name: "Author".to_owned() };
-        Stopped { typing, unseeing: unseeing.into() }
+        TypingNotice { typing, excluded: excluded.into() }
     }
 
-    fn typist() -> Typist {
-        Typist::new(SessionId::new())
+    fn session() -> TypingSession {
+        TypingSession::new(SessionId::new())
     }
 
     #[test]
     fn a_timer_ends_only_its_own_start() {
-        let (book, conversation, user) = (TypingBook::default(), ConversationId::new(), UserId::new());
-        let device = typist();
-        let first = book.start(&device, told(conversation, user, &[user])).unwrap();
-        let second = book.start(&device, told(conversation, user, &[user])).unwrap();
-        assert!(book.expire(conversation, user, &device, first).is_none());
-        assert_eq!(book.expire(conversation, user, &device, second).unwrap().unseeing.as_ref(), [user]);
-        assert!(book.stop(conversation, user).is_none());
+        let (table, conversation, user) = (TypingTable::default(), ConversationId::new(), UserId::new());
+        let device = session();
+        let first = table.start(&device, notice(conversation, user, &[user])).unwrap();
+        let second = table.start(&device, notice(conversation, user, &[user])).unwrap();
+        assert!(table.expire(conversation, user, &device, first).is_none());
+        assert_eq!(table.expire(conversation, user, &device, second).unwrap().excluded.as_ref(), [user]);
+        assert!(table.stop(conversation, user).is_none());
     }
 
     #[test]
-    fn the_author_stops_with_the_last_session_that_types() {
-        let (book, user) = (TypingBook::default(), UserId::new());
+    fn a_user_stops_with_the_last_session_that_types() {
+        let (table, user) = (TypingTable::default(), UserId::new());
         let (here, there) = (ConversationId::new(), ConversationId::new());
-        let (phone, laptop, idle) = (typist(), typist(), typist());
+        let (phone, laptop, idle) = (session(), session(), session());
         for device in [&phone, &laptop] {
-            book.start(device, told(here, user, &[user])).unwrap();
+            table.start(device, notice(here, user, &[user])).unwrap();
         }
-        book.start(&laptop, told(there, user, &[user])).unwrap();
-        assert!(book.pause(here, user, &idle).is_none() && book.close(user, &idle).is_empty());
-        assert!(book.pause(here, user, &phone).is_none(), "the laptop types");
+        table.start(&laptop, notice(there, user, &[user])).unwrap();
+        assert!(table.stop_session(here, user, &idle).is_none() && table.end_session(user, &idle).is_empty());
+        assert!(table.stop_session(here, user, &phone).is_none(), "the laptop still types");
         let ended: Vec<_> =
-            book.close(user, &laptop).into_iter().map(|stopped| stopped.typing.conversation_id).collect();
+            table.end_session(user, &laptop).into_iter().map(|stopped| stopped.typing.conversation_id).collect();
         assert!(ended.len() == 2 && ended.contains(&here) && ended.contains(&there));
-        assert!(book.start(&laptop, told(here, user, &[user])).is_none(), "what was on its way comes too late");
-        assert_eq!(book.seen_by(UserId::new(), here), []);
+        assert!(table.start(&laptop, notice(here, user, &[user])).is_none(), "the session has ended");
+        assert_eq!(table.list_visible(UserId::new(), here), []);
     }
 
     #[test]
-    fn whoever_sends_stops_on_every_session() {
-        let (book, conversation, user) = (TypingBook::default(), ConversationId::new(), UserId::new());
-        for device in [typist(), typist()] {
-            book.start(&device, told(conversation, user, &[user])).unwrap();
+    fn a_user_stops_on_all_sessions_at_once() {
+        let (table, conversation, user) = (TypingTable::default(), ConversationId::new(), UserId::new());
+        for device in [session(), session()] {
+            table.start(&device, notice(conversation, user, &[user])).unwrap();
         }
-        assert!(book.stop(conversation, user).is_some() && book.stop(conversation, user).is_none());
+        assert!(table.stop(conversation, user).is_some() && table.stop(conversation, user).is_none());
     }
 
     #[test]
-    fn whoever_may_not_see_the_start_does_not_see_who_types() {
-        let (book, conversation) = (TypingBook::default(), ConversationId::new());
-        let (author, apart, other) = (UserId::new(), UserId::new(), UserId::new());
-        book.start(&typist(), told(conversation, author, &[author, apart])).unwrap();
-        assert_eq!(book.seen_by(other, conversation), [author]);
-        assert_eq!(book.seen_by(author, conversation), []);
-        assert_eq!(book.seen_by(apart, conversation), []);
-        assert_eq!(book.seen_by(other, ConversationId::new()), []);
-        assert!(book.hide(author, apart).is_empty());
-        assert_eq!(book.hide(author, other).len(), 1);
-        assert_eq!(book.seen_by(other, conversation), []);
-        assert_eq!(book.stop(conversation, author).unwrap().unseeing.as_ref(), [author, apart, other]);
+    fn an_excluded_user_does_not_see_who_types() {
+        let (table, conversation) = (TypingTable::default(), ConversationId::new());
+        let (author, blocked, other) = (UserId::new(), UserId::new(), UserId::new());
+        table.start(&session(), notice(conversation, author, &[author, blocked])).unwrap();
+        assert_eq!(table.list_visible(other, conversation), [author]);
+        assert_eq!(table.list_visible(author, conversation), []);
+        assert_eq!(table.list_visible(blocked, conversation), []);
+        assert_eq!(table.list_visible(other, ConversationId::new()), []);
+        assert!(table.exclude_viewer(author, blocked).is_empty());
+        assert_eq!(table.exclude_viewer(author, other).len(), 1);
+        assert_eq!(table.list_visible(other, conversation), []);
+        assert_eq!(table.stop(conversation, author).unwrap().excluded.as_ref(), [author, blocked, other]);
     }
 }

@@ -1,90 +1,92 @@
-//! What happened lately, counted exactly: so many within the last minute or hour.
+//! Exact counts of recent events: how many happened within the last minute or hour.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often keys of which nothing is remembered any more are forgotten.
+/// The time between two sweeps, which remove keys without recent events.
 pub(super) const SWEEP: Duration = Duration::from_secs(10);
 
-/// The moments of late, and places held by what has no outcome yet.
+/// The recent events of one key, and the number of events whose outcome is not known yet.
 #[derive(Default)]
-pub(super) struct Window {
-    moments: VecDeque<Instant>,
-    pub(super) held: usize,
+pub(super) struct EventWindow {
+    events: VecDeque<Instant>,
+    /// Permits held by attempts that may become events.
+    pub(super) pending: usize,
 }
 
-impl Window {
-    /// Forgets what is older than `period`, and says how much is left.
+impl EventWindow {
+    /// Removes events that are at least `period` old, and returns the number of the remaining ones.
     pub(super) fn count(&mut self, period: Duration, now: Instant) -> usize {
-        while self.moments.front().is_some_and(|at| now.duration_since(*at) >= period) {
-            self.moments.pop_front();
+        while self.events.front().is_some_and(|at| now.duration_since(*at) >= period) {
+            self.events.pop_front();
         }
-        self.moments.len()
+        self.events.len()
     }
 
-    /// One more moment.
+    /// Adds an event at `now`.
     pub(super) fn add(&mut self, now: Instant) {
-        self.moments.push_back(now);
+        self.events.push_back(now);
     }
 
-    /// Whether `limit` moments and held places leave no room.
+    /// Returns whether events and pending attempts together reach `limit`.
     pub(super) fn is_full(&self, limit: usize) -> bool {
-        self.moments.len() + self.held >= limit
+        self.events.len() + self.pending >= limit
     }
 
-    /// When there is room again where `limit` moments are allowed; nothing if there is.
-    pub(super) fn room_in(&self, limit: usize, period: Duration, now: Instant) -> Duration {
-        let leaves = self.moments.len().checked_sub(limit).and_then(|over| self.moments.get(over));
-        leaves.map_or(Duration::ZERO, |at| (*at + period).saturating_duration_since(now))
+    /// Returns how long to wait until the number of events falls below `limit`; zero if it is below now.
+    pub(super) fn wait_for_room(&self, limit: usize, period: Duration, now: Instant) -> Duration {
+        let next_to_expire = self.events.len().checked_sub(limit).and_then(|surplus| self.events.get(surplus));
+        next_to_expire.map_or(Duration::ZERO, |at| (*at + period).saturating_duration_since(now))
     }
 
-    /// Whether nothing of it need be remembered.
-    pub(super) fn is_over(&mut self, period: Duration, now: Instant) -> bool {
-        self.held == 0 && self.count(period, now) == 0
+    /// Returns whether the window can be removed: it has no pending attempt and no event within `period`.
+    pub(super) fn is_unused(&mut self, period: Duration, now: Instant) -> bool {
+        self.pending == 0 && self.count(period, now) == 0
     }
 }
 
-/// At most so many a minute for each key.
-pub(super) struct PerMinute<K> {
+/// A limiter that allows each key the same number of events a minute.
+pub(super) struct PerMinuteLimiter<K> {
     limit: usize,
-    book: Mutex<(HashMap<K, Window>, Instant)>,
+    /// The windows, and the time of the last sweep.
+    windows: Mutex<(HashMap<K, EventWindow>, Instant)>,
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-impl<K: Hash + Eq> PerMinute<K> {
+impl<K: Hash + Eq> PerMinuteLimiter<K> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, book: Mutex::new((HashMap::new(), Instant::now())) }
+        Self { limit, windows: Mutex::new((HashMap::new(), Instant::now())) }
     }
 
-    /// Whether there is room for one more, else when there will be. Nothing is counted.
-    pub(super) fn has_room(&self, key: &K, now: Instant) -> Result<(), Duration> {
-        let mut book = self.book();
-        let Some(window) = book.0.get_mut(key) else { return Ok(()) };
+    /// Checks whether one more event is allowed, without counting it. The error is the time to wait.
+    pub(super) fn check(&self, key: &K, now: Instant) -> Result<(), Duration> {
+        let mut windows = self.windows();
+        let Some(window) = windows.0.get_mut(key) else { return Ok(()) };
         let is_full = window.count(MINUTE, now) >= self.limit;
-        if is_full { Err(window.room_in(self.limit, MINUTE, now)) } else { Ok(()) }
+        if is_full { Err(window.wait_for_room(self.limit, MINUTE, now)) } else { Ok(()) }
     }
 
-    /// Counts one more if there is room.
+    /// Counts one more event if it is allowed. Otherwise returns the time to wait.
     pub(super) fn count(&self, key: K, now: Instant) -> Result<(), Duration> {
-        let mut book = self.book();
-        let (windows, swept) = &mut *book;
-        if now.saturating_duration_since(*swept) >= SWEEP {
-            *swept = now;
-            windows.retain(|_, window| !window.is_over(MINUTE, now));
+        let mut guard = self.windows();
+        let (windows, swept_at) = &mut *guard;
+        if now.saturating_duration_since(*swept_at) >= SWEEP {
+            *swept_at = now;
+            windows.retain(|_, window| !window.is_unused(MINUTE, now));
         }
         let window = windows.entry(key).or_default();
         if window.count(MINUTE, now) >= self.limit {
-            return Err(window.room_in(self.limit, MINUTE, now));
+            return Err(window.wait_for_room(self.limit, MINUTE, now));
         }
         window.add(now);
         Ok(())
     }
 
-    fn book(&self) -> MutexGuard<'_, (HashMap<K, Window>, Instant)> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn windows(&self) -> MutexGuard<'_, (HashMap<K, EventWindow>, Instant)> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,19 +95,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_minute_has_so_many_and_no_more() {
-        let (book, begin) = (PerMinute::new(2), Instant::now());
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        assert_eq!(book.count("a", at(0)), Ok(()));
-        assert_eq!(book.has_room(&"a", at(10)), Ok(()));
-        assert_eq!(book.count("a", at(10)), Ok(()));
-        assert_eq!(book.has_room(&"a", at(20)), Err(Duration::from_secs(40)));
-        assert_eq!(book.count("a", at(20)), Err(Duration::from_secs(40)));
-        assert_eq!(book.count("b", at(20)), Ok(()));
-        assert_eq!(book.count("a", at(60)), Ok(()), "the first is a minute old");
-        assert_eq!(book.count("a", at(61)), Err(Duration::from_secs(9)));
-        assert_eq!(book.book().0.len(), 2);
-        assert_eq!(book.count("b", at(200)), Ok(()));
-        assert_eq!(book.book().0.len(), 1, "what is long over is forgotten");
+    fn a_key_has_at_most_the_limit_of_events_a_minute() {
+        let (limiter, start) = (PerMinuteLimiter::new(2), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(limiter.count("a", at(0)), Ok(()));
+        assert_eq!(limiter.check(&"a", at(10)), Ok(()));
+        assert_eq!(limiter.count("a", at(10)), Ok(()));
+        assert_eq!(limiter.check(&"a", at(20)), Err(Duration::from_secs(40)));
+        assert_eq!(limiter.count("a", at(20)), Err(Duration::from_secs(40)));
+        assert_eq!(limiter.count("b", at(20)), Ok(()));
+        assert_eq!(limiter.count("a", at(60)), Ok(()), "the first event is a minute old");
+        assert_eq!(limiter.count("a", at(61)), Err(Duration::from_secs(9)));
+        assert_eq!(limiter.windows().0.len(), 2);
+        assert_eq!(limiter.count("b", at(200)), Ok(()));
+        assert_eq!(limiter.windows().0.len(), 1, "the sweep removes keys without recent events");
     }
 }

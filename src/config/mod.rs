@@ -1,6 +1,8 @@
-//! What the operator says: the typed [`Settings`], read and checked once at the start. Sources, from the strongest: the
-//! environment, `.env` (or the file named by `GREENROOM_ENV_FILE`), the TOML file named by `GREENROOM_CONFIG`, defaults.
-//! `.env.example` explains every variable. What a setting does is decided elsewhere; nothing here opens a connection.
+//! Reads and checks the settings of the operator once at the start.
+//!
+//! The sources, from the strongest to the weakest, are the environment, `.env` (or the file named by
+//! `GREENROOM_ENV_FILE`), the TOML file named by `GREENROOM_CONFIG`, and the defaults. `.env.example` explains every
+//! variable. This module opens no connection. The modules that use a setting implement its effect.
 
 mod reader;
 mod sources;
@@ -9,228 +11,218 @@ pub mod variables;
 
 pub use values::{Network, Secret};
 
-use reader::Reader;
+use reader::SettingsReader;
 use sources::Sources;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// A key that signs tokens has at least so many bytes.
+/// The least length of a secret that signs tokens.
 pub const JWT_SECRET_BYTES: usize = 32;
 
-/// A setting that is wrong or unknown, in one line for the operator; no secret is in it.
+/// A wrong or unknown setting, as one line for the operator. It never contains a secret.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(String);
 
 impl SettingsError {
     fn new(line: impl Into<String>) -> Self {
-        // a path or a value may hold a line break; the error stays one line
+        // A path or a value may contain a line break, but the error must stay one line.
         Self(line.into().replace(['\r', '\n'], " "))
     }
 }
 
-/// Everything an operator can set.
+/// All settings of the server, with defaults for those that the operator did not set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where and to whom the server answers.
-    pub server: Server,
+    pub server: ServerSettings,
     /// The folder of the SQLite database and of generated secrets.
     pub data_dir: PathBuf,
-    /// The database.
-    pub database: Database,
-    /// What nodes share.
-    pub redis: Redis,
-    /// Who may come in.
-    pub auth: Auth,
-    /// The admin that is created at the start when there is no such user.
-    pub admin: Option<Admin>,
-    /// Limits that a trusted deployment changes.
-    pub limits: Limits,
-    /// Where uploads are kept.
+    pub database: DatabaseSettings,
+    pub redis: RedisSettings,
+    pub auth: AuthSettings,
+    /// The admin that the server creates at the start if the username does not exist.
+    pub admin: Option<AdminSettings>,
+    pub limits: LimitSettings,
+    /// The folder or bucket for uploads.
     pub uploads_url: Option<Url>,
-    /// Whether webhooks and push may call private and loopback addresses, plain http among them.
+    /// Whether webhooks and push may call private and loopback addresses, also over plain http.
     pub allow_private_addresses: bool,
-    /// Names this node to the others and in the log; random when unset.
+    /// The name of this node for the other nodes and in the log; random by default.
     pub node_id: String,
-    /// What is logged, and how.
-    pub log: Log,
-    /// Names of variables that were set although this version does nothing with them.
+    pub log: LogSettings,
+    /// The variables that are set although this version does not use them.
     pub unused: Vec<&'static str>,
 }
 
-/// Where and to whom the server answers.
+/// The address of the server and the origins and proxies that it accepts.
 #[derive(Clone, Debug)]
-pub struct Server {
-    /// The address it listens on.
+pub struct ServerSettings {
     pub host: IpAddr,
-    /// The port it listens on.
     pub port: u16,
-    /// The address at which browsers reach it, when that is another.
+    /// The address of the server for browsers, if it differs from `host` and `port`.
     pub public_url: Option<Url>,
-    /// Foreign origins that may open sockets and call the API, as browsers send them.
+    /// Other origins that may open sockets and call the API, in the form that browsers send.
     pub allowed_origins: Vec<String>,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` header is used.
     pub trusted_proxies: Vec<Network>,
 }
 
-/// The database.
+/// The database and the connections to it.
 #[derive(Clone, Debug)]
-pub struct Database {
-    /// `sqlite:…` or `postgres:…`, with its password.
+pub struct DatabaseSettings {
+    /// `sqlite:…` or `postgres:…`, with the password.
     pub url: Secret,
-    /// Writers of sends; always 1 on SQLite.
+    /// The number of writers of sends; always 1 on SQLite.
     pub writers: usize,
-    /// Connections to PostgreSQL, at least 8; SQLite does not look at it.
+    /// Connections to PostgreSQL, at least 8. SQLite ignores this setting.
     pub connections: u32,
-    /// The PostgreSQL schema of all tables; the database's own default when unset.
+    /// The PostgreSQL schema of all tables. `None` means the default schema of the database.
     pub schema: Option<String>,
-    /// Whether `serve` migrates PostgreSQL; SQLite is always migrated.
+    /// Whether `serve` migrates PostgreSQL. SQLite is always migrated.
     pub auto_migrate: bool,
 }
 
-impl Database {
-    /// Whether it is SQLite; else it is PostgreSQL.
+impl DatabaseSettings {
+    /// Returns whether the database is SQLite. Otherwise it is PostgreSQL.
     pub fn is_sqlite(&self) -> bool {
         self.url.expose().starts_with("sqlite:")
     }
 
-    /// How the connections to PostgreSQL are shared out. The largest part is for what writes, a good part for those who come
-    /// back, and the rest for those who look; the probe has one.
-    pub fn shares(&self) -> Shares {
+    /// Divides the connections to PostgreSQL by purpose. Writes get the largest part. The pages of the log, which users
+    /// read when they reconnect, get the second largest. The health probe has one more connection, which is in no
+    /// share.
+    pub fn connection_shares(&self) -> ConnectionShares {
         let part = |of: u32| (self.connections / of).max(1);
         let (authentication, ordinary, log, heavy) = (part(10), part(6), part(5), part(8));
         let write = self.connections.saturating_sub(1 + authentication + ordinary + log + heavy).max(1);
-        Shares { write, authentication, ordinary, log, heavy }
+        ConnectionShares { write, authentication, ordinary, log, heavy }
     }
 }
 
-/// Connections to PostgreSQL by what they are for.
+/// The number of connections to PostgreSQL for each purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shares {
-    /// Writes. Whoever has one may wait for a lock that others hold.
+pub struct ConnectionShares {
+    /// A transaction on one of these connections may wait for a lock of another transaction.
     pub write: u32,
-    /// Authentication, which waits for nobody's lock.
+    /// Authentication waits for no lock.
     pub authentication: u32,
     /// Ordinary reads.
     pub ordinary: u32,
-    /// Pages of the log: sync, repair, catch-up.
+    /// Pages of the log: sync, gaps, catch-up.
     pub log: u32,
     /// Heavy reads: search, statistics.
     pub heavy: u32,
 }
 
-impl Shares {
-    /// What those for writes are for, beside a batch of each of the `writers` of sends; none where there are too few. Each
-    /// kind has as many as it uses at one time, so that none waits for a lock that another waits for.
-    pub fn writing(self, writers: usize) -> Option<Writing> {
+impl ConnectionShares {
+    /// Divides the write connections that remain after one for each of the `writers` of sends. Returns `None` if too
+    /// few remain. Each kind of work has as many connections as it uses at one time. So no transaction waits for a
+    /// connection that is used by another transaction which waits for a lock.
+    pub fn write_connections(self, writers: usize) -> Option<WriteConnections> {
         match (self.write as usize).checked_sub(writers)? {
             0 | 1 => None,
-            2 => Some(Writing { server: 1, users: 1 }),
-            rest => Some(Writing { server: 2, users: rest - 2 }),
+            2 => Some(WriteConnections { server: 1, users: 1 }),
+            rest => Some(WriteConnections { server: 2, users: rest - 2 }),
         }
     }
 }
 
-/// Connections to PostgreSQL that write, beside those of the writers of sends.
+/// The connections to PostgreSQL for writes, without those of the writers of sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Writing {
-    /// Marks, and which access tokens were accepted, on one; the relay and maintenance on another, or on the same.
+pub struct WriteConnections {
+    /// One connection for marks and accepted token generations, and one for the relay and maintenance; or one for both.
     pub server: usize,
-    /// Users' transactions; and sends to a conversation that somebody else has locked.
+    /// The transactions of users, and the sends to a conversation that another transaction has locked.
     pub users: usize,
 }
 
-/// What nodes share.
+/// The Redis server that nodes share.
 #[derive(Clone, Debug)]
-pub struct Redis {
-    /// `redis://…` or `rediss://…`; without it a node is alone.
+pub struct RedisSettings {
+    /// `redis://…` or `rediss://…`. `None` means that the node uses no Redis.
     pub url: Option<Secret>,
-    /// Connections of one node.
+    /// The number of connections of one node.
     pub connections: u32,
 }
 
-/// Who may come in.
+/// The secrets that sign tokens, and the rules for accounts.
 #[derive(Clone, Debug)]
-pub struct Auth {
-    /// Signs our own tokens, at least 32 bytes; unset, one is kept in the data folder.
+pub struct AuthSettings {
+    /// The secret that signs tokens, at least 32 bytes. `None` means a generated secret in the data folder.
     pub jwt_secret: Option<Secret>,
-    /// Still accepted while the first is being replaced.
+    /// The previous secret, which is still accepted.
     pub jwt_secret_secondary: Option<Secret>,
-    /// Whether anybody may register.
     pub registration_open: bool,
-    /// Keys of the host application, in a file.
+    /// A file with the public keys of the host application.
     pub jwks_file: Option<PathBuf>,
-    /// Keys of the host application, at an address.
+    /// The URL of the public keys of the host application.
     pub jwks_url: Option<Url>,
-    /// The secret shared with the host application.
+    /// The secret that the server shares with the host application.
     pub shared_secret: Option<Secret>,
-    /// Still accepted while the first is being replaced.
+    /// The previous shared secret, which is still accepted.
     pub shared_secret_secondary: Option<Secret>,
-    /// The `iss` that a host's token must have.
+    /// The required `iss` of a token of the host application.
     pub issuer: Option<String>,
-    /// The `aud` that a host's token must have.
+    /// The required `aud` of a token of the host application.
     pub audience: Option<String>,
-    /// The `role` by which a host's token makes an admin.
+    /// The `role` in a token of the host application that means an admin.
     pub admin_role: Option<String>,
 }
 
-/// The admin that is created at the start.
+/// The admin that the server creates at the start.
 #[derive(Clone, Debug)]
-pub struct Admin {
-    /// Their username.
+pub struct AdminSettings {
     pub username: String,
-    /// Their first password.
+    /// The password of the new account. An existing account keeps its own.
     pub password: Secret,
 }
 
-/// Limits that a trusted deployment changes.
+/// The limits that an operator can change.
 #[derive(Clone, Debug)]
-pub struct Limits {
-    /// A minute: wrong passwords and registrations of an address, sign-ins of an account, refreshes of a login; 0 turns all
-    /// limits on signing in off.
+pub struct LimitSettings {
+    /// For each minute: wrong passwords and registrations of an address, sign-ins of an account, refreshes of a login.
+    /// 0 means no limits on signing in.
     pub auth_per_minute: u32,
-    /// Sends a second and user; 0 is off.
+    /// Sends of one user; 0 means no limit.
     pub sends_per_second: u32,
-    /// API calls a second and user; 0 is off.
+    /// API calls of one user; 0 means no limit.
     pub api_per_second: u32,
-    /// Bytes of one upload.
+    /// The size of one upload.
     pub upload_bytes: u64,
-    /// Bytes of all uploads of one user.
+    /// The size of all uploads of one user.
     pub upload_quota_bytes: u64,
 }
 
-/// What is logged, and how.
+/// The content and the format of the server's log output, and how long events are kept.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub struct LogSettings {
     /// A filter in the notation of `tracing`: `info`, `greenroom=debug,info`.
     pub filter: String,
-    /// For people or for programs.
     pub format: LogFormat,
-    /// Days for which durable events are kept.
+    /// The time for which durable events are kept.
     pub retention_days: u32,
 }
 
-/// How a line of the log looks.
+/// The format of the log output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// For programs: one JSON object a line.
+    /// One JSON object in each line.
     Json,
 }
 
 impl Settings {
-    /// Reads the process's environment, `.env` in the working folder, and what they name.
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    /// Reads the environment of the process, `.env` in the working folder, and the files that they name.
+    #[allow(clippy::disallowed_methods, reason = "the one function that reads the environment")]
     pub fn load() -> Result<Self, SettingsError> {
         let mut pairs = Vec::new();
         for (name, value) in std::env::vars_os() {
             let Ok(name) = name.into_string() else { continue };
             match value.into_string() {
                 Ok(value) => pairs.push((name, value)),
-                Err(_) if variables::is_ours(&name) => {
-                    return Err(SettingsError::new(format!("{name} is not valid UTF-8")));
+                Err(_) if variables::is_for_greenroom(&name) => {
+                    return Err(SettingsError::new(format!("{name} is not valid UTF-8. Set it to a value in UTF-8.")));
                 }
                 Err(_) => {}
             }
@@ -238,23 +230,27 @@ impl Settings {
         Self::from_pairs(pairs, Some(Path::new(sources::DEFAULT_ENV_FILE)))
     }
 
-    /// Reads an environment given as pairs. `env_file` is read as well, if it is there, unless a pair names another.
+    /// Reads the settings from the given variables and from `env_file`, if it exists. A variable may name another env
+    /// file.
     pub fn from_pairs(
         pairs: impl IntoIterator<Item = (String, String)>,
         env_file: Option<&Path>,
     ) -> Result<Self, SettingsError> {
-        Reader(Sources::read(pairs, env_file)?).settings()
+        SettingsReader(Sources::read(pairs, env_file)?).settings()
     }
 
-    /// What to tell the operator about variables that were set in vain, in one line.
-    pub fn warning(&self) -> Option<String> {
+    /// Returns a warning, in one line, about variables that this version does not use. Returns `None` if there are
+    /// none.
+    pub fn unused_warning(&self) -> Option<String> {
         if self.unused.is_empty() {
             return None;
         }
         let (verb, pronoun) = if self.unused.len() == 1 { ("is", "it") } else { ("are", "them") };
-        let mut line = format!("{} {verb} set but this version does not use {pronoun}", self.unused.join(", "));
+        let mut line = format!("{} {verb} set, but this version does not use {pronoun}.", self.unused.join(", "));
         if self.redis.url.is_some() {
-            line.push_str("; nodes sharing a PostgreSQL database hear of each other through the log within 2 s");
+            line.push_str(
+                " Nodes that share a PostgreSQL database receive the events of other nodes through its log within 2 s.",
+            );
         }
         Some(line)
     }

@@ -1,5 +1,8 @@
-//! Where settings are read: the environment over the env file over the TOML file. The result is one text per variable;
-//! what the texts mean is decided next door. A secret's `_FILE` twin is opened here.
+//! Reads the sources of settings: the environment, the env file and the TOML file.
+//!
+//! The environment is stronger than the env file, which is stronger than the TOML file. The result is one text for each
+//! variable, which [`super::reader`] converts. This module also reads the file that a `_FILE` variable of a secret
+//! names.
 
 use super::SettingsError;
 use super::variables::{self, Variable};
@@ -8,40 +11,40 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// The file that is read when [`variables::ENV_FILE`] names none.
+/// The env file if [`variables::ENV_FILE`] is not set.
 pub(super) const DEFAULT_ENV_FILE: &str = ".env";
 
-/// What the operator said, one text per variable; an empty one was not said.
+/// The merged sources, with one text for each variable that is set. A variable with an empty value is not set.
 pub(super) struct Sources(Config);
 
-/// One source: keys as in [`Variable::key`], values as text.
-type Layer = BTreeMap<String, String>;
+/// The variables of one source. The keys are those of [`Variable::key`].
+type SourceLayer = BTreeMap<String, String>;
 
 impl Sources {
-    /// Reads all sources. `default_env_file` is read if it is there; a file that was named must be there.
+    /// Reads all sources. `default_env_file` may be missing, but a file that a variable names must exist.
     pub(super) fn read(
         pairs: impl IntoIterator<Item = (String, String)>,
         default_env_file: Option<&Path>,
     ) -> Result<Self, SettingsError> {
-        let environment = known(pairs, "the environment")?;
+        let environment = select_known(pairs, "the environment")?;
         let env_file = match (environment.get(variables::ENV_FILE), default_env_file) {
-            (Some(named), _) => read_env_file(Path::new(named))?,
+            (Some(path), _) => read_env_file(Path::new(path))?,
             (None, Some(path)) if path.exists() => read_env_file(path)?,
             (None, _) => BTreeMap::new(),
         };
         let toml = match environment.get(variables::CONFIG).or_else(|| env_file.get(variables::CONFIG)) {
-            Some(named) => read_toml(Path::new(named))?,
+            Some(path) => read_toml(Path::new(path))?,
             None => BTreeMap::new(),
         };
         let mut builder = Config::builder();
         for layer in [toml, env_file, environment] {
-            let layer: Map<String, String> = with_twins(&layer)?.into_iter().collect();
+            let layer: Map<String, String> = read_secret_files(&layer)?.into_iter().collect();
             builder = builder.add_source(Environment::default().source(Some(layer)).ignore_empty(true));
         }
         builder.build().map(Self).map_err(|error| SettingsError::new(error.to_string()))
     }
 
-    /// What was said about a variable.
+    /// Returns the text of a variable; `None` if it is not set.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, SettingsError> {
         match self.0.get_string(&variables::key(name)) {
             Ok(text) => Ok(Some(text)),
@@ -51,28 +54,29 @@ impl Sources {
     }
 }
 
-/// Those of `pairs` that are ours and not empty; a misspelled one is an error.
-fn known(
+/// Returns the variables of Greenroom that are not empty. An unknown variable of Greenroom is an error, because it is
+/// probably misspelled.
+fn select_known(
     pairs: impl IntoIterator<Item = (String, String)>,
     source: &str,
 ) -> Result<BTreeMap<String, String>, SettingsError> {
-    let mut ours = BTreeMap::new();
+    let mut known = BTreeMap::new();
     for (name, value) in pairs {
-        if !variables::is_ours(&name) {
+        if !variables::is_for_greenroom(&name) {
             continue;
         }
-        if Variable::find(&name).is_none() && Variable::of_twin(&name).is_none() {
+        if Variable::find(&name).is_none() && Variable::find_by_file_name(&name).is_none() {
             let nearest = variables::nearest(&name);
-            return Err(SettingsError::new(format!("{name} in {source} is not a setting; did you mean {nearest}?")));
+            return Err(SettingsError::new(format!("{name} in {source} is not a setting. Did you mean {nearest}?")));
         }
         if !value.trim().is_empty() {
-            ours.insert(name, value);
+            known.insert(name, value);
         }
     }
-    Ok(ours)
+    Ok(known)
 }
 
-/// The text of a file, without the byte order mark that editors on Windows put before it.
+/// Reads a file in UTF-8, without the byte order mark that some editors on Windows write.
 fn read_text(path: &Path) -> io::Result<String> {
     let bytes = std::fs::read(path)?;
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
@@ -86,54 +90,55 @@ fn read_text(path: &Path) -> io::Result<String> {
 }
 
 fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
-    let shown = path.display().to_string();
-    let text = read_text(path).map_err(|error| SettingsError::new(format!("{shown} cannot be read: {error}")))?;
+    let file = path.display().to_string();
+    let text = read_text(path).map_err(|error| SettingsError::new(format!("{file} cannot be read: {error}.")))?;
     let pairs: Vec<_> = dotenvy::from_read_iter(text.as_bytes())
         .collect::<Result<_, _>>()
-        .map_err(|error| env_file_error(&shown, &error))?;
-    let values = known(pairs, &shown)?;
+        .map_err(|error| env_file_error(&file, &error))?;
+    let values = select_known(pairs, &file)?;
     if values.contains_key(variables::ENV_FILE) {
         let name = variables::ENV_FILE;
-        return Err(SettingsError::new(format!("{name} in {shown} has no effect; set it in the environment")));
+        return Err(SettingsError::new(format!("{name} has no effect in {file}. Set it in the environment.")));
     }
     Ok(values)
 }
 
-/// The line itself may hold a secret, so only the name before its `=` is shown.
-fn env_file_error(shown: &str, error: &dotenvy::Error) -> SettingsError {
+/// Returns the error for a line that cannot be read. The line may contain a secret, so the error shows only the name
+/// before its `=`.
+fn env_file_error(file: &str, error: &dotenvy::Error) -> SettingsError {
     SettingsError::new(match error {
-        dotenvy::Error::Io(error) => format!("{shown} cannot be read: {error}"),
+        dotenvy::Error::Io(error) => format!("{file} cannot be read: {error}."),
         dotenvy::Error::LineParse(line, _) => match line.split_once('=') {
             Some((name, _)) => format!(
-                "the line of {} in {shown} cannot be read; put a value with spaces, quotes, $ or # in single quotes",
+                "The line of {} in {file} cannot be read. Put a value with spaces, quotes, $ or # in single quotes.",
                 name.trim()
             ),
-            None => format!("a line in {shown} is not of the form NAME=value"),
+            None => format!("A line in {file} cannot be read. Write every line in the form NAME=value."),
         },
-        _ => format!("{shown} cannot be read"),
+        _ => format!("{file} cannot be read."),
     })
 }
 
 fn read_toml(path: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
-    let shown = path.display();
+    let file = path.display();
     let text = read_text(path).map_err(|error| {
-        SettingsError::new(format!("{shown}, named by {}, cannot be read: {error}", variables::CONFIG))
+        SettingsError::new(format!("{} names {file}, which cannot be read: {error}.", variables::CONFIG))
     })?;
     let table = ::config::File::from_str(&text, FileFormat::Toml).collect().map_err(|error| {
-        // the lines between the first and the last show the text of the file, which may be a secret
+        // The lines between the first and the last quote the file, which may contain a secret.
         let error = error.to_string();
         let first = error.lines().next().unwrap_or_default();
         let last = error.lines().last().filter(|last| *last != first).unwrap_or_default();
-        SettingsError::new(format!("{shown}: {first} {last}").trim_end().to_owned())
+        SettingsError::new(format!("{file} is not valid TOML: {first} {last}").trim_end().to_owned())
     })?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
-        let Some(name) = name_of_key(&key) else {
+        let Some(name) = variable_of_key(&key) else {
             let nearest = variables::key(&variables::nearest(&key));
-            return Err(SettingsError::new(format!("{key} in {shown} is not a setting; did you mean {nearest}?")));
+            return Err(SettingsError::new(format!("{key} in {file} is not a setting. Did you mean {nearest}?")));
         };
-        let text = flat(value).ok_or_else(|| {
-            SettingsError::new(format!("{key} in {shown} must be a string, a number, a boolean or a list of them"))
+        let text = value_text(value).ok_or_else(|| {
+            SettingsError::new(format!("{key} in {file} must be a string, a number, a boolean or a list of them."))
         })?;
         if !text.trim().is_empty() {
             values.insert(name, text);
@@ -142,12 +147,12 @@ fn read_toml(path: &Path) -> Result<BTreeMap<String, String>, SettingsError> {
     Ok(values)
 }
 
-/// The variable, or the twin of one, that a TOML key means.
-fn name_of_key(key: &str) -> Option<String> {
-    let here = variables::VARIABLES
+/// Returns the variable, or the `_FILE` variable of a secret, that a TOML key means.
+fn variable_of_key(key: &str) -> Option<String> {
+    let allowed = variables::VARIABLES
         .iter()
         .filter(|variable| ![variables::ENV_FILE, variables::CONFIG].contains(&variable.name));
-    for variable in here {
+    for variable in allowed {
         if variable.key() == key {
             return Some(variable.name.to_owned());
         }
@@ -158,31 +163,38 @@ fn name_of_key(key: &str) -> Option<String> {
     None
 }
 
-/// A TOML value as it would be written in the environment; lists are separated by commas.
-fn flat(value: Value) -> Option<String> {
+/// Returns a TOML value in the form of the environment. The items of a list are separated by commas.
+fn value_text(value: Value) -> Option<String> {
     match value.kind {
-        ValueKind::Array(items) => items.into_iter().map(flat).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
+        ValueKind::Array(items) => {
+            items.into_iter().map(value_text).collect::<Option<Vec<_>>>().map(|items| items.join(","))
+        }
         ValueKind::Table(_) | ValueKind::Nil => None,
         _ => value.into_string().ok(),
     }
 }
 
-/// Replaces each `_FILE` twin by the content of the file that it names, and names by keys.
-fn with_twins(values: &BTreeMap<String, String>) -> Result<Layer, SettingsError> {
-    let mut layer = Layer::new();
+/// Replaces each `_FILE` variable by the secret in the file that it names, and each name by its key.
+fn read_secret_files(values: &BTreeMap<String, String>) -> Result<SourceLayer, SettingsError> {
+    let mut layer = SourceLayer::new();
     for (name, value) in values {
-        let Some(variable) = Variable::of_twin(name) else {
+        let Some(variable) = Variable::find_by_file_name(name) else {
             layer.insert(variables::key(name), value.clone());
             continue;
         };
         if values.contains_key(variable.name) {
-            return Err(SettingsError::new(format!("set {} or {name}, not both", variable.name)));
+            return Err(SettingsError::new(format!(
+                "{} and {name} are both set. Set only one of them.",
+                variable.name
+            )));
         }
         let text = read_text(Path::new(value))
-            .map_err(|error| SettingsError::new(format!("{name} names {value:?}, which cannot be read: {error}")))?;
+            .map_err(|error| SettingsError::new(format!("{name} names {value:?}, which cannot be read: {error}.")))?;
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
-            return Err(SettingsError::new(format!("{name} names {value:?}, which is empty")));
+            return Err(SettingsError::new(format!(
+                "{name} names {value:?}, which is empty. Write the secret into it."
+            )));
         }
         layer.insert(variable.key(), text.to_owned());
     }

@@ -1,20 +1,20 @@
-//! The types of settings that need more than a number or a text, and how each is read from what the operator wrote.
+//! Reads the values of settings that are more than a number or a text.
 
 use std::fmt;
 use std::net::IpAddr;
 use url::Url;
 
-/// A text that is never shown: neither by `Debug` nor by `Display`.
+/// A secret text, which neither `Debug` nor `Display` shows.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Of a text.
+    /// Wraps a text that must not be shown.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself; whoever calls this answers for where it goes.
+    /// Returns the text. The caller must not log it or show it to a client.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -32,7 +32,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// A range of addresses, `10.0.0.0/8` or `2001:db8::/32`; an address alone is a range of one.
+/// A range of addresses, such as `10.0.0.0/8` or `2001:db8::/32`. A single address is a range of one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Network {
     address: IpAddr,
@@ -40,26 +40,26 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads one; `None` if `text` is none.
+    /// Reads an address with an optional prefix length; `None` if the text is not valid.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
-        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let max_prefix = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            // a sign or leading zeros are somebody's mistake
+            // A sign or many leading zeros are probably a mistake of the operator.
             Some(digits) if digits.len() <= 3 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().ok()?
             }
             Some(_) => return None,
-            None => widest,
+            None => max_prefix,
         };
-        (prefix <= widest).then_some(Self { address, prefix })
+        (prefix <= max_prefix).then_some(Self { address, prefix })
     }
 
-    /// Whether `address` lies in it. An IPv4 address written as IPv6 (`::ffff:10.0.0.1`) is the IPv4 address.
+    /// Returns whether the range contains `address`. An IPv4 address in IPv6 form (`::ffff:10.0.0.1`) counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -75,12 +75,12 @@ impl Network {
     }
 }
 
-/// Reads a list separated by commas; `None` if one of its items is not readable.
+/// Reads a list separated by commas; `None` if an item is not valid.
 pub(super) fn list<T>(text: &str, item: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(item).collect()
 }
 
-/// Reads yes or no.
+/// Reads `true` or `false`, or one of their synonyms, without case.
 pub(super) fn switch(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),
@@ -89,26 +89,26 @@ pub(super) fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads an origin into the form in which browsers send it: scheme and host in lower case, no default port, no path.
+/// Reads an origin and returns it as browsers send it: scheme and host in lower case, no default port, no path.
 pub(super) fn origin(text: &str) -> Option<String> {
-    let url = bare(Url::parse(text).ok()?)?;
+    let url = without_path(Url::parse(text).ok()?)?;
     let host = url.host_str().filter(|host| !host.is_empty())?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some(format!("{}://{}{port}", url.scheme(), host.to_ascii_lowercase()))
 }
 
-/// Reads an address at which the server itself is reached: `https://chat.example.org`.
+/// Reads the URL of the server, such as `https://chat.example.org`.
 pub(super) fn public_url(text: &str) -> Option<Url> {
-    web_url(text).and_then(bare)
+    web_url(text).and_then(without_path)
 }
 
-/// Reads an http or https address.
+/// Reads an http or https URL.
 pub(super) fn web_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
 }
 
-/// `url` if it has nothing but scheme, host and port.
-fn bare(url: Url) -> Option<Url> {
+/// Returns `url` if it consists of scheme, host and port only.
+fn without_path(url: Url) -> Option<Url> {
     let nothing_else = ["", "/"].contains(&url.path())
         && url.query().is_none()
         && url.fragment().is_none()
@@ -117,7 +117,7 @@ fn bare(url: Url) -> Option<Url> {
     nothing_else.then_some(url)
 }
 
-/// Reads where uploads are kept: `file:///srv/uploads` or `s3://bucket`.
+/// Reads the URL of the uploads: `file:///srv/uploads` or `s3://bucket`.
 pub(super) fn uploads_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     match url.scheme() {
@@ -128,15 +128,16 @@ pub(super) fn uploads_url(text: &str) -> Option<Url> {
     .then_some(url)
 }
 
-/// Reads a `redis://` or `rediss://` address.
+/// Reads a `redis://` or `rediss://` URL.
 pub(super) fn redis_url(text: &str) -> Option<Secret> {
     let url = Url::parse(text).ok()?;
     (["redis", "rediss"].contains(&url.scheme()) && url.has_host()).then(|| Secret::new(text))
 }
 
-/// Reads the address of a database. SQLite in memory is none: every connection would have its own.
+/// Reads the URL of a database. SQLite in memory is not accepted, because each connection would have a separate
+/// database.
 pub(super) fn database_url(text: &str) -> Option<Secret> {
-    let usable = match text.split_once(':')? {
+    let valid = match text.split_once(':')? {
         ("postgres" | "postgresql", _) => Url::parse(text).is_ok(),
         ("sqlite", rest) => {
             let (file, parameters) = rest.split_once('?').unwrap_or((rest, ""));
@@ -146,10 +147,10 @@ pub(super) fn database_url(text: &str) -> Option<Secret> {
         }
         _ => false,
     };
-    usable.then(|| Secret::new(text))
+    valid.then(|| Secret::new(text))
 }
 
-/// The address of a SQLite file that is made when it is missing.
+/// Returns the URL of a SQLite file that is created if it does not exist.
 pub(super) fn sqlite_url(file: &str) -> Secret {
     let mut escaped = String::with_capacity(file.len());
     for letter in file.chars() {
@@ -163,21 +164,21 @@ pub(super) fn sqlite_url(file: &str) -> Secret {
     Secret::new(format!("sqlite://{escaped}?mode=rwc"))
 }
 
-/// Reads a key that signs tokens: at least 32 bytes, because a shorter one could be guessed from a token.
-pub(super) fn signing_key(text: &str) -> Option<Secret> {
+/// Reads a secret that signs tokens: at least 32 bytes, because a shorter one could be guessed from a token.
+pub(super) fn signing_secret(text: &str) -> Option<Secret> {
     (text.len() >= super::JWT_SECRET_BYTES).then(|| Secret::new(text))
 }
 
-/// Reads the name of a schema that needs no quoting.
+/// Reads the name of a schema that SQL accepts without quotes.
 pub(super) fn identifier(text: &str) -> Option<String> {
-    let letters = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    (letters && text.len() <= 63 && !text.starts_with(|first: char| first.is_ascii_digit())).then(|| text.to_owned())
+    let valid = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    (valid && text.len() <= 63 && !text.starts_with(|first: char| first.is_ascii_digit())).then(|| text.to_owned())
 }
 
-/// Reads a node's name: 1 to 64 of `[A-Za-z0-9_.-]`.
+/// Reads the name of a node: at most 64 of `[A-Za-z0-9_.-]`.
 pub(super) fn node_id(text: &str) -> Option<String> {
-    let letters = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    (letters && text.len() <= 64).then(|| text.to_owned())
+    let valid = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    (valid && text.len() <= 64).then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_contains_what_shares_its_prefix() {
+    fn a_network_contains_the_addresses_with_its_prefix() {
         let contains = |network: &str, address: &str| {
             Network::parse(network).expect("a network").contains(address.parse().expect("an address"))
         };
@@ -202,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn a_text_that_is_no_network_is_refused() {
         for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/+8", "10.0.0.0/", "example.org"] {
             assert_eq!(Network::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
-    fn an_origin_is_kept_as_browsers_send_it() {
+    fn an_origin_is_stored_as_browsers_send_it() {
         assert_eq!(origin("https://Chat.Example.org:443/").as_deref(), Some("https://chat.example.org"));
         assert_eq!(origin("http://localhost:3000").as_deref(), Some("http://localhost:3000"));
         assert_eq!(origin("capacitor://localhost").as_deref(), Some("capacitor://localhost"));

@@ -1,13 +1,14 @@
-//! Every variable an operator may set, in the order of `.env.example`, and the nearest one to a name that is none.
+//! Lists every variable that an operator may set, and finds the variable that a misspelled name means.
 
-/// A variable of the environment.
+/// A variable of the environment that is a setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    /// Its name in the environment; in a TOML file it is the same in lower case, without `GREENROOM_`.
+    /// The name in the environment. In a TOML file it is in lower case and without `GREENROOM_`.
     pub name: &'static str,
-    /// Whether its value is never shown, and may be given in a file named by `<name>_FILE`.
+    /// Whether the value is never shown. The variable `<name>_FILE` may name a file with the value.
     pub secret: bool,
-    /// Whether this version does anything with it; if not, it is accepted and the start says so.
+    /// Whether this version uses the variable. If not, the variable is accepted and the server logs a warning at the
+    /// start.
     pub used: bool,
 }
 
@@ -19,18 +20,18 @@ const fn secret(name: &'static str) -> Variable {
     Variable { name, secret: true, used: true }
 }
 
-const fn later(variable: Variable) -> Variable {
+const fn unused(variable: Variable) -> Variable {
     Variable { used: false, ..variable }
 }
 
-/// Names the file that is read like `.env`; only the environment itself can say it.
+/// Names the file that is read instead of `.env`. It has an effect only in the environment.
 pub const ENV_FILE: &str = "GREENROOM_ENV_FILE";
-/// Names the TOML file; the environment or the env file says it.
+/// Names the TOML file. It has an effect in the environment and in the env file.
 pub const CONFIG: &str = "GREENROOM_CONFIG";
-/// Names that start so belong to the tests and are not looked at.
-const OF_THE_TESTS: &str = "GREENROOM_TEST_";
+/// Variables with this prefix are settings of the tests. The server ignores them.
+const TEST_PREFIX: &str = "GREENROOM_TEST_";
 
-/// All of them.
+/// All variables, in the order of `.env.example`.
 pub const VARIABLES: &[Variable] = &[
     plain(ENV_FILE),
     plain(CONFIG),
@@ -57,62 +58,63 @@ pub const VARIABLES: &[Variable] = &[
     plain("GREENROOM_LOG"),
     plain("GREENROOM_LOG_FORMAT"),
     plain("GREENROOM_LOG_RETENTION_DAYS"),
-    later(secret("REDIS_URL")),
-    later(plain("GREENROOM_REDIS_CONNECTIONS")),
-    later(plain("GREENROOM_AUTH_JWKS_FILE")),
-    later(plain("GREENROOM_AUTH_JWKS_URL")),
-    later(secret("GREENROOM_AUTH_SHARED_SECRET")),
-    later(secret("GREENROOM_AUTH_SHARED_SECRET_SECONDARY")),
-    later(plain("GREENROOM_AUTH_ISSUER")),
-    later(plain("GREENROOM_AUTH_AUDIENCE")),
-    later(plain("GREENROOM_AUTH_ADMIN_ROLE")),
-    later(plain("GREENROOM_UPLOADS_URL")),
-    later(plain("GREENROOM_LIMIT_UPLOAD_BYTES")),
-    later(plain("GREENROOM_LIMIT_UPLOAD_QUOTA_BYTES")),
-    later(plain("GREENROOM_ALLOW_PRIVATE_ADDRESSES")),
+    unused(secret("REDIS_URL")),
+    unused(plain("GREENROOM_REDIS_CONNECTIONS")),
+    unused(plain("GREENROOM_AUTH_JWKS_FILE")),
+    unused(plain("GREENROOM_AUTH_JWKS_URL")),
+    unused(secret("GREENROOM_AUTH_SHARED_SECRET")),
+    unused(secret("GREENROOM_AUTH_SHARED_SECRET_SECONDARY")),
+    unused(plain("GREENROOM_AUTH_ISSUER")),
+    unused(plain("GREENROOM_AUTH_AUDIENCE")),
+    unused(plain("GREENROOM_AUTH_ADMIN_ROLE")),
+    unused(plain("GREENROOM_UPLOADS_URL")),
+    unused(plain("GREENROOM_LIMIT_UPLOAD_BYTES")),
+    unused(plain("GREENROOM_LIMIT_UPLOAD_QUOTA_BYTES")),
+    unused(plain("GREENROOM_ALLOW_PRIVATE_ADDRESSES")),
 ];
 
 impl Variable {
-    /// The variable with this name.
+    /// Returns the variable with this name; `None` if there is no such setting.
     pub fn find(name: &str) -> Option<&'static Self> {
         VARIABLES.iter().find(|variable| variable.name == name)
     }
 
-    /// The secret whose `_FILE` twin has this name.
-    pub(super) fn of_twin(name: &str) -> Option<&'static Self> {
+    /// Returns the secret whose `_FILE` variable has this name.
+    pub(super) fn find_by_file_name(name: &str) -> Option<&'static Self> {
         let name = name.strip_suffix("_FILE")?;
         VARIABLES.iter().find(|variable| variable.secret && variable.name == name)
     }
 
-    /// Its name in a TOML file, which is also its key where the sources are laid over each other.
+    /// Returns the name in a TOML file, which is also the key under which the sources are merged.
     pub fn key(&self) -> String {
         key(self.name)
     }
 }
 
-/// The name of a variable (or its twin) as it is written in a TOML file.
+/// Returns the name of a variable, or of a `_FILE` variable, in a TOML file.
 pub(super) fn key(name: &str) -> String {
     name.strip_prefix("GREENROOM_").unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Whether a variable of the environment is meant for us, rightly spelled or not.
-pub(super) fn is_ours(name: &str) -> bool {
-    let prefixed = name.starts_with("GREENROOM_") && !name.starts_with(OF_THE_TESTS);
-    prefixed || Variable::find(name).is_some() || Variable::of_twin(name).is_some()
+/// Returns whether a variable of the environment is for Greenroom, also if its name is misspelled.
+pub(super) fn is_for_greenroom(name: &str) -> bool {
+    let prefixed = name.starts_with("GREENROOM_") && !name.starts_with(TEST_PREFIX);
+    prefixed || Variable::find(name).is_some() || Variable::find_by_file_name(name).is_some()
 }
 
-/// The known name that `name` is probably meant to be.
+/// Returns the known name that is most similar to `name`.
 pub(super) fn nearest(name: &str) -> String {
-    let wanted = key(name);
-    let twins = VARIABLES.iter().filter(|variable| variable.secret).map(|variable| format!("{}_FILE", variable.name));
-    let names = VARIABLES.iter().map(|variable| variable.name.to_owned()).chain(twins);
-    names.min_by_key(|known| distance(&wanted, &key(known))).expect("there are variables")
+    let unknown = key(name);
+    let file_names =
+        VARIABLES.iter().filter(|variable| variable.secret).map(|variable| format!("{}_FILE", variable.name));
+    let names = VARIABLES.iter().map(|variable| variable.name.to_owned()).chain(file_names);
+    names.min_by_key(|known| distance(&unknown, &key(known))).expect("there are variables")
 }
 
-/// How many letters must be put in, taken out or replaced to make one word of the other (Levenshtein).
+/// Returns the Levenshtein distance: the number of inserted, removed and replaced letters.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
-    // the distances of the part of `one` read so far to every beginning of `other`
+    // The row contains the distances between the letters of `one` read so far and each prefix of `other`.
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (read, letter) in one.chars().enumerate() {
         let mut diagonal = row[0];
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_distance_counts_letters_put_in_taken_out_and_replaced() {
+    fn the_distance_counts_inserted_removed_and_replaced_letters() {
         for (one, other, expected) in [
             ("", "", 0),
             ("port", "port", 0),
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_a_prefix_too_many_is_nearest_to_the_one_without() {
+    fn a_name_with_a_needless_prefix_is_nearest_to_the_name_without_it() {
         assert_eq!(nearest("GREENROOM_DATABASE_URL"), "DATABASE_URL");
         assert_eq!(nearest("GREENROOM_JWT_SECRETS_FILE"), "GREENROOM_JWT_SECRET_FILE");
     }

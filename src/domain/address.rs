@@ -1,8 +1,9 @@
-//! What counts as one address: whoever has one IPv6 address has its /64.
+//! Maps IP addresses to the networks that limits count: an IPv4 address or an IPv6 /64.
 
 use std::net::IpAddr;
 
-/// What limits count an address as: itself, or the /64 of one of version 6, which is what one customer gets.
+/// Returns the network that limits count for an address: the IPv4 address itself, or the /64 of an IPv6 address. A
+/// provider assigns at least a /64 to each customer, so one client can use all its addresses.
 pub fn network(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V6(addr) => IpAddr::V6((addr.to_bits() >> 64 << 64).into()),
@@ -10,8 +11,8 @@ pub fn network(addr: IpAddr) -> IpAddr {
     }
 }
 
-/// The same for a text; none if that is no address.
-pub fn network_of(addr: &str) -> Option<String> {
+/// Returns the [`network`] of an address in text form; `None` if the text is no address.
+pub fn network_of_text(addr: &str) -> Option<String> {
     addr.parse().ok().map(|addr| network(addr).to_string())
 }
 
@@ -20,11 +21,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_version_6_counts_by_its_first_half() {
-        let of = |text| network_of(text).expect("an address");
+    fn an_ipv6_address_counts_by_its_first_64_bits() {
+        let of = |text| network_of_text(text).expect("an address");
         assert_eq!(of("2001:db8:0:1:ffff::2"), of("2001:db8:0:1::1"));
         assert_ne!(of("2001:db8:0:2::1"), of("2001:db8:0:1::1"));
         assert_eq!(of("::ffff:203.0.113.1"), "203.0.113.1");
-        assert_eq!(network_of(""), None);
+        assert_eq!(network_of_text(""), None);
     }
 }

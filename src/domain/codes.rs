@@ -1,74 +1,65 @@
-//! Stable codes: of errors, the same over REST and WebSocket, and of closed connections.
+//! Stable codes: the codes of errors, which are the same over REST and the WebSocket, and the codes of closed sockets.
 
-/// What went wrong, in a word that never changes.
+/// The stable code of an error. Clients decide by it, so its name never changes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Code {
-    /// Malformed JSON, a bad id in a path, a bad cursor or limit, a frame that is no frame.
+    /// The request cannot be read: malformed JSON, a bad id, cursor or limit, or a frame that is not an object.
     InvalidRequest,
-    /// Well-formed, but a field is missing, unknown, of the wrong type or out of bounds.
+    /// The request can be read, but a field is missing, unknown, of the wrong type or out of bounds.
     ValidationFailed,
-    /// No token, or one that is not good (any more).
+    /// The token is missing or not valid (any more).
     Unauthorized,
-    /// The login or the password is wrong; which of them is not said.
+    /// The login or the password is wrong. The error does not say which one.
     InvalidCredentials,
-    /// A refresh token came back after it was spent; its whole login is revoked.
+    /// A refresh token was used again after its successor. The server has ended the login.
     TokenReused,
-    /// The account is suspended.
     Suspended,
-    /// Registration is switched off.
     RegistrationClosed,
-    /// Not allowed, and no closer code says why.
+    /// The action is not allowed, and no more specific code says why.
     Forbidden,
     /// The caller is not in the conversation (any more).
     NotAParticipant,
-    /// One of the two has blocked the other.
+    /// One of the two users has blocked the other.
     Blocked,
     /// The class is archived, so its conversation is read-only.
     ClassArchived,
-    /// The conversation of a class is managed through the class.
+    /// Only the class can make this change in its conversation.
     ClassConversation,
-    /// There is no such thing, or none the caller may know of.
+    /// The thing does not exist, or the caller must not know of it.
     NotFound,
-    /// A user named in the request does not exist.
+    /// A user who is named in the request does not exist.
     UserNotFound,
-    /// A direct conversation needs somebody else.
+    /// A direct conversation needs exactly one other user.
     SelfConversation,
-    /// Nobody blocks themself.
     SelfBlock,
-    /// Somebody has that username.
     UsernameTaken,
-    /// Somebody has that e-mail address.
     EmailTaken,
     /// The same `temp_id` was sent before with another body.
     TempIdReused,
-    /// A direct conversation cannot be left.
     CannotLeaveDirect,
-    /// The group has as many members as it may.
     GroupFull,
-    /// The state of things does not allow it.
+    /// The present state does not allow the action.
     Conflict,
-    /// The method is not one this path knows.
     MethodNotAllowed,
     /// The body or frame is larger than the limit.
     PayloadTooLarge,
-    /// The body is not of a type this path takes.
     UnsupportedMediaType,
-    /// The handshake asks for another version of the protocol than the one that is spoken.
+    /// The handshake asks for a version of the WebSocket protocol that the server does not support.
     UpgradeRequired,
-    /// Too many of these; `retry_after` says when again.
+    /// The caller is over a limit. `retry_after_ms` says when to try again.
     RateLimited,
-    /// Too much is under way, of this caller's own or on the server; `retry_after` says when again.
+    /// The caller or the server has too much work in progress. `retry_after_ms` says when to try again.
     Busy,
-    /// A frame of a type this server does not know.
+    /// The server does not know the type of the frame.
     UnknownType,
-    /// The database does not answer; nothing was acknowledged, try again.
+    /// The server cannot do the work at the moment, and has acknowledged nothing.
     Unavailable,
-    /// A fault of ours.
+    /// The server has a fault.
     Internal,
 }
 
 impl Code {
-    /// The code as clients see it.
+    /// Returns the code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -105,7 +96,7 @@ impl Code {
         }
     }
 
-    /// The HTTP status that goes with it.
+    /// Returns the HTTP status of the code.
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest | Self::SelfConversation | Self::SelfBlock | Self::UnknownType => 400,
@@ -135,74 +126,76 @@ impl Code {
         }
     }
 
-    /// The title of the problem document: the same for every occurrence.
+    /// Returns the title of the problem document. It is the same for every occurrence of the code.
     pub fn title(self) -> &'static str {
         match self {
             Self::InvalidRequest => "The request cannot be read",
             Self::ValidationFailed => "A field is not valid",
-            Self::Unauthorized => "Sign in first",
+            Self::Unauthorized => "Not signed in",
             Self::InvalidCredentials => "Wrong login or password",
-            Self::TokenReused => "This refresh token was spent before",
+            Self::TokenReused => "The refresh token was already used",
             Self::Suspended => "The account is suspended",
             Self::RegistrationClosed => "Registration is closed",
             Self::Forbidden => "Not allowed",
             Self::NotAParticipant => "Not a participant of the conversation",
-            Self::Blocked => "There is a block between the two users",
+            Self::Blocked => "A block forbids it",
             Self::ClassArchived => "The class is archived",
-            Self::ClassConversation => "A class manages its own conversation",
+            Self::ClassConversation => "The class manages the conversation",
             Self::NotFound => "Not found",
-            Self::UserNotFound => "There is no such user",
-            Self::SelfConversation => "A direct conversation needs somebody else",
-            Self::SelfBlock => "Nobody can block themself",
+            Self::UserNotFound => "User not found",
+            Self::SelfConversation => "A direct conversation needs another user",
+            Self::SelfBlock => "Users cannot block themselves",
             Self::UsernameTaken => "The username is taken",
             Self::EmailTaken => "The e-mail address is taken",
-            Self::TempIdReused => "The temp_id was used with another body",
+            Self::TempIdReused => "The temp_id was already used",
             Self::CannotLeaveDirect => "A direct conversation cannot be left",
             Self::GroupFull => "The group is full",
-            Self::Conflict => "The state of things does not allow it",
-            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::Conflict => "The present state does not allow it",
+            Self::MethodNotAllowed => "The method is not allowed",
             Self::PayloadTooLarge => "Too large",
-            Self::UnsupportedMediaType => "The body's type is not one this path takes",
-            Self::UpgradeRequired => "Another version of the protocol is needed",
+            Self::UnsupportedMediaType => "The type of the body is not supported",
+            Self::UpgradeRequired => "The version of the protocol is not supported",
             Self::RateLimited => "Too many requests",
-            Self::Busy => "Too much is under way",
+            Self::Busy => "Too much work in progress",
             Self::UnknownType => "Unknown frame type",
-            Self::Unavailable => "The server cannot answer just now",
-            Self::Internal => "A fault of the server",
+            Self::Unavailable => "The server is not available",
+            Self::Internal => "A fault in the server",
         }
     }
 }
 
-/// Why a WebSocket was closed. A client decides from the number alone: it comes back by itself after 4408, 4410, 4429
-/// and 1012, refreshes its token after 4401, and stays away after the others.
+/// The reason why a WebSocket was closed.
+///
+/// A client decides by the number alone. It reconnects after 4408, 4410, 4429 and 1012, refreshes its token after 4401,
+/// and does not reconnect after the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Close {
-    /// The client closed, or the connection ended.
+    /// The client closed the socket, or the connection ended.
     Normal,
-    /// Text that is not UTF-8 (RFC 6455).
+    /// A text frame is not UTF-8 (RFC 6455).
     BadText,
-    /// A frame larger than 64 KiB.
+    /// A frame is larger than 64 KiB.
     TooLarge,
-    /// The server restarts.
+    /// The server restarts, or a part of it failed.
     Restart,
-    /// Abuse of the protocol.
+    /// The client broke the protocol.
     Abuse,
-    /// Not authenticated, or the token ran out, or the login was revoked.
+    /// The client is not authenticated, its token expired, or its login was revoked.
     Unauthorized,
-    /// Kicked or suspended.
+    /// An admin ended the session, or the account is suspended.
     Kicked,
-    /// Nothing was heard from the client for 90 s.
+    /// The client sent nothing for 90 seconds.
     Silent,
-    /// The user opened more sessions than allowed; this was the oldest.
+    /// The user opened more sessions than allowed, and this was the oldest one.
     TooMany,
     /// The client reads too slowly.
     TooSlow,
-    /// The client floods.
+    /// The client sent too much although it was refused.
     Flooding,
 }
 
 impl Close {
-    /// The closing code of the WebSocket.
+    /// Returns the closing code of the WebSocket.
     pub fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
@@ -219,7 +212,7 @@ impl Close {
         }
     }
 
-    /// The reason in words.
+    /// Returns the reason as the close frame carries it.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Normal => "bye",

@@ -1,24 +1,20 @@
-//! What a message may hold: text that cannot be built invalid, its kind, and typed data.
+//! Checks the content of messages: text, kind and typed data.
 
 use super::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The kind of a message.
+/// The kind of a message, which decides which content and `data` it needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
-    /// Text alone.
     Text,
-    /// One or more images.
     Image,
-    /// One or more videos.
     Video,
-    /// One or more sounds.
     Audio,
-    /// One or more other files.
+    /// Files of other types.
     File,
-    /// Attachments of several kinds, or with text.
+    /// Attachments of several kinds, or attachments with text.
     Mixed,
     /// `data: {pack, id}`
     Sticker,
@@ -26,12 +22,12 @@ pub enum MessageKind {
     Location,
     /// `data: {name, phone?, email?, user_id?}`
     Contact,
-    /// From the server; `data` says what happened.
+    /// The server wrote the message. Its `data` describes the change that the message reports.
     System,
 }
 
 impl MessageKind {
-    /// As stored.
+    /// Returns the name of the kind in the database and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -47,7 +43,7 @@ impl MessageKind {
         }
     }
 
-    /// From the stored form.
+    /// Reads the name from the database. An unknown name means [`Self::Text`].
     pub fn from_stored(text: &str) -> Self {
         match text {
             "image" => Self::Image,
@@ -64,9 +60,9 @@ impl MessageKind {
     }
 }
 
-/// Trims a message's text and checks it: no NUL, at most 10,000 Unicode scalar values. Text of which nothing would be seen
-/// is empty. It may be that here; whether it must not be depends on what else the message holds.
-pub fn content(text: &str) -> Result<String, &'static str> {
+/// Trims the text of a message and checks it: no NUL, at most 10,000 Unicode scalar values. A text of invisible
+/// characters becomes empty. Empty text is no error here, because a message may consist of `data` or attachments.
+pub fn parse_content(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.contains('\0') {
         return Err("must not contain NUL");
@@ -77,8 +73,8 @@ pub fn content(text: &str) -> Result<String, &'static str> {
     Ok(if super::text::is_blank(text) { String::new() } else { text.to_owned() })
 }
 
-/// Checks a client's `temp_id`: 1–64 characters, none that controls.
-pub fn temp_id(text: &str) -> Result<String, &'static str> {
+/// Checks the `temp_id` of a client: 1–64 characters, no control characters.
+pub fn parse_temp_id(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.chars().count() > limits::TEMP_ID_CHARS {
         return Err("must have 1 to 64 characters");
     }
@@ -90,14 +86,14 @@ pub fn temp_id(text: &str) -> Result<String, &'static str> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sticker {
+struct StickerData {
     pack: String,
     id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Location {
+struct LocationData {
     lat: f64,
     lon: f64,
     #[serde(default)]
@@ -106,7 +102,7 @@ struct Location {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contact {
+struct ContactData {
     name: String,
     #[serde(default)]
     phone: Option<String>,
@@ -116,13 +112,13 @@ struct Contact {
     _user_id: Option<uuid::Uuid>,
 }
 
-/// Checks that `data` is what a message of `kind` needs: at most 4 KiB, the named fields and no other, nothing empty,
-/// coordinates on the globe. Kinds without data take none.
-pub fn data(kind: MessageKind, data: Option<&Value>) -> Result<(), String> {
+/// Checks the `data` of a message of `kind`: at most 4 KiB, only the fields of the kind, no empty field, valid
+/// coordinates. The error is the end of a sentence that begins with the name of the field.
+pub fn check_data(kind: MessageKind, data: Option<&Value>) -> Result<(), String> {
     let Some(data) = data else {
         return match kind {
             MessageKind::Sticker | MessageKind::Location | MessageKind::Contact => {
-                Err(format!("is needed for a message of type {}", kind.as_str()))
+                Err(format!("is required for a message of type {}", kind.as_str()))
             }
             _ => Ok(()),
         };
@@ -133,34 +129,34 @@ pub fn data(kind: MessageKind, data: Option<&Value>) -> Result<(), String> {
     }
     match kind {
         MessageKind::Sticker => {
-            let sticker: Sticker = read(data)?;
-            filled(&[Some(&sticker.pack), Some(&sticker.id)])
+            let sticker: StickerData = read_data(data)?;
+            check_texts(&[Some(&sticker.pack), Some(&sticker.id)])
         }
         MessageKind::Location => {
-            let location: Location = read(data)?;
+            let location: LocationData = read_data(data)?;
             if !(-90.0..=90.0).contains(&location.lat) || !(-180.0..=180.0).contains(&location.lon) {
-                return Err("must be a place on the globe".into());
+                return Err("must have a lat from -90 to 90 and a lon from -180 to 180".into());
             }
-            filled(&[location.label.as_ref()])
+            check_texts(&[location.label.as_ref()])
         }
         MessageKind::Contact => {
-            let contact: Contact = read(data)?;
-            filled(&[Some(&contact.name), contact.phone.as_ref(), contact.email.as_ref()])
+            let contact: ContactData = read_data(data)?;
+            check_texts(&[Some(&contact.name), contact.phone.as_ref(), contact.email.as_ref()])
         }
-        _ => Err(format!("belongs to a sticker, location or contact, not to {}", kind.as_str())),
+        _ => Err(format!("is only for messages of type sticker, location or contact, not {}", kind.as_str())),
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(data: &Value) -> Result<T, String> {
+fn read_data<T: for<'de> Deserialize<'de>>(data: &Value) -> Result<T, String> {
     if !data.is_object() {
-        return Err("must be an object".into());
+        return Err("must be a JSON object".into());
     }
     T::deserialize(data).map_err(|error| error.to_string())
 }
 
-fn filled(fields: &[Option<&String>]) -> Result<(), String> {
+fn check_texts(fields: &[Option<&String>]) -> Result<(), String> {
     if fields.iter().flatten().any(|field| field.trim().is_empty()) {
-        return Err("must not hold an empty field".into());
+        return Err("must not contain an empty field".into());
     }
     if fields.iter().flatten().any(|field| field.contains('\0')) {
         return Err("must not contain NUL".into());
@@ -175,19 +171,19 @@ mod tests {
 
     #[test]
     fn content_is_trimmed_and_counted_in_characters() {
-        assert_eq!(content("  hi \n").as_deref(), Ok("hi"));
-        assert!(content(&"é".repeat(limits::CONTENT_CHARS)).is_ok());
-        assert!(content(&"é".repeat(limits::CONTENT_CHARS + 1)).is_err());
-        assert!(content("a\0b").is_err());
+        assert_eq!(parse_content("  hi \n").as_deref(), Ok("hi"));
+        assert!(parse_content(&"é".repeat(limits::CONTENT_CHARS)).is_ok());
+        assert!(parse_content(&"é".repeat(limits::CONTENT_CHARS + 1)).is_err());
+        assert!(parse_content("a\0b").is_err());
     }
 
     #[test]
-    fn data_has_the_fields_of_its_kind_and_no_other() {
-        assert!(data(MessageKind::Location, Some(&json!({"lat": 10.8, "lon": 106.6}))).is_ok());
-        assert!(data(MessageKind::Location, Some(&json!({"lat": 91, "lon": 0}))).is_err());
-        assert!(data(MessageKind::Sticker, Some(&json!({"pack": "a", "id": "b", "c": 1}))).is_err());
-        assert!(data(MessageKind::Sticker, Some(&json!(["a", "b"]))).is_err());
-        assert!(data(MessageKind::Sticker, None).is_err());
-        assert!(data(MessageKind::Text, Some(&json!({}))).is_err());
+    fn data_has_only_the_fields_of_its_kind() {
+        assert!(check_data(MessageKind::Location, Some(&json!({"lat": 10.8, "lon": 106.6}))).is_ok());
+        assert!(check_data(MessageKind::Location, Some(&json!({"lat": 91, "lon": 0}))).is_err());
+        assert!(check_data(MessageKind::Sticker, Some(&json!({"pack": "a", "id": "b", "c": 1}))).is_err());
+        assert!(check_data(MessageKind::Sticker, Some(&json!(["a", "b"]))).is_err());
+        assert!(check_data(MessageKind::Sticker, None).is_err());
+        assert!(check_data(MessageKind::Text, Some(&json!({}))).is_err());
     }
 }

@@ -1,23 +1,23 @@
-//! Emojis, as people react with them: exactly one that Unicode recommends, in one spelling.
+//! Reads the emoji of a reaction: exactly one emoji that Unicode recommends, in one spelling.
 
 use super::limits;
 
-/// One emoji, in the fully qualified spelling: ❤ and ❤️ are the same one.
+/// One emoji in the fully qualified spelling, so that ❤ and ❤️ are the same emoji.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Emoji(&'static str);
 
 impl Emoji {
-    /// Reads one emoji: a single symbol, a keycap, a flag, a sequence with joiners or with a skin tone. Anything that is no
-    /// emoji by itself is refused: text, several of them, a lone modifier, joiner or half of a flag.
+    /// Reads one emoji: a symbol, a keycap, a flag, or a sequence with joiners or a skin tone. Text, several emojis,
+    /// and a single modifier, joiner or half of a flag are errors.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const ONE: &str = "must be exactly one emoji";
+        const NOT_ONE_EMOJI: &str = "must be exactly one emoji";
         if text.len() > limits::EMOJI_BYTES {
-            return Err(ONE);
+            return Err(NOT_ONE_EMOJI);
         }
-        emojis::get(text).map(|emoji| Self(emoji.as_str())).ok_or(ONE)
+        emojis::get(text).map(|emoji| Self(emoji.as_str())).ok_or(NOT_ONE_EMOJI)
     }
 
-    /// In its one spelling.
+    /// Returns the fully qualified spelling.
     pub fn as_str(self) -> &'static str {
         self.0
     }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_emoji_is_refused() {
+    fn a_text_that_is_not_exactly_one_emoji_is_refused() {
         let others = [
             "",
             " ",

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7, so that ids made later sort later, each noun in a type of its own.
+//! Defines a separate type for each kind of id and number. Ids are UUIDv7, so they sort by the time of their creation.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -13,7 +13,7 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, later than every id this process made before.
+            /// Creates an id that is greater than all ids which this process created before.
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
             }
@@ -58,27 +58,27 @@ macro_rules! id {
 }
 
 id!(
-    /// A person, or a program that acts as one.
+    /// The id of a person or a program with an account.
     UserId
 );
 id!(
-    /// One sign-in of a user on one device; the `sid` of its access tokens.
+    /// The id of one signed-in device of a user; the `sid` of its access tokens.
     LoginId
 );
 id!(
-    /// One live connection.
+    /// The id of the session of one WebSocket connection.
     SessionId
 );
 id!(
-    /// A direct, group or class conversation.
+    /// The id of a direct, group or class conversation.
     ConversationId
 );
 id!(
-    /// A message.
+    /// The id of a message in any conversation.
     MessageId
 );
 id!(
-    /// A class of the host application.
+    /// The id of a class of the host application.
     ClassId
 );
 
@@ -92,7 +92,7 @@ macro_rules! count {
         pub struct $name(pub i64);
 
         impl $name {
-            /// The next one.
+            /// Returns the number that is greater by one.
             #[must_use]
             pub fn next(self) -> Self {
                 Self(self.0 + 1)
@@ -114,10 +114,10 @@ macro_rules! count {
 }
 
 count!(
-    /// The place of a message in its conversation: 1, 2, 3 … without a gap; 0 is before the first.
+    /// The number of a message in its conversation: 1, 2, 3 … without a gap; 0 is before the first message.
     Seq
 );
 count!(
-    /// The place of a durable event in its stream: 1, 2, 3 … without a gap; 0 is before the first.
+    /// The number of a durable event in its stream: 1, 2, 3 … without a gap; 0 is before the first event.
     Rev
 );

@@ -1,7 +1,7 @@
-//! What in a name nobody sees, or nobody should have to: invisible characters that neither a script nor an emoji needs, and
-//! towers of marks.
+//! Finds characters that a name must not contain: invisible characters that neither a script nor an emoji needs, and
+//! too many combining marks on one letter.
 
-use super::characters::{is_ignorable, is_mark_on_a_letter, is_word};
+use super::characters::{is_ignorable, is_word_character, is_zero_width_mark};
 use super::limits;
 use icu_properties::props::{CanonicalCombiningClass, Emoji, EmojiModifier, ExtendedPictographic, Script};
 use icu_properties::script::ScriptWithExtensions;
@@ -14,11 +14,11 @@ const TEXT_STYLE: char = '\u{FE0E}';
 const EMOJI_STYLE: char = '\u{FE0F}';
 const KEYCAP: char = '\u{20E3}';
 const BLACK_FLAG: char = '\u{1F3F4}';
-const LAST_TAG: char = '\u{E007F}';
+const CANCEL_TAG: char = '\u{E007F}';
 const MONGOLIAN_VOWEL_SEPARATOR: char = '\u{180E}';
 
-/// Scripts whose letters change their form with their neighbours, which a joiner or non-joiner between them decides.
-const JOINING: [Script; 18] = [
+/// Scripts whose letters change their form with the next letter. A joiner or non-joiner between two letters selects it.
+const JOINING_SCRIPTS: [Script; 18] = [
     Script::Arabic,
     Script::Syriac,
     Script::Nko,
@@ -39,9 +39,10 @@ const JOINING: [Script; 18] = [
     Script::Myanmar,
 ];
 
-/// Whether a text holds an invisible character that is not needed where it stands: what controls, what directs, what fills;
-/// a joiner outside of a script or an emoji that joins, a selector on what has no variants, a tag outside of a flag.
-pub fn is_in(text: &str) -> bool {
+/// Returns whether a text contains an invisible character that its neighbours do not need: a control character, a
+/// directional mark, a filler, a joiner between characters that do not join, a variation selector after a character
+/// without variants, or a tag outside a flag.
+pub fn has_needless_invisible(text: &str) -> bool {
     let letters: Vec<char> = text.chars().collect();
     let mut at = 0;
     while let Some(&letter) = letters.get(at) {
@@ -51,14 +52,14 @@ pub fn is_in(text: &str) -> bool {
             '\u{FE00}'..=EMOJI_STYLE | '\u{E0100}'..='\u{E01EF}' | '\u{180B}'..='\u{180F}' => {
                 before.is_some_and(|before| selects(letter, before, after))
             }
-            _ => !is_ignorable(letter) && !shows_nothing(letter),
+            _ => !is_ignorable(letter) && !is_invisible(letter),
         };
         if !needed {
             return true;
         }
         at += 1;
         if letter == BLACK_FLAG {
-            match tags(&letters[at..]) {
+            match count_flag_tags(&letters[at..]) {
                 Some(tags) => at += tags,
                 None => return true,
             }
@@ -67,50 +68,55 @@ pub fn is_in(text: &str) -> bool {
     false
 }
 
-/// Whether more than [`limits::MARKS_ON_A_LETTER`] marks stand on one letter, however the text is composed.
-pub fn has_towers(text: &str) -> bool {
+/// Returns whether a letter has more than [`limits::COMBINING_MARKS_PER_LETTER`] combining marks. The text is
+/// decomposed first, so that marks of composed letters count too.
+pub fn has_too_many_marks(text: &str) -> bool {
     let mut marks = 0;
-    for letter in text.nfd().filter(|letter| !is_ignorable(*letter) || is_mark_on_a_letter(*letter)) {
-        if is_mark_on_a_letter(letter) {
+    for letter in text.nfd().filter(|letter| !is_ignorable(*letter) || is_zero_width_mark(*letter)) {
+        if is_zero_width_mark(letter) {
             marks += 1;
         } else if !unicode_normalization::char::is_combining_mark(letter) {
             marks = 0;
         }
-        if marks > limits::MARKS_ON_A_LETTER {
+        if marks > limits::COMBINING_MARKS_PER_LETTER {
             return true;
         }
     }
     false
 }
 
-/// Controls, separators of lines, annotations, and a letter of which no dot is raised.
-fn shows_nothing(letter: char) -> bool {
+/// Returns whether a character is a control character, a line separator, an annotation character or the empty Braille
+/// pattern. None of these is in the property that [`is_ignorable`] reads.
+fn is_invisible(letter: char) -> bool {
     letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{2800}' | '\u{FFF9}'..='\u{FFFB}')
 }
 
-fn is_of(letter: char, script: Script) -> bool {
+fn has_script(letter: char, script: Script) -> bool {
     ScriptWithExtensions::new().has_script(letter, script)
 }
 
-/// After a sign that takes the vowel away a joiner decides how the letter looks; else between two letters that join.
+/// Returns whether a joiner or non-joiner is needed between two characters. It is after a virama, which removes the
+/// vowel of a consonant, because there it selects the form of the consonant. Otherwise it is between two letters of a
+/// joining script.
 fn joins_letters(before: Option<char>, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
     if CodePointMapData::<CanonicalCombiningClass>::new().get(before) == CanonicalCombiningClass::Virama {
         return true;
     }
-    let joins = |after: char| JOINING.iter().any(|script| is_of(before, *script) && is_of(after, *script));
-    is_word(before) && after.is_some_and(|after| is_word(after) && joins(after))
+    let joins =
+        |after: char| JOINING_SCRIPTS.iter().any(|script| has_script(before, *script) && has_script(after, *script));
+    is_word_character(before) && after.is_some_and(|after| is_word_character(after) && joins(after))
 }
 
 fn joins_emoji(before: Option<char>, after: Option<char>) -> bool {
     let is_picture = |letter: char| CodePointSetData::new::<ExtendedPictographic>().contains(letter);
-    let ends = |letter: char| {
+    let ends_emoji = |letter: char| {
         letter == EMOJI_STYLE || is_picture(letter) || CodePointSetData::new::<EmojiModifier>().contains(letter)
     };
-    before.is_some_and(ends) && after.is_some_and(is_picture)
+    before.is_some_and(ends_emoji) && after.is_some_and(is_picture)
 }
 
-/// Whether `before` has variants of which `selector` picks one.
+/// Returns whether `selector` selects a variant of the character `before`.
 fn selects(selector: char, before: char, after: Option<char>) -> bool {
     match selector {
         TEXT_STYLE | EMOJI_STYLE if before.is_ascii() => {
@@ -118,22 +124,27 @@ fn selects(selector: char, before: char, after: Option<char>) -> bool {
         }
         TEXT_STYLE | EMOJI_STYLE => CodePointSetData::new::<Emoji>().contains(before),
         MONGOLIAN_VOWEL_SEPARATOR => {
-            is_of(before, Script::Mongolian) && after.is_some_and(|after| is_of(after, Script::Mongolian))
+            has_script(before, Script::Mongolian) && after.is_some_and(|after| has_script(after, Script::Mongolian))
         }
-        '\u{180B}'..='\u{180F}' => is_of(before, Script::Mongolian) && is_word(before),
-        '\u{FE00}'..='\u{FE0D}' => [Script::Han, Script::Myanmar, Script::PhagsPa].iter().any(|it| is_of(before, *it)),
-        _ => is_of(before, Script::Han) && is_word(before),
+        '\u{180B}'..='\u{180F}' => has_script(before, Script::Mongolian) && is_word_character(before),
+        '\u{FE00}'..='\u{FE0D}' => {
+            [Script::Han, Script::Myanmar, Script::PhagsPa].iter().any(|script| has_script(before, *script))
+        }
+        _ => has_script(before, Script::Han) && is_word_character(before),
     }
 }
 
-/// How many tags follow a black flag, none or those of a region with their end; `None` if they are no such.
-fn tags(letters: &[char]) -> Option<usize> {
+/// Returns the number of tags after a black flag: 0, or the tags of a region and the cancel tag. Returns `None` if the
+/// tags name no region.
+fn count_flag_tags(letters: &[char]) -> Option<usize> {
     let is_tag = |letter: &&char| matches!(**letter, '\u{E0020}'..='\u{E007F}');
     let count = letters.iter().take_while(is_tag).count();
-    let of_a_region = |letter: &char| matches!(*letter, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}');
+    let is_region_tag = |letter: &char| matches!(*letter, '\u{E0030}'..='\u{E0039}' | '\u{E0061}'..='\u{E007A}');
     match letters[..count].split_last() {
         None => Some(0),
-        Some((&LAST_TAG, region)) if (3..=6).contains(&region.len()) && region.iter().all(of_a_region) => Some(count),
+        Some((&CANCEL_TAG, region)) if (3..=6).contains(&region.len()) && region.iter().all(is_region_tag) => {
+            Some(count)
+        }
         Some(_) => None,
     }
 }
@@ -143,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_scripts_and_emoji_need_is_no_invisible_character() {
+    fn invisible_characters_that_scripts_and_emoji_need_are_accepted() {
         for good in [
             "می\u{200C}خواهم",
             "क्\u{200D}",
@@ -157,7 +168,7 @@ mod tests {
             "🏴 🏴\u{200D}☠\u{FE0F}",
             "葛\u{E0100} 邉\u{FE00}",
         ] {
-            assert!(!is_in(good), "{good:?}");
+            assert!(!has_needless_invisible(good), "{good:?}");
         }
         for bad in [
             "a\u{200C}b",
@@ -177,19 +188,19 @@ mod tests {
             "a\u{34F}b",
             "a\0b",
         ] {
-            assert!(is_in(bad), "{bad:?}");
+            assert!(has_needless_invisible(bad), "{bad:?}");
         }
     }
 
     #[test]
     fn marks_are_counted_on_each_letter_however_it_is_composed() {
         let four = "\u{301}\u{302}\u{303}\u{304}";
-        assert!(!has_towers(&format!("a{four}b{four}")));
-        assert!(has_towers(&format!("a{four}\u{305}")));
-        assert!(has_towers(&format!("é{four}")) && has_towers(&format!("e\u{301}{four}")));
-        assert!(has_towers(&format!("ာ{four}ာ\u{301}")), "marks that take room end no letter");
+        assert!(!has_too_many_marks(&format!("a{four}b{four}")));
+        assert!(has_too_many_marks(&format!("a{four}\u{305}")));
+        assert!(has_too_many_marks(&format!("é{four}")) && has_too_many_marks(&format!("e\u{301}{four}")));
+        assert!(has_too_many_marks(&format!("ာ{four}ာ\u{301}")), "a mark with a width does not begin a new letter");
         for written in ["ệ", "လျှော့", "བསྒྲུབས", "נָ֑", "ที่"] {
-            assert!(!has_towers(written), "{written}");
+            assert!(!has_too_many_marks(written), "{written}");
         }
     }
 }

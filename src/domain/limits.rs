@@ -1,234 +1,242 @@
-//! Every limit of the house that is not a setting, in one place (SPEC 14).
+//! Defines every limit of the server that is not a setting (SPEC 14). All limits are per node.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Characters (Unicode scalar values) in a message, after trimming.
+/// The greatest length of a message after trimming, in Unicode scalar values.
 pub const CONTENT_CHARS: usize = 10_000;
-/// Characters of a message shown in previews and quotes.
+/// The length of a message in previews and quotes, in Unicode scalar values.
 pub const PREVIEW_CHARS: usize = 100;
-/// Characters in a client's `temp_id`.
+/// The greatest length of a client's `temp_id`.
 pub const TEMP_ID_CHARS: usize = 64;
-/// Bytes in a message's `data`.
+/// The greatest size of the `data` of a message.
 pub const DATA_BYTES: usize = 4096;
-/// Names that one message can mention, each at its first place; later ones are plain text.
-pub const MENTIONS: usize = 100;
-/// How long after an `@all` another one in the same conversation is plain text.
+/// The number of different names that one message can mention. Later names are plain text.
+pub const MENTIONS_PER_MESSAGE: usize = 100;
+/// The time after an `@all` during which another `@all` in the same conversation is plain text.
 pub const MENTION_ALL_PAUSE: Duration = Duration::from_mins(1);
-/// Bytes in an emoji.
+/// The greatest size of an emoji.
 pub const EMOJI_BYTES: usize = 64;
-/// Different emojis with which people can react to one message.
+/// The number of different emojis in the reactions to one message.
 pub const EMOJIS_PER_MESSAGE: i64 = 50;
-/// Users listed with one emoji of a message, and in each list of its receipts.
-pub const REACTORS: i64 = 1000;
-/// Attachments in one message.
-pub const ATTACHMENTS: usize = 10;
-/// Characters in a conversation's or class's name, and in a display name.
+/// The number of users listed for one emoji of a message, and in each list of its receipts.
+pub const LISTED_USERS: i64 = 1000;
+/// The number of attachments of one message.
+pub const ATTACHMENTS_PER_MESSAGE: usize = 10;
+/// The greatest length of the name of a conversation or class, and of a display name.
 pub const NAME_CHARS: usize = 255;
-/// Marks on one letter of such a name.
-pub const MARKS_ON_A_LETTER: usize = 4;
-/// Characters in a description.
+/// The number of combining marks on one letter of such a name.
+pub const COMBINING_MARKS_PER_LETTER: usize = 4;
+/// The greatest length of a description.
 pub const DESCRIPTION_CHARS: usize = 2000;
-/// Characters in a URL that a client gives.
+/// The greatest length of a URL from a client.
 pub const URL_CHARS: usize = 2048;
-/// Seconds for which a conversation can be muted, beside for good: ten years.
+/// The longest time for which a conversation can be muted, ten years. A conversation can also be muted without an end.
 pub const MUTE_SECONDS: i64 = 10 * 365 * 24 * 60 * 60;
-/// Members of a group.
+/// The number of members of a group.
 pub const GROUP_MEMBERS: usize = 1000;
-/// Characters of an `Origin` or `Host` that are shown, in the log and in a refusal.
+/// The length at which an `Origin` or `Host` header is cut in the log and in error messages.
 pub const ORIGIN_CHARS: usize = 255;
-/// Refused origins, each with the host it asked for, that the operator is told of before the log is silent about more.
-pub const ORIGINS_TOLD: usize = 64;
-/// How long it is silent.
-pub const ORIGINS_TOLD_ANEW: Duration = Duration::from_hours(1);
-/// Bytes of those who joined that one event names, one of them aside: what joins at once is told in several events, so that
-/// none is more than a client may leave unread.
+/// The number of refused origins, each with the requested host, that are logged before the log pauses.
+pub const LOGGED_ORIGINS: usize = 64;
+/// The time for which no further refused origin is logged.
+pub const ORIGIN_LOG_PAUSE: Duration = Duration::from_hours(1);
+/// The size of the list of new members in one event, unless a single member is larger. More members are listed in
+/// several events, so that no event is larger than what a client may leave unread.
 pub const JOINED_BYTES: usize = 32 * 1024;
-/// Bytes of any event at most: a client may leave four times as much unread.
+/// The greatest size of any event. A client may leave four times as much unread.
 pub const EVENT_BYTES: usize = 256 * 1024;
-/// Bytes of one WebSocket frame, and of one message put together from fragments.
+/// The greatest size of a WebSocket frame, and of a message that consists of fragments.
 pub const FRAME_BYTES: usize = 64 * 1024;
-/// Bytes of a JSON body over REST.
+/// The greatest size of a JSON body over REST.
 pub const BODY_BYTES: usize = 256 * 1024;
-/// Bytes of a body where nobody has shown a token.
-pub const BODY_BYTES_OF_STRANGERS: usize = 8 * 1024;
-/// Live sessions of one user; the oldest goes when another opens.
+/// The greatest size of a body in a request without a token.
+pub const UNAUTHENTICATED_BODY_BYTES: usize = 8 * 1024;
+/// The number of live sessions of one user. The oldest session closes when one more opens.
 pub const SESSIONS_PER_USER: usize = 20;
-/// Conversations named in one `auth.success`.
+/// The number of conversations listed in one `auth.success`.
 pub const CONVERSATIONS_IN_AUTH: usize = 1000;
-/// Conversations or users named in one command.
+/// The number of conversations or users named in one command.
 pub const IDS_IN_COMMAND: usize = 1000;
-/// Conversations named in all parts of one `sync`.
+/// The number of conversations named in all parts of one `sync`.
 pub const CONVERSATIONS_IN_SYNC: usize = 10_000;
-/// Users in one presence question.
+/// The number of users in one presence request.
 pub const PRESENCE_USERS: usize = 100;
-/// Users whose presence one session watches.
+/// The number of users whose presence one session watches.
 pub const PRESENCE_WATCHED: usize = 1000;
-/// Members above which a conversation has no message status and no delivered marks.
+/// A conversation with more members than this has no message status and no delivered marks.
 pub const STATUS_MEMBERS: i64 = 100;
-/// Senders named in a conversation's statistics.
+/// The number of senders in the statistics of a conversation.
 pub const TOP_SENDERS: u64 = 50;
-/// Participants in a conversation's detail.
+/// The number of participants in the details of a conversation.
 pub const DETAIL_MEMBERS: u64 = 100;
-/// Messages in a page by default; at most 100.
-pub const MESSAGE_PAGE: u64 = 50;
-/// Items in a page of any other collection by default.
-pub const PAGE: u64 = 20;
-/// Items in any page at most.
+/// The default number of messages in a page.
+pub const MESSAGE_PAGE_DEFAULT: u64 = 50;
+/// The default number of items in a page of any other collection.
+pub const PAGE_DEFAULT: u64 = 20;
+/// The greatest number of items in any page.
 pub const PAGE_MAX: u64 = 100;
-/// Rows of the log that one transaction rewrites when a message is deleted, of those that show it and of those that quote
-/// it.
+/// The number of log rows that one transaction rewrites when a message is deleted. It counts separately for rows that
+/// show the message and rows that quote it.
 pub const REWRITTEN_ROWS: usize = 1024;
-/// User streams that one transaction may lock beside the class's and the conversation's.
-pub const USER_STREAMS: usize = 1000;
+/// The number of user streams that one transaction may lock, besides the streams of the class and the conversation.
+pub const USER_STREAMS_PER_TRANSACTION: usize = 1000;
 
-/// How long an access token is good for.
-pub const ACCESS_TOKEN: Duration = Duration::from_mins(15);
-/// How long a refresh token is good for.
-pub const REFRESH_TOKEN: Duration = Duration::from_hours(30 * 24);
-/// How long a spent refresh token still yields the successor it was spent for.
+/// An access token is valid for this time.
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
+/// A refresh token is valid for this time.
+pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(30 * 24);
+/// A spent refresh token returns the same successor again for at least this time.
 pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
-/// How long a WebSocket ticket is good for.
-pub const TICKET: Duration = Duration::from_secs(30);
-/// How long a file token is good for; within one clock hour a user is given the same one.
-pub const FILE_TOKEN: Duration = Duration::from_hours(2);
+/// A WebSocket ticket is valid for this time.
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+/// A file token is valid for this time from the beginning of a clock hour. Within one clock hour a user gets the same
+/// one.
+pub const FILE_TOKEN_LIFETIME: Duration = Duration::from_hours(2);
 
-/// Sockets of one address (an IPv6 /64 counts as one) that have not said whose they are. One that brings its token in the
-/// handshake does not count.
-pub const STRANGERS_PER_ADDRESS: usize = 128;
-/// The same on the whole node.
-pub const STRANGERS: usize = 4096;
-/// Bytes of the head of a request: its line and its headers.
+/// The number of unauthenticated sockets of one address; an IPv6 /64 counts as one address. A socket with a token in
+/// its handshake does not count.
+pub const UNAUTHENTICATED_SOCKETS_PER_ADDRESS: usize = 128;
+/// The number of unauthenticated sockets of the whole node.
+pub const UNAUTHENTICATED_SOCKETS: usize = 4096;
+/// The greatest size of the head of a request: its request line and its headers.
 pub const HEAD_BYTES: usize = 16 * 1024;
-/// A request whose head has not come within this is answered 408, and its connection closed.
-pub const HEAD: Duration = Duration::from_secs(10);
-/// A body that has not come within this is given up, so that nobody holds a connection by the byte.
-pub const BODY: Duration = Duration::from_secs(30);
-/// A connection on which nobody has called for this long is closed. Proxies that keep connections let go of them earlier.
+/// If the head of a request is not complete after this time, the answer is 408 and the connection closes.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// If the body of a request is not complete after this time, the request fails, so that a client cannot keep a
+/// connection open with single bytes.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// A connection without a request for this time closes. Proxies usually close idle connections earlier.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long a connection waits for its client to close as well. A browser tells its page that a socket was closed only when
-/// the connection has ended, so this delays whoever is to come back.
-pub const FAREWELL: Duration = Duration::from_secs(1);
-/// Descriptors that connections leave to the database, files and the rest.
-pub const DESCRIPTORS_KEPT: u64 = 128;
-/// Fewer descriptors than this are too few for a server, and the start says so.
-pub const DESCRIPTORS_WANTED: u64 = 8192;
-/// Connections of one node, however many descriptors it may have.
+/// The server waits this long for the client to close its side of a connection. A browser reports a closed socket to
+/// its page only after the connection has ended, so a longer time would delay a reconnect.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(1);
+/// The number of file descriptors that are reserved for the database, files and the rest.
+pub const RESERVED_DESCRIPTORS: u64 = 128;
+/// With fewer file descriptors than this the server logs a warning at the start.
+pub const RECOMMENDED_DESCRIPTORS: u64 = 8192;
+/// The greatest number of connections of a node, for any number of file descriptors.
 pub const CONNECTIONS: usize = 100_000;
 
-/// Wrong passwords a minute for one account from one address.
-pub const WRONG_PASSWORDS: usize = 5;
-/// Wrong passwords an hour for one account from anywhere, after which it is tried only from addresses where it is known.
-pub const WRONG_PASSWORDS_HOUR: usize = 100;
-/// An account is known at an address for so long after it signed in or registered there.
-pub const SIGNED_IN_FROM: Duration = Duration::from_hours(30 * 24);
-/// Ids and names of accounts known at one address that are looked at, the oldest accounts first.
-pub const KNOWN_NAMES: usize = 30_000;
-/// Accounts known at an address that are read at a time.
-pub const KNOWN_PAGE: u64 = 500;
-/// Registrations of one address in a burst.
+/// Wrong passwords in a minute for one account from one address.
+pub const WRONG_PASSWORDS_PER_MINUTE: usize = 5;
+/// Wrong passwords in an hour for one account from all addresses. Beyond them only addresses where the account is known
+/// may try a password.
+pub const WRONG_PASSWORDS_PER_HOUR: usize = 100;
+/// An account is known at an address for this time after a sign-in or the registration from there.
+pub const KNOWN_ADDRESS_LIFETIME: Duration = Duration::from_hours(30 * 24);
+/// The number of ids and names of accounts known at one address that are read, the oldest accounts first.
+pub const KNOWN_NAMES_PER_ADDRESS: usize = 30_000;
+/// The number of known accounts that are read at once.
+pub const KNOWN_ACCOUNTS_PAGE: u64 = 500;
+/// Registrations from one address in a burst.
 pub const REGISTRATION_BURST: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
-/// Passwords that wait for a core to be hashed on; beyond it one is `busy` at once.
+/// The number of passwords that wait for a core to be hashed. One more gets `busy` at once.
 pub const HASHING_QUEUE: usize = 256;
 
-/// A connection that has not authenticated within this is closed.
+/// A connection that is not authenticated after this time closes.
 pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
-/// For so long after `auth.success` a session that opened with `subscribe=none` waits for a first command, before what
-/// happens in its user's own stream goes out.
-pub const FIRST_SYNC: Duration = Duration::from_secs(3);
-/// The server pings a session this often.
-pub const HEARTBEAT: Duration = Duration::from_secs(30);
-/// A session silent for this long is closed (4408).
-pub const SILENCE: Duration = Duration::from_secs(90);
-/// Bytes handed to a socket between two pings that measure what the client has read: at a kilobyte a second a client
-/// answers one before it counts as [`STALLED`].
+/// A session with `subscribe=none` waits this long after `auth.success` for its first command. Events of the user's own
+/// stream are not sent meanwhile.
+pub const FIRST_SYNC_WAIT: Duration = Duration::from_secs(3);
+/// The interval of the server's pings to a session.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// A session that has sent nothing for this time is closed (4408).
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(90);
+/// The server pings after so many bytes to measure what the client has read. A client that reads one kilobyte per
+/// second answers such a ping before [`STALL_TIMEOUT`].
 pub const PING_EVERY_BYTES: usize = 16 * 1024;
-/// Bytes handed to a socket and not known to be read, from which on a replay waits.
-pub const REPLAY_BYTES: usize = 64 * 1024;
-/// Bytes handed to a socket and not known to be read, above which nothing more is handed to it, and it is closed (4410). A
-/// single frame, however large, does not close it.
+/// With so many unacknowledged bytes on a socket, a replay waits.
+pub const REPLAY_UNREAD_BYTES: usize = 64 * 1024;
+/// With more unacknowledged bytes on a socket, nothing more is written and the session is closed (4410). A single frame
+/// never closes it, however large it is.
 pub const UNREAD_BYTES: usize = 1024 * 1024;
-/// Bytes of one commit in one stream that go out at once; of more, those who follow get page after page from the log.
+/// Events of one commit in one stream are sent directly up to this size. If they are larger, the subscribers get them
+/// page by page from the log.
 pub const LIVE_BYTES: usize = UNREAD_BYTES / 2;
-/// A session that acknowledges nothing for this long, with something outstanding, is closed (4410).
-pub const STALLED: Duration = Duration::from_secs(20);
-/// Bytes that wait in the kernel for a client to have room, above which the kernel takes no more.
+/// A session that acknowledges nothing for this time, while bytes are unacknowledged, is closed (4410).
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The kernel accepts no further bytes for a client while more than this are not sent yet.
 pub const UNSENT_BYTES: u32 = 1024;
-/// Typing ends by itself after this.
-pub const TYPING: Duration = Duration::from_secs(10);
-/// One `typing.start` of a session in a conversation within this; more are acknowledged and not passed on.
-pub const TYPING_EVERY: Duration = Duration::from_secs(2);
-/// A user is offline only after this long without a session.
+/// Typing ends by itself after this time.
+pub const TYPING_DURATION: Duration = Duration::from_secs(10);
+/// The server passes on one `typing.start` of a session in a conversation within this time. It acknowledges the others
+/// and does not pass them on.
+pub const TYPING_INTERVAL: Duration = Duration::from_secs(2);
+/// A user becomes offline after this time without a session.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
-/// After so long a call that is too much is refused.
-pub const REFUSED_AFTER: Duration = Duration::from_millis(100);
-/// Refusals by a limit within [`FLOOD_WINDOW`] that close a session (4429).
+/// The delay before a call over a limit gets its 429, so that a client that repeats it at once is slowed down.
+pub const REFUSAL_DELAY: Duration = Duration::from_millis(100);
+/// A session is closed (4429) after so many refusals by a limit within [`FLOOD_WINDOW`].
 pub const FLOOD_REFUSALS: usize = 100;
-/// The window of [`FLOOD_REFUSALS`].
+/// The time within which refusals are counted.
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 
-/// Sends in one group commit.
-pub const BATCH: usize = 256;
-/// Sends waiting for one writer; beyond it a send is `unavailable` at once.
+/// The number of sends, or of accepted token generations, in one transaction.
+pub const BATCH_SIZE: usize = 256;
+/// The number of sends that wait for one writer. One more gets `unavailable` at once.
 pub const WRITER_QUEUE: usize = 4096;
-/// A transaction that has not ended within this is given up and its connection dropped.
-pub const TRANSACTION: Duration = Duration::from_secs(6);
-/// Users that a search of users looks at.
+/// A transaction that takes longer is given up, and its connection is dropped.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
+/// The number of users that a search for users examines.
 pub const SEARCH_CANDIDATES: u64 = 1000;
-/// Transactions of one user that run or wait; as many as calls and commands of a user can be under way.
+/// Transactions of one user that run or wait: as many as the calls and commands that a user can have under way.
 pub const WRITES_PER_USER: usize = 48;
-/// The same of one login where only that is known: beyond a burst of handshakes with tickets, each of which is one.
+/// Transactions of one login that run or wait where the user is not known yet. A ticket handshake is one transaction,
+/// so this is more than a burst of handshakes.
 pub const WRITES_PER_LOGIN: usize = 64;
-/// Transactions that run or wait of all who come from one network and are nobody yet.
+/// Transactions of all unauthenticated clients of one network that run or wait.
 pub const WRITES_PER_NETWORK: usize = 4096;
-/// Rows that a transaction of a few changes touches.
+/// The number of rows that is assumed for a transaction of a few changes.
 pub const FEW_ROWS: usize = 4;
-/// Rows that it touches for each user it puts into a conversation: the participant, the user's revision, the event.
+/// The rows that a transaction writes for each user whom it adds to a conversation: the participant, the revision of
+/// the user and the event.
 pub const ROWS_PER_MEMBER: usize = 3;
-/// Rows above which a transaction is large: such run one at a time and leave the writer to the others in between.
+/// A transaction with more rows is large. Large transactions run one at a time and let other transactions run in
+/// between.
 pub const LARGE_ROWS: u64 = 300;
-/// For how long at most after a large transaction no other one begins.
+/// The longest time after a large transaction during which no other large one begins.
 pub const LARGE_PAUSE: Duration = Duration::from_millis(250);
-/// How often a large transaction gives way to sends before it runs to its end.
-pub const WAYS_GIVEN: usize = 8;
-/// Bytes of an event that cost as much as another row.
+/// The number of times that a large transaction yields to sends before it runs to its end.
+pub const LARGE_YIELDS: usize = 8;
+/// An event counts one more row for each so many bytes.
 pub const ROW_BYTES: usize = 1024;
 /// Heavy reads of one user that run or wait.
 pub const HEAVY_PER_USER: usize = 4;
-/// A statement of a heavy read is given up after this.
-pub const HEAVY_STATEMENT: Duration = Duration::from_secs(2);
-/// Streams that one sync follows and waits for at one time.
-pub const FOLLOWED_AT_ONCE: usize = 256;
-/// Streams that one sync replays at one time: a page of each is together less than a client may leave unread.
+/// A statement of a heavy read that takes longer is cancelled.
+pub const HEAVY_STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The number of streams that one sync subscribes to at one time.
+pub const SUBSCRIPTIONS_AT_ONCE: usize = 256;
+/// The number of streams that one sync replays at one time. One page of each is less than a client may leave unread.
 pub const REPLAYS_AT_ONCE: usize = 4;
-/// Events of one page of a replay.
+/// The number of events in one page of a replay.
 pub const REPLAY_PAGE: u64 = 256;
-/// Bytes of recent events that the rooms of a node keep together, for who is a little behind.
+/// The size of all rings of a node together.
 pub const RINGS_BYTES: usize = 64 * 1024 * 1024;
-/// A round of ageing of a room's recent events: they stay for one to two of these.
+/// The interval at which a ring drops old frames. A frame stays in the ring for one to two intervals.
 pub const RING_ROUND: Duration = Duration::from_mins(1);
-/// How long a hole in a room's revisions may stand before it is read from the log.
-pub const HOLE: Duration = Duration::from_millis(20);
-/// How often the log is tailed for what delivery missed.
-pub const CATCH_UP: Duration = Duration::from_secs(2);
+/// A gap in a room waits this long for late events before the room reads the log.
+pub const GAP_WAIT: Duration = Duration::from_millis(20);
+/// The interval at which the catch-up reads the log for events that were not delivered.
+pub const CATCH_UP_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Calls of one user in a burst, as a multiple of those of a second.
+/// Calls of one user in a burst, as a multiple of the calls in a second.
 pub const CALLS_BURST: u32 = 2;
-/// Sends of one user in a burst, as a multiple of those of a second.
+/// Sends of one user in a burst, as a multiple of the sends in a second.
 pub const SENDS_BURST: u32 = 3;
-/// Commands other than sends of one user: a second, and in a burst.
+/// Other commands of one user: in a second, and in a burst.
 pub const COMMANDS_PER_SECOND: (u32, u32) = (50, 200);
-/// Handshakes of one user: a second, and in a burst.
+/// Handshakes of one user: in a second, and in a burst.
 pub const HANDSHAKES_PER_SECOND: (u32, u32) = (10, 50);
-/// REST calls of one user that run at one time; one more is `busy`.
+/// REST calls of one user that run at one time. One more gets `busy`.
 pub const CALLS_RUNNING: usize = 32;
-/// Commands of one user that run at one time, over all sessions; others wait.
+/// Commands of one user that run at one time in all sessions. Others wait.
 pub const COMMANDS_RUNNING: usize = 16;
-/// Commands of one session that run at one time; others wait.
+/// Commands of one session that run at one time. Others wait.
 pub const COMMANDS_RUNNING_PER_SESSION: usize = 8;
-/// Commands of one session that wait, for whatever; one more is `busy`.
+/// Commands of one session that wait for any reason. One more gets `busy`.
 pub const COMMANDS_WAITING: usize = 256;
-/// Bytes of the frames of one connection that wait until it is known whose it is.
-pub const BYTES_WAITING: usize = 1024 * 1024;
-/// Messages in the mailbox of a session.
+/// The size of the frames that wait while the token of their connection is checked.
+pub const UNAUTHENTICATED_WAITING_BYTES: usize = 1024 * 1024;
+/// The capacity of the mailbox of a session.
 pub const SESSION_MAILBOX: usize = 1024;

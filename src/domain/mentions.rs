@@ -1,62 +1,64 @@
-//! Whom a text may mention with `@`. Which of these names are somebody's is for whoever knows the participants. The client
-//! has the same rule (`static/app/lib/mentions.js`); `tests/cases/mentions.json` holds both to it.
+//! Finds the usernames that a text may mention with `@`.
+//!
+//! This module does not know the participants, so it cannot decide which of the names exist. The web client implements
+//! the same rule in `static/app/lib/mentions.js`. The tests of both read `tests/cases/mentions.json`.
 
 use super::{limits, links};
 use std::ops::Range;
 
-/// What everybody is called; nobody can have it as a username.
+/// `@all` mentions all participants. The username `all` is reserved.
 pub const ALL: &str = "all";
 
-/// The longest username, in characters, which are bytes in one.
-const LONGEST: usize = 32;
+/// Usernames are ASCII, so this is also their greatest length in bytes.
+const USERNAME_CHARS: usize = 32;
 
-/// What begins a mention: `@`, also as East Asian keyboards write it.
+/// A mention begins with `@` or with the fullwidth `＠` of East Asian keyboards.
 const SIGNS: [char; 2] = ['@', '＠'];
 
-/// Whether a text holds anything that could be a mention.
-pub fn has_sign(text: &str) -> bool {
+/// Returns whether a text contains an `@`, so that it may contain a mention.
+pub fn has_mention_sign(text: &str) -> bool {
     text.contains(SIGNS)
 }
 
-/// The names that `text` may mention, in order of appearance: for each `@` the names it may mean, the longest first, as
-/// usernames are compared. Only the first [`limits::MENTIONS`] of them are looked at.
+/// Returns the possible usernames of each mention, in the order of the text. For each `@` it lists the names in lower
+/// case, the longest first. It returns at most [`limits::MENTIONS_PER_MESSAGE`] lists and ignores later mentions.
 ///
-/// A name does not begin after what may stand before the `@` of an e-mail address, nor in a web address or in code. A `.`
-/// or `-` at its end belongs to the sentence, and where nobody is called so it may end before one (`@ada.` and `@ada-like`
-/// mention `ada`).
+/// An `@` inside an e-mail address, a web address or code begins no mention. A `.` or `-` at the end of a name belongs
+/// to the sentence. A name may also end before a `.` or `-` inside it: `@ada-like` mentions `ada` if no user is called
+/// `ada-like`.
 pub fn candidates(text: &str) -> Vec<Vec<String>> {
     let mut found: Vec<Vec<String>> = Vec::new();
-    if !has_sign(text) {
+    if !has_mention_sign(text) {
         return found;
     }
-    let (addresses, code) = (links::ranges(text), code(text));
+    let (addresses, code) = (links::ranges(text), code_ranges(text));
     for (at, sign) in text.match_indices(SIGNS) {
         let in_email =
             text[..at].bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte));
-        if in_email || within(&addresses, at) || within(&code, at) {
+        if in_email || is_within(&addresses, at) || is_within(&code, at) {
             continue;
         }
-        let names = names(&text[at + sign.len()..]);
+        let names = possible_names(&text[at + sign.len()..]);
         if names.is_empty() || found.contains(&names) {
             continue;
         }
         found.push(names);
-        if found.len() == limits::MENTIONS {
+        if found.len() == limits::MENTIONS_PER_MESSAGE {
             break;
         }
     }
     found
 }
 
-/// Whether a place is in one of the ranges, which are in order.
-fn within(ranges: &[Range<usize>], at: usize) -> bool {
+/// Returns whether one of the ranges contains the byte offset `at`. The ranges are sorted.
+fn is_within(ranges: &[Range<usize>], at: usize) -> bool {
     let next = ranges.partition_point(|range| range.end <= at);
     ranges.get(next).is_some_and(|range| range.contains(&at))
 }
 
-/// Where code stands in a text: between a run of backticks and the next run of as many. Of three or more it is a fence,
-/// which reaches over empty lines; a shorter one does not. What is not closed is no code.
-fn code(text: &str) -> Vec<Range<usize>> {
+/// Returns the byte ranges of code. Code is between a run of backticks and the next run of the same length. A run of
+/// three or more backticks may enclose empty lines, a shorter run may not. A run that is not closed begins no code.
+fn code_ranges(text: &str) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (at, _) in text.match_indices('`') {
         match runs.last_mut() {
@@ -84,19 +86,19 @@ fn has_empty_line(text: &str) -> bool {
     lines.len() > 2 && lines[1..lines.len() - 1].iter().any(|line| line.trim().is_empty())
 }
 
-/// The names that the beginning of `text` may be, the longest first.
-fn names(text: &str) -> Vec<String> {
+/// Returns the names with which `text` may begin, the longest first.
+fn possible_names(text: &str) -> Vec<String> {
     let bytes = text.as_bytes();
-    let length = bytes.iter().take_while(|byte| is_of_a_name(**byte)).count();
-    let ends = (1..=length.min(LONGEST)).rev().filter(|end| {
-        let follows = bytes.get(*end).filter(|_| *end < length);
-        let at_end = follows.is_none_or(|byte| b".-".contains(byte));
+    let length = bytes.iter().take_while(|byte| is_name_byte(**byte)).count();
+    let ends = (1..=length.min(USERNAME_CHARS)).rev().filter(|end| {
+        let next_byte = bytes.get(*end).filter(|_| *end < length);
+        let at_end = next_byte.is_none_or(|byte| b".-".contains(byte));
         at_end && !b".-".contains(&bytes[*end - 1])
     });
     ends.map(|end| text[..end].to_ascii_lowercase()).collect()
 }
 
-fn is_of_a_name(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
 }
 
@@ -106,39 +108,39 @@ mod tests {
     use serde::Deserialize;
 
     #[derive(Deserialize)]
-    struct Case {
+    struct MentionCase {
         text: String,
         mentions: Vec<String>,
     }
 
-    fn found(text: &str) -> Vec<String> {
+    fn joined_candidates(text: &str) -> Vec<String> {
         candidates(text).iter().map(|names| names.join(" ")).collect()
     }
 
-    /// What the text says of those who are there: each once, without case.
-    fn meant(text: &str) -> Vec<String> {
-        let there = ["bob", "bob.smith", "carol_2", ALL];
+    /// Returns the participants whom the text mentions: each once, in lower case, sorted.
+    fn mentioned(text: &str) -> Vec<String> {
+        let participants = ["bob", "bob.smith", "carol_2", ALL];
         let candidates = candidates(text);
-        let longest = |names: &Vec<String>| names.iter().find(|name| there.contains(&name.as_str())).cloned();
-        let mut meant: Vec<String> = candidates.iter().filter_map(longest).collect();
-        meant.sort();
-        meant.dedup();
-        meant
+        let longest = |names: &Vec<String>| names.iter().find(|name| participants.contains(&name.as_str())).cloned();
+        let mut mentioned: Vec<String> = candidates.iter().filter_map(longest).collect();
+        mentioned.sort();
+        mentioned.dedup();
+        mentioned
     }
 
     #[test]
     fn the_cases_shared_with_the_client_hold() {
-        let cases: Vec<Case> =
+        let cases: Vec<MentionCase> =
             serde_json::from_str(include_str!("../../tests/cases/mentions.json")).expect("the cases");
         assert!(cases.len() > 30);
         let mut wrong = Vec::new();
-        for Case { text, mentions } in &cases {
+        for MentionCase { text, mentions } in &cases {
             let mut expected: Vec<String> =
                 mentions.iter().map(|mention| mention.trim_start_matches(SIGNS).to_lowercase()).collect();
             expected.sort();
             expected.dedup();
-            if meant(text) != expected {
-                wrong.push(format!("{text:?}: {:?}, not {expected:?}", meant(text)));
+            if mentioned(text) != expected {
+                wrong.push(format!("{text:?}: {:?}, not {expected:?}", mentioned(text)));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -147,39 +149,39 @@ mod tests {
     #[test]
     fn a_long_text_is_read_once() {
         for part in ["`", "`` ", "` \n\n", "@a", "` `` ``` "] {
-            assert!(candidates(&part.repeat(50_000)).len() <= limits::MENTIONS);
+            assert!(candidates(&part.repeat(50_000)).len() <= limits::MENTIONS_PER_MESSAGE);
         }
     }
 
     #[test]
     fn the_longest_name_comes_first_and_ends_before_a_dot_or_dash() {
-        assert_eq!(found("@bob.smith-jones"), ["bob.smith-jones bob.smith bob"]);
-        assert_eq!(found("@bob."), ["bob"]);
-        assert_eq!(found("@bob.-- "), ["bob"]);
-        assert_eq!(found("@bob..smith"), ["bob..smith bob"]);
-        assert_eq!(found("@-bob @.x"), ["-bob", ".x"]);
-        assert_eq!(found("@bob_smith"), ["bob_smith"]);
-        assert_eq!(found("@..."), Vec::<String>::new());
+        assert_eq!(joined_candidates("@bob.smith-jones"), ["bob.smith-jones bob.smith bob"]);
+        assert_eq!(joined_candidates("@bob."), ["bob"]);
+        assert_eq!(joined_candidates("@bob.-- "), ["bob"]);
+        assert_eq!(joined_candidates("@bob..smith"), ["bob..smith bob"]);
+        assert_eq!(joined_candidates("@-bob @.x"), ["-bob", ".x"]);
+        assert_eq!(joined_candidates("@bob_smith"), ["bob_smith"]);
+        assert_eq!(joined_candidates("@..."), Vec::<String>::new());
     }
 
     #[test]
-    fn a_name_ends_where_no_name_goes_on() {
-        assert_eq!(found("@bobé"), ["bob"]);
-        assert_eq!(found("@bob@carol"), ["bob"]);
-        assert_eq!(found("@bob.@carol"), ["bob"]);
+    fn a_name_ends_before_a_character_that_no_name_contains() {
+        assert_eq!(joined_candidates("@bobé"), ["bob"]);
+        assert_eq!(joined_candidates("@bob@carol"), ["bob"]);
+        assert_eq!(joined_candidates("@bob.@carol"), ["bob"]);
     }
 
     #[test]
-    fn what_is_longer_than_a_name_can_be_is_none() {
-        assert_eq!(found(&format!("@{}", "a".repeat(LONGEST + 1))), Vec::<String>::new());
-        assert_eq!(found(&format!("@{}", "a".repeat(LONGEST))), ["a".repeat(LONGEST)]);
-        assert_eq!(found(&format!("@bob.{}", "a".repeat(LONGEST))), ["bob"]);
+    fn a_text_longer_than_a_username_is_no_name() {
+        assert_eq!(joined_candidates(&format!("@{}", "a".repeat(USERNAME_CHARS + 1))), Vec::<String>::new());
+        assert_eq!(joined_candidates(&format!("@{}", "a".repeat(USERNAME_CHARS))), ["a".repeat(USERNAME_CHARS)]);
+        assert_eq!(joined_candidates(&format!("@bob.{}", "a".repeat(USERNAME_CHARS))), ["bob"]);
     }
 
     #[test]
-    fn a_name_counts_once_and_their_number_is_bounded() {
-        assert_eq!(found("@bob @BOB @Bob."), ["bob"]);
-        let many: Vec<String> = (0..limits::MENTIONS + 10).map(|number| format!("@user{number}")).collect();
-        assert_eq!(candidates(&many.join(" ")).len(), limits::MENTIONS);
+    fn a_repeated_name_counts_once_and_the_number_of_names_is_bounded() {
+        assert_eq!(joined_candidates("@bob @BOB @Bob."), ["bob"]);
+        let many: Vec<String> = (0..limits::MENTIONS_PER_MESSAGE + 10).map(|number| format!("@user{number}")).collect();
+        assert_eq!(candidates(&many.join(" ")).len(), limits::MENTIONS_PER_MESSAGE);
     }
 }

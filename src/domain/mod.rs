@@ -1,4 +1,5 @@
-//! Words and rules of the house, with no input or output: a rule that needs a database or a socket does not live here.
+//! The types and rules of the project that need no input or output. A rule that needs a database or a socket is
+//! elsewhere.
 
 pub mod address;
 pub mod characters;

@@ -1,63 +1,65 @@
-//! Names that cannot be built invalid: usernames, display names, e-mail addresses, passwords, titles.
+//! Checks usernames, e-mail addresses, passwords, display names, titles and other short texts of users.
+//!
+//! The errors here are the ends of sentences that begin with the name of the field, such as "username is reserved".
 
 use super::{invisible, limits, precis};
 use unicode_normalization::UnicodeNormalization;
 
-/// A username: 3–32 of `[A-Za-z0-9_.-]`, unique without case.
+/// A valid username: 3–32 of `[A-Za-z0-9_.-]`, unique without case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Username(String);
 
-/// Usernames that mean something else in a mention or a path.
-const RESERVED: [&str; 8] = ["me", "all", "here", "everyone", "search", "system", "presence", "ext"];
+/// These usernames have another meaning in a mention or a path.
+const RESERVED_USERNAMES: [&str; 8] = ["me", "all", "here", "everyone", "search", "system", "presence", "ext"];
 
 impl Username {
-    /// Checks `text`; the error is a sentence for its owner.
+    /// Checks the length and the characters of a username, and that it is not reserved.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !(3..=32).contains(&text.chars().count()) {
             return Err("must have 3 to 32 characters");
         }
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
-            return Err("may hold only letters A to Z, digits, and _ . -");
+            return Err("may contain only the letters A to Z, digits, and _ . -");
         }
-        if RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
-            return Err("is reserved");
+        if RESERVED_USERNAMES.contains(&text.to_ascii_lowercase().as_str()) {
+            return Err("is reserved; choose another one");
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// As its owner wrote it.
+    /// Returns the username with the case that the user chose.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in which it is unique.
+    /// Returns the lower-case form, in which usernames are unique.
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 }
 
-/// An e-mail address: something, one `@`, a domain with a dot or `localhost`; at most 254 characters.
+/// A plausible e-mail address: a local part, one `@`, and a domain with a dot or `localhost`; at most 254 bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Email(String);
 
 impl Email {
-    /// Checks `text`; the error is a sentence for its owner.
+    /// Trims and checks an e-mail address.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
-        let sound = text.len() <= 254
+        let valid = text.len() <= 254
             && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
             && text.split_once('@').is_some_and(|(local, domain)| {
                 !local.is_empty() && local.len() <= 64 && !domain.contains('@') && is_domain(domain)
             });
-        if sound { Ok(Self(text.to_owned())) } else { Err("is not an e-mail address") }
+        if valid { Ok(Self(text.to_owned())) } else { Err("is not an e-mail address") }
     }
 
-    /// As its owner wrote it.
+    /// Returns the address with the case that the user chose.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The form in which it is unique: NFC and lower case.
+    /// Returns the form in which addresses are unique: NFC and lower case.
     pub fn key(&self) -> String {
         self.0.nfc().collect::<String>().to_lowercase().nfc().collect()
     }
@@ -68,23 +70,22 @@ fn is_domain(domain: &str) -> bool {
         || (domain.contains('.') && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-')))
 }
 
-/// A password, prepared as it is compared: 8–128 characters then. It never shows itself.
+/// A valid password in its prepared form (see [`precis`]), 8–128 characters. Its `Debug` output does not contain it.
 #[derive(Clone)]
 pub struct Password(String);
 
 impl Password {
-    /// Checks `text`; the error is a sentence for its owner.
+    /// Prepares and checks a new password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let prepared = precis::opaque(text).ok_or(
-            "must not contain control characters, invisible characters, or characters that Unicode does not name",
-        )?;
+        let prepared = precis::prepare_password(text)
+            .ok_or("must not contain control characters, invisible characters, or unassigned Unicode characters")?;
         if !(8..=128).contains(&prepared.chars().count()) {
             return Err("must have 8 to 128 characters");
         }
         Ok(Self(prepared))
     }
 
-    /// What is hashed.
+    /// Returns the prepared form, which is hashed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -96,9 +97,9 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// Trims a name (a person's, a conversation's) and checks that it has 1–255 characters, none of them invisible unless a
-/// script or an emoji needs it, and no towers of marks.
-pub fn name(text: &str) -> Result<String, &'static str> {
+/// Trims and checks a display name or the name of a conversation: 1–255 characters, no invisible character that neither
+/// a script nor an emoji needs, and at most four combining marks on a letter.
+pub fn parse_name(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if super::text::is_blank(text) {
         return Err("must not be empty");
@@ -106,18 +107,19 @@ pub fn name(text: &str) -> Result<String, &'static str> {
     if text.chars().count() > limits::NAME_CHARS {
         return Err("must have at most 255 characters");
     }
-    if invisible::is_in(text) {
+    if invisible::has_needless_invisible(text) {
         return Err("must not contain invisible characters");
     }
-    if invisible::has_towers(text) {
+    if invisible::has_too_many_marks(text) {
         return Err("must have at most 4 marks on a letter");
     }
     Ok(text.to_owned())
 }
 
-/// Trims a description and checks that it has at most 2,000 characters, none of which controls but line breaks and tabs; an
-/// empty one is none. Each other control character would take six bytes in every event that shows it.
-pub fn description(text: &str) -> Result<Option<String>, &'static str> {
+/// Trims and checks a description: at most 2,000 characters, no control characters except line breaks and tabs. Other
+/// control characters would take six bytes each in every event with the description. An empty description becomes
+/// `None`.
+pub fn parse_description(text: &str) -> Result<Option<String>, &'static str> {
     let text = text.trim();
     if text.chars().count() > limits::DESCRIPTION_CHARS {
         return Err("must have at most 2000 characters");
@@ -128,9 +130,9 @@ pub fn description(text: &str) -> Result<Option<String>, &'static str> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// Checks the address of a picture: https, at most 2,048 characters, as it comes and as it is stored, where each byte of a
-/// letter beyond ASCII takes three.
-pub fn picture_url(text: &str) -> Result<String, &'static str> {
+/// Checks the URL of a picture: https, at most 2,048 characters. The limit holds for the URL from the client and for
+/// the stored URL, in which each byte of a character outside ASCII takes three characters.
+pub fn parse_picture_url(text: &str) -> Result<String, &'static str> {
     const TOO_LONG: &str = "must have at most 2048 characters, with those that are not ASCII percent-encoded";
     if text.chars().count() > limits::URL_CHARS {
         return Err(TOO_LONG);
@@ -142,31 +144,30 @@ pub fn picture_url(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Checks a language tag by its look (BCP 47): letters first, then parts of up to 8 letters and digits, joined by `-`; at
-/// most 35 characters.
-pub fn locale(text: &str) -> Result<String, &'static str> {
-    let part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+/// Checks the format of a language tag (BCP 47): letters first, then parts of up to 8 letters and digits, joined by
+/// `-`; at most 35 characters. It does not check that the language exists.
+pub fn parse_locale(text: &str) -> Result<String, &'static str> {
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let language = text.split('-').next().unwrap_or_default();
-    let sound = text.len() <= 35
-        && text.split('-').all(part)
+    let valid = text.len() <= 35
+        && text.split('-').all(is_part)
         && language.len() >= 2
         && language.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if sound { Ok(text.to_owned()) } else { Err("is not a language tag such as en or pt-BR") }
+    if valid { Ok(text.to_owned()) } else { Err("is not a language tag such as en or pt-BR") }
 }
 
-/// How a body or a path names a user (SPEC 1).
+/// A reference to a user in a body or a path (SPEC 1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum UserRef {
-    /// By id.
     Id(super::ids::UserId),
-    /// By username, in its unique form.
+    /// The username in lower case.
     Username(String),
-    /// By the host application's id.
+    /// The id of the user in the host application.
     External(String),
 }
 
 impl UserRef {
-    /// Reads a reference; whatever is neither an id nor `ext:…` is a username. `None` when it can name nobody.
+    /// Reads a reference: an id, `ext:…`, or otherwise a username. Returns `None` if no user can have such a name.
     pub fn parse(text: &str) -> Option<Self> {
         if text.is_empty() || text.len() > 256 || text.contains('\0') {
             return None;
@@ -196,31 +197,31 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_in_any_script_and_turns_no_text_around_it() {
+    fn a_name_may_be_in_any_script_and_has_no_directional_marks() {
         for good in ["Ada", " Nguyễn Thị Hoa ", "محمد", "דנה", "👩‍👩‍👧 family"] {
-            assert_eq!(name(good).as_deref(), Ok(good.trim()));
+            assert_eq!(parse_name(good).as_deref(), Ok(good.trim()));
         }
         for bad in ["", "  ", "\u{200B}", "a\nb", "a\u{202E}b", "\u{2067}a", "a\u{200F}b", &"a".repeat(256)] {
-            assert!(name(bad).is_err(), "{bad:?}");
+            assert!(parse_name(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn a_description_has_lines_and_nothing_else_that_controls() {
-        assert_eq!(description(" one\r\n\ttwo\n"), Ok(Some("one\r\n\ttwo".to_owned())));
+    fn a_description_has_line_breaks_and_no_other_control_characters() {
+        assert_eq!(parse_description(" one\r\n\ttwo\n"), Ok(Some("one\r\n\ttwo".to_owned())));
         for bad in ["a\0b", "a\u{1}b", "a\u{7F}b", "a\u{85}b", "\u{1B}[0m"] {
-            assert!(description(bad).is_err(), "{bad:?}");
+            assert!(parse_description(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn the_address_of_a_picture_is_as_long_as_it_is_stored() {
-        let room = limits::URL_CHARS - "https://x/".len();
-        let address = |path: &str| picture_url(&format!("https://x/{path}"));
-        assert_eq!(address(&"a".repeat(room)).map(|url| url.len()), Ok(limits::URL_CHARS));
-        assert!(address(&"a".repeat(room + 1)).is_err());
-        assert!(address(&"\u{1F600}".repeat(room)).is_err());
-        assert_eq!(address(&"\u{1F600}".repeat(room / 12)).map(|url| url.len() <= limits::URL_CHARS), Ok(true));
+    fn the_limit_of_a_picture_url_holds_for_its_stored_form() {
+        let path_chars = limits::URL_CHARS - "https://x/".len();
+        let parse = |path: &str| parse_picture_url(&format!("https://x/{path}"));
+        assert_eq!(parse(&"a".repeat(path_chars)).map(|url| url.len()), Ok(limits::URL_CHARS));
+        assert!(parse(&"a".repeat(path_chars + 1)).is_err());
+        assert!(parse(&"\u{1F600}".repeat(path_chars)).is_err());
+        assert_eq!(parse(&"\u{1F600}".repeat(path_chars / 12)).map(|url| url.len() <= limits::URL_CHARS), Ok(true));
     }
 
     #[test]
@@ -232,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn an_email_is_one_however_it_is_composed() {
+    fn every_composition_of_an_email_has_the_same_key() {
         let key = |text| Email::parse(text).unwrap().key();
         assert_eq!(key("Ren\u{E9}@example.org"), key("rene\u{301}@EXAMPLE.org"));
         assert_ne!(key("rene@example.org"), key("ren\u{E9}@example.org"));
     }
 
     #[test]
-    fn a_password_is_counted_as_it_is_prepared() {
+    fn the_length_of_a_password_is_that_of_its_prepared_form() {
         assert!(Password::parse("12345678").is_ok() && Password::parse(&"e\u{301}".repeat(128)).is_ok());
         for bad in ["1234567", "e\u{301}234567", "1234\u{7}5678", &"a".repeat(129)] {
             assert!(Password::parse(bad).is_err(), "{bad:?}");
@@ -247,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn a_language_is_named_by_a_tag() {
+    fn a_locale_is_a_language_tag() {
         for good in ["vi", "pt-BR", "zh-Hant-TW", "de-CH-1996"] {
-            assert_eq!(locale(good).as_deref(), Ok(good));
+            assert_eq!(parse_locale(good).as_deref(), Ok(good));
         }
         for bad in ["", "x", "en_US", "en-", "12", "en-\0", "en-toolongapart", &"en-abcdefgh".repeat(4)] {
-            assert!(locale(bad).is_err(), "{bad}");
+            assert!(parse_locale(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn a_user_is_named_by_id_username_or_external_id() {
+    fn a_user_reference_is_an_id_a_username_or_an_external_id() {
         let id = super::super::ids::UserId::new();
         assert_eq!(UserRef::parse(&id.to_string()), Some(UserRef::Id(id)));
         assert_eq!(UserRef::parse("Ada"), Some(UserRef::Username("ada".into())));

@@ -1,24 +1,24 @@
-//! Roles in a conversation and what each may do there: the one permission table, which every use case asks inside the
-//! transaction that acts.
+//! Defines the roles in a conversation and the permission table. Every use case checks the table inside the transaction
+//! that makes the change.
 
 use serde::{Deserialize, Serialize};
 
-/// What a participant is in a conversation.
+/// The role of a participant in a conversation. A greater role has more rights.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Reads; sends and reacts not.
+    /// May read, and may neither send nor react.
     Observer,
-    /// Reads and writes.
+    /// May read and write.
     Member,
-    /// Also manages members and their messages.
+    /// May also manage members and their messages.
     Admin,
-    /// Also manages admins; one a group.
+    /// May also manage admins. A group has one owner.
     Owner,
 }
 
 impl Role {
-    /// As stored.
+    /// Returns the name of the role in the database and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Observer => "observer",
@@ -28,7 +28,7 @@ impl Role {
         }
     }
 
-    /// From the stored form; what no version wrote has the fewest rights.
+    /// Reads the name from the database. An unknown name means [`Self::Observer`], which has the fewest rights.
     pub fn from_stored(text: &str) -> Self {
         match text {
             "owner" => Self::Owner,
@@ -38,7 +38,7 @@ impl Role {
         }
     }
 
-    /// Whether this role may do `action`. Whatever a line does not name is for nobody.
+    /// Returns whether a participant with this role may do `action`.
     pub fn may(self, action: Action) -> bool {
         use Role::{Admin, Member, Observer, Owner};
         match action {
@@ -60,7 +60,7 @@ impl Role {
                 Member | Observer => false,
             },
             Action::SetRole { from, to } => match self {
-                // giving one's own role away is how ownership passes
+                // Ownership passes to another participant when the owner gives that participant the role `owner`.
                 Owner => from < Owner && to <= Owner,
                 Admin => from < Admin && to < Admin,
                 Member | Observer => false,
@@ -69,56 +69,52 @@ impl Role {
     }
 }
 
-/// What a role is asked about.
+/// An action in a conversation that needs a right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// See messages and members, and mark what was read.
+    /// See messages and members, and move the read mark.
     Read,
-    /// Send a message.
     Send,
-    /// Show that one is typing.
+    /// Show that the user is typing.
     Type,
-    /// Add a reaction, or take one's own back.
+    /// Add a reaction, or remove the user's own reaction.
     React,
-    /// Change the text of one's own message.
     EditOwn,
-    /// Delete one's own message for everyone.
+    /// Delete the user's own message for everyone.
     DeleteOwn,
-    /// Delete another's message for everyone.
+    /// Delete a message of another user for everyone.
     DeleteOthers,
-    /// Pin a message in a conversation of this kind, or unpin one.
+    /// Pin or unpin a message in a conversation of this kind.
     Pin(ConversationKind),
-    /// Mention everybody at once.
+    /// Mention all participants with `@all`.
     MentionAll,
-    /// Change the conversation's name, description or picture.
+    /// Change the name, the description or the picture of the conversation.
     Update,
-    /// Add somebody with this role.
+    /// Add a user with this role.
     Add(Role),
-    /// Remove a participant with this role (oneself is always allowed and not asked here).
+    /// Remove another participant with this role. A user may always leave, so leaving is not checked here.
     Remove(Role),
-    /// Give another participant, who has the role `from`, the role `to`.
+    /// Change the role of another participant.
     SetRole {
-        /// The role now.
         from: Role,
-        /// The role then.
         to: Role,
     },
 }
 
-/// What a conversation is.
+/// The kind of a conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationKind {
-    /// Two people; one a pair, for ever.
+    /// Two users. Each pair of users has at most one direct conversation, which is never removed.
     Direct,
-    /// Any number up to the limit, with roles.
+    /// Users with roles, up to the limit of members.
     Group,
-    /// The conversation of a class; its participants follow the class.
+    /// The conversation of a class, with the members of the class as participants.
     Class,
 }
 
 impl ConversationKind {
-    /// As stored.
+    /// Returns the name of the kind in the database and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -127,7 +123,7 @@ impl ConversationKind {
         }
     }
 
-    /// From the stored form.
+    /// Reads the name from the database. An unknown name means [`Self::Group`].
     pub fn from_stored(text: &str) -> Self {
         match text {
             "direct" => Self::Direct,
@@ -156,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_acts_on_an_equal_or_higher_role() {
+    fn no_role_manages_an_equal_or_greater_role() {
         for (actor, other) in ROLES.into_iter().flat_map(|actor| ROLES.map(|other| (actor, other))) {
             let above = actor >= Role::Admin && actor > other;
             assert_eq!(actor.may(Action::Remove(other)), above, "{actor:?} removes {other:?}");
@@ -176,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_anothers_is_for_admins() {
+    fn only_admins_and_owners_act_for_the_whole_conversation() {
         for action in [Action::DeleteOthers, Action::MentionAll, Action::Update] {
             assert_eq!(allowed(action), [Role::Admin, Role::Owner]);
         }

@@ -1,6 +1,8 @@
-//! Refresh tokens and tickets. Each carries the id of its login and a MAC over all of it, so that one that was made up is
-//! refused, and one that was not is counted against its login, before the database is asked. What they are good for is in
-//! the database, which knows their hashes alone.
+//! Creates and opens sealed tokens: refresh tokens and tickets.
+//!
+//! A sealed token contains the id of its login and a MAC over all its bytes. So the server refuses a forged token, and
+//! counts a genuine one against its login, before it reads the database. The database stores only hashes of these
+//! tokens and decides whether a token is still valid.
 
 use super::ids::LoginId;
 use super::time::Timestamp;
@@ -9,120 +11,119 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-/// Keeps these keys apart from each other and from the key of signatures, which is made from the same secret.
+/// The labels make the keys different from each other and from the key of signatures, which has the same secret.
 const SUCCESSOR_LABEL: &[u8] = b"greenroom refresh successor";
 const REFRESH_LABEL: &[u8] = b"greenroom refresh token";
 const TICKET_LABEL: &[u8] = b"greenroom ticket";
 
-/// Bytes of a login's id.
-const LOGIN: usize = 16;
-/// Bytes between the login's id and the MAC.
-const BODY: usize = 32;
-/// Bytes of a MAC: the first half of an HMAC with SHA-256.
-const MAC: usize = 16;
-/// Bytes of a moment at the beginning of a ticket's body.
-const MOMENT: usize = 8;
-/// Characters of a refresh token as they were before they carried anything: 32 random bytes.
+const LOGIN_ID_BYTES: usize = 16;
+/// The bytes between the login id and the MAC.
+const BODY_BYTES: usize = 32;
+/// The first half of an HMAC with SHA-256.
+const MAC_BYTES: usize = 16;
+/// The body of a ticket begins with the time at which it expires.
+const EXPIRY_BYTES: usize = 8;
+/// The length of a plain refresh token: 32 random bytes in base64.
 const PLAIN_CHARS: usize = 43;
 
-/// A refresh token as it was presented; the database decides whether it is good.
+/// The form of a refresh token from a client. The database decides whether the token is valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Presented {
-    /// One of ours, of this login.
+pub enum RefreshTokenForm {
+    /// The MAC is correct, so this server issued the token for this login.
     Sealed(LoginId),
-    /// It looks like one from before they carried a login and a MAC; only the database knows more.
+    /// The token may be from an older version, which issued random bytes without a login and a MAC.
     Plain,
 }
 
-/// The keys that one secret makes.
-pub(super) struct Seals {
+/// The keys for sealed tokens that are derived from one secret.
+pub(super) struct SealKeys {
     refresh: hmac::Key,
     ticket: hmac::Key,
     successor: hmac::Key,
 }
 
-impl Seals {
+impl SealKeys {
     pub(super) fn new(secret: &[u8]) -> Self {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let key = |label| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, label).as_ref());
         Self { refresh: key(REFRESH_LABEL), ticket: key(TICKET_LABEL), successor: key(SUCCESSOR_LABEL) }
     }
 
-    /// A new refresh token of a login.
+    /// Creates a random refresh token of a login.
     pub(super) fn refresh_token(&self, login: LoginId) -> String {
         seal(&self.refresh, login, &random())
     }
 
-    /// The refresh token that follows `token`: the same every time.
+    /// Returns the refresh token that replaces `token`. The result for a token is always the same.
     pub(super) fn successor(&self, token: &str, login: LoginId) -> String {
-        seal(&self.refresh, login, &self.after(token))
+        seal(&self.refresh, login, &self.successor_body(token))
     }
 
-    /// What followed `token` before refresh tokens carried anything.
+    /// Returns the refresh token with which a server of an older version replaced `token`.
     pub(super) fn plain_successor(&self, token: &str) -> String {
-        URL_SAFE_NO_PAD.encode(self.after(token))
+        URL_SAFE_NO_PAD.encode(self.successor_body(token))
     }
 
-    /// A ticket of a login, good until `expires_at`.
+    /// Creates a ticket of a login that is valid until `expires_at`.
     pub(super) fn ticket(&self, login: LoginId, expires_at: Timestamp) -> String {
         let mut body = random();
-        body[..MOMENT].copy_from_slice(&expires_at.0.to_be_bytes());
+        body[..EXPIRY_BYTES].copy_from_slice(&expires_at.0.to_be_bytes());
         seal(&self.ticket, login, &body)
     }
 
-    /// Whose refresh token this is, if it is one of ours.
-    pub(super) fn login_of(&self, token: &str) -> Option<LoginId> {
+    /// Returns the login of a refresh token; `None` if the MAC is wrong.
+    pub(super) fn open_refresh_token(&self, token: &str) -> Option<LoginId> {
         open(&self.refresh, token).map(|(login, _)| login)
     }
 
-    /// Whose ticket this is and when it runs out, if it is one of ours.
-    pub(super) fn ticket_of(&self, ticket: &str) -> Option<(LoginId, Timestamp)> {
+    /// Returns the login of a ticket and the time at which it expires; `None` if the MAC is wrong.
+    pub(super) fn open_ticket(&self, ticket: &str) -> Option<(LoginId, Timestamp)> {
         let (login, body) = open(&self.ticket, ticket)?;
-        let moment = body[..MOMENT].try_into().ok()?;
-        Some((login, Timestamp(i64::from_be_bytes(moment))))
+        let expires_at = body[..EXPIRY_BYTES].try_into().ok()?;
+        Some((login, Timestamp(i64::from_be_bytes(expires_at))))
     }
 
-    fn after(&self, token: &str) -> [u8; BODY] {
+    fn successor_body(&self, token: &str) -> [u8; BODY_BYTES] {
         let tag = hmac::sign(&self.successor, token.as_bytes());
         tag.as_ref().try_into().expect("an HMAC with SHA-256 has 32 bytes")
     }
 }
 
-/// Whether `token` has the look of a refresh token from before they carried anything.
+/// Returns whether `token` has the format of a plain refresh token, which older versions issued.
 pub(super) fn is_plain(token: &str) -> bool {
     token.len() == PLAIN_CHARS && URL_SAFE_NO_PAD.decode(token).is_ok()
 }
 
-/// Thirty-two random bytes as text: a word nobody guesses.
+/// Returns 32 random bytes in base64: a secret that cannot be guessed.
 ///
 /// # Panics
 ///
-/// If the operating system has no random bytes to give.
-pub fn word() -> String {
+/// If the operating system provides no random bytes.
+pub fn random_secret() -> String {
     URL_SAFE_NO_PAD.encode(random())
 }
 
-fn random() -> [u8; BODY] {
-    let mut bytes = [0; BODY];
-    rand::fill(&mut bytes).expect("the operating system gives random bytes");
+fn random() -> [u8; BODY_BYTES] {
+    let mut bytes = [0; BODY_BYTES];
+    rand::fill(&mut bytes).expect("the operating system provides random bytes");
     bytes
 }
 
-fn seal(key: &hmac::Key, login: LoginId, body: &[u8; BODY]) -> String {
-    let mut bytes = Vec::with_capacity(LOGIN + BODY + MAC);
+fn seal(key: &hmac::Key, login: LoginId, body: &[u8; BODY_BYTES]) -> String {
+    let mut bytes = Vec::with_capacity(LOGIN_ID_BYTES + BODY_BYTES + MAC_BYTES);
     bytes.extend_from_slice(login.0.as_bytes());
     bytes.extend_from_slice(body);
     let mac = hmac::sign(key, &bytes);
-    bytes.extend_from_slice(&mac.as_ref()[..MAC]);
+    bytes.extend_from_slice(&mac.as_ref()[..MAC_BYTES]);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn open(key: &hmac::Key, token: &str) -> Option<(LoginId, [u8; BODY])> {
-    let bytes: [u8; LOGIN + BODY + MAC] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
-    let (sealed, mac) = bytes.split_at(LOGIN + BODY);
+fn open(key: &hmac::Key, token: &str) -> Option<(LoginId, [u8; BODY_BYTES])> {
+    let bytes: [u8; LOGIN_ID_BYTES + BODY_BYTES + MAC_BYTES] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+    let (sealed, mac) = bytes.split_at(LOGIN_ID_BYTES + BODY_BYTES);
     let expected = hmac::sign(key, sealed);
-    constant_time::verify_slices_are_equal(&expected.as_ref()[..MAC], mac).ok()?;
-    let (login, body) = sealed.split_at(LOGIN);
+    constant_time::verify_slices_are_equal(&expected.as_ref()[..MAC_BYTES], mac).ok()?;
+    let (login, body) = sealed.split_at(LOGIN_ID_BYTES);
     Some((LoginId(Uuid::from_slice(login).ok()?), body.try_into().ok()?))
 }
 
@@ -130,50 +131,50 @@ fn open(key: &hmac::Key, token: &str) -> Option<(LoginId, [u8; BODY])> {
 mod tests {
     use super::*;
 
-    fn seals() -> Seals {
-        Seals::new(b"a secret of more than thirty-two bytes")
+    fn seal_keys() -> SealKeys {
+        SealKeys::new(b"a secret of more than thirty-two bytes")
     }
 
     #[test]
-    fn a_token_says_its_login_to_who_knows_the_secret() {
-        let (seals, login) = (seals(), LoginId::new());
-        let token = seals.refresh_token(login);
-        assert_eq!(seals.login_of(&token), Some(login));
-        assert_eq!(Seals::new(b"another secret of more than thirty-two bytes").login_of(&token), None);
-        assert_ne!(token, seals.refresh_token(login), "no two are the same");
+    fn the_login_of_a_token_can_be_read_only_with_the_same_secret() {
+        let (keys, login) = (seal_keys(), LoginId::new());
+        let token = keys.refresh_token(login);
+        assert_eq!(keys.open_refresh_token(&token), Some(login));
+        assert_eq!(SealKeys::new(b"another secret of more than thirty-two bytes").open_refresh_token(&token), None);
+        assert_ne!(token, keys.refresh_token(login), "every refresh token is different");
     }
 
     #[test]
-    fn a_ticket_says_when_it_runs_out_and_is_no_refresh_token() {
-        let (seals, login, end) = (seals(), LoginId::new(), Timestamp(1_700_000_000_123));
-        let ticket = seals.ticket(login, end);
-        assert_eq!(seals.ticket_of(&ticket), Some((login, end)));
-        assert_eq!(seals.login_of(&ticket), None);
-        assert_eq!(seals.ticket_of(&seals.refresh_token(login)), None);
+    fn a_ticket_contains_its_expiry_and_is_no_refresh_token() {
+        let (keys, login, end) = (seal_keys(), LoginId::new(), Timestamp(1_700_000_000_123));
+        let ticket = keys.ticket(login, end);
+        assert_eq!(keys.open_ticket(&ticket), Some((login, end)));
+        assert_eq!(keys.open_refresh_token(&ticket), None);
+        assert_eq!(keys.open_ticket(&keys.refresh_token(login)), None);
     }
 
     #[test]
-    fn whatever_is_altered_breaks_the_mac() {
-        let seals = seals();
-        let token = seals.refresh_token(LoginId::new());
+    fn any_altered_character_breaks_the_mac() {
+        let keys = seal_keys();
+        let token = keys.refresh_token(LoginId::new());
         for at in 0..token.len() {
             let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
             let altered = format!("{}{other}{}", &token[..at], &token[at + 1..]);
-            assert_eq!(seals.login_of(&altered), None, "the character at {at}");
+            assert_eq!(keys.open_refresh_token(&altered), None, "the character at {at}");
         }
-        for made_up in ["", "nonsense", &token[1..], &format!("{token}A"), &"A".repeat(86)] {
-            assert_eq!(seals.login_of(made_up), None, "{made_up}");
+        for forged in ["", "nonsense", &token[1..], &format!("{token}A"), &"A".repeat(86)] {
+            assert_eq!(keys.open_refresh_token(forged), None, "{forged}");
         }
     }
 
     #[test]
-    fn a_successor_is_the_same_every_time_and_of_the_same_login() {
-        let (seals, login) = (seals(), LoginId::new());
-        let token = seals.refresh_token(login);
-        let next = seals.successor(&token, login);
-        assert_eq!(next, seals.successor(&token, login));
-        assert_eq!(seals.login_of(&next), Some(login));
+    fn a_successor_is_always_the_same_and_of_the_same_login() {
+        let (keys, login) = (seal_keys(), LoginId::new());
+        let token = keys.refresh_token(login);
+        let next = keys.successor(&token, login);
+        assert_eq!(next, keys.successor(&token, login));
+        assert_eq!(keys.open_refresh_token(&next), Some(login));
         assert_ne!(next, token);
-        assert!(is_plain(&seals.plain_successor(&token)) && !is_plain(&next));
+        assert!(is_plain(&keys.plain_successor(&token)) && !is_plain(&next));
     }
 }

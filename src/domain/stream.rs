@@ -1,19 +1,19 @@
-//! A stream is what events are ordered in: a conversation or a user.
+//! Defines the stream, to which events belong: a conversation or a user.
 
 use super::ids::{ConversationId, UserId};
 use uuid::Uuid;
 
-/// The owner of one sequence of revisions.
+/// A conversation or a user, with its own sequence of events and revisions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Stream {
-    /// What happens in a conversation; every participant's sessions see it.
+    /// The events of a conversation, for the sessions of all participants.
     Conversation(ConversationId),
-    /// What concerns one user alone; that user's sessions see it.
+    /// The events about one user, for the sessions of that user only.
     User(UserId),
 }
 
 impl Stream {
-    /// The number of the kind as the log stores it.
+    /// Returns the number of the kind in the log: 0 for a conversation, 1 for a user.
     pub fn kind(self) -> i16 {
         match self {
             Self::Conversation(_) => 0,
@@ -21,7 +21,7 @@ impl Stream {
         }
     }
 
-    /// The name of the kind as frames carry it.
+    /// Returns the name of the kind in frames.
     pub fn name(self) -> &'static str {
         match self {
             Self::Conversation(_) => "conversation",
@@ -29,7 +29,7 @@ impl Stream {
         }
     }
 
-    /// The id without its kind.
+    /// Returns the id of the conversation or of the user.
     pub fn id(self) -> Uuid {
         match self {
             Self::Conversation(id) => id.0,
@@ -37,7 +37,7 @@ impl Stream {
         }
     }
 
-    /// The stream that the log's two columns name.
+    /// Returns the stream for the two columns of a log row.
     pub fn from_parts(kind: i16, id: Uuid) -> Self {
         if kind == 0 { Self::Conversation(ConversationId(id)) } else { Self::User(UserId(id)) }
     }

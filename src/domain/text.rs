@@ -1,12 +1,12 @@
-//! Text as people search and preview it.
+//! Folds text for the search and shortens it for previews.
 
 use super::characters::is_ignorable;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// `text` with case and accents folded away, so that "hoc" finds "Học": decomposed, marks dropped, lowercased, and the
-/// letters that have no decomposition (đ, ø, ł, ß …) spelled plainly.
+/// Removes case and accents, so that "hoc" finds "Học": the text is decomposed, marks are removed, letters become lower
+/// case, and letters without a decomposition (đ, ø, ł, ß …) become their basic Latin letters.
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for letter in text.nfkd().filter(|letter| !is_combining_mark(*letter)).flat_map(char::to_lowercase) {
@@ -20,7 +20,7 @@ pub fn fold(text: &str) -> String {
             'æ' => folded.push_str("ae"),
             'œ' => folded.push_str("oe"),
             'þ' => folded.push_str("th"),
-            // the form of sigma at the end of a word
+            // This is the form of sigma at the end of a word.
             'ς' => folded.push('σ'),
             plain if is_combining_mark(plain) => {}
             plain => folded.push(plain),
@@ -29,23 +29,23 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Whether nobody would see anything of `text`: white space, and characters that are not shown by themselves.
+/// Returns whether no character of `text` is visible: all are white space or ignorable (see [`is_ignorable`]).
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|letter| letter.is_whitespace() || is_ignorable(letter))
 }
 
-/// The beginning of `text`, at most so many Unicode scalar values long; it never ends inside of what people see as one
-/// character (a grapheme cluster), so it is empty where the first of them is longer.
+/// Returns the beginning of `text` with at most `chars` Unicode scalar values. It never cuts a grapheme cluster, which
+/// a user sees as one character. The result is empty if the first cluster is longer than `chars`.
 pub fn preview(text: &str, chars: usize) -> String {
-    // every scalar value has a byte at least
+    // Every scalar value has at least one byte.
     if text.len() <= chars {
         return text.to_owned();
     }
-    let mut left = chars;
+    let mut remaining = chars;
     let fits = |grapheme: &&str| {
         let count = grapheme.chars().count();
-        let fits = count <= left;
-        left = left.saturating_sub(count);
+        let fits = count <= remaining;
+        remaining = remaining.saturating_sub(count);
         fits
     };
     text.graphemes(true).take_while(fits).collect()
@@ -62,12 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_would_see_is_blank() {
+    fn a_text_without_a_visible_character_is_blank() {
         for blank in ["", " \n", "\u{200B}", "\u{3164} \u{2060}", "\u{FE0F}\u{200D}"] {
             assert!(is_blank(blank), "{blank:?}");
         }
-        for shown in [".", "\u{200B}a", "❤\u{FE0F}", "👩\u{200D}👧", "\u{301}"] {
-            assert!(!is_blank(shown), "{shown:?}");
+        for visible in [".", "\u{200B}a", "❤\u{FE0F}", "👩\u{200D}👧", "\u{301}"] {
+            assert!(!is_blank(visible), "{visible:?}");
         }
     }
 

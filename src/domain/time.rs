@@ -1,4 +1,4 @@
-//! The clock, read in one place, and times as the wire shows them.
+//! Reads the clock, and defines the format of times on the wire. No other module reads the clock of the system.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// A moment in milliseconds since 1970, the form in which both databases keep, compare and sort it; RFC 3339 UTC with
-/// milliseconds on the wire.
+/// A time in milliseconds since 1970. Both databases store, compare and sort this number. On the wire it is RFC 3339 in
+/// UTC with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, utoipa::ToSchema)]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(pub i64);
@@ -17,34 +17,34 @@ const FORMAT: &[BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
 impl Timestamp {
-    /// The last moment that the wire can show, which stands for "for good".
-    pub const FAR: Self = Self(253_402_300_799_999);
+    /// The greatest time that the wire format can show. It means that something has no end.
+    pub const FAR_FUTURE: Self = Self(253_402_300_799_999);
 
-    /// This moment.
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    /// Reads the clock of the system.
+    #[allow(clippy::disallowed_methods, reason = "the one function that reads the clock")]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(since.as_millis() as i64)
     }
 
-    /// This moment, later by `duration`.
+    /// Returns the time that is later by `duration`.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_millis() as i64))
     }
 
-    /// This moment, earlier by `duration`.
+    /// Returns the time that is earlier by `duration`.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_millis() as i64))
     }
 
-    /// How long this moment is after `earlier`; nothing if it is not.
+    /// Returns the time between `earlier` and this time; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0) as u64)
     }
 
-    /// Whole seconds since 1970, as JWT claims count.
+    /// Returns whole seconds since 1970, the unit of JWT claims.
     pub fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
@@ -89,7 +89,7 @@ mod tests {
     fn a_time_shows_its_milliseconds_even_when_they_are_zero() {
         assert_eq!(Timestamp(1_700_000_000_000).to_string(), "2023-11-14T22:13:20.000Z");
         assert_eq!(Timestamp(1_700_000_000_007).to_string(), "2023-11-14T22:13:20.007Z");
-        assert_eq!(Timestamp::FAR.to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::FAR_FUTURE.to_string(), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Tokens: what signs them, what they carry, and how they are recognised. Nothing secret here is stored in plain: of
-//! refresh tokens and tickets the database knows the hash alone, and the successor of a spent refresh token is derived
-//! from it, so that it can be given out a second time without having been kept. What those two look like is in
-//! [`super::sealed`].
+//! Signs and verifies tokens.
+//!
+//! The database stores only the hashes of refresh tokens and tickets. The successor of a spent refresh token is derived
+//! from the spent token, so the server can return it again without storing it. The format of refresh tokens and tickets
+//! is in [`super::sealed`].
 
 use super::ids::{LoginId, UserId};
 use super::limits;
-use super::sealed::{self, Presented, Seals};
+use super::sealed::{self, RefreshTokenForm, SealKeys};
 use super::time::Timestamp;
 use aws_lc_rs::digest;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -15,26 +16,24 @@ use std::fmt;
 use uuid::Uuid;
 
 const ISSUER: &str = "greenroom";
-/// The audience of file tokens. Access tokens have none, and neither passes as the other.
-const FILES: &str = "files";
+/// The audience of file tokens. Access tokens have no audience, so neither kind is accepted as the other.
+const FILE_AUDIENCE: &str = "files";
 const HOUR_SECONDS: i64 = 3600;
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Claims {
     iss: String,
-    /// The user.
     pub sub: UserId,
-    /// The login it belongs to.
     pub sid: LoginId,
-    /// The generation of the refresh token it came with; 0 in a token of before they were counted.
+    /// The generation of the refresh token that was issued together with it; 0 in tokens of older versions.
     #[serde(default, rename = "gen")]
     pub generation: i64,
-    /// The user's part in the server when it was signed; rights are read from the database.
+    /// The role of the user on the server when the token was signed. Rights are always read from the database.
     pub role: String,
-    /// When it was signed, in seconds since 1970.
+    /// The time of signing, in seconds since 1970.
     pub iat: i64,
-    /// When it runs out, in seconds since 1970.
+    /// The time at which the token expires, in seconds since 1970.
     pub exp: i64,
     jti: Uuid,
 }
@@ -48,52 +47,53 @@ struct FileClaims {
     exp: i64,
 }
 
-/// Why a token is not accepted.
+/// The reason why a token is not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rejected {
-    /// It was good once.
+pub enum TokenError {
+    /// The token was valid earlier.
     Expired,
-    /// It is none of ours, or was altered, or is meant for something else.
+    /// Another server signed the token, or it was altered, or it is of another kind.
     Invalid,
 }
 
-/// Signs and checks tokens. A secondary secret only checks, so that a secret can be changed without signing anybody out.
+/// Signs and verifies tokens. The secondary secret only verifies, so an operator can replace the secret while all users
+/// stay signed in.
 pub struct Keys {
-    primary: Secret,
-    secondary: Option<Secret>,
+    primary: SecretKeys,
+    secondary: Option<SecretKeys>,
     plain_until: Timestamp,
 }
 
-struct Secret {
+struct SecretKeys {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    seals: Seals,
+    seals: SealKeys,
 }
 
-impl Secret {
+impl SecretKeys {
     fn new(secret: &[u8]) -> Self {
         Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
-            seals: Seals::new(secret),
+            seals: SealKeys::new(secret),
         }
     }
 }
 
 impl Keys {
-    /// Of one secret, and the one it replaces. Their length was checked where the settings are read.
+    /// Derives the keys from a secret and the secret that it replaces. The settings have checked the length of both.
     pub fn new(secret: &[u8], secondary: Option<&[u8]>) -> Self {
-        Self { primary: Secret::new(secret), secondary: secondary.map(Secret::new), plain_until: Timestamp(0) }
+        Self { primary: SecretKeys::new(secret), secondary: secondary.map(SecretKeys::new), plain_until: Timestamp(0) }
     }
 
-    /// Takes refresh tokens from before they carried a login and a MAC as well, until this moment.
+    /// Makes the keys also accept plain refresh tokens, which older versions issued, until this time.
     #[must_use]
-    pub fn taking_plain_until(self, plain_until: Timestamp) -> Self {
+    pub fn accept_plain_until(self, plain_until: Timestamp) -> Self {
         Self { plain_until, ..self }
     }
 
-    /// An access token for a login and the generation of its refresh token, good from `now` for
-    /// [`limits::ACCESS_TOKEN`].
+    /// Creates an access token for a login and the generation of its refresh token. It is valid from `now` for
+    /// [`limits::ACCESS_TOKEN_LIFETIME`].
     pub fn access_token(
         &self,
         user_id: UserId,
@@ -109,105 +109,105 @@ impl Keys {
             generation,
             role: role.to_owned(),
             iat: now.seconds(),
-            exp: now.plus(limits::ACCESS_TOKEN).seconds(),
+            exp: now.plus(limits::ACCESS_TOKEN_LIFETIME).seconds(),
             jti: Uuid::new_v4(),
         })
     }
 
-    /// What an access token says, if it is one of ours and still good.
-    pub fn verify(&self, token: &str) -> Result<Claims, Rejected> {
-        self.check(token, &validation())
+    /// Returns the claims of an access token that this server signed and that has not expired.
+    pub fn verify_access_token(&self, token: &str) -> Result<Claims, TokenError> {
+        self.decode_claims(token, &validation())
     }
 
-    /// A token for fetching files: the same one within a clock hour, so that a URL that carries it can be cached, and
-    /// good for [`limits::FILE_TOKEN`] from the beginning of that hour.
+    /// Creates a token for fetching files. It is the same within a clock hour, so that clients can cache a URL that
+    /// contains it. It is valid for [`limits::FILE_TOKEN_LIFETIME`] from the beginning of that hour.
     pub fn file_token(&self, user_id: UserId, now: Timestamp) -> String {
         let hour = now.seconds().div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
         self.sign(&FileClaims {
             iss: ISSUER.to_owned(),
-            aud: FILES.to_owned(),
+            aud: FILE_AUDIENCE.to_owned(),
             sub: user_id,
             iat: hour,
-            exp: hour + limits::FILE_TOKEN.as_secs() as i64,
+            exp: hour + limits::FILE_TOKEN_LIFETIME.as_secs() as i64,
         })
     }
 
-    /// Whose file token this is, if it is one of ours and still good.
-    pub fn verify_file_token(&self, token: &str) -> Result<UserId, Rejected> {
-        let mut wanted = validation();
-        wanted.set_audience(&[FILES]);
-        wanted.required_spec_claims.insert("aud".to_owned());
-        self.check::<FileClaims>(token, &wanted).map(|claims| claims.sub)
+    /// Returns the user of a file token that this server signed and that has not expired.
+    pub fn verify_file_token(&self, token: &str) -> Result<UserId, TokenError> {
+        let mut validation = validation();
+        validation.set_audience(&[FILE_AUDIENCE]);
+        validation.required_spec_claims.insert("aud".to_owned());
+        self.decode_claims::<FileClaims>(token, &validation).map(|claims| claims.sub)
     }
 
-    /// A new refresh token of a login.
+    /// Creates a random refresh token of a login.
     pub fn refresh_token(&self, login: LoginId) -> String {
         self.primary.seals.refresh_token(login)
     }
 
-    /// What a refresh token looks like that was presented; `None` if it was made up, which the database need not be asked
-    /// about.
-    pub fn presented(&self, token: &str, now: Timestamp) -> Option<Presented> {
-        if let Some(login) = self.seals().find_map(|seals| seals.login_of(token)) {
-            return Some(Presented::Sealed(login));
+    /// Returns the form of a refresh token from a client; `None` if the token is forged, so that no database read is
+    /// needed.
+    pub fn refresh_token_form(&self, token: &str, now: Timestamp) -> Option<RefreshTokenForm> {
+        if let Some(login) = self.seals().find_map(|seals| seals.open_refresh_token(token)) {
+            return Some(RefreshTokenForm::Sealed(login));
         }
-        (now < self.plain_until && sealed::is_plain(token)).then_some(Presented::Plain)
+        (now < self.plain_until && sealed::is_plain(token)).then_some(RefreshTokenForm::Plain)
     }
 
-    /// What a refresh token of a login is replaced by. The first is the one to give out; another was given out before the
-    /// secret was changed, or by a server of before tokens carried anything.
-    pub fn successors(&self, token: &str, login: LoginId, presented: Presented) -> Vec<String> {
+    /// Returns the possible successors of a refresh token. The first is the one to issue now. The others may have been
+    /// issued before the secret was replaced, or by a server of an older version.
+    pub fn successors(&self, token: &str, login: LoginId, form: RefreshTokenForm) -> Vec<String> {
         let sealed = self.seals().map(|seals| seals.successor(token, login));
         let plain = self.seals().map(|seals| seals.plain_successor(token));
-        match presented {
-            Presented::Sealed(_) => sealed.collect(),
-            Presented::Plain => sealed.chain(plain).collect(),
+        match form {
+            RefreshTokenForm::Sealed(_) => sealed.collect(),
+            RefreshTokenForm::Plain => sealed.chain(plain).collect(),
         }
     }
 
-    /// A ticket of a login that runs out at `expires_at`.
+    /// Creates a ticket of a login that expires at `expires_at`.
     pub fn ticket(&self, login: LoginId, expires_at: Timestamp) -> String {
         self.primary.seals.ticket(login, expires_at)
     }
 
-    /// Whose ticket this is; `None` if it was made up or has run out, which the database need not be asked about.
+    /// Returns the login of a ticket; `None` if it is forged or has expired, so that no database read is needed.
     pub fn verify_ticket(&self, ticket: &str, now: Timestamp) -> Option<LoginId> {
-        let (login, expires_at) = self.seals().find_map(|seals| seals.ticket_of(ticket))?;
+        let (login, expires_at) = self.seals().find_map(|seals| seals.open_ticket(ticket))?;
         (now < expires_at).then_some(login)
     }
 
-    fn seals(&self) -> impl Iterator<Item = &Seals> {
+    fn seals(&self) -> impl Iterator<Item = &SealKeys> {
         std::iter::once(&self.primary).chain(&self.secondary).map(|secret| &secret.seals)
     }
 
     fn sign(&self, claims: &impl Serialize) -> String {
         encode(&Header::new(Algorithm::HS256), claims, &self.primary.encoding)
-            .expect("claims have string keys, and an HMAC has no failure")
+            .expect("claims have string keys, and an HMAC cannot fail")
     }
 
-    fn check<C: DeserializeOwned>(&self, token: &str, wanted: &Validation) -> Result<C, Rejected> {
+    fn decode_claims<C: DeserializeOwned>(&self, token: &str, validation: &Validation) -> Result<C, TokenError> {
         use jsonwebtoken::errors::ErrorKind;
-        let read = |secret: &Secret| decode::<C>(token, &secret.decoding, wanted).map(|read| read.claims);
-        let mut result = read(&self.primary);
+        let decode_with = |keys: &SecretKeys| decode::<C>(token, &keys.decoding, validation).map(|data| data.claims);
+        let mut result = decode_with(&self.primary);
         if let (Err(error), Some(secondary)) = (&result, &self.secondary)
             && matches!(error.kind(), ErrorKind::InvalidSignature)
         {
-            result = read(secondary);
+            result = decode_with(secondary);
         }
         result.map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => Rejected::Expired,
-            _ => Rejected::Invalid,
+            ErrorKind::ExpiredSignature => TokenError::Expired,
+            _ => TokenError::Invalid,
         })
     }
 }
 
-/// What every token of ours must be; the library's own choices are wider.
+/// Returns the checks for every token. The defaults of the library are less strict.
 fn validation() -> Validation {
-    let mut wanted = Validation::new(Algorithm::HS256);
-    wanted.leeway = 0;
-    wanted.set_issuer(&[ISSUER]);
-    wanted.set_required_spec_claims(&["iss", "sub", "exp"]);
-    wanted
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.leeway = 0;
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["iss", "sub", "exp"]);
+    validation
 }
 
 impl fmt::Debug for Keys {
@@ -216,12 +216,12 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// What is stored of a refresh token or a ticket.
+/// Returns the hash under which the database stores a refresh token or a ticket.
 pub fn hash(token: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
 }
 
-/// The hash by which a repeated body is recognised, in hexadecimal.
+/// Returns the SHA-256 of a request body in hexadecimal, with which a repeated request is recognised.
 pub fn body_hash(body: &[u8]) -> String {
     use std::fmt::Write;
     digest::digest(&digest::SHA256, body).as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -248,7 +248,7 @@ mod tests {
         keys.access_token(UserId::new(), LoginId::new(), 0, "user", now)
     }
 
-    /// A token signed by hand, to say what [`Keys`] would not.
+    /// Signs a token without [`Keys`], so that it can contain claims that [`Keys`] never signs.
     fn forged(algorithm: Algorithm, claims: &serde_json::Value, secret: &[u8]) -> String {
         encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret)).unwrap()
     }
@@ -264,36 +264,36 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_who_and_which_login_for_fifteen_minutes() {
+    fn a_token_names_user_and_login_and_is_valid_for_fifteen_minutes() {
         let (user, login, now) = (UserId::new(), LoginId::new(), Timestamp::now());
-        let read = keys().verify(&keys().access_token(user, login, 3, "admin", now)).unwrap();
+        let read = keys().verify_access_token(&keys().access_token(user, login, 3, "admin", now)).unwrap();
         assert_eq!((read.sub, read.sid, read.generation, read.role.as_str()), (user, login, 3, "admin"));
         assert_eq!((read.iat, read.exp), (now.seconds(), now.seconds() + 900));
-        let of_before = keys().verify(&forged(Algorithm::HS256, &claims(|_| ()), SECRET)).unwrap();
-        assert_eq!(of_before.generation, 0);
+        let older = keys().verify_access_token(&forged(Algorithm::HS256, &claims(|_| ()), SECRET)).unwrap();
+        assert_eq!(older.generation, 0);
     }
 
     #[test]
-    fn an_expired_token_is_told_from_an_invalid_one() {
-        let then = Timestamp::now().minus(limits::ACCESS_TOKEN).minus(std::time::Duration::from_secs(2));
-        assert_eq!(keys().verify(&access_token(&keys(), then)), Err(Rejected::Expired));
-        assert_eq!(keys().verify("nonsense"), Err(Rejected::Invalid));
+    fn an_expired_token_is_distinguished_from_an_invalid_one() {
+        let then = Timestamp::now().minus(limits::ACCESS_TOKEN_LIFETIME).minus(std::time::Duration::from_secs(2));
+        assert_eq!(keys().verify_access_token(&access_token(&keys(), then)), Err(TokenError::Expired));
+        assert_eq!(keys().verify_access_token("nonsense"), Err(TokenError::Invalid));
     }
 
     #[test]
-    fn another_secret_another_algorithm_and_none_are_refused() {
+    fn another_secret_another_algorithm_and_no_algorithm_are_refused() {
         let good = claims(|_| ());
         for token in [
             forged(Algorithm::HS256, &good, OTHER),
             forged(Algorithm::HS384, &good, SECRET),
             forged(Algorithm::HS512, &good, SECRET),
         ] {
-            assert_eq!(keys().verify(&token), Err(Rejected::Invalid));
+            assert_eq!(keys().verify_access_token(&token), Err(TokenError::Invalid));
         }
         let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         for name in ["none", "None", "NONE"] {
             let unsigned = format!("{}.{}.", part(&json!({ "alg": name, "typ": "JWT" })), part(&good));
-            assert_eq!(keys().verify(&unsigned), Err(Rejected::Invalid));
+            assert_eq!(keys().verify_access_token(&unsigned), Err(TokenError::Invalid));
         }
     }
 
@@ -302,12 +302,16 @@ mod tests {
         let token = access_token(&keys(), Timestamp::now());
         let parts: Vec<&str> = token.split('.').collect();
         let altered = URL_SAFE_NO_PAD.encode(claims(|claims| claims["role"] = json!("admin")).to_string());
-        assert_eq!(keys().verify(&format!("{}.{altered}.{}", parts[0], parts[2])), Err(Rejected::Invalid));
+        assert_eq!(
+            keys().verify_access_token(&format!("{}.{altered}.{}", parts[0], parts[2])),
+            Err(TokenError::Invalid)
+        );
     }
 
     #[test]
-    fn a_token_needs_its_issuer_subject_login_and_end() {
-        let accepted = |claims: &serde_json::Value| keys().verify(&forged(Algorithm::HS256, claims, SECRET)).is_ok();
+    fn a_token_without_a_required_claim_is_refused() {
+        let accepted =
+            |claims: &serde_json::Value| keys().verify_access_token(&forged(Algorithm::HS256, claims, SECRET)).is_ok();
         for claim in ["iss", "sub", "sid", "exp", "iat", "role", "jti"] {
             assert!(!accepted(&claims(|claims| drop(claims.remove(claim)))), "without {claim}");
         }
@@ -316,23 +320,23 @@ mod tests {
     }
 
     #[test]
-    fn the_secondary_secret_checks_and_does_not_sign() {
+    fn the_secondary_secret_verifies_and_does_not_sign() {
         let (old, new) = (Keys::new(OTHER, None), Keys::new(SECRET, Some(OTHER)));
         let now = Timestamp::now();
-        assert!(new.verify(&access_token(&old, now)).is_ok());
-        assert!(keys().verify(&access_token(&new, now)).is_ok());
-        assert_eq!(old.verify(&access_token(&new, now)), Err(Rejected::Invalid));
+        assert!(new.verify_access_token(&access_token(&old, now)).is_ok());
+        assert!(keys().verify_access_token(&access_token(&new, now)).is_ok());
+        assert_eq!(old.verify_access_token(&access_token(&new, now)), Err(TokenError::Invalid));
     }
 
     #[test]
-    fn a_file_token_and_an_access_token_do_not_pass_as_each_other() {
+    fn a_file_token_is_no_access_token_and_an_access_token_is_no_file_token() {
         let (user, now) = (UserId::new(), Timestamp::now());
         let file = keys().file_token(user, now);
         assert_eq!(keys().verify_file_token(&file), Ok(user));
-        assert_eq!(keys().verify(&file), Err(Rejected::Invalid));
-        assert_eq!(keys().verify_file_token(&access_token(&keys(), now)), Err(Rejected::Invalid));
+        assert_eq!(keys().verify_access_token(&file), Err(TokenError::Invalid));
+        assert_eq!(keys().verify_file_token(&access_token(&keys(), now)), Err(TokenError::Invalid));
         let elsewhere = claims(|claims| drop(claims.insert("aud".into(), json!("elsewhere"))));
-        assert_eq!(keys().verify_file_token(&forged(Algorithm::HS256, &elsewhere, SECRET)), Err(Rejected::Invalid));
+        assert_eq!(keys().verify_file_token(&forged(Algorithm::HS256, &elsewhere, SECRET)), Err(TokenError::Invalid));
     }
 
     #[test]
@@ -348,36 +352,36 @@ mod tests {
     }
 
     #[test]
-    fn what_a_refresh_token_is_replaced_by_outlives_a_change_of_the_secret() {
+    fn the_successor_of_a_refresh_token_is_known_after_the_secret_is_replaced() {
         let (login, now) = (LoginId::new(), Timestamp::now());
         let before = Keys::new(OTHER, None);
         let token = before.refresh_token(login);
-        let presented = before.presented(&token, now).unwrap();
-        assert_eq!(presented, Presented::Sealed(login));
-        let given = before.successors(&token, login, presented).remove(0);
-        let changed = Keys::new(SECRET, Some(OTHER));
-        assert_eq!(changed.presented(&token, now), Some(presented));
-        let known = changed.successors(&token, login, presented);
-        assert!(known[0] != given && known.contains(&given));
-        assert_eq!(keys().presented(&token, now), None);
-        assert_eq!(changed.presented(&known[0], now), Some(presented));
+        let form = before.refresh_token_form(&token, now).unwrap();
+        assert_eq!(form, RefreshTokenForm::Sealed(login));
+        let issued = before.successors(&token, login, form).remove(0);
+        let after = Keys::new(SECRET, Some(OTHER));
+        assert_eq!(after.refresh_token_form(&token, now), Some(form));
+        let known = after.successors(&token, login, form);
+        assert!(known[0] != issued && known.contains(&issued));
+        assert_eq!(keys().refresh_token_form(&token, now), None);
+        assert_eq!(after.refresh_token_form(&known[0], now), Some(form));
     }
 
     #[test]
-    fn a_token_of_before_is_taken_until_the_last_of_them_has_run_out() {
+    fn a_plain_token_of_an_older_version_is_accepted_until_the_given_time() {
         let (login, now) = (LoginId::new(), Timestamp::now());
-        let keys = keys().taking_plain_until(now);
+        let keys = keys().accept_plain_until(now);
         let plain = URL_SAFE_NO_PAD.encode([7; 32]);
-        assert_eq!(keys.presented(&plain, Timestamp(now.0 - 1)), Some(Presented::Plain));
-        assert_eq!(keys.presented(&plain, now), None);
-        assert_eq!(keys.presented("nonsense", Timestamp(now.0 - 1)), None);
-        let successors = keys.successors(&plain, login, Presented::Plain);
-        assert_eq!(keys.presented(&successors[0], now), Some(Presented::Sealed(login)));
-        assert_eq!(successors.len(), 2, "and the one that a server of before gave out");
+        assert_eq!(keys.refresh_token_form(&plain, Timestamp(now.0 - 1)), Some(RefreshTokenForm::Plain));
+        assert_eq!(keys.refresh_token_form(&plain, now), None);
+        assert_eq!(keys.refresh_token_form("nonsense", Timestamp(now.0 - 1)), None);
+        let successors = keys.successors(&plain, login, RefreshTokenForm::Plain);
+        assert_eq!(keys.refresh_token_form(&successors[0], now), Some(RefreshTokenForm::Sealed(login)));
+        assert_eq!(successors.len(), 2, "the second is the one that an older version issued");
     }
 
     #[test]
-    fn a_ticket_is_known_until_it_runs_out() {
+    fn a_ticket_is_valid_until_it_expires() {
         let (login, end) = (LoginId::new(), Timestamp::now());
         let ticket = keys().ticket(login, end);
         assert_eq!(keys().verify_ticket(&ticket, Timestamp(end.0 - 1)), Some(login));
@@ -390,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_its_sha_256() {
+    fn the_hash_of_a_body_is_its_sha_256() {
         assert_eq!(body_hash(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -1,5 +1,7 @@
-//! The bundled client and its SDK, out of the binary (in debug builds out of `static/`, so that a reload shows a change).
-//! Every file is served under its own path, revalidated by the hash of its content, and nothing else can be reached.
+//! Serves the files of the bundled client and its SDK.
+//!
+//! The files are in the binary. Debug builds read them from `static/`, so that a reload shows a change. Each file has
+//! its own path and an `ETag` with the hash of its content. No other file can be reached.
 
 use super::problem::Problem;
 use crate::error::Error;
@@ -16,59 +18,59 @@ use std::borrow::Cow;
 #[folder = "static/"]
 struct Static;
 
-/// In the folder for tools; no browser asks for it.
-const PRIVATE: [&str; 1] = ["package.json"];
+/// Files in the folder that only tools need. They are not served.
+const PRIVATE_FILES: [&str; 1] = ["package.json"];
 
-/// What a browser that asked for a page gets when there is none.
+/// The page that a browser gets if the page that it asked for does not exist.
 const NO_PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Not found</title>\n\
     <h1>There is no such page</h1>\n<p><a href=\"/\">Greenroom</a></p>\n</html>\n";
 
-/// Every path that no route has: a file of the client, or nothing.
+/// Answers all paths without a route: with a file of the client, or with `not_found`.
 pub async fn serve(req: HttpRequest) -> Result<HttpResponse, Problem> {
-    let file = if matches!(*req.method(), Method::GET | Method::HEAD) { find(req.path()) } else { None };
+    let file = if matches!(*req.method(), Method::GET | Method::HEAD) { find_file(req.path()) } else { None };
     match file {
         Some((path, file)) => Ok(answer(&req, &path, file)),
-        None if wants_a_page(&req) => {
+        None if accepts_html(&req) => {
             Ok(HttpResponse::NotFound().content_type("text/html; charset=utf-8").body(NO_PAGE))
         }
         None => Err(Error::not_found("path").into()),
     }
 }
 
-/// Every path of the API that no route has.
-pub async fn nothing() -> Result<HttpResponse, Problem> {
+/// Answers all paths of the API without a route with `not_found`.
+pub async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Error::not_found("path").into())
 }
 
-/// The file at a path as the request spells it. `/` is the client's page.
-fn find(path: &str) -> Option<(Cow<'_, str>, EmbeddedFile)> {
+/// Returns the file at a path, which is not decoded. `/` is the page of the client.
+fn find_file(path: &str) -> Option<(Cow<'_, str>, EmbeddedFile)> {
     let path = path.strip_prefix('/')?;
     if path.is_empty() {
         return Some(("index.html".into(), Static::get("index.html")?));
     }
-    // no name of ours needs more, and nothing else can climb out of the folder
-    let plain = |segment: &str| {
+    // the names of our files need no other characters, and so a path cannot leave the folder
+    let is_plain = |segment: &str| {
         !segment.is_empty()
             && !segment.starts_with('.')
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
-    if !path.split('/').all(plain) || PRIVATE.contains(&path) {
+    if !path.split('/').all(is_plain) || PRIVATE_FILES.contains(&path) {
         return None;
     }
     Some((path.into(), Static::get(path)?))
 }
 
 fn answer(req: &HttpRequest, path: &str, file: EmbeddedFile) -> HttpResponse {
-    // weak: the same content may travel packed
+    // the tag is weak, because the same content may be sent compressed
     let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&file.metadata.sha256_hash()[..16]));
-    let known = match IfNoneMatch::parse(req) {
+    let is_cached = match IfNoneMatch::parse(req) {
         Ok(IfNoneMatch::Any) => true,
         Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(&tag)),
         Err(_) => false,
     };
-    let mut answer = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    let mut answer = HttpResponse::build(if is_cached { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
     answer.insert_header((header::ETAG, tag)).insert_header((header::CACHE_CONTROL, "no-cache"));
-    if known {
+    if is_cached {
         return answer.finish();
     }
     answer.content_type(media_type(path, &file));
@@ -78,7 +80,7 @@ fn answer(req: &HttpRequest, path: &str, file: EmbeddedFile) -> HttpResponse {
     })
 }
 
-/// By the name's ending; text is UTF-8.
+/// Returns the media type by the extension of the file. All text files are UTF-8.
 fn media_type(path: &str, file: &EmbeddedFile) -> String {
     if path.ends_with(".webmanifest") {
         return "application/manifest+json".to_owned();
@@ -87,7 +89,7 @@ fn media_type(path: &str, file: &EmbeddedFile) -> String {
     if guessed.starts_with("text/") { format!("{guessed}; charset=utf-8") } else { guessed.to_owned() }
 }
 
-fn wants_a_page(req: &HttpRequest) -> bool {
+fn accepts_html(req: &HttpRequest) -> bool {
     Accept::parse(req).is_ok_and(|accept| accept.iter().any(|range| range.item.essence_str() == "text/html"))
 }
 
@@ -95,7 +97,7 @@ fn wants_a_page(req: &HttpRequest) -> bool {
 mod tests {
     use super::*;
     use crate::http::problem::MEDIA_TYPE;
-    use crate::http::testing::said;
+    use crate::http::testing::header_text;
     use actix_web::body::to_bytes;
     use actix_web::http::header::HeaderMap;
     use actix_web::test::TestRequest;
@@ -113,7 +115,7 @@ mod tests {
     #[actix_web::test]
     async fn the_client_is_at_the_root_and_its_modules_under_their_paths() {
         let (status, headers, body) = ask(TestRequest::with_uri("/")).await;
-        assert_eq!((status, said(&headers, header::CONTENT_TYPE)), (StatusCode::OK, "text/html; charset=utf-8"));
+        assert_eq!((status, header_text(&headers, header::CONTENT_TYPE)), (StatusCode::OK, "text/html; charset=utf-8"));
         assert!(body.starts_with(b"<!doctype html>"));
         for (path, kind) in [
             ("/sdk/greenroom.js", "text/javascript; charset=utf-8"),
@@ -122,26 +124,26 @@ mod tests {
             ("/manifest.webmanifest", "application/manifest+json"),
         ] {
             let (status, headers, _) = ask(TestRequest::with_uri(path)).await;
-            assert_eq!((status, said(&headers, header::CONTENT_TYPE)), (StatusCode::OK, kind), "{path}");
-            assert_eq!(said(&headers, header::CACHE_CONTROL), "no-cache", "{path}");
+            assert_eq!((status, header_text(&headers, header::CONTENT_TYPE)), (StatusCode::OK, kind), "{path}");
+            assert_eq!(header_text(&headers, header::CACHE_CONTROL), "no-cache", "{path}");
         }
     }
 
     #[actix_web::test]
-    async fn what_a_browser_has_is_not_sent_again() {
+    async fn a_file_in_the_cache_of_a_browser_is_not_sent_again() {
         let (_, headers, _) = ask(TestRequest::with_uri("/sdk/greenroom.js")).await;
-        let tag = said(&headers, header::ETAG);
+        let tag = header_text(&headers, header::ETAG);
         let again = |tag: &str| {
             TestRequest::with_uri("/sdk/greenroom.js").insert_header((header::IF_NONE_MATCH, tag.to_owned()))
         };
         let (status, headers, body) = ask(again(tag)).await;
-        assert_eq!((status, said(&headers, header::ETAG), body.len()), (StatusCode::NOT_MODIFIED, tag, 0));
+        assert_eq!((status, header_text(&headers, header::ETAG), body.len()), (StatusCode::NOT_MODIFIED, tag, 0));
         let (status, _, body) = ask(again("\"other\"")).await;
         assert!(status == StatusCode::OK && !body.is_empty());
     }
 
     #[actix_web::test]
-    async fn nothing_else_can_be_reached() {
+    async fn no_other_file_can_be_reached() {
         for path in [
             "/package.json",
             "/../Cargo.toml",
@@ -167,8 +169,8 @@ mod tests {
     #[actix_web::test]
     async fn a_browser_gets_a_page_and_a_program_a_problem() {
         let page = TestRequest::with_uri("/nowhere").insert_header((header::ACCEPT, "text/html,*/*;q=0.8"));
-        assert_eq!(said(&ask(page).await.1, header::CONTENT_TYPE), "text/html; charset=utf-8");
+        assert_eq!(header_text(&ask(page).await.1, header::CONTENT_TYPE), "text/html; charset=utf-8");
         let program = TestRequest::with_uri("/nowhere").insert_header((header::ACCEPT, "*/*"));
-        assert_eq!(said(&ask(program).await.1, header::CONTENT_TYPE), MEDIA_TYPE);
+        assert_eq!(header_text(&ask(program).await.1, header::CONTENT_TYPE), MEDIA_TYPE);
     }
 }

@@ -1,29 +1,29 @@
-//! Signing up, in and out, and one's own logins.
+//! The calls that register, sign in, refresh and sign out, and those for the caller's own logins.
 
 use super::body::{Json, NoBody};
-use super::cursor::{self, Collection, Paging};
-use super::extract::{Auth, ClientAddr, Device, PathId, Query};
+use super::cursor::{self, Collection, PageParams};
+use super::extract::{AuthCaller, ClientAddr, Device, PathId, StrictQuery};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::LoginId;
 use crate::protocol::accounts::{Refresh, Register, SignIn};
 use crate::protocol::resources::{Login, Page, Ticket, Tokens};
-use crate::usecases::logins::Client;
+use crate::usecases::logins::ClientInfo;
 use crate::usecases::{accounts, logins, refresh as renewal};
 use actix_web::{HttpResponse, web};
 use std::net::IpAddr;
 
-fn client(addr: IpAddr, device: Device) -> Client {
-    Client { device: device.0, ip: addr.to_string() }
+fn client(addr: IpAddr, device: Device) -> ClientInfo {
+    ClientInfo { device: device.0, ip: addr.to_string() }
 }
 
-/// Make an account
+/// Create an account
 ///
-/// Answers as signing in does. An address registers 60 accounts at once and 10 a minute, whatever comes of it
-/// (`rate_limited`). A password has 8 to 128 characters as RFC 8265 prepares it.
+/// The answer is the same as for a sign-in. One address can register 60 accounts at once and 10 a minute, with failed
+/// registrations included (`rate_limited`). A password has 8 to 128 characters after the preparation of RFC 8265.
 #[utoipa::path(
     post, path = "/auth/register", tag = "accounts", request_body = Register,
-    responses((status = 201, description = "The account, signed in", body = Tokens))
+    responses((status = 201, description = "The tokens of a login to the new account", body = Tokens))
 )]
 pub async fn register(
     app: web::Data<App>,
@@ -31,18 +31,19 @@ pub async fn register(
     device: Device,
     body: Json<Register>,
 ) -> Result<HttpResponse, Problem> {
-    app.admission().sign_in(app.sign_in_limits().register(addr.0))?;
+    app.admission().count_sign_in(app.sign_in_limits().count_registration(addr.0))?;
     let tokens = accounts::register(&app, body.0, client(addr.0, device), addr.0).await?;
     Ok(HttpResponse::Created().json(tokens))
 }
 
 /// Sign in
 ///
-/// Wrong passwords are limited, 5 a minute for one account from one address and 10 a minute for one address, and so are
-/// sign-ins, 10 a minute an account (`rate_limited`). `busy`: too many passwords wait to be checked; try again.
+/// There are limits (`rate_limited`): 5 wrong passwords a minute for one account from one address, 10 wrong passwords a
+/// minute from one address, and 10 sign-ins a minute for one account. The error `busy` means that too many passwords
+/// wait to be checked.
 #[utoipa::path(
     post, path = "/auth/login", tag = "accounts", request_body = SignIn,
-    responses((status = 200, description = "Signed in", body = Tokens))
+    responses((status = 200, description = "The tokens of the new login", body = Tokens))
 )]
 pub async fn login(
     app: web::Data<App>,
@@ -56,12 +57,13 @@ pub async fn login(
 
 /// Renew an access token
 ///
-/// Spends the refresh token. The spent one again gets the same successor for ten seconds, and later as long as nobody has
-/// used an access token that came with that successor or a later one; else it ends its login (`token_reused`). A login
-/// refreshes 10 times a minute (`rate_limited`).
+/// A refresh token is used once, and its successor replaces it. If the caller repeats the used one, the answer has the
+/// same successor for ten seconds. Later it has it only until an access token that came with that successor, or with a
+/// newer one, is used. After that the repetition ends the login (`token_reused`). A login can refresh 10 times a minute
+/// (`rate_limited`).
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "accounts", request_body = Refresh,
-    responses((status = 200, description = "New tokens", body = Tokens))
+    responses((status = 200, description = "The new tokens of the login", body = Tokens))
 )]
 pub async fn refresh(app: web::Data<App>, addr: ClientAddr, body: Json<Refresh>) -> Result<HttpResponse, Problem> {
     let tokens = renewal::refresh(&app, &body.0.refresh_token, addr.0).await?;
@@ -70,37 +72,41 @@ pub async fn refresh(app: web::Data<App>, addr: ClientAddr, body: Json<Refresh>)
 
 /// Sign out
 ///
-/// Ends this login: its tokens and its sockets.
+/// The call ends the login of the caller, with its tokens and sockets.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "accounts",
-    responses((status = 204, description = "Signed out"))
+    responses((status = 204, description = "The login has ended"))
 )]
-pub async fn logout(app: web::Data<App>, caller: Auth, _: NoBody) -> Result<HttpResponse, Problem> {
+pub async fn logout(app: web::Data<App>, caller: AuthCaller, _: NoBody) -> Result<HttpResponse, Problem> {
     logins::sign_out(&app, caller.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// List one's logins
+/// List the caller's logins
 #[utoipa::path(
-    get, path = "/auth/sessions", tag = "accounts", params(Paging),
-    responses((status = 200, description = "Logins that can still be used, the newest first", body = Page<Login>))
+    get, path = "/auth/sessions", tag = "accounts", params(PageParams),
+    responses((status = 200, description = "The logins that can still be used, the newest first", body = Page<Login>))
 )]
-pub async fn sessions(app: web::Data<App>, caller: Auth, query: Query<Paging>) -> Result<HttpResponse, Problem> {
+pub async fn sessions(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    query: StrictQuery<PageParams>,
+) -> Result<HttpResponse, Problem> {
     let (limit, before) = (query.0.limit()?, query.0.after(Collection::Logins)?);
     let (items, next) = logins::list(&app, caller.0, before, limit).await?;
     Ok(HttpResponse::Ok()
-        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Logins, place)) }))
+        .json(Page { items, next_cursor: next.as_ref().map(|sort_key| cursor::encode(Collection::Logins, sort_key)) }))
 }
 
-/// End one of one's logins
+/// End one of the caller's logins
 #[utoipa::path(
     delete, path = "/auth/sessions/{id}", tag = "accounts",
     params(("id" = LoginId, Path, description = "The login")),
-    responses((status = 204, description = "It has ended, now or before"))
+    responses((status = 204, description = "The login has ended, now or before"))
 )]
 pub async fn revoke_session(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<LoginId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
@@ -108,13 +114,13 @@ pub async fn revoke_session(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Get a ticket for a socket
+/// Create a ticket for a socket
 ///
-/// It opens one socket or event stream, by `?ticket=`.
+/// The ticket opens one WebSocket with `?ticket=`, within 30 seconds.
 #[utoipa::path(
     post, path = "/ws/ticket", tag = "accounts",
     responses((status = 200, description = "The ticket", body = Ticket))
 )]
-pub async fn ticket(app: web::Data<App>, caller: Auth, _: NoBody) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(logins::ticket(&app, caller.0).await?))
+pub async fn ticket(app: web::Data<App>, caller: AuthCaller, _: NoBody) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(logins::create_ticket(&app, caller.0).await?))
 }

@@ -1,5 +1,6 @@
-//! Bodies: read whole within a limit and a time, and strictly. What the fields mean is the handler's. From whoever has
-//! shown no token only little is taken, and nothing beyond it is read.
+//! Reads the bodies of requests: completely, strictly, and within a limit of bytes and time.
+//!
+//! An unauthenticated client may send only a small body, and the rest of a larger one is not read.
 
 use super::connections::Connections;
 use super::problem::Problem;
@@ -17,11 +18,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
 
-/// Bytes of a caller's body that is too large which are still read.
-const BODY_DROPPED: usize = 16 * 1024 * 1024;
+/// The number of bytes that are read from an authenticated caller, also if the body is too large.
+const READ_BYTES: usize = 16 * 1024 * 1024;
 
-/// A JSON body, read strictly: at most [`limits::BODY_BYTES`] (of strangers [`limits::BODY_BYTES_OF_STRANGERS`]), JSON by
-/// its own account (or saying nothing about itself), no field that `T` does not know.
+/// A JSON body without fields that `T` does not have.
+///
+/// It has at most [`limits::BODY_BYTES`], or [`limits::UNAUTHENTICATED_BODY_BYTES`] from an unauthenticated client. Its
+/// `Content-Type` is a JSON type or missing.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -35,11 +38,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     }
 }
 
-/// A [`Json`] body of a call that means something without one: none, or an empty one, is `{}`, whatever it says it is.
+/// A [`Json`] body that may be missing. A missing or empty body is read as `{}`, with any `Content-Type`.
 #[derive(Debug)]
-pub struct MaybeJson<T>(pub T);
+pub struct OptionalJson<T>(pub T);
 
-impl<T: DeserializeOwned + 'static> FromRequest for MaybeJson<T> {
+impl<T: DeserializeOwned + 'static> FromRequest for OptionalJson<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
@@ -49,7 +52,8 @@ impl<T: DeserializeOwned + 'static> FromRequest for MaybeJson<T> {
     }
 }
 
-/// The body of a call that takes none: absent, empty or `{}`. Whoever sends a field learns that it is not read.
+/// The body of a call without parameters: missing, empty or `{}`. A field in it is an error, so that the client learns
+/// that the server does not read it.
 #[derive(Debug)]
 pub struct NoBody;
 
@@ -60,47 +64,49 @@ impl FromRequest for NoBody {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Nothing {}
-        let body = read::<Nothing>(req, true, payload);
-        Box::pin(async move { Ok(body.await.map(|Nothing {}| Self)?) })
+        struct EmptyBody {}
+        let body = read::<EmptyBody>(req, true, payload);
+        Box::pin(async move { Ok(body.await.map(|EmptyBody {}| Self)?) })
     }
 }
 
-/// Reads what came with `req`. What a stranger announces too large is not touched.
+/// Reads the body of `req`. It reads nothing if `Content-Length` is already too large.
 fn read<T: DeserializeOwned>(
     req: &HttpRequest,
     may_be_empty: bool,
     payload: &mut Payload,
 ) -> impl Future<Output = Result<T>> + use<T> {
-    let (is_readable, reach) = (is_json(req), Reach::of(req));
-    let taken = if reach.exceeds(announced(req)) { Err(reach.exceeded()) } else { Ok(payload.take()) };
+    let (is_readable, body_limits) = (is_json(req), BodyLimits::of(req));
+    let payload =
+        if content_length(req) > body_limits.read_bytes { Err(body_limits.error()) } else { Ok(payload.take()) };
     let req = req.clone();
     async move {
-        let body = match taken {
-            Ok(payload) => whole(payload, reach).await,
+        let body = match payload {
+            Ok(payload) => read_in_time(payload, body_limits).await,
             Err(error) => Err(error),
         };
         let too_large = body.as_ref().is_err_and(|error| error.code() == Code::PayloadTooLarge);
-        if too_large && reach.most == limits::BODY_BYTES_OF_STRANGERS {
+        if too_large && body_limits.max_bytes == limits::UNAUTHENTICATED_BODY_BYTES {
             Connections::stop_reading(&req);
         }
         parse(&body?, is_readable, may_be_empty)
     }
 }
 
-/// Lets go of the body of a request that nobody answers for. What has come of it would be kept for as long as the client
-/// is waited for, and there may be a thousand of them.
-pub fn leave_unread(req: &HttpRequest) {
+/// Stops reading the body of a request without a token. Otherwise the received bytes would stay in memory until the
+/// client has sent the whole body, and there may be thousands of such requests.
+pub fn discard_body(req: &HttpRequest) {
     let chunked = req.headers().contains_key(header::TRANSFER_ENCODING);
-    if chunked || announced(req) > limits::BODY_BYTES_OF_STRANGERS {
+    if chunked || content_length(req) > limits::UNAUTHENTICATED_BODY_BYTES {
         Connections::stop_reading(req);
     }
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8], is_readable: bool, may_be_empty: bool) -> Result<T> {
     if body.is_empty() {
-        let needed = || Error::invalid_request("a JSON body is needed; send it with Content-Type: application/json");
-        return if may_be_empty { json::from_json("{}") } else { Err(needed()) };
+        let missing =
+            || Error::invalid_request("This call needs a JSON body. Send it with Content-Type: application/json.");
+        return if may_be_empty { json::from_json("{}") } else { Err(missing()) };
     }
     if !is_readable {
         return Err(Error::unsupported_media_type());
@@ -108,13 +114,13 @@ fn parse<T: DeserializeOwned>(body: &[u8], is_readable: bool, may_be_empty: bool
     json::from_json_bytes(body)
 }
 
-/// Whether a body would be JSON that we can read as it comes: no encoding, and the right type or none.
+/// Returns true if the headers say that the body is JSON without a content encoding, or say nothing about it.
 fn is_json(req: &HttpRequest) -> bool {
-    let plain = |name| match req.headers().get(name) {
+    let header_text = |name| match req.headers().get(name) {
         None => Some(""),
         Some(value) => value.to_str().ok(),
     };
-    let Some((kind, encoding)) = plain(header::CONTENT_TYPE).zip(plain(header::CONTENT_ENCODING)) else {
+    let Some((kind, encoding)) = header_text(header::CONTENT_TYPE).zip(header_text(header::CONTENT_ENCODING)) else {
         return false;
     };
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -122,61 +128,58 @@ fn is_json(req: &HttpRequest) -> bool {
     json && (encoding.is_empty() || encoding.eq_ignore_ascii_case("identity"))
 }
 
-/// The length that a body says it has.
-fn announced(req: &HttpRequest) -> usize {
+/// Returns the value of `Content-Length`, or 0 if the header is missing or malformed.
+fn content_length(req: &HttpRequest) -> usize {
     let length = req.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     length.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-/// How much of a body is taken, and how much of what is beyond is read and dropped: a client that is still writing would
-/// not see our answer. For strangers nothing is.
+/// The limits of one body. `read_bytes` is greater than `max_bytes` for authenticated callers, because a client that
+/// still writes its body does not read the answer. For unauthenticated clients the two are equal.
 #[derive(Clone, Copy)]
-struct Reach {
-    most: usize,
-    dropped: usize,
+struct BodyLimits {
+    /// The most bytes that a body may have.
+    max_bytes: usize,
+    /// The most bytes that are read. Those after `max_bytes` are dropped.
+    read_bytes: usize,
 }
 
-impl Reach {
+impl BodyLimits {
     fn of(req: &HttpRequest) -> Self {
         if req.extensions().contains::<Caller>() {
-            return Self { most: limits::BODY_BYTES, dropped: BODY_DROPPED };
+            return Self { max_bytes: limits::BODY_BYTES, read_bytes: READ_BYTES };
         }
-        Self { most: limits::BODY_BYTES_OF_STRANGERS, dropped: limits::BODY_BYTES_OF_STRANGERS }
+        Self { max_bytes: limits::UNAUTHENTICATED_BODY_BYTES, read_bytes: limits::UNAUTHENTICATED_BODY_BYTES }
     }
 
-    /// Whether a body of so many bytes is refused without a look at it.
-    fn exceeds(self, announced: usize) -> bool {
-        announced > self.dropped
-    }
-
-    fn exceeded(self) -> Error {
-        Error::payload_too_large(self.most)
+    fn error(self) -> Error {
+        Error::payload_too_large(self.max_bytes)
     }
 }
 
-/// The whole body, if it comes within [`limits::BODY`].
-async fn whole(payload: Payload, reach: Reach) -> Result<Bytes> {
-    match tokio::time::timeout(limits::BODY, bounded(payload, reach)).await {
+/// Reads the whole body. Fails if it does not arrive within [`limits::BODY_DEADLINE`].
+async fn read_in_time(payload: Payload, body_limits: BodyLimits) -> Result<Bytes> {
+    match tokio::time::timeout(limits::BODY_DEADLINE, read_bounded(payload, body_limits)).await {
         Ok(body) => body,
-        Err(_) => Err(Error::invalid_request("the body did not come in time; send it again")),
+        Err(_) => Err(Error::invalid_request("The body did not arrive in time. Send it again.")),
     }
 }
 
-/// The body as far as it is taken.
-async fn bounded(mut payload: Payload, reach: Reach) -> Result<Bytes> {
+/// Reads the whole body. Fails if it has more than `max_bytes`.
+async fn read_bounded(mut payload: Payload, body_limits: BodyLimits) -> Result<Bytes> {
     let mut body = BytesMut::new();
-    let mut seen = 0;
+    let mut received = 0;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| Error::invalid_request(format!("the body ended early: {error}")))?;
-        seen += chunk.len();
-        if seen <= reach.most {
+        let chunk = chunk.map_err(|error| Error::invalid_request(format!("The body is incomplete: {error}.")))?;
+        received += chunk.len();
+        if received <= body_limits.max_bytes {
             body.extend_from_slice(&chunk);
         }
-        if seen > reach.dropped {
+        if received > body_limits.read_bytes {
             break;
         }
     }
-    if seen > reach.most { Err(reach.exceeded()) } else { Ok(body.freeze()) }
+    if received > body_limits.max_bytes { Err(body_limits.error()) } else { Ok(body.freeze()) }
 }
 
 #[cfg(test)]
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_body_is_json_of_any_json_type_or_says_nothing_about_itself() {
+    async fn a_body_has_a_json_type_or_no_type() {
         let body = || TestRequest::post().set_payload(r#"{"name":"a"}"#);
         for kind in ["application/json", "application/json; charset=utf-8", "Application/Problem+JSON"] {
             assert!(read(body().insert_header((header::CONTENT_TYPE, kind))).await.is_ok(), "{kind}");
@@ -209,12 +212,12 @@ mod tests {
             let refused = read(body().insert_header((header::CONTENT_TYPE, kind))).await;
             assert_eq!(refused, Err(Code::UnsupportedMediaType), "{kind}");
         }
-        let packed = body().insert_header((header::CONTENT_ENCODING, "gzip"));
-        assert_eq!(read(packed).await, Err(Code::UnsupportedMediaType));
+        let compressed = body().insert_header((header::CONTENT_ENCODING, "gzip"));
+        assert_eq!(read(compressed).await, Err(Code::UnsupportedMediaType));
     }
 
     #[actix_web::test]
-    async fn without_a_body_only_a_call_that_needs_none_goes_on() {
+    async fn a_missing_body_is_accepted_only_by_a_call_that_needs_none() {
         let typed = |kind| TestRequest::post().insert_header((header::CONTENT_TYPE, kind));
         let all = || [TestRequest::post(), typed("application/json"), typed("text/plain")];
         for req in all() {
@@ -222,7 +225,7 @@ mod tests {
         }
         for req in all() {
             let (req, mut payload) = req.to_http_parts();
-            let without = MaybeJson::<Body>::from_request(&req, &mut payload).await.expect("a call without a body");
+            let without = OptionalJson::<Body>::from_request(&req, &mut payload).await.expect("a call without a body");
             assert_eq!(without.0, Body::default());
         }
     }
@@ -232,11 +235,11 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_stranger_s_body_is_small_whatever_it_says_of_itself() {
-        let of = |bytes: usize| format!("{{\"name\":\"{}\"}}", "a".repeat(bytes - 11));
-        let most = limits::BODY_BYTES_OF_STRANGERS;
-        assert!(read(TestRequest::post().set_payload(of(most))).await.is_ok());
-        assert_eq!(read(TestRequest::post().set_payload(of(most + 1))).await, Err(Code::PayloadTooLarge));
+    async fn an_unauthenticated_body_is_small_with_any_content_length() {
+        let body = |bytes: usize| format!("{{\"name\":\"{}\"}}", "a".repeat(bytes - 11));
+        let most = limits::UNAUTHENTICATED_BODY_BYTES;
+        assert!(read(TestRequest::post().set_payload(body(most))).await.is_ok());
+        assert_eq!(read(TestRequest::post().set_payload(body(most + 1))).await, Err(Code::PayloadTooLarge));
         let announced = TestRequest::post().set_payload("{}").insert_header((header::CONTENT_LENGTH, most + 1));
         assert_eq!(read(announced).await, Err(Code::PayloadTooLarge));
     }

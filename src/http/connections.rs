@@ -1,8 +1,9 @@
-//! The connections of this node: how many there are, and since when nobody has called on each. The framework has limits for
-//! the first head on a connection and for silence between calls, but none for a later head that does not end; that one, and
-//! everything else that holds a connection without a call, is closed from here.
+//! Counts the connections of this node, and closes those that have had no call for too long.
+//!
+//! The framework has limits for the first head of a connection and for the time between two calls, but none for a later
+//! head that does not end. Such connections, and all others that are open without a call, are closed here.
 
-use super::stream::Reading;
+use super::stream::HeadProgress;
 use crate::domain::limits;
 use crate::supervision::Part;
 use actix_web::HttpRequest;
@@ -20,157 +21,162 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// How often connections are looked at.
-const SWEEP: Duration = Duration::from_secs(5);
-/// Without a call for this long: the framework closes those that are silent before, so what is left is a head that does not
-/// end, or a body that nobody reads.
-const WITHOUT_CALL: Duration = limits::KEEP_ALIVE.saturating_add(limits::HEAD);
+/// The time between two checks of all connections.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The time without a call after which a connection is closed. The framework closes silent connections earlier, so the
+/// others have a head that does not end, or a body that no handler reads.
+const MAX_IDLE: Duration = limits::KEEP_ALIVE.saturating_add(limits::HEAD_DEADLINE);
 
-/// How long the log is silent about a node that is still, or again, full.
-const TOLD_AGAIN: Duration = Duration::from_mins(10);
+/// The least time between two warnings that the node has no free connections.
+const WARNING_PAUSE: Duration = Duration::from_mins(10);
 
-/// All of them, cheap to clone.
+/// All connections of this node. It is cheap to clone.
 #[derive(Clone)]
-pub struct Connections(Arc<Shared>);
+pub struct Connections(Arc<SharedTable>);
 
-struct Shared {
-    most: usize,
-    book: Mutex<Book>,
+struct SharedTable {
+    /// The most connections at a time.
+    max: usize,
+    table: Mutex<ConnectionTable>,
 }
 
 #[derive(Default)]
-struct Book {
-    /// Those that may carry a call; one that became a socket has left.
-    waiting: HashMap<u64, Entry>,
+struct ConnectionTable {
+    /// The connections on which HTTP calls are possible. A connection that became a WebSocket is not one of them.
+    http: HashMap<u64, HttpConnection>,
+    /// The number of connections since the start.
     opened: u64,
+    /// The number of connections now, with WebSockets.
     count: usize,
-    /// When the log last said that no more fit.
-    told: Option<Instant>,
+    /// The time of the last warning that the node has no free connections.
+    warned_at: Option<Instant>,
 }
 
-struct Entry {
-    /// A second handle, by which it is closed.
+struct HttpConnection {
+    /// A second handle, with which the connection is closed.
     socket: Socket,
+    /// The number of calls in progress.
     calls: usize,
-    since: Instant,
+    /// The time when the connection was opened or when its last call ended.
+    idle_since: Instant,
 }
 
-/// One of them; it is over when this is dropped.
-pub struct Connection {
-    all: Connections,
+/// The entry of one connection. The connection is not counted any more when this is dropped.
+pub struct ConnectionEntry {
+    connections: Connections,
     number: u64,
-    reading: Arc<Reading>,
+    head_progress: Arc<HeadProgress>,
 }
 
-/// A call under way, its answer's body included.
-struct Call(Connections, u64);
+/// Counts a call as in progress until this is dropped, after the body of the answer.
+struct CallGuard(Connections, u64);
 
 impl Connections {
-    /// None yet, and room for `most`.
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Shared { most, book: Mutex::default() }))
+    /// Returns an empty table for at most `max` connections.
+    pub fn new(max: usize) -> Self {
+        Self(Arc::new(SharedTable { max, table: Mutex::default() }))
     }
 
-    /// Enters a new one, of which `reading` counts what is read before the first call.
-    pub fn open(&self, stream: &TcpStream, reading: Arc<Reading>) -> Connection {
-        let mut book = self.book();
-        book.opened += 1;
-        book.count += 1;
-        let number = book.opened;
+    /// Adds a new connection. `head_progress` counts its bytes before the first call.
+    pub fn open(&self, stream: &TcpStream, head_progress: Arc<HeadProgress>) -> ConnectionEntry {
+        let mut table = self.lock_table();
+        table.opened += 1;
+        table.count += 1;
+        let number = table.opened;
         if let Ok(socket) = SockRef::from(stream).try_clone() {
-            book.waiting.insert(number, Entry { socket, calls: 0, since: Instant::now() });
+            table.http.insert(number, HttpConnection { socket, calls: 0, idle_since: Instant::now() });
         }
-        if book.count >= self.0.most && book.told.is_none_or(|told| told.elapsed() > TOLD_AGAIN) {
-            book.told = Some(Instant::now());
-            tracing::warn!(connections = book.count, "no more connections fit; new ones wait until others end");
+        if table.count >= self.0.max && table.warned_at.is_none_or(|at| at.elapsed() > WARNING_PAUSE) {
+            table.warned_at = Some(Instant::now());
+            tracing::warn!(connections = table.count, "all connections are in use; new ones wait until others end");
         }
-        Connection { all: self.clone(), number, reading }
+        ConnectionEntry { connections: self.clone(), number, head_progress }
     }
 
-    /// Closes those on which nobody calls, for ever.
-    pub async fn sweep(self, part: Part) {
+    /// Closes connections that have had no call for too long. The function never returns.
+    pub async fn close_idle(self, part: Part) {
         let close = async || loop {
-            tokio::time::sleep(SWEEP).await;
-            self.close_silent();
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            self.close_idle_once();
         };
         while part.run(close()).await.is_err() {}
     }
 
-    fn close_silent(&self) {
-        let book = self.book();
-        let silent = book.waiting.values().filter(|entry| entry.calls == 0 && entry.since.elapsed() > WITHOUT_CALL);
-        for entry in silent {
-            // one that has ended meanwhile cannot be closed, and need not be
+    fn close_idle_once(&self) {
+        let table = self.lock_table();
+        let idle = table.http.values().filter(|entry| entry.calls == 0 && entry.idle_since.elapsed() > MAX_IDLE);
+        for entry in idle {
+            // an error means that the connection has ended meanwhile
             let _ = entry.socket.shutdown(Shutdown::Both);
         }
     }
 
-    /// Reads nothing more of what the client of `req` sends: its connection is over as soon as the answer is out.
+    /// Stops reading from the client of `req`. Its connection ends as soon as the answer is sent.
     pub fn stop_reading(req: &HttpRequest) {
-        let Some(connection) = req.conn_data::<Connection>() else { return };
-        // one that has ended meanwhile reads nothing anyway
-        connection.all.call(connection.number, |entry| drop(entry.socket.shutdown(Shutdown::Read)));
+        let Some(entry) = req.conn_data::<ConnectionEntry>() else { return };
+        // an error means that the connection has ended meanwhile
+        entry.connections.update(entry.number, |entry| drop(entry.socket.shutdown(Shutdown::Read)));
     }
 
-    fn call(&self, number: u64, change: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = self.book().waiting.get_mut(&number) {
+    fn update(&self, number: u64, change: impl FnOnce(&mut HttpConnection)) {
+        if let Some(entry) = self.lock_table().http.get_mut(&number) {
             change(entry);
         }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_table(&self) -> MutexGuard<'_, ConnectionTable> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Connection {
+impl Drop for ConnectionEntry {
     fn drop(&mut self) {
-        let mut book = self.all.book();
-        book.waiting.remove(&self.number);
-        book.count -= 1;
+        let mut table = self.connections.lock_table();
+        table.http.remove(&self.number);
+        table.count -= 1;
     }
 }
 
-impl Call {
-    fn begin(connection: &Connection) -> Self {
-        connection.reading.called();
-        connection.all.call(connection.number, |entry| entry.calls += 1);
-        Self(connection.all.clone(), connection.number)
+impl CallGuard {
+    fn new(entry: &ConnectionEntry) -> Self {
+        entry.head_progress.complete();
+        entry.connections.update(entry.number, |entry| entry.calls += 1);
+        Self(entry.connections.clone(), entry.number)
     }
 }
 
-impl Drop for Call {
+impl Drop for CallGuard {
     fn drop(&mut self) {
-        self.0.call(self.1, |entry| {
+        self.0.update(self.1, |entry| {
             entry.calls -= 1;
-            entry.since = Instant::now();
+            entry.idle_since = Instant::now();
         });
     }
 }
 
-/// Notes a call on its connection until its answer has been handed out.
-pub async fn note_call<B: MessageBody>(
+/// Middleware: counts a call as in progress until the body of its answer is sent.
+pub async fn count_call<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<Noted<B>>, actix_web::Error> {
-    let call = req.request().conn_data::<Connection>().map(Call::begin);
+) -> Result<ServiceResponse<CountedBody<B>>, actix_web::Error> {
+    let call = req.request().conn_data::<ConnectionEntry>().map(CallGuard::new);
     let answer = next.call(req).await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(connection) = answer.request().conn_data::<Connection>()
+        && let Some(entry) = answer.request().conn_data::<ConnectionEntry>()
     {
-        // a session looks after it from here on, and the second handle is not needed
-        connection.all.book().waiting.remove(&connection.number);
+        // the session closes the connection from now on, so the second handle is not needed
+        entry.connections.lock_table().http.remove(&entry.number);
     }
-    Ok(answer.map_body(|_, body| Noted { body: Box::pin(body), _call: call }))
+    Ok(answer.map_body(|_, body| CountedBody { body: Box::pin(body), _call: call }))
 }
 
-/// A body that keeps its call noted.
-pub struct Noted<B> {
+/// The body of an answer. Its call is counted as in progress until the body is dropped.
+pub struct CountedBody<B> {
     body: Pin<Box<B>>,
-    _call: Option<Call>,
+    _call: Option<CallGuard>,
 }
 
-impl<B: MessageBody> MessageBody for Noted<B> {
+impl<B: MessageBody> MessageBody for CountedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {

@@ -1,10 +1,10 @@
-//! Conversations: make, list, look at, change, mark as read, leave.
+//! The calls that create, list, get, change, mark as read and leave conversations.
 
-use super::body::{Json, MaybeJson, NoBody};
+use super::body::{Json, NoBody, OptionalJson};
 use super::cursor::{self, Collection};
-use super::extract::{Auth, PathId, Query, UserRefPath};
+use super::extract::{AuthCaller, PathId, StrictQuery, UserRefPath};
 use super::problem::Problem;
-use crate::admission::{Kind, costs};
+use crate::admission::{ChargeKind, costs};
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
@@ -13,207 +13,234 @@ use crate::domain::roles::ConversationKind;
 use crate::error::{Error, Result};
 use crate::protocol::conversations::{ConversationChange, NewConversation, NewKind, ReadUpTo};
 use crate::protocol::resources::{Conversation, ConversationDetail, Page, ReadMark, UnreadCount, UserIds};
-use crate::store::conversations::{Filter, Place};
-use crate::usecases::conversations::{self, Made};
+use crate::store::conversations::{ConversationFilter, ConversationSortKey};
+use crate::usecases::conversations::{self, CreatedConversation};
 use crate::usecases::groups;
-use crate::usecases::marks::{self, Target};
+use crate::usecases::marks::{self, ReadTarget};
 use crate::usecases::{members, presence, typing};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
-/// Make a conversation
+/// Create a conversation
 ///
-/// A direct one is made once for a pair: asked for again, it is answered with 200. A group begins with a system message; a
-/// repeated `temp_id` of the same creator is answered with 200 and the group it made (another body: 409 `temp_id_reused`).
+/// Two users have at most one direct conversation. If it exists, the answer is 200 with that conversation. A group
+/// begins with a system message. If the caller repeats a `temp_id`, the answer is 200 with the existing group, or 409
+/// `temp_id_reused` if the body is different.
 #[utoipa::path(
     post, path = "/conversations", tag = "conversations", request_body = NewConversation,
     responses(
-        (status = 201, description = "Made", body = Conversation),
-        (status = 200, description = "The one that was there", body = Conversation),
+        (status = 201, description = "The new conversation", body = Conversation),
+        (status = 200, description = "The conversation that existed before", body = Conversation),
     )
 )]
-pub async fn create(app: web::Data<App>, caller: Auth, body: Json<NewConversation>) -> Result<HttpResponse, Problem> {
+pub async fn create(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    body: Json<NewConversation>,
+) -> Result<HttpResponse, Problem> {
     let (caller, new) = (caller.0, body.0);
-    let users = references("participant_ids", &new.participant_ids)?;
+    let users = parse_references("participant_ids", &new.participant_ids)?;
     if new.kind == NewKind::Direct {
         if new.name.is_some() || new.avatar_url.is_some() || new.description.is_some() {
             return Err(Error::invalid("name", "and the like belong to a group").into());
         }
-        return get_or_make(app, caller, users).await;
+        return get_or_create(app, caller, users).await;
     }
-    // the call itself is paid for
-    app.admission().charge_rest(Kind::Call, caller.user_id, costs::of_members(users.len()) - 1);
-    let group = groups::new_group(&new, users)?;
-    // a thousand names are not kept while the group waits to be made
+    // the call itself is already charged
+    app.admission().charge_rest(ChargeKind::Call, caller.user_id, costs::of_members(users.len()) - 1);
+    let group = groups::check_new_group(&new, users)?;
+    // free the names of up to a thousand users before the group waits for its transaction
     drop(new);
-    let owner = app.as_ref().clone();
-    Ok(answer(app.detached(async move { groups::group(&owner, &caller, group).await }).await?))
+    let owned_app = app.as_ref().clone();
+    Ok(answer(app.run_detached(async move { groups::create(&owned_app, &caller, group).await }).await?))
 }
 
-fn answer(made: Made) -> HttpResponse {
-    let mut answer = if made.new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    answer.json(made.conversation)
+fn answer(created: CreatedConversation) -> HttpResponse {
+    let mut answer = if created.is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
+    answer.json(created.conversation)
 }
 
-/// Get or make the direct conversation with a user
+/// Get or create the direct conversation with a user
 #[utoipa::path(
     post, path = "/conversations/with/{ref}", tag = "conversations",
-    params(("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id")),
+    params(("ref" = String, Path, description = "An id, a username, or `ext:` and the id of the host application")),
     responses(
-        (status = 201, description = "Made", body = Conversation),
-        (status = 200, description = "The one that was there", body = Conversation),
+        (status = 201, description = "The new conversation", body = Conversation),
+        (status = 200, description = "The conversation that existed before", body = Conversation),
     )
 )]
 pub async fn create_with(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     user: UserRefPath,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    get_or_make(app, caller.0, vec![user.0]).await
+    get_or_create(app, caller.0, vec![user.0]).await
 }
 
-async fn get_or_make(
+async fn get_or_create(
     app: web::Data<App>,
     caller: crate::usecases::Caller,
-    named: Vec<UserRef>,
+    users: Vec<UserRef>,
 ) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    Ok(answer(app.detached(async move { conversations::direct(&owner, &caller, &named).await }).await?))
+    let owned_app = app.as_ref().clone();
+    Ok(answer(
+        app.run_detached(async move { conversations::get_or_create_direct(&owned_app, &caller, &users).await }).await?,
+    ))
 }
 
-/// The direct conversation with a user, if there is one
+/// Get the direct conversation with a user
 #[utoipa::path(
     get, path = "/conversations/with/{ref}", tag = "conversations",
-    params(("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id")),
+    params(("ref" = String, Path, description = "An id, a username, or `ext:` and the id of the host application")),
     responses((status = 200, description = "The conversation", body = Conversation))
 )]
-pub async fn get_with(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { conversations::existing_direct(&owner, &caller.0, &user.0).await }).await?;
+pub async fn get_with(app: web::Data<App>, caller: AuthCaller, user: UserRefPath) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let found =
+        app.run_detached(async move { conversations::get_direct(&owned_app, &caller.0, &user.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
-/// Which conversations to list.
+/// The parameters of a list of conversations.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Which {
-    /// Only of this type.
+pub struct ConversationListParams {
+    /// Only conversations of this type.
     #[serde(rename = "type")]
     kind: Option<ConversationKind>,
-    /// Only archived ones; they are left out otherwise.
+    /// True for archived conversations only. Otherwise the list has no archived conversations.
     archived: Option<bool>,
-    /// Only those with unread messages, or only those without.
+    /// True for conversations with unread messages only, false for those without. Both when absent.
     unread: Option<bool>,
-    /// Items in a page, 1–100; 20 when absent.
+    /// The number of items in a page, 1–100. It is 20 when absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page. The first page has none.
     cursor: Option<String>,
 }
 
-/// List one's conversations
+/// List the caller's conversations
 ///
-/// Pinned ones first, then the newest message first.
+/// Pinned conversations come first, then those with the newest message.
 #[utoipa::path(
-    get, path = "/conversations", tag = "conversations", params(Which),
-    responses((status = 200, description = "Conversations", body = Page<Conversation>))
+    get, path = "/conversations", tag = "conversations", params(ConversationListParams),
+    responses((status = 200, description = "A page of conversations", body = Page<Conversation>))
 )]
-pub async fn list(app: web::Data<App>, caller: Auth, query: Query<Which>) -> Result<HttpResponse, Problem> {
-    let which = query.0;
-    let limit = cursor::limit(which.limit, limits::PAGE)?;
-    let after: Option<Place> =
-        which.cursor.as_deref().map(|cursor| cursor::decode(Collection::Conversations, cursor)).transpose()?;
-    let filter = Filter { kind: which.kind, archived: which.archived.unwrap_or(false), unread: which.unread };
-    let owner = app.as_ref().clone();
+pub async fn list(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    query: StrictQuery<ConversationListParams>,
+) -> Result<HttpResponse, Problem> {
+    let params = query.0;
+    let limit = cursor::limit(params.limit, limits::PAGE_DEFAULT)?;
+    let after: Option<ConversationSortKey> =
+        params.cursor.as_deref().map(|cursor| cursor::decode(Collection::Conversations, cursor)).transpose()?;
+    let filter =
+        ConversationFilter { kind: params.kind, archived: params.archived.unwrap_or(false), unread: params.unread };
+    let owned_app = app.as_ref().clone();
     let (items, next) =
-        app.detached(async move { conversations::list(&owner, &caller.0, filter, after, limit).await }).await?;
-    Ok(HttpResponse::Ok()
-        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Conversations, place)) }))
+        app.run_detached(async move { conversations::list(&owned_app, &caller.0, filter, after, limit).await }).await?;
+    Ok(HttpResponse::Ok().json(Page {
+        items,
+        next_cursor: next.as_ref().map(|sort_key| cursor::encode(Collection::Conversations, sort_key)),
+    }))
 }
 
-/// What is unread
+/// Get the unread totals
 #[utoipa::path(
     get, path = "/conversations/unread-count", tag = "conversations",
-    responses((status = 200, description = "Over all conversations", body = UnreadCount))
+    responses((status = 200, description = "The totals over all conversations", body = UnreadCount))
 )]
-pub async fn unread_count(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let count = app.detached(async move { conversations::unread_count(&owner, &caller.0).await }).await?;
+pub async fn unread_count(app: web::Data<App>, caller: AuthCaller) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let count = app.run_detached(async move { conversations::get_unread_count(&owned_app, &caller.0).await }).await?;
     Ok(HttpResponse::Ok().json(count))
 }
 
-/// See a conversation
+/// Get a conversation
 ///
-/// With its first hundred participants.
+/// The answer includes the first 100 participants.
 #[utoipa::path(
     get, path = "/conversations/{id}", tag = "conversations",
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses((status = 200, description = "The conversation", body = ConversationDetail))
 )]
-pub async fn detail(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { conversations::detail(&owner, &caller.0, id.0).await }).await?;
+pub async fn detail(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    id: PathId<ConversationId>,
+) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let found = app.run_detached(async move { conversations::get_detail(&owned_app, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
 /// Change a group
 ///
-/// What is absent stays as it is; null clears `description` and `avatar_url`.
+/// Absent fields keep their value. Null removes `description` and `avatar_url`.
 #[utoipa::path(
     method(patch, put), path = "/conversations/{id}", tag = "conversations", request_body = ConversationChange,
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The conversation, changed", body = Conversation))
+    responses((status = 200, description = "The changed conversation", body = Conversation))
 )]
 pub async fn update(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     body: Json<ConversationChange>,
 ) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(conversations::update(&app, &caller.0, id.0, body.0).await?))
 }
 
-/// See who is online or away
+/// List the participants who are online or away
 ///
-/// Those apart by a block are left out.
+/// Users with a block between them and the caller are not in the list.
 #[utoipa::path(
     get, path = "/conversations/{id}/online", tag = "conversations",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "Participants", body = UserIds))
+    responses((status = 200, description = "The ids of the participants", body = UserIds))
 )]
-pub async fn online(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let user_ids = app.detached(async move { presence::online(&owner, &caller.0, id.0).await }).await?;
+pub async fn online(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    id: PathId<ConversationId>,
+) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let user_ids = app.run_detached(async move { presence::list_online(&owned_app, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(UserIds { user_ids }))
 }
 
-/// See who types
+/// List the participants who type
 ///
-/// Oneself and those apart by a block are left out.
+/// The caller, and users with a block between them and the caller, are not in the list.
 #[utoipa::path(
     get, path = "/conversations/{id}/typing", tag = "conversations",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "Participants", body = UserIds))
+    responses((status = 200, description = "The ids of the participants", body = UserIds))
 )]
-pub async fn typing(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let user_ids = app.detached(async move { typing::list(&owner, &caller.0, id.0).await }).await?;
+pub async fn typing(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    id: PathId<ConversationId>,
+) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let user_ids = app.run_detached(async move { typing::list(&owned_app, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(UserIds { user_ids }))
 }
 
 /// Leave a group
 ///
-/// The owner's role passes on; the last one out deletes it.
+/// If the owner leaves, another member becomes the owner. If the last member leaves, the group is deleted.
 #[utoipa::path(
     delete, path = "/conversations/{id}", tag = "conversations",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 204, description = "Left"))
+    responses((status = 204, description = "The caller has left"))
 )]
 pub async fn leave(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
@@ -221,31 +248,32 @@ pub async fn leave(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Mark as read
+/// Mark messages as read
 ///
-/// To a place, to a message, or to the end; the mark never moves back.
+/// The body names a `seq` or a message. Without either, all messages are marked. The read mark never moves back.
 #[utoipa::path(
     post, path = "/conversations/{id}/read", tag = "conversations", request_body = ReadUpTo,
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "Where the mark stands", body = ReadMark))
+    responses((status = 200, description = "The read mark after the call", body = ReadMark))
 )]
 pub async fn read(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
-    body: MaybeJson<ReadUpTo>,
+    body: OptionalJson<ReadUpTo>,
 ) -> Result<HttpResponse, Problem> {
     let target = match (body.0.seq, body.0.message_id) {
         (Some(_), Some(_)) => return Err(Error::invalid("seq", "and message_id cannot both be given").into()),
-        (Some(seq), None) => Target::Place(seq),
-        (None, Some(message)) => Target::Message(message),
-        (None, None) => Target::End,
+        (Some(seq), None) => ReadTarget::Seq(seq),
+        (None, Some(message)) => ReadTarget::Message(message),
+        (None, None) => ReadTarget::End,
     };
-    Ok(HttpResponse::Ok().json(marks::read(&app, &caller.0, id.0, target).await?))
+    Ok(HttpResponse::Ok().json(marks::update_read_mark(&app, &caller.0, id.0, target).await?))
 }
 
-/// Reads what names users in a body; what can name nobody is a user who does not exist.
-pub fn references(field: &str, texts: &[String]) -> Result<Vec<UserRef>> {
+/// Parses the references to users in the field `field` of a body. A reference that no user can have is
+/// `user_not_found`.
+pub fn parse_references(field: &str, texts: &[String]) -> Result<Vec<UserRef>> {
     if texts.is_empty() && field == "user_ids" {
         return Err(Error::invalid(field, "must not be empty"));
     }

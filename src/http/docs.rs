@@ -1,4 +1,4 @@
-//! `/docs`: the OpenAPI document in a browser. The pages come with the binary and load nothing from elsewhere.
+//! `/docs`: shows the OpenAPI document in a browser. The pages are in the binary and load nothing from other servers.
 
 use super::problem::Problem;
 use super::routes::API;
@@ -8,12 +8,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use std::sync::Arc;
 use utoipa_swagger_ui::Config;
 
-/// Relative paths within the page need the slash.
-pub async fn enter() -> HttpResponse {
+/// Redirects `/docs` to `/docs/`, because the relative paths in the page need the slash.
+pub async fn redirect() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
-/// One file of it.
+/// Serves one file of the pages.
 pub async fn serve(req: HttpRequest) -> Result<HttpResponse, Problem> {
     let config = Config::new([format!("{API}/openapi.json")]).try_it_out_enabled(true);
     let path = req.match_info().get("file").unwrap_or_default();

@@ -1,5 +1,6 @@
-//! What handlers read from a request besides its body. Every extractor refuses with a [`Problem`], and none of them decides
-//! anything: who may do what is for the use case.
+//! The extractors: the parts of a request, except the body, that handlers read.
+//!
+//! Each extractor fails with a [`Problem`]. None of them checks rights, because the use cases do.
 
 use super::problem::Problem;
 use crate::app::App;
@@ -16,39 +17,39 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 use uuid::Uuid;
 
-/// The query, read strictly: `T` denies unknown fields, and whatever does not fit is `invalid_request` with the
-/// parameter's name.
+/// The parameters of the query. `T` must deny unknown fields. A parameter that does not fit is `invalid_request` with
+/// its name.
 #[derive(Debug)]
-pub struct Query<T>(pub T);
+pub struct StrictQuery<T>(pub T);
 
-impl<T: DeserializeOwned> FromRequest for Query<T> {
+impl<T: DeserializeOwned> FromRequest for StrictQuery<T> {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(query(req.query_string()).map(Self).map_err(Problem::from))
+        ready(parse_query(req.query_string()).map(Self).map_err(Problem::from))
     }
 }
 
-fn query<T: DeserializeOwned>(text: &str) -> Result<T> {
+fn parse_query<T: DeserializeOwned>(text: &str) -> Result<T> {
     let pairs = url::form_urlencoded::parse(text.as_bytes());
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {
         let parameter = error.path().to_string();
         let cause = error.into_inner().to_string();
         let quoted = |start: &str| cause.strip_prefix(start).and_then(|rest| rest.split('`').next());
         Error::invalid_request(if let Some(unknown) = quoted("unknown field `") {
-            format!("unknown parameter {unknown:?}")
+            format!("There is no parameter {unknown:?}.")
         } else if let Some(missing) = quoted("missing field `") {
-            format!("the parameter {missing:?} is needed")
+            format!("The parameter {missing:?} is missing.")
         } else if let Some(twice) = quoted("duplicate field `") {
-            format!("the parameter {twice:?} is given twice")
+            format!("The parameter {twice:?} is present twice.")
         } else {
-            format!("the parameter {parameter:?} is not valid: {cause}")
+            format!("The parameter {parameter:?} is not valid: {cause}.")
         })
     })
 }
 
-/// The id in the path's `{id}`.
+/// The id at `{id}` of the path.
 #[derive(Clone, Copy, Debug)]
 pub struct PathId<T>(pub T);
 
@@ -57,22 +58,22 @@ impl<T: From<Uuid>> FromRequest for PathId<T> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(path_id(req.match_info().get("id").unwrap_or_default()).map(Self).map_err(Problem::from))
+        ready(parse_id(req.match_info().get("id").unwrap_or_default()).map(Self).map_err(Problem::from))
     }
 }
 
-/// Reads an id of a path, in its hyphenated form only: an id has one spelling.
-pub fn path_id<T: From<Uuid>>(id: &str) -> Result<T> {
-    let read = if id.len() == 36 { Uuid::try_parse(id).ok() } else { None };
-    read.map(T::from).ok_or_else(|| Error::invalid_request("the id in the path is not a UUID"))
+/// Parses an id of a path. Only the form with hyphens is valid, so that each id has one spelling.
+pub fn parse_id<T: From<Uuid>>(id: &str) -> Result<T> {
+    let uuid = if id.len() == 36 { Uuid::try_parse(id).ok() } else { None };
+    uuid.map(T::from).ok_or_else(|| Error::invalid_request("The id in the path is not a UUID with hyphens."))
 }
 
-/// The conversation and the message that a path names.
-pub fn message_path(path: &(String, String)) -> Result<(ConversationId, MessageId)> {
-    Ok((path_id(&path.0)?, path_id(&path.1)?))
+/// Parses the ids of the conversation and the message in a path.
+pub fn parse_message_path(path: &(String, String)) -> Result<(ConversationId, MessageId)> {
+    Ok((parse_id(&path.0)?, parse_id(&path.1)?))
 }
 
-/// The user that the path's `{ref}` names. What can name nobody is not found.
+/// The reference to a user at `{ref}` of the path. A reference that no user can have is `not_found`.
 #[derive(Clone, Debug)]
 pub struct UserRefPath(pub UserRef);
 
@@ -85,19 +86,20 @@ impl FromRequest for UserRefPath {
         struct Segments {
             r#ref: String,
         }
-        // through the framework's own reader, which also decodes what the router leaves encoded (a `/` in an `ext:` id)
-        let named = web::Path::<Segments>::extract(req).into_inner().ok();
-        let named = named.and_then(|segments| UserRef::parse(&segments.r#ref));
-        ready(named.map(Self).ok_or_else(|| Error::not_found("user").into()))
+        // the extractor of the framework also decodes the characters that the router leaves encoded (`/` in an `ext:`
+        // id)
+        let segments = web::Path::<Segments>::extract(req).into_inner().ok();
+        let user = segments.and_then(|segments| UserRef::parse(&segments.r#ref));
+        ready(user.map(Self).ok_or_else(|| Error::not_found("user").into()))
     }
 }
 
-/// Who calls. The route table puts `middleware::authenticate` before every handler that may have one, so a handler that is not
-/// signed in for never runs.
+/// The authenticated caller. The route table wraps all handlers for signed-in users into `middleware::authenticate`, so
+/// they never run without a caller.
 #[derive(Clone, Copy, Debug)]
-pub struct Auth(pub Caller);
+pub struct AuthCaller(pub Caller);
 
-impl FromRequest for Auth {
+impl FromRequest for AuthCaller {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
@@ -107,17 +109,18 @@ impl FromRequest for Auth {
     }
 }
 
-/// What is said where no token came along.
-pub const NO_TOKEN: &str = "there is no access token; sign in, and send it as Authorization: Bearer <token>";
+/// The error text for a request without an access token.
+pub const NO_TOKEN: &str = "The access token is missing. Sign in, and send it as Authorization: Bearer <token>.";
 
-/// The bearer token of a request.
-pub fn bearer(req: &HttpRequest) -> Option<&str> {
+/// Returns the bearer token of a request: `None` if the header is missing or has another scheme.
+pub fn bearer_token(req: &HttpRequest) -> Option<&str> {
     let value = req.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-/// The client's address: the peer, or, when the peer is a trusted proxy, the last `X-Forwarded-For` hop that is not.
+/// The address of the client: the peer, or, if the peer is a trusted proxy, the last hop of `X-Forwarded-For` that is
+/// not a trusted proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientAddr(pub IpAddr);
 
@@ -130,7 +133,7 @@ impl FromRequest for ClientAddr {
     }
 }
 
-/// What the client called itself: its `User-Agent`, at most 255 characters, none that controls.
+/// The name of the client: its `User-Agent` without control characters, at most 255 characters.
 #[derive(Clone, Debug)]
 pub struct Device(pub String);
 
@@ -139,13 +142,13 @@ impl FromRequest for Device {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let named = req.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-        let shown = named.iter().flat_map(|agent| agent.trim().chars()).filter(|letter| !letter.is_control());
-        ready(Ok(Self(shown.take(255).collect())))
+        let agent = req.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+        let printable = agent.iter().flat_map(|agent| agent.trim().chars()).filter(|letter| !letter.is_control());
+        ready(Ok(Self(printable.take(255).collect())))
     }
 }
 
-/// Names the request in answers, problems and the log. The edge puts it there.
+/// The id of the request in answers, problems and the log. The middleware `edge` sets it.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
@@ -155,21 +158,23 @@ impl FromRequest for RequestId {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = req.extensions().get::<Self>().cloned();
-        ready(id.ok_or_else(|| Error::internal("a request came past the edge, which names it").into()))
+        ready(id.ok_or_else(|| Error::internal("a request has no id, so it did not pass the middleware `edge`").into()))
     }
 }
 
 fn client_addr(req: &HttpRequest) -> Result<IpAddr> {
     let peer = req.peer_addr().map(|peer| peer.ip().to_canonical());
-    let peer = peer.ok_or_else(|| Error::internal("a request came from no address"))?;
-    let app = req.app_data::<web::Data<App>>().ok_or_else(|| Error::internal("no application to ask about proxies"))?;
+    let peer = peer.ok_or_else(|| Error::internal("the address of the client is not known"))?;
+    let app = req
+        .app_data::<web::Data<App>>()
+        .ok_or_else(|| Error::internal("the application is missing, so the trusted proxies are not known"))?;
     let hops = req.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
     let trusted = |addr: IpAddr| app.settings().server.trusted_proxies.iter().any(|proxy| proxy.contains(addr));
     Ok(last_untrusted(peer, hops, trusted))
 }
 
-/// The address nearest to us that no proxy of ours has. What stands left of it was written by whoever that is, so it is
-/// not believed; neither is a hop that is no address.
+/// Returns the address nearest to this server that is not a trusted proxy. The client at that address could invent all
+/// hops before it, so they are ignored. A hop that is not an address ends the search.
 fn last_untrusted<'a>(peer: IpAddr, hops: impl Iterator<Item = &'a str>, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
     let mut nearest = peer;
     let hops: Vec<&str> = hops.flat_map(|header| header.split(',')).map(str::trim).collect();
@@ -177,14 +182,14 @@ fn last_untrusted<'a>(peer: IpAddr, hops: impl Iterator<Item = &'a str>, trusted
         if !trusted(nearest) {
             break;
         }
-        let Some(addr) = address(hop) else { break };
+        let Some(addr) = parse_address(hop) else { break };
         nearest = addr;
     }
     nearest
 }
 
-/// An address as proxies write it: bare, with a port, or (version 6) in brackets.
-fn address(hop: &str) -> Option<IpAddr> {
+/// Parses an address as proxies write it: alone, with a port, or (version 6) in brackets.
+fn parse_address(hop: &str) -> Option<IpAddr> {
     let bare = hop.parse::<IpAddr>().ok();
     let with_port = || hop.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
     let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
@@ -206,14 +211,14 @@ mod tests {
             #[serde(default)]
             limit: Option<u64>,
         }
-        assert_eq!(query::<List>("limit=20").expect("a query").limit, Some(20));
-        assert_eq!(query::<List>("").expect("a query").limit, None);
+        assert_eq!(parse_query::<List>("limit=20").expect("a query").limit, Some(20));
+        assert_eq!(parse_query::<List>("").expect("a query").limit, None);
         for bad in ["limit=x", "limit=", "limit=-1", "limit=1&limit=2"] {
-            let error = query::<List>(bad).expect_err(bad);
+            let error = parse_query::<List>(bad).expect_err(bad);
             assert_eq!(error.code(), Code::InvalidRequest, "{bad}");
             assert!(error.detail().contains("\"limit\""), "{bad}: {}", error.detail());
         }
-        assert!(query::<List>("limi=1").expect_err("unknown").detail().contains("\"limi\""));
+        assert!(parse_query::<List>("limi=1").expect_err("unknown").detail().contains("\"limi\""));
     }
 
     #[actix_web::test]
@@ -229,11 +234,11 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_user_that_nobody_can_be_is_not_found() {
+    async fn a_reference_that_no_user_can_have_is_not_found() {
         let with = |text: &'static str| TestRequest::default().param("ref", text).to_http_request();
         let read = UserRefPath::extract(&with("ext:a%2Fb")).await.expect("a user");
         assert_eq!(read.0, UserRef::External("a/b".into()));
-        let refused = UserRefPath::extract(&with("a%00b")).await.expect_err("nobody");
+        let refused = UserRefPath::extract(&with("a%00b")).await.expect_err("no user");
         assert_eq!(refused.code(), Code::NotFound);
     }
 
@@ -247,15 +252,15 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_whatever_the_case_of_its_scheme() {
+    fn a_token_is_read_with_its_scheme_in_any_case() {
         let with = |value| TestRequest::default().insert_header((header::AUTHORIZATION, value)).to_http_request();
-        assert_eq!(bearer(&with("bearer abc")), Some("abc"));
-        assert_eq!(bearer(&with("Basic abc")), None);
-        assert_eq!(bearer(&with("Bearer ")), None);
+        assert_eq!(bearer_token(&with("bearer abc")), Some("abc"));
+        assert_eq!(bearer_token(&with("Basic abc")), None);
+        assert_eq!(bearer_token(&with("Bearer ")), None);
     }
 
     #[test]
-    fn a_forwarded_address_is_believed_as_far_as_our_own_proxies_vouch_for_it() {
+    fn a_forwarded_address_is_used_only_behind_trusted_proxies() {
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         let trusted = |addr| addr == ip("10.0.0.1") || addr == ip("10.0.0.2");
         let client = |peer, hops: &[&str]| last_untrusted(ip(peer), hops.iter().copied(), trusted);

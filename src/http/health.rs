@@ -1,7 +1,8 @@
-//! Whether the server is well, for people, load balancers and supervisors. Nothing here needs a token or tells a secret.
+//! The health of the server, for operators, load balancers and process supervisors. The calls need no token, and their
+//! answers contain no secret.
 
 use crate::app::App;
-use crate::store::db::Standing;
+use crate::store::db::DbState;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -9,98 +10,101 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use utoipa::ToSchema;
 
-/// Whether the server is on its way out: set by whoever stops it, asked by `/health/ready`. Clones share one flag.
+/// A flag that is set when the server begins to stop, and that `/health/ready` reads. Clones share one flag.
 #[derive(Clone, Debug, Default)]
 pub struct Draining(Arc<AtomicBool>);
 
 impl Draining {
-    /// From now on no new work comes.
+    /// Sets the flag, so that load balancers send no new requests.
     pub fn begin(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether it has begun.
+    /// Returns true if the server has begun to stop.
     pub fn has_begun(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// How the server is.
+/// The health of the server.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// In one word.
-    status: Status,
-    /// Whether the database takes writes, as the newest commit showed.
-    database: Database,
+    /// The health in one word.
+    status: HealthStatus,
+    /// Whether the database can be written to, as the newest commit showed.
+    database: DatabaseHealth,
     /// Whether Redis answers.
-    redis: Redis,
-    /// The parts of the server that panicked within the last minute and began anew, or cannot do their work now, by name.
+    redis: RedisHealth,
+    /// The names of the parts of the server that panicked and restarted within the last minute, or that cannot do their
+    /// work now.
     failing: Vec<String>,
-    /// Live sessions of this node.
+    /// The number of live sessions on this node.
     sessions: usize,
-    /// The server's version.
+    /// The version of the server.
     version: &'static str,
 }
 
+/// The health in one word. `degraded`: the server works, but `failing` names a part of it. `unhealthy`: the database
+/// does not answer or cannot be written to.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
-    /// All is well.
+enum HealthStatus {
     Healthy,
-    /// It works, but a part of it failed a moment ago.
     Degraded,
-    /// The database is away or takes no writes.
     Unhealthy,
 }
 
+/// The state of the database. `read_only`: it answers, but the newest commit failed, and the server tries one every
+/// second. `down`: it does not answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Database {
-    /// It takes writes.
+enum DatabaseHealth {
     Ok,
-    /// It answers and takes no writes: the newest commit failed, and one is tried every second.
     ReadOnly,
-    /// It does not answer.
     Down,
 }
 
-/// One node, in process: there is no Redis to be away.
+/// The state of Redis. `disabled`: the server runs as one node, without Redis.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Redis {
+enum RedisHealth {
     Disabled,
 }
 
-/// Whether the server can take work.
+/// Whether the server accepts requests.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
-    /// `ready`, `draining` or `unhealthy`.
+    /// `ready`, `draining` or `unhealthy`; for `/health/live` always `alive`.
     status: &'static str,
 }
 
-/// How the server is
+/// Get the health of the server
 ///
-/// 503 when the database is away or takes no writes. `degraded` while `failing` names a part of the server.
+/// The answer is 503 if the database does not answer or cannot be written to. The status is `degraded` while `failing`
+/// names a part of the server.
 #[utoipa::path(
     get, path = "/health", tag = "operations",
-    responses((status = 200, description = "Well", body = Health), (status = 503, description = "Unhealthy", body = Health))
+    responses(
+        (status = 200, description = "Healthy or degraded", body = Health),
+        (status = 503, description = "Unhealthy", body = Health),
+    )
 )]
 pub async fn health(app: web::Data<App>) -> HttpResponse {
-    let database = database(&app).await;
+    let database = database_health(&app).await;
     let failing = app.supervision().failing();
     let (status, mut answer) = match database {
-        Database::Ok if failing.is_empty() => (Status::Healthy, HttpResponse::Ok()),
-        Database::Ok => (Status::Degraded, HttpResponse::Ok()),
-        Database::ReadOnly | Database::Down => (Status::Unhealthy, away()),
+        DatabaseHealth::Ok if failing.is_empty() => (HealthStatus::Healthy, HttpResponse::Ok()),
+        DatabaseHealth::Ok => (HealthStatus::Degraded, HttpResponse::Ok()),
+        DatabaseHealth::ReadOnly | DatabaseHealth::Down => (HealthStatus::Unhealthy, service_unavailable()),
     };
-    let sessions = app.presence().sessions();
+    let sessions = app.presence().session_count();
     let version = env!("CARGO_PKG_VERSION");
-    answer.json(Health { status, database, redis: Redis::Disabled, failing, sessions, version })
+    answer.json(Health { status, database, redis: RedisHealth::Disabled, failing, sessions, version })
 }
 
-/// Whether the process lives
+/// Get whether the process runs
 ///
-/// Always 200: restart it when this does not answer.
+/// The answer is always 200. A process supervisor restarts the server if it gets no answer.
 #[utoipa::path(
     get, path = "/health/live", tag = "operations",
     responses((status = 200, description = "Alive", body = Readiness))
@@ -109,9 +113,10 @@ pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Readiness { status: "alive" })
 }
 
-/// Whether the server takes work
+/// Get whether the server accepts requests
 ///
-/// 503 while the database is away or takes no writes, and once the server drains: send requests elsewhere.
+/// The answer is 503 while the database does not answer or cannot be written to, and as soon as the server begins to
+/// stop. A load balancer then sends requests to other nodes.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operations",
     responses(
@@ -121,27 +126,29 @@ pub async fn live() -> HttpResponse {
 )]
 pub async fn ready(app: web::Data<App>, draining: web::Data<Draining>) -> HttpResponse {
     if draining.has_begun() {
-        return away().json(Readiness { status: "draining" });
+        return service_unavailable().json(Readiness { status: "draining" });
     }
-    match database(&app).await {
-        Database::Ok => HttpResponse::Ok().json(Readiness { status: "ready" }),
-        Database::ReadOnly | Database::Down => away().json(Readiness { status: "unhealthy" }),
+    match database_health(&app).await {
+        DatabaseHealth::Ok => HttpResponse::Ok().json(Readiness { status: "ready" }),
+        DatabaseHealth::ReadOnly | DatabaseHealth::Down => {
+            service_unavailable().json(Readiness { status: "unhealthy" })
+        }
     }
 }
 
-fn away() -> actix_web::HttpResponseBuilder {
+fn service_unavailable() -> actix_web::HttpResponseBuilder {
     let mut answer = HttpResponse::ServiceUnavailable();
     answer.insert_header((header::RETRY_AFTER, 1));
     answer
 }
 
-/// What is known of it. While nothing has failed it is asked on a connection that serves nothing else, so that no user
-/// stands before it.
-async fn database(app: &App) -> Database {
+/// Returns the state of the database. While no commit has failed, the check uses a connection of its own, so that it
+/// does not wait behind the reads of users.
+async fn database_health(app: &App) -> DatabaseHealth {
     let db = app.db().clone();
-    match app.runtime().spawn(async move { db.look().await }).await {
-        Ok(Standing::Ok) => Database::Ok,
-        Ok(Standing::ReadOnly) => Database::ReadOnly,
-        Ok(Standing::Down) | Err(_) => Database::Down,
+    match app.runtime().spawn(async move { db.check().await }).await {
+        Ok(DbState::Ok) => DatabaseHealth::Ok,
+        Ok(DbState::ReadOnly) => DatabaseHealth::ReadOnly,
+        Ok(DbState::Down) | Err(_) => DatabaseHealth::Down,
     }
 }

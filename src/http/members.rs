@@ -1,11 +1,11 @@
-//! Who is in a conversation: list, look at, add, remove, give a role.
+//! The calls that list, get, add and remove participants, and that change their roles.
 
 use super::body::{Json, NoBody};
-use super::conversations::references;
-use super::cursor::{self, Collection, Paging};
-use super::extract::{Auth, PathId, Query, path_id};
+use super::conversations::parse_references;
+use super::cursor::{self, Collection, PageParams};
+use super::extract::{AuthCaller, PathId, StrictQuery, parse_id};
 use super::problem::Problem;
-use crate::admission::{Kind, costs};
+use crate::admission::{ChargeKind, costs};
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::domain::names::UserRef;
@@ -18,115 +18,118 @@ use actix_web::{HttpResponse, web};
 
 /// List participants
 ///
-/// In the order in which they joined.
+/// The participant who joined first comes first.
 #[utoipa::path(
     get, path = "/conversations/{id}/members", tag = "members",
-    params(("id" = ConversationId, Path, description = "The conversation"), Paging),
-    responses((status = 200, description = "Participants", body = Page<Participant>))
+    params(("id" = ConversationId, Path, description = "The conversation"), PageParams),
+    responses((status = 200, description = "A page of participants", body = Page<Participant>))
 )]
 pub async fn list(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
-    query: Query<Paging>,
+    query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::Members)?);
-    let owner = app.as_ref().clone();
-    let rows = app.detached(async move { members::page(&owner, &caller.0, id.0, after, limit + 1).await }).await?;
+    let owned_app = app.as_ref().clone();
+    let rows =
+        app.run_detached(async move { members::list(&owned_app, &caller.0, id.0, after, limit + 1).await }).await?;
     Ok(HttpResponse::Ok().json(cursor::page(Collection::Members, rows, limit)))
 }
 
-/// See a participant
+/// Get a participant
 #[utoipa::path(
     get, path = "/conversations/{id}/members/{ref}", tag = "members",
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
-        ("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id"),
+        ("ref" = String, Path, description = "An id, a username, or `ext:` and the id of the host application"),
     ),
     responses((status = 200, description = "The participant", body = Participant))
 )]
 pub async fn get(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, user) = parts(path)?;
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { members::get(&owner, &caller.0, id, &user).await }).await?;
+    let (id, user) = parse_member_path(path)?;
+    let owned_app = app.as_ref().clone();
+    let found = app.run_detached(async move { members::get(&owned_app, &caller.0, id, &user).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
 /// Add members to a group
 ///
-/// Whoever is in it already stays as they are.
+/// Users who are already members do not change.
 #[utoipa::path(
     post, path = "/conversations/{id}/members", tag = "members", request_body = NewMembers,
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "Those named", body = Page<Participant>))
+    responses((status = 200, description = "The named users as members", body = Page<Participant>))
 )]
 pub async fn add(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     body: Json<NewMembers>,
 ) -> Result<HttpResponse, Problem> {
-    let users = references("user_ids", &body.0.user_ids)?;
-    // the call itself is paid for
-    app.admission().charge_rest(Kind::Call, caller.0.user_id, costs::of_members(users.len()) - 1);
+    let users = parse_references("user_ids", &body.0.user_ids)?;
+    // the call itself is already charged
+    app.admission().charge_rest(ChargeKind::Call, caller.0.user_id, costs::of_members(users.len()) - 1);
     let role = body.0.role.unwrap_or(Role::Member);
-    let owner = app.as_ref().clone();
-    let items = app.detached(async move { members::add(&owner, &caller.0, id.0, &users, role).await }).await?;
+    let owned_app = app.as_ref().clone();
+    let items = app.run_detached(async move { members::add(&owned_app, &caller.0, id.0, &users, role).await }).await?;
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: None }))
 }
 
-/// Remove a participant, or leave
+/// Remove a participant, or leave the conversation
 #[utoipa::path(
     delete, path = "/conversations/{id}/members/{ref}", tag = "members",
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
-        ("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id"),
+        ("ref" = String, Path, description = "An id, a username, or `ext:` and the id of the host application"),
     ),
-    responses((status = 204, description = "Out"))
+    responses((status = 204, description = "The user is not a participant any more"))
 )]
 pub async fn remove(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let (id, user) = parts(path)?;
-    let owner = app.as_ref().clone();
-    app.detached(async move { members::remove(&owner, &caller.0, id, &user).await }).await?;
+    let (id, user) = parse_member_path(path)?;
+    let owned_app = app.as_ref().clone();
+    app.run_detached(async move { members::remove(&owned_app, &caller.0, id, &user).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Give a participant a role
+/// Change the role of a participant
 ///
-/// `owner` transfers the group; whoever gives it is an admin then. Anybody but the owner may lower their own role.
+/// The role `owner` transfers the group, and the former owner becomes an admin. All members except the owner may lower
+/// their own role.
 #[utoipa::path(
     put, path = "/conversations/{id}/members/{ref}/role", tag = "members", request_body = NewRole,
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
-        ("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id"),
+        ("ref" = String, Path, description = "An id, a username, or `ext:` and the id of the host application"),
     ),
-    responses((status = 200, description = "The participant, changed", body = Participant))
+    responses((status = 200, description = "The changed participant", body = Participant))
 )]
 pub async fn set_role(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
     body: Json<NewRole>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, user) = parts(path)?;
+    let (id, user) = parse_member_path(path)?;
     let role = body.0.role;
-    let owner = app.as_ref().clone();
-    let changed = app.detached(async move { members::set_role(&owner, &caller.0, id, &user, role).await }).await?;
+    let owned_app = app.as_ref().clone();
+    let changed =
+        app.run_detached(async move { members::update_role(&owned_app, &caller.0, id, &user, role).await }).await?;
     Ok(HttpResponse::Ok().json(changed))
 }
 
-fn parts(path: web::Path<(String, String)>) -> Result<(ConversationId, UserRef), Error> {
+fn parse_member_path(path: web::Path<(String, String)>) -> Result<(ConversationId, UserRef), Error> {
     let (id, user) = path.into_inner();
-    let id = path_id(&id)?;
+    let id = parse_id(&id)?;
     let user = UserRef::parse(&user).ok_or_else(|| Error::not_found("participant"))?;
     Ok((id, user))
 }

@@ -1,10 +1,10 @@
-//! Messages: send, list, look at, edit, delete.
+//! The calls that send, list, get, edit and delete messages.
 
 use super::body::{Json, NoBody};
-use super::cursor::{self, Collection, Paging};
-use super::extract::{Auth, PathId, Query, message_path};
+use super::cursor::{self, Collection, PageParams};
+use super::extract::{AuthCaller, PathId, StrictQuery, parse_message_path};
 use super::problem::Problem;
-use crate::admission::Kind;
+use crate::admission::ChargeKind;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq};
 use crate::domain::limits;
@@ -12,25 +12,25 @@ use crate::error::Error;
 use crate::protocol::client::Audience;
 use crate::protocol::conversations::{ChangedText, NewMessage};
 use crate::protocol::resources::{FormerText, Message, MessageContext, MessagePage, Page};
-use crate::usecases::messages::{self, Draft, Range};
+use crate::usecases::messages::{self, Draft, MessageRange};
 use crate::usecases::{deletions, edits};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
 /// Send a message
 ///
-/// Sent again with the same `temp_id`, it is answered with 200 and the message as it now is.
+/// If the caller repeats a `temp_id`, the answer is 200 with the existing message as it is now.
 #[utoipa::path(
     post, path = "/conversations/{id}/messages", tag = "messages", request_body = NewMessage,
     params(("id" = ConversationId, Path, description = "The conversation")),
     responses(
-        (status = 201, description = "Committed", body = Message),
-        (status = 200, description = "Was committed before", body = Message),
+        (status = 201, description = "The new message", body = Message),
+        (status = 200, description = "The message that existed before", body = Message),
     )
 )]
 pub async fn send(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     body: Json<NewMessage>,
 ) -> Result<HttpResponse, Problem> {
@@ -43,106 +43,113 @@ pub async fn send(
         reply_to_id: new.reply_to_id,
         temp_id: new.temp_id,
     };
-    app.admission().charge(Kind::Send, caller.0.user_id, 1)?;
+    app.admission().charge(ChargeKind::Send, caller.0.user_id, 1)?;
     let sent = messages::send(&app, &caller.0, id.0, draft).await?;
     let mut answer = if sent.replayed { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(sent.message))
 }
 
-/// Which messages.
+/// The parameters of a list of messages. At most one of `before`, `after` and `around` may be present.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Which {
-    /// Messages in a page, 1–100; 50 when absent.
+pub struct MessageListParams {
+    /// The number of messages in a page, 1–100. It is 50 when absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
-    /// Below this place.
+    /// Only messages with a smaller `seq`.
     before: Option<i64>,
-    /// Above this place.
+    /// Only messages with a greater `seq`.
     after: Option<i64>,
-    /// On both sides of this place.
+    /// Messages on both sides of this `seq`.
     around: Option<i64>,
 }
 
 /// List messages
 ///
-/// The newest, or those before, after or around a place; always ascending. Events above `rev` continue the page.
+/// The page has the newest messages, or those before, after or around a `seq`, always in the order of their `seq`.
+/// Events with a greater revision than `rev` continue the page.
 #[utoipa::path(
     get, path = "/conversations/{id}/messages", tag = "messages",
-    params(("id" = ConversationId, Path, description = "The conversation"), Which),
-    responses((status = 200, description = "Messages", body = MessagePage))
+    params(("id" = ConversationId, Path, description = "The conversation"), MessageListParams),
+    responses((status = 200, description = "A page of messages", body = MessagePage))
 )]
 pub async fn list(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
-    query: Query<Which>,
+    query: StrictQuery<MessageListParams>,
 ) -> Result<HttpResponse, Problem> {
-    let which = query.0;
-    let limit = cursor::limit(which.limit, limits::MESSAGE_PAGE)?;
-    let place = |seq: i64| {
+    let params = query.0;
+    let limit = cursor::limit(params.limit, limits::MESSAGE_PAGE_DEFAULT)?;
+    let parse_seq = |seq: i64| {
         if seq >= 0 {
             Ok(Seq(seq))
         } else {
-            Err(Error::invalid_request("before, after and around must not be negative"))
+            Err(Error::invalid_request("The parameters before, after and around must not be negative."))
         }
     };
-    let range = match (which.before, which.after, which.around) {
-        (None, None, None) => Range::Newest,
-        (Some(seq), None, None) => Range::Before(place(seq)?),
-        (None, Some(seq), None) => Range::After(place(seq)?),
-        (None, None, Some(seq)) => Range::Around(place(seq)?),
-        _ => return Err(Error::invalid_request("give at most one of before, after and around").into()),
+    let range = match (params.before, params.after, params.around) {
+        (None, None, None) => MessageRange::Newest,
+        (Some(seq), None, None) => MessageRange::Before(parse_seq(seq)?),
+        (None, Some(seq), None) => MessageRange::After(parse_seq(seq)?),
+        (None, None, Some(seq)) => MessageRange::Around(parse_seq(seq)?),
+        _ => {
+            return Err(
+                Error::invalid_request("Only one of the parameters before, after and around may be present.").into()
+            );
+        }
     };
-    let owner = app.as_ref().clone();
-    let page = app.detached(async move { messages::list(&owner, &caller.0, id.0, range, limit).await }).await?;
+    let owned_app = app.as_ref().clone();
+    let page = app.run_detached(async move { messages::list(&owned_app, &caller.0, id.0, range, limit).await }).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// See a message
+/// Get a message
 #[utoipa::path(
     get, path = "/messages/{id}", tag = "messages",
     params(("id" = MessageId, Path, description = "The message")),
     responses((status = 200, description = "The message", body = Message))
 )]
-pub async fn get(app: web::Data<App>, caller: Auth, id: PathId<MessageId>) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { messages::get(&owner, &caller.0, id.0).await }).await?;
+pub async fn get(app: web::Data<App>, caller: AuthCaller, id: PathId<MessageId>) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let found = app.run_detached(async move { messages::get(&owned_app, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
-/// How many messages around one.
+/// The parameters of a call for a message and its neighbours.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct HowMany {
-    /// Messages beside the one, 1–100 in all, half of them on each side, an odd one before; 20 when absent.
+pub struct ContextParams {
+    /// The number of neighbours, 1–100 in all. Half of them are on each side, and the one more of an odd number is
+    /// before the message. It is 20 when absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
 }
 
-/// See a message among its neighbours
+/// Get a message and its neighbours
 #[utoipa::path(
     get, path = "/messages/{id}/context", tag = "messages",
-    params(("id" = MessageId, Path, description = "The message"), HowMany),
-    responses((status = 200, description = "The message and those around it", body = MessageContext))
+    params(("id" = MessageId, Path, description = "The message"), ContextParams),
+    responses((status = 200, description = "The message and its neighbours", body = MessageContext))
 )]
 pub async fn context(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<MessageId>,
-    query: Query<HowMany>,
+    query: StrictQuery<ContextParams>,
 ) -> Result<HttpResponse, Problem> {
-    let limit = cursor::limit(query.0.limit, limits::PAGE)?;
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { messages::context(&owner, &caller.0, id.0, limit).await }).await?;
+    let limit = cursor::limit(query.0.limit, limits::PAGE_DEFAULT)?;
+    let owned_app = app.as_ref().clone();
+    let found =
+        app.run_detached(async move { messages::get_context(&owned_app, &caller.0, id.0, limit).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
 /// Edit a message
 ///
-/// One's own; the former text is kept. The same text again changes nothing.
+/// Only the author can edit a message. The server keeps the former text. The same text again changes nothing.
 #[utoipa::path(
     method(patch, put), path = "/conversations/{id}/messages/{mid}", tag = "messages", request_body = ChangedText,
     params(
@@ -153,74 +160,75 @@ pub async fn context(
 )]
 pub async fn edit(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
     body: Json<ChangedText>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, message) = message_path(&path)?;
-    let owner = app.as_ref().clone();
+    let (id, message) = parse_message_path(&path)?;
+    let owned_app = app.as_ref().clone();
     let edited =
-        app.detached(async move { edits::edit(&owner, &caller.0, id, message, &body.0.content).await }).await?;
+        app.run_detached(async move { edits::edit(&owned_app, &caller.0, id, message, &body.0.content).await }).await?;
     Ok(HttpResponse::Ok().json(edited))
 }
 
-/// For whom to delete.
+/// The parameters of a deletion.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Deletion {
-    /// `everyone` when absent.
+pub struct DeletionParams {
+    /// The users for whom the message is deleted: `everyone`, or `me` for the caller only. It is `everyone` when
+    /// absent.
     #[param(inline)]
     r#for: Option<Audience>,
 }
 
 /// Delete a message
 ///
-/// For everyone: one's own, and as an owner or admin others'; its place stays. For oneself: any. Repeated, it changes
-/// nothing.
+/// For everyone: the author can do it, and in a group also owners and admins. The message keeps its `seq` and loses its
+/// content. For the caller only: any message. A message that is already deleted does not change.
 #[utoipa::path(
     delete, path = "/conversations/{id}/messages/{mid}", tag = "messages",
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
         ("mid" = MessageId, Path, description = "The message"),
-        Deletion,
+        DeletionParams,
     ),
-    responses((status = 204, description = "Deleted"))
+    responses((status = 204, description = "The message is deleted"))
 )]
 pub async fn delete(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
-    query: Query<Deletion>,
+    query: StrictQuery<DeletionParams>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let (id, message) = message_path(&path)?;
+    let (id, message) = parse_message_path(&path)?;
     let audience = query.0.r#for.unwrap_or_default();
     deletions::delete(&app, &caller.0, id, message, audience).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// List a message's former texts
+/// List the former texts of a message
 ///
-/// Oldest first; a deleted message has none.
+/// The oldest text comes first. A deleted message has none.
 #[utoipa::path(
     get, path = "/conversations/{id}/messages/{mid}/history", tag = "messages",
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
         ("mid" = MessageId, Path, description = "The message"),
-        Paging,
+        PageParams,
     ),
-    responses((status = 200, description = "Former texts", body = Page<FormerText>))
+    responses((status = 200, description = "A page of former texts", body = Page<FormerText>))
 )]
 pub async fn history(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
-    query: Query<Paging>,
+    query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, message) = message_path(&path)?;
+    let (id, message) = parse_message_path(&path)?;
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::FormerTexts)?.unwrap_or(0));
-    let owner = app.as_ref().clone();
-    let work = async move { edits::history(&owner, &caller.0, id, message, after, limit + 1).await };
-    Ok(HttpResponse::Ok().json(cursor::page(Collection::FormerTexts, app.detached(work).await?, limit)))
+    let owned_app = app.as_ref().clone();
+    let work = async move { edits::list_former_texts(&owned_app, &caller.0, id, message, after, limit + 1).await };
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::FormerTexts, app.run_detached(work).await?, limit)))
 }

@@ -1,5 +1,7 @@
-//! HTTP: thin. A handler extracts, calls one use case and answers; who may call it stands in [`routes`], how a refusal
-//! looks in [`problem`], what every request passes in [`middleware`].
+//! HTTP: each handler reads a request, calls one use case and answers.
+//!
+//! [`routes`] says who may call a handler, [`problem`] gives errors their form, and [`middleware`] runs for every
+//! request.
 
 pub mod assets;
 pub mod auth;
@@ -28,26 +30,24 @@ pub mod stream;
 pub mod users;
 pub mod ws;
 
-use crate::realtime::session::Surroundings;
+use crate::realtime::session::SessionServices;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web;
 use health::Draining;
 
-/// What every worker of the server needs, cheap to clone.
+/// The values that every worker of the server needs. They are cheap to clone.
 #[derive(Clone)]
-pub struct Services {
-    /// What handlers act on, and what a session is given.
-    pub around: Surroundings,
-    /// Set when the server stops.
+pub struct HttpServices {
+    pub sessions: SessionServices,
     pub draining: Draining,
 }
 
-/// The whole service: routes, and before them the middleware in the order that [`middleware`] tells. The last to be
-/// wrapped is the first to see a request.
+/// Returns the whole service: the middleware, in the order that [`middleware`] lists, and the routes. The middleware
+/// that is wrapped last sees a request first.
 pub fn service(
-    services: Services,
+    services: HttpServices,
 ) -> actix_web::App<
     impl ServiceFactory<
         ServiceRequest,
@@ -57,28 +57,28 @@ pub fn service(
         InitError = (),
     >,
 > {
-    let cors = middleware::cors(&services.around.app.settings().server.allowed_origins);
+    let cors = middleware::cors(&services.sessions.app.settings().server.allowed_origins);
     actix_web::App::new()
-        .app_data(web::Data::new(services.around.app.supervision().clone()))
-        .app_data(web::Data::new(services.around.app.clone()))
-        .app_data(web::Data::new(services.around))
+        .app_data(web::Data::new(services.sessions.app.supervision().clone()))
+        .app_data(web::Data::new(services.sessions.app.clone()))
+        .app_data(web::Data::new(services.sessions))
         .app_data(web::Data::new(services.draining))
         .configure(routes::configure)
         .wrap(cors)
         .wrap(from_fn(middleware::edge))
         .wrap(from_fn(middleware::headers))
         .wrap(from_fn(middleware::compress))
-        .wrap(from_fn(connections::note_call))
+        .wrap(from_fn(connections::count_call))
 }
 
 #[cfg(test)]
 mod testing {
-    //! For the tests of this module.
+    //! Functions for the tests of this module.
 
     use actix_web::http::header::{HeaderMap, HeaderName};
 
-    /// What a header says; nothing when it is not there.
-    pub fn said(headers: &HeaderMap, name: HeaderName) -> &str {
+    /// Returns the value of a header, or an empty text if the header is missing.
+    pub fn header_text(headers: &HeaderMap, name: HeaderName) -> &str {
         headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
     }
 }

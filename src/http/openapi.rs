@@ -1,7 +1,9 @@
-//! The OpenAPI 3.1 document: every operation from its handler's own types, and what all of them share (who may call,
-//! how they refuse) from the route table.
+//! The OpenAPI 3.1 document of the API.
+//!
+//! The types and comments of the handlers describe the operations. The route table adds the parts that all operations
+//! have: who may call them, and the form of errors.
 
-use super::problem::{Document, MEDIA_TYPE, Problem};
+use super::problem::{MEDIA_TYPE, Problem, ProblemDocument};
 use super::routes::{self, API, Access};
 use super::{
     auth, blocks, conversations, health, members, messages, pins, reactions, receipts, settings, statistics, users, ws,
@@ -21,21 +23,21 @@ const BEARER: &str = "bearer";
 #[openapi(
     info(
         title = "Greenroom",
-        description = "A realtime chat server. Live events travel over the WebSocket at `/ws`.",
+        description = "A realtime chat server. The WebSocket at `/ws` sends live events.",
         contact(),
     ),
     tags(
-        (name = "accounts", description = "Signing up, in and out, and one's own logins"),
+        (name = "accounts", description = "Registration, sign-in, sign-out, and the caller's own logins"),
         (name = "users", description = "Profiles and presence"),
-        (name = "conversations", description = "Direct and group conversations"),
-        (name = "members", description = "Who is in a conversation"),
-        (name = "settings", description = "One's own view of a conversation"),
-        (name = "blocks", description = "Whom one has blocked"),
-        (name = "messages", description = "Sending and reading"),
-        (name = "receipts", description = "Who has a message, and who has read it"),
+        (name = "conversations", description = "Direct conversations, groups, and conversations of classes"),
+        (name = "members", description = "The participants of a conversation"),
+        (name = "settings", description = "The caller's own view of a conversation"),
+        (name = "blocks", description = "The blocks of the caller"),
+        (name = "messages", description = "Sending, reading, editing and deleting messages"),
+        (name = "receipts", description = "The participants who have received and read a message"),
         (name = "reactions", description = "Emojis on messages"),
-        (name = "pins", description = "Messages pinned in a conversation"),
-        (name = "operations", description = "Whether the server is well"),
+        (name = "pins", description = "The pinned messages of a conversation"),
+        (name = "operations", description = "The health of the server, the WebSocket, and this document"),
     ),
     paths(
         auth::register,
@@ -100,36 +102,36 @@ const BEARER: &str = "bearer";
         health::ready,
         serve,
     ),
-    components(schemas(Document, FieldError)),
-    modifiers(&Shared),
+    components(schemas(ProblemDocument, FieldError)),
+    modifiers(&CommonParts),
 )]
-struct Described;
+struct ApiDocument;
 
-/// What every operation has, told once.
-struct Shared;
+/// Adds the parts that all operations have: the access, the form of errors, and a unique id.
+struct CommonParts;
 
-impl Modify for Shared {
+impl Modify for CommonParts {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         document.servers = Some(vec![Server::new(API)]);
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
-        for route in routes::ROUTES.iter().chain(routes::ROUTES_TWICE) {
+        for route in routes::ROUTES.iter().chain(routes::SHARED_ROUTES) {
             let item = document.paths.paths.get_mut(route.path);
             let Some(operation) = item.and_then(|item| operation(item, route.method.as_str())) else { continue };
             let signed_in = SecurityRequirement::new(BEARER, [""; 0]);
-            // the handler's name alone is not unique: `users::get`, `messages::get`
+            // the name of the handler alone is not unique, such as `users::get` and `messages::get`
             let tag = operation.tags.as_ref().and_then(|tags| tags.first());
             if let Some((tag, name)) = tag.zip(operation.operation_id.as_ref()) {
-                // PUT beside PATCH is another name of the same
-                let twin = |other: &routes::Route| other.path == route.path && other.method == Method::PATCH;
-                let also = route.method == Method::PUT && routes::ROUTES.iter().any(twin);
-                operation.operation_id = Some(format!("{tag}_{name}{}", if also { "_put" } else { "" }));
+                // PUT and PATCH of one path have the same handler
+                let is_patch = |other: &routes::Route| other.path == route.path && other.method == Method::PATCH;
+                let is_second = route.method == Method::PUT && routes::ROUTES.iter().any(is_patch);
+                operation.operation_id = Some(format!("{tag}_{name}{}", if is_second { "_put" } else { "" }));
             }
             operation.security = Some(if route.access == Access::User { vec![signed_in] } else { Vec::new() });
             let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-            let refused = ResponseBuilder::new().description("Refused; `code` says why").content(MEDIA_TYPE, problem);
-            operation.responses.responses.insert("default".to_owned(), refused.build().into());
+            let error = ResponseBuilder::new().description("An error. `code` is its type").content(MEDIA_TYPE, problem);
+            operation.responses.responses.insert("default".to_owned(), error.build().into());
         }
     }
 }
@@ -145,15 +147,15 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
     }
 }
 
-/// The document.
+/// Returns the document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    Described::openapi()
+    ApiDocument::openapi()
 }
 
-/// This document
+/// Get this document
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operations",
-    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
+    responses((status = 200, description = "The OpenAPI 3.1 document", content_type = "application/json"))
 )]
 pub async fn serve() -> Result<HttpResponse, Problem> {
     static TEXT: LazyLock<Result<String, serde_json::Error>> = LazyLock::new(|| document().to_json());
@@ -178,13 +180,13 @@ mod tests {
                 }
             }
         }
-        let routed = routes::ROUTES.iter().chain(routes::ROUTES_TWICE);
+        let routed = routes::ROUTES.iter().chain(routes::SHARED_ROUTES);
         let routed: BTreeSet<_> = routed.map(|route| (route.path.to_owned(), route.method.to_string())).collect();
         assert_eq!(described, routed);
     }
 
     #[test]
-    fn the_document_is_openapi_3_1_and_says_who_may_call() {
+    fn the_document_is_openapi_3_1_and_names_the_access() {
         let text = document().to_json().expect("JSON");
         let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
@@ -197,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_leads_to_a_schema_and_every_operation_has_an_id_of_its_own() {
+    fn every_reference_has_a_schema_and_every_operation_id_is_unique() {
         let text = document().to_json().expect("JSON");
         let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let (mut references, mut ids) = (Vec::new(), Vec::new());
         walk(&document, &mut references, &mut ids);
         for reference in references {
             let name = reference.strip_prefix("#/components/schemas/").expect("a schema of this document");
-            assert!(document["components"]["schemas"][name].is_object(), "{reference} leads nowhere");
+            assert!(document["components"]["schemas"][name].is_object(), "{reference} has no schema");
         }
         let distinct: BTreeSet<_> = ids.iter().collect();
         assert_eq!(distinct.len(), ids.len(), "{ids:?}");

@@ -1,7 +1,9 @@
-//! Which pages may open a socket here, and what the operator and the page are told when one may not: behind a proxy that
-//! rewrites `Host`, the server's own page looks like a foreign one.
+//! Decides which pages may open a socket, by their origin.
+//!
+//! Behind a proxy that rewrites `Host`, the server's own page looks like a foreign one. So the error and the log say
+//! what the operator can set.
 
-use crate::config::Server;
+use crate::config::ServerSettings;
 use crate::domain::limits;
 use crate::error::Error;
 use actix_web::HttpRequest;
@@ -11,63 +13,64 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use url::Url;
 
-/// Refuses a page of a foreign origin. A client that is no browser names none.
-pub fn check(req: &HttpRequest, server: &Server) -> Result<(), Error> {
-    let said = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    let Some(origin) = said(header::ORIGIN) else { return Ok(()) };
-    let host = said(header::HOST);
+/// Refuses a page of a foreign origin with `forbidden`. A client that is not a browser sends no origin and may open
+/// sockets.
+pub fn check(req: &HttpRequest, server: &ServerSettings) -> Result<(), Error> {
+    let header_text = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    let Some(origin) = header_text(header::ORIGIN) else { return Ok(()) };
+    let host = header_text(header::HOST);
     if is_ours(origin, host, server.public_url.as_ref()) || server.allowed_origins.iter().any(|known| known == origin) {
         return Ok(());
     }
     let origin: String = origin.chars().take(limits::ORIGIN_CHARS).collect();
-    tell_operator(&origin, host.unwrap_or_default());
+    log_once(&origin, host.unwrap_or_default());
     Err(Error::forbidden(format!(
-        "pages of {origin:?} may not open sockets here; if it is this server's own address, its operator sets \
-         GREENROOM_PUBLIC_URL to it, or has the proxy pass on the Host header"
+        "Pages of the origin {origin:?} may not open sockets on this server. If it is the address of this server, the \
+         operator must set GREENROOM_PUBLIC_URL to it, or make the proxy forward the header Host."
     )))
 }
 
-/// Whether a page of `origin` came from us: from the host that this request asks, or from the address that the operator
-/// says is ours. The scheme is not compared, because a proxy may have taken it away.
+/// Returns true if `origin` is that of this server: the host of this request, or the public URL that the operator set.
+/// The scheme is not compared with that of the request, because a proxy may have changed it.
 fn is_ours(origin: &str, host: Option<&str>, public_url: Option<&Url>) -> bool {
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     let same_host = authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host));
     same_host || public_url.is_some_and(|url| url.origin().ascii_serialization() == origin)
 }
 
-/// Says in the log, once for each origin and host, what is wrong and what to set.
-fn tell_operator(origin: &str, host: &str) {
-    static TOLD: Mutex<Option<Told>> = Mutex::new(None);
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+/// Logs a refused origin with what the operator can set: once for each pair of origin and host.
+fn log_once(origin: &str, host: &str) {
+    static LOGGED: Mutex<Option<LoggedOrigins>> = Mutex::new(None);
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     let host: String = host.chars().take(limits::ORIGIN_CHARS).collect();
-    if told.get_or_insert_default().is_new(origin, &host) {
+    if logged.get_or_insert_default().is_new(origin, &host) {
         tracing::warn!(
             origin,
             host,
-            "a page of this origin may not open sockets, because it asked for another host; if it is Greenroom's own \
-             address, a proxy rewrites Host: set GREENROOM_PUBLIC_URL to the origin, or have the proxy pass Host on; if \
-             it is a page of yours elsewhere, name it in GREENROOM_ALLOWED_ORIGINS"
+            "a page of this origin may not open sockets, because the request is for another host; if the origin is the \
+             address of Greenroom, a proxy rewrites Host: set GREENROOM_PUBLIC_URL to the origin, or make the proxy \
+             forward Host; if it is another page of yours, add the origin to GREENROOM_ALLOWED_ORIGINS"
         );
     }
 }
 
-/// The pairs that the operator was told of. Anybody can make up new ones, so they are bounded, and begin anew after a
-/// while.
-struct Told {
+/// The pairs of origin and host that are in the log. Any client can invent new pairs, so their number is bounded, and
+/// the set is emptied after a time.
+struct LoggedOrigins {
     pairs: HashSet<(String, String)>,
     since: Instant,
 }
 
-impl Default for Told {
+impl Default for LoggedOrigins {
     fn default() -> Self {
         Self { pairs: HashSet::new(), since: Instant::now() }
     }
 }
 
-impl Told {
+impl LoggedOrigins {
     fn is_new(&mut self, origin: &str, host: &str) -> bool {
-        if self.pairs.len() >= limits::ORIGINS_TOLD {
-            if self.since.elapsed() < limits::ORIGINS_TOLD_ANEW {
+        if self.pairs.len() >= limits::LOGGED_ORIGINS {
+            if self.since.elapsed() < limits::ORIGIN_LOG_PAUSE {
                 return false;
             }
             *self = Self::default();
@@ -81,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_ours_by_the_host_it_asks_or_by_the_address_that_is_ours() {
+    fn an_origin_is_ours_by_the_host_of_the_request_or_by_the_public_url() {
         let public = Url::parse("https://chat.example.org").expect("a URL");
         let ours = |origin, host| is_ours(origin, host, Some(&public));
         assert!(ours("http://127.0.0.1:8080", Some("127.0.0.1:8080")));
@@ -96,13 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn each_pair_is_told_once_and_not_too_many_of_them() {
-        let mut told = Told::default();
-        assert!(told.is_new("a", "b") && told.is_new("a", "c") && !told.is_new("a", "b"));
-        for number in 0..limits::ORIGINS_TOLD {
-            told.is_new(&number.to_string(), "b");
+    fn each_pair_is_logged_once_and_their_number_is_bounded() {
+        let mut logged = LoggedOrigins::default();
+        assert!(logged.is_new("a", "b") && logged.is_new("a", "c") && !logged.is_new("a", "b"));
+        for number in 0..limits::LOGGED_ORIGINS {
+            logged.is_new(&number.to_string(), "b");
         }
-        assert!(!told.is_new("z", "b"));
-        assert_eq!(told.pairs.len(), limits::ORIGINS_TOLD);
+        assert!(!logged.is_new("z", "b"));
+        assert_eq!(logged.pairs.len(), limits::LOGGED_ORIGINS);
     }
 }

@@ -1,8 +1,8 @@
-//! Pinned messages: pin, unpin, list.
+//! The calls that pin, unpin and list pinned messages.
 
 use super::body::NoBody;
-use super::cursor::{self, Collection, Paging};
-use super::extract::{Auth, PathId, Query, message_path};
+use super::cursor::{self, Collection, PageParams};
+use super::extract::{AuthCaller, PathId, StrictQuery, parse_message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -13,7 +13,8 @@ use actix_web::{HttpResponse, web};
 
 /// Pin a message
 ///
-/// For owners and admins, and for both in a direct conversation. Again, it changes nothing.
+/// Owners and admins can pin messages, and in a direct conversation both participants. A message that is already pinned
+/// does not change.
 #[utoipa::path(
     put, path = "/conversations/{id}/messages/{mid}/pin", tag = "pins",
     params(
@@ -24,13 +25,13 @@ use actix_web::{HttpResponse, web};
 )]
 pub async fn add(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = message_path(&path)?;
-    let owner = app.as_ref().clone();
-    let pinned = app.detached(async move { pins::add(&owner, &caller.0, conversation, message).await }).await?;
+    let (conversation, message) = parse_message_path(&path)?;
+    let owned_app = app.as_ref().clone();
+    let pinned = app.run_detached(async move { pins::add(&owned_app, &caller.0, conversation, message).await }).await?;
     Ok(HttpResponse::Ok().json(pinned))
 }
 
@@ -41,38 +42,38 @@ pub async fn add(
         ("id" = ConversationId, Path, description = "The conversation"),
         ("mid" = MessageId, Path, description = "The message"),
     ),
-    responses((status = 204, description = "It is not pinned any more"))
+    responses((status = 204, description = "The message is not pinned"))
 )]
 pub async fn remove(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = message_path(&path)?;
-    let owner = app.as_ref().clone();
-    app.detached(async move { pins::remove(&owner, &caller.0, conversation, message).await }).await?;
+    let (conversation, message) = parse_message_path(&path)?;
+    let owned_app = app.as_ref().clone();
+    app.run_detached(async move { pins::remove(&owned_app, &caller.0, conversation, message).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// List pinned messages
 ///
-/// The newest pin first.
+/// The message that was pinned last comes first.
 #[utoipa::path(
     get, path = "/conversations/{id}/pins", tag = "pins",
-    params(("id" = ConversationId, Path, description = "The conversation"), Paging),
-    responses((status = 200, description = "Pinned messages", body = Page<Message>))
+    params(("id" = ConversationId, Path, description = "The conversation"), PageParams),
+    responses((status = 200, description = "The pinned messages", body = Page<Message>))
 )]
 pub async fn list(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
-    query: Query<Paging>,
+    query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
     let (limit, before) = (query.0.limit()?, Timestamp(query.0.after(Collection::Pins)?.unwrap_or(i64::MAX)));
-    let owner = app.as_ref().clone();
-    let read = async move { pins::page(&owner, &caller.0, id.0, before, limit + 1).await };
-    let rows = app.detached(read).await?.into_iter().map(|(message, at)| (message, at.0)).collect();
+    let owned_app = app.as_ref().clone();
+    let read = async move { pins::list(&owned_app, &caller.0, id.0, before, limit + 1).await };
+    let rows = app.run_detached(read).await?.into_iter().map(|(message, at)| (message, at.0)).collect();
     let Page { items, next_cursor } = cursor::page(Collection::Pins, rows, limit);
     Ok(HttpResponse::Ok().json(Page::<Message> { items: items.into_iter().flatten().collect(), next_cursor }))
 }

@@ -1,6 +1,8 @@
-//! Errors as HTTP shows them: RFC 9457 problem documents. A handler returns `Result<_, Problem>` and uses `?` on whatever
-//! a use case returns; the [`edge`](super::middleware::edge) adds the request's id and gives the refusals of the
-//! framework itself the same form. What only the operator may see is logged by [`Problem::log`] and shown to nobody.
+//! The HTTP form of errors: problem documents (RFC 9457).
+//!
+//! A handler returns `Result<_, Problem>` and uses `?` for the result of a use case. The middleware
+//! [`edge`](super::middleware::edge) adds the id of the request, and gives the errors of the framework the same form.
+//! [`Problem::log`] logs the cause, which only the operator may see.
 
 use crate::domain::codes::Code;
 use crate::error::{Error, FieldError};
@@ -14,43 +16,43 @@ use utoipa::ToSchema;
 /// The media type of every error answer.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// An error on its way out.
+/// An error that a handler returns.
 #[derive(Debug)]
 pub struct Problem {
     error: Error,
-    /// What goes with it beside what its code brings.
+    /// The headers of the answer, in addition to those of all errors with the code.
     headers: Vec<(HeaderName, String)>,
 }
 
-/// An error as clients read it (RFC 9457).
+/// An error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct Document<'a> {
-    /// Always `about:blank`: `code` says what happened, and never changes its meaning.
+pub struct ProblemDocument<'a> {
+    /// Always `about:blank`, because `code` has the type of the error.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The same for every occurrence of the code.
+    /// A short title. It is the same for every occurrence of the code.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// What happened this time.
+    /// A text for people about this occurrence. It may change with the version of the server.
     pub detail: &'a str,
-    /// The stable code, the same over WebSocket.
+    /// The stable code, which is the same over the WebSocket. Its meaning never changes.
     pub code: &'static str,
-    /// Names this request in the server's log.
+    /// The id of this request in the log of the server.
     pub request_id: &'a str,
-    /// The fields that are not valid; only with `validation_failed`.
+    /// The fields that are not valid. Absent for other codes than `validation_failed`.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     pub errors: &'a [FieldError],
 }
 
 impl Problem {
-    /// The method is not one of those the path knows.
+    /// Returns the problem for a method that the path does not support. `allow` lists the supported methods.
     pub fn method_not_allowed(allow: String) -> Self {
         Self { error: Error::method_not_allowed(), headers: vec![(header::ALLOW, allow)] }
     }
 
-    /// The handshake asks for another version of the WebSocket protocol than this.
+    /// Returns the problem for a handshake that asks for another version of the WebSocket protocol than `version`.
     pub fn upgrade_required(version: &str) -> Self {
         let headers = [(header::SEC_WEBSOCKET_VERSION, version), (header::UPGRADE, "websocket")];
         Self {
@@ -59,8 +61,8 @@ impl Problem {
         }
     }
 
-    /// What a refusal of the framework, told by its status alone, is in our words. `detail` is for the client where the
-    /// fault is the client's, else for the log.
+    /// Returns the problem for an error of the framework, by its status. `detail` is the text for the client if the
+    /// client made the error, and otherwise the cause for the log.
     pub fn of_framework(status: StatusCode, detail: String) -> Self {
         match status {
             StatusCode::NOT_FOUND => Error::not_found("path"),
@@ -73,24 +75,24 @@ impl Problem {
         .into()
     }
 
-    /// The code it carries.
+    /// Returns the code of the error.
     pub fn code(&self) -> Code {
         self.error.code()
     }
 
-    /// What it tells of.
+    /// Returns the error.
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// Logs what only the operator may see, where there is anything.
+    /// Logs the cause of the error, if there is one.
     pub fn log(&self) {
         let cause = self.error.cause();
         match (self.code(), cause) {
             (Code::Internal, Some(cause)) => tracing::error!(cause, "a request failed"),
             (Code::Internal, None) => tracing::error!("a request failed"),
-            // there may be as many of these as there are requests
-            _ if self.error.is_passing() => {
+            // there may be as many of these errors as there are requests, so they are logged at the level debug
+            _ if self.error.is_temporary() => {
                 tracing::debug!(detail = self.error.detail(), cause, "a request was refused");
             }
             (_, Some(cause)) => tracing::warn!(code = self.code().as_str(), cause, "a request was refused"),
@@ -98,7 +100,7 @@ impl Problem {
         }
     }
 
-    /// The answer to a request with this id.
+    /// Returns the answer to the request with this id.
     pub fn answer(&self, request_id: &str) -> HttpResponse {
         let mut answer = HttpResponseBuilder::new(self.status_code());
         answer.insert_header((header::CONTENT_TYPE, MEDIA_TYPE));
@@ -112,7 +114,7 @@ impl Problem {
             answer.insert_header((name.clone(), value.as_str()));
         }
         let code = self.code();
-        let document = Document {
+        let document = ProblemDocument {
             kind: "about:blank",
             title: code.title(),
             status: code.status(),
@@ -143,7 +145,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // the edge, which knows the request's id, answers again with it
+        // the middleware `edge` replaces this answer by one with the id of the request
         self.answer("")
     }
 }
@@ -151,7 +153,7 @@ impl ResponseError for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::testing::said;
+    use crate::http::testing::header_text;
     use actix_web::body::to_bytes;
     use serde_json::{Value, json};
 
@@ -164,7 +166,7 @@ mod tests {
     async fn a_problem_names_its_code_its_request_and_its_fields() {
         let answer = Problem::from(Error::invalid("name", "is needed")).answer("r-1");
         assert_eq!(answer.status(), 422);
-        assert_eq!(said(answer.headers(), header::CONTENT_TYPE), MEDIA_TYPE);
+        assert_eq!(header_text(answer.headers(), header::CONTENT_TYPE), MEDIA_TYPE);
         let expected = json!({
             "type": "about:blank",
             "title": "A field is not valid",
@@ -178,23 +180,23 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_fault_of_ours_does_not_show_its_cause() {
+    async fn an_internal_error_does_not_show_its_cause() {
         let answer = Problem::from(Error::internal("password of the database: hunter2")).answer("r-2");
         assert_eq!(answer.status(), 500);
         assert!(!body(answer).await.to_string().contains("hunter2"));
     }
 
     #[actix_web::test]
-    async fn waiting_is_told_in_whole_seconds_rounded_up() {
+    async fn the_time_to_wait_is_rounded_up_to_whole_seconds() {
         let answer = Problem::from(Error::rate_limited(1001)).answer("r-3");
-        assert_eq!((answer.status().as_u16(), said(answer.headers(), header::RETRY_AFTER)), (429, "2"));
+        assert_eq!((answer.status().as_u16(), header_text(answer.headers(), header::RETRY_AFTER)), (429, "2"));
     }
 
     #[actix_web::test]
-    async fn who_is_not_signed_in_is_told_how_and_a_wrong_method_which_are_right() {
-        let answer = Problem::from(Error::unauthorized("send a token")).answer("r-4");
-        assert_eq!(said(answer.headers(), header::WWW_AUTHENTICATE), "Bearer");
+    async fn an_unauthorized_answer_names_the_scheme_and_a_wrong_method_the_supported_ones() {
+        let answer = Problem::from(Error::unauthorized("Send a token.")).answer("r-4");
+        assert_eq!(header_text(answer.headers(), header::WWW_AUTHENTICATE), "Bearer");
         let answer = Problem::method_not_allowed("GET, HEAD".into()).answer("r-5");
-        assert_eq!((answer.status().as_u16(), said(answer.headers(), header::ALLOW)), (405, "GET, HEAD"));
+        assert_eq!((answer.status().as_u16(), header_text(answer.headers(), header::ALLOW)), (405, "GET, HEAD"));
     }
 }

@@ -1,36 +1,36 @@
-//! Reactions to a message: add, take back, see whose they are.
+//! The calls that add, remove and list reactions to a message.
 
 use super::body::NoBody;
-use super::cursor::{self, Collection, Paging};
-use super::extract::{Auth, Query, message_path, path_id};
+use super::cursor::{self, Collection, PageParams};
+use super::extract::{AuthCaller, StrictQuery, parse_id, parse_message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::error::{Error, Result};
-use crate::protocol::resources::{Page, Reaction, Reactors};
+use crate::protocol::resources::{Page, Reaction, ReactionUsers};
 use crate::usecases::reactions;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
-/// The path of one emoji of one message, decoded.
-struct Target {
+/// The decoded path of one emoji of one message.
+struct ReactionPath {
     conversation: ConversationId,
     message: MessageId,
     emoji: String,
 }
 
-impl Target {
-    fn of(req: &HttpRequest) -> Result<Self> {
-        // through the framework's own reader, which also decodes what the router leaves encoded
+impl ReactionPath {
+    fn from_request(req: &HttpRequest) -> Result<Self> {
+        // the extractor of the framework also decodes the characters that the router leaves encoded
         let read = web::Path::<(String, String, String)>::extract(req).into_inner();
         let (conversation, message, emoji) =
             read.map_err(|_| Error::invalid("emoji", "must be percent-encoded UTF-8"))?.into_inner();
-        Ok(Self { conversation: path_id(&conversation)?, message: path_id(&message)?, emoji })
+        Ok(Self { conversation: parse_id(&conversation)?, message: parse_id(&message)?, emoji })
     }
 }
 
 /// React to a message
 ///
-/// Again, it changes nothing. An emoji has one spelling: ❤ is stored and answered as ❤️.
+/// A reaction that exists does not change. Each emoji has one spelling: ❤ is stored and returned as ❤️.
 #[utoipa::path(
     put, path = "/conversations/{id}/messages/{mid}/reactions/{emoji}", tag = "reactions",
     params(
@@ -38,17 +38,23 @@ impl Target {
         ("mid" = MessageId, Path, description = "The message"),
         ("emoji" = String, Path, description = "Exactly one emoji, percent-encoded, at most 64 bytes"),
     ),
-    responses((status = 200, description = "The emoji's reactions now", body = Reaction))
+    responses((status = 200, description = "The reactions with this emoji after the call", body = Reaction))
 )]
-pub async fn add(app: web::Data<App>, caller: Auth, req: HttpRequest, _: NoBody) -> Result<HttpResponse, Problem> {
-    let Target { conversation, message, emoji } = Target::of(&req)?;
-    let owner = app.as_ref().clone();
-    let reacted =
-        app.detached(async move { reactions::add(&owner, &caller.0, conversation, message, &emoji).await }).await?;
+pub async fn add(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    req: HttpRequest,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
+    let ReactionPath { conversation, message, emoji } = ReactionPath::from_request(&req)?;
+    let owned_app = app.as_ref().clone();
+    let reacted = app
+        .run_detached(async move { reactions::add(&owned_app, &caller.0, conversation, message, &emoji).await })
+        .await?;
     Ok(HttpResponse::Ok().json(reacted.reaction))
 }
 
-/// Take a reaction back
+/// Remove a reaction
 #[utoipa::path(
     delete, path = "/conversations/{id}/messages/{mid}/reactions/{emoji}", tag = "reactions",
     params(
@@ -56,36 +62,43 @@ pub async fn add(app: web::Data<App>, caller: Auth, req: HttpRequest, _: NoBody)
         ("mid" = MessageId, Path, description = "The message"),
         ("emoji" = String, Path, description = "Exactly one emoji, percent-encoded, at most 64 bytes"),
     ),
-    responses((status = 204, description = "It is not there any more"))
+    responses((status = 204, description = "The caller does not react with this emoji"))
 )]
-pub async fn remove(app: web::Data<App>, caller: Auth, req: HttpRequest, _: NoBody) -> Result<HttpResponse, Problem> {
-    let Target { conversation, message, emoji } = Target::of(&req)?;
-    let owner = app.as_ref().clone();
-    app.detached(async move { reactions::remove(&owner, &caller.0, conversation, message, &emoji).await }).await?;
+pub async fn remove(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    req: HttpRequest,
+    _: NoBody,
+) -> Result<HttpResponse, Problem> {
+    let ReactionPath { conversation, message, emoji } = ReactionPath::from_request(&req)?;
+    let owned_app = app.as_ref().clone();
+    app.run_detached(async move { reactions::remove(&owned_app, &caller.0, conversation, message, &emoji).await })
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// See who reacts to a message
+/// List the reactions to a message
 ///
-/// By emoji, in the order in which they came; of each at most the first 1,000 users, `count` counts all.
+/// There is one item for each emoji, in the order of the first reactions. An item names at most the first 1,000 users,
+/// and its `count` is the number of all of them.
 #[utoipa::path(
     get, path = "/conversations/{id}/messages/{mid}/reactions", tag = "reactions",
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
         ("mid" = MessageId, Path, description = "The message"),
-        Paging,
+        PageParams,
     ),
-    responses((status = 200, description = "Reactions", body = Page<Reactors>))
+    responses((status = 200, description = "A page of reactions", body = Page<ReactionUsers>))
 )]
 pub async fn list(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
-    query: Query<Paging>,
+    query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = message_path(&path)?;
+    let (conversation, message) = parse_message_path(&path)?;
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::Reactions)?.unwrap_or(0));
-    let owner = app.as_ref().clone();
-    let read = async move { reactions::page(&owner, &caller.0, conversation, message, after, limit + 1).await };
-    Ok(HttpResponse::Ok().json(cursor::page(Collection::Reactions, app.detached(read).await?, limit)))
+    let owned_app = app.as_ref().clone();
+    let read = async move { reactions::list(&owned_app, &caller.0, conversation, message, after, limit + 1).await };
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::Reactions, app.run_detached(read).await?, limit)))
 }

@@ -1,6 +1,6 @@
-//! Who has a message, and who has read it.
+//! The call for the receipts of a message.
 
-use super::extract::{Auth, message_path};
+use super::extract::{AuthCaller, parse_message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -8,24 +8,26 @@ use crate::protocol::resources::Receipts;
 use crate::usecases::receipts;
 use actix_web::{HttpResponse, web};
 
-/// See who has a message and who has read it
+/// List the participants who have received and read a message
 ///
-/// Reads are shown only when both sides share theirs, and nothing across a block; `read_ratio` counts the reads shown.
+/// A read is shown only if both users share their read receipts. Nothing is shown if there is a block between them.
+/// `read_ratio` counts the shown reads.
 #[utoipa::path(
     get, path = "/conversations/{id}/messages/{mid}/receipts", tag = "receipts",
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
         ("mid" = MessageId, Path, description = "The message"),
     ),
-    responses((status = 200, description = "Receipts", body = Receipts))
+    responses((status = 200, description = "The receipts", body = Receipts))
 )]
 pub async fn get(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = message_path(&path)?;
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { receipts::of(&owner, &caller.0, conversation, message).await }).await?;
+    let (conversation, message) = parse_message_path(&path)?;
+    let owned_app = app.as_ref().clone();
+    let found =
+        app.run_detached(async move { receipts::get(&owned_app, &caller.0, conversation, message).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }

@@ -1,6 +1,8 @@
-//! The route table, on one page: who may call what, and which handler answers. Everything else is made from it: the
-//! resources, the methods that a 405 names, the door before signed-in users' routes, and what the OpenAPI document says of
-//! authorisation. A path's first mention decides its place, so a word stands before a parameter in the same spot.
+//! The route table: each method of each path with its access and its handler.
+//!
+//! The table is the source for the resources, for the methods that a 405 names, for the authentication of callers, and
+//! for the access in the OpenAPI document. The first matching path answers a request, so a path with a fixed word must
+//! come before a path with a parameter at the same position.
 
 use super::middleware::authenticate;
 use super::problem::Problem;
@@ -9,41 +11,39 @@ use super::{
     statistics, users, ws,
 };
 use crate::admission::costs;
-use Access::{Anyone, Own, User};
+use Access::{Anyone, ByHandler, User};
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Resource, guard, web};
 
-/// Where the API begins.
+/// The path of the API.
 pub const API: &str = "/api/v1";
 
-/// Who may call a route. What a caller may do with a conversation or message is for the use case.
+/// The callers of a route. The use case checks the rights in a conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Whoever comes.
     Anyone,
-    /// Whoever has a good token.
+    /// Callers with a valid access token.
     User,
-    /// The handler has rules of its own.
-    Own,
+    /// The handler checks the access itself.
+    ByHandler,
 }
 
 /// One method of one path.
 #[derive(Debug)]
 pub struct Route {
-    /// Who may call it.
     pub access: Access,
-    /// The method; a GET answers HEAD too.
+    /// A route with GET also answers HEAD.
     pub method: Method,
     /// The path, below [`API`] or at the root.
     pub path: &'static str,
-    /// What a call costs its user.
+    /// The cost of a call for its user.
     cost: u32,
     handler: fn() -> actix_web::Route,
 }
 
-/// Below [`API`].
+/// The routes below [`API`].
 #[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
     // accounts
@@ -57,7 +57,7 @@ pub const ROUTES: &[Route] = &[
     get(User, "/users/me", || web::to(users::me)),
     patch(User, "/users/me", || web::to(users::update_me)),
     put(User, "/users/me/password", || web::to(users::set_password)),
-    get(User, "/users/search", || web::to(users::search)).costs(costs::USER_SEARCH),
+    get(User, "/users/search", || web::to(users::search)).with_cost(costs::USER_SEARCH),
     post(User, "/users/presence", || web::to(users::presence)),
     get(User, "/users/{ref}", || web::to(users::get)),
     // conversations and their members
@@ -112,42 +112,43 @@ pub const ROUTES: &[Route] = &[
     get(Anyone, "/openapi.json", || web::to(openapi::serve)),
 ];
 
-/// Below [`API`] and at the root alike.
+/// The routes that exist both below [`API`] and at the root.
 #[rustfmt::skip]
-pub const ROUTES_TWICE: &[Route] = &[
-    get(Own, "/ws", || web::to(ws::upgrade)),
+pub const SHARED_ROUTES: &[Route] = &[
+    get(ByHandler, "/ws", || web::to(ws::upgrade)),
     get(Anyone, "/health", || web::to(health::health)),
     get(Anyone, "/health/live", || web::to(health::live)),
     get(Anyone, "/health/ready", || web::to(health::ready)),
 ];
 
-/// Pages, at the root; the client's own files come after everything else.
+/// The pages at the root. The files of the client have no routes: they answer paths that no route has.
 #[rustfmt::skip]
-pub const PAGES: &[Route] = &[
-    get(Anyone, "/docs", || web::to(docs::enter)),
+pub const PAGE_ROUTES: &[Route] = &[
+    get(Anyone, "/docs", || web::to(docs::redirect)),
     get(Anyone, "/docs/{file:.*}", || web::to(docs::serve)),
 ];
 
-/// Every route that a client calls, with its full path.
+/// Returns all routes of the API with their full paths, without pages.
 pub fn all() -> impl Iterator<Item = (String, &'static Route)> {
-    let api = ROUTES.iter().chain(ROUTES_TWICE).map(|route| (format!("{API}{}", route.path), route));
-    api.chain(ROUTES_TWICE.iter().map(|route| (route.path.to_owned(), route)))
+    let api = ROUTES.iter().chain(SHARED_ROUTES).map(|route| (format!("{API}{}", route.path), route));
+    api.chain(SHARED_ROUTES.iter().map(|route| (route.path.to_owned(), route)))
 }
 
-/// Registers everything that the server answers.
+/// Registers all routes, and the handlers for paths without a route.
 pub fn configure(config: &mut web::ServiceConfig) {
-    let mut api = web::scope(API).default_service(web::to(assets::nothing));
-    for resource in resources(ROUTES).into_iter().chain(resources(ROUTES_TWICE)) {
+    let mut api = web::scope(API).default_service(web::to(assets::not_found));
+    for resource in resources(ROUTES).into_iter().chain(resources(SHARED_ROUTES)) {
         api = api.service(resource);
     }
     config.service(api);
-    for resource in resources(ROUTES_TWICE).into_iter().chain(resources(PAGES)) {
+    for resource in resources(SHARED_ROUTES).into_iter().chain(resources(PAGE_ROUTES)) {
         config.service(resource);
     }
     config.default_service(web::to(assets::serve));
 }
 
-/// One resource for each path, in the order of first mention; each refuses other methods and names those it knows.
+/// Returns one resource for each path, in the order of the table. Each resource refuses other methods and names the
+/// supported ones.
 fn resources(routes: &'static [Route]) -> Vec<impl HttpServiceFactory + use<>> {
     let mut paths: Vec<&str> = Vec::new();
     for route in routes {
@@ -162,16 +163,16 @@ fn resource(path: &str, routes: Vec<&Route>) -> Resource {
     let allow =
         routes.iter().map(|route| if route.method == Method::GET { "GET, HEAD" } else { route.method.as_str() });
     let allow = allow.collect::<Vec<_>>().join(", ");
-    let refuse = move || {
+    let refuse_method = move || {
         let allow = allow.clone();
         async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) }
     };
-    let known = routes.into_iter().fold(web::resource(path), |resource, route| resource.route(route.build()));
-    known.default_service(web::to(refuse))
+    let resource = routes.into_iter().fold(web::resource(path), |resource, route| resource.route(route.build()));
+    resource.default_service(web::to(refuse_method))
 }
 
 impl Route {
-    const fn costs(mut self, cost: u32) -> Self {
+    const fn with_cost(mut self, cost: u32) -> Self {
         self.cost = cost;
         self
     }
@@ -216,14 +217,14 @@ mod tests {
     use super::*;
     use crate::domain::ids::ConversationId;
     use crate::http::middleware::edge;
-    use crate::http::testing::said;
+    use crate::http::testing::header_text;
     use actix_web::App;
     use actix_web::dev::ServiceResponse;
     use actix_web::http::{StatusCode, header};
     use actix_web::test::{self, TestRequest};
     use serde_json::Value;
 
-    /// Asks the table's routes without an application behind them, so only what needs none is answered.
+    /// Calls a route without an application, so only routes that need none can answer.
     async fn ask(method: Method, path: &str) -> ServiceResponse {
         let app = test::init_service(App::new().configure(configure).wrap(from_fn(edge))).await;
         let answer = test::call_service(&app, TestRequest::with_uri(path).method(method).to_request()).await;
@@ -235,7 +236,7 @@ mod tests {
         body["code"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A path that the route's pattern matches.
+    /// Returns a path that matches the pattern of the route.
     fn example(path: &str) -> String {
         path.replace("{id}", &ConversationId::new().to_string())
             .replace("{mid}", &ConversationId::new().to_string())
@@ -244,13 +245,13 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn every_route_can_be_reached_and_refuses_other_methods_by_name() {
-        let pages = PAGES.iter().map(|route| (route.path.to_owned(), route));
+    async fn every_route_can_be_reached_and_names_its_methods() {
+        let pages = PAGE_ROUTES.iter().map(|route| (route.path.to_owned(), route));
         for (path, route) in all().chain(pages) {
             let answer = ask(Method::TRACE, &example(&path)).await;
             assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
             assert_eq!(answer.request().match_pattern().as_deref(), Some(path.as_str()), "shadowed");
-            let allow = said(answer.headers(), header::ALLOW).to_owned();
+            let allow = header_text(answer.headers(), header::ALLOW).to_owned();
             assert!(allow.split(", ").any(|method| method == route.method.as_str()), "{path}: {allow}");
             assert_eq!(allow.contains("HEAD"), allow.contains("GET"), "{path}: {allow}");
             assert_eq!(code(answer).await, "method_not_allowed", "{path}");
@@ -258,12 +259,12 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn nobody_passes_without_a_token_where_one_is_needed() {
+    async fn a_route_for_users_refuses_calls_without_a_token() {
         let mut refused = 0;
         for (path, route) in all().filter(|(_, route)| route.access == User) {
             let answer = ask(route.method.clone(), &example(&path)).await;
             assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{} {path}", route.method);
-            assert_eq!(said(answer.headers(), header::WWW_AUTHENTICATE), "Bearer");
+            assert_eq!(header_text(answer.headers(), header::WWW_AUTHENTICATE), "Bearer");
             assert_eq!(code(answer).await, "unauthorized", "{} {path}", route.method);
             refused += 1;
         }
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_path_that_nobody_knows_is_not_found() {
+    async fn a_path_without_a_route_is_not_found() {
         for path in ["/api/v1", "/api/v1/", "/api/v1/nowhere", "/api/v1/users/me/", "/api/v2/users", "/nowhere"] {
             let answer = ask(Method::GET, path).await;
             assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
@@ -280,11 +281,11 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn the_document_is_browsable() {
-        let enter = ask(Method::GET, "/docs").await;
-        assert_eq!((enter.status().as_u16(), said(enter.headers(), header::LOCATION)), (308, "/docs/"));
+    async fn the_document_can_be_read_in_a_browser() {
+        let redirect = ask(Method::GET, "/docs").await;
+        assert_eq!((redirect.status().as_u16(), header_text(redirect.headers(), header::LOCATION)), (308, "/docs/"));
         let page = ask(Method::GET, "/docs/").await;
-        assert_eq!((page.status(), said(page.headers(), header::CONTENT_TYPE)), (StatusCode::OK, "text/html"));
+        assert_eq!((page.status(), header_text(page.headers(), header::CONTENT_TYPE)), (StatusCode::OK, "text/html"));
         let set_up = test::read_body(ask(Method::GET, "/docs/swagger-initializer.js").await).await;
         assert!(set_up.windows(20).any(|text| text == b"/api/v1/openapi.json"));
         assert_eq!(code(ask(Method::GET, "/docs/nowhere").await).await, "not_found");

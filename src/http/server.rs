@@ -1,9 +1,9 @@
-//! The listener: HTTP/1 on one address. It is what the framework's own server does, with each connection read through a
+//! The HTTP/1 server on one address. It is set up like the server of the framework, but reads each connection through a
 //! [`PacedStream`].
 
 use super::connections::Connections;
 use super::stream::PacedStream;
-use super::{Services, service};
+use super::{HttpServices, service};
 use crate::domain::limits;
 use actix_http::HttpService;
 use actix_server::Server;
@@ -16,25 +16,25 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-/// Connections that wait to be accepted: a whole school comes back at once.
+/// The most connections that wait to be accepted. After a restart all clients of a school reconnect at once.
 const BACKLOG: i32 = 1024;
 
-/// Serves `services` at `address`, with `most` connections at a time; answers with the address that it got. What is under
-/// way when the server is told to stop has `last_call` to end.
+/// Starts the server at `address`, with at most `max_connections` connections at a time. Returns the server and the
+/// address that it listens at. When the server stops, calls in progress have `shutdown_timeout` to end.
 pub fn listen(
     address: SocketAddr,
-    services: Services,
+    services: HttpServices,
     connections: Connections,
-    most: usize,
-    last_call: Duration,
+    max_connections: usize,
+    shutdown_timeout: Duration,
 ) -> io::Result<(Server, SocketAddr)> {
     let listener = bind(address)?;
     let address = listener.local_addr()?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let builder = Server::build()
         .workers(workers)
-        .max_concurrent_connections(most.div_ceil(workers))
-        .shutdown_timeout(last_call.as_secs())
+        .max_concurrent_connections(max_connections.div_ceil(workers))
+        .shutdown_timeout(shutdown_timeout.as_secs())
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("http", listener, move || {
@@ -42,16 +42,16 @@ pub fn listen(
         let app = map_config(service(services.clone()), |()| AppConfig::default());
         let http = HttpService::build()
             .keep_alive(limits::KEEP_ALIVE)
-            .client_request_timeout(limits::HEAD)
-            .client_disconnect_timeout(limits::FAREWELL)
+            .client_request_timeout(limits::HEAD_DEADLINE)
+            .client_disconnect_timeout(limits::CLOSE_DEADLINE)
             .local_addr(address)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
             .on_connect_ext(move |stream: &PacedStream, data| {
-                prepare(stream.tcp());
-                data.insert(connections.open(stream.tcp(), stream.reading().clone()));
+                set_options(stream.tcp());
+                data.insert(connections.open(stream.tcp(), stream.head_progress().clone()));
             })
             .h1(app.map_err(|error: Error| error.error_response()));
         fn_service(async |stream: TcpStream| {
@@ -63,18 +63,18 @@ pub fn listen(
     Ok((builder.run(), address))
 }
 
-/// A client that stops reading freezes its socket; the kernel ends the connection then. It would end one that reads slowly,
-/// too, if the kernel held more than fits into the window of such a client.
-fn prepare(stream: &TcpStream) {
+/// Sets the options of a connection. The kernel ends the connection of a client that has stopped reading. If the kernel
+/// held more bytes than fit into the window of a slow client, it would end the connection of such a client too.
+fn set_options(stream: &TcpStream) {
     let socket = SockRef::from(stream);
-    let _ = socket.set_tcp_user_timeout(Some(limits::STALLED));
+    let _ = socket.set_tcp_user_timeout(Some(limits::STALL_TIMEOUT));
     let _ = socket.set_tcp_notsent_lowat(limits::UNSENT_BYTES);
     let _ = socket.set_tcp_nodelay(true);
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // what the last start left behind on this port does not keep us out
+    // without this option, connections of the last process on this port could prevent the start
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -1,140 +1,142 @@
-//! One's own view of a conversation: archive, mute, pin, notify level.
+//! The calls that change the caller's own view of a conversation: archive, mute, pin and notify level.
 
-use super::body::{Json, MaybeJson, NoBody};
-use super::extract::{Auth, PathId};
+use super::body::{Json, NoBody, OptionalJson};
+use super::extract::{AuthCaller, PathId};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::error::Result;
 use crate::protocol::conversations::{Mute, Notify};
 use crate::protocol::resources::Conversation;
-use crate::usecases::settings::{self, Change};
+use crate::usecases::settings::{self, SettingChange};
 use actix_web::{HttpResponse, web};
 
-async fn changed(
+async fn update(
     app: &web::Data<App>,
-    caller: &Auth,
+    caller: &AuthCaller,
     id: PathId<ConversationId>,
-    change: Change,
+    change: SettingChange,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(settings::change(app, &caller.0, id.0, change).await?))
+    Ok(HttpResponse::Ok().json(settings::update(app, &caller.0, id.0, change).await?))
 }
 
-async fn undone(
+async fn update_without_answer(
     app: &web::Data<App>,
-    caller: &Auth,
+    caller: &AuthCaller,
     id: PathId<ConversationId>,
-    change: Change,
+    change: SettingChange,
 ) -> Result<HttpResponse, Problem> {
-    settings::change(app, &caller.0, id.0, change).await?;
+    settings::update(app, &caller.0, id.0, change).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Archive a conversation
 ///
-/// It leaves the list until a later message comes; while it is muted it stays archived.
+/// An archived conversation is not in the list of conversations. A later message takes it out of the archive, unless it
+/// is muted.
 #[utoipa::path(
     post, path = "/conversations/{id}/archive", tag = "settings",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The conversation", body = Conversation))
+    responses((status = 200, description = "The changed conversation", body = Conversation))
 )]
 pub async fn archive(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    changed(&app, &caller, id, Change::Archive(true)).await
+    update(&app, &caller, id, SettingChange::Archive(true)).await
 }
 
 /// Take a conversation out of the archive
 #[utoipa::path(
     delete, path = "/conversations/{id}/archive", tag = "settings",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 204, description = "Not archived"))
+    responses((status = 204, description = "The conversation is not archived"))
 )]
 pub async fn unarchive(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    undone(&app, &caller, id, Change::Archive(false)).await
+    update_without_answer(&app, &caller, id, SettingChange::Archive(false)).await
 }
 
 /// Mute a conversation
 ///
-/// Until a time, for so many seconds, or for good; `my.muted_until` shows `9999-12-31T23:59:59.999Z` then.
+/// The mute lasts until a time, for a number of seconds, or without an end. Without an end, `my.muted_until` is
+/// `9999-12-31T23:59:59.999Z`.
 #[utoipa::path(
     post, path = "/conversations/{id}/mute", tag = "settings", request_body = Mute,
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The conversation", body = Conversation))
+    responses((status = 200, description = "The changed conversation", body = Conversation))
 )]
 pub async fn mute(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
-    body: MaybeJson<Mute>,
+    body: OptionalJson<Mute>,
 ) -> Result<HttpResponse, Problem> {
-    changed(&app, &caller, id, settings::mute(&body.0)?).await
+    update(&app, &caller, id, settings::check_mute(&body.0)?).await
 }
 
 /// Unmute a conversation
 #[utoipa::path(
     delete, path = "/conversations/{id}/mute", tag = "settings",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 204, description = "Not muted"))
+    responses((status = 204, description = "The conversation is not muted"))
 )]
 pub async fn unmute(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    undone(&app, &caller, id, Change::Unmute).await
+    update_without_answer(&app, &caller, id, SettingChange::Unmute).await
 }
 
 /// Pin a conversation to the top of the list
 #[utoipa::path(
     post, path = "/conversations/{id}/pin", tag = "settings",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The conversation", body = Conversation))
+    responses((status = 200, description = "The changed conversation", body = Conversation))
 )]
 pub async fn pin(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    changed(&app, &caller, id, Change::Pin(true)).await
+    update(&app, &caller, id, SettingChange::Pin(true)).await
 }
 
 /// Unpin a conversation
 #[utoipa::path(
     delete, path = "/conversations/{id}/pin", tag = "settings",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 204, description = "Not pinned"))
+    responses((status = 204, description = "The conversation is not pinned"))
 )]
 pub async fn unpin(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    undone(&app, &caller, id, Change::Pin(false)).await
+    update_without_answer(&app, &caller, id, SettingChange::Pin(false)).await
 }
 
-/// Say which messages make a notification
+/// Set the messages for which the caller wants a notification
 #[utoipa::path(
     put, path = "/conversations/{id}/notify", tag = "settings", request_body = Notify,
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The conversation", body = Conversation))
+    responses((status = 200, description = "The changed conversation", body = Conversation))
 )]
 pub async fn notify(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     id: PathId<ConversationId>,
     body: Json<Notify>,
 ) -> Result<HttpResponse, Problem> {
-    changed(&app, &caller, id, Change::Notify(body.0.level)).await
+    update(&app, &caller, id, SettingChange::Notify(body.0.level)).await
 }

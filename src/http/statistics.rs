@@ -1,6 +1,6 @@
-//! Counts: of a conversation, and of one's own conversations.
+//! The calls for the counts of one conversation and of all conversations of the caller.
 
-use super::extract::{Auth, PathId};
+use super::extract::{AuthCaller, PathId};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;
@@ -8,27 +8,32 @@ use crate::protocol::resources::{ConversationStatistics, OwnStatistics};
 use crate::usecases::statistics;
 use actix_web::{HttpResponse, web};
 
-/// What is counted in a conversation
+/// Get the counts of a conversation
 ///
-/// The counts follow the messages within a second.
+/// The counts follow the messages within about a second.
 #[utoipa::path(
     get, path = "/conversations/{id}/stats", tag = "conversations",
     params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "Counts", body = ConversationStatistics))
+    responses((status = 200, description = "The counts", body = ConversationStatistics))
 )]
-pub async fn stats(app: web::Data<App>, caller: Auth, id: PathId<ConversationId>) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { statistics::of_conversation(&owner, &caller.0, id.0).await }).await?;
+pub async fn stats(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    id: PathId<ConversationId>,
+) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let found =
+        app.run_detached(async move { statistics::get_for_conversation(&owned_app, &caller.0, id.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
-/// One's own conversations, counted
+/// Get the counts over all conversations of the caller
 #[utoipa::path(
     get, path = "/conversations/stats", tag = "conversations",
-    responses((status = 200, description = "Counts", body = OwnStatistics))
+    responses((status = 200, description = "The counts", body = OwnStatistics))
 )]
-pub async fn own_stats(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
-    let owner = app.as_ref().clone();
-    let found = app.detached(async move { statistics::own(&owner, &caller.0).await }).await?;
+pub async fn own_stats(app: web::Data<App>, caller: AuthCaller) -> Result<HttpResponse, Problem> {
+    let owned_app = app.as_ref().clone();
+    let found = app.run_detached(async move { statistics::get_own(&owned_app, &caller.0).await }).await?;
     Ok(HttpResponse::Ok().json(found))
 }

@@ -1,6 +1,8 @@
-//! What the framework reads a connection through: a few kilobytes at a time, and no first head that does not end. It would
-//! read 128 KiB ahead of a request before anybody has looked at its head, and hundreds of connections would take that at
-//! once.
+//! The stream through which the framework reads a connection: a few kilobytes at a time, and with a limit for the first
+//! head.
+//!
+//! Without it, the framework reads up to 128 KiB before it looks at the head of a request, and hundreds of connections
+//! would need that memory at once.
 
 use crate::domain::limits;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
@@ -11,88 +13,93 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes after which what has come is looked at before more is read: as many as the framework's buffer has at first.
-const STEP: usize = 8 * 1024;
+/// The number of bytes after which the framework processes the input before it reads more. It is the first size of the
+/// buffer of the framework.
+const STEP_BYTES: usize = 8 * 1024;
 
-/// What is said to a head that is too large: no handler sees such a request.
+/// The answer to a head that is too large. No handler gets such a request, so the answer is written here.
 const HEAD_TOO_LARGE: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
     connection: close\r\n\
     content-type: application/problem+json\r\n\
-    content-length: 143\r\n\r\n\
+    content-length: 155\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Too large\",\"status\":431,\"code\":\"payload_too_large\",\
-    \"detail\":\"the headers of a request have at most 16384 bytes\"}";
+    \"detail\":\"The headers of a request have at most 16384 bytes. Send less.\"}";
 
-/// What was read of a connection before its first call: a head that may never be whole. Later heads are not counted, as what
-/// is left of an earlier body comes before them; what waits too long for one is closed by the sweep of connections.
+/// Counts the bytes of a connection until its first head is complete. The head may never be.
+///
+/// Later heads are not counted, because the rest of an earlier body may come before them. A connection that waits too
+/// long for the end of a later head is closed by
+/// [`Connections::close_idle`](super::connections::Connections::close_idle).
 #[derive(Debug, Default)]
-pub struct Reading {
-    called: AtomicBool,
+pub struct HeadProgress {
+    is_complete: AtomicBool,
     bytes: AtomicUsize,
 }
 
-impl Reading {
-    /// The first head was whole.
-    pub fn called(&self) {
-        self.called.store(true, Ordering::Relaxed);
+impl HeadProgress {
+    /// Ends the count, because the first head is complete.
+    pub fn complete(&self) {
+        self.is_complete.store(true, Ordering::Relaxed);
     }
 
-    fn note(&self, bytes: usize) {
+    fn add_bytes(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Whether what came so far holds more than a head may, and no head.
-    fn is_too_much(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) > limits::HEAD_BYTES && !self.called.load(Ordering::Relaxed)
+    /// Returns true if the first head is not complete and has more bytes than a head may have.
+    fn is_too_large(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) > limits::HEAD_BYTES && !self.is_complete.load(Ordering::Relaxed)
     }
 }
 
-/// A TCP connection that pretends to be empty after every [`STEP`] bytes, and asks to be read again at once. In
-/// between the framework takes a head out of what came, hands a body on, or sees that nobody wants it.
+/// A TCP connection that reports `Pending` after every [`STEP_BYTES`] bytes and wakes its task at once. In between, the
+/// framework parses a head, passes a body on, or drops a body that no handler reads.
 pub struct PacedStream {
     stream: TcpStream,
-    reading: Arc<Reading>,
-    /// Bytes read in this step.
-    read: usize,
+    head_progress: Arc<HeadProgress>,
+    /// The number of bytes that were read since the last `Pending`.
+    step_bytes: usize,
 }
 
 impl PacedStream {
-    /// Wraps `stream`.
+    /// Returns a paced stream over `stream`.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, reading: Arc::default(), read: 0 }
+        Self { stream, head_progress: Arc::default(), step_bytes: 0 }
     }
 
-    /// The connection itself.
+    /// Returns the TCP connection.
     pub fn tcp(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// What is read of it before its first call.
-    pub fn reading(&self) -> &Arc<Reading> {
-        &self.reading
+    /// Returns the count of the bytes before the first call.
+    pub fn head_progress(&self) -> &Arc<HeadProgress> {
+        &self.head_progress
     }
 }
 
 impl AsyncRead for PacedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.read >= STEP {
-            self.read = 0;
+        if self.step_bytes >= STEP_BYTES {
+            self.step_bytes = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // whatever came in the step before was looked at by now
-        if self.read == 0 && self.reading.is_too_much() {
-            // no answer is under way that this could get into; a client whose window is full does not hear it
+        // the framework has processed the bytes of the step before, so it would have found a complete head
+        if self.step_bytes == 0 && self.head_progress.is_too_large() {
+            // no other answer is being written before the first call; a client whose window is full does not get this
+            // one
             let _ = self.stream.try_write(HEAD_TOO_LARGE.as_bytes());
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large")));
         }
         let before = buf.filled().len();
         let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
-            self.read = 0;
+            self.step_bytes = 0;
             return Poll::Pending;
         };
         let bytes = buf.filled().len() - before;
-        self.read += bytes;
-        self.reading.note(bytes);
+        self.step_bytes += bytes;
+        self.head_progress.add_bytes(bytes);
         Poll::Ready(result)
     }
 }
@@ -138,18 +145,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_is_too_large_until_it_is_whole() {
-        let reading = Reading::default();
-        reading.note(limits::HEAD_BYTES);
-        assert!(!reading.is_too_much());
-        reading.note(1);
-        assert!(reading.is_too_much());
-        reading.called();
-        assert!(!reading.is_too_much(), "what follows is a body");
+    fn a_head_is_too_large_until_it_is_complete() {
+        let head = HeadProgress::default();
+        head.add_bytes(limits::HEAD_BYTES);
+        assert!(!head.is_too_large());
+        head.add_bytes(1);
+        assert!(head.is_too_large());
+        head.complete();
+        assert!(!head.is_too_large(), "a body follows");
     }
 
     #[test]
-    fn what_is_said_to_a_large_head_is_a_whole_answer() {
+    fn the_answer_to_a_large_head_is_complete() {
         let (head, body) = HEAD_TOO_LARGE.split_once("\r\n\r\n").expect("a head and a body");
         assert!(
             head.contains(&format!("content-length: {}\r\n", body.len())) || head.ends_with(&body.len().to_string())

@@ -1,110 +1,119 @@
-//! One's own profile and password, and other users.
+//! The calls for the caller's own profile and password, and for other users.
 
 use super::body::Json;
 use super::cursor::{self, Collection};
-use super::extract::{Auth, ClientAddr, Query, UserRefPath};
+use super::extract::{AuthCaller, ClientAddr, StrictQuery, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::limits;
 use crate::protocol::accounts::{PasswordChange, PresenceQuestion, ProfileChange};
 use crate::protocol::resources::{Me, Page, PresenceStates, User, UserOrMe};
-use crate::store::users::SearchPlace;
+use crate::store::users::SearchCursor;
 use crate::usecases::{accounts, users};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
-/// See oneself
-#[utoipa::path(get, path = "/users/me", tag = "users", responses((status = 200, description = "Oneself", body = Me)))]
-pub async fn me(app: web::Data<App>, caller: Auth) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(accounts::me(&app, caller.0).await?))
+/// Get the caller's own user
+#[utoipa::path(get, path = "/users/me", tag = "users", responses((status = 200, description = "The user", body = Me)))]
+pub async fn me(app: web::Data<App>, caller: AuthCaller) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(accounts::get_own(&app, caller.0).await?))
 }
 
-/// Change one's profile
+/// Change the caller's profile
 ///
-/// What is absent stays as it is; null clears `avatar_url`, `locale` and `email`.
+/// Absent fields keep their value. Null removes `avatar_url`, `locale` and `email`.
 #[utoipa::path(
     patch, path = "/users/me", tag = "users", request_body = ProfileChange,
-    responses((status = 200, description = "Oneself, changed", body = Me))
+    responses((status = 200, description = "The changed user", body = Me))
 )]
-pub async fn update_me(app: web::Data<App>, caller: Auth, body: Json<ProfileChange>) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(accounts::change_profile(&app, caller.0, body.0).await?))
+pub async fn update_me(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    body: Json<ProfileChange>,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(accounts::update_profile(&app, caller.0, body.0).await?))
 }
 
-/// Change one's password
+/// Change the caller's password
 ///
-/// Ends all other logins. The right current password counts as a sign-in, 10 a minute an account, and a wrong one as a wrong
-/// one (`rate_limited`). `conflict`: another change was faster.
+/// The call ends all other logins of the caller. It counts as a sign-in: the limits for sign-ins and for wrong
+/// passwords apply (`rate_limited`). The error `conflict` means that another change of the password was faster.
 #[utoipa::path(
     put, path = "/users/me/password", tag = "users", request_body = PasswordChange,
-    responses((status = 204, description = "Changed"))
+    responses((status = 204, description = "The password is changed"))
 )]
 pub async fn set_password(
     app: web::Data<App>,
     addr: ClientAddr,
-    caller: Auth,
+    caller: AuthCaller,
     body: Json<PasswordChange>,
 ) -> Result<HttpResponse, Problem> {
-    accounts::change_password(&app, caller.0, body.0, addr.0).await?;
+    accounts::update_password(&app, caller.0, body.0, addr.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// See a user
+/// Get a user
 ///
-/// Presence is shown to whoever shares a conversation with the user and has no block with them. To oneself as
-/// `/users/me` is.
+/// A caller sees the presence of a user only if they share a conversation and there is no block between them. For the
+/// caller's own user the answer is the same as that of `/users/me`.
 #[utoipa::path(
     get, path = "/users/{ref}", tag = "users",
-    params(("ref" = String, Path, description = "An id, a username, or `ext:` and the host's id")),
+    params(("ref" = String, Path, description = "An id, a username, or `ext:` and the id of the host application")),
     responses((status = 200, description = "The user", body = UserOrMe))
 )]
-pub async fn get(app: web::Data<App>, caller: Auth, user: UserRefPath) -> Result<HttpResponse, Problem> {
+pub async fn get(app: web::Data<App>, caller: AuthCaller, user: UserRefPath) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(users::get(&app, caller.0, user.0).await?))
 }
 
-/// A search for users.
+/// The parameters of a search for users.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub struct Search {
-    /// 1–200 characters, of which none is an operator.
+pub struct UserSearchParams {
+    /// The words to search for, 1–200 characters. No character has a special meaning.
     q: String,
-    /// Items in a page, 1–100; 20 when absent.
+    /// The number of items in a page, 1–100. It is 20 when absent.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
-    /// `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page. The first page has none.
     cursor: Option<String>,
 }
 
 /// Search users
 ///
-/// In usernames and display names, case and accents folded, a leading `@` left out. Each word of `q` is found where a word
-/// begins with it, from three characters on also inside; whole names first, then beginnings. At most 1,000 users are
-/// looked at, so ask for more of a name that very many have.
+/// The search compares usernames and display names without case and accents, and ignores a leading `@` in `q`. Each
+/// word of `q` matches the beginning of a word, and with three or more characters also the middle. Equal names come
+/// first, then names that begin with `q`. The search looks at no more than 1,000 users, so a frequent name needs more
+/// words.
 #[utoipa::path(
-    get, path = "/users/search", tag = "users", params(Search),
-    responses((status = 200, description = "Users", body = Page<User>))
+    get, path = "/users/search", tag = "users", params(UserSearchParams),
+    responses((status = 200, description = "A page of users", body = Page<User>))
 )]
-pub async fn search(app: web::Data<App>, caller: Auth, query: Query<Search>) -> Result<HttpResponse, Problem> {
-    let Search { q, limit, cursor } = query.0;
-    let limit = cursor::limit(limit, limits::PAGE)?;
-    let after: Option<SearchPlace> =
+pub async fn search(
+    app: web::Data<App>,
+    caller: AuthCaller,
+    query: StrictQuery<UserSearchParams>,
+) -> Result<HttpResponse, Problem> {
+    let UserSearchParams { q, limit, cursor } = query.0;
+    let limit = cursor::limit(limit, limits::PAGE_DEFAULT)?;
+    let after: Option<SearchCursor> =
         cursor.as_deref().map(|cursor| cursor::decode(Collection::Users, cursor)).transpose()?;
     let (items, next) = users::search(&app, caller.0, &q, after, limit).await?;
     Ok(HttpResponse::Ok()
-        .json(Page { items, next_cursor: next.as_ref().map(|place| cursor::encode(Collection::Users, place)) }))
+        .json(Page { items, next_cursor: next.as_ref().map(|sort_key| cursor::encode(Collection::Users, sort_key)) }))
 }
 
-/// Ask who is there
+/// Get the presence of users
 ///
-/// Users whose presence one may not see are left out.
+/// Users whose presence the caller may not see are not in the answer.
 #[utoipa::path(
     post, path = "/users/presence", tag = "users", request_body = PresenceQuestion,
-    responses((status = 200, description = "By user id", body = PresenceStates))
+    responses((status = 200, description = "The presence of each user", body = PresenceStates))
 )]
 pub async fn presence(
     app: web::Data<App>,
-    caller: Auth,
+    caller: AuthCaller,
     body: Json<PresenceQuestion>,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(users::presence(&app, caller.0, body.0).await?))
+    Ok(HttpResponse::Ok().json(users::list_presence(&app, caller.0, body.0).await?))
 }

@@ -28,7 +28,7 @@ impl<T, F: FnOnce(Result<T>)> Once<T, F> {
 
 impl<T, F: FnOnce(Result<T>)> Drop for Once<T, F> {
     fn drop(&mut self) {
-        self.call(Err(Error::unavailable("the server could not say what came of it; try again")));
+        self.call(Err(Error::unavailable("The server does not know whether it has done this; try again.")));
     }
 }
 

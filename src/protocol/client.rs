@@ -1,5 +1,7 @@
-//! What a client sends over WebSocket: one JSON object a text frame, `{"type", "id"?, "payload"}`. Unknown types and
-//! unknown fields are told apart and refused by name.
+//! The frames that a client sends over the WebSocket.
+//!
+//! Each text frame is one JSON object: `{"type", "id"?, "payload"}`. An unknown type and an unknown field are different
+//! errors, and each error names what is unknown.
 
 use super::json::from_json;
 use crate::domain::content::MessageKind;
@@ -9,249 +11,219 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// A frame from a client, read but not yet acted on.
+/// A frame from a client after parsing.
 #[derive(Debug)]
 pub struct ClientFrame {
-    /// What the answer carries back; as the client wrote it.
+    /// The id that the answer repeats, as the client wrote it.
     pub id: Option<FrameId>,
-    /// The command, or why it is none.
+    /// The command, or the error with which the frame is refused.
     pub command: Result<Command>,
-    /// The `temp_id` of a send, also of one that cannot be read, so that its error names it.
+    /// The `temp_id` of a send. It is known also for a send that is refused, so that the error can name it.
     pub temp_id: Option<String>,
 }
 
-/// A client's own number or word for a command; at most 64 characters.
+/// The client's own id of a command: a number, or a text of at most 64 characters.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, serde::Serialize)]
 #[serde(untagged)]
 pub enum FrameId {
-    /// A number.
     Number(i64),
-    /// A word.
-    Word(String),
+    Text(String),
 }
 
-/// What a client asks for.
+/// A command of a client.
 #[derive(Debug)]
 pub enum Command {
-    /// Authenticate, or extend.
-    Auth(Auth),
-    /// Get a conversation's events from now on.
-    Subscribe(Conversations),
-    /// Get them no more.
-    Unsubscribe(Conversations),
-    /// Get what was missed, then events as they come.
-    Sync(Sync),
-    /// Send a message.
+    /// Authenticates the session, or replaces its token by a newer one of the same user.
+    Auth(Authenticate),
+    /// Subscribes to the events of conversations from now on.
+    Subscribe(ConversationIds),
+    Unsubscribe(ConversationIds),
+    /// Subscribes to the events of conversations after the given revisions.
+    Sync(SyncConversations),
     Send(SendMessage),
-    /// Give one's own message another text.
     Edit(EditMessage),
-    /// Delete a message, for everyone or for oneself.
     Delete(DeleteMessage),
-    /// React to a message.
     React(ReactMessage),
-    /// Take a reaction back.
     Unreact(ReactMessage),
-    /// Move one's read mark.
+    /// Moves the read mark.
     Read(ReadMessage),
-    /// Acknowledge what arrived.
+    /// Moves the delivered mark.
     Delivered(DeliveredMessage),
-    /// Begin or go on typing.
-    TypingStart(InConversation),
-    /// Stop typing.
-    TypingStop(InConversation),
-    /// Say whether one is there.
+    /// Begins to type, or types on.
+    TypingStart(TypingConversation),
+    TypingStop(TypingConversation),
     SetPresence(SetPresence),
-    /// Watch users' presence.
-    WatchPresence(Users),
-    /// Watch it no more.
-    UnwatchPresence(Users),
-    /// Say that one lives.
+    WatchPresence(PresenceUsers),
+    UnwatchPresence(PresenceUsers),
+    /// Asks for a `pong`.
     Ping,
 }
 
-/// `auth`
+/// The payload of `auth`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Auth {
+pub struct Authenticate {
     /// An access token.
     pub token: String,
-    /// `none`: subscribe to nothing but one's own stream.
+    /// With a value, the session subscribes to no conversation, only to the stream of its user.
     #[serde(default)]
     pub subscribe: Option<SubscribeNone>,
 }
 
-/// The one value of `subscribe`.
+/// The only value that `subscribe` can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SubscribeNone {
-    /// To nothing.
     None,
 }
 
-/// `subscribe`, `unsubscribe`
+/// The payload of `subscribe` and `unsubscribe`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Conversations {
-    /// Which.
+pub struct ConversationIds {
     pub conversation_ids: Vec<ConversationId>,
 }
 
-/// `sync`
+/// The payload of `sync`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sync {
-    /// From which revision of which conversation.
+pub struct SyncConversations {
+    /// The last revision of each conversation that the client has.
     pub conversations: BTreeMap<ConversationId, Rev>,
-    /// From which revision of the user's own stream; absent: from now.
+    /// The last revision of the user stream that the client has. `None` means that the client needs no older events.
     #[serde(default)]
     pub user_rev: Option<Rev>,
-    /// The epoch the revisions belong to.
+    /// The epoch that the revisions belong to.
     #[serde(default)]
     pub epoch: Option<String>,
-    /// Whether another part follows.
+    /// True if the client sends another part of the same sync.
     #[serde(default)]
     pub more: bool,
 }
 
-/// `message.send`, and with the conversation taken from the path the body of its REST twin
+/// The payload of `message.send`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendMessage {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// Text.
     #[serde(default)]
     pub content: Option<String>,
-    /// Kind, when it needs `data`.
+    /// The type, if it is one that needs `data`.
     #[serde(default, rename = "type")]
     pub kind: Option<MessageKind>,
-    /// What the kind needs.
+    /// The data that the type needs.
     #[serde(default)]
     pub data: Option<serde_json::Value>,
-    /// Uploads to attach.
+    /// The ids of uploads to attach.
     #[serde(default)]
     pub attachment_ids: Option<Vec<uuid::Uuid>>,
-    /// What it answers.
+    /// The message of the same conversation to which this message is a reply.
     #[serde(default)]
     pub reply_to_id: Option<MessageId>,
-    /// The client's own id of it.
+    /// The client's own id of the message. A send that is repeated with it sends no second message.
     #[serde(default)]
     pub temp_id: Option<String>,
 }
 
-/// `message.edit`
+/// The payload of `message.edit`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EditMessage {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// Which.
     pub message_id: MessageId,
-    /// Its new text.
+    /// The new text.
     pub content: String,
 }
 
-/// `message.delete`
+/// The payload of `message.delete`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteMessage {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// Which.
     pub message_id: MessageId,
-    /// For whom.
     #[serde(default, rename = "for")]
     pub audience: Audience,
 }
 
-/// For whom a message is deleted.
+/// The users for whom a message is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
-    /// For all who see the conversation; its place stays.
+    /// All participants. The message keeps its `seq` and loses its content.
     #[default]
     Everyone,
-    /// For the caller alone.
+    /// Only the caller.
     Me,
 }
 
-/// `reaction.add`, `reaction.remove`
+/// The payload of `reaction.add` and `reaction.remove`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReactMessage {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// To which.
     pub message_id: MessageId,
-    /// With what.
     pub emoji: String,
 }
 
-/// `message.read`: to a place, to a message, or to the end
+/// The payload of `message.read`. Without `seq` and `message_id` the mark moves to the newest message.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadMessage {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// Up to this place.
+    /// The `seq` up to which the user has read.
     #[serde(default)]
     pub seq: Option<Seq>,
-    /// Up to this message.
+    /// The message up to which the user has read. Only one of `seq` and `message_id` may be present.
     #[serde(default)]
     pub message_id: Option<MessageId>,
 }
 
-/// `message.delivered`
+/// The payload of `message.delivered`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeliveredMessage {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// Up to this place.
+    /// The `seq` up to which the client has received messages.
     pub seq: Seq,
 }
 
-/// `typing.start`, `typing.stop`
+/// The payload of `typing.start` and `typing.stop`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct InConversation {
-    /// Where.
+pub struct TypingConversation {
     pub conversation_id: ConversationId,
 }
 
-/// `presence.set`
+/// The payload of `presence.set`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetPresence {
-    /// There or away.
     pub status: OwnPresence,
 }
 
-/// What one may say of oneself.
+/// The presence that a client can set for its session. `offline` is not one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnPresence {
-    /// There.
     Online,
-    /// Away.
     Away,
 }
 
-/// `presence.subscribe`, `presence.unsubscribe`
+/// The payload of `presence.subscribe` and `presence.unsubscribe`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Users {
-    /// Who: ids, usernames or `ext:` references.
+pub struct PresenceUsers {
+    /// The users: ids, usernames or `ext:` references.
     pub user_ids: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct EmptyPayload {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct ClientEnvelope<'a> {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -260,17 +232,16 @@ struct Envelope<'a> {
     payload: Option<&'a RawValue>,
 }
 
-/// Reads one text frame. A frame that is no JSON object, has no `type` or an unknown field has no `id` to answer to
-/// either, unless one can be found in it.
+/// Parses one text frame. The answer to a frame that is malformed has an `id` only if one can be found in the frame.
 pub fn read(text: &str) -> ClientFrame {
-    let envelope: Envelope<'_> = match from_json(text) {
+    let envelope: ClientEnvelope<'_> = match from_json(text) {
         Ok(envelope) => envelope,
         Err(error) => return ClientFrame { id: find_id(text), command: Err(error), temp_id: None },
     };
     let payload = envelope.payload.map_or("{}", RawValue::get);
     let id = envelope.id;
-    if let Some(FrameId::Word(word)) = &id
-        && word.chars().count() > 64
+    if let Some(FrameId::Text(text)) = &id
+        && text.chars().count() > 64
     {
         let error = Error::invalid("id", "must have at most 64 characters");
         return ClientFrame { id: None, command: Err(error), temp_id: None };
@@ -298,7 +269,7 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
         "presence.subscribe" => Command::WatchPresence(from_json(payload)?),
         "presence.unsubscribe" => Command::UnwatchPresence(from_json(payload)?),
         "ping" => {
-            from_json::<Nothing>(payload)?;
+            from_json::<EmptyPayload>(payload)?;
             Command::Ping
         }
         other => return Err(Error::unknown_type(other)),
@@ -307,20 +278,20 @@ fn command(kind: &str, payload: &str) -> Result<Command> {
 
 fn find_id(text: &str) -> Option<FrameId> {
     #[derive(Deserialize)]
-    struct Loose {
+    struct FrameWithId {
         #[serde(default)]
         id: Option<FrameId>,
     }
-    serde_json::from_str::<Loose>(text).ok().and_then(|loose| loose.id)
+    serde_json::from_str::<FrameWithId>(text).ok().and_then(|frame| frame.id)
 }
 
 fn find_temp_id(payload: &str) -> Option<String> {
     #[derive(Deserialize)]
-    struct Loose {
+    struct PayloadWithTempId {
         #[serde(default)]
         temp_id: Option<String>,
     }
-    serde_json::from_str::<Loose>(payload).ok().and_then(|loose| loose.temp_id)
+    serde_json::from_str::<PayloadWithTempId>(payload).ok().and_then(|payload| payload.temp_id)
 }
 
 #[cfg(test)]
@@ -354,7 +325,7 @@ mod tests {
     #[test]
     fn an_unknown_type_keeps_its_id() {
         let frame = read(r#"{"type":"message.fly","id":"a"}"#);
-        assert_eq!(frame.id, Some(FrameId::Word("a".into())));
+        assert_eq!(frame.id, Some(FrameId::Text("a".into())));
         assert_eq!(frame.command.expect_err("unknown").code(), Code::UnknownType);
     }
 

@@ -1,4 +1,4 @@
-//! What a client sends about conversations and messages over REST: shapes only. The WebSocket's are in `client`.
+//! The bodies that a client sends about conversations and messages over REST. Those of the WebSocket are in `client`.
 
 use super::accounts::Change;
 use super::resources::NotifyLevel;
@@ -10,148 +10,149 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// Makes a conversation.
+/// A new conversation.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewConversation {
-    /// `direct` or `group`; a class makes its own.
+    /// The type: `direct` or `group`. The server creates the conversation of a class.
     #[serde(rename = "type")]
     pub kind: NewKind,
-    /// Whom it is with, the caller aside: ids, usernames or `ext:` references. Exactly one for a direct one.
+    /// The participants without the caller: ids, usernames or `ext:` references. Exactly one for a direct conversation.
     pub participant_ids: Vec<String>,
-    /// A group's name, 1–255 characters.
+    /// The name of a group, 1–255 characters.
     #[serde(default)]
     pub name: Option<String>,
-    /// A group's picture, an https URL.
+    /// The URL of the avatar of a group: https, at most 2,048 characters.
     #[serde(default)]
     pub avatar_url: Option<String>,
-    /// A group's description, at most 2,000 characters.
+    /// The description of a group, at most 2,000 characters.
     #[serde(default)]
     pub description: Option<String>,
-    /// The client's own random id of a group, 1–64 characters; sending it again makes no second one.
+    /// The client's own random id of a group, 1–64 characters. A request that is repeated with it creates no second
+    /// group.
     #[serde(default)]
     pub temp_id: Option<String>,
 }
 
-/// What can be made.
+/// The type of a conversation that a client can create.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NewKind {
-    /// With one other.
     Direct,
-    /// With any number.
     Group,
 }
 
-/// Changes what a group is called and looks like. What is absent stays as it is.
+/// A change of the name, the avatar or the description of a group. Absent fields keep their value.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConversationChange {
-    /// 1–255 characters.
+    /// The name of the group, 1–255 characters.
     #[serde(default)]
     #[schema(value_type = String, required = false)]
     pub name: Change<String>,
-    /// An https URL of at most 2,048 characters; null removes it.
+    /// The URL of the avatar: https, at most 2,048 characters. Null removes the avatar.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub avatar_url: Change<String>,
-    /// An image uploaded before.
+    /// The id of an uploaded image that becomes the avatar.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Uuid)]
     pub avatar_upload_id: Change<Uuid>,
-    /// At most 2,000 characters; null removes it.
+    /// The description of the group, at most 2,000 characters. Null removes it.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub description: Change<String>,
 }
 
-/// Gives a participant another role.
+/// The new role of a participant.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRole {
-    /// The role; `owner` transfers the group.
+    /// The new role. `owner` transfers the group to the participant.
     pub role: Role,
 }
 
-/// Mutes a conversation for oneself.
+/// The time until which the caller mutes a conversation. Without `until` and `seconds` the mute has no end.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mute {
-    /// Until then; for good when both are absent.
+    /// The end of the mute. It must be in the future.
     #[serde(default)]
     pub until: Option<Timestamp>,
-    /// For so many seconds from now, by the server's clock: 1 to 315,360,000 (ten years). Not beside `until`.
+    /// The duration of the mute in seconds, by the clock of the server: 1 to 315,360,000 (ten years). It must be absent
+    /// if `until` is present.
     #[serde(default)]
     pub seconds: Option<i64>,
 }
 
-/// Says which messages make a notification.
+/// The messages for which the caller wants a notification.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notify {
-    /// The level.
+    /// The new level.
     pub level: NotifyLevel,
 }
 
-/// Blocks a user.
+/// A user to block.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBlock {
-    /// An id, a username or an `ext:` reference.
+    /// The user: an id, a username or an `ext:` reference.
     pub user: String,
 }
 
-/// Adds members.
+/// Users to add to a group.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMembers {
-    /// Ids, usernames or `ext:` references.
+    /// The users: ids, usernames or `ext:` references.
     pub user_ids: Vec<String>,
-    /// Their role; `member` when absent.
+    /// The role of the new members. It is `member` when absent.
     #[serde(default)]
     pub role: Option<Role>,
 }
 
-/// Moves the read mark: to a place, to a message, or to the end.
+/// The new read mark: a `seq`, a message, or without either the newest message.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadUpTo {
-    /// Up to this place.
+    /// The `seq` up to which the caller has read. It must be absent if `message_id` is present.
     #[serde(default)]
     pub seq: Option<Seq>,
-    /// Up to this message.
+    /// The message up to which the caller has read.
     #[serde(default)]
     pub message_id: Option<MessageId>,
 }
 
-/// Sends a message.
+/// A message to send.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
-    /// 1–10,000 characters, unless `data` says it all.
+    /// The text, 1–10,000 characters. It may be empty where `data` has the content of the message.
     #[serde(default)]
     pub content: Option<String>,
-    /// `sticker`, `location` or `contact`; otherwise derived.
+    /// The type of a message with `data`: `sticker`, `location` or `contact`. The server derives the other types.
     #[serde(default, rename = "type")]
     pub kind: Option<MessageKind>,
-    /// What the type needs, at most 4 KiB.
+    /// The data that the type needs, at most 4 KiB.
     #[serde(default)]
     pub data: Option<serde_json::Value>,
-    /// Uploads to attach.
+    /// The ids of uploads to attach.
     #[serde(default)]
     pub attachment_ids: Option<Vec<Uuid>>,
-    /// The message of the same conversation that it answers.
+    /// The message of the same conversation to which this message is a reply.
     #[serde(default)]
     pub reply_to_id: Option<MessageId>,
-    /// The client's own random id of it, 1–64 characters; sending it again sends nothing twice.
+    /// The client's own random id of the message, 1–64 characters. A request that is repeated with it sends no second
+    /// message.
     #[serde(default)]
     pub temp_id: Option<String>,
 }
 
-/// Gives a message another text.
+/// The new text of a message.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangedText {
-    /// 1–10,000 characters; empty only where the message holds data or files.
+    /// The text, 1–10,000 characters. It may be empty where the message has data or files.
     pub content: String,
 }

@@ -1,42 +1,31 @@
-//! Durable events: the one form in which a change is stored, sent to other nodes and shown to clients. An event is
-//! serialised once, when it is appended to the log; the same text serves everybody who may see it, so it carries nothing
-//! that depends on who looks.
+//! Durable events: the one form in which a change is stored, sent to other nodes and sent to clients.
+//!
+//! An event is serialised once, when it is appended to the log. All users who may see the event get the same text, so
+//! it has no field whose value depends on the reader.
 
-use super::resources::{ClassBrief, Conversation, Joined, Message, My};
+use super::resources::{ClassBrief, Conversation, JoinedParticipant, Message, OwnView};
 use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, Seq, SessionId, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-/// What happened.
+/// One durable change in a stream. The comment of each variant names the kind of stream.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", content = "payload")]
 pub enum Event {
-    /// A message was committed. Conversation stream.
+    /// A message was sent. Conversation stream.
     #[serde(rename = "message.new")]
-    MessageNew {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// The message.
-        message: Box<Message>,
-    },
-    /// A message has another text, kept with its former ones. Conversation stream.
+    MessageNew { conversation_id: ConversationId, message: Box<Message> },
+    /// A message has a new text. The database keeps the former texts. Conversation stream.
     #[serde(rename = "message.edited")]
-    MessageEdited {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// The message as it is now.
-        message: Box<Message>,
-    },
+    MessageEdited { conversation_id: ConversationId, message: Box<Message> },
     /// A message was deleted for everyone. Conversation stream.
     #[serde(rename = "message.deleted")]
     MessageDeleted {
-        /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// Which.
         message_id: MessageId,
-        /// Its place, which stays.
+        /// The `seq` of the message, which no other message gets.
         seq: Seq,
     },
     /// A message was pinned. Conversation stream.
@@ -45,164 +34,109 @@ pub enum Event {
     /// A message is no longer pinned. Conversation stream.
     #[serde(rename = "message.unpinned")]
     MessageUnpinned(Pin),
-    /// Somebody reacted to a message, or took it back. Conversation stream.
+    /// A user reacted to a message, or removed the reaction. Conversation stream.
     #[serde(rename = "reaction.updated")]
     ReactionUpdated {
-        /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// To which.
         message_id: MessageId,
-        /// The emoji that was added or removed.
         emoji: String,
-        /// The user who reacted, or took the reaction back.
         user_id: UserId,
-        /// Added or removed.
         action: ReactionAction,
-        /// How many react with it now.
+        /// The number of users who react with this emoji now.
         count: i64,
     },
-    /// The conversation has another name, description or picture, or its class another state. Conversation stream.
+    /// The name, the description or the avatar of a conversation changed, or its class was archived or restored.
+    /// Conversation stream.
     #[serde(rename = "conversation.updated")]
     ConversationUpdated {
-        /// Which.
         conversation_id: ConversationId,
-        /// Its name.
         name: Option<String>,
-        /// Its description.
         description: Option<String>,
-        /// Its picture.
         avatar_url: Option<String>,
-        /// Its class, if it is one's.
+        /// The class of a class conversation.
         class: Option<ClassBrief>,
-        /// When.
         updated_at: Timestamp,
     },
-    /// Somebody joined. Conversation stream.
+    /// Users joined. Conversation stream.
     #[serde(rename = "participant.joined")]
-    ParticipantJoined {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// Those who joined, each with the role that they begin with.
-        participants: Vec<Joined>,
-    },
-    /// Somebody left or was removed. Conversation stream; the last event of it that user sees.
+    ParticipantJoined { conversation_id: ConversationId, participants: Vec<JoinedParticipant> },
+    /// A participant left or was removed. Conversation stream. It is the last event of the stream that this user gets.
     #[serde(rename = "participant.left")]
-    ParticipantLeft {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// The user who left or was removed.
-        user_id: UserId,
-        /// How.
-        reason: LeftReason,
-    },
-    /// Somebody has other rights. Conversation stream.
+    ParticipantLeft { conversation_id: ConversationId, user_id: UserId, reason: LeftReason },
+    /// The role of a participant changed. Conversation stream.
     #[serde(rename = "participant.updated")]
-    ParticipantUpdated {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// The participant whose role changed.
-        user_id: UserId,
-        /// The new role.
-        role: crate::domain::roles::Role,
-    },
-    /// The user is in a conversation from now on. User stream; `last_rev` is the revision to subscribe from.
+    ParticipantUpdated { conversation_id: ConversationId, user_id: UserId, role: crate::domain::roles::Role },
+    /// The user became a participant of a conversation. User stream. The subscription begins after `last_rev` of the
+    /// conversation.
     #[serde(rename = "conversation.created")]
     ConversationCreated {
-        /// As this user sees it; `last_message` is null.
+        /// The conversation as this user sees it. Its `last_message` is null.
         conversation: Box<Conversation>,
     },
-    /// The user is out of a conversation from now on. User stream.
+    /// The user is no longer a participant of a conversation. User stream.
     #[serde(rename = "conversation.removed")]
-    ConversationRemoved {
-        /// Which.
-        conversation_id: ConversationId,
-    },
-    /// The user's own view of a conversation changed, by the user or by a block. User stream.
+    ConversationRemoved { conversation_id: ConversationId },
+    /// The user's own view of a conversation changed, because of the user or because of a block. User stream.
     #[serde(rename = "conversation.settings")]
-    ConversationSettings {
-        /// Which.
-        conversation_id: ConversationId,
-        /// The view now.
-        my: My,
-    },
-    /// The user deleted a message for themself alone. User stream.
+    ConversationSettings { conversation_id: ConversationId, my: OwnView },
+    /// The user hid a message from their own view. User stream.
     #[serde(rename = "message.hidden")]
-    MessageHidden {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// Which.
-        message_id: MessageId,
-    },
-    /// One or all of the user's logins or sessions ended. User stream.
+    MessageHidden { conversation_id: ConversationId, message_id: MessageId },
+    /// One or all of the logins or sessions of the user ended. User stream.
     #[serde(rename = "session.revoked")]
     SessionRevoked(Revoked),
-    /// The account was made. User stream.
+    /// The account was created. User stream.
     #[serde(rename = "user.created")]
-    UserCreated {
-        /// The account as others see it.
-        user: Box<PublicUser>,
-    },
+    UserCreated { user: Box<PublicUser> },
     /// The profile changed. User stream.
     #[serde(rename = "user.updated")]
-    UserUpdated {
-        /// The account as others see it.
-        user: Box<PublicUser>,
-    },
+    UserUpdated { user: Box<PublicUser> },
 }
 
-/// How somebody left.
+/// The way in which a participant left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftReason {
-    /// By themself.
+    /// The participant left.
     Left,
-    /// By somebody with the right to.
+    /// Another user removed the participant.
     Removed,
 }
 
-/// A message that was pinned or unpinned.
+/// A message that a user pinned or unpinned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Pin {
-    /// The conversation it happened in.
     pub conversation_id: ConversationId,
-    /// Which.
     pub message_id: MessageId,
-    /// By whom.
     pub user_id: UserId,
 }
 
-/// What became of a reaction.
+/// The change of a reaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReactionAction {
-    /// It is new.
     Added,
-    /// It is gone.
     Removed,
 }
 
-/// A user without what changes by the minute.
+/// A user without the fields that change often, such as the presence.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublicUser {
-    /// What everybody may see of the user.
     #[serde(flatten)]
     pub brief: super::resources::UserBrief,
-    /// The host application's id of the user.
+    /// The id of the user in the host application.
     pub external_id: Option<String>,
-    /// User or admin.
     pub role: super::resources::UserRole,
-    /// When the account was made.
     pub created_at: Timestamp,
 }
 
-/// Which logins or sessions ended: both ids null means all of the user's.
+/// The logins or sessions that ended. If both ids are null, all logins and sessions of the user ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Revoked {
     /// The login, as in `/auth/sessions`.
     pub login_id: Option<LoginId>,
     /// The live session, as in `auth.success`.
     pub session_id: Option<SessionId>,
-    /// Why.
     pub reason: RevokeReason,
 }
 
@@ -210,11 +144,11 @@ pub struct Revoked {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevokeReason {
-    /// Its owner signed out, or revoked it.
+    /// The user signed out, or ended the login.
     Logout,
     /// The password was changed.
     Password,
-    /// A spent refresh token came back.
+    /// A refresh token was used again.
     TokenReused,
     /// An admin ended it.
     Kicked,
@@ -225,7 +159,7 @@ pub enum RevokeReason {
 }
 
 impl RevokeReason {
-    /// As stored.
+    /// Returns the reason as it is stored and sent.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
@@ -238,23 +172,22 @@ impl RevokeReason {
     }
 }
 
-/// What delivery must know about an event beyond its text: a room acts on the first two, a session on the others.
+/// The effect of an event on rooms and sessions. Delivery needs it in addition to the text of the event.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Effect {
-    /// Nothing.
+pub enum EventEffect {
     None,
-    /// This user is out of it from this revision on.
+    /// The user gets no later event of the stream. The room acts on it.
     Left(UserId),
-    /// The text of this message must not be shown any more.
+    /// The text of the message must not be sent any more. The room acts on it.
     Deleted(MessageId),
-    /// This user's sessions subscribe to the conversation from the revision.
+    /// The sessions of the user subscribe to the conversation after the revision.
     Subscribe(ConversationId, Rev),
-    /// These sessions close.
+    /// The sessions that belong to these logins close.
     Revoked(Revoked),
 }
 
 impl Event {
-    /// The type as clients and the log name it.
+    /// Returns the type as clients and the log name it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::MessageNew { .. } => "message.new",
@@ -277,8 +210,8 @@ impl Event {
         }
     }
 
-    /// What delivery must know of it.
-    pub fn effect(&self) -> Effect {
+    /// Returns the effect of the event on rooms and sessions.
+    pub fn effect(&self) -> EventEffect {
         match self {
             Self::MessageNew { .. }
             | Self::MessageEdited { .. }
@@ -292,15 +225,18 @@ impl Event {
             | Self::ParticipantUpdated { .. }
             | Self::ConversationRemoved { .. }
             | Self::UserCreated { .. }
-            | Self::UserUpdated { .. } => Effect::None,
-            Self::MessageDeleted { message_id, .. } => Effect::Deleted(*message_id),
-            Self::ParticipantLeft { user_id, .. } => Effect::Left(*user_id),
-            Self::ConversationCreated { conversation } => Effect::Subscribe(conversation.id, conversation.last_rev),
-            Self::SessionRevoked(revoked) => Effect::Revoked(*revoked),
+            | Self::UserUpdated { .. } => EventEffect::None,
+            Self::MessageDeleted { message_id, .. } => EventEffect::Deleted(*message_id),
+            Self::ParticipantLeft { user_id, .. } => EventEffect::Left(*user_id),
+            Self::ConversationCreated { conversation } => {
+                EventEffect::Subscribe(conversation.id, conversation.last_rev)
+            }
+            Self::SessionRevoked(revoked) => EventEffect::Revoked(*revoked),
         }
     }
 
-    /// The message whose text it carries, for the log's index: what is rewritten when that is deleted.
+    /// Returns the message whose text the event contains, for the index of the log. The event is rewritten when that
+    /// message is deleted.
     pub fn message_id(&self) -> Option<MessageId> {
         match self {
             Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => Some(message.id),
@@ -308,7 +244,7 @@ impl Event {
         }
     }
 
-    /// The message that one quotes, for the log's index.
+    /// Returns the message that is quoted in the event, for the index of the log.
     pub fn quoted_id(&self) -> Option<MessageId> {
         match self {
             Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => {
@@ -318,64 +254,64 @@ impl Event {
         }
     }
 
-    /// The text that the log keeps and clients get.
+    /// Returns the text that the log keeps and that clients get.
     ///
     /// # Panics
     ///
     /// Never: an event has string keys and no value that JSON lacks.
     pub fn frame(&self, stream: Stream, rev: Rev) -> String {
-        Self::head(stream, rev) + &self.tail()
+        Self::frame_start(stream, rev) + &self.frame_end()
     }
 
-    /// What a frame begins with; the rest of it is the same in whichever streams the event is appended to.
-    pub fn head(stream: Stream, rev: Rev) -> String {
+    /// Returns the first part of a frame. The second part, [`Self::frame_end`], is the same in all streams.
+    pub fn frame_start(stream: Stream, rev: Rev) -> String {
         format!(r#"{{"stream":"{}","rev":{rev},"#, stream.name())
     }
 
-    /// What a frame ends with, after its [`Self::head`].
+    /// Returns the second part of a frame, which follows [`Self::frame_start`].
     ///
     /// # Panics
     ///
     /// Never: an event has string keys and no value that JSON lacks.
-    pub fn tail(&self) -> String {
+    pub fn frame_end(&self) -> String {
         let mut text = serde_json::to_string(self).expect("an event has string keys and no value that JSON lacks");
-        // the brace that the head opened already
+        // remove the opening brace, because the frame start already has it
         text.remove(0);
         text
     }
 }
 
-impl Effect {
-    /// The effect of a stored event, read back from its type and text.
+impl EventEffect {
+    /// Returns the effect of a stored event, from its type and text. An unknown or malformed event has no effect.
     pub fn from_stored(event_type: &str, frame: &str) -> Self {
         #[derive(Deserialize)]
-        struct Frame<P> {
+        struct StoredFrame<P> {
             payload: P,
         }
         #[derive(Deserialize)]
-        struct Left {
+        struct LeftPayload {
             user_id: UserId,
         }
         #[derive(Deserialize)]
-        struct Deleted {
+        struct DeletedPayload {
             message_id: MessageId,
         }
         #[derive(Deserialize)]
-        struct Created {
-            conversation: Gained,
+        struct CreatedPayload {
+            conversation: ConversationHead,
         }
         #[derive(Deserialize)]
-        struct Gained {
+        struct ConversationHead {
             id: ConversationId,
             last_rev: Rev,
         }
         fn payload<P: for<'de> Deserialize<'de>>(frame: &str) -> Option<P> {
-            serde_json::from_str::<Frame<P>>(frame).ok().map(|frame| frame.payload)
+            serde_json::from_str::<StoredFrame<P>>(frame).ok().map(|frame| frame.payload)
         }
         let effect = match event_type {
-            "participant.left" => payload::<Left>(frame).map(|left| Self::Left(left.user_id)),
-            "message.deleted" => payload::<Deleted>(frame).map(|deleted| Self::Deleted(deleted.message_id)),
-            "conversation.created" => payload::<Created>(frame)
+            "participant.left" => payload::<LeftPayload>(frame).map(|left| Self::Left(left.user_id)),
+            "message.deleted" => payload::<DeletedPayload>(frame).map(|deleted| Self::Deleted(deleted.message_id)),
+            "conversation.created" => payload::<CreatedPayload>(frame)
                 .map(|created| Self::Subscribe(created.conversation.id, created.conversation.last_rev)),
             "session.revoked" => payload::<Revoked>(frame).map(Self::Revoked),
             _ => None,
@@ -384,17 +320,15 @@ impl Effect {
     }
 }
 
-/// One event as delivery carries it.
+/// One event in the form in which rooms and sessions get it.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Its revision in its stream.
     pub rev: Rev,
-    /// What clients get, serialised once.
+    /// The text that clients get. It is serialised once.
     pub text: ByteString,
-    /// What delivery must know of it.
-    pub effect: Effect,
-    /// The message whose text it carries.
+    pub effect: EventEffect,
+    /// The message whose text the event contains.
     pub message_id: Option<MessageId>,
-    /// The message that one quotes.
+    /// The message that is quoted in the event.
     pub quoted_id: Option<MessageId>,
 }

@@ -1,46 +1,47 @@
-//! JSON from clients, read strictly: what does not fit is refused by the name of its field. The same for bodies and frames.
+//! The strict reader for JSON from clients: its errors name the field that does not fit. Bodies and frames use it.
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// Reads JSON strictly: malformed JSON is `invalid_request`, anything else that does not fit `validation_failed` with
-/// the field's path.
+/// Reads a JSON object into `T`. Malformed JSON is `invalid_request`. Everything else that does not fit is
+/// `validation_failed` with the path of the field.
 pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     if !text.trim_start().starts_with('{') {
-        // a list would pass for an object whose fields stand in order
-        return Err(malformed(text).unwrap_or_else(|| Error::invalid(".", "must be an object")));
+        // serde reads a list as an object whose fields are in order, so a list must be refused here
+        return Err(syntax_error(text).unwrap_or_else(|| Error::invalid(".", "must be an object")));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = match serde_path_to_error::deserialize(&mut reader) {
         Ok(value) => value,
-        // a value that does not fit is told only of what is JSON to its end
-        Err(error) => return Err(malformed(text).unwrap_or_else(|| refused(error))),
+        // malformed JSON is reported before a field that does not fit, also if it comes later in the text
+        Err(error) => return Err(syntax_error(text).unwrap_or_else(|| field_error(error))),
     };
-    reader.end().map_err(|error| Error::invalid_request(format!("malformed JSON: {error}")))?;
+    reader.end().map_err(|error| Error::invalid_request(format!("The JSON is malformed: {error}.")))?;
     Ok(value)
 }
 
-/// The refusal of a text that is no JSON.
-fn malformed(text: &str) -> Option<Error> {
+/// Returns the error for a text that is not JSON: `None` if the text is JSON.
+fn syntax_error(text: &str) -> Option<Error> {
     let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
-    Some(Error::invalid_request(format!("malformed JSON: {error}")))
+    Some(Error::invalid_request(format!("The JSON is malformed: {error}.")))
 }
 
-/// [`from_json`] of bytes that may not be UTF-8.
+/// Reads bytes like [`from_json`]. Bytes that are not UTF-8 are `invalid_request`.
 pub fn from_json_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid_request("the body is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid_request("The body is not UTF-8."))?;
     from_json(text)
 }
 
-fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+/// Returns the error for a value that does not fit into its field.
+fn field_error(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
     use serde_json::error::Category;
     let path = error.path().to_string();
     let cause = error.into_inner();
     if matches!(cause.classify(), Category::Syntax | Category::Eof | Category::Io) {
-        return Error::invalid_request(format!("malformed JSON: {cause}"));
+        return Error::invalid_request(format!("The JSON is malformed: {cause}."));
     }
-    // serde_json appends " at line 1 column 2", which helps nobody who reads a field's message
+    // serde_json appends " at line 1 column 2", which does not belong into the message of a field
     let text = cause.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text);
     let named = |prefix: &str| {

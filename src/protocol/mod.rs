@@ -1,5 +1,4 @@
-//! The wire, all of it: what clients send, what the server sends, and what both talk about. Nothing here knows where a
-//! frame came from or goes to.
+//! The wire format: the frames and bodies that clients and the server send, without the connections that carry them.
 
 pub mod accounts;
 pub mod client;

@@ -1,5 +1,6 @@
-//! What the log says of a message that was deleted: each of its frames again, in the form it was written in, without the
-//! words. Nothing else in a frame changes, so that a client that replays it ends where one that was there is.
+//! Removes the content of a deleted message from the frames of the log.
+//!
+//! Nothing else in a frame changes, so that a client with a replay has the same state as a client that was online.
 
 use super::events::Event;
 use super::resources::Message;
@@ -8,36 +9,37 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use serde::Deserialize;
 
-/// A frame of the log that shows a message.
+/// A frame of the log that contains a message.
 #[derive(Deserialize)]
-struct Frame {
+struct MessageFrame {
     rev: Rev,
-    payload: Shown,
+    payload: MessagePayload,
 }
 
 #[derive(Deserialize)]
-struct Shown {
+struct MessagePayload {
     conversation_id: ConversationId,
     message: Message,
 }
 
-/// The frame `text` of `stream` as it must stand once the message `deleted` is deleted at `at`, if it shows anything of
-/// that message: itself, or quoted by another. Of other frames, and of those that say nothing any more, `None`.
-pub fn redacted(
+/// Returns the frame `text` of `stream` without the content of the message `deleted`, which was deleted at `at`. The
+/// message is the one of the frame, or the one that is quoted in it. `None` means that the frame needs no change: it
+/// contains neither, or their content is already removed.
+pub fn redact_frame(
     stream: Stream,
     event_type: &str,
     text: &str,
     deleted: MessageId,
     at: Timestamp,
 ) -> Result<Option<String>, serde_json::Error> {
-    let made: fn(ConversationId, Box<Message>) -> Event = match event_type {
+    let to_event: fn(ConversationId, Box<Message>) -> Event = match event_type {
         "message.new" => |conversation_id, message| Event::MessageNew { conversation_id, message },
         "message.edited" => |conversation_id, message| Event::MessageEdited { conversation_id, message },
         _ => return Ok(None),
     };
-    let Frame { rev, payload: Shown { conversation_id, mut message } } = serde_json::from_str(text)?;
+    let MessageFrame { rev, payload: MessagePayload { conversation_id, mut message } } = serde_json::from_str(text)?;
     if message.id == deleted && message.deleted_at.is_none() {
-        empty(&mut message, at);
+        remove_content(&mut message, at);
     } else if let Some(quote) =
         message.reply_to.as_mut().filter(|quote| quote.id == deleted && !quote.content.is_empty())
     {
@@ -45,11 +47,11 @@ pub fn redacted(
     } else {
         return Ok(None);
     }
-    Ok(Some(made(conversation_id, Box::new(message)).frame(stream, rev)))
+    Ok(Some(to_event(conversation_id, Box::new(message)).frame(stream, rev)))
 }
 
-/// Takes from a message what is gone when it is deleted for everyone.
-fn empty(message: &mut Message, at: Timestamp) {
+/// Removes the content of a message that is deleted for everyone.
+fn remove_content(message: &mut Message, at: Timestamp) {
     message.content.clear();
     message.data = None;
     message.attachments.clear();
@@ -100,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn a_deleted_message_keeps_its_frame_and_loses_its_words() {
-        let shown = message(ConversationId::new(), "secret");
-        let (stream, before) = frame(&shown);
-        let after = redacted(stream, "message.edited", &before, shown.id, Timestamp(8));
+    fn a_deleted_message_keeps_its_frame_and_loses_its_content() {
+        let original = message(ConversationId::new(), "secret");
+        let (stream, before) = frame(&original);
+        let after = redact_frame(stream, "message.edited", &before, original.id, Timestamp(8));
         let after = after.expect("our own frame").expect("it shows the message");
         assert!(!after.contains("secret"));
         let (before, after): (Value, Value) =
@@ -118,31 +120,31 @@ mod tests {
         message["pinned"] = json!(false);
         message["deleted_at"] = serde_json::to_value(Timestamp(8)).expect("a time");
         assert_eq!(after, expected);
-        let again = redacted(stream, "message.edited", &after.to_string(), shown.id, Timestamp(9));
+        let again = redact_frame(stream, "message.edited", &after.to_string(), original.id, Timestamp(9));
         assert_eq!(again.expect("our own frame"), None, "nothing is left to take");
     }
 
     #[test]
-    fn a_quote_of_it_is_emptied_and_what_quotes_it_stays() {
+    fn a_quote_of_a_deleted_message_is_emptied_and_the_reply_stays() {
         let (conversation, quoted) = (ConversationId::new(), MessageId::new());
-        let mut shown = message(conversation, "mine");
+        let mut reply = message(conversation, "mine");
         let quote = |content: &str| {
             Some(Quote { id: quoted, seq: Seq(1), sender_id: None, kind: MessageKind::Text, content: content.into() })
         };
-        shown.reply_to = quote("secret");
-        let (stream, before) = frame(&shown);
-        let after = redacted(stream, "message.edited", &before, quoted, Timestamp(8)).expect("our own frame");
-        shown.reply_to = quote("");
-        assert_eq!(after.as_deref(), Some(frame(&shown).1.as_str()), "the text is as it would be written today");
-        let again = redacted(stream, "message.edited", &after.expect("changed"), quoted, Timestamp(9));
+        reply.reply_to = quote("secret");
+        let (stream, before) = frame(&reply);
+        let after = redact_frame(stream, "message.edited", &before, quoted, Timestamp(8)).expect("our own frame");
+        reply.reply_to = quote("");
+        assert_eq!(after.as_deref(), Some(frame(&reply).1.as_str()), "the text is as it would be written today");
+        let again = redact_frame(stream, "message.edited", &after.expect("changed"), quoted, Timestamp(9));
         assert_eq!(again.expect("our own frame"), None, "nothing is left to take");
     }
 
     #[test]
-    fn other_frames_are_left_alone() {
-        let shown = message(ConversationId::new(), "text");
-        let (stream, text) = frame(&shown);
-        assert_eq!(redacted(stream, "message.edited", &text, MessageId::new(), Timestamp(8)).expect("ours"), None);
-        assert_eq!(redacted(stream, "message.pinned", "{}", shown.id, Timestamp(8)).expect("ours"), None);
+    fn other_frames_do_not_change() {
+        let other = message(ConversationId::new(), "text");
+        let (stream, text) = frame(&other);
+        assert_eq!(redact_frame(stream, "message.edited", &text, MessageId::new(), Timestamp(8)).expect("ours"), None);
+        assert_eq!(redact_frame(stream, "message.pinned", "{}", other.id, Timestamp(8)).expect("ours"), None);
     }
 }

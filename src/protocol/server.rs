@@ -1,4 +1,4 @@
-//! What the server sends beside durable events: answers, errors, and ephemeral frames, which have no revision.
+//! The frames that the server sends in addition to durable events: answers, errors and ephemeral frames.
 
 use super::client::FrameId;
 use super::events::ReactionAction;
@@ -10,138 +10,105 @@ use bytestring::ByteString;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// A frame that is not a durable event.
+/// A frame that is not a durable event, and so has no revision.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", content = "payload")]
 pub enum ServerFrame {
-    /// The session is authenticated.
     #[serde(rename = "auth.success")]
     AuthSuccess(Box<AuthSuccess>),
-    /// The command was done.
+    /// The command is done.
     #[serde(rename = "ack")]
     Ack {},
-    /// The read mark stands there.
+    /// The answer to `message.read`: the read mark after the command.
     #[serde(rename = "ack")]
     AckRead(ReadMark),
-    /// What became of the reaction.
+    /// The answer to `reaction.add` and `reaction.remove`.
     #[serde(rename = "ack")]
-    AckReaction {
-        /// What changed.
-        action: ReactionOutcome,
-    },
-    /// The command, or what was no command, was refused.
+    AckReaction { action: ReactionOutcome },
+    /// The server refused a command, or a frame that it could not read.
     #[serde(rename = "error")]
     Error(ErrorPayload),
-    /// Subscribed, or refused, one by one.
+    /// The answer to `subscribe`. Some conversations may be subscribed and others denied.
     #[serde(rename = "subscribed")]
     Subscribed {
-        /// Those subscribed.
         conversation_ids: Vec<ConversationId>,
-        /// From which revision.
+        /// The revision of each conversation. Events after it follow.
         revs: BTreeMap<ConversationId, Rev>,
-        /// Those refused.
-        denied: Vec<Denied>,
+        denied: Vec<DeniedConversation>,
     },
-    /// Unsubscribed.
     #[serde(rename = "unsubscribed")]
-    Unsubscribed {
-        /// Which.
-        conversation_ids: Vec<ConversationId>,
-    },
-    /// What was missed has been sent; live events follow.
+    Unsubscribed { conversation_ids: Vec<ConversationId> },
+    /// The replay of a `sync` is over. Live events follow.
     #[serde(rename = "sync.done")]
     SyncDone(Box<SyncDone>),
-    /// The log cannot bridge the gap: read this conversation (null: everything) anew.
+    /// The log does not reach back to the revision of the client, so the client must read the conversation anew.
     #[serde(rename = "sync.reset")]
     SyncReset {
-        /// Which; null: all.
+        /// Null means that the client must read everything anew.
         conversation_id: Option<ConversationId>,
-        /// Events follow from there; null with a null conversation.
+        /// Events after this revision follow. It is null if the conversation is null.
         last_rev: Option<Rev>,
     },
-    /// The message was committed.
+    /// The answer to `message.send`: the message is committed.
     #[serde(rename = "message.sent")]
     MessageSent {
-        /// What its author called it.
         temp_id: Option<String>,
-        /// The revision of its `message.new`.
+        /// The revision of the event `message.new`.
         rev: Rev,
         /// The message as it is now.
         message: Box<Message>,
     },
-    /// The presence of the users asked for and visible.
+    /// The answer to `presence.subscribe`, without users whose presence the caller may not see.
     #[serde(rename = "presence.state")]
-    PresenceState {
-        /// By user.
-        users: BTreeMap<UserId, PresenceStatus>,
-    },
-    /// The server lives.
+    PresenceState { users: BTreeMap<UserId, PresenceStatus> },
+    /// The answer to `ping`.
     #[serde(rename = "pong")]
     Pong {},
-    /// Somebody types.
     #[serde(rename = "typing.start")]
     TypingStart(Typing),
-    /// Somebody stopped typing.
     #[serde(rename = "typing.stop")]
     TypingStop(Typing),
-    /// Somebody came, went away, or left.
+    /// The presence of a watched user changed.
     #[serde(rename = "presence.update")]
     PresenceUpdate {
-        /// The user whose presence changed.
         user_id: UserId,
-        /// What now.
         status: PresenceStatus,
-        /// When last there.
+        /// The time when the user was last online. Null if the user never was.
         last_seen_at: Option<Timestamp>,
     },
-    /// A message of the receiver's got further.
+    /// The status of the receiver's own messages changed.
     #[serde(rename = "message.status")]
     MessageStatus {
-        /// The conversation it happened in.
         conversation_id: ConversationId,
-        /// Who acknowledged or read.
+        /// The user who received or read the messages.
         user_id: UserId,
-        /// How far it got.
         status: super::resources::MessageStatus,
-        /// Up to which place.
+        /// All messages up to this `seq` have the status.
         seq: Seq,
     },
-    /// The receiver's own read mark moved, on whichever device.
+    /// The receiver's own read mark moved, on this device or on another one.
     #[serde(rename = "conversation.read")]
-    ConversationRead {
-        /// The conversation it happened in.
-        conversation_id: ConversationId,
-        /// The mark.
-        last_read_seq: Seq,
-        /// What is unread after it.
-        unread_count: i64,
-    },
-    /// The receiver's unread totals.
+    ConversationRead { conversation_id: ConversationId, last_read_seq: Seq, unread_count: i64 },
+    /// The receiver's unread totals over all conversations.
     #[serde(rename = "unread")]
     Unread(UnreadCount),
-    /// The token runs out.
+    /// The access token of the session expires soon.
     #[serde(rename = "auth.expiring")]
     AuthExpiring {
-        /// In so many seconds.
+        /// The time until the token expires, in seconds.
         seconds: i64,
     },
-    /// The server stops; come back after the given time.
+    /// The server stops. The client reconnects after the given time.
     #[serde(rename = "server.draining")]
-    ServerDraining {
-        /// When to come back.
-        reconnect_after_ms: u64,
-    },
+    ServerDraining { reconnect_after_ms: u64 },
 }
 
-/// What a command did to a reaction.
+/// The effect of a command on a reaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReactionOutcome {
-    /// It is new.
     Added,
-    /// It is gone.
     Removed,
-    /// It was so already.
     Unchanged,
 }
 
@@ -155,85 +122,77 @@ impl From<Option<ReactionAction>> for ReactionOutcome {
     }
 }
 
-/// What a session learns when it is authenticated.
+/// The payload of `auth.success`, which a client gets when its session is authenticated.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuthSuccess {
-    /// Who it is.
     pub user_id: UserId,
-    /// Its own id.
     pub session_id: SessionId,
-    /// How often the server pings.
+    /// The time between two pings of the server, in seconds.
     pub heartbeat_seconds: u64,
-    /// The epoch all revisions belong to.
+    /// The epoch that all revisions belong to.
     pub epoch: String,
-    /// For `/files/…?t=`.
+    /// The token for `/files/…?t=`.
     pub file_token: String,
-    /// The conversations it is in and their revisions, at most 1,000.
+    /// The user's conversations and their revisions, at most 1,000.
     pub conversations: BTreeMap<ConversationId, Rev>,
-    /// Whether there are more.
+    /// True if the user has more conversations than this frame names.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
-    /// Its read marks in them.
+    /// The user's read marks in these conversations.
     pub reads: BTreeMap<ConversationId, Seq>,
-    /// The revision of its own stream.
+    /// The revision of the user stream.
     pub user_rev: Rev,
 }
 
-/// The end of a `sync`.
+/// The payload of `sync.done`, the end of a `sync`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SyncDone {
-    /// The revision up to which events were sent, by conversation.
+    /// The revision of each conversation up to which events were sent.
     pub conversations: BTreeMap<ConversationId, Rev>,
-    /// The caller's read marks in them.
+    /// The user's read marks in these conversations.
     pub reads: BTreeMap<ConversationId, Seq>,
-    /// The revision of the user's own stream.
+    /// The revision of the user stream.
     pub user_rev: Rev,
-    /// Those refused.
-    pub denied: Vec<Denied>,
+    pub denied: Vec<DeniedConversation>,
 }
 
-/// A conversation that was refused.
+/// A conversation that the user may not read.
 #[derive(Clone, Debug, Serialize)]
-pub struct Denied {
-    /// Which.
+pub struct DeniedConversation {
     pub id: ConversationId,
-    /// Why.
+    /// The stable code of the error.
     pub code: &'static str,
 }
 
-/// Who types where.
+/// The payload of `typing.start` and `typing.stop`: a user and the conversation in which the user types.
 #[derive(Clone, Debug, Serialize)]
 pub struct Typing {
-    /// The conversation it happened in.
     pub conversation_id: ConversationId,
-    /// The user who types, or stopped.
     pub user_id: UserId,
-    /// Its unique name.
     pub username: String,
-    /// The name it shows.
     pub display_name: String,
 }
 
-/// An error as a frame.
+/// The payload of `error`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorPayload {
     /// The stable code.
     pub code: &'static str,
-    /// A sentence.
+    /// A text for people.
     pub detail: String,
-    /// The fields that are not valid.
+    /// The fields that are not valid. Empty for other codes than `validation_failed`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<crate::error::FieldError>,
-    /// The send it answers.
+    /// The `temp_id` of the send that was refused. `None` for other commands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temp_id: Option<String>,
-    /// When to try again.
+    /// The time to wait before the next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
 
 impl ServerFrame {
-    /// `error` as a frame.
+    /// Returns the frame for `error`. `temp_id` is that of the send that was refused.
     pub fn error(error: &Error, temp_id: Option<String>) -> Self {
         Self::Error(ErrorPayload {
             code: error.code().as_str(),
@@ -244,20 +203,20 @@ impl ServerFrame {
         })
     }
 
-    /// The frame's text; `id` is what the client gave the command it answers.
+    /// Returns the text of the frame. `id` is the client's id of the command that the frame answers.
     ///
     /// # Panics
     ///
     /// Never: a frame has string keys and no value that JSON lacks.
     pub fn text(&self, id: Option<&FrameId>) -> ByteString {
         #[derive(Serialize)]
-        struct Envelope<'a> {
+        struct ServerEnvelope<'a> {
             #[serde(skip_serializing_if = "Option::is_none")]
             id: Option<&'a FrameId>,
             #[serde(flatten)]
             frame: &'a ServerFrame,
         }
-        serde_json::to_string(&Envelope { id, frame: self })
+        serde_json::to_string(&ServerEnvelope { id, frame: self })
             .expect("a frame has string keys and no value that JSON lacks")
             .into()
     }

@@ -1,10 +1,11 @@
-//! The catch-up: a task that tails the log, so that nothing stays lost. It runs on every node, whether or not anything
-//! else carries events between nodes, and tells the hub how far each stream reaches; a room that is behind reads what it
-//! lacks.
+//! The catch-up: the task that reads the new end of the log, so that rooms learn of events that were not delivered.
 //!
-//! It reads above a [floor](crate::domain::floor), which rises only past ids below which no row can appear any more, and
-//! only when the hub has taken what was found. Until its first floor is settled, rows below it may still appear: then the
-//! streams of all rooms are looked at one by one.
+//! It runs on every node, also if events travel between nodes in another way. It sends the heads of grown streams to
+//! the hub, and a room that is behind reads the events that it lacks.
+//!
+//! It reads the rows above a [floor](crate::domain::floor), below which no row can appear any more. The floor rises
+//! only after the hub has accepted the heads. Until the first floor is settled, rows may still appear below it; until
+//! then the catch-up also reads the heads of the streams of all rooms.
 
 use crate::app::App;
 use crate::domain::floor::Floor;
@@ -12,30 +13,28 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{EndRooms, Heads, OpenStreams};
 use crate::store::log;
-use crate::store::pools::Share;
-use crate::telemetry::Trouble;
+use crate::store::pools::ReadPool;
+use crate::telemetry::FailureFlag;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
-/// A wake-up waits this long, so that several make one tail.
-const GATHER: Duration = Duration::from_millis(20);
+/// The pause after a wake-up, so that several wake-ups cause one read of the log.
+const WAKEUP_DELAY: Duration = Duration::from_millis(20);
 
-/// How the catch-up reaches the hub.
-pub struct Outlet {
-    /// Is told how far streams reach.
-    pub hear: Recipient<Heads>,
-    /// Says which streams have a room here.
-    pub rooms: Recipient<OpenStreams>,
+/// The addresses under which the catch-up reaches the hub.
+pub struct CatchUpHub {
+    pub heads: Recipient<Heads>,
+    pub open_streams: Recipient<OpenStreams>,
 }
 
-/// Ends all rooms whenever the database turns out to hold another history than now. Runs for ever.
-pub fn follow_history(app: App, hub: Recipient<EndRooms>) -> impl Future<Output = ()> {
-    let (part, mut epoch) = (app.supervision().part("history"), app.db().history().changes());
+/// Ends all rooms each time when the epoch changes, because the database then holds another history. Runs for ever.
+pub fn end_rooms_on_new_epoch(app: App, hub: Recipient<EndRooms>) -> impl Future<Output = ()> {
+    let (part, mut epoch) = (app.supervision().part("history"), app.db().history().epoch_changes());
     async move {
         while part.run(end_rooms(&app, &hub, &mut epoch)).await.is_err() {
-            // what the one that failed did not do is done now
+            // The failed run may not have ended the rooms: do it again.
             epoch.mark_changed();
         }
     }
@@ -48,66 +47,69 @@ async fn end_rooms(app: &App, hub: &Recipient<EndRooms>, epoch: &mut watch::Rece
     }
 }
 
-/// Runs for ever; `wake` asks for a tail at once.
-pub async fn run(app: App, hub: Outlet, wake: Arc<Notify>) {
+/// Runs the catch-up for ever. `wake` makes it read the log at once.
+pub async fn run(app: App, hub: CatchUpHub, wake: Arc<Notify>) {
     let part = app.supervision().part("catch_up");
-    // it begins with a floor of its own, so that what the one that failed did not tell is told
-    while part.run(follow(&app, &hub, &wake)).await.is_err() {}
+    // Each run begins with a new floor, so that it also finds the heads that a failed run did not send.
+    while part.run(read_repeatedly(&app, &hub, &wake)).await.is_err() {}
 }
 
-async fn follow(app: &App, hub: &Outlet, wake: &Notify) {
-    let (mut floor, trouble) = (None, Trouble::default());
-    let mut epoch = app.db().history().changes();
+async fn read_repeatedly(app: &App, hub: &CatchUpHub, wake: &Notify) {
+    let (mut floor, failure_flag) = (None, FailureFlag::default());
+    let mut epoch = app.db().history().epoch_changes();
     loop {
         if epoch.has_changed().is_ok_and(|changed| changed) {
-            // another history, whose ids and transactions say nothing about where this one stood
+            // The ids and transactions of another history have nothing to do with the floor of this one.
             epoch.mark_unchanged();
             floor = None;
         }
-        match app.db().guard(tail(app, hub, &mut floor)).await {
-            Ok(handed_over) => {
-                if trouble.is_over() {
-                    tracing::info!("the log is tailed again");
+        match app.db().run(read_new_rows(app, hub, &mut floor)).await {
+            Ok(accepted) => {
+                if failure_flag.clear() {
+                    tracing::info!("the catch-up can read the log again");
                 }
-                if !handed_over {
+                if !accepted {
                     wake.notify_one();
                 }
             }
-            Err(error) if trouble.failed() => tracing::warn!(%error, "the log cannot be tailed; trying again"),
-            Err(error) => tracing::debug!(%error, "the log cannot be tailed; trying again"),
+            Err(error) if failure_flag.set() => {
+                tracing::warn!(%error, "the catch-up cannot read the log; trying again");
+            }
+            Err(error) => tracing::debug!(%error, "the catch-up cannot read the log; trying again"),
         }
         tokio::select! {
-            () = tokio::time::sleep(limits::CATCH_UP) => {}
-            () = wake.notified() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(limits::CATCH_UP_INTERVAL) => {}
+            () = wake.notified() => tokio::time::sleep(WAKEUP_DELAY).await,
         }
     }
 }
 
-/// One look at the log; false when the hub had no place for what was found.
-async fn tail(app: &App, hub: &Outlet, floor: &mut Option<Floor>) -> Result<bool> {
-    let conn = app.db().read(Share::Log);
+/// Reads the rows above the floor once and sends the heads to the hub. Returns false if the mailbox of the hub was
+/// full.
+async fn read_new_rows(app: &App, hub: &CatchUpHub, floor: &mut Option<Floor>) -> Result<bool> {
+    let conn = app.db().read(ReadPool::Log);
     let floor = if let Some(floor) = floor {
         floor
     } else {
-        let (newest, xid) = log::tick(conn).await?;
-        floor.insert(Floor::begin(newest, xid, Instant::now()))
+        let (newest, xid) = log::take_tick(conn).await?;
+        floor.insert(Floor::new(newest, xid, Instant::now()))
     };
-    // asked before the log is read: what they wrote is seen by the tail if they have ended
-    let writers = if floor.asks_for_writers(Instant::now()) { Some(log::writers(conn).await?) } else { None };
-    let tail = log::tail(conn, floor.id()).await?;
-    let mut heard = tail.grown;
+    // Read the writers before the rows: if a writer has ended by then, its rows are among those that are read.
+    let writers = if floor.needs_writers(Instant::now()) { Some(log::list_writers(conn).await?) } else { None };
+    let tail = log::read_tail(conn, floor.id()).await?;
+    let mut heads = tail.heads;
     if !floor.is_settled() {
-        let rooms = hub.rooms.send(OpenStreams).await.map_err(Error::internal)?;
-        heard.extend(log::heads(conn, &rooms).await?);
+        let open_streams = hub.open_streams.send(OpenStreams).await.map_err(Error::internal)?;
+        heads.extend(log::list_heads(conn, &open_streams).await?);
     }
-    if hub.hear.try_send(Heads(heard)).is_err() {
+    if hub.heads.try_send(Heads(heads)).is_err() {
         return Ok(false);
     }
-    floor.looked(&tail.look, writers.as_ref());
-    if floor.wants_tick(&tail.look)
-        && let (newest, Some(xid)) = log::tick(conn).await?
+    floor.update(&tail.snapshot, writers.as_ref());
+    if floor.needs_tick(&tail.snapshot)
+        && let (newest, Some(xid)) = log::take_tick(conn).await?
     {
-        floor.ticked(newest, xid, Instant::now());
+        floor.open_tick(newest, xid, Instant::now());
     }
     Ok(true)
 }

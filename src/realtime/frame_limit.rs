@@ -1,7 +1,9 @@
-//! The intake of a socket: it reads ahead of the codec how long each frame says it is. The codec looks at the limit only
-//! when a frame is whole, so a header that announces a gigabyte would have it gather one. And it takes all that has come
-//! before it gives one frame out: a flood of small frames would pile up in it, so nothing more is passed on while a whole
-//! frame waits there.
+//! A filter before the WebSocket codec: it reads the length in the header of each frame and bounds what the codec
+//! buffers.
+//!
+//! The codec of actix checks the length only when a frame is complete, so a header that announces a gigabyte would make
+//! it buffer a gigabyte. The codec also buffers all bytes that have arrived before it returns a frame, so many small
+//! frames would fill its buffer. Therefore the filter passes no more bytes while the codec has a complete frame.
 
 use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
@@ -11,96 +13,97 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// What became of a connection's bytes.
+/// What the filter has found in the bytes of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FrameOutcome {
-    /// Nothing is wrong with them.
-    Sound,
-    /// A frame announced more than is taken; nothing after it is read.
+pub enum FrameStatus {
+    Valid,
+    /// A frame announced more bytes than the limit. Nothing after it is read.
     TooLarge,
-    /// The connection broke.
-    Lost,
+    /// Reading from the connection failed.
+    ConnectionLost,
 }
 
-/// What a socket and its intake tell each other.
+/// The state that a socket shares with its filter.
 #[derive(Debug)]
-pub struct FrameWatch {
-    outcome: Cell<FrameOutcome>,
-    /// Whole frames that were passed on and are not yet handled.
-    ahead: Cell<u64>,
+pub struct FrameLimitState {
+    status: Cell<FrameStatus>,
+    /// Complete frames that the codec has and the socket has not handled.
+    unhandled_frames: Cell<u64>,
 }
 
-impl FrameWatch {
-    /// What became of the connection's bytes.
-    pub fn outcome(&self) -> FrameOutcome {
-        self.outcome.get()
+impl FrameLimitState {
+    /// Returns what the filter has found so far.
+    pub fn status(&self) -> FrameStatus {
+        self.status.get()
     }
 
-    /// The socket handles a frame.
-    pub fn handled(&self) {
-        self.ahead.set(self.ahead.get().saturating_sub(1));
+    /// Notes that the socket handles a frame.
+    pub fn note_handled(&self) {
+        self.unhandled_frames.set(self.unhandled_frames.get().saturating_sub(1));
     }
 }
 
-impl Default for FrameWatch {
+impl Default for FrameLimitState {
     fn default() -> Self {
-        Self { outcome: Cell::new(FrameOutcome::Sound), ahead: Cell::new(0) }
+        Self { status: Cell::new(FrameStatus::Valid), unhandled_frames: Cell::new(0) }
     }
 }
 
-/// The bytes of a connection, up to the first frame that announces more than `limit`.
+/// The bytes of a connection up to the first frame whose payload is longer than `limit` bytes.
 pub struct FrameLimit<S> {
     bytes: S,
     limit: u64,
-    watch: Rc<FrameWatch>,
+    state: Rc<FrameLimitState>,
     header: [u8; 14],
-    gathered: usize,
-    /// Bytes of the current frame's payload that are still to come.
-    payload: u64,
+    /// Bytes of the current header that have arrived.
+    header_bytes: usize,
+    /// Bytes of the current payload that have not arrived.
+    missing_payload_bytes: u64,
 }
 
 impl<S> FrameLimit<S> {
-    /// Of `bytes`; what becomes of them is told through `watch`.
-    pub fn new(bytes: S, limit: usize, watch: Rc<FrameWatch>) -> Self {
-        Self { bytes, limit: limit as u64, watch, header: [0; 14], gathered: 0, payload: 0 }
+    /// Returns a filter of `bytes` that reports through `state`. `limit` is in bytes.
+    pub fn new(bytes: S, limit: usize, state: Rc<FrameLimitState>) -> Self {
+        Self { bytes, limit: limit as u64, state, header: [0; 14], header_bytes: 0, missing_payload_bytes: 0 }
     }
 
-    /// Follows frames through `chunk`, and counts those that are whole; false when one announces too much.
-    fn follow(&mut self, mut chunk: &[u8]) -> bool {
+    /// Reads the frame headers in `chunk` and counts the complete frames. Returns false if a frame is too large.
+    fn scan(&mut self, mut chunk: &[u8]) -> bool {
         while !chunk.is_empty() {
-            if self.payload > 0 {
-                let skipped = self.payload.min(chunk.len() as u64);
-                self.payload -= skipped;
+            if self.missing_payload_bytes > 0 {
+                let skipped = self.missing_payload_bytes.min(chunk.len() as u64);
+                self.missing_payload_bytes -= skipped;
                 chunk = &chunk[skipped as usize..];
-                if self.payload == 0 {
-                    self.whole();
+                if self.missing_payload_bytes == 0 {
+                    self.count_frame();
                 }
                 continue;
             }
-            self.header[self.gathered] = chunk[0];
-            self.gathered += 1;
+            self.header[self.header_bytes] = chunk[0];
+            self.header_bytes += 1;
             chunk = &chunk[1..];
-            if let Some(length) = announced(&self.header[..self.gathered]) {
+            if let Some(length) = payload_length(&self.header[..self.header_bytes]) {
                 if length > self.limit {
                     return false;
                 }
-                self.gathered = 0;
-                self.payload = length;
+                self.header_bytes = 0;
+                self.missing_payload_bytes = length;
                 if length == 0 {
-                    self.whole();
+                    self.count_frame();
                 }
             }
         }
         true
     }
 
-    fn whole(&self) {
-        self.watch.ahead.set(self.watch.ahead.get() + 1);
+    fn count_frame(&self) {
+        self.state.unhandled_frames.set(self.state.unhandled_frames.get() + 1);
     }
 }
 
-/// The length of the payload that a whole header announces (RFC 6455, section 5.2); `None` while it is not whole.
-fn announced(header: &[u8]) -> Option<u64> {
+/// Returns the payload length in bytes that a header announces (RFC 6455, section 5.2). `None` if the header is not
+/// complete.
+fn payload_length(header: &[u8]) -> Option<u64> {
     let second = *header.get(1)?;
     let extended = match second & 0x7f {
         126 => 2,
@@ -121,19 +124,19 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for FrameLimi
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let closing = self.watch.outcome.get() == FrameOutcome::TooLarge;
-        if closing || self.watch.ahead.get() > 0 {
-            // the session closes the connection, and until then nothing more is read; or the codec has a whole frame, gives
-            // it out now, and asks again when it is handled
+        let is_too_large = self.state.status.get() == FrameStatus::TooLarge;
+        if is_too_large || self.state.unhandled_frames.get() > 0 {
+            // After a frame that is too large, nothing is read until the session closes the connection. Otherwise the
+            // codec has a complete frame: it returns that now, and polls again when the frame is handled.
             return Poll::Pending;
         }
         match Pin::new(&mut self.bytes).poll_next(context) {
-            Poll::Ready(Some(Ok(chunk))) if !self.follow(&chunk) => {
-                self.watch.outcome.set(FrameOutcome::TooLarge);
+            Poll::Ready(Some(Ok(chunk))) if !self.scan(&chunk) => {
+                self.state.status.set(FrameStatus::TooLarge);
                 Poll::Ready(Some(Err(PayloadError::Overflow)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.watch.outcome.set(FrameOutcome::Lost);
+                self.state.status.set(FrameStatus::ConnectionLost);
                 Poll::Ready(Some(Err(error)))
             }
             polled => polled,
@@ -146,11 +149,11 @@ mod tests {
     use super::*;
     use std::task::Waker;
 
-    fn intake() -> FrameLimit<()> {
+    fn filter() -> FrameLimit<()> {
         FrameLimit::new((), 65_536, Rc::default())
     }
 
-    /// A masked text frame of `length` bytes, its header in the shortest form.
+    /// Returns a masked text frame with a payload of `length` bytes. Its header has the shortest form.
     fn frame(length: usize) -> Vec<u8> {
         let mut bytes = vec![0x81];
         match length {
@@ -170,39 +173,39 @@ mod tests {
     }
 
     #[test]
-    fn frames_up_to_the_limit_pass_however_they_are_cut() {
+    fn frames_up_to_the_limit_pass_in_chunks_of_any_size() {
         let bytes: Vec<u8> = [0, 1, 125, 126, 65_535, 65_536, 5].into_iter().flat_map(frame).collect();
-        for cut in [1, 2, 3, 7, 1000, bytes.len()] {
-            let mut intake = intake();
-            assert!(bytes.chunks(cut).all(|chunk| intake.follow(chunk)), "cut into {cut}");
-            assert_eq!((intake.payload, intake.gathered), (0, 0));
-            assert_eq!(intake.watch.ahead.get(), 7, "each is counted once, however it is cut");
+        for size in [1, 2, 3, 7, 1000, bytes.len()] {
+            let mut filter = filter();
+            assert!(bytes.chunks(size).all(|chunk| filter.scan(chunk)), "chunks of {size} bytes");
+            assert_eq!((filter.missing_payload_bytes, filter.header_bytes), (0, 0));
+            assert_eq!(filter.state.unhandled_frames.get(), 7, "each frame is counted once");
         }
     }
 
     #[test]
-    fn nothing_more_is_taken_while_a_whole_frame_waits() {
+    fn no_more_bytes_pass_while_the_codec_has_a_complete_frame() {
         let (whole, part) = (frame(5), frame(5)[..3].to_vec());
         let chunks = [[whole.clone(), part].concat(), whole[3..].to_vec(), whole].map(|chunk| Ok(Bytes::from(chunk)));
-        let watch = Rc::new(FrameWatch::default());
-        let mut intake = FrameLimit::new(futures_util::stream::iter(chunks), 65_536, watch.clone());
-        let mut next = || Pin::new(&mut intake).poll_next(&mut Context::from_waker(Waker::noop())).is_ready();
-        assert!(next() && !next(), "the codec has a whole frame");
-        watch.handled();
-        assert!(next() && !next(), "a part of one is completed by the next chunk");
-        watch.handled();
+        let state = Rc::new(FrameLimitState::default());
+        let mut filter = FrameLimit::new(futures_util::stream::iter(chunks), 65_536, state.clone());
+        let mut next = || Pin::new(&mut filter).poll_next(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(next() && !next(), "the codec has a complete frame");
+        state.note_handled();
+        assert!(next() && !next(), "the next chunk completes a partial frame");
+        state.note_handled();
         assert!(next());
-        assert_eq!(watch.ahead.get(), 1);
+        assert_eq!(state.unhandled_frames.get(), 1);
     }
 
     #[test]
-    fn a_frame_too_large_is_known_by_its_header() {
+    fn a_frame_that_is_too_large_is_found_by_its_header() {
         let mut header = frame(65_537);
         header.truncate(14);
-        assert!(!intake().follow(&header));
+        assert!(!filter().scan(&header));
         let mut huge = vec![0x81, 0xff];
         huge.extend(u64::MAX.to_be_bytes());
         huge.extend([0; 4]);
-        assert!(!intake().follow(&huge));
+        assert!(!filter().scan(&huge));
     }
 }

@@ -1,10 +1,11 @@
-//! The hub: one per node, the map from a stream to its room. It starts rooms and lets them stop; a room proposes, the hub
-//! decides, so that no subscription goes to a room that is on its way out. It holds nothing across an await. Its mailbox
-//! holds `MAILBOX` messages; commits that do not fit are found again by the catch-up. After a panic it has no rooms: all of
-//! them end, and their sessions come back.
+//! The hub: the actor that starts the rooms of a node and finds them.
+//!
+//! A room asks the hub whether it may stop, so that no subscription goes to a room that is stopping. No state of the
+//! hub lives across an await. Its mailbox holds `MAILBOX` messages; the catch-up finds the commits that did not fit.
+//! After a panic the hub ends all rooms, and the clients of their sessions reconnect.
 
-use super::order::Budget;
-use super::room::{Room, Shared};
+use super::order::RingBudget;
+use super::room::{Room, RoomResources};
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
@@ -18,49 +19,49 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
-/// Messages that wait for the hub.
+/// Messages that may wait for the hub.
 const MAILBOX: usize = 65_536;
-/// How long after a room was asked for it may not stop: longer than any subscription takes to follow.
-const OPENING: Duration = Duration::from_secs(30);
+/// A room may not stop within this time after a session asked for it. Every subscription arrives sooner.
+const OPEN_TIME: Duration = Duration::from_secs(30);
 
-/// The actor.
+/// The actor that maps each stream to its room.
 pub struct Hub {
-    rooms: HashMap<Stream, Entry>,
-    pool: Vec<ArbiterHandle>,
-    shared: Shared,
+    rooms: HashMap<Stream, RoomEntry>,
+    arbiters: Vec<ArbiterHandle>,
+    resources: RoomResources,
     catch_up: Arc<Notify>,
-    /// Rooms that had no place for word of a revision; they are told when the catch-up comes by.
-    owed: HashMap<Stream, Rev>,
+    /// The newest revision that did not fit into the mailbox of a room. The hub sends it with the next [`Heads`].
+    missed_heads: HashMap<Stream, Rev>,
     part: Part,
 }
 
-struct Entry {
+struct RoomEntry {
     room: Addr<Room>,
-    opened: Instant,
+    opened_at: Instant,
 }
 
 impl Hub {
-    /// A hub whose rooms run on `pool`, which must not be empty.
+    /// Returns a hub whose rooms run on `arbiters`, which must not be empty.
     pub fn new(
-        pool: Vec<ArbiterHandle>,
+        arbiters: Vec<ArbiterHandle>,
         log: mpsc::Sender<ReadLog>,
         catch_up: Arc<Notify>,
         supervision: &Supervision,
     ) -> Self {
-        let shared = Shared { log, part: supervision.part("rooms"), recent: Budget::default() };
+        let resources = RoomResources { log, part: supervision.part("rooms"), ring_budget: RingBudget::default() };
         let part = supervision.part("hub");
-        Self { rooms: HashMap::new(), pool, shared, catch_up, owed: HashMap::new(), part }
+        Self { rooms: HashMap::new(), arbiters, resources, catch_up, missed_heads: HashMap::new(), part }
     }
 
-    /// Does something; after a panic nothing of what it holds is relied on.
-    fn guarded<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> std::result::Result<R, Panicked> {
+    /// Runs `work`. If it panics, all rooms end, because the state of the hub may be wrong.
+    fn catch_panic<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> std::result::Result<R, Panicked> {
         let part = self.part.clone();
         part.catch(|| work(self)).inspect_err(|_| self.end_rooms())
     }
 
-    /// Ends every room; what is on the way to one comes back as well.
+    /// Ends every room. The clients of their sessions reconnect, also those whose subscription is still on its way.
     fn end_rooms(&mut self) {
-        self.owed.clear();
+        self.missed_heads.clear();
         for entry in std::mem::take(&mut self.rooms).into_values() {
             entry.room.do_send(ToRoom::End); // detach
         }
@@ -68,31 +69,32 @@ impl Hub {
 
     fn open(&mut self, stream: Stream, ctx: &Context<Self>) -> Recipient<ToRoom> {
         if let Some(entry) = self.rooms.get_mut(&stream).filter(|entry| entry.room.connected()) {
-            entry.opened = Instant::now();
+            entry.opened_at = Instant::now();
             return entry.room.clone().recipient();
         }
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
-        let arbiter = &self.pool[(hasher.finish() % self.pool.len() as u64) as usize];
-        let (hub, shared) = (ctx.address().recipient(), self.shared.clone());
-        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, shared));
-        self.rooms.insert(stream, Entry { room: room.clone(), opened: Instant::now() });
+        let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
+        let (hub, resources) = (ctx.address().recipient(), self.resources.clone());
+        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, resources));
+        self.rooms.insert(stream, RoomEntry { room: room.clone(), opened_at: Instant::now() });
         room.recipient()
     }
 
-    /// Hands `message` to the room of `stream`, if there is one here. A room that cannot take it catches up.
-    fn pass(&mut self, stream: Stream, message: ToRoom) {
+    /// Sends `message` to the room of `stream`, if it has one on this node. If its mailbox is full, the room learns the
+    /// revision later and reads the events from the log.
+    fn send_to_room(&mut self, stream: Stream, message: ToRoom) {
         let Some(entry) = self.rooms.get(&stream) else { return };
         match entry.room.try_send(message) {
             Ok(()) => {}
             Err(SendError::Full(message)) => {
-                let missed = match message {
+                let head = match message {
                     ToRoom::Deliver(batch) => batch.last_rev(),
                     ToRoom::Head(rev) => rev,
                     _ => return,
                 };
-                let owed = self.owed.entry(stream).or_insert(missed);
-                *owed = missed.max(*owed);
+                let missed_head = self.missed_heads.entry(stream).or_insert(head);
+                *missed_head = head.max(*missed_head);
                 self.catch_up.notify_one();
             }
             Err(SendError::Closed(_)) => {
@@ -114,9 +116,9 @@ impl Handler<Committed> for Hub {
     type Result = ();
 
     fn handle(&mut self, Committed(streams): Committed, _: &mut Self::Context) {
-        let _ = self.guarded(|hub| {
+        let _ = self.catch_panic(|hub| {
             for (stream, batch) in streams {
-                hub.pass(stream, ToRoom::Deliver(batch));
+                hub.send_to_room(stream, ToRoom::Deliver(batch));
             }
         });
     }
@@ -126,9 +128,9 @@ impl Handler<Ephemeral> for Hub {
     type Result = ();
 
     fn handle(&mut self, frame: Ephemeral, _: &mut Self::Context) {
-        let _ = self.guarded(move |hub| {
+        let _ = self.catch_panic(move |hub| {
             for stream in frame.streams {
-                hub.pass(stream, ToRoom::Ephemeral(frame.text.clone(), frame.except.clone()));
+                hub.send_to_room(stream, ToRoom::Ephemeral(frame.text.clone(), frame.except.clone()));
             }
         });
     }
@@ -138,9 +140,9 @@ impl Handler<Heads> for Hub {
     type Result = ();
 
     fn handle(&mut self, Heads(streams): Heads, _: &mut Self::Context) {
-        let _ = self.guarded(|hub| {
-            for (stream, rev) in std::mem::take(&mut hub.owed).into_iter().chain(streams) {
-                hub.pass(stream, ToRoom::Head(rev));
+        let _ = self.catch_panic(|hub| {
+            for (stream, rev) in std::mem::take(&mut hub.missed_heads).into_iter().chain(streams) {
+                hub.send_to_room(stream, ToRoom::Head(rev));
             }
         });
     }
@@ -150,8 +152,8 @@ impl Handler<OpenRooms> for Hub {
     type Result = Result<Vec<Recipient<ToRoom>>>;
 
     fn handle(&mut self, OpenRooms(streams): OpenRooms, ctx: &mut Self::Context) -> Self::Result {
-        let opened = self.guarded(|hub| streams.into_iter().map(|stream| hub.open(stream, ctx)).collect());
-        opened.map_err(|_| Error::unavailable("the rooms begin anew; try again"))
+        let opened = self.catch_panic(|hub| streams.into_iter().map(|stream| hub.open(stream, ctx)).collect());
+        opened.map_err(|_| Error::unavailable("The server restarts its conversations; try again."))
     }
 }
 
@@ -175,8 +177,8 @@ impl Handler<Retire> for Hub {
     type Result = bool;
 
     fn handle(&mut self, Retire(stream): Retire, _: &mut Self::Context) -> bool {
-        let retired = self.guarded(|hub| {
-            let agreed = hub.rooms.get(&stream).is_none_or(|entry| entry.opened.elapsed() >= OPENING);
+        let retired = self.catch_panic(|hub| {
+            let agreed = hub.rooms.get(&stream).is_none_or(|entry| entry.opened_at.elapsed() >= OPEN_TIME);
             if agreed {
                 hub.rooms.remove(&stream);
             }

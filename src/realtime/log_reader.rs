@@ -1,13 +1,15 @@
-//! The reader of the log for rooms: replays and holes. A task, because rooms hold no database; at most `AT_ONCE` reads
-//! run together. Those that wait take turns by user, and what a room needs for all who follow it comes first: who asks for
-//! much holds up nobody else. A read that panics fails alone, and its room hears of it.
+//! The log reader: the task that reads the log for rooms, which do not use the database themselves.
+//!
+//! At most `READS_AT_ONCE` reads run at a time. Waiting reads are served by user in turn, so that a user with many
+//! reads does not delay others. Reads that serve all subscribers of a room come first. A read that panics fails alone,
+//! and its room gets the failure as the answer.
 
 use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::mailboxes::{ReadLog, ReadPurpose};
 use crate::protocol::events::Frame;
 use crate::store::log;
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::supervision::Part;
 use crate::telemetry;
 use crate::usecases::history;
@@ -15,115 +17,117 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Reads that run together.
-const AT_ONCE: usize = 4;
-/// Bytes of a page, one event aside.
+/// Reads that run at a time.
+const READS_AT_ONCE: usize = 4;
+/// Bytes of a page at most. A page of one event may be longer.
 const PAGE_BYTES: usize = 128 * 1024;
-/// Reads of one user that wait, and such as have just been asked for; one more fails.
-pub const WAITING: usize = 16_384;
+/// Reads of one user that may wait, and reads in the queue of the task. Another one fails at once.
+pub const WAITING_READS: usize = 16_384;
 
-/// Runs until the queue is closed.
+/// Serves the reads of the queue until it is closed.
 pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
     let part = app.supervision().part("log_reader");
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    while part.run(serve(&app, &part, &places, &mut queue)).await.is_err() {}
+    let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
+    while part.run(serve(&app, &part, &permits, &mut queue)).await.is_err() {}
 }
 
-async fn serve(app: &App, part: &Part, places: &Arc<Semaphore>, queue: &mut mpsc::Receiver<ReadLog>) {
-    let mut waiting = Waiting::default();
+async fn serve(app: &App, part: &Part, permits: &Arc<Semaphore>, queue: &mut mpsc::Receiver<ReadLog>) {
+    let mut waiting = WaitingReads::default();
     loop {
         tokio::select! {
-            asked = queue.recv() => match asked {
-                Some(asked) => waiting.push(asked.user(), asked),
+            request = queue.recv() => match request {
+                Some(request) => waiting.push(request.user(), request),
                 None => return,
             },
-            place = places.clone().acquire_owned(), if !waiting.is_empty() => {
-                let (Ok(place), Some(asked)) = (place, waiting.pop()) else { return };
+            permit = permits.clone().acquire_owned(), if !waiting.is_empty() => {
+                let (Ok(permit), Some(request)) = (permit, waiting.pop()) else { return };
                 let (app, part) = (app.clone(), part.clone());
                 tokio::spawn(async move {
-                    let _ = part.attempt(read(&app, asked)).await;
-                    drop(place);
+                    let _ = part.attempt(read(&app, request)).await;
+                    drop(permit);
                 });
             }
         }
     }
 }
 
-/// Reads that wait, each user's in their order.
-struct Waiting<T> {
-    /// What is for nobody in particular.
-    first: VecDeque<T>,
-    of: HashMap<UserId, VecDeque<T>>,
-    /// Whose turn it is; each once.
-    turns: VecDeque<UserId>,
+/// Reads that wait. The reads of one user are served in their order.
+struct WaitingReads<T> {
+    /// Reads that serve all subscribers of a room.
+    without_user: VecDeque<T>,
+    by_user: HashMap<UserId, VecDeque<T>>,
+    /// The users with waiting reads, each once, in the order in which they are served.
+    next_users: VecDeque<UserId>,
 }
 
-impl<T> Default for Waiting<T> {
+impl<T> Default for WaitingReads<T> {
     fn default() -> Self {
-        Self { first: VecDeque::new(), of: HashMap::new(), turns: VecDeque::new() }
+        Self { without_user: VecDeque::new(), by_user: HashMap::new(), next_users: VecDeque::new() }
     }
 }
 
-impl<T> Waiting<T> {
+impl<T> WaitingReads<T> {
     fn is_empty(&self) -> bool {
-        self.first.is_empty() && self.turns.is_empty()
+        self.without_user.is_empty() && self.next_users.is_empty()
     }
 
-    /// One that finds too many of its user before it is dropped, and has failed.
+    /// Adds a read. If too many reads of its user wait already, it is dropped, so that it fails.
     fn push(&mut self, user: Option<UserId>, read: T) {
         let queue = match user {
-            None => &mut self.first,
-            Some(user) => self.of.entry(user).or_insert_with(|| {
-                self.turns.push_back(user);
+            None => &mut self.without_user,
+            Some(user) => self.by_user.entry(user).or_insert_with(|| {
+                self.next_users.push_back(user);
                 VecDeque::new()
             }),
         };
-        if queue.len() < WAITING {
+        if queue.len() < WAITING_READS {
             queue.push_back(read);
         }
     }
 
     fn pop(&mut self) -> Option<T> {
-        if let Some(read) = self.first.pop_front() {
+        if let Some(read) = self.without_user.pop_front() {
             return Some(read);
         }
-        let user = self.turns.pop_front()?;
-        let queue = self.of.get_mut(&user)?;
+        let user = self.next_users.pop_front()?;
+        let queue = self.by_user.get_mut(&user)?;
         let read = queue.pop_front();
         if queue.is_empty() {
-            self.of.remove(&user);
+            self.by_user.remove(&user);
         } else {
-            self.turns.push_back(user);
+            self.next_users.push_back(user);
         }
         read
     }
 }
 
-async fn read(app: &App, asked: ReadLog) {
-    if let ReadPurpose::Verify(since) = asked.purpose {
-        if let Err(error) = app.db().guard(history::doubt(app, asked.stream, asked.after, since)).await {
-            telemetry::failed!(warn, error, "it could not be found out how far a stream reaches");
+async fn read(app: &App, request: ReadLog) {
+    if let ReadPurpose::Verify(since) = request.purpose {
+        if let Err(error) = app.db().run(history::check_history(app, request.stream, request.after, since)).await {
+            telemetry::log_failure!(warn, error, "the head of a stream could not be read");
         }
         return;
     }
     let frames = app
         .db()
-        .guard(async { Ok(log::since(app.db().read(Share::Log), asked.stream, asked.after, asked.limit).await?) })
+        .run(async {
+            Ok(log::list_after(app.db().read(ReadPool::Log), request.stream, request.after, request.limit).await?)
+        })
         .await;
     match frames {
-        Ok(frames) => asked.answer(within(frames, PAGE_BYTES)),
-        Err(error) => telemetry::failed!(warn, error, "a read of the log failed"),
+        Ok(frames) => request.answer(truncate(frames, PAGE_BYTES)),
+        Err(error) => telemetry::log_failure!(warn, error, "a read of the log failed"),
     }
 }
 
-/// The first of `frames`, and as many more as fit into `bytes`: a page must not by itself be more than a client that reads
-/// may have outstanding.
-fn within(mut frames: Vec<Frame>, bytes: usize) -> Vec<Frame> {
+/// Returns the first frame and as many more as fit into `max_bytes`. A client that reads must be able to receive one
+/// page without being closed as too slow.
+fn truncate(mut frames: Vec<Frame>, max_bytes: usize) -> Vec<Frame> {
     let mut total = 0;
     let fits = frames.iter().take_while(|frame| {
-        let first = total == 0;
+        let is_first = total == 0;
         total += frame.text.len();
-        first || total <= bytes
+        is_first || total <= max_bytes
     });
     let count = fits.count();
     frames.truncate(count);
@@ -135,20 +139,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_take_turns_however_much_one_asks_for_and_rooms_come_first() {
-        let (much, little) = (Some(UserId::new()), Some(UserId::new()));
-        let mut waiting = Waiting::default();
-        for number in 0..=WAITING {
-            waiting.push(much, number);
+    fn users_are_served_in_turn_and_reads_of_rooms_come_first() {
+        let (busy, quiet) = (Some(UserId::new()), Some(UserId::new()));
+        let mut waiting = WaitingReads::default();
+        for number in 0..=WAITING_READS {
+            waiting.push(busy, number);
         }
-        waiting.push(little, 1_000_000);
-        waiting.push(little, 1_000_001);
+        waiting.push(quiet, 1_000_000);
+        waiting.push(quiet, 1_000_001);
         waiting.push(None, 2_000_000);
         let read: Vec<_> = std::iter::from_fn(|| waiting.pop()).collect();
         assert_eq!(read[..6], [2_000_000, 0, 1_000_000, 1, 1_000_001, 2]);
-        assert_eq!(read.len(), WAITING + 3, "one too many of one user has failed");
-        assert!(waiting.is_empty() && waiting.of.is_empty());
-        waiting.push(little, 7);
+        assert_eq!(read.len(), WAITING_READS + 3, "the read above the limit has failed");
+        assert!(waiting.is_empty() && waiting.by_user.is_empty());
+        waiting.push(quiet, 7);
         assert_eq!(waiting.pop(), Some(7));
     }
 }

@@ -1,16 +1,18 @@
-//! Delivery: the actors between a commit and a client's socket.
+//! Delivery: the actors between a commit and the socket of a client.
 //!
 //! | actor | how many | owns |
 //! |---|---|---|
-//! | `socket` | one a WebSocket | bytes to frames and back |
-//! | `session` | one a connection | identity, lanes, its rooms, what is handed out and not yet read |
-//! | `room` | one a stream with a live session | subscribers and the order of events, which `order` keeps |
-//! | `hub` | one | which room serves which stream |
-//! | `presence` | one | who is there |
+//! | `socket` | one per WebSocket | the conversion between bytes and frames |
+//! | `session` | one per WebSocket | the identity, the lanes, the subscriptions, the count of unread bytes |
+//! | `room` | one per stream that has subscribers | the subscribers and the order of the events (module `order`) |
+//! | `hub` | one | which room belongs to which stream |
+//! | `presence` | one | the live sessions of each user |
 //!
-//! Beside them two tasks read the log: `log_reader` for rooms that lack something, `catch_up` for what delivery missed.
+//! Two tasks read the log: `log_reader` reads events that a room lacks, and `catch_up` finds events that were not
+//! delivered.
 
 pub mod catch_up;
+pub mod following;
 pub mod frame_limit;
 pub mod hub;
 pub mod log_reader;

@@ -1,9 +1,11 @@
-//! A room: one per stream with a live session on this node. It holds the stream's [`Order`] and does what that decides.
-//! It knows no database: what it lacks, the reader of the log brings. Its mailbox holds `MAILBOX` messages; what does
-//! not fit is found again by the catch-up. It stops when nobody has followed for a while and the hub agrees; should it
-//! ever die otherwise, it tells its sessions, which subscribe again.
+//! A room: the actor of one stream that has subscribers on this node.
+//!
+//! It owns the [`Order`] of the stream and carries out its decisions. It does not use the database: the log reader
+//! reads the events that it lacks. Its mailbox holds `MAILBOX` messages; the catch-up finds the events that did not
+//! fit. A room stops when it has had no subscribers for [`IDLE_TIMEOUT`] and the hub agrees. If it ends for another
+//! reason, it sends `Gone` to its sessions, whose clients reconnect.
 
-use super::order::{Budget, Order, Sink, Subscribe};
+use super::order::{Order, RingBudget, Sink, SubscribeRequest};
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -13,111 +15,112 @@ use actix::prelude::*;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Messages that wait for a room.
+/// Messages that may wait for a room.
 const MAILBOX: usize = 4096;
-/// How often a room doubts at most.
-const DOUBT: Duration = Duration::from_secs(1);
-/// How long a room stays when nobody follows.
-const IDLE: Duration = Duration::from_mins(1);
+/// A room asks at most once in this time whether the database has another history.
+const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
+/// A room without subscribers stops after this time.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What all rooms of a node share.
 #[derive(Clone)]
-pub struct Shared {
-    /// Reads the log for them.
+pub struct RoomResources {
+    /// The queue of the log reader.
     pub log: mpsc::Sender<ReadLog>,
-    /// Counts what fails in them.
+    /// Counts the rooms that panicked.
     pub part: Part,
-    /// Bounds the recent events that they keep.
-    pub recent: Budget,
+    pub ring_budget: RingBudget,
 }
 
-/// The actor.
+/// The actor of one stream.
 pub struct Room {
     stream: Stream,
     order: Order<SessionHandle>,
     hub: Recipient<Retire>,
-    shared: Shared,
-    hole: Option<SpawnHandle>,
-    ageing: Option<SpawnHandle>,
-    idle: Option<SpawnHandle>,
-    /// When it last doubted that what it handed out is still there.
-    doubted: Option<Instant>,
+    resources: RoomResources,
+    gap_timer: Option<SpawnHandle>,
+    ring_timer: Option<SpawnHandle>,
+    idle_timer: Option<SpawnHandle>,
+    /// When the room last asked whether the database has another history.
+    verified_at: Option<Instant>,
 }
 
 impl Room {
-    /// The room of a stream; it holds everything back until its first subscription says where the stream stands.
-    pub fn new(stream: Stream, hub: Recipient<Retire>, shared: Shared) -> Self {
-        let order = Order::new(shared.recent.clone());
-        Self { stream, order, hub, shared, hole: None, ageing: None, idle: None, doubted: None }
+    /// Returns the room of a stream. It holds all events back until its first subscription brings a checked revision.
+    pub fn new(stream: Stream, hub: Recipient<Retire>, resources: RoomResources) -> Self {
+        let order = Order::new(resources.ring_budget.clone());
+        Self { stream, order, hub, resources, gap_timer: None, ring_timer: None, idle_timer: None, verified_at: None }
     }
 
-    /// Sees to what every message may leave behind: a hole, events that are to be forgotten, or an empty room.
-    fn tidy(&mut self, ctx: &mut Context<Self>) {
-        if self.order.has_hole() {
-            if self.hole.is_none() {
-                let timer = ctx.run_later(limits::HOLE, |room, ctx| {
-                    room.hole = None;
+    /// Starts and cancels the timers after a message: for a gap, for frames in the ring, and for a room without
+    /// subscribers.
+    fn update_timers(&mut self, ctx: &mut Context<Self>) {
+        if self.order.has_gap() {
+            if self.gap_timer.is_none() {
+                let timer = ctx.run_later(limits::GAP_WAIT, |room, ctx| {
+                    room.gap_timer = None;
                     let mut sink = room.sink(ctx);
-                    room.order.fill(&mut sink);
-                    room.tidy(ctx);
+                    room.order.read_gap(&mut sink);
+                    room.update_timers(ctx);
                 });
-                self.hole = Some(timer);
+                self.gap_timer = Some(timer);
             }
-        } else if let Some(timer) = self.hole.take() {
+        } else if let Some(timer) = self.gap_timer.take() {
             ctx.cancel_future(timer);
         }
-        if self.order.has_recent() && self.ageing.is_none() {
+        if self.order.has_recent_frames() && self.ring_timer.is_none() {
             let timer = ctx.run_later(limits::RING_ROUND, |room, ctx| {
-                room.ageing = None;
-                room.order.age();
-                room.tidy(ctx);
+                room.ring_timer = None;
+                room.order.age_ring();
+                room.update_timers(ctx);
             });
-            self.ageing = Some(timer);
+            self.ring_timer = Some(timer);
         }
         if !self.order.is_empty() {
-            if let Some(timer) = self.idle.take() {
+            if let Some(timer) = self.idle_timer.take() {
                 ctx.cancel_future(timer);
             }
-        } else if self.idle.is_none() {
-            self.idle = Some(ctx.run_later(IDLE, Self::retire));
+        } else if self.idle_timer.is_none() {
+            self.idle_timer = Some(ctx.run_later(IDLE_TIMEOUT, Self::retire));
         }
     }
 
-    /// Asks the hub whether the room may stop; a room that may not asks again later.
+    /// Asks the hub whether the room may stop. If it may not, it asks again after [`IDLE_TIMEOUT`].
     fn retire(&mut self, ctx: &mut Context<Self>) {
-        let asked = self.hub.send(Retire(self.stream)).into_actor(self);
-        // waiting is right here: the room is empty, and must not take a subscription while it may be stopping
-        asked
+        let answer = self.hub.send(Retire(self.stream)).into_actor(self);
+        // The room handles no message until the hub answers: it must not accept a subscription and then stop.
+        answer
             .map(|agreed, room, ctx| {
-                room.idle = None;
+                room.idle_timer = None;
                 match agreed {
-                    Ok(false) => room.tidy(ctx),
+                    Ok(false) => room.update_timers(ctx),
                     Ok(true) | Err(_) => ctx.stop(),
                 }
             })
             .wait(ctx);
     }
 
-    /// An event of this node, or a right just checked, stands at `rev`, where the room has been before. Mostly another was
-    /// faster; but it may be that the database holds another history, in which the stream does not reach so far.
-    fn doubt(&mut self, rev: Rev, ctx: &Context<Self>) {
+    /// Asks the log reader whether the stream still reaches the head of the room, if `rev` is below the head. `rev` is
+    /// the revision of an event of this node, or of a right that was just checked. Usually the room has got newer
+    /// events in the meantime. But the database may hold another history, in which the stream is shorter.
+    fn verify_history(&mut self, rev: Rev, ctx: &Context<Self>) {
         let now = Instant::now();
         let Some(head) = self.order.head().filter(|head| rev < *head) else { return };
-        if self.doubted.is_some_and(|at| now.duration_since(at) < DOUBT) {
+        if self.verified_at.is_some_and(|at| now.duration_since(at) < VERIFY_INTERVAL) {
             return;
         }
-        self.doubted = Some(now);
+        self.verified_at = Some(now);
         let purpose = ReadPurpose::Verify(now);
-        // one that finds no place is raised again with the next event
-        let _ = self.shared.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
+        // If the queue is full, a later event asks again.
+        let _ = self.resources.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
     }
 
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
-        RoomSink { stream: self.stream, log: self.shared.log.clone(), room: ctx.address().recipient() }
+        RoomSink { stream: self.stream, log: self.resources.log.clone(), room: ctx.address().recipient() }
     }
 }
 
-/// Carries the order's decisions out.
+/// Sends the events of an order to sessions, and its reads to the log reader.
 struct RoomSink {
     stream: Stream,
     log: mpsc::Sender<ReadLog>,
@@ -125,17 +128,18 @@ struct RoomSink {
 }
 
 impl Sink<SessionHandle> for RoomSink {
-    fn give(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
+    fn send(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
         let RoomEvent::Page(batch) = event else { return to.send(self.stream, event) };
-        // a client that reads slowly acknowledges each part
+        // The page is sent in parts, so that a slow client can acknowledge each of them.
         let mut parts = batch.parts();
         let last = parts.pop().expect("a batch has a part");
-        let gave = parts.into_iter().all(|part| to.send(self.stream, RoomEvent::Frames(part)));
-        gave && to.send(self.stream, RoomEvent::Page(last))
+        let sent = parts.into_iter().all(|part| to.send(self.stream, RoomEvent::Frames(part)));
+        sent && to.send(self.stream, RoomEvent::Page(last))
     }
 
-    fn read(&mut self, after: Rev, purpose: ReadPurpose) {
-        // where too many reads wait this one has failed, and is asked for again by whoever needs it
+    fn read_log(&mut self, after: Rev, purpose: ReadPurpose) {
+        // If the queue is full, the read is dropped. This tells the room that it failed, and the room asks again if it
+        // must.
         let _ = self.log.try_send(ReadLog::new(self.stream, after, limits::REPLAY_PAGE, purpose, self.room.clone()));
     }
 }
@@ -145,7 +149,7 @@ impl Actor for Room {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.tidy(ctx);
+        self.update_timers(ctx);
     }
 }
 
@@ -156,7 +160,7 @@ impl Handler<ToRoom> for Room {
         let mut sink = self.sink(ctx);
         match message {
             ToRoom::Deliver(batch) => {
-                self.doubt(batch.last_rev(), ctx);
+                self.verify_history(batch.last_rev(), ctx);
                 if batch.bytes > limits::LIVE_BYTES {
                     self.order.postpone(&batch, &mut sink);
                 } else {
@@ -165,42 +169,42 @@ impl Handler<ToRoom> for Room {
                     }
                 }
             }
-            ToRoom::Head(rev) => self.order.heard(rev),
+            ToRoom::Head(rev) => self.order.note_known(rev),
             ToRoom::Ephemeral(text, except) => {
-                for (user, handle) in self.order.followers() {
+                for (user, handle) in self.order.ephemeral_receivers() {
                     if !except.contains(&user) {
                         handle.send(self.stream, RoomEvent::Ephemeral(text.clone()));
                     }
                 }
             }
-            ToRoom::Subscribe(mut wanted) => {
-                self.doubt(wanted.checked, ctx);
-                let subscribe = Subscribe {
-                    session: wanted.session.id,
-                    user: wanted.session.user_id,
-                    from: wanted.from,
-                    checked: wanted.checked,
-                    handle: wanted.session.clone(),
+            ToRoom::Subscribe(mut subscription) => {
+                self.verify_history(subscription.checked, ctx);
+                let request = SubscribeRequest {
+                    session: subscription.session.id,
+                    user: subscription.session.user_id,
+                    from: subscription.from,
+                    checked: subscription.checked,
+                    handle: subscription.session.clone(),
                 };
-                self.order.subscribe(subscribe, &mut sink);
-                wanted.accepted = true;
+                self.order.subscribe(request, &mut sink);
+                subscription.accepted = true;
             }
             ToRoom::End => return ctx.stop(),
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
             ToRoom::Read { purpose: ReadPurpose::Verify(_), .. } => {}
-            ToRoom::Read { purpose: ReadPurpose::Gap, frames } => self.order.filled(frames, &mut sink),
+            ToRoom::Read { purpose: ReadPurpose::Gap, frames } => self.order.handle_gap_read(frames, &mut sink),
             ToRoom::Read { purpose: ReadPurpose::Replay { session, number, .. }, frames } => {
-                self.order.page(session, number, frames, &mut sink);
+                self.order.handle_replay_read(session, number, frames, &mut sink);
             }
         }
-        self.tidy(ctx);
+        self.update_timers(ctx);
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.shared.part.ended();
+        self.resources.part.count_if_panicking();
         for handle in self.order.subscribers() {
             handle.send(self.stream, RoomEvent::Gone);
         }

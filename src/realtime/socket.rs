@@ -1,12 +1,14 @@
-//! The socket: bytes to frames and back, and nothing else. It is the context of actix-web-actors, the only file that
-//! imports that crate, and it is polled only while the client reads: a stalled client freezes it and its timers, so
-//! heartbeat, limits and the decision to close live in the session, and `TCP_USER_TIMEOUT` ends what is frozen.
+//! The socket: the actor that converts between the bytes of a connection and frames.
+//!
+//! This is the only file that imports actix-web-actors. Its actor is polled only while the client reads: a client that
+//! stops reading also stops the actor and its timers. Therefore the heartbeat, the limits and the decision to close are
+//! in the session, and `TCP_USER_TIMEOUT` ends a connection that has stopped.
 
 use crate::domain::codes::Close;
 use crate::domain::limits;
 use crate::error::Error;
 use crate::mailboxes::{FromSocket, ToSocket};
-use crate::realtime::frame_limit::{FrameLimit, FrameOutcome, FrameWatch};
+use crate::realtime::frame_limit::{FrameLimit, FrameLimitState, FrameStatus};
 use actix::prelude::*;
 use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
@@ -16,42 +18,44 @@ use bytestring::ByteString;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-/// Messages that wait for a socket: the bytes that a client may leave unread, in frames of 128.
+/// Messages that may wait for a socket: as many as there are frames of 128 bytes in what a client may leave unread.
 const MAILBOX: usize = limits::UNREAD_BYTES / 128;
 
-/// Starts the session behind a socket, and answers with its mailbox.
-type Begin = Box<dyn FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket>>;
+/// Starts the session of a socket and returns the mailbox of the session.
+type StartSession = Box<dyn FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket>>;
 
-/// The actor.
+/// The actor of one connection.
 pub struct Socket {
-    begin: Option<Begin>,
+    start_session: Option<StartSession>,
     session: Option<Recipient<FromSocket>>,
-    /// The fragments of a message so far, and whether they are text.
+    /// The fragments of an incomplete message, and whether they are text.
     fragments: Option<(Vec<u8>, bool)>,
-    frame_watch: Rc<FrameWatch>,
-    closed: bool,
+    limit_state: Rc<FrameLimitState>,
+    is_closed: bool,
 }
 
-/// Upgrades a request. `begin` starts the session; `protocol` is the subprotocol to answer with.
+/// Upgrades a request to a WebSocket. `protocol` is the subprotocol to answer with.
 pub fn upgrade(
     request: &HttpRequest,
     payload: Payload,
     protocol: Option<&'static str>,
-    begin: impl FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket> + 'static,
+    start_session: impl FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket> + 'static,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let frame_watch = Rc::new(FrameWatch::default());
-    let payload = FrameLimit::new(payload, limits::FRAME_BYTES, frame_watch.clone());
-    let socket = Socket { begin: Some(Box::new(begin)), session: None, fragments: None, frame_watch, closed: false };
+    let limit_state = Rc::new(FrameLimitState::default());
+    let payload = FrameLimit::new(payload, limits::FRAME_BYTES, limit_state.clone());
+    let start_session: Option<StartSession> = Some(Box::new(start_session));
+    let socket = Socket { start_session, session: None, fragments: None, limit_state, is_closed: false };
     let offered: &[&str] = protocol.as_slice();
     ws::WsResponseBuilder::new(socket, request, payload).protocols(offered).frame_size(limits::FRAME_BYTES).start()
 }
 
 impl Socket {
-    fn tell(&mut self, message: FromSocket, ctx: &mut WebsocketContext<Self>) {
+    fn send_to_session(&mut self, message: FromSocket, ctx: &mut WebsocketContext<Self>) {
         let Some(session) = &self.session else { return };
         match session.try_send(message) {
             Ok(()) => {}
-            // the session is behind with this client's own frames: read no further until it has taken this one
+            // The session has not handled the earlier frames of this client: read no more until it has accepted this
+            // one.
             Err(SendError::Full(message)) => {
                 session.send(message).into_actor(self).map(|_, _, _| ()).wait(ctx);
             }
@@ -60,32 +64,32 @@ impl Socket {
     }
 
     fn refuse(&mut self, error: Error, close: Option<Close>, ctx: &mut WebsocketContext<Self>) {
-        self.tell(FromSocket::Refused(error, close), ctx);
+        self.send_to_session(FromSocket::Refused(error, close), ctx);
     }
 
-    fn close(&mut self, why: Close, ctx: &mut WebsocketContext<Self>) {
-        if !self.closed {
-            self.closed = true;
-            let code = CloseCode::from(why.code());
-            ctx.close(Some(CloseReason { code, description: Some(why.reason().to_owned()) }));
+    fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
+        if !self.is_closed {
+            self.is_closed = true;
+            let code = CloseCode::from(close.code());
+            ctx.close(Some(CloseReason { code, description: Some(close.reason().to_owned()) }));
             ctx.stop();
         }
     }
 
     fn text(&mut self, bytes: &[u8], ctx: &mut WebsocketContext<Self>) {
-        // copied, because a slice would keep the whole read buffer alive while it waits
+        // Copy the text: a slice would keep the whole read buffer in memory while it waits.
         match std::str::from_utf8(bytes) {
-            Ok(text) => self.tell(FromSocket::Text(ByteString::from(text)), ctx),
-            Err(_) => self.refuse(Error::invalid_request("text must be UTF-8"), Some(Close::BadText), ctx),
+            Ok(text) => self.send_to_session(FromSocket::Text(ByteString::from(text)), ctx),
+            Err(_) => self.refuse(Error::invalid_request("Text must be UTF-8."), Some(Close::BadText), ctx),
         }
     }
 
     fn binary(&mut self, ctx: &mut WebsocketContext<Self>) {
-        self.refuse(Error::invalid_request("only text frames are taken; send JSON as text"), None, ctx);
+        self.refuse(Error::invalid_request("Only text frames are accepted; send JSON as text."), None, ctx);
     }
 
     fn fragment(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {
-        let (bytes, last) = match item {
+        let (bytes, is_last) = match item {
             Item::FirstText(bytes) => {
                 self.fragments = Some((Vec::new(), true));
                 (bytes, false)
@@ -97,37 +101,37 @@ impl Socket {
             Item::Continue(bytes) => (bytes, false),
             Item::Last(bytes) => (bytes, true),
         };
-        let Some((gathered, is_text)) = &mut self.fragments else { return };
-        if gathered.len() + bytes.len() > limits::FRAME_BYTES {
+        let Some((content, is_text)) = &mut self.fragments else { return };
+        if content.len() + bytes.len() > limits::FRAME_BYTES {
             self.fragments = None;
             self.refuse(Error::payload_too_large(limits::FRAME_BYTES), Some(Close::TooLarge), ctx);
             return;
         }
         if *is_text {
-            gathered.extend_from_slice(&bytes);
+            content.extend_from_slice(&bytes);
         }
-        if last && let Some((gathered, is_text)) = self.fragments.take() {
-            if is_text { self.text(&gathered, ctx) } else { self.binary(ctx) }
+        if is_last && let Some((content, is_text)) = self.fragments.take() {
+            if is_text { self.text(&content, ctx) } else { self.binary(ctx) }
         }
     }
 }
 
 impl Socket {
-    /// The codec gave up. What it says of the cause is little: bad text and a broken connection look alike to it.
-    fn broken(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
-        let too_large =
-            matches!(error, ProtocolError::Overflow) || self.frame_watch.outcome() == FrameOutcome::TooLarge;
+    /// Handles an error of the codec. The error alone does not tell the cause: invalid text and a lost connection look
+    /// the same.
+    fn handle_codec_error(&mut self, error: &ProtocolError, ctx: &mut WebsocketContext<Self>) {
+        let too_large = matches!(error, ProtocolError::Overflow) || self.limit_state.status() == FrameStatus::TooLarge;
         let bad_text = matches!(error, ProtocolError::Io(cause) if cause.kind() == ErrorKind::Other);
-        let (error, why) = if too_large {
+        let (error, close) = if too_large {
             (Error::payload_too_large(limits::FRAME_BYTES), Close::TooLarge)
-        } else if self.frame_watch.outcome() == FrameOutcome::Lost {
+        } else if self.limit_state.status() == FrameStatus::ConnectionLost {
             return ctx.stop();
         } else if bad_text {
-            (Error::invalid_request("text must be UTF-8"), Close::BadText)
+            (Error::invalid_request("Text must be UTF-8."), Close::BadText)
         } else {
-            (Error::invalid_request("not a WebSocket frame"), Close::Abuse)
+            (Error::invalid_request("This is not a WebSocket frame."), Close::Abuse)
         };
-        self.refuse(error, Some(why), ctx);
+        self.refuse(error, Some(close), ctx);
     }
 }
 
@@ -136,7 +140,7 @@ impl Actor for Socket {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.session = self.begin.take().map(|begin| begin(ctx.address().recipient()));
+        self.session = self.start_session.take().map(|start| start(ctx.address().recipient()));
     }
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
@@ -149,7 +153,7 @@ impl Actor for Socket {
 
 impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        self.frame_watch.handled();
+        self.limit_state.note_handled();
         match item {
             Ok(Message::Text(text)) => {
                 let bytes: Bytes = text.into_bytes();
@@ -157,15 +161,15 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             }
             Ok(Message::Binary(_)) => self.binary(ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
-            // copied, as texts are
-            Ok(Message::Ping(payload)) => self.tell(FromSocket::Ping(Bytes::copy_from_slice(&payload)), ctx),
+            // Copy the payload for the same reason as text.
+            Ok(Message::Ping(payload)) => self.send_to_session(FromSocket::Ping(Bytes::copy_from_slice(&payload)), ctx),
             Ok(Message::Pong(payload)) => {
                 let count = <[u8; 8]>::try_from(payload.as_ref()).map(u64::from_be_bytes);
-                self.tell(FromSocket::Pong(count.ok()), ctx);
+                self.send_to_session(FromSocket::Pong(count.ok()), ctx);
             }
             Ok(Message::Close(_)) => self.close(Close::Normal, ctx),
             Ok(Message::Nop) => {}
-            Err(error) => self.broken(&error, ctx),
+            Err(error) => self.handle_codec_error(&error, ctx),
         }
     }
 
@@ -178,7 +182,7 @@ impl Handler<ToSocket> for Socket {
     type Result = ();
 
     fn handle(&mut self, message: ToSocket, ctx: &mut Self::Context) {
-        if self.closed {
+        if self.is_closed {
             return;
         }
         match message {
@@ -190,7 +194,7 @@ impl Handler<ToSocket> for Socket {
             }
             ToSocket::Ping(count) => ctx.ping(&count.to_be_bytes()),
             ToSocket::Pong(payload) => ctx.pong(&payload),
-            ToSocket::Close(why) => self.close(why, ctx),
+            ToSocket::Close(close) => self.close(close, ctx),
         }
     }
 }

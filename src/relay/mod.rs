@@ -1,30 +1,32 @@
-//! The relay: readers of the log. Whatever follows from events and need not be part of their transaction is done by a
-//! reader: statistics now; notifications, search, webhooks and streams for other services in their time.
+//! The relay: runs the readers of the log, which do work that follows from events and need not be in their transaction.
 //!
-//! - [`sequencer`] gives every committed row its place in the one order of all streams. Without it a reader that pages by
-//!   id would skip rows that commit late. SQLite needs none: its ids appear in order.
-//! - [`reader`] drives one [`reader::Reader`]: one node at a time by a lease, the cursor moved in the transaction of the
-//!   effects, a row that fails parks its stream for that reader alone.
-//! - [`statistics`] is a reader: what is counted in conversations.
-//! - [`retention`] removes what is old and what every reader has passed.
-//! - [`wakeup`] wakes them: on every commit of this node, and ten times a second when the log has grown by another's.
+//! The statistics are the only reader now. Notifications, search, webhooks and streams for other services can be added.
 //!
-//! A lease is taken and renewed by the transactions that do the work, so an idle server writes nothing; whoever sees work
-//! first after it expired takes it over. It only keeps nodes from doing the same work: that no row counts twice rests on
-//! the lock of the reader's row and on the cursor that is read under it.
+//! - [`sequencer`] assigns every committed row its position in the order of all streams. Without it, a reader that
+//!   pages by id would skip rows that are committed late. SQLite needs no sequencer: its ids appear in order.
+//! - [`reader`] runs one [`reader::Reader`]: on one node at a time, by a lease. The cursor moves in the transaction of
+//!   the effects. A row that fails parks its stream for this reader only.
+//! - [`statistics`] is the reader that counts messages and links.
+//! - [`retention`] removes old rows that every reader has processed.
+//! - [`wakeup`] wakes the others: after every commit of this node, and when another node has added rows, for which it
+//!   looks ten times a second.
 //!
-//! # Another reader
+//! The transactions that do the work take and renew the lease, so an idle server writes nothing. After a lease has
+//! expired, the first node that finds work takes it. A lease only prevents that several nodes do the same work. That no
+//! row counts twice is ensured by the lock of the reader's row and by the cursor, which is read under that lock.
+//!
+//! # How to add a reader
 //!
 //! *With effects in the database* (notifications, a search index, a queue of webhook deliveries): implement
-//! [`reader::Reader`] and add it to [`start`]. Its row in `readers` is registered by itself.
+//! [`reader::Reader`] and add it to [`start`]. Its row in `readers` is registered automatically.
 //!
-//! *With effects elsewhere* (the request of a webhook, a Redis stream): no transaction may stay open across a network
-//! call, so it is not a [`reader::Reader`]. It is a loop of its own on the same functions of `store::readers`: `claim` in
-//! a short transaction (which renews the lease), `page`, the call, then `claim` and `advance` in another, which does nothing
-//! if the lease has gone to somebody else or the cursor has moved. Its effects happen at least once, so they carry
-//! (stream, rev). One that must never park, because its order is everything, keeps its cursor and tries again; one that may,
-//! uses `park`. Each webhook is a reader of its own, named after its id, whose row is deleted with it: a row that stays
-//! holds back the retention.
+//! *With effects outside the database* (the request of a webhook, a Redis stream): no transaction may stay open during
+//! a network call, so implement a separate loop with the functions of `store::readers`. Call `claim` in a short
+//! transaction, which renews the lease, then `page`, then do the network call, then `claim` and `set_cursor` in another
+//! transaction. That one must change nothing if another node has the lease or the cursor has moved. The effects happen
+//! at least once, so they must carry the stream and the rev. If the order must never change, keep the cursor and try
+//! again; otherwise use `park`. Each webhook is a separate reader, named after its id. Remove its row together with the
+//! webhook: a remaining row prevents the removal of old rows.
 
 pub mod reader;
 pub mod retention;
@@ -33,9 +35,9 @@ pub mod statistics;
 pub mod wakeup;
 
 use crate::app::App;
-use crate::store::gate::Class;
 use crate::store::readers;
-use reader::{Reader, Runner};
+use crate::store::write_queue::ServerWriter;
+use reader::{Reader, ReaderRunner};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,118 +45,127 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-/// How long the relay may take to stop.
-const LAST_CALL: Duration = Duration::from_secs(1);
+/// The relay must stop within this time.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The tasks of the relay of one node.
+/// The running tasks of the relay of one node.
 pub struct Relay {
     app: App,
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// What a task of the relay waits for.
+/// The signals that a task of the relay waits for.
 #[derive(Clone)]
-pub struct Signals {
-    /// Changes when the log has grown, or may have.
-    grown: watch::Receiver<u64>,
-    /// True from the moment on at which the server stops.
+pub struct RelaySignals {
+    /// Changes when the log has grown, or may have grown.
+    growth: watch::Receiver<u64>,
+    /// Becomes true when the server stops.
     stopping: watch::Receiver<bool>,
 }
 
-impl Signals {
+impl RelaySignals {
     /// Waits until the server stops.
-    pub async fn stopped(&mut self) {
-        // an error says that the relay itself is gone
+    pub async fn wait_for_stop(&mut self) {
+        // An error means that the relay was dropped.
         let _ = self.stopping.wait_for(|stopping| *stopping).await;
     }
 
-    /// Whether the server stops.
+    /// Returns whether the server stops.
     pub fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
     }
 
-    /// From here on growth is noticed. Called before a look at the log, so that what is committed after it is not missed.
-    pub fn look(&mut self) {
-        self.grown.mark_unchanged();
+    /// Forgets the growth so far. Call it before reading the log, so that [`Self::wait_for_growth`] notices the rows
+    /// that are committed after the read.
+    pub fn reset_growth(&mut self) {
+        self.growth.mark_unchanged();
     }
 
-    /// Waits until the log grows, `at_most` so long if that is given, or until the server stops.
-    pub async fn growth(&mut self, at_most: Option<Duration>) {
+    /// Waits until the log grows, the server stops, or `timeout` has passed. Without a timeout it waits for ever.
+    pub async fn wait_for_growth(&mut self, timeout: Option<Duration>) {
         tokio::select! {
             _ = self.stopping.wait_for(|stopping| *stopping) => {}
-            // an error says that the relay itself is gone
-            _ = self.grown.changed() => {}
-            () = tokio::time::sleep(at_most.unwrap_or_default()), if at_most.is_some() => {}
+            // An error means that the relay was dropped.
+            _ = self.growth.changed() => {}
+            () = tokio::time::sleep(timeout.unwrap_or_default()), if timeout.is_some() => {}
         }
     }
 
-    /// Waits so long, or until the server stops.
-    pub async fn rest(&mut self, pause: Duration) {
-        let _ = tokio::time::timeout(pause, self.stopped()).await;
+    /// Waits for the given time, or until the server stops.
+    pub async fn pause(&mut self, duration: Duration) {
+        let _ = tokio::time::timeout(duration, self.wait_for_stop()).await;
     }
 }
 
-/// Starts the sequencer, every reader, and the retention on the runtime of the database.
+/// Starts the wakeup, the retention, the sequencer if it is needed, and every reader on the runtime of the database.
 pub fn start(app: &App) -> Relay {
     start_with(app, vec![Arc::new(statistics::Statistics)])
 }
 
-/// [`start`] with readers of one's own choice.
+/// Starts the relay like [`start`], but with the given readers.
 pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>) -> Relay {
-    let (stopping, stop) = watch::channel(false);
-    let (grow, grown) = watch::channel(0);
-    let signals = Signals { grown, stopping: stop };
+    let (stopping, stopping_receiver) = watch::channel(false);
+    let (growth, growth_receiver) = watch::channel(0);
+    let signals = RelaySignals { growth: growth_receiver, stopping: stopping_receiver };
     let node = &app.settings().node_id;
-    let (woken, swept) = (app.clone(), app.clone());
-    let (growing, heard, stopped) = (grow.clone(), signals.clone(), signals.clone());
+    let (wakeup_app, wakeup_growth, wakeup_signals) = (app.clone(), growth.clone(), signals.clone());
+    let (retention_app, retention_signals) = (app.clone(), signals.clone());
     let mut tasks = vec![
-        keep(app, "wakeup", move || wakeup::run(woken.clone(), growing.clone(), heard.clone())),
-        keep(app, "retention", move || retention::run(swept.clone(), stopped.clone())),
+        spawn_supervised(app, "wakeup", move || {
+            wakeup::run(wakeup_app.clone(), wakeup_growth.clone(), wakeup_signals.clone())
+        }),
+        spawn_supervised(app, "retention", move || retention::run(retention_app.clone(), retention_signals.clone())),
     ];
     if sequencer::is_needed(app) {
         let sequencer = Arc::new(sequencer::Sequencer::new(app.clone(), node));
         let signals = signals.clone();
-        tasks.push(keep(app, "sequencer", move || sequencer.clone().run(grow.clone(), signals.clone())));
+        tasks.push(spawn_supervised(app, "sequencer", move || sequencer.clone().run(growth.clone(), signals.clone())));
     }
     for reader in readers {
         let name = format!("reader {}", reader.name());
-        let (runner, signals) = (Arc::new(Runner::new(app.clone(), reader, node)), signals.clone());
-        tasks.push(keep(app, name, move || runner.clone().run(signals.clone())));
+        let (runner, signals) = (Arc::new(ReaderRunner::new(app.clone(), reader, node)), signals.clone());
+        tasks.push(spawn_supervised(app, name, move || runner.clone().run(signals.clone())));
     }
     Relay { app: app.clone(), stopping, tasks }
 }
 
-/// Starts a task on the runtime of the database, and again whenever it panics. What it had under way is rolled back, and
-/// done again from the cursor.
-fn keep<W>(app: &App, name: impl Into<Cow<'static, str>>, begin: impl Fn() -> W + Send + 'static) -> JoinHandle<()>
+/// Starts a task on the runtime of the database, and starts it again after a panic. Its transaction is rolled back
+/// then, so the new task repeats the work from the cursor.
+fn spawn_supervised<F>(
+    app: &App,
+    name: impl Into<Cow<'static, str>>,
+    task: impl Fn() -> F + Send + 'static,
+) -> JoinHandle<()>
 where
-    W: Future<Output = ()> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let part = app.supervision().part(name);
-    app.runtime().spawn(async move { while part.run(begin()).await.is_err() {} })
+    app.runtime().spawn(async move { while part.run(task()).await.is_err() {} })
 }
 
 impl Relay {
-    /// Lets every task end what it is about, which is one page at most, and gives the leases back. A database that hangs
-    /// is not waited for: what is cut off was not committed, and the next start reads it.
+    /// Stops the tasks after their current page, and ends the leases of this node. Does not wait for a database that
+    /// does not answer: an interrupted transaction is not committed, and the next start repeats it.
     pub async fn stop(self) {
         let _ = self.stopping.send(true);
-        let last_call = Instant::now() + LAST_CALL;
+        let deadline = Instant::now() + STOP_TIMEOUT;
         for task in self.tasks {
-            match timeout_at(last_call, task).await {
+            match timeout_at(deadline, task).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a task of the relay ended before its time"),
-                Err(_) => tracing::warn!("a task of the relay waits for the database and is left behind"),
+                Ok(Err(error)) => tracing::error!(%error, "a task of the relay ended too early"),
+                Err(_) => {
+                    tracing::warn!("a task of the relay still waits for the database; the stop does not wait for it")
+                }
             }
         }
         let app = self.app.clone();
-        let released = self.app.detached(async move {
-            let _turn = app.db().turn(Class::System).await;
+        let released = self.app.run_detached(async move {
+            let _turn = app.db().take_server_turn(ServerWriter::System).await;
             Ok(readers::release(app.db().write()?, &app.settings().node_id).await?)
         });
-        if !matches!(timeout_at(last_call, released).await, Ok(Ok(()))) {
-            tracing::warn!("the leases of the relay were not given back; they expire");
+        if !matches!(timeout_at(deadline, released).await, Ok(Ok(()))) {
+            tracing::warn!("the leases of the relay could not be ended; they will expire");
         }
     }
 }

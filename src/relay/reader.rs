@@ -1,155 +1,164 @@
-//! How a reader of the log is driven: take the lease, read a page, have it handled and move the cursor in one
-//! transaction. What a reader does with a page is in a file of its own.
+//! Runs one reader of the log: takes the lease, reads a page, and processes it and moves the cursor in one transaction.
 //!
-//! - *Once*: the cursor is read and moved under the lock of the reader's row, in the transaction of the effects. Whoever
-//!   read a page under another cursor, or lost the lease meanwhile, commits nothing.
-//! - *Away*: a database that does not answer, or a lock that did not come, is nobody's fault; the cursor stays.
-//! - *A row that fails* is found by halving the page. It parks its stream for this reader: the cursor passes it, and later
-//!   rows of the stream wait. It is tried again with growing pauses; once it succeeds, those that waited follow it in the
-//!   order of their revisions. After [`ATTEMPTS`] it is given up: its stream waits on, so that order and nothing else is
-//!   ever lost, until its status is `parked` again.
+//! Each reader has a separate file, which contains what it does with a page.
+//!
+//! - *Exactly once*: the cursor is read and moved under the lock of the reader's row, in the transaction of the
+//!   effects. If the page was read with another cursor, or another node has the lease, nothing is committed.
+//! - *Database not available*: if the database does not answer or a lock is not free, no row is at fault; the cursor
+//!   stays.
+//! - *A row that fails* is found by halving the page. It parks its stream for this reader: the cursor moves past the
+//!   row, and later rows of the stream wait. The row is tried again with growing pauses. When it succeeds, the waiting
+//!   rows follow in the order of their revisions. After [`MAX_ATTEMPTS`] the row is given up: its stream stays parked,
+//!   so that no row is processed out of order, until the operator sets its status back to `parked`.
 
-use super::Signals;
+use super::RelaySignals;
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::gate::Class;
-use crate::store::pools::Share;
-use crate::store::readers::{self, LogRow, Parked};
+use crate::store::pools::ReadPool;
+use crate::store::readers::{self, LogRow, ParkedStream};
 use crate::store::transaction::Transaction;
-use crate::store::{self, Failure};
-use crate::telemetry::Trouble;
+use crate::store::write_queue::ServerWriter;
+use crate::store::{self, FailureKind};
+use crate::telemetry::FailureFlag;
 use crate::usecases::transact::Work;
 use sea_orm::DbErr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a node holds a reader after its last transaction.
-pub const LEASE: Duration = Duration::from_secs(3);
-/// How long a reader waits when the database failed it.
-pub const RETRY: Duration = Duration::from_millis(500);
-/// How often a row may fail before it is given up.
-pub const ATTEMPTS: i64 = 10;
-/// Rows of one transaction.
-pub const PAGE: u64 = 1000;
-/// Rows of a parked stream in one transaction.
-const PARKED_PAGE: u64 = 200;
-/// The first pause before a row that failed is tried again; each pause is twice the one before.
+/// A lease is valid for this time after the last transaction of its node.
+pub const LEASE_DURATION: Duration = Duration::from_secs(3);
+/// The pause after a database error.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// The number of failures after which a row is given up.
+pub const MAX_ATTEMPTS: i64 = 10;
+/// Rows in one transaction at most.
+pub const PAGE_ROWS: u64 = 1000;
+/// Rows of a parked stream in one transaction at most.
+const PARKED_PAGE_ROWS: u64 = 200;
+/// The pause after the first failure of a row. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Characters of an error that are kept.
+/// Characters of an error text that are stored.
 const ERROR_CHARS: usize = 500;
 
-/// What follows from events, with effects in the database alone.
+/// A reader of the log whose effects are only in the database.
 pub trait Reader: Send + Sync + 'static {
-    /// The name of its row in `readers`, for ever.
+    /// Returns the name of its row in `readers`, which must never change.
     fn name(&self) -> &str;
 
-    /// How long it rests after a page that was not full, so that the next one is worth its transaction.
-    fn rest(&self) -> Duration;
+    /// Returns the pause after a page that was not full. More rows arrive in the meantime, so that fewer transactions
+    /// are necessary.
+    fn pause(&self) -> Duration;
 
-    /// Does what follows from `rows` with statements of the transaction, whole sets at a time, and nothing else: it runs
-    /// again when the transaction fails. Of each stream the rows come in the order of their revisions, each once. An error
-    /// says that one of the rows cannot be handled, unless the database caused it by being away.
+    /// Processes rows with statements of the transaction `conn`, and must have no other effects, because it runs again
+    /// if the transaction fails. The rows of each stream come in the order of their revisions, each once. An error
+    /// means that one of the rows cannot be processed, unless the database was not available.
     fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()>;
 }
 
-/// What a turn did.
+/// The result of one round of a reader.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Turn {
-    /// It read; there may be more.
-    Read {
-        /// Whether there is more for certain.
-        full: bool,
+pub enum RoundResult {
+    /// The round did some work, and there may be more.
+    Worked {
+        /// Whether the next round should begin at once.
+        has_more: bool,
     },
-    /// There is nothing to do until the log grows, or until this moment.
+    /// There is nothing to do until the log grows, or until this time.
     Idle(Option<Timestamp>),
 }
 
-/// One reader on one node.
-pub struct Runner {
+/// Runs one reader on one node.
+pub struct ReaderRunner {
     app: App,
     reader: Arc<dyn Reader>,
     node: String,
 }
 
-/// What came of a transaction of the reader.
+/// The result of a transaction of a reader.
 #[derive(PartialEq, Eq)]
-enum Outcome {
+enum TransactionResult {
     Committed,
-    /// Another node holds the reader, or has moved its cursor; nothing was changed.
-    Overtaken,
+    /// Nothing was changed: another node has the lease, or has moved the cursor or the parked stream.
+    Outdated,
 }
 
-impl Runner {
-    /// Of a reader, for a node.
+impl ReaderRunner {
+    /// Returns a runner of `reader` for the node with the id `node`.
     pub fn new(app: App, reader: Arc<dyn Reader>, node: &str) -> Self {
         Self { app, reader, node: node.to_owned() }
     }
 
-    /// Reads until the server stops.
-    pub async fn run(self: Arc<Self>, mut signals: Signals) {
-        let taken = self.guarded(async {
-            let _turn = self.app.db().turn(Class::System).await;
-            Ok(readers::take_over(self.app.db().write()?, self.reader.name()).await?)
+    /// Runs rounds until the server stops.
+    pub async fn run(self: Arc<Self>, mut signals: RelaySignals) {
+        let ended = self.with_database(async {
+            let _turn = self.app.db().take_server_turn(ServerWriter::System).await;
+            Ok(readers::end_stale_lease(self.app.db().write()?, self.reader.name()).await?)
         });
-        if let Err(error) = taken.await {
-            tracing::warn!(%error, "the lease of a node that died was not ended; it expires");
+        if let Err(error) = ended.await {
+            tracing::warn!(%error, "the lease of a stopped node could not be ended; it will expire");
         }
-        let (reader, trouble) = (self.reader.name(), Trouble::default());
+        let (reader, failure_flag) = (self.reader.name(), FailureFlag::default());
         while !signals.is_stopping() {
-            signals.look();
-            let turn = self.turn().await;
-            if turn.is_ok() && trouble.is_over() {
-                tracing::info!(reader, "a reader of the log goes on");
+            signals.reset_growth();
+            let result = self.run_round().await;
+            if result.is_ok() && failure_flag.clear() {
+                tracing::info!(reader, "a reader of the log works again");
             }
-            match turn {
-                Ok(Turn::Read { full: true }) => {}
-                Ok(Turn::Read { full: false }) => signals.rest(self.reader.rest()).await,
-                Ok(Turn::Idle(until)) => signals.growth(until.map(|until| until.since(Timestamp::now()))).await,
+            match result {
+                Ok(RoundResult::Worked { has_more: true }) => {}
+                Ok(RoundResult::Worked { has_more: false }) => signals.pause(self.reader.pause()).await,
+                Ok(RoundResult::Idle(until)) => {
+                    signals.wait_for_growth(until.map(|until| until.since(Timestamp::now()))).await;
+                }
                 Err(error) => {
-                    if trouble.failed() {
-                        tracing::warn!(reader, %error, "a reader of the log cannot go on; trying again");
+                    if failure_flag.set() {
+                        tracing::warn!(reader, %error, "a reader of the log cannot continue; trying again");
                     }
-                    signals.rest(RETRY).await;
+                    signals.pause(RETRY_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Handles one page, or one parked stream that is due. It may be dropped at any await: what it began is rolled back.
-    pub async fn turn(&self) -> Result<Turn> {
+    /// Processes one page, or one parked stream whose next attempt is due. The future may be dropped at any await; its
+    /// transaction is then rolled back.
+    pub async fn run_round(&self) -> Result<RoundResult> {
         let now = Timestamp::now();
-        let Some((cursor, parked)) = self.stand(now).await? else { return Ok(Turn::Read { full: true }) };
-        let (cursor, until) = match cursor {
-            Ok(cursor) => (cursor, parked.as_ref().map(|row| row.next_at)),
-            Err(until) => return Ok(Turn::Idle(Some(until))),
+        let Some((cursor, parked)) = self.read_state(now).await? else {
+            return Ok(RoundResult::Worked { has_more: true });
         };
-        if let Some(row) = parked.filter(|row| row.next_at <= now) {
-            self.again(&row, now).await?;
-            return Ok(Turn::Read { full: true });
+        let (cursor, until) = match cursor {
+            Ok(cursor) => (cursor, parked.as_ref().map(|stream| stream.next_at)),
+            Err(until) => return Ok(RoundResult::Idle(Some(until))),
+        };
+        if let Some(stream) = parked.filter(|stream| stream.next_at <= now) {
+            self.retry_parked(&stream, now).await?;
+            return Ok(RoundResult::Worked { has_more: true });
         }
-        let rows =
-            self.guarded(async { Ok(readers::page(self.app.db().read(Share::Log), cursor, PAGE).await?) }).await?;
-        let Some(last) = rows.last() else { return Ok(Turn::Idle(until)) };
-        let upto = last.position;
-        self.read(&rows, cursor, upto, now).await?;
-        Ok(Turn::Read { full: rows.len() as u64 == PAGE })
+        let rows = self
+            .with_database(async { Ok(readers::page(self.app.db().read(ReadPool::Log), cursor, PAGE_ROWS).await?) })
+            .await?;
+        let Some(last) = rows.last() else { return Ok(RoundResult::Idle(until)) };
+        let last_position = last.position;
+        self.process(&rows, cursor, last_position, now).await?;
+        Ok(RoundResult::Worked { has_more: rows.len() as u64 == PAGE_ROWS })
     }
 
-    /// Where the reader stands, or until when another node holds it; and its next parked row. `None` when it was
-    /// registered just now.
-    async fn stand(&self, now: Timestamp) -> Result<Option<(Result<i64, Timestamp>, Option<Parked>)>> {
+    /// Returns the cursor, or as the error the time until which another node has the lease; and the next parked stream.
+    /// `None` if the reader was not registered, and is now.
+    async fn read_state(&self, now: Timestamp) -> Result<Option<(Result<i64, Timestamp>, Option<ParkedStream>)>> {
         let name = self.reader.name();
-        self.guarded(async {
-            let conn = self.app.db().read(Share::Log);
+        self.with_database(async {
+            let conn = self.app.db().read(ReadPool::Log);
             let Some(lease) = readers::lease(conn, name).await? else {
-                let _turn = self.app.db().turn(Class::System).await;
+                let _turn = self.app.db().take_server_turn(ServerWriter::System).await;
                 readers::register(self.app.db().write()?, name, 0, now).await?;
                 return Ok(None);
             };
-            if lease.is_others(&self.node, now) {
+            if lease.is_held_by_another(&self.node, now) {
                 return Ok(Some((Err(lease.until.plus(Duration::from_millis(1))), None)));
             }
             Ok(Some((Ok(lease.cursor), readers::next_parked(conn, name).await?)))
@@ -157,154 +166,169 @@ impl Runner {
         .await
     }
 
-    /// Handles `rows`, which lie behind `cursor` and reach to `upto`, or as many of the first as can be handled.
-    async fn read(&self, rows: &[LogRow], cursor: i64, upto: i64, now: Timestamp) -> Result<()> {
+    /// Processes `rows`, which follow `cursor` up to `last_position`. If a row fails, processes the rows before it, or
+    /// parks the stream of the row if it is the first one.
+    async fn process(&self, rows: &[LogRow], cursor: i64, last_position: i64, now: Timestamp) -> Result<()> {
         let mut count = rows.len();
         loop {
-            let upto = rows.get(count).map_or(upto, |next| next.position - 1);
-            match self.guarded(self.apply(&rows[..count], cursor, upto, now)).await {
+            let last_position = rows.get(count).map_or(last_position, |next| next.position - 1);
+            match self.with_database(self.process_page(&rows[..count], cursor, last_position, now)).await {
                 Ok(_) => return Ok(()),
-                Err(error) if !is_of_a_row(&error) => return Err(error),
+                Err(error) if !is_row_error(&error) => return Err(error),
                 Err(_) if count > 1 => count /= 2,
                 Err(error) => {
-                    self.guarded(self.park(&rows[0], cursor, upto, now, &error)).await?;
+                    self.with_database(self.park(&rows[0], cursor, last_position, now, &error)).await?;
                     return Ok(());
                 }
             }
         }
     }
 
-    async fn apply(&self, rows: &[LogRow], cursor: i64, upto: i64, now: Timestamp) -> Result<Outcome> {
+    async fn process_page(
+        &self,
+        rows: &[LogRow],
+        cursor: i64,
+        last_position: i64,
+        now: Timestamp,
+    ) -> Result<TransactionResult> {
         let name = self.reader.name();
-        self.fenced(now, async |tx, stands| {
-            if stands != cursor {
-                return Ok(Outcome::Overtaken);
+        self.with_lease(now, async |tx, locked_cursor| {
+            if locked_cursor != cursor {
+                return Ok(TransactionResult::Outdated);
             }
             let mut streams: Vec<Stream> = rows.iter().map(|row| row.stream).collect();
             streams.sort_unstable();
             streams.dedup();
-            let waiting = readers::parked(tx, name, &streams).await?;
-            let rows: Vec<&LogRow> = rows.iter().filter(|row| !waiting.contains(&row.stream)).collect();
+            let parked = readers::list_parked(tx, name, &streams).await?;
+            let rows: Vec<&LogRow> = rows.iter().filter(|row| !parked.contains(&row.stream)).collect();
             if !rows.is_empty() {
                 self.handle(tx, &rows).await?;
             }
-            readers::advance(tx, name, upto).await?;
-            Ok(Outcome::Committed)
+            readers::set_cursor(tx, name, last_position).await?;
+            Ok(TransactionResult::Committed)
         })
         .await
     }
 
-    /// A reader that panics has failed like one that refuses.
+    /// Calls the reader. A panic of the reader becomes an error.
     async fn handle(&self, tx: &Transaction, rows: &[&LogRow]) -> Result<()> {
         let part = self.app.supervision().part(format!("reader {}", self.reader.name()));
         part.attempt(self.reader.handle(tx, rows)).await.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
     }
 
-    async fn park(&self, row: &LogRow, cursor: i64, upto: i64, now: Timestamp, error: &Error) -> Result<Outcome> {
+    async fn park(
+        &self,
+        row: &LogRow,
+        cursor: i64,
+        last_position: i64,
+        now: Timestamp,
+        error: &Error,
+    ) -> Result<TransactionResult> {
         let name = self.reader.name();
-        let text = told(error);
+        let text = error_text(error);
         tracing::warn!(reader = name, stream = ?row.stream, rev = row.rev.0, error = text, "a stream is parked");
-        self.fenced(now, async |tx, stands| {
-            if stands != cursor {
-                return Ok(Outcome::Overtaken);
+        self.with_lease(now, async |tx, locked_cursor| {
+            if locked_cursor != cursor {
+                return Ok(TransactionResult::Outdated);
             }
             readers::park(tx, name, (row.stream, row.rev), now.plus(FIRST_PAUSE), &text).await?;
-            readers::advance(tx, name, upto).await?;
-            Ok(Outcome::Committed)
+            readers::set_cursor(tx, name, last_position).await?;
+            Ok(TransactionResult::Committed)
         })
         .await
     }
 
-    /// Tries a parked row again, and those that wait behind it.
-    async fn again(&self, row: &Parked, now: Timestamp) -> Result<()> {
-        let mut limit = PARKED_PAGE;
+    /// Processes the row at which a stream is parked, and the waiting rows after it.
+    async fn retry_parked(&self, parked: &ParkedStream, now: Timestamp) -> Result<()> {
+        let mut limit = PARKED_PAGE_ROWS;
         loop {
-            match self.guarded(self.resume(row, limit, now)).await {
+            match self.with_database(self.process_parked(parked, limit, now)).await {
                 Ok(_) => return Ok(()),
-                Err(error) if !is_of_a_row(&error) => return Err(error),
-                // one of those behind it may be the one that fails
+                Err(error) if !is_row_error(&error) => return Err(error),
+                // A later row may have failed: try the parked row alone.
                 Err(_) if limit > 1 => limit = 1,
                 Err(error) => {
-                    self.guarded(self.fail(row, now, &error)).await?;
+                    self.with_database(self.record_failure(parked, now, &error)).await?;
                     return Ok(());
                 }
             }
         }
     }
 
-    async fn resume(&self, parked: &Parked, limit: u64, now: Timestamp) -> Result<Outcome> {
+    async fn process_parked(&self, parked: &ParkedStream, limit: u64, now: Timestamp) -> Result<TransactionResult> {
         let name = self.reader.name();
-        self.fenced(now, async |tx, cursor| {
+        self.with_lease(now, async |tx, cursor| {
             if !readers::is_parked(tx, name, parked).await? {
-                return Ok(Outcome::Overtaken);
+                return Ok(TransactionResult::Outdated);
             }
             let rows = readers::stream_page(tx, parked.stream, parked.rev, cursor, limit).await?;
             let rows: Vec<&LogRow> = rows.iter().collect();
             if !rows.is_empty() {
                 self.handle(tx, &rows).await?;
             }
-            let more = rows.last().filter(|_| rows.len() as u64 == limit);
-            readers::move_parked(tx, name, parked, more.map(|last| last.rev.next()), now).await?;
-            Ok(Outcome::Committed)
+            let last = rows.last().filter(|_| rows.len() as u64 == limit);
+            readers::advance_parked(tx, name, parked, last.map(|last| last.rev.next()), now).await?;
+            Ok(TransactionResult::Committed)
         })
         .await
     }
 
-    async fn fail(&self, parked: &Parked, now: Timestamp, error: &Error) -> Result<Outcome> {
+    async fn record_failure(&self, parked: &ParkedStream, now: Timestamp, error: &Error) -> Result<TransactionResult> {
         let name = self.reader.name();
-        let (text, attempts) = (told(error), parked.attempts + 1);
-        let given_up = attempts >= ATTEMPTS;
-        if given_up {
-            tracing::error!(reader = name, stream = ?parked.stream, rev = parked.rev.0, error = text, "a row is given up");
+        let (text, attempts) = (error_text(error), parked.attempts + 1);
+        let is_given_up = attempts >= MAX_ATTEMPTS;
+        if is_given_up {
+            let (stream, rev) = (parked.stream, parked.rev.0);
+            tracing::error!(reader = name, ?stream, rev, error = text, "a row is given up");
         }
         let pause = FIRST_PAUSE * 2_u32.saturating_pow((attempts - 1).clamp(0, 20) as u32);
-        self.fenced(now, async |tx, _| {
+        self.with_lease(now, async |tx, _| {
             if !readers::is_parked(tx, name, parked).await? {
-                return Ok(Outcome::Overtaken);
+                return Ok(TransactionResult::Outdated);
             }
-            readers::failed_again(tx, name, parked, now.plus(pause), &text, given_up).await?;
-            Ok(Outcome::Committed)
+            readers::record_failure(tx, name, parked, now.plus(pause), &text, is_given_up).await?;
+            Ok(TransactionResult::Committed)
         })
         .await
     }
 
-    /// Runs `work` in a transaction that holds the reader's row; it is given the cursor. Nothing is committed unless it
-    /// says so, and nothing at all while another node holds the reader.
-    async fn fenced(
+    /// Runs `work` with the cursor in a transaction that has locked the reader's row and renewed the lease. Commits
+    /// only if `work` returns `Committed`. If another node has the lease, `work` does not run.
+    async fn with_lease(
         &self,
         now: Timestamp,
-        work: impl AsyncFnOnce(&Transaction, i64) -> Result<Outcome>,
-    ) -> Result<Outcome> {
-        let _turn = self.app.db().turn(Class::System).await;
+        work: impl AsyncFnOnce(&Transaction, i64) -> Result<TransactionResult>,
+    ) -> Result<TransactionResult> {
+        let _turn = self.app.db().take_server_turn(ServerWriter::System).await;
         let tx = self.app.db().begin().await?;
-        let claimed = readers::claim(&tx, self.reader.name(), &self.node, now, now.plus(LEASE)).await?;
-        let outcome = match claimed {
+        let claimed = readers::claim(&tx, self.reader.name(), &self.node, now, now.plus(LEASE_DURATION)).await?;
+        let result = match claimed {
             Some(cursor) => work(&tx, cursor).await,
-            None => Ok(Outcome::Overtaken),
+            None => Ok(TransactionResult::Outdated),
         };
-        if matches!(outcome, Ok(Outcome::Committed)) {
+        if matches!(result, Ok(TransactionResult::Committed)) {
             tx.commit().await?;
         } else {
             tx.rollback().await;
         }
-        outcome
+        result
     }
 
-    async fn guarded<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.app.db().guard(work).await
+    async fn with_database<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.app.db().run(work).await
     }
 }
 
-/// Whether an error speaks of a row, rather than of a database that is away, busy or slow.
-fn is_of_a_row(error: &Error) -> bool {
+/// Returns whether an error is caused by a row, and not by a database that is unavailable, busy or slow.
+fn is_row_error(error: &Error) -> bool {
     match error.cause().and_then(|cause| cause.downcast_ref::<DbErr>()) {
-        Some(cause) => matches!(store::failure(cause), Failure::Data | Failure::Fault),
+        Some(cause) => matches!(store::failure_kind(cause), FailureKind::Data | FailureKind::Fault),
         None => ![Code::Busy, Code::Unavailable].contains(&error.code()),
     }
 }
 
-/// An error as an admin is told of it.
-fn told(error: &Error) -> String {
+/// Returns the text of an error as it is stored and logged. PostgreSQL cannot store the character NUL.
+fn error_text(error: &Error) -> String {
     let text = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
-    text.chars().filter(|letter| *letter != '\0').take(ERROR_CHARS).collect()
+    text.chars().filter(|character| *character != '\0').take(ERROR_CHARS).collect()
 }

@@ -1,61 +1,64 @@
-//! Retention: rows of the log go when they are older than the setting says, by time alone, in ranges of ids and in small
-//! steps between which others write. A row stays until every reader has passed it, and in a stream that is parked for a
-//! reader everything stays from the row at which it waits. A client that comes back from further behind is reset.
+//! Retention: removes rows of the log that are older than a setting and that every reader has processed.
+//!
+//! It removes ranges of ids in small steps, so that other transactions can write in between. In a stream that is parked
+//! for a reader, all rows from the parked one on stay. A client that has only older revisions gets a `sync.reset`.
 
-use super::Signals;
+use super::RelaySignals;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::gate::Class;
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::store::readers;
+use crate::store::write_queue::ServerWriter;
 use std::time::Duration;
 
-/// How often the log is looked through.
-const EVERY: Duration = Duration::from_hours(1);
-/// Rows of one step.
-const STEP: u64 = 500;
-/// Between two steps.
-const REST: Duration = Duration::from_millis(50);
+/// The time between two removals.
+const INTERVAL: Duration = Duration::from_hours(1);
+/// Rows in one step at most.
+const STEP_ROWS: u64 = 500;
+/// The pause between two steps.
+const STEP_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs until the server stops; the first time at once.
-pub async fn run(app: App, mut signals: Signals) {
-    let kept = Duration::from_hours(24) * app.settings().log.retention_days;
+/// Removes old rows at the start and then once in each [`INTERVAL`], until the server stops.
+pub async fn run(app: App, mut signals: RelaySignals) {
+    let retention = Duration::from_hours(24) * app.settings().log.retention_days;
     loop {
-        let before = Timestamp::now().minus(kept);
+        let before = Timestamp::now().minus(retention);
         tokio::select! {
-            // what is cut off here is a statement of its own, and done or not done
-            () = signals.stopped() => return,
-            swept = sweep(&app, before) => match swept {
+            // Each step is a single statement, so an interrupted step is done or not done.
+            () = signals.wait_for_stop() => return,
+            removed = remove_old_rows(&app, before) => match removed {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "old rows of the log were removed"),
-                Err(error) => tracing::warn!(%error, "old rows of the log were not removed; trying again later"),
+                Err(error) => tracing::warn!(%error, "old rows of the log could not be removed; trying again later"),
             },
         }
         tokio::select! {
-            () = signals.stopped() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = signals.wait_for_stop() => return,
+            () = tokio::time::sleep(INTERVAL) => {}
         }
     }
 }
 
-/// Removes what is older than `before` and may go; returns how many rows went.
-pub async fn sweep(app: &App, before: Timestamp) -> Result<u64> {
-    let (mut from, mut gone) = (0, 0);
+/// Removes the rows that are older than `before` and no longer needed. Returns their number.
+pub async fn remove_old_rows(app: &App, before: Timestamp) -> Result<u64> {
+    let (mut from, mut removed) = (0, 0);
     loop {
         let db = app.db();
-        let old = db.guard(async { Ok(readers::old_rows(db.read(Share::Log), from, before, STEP).await?) }).await?;
-        let Some(old) = old else { return Ok(gone) };
-        gone += db
-            .guard(async {
-                let _turn = db.turn(Class::System).await;
-                Ok(readers::forget(db.write()?, from, old.upto).await?)
+        let old = db
+            .run(async { Ok(readers::find_old_rows(db.read(ReadPool::Log), from, before, STEP_ROWS).await?) })
+            .await?;
+        let Some(old) = old else { return Ok(removed) };
+        removed += db
+            .run(async {
+                let _turn = db.take_server_turn(ServerWriter::System).await;
+                Ok(readers::remove_rows(db.write()?, from, old.last_id).await?)
             })
             .await?;
-        if !old.more {
-            return Ok(gone);
+        if !old.has_more {
+            return Ok(removed);
         }
-        from = old.upto;
-        tokio::time::sleep(REST).await;
+        from = old.last_id;
+        tokio::time::sleep(STEP_PAUSE).await;
     }
 }

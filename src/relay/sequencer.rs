@@ -1,22 +1,24 @@
-//! The sequencer: stamps `position` on committed rows in the order of their ids, once. One node holds it; its transaction
-//! locks the row that says so and that holds the last position, then the unstamped rows, waiting for each and skipping
-//! none. So positions become visible in their order, and of one stream in the order of revisions.
+//! The sequencer: assigns every committed row of the log its `position`, once and in the order of the row ids.
+//!
+//! One node at a time has its lease. Its transaction locks the row with the lease and the last position, then the rows
+//! without a position. It waits for each locked row and skips none. Therefore positions become visible in ascending
+//! order, and the positions of one stream follow its revisions.
 
-use super::Signals;
-use super::reader::{LEASE, RETRY};
+use super::RelaySignals;
+use super::reader::{LEASE_DURATION, RETRY_PAUSE};
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::dialect;
-use crate::store::gate::Class;
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::store::readers::{self, SEQUENCER};
-use crate::telemetry::Trouble;
+use crate::store::write_queue::ServerWriter;
+use crate::telemetry::FailureFlag;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Rows of one transaction.
-pub const PAGE: u64 = 1000;
+/// Rows in one transaction at most.
+pub const PAGE_ROWS: u64 = 1000;
 
 /// The sequencer of one node.
 pub struct Sequencer {
@@ -24,73 +26,73 @@ pub struct Sequencer {
     node: String,
 }
 
-/// Whether positions are stamped at all; see [`readers::position`].
+/// Returns whether the database needs a sequencer; see [`readers::position_column`].
 pub fn is_needed(app: &App) -> bool {
-    dialect::is_postgres(app.db().read(Share::Log))
+    dialect::is_postgres(app.db().read(ReadPool::Log))
 }
 
 impl Sequencer {
-    /// For a node.
+    /// Returns the sequencer for the node with the id `node`.
     pub fn new(app: App, node: &str) -> Self {
         Self { app, node: node.to_owned() }
     }
 
-    /// Stamps what is committed until the server stops; `grow` tells the readers.
-    pub async fn run(self: Arc<Self>, grow: watch::Sender<u64>, mut signals: Signals) {
-        let trouble = Trouble::default();
+    /// Assigns positions until the server stops. Changes `growth` to wake the readers.
+    pub async fn run(self: Arc<Self>, growth: watch::Sender<u64>, mut signals: RelaySignals) {
+        let failure_flag = FailureFlag::default();
         while !signals.is_stopping() {
-            signals.look();
-            let turn = self.turn().await;
-            if turn.is_ok() && trouble.is_over() {
-                tracing::info!("the log is given positions again");
+            signals.reset_growth();
+            let assigned = self.run_round().await;
+            if assigned.is_ok() && failure_flag.clear() {
+                tracing::info!("the sequencer assigns positions again");
             }
-            match turn {
-                Ok(0) => signals.growth(None).await,
-                Ok(_) => grow.send_modify(|times| *times += 1),
+            match assigned {
+                Ok(0) => signals.wait_for_growth(None).await,
+                Ok(_) => growth.send_modify(|times| *times += 1),
                 Err(error) => {
-                    if trouble.failed() {
-                        tracing::warn!(%error, "the log cannot be given positions; trying again");
+                    if failure_flag.set() {
+                        tracing::warn!(%error, "the sequencer cannot assign positions; trying again");
                     }
-                    signals.rest(RETRY).await;
+                    signals.pause(RETRY_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Stamps one page, if this node holds the sequencer or can take it; returns how many rows it stamped.
-    pub async fn turn(&self) -> Result<u64> {
+    /// Assigns the positions of one page, if this node has the lease or can get it. Returns the number of rows.
+    pub async fn run_round(&self) -> Result<u64> {
         self.app
             .db()
-            .guard(async {
-                let conn = self.app.db().read(Share::Log);
+            .run(async {
+                let conn = self.app.db().read(ReadPool::Log);
                 let now = Timestamp::now();
-                if !readers::head(conn).await?.unstamped {
+                if !readers::head(conn).await?.has_unnumbered_rows {
                     return Ok(0);
                 }
                 match readers::lease(conn, SEQUENCER).await? {
-                    Some(lease) if lease.is_others(&self.node, now) => Ok(0),
-                    Some(_) => self.stamp(now).await,
+                    Some(lease) if lease.is_held_by_another(&self.node, now) => Ok(0),
+                    Some(_) => self.assign_positions(now).await,
                     None => {
-                        let turn = self.app.db().turn(Class::System).await;
+                        let turn = self.app.db().take_server_turn(ServerWriter::System).await;
                         readers::register(self.app.db().write()?, SEQUENCER, 0, now).await?;
                         drop(turn);
-                        self.stamp(now).await
+                        self.assign_positions(now).await
                     }
                 }
             })
             .await
     }
 
-    async fn stamp(&self, now: Timestamp) -> Result<u64> {
-        let _turn = self.app.db().turn(Class::System).await;
+    async fn assign_positions(&self, now: Timestamp) -> Result<u64> {
+        let _turn = self.app.db().take_server_turn(ServerWriter::System).await;
         let tx = self.app.db().begin().await?;
-        let Some(last) = readers::claim(&tx, SEQUENCER, &self.node, now, now.plus(LEASE)).await? else {
+        let Some(last) = readers::claim(&tx, SEQUENCER, &self.node, now, now.plus(LEASE_DURATION)).await? else {
             tx.rollback().await;
             return Ok(0);
         };
-        let stamped = readers::stamp(&tx, last, PAGE).await?;
-        readers::advance(&tx, SEQUENCER, last + stamped as i64).await?;
+        let assigned = readers::assign_positions(&tx, last, PAGE_ROWS).await?;
+        readers::set_cursor(&tx, SEQUENCER, last + assigned as i64).await?;
         tx.commit().await?;
-        Ok(stamped)
+        Ok(assigned)
     }
 }

@@ -1,5 +1,6 @@
-//! The statistics reader: how many messages and links each conversation has, and from whom. Deleted messages keep their
-//! place and count; their links are gone. What the system says is not counted.
+//! The statistics reader: counts the messages and links of each conversation, and the messages of each sender.
+//!
+//! Deleted messages still count, but their links do not. System messages do not count.
 
 use super::reader::Reader;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
@@ -7,7 +8,7 @@ use crate::domain::links::links;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::readers::LogRow;
-use crate::store::statistics::{self, Growth, Link};
+use crate::store::statistics::{self, CountDelta, Link};
 use crate::store::transaction::Transaction;
 use crate::usecases::transact::Work;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The reader.
+/// The reader that keeps the statistics of conversations.
 #[derive(Clone, Copy, Debug)]
 pub struct Statistics;
 
@@ -24,35 +25,35 @@ impl Reader for Statistics {
         "statistics"
     }
 
-    fn rest(&self) -> Duration {
+    fn pause(&self) -> Duration {
         Duration::from_millis(200)
     }
 
     fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
         Box::pin(async move {
-            let mut page = Page::default();
+            let mut changes = PageChanges::default();
             for row in rows {
-                page.take(row)?;
+                changes.add(row)?;
             }
-            page.write(conn).await
+            changes.write(conn).await
         })
     }
 }
 
-/// A frame; its other fields do not matter here, nor do those of its payload that are not counted.
+/// The frame in a log row. Only the fields that are used here are read.
 #[derive(Deserialize)]
-struct Told<T> {
+struct LoggedFrame<T> {
     payload: T,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct LoggedMessagePayload {
     conversation_id: ConversationId,
-    message: Message,
+    message: LoggedMessage,
 }
 
 #[derive(Deserialize)]
-struct Message {
+struct LoggedMessage {
     id: MessageId,
     seq: Seq,
     sender_id: Option<UserId>,
@@ -61,41 +62,41 @@ struct Message {
 }
 
 #[derive(Deserialize)]
-struct Deleted {
+struct DeletedMessagePayload {
     message_id: MessageId,
 }
 
-/// What the rows of a page come to.
+/// The changes that the rows of a page make to the statistics.
 #[derive(Default)]
-struct Page {
-    conversations: BTreeMap<ConversationId, Growth>,
+struct PageChanges {
+    conversations: BTreeMap<ConversationId, CountDelta>,
     senders: BTreeMap<(ConversationId, UserId), i64>,
-    /// The links of messages as the last row about each says.
+    /// The links of each message after its last row in the page.
     links: BTreeMap<MessageId, Vec<Link>>,
-    /// Messages that may have had others before this page.
+    /// Messages that may have had other links before this page.
     changed: BTreeSet<MessageId>,
 }
 
-impl Page {
-    fn take(&mut self, row: &LogRow) -> Result<()> {
+impl PageChanges {
+    fn add(&mut self, row: &LogRow) -> Result<()> {
         match row.event_type.as_str() {
             "message.new" => {
-                let Said { conversation_id, message } = payload(row)?;
+                let LoggedMessagePayload { conversation_id, message } = payload(row)?;
                 if let Some(sender) = message.sender_id {
-                    let growth = self.conversations.entry(conversation_id).or_default();
-                    growth.messages += 1;
-                    growth.first_message_at = growth.first_message_at.or(Some(message.created_at));
+                    let delta = self.conversations.entry(conversation_id).or_default();
+                    delta.messages += 1;
+                    delta.first_message_at = delta.first_message_at.or(Some(message.created_at));
                     *self.senders.entry((conversation_id, sender)).or_default() += 1;
                     self.find_links(conversation_id, &message);
                 }
             }
             "message.edited" => {
-                let Said { conversation_id, message } = payload(row)?;
+                let LoggedMessagePayload { conversation_id, message } = payload(row)?;
                 self.changed.insert(message.id);
                 self.find_links(conversation_id, &message);
             }
             "message.deleted" => {
-                let Deleted { message_id } = payload(row)?;
+                let DeletedMessagePayload { message_id } = payload(row)?;
                 self.changed.insert(message_id);
                 self.links.remove(&message_id);
             }
@@ -104,10 +105,10 @@ impl Page {
         Ok(())
     }
 
-    fn find_links(&mut self, conversation_id: ConversationId, message: &Message) {
-        let found = links(&message.content).into_iter().enumerate().map(|(position, url)| Link {
+    fn find_links(&mut self, conversation_id: ConversationId, message: &LoggedMessage) {
+        let found = links(&message.content).into_iter().enumerate().map(|(index, url)| Link {
             message_id: message.id,
-            position: position as i64,
+            index: index as i64,
             conversation_id,
             seq: message.seq,
             url: url.to_owned(),
@@ -116,25 +117,26 @@ impl Page {
     }
 
     async fn write(mut self, conn: &Transaction) -> Result<()> {
-        // the page was read before this transaction: what it shows may have been deleted since
+        // The page was read before this transaction: lock its messages, and skip those that were deleted in the
+        // meantime.
         self.links.retain(|_, links| !links.is_empty());
-        let standing = statistics::hold(conn, &self.links.keys().copied().collect::<Vec<_>>()).await?;
-        self.links.retain(|message, _| standing.contains(message));
+        let existing = statistics::lock_messages(conn, &self.links.keys().copied().collect::<Vec<_>>()).await?;
+        self.links.retain(|message, _| existing.contains(message));
         let changed: Vec<MessageId> = self.changed.into_iter().collect();
-        for (conversation, gone) in statistics::remove_links(conn, &changed).await? {
-            self.conversations.entry(conversation).or_default().links -= gone;
+        for (conversation, removed) in statistics::remove_links(conn, &changed).await? {
+            self.conversations.entry(conversation).or_default().links -= removed;
         }
         let links: Vec<Link> = self.links.into_values().flatten().collect();
         for link in &links {
             self.conversations.entry(link.conversation_id).or_default().links += 1;
         }
         statistics::add_links(conn, &links).await?;
-        statistics::grow(conn, &self.conversations.into_iter().collect::<Vec<_>>()).await?;
-        statistics::grow_senders(conn, &self.senders.into_iter().collect::<Vec<_>>()).await?;
+        statistics::add_counts(conn, &self.conversations.into_iter().collect::<Vec<_>>()).await?;
+        statistics::add_sender_counts(conn, &self.senders.into_iter().collect::<Vec<_>>()).await?;
         Ok(())
     }
 }
 
 fn payload<T: DeserializeOwned>(row: &LogRow) -> Result<T> {
-    serde_json::from_str::<Told<T>>(&row.payload).map(|told| told.payload).map_err(Error::internal)
+    serde_json::from_str::<LoggedFrame<T>>(&row.payload).map(|frame| frame.payload).map_err(Error::internal)
 }

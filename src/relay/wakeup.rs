@@ -1,35 +1,37 @@
-//! What wakes the relay: commits of this node at once, and a look at the log as backstop, which also finds what other
-//! nodes commit. One cheap statement by index a tick, whatever the number of readers.
+//! Wakes the other tasks of the relay: after commits of this node, and when a regular look at the log finds new rows.
+//!
+//! The look also finds the commits of other nodes. It is one cheap statement that uses indexes, for any number of
+//! readers.
 
-use super::Signals;
+use super::RelaySignals;
 use crate::app::App;
-use crate::store::pools::Share;
-use crate::store::readers::{self, Head};
+use crate::store::pools::ReadPool;
+use crate::store::readers::{self, LogHead};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How often the log is looked at.
-const POLL: Duration = Duration::from_millis(100);
-/// A commit waits this long for others, so that many of them make one page.
-const GATHER: Duration = Duration::from_millis(20);
+/// The time between two looks at the log.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The pause after a commit, so that several commits cause one page.
+const COMMIT_DELAY: Duration = Duration::from_millis(20);
 
-/// Runs until the server stops. It says that the log has grown, and never how far: a reader finds that out itself.
-pub async fn run(app: App, grow: watch::Sender<u64>, mut signals: Signals) {
+/// Runs until the server stops. It signals only that the log has grown; each reader finds out how far.
+pub async fn run(app: App, growth: watch::Sender<u64>, mut signals: RelaySignals) {
     let committed = app.log_grew();
-    let mut seen: Option<Head> = None;
+    let mut last_head: Option<LogHead> = None;
     loop {
         tokio::select! {
-            () = signals.stopped() => return,
-            () = committed.notified() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep(POLL) => {
-                let head = app.db().guard(async { Ok(readers::head(app.db().read(Share::Log)).await?) }).await;
-                // while the database is away there is nothing to say; whoever waits for it asks by itself
+            () = signals.wait_for_stop() => return,
+            () = committed.notified() => tokio::time::sleep(COMMIT_DELAY).await,
+            () = tokio::time::sleep(POLL_INTERVAL) => {
+                let head = app.db().run(async { Ok(readers::head(app.db().read(ReadPool::Log)).await?) }).await;
+                // While the database is unavailable, there is nothing to signal. The readers try again by themselves.
                 let Ok(head) = head else { continue };
-                if seen.replace(head) == Some(head) && !head.unstamped {
+                if last_head.replace(head) == Some(head) && !head.has_unnumbered_rows {
                     continue;
                 }
             }
         }
-        grow.send_modify(|times| *times += 1);
+        growth.send_modify(|times| *times += 1);
     }
 }

@@ -1,8 +1,9 @@
-//! Accounts as they are made and changed, and the hash of their passwords, which is read here and nowhere else. Whoever
-//! changes one has locked the user's row.
+//! Creates and changes accounts. No other file reads password hashes.
+//!
+//! The caller locks the row of the user before it changes an account.
 
 use super::user_words;
-use super::users::{Status, UserRow};
+use super::users::{AccountStatus, UserRow};
 use crate::domain::ids::UserId;
 use crate::domain::names::{Email, Username};
 use crate::domain::search;
@@ -14,50 +15,49 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-/// What a password is checked against.
+/// The password hash of a user, and the status that decides whether the account can be used.
 #[derive(Clone, Debug)]
-pub struct Secret {
-    /// Whose it is.
+pub struct StoredPassword {
     pub user_id: UserId,
-    /// Its hash, as a PHC string; none for users of the host application.
+    /// A PHC string. `None` for users of the host application.
     pub hash: Option<String>,
-    /// Whether the account can be used.
-    pub status: Status,
+    pub status: AccountStatus,
 }
 
-impl From<Model> for Secret {
+impl From<Model> for StoredPassword {
     fn from(model: Model) -> Self {
-        Self { user_id: UserId(model.id), hash: model.password_hash, status: Status::from_stored(&model.status) }
+        Self { user_id: UserId(model.id), hash: model.password_hash, status: AccountStatus::from_stored(&model.status) }
     }
 }
 
-/// The secret of a user.
-pub async fn secret_of(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<Secret>, DbErr> {
-    Ok(Entity::find_by_id(id.0).one(conn).await?.map(Secret::from))
+/// Returns the stored password of a user. `None` if there is no such user.
+pub async fn get_password(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<StoredPassword>, DbErr> {
+    Ok(Entity::find_by_id(id.0).one(conn).await?.map(StoredPassword::from))
 }
 
-/// The secret of the user whose username or, with an `@` in it, e-mail address `login` is.
-pub async fn secret_by_login(conn: &impl ConnectionTrait, login: &str) -> Result<Option<Secret>, DbErr> {
-    let login = login.trim();
-    let filter = match (Email::parse(login), Username::parse(login)) {
+/// Returns the stored password of the user with this username, or with this e-mail address if `name` contains an `@`.
+/// `None` if there is no such user.
+pub async fn get_password_by_name(conn: &impl ConnectionTrait, name: &str) -> Result<Option<StoredPassword>, DbErr> {
+    let name = name.trim();
+    let filter = match (Email::parse(name), Username::parse(name)) {
         (Ok(email), _) => users::Column::EmailKey.eq(email.key()),
         (_, Ok(username)) => users::Column::UsernameKey.eq(username.key()),
         _ => return Ok(None),
     };
-    Ok(Entity::find().filter(filter).one(conn).await?.map(Secret::from))
+    Ok(Entity::find().filter(filter).one(conn).await?.map(StoredPassword::from))
 }
 
-/// Whether somebody has this username.
-pub async fn has_username(conn: &impl ConnectionTrait, key: &str) -> Result<bool, DbErr> {
-    exists(conn, users::Column::UsernameKey, key, None).await
+/// Returns whether a user has this username. `key` is a [`Username::key`].
+pub async fn is_username_taken(conn: &impl ConnectionTrait, key: &str) -> Result<bool, DbErr> {
+    is_taken(conn, users::Column::UsernameKey, key, None).await
 }
 
-/// Whether somebody but `owner` has this e-mail address.
-pub async fn has_email(conn: &impl ConnectionTrait, key: &str, owner: Option<UserId>) -> Result<bool, DbErr> {
-    exists(conn, users::Column::EmailKey, key, owner).await
+/// Returns whether a user other than `except` has this e-mail address. `key` is an [`Email::key`].
+pub async fn is_email_taken(conn: &impl ConnectionTrait, key: &str, except: Option<UserId>) -> Result<bool, DbErr> {
+    is_taken(conn, users::Column::EmailKey, key, except).await
 }
 
-async fn exists(
+async fn is_taken(
     conn: &impl ConnectionTrait,
     column: users::Column,
     key: &str,
@@ -68,38 +68,34 @@ async fn exists(
     Ok(found.is_some_and(|id| Some(UserId(id)) != except))
 }
 
-/// An account about to be stored, checked.
+/// An account to store. All its values are checked.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// Its id.
     pub id: UserId,
-    /// Its unique name.
     pub username: Username,
-    /// The name it shows.
     pub display_name: String,
-    /// Its address.
     pub email: Option<Email>,
-    /// The hash of its password, as a PHC string.
+    /// A PHC string.
     pub password_hash: Option<String>,
-    /// User or admin.
     pub role: UserRole,
 }
 
-/// Stores an account. A name or address that somebody has is a violation of `username_key` or `email_key`.
+/// Stores an account. Fails with a violation of `username_key` or `email_key` if another user has the username or the
+/// e-mail address.
 pub async fn insert(conn: &impl ConnectionTrait, user: &NewUser, now: Timestamp) -> Result<UserRow, DbErr> {
     let model = ActiveModel {
         id: ActiveValue::Set(user.id.0),
         username: ActiveValue::Set(user.username.as_str().to_owned()),
         username_key: ActiveValue::Set(user.username.key()),
         display_name: ActiveValue::Set(user.display_name.clone()),
-        search_text: ActiveValue::Set(search::text_of(user.username.as_str(), &user.display_name)),
+        search_text: ActiveValue::Set(search::searchable_text(user.username.as_str(), &user.display_name)),
         email: ActiveValue::Set(user.email.as_ref().map(|email| email.as_str().to_owned())),
         email_key: ActiveValue::Set(user.email.as_ref().map(Email::key)),
         password_hash: ActiveValue::Set(user.password_hash.clone()),
         avatar_url: ActiveValue::Set(None),
         locale: ActiveValue::Set(None),
         role: ActiveValue::Set(user.role.as_str().to_owned()),
-        status: ActiveValue::Set(Status::Active.as_str().to_owned()),
+        status: ActiveValue::Set(AccountStatus::Active.as_str().to_owned()),
         external_id: ActiveValue::Set(None),
         share_read_receipts: ActiveValue::Set(true),
         last_seen_at: ActiveValue::Set(None),
@@ -109,37 +105,33 @@ pub async fn insert(conn: &impl ConnectionTrait, user: &NewUser, now: Timestamp)
         deleted_at: ActiveValue::Set(None),
     };
     let stored = model.insert(conn).await?;
-    user_words::change(conn, user.id, "", &stored.search_text).await?;
+    user_words::update(conn, user.id, "", &stored.search_text).await?;
     Ok(stored.into())
 }
 
-/// What an account's owner may change.
+/// The part of an account that its user may change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Profile {
-    /// The name it shows.
     pub display_name: String,
-    /// Its picture.
     pub avatar_url: Option<String>,
-    /// The language.
     pub locale: Option<String>,
-    /// The address.
     pub email: Option<Email>,
-    /// Whether others see its reads, and it theirs.
+    /// If false, others do not see what this user has read, and this user does not see what others have read.
     pub share_read_receipts: bool,
 }
 
-/// Writes a profile. An address that somebody has is a violation of `email_key`.
-pub async fn set_profile(
+/// Updates a profile. Fails with a violation of `email_key` if another user has the e-mail address.
+pub async fn update_profile(
     conn: &impl ConnectionTrait,
     user: &UserRow,
     profile: &Profile,
     now: Timestamp,
 ) -> Result<UserRow, DbErr> {
-    let text = search::text_of(&user.username, &profile.display_name);
+    let text = search::searchable_text(&user.username, &profile.display_name);
     if user.display_name != profile.display_name {
         let query = Entity::find_by_id(user.id.0).select_only().column(users::Column::SearchText);
         let before: Option<String> = query.into_tuple().one(conn).await?;
-        user_words::change(conn, user.id, &before.unwrap_or_default(), &text).await?;
+        user_words::update(conn, user.id, &before.unwrap_or_default(), &text).await?;
     }
     let model = ActiveModel {
         id: ActiveValue::Unchanged(user.id.0),
@@ -156,8 +148,8 @@ pub async fn set_profile(
     Ok(Entity::update(model).exec(conn).await?.into())
 }
 
-/// Writes the hash of a new password.
-pub async fn set_password(
+/// Replaces the password hash of a user. `hash` is a PHC string.
+pub async fn update_password(
     conn: &impl ConnectionTrait,
     id: UserId,
     hash: &str,
@@ -172,8 +164,8 @@ pub async fn set_password(
     Ok(Entity::update(model).exec(conn).await?.into())
 }
 
-/// Writes a user's part in the server.
-pub async fn set_role(
+/// Updates the role of a user on the server.
+pub async fn update_role(
     conn: &impl ConnectionTrait,
     id: UserId,
     role: UserRole,

@@ -1,4 +1,5 @@
-//! Who has blocked whom. A block is one way in the table and works both ways: nothing of the moment passes between the two.
+//! Blocks between users. A row has one direction, but its effect has both: the server sends neither user ephemeral
+//! frames about the other.
 
 use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, UserId};
@@ -9,43 +10,43 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// The blocks between one user and another.
+/// The blocks between two users, by the user who made them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Between {
-    /// The one has blocked the other.
-    pub blocks: bool,
-    /// The other has blocked the one.
-    pub is_blocked: bool,
+pub struct PairBlocks {
+    /// The first user has blocked the second.
+    pub by_first: bool,
+    /// The second user has blocked the first.
+    pub by_second: bool,
 }
 
-impl Between {
-    /// Whether there is any.
-    pub fn stands(self) -> bool {
-        self.blocks || self.is_blocked
+impl PairBlocks {
+    /// Returns whether at least one of the two users has blocked the other.
+    pub fn is_any(self) -> bool {
+        self.by_first || self.by_second
     }
 }
 
-/// The blocks between `one` and `other`.
-pub async fn between(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<Between, DbErr> {
+/// Returns the blocks between two users.
+pub async fn between(conn: &impl ConnectionTrait, first: UserId, second: UserId) -> Result<PairBlocks, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT blocker_id FROM blocks
          WHERE (blocker_id = $1 AND blocked_id = $2) OR (blocker_id = $2 AND blocked_id = $1)",
-        vec![one.into(), other.into()],
+        vec![first.into(), second.into()],
     );
-    let mut between = Between::default();
+    let mut blocks = PairBlocks::default();
     for row in dialect::all(conn, statement).await? {
-        if UserId(row.try_get("", "blocker_id")?) == one {
-            between.blocks = true;
+        if UserId(row.try_get("", "blocker_id")?) == first {
+            blocks.by_first = true;
         } else {
-            between.is_blocked = true;
+            blocks.by_second = true;
         }
     }
-    Ok(between)
+    Ok(blocks)
 }
 
-/// Those in the conversation who are apart from `user` by a block in either direction.
-pub async fn apart(
+/// Returns the participants of a conversation that `user` has blocked, or that have blocked `user`.
+pub async fn list_blocked_participants(
     conn: &impl ConnectionTrait,
     user: UserId,
     conversation: ConversationId,
@@ -63,54 +64,57 @@ pub async fn apart(
     rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
 }
 
-/// Who in a conversation is not told of a participant's receipts.
+/// The participants of a conversation that must not get the receipts of one participant.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Untold {
-    /// Apart by a block: told of none.
-    pub apart: Vec<UserId>,
-    /// Does not share reads, so sees none.
-    pub unsharing: Vec<UserId>,
+pub struct ReceiptExclusions {
+    /// Users with a block in either direction. They get no receipts.
+    pub blocked: Vec<UserId>,
+    /// Users who do not share what they read. They get no read receipts.
+    pub not_sharing: Vec<UserId>,
 }
 
-/// For each of these participants, who of the others in the conversation is not told of its receipts. Of conversations
-/// small enough that others are told at all. Asked all the time, so each conversation is looked through once, and once more
-/// only for whoever has a block.
-pub async fn untold(
+/// Returns for each of these participants which other participants must not get their receipts. A participant without
+/// exclusions has no entry. The conversations must have at most [`limits::STATUS_MEMBERS`] members; larger ones have no
+/// receipts.
+///
+/// The server calls this very often. It therefore reads the participants of each conversation once, and a second time
+/// only for a participant who has a block.
+pub async fn receipt_exclusions(
     conn: &impl ConnectionTrait,
     pairs: &[(ConversationId, UserId)],
-) -> Result<HashMap<(ConversationId, UserId), Untold>, DbErr> {
-    let mut untold: HashMap<_, Untold> = HashMap::new();
+) -> Result<HashMap<(ConversationId, UserId), ReceiptExclusions>, DbErr> {
+    let mut exclusions: HashMap<_, ReceiptExclusions> = HashMap::new();
     if pairs.is_empty() {
-        return Ok(untold);
+        return Ok(exclusions);
     }
-    let unsharing = unsharing(conn, pairs).await?;
+    let not_sharing = list_not_sharing(conn, pairs).await?;
     for (conversation, user) in pairs {
-        if let Some(unsharing) = unsharing.get(conversation) {
-            untold.entry((*conversation, *user)).or_default().unsharing.clone_from(unsharing);
+        if let Some(not_sharing) = not_sharing.get(conversation) {
+            exclusions.entry((*conversation, *user)).or_default().not_sharing.clone_from(not_sharing);
         }
     }
-    for (pair, viewer) in parted(conn, pairs).await? {
-        untold.entry(pair).or_default().apart.push(viewer);
+    for (pair, viewer) in list_blocked_pairs(conn, pairs).await? {
+        exclusions.entry(pair).or_default().blocked.push(viewer);
     }
-    Ok(untold)
+    Ok(exclusions)
 }
 
-/// Who in each conversation does not share reads.
-async fn unsharing(
+/// Returns the participants of each conversation who do not share what they read.
+async fn list_not_sharing(
     conn: &impl ConnectionTrait,
     pairs: &[(ConversationId, UserId)],
 ) -> Result<HashMap<ConversationId, Vec<UserId>>, DbErr> {
     let mut ids: Vec<Uuid> = pairs.iter().map(|pair| pair.0.0).collect();
     ids.sort_unstable();
     ids.dedup();
-    let most = limits::STATUS_MEMBERS;
+    let max = limits::STATUS_MEMBERS;
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining with whole tables, by a plan made when they were small
+        // LIMIT stops PostgreSQL from joining with whole tables: a plan that it made while they were small would do so
         &format!(
             "SELECT m.c, v.id AS viewer FROM unnest($1::uuid[]) AS m(c)
              CROSS JOIN LATERAL (SELECT user_id FROM participants WHERE conversation_id = m.c AND left_at IS NULL
-                                 LIMIT {most}) p
+                                 LIMIT {max}) p
              CROSS JOIN LATERAL (SELECT id, share_read_receipts FROM users WHERE id = p.user_id LIMIT 1) v
              WHERE NOT v.share_read_receipts"
         ),
@@ -126,8 +130,9 @@ async fn unsharing(
     Ok(found)
 }
 
-/// Each of these participants with each of the others in the conversation from whom a block parts it.
-async fn parted(
+/// Returns each of these participants with each other participant of the conversation that has a block with them, in
+/// either direction.
+async fn list_blocked_pairs(
     conn: &impl ConnectionTrait,
     pairs: &[(ConversationId, UserId)],
 ) -> Result<Vec<((ConversationId, UserId), UserId)>, DbErr> {
@@ -135,24 +140,24 @@ async fn parted(
         Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
         Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
     ];
-    let apart = "EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = m.u AND b.blocked_id = p.user_id)
+    let is_blocked = "EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = m.u AND b.blocked_id = p.user_id)
                                        OR (b.blocker_id = p.user_id AND b.blocked_id = m.u))";
-    let most = limits::STATUS_MEMBERS;
+    let max = limits::STATUS_MEMBERS;
     let statement = dialect::statement(
         conn,
         &format!(
             "SELECT m.c, m.u, p.user_id AS viewer FROM unnest($1::uuid[], $2::uuid[]) AS m(c, u)
              CROSS JOIN LATERAL (SELECT 1 FROM blocks WHERE blocker_id = m.u OR blocked_id = m.u LIMIT 1) any_block
              CROSS JOIN LATERAL (SELECT user_id FROM participants WHERE conversation_id = m.c AND left_at IS NULL
-                                 LIMIT {most}) p
-             WHERE {apart}"
+                                 LIMIT {max}) p
+             WHERE {is_blocked}"
         ),
         &format!(
             "SELECT m.c, m.u, p.user_id AS viewer
              FROM (SELECT unhex(value ->> 0) AS c, unhex(value ->> 1) AS u FROM jsonb_each($1)) AS m
              CROSS JOIN participants p ON p.conversation_id = m.c AND p.left_at IS NULL
              WHERE (EXISTS (SELECT 1 FROM blocks WHERE blocker_id = m.u)
-                    OR EXISTS (SELECT 1 FROM blocks WHERE blocked_id = m.u)) AND {apart}"
+                    OR EXISTS (SELECT 1 FROM blocks WHERE blocked_id = m.u)) AND {is_blocked}"
         ),
         dialect::rows(conn, columns),
     );
@@ -165,7 +170,7 @@ async fn parted(
         .collect()
 }
 
-/// Inserts a block; false when it was there.
+/// Inserts a block. Returns false if it existed already.
 pub async fn insert(conn: &impl ConnectionTrait, user: UserId, other: UserId, at: Timestamp) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
@@ -175,7 +180,7 @@ pub async fn insert(conn: &impl ConnectionTrait, user: UserId, other: UserId, at
     Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
 }
 
-/// Removes a block; false when there was none.
+/// Deletes a block. Returns false if there was none.
 pub async fn delete(conn: &impl ConnectionTrait, user: UserId, other: UserId) -> Result<bool, DbErr> {
     let text = "DELETE FROM blocks WHERE blocker_id = $1 AND blocked_id = $2";
     let statement = dialect::plain(conn, text, vec![user.into(), other.into()]);
@@ -185,7 +190,7 @@ pub async fn delete(conn: &impl ConnectionTrait, user: UserId, other: UserId) ->
 const BLOCK: &str = "SELECT b.created_at, u.id, u.username, u.display_name, u.avatar_url
      FROM blocks b JOIN users u ON u.id = b.blocked_id WHERE b.blocker_id = $1";
 
-fn block(row: &QueryResult) -> Result<Block, DbErr> {
+fn block_from_row(row: &QueryResult) -> Result<Block, DbErr> {
     Ok(Block {
         user: UserBrief {
             id: UserId(row.try_get("", "id")?),
@@ -197,15 +202,16 @@ fn block(row: &QueryResult) -> Result<Block, DbErr> {
     })
 }
 
-/// One block, if it is there.
+/// Returns the block that `user` has made against `other`. `None` if there is none.
 pub async fn get(conn: &impl ConnectionTrait, user: UserId, other: UserId) -> Result<Option<Block>, DbErr> {
     let text = format!("{BLOCK} AND b.blocked_id = $2");
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), other.into()])).await?;
-    row.as_ref().map(block).transpose()
+    row.as_ref().map(block_from_row).transpose()
 }
 
-/// The user's blocks, the newest first, at most `limit`, after the given place.
-pub async fn page(
+/// Lists at most `limit` blocks that `user` has made, newest first. `after` is the creation time and the blocked user
+/// of the last block that the caller has.
+pub async fn list(
     conn: &impl ConnectionTrait,
     user: UserId,
     after: Option<(Timestamp, UserId)>,
@@ -217,5 +223,5 @@ pub async fn page(
     );
     let values = vec![user.into(), at.into(), id.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(block).collect()
+    rows.iter().map(block_from_row).collect()
 }

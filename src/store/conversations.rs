@@ -1,4 +1,4 @@
-//! Conversations as their participants see them.
+//! Reads and writes conversations, and lists them as their participants see them.
 
 use super::dialect;
 use super::groups::GroupTempId;
@@ -10,7 +10,7 @@ use crate::domain::roles::{ConversationKind, Role};
 use crate::domain::text::preview;
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::{
-    ClassBrief, Conversation, LastMessage, My, NotifyLevel, PresenceStatus, UnreadCount, User, UserBrief, UserRole,
+    ClassBrief, Conversation, LastMessage, NotifyLevel, OwnView, PresenceStatus, UnreadCount, User, UserBrief, UserRole,
 };
 use ::entity::conversations::ActiveModel;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, QueryResult, Value};
@@ -18,31 +18,25 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use uuid::Uuid;
 
-/// A conversation about to be inserted.
+/// A conversation to insert.
 #[derive(Clone, Debug)]
-pub struct NewConversation {
-    /// Its id.
+pub struct NewConversationRow {
     pub id: ConversationId,
-    /// What it is.
     pub kind: ConversationKind,
-    /// Its name; none for a direct one.
+    /// `None` for a direct conversation.
     pub name: Option<String>,
-    /// Its description.
     pub description: Option<String>,
-    /// Its picture.
     pub avatar_url: Option<String>,
-    /// The two of a direct one, the smaller id first.
+    /// The two users of a direct conversation, the smaller id first.
     pub direct: Option<(UserId, UserId)>,
-    /// Who makes it.
     pub created_by: UserId,
-    /// By which its creator knows it again.
-    pub sent: Option<GroupTempId>,
-    /// When.
+    /// Identifies a repeated creation of a group. `None` for other conversations.
+    pub temp_id: Option<GroupTempId>,
     pub created_at: Timestamp,
 }
 
 /// Inserts a conversation without messages or participants.
-pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversation) -> Result<(), DbErr> {
+pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversationRow) -> Result<(), DbErr> {
     let row = ActiveModel {
         id: Set(new.id.0),
         kind: Set(new.kind.as_str().to_owned()),
@@ -54,15 +48,15 @@ pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversation) -> Resul
         created_by: Set(Some(new.created_by.0)),
         created_at: Set(new.created_at.0),
         updated_at: Set(new.created_at.0),
-        temp_id: Set(new.sent.as_ref().map(|sent| sent.temp_id.clone())),
-        body_hash: Set(new.sent.as_ref().map(|sent| sent.body_hash.clone())),
+        temp_id: Set(new.temp_id.as_ref().map(|group| group.temp_id.clone())),
+        body_hash: Set(new.temp_id.as_ref().map(|group| group.body_hash.clone())),
         ..ActiveModel::default()
     };
     ::entity::conversations::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(())
 }
 
-/// Marks a conversation as deleted, when its last participant has left.
+/// Marks a conversation as deleted. Callers do this when the last participant has left.
 pub async fn delete(conn: &impl ConnectionTrait, id: ConversationId, at: Timestamp) -> Result<(), DbErr> {
     let statement =
         dialect::plain(conn, "UPDATE conversations SET deleted_at = $2 WHERE id = $1", vec![id.into(), at.into()]);
@@ -70,18 +64,18 @@ pub async fn delete(conn: &impl ConnectionTrait, id: ConversationId, at: Timesta
     Ok(())
 }
 
-/// The two of a direct conversation in the order in which they are stored.
-pub fn pair(one: UserId, other: UserId) -> (UserId, UserId) {
-    if one <= other { (one, other) } else { (other, one) }
+/// Returns two users in the order in which the row of their direct conversation stores them: the smaller id first.
+pub fn ordered_pair(first: UserId, second: UserId) -> (UserId, UserId) {
+    if first <= second { (first, second) } else { (second, first) }
 }
 
-/// The direct conversation of two users, if there is one.
-pub async fn direct_of(
+/// Returns the direct conversation of two users. `None` if there is none.
+pub async fn get_direct_id(
     conn: &impl ConnectionTrait,
-    one: UserId,
-    other: UserId,
+    first: UserId,
+    second: UserId,
 ) -> Result<Option<ConversationId>, DbErr> {
-    let (low, high) = pair(one, other);
+    let (low, high) = ordered_pair(first, second);
     let statement = dialect::plain(
         conn,
         "SELECT id FROM conversations WHERE direct_low = $1 AND direct_high = $2 AND deleted_at IS NULL",
@@ -90,45 +84,42 @@ pub async fn direct_of(
     dialect::one(conn, statement).await?.map(|row| Ok(ConversationId(row.try_get("", "id")?))).transpose()
 }
 
-/// What a conversation is called and looks like.
+/// The name, the description and the picture of a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Look {
-    /// Its name.
+pub struct ConversationDetails {
     pub name: Option<String>,
-    /// Its description.
     pub description: Option<String>,
-    /// Its picture.
     pub avatar_url: Option<String>,
 }
 
-/// What the conversation is called and looks like now; it exists.
-pub async fn look(conn: &impl ConnectionTrait, id: ConversationId) -> Result<Look, DbErr> {
+/// Returns the details of a conversation. Fails if it does not exist.
+pub async fn get_details(conn: &impl ConnectionTrait, id: ConversationId) -> Result<ConversationDetails, DbErr> {
     let text = "SELECT name, description, avatar_url FROM conversations WHERE id = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![id.into()])).await?;
     let row = row.ok_or_else(|| DbErr::RecordNotFound("a locked conversation".to_owned()))?;
-    Ok(Look {
+    Ok(ConversationDetails {
         name: row.try_get("", "name")?,
         description: row.try_get("", "description")?,
         avatar_url: row.try_get("", "avatar_url")?,
     })
 }
 
-/// Has the conversation look so from `at` on.
-pub async fn set_look(
+/// Replaces the details of a conversation. `at` becomes the time of its last update.
+pub async fn update_details(
     conn: &impl ConnectionTrait,
     id: ConversationId,
-    look: &Look,
+    details: &ConversationDetails,
     at: Timestamp,
 ) -> Result<(), DbErr> {
     let text = "UPDATE conversations SET name = $2, description = $3, avatar_url = $4, updated_at = $5 WHERE id = $1";
-    let Look { name, description, avatar_url } = look.clone();
+    let ConversationDetails { name, description, avatar_url } = details.clone();
     let values = vec![id.into(), name.into(), description.into(), avatar_url.into(), at.into()];
     dialect::run(conn, dialect::plain(conn, text, values)).await?;
     Ok(())
 }
 
-// `activity` and `pinned` order a user's list; they are computed, and no index contains them. `lm` is the newest message
-// that the user has not hidden.
+// `pinned` and `activity` are the sort key of a user's list. Both are computed, so no index contains them. `lm` is the
+// newest message that the user has not hidden.
 const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.created_by, c.created_at, c.updated_at,
             c.last_seq, c.last_rev, COALESCE(c.last_message_at, c.created_at) AS activity,
             p.role, p.last_read_seq, c.last_count - p.last_read_count - {hidden} AS unread, p.muted_until, p.archived_seq, p.notify,
@@ -148,9 +139,10 @@ const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.
      {last}
      LEFT JOIN users o ON o.id = CASE WHEN c.direct_low = p.user_id THEN c.direct_high ELSE c.direct_low END";
 
-/// [`VIEW`] with its newest message found by index, one conversation at a time: PostgreSQL would rather read all messages
-/// and all hidden ones once, so it is given no choice; SQLite has no other way.
-fn view_text(conn: &impl ConnectionTrait) -> String {
+/// Returns the statement [`VIEW`], which finds the newest message by index, for one conversation at a time. The LATERAL
+/// join forces PostgreSQL to do so: it would otherwise read all messages and all hidden messages once. SQLite has no
+/// other way.
+fn view_statement(conn: &impl ConnectionTrait) -> String {
     let newest = "FROM messages s WHERE s.conversation_id = c.id AND NOT EXISTS (
                       SELECT 1 FROM hidden_messages h
                       WHERE h.user_id = p.user_id AND h.conversation_id = s.conversation_id AND h.seq = s.seq)
@@ -160,34 +152,31 @@ fn view_text(conn: &impl ConnectionTrait) -> String {
     } else {
         format!("LEFT JOIN messages lm ON lm.id = (SELECT s.id {newest})")
     };
-    VIEW.replace("{last}", &last).replace("{hidden}", &hidden::counted_after("p.last_read_seq"))
+    VIEW.replace("{last}", &last).replace("{hidden}", &hidden::unread_count_query("p.last_read_seq"))
 }
 
-/// A conversation as a participant sees it, and where it stands in that user's list.
+/// A conversation as a participant sees it, with its sort key in that user's list.
 #[derive(Clone, Debug)]
-pub struct View {
-    /// The conversation; its peer's presence is not filled in.
+pub struct ConversationView {
+    /// The presence of its peer is always `offline`: the store does not know it.
     pub conversation: Conversation,
-    /// Its place in the list.
-    pub place: Place,
+    pub sort_key: ConversationSortKey,
 }
 
-/// Where a conversation stands in its participant's list: pinned ones first, then the newest message first.
+/// The sort key of a conversation in a participant's list: pinned conversations first, then the newest message first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Place {
-    /// Whether it is pinned.
+pub struct ConversationSortKey {
     pub pinned: bool,
-    /// When the newest message was committed, or the conversation made.
+    /// When the newest message was sent, or the conversation created if it has no message. In milliseconds.
     pub activity: i64,
-    /// Its id.
     pub id: Uuid,
 }
 
-fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
+fn read_view(row: &QueryResult, now: Timestamp) -> Result<ConversationView, DbErr> {
     let id = ConversationId(row.try_get("", "id")?);
     let last_seq = Seq(row.try_get("", "last_seq")?);
     let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
-    let muted_until = muted_until.map(|until| until.min(Timestamp::FAR));
+    let muted_until = muted_until.map(|until| until.min(Timestamp::FAR_FUTURE));
     let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
     let pinned = row.try_get::<i32>("", "pinned")? == 1;
     let notify: String = row.try_get("", "notify")?;
@@ -209,10 +198,10 @@ fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
         updated_at: Timestamp(row.try_get("", "updated_at")?),
         last_seq,
         last_rev: Rev(row.try_get("", "last_rev")?),
-        last_message: last_message(row)?,
+        last_message: read_last_message(row)?,
         member_count: row.try_get("", "member_count")?,
         unread_count: row.try_get::<i64>("", "unread")?.max(0),
-        my: My {
+        my: OwnView {
             role: Role::from_stored(&row.try_get::<String>("", "role")?),
             last_read_seq: Seq(row.try_get("", "last_read_seq")?),
             muted_until,
@@ -225,12 +214,15 @@ fn view(row: &QueryResult, now: Timestamp) -> Result<View, DbErr> {
             },
             blocked: row.try_get::<i32>("", "blocked")? == 1,
         },
-        peer: peer(row)?,
+        peer: read_peer(row)?,
     };
-    Ok(View { conversation, place: Place { pinned, activity: row.try_get("", "activity")?, id: id.0 } })
+    Ok(ConversationView {
+        conversation,
+        sort_key: ConversationSortKey { pinned, activity: row.try_get("", "activity")?, id: id.0 },
+    })
 }
 
-fn last_message(row: &QueryResult) -> Result<Option<LastMessage>, DbErr> {
+fn read_last_message(row: &QueryResult) -> Result<Option<LastMessage>, DbErr> {
     let Some(id) = row.try_get::<Option<Uuid>>("", "lm_id")? else { return Ok(None) };
     let deleted = row.try_get::<Option<i64>>("", "lm_deleted_at")?.is_some();
     let content: String = row.try_get("", "lm_content")?;
@@ -244,7 +236,7 @@ fn last_message(row: &QueryResult) -> Result<Option<LastMessage>, DbErr> {
     }))
 }
 
-fn peer(row: &QueryResult) -> Result<Option<User>, DbErr> {
+fn read_peer(row: &QueryResult) -> Result<Option<User>, DbErr> {
     let Some(id) = row.try_get::<Option<Uuid>>("", "o_id")? else { return Ok(None) };
     Ok(Some(User {
         brief: UserBrief {
@@ -261,20 +253,21 @@ fn peer(row: &QueryResult) -> Result<Option<User>, DbErr> {
     }))
 }
 
-/// One conversation as its participant sees it; `None` for whoever is not in it.
-pub async fn view_of(
+/// Returns a conversation as `user` sees it. `None` if the user is not a participant.
+pub async fn get_view(
     conn: &impl ConnectionTrait,
     user: UserId,
     id: ConversationId,
     now: Timestamp,
-) -> Result<Option<View>, DbErr> {
-    let text = format!("{} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL", view_text(conn));
+) -> Result<Option<ConversationView>, DbErr> {
+    let text =
+        format!("{} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL", view_statement(conn));
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), id.into()])).await?;
-    row.map(|row| view(&row, now)).transpose()
+    row.map(|row| read_view(&row, now)).transpose()
 }
 
-/// The conversation as each of `users`, all of them participants, sees it.
-pub async fn views_of(
+/// Returns a conversation as each of `users` sees it. Users who are not participants are left out.
+pub async fn list_views(
     conn: &impl ConnectionTrait,
     users: &[UserId],
     id: ConversationId,
@@ -284,37 +277,36 @@ pub async fn views_of(
     let text = format!(
         "SELECT v.*, w.user_id AS viewer FROM participants w JOIN ({} WHERE p.conversation_id = $2) v ON v.viewer_id = w.user_id
          WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL",
-        view_text(conn)
+        view_statement(conn)
     )
     .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,")
-    // counted once for all of them: a thousand members would be counted a thousand times
+    // Count the members once for all users: otherwise a thousand members would be counted a thousand times.
     .replace("x.conversation_id = c.id", "x.conversation_id = $2");
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![id.into()])).await?;
-    rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), view(row, now)?.conversation))).collect()
+    rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), read_view(row, now)?.conversation))).collect()
 }
 
-/// Which of a user's conversations to list.
+/// Selects which conversations of a user to list.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Filter {
-    /// Only of this kind.
+pub struct ConversationFilter {
     pub kind: Option<ConversationKind>,
-    /// Only archived ones; otherwise only the others.
+    /// True: only archived conversations. False: only the others.
     pub archived: bool,
-    /// Only those with unread messages, or only those without.
+    /// `Some(true)`: only conversations with unread messages. `Some(false)`: only those without. `None`: both.
     pub unread: Option<bool>,
 }
 
-/// The user's conversations after the given place, pinned ones first, then the newest message first.
-pub async fn page(
+/// Lists at most `limit` conversations of a user that come after the sort key `after`.
+pub async fn list(
     conn: &impl ConnectionTrait,
     user: UserId,
-    filter: Filter,
-    after: Option<Place>,
+    filter: ConversationFilter,
+    after: Option<ConversationSortKey>,
     limit: u64,
     now: Timestamp,
-) -> Result<Vec<View>, DbErr> {
+) -> Result<Vec<ConversationView>, DbErr> {
     let archived = "(p.archived_seq IS NOT NULL AND (c.last_seq <= p.archived_seq OR COALESCE(p.muted_until, 0) > $2))";
-    let mut wanted = format!(
+    let mut ids = format!(
         "SELECT c.id FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
          WHERE p.user_id = $1 AND p.left_at IS NULL AND {}{archived}",
         if filter.archived { "" } else { "NOT " }
@@ -322,45 +314,46 @@ pub async fn page(
     let mut values: Vec<Value> = vec![user.into(), now.into(), (limit as i64).into()];
     if let Some(kind) = filter.kind {
         values.push(kind.as_str().into());
-        let _ = write!(wanted, " AND c.kind = ${}", values.len());
+        let _ = write!(ids, " AND c.kind = ${}", values.len());
     }
     if let Some(unread) = filter.unread {
-        let hidden = hidden::counted_after("p.last_read_seq");
-        // most are told apart by the two counts, which are at hand
+        let hidden = hidden::unread_count_query("p.last_read_seq");
+        // The two stored counts decide most conversations, for which the hidden messages need not be counted.
         let _ = if unread {
-            write!(wanted, " AND c.last_count > p.last_read_count AND c.last_count - p.last_read_count > {hidden}")
+            write!(ids, " AND c.last_count > p.last_read_count AND c.last_count - p.last_read_count > {hidden}")
         } else {
-            write!(wanted, " AND (c.last_count <= p.last_read_count OR c.last_count - p.last_read_count <= {hidden})")
+            write!(ids, " AND (c.last_count <= p.last_read_count OR c.last_count - p.last_read_count <= {hidden})")
         };
     }
-    if let Some(place) = after {
+    if let Some(key) = after {
         let first = values.len() + 1;
-        values.extend([i64::from(place.pinned).into(), place.activity.into(), place.id.into()]);
+        values.extend([i64::from(key.pinned).into(), key.activity.into(), key.id.into()]);
         let _ = write!(
-            wanted,
+            ids,
             " AND (CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END, COALESCE(c.last_message_at, c.created_at), c.id)
                   < (CAST(${first} AS integer), ${}, ${})",
             first + 1,
             first + 2
         );
     }
-    wanted.push_str(
+    ids.push_str(
         " ORDER BY CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END DESC, COALESCE(c.last_message_at, c.created_at) DESC, c.id DESC
          LIMIT $3",
     );
-    // whoever is in a thousand has their order found from two rows of each; the rest is looked up for those of the page
+    // A user may be in a thousand conversations: sort them with two rows for each, and read the rest for the page only.
     let text = format!(
-        "{} WHERE p.user_id = $1 AND p.conversation_id IN ({wanted}) ORDER BY pinned DESC, activity DESC, c.id DESC",
-        view_text(conn)
+        "{} WHERE p.user_id = $1 AND p.conversation_id IN ({ids}) ORDER BY pinned DESC, activity DESC, c.id DESC",
+        view_statement(conn)
     );
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(|row| view(row, now)).collect()
+    rows.iter().map(|row| read_view(row, now)).collect()
 }
 
-/// What is unread over all of the user's conversations at `now`, archived ones too. Muted ones count for their mentions
-/// alone; a message that mentions the user by name and with everybody counts once.
-pub async fn unread(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<UnreadCount, DbErr> {
-    // compared with NULL and not by NOT EXISTS, of which PostgreSQL makes a join that reads all there are for each
+/// Returns the unread totals over all conversations of a user at `now`, including archived ones. A conversation that is
+/// muted then counts for its mentions alone. A message that mentions the user by name and with all members counts once.
+pub async fn get_unread_count(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<UnreadCount, DbErr> {
+    // Compare with NULL instead of using NOT EXISTS: PostgreSQL turns the latter into a join that reads all rows of the
+    // table for each conversation.
     let absent = |table: &str, seq: &str| {
         format!(
             "(SELECT t.seq FROM {table} t WHERE t.user_id = p.user_id AND t.conversation_id = p.conversation_id
@@ -381,7 +374,7 @@ pub async fn unread(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -
                          AND m.sender_id <> p.user_id AND {shown} AND {unnamed}) AS with_all
                FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
                WHERE p.user_id = $1 AND p.left_at IS NULL AND c.last_count > p.last_read_count) u",
-        hidden = hidden::counted_after("p.last_read_seq"),
+        hidden = hidden::unread_count_query("p.last_read_seq"),
         named_shown = absent("hidden_messages", "n.seq"),
         shown = absent("hidden_messages", "m.seq"),
         unnamed = absent("mentions", "m.seq"),

@@ -1,17 +1,18 @@
-//! The database: its pools, its one SQLite write connection and the queue before it, and what is known of its health.
+//! The handle of the database: its pools, its write queue, and its state as far as this process knows.
 //!
-//! Waiting for a connection says nothing about the database: under load everybody waits. It is away when a connection
-//! breaks, or when it does not answer on the [`Probe`], which has a connection of its own that nobody else uses. It takes
-//! no writes when a commit failed, or when it said that it is full, read-only, locked by another process or has an I/O
-//! error; what it says of one statement changes nothing.
+//! - The database is *down* when a connection breaks, or when it does not answer on the connection of the [`Probe`],
+//!   which serves nothing else. A wait for a connection of a pool is no sign of it: under load every caller waits.
+//! - The database is *read-only* when a commit failed, or when the database reported that it is full, read-only, locked
+//!   by another process, or has an I/O error.
+//! - An error about one statement changes nothing.
 
-use super::Failure;
-use super::gate::Gate;
+use super::FailureKind;
+use super::fair_queue::FairQueue;
 use super::history::History;
-use super::pools::{Pools, Share};
-use super::reading::Reads;
+use super::pools::{Pools, ReadPool};
+use super::reading::ReadConnection;
 use super::transaction::Transaction;
-use super::turns::Turns;
+use super::write_queue::WriteQueue;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
@@ -22,120 +23,122 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify, watch};
 
-/// How often a database is asked at most, and how long its answer counts.
-pub const PROBE: Duration = Duration::from_secs(1);
-/// How long it may take to answer; longer than load alone makes it take.
-const ANSWER: Duration = Duration::from_secs(2);
-/// After so long, work that has not ended makes one ask whether the database is there at all.
-const SUSPICIOUS: Duration = Duration::from_secs(3);
+/// The shortest time between two probes while nothing fails. The result of a probe is valid for as long.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// A probe without an answer after this time has failed. Load alone does not delay an answer for so long.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Work that has not ended after this time causes a probe.
+const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 
-/// How the database is, as far as is known.
+/// The state of the database, as far as this process knows. The greater value is the worse state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Standing {
+pub enum DbState {
     /// The newest commit succeeded.
     Ok,
-    /// It answers, and the newest commit failed: nothing is written until the probe has.
+    /// The database answers, but the newest commit failed. The server writes nothing until the probe has written.
     ReadOnly,
-    /// It does not answer: nothing is asked until the probe was answered.
+    /// The database does not answer. The server sends no statement until the probe has an answer.
     Down,
 }
 
-/// What is known of the database, and how often it has failed: a probe that a failure overtook says nothing.
+/// The state, and the number of failures so far. The number shows that a failure was reported while a probe ran: the
+/// result of that probe is out of date.
 #[derive(Clone, Copy)]
-struct Known {
-    standing: Standing,
+struct KnownState {
+    state: DbState,
     failures: u64,
 }
 
-/// Asks the database whether it is there, on a connection that serves nothing else.
+/// Finds out whether the database works, on a connection that serves nothing else.
 pub trait Probe: Send {
-    /// Ends without an error when the database answers. The caller may give up waiting at any moment; the next call then
-    /// begins with a new connection.
-    fn ask(&mut self) -> Asking<'_>;
+    /// Reads from the database. The caller may drop the future at any moment; the next call then opens a new
+    /// connection.
+    fn read(&mut self) -> ProbeFuture<'_>;
 
-    /// Ends without an error when the database has committed something; asked after [`Self::ask`] succeeded.
-    fn write(&mut self) -> Asking<'_>;
+    /// Commits a change to the database. Called only after [`Self::read`] succeeded.
+    fn write(&mut self) -> ProbeFuture<'_>;
 }
 
-/// The future of a question.
-pub type Asking<'p> = Pin<Box<dyn Future<Output = sqlx::Result<()>> + Send + 'p>>;
+/// The future that a [`Probe`] returns. Its error says why the probe failed.
+pub type ProbeFuture<'p> = Pin<Box<dyn Future<Output = sqlx::Result<()>> + Send + 'p>>;
 
-/// The probe, and when the database answered it last.
-struct Asked {
+/// The probe, and when it last succeeded. `None` after a failure.
+struct Prober {
     probe: Box<dyn Probe>,
-    answered: Option<Instant>,
+    succeeded_at: Option<Instant>,
 }
 
-/// The database, cheap to clone.
+/// The handle of the database. It is cheap to clone.
 #[derive(Clone)]
-pub struct Db(Arc<Inner>);
+pub struct Db(Arc<DbInner>);
 
-struct Inner {
+struct DbInner {
     pools: Pools,
-    authentication: Reads,
-    ordinary: Reads,
-    log: Reads,
-    heavy: Turns<UserId>,
-    gate: Gate,
-    known: watch::Sender<Known>,
+    authentication: ReadConnection,
+    ordinary: ReadConnection,
+    log: ReadConnection,
+    heavy_queue: FairQueue<UserId>,
+    write_queue: WriteQueue,
+    known: watch::Sender<KnownState>,
+    /// Wakes [`Db::watch`].
     suspected: Notify,
-    asked: Mutex<Asked>,
-    /// How often it was asked.
-    looks: AtomicU64,
+    prober: Mutex<Prober>,
+    /// The number of probes so far.
+    probes: AtomicU64,
     history: Arc<History>,
-    texts_deleted: AtomicU64,
-    observer: Arc<OnceLock<Observer>>,
+    text_deletions: AtomicU64,
+    observer: Arc<OnceLock<StatementObserver>>,
 }
 
-/// Is told of every statement that was run, with its parameters, and how long it took.
-pub(super) type Observer = Box<dyn Fn(&Statement, Duration) + Send + Sync>;
+/// The callback that gets every statement after it has run, with its parameters, and its duration.
+pub(super) type StatementObserver = Box<dyn Fn(&Statement, Duration) + Send + Sync>;
 
 impl Db {
-    /// Over these pools, with a connection beside them; `history` is what their connections found out about it.
+    /// Creates the handle. The connections of `pools` keep `history` up to date.
     pub fn new(pools: Pools, probe: Box<dyn Probe>, history: Arc<History>) -> Self {
-        let observer: Arc<OnceLock<Observer>> = Arc::default();
-        let pools = pools.observed_by(&observer);
+        let observer: Arc<OnceLock<StatementObserver>> = Arc::default();
+        let pools = pools.with_observer(&observer);
         let [authentication, ordinary, log] =
-            [Share::Authentication, Share::Ordinary, Share::Log].map(|share| pools.of(share));
-        Self(Arc::new(Inner {
+            [ReadPool::Authentication, ReadPool::Ordinary, ReadPool::Log].map(|pool| pools.read_connection(pool));
+        Self(Arc::new(DbInner {
             authentication,
             ordinary,
             log,
-            heavy: Turns::new(pools.heavy_at_once),
-            gate: Gate::new(pools.write.get_database_backend(), pools.writing),
+            heavy_queue: FairQueue::new(pools.max_heavy_reads),
+            write_queue: WriteQueue::new(pools.write.get_database_backend(), pools.writing),
             pools,
-            known: watch::Sender::new(Known { standing: Standing::Ok, failures: 0 }),
+            known: watch::Sender::new(KnownState { state: DbState::Ok, failures: 0 }),
             suspected: Notify::new(),
-            asked: Mutex::new(Asked { probe, answered: None }),
-            looks: AtomicU64::new(0),
+            prober: Mutex::new(Prober { probe, succeeded_at: None }),
+            probes: AtomicU64::new(0),
             history,
-            texts_deleted: AtomicU64::new(0),
+            text_deletions: AtomicU64::new(0),
             observer,
         }))
     }
 
-    /// Has `observe` told of every statement that is run from now on, with its parameters, which may be private, and how
-    /// long it took. Only the first observer is kept.
+    /// Calls `observe` with every statement that runs from now on, with its parameters, which may be private, and with
+    /// its duration. Only the first observer is kept.
     pub fn observe(&self, observe: impl Fn(&Statement, Duration) + Send + Sync + 'static) {
         let _ = self.0.observer.set(Box::new(observe));
     }
 
-    /// Which history the database holds.
+    /// Returns what this process knows about the history that the database holds.
     pub fn history(&self) -> &History {
         &self.0.history
     }
 
-    /// Which database it is.
+    /// Returns whether the database is SQLite or PostgreSQL.
     pub fn backend(&self) -> DatabaseBackend {
         self.0.pools.write.get_database_backend()
     }
 
-    /// For statements that only read, each on its own; `share` says what for.
-    pub fn read(&self, share: Share) -> &Reads {
-        match share {
-            Share::Authentication => &self.0.authentication,
-            Share::Ordinary => &self.0.ordinary,
-            Share::Log => &self.0.log,
+    /// Returns the connections for single statements that read.
+    pub fn read(&self, pool: ReadPool) -> &ReadConnection {
+        match pool {
+            ReadPool::Authentication => &self.0.authentication,
+            ReadPool::Ordinary => &self.0.ordinary,
+            ReadPool::Log => &self.0.log,
         }
     }
 
@@ -143,195 +146,198 @@ impl Db {
         &self.0.pools
     }
 
-    pub(super) fn heavy_turns(&self) -> &Turns<UserId> {
-        &self.0.heavy
+    pub(super) fn heavy_queue(&self) -> &FairQueue<UserId> {
+        &self.0.heavy_queue
     }
 
-    /// For single statements that write outside any stream: maintenance and the like; refused at once while nothing can be
-    /// written. Take a [`super::gate::Turn`] first.
+    /// Returns the connections for single statements that write outside any stream, such as maintenance. The caller
+    /// first takes a [`WriteTurn`](super::write_queue::WriteTurn). Fails at once unless the state is [`DbState::Ok`].
     pub fn write(&self) -> Result<&DatabaseConnection> {
-        if self.standing() != Standing::Ok {
-            return Err(Error::unavailable("nothing can be stored just now; try again"));
+        if self.state() != DbState::Ok {
+            return Err(Error::unavailable("The server cannot store data at the moment; try again."));
         }
         Ok(&self.0.pools.write)
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.0.gate
+    pub(super) fn write_queue(&self) -> &WriteQueue {
+        &self.0.write_queue
     }
 
-    /// Begins a transaction that writes; refused at once while nothing can be written. Only `transact`, the writer and the
-    /// relay may call it, under a [`super::gate::Turn`].
+    /// Begins a transaction that writes. Only `transact`, the writer and the relay may call this, while they hold a
+    /// [`WriteTurn`](super::write_queue::WriteTurn). Fails at once unless the state is [`DbState::Ok`].
     pub async fn begin(&self) -> Result<Transaction> {
         Ok(Transaction::begin(self, self.write()?).await?)
     }
 
-    /// Runs `work` with the deadline of a transaction; refused at once while the database is away. A broken connection
-    /// means that it is away; one that hangs, and work that waited too long, have it asked: see [`Self::watch`].
+    /// Runs `work` with the deadline of a transaction, [`limits::TRANSACTION_TIMEOUT`]. Fails at once while the
+    /// database is down.
     ///
-    /// Nothing comes of work on a database that is not in its place any more: it would be lost with the next start.
-    pub async fn guard<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.standing() == Standing::Down {
-            return Err(Error::unavailable("the database is away; try again"));
+    /// A broken connection sets the state to [`DbState::Down`]. A full pool, and work that takes long, cause a probe:
+    /// see [`Self::watch`]. If another file has replaced that of the database, or another process has written over it,
+    /// this fails even if `work` succeeded: the next start would not find its changes.
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.state() == DbState::Down {
+            return Err(Error::unavailable("The database does not answer; try again."));
         }
-        // in a place of its own, because a future that holds this one would hold it twice
+        // Box the future: otherwise its size would count twice in the size of this one.
         let mut work = Box::pin(work);
-        self.check_place().await?;
-        let mut outcome = tokio::time::timeout(SUSPICIOUS, &mut work).await;
+        self.check_file().await?;
+        let mut outcome = tokio::time::timeout(SUSPECT_AFTER, &mut work).await;
         if outcome.is_err() {
-            // asked meanwhile, so that by the time this is given up it is known whether others need to wait
+            // Probe in the meantime: when this work reaches its deadline, other callers already know whether to wait.
             self.0.suspected.notify_one();
-            outcome = tokio::time::timeout(limits::TRANSACTION.saturating_sub(SUSPICIOUS), work).await;
+            outcome = tokio::time::timeout(limits::TRANSACTION_TIMEOUT.saturating_sub(SUSPECT_AFTER), work).await;
         }
         match outcome {
             Ok(result) => {
                 let cause = result.as_ref().err().and_then(Error::cause);
                 if let Some(cause) = cause.and_then(|cause| cause.downcast_ref::<DbErr>()) {
-                    self.note(cause);
+                    self.report_error(cause);
                 }
-                self.check_place().await?;
+                self.check_file().await?;
                 result
             }
-            Err(elapsed) => Err(Error::database_away(elapsed)),
+            Err(elapsed) => Err(Error::database_unreachable(elapsed)),
         }
     }
 
-    async fn check_place(&self) -> Result<()> {
-        if self.0.history.is_in_place().await {
+    async fn check_file(&self) -> Result<()> {
+        if self.0.history.is_file_current().await {
             return Ok(());
         }
-        self.failed(Standing::Down);
-        Err(Error::unavailable("the server has lost its database; try again later"))
+        self.report_failure(DbState::Down);
+        Err(Error::unavailable("The server has lost the file of its database; try again later."))
     }
 
-    /// Finds out how the database is: at once when something failed or took too long, and then every second until it is
-    /// well. Runs for ever.
+    /// Keeps the state up to date: probes after a failure and after slow work, and then every [`PROBE_INTERVAL`] until
+    /// the state is [`DbState::Ok`]. Never ends.
     pub async fn watch(&self) {
         loop {
-            if self.standing() == Standing::Ok {
-                // whoever reports a failure, or suspects one, wakes this
+            if self.state() == DbState::Ok {
                 self.0.suspected.notified().await;
             } else {
-                tokio::time::sleep(PROBE).await;
+                tokio::time::sleep(PROBE_INTERVAL).await;
             }
-            self.ask().await;
+            self.probe().await;
         }
     }
 
-    /// How the database is: what is known where something failed, else what it answers.
-    pub async fn look(&self) -> Standing {
-        if self.standing() == Standing::Ok {
-            self.ask().await;
+    /// Probes the database, unless it is known to have failed, and returns its state.
+    pub async fn check(&self) -> DbState {
+        if self.state() == DbState::Ok {
+            self.probe().await;
         }
-        self.standing()
+        self.state()
     }
 
-    /// Asks the database whether it is there, and after a failure, and only then, whether it takes writes; waits for no
-    /// pool. While nothing fails it is asked at most once in [`PROBE`], however many want to know; and what was found out
-    /// for one is the answer for all who came meanwhile, or each would wait for a database that hangs after the other.
-    async fn ask(&self) {
-        let looks = self.0.looks.load(Ordering::Relaxed);
-        let mut asked = self.0.asked.lock().await;
-        if self.0.looks.load(Ordering::Relaxed) != looks {
+    /// Probes whether the database can be read and, only after a failure, whether it can be written. Waits for no pool.
+    ///
+    /// While nothing fails there is at most one probe in [`PROBE_INTERVAL`], for any number of callers. Callers that
+    /// arrive during a probe use its result: otherwise they would wait one after another for a database that hangs.
+    async fn probe(&self) {
+        let probes = self.0.probes.load(Ordering::Relaxed);
+        let mut prober = self.0.prober.lock().await;
+        if self.0.probes.load(Ordering::Relaxed) != probes {
             return;
         }
         let before = *self.0.known.borrow();
-        let well = before.standing == Standing::Ok;
-        // the probe would open the file that is there now, and say nothing about the one that serves
-        let lost = !self.0.history.is_in_place().await;
-        if well && !lost && asked.answered.is_some_and(|at| at.elapsed() < PROBE) {
+        let was_ok = before.state == DbState::Ok;
+        // The probe opens the file that has the name now, which says nothing about the open one.
+        let lost = !self.0.history.is_file_current().await;
+        if was_ok && !lost && prober.succeeded_at.is_some_and(|at| at.elapsed() < PROBE_INTERVAL) {
             return;
         }
-        let mut found = Standing::Ok;
+        let mut found = DbState::Ok;
         let mut outcome = if lost {
-            Err("another file has taken the place of the open one, or others wrote to it".to_owned())
+            Err("another file replaced the open one, or another process wrote to it".to_owned())
         } else {
-            in_time(asked.probe.ask()).await
+            with_timeout(prober.probe.read()).await
         };
         if outcome.is_err() {
-            found = Standing::Down;
-        } else if !well {
-            outcome = in_time(asked.probe.write()).await;
-            found = if outcome.is_ok() { Standing::Ok } else { Standing::ReadOnly };
+            found = DbState::Down;
+        } else if !was_ok {
+            outcome = with_timeout(prober.probe.write()).await;
+            found = if outcome.is_ok() { DbState::Ok } else { DbState::ReadOnly };
         }
-        asked.answered = (found == Standing::Ok).then(Instant::now);
-        self.0.looks.fetch_add(1, Ordering::Relaxed);
-        let news = self.0.known.send_if_modified(|known| {
-            let current = known.failures == before.failures || found > known.standing;
-            current && std::mem::replace(&mut known.standing, found) != found
+        prober.succeeded_at = (found == DbState::Ok).then(Instant::now);
+        self.0.probes.fetch_add(1, Ordering::Relaxed);
+        let changed = self.0.known.send_if_modified(|known| {
+            let is_current = known.failures == before.failures || found > known.state;
+            is_current && std::mem::replace(&mut known.state, found) != found
         });
-        if news {
+        if changed {
             let cause = outcome.err().unwrap_or_else(|| "it answers".to_owned());
-            tracing::warn!(?found, cause, "the database was asked");
+            tracing::warn!(?found, cause, "the state of the database changed");
         }
     }
 
-    /// How the database is, as far as is known.
-    pub fn standing(&self) -> Standing {
-        self.0.known.borrow().standing
+    /// Returns the state of the database without a probe.
+    pub fn state(&self) -> DbState {
+        self.0.known.borrow().state
     }
 
-    /// Waits until something can be written.
-    pub async fn writable(&self) {
+    /// Waits until the state is [`DbState::Ok`].
+    pub async fn wait_until_writable(&self) {
         let mut known = self.0.known.subscribe();
-        // an error would say that the sender is gone, which is a part of this
-        let _ = known.wait_for(|known| known.standing == Standing::Ok).await;
+        // This fails only if the sender is gone, and `self` owns the sender.
+        let _ = known.wait_for(|known| known.state == DbState::Ok).await;
     }
 
-    /// The database has failed in a way that others would meet too.
-    pub(super) fn failed(&self, found: Standing) {
-        if found == Standing::Down {
-            self.0.pools.breaks.note();
+    /// Records a failure that concerns the whole database, and causes a probe. The state never improves by this.
+    pub(super) fn report_failure(&self, found: DbState) {
+        if found == DbState::Down {
+            self.0.pools.last_break.record();
         }
-        let news = self.0.known.send_if_modified(|known| {
+        let changed = self.0.known.send_if_modified(|known| {
             known.failures += 1;
-            let before = known.standing;
-            known.standing = before.max(found);
-            known.standing != before
+            let before = known.state;
+            known.state = before.max(found);
+            known.state != before
         });
-        if news {
+        if changed {
             tracing::warn!(?found, "the database failed");
         }
-        // whoever watches waits for this while the database is well
         self.0.suspected.notify_one();
     }
 
-    /// Notes an error of the database, if it speaks of the database and not of one statement.
-    pub(super) fn note(&self, error: &DbErr) {
-        match super::failure(error) {
-            Failure::Away => self.failed(Standing::Down),
-            Failure::Unwritable => self.failed(Standing::ReadOnly),
-            // a pool that cannot replace what broke makes its callers wait in vain, too
-            Failure::Busy => self.0.suspected.notify_one(),
-            Failure::Retry | Failure::Data | Failure::Timeout | Failure::Fault => {}
+    /// Records an error if it concerns the whole database, and ignores it if it concerns one statement.
+    pub(super) fn report_error(&self, error: &DbErr) {
+        match super::failure_kind(error) {
+            FailureKind::Unreachable => self.report_failure(DbState::Down),
+            FailureKind::Unwritable => self.report_failure(DbState::ReadOnly),
+            // A pool that cannot replace its broken connections lets its callers wait in vain, too.
+            FailureKind::Busy => self.0.suspected.notify_one(),
+            FailureKind::Retry | FailureKind::Data | FailureKind::Timeout | FailureKind::Fault => {}
         }
     }
 
-    /// A transaction that took texts away has ended, however: until SQLite's write-ahead log is emptied, they may be in it.
-    pub(super) fn text_deleted(&self) {
-        self.0.texts_deleted.fetch_add(1, Ordering::Relaxed);
+    /// Counts a transaction that deleted texts of messages and has ended, with or without a commit. The texts may be in
+    /// SQLite's write-ahead log until it is emptied.
+    pub(super) fn count_text_deletion(&self) {
+        self.0.text_deletions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often that was since the start. Whoever has emptied the log since then, and only since then, is done.
-    pub fn texts_deleted(&self) -> u64 {
-        self.0.texts_deleted.load(Ordering::Relaxed)
+    /// Returns the number of transactions since the start that deleted texts of messages. If the number is the same as
+    /// it was before the write-ahead log was last emptied, the log contains no deleted text.
+    pub fn text_deletions(&self) -> u64 {
+        self.0.text_deletions.load(Ordering::Relaxed)
     }
 
-    /// A statement of a transaction was run.
-    pub(super) fn observed(&self, statement: &Statement, elapsed: Duration) {
+    /// Reports a statement of a transaction to the observer.
+    pub(super) fn report_statement(&self, statement: &Statement, elapsed: Duration) {
         if let Some(observe) = self.0.observer.get() {
             observe(statement, elapsed);
         }
     }
 
-    /// Closes the pools, after the last commit.
+    /// Closes all pools. The caller does this after the last commit.
     pub async fn close(&self) {
         self.0.pools.close().await;
     }
 }
 
-async fn in_time(asking: Asking<'_>) -> Result<(), String> {
-    match tokio::time::timeout(ANSWER, asking).await {
+async fn with_timeout(probe: ProbeFuture<'_>) -> Result<(), String> {
+    match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("it does not answer in time".to_owned()),
     }

@@ -1,35 +1,34 @@
-//! What differs between SQLite and PostgreSQL, by name. Sets of rows travel as parameters of a statement whose text
-//! never changes, so that it stays prepared: on PostgreSQL one array a column, which `unnest` turns into rows; on SQLite
-//! one JSON array of rows, which `jsonb_each` turns into rows that are not parsed again for every cell.
+//! The differences between SQLite and PostgreSQL, each as a function.
+//!
+//! A set of rows is passed in parameters of a statement whose text never changes, so that the statement stays prepared.
+//! On PostgreSQL each column is one array, and `unnest` turns the arrays into rows. On SQLite the set is one JSON array
+//! of rows, and `jsonb_each` turns it into rows that SQLite does not parse again for every cell.
 
 use sea_orm::sea_query::ArrayType;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, ExecResult, QueryResult, Statement, Value};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-/// One column of a set of rows. An absent uuid is nil, an absent text or hash empty, an absent number [`ABSENT`]; the
-/// statement turns them into NULL.
+/// One column of a set of rows. An absent value is the nil UUID, an empty text or hash, or the number [`ABSENT`]; the
+/// statement turns these into NULL.
 pub enum Column {
-    /// Ids.
     Uuid(Vec<Uuid>),
-    /// Numbers.
     Int(Vec<i64>),
-    /// Texts.
     Text(Vec<String>),
-    /// Hashes, in hexadecimal so that both databases take them the same way.
+    /// Hashes in hexadecimal, a form that both databases accept.
     Hex(Vec<String>),
 }
 
-/// The number that stands for none.
+/// The number that means NULL in a [`Column::Int`].
 pub const ABSENT: i64 = -1;
 
-/// Whether the connection speaks PostgreSQL.
+/// Returns whether the connection leads to PostgreSQL; otherwise it leads to SQLite.
 pub fn is_postgres(conn: &impl ConnectionTrait) -> bool {
     conn.get_database_backend() == DatabaseBackend::Postgres
 }
 
-/// `columns`, all of one length, as the parameters of a set: one array each on PostgreSQL (`$1 … $n`), one JSON text on
-/// SQLite (`?1`, each row an array).
+/// Returns the parameters for a set of rows. On PostgreSQL each column is an array (`$1 … $n`). On SQLite all are one
+/// JSON text (`?1`), in which each row is an array. The columns must have the same length.
 pub fn rows(conn: &impl ConnectionTrait, columns: Vec<Column>) -> Vec<Value> {
     if is_postgres(conn) { columns.into_iter().map(array).collect() } else { vec![json(&columns).into()] }
 }
@@ -52,94 +51,95 @@ fn json(columns: &[Column]) -> String {
         Column::Int(numbers) => numbers.len(),
         Column::Text(texts) | Column::Hex(texts) => texts.len(),
     });
-    let rows: Vec<Row> = (0..count).map(|at| Row { columns, at }).collect();
-    written(&rows)
+    let rows: Vec<JsonRow> = (0..count).map(|index| JsonRow { columns, index }).collect();
+    to_json(&rows)
 }
 
-fn written(cells: &impl Serialize) -> String {
+fn to_json(cells: &impl Serialize) -> String {
     serde_json::to_string(cells).expect("cells have no keys and no value that JSON lacks")
 }
 
 /// One row of a set as a JSON array.
-struct Row<'a> {
+struct JsonRow<'a> {
     columns: &'a [Column],
-    at: usize,
+    index: usize,
 }
 
-/// One cell of a row.
-struct Cell<'a>(&'a Column, usize);
+/// One cell of a row: its column and the index of the row.
+struct JsonCell<'a>(&'a Column, usize);
 
-impl Serialize for Row<'_> {
+impl Serialize for JsonRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.columns.iter().map(|column| Cell(column, self.at)))
+        serializer.collect_seq(self.columns.iter().map(|column| JsonCell(column, self.index)))
     }
 }
 
-impl Serialize for Cell<'_> {
+impl Serialize for JsonCell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(column, at) = *self;
+        let Self(column, index) = *self;
         match column {
-            Column::Uuid(ids) => serializer.collect_str(&ids[at].simple()),
-            Column::Int(numbers) => serializer.serialize_i64(numbers[at]),
-            Column::Text(texts) | Column::Hex(texts) => serializer.serialize_str(&texts[at]),
+            Column::Uuid(ids) => serializer.collect_str(&ids[index].simple()),
+            Column::Int(numbers) => serializer.serialize_i64(numbers[index]),
+            Column::Text(texts) | Column::Hex(texts) => serializer.serialize_str(&texts[index]),
         }
     }
 }
 
-/// One of two statements, as the connection speaks.
+/// Returns the statement with the text for the database of the connection.
 pub fn statement(conn: &impl ConnectionTrait, postgres: &str, sqlite: &str, values: Vec<Value>) -> Statement {
     let text = if is_postgres(conn) { postgres } else { sqlite };
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
 }
 
-/// A statement both understand, written with `$1 …`; a number may stand in it more than once.
+/// Returns a statement that both databases understand. Its parameters are `$1 …`, and each may occur more than once.
 pub fn plain(conn: &impl ConnectionTrait, text: &str, values: Vec<Value>) -> Statement {
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
 }
 
-/// All rows of a statement.
+/// Runs a statement and returns all its rows.
 pub async fn all(conn: &impl ConnectionTrait, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
     conn.query_all_raw(statement).await
 }
 
-/// The first row of a statement.
+/// Runs a statement and returns its first row, `None` if it has no rows.
 pub async fn one(conn: &impl ConnectionTrait, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
     conn.query_one_raw(statement).await
 }
 
-/// Runs a statement for its effect.
+/// Runs a statement that returns no rows.
 pub async fn run(conn: &impl ConnectionTrait, statement: Statement) -> Result<ExecResult, DbErr> {
     conn.execute_raw(statement).await
 }
 
-/// A statement over a set of ids, given as its first parameter where the text says `IN ({set})`. On PostgreSQL it is an
-/// array rather than a sub-select, because no plan for it, however small the tables were when it was made, reads a whole
-/// table.
+/// Returns a statement over a set of ids. The set is the first parameter, and replaces `IN ({set})` in the text. On
+/// PostgreSQL it is compared as an array instead of a subquery: no plan for an array reads a whole table, not even a
+/// plan that was made while the tables were small.
 pub fn over_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid], more: Vec<Value>) -> Statement {
     let (set, first) = if is_postgres(conn) {
         ("= ANY ($1::uuid[])", array(Column::Uuid(ids.to_vec())))
     } else {
         let column = Column::Uuid(ids.to_vec());
-        let cells: Vec<Cell> = (0..ids.len()).map(|at| Cell(&column, at)).collect();
-        ("IN (SELECT unhex(value) FROM json_each($1))", written(&cells).into())
+        let cells: Vec<JsonCell> = (0..ids.len()).map(|index| JsonCell(&column, index)).collect();
+        ("IN (SELECT unhex(value) FROM json_each($1))", to_json(&cells).into())
     };
     let mut values = vec![first];
     values.extend(more);
     Statement::from_sql_and_values(conn.get_database_backend(), text.replace("IN ({set})", set), values)
 }
 
-/// Has the statements of this transaction planned once a connection rather than once a call, for a transaction whose
-/// statements all take sets and find their rows by index: PostgreSQL would spend more time on planning them anew, for the
-/// size of each set, than on running them.
-pub async fn keep_plans(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+/// Makes PostgreSQL plan each statement of this transaction once per connection instead of once per call. Only for a
+/// transaction whose statements all take sets and find their rows by index: to plan them again for the size of each set
+/// would take more time than to run them.
+pub async fn force_generic_plans(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
     if is_postgres(conn) {
         conn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await?;
     }
     Ok(())
 }
 
-/// The clause that locks the rows of table `of` on PostgreSQL; a SQLite write transaction has the database to itself.
-/// Never `FOR UPDATE`: the foreign keys of other tables would wait for it, and deadlock.
-pub fn lock(conn: &impl ConnectionTrait, of: &str) -> String {
-    if is_postgres(conn) { format!("FOR NO KEY UPDATE OF {of}") } else { String::new() }
+/// Returns the clause that locks the rows of a table on PostgreSQL. It is empty on SQLite, where only one transaction
+/// writes at a time. The clause is not `FOR UPDATE`, because foreign keys of other tables would wait for that lock, and
+/// deadlock.
+pub fn lock_clause(conn: &impl ConnectionTrait, table: &str) -> String {
+    if is_postgres(conn) { format!("FOR NO KEY UPDATE OF {table}") } else { String::new() }
 }

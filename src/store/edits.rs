@@ -1,15 +1,16 @@
-//! What becomes of a message's text: changed, with the former ones kept, or taken away with all that hangs on it.
+//! Changes the text of a message and keeps its former texts, or deletes it with everything that repeats it.
 
 use super::dialect;
-use super::statistics::{self, Growth};
+use super::statistics::{self, CountDelta};
 use super::transaction::Transaction;
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::time::Timestamp;
 use crate::protocol::resources::FormerText;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// Gives a message another text, which mentions everybody or not, and keeps the one it has.
-pub async fn change(
+/// Replaces the text of a message and keeps the old text as a former one. `mentions_all` says whether the new text
+/// mentions all members.
+pub async fn update_text(
     conn: &impl ConnectionTrait,
     id: MessageId,
     content: &str,
@@ -25,8 +26,9 @@ pub async fn change(
     Ok(())
 }
 
-/// The former texts of a message after the place `after`, oldest first, each with its place.
-pub async fn page(
+/// Lists at most `limit` former texts of a message, oldest first. Each comes with the id of its row, and `after` is
+/// such an id: 0 begins with the oldest text.
+pub async fn list(
     conn: &impl ConnectionTrait,
     id: MessageId,
     after: i64,
@@ -46,9 +48,10 @@ pub async fn page(
         .collect()
 }
 
-/// Takes a message's text away, and all that hangs on it or repeats it; its place stays. The log is the caller's.
-pub async fn delete(conn: &Transaction, id: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
-    conn.deletes_text();
+/// Deletes the text of a message, its former texts, mentions, reactions and links, and its copies in notifications. The
+/// row of the message stays. The caller removes the text from the log.
+pub async fn delete_text(conn: &Transaction, id: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
+    conn.mark_text_deleted();
     let text = "UPDATE messages SET content = '', data = NULL, deleted_at = $2, deleted_by = $3, pinned_at = NULL,
                                    pinned_by = NULL, mentions_all = false WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![id.into(), at.into(), by.into()])).await?;
@@ -60,8 +63,9 @@ pub async fn delete(conn: &Transaction, id: MessageId, by: UserId, at: Timestamp
     ] {
         dialect::run(conn, dialect::plain(conn, text, vec![id.into()])).await?;
     }
-    let gone = statistics::remove_links(conn, &[id]).await?.into_iter();
-    let shrunk: Vec<_> =
-        gone.map(|(conversation, gone)| (conversation, Growth { links: -gone, ..Growth::default() })).collect();
-    statistics::grow(conn, &shrunk).await
+    let removed = statistics::remove_links(conn, &[id]).await?.into_iter();
+    let changes: Vec<_> = removed
+        .map(|(conversation, links)| (conversation, CountDelta { links: -links, ..CountDelta::default() }))
+        .collect();
+    statistics::add_counts(conn, &changes).await
 }

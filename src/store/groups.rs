@@ -1,21 +1,21 @@
-//! By what the creator of a group knows it again.
+//! Finds a group by the id that its creator sent with the request, so that a repeated request creates no second group.
 
 use super::dialect;
 use crate::domain::ids::{ConversationId, UserId};
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// What tells a repeated creation of a group from another one.
+/// Identifies the request that created a group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupTempId {
-    /// The creator's own id of it.
+    /// The id that the creator chose.
     pub temp_id: String,
-    /// The hash of all else that was sent, in hexadecimal.
+    /// The hash of the rest of the request, in hexadecimal. Another hash means that the creator used the
+    /// id for two different requests.
     pub body_hash: String,
 }
 
-/// The group that the user made with this `temp_id`, if there is one, and the hash of what was sent; also one that is
-/// deleted.
-pub async fn by_temp_id(
+/// Returns the group that the user created with this `temp_id`, and the hash of that request. Includes deleted groups.
+pub async fn get_by_temp_id(
     conn: &impl ConnectionTrait,
     creator: UserId,
     temp_id: &str,

@@ -1,4 +1,4 @@
-//! Messages that a user deleted for themself alone: everybody else sees them as before.
+//! Messages that a user has hidden: only this user does not see them.
 
 use super::dialect;
 use crate::domain::ids::{MessageId, UserId};
@@ -6,16 +6,16 @@ use crate::domain::time::Timestamp;
 use crate::protocol::resources::Message;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// What a participant `p` of a conversation has hidden of what would count as unread after the place `after`: a
-/// sub-select for statements in which `p` is a row of `participants`.
-pub fn counted_after(after: &str) -> String {
+/// Returns a subquery that counts the messages after the `seq` `after` that the participant has hidden and that would
+/// otherwise count as unread. For statements in which `p` is a row of `participants`. `after` is an SQL expression.
+pub fn unread_count_query(after: &str) -> String {
     format!(
         "(SELECT count(*) FROM hidden_messages h
           WHERE h.user_id = p.user_id AND h.conversation_id = p.conversation_id AND h.counts AND h.seq > {after})"
     )
 }
 
-/// Hides a message from a user; false when it was hidden before.
+/// Hides a message from a user. Returns false if it was hidden already.
 pub async fn hide(conn: &impl ConnectionTrait, user: UserId, message: &Message, at: Timestamp) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
@@ -33,7 +33,7 @@ pub async fn hide(conn: &impl ConnectionTrait, user: UserId, message: &Message, 
     Ok(dialect::run(conn, statement).await?.rows_affected() == 1)
 }
 
-/// Whether the user has hidden the message.
+/// Returns whether the user has hidden the message.
 pub async fn is_hidden(conn: &impl ConnectionTrait, user: UserId, id: MessageId) -> Result<bool, DbErr> {
     let text = "SELECT 1 AS found FROM hidden_messages WHERE user_id = $1 AND message_id = $2";
     Ok(dialect::one(conn, dialect::plain(conn, text, vec![user.into(), id.into()])).await?.is_some())

@@ -1,11 +1,13 @@
-//! Which history the database holds. Revisions and ids of the log mean something only within one; a backup that was
-//! restored, or a standby that took over and lacks what was committed last, is another, and counts on from where it
-//! stands. Each history has an *epoch*, which is stored in the database and changed by one compare-and-set, so that all
-//! nodes agree on it. How it is noticed that the history is another is in `backends/history.rs`.
+//! Tracks which history the database holds, by its epoch and by the newest log row that was seen.
+//!
+//! Revisions and log ids have a meaning only within one history. A restored backup is another history. So is a standby
+//! that took over without the newest commits. Both continue to count from an older state. The epoch of a history is
+//! stored in the database, and changed with one compare-and-set, so that all nodes agree on it. `backends/history.rs`
+//! detects that the history has changed.
 
 use super::db::Db;
-use super::gate::Class;
-use super::pools::Share;
+use super::pools::ReadPool;
+use super::write_queue::ServerWriter;
 use super::{dialect, log, meta};
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
@@ -20,45 +22,47 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// How long after a change rooms of the epoch before may still speak.
-const SETTLING: Duration = Duration::from_secs(5);
+/// For this long after a change of the epoch, rooms of the previous epoch may still send.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
-/// What this process knows of the history.
+/// What this process knows about the history of the database.
 pub struct History {
     epoch: watch::Sender<Arc<str>>,
-    /// Epochs that this process has left. None of them comes back: a statement that names one began before.
-    left: Mutex<HashSet<Arc<str>>>,
-    newest: Mutex<Witness>,
-    place: OnceLock<Box<dyn Place>>,
-    /// When the epoch last changed under this process.
-    changed: Mutex<Option<Instant>>,
+    /// Earlier epochs, which never become current again: a statement that returns one of them began before the change.
+    ended_epochs: Mutex<HashSet<Arc<str>>>,
+    newest_row: Mutex<RowDigest>,
+    /// Set on SQLite only.
+    file: OnceLock<Box<dyn DatabaseFile>>,
+    /// When the epoch last changed while this process ran.
+    changed_at: Mutex<Option<Instant>>,
 }
 
-/// Where the open database is, where that is a file.
-pub trait Place: Send + Sync {
-    /// Whether it still is the one that its name leads to.
-    fn is_at_its_name(&self) -> bool;
+/// Watches the file of an open SQLite database for changes by other processes.
+pub trait DatabaseFile: Send + Sync {
+    /// Returns whether the path of the database still leads to the open file.
+    fn is_at_path(&self) -> bool;
 
-    /// Whether nobody else wrote to it, as far as that can be told at once.
-    fn is_as_left(&self) -> bool;
+    /// Returns whether no other process has written to the file, as far as this can be checked without reading it.
+    fn is_unchanged(&self) -> bool;
 
-    /// Looks into it after somebody else wrote to it: whether it still is the database that is open.
-    fn is_whole(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    /// Reads the file after another process has written to it. Returns whether it still is the database that is open.
+    fn is_same_database(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
-    /// This process is about to write to it, or has: from then on it is to stay as it is.
-    fn writes(&self, now: bool);
+    /// Tells that this process begins to write to the file (`true`) or has ended (`false`). From the end on, every
+    /// change of the file is by another process.
+    fn set_writing(&self, is_writing: bool);
 
-    /// The newest row of the log of events that is in it for certain.
-    fn holds(&self, newest: Witness);
+    /// Sets the newest log row that is certainly in the file.
+    fn set_newest_in_file(&self, newest: RowDigest);
 }
 
-/// A row of the log that was seen committed, by its id and a digest of what never changes in it. The payload is not part
-/// of it: it is rewritten when a message is deleted.
+/// Identifies a log row that was seen committed, by its id and a digest of the columns that never change. The payload
+/// is not part of the digest, because the deletion of a message changes it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Witness {
-    /// The id of the row. In a log without rows the greatest id it ever gave; 0 when it had given none.
+pub struct RowDigest {
+    /// For a log without rows this is the greatest id that it ever assigned, 0 if it assigned none.
     pub id: i64,
-    /// The digest in hexadecimal; empty where the log had no row.
+    /// SHA-256 in hexadecimal. Empty if the log had no row.
     pub digest: String,
 }
 
@@ -66,116 +70,117 @@ impl Default for History {
     fn default() -> Self {
         Self {
             epoch: watch::Sender::new(Arc::from("")),
-            left: Mutex::default(),
-            newest: Mutex::default(),
-            place: OnceLock::new(),
-            changed: Mutex::default(),
+            ended_epochs: Mutex::default(),
+            newest_row: Mutex::default(),
+            file: OnceLock::new(),
+            changed_at: Mutex::default(),
         }
     }
 }
 
 impl History {
-    /// The epoch as far as this process knows.
+    /// Returns the current epoch, as far as this process knows. Empty before it was read from the database.
     pub fn epoch(&self) -> Arc<str> {
         self.epoch.borrow().clone()
     }
 
-    /// Changes when the epoch does.
-    pub fn changes(&self) -> watch::Receiver<Arc<str>> {
+    /// Returns a receiver that gets every new epoch.
+    pub fn epoch_changes(&self) -> watch::Receiver<Arc<str>> {
         self.epoch.subscribe()
     }
 
-    /// Takes over the epoch that the database was read to have.
-    pub fn adopt(&self, epoch: &str) {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if *self.epoch() == *epoch || left.contains(epoch) {
+    /// Sets the epoch that was read from the database. Ignores an epoch that has ended for this process.
+    pub fn set_epoch(&self, epoch: &str) {
+        let mut ended = self.ended_epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        if *self.epoch() == *epoch || ended.contains(epoch) {
             return;
         }
         let before = self.epoch.send_replace(Arc::from(epoch));
         if !before.is_empty() {
-            tracing::warn!("the database holds another history than before; sessions begin anew");
-            self.forget_newest();
-            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            left.insert(before);
+            tracing::warn!("the database holds another history than before; all sessions must reconnect");
+            self.forget_newest_row();
+            *self.changed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            ended.insert(before);
         }
     }
 
-    /// Whether everything on this node was of the present epoch at that moment: it takes a while until all rooms of the
-    /// one before have ended.
+    /// Returns whether everything on this node belonged to the current epoch at this time. After a change it takes a
+    /// while until all rooms of the previous epoch have ended.
     pub fn was_settled(&self, at: Instant) -> bool {
-        let changed = *self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.is_none_or(|changed| at > changed + SETTLING)
+        let changed_at = *self.changed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        changed_at.is_none_or(|changed_at| at > changed_at + SETTLE_TIME)
     }
 
-    /// The newest row that this process has seen committed.
-    pub fn newest(&self) -> Witness {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the newest log row that this process has seen committed.
+    pub fn newest_row(&self) -> RowDigest {
+        self.newest_row.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes the newest row that was seen committed in `epoch`. What is known already stays where the log has only older
-    /// rows, or none: retention has removed the newer ones, and they still tell this history from an older copy of it.
-    pub fn note(&self, epoch: &str, witness: &Witness) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let tells_more = !witness.digest.is_empty() || newest.id == 0;
-        if *self.epoch() == *epoch && tells_more && witness.id > newest.id {
-            newest.clone_from(witness);
+    /// Records the newest log row that was seen committed in `epoch`. Keeps the row that is known if the log now has
+    /// only older rows or none: retention has removed newer ones, but a removed row still distinguishes this history
+    /// from an older copy of it.
+    pub fn record_row(&self, epoch: &str, row: &RowDigest) {
+        let mut newest = self.newest_row.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_information = !row.digest.is_empty() || newest.id == 0;
+        if *self.epoch() == *epoch && has_information && row.id > newest.id {
+            newest.clone_from(row);
         }
     }
 
-    /// Forgets the newest row: it belongs to another history than the one that begins now.
-    pub fn forget_newest(&self) {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Witness::default();
+    /// Forgets the newest row, which belongs to another history than the one that begins now.
+    pub fn forget_newest_row(&self) {
+        *self.newest_row.lock().unwrap_or_else(PoisonError::into_inner) = RowDigest::default();
     }
 
-    /// From now on `place` says whether the open database still is the one that its name leads to. Only the first is
-    /// kept.
-    pub fn stays_at(&self, place: impl Place + 'static) {
-        let _ = self.place.set(Box::new(place));
+    /// Sets the file of the database, on SQLite. Only the first one is kept.
+    pub fn set_file(&self, file: impl DatabaseFile + 'static) {
+        let _ = self.file.set(Box::new(file));
     }
 
-    /// Whether the open database still is the one that its name leads to, and nobody wrote over it. If not, what is
-    /// committed is lost with the next start, so nothing may be acknowledged.
-    pub async fn is_in_place(&self) -> bool {
-        match self.place.get() {
-            Some(place) => place.is_at_its_name() && (place.is_as_left() || place.is_whole().await),
+    /// Returns whether the path of the database still leads to the open file, and no other process has written over it.
+    /// If not, the next start does not find what is committed now, so the server must not acknowledge anything.
+    pub async fn is_file_current(&self) -> bool {
+        match self.file.get() {
+            Some(file) => file.is_at_path() && (file.is_unchanged() || file.is_same_database().await),
             None => true,
         }
     }
 
-    /// Whether the open database still is the one that its name leads to, whoever wrote to it.
-    pub fn is_at_its_name(&self) -> bool {
-        self.place.get().is_none_or(|place| place.is_at_its_name())
+    /// Returns whether the path of the database still leads to the open file, even if another process has written to
+    /// it.
+    pub fn is_file_at_path(&self) -> bool {
+        self.file.get().is_none_or(|file| file.is_at_path())
     }
 
-    /// The newest row of the log of events that is in the file of the database for certain.
-    pub fn holds(&self, newest: Witness) {
-        if let Some(place) = self.place.get() {
-            place.holds(newest);
+    /// Sets the newest log row that is certainly in the file of the database.
+    pub fn set_newest_in_file(&self, newest: RowDigest) {
+        if let Some(file) = self.file.get() {
+            file.set_newest_in_file(newest);
         }
     }
 
-    /// Runs what writes to the file of the database; afterwards nobody else may.
-    pub async fn written<T>(&self, write: impl Future<Output = T>) -> T {
-        struct Writing<'p>(Option<&'p dyn Place>);
-        impl Drop for Writing<'_> {
+    /// Runs `write`, which writes to the file of the database. From its end on, no other process may write to the file.
+    pub async fn write_file<T>(&self, write: impl Future<Output = T>) -> T {
+        struct FileWrite<'p>(Option<&'p dyn DatabaseFile>);
+        impl Drop for FileWrite<'_> {
             fn drop(&mut self) {
-                if let Some(place) = self.0 {
-                    place.writes(false);
+                if let Some(file) = self.0 {
+                    file.set_writing(false);
                 }
             }
         }
-        // told of the end also when the caller vanishes before
-        let writing = Writing(self.place.get().map(|place| &**place));
-        if let Some(place) = writing.0 {
-            place.writes(true);
+        // A value with a destructor reports the end even if the caller drops this future.
+        let running = FileWrite(self.file.get().map(|file| &**file));
+        if let Some(file) = running.0 {
+            file.set_writing(true);
         }
         write.await
     }
 }
 
-impl Witness {
-    /// Of a row with the columns of [`ROW`].
-    pub fn of(row: &QueryResult) -> Result<Self, DbErr> {
+impl RowDigest {
+    /// Computes the digest of a row that has the columns [`ROW_COLUMNS`].
+    pub fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
         let id: i64 = row.try_get("", "id")?;
         let stream: Uuid = row.try_get("", "stream_id")?;
         let text = format!(
@@ -192,40 +197,43 @@ impl Witness {
         Ok(Self { id, digest })
     }
 
-    /// What a file keeps.
+    /// Returns the text that is stored in a file.
     pub fn to_text(&self) -> String {
         format!("{} {}\n", self.id, self.digest)
     }
 
-    /// What a file kept; `None` if it is not whole.
+    /// Parses the text of [`Self::to_text`]. `None` if it is incomplete.
     pub fn from_text(text: &str) -> Option<Self> {
         let (id, digest) = text.strip_suffix('\n')?.split_once(' ')?;
         let id = id.parse().ok().filter(|id| *id >= 0)?;
-        let is_whole = digest.is_empty() || (id > 0 && digest.len() == 64);
-        is_whole.then(|| Self { id, digest: digest.to_owned() })
+        let is_complete = digest.is_empty() || (id > 0 && digest.len() == 64);
+        is_complete.then(|| Self { id, digest: digest.to_owned() })
     }
 
-    /// Whether a log belongs to the history in which this was seen: `found` is its row with the same id, `sequence` the
-    /// greatest id it ever gave. A row that retention removed counts as there if ids have gone past it.
-    pub fn is_of(&self, found: Option<&Self>, sequence: i64) -> bool {
+    /// Returns whether a log belongs to the history in which this row was seen. `found` is the row of that log with the
+    /// same id, and `last_id` is the greatest id that the log ever assigned. Without the row, the answer is yes if
+    /// `last_id` is great enough: then retention has removed the row.
+    pub fn is_of_log(&self, found: Option<&Self>, last_id: i64) -> bool {
         match found {
             Some(found) if !self.digest.is_empty() => found == self,
-            _ => sequence >= self.id,
+            _ => last_id >= self.id,
         }
     }
 }
 
-/// The columns that a [`Witness`] is made of.
-pub const ROW: &str = "id, stream_kind, stream_id, rev, event_type, created_at";
+/// The columns from which a [`RowDigest`] is computed.
+pub const ROW_COLUMNS: &str = "id, stream_kind, stream_id, rev, event_type, created_at";
 
-/// The greatest id that the log ever gave, on PostgreSQL.
-pub const SEQUENCE_ON_POSTGRES: &str =
+/// The PostgreSQL statement for the greatest id that the log ever assigned.
+pub const LAST_ID_ON_POSTGRES: &str =
     "SELECT COALESCE(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass), 0) AS last";
 
-/// Changes the epoch from `$1` to `$2` unless somebody else has, and in the same statement moves the ids of the log, and
-/// the positions of the sequencer, beyond all that were ever used: up to the next multiple of 2^32 above the last one and
-/// `$3`. `$4` and `$5`, where they are not empty, say in which server and in which tables the new history is.
-pub const CHANGE_ON_POSTGRES: &str = "WITH changed AS (
+/// The PostgreSQL statement that changes the epoch from `$1` to `$2`, unless another node has changed it already.
+///
+/// In the same statement it raises the ids of the log, and the positions of the sequencer, above all that were ever
+/// used: to the next multiple of 2^32 above the last id and `$3`. If `$4` and `$5` are not empty, they are stored as
+/// the server and the tables of the new history.
+pub const CHANGE_EPOCH_ON_POSTGRES: &str = "WITH changed AS (
          UPDATE meta SET value = $2 WHERE key = 'epoch' AND value = $1 RETURNING value
      ), noted AS (
          INSERT INTO meta (key, value)
@@ -240,30 +248,29 @@ pub const CHANGE_ON_POSTGRES: &str = "WITH changed AS (
      )
      SELECT id FROM moved";
 
-/// What the historian sees in one look.
+/// The state of the history at one moment.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    /// The epoch.
+pub struct HistoryState {
     pub epoch: String,
-    /// The newest row of the log; without a digest in a log that has none.
-    pub newest: Witness,
-    /// Which event that row is.
+    /// The newest log row. Its digest is empty if the log has no row.
+    pub newest: RowDigest,
+    /// The stream and the revision of that row. `None` if the log has no row.
     pub event: Option<(Stream, Rev)>,
 }
 
-/// The epoch, and the newest row of the log.
-pub async fn look(conn: &impl ConnectionTrait) -> Result<Seen, DbErr> {
-    // by its id, so that both databases find the row without a look at any other
+/// Reads the epoch and the newest log row.
+pub async fn read_state(conn: &impl ConnectionTrait) -> Result<HistoryState, DbErr> {
+    // Select the row by its id, so that both databases read no other row.
     let text = format!(
         "SELECT m.value AS epoch, {} FROM meta m
          LEFT JOIN outbox o ON o.id = (SELECT max(id) FROM outbox) WHERE m.key = 'epoch'",
-        ROW.split(", ").map(|column| format!("o.{column}")).collect::<Vec<_>>().join(", ")
+        ROW_COLUMNS.split(", ").map(|column| format!("o.{column}")).collect::<Vec<_>>().join(", ")
     );
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![])).await?;
-    let row = row.ok_or_else(|| DbErr::RecordNotFound("the database has no epoch; the schema makes one".into()))?;
+    let row = row.ok_or_else(|| DbErr::RecordNotFound("the database has no epoch; a migration creates it".into()))?;
     let newest = match row.try_get::<Option<i64>>("", "id")? {
-        Some(_) => Witness::of(&row)?,
-        None => Witness { id: sequence(conn).await?, digest: String::new() },
+        Some(_) => RowDigest::from_row(&row)?,
+        None => RowDigest { id: get_last_id(conn).await?, digest: String::new() },
     };
     let event = match row.try_get::<Option<i64>>("", "rev")? {
         Some(rev) => {
@@ -271,59 +278,59 @@ pub async fn look(conn: &impl ConnectionTrait) -> Result<Seen, DbErr> {
         }
         None => None,
     };
-    Ok(Seen { epoch: row.try_get("", "epoch")?, newest, event })
+    Ok(HistoryState { epoch: row.try_get("", "epoch")?, newest, event })
 }
 
-/// Whether an event that was seen in the row of this id was committed in another history: its stream does not reach it any
-/// more, or the event of that revision is in another row. Where the row is only gone, retention has removed it.
+/// Returns whether an event that was seen in the log row `id` belongs to another history: the head of its stream is now
+/// smaller, or its revision is in another row. If only the row is missing, retention has removed it.
 pub async fn is_undone(conn: &impl ConnectionTrait, id: i64, stream: Stream, rev: Rev) -> Result<bool, DbErr> {
-    let reached = log::heads(conn, &[stream]).await?.first().map_or(Rev(0), |(_, last)| *last);
+    let head = log::list_heads(conn, &[stream]).await?.first().map_or(Rev(0), |(_, last)| *last);
     let text = "SELECT id FROM outbox WHERE stream_kind = $1 AND stream_id = $2 AND rev = $3";
     let values = vec![stream.kind().into(), stream.id().into(), rev.into()];
     let row = dialect::one(conn, dialect::plain(conn, text, values)).await?;
-    let at = row.map(|row| row.try_get::<i64>("", "id")).transpose()?;
-    Ok(reached < rev || at.is_some_and(|at| at != id))
+    let found_id = row.map(|row| row.try_get::<i64>("", "id")).transpose()?;
+    Ok(head < rev || found_id.is_some_and(|found_id| found_id != id))
 }
 
-/// The row with this id.
-pub async fn row(conn: &impl ConnectionTrait, id: i64) -> Result<Option<Witness>, DbErr> {
-    let statement = dialect::plain(conn, &format!("SELECT {ROW} FROM outbox WHERE id = $1"), vec![id.into()]);
-    dialect::one(conn, statement).await?.map(|row| Witness::of(&row)).transpose()
+/// Returns the digest of a log row. `None` if there is no such row.
+pub async fn get_row(conn: &impl ConnectionTrait, id: i64) -> Result<Option<RowDigest>, DbErr> {
+    let statement = dialect::plain(conn, &format!("SELECT {ROW_COLUMNS} FROM outbox WHERE id = $1"), vec![id.into()]);
+    dialect::one(conn, statement).await?.map(|row| RowDigest::from_row(&row)).transpose()
 }
 
-/// The greatest id that the log ever gave.
-pub async fn sequence(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
+/// Returns the greatest id that the log ever assigned, 0 if it assigned none.
+pub async fn get_last_id(conn: &impl ConnectionTrait) -> Result<i64, DbErr> {
     let sqlite = "SELECT COALESCE(max(seq), 0) AS last FROM sqlite_sequence WHERE name = 'outbox'";
-    let statement = dialect::statement(conn, SEQUENCE_ON_POSTGRES, sqlite, vec![]);
+    let statement = dialect::statement(conn, LAST_ID_ON_POSTGRES, sqlite, vec![]);
     dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "last"))
 }
 
-/// A new epoch, at random.
+/// Returns a random name for a new epoch.
 pub fn new_epoch() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// Begins a new epoch unless somebody has ended `old` already, and takes over whichever there is now. Ids go on beyond
-/// all that were used, `above` among them.
-pub async fn change(db: &Db, old: &str, above: i64) -> Result<()> {
+/// Begins a new epoch, unless another node has ended the epoch `old` already, and sets the epoch of this process. New
+/// log ids are greater than `above` and than all ids that were used before.
+pub async fn change_epoch(db: &Db, old: &str, above: i64) -> Result<()> {
     let new = new_epoch();
     if db.backend() == DatabaseBackend::Postgres {
         let (conn, values) = (db.write()?, vec![old.into(), new.into(), above.into(), "".into(), "".into()]);
-        dialect::one(conn, dialect::plain(conn, CHANGE_ON_POSTGRES, values)).await?;
+        dialect::one(conn, dialect::plain(conn, CHANGE_EPOCH_ON_POSTGRES, values)).await?;
     } else {
-        let _turn = db.turn(Class::System).await;
+        let _turn = db.take_server_turn(ServerWriter::System).await;
         let tx = db.begin().await?;
         let text = "UPDATE meta SET value = $2 WHERE key = 'epoch' AND value = $1";
         let changed = dialect::run(&tx, dialect::plain(&tx, text, vec![old.into(), new.into()])).await?;
         if changed.rows_affected() == 1 {
-            let base = ((sequence(&tx).await?.max(above) >> 32) + 1) << 32;
+            let base = ((get_last_id(&tx).await?.max(above) >> 32) + 1) << 32;
             dialect::run(&tx, dialect::plain(&tx, "DELETE FROM sqlite_sequence WHERE name = 'outbox'", vec![])).await?;
             let text = "INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', $1)";
             dialect::run(&tx, dialect::plain(&tx, text, vec![base.into()])).await?;
         }
         tx.commit().await?;
     }
-    db.history().adopt(&meta::epoch(db.read(Share::Log)).await?);
+    db.history().set_epoch(&meta::epoch(db.read(ReadPool::Log)).await?);
     Ok(())
 }
 
@@ -331,59 +338,61 @@ pub async fn change(db: &Db, old: &str, above: i64) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn witness(id: i64, digit: &str) -> Witness {
-        Witness { id, digest: digit.repeat(64) }
+    fn row_digest(id: i64, digit: &str) -> RowDigest {
+        RowDigest { id, digest: digit.repeat(64) }
     }
 
     #[test]
-    fn a_file_that_is_not_whole_is_none() {
-        for kept in [Witness::default(), Witness { id: 17, ..Witness::default() }, witness(17, "a")] {
-            assert_eq!(Witness::from_text(&kept.to_text()), Some(kept));
+    fn an_incomplete_file_is_none() {
+        for kept in [RowDigest::default(), RowDigest { id: 17, ..RowDigest::default() }, row_digest(17, "a")] {
+            assert_eq!(RowDigest::from_text(&kept.to_text()), Some(kept));
         }
-        for text in ["", "17", "17 aa\n", "-1 \n", "x \n", &witness(17, "a").to_text()[..40]] {
-            assert_eq!(Witness::from_text(text), None, "{text:?}");
+        for text in ["", "17", "17 aa\n", "-1 \n", "x \n", &row_digest(17, "a").to_text()[..40]] {
+            assert_eq!(RowDigest::from_text(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn a_log_without_the_row_is_of_another_history_unless_its_ids_have_gone_past() {
-        let seen = witness(100, "a");
-        assert!(seen.is_of(Some(&witness(100, "a")), 100));
-        assert!(!seen.is_of(Some(&witness(100, "b")), 100), "another row under its id");
-        assert!(!seen.is_of(None, 99), "an older copy");
-        assert!(seen.is_of(None, 100), "retention removed it");
-        assert!(Witness::default().is_of(None, 0), "nothing was seen");
-        let emptied = Witness { id: 100, ..Witness::default() };
-        assert!(emptied.is_of(None, 100) && emptied.is_of(None, 105), "ids go on");
-        assert!(emptied.is_of(Some(&seen), 100), "a copy that was made before the row was removed");
-        assert!(!emptied.is_of(None, 99), "an older copy");
+    fn a_log_without_the_row_is_of_the_same_history_only_if_it_assigned_greater_ids() {
+        let seen = row_digest(100, "a");
+        assert!(seen.is_of_log(Some(&row_digest(100, "a")), 100));
+        assert!(!seen.is_of_log(Some(&row_digest(100, "b")), 100), "another row with its id");
+        assert!(!seen.is_of_log(None, 99), "an older copy");
+        assert!(seen.is_of_log(None, 100), "retention removed it");
+        assert!(RowDigest::default().is_of_log(None, 0), "nothing was seen");
+        let emptied = RowDigest { id: 100, ..RowDigest::default() };
+        assert!(emptied.is_of_log(None, 100) && emptied.is_of_log(None, 105), "the ids continue");
+        assert!(emptied.is_of_log(Some(&seen), 100), "a copy that was made before the row was removed");
+        assert!(!emptied.is_of_log(None, 99), "an older copy");
     }
 
     #[test]
-    fn what_was_seen_is_known_after_retention_has_removed_it() {
+    fn the_newest_row_is_known_after_retention_has_removed_it() {
         let history = History::default();
-        history.adopt("one");
-        history.note("one", &witness(5, "a"));
-        for (older, why) in [(Witness::default(), "nothing"), (witness(3, "b"), "an older row, which a reader needs")] {
-            history.note("one", &older);
-            assert_eq!(history.newest(), witness(5, "a"), "the log has {why}");
+        history.set_epoch("one");
+        history.record_row("one", &row_digest(5, "a"));
+        for (older, why) in
+            [(RowDigest::default(), "no row"), (row_digest(3, "b"), "an older row, which a reader needs")]
+        {
+            history.record_row("one", &older);
+            assert_eq!(history.newest_row(), row_digest(5, "a"), "the log has {why}");
         }
-        history.note("one", &Witness { id: 6, ..Witness::default() });
-        assert_eq!(history.newest(), witness(5, "a"), "an id that was drawn and not used");
-        history.note("zero", &witness(9, "c"));
-        assert_eq!(history.newest(), witness(5, "a"), "seen before the epoch changed");
-        history.note("one", &witness(6, "b"));
-        assert_eq!(history.newest(), witness(6, "b"));
+        history.record_row("one", &RowDigest { id: 6, ..RowDigest::default() });
+        assert_eq!(history.newest_row(), row_digest(5, "a"), "an id that was assigned and not used");
+        history.record_row("zero", &row_digest(9, "c"));
+        assert_eq!(history.newest_row(), row_digest(5, "a"), "seen before the epoch changed");
+        history.record_row("one", &row_digest(6, "b"));
+        assert_eq!(history.newest_row(), row_digest(6, "b"));
     }
 
     #[test]
-    fn an_epoch_that_was_left_does_not_come_back() {
+    fn an_ended_epoch_does_not_become_current_again() {
         let history = History::default();
-        history.adopt("one");
-        history.note("one", &witness(5, "a"));
-        history.adopt("two");
-        assert_eq!(history.newest(), Witness::default(), "what was seen belongs to the epoch before");
-        history.adopt("one");
+        history.set_epoch("one");
+        history.record_row("one", &row_digest(5, "a"));
+        history.set_epoch("two");
+        assert_eq!(history.newest_row(), RowDigest::default(), "the row belongs to the epoch before");
+        history.set_epoch("one");
         assert_eq!(&*history.epoch(), "two");
     }
 }

@@ -1,35 +1,33 @@
-//! The log: one ordered sequence of events a stream, and all SQL about it. Rows are appended by `transact` alone, and
-//! rewritten only where they show a message that is deleted.
+//! Reads and writes the log, which has one ordered sequence of events for each stream.
+//!
+//! Only `transact` appends rows. A row is rewritten only if it shows a message that is deleted.
 
 use super::dialect::{self, Column};
 use super::transaction::Transaction;
-use crate::domain::floor::Look;
+use crate::domain::floor::LogSnapshot;
 use crate::domain::ids::{MessageId, Rev, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use crate::protocol::events::{Effect, Event, Frame};
+use crate::protocol::events::{Event, EventEffect, Frame};
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// An event about to be appended.
+/// An event to append.
 #[derive(Clone, Debug)]
-pub struct Row {
-    /// Where.
+pub struct NewLogRow {
     pub stream: Stream,
-    /// What delivery gets once it is committed; its text is what the log keeps.
+    /// The frame that is delivered after the commit. The log stores its text.
     pub frame: Frame,
-    /// Its type.
     pub event_type: &'static str,
-    /// When.
     pub created_at: Timestamp,
 }
 
-/// Appends `rows` in their order. Their streams are locked and their revisions follow without a gap.
+/// Appends `rows` in their order. The caller has locked their streams, and their revisions continue without a gap.
 ///
-/// This transaction has locked or written a row before: on PostgreSQL it then has its transaction id before it draws an
-/// id of the log, on which the log's [floor](crate::domain::floor) rests. An INSERT alone would draw the id first.
-pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbErr> {
+/// The transaction must have locked or written a row before. On PostgreSQL it then has its transaction id before it
+/// draws a log id, as the [floor](crate::domain::floor) requires. An INSERT alone would draw the log id first.
+pub async fn append(conn: &impl ConnectionTrait, rows: &[NewLogRow]) -> Result<(), DbErr> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -62,10 +60,10 @@ pub async fn append(conn: &impl ConnectionTrait, rows: &[Row]) -> Result<(), DbE
     Ok(())
 }
 
-/// Appends one event to the streams of many users, each at its revision: the text of each is its head
-/// ([`Event::head`](crate::protocol::events::Event::head)) and then `tail`, which is the same for all and travels once. What
-/// holds for [`append`] holds here.
-pub async fn append_same(
+/// Appends one event to the streams of many users, each at its own revision. The text of each row is its
+/// [`Event::frame_start`] and then `tail`, which is the same for all and is sent to the database once. The conditions
+/// of [`append`] apply here too.
+pub async fn append_to_users(
     conn: &impl ConnectionTrait,
     revs: &[(UserId, Rev)],
     event_type: &str,
@@ -78,7 +76,7 @@ pub async fn append_same(
     let columns = vec![
         Column::Uuid(revs.iter().map(|(user, _)| user.0).collect()),
         Column::Int(revs.iter().map(|(_, rev)| rev.0).collect()),
-        Column::Text(revs.iter().map(|(user, rev)| Event::head(Stream::User(*user), *rev)).collect()),
+        Column::Text(revs.iter().map(|(user, rev)| Event::frame_start(Stream::User(*user), *rev)).collect()),
     ];
     let mut values = dialect::rows(conn, columns);
     values.extend([event_type.into(), tail.into(), created_at.into()]);
@@ -95,8 +93,13 @@ pub async fn append_same(
     Ok(())
 }
 
-/// The events of `stream` after `after`, oldest first, at most `limit`.
-pub async fn since(conn: &impl ConnectionTrait, stream: Stream, after: Rev, limit: u64) -> Result<Vec<Frame>, DbErr> {
+/// Lists at most `limit` events of a stream after the revision `after`, oldest first.
+pub async fn list_after(
+    conn: &impl ConnectionTrait,
+    stream: Stream,
+    after: Rev,
+    limit: u64,
+) -> Result<Vec<Frame>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT rev, event_type, message_id, quoted_id, payload FROM outbox
@@ -110,7 +113,7 @@ pub async fn since(conn: &impl ConnectionTrait, stream: Stream, after: Rev, limi
             let text: String = row.try_get("", "payload")?;
             Ok(Frame {
                 rev: Rev(row.try_get("", "rev")?),
-                effect: Effect::from_stored(&event_type, &text),
+                effect: EventEffect::from_stored(&event_type, &text),
                 text: text.into(),
                 message_id: row.try_get::<Option<Uuid>>("", "message_id")?.map(MessageId),
                 quoted_id: row.try_get::<Option<Uuid>>("", "quoted_id")?.map(MessageId),
@@ -119,43 +122,41 @@ pub async fn since(conn: &impl ConnectionTrait, stream: Stream, after: Rev, limi
         .collect()
 }
 
-/// A row that shows a message, as it is kept.
+/// A log row that shows a message, as the database stores it.
 #[derive(Clone, Debug)]
-pub struct Kept {
-    /// Its id.
+pub struct MessageLogRow {
     pub id: i64,
-    /// Where.
     pub stream: Stream,
-    /// Its type.
     pub event_type: String,
-    /// What clients get.
+    /// The text of the frame.
     pub text: String,
 }
 
-/// How a row shows a message.
+/// How a log row shows a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shows {
-    /// Itself.
-    Itself,
-    /// Quoted by another.
-    Quoted,
+pub enum ShownAs {
+    /// The event is about the message.
+    Message,
+    /// The event contains a quote of the message.
+    Quote,
 }
 
-/// The ids above `after` of rows that show a message in this way, ascending, at most `limit`.
-pub async fn showing(
+/// Lists at most `limit` ids of log rows that show a message in this way, ascending. All are greater than `after`.
+pub async fn list_ids_showing(
     conn: &impl ConnectionTrait,
     message: MessageId,
-    shows: Shows,
+    shown_as: ShownAs,
     after: i64,
     limit: usize,
 ) -> Result<Vec<i64>, DbErr> {
-    let column = match shows {
-        Shows::Itself => "message_id",
-        Shows::Quoted => "quoted_id",
+    let column = match shown_as {
+        ShownAs::Message => "message_id",
+        ShownAs::Quote => "quoted_id",
     };
     let statement = dialect::statement(
         conn,
-        // not `=`: with it the order would be that of the primary key, which PostgreSQL would walk for the few it may stop after
+        // Do not compare with `=`: then `id` alone would be the order, and PostgreSQL would walk the primary key in the
+        // hope of reaching the limit early.
         &format!(
             "SELECT id FROM outbox WHERE ({column}, id) > ($1, $2) AND {column} <= $1 ORDER BY {column}, id LIMIT $3"
         ),
@@ -166,19 +167,20 @@ pub async fn showing(
     rows.iter().map(|row| row.try_get("", "id")).collect()
 }
 
-/// The rows of `ids` that are still there, locked in the order of their ids, which is the order of all who lock any.
-pub async fn locked(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<Kept>, DbErr> {
+/// Locks those of these log rows that still exist, and returns them. Every transaction locks log rows in the order of
+/// their ids, so that two of them do not deadlock.
+pub async fn lock_rows(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<MessageLogRow>, DbErr> {
     let text = "SELECT id, stream_kind, stream_id, event_type, payload FROM outbox WHERE id";
     let statement = dialect::statement(
         conn,
-        &format!("{text} = ANY ($1::bigint[]) ORDER BY id {}", dialect::lock(conn, "outbox")),
+        &format!("{text} = ANY ($1::bigint[]) ORDER BY id {}", dialect::lock_clause(conn, "outbox")),
         &format!("{text} IN (SELECT value ->> 0 FROM jsonb_each($1)) ORDER BY id"),
         dialect::rows(conn, vec![Column::Int(ids.to_vec())]),
     );
     let rows = dialect::all(conn, statement).await?;
     rows.iter()
         .map(|row| {
-            Ok(Kept {
+            Ok(MessageLogRow {
                 id: row.try_get("", "id")?,
                 stream: Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?),
                 event_type: row.try_get("", "event_type")?,
@@ -188,13 +190,13 @@ pub async fn locked(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<Kept
         .collect()
 }
 
-/// Gives rows that this transaction has [`locked`] another text, without words that were deleted for everyone. The only
-/// change a row of the log ever sees beside its `position`.
-pub async fn rewrite(conn: &Transaction, rows: Vec<(i64, String)>) -> Result<(), DbErr> {
+/// Replaces the texts of rows that this transaction has locked with [`lock_rows`], because a message in them is deleted
+/// for everyone. A log row never changes in another way, except in its column `position`.
+pub async fn rewrite_rows(conn: &Transaction, rows: Vec<(i64, String)>) -> Result<(), DbErr> {
     if rows.is_empty() {
         return Ok(());
     }
-    conn.deletes_text();
+    conn.mark_text_deleted();
     let (ids, texts) = rows.into_iter().unzip();
     let statement = dialect::statement(
         conn,
@@ -206,15 +208,15 @@ pub async fn rewrite(conn: &Transaction, rows: Vec<(i64, String)>) -> Result<(),
     Ok(())
 }
 
-/// Of `wanted` (a stream and the revision a reader stands at), those whose next revision the log no longer holds.
-pub async fn out_of_reach(conn: &impl ConnectionTrait, wanted: &[(Stream, Rev)]) -> Result<Vec<Stream>, DbErr> {
-    if wanted.is_empty() {
+/// Returns those streams whose next revision after the given one is not in the log any more.
+pub async fn list_without_next_rev(conn: &impl ConnectionTrait, revs: &[(Stream, Rev)]) -> Result<Vec<Stream>, DbErr> {
+    if revs.is_empty() {
         return Ok(Vec::new());
     }
     let columns = vec![
-        Column::Int(wanted.iter().map(|(stream, _)| i64::from(stream.kind())).collect()),
-        Column::Uuid(wanted.iter().map(|(stream, _)| stream.id()).collect()),
-        Column::Int(wanted.iter().map(|(_, rev)| rev.0 + 1).collect()),
+        Column::Int(revs.iter().map(|(stream, _)| i64::from(stream.kind())).collect()),
+        Column::Uuid(revs.iter().map(|(stream, _)| stream.id()).collect()),
+        Column::Int(revs.iter().map(|(_, rev)| rev.0 + 1).collect()),
     ];
     let statement = dialect::statement(
         conn,
@@ -229,19 +231,19 @@ pub async fn out_of_reach(conn: &impl ConnectionTrait, wanted: &[(Stream, Rev)])
     rows.iter().map(|row| Ok(Stream::from_parts(row.try_get::<i64>("", "k")? as i16, row.try_get("", "s")?))).collect()
 }
 
-/// What a tail of the log saw.
-pub struct Tail {
-    /// The newest revision of each stream that grew.
-    pub grown: Vec<(Stream, Rev)>,
-    /// What the floor learns from it.
-    pub look: Look,
+/// What one read of the newest rows of the log found.
+pub struct LogTail {
+    /// The newest revision of each stream that has rows in the read part.
+    pub heads: Vec<(Stream, Rev)>,
+    /// The values with which the caller updates the floor.
+    pub snapshot: LogSnapshot,
 }
 
-/// Which streams grew in rows with an id above `floor`.
-pub async fn tail(conn: &impl ConnectionTrait, floor: i64) -> Result<Tail, DbErr> {
+/// Reads the log rows with an id above `floor`, and returns the newest revision of each stream in them.
+pub async fn read_tail(conn: &impl ConnectionTrait, floor: i64) -> Result<LogTail, DbErr> {
     let statement = dialect::statement(
         conn,
-        // one row at least, so that the snapshot is told also when nothing grew
+        // The result has at least one row, so that it contains `xmin` even if there are no new log rows.
         "WITH grown AS (SELECT stream_kind, stream_id, max(rev) AS rev, max(id) AS id FROM outbox WHERE id > $1
                         GROUP BY stream_kind, stream_id)
          SELECT seen.xmin, grown.* FROM (SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS xmin) AS seen
@@ -251,23 +253,23 @@ pub async fn tail(conn: &impl ConnectionTrait, floor: i64) -> Result<Tail, DbErr
         vec![floor.into()],
     );
     let rows = dialect::all(conn, statement).await?;
-    let mut tail = Tail { grown: Vec::with_capacity(rows.len()), look: Look { xmin: None, newest: 0 } };
+    let mut tail = LogTail { heads: Vec::with_capacity(rows.len()), snapshot: LogSnapshot { xmin: None, newest: 0 } };
     for row in &rows {
         if dialect::is_postgres(conn) {
-            tail.look.xmin = Some(row.try_get("", "xmin")?);
+            tail.snapshot.xmin = Some(row.try_get("", "xmin")?);
         }
         let Some(id) = row.try_get::<Option<i64>>("", "id")? else { continue };
         let stream = Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?);
-        tail.grown.push((stream, Rev(row.try_get("", "rev")?)));
-        tail.look.newest = tail.look.newest.max(id);
+        tail.heads.push((stream, Rev(row.try_get("", "rev")?)));
+        tail.snapshot.newest = tail.snapshot.newest.max(id);
     }
     Ok(tail)
 }
 
-/// A tick of the log's [floor](crate::domain::floor): the greatest id that can be seen, 0 in a log that has none, and the
-/// transaction id that the statement is given after its snapshot; on SQLite there is none. On PostgreSQL each call uses up
-/// a transaction id, so nobody calls it who has nothing to wait for.
-pub async fn tick(conn: &impl ConnectionTrait) -> Result<(i64, Option<i64>), DbErr> {
+/// Runs a tick of the [floor](crate::domain::floor). Returns the greatest visible log id, 0 if the log has no rows, and
+/// the transaction id that the statement takes after its snapshot, `None` on SQLite. On PostgreSQL each call uses up a
+/// transaction id, so call it only if the floor needs a tick.
+pub async fn take_tick(conn: &impl ConnectionTrait) -> Result<(i64, Option<i64>), DbErr> {
     let statement = dialect::statement(
         conn,
         "SELECT (SELECT max(id) FROM outbox) AS newest, pg_current_xact_id()::text::bigint AS xid",
@@ -279,9 +281,9 @@ pub async fn tick(conn: &impl ConnectionTrait) -> Result<(i64, Option<i64>), DbE
     Ok((row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0), xid))
 }
 
-/// Whether the log's ids are drawn one by one, in the order of time, on which its [floor](crate::domain::floor) rests. On
-/// PostgreSQL a sequence with a larger `CACHE` hands each connection a range of its own.
-pub async fn draws_ids_one_by_one(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
+/// Returns whether the database assigns log ids one by one in the order of time, as the [floor](crate::domain::floor)
+/// requires. On PostgreSQL a sequence with a `CACHE` above 1 assigns a range of ids to each connection instead.
+pub async fn assigns_ids_in_order(conn: &impl ConnectionTrait) -> Result<bool, DbErr> {
     if !dialect::is_postgres(conn) {
         return Ok(true);
     }
@@ -290,9 +292,9 @@ pub async fn draws_ids_one_by_one(conn: &impl ConnectionTrait) -> Result<bool, D
     row.map_or(Ok(false), |row| Ok(row.try_get::<i64>("", "seqcache")? == 1))
 }
 
-/// The transactions on PostgreSQL that have written to the log and have not ended, by name. A COMMIT that waits for a
-/// standby has not ended.
-pub async fn writers(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
+/// Returns the names of the PostgreSQL transactions that have written to the log and have not ended. A COMMIT that
+/// waits for a standby has not ended.
+pub async fn list_writers(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT virtualtransaction AS name FROM pg_locks
@@ -304,8 +306,8 @@ pub async fn writers(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbE
     rows.iter().map(|row| row.try_get("", "name")).collect()
 }
 
-/// How far each of `streams` reaches now; those that are gone are left out.
-pub async fn heads(conn: &impl ConnectionTrait, streams: &[Stream]) -> Result<Vec<(Stream, Rev)>, DbErr> {
+/// Returns the head of each of these streams. Streams that do not exist are left out.
+pub async fn list_heads(conn: &impl ConnectionTrait, streams: &[Stream]) -> Result<Vec<(Stream, Rev)>, DbErr> {
     let ids: Vec<Uuid> = streams.iter().map(|stream| stream.id()).collect();
     if ids.is_empty() {
         return Ok(Vec::new());

@@ -1,8 +1,10 @@
-//! Logins and what belongs to them: refresh tokens and tickets, known by their hashes alone. Whoever changes a login has
-//! locked its user's row, so that two changes of one login come one after the other.
+//! Reads and writes logins, their refresh tokens and their tickets. Of tokens and tickets the database has only hashes.
+//!
+//! The caller locks the row of the user before it changes a login, so that two changes of one login run one after
+//! another.
 
 use super::dialect::{self, Column};
-use super::users::Status;
+use super::users::AccountStatus;
 use crate::domain::address;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::time::Timestamp;
@@ -11,28 +13,24 @@ use crate::protocol::resources::UserRole;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
-/// A login as its owner sees it.
+/// A login as the database stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoginRow {
-    /// Its id.
     pub id: LoginId,
-    /// Whose it is.
     pub user_id: UserId,
-    /// What the client called itself.
+    /// The name that the client sent for its device.
     pub device: String,
-    /// The client's address at sign-in.
+    /// The address of the client when it signed in.
     pub ip: String,
-    /// When it signed in.
     pub created_at: Timestamp,
-    /// When it last refreshed its token.
+    /// When the login last refreshed its token.
     pub last_used_at: Timestamp,
-    /// Whether it ended.
     pub revoked: bool,
 }
 
 const LOGIN: &str = "SELECT id, user_id, device, ip, created_at, last_used_at, revoked_at FROM logins";
 
-fn login(row: &QueryResult) -> Result<LoginRow, DbErr> {
+fn login_from_row(row: &QueryResult) -> Result<LoginRow, DbErr> {
     Ok(LoginRow {
         id: LoginId(row.try_get("", "id")?),
         user_id: UserId(row.try_get("", "user_id")?),
@@ -44,7 +42,7 @@ fn login(row: &QueryResult) -> Result<LoginRow, DbErr> {
     })
 }
 
-/// Stores a login.
+/// Stores a new login without tokens.
 pub async fn insert(conn: &impl ConnectionTrait, login: &LoginRow) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
@@ -55,7 +53,7 @@ pub async fn insert(conn: &impl ConnectionTrait, login: &LoginRow) -> Result<(),
             login.user_id.into(),
             login.device.as_str().into(),
             login.ip.as_str().into(),
-            address::network_of(&login.ip).into(),
+            address::network_of_text(&login.ip).into(),
             login.created_at.into(),
             login.last_used_at.into(),
         ],
@@ -63,13 +61,14 @@ pub async fn insert(conn: &impl ConnectionTrait, login: &LoginRow) -> Result<(),
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// A login, ended or not.
-pub async fn by_id(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<LoginRow>, DbErr> {
+/// Returns a login, even if it has ended. `None` if there is no such login.
+pub async fn get(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<LoginRow>, DbErr> {
     let statement = dialect::plain(conn, &format!("{LOGIN} WHERE id = $1"), vec![id.into()]);
-    dialect::one(conn, statement).await?.as_ref().map(login).transpose()
+    dialect::one(conn, statement).await?.as_ref().map(login_from_row).transpose()
 }
 
-/// The user's logins that have not ended and were used after `used_after`, the newest first, made before `before`.
+/// Lists at most `limit` logins of a user that have not ended and were used after `used_after`, newest first. With
+/// `before`, only logins that are older than that one.
 pub async fn list(
     conn: &impl ConnectionTrait,
     user_id: UserId,
@@ -83,36 +82,33 @@ pub async fn list(
     let before = before.map_or(Uuid::max(), |id| id.0);
     let values = vec![user_id.into(), used_after.into(), before.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(login).collect()
+    rows.iter().map(login_from_row).collect()
 }
 
-/// What decides whether a login's access token is accepted now.
+/// The state of a login and its user, which decides whether the server accepts an access token now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
-    /// Whose login it is.
+pub struct LoginState {
     pub user_id: UserId,
-    /// The user's part in the server.
     pub role: UserRole,
-    /// Whether the user may be here.
-    pub status: Status,
-    /// Whether the login ended.
+    pub status: AccountStatus,
     pub revoked: bool,
-    /// The generation of the newest refresh token given out.
+    /// The generation of the newest refresh token that was issued.
     pub generation: i64,
     /// The newest generation of which an access token was accepted.
-    pub seen: i64,
+    pub seen_generation: i64,
 }
 
-impl Standing {
-    /// Whether an access token of `generation` is the first of its generation to be accepted. One that was never given out
-    /// counts as the newest that was: the database may have been restored from a backup.
-    pub fn is_first(&self, generation: i64) -> bool {
-        generation.min(self.generation) > self.seen
+impl LoginState {
+    /// Returns whether no access token of `generation` was accepted before. A generation that was never issued counts
+    /// as the newest one that was: the database may have been restored from a backup.
+    pub fn is_first_use(&self, generation: i64) -> bool {
+        generation.min(self.generation) > self.seen_generation
     }
 }
 
-/// How a login stands, by primary keys alone: every call asks this.
-pub async fn standing(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<Standing>, DbErr> {
+/// Returns the state of a login. `None` if there is no such login. It reads by primary keys alone, because every call
+/// of a client needs it.
+pub async fn get_state(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option<LoginState>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT l.user_id, l.revoked_at, l.generation, l.seen_generation, u.role, u.status
@@ -121,20 +117,20 @@ pub async fn standing(conn: &impl ConnectionTrait, id: LoginId) -> Result<Option
     );
     let row = dialect::one(conn, statement).await?;
     row.map(|row| {
-        Ok(Standing {
+        Ok(LoginState {
             user_id: UserId(row.try_get("", "user_id")?),
             role: UserRole::from_stored(&row.try_get::<String>("", "role")?),
-            status: Status::from_stored(&row.try_get::<String>("", "status")?),
+            status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
             generation: row.try_get("", "generation")?,
-            seen: row.try_get("", "seen_generation")?,
+            seen_generation: row.try_get("", "seen_generation")?,
         })
     })
     .transpose()
 }
 
-/// Whether a user signed in or registered from a network after `since`, whatever became of that login.
-pub async fn signed_in_from(
+/// Returns whether a user has signed in or registered from a network after `since`, even if that login has ended.
+pub async fn has_signed_in_from(
     conn: &impl ConnectionTrait,
     user_id: UserId,
     network: &str,
@@ -148,26 +144,26 @@ pub async fn signed_in_from(
     Ok(dialect::one(conn, statement).await?.is_some())
 }
 
-/// A user who has signed in or registered from a network.
+/// A user who has signed in or registered from a given network.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct KnownRow {
-    /// Who.
+pub struct NetworkUser {
     pub user_id: UserId,
-    /// The keys of the names to sign in with.
+    /// The keys of the names that the user can sign in with: the username and, if there is one, the e-mail address.
     pub names: Vec<String>,
-    /// Whether it was after the moment that was asked about.
-    pub lately: bool,
+    /// Whether the user has done so after the time that the caller asked for.
+    pub is_recent: bool,
 }
 
-/// Who has signed in or registered from a network, by id, those beyond `after`; and whether that was after `since`. However
-/// often one of them did costs nothing.
-pub async fn known_at(
+/// Lists at most `limit` users who have signed in or registered from a network, ordered by id, beginning after the user
+/// `after`. `is_recent` is set for those who did so after `since`. The cost does not depend on how often a user signed
+/// in.
+pub async fn list_network_users(
     conn: &impl ConnectionTrait,
     network: &str,
     since: Timestamp,
     after: Option<UserId>,
     limit: u64,
-) -> Result<Vec<KnownRow>, DbErr> {
+) -> Result<Vec<NetworkUser>, DbErr> {
     let statement = dialect::plain(
         conn,
         "WITH RECURSIVE here(id, n) AS (
@@ -184,17 +180,18 @@ pub async fn known_at(
     rows.iter()
         .map(|row| {
             let email: Option<String> = row.try_get("", "email_key")?;
-            Ok(KnownRow {
+            Ok(NetworkUser {
                 user_id: UserId(row.try_get("", "id")?),
                 names: std::iter::once(row.try_get("", "username_key")?).chain(email).collect(),
-                lately: row.try_get::<i64>("", "lately")? != 0,
+                is_recent: row.try_get::<i64>("", "lately")? != 0,
             })
         })
         .collect()
 }
 
-/// Notes of which generations an access token was accepted. It locks no user, because it only ever raises a number.
-pub async fn accepted(conn: &impl ConnectionTrait, newest: &[(LoginId, i64)]) -> Result<(), DbErr> {
+/// Records the newest generation of which an access token was accepted, for each of these logins. It locks no user,
+/// because it only increases numbers.
+pub async fn record_accepted(conn: &impl ConnectionTrait, newest: &[(LoginId, i64)]) -> Result<(), DbErr> {
     let values = dialect::rows(
         conn,
         vec![
@@ -215,7 +212,7 @@ pub async fn accepted(conn: &impl ConnectionTrait, newest: &[(LoginId, i64)]) ->
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Ends a login; false when it had ended before.
+/// Ends a login. Returns false if it had ended already.
 pub async fn revoke(
     conn: &impl ConnectionTrait,
     id: LoginId,
@@ -230,7 +227,7 @@ pub async fn revoke(
     Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
 }
 
-/// Ends all logins of a user but `except`, and says which those are.
+/// Ends all logins of a user except `except`. Returns the logins that this ended.
 pub async fn revoke_all(
     conn: &impl ConnectionTrait,
     user_id: UserId,
@@ -248,8 +245,13 @@ pub async fn revoke_all(
     rows.iter().map(|row| Ok(LoginId(row.try_get("", "id")?))).collect()
 }
 
-/// Notes that a login refreshed its token, and of which generation the new one is.
-pub async fn renewed(conn: &impl ConnectionTrait, id: LoginId, generation: i64, now: Timestamp) -> Result<(), DbErr> {
+/// Records that a login has refreshed its token, and the generation of the new token.
+pub async fn record_refresh(
+    conn: &impl ConnectionTrait,
+    id: LoginId,
+    generation: i64,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
         "UPDATE logins SET last_used_at = $2, generation = $3 WHERE id = $1",
@@ -258,8 +260,8 @@ pub async fn renewed(conn: &impl ConnectionTrait, id: LoginId, generation: i64, 
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Removes a user's logins that were not used since `before`, with all that belongs to them.
-pub async fn forget(conn: &impl ConnectionTrait, user_id: UserId, before: Timestamp) -> Result<(), DbErr> {
+/// Removes the logins of a user that were last used before `before`, with everything that belongs to them.
+pub async fn remove_unused(conn: &impl ConnectionTrait, user_id: UserId, before: Timestamp) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
         "DELETE FROM logins WHERE user_id = $1 AND last_used_at < $2",
@@ -268,21 +270,19 @@ pub async fn forget(conn: &impl ConnectionTrait, user_id: UserId, before: Timest
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// A refresh token as it is known.
+/// A refresh token as the database stores it, without its hash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenRow {
-    /// The login it belongs to.
     pub login_id: LoginId,
-    /// How many refreshes of the login came before it.
+    /// The number of refreshes of the login before this token.
     pub generation: i64,
-    /// When it runs out.
     pub expires_at: Timestamp,
-    /// When its successor was given out.
+    /// When the server issued its successor. `None` if the token was not used yet.
     pub spent_at: Option<Timestamp>,
 }
 
-/// The refresh token with this hash.
-pub async fn token(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<TokenRow>, DbErr> {
+/// Returns the refresh token with this hash. `None` if there is no such token.
+pub async fn get_token(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<TokenRow>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT login_id, generation, expires_at, spent_at FROM refresh_tokens WHERE token_hash = $1",
@@ -300,7 +300,7 @@ pub async fn token(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<To
     .transpose()
 }
 
-/// Stores an unspent refresh token of a login, and removes the login's that have run out.
+/// Stores a new refresh token of a login, and removes the expired tokens of that login.
 pub async fn insert_token(
     conn: &impl ConnectionTrait,
     hash: &[u8],
@@ -332,7 +332,7 @@ pub async fn spend_token(conn: &impl ConnectionTrait, hash: &[u8], now: Timestam
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Stores a ticket of a login, and removes the user's that have run out.
+/// Stores a ticket of a login, and removes the expired tickets of the user.
 pub async fn insert_ticket(
     conn: &impl ConnectionTrait,
     hash: &[u8],
@@ -355,8 +355,8 @@ pub async fn insert_ticket(
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Takes a login's ticket out of the database, or says that it is not there. Nobody gets it a second time.
-pub async fn take_ticket(conn: &impl ConnectionTrait, hash: &[u8], login_id: LoginId) -> Result<bool, DbErr> {
+/// Removes a ticket of a login. Returns false if there is no such ticket: each ticket can be used once.
+pub async fn remove_ticket(conn: &impl ConnectionTrait, hash: &[u8], login_id: LoginId) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
         "DELETE FROM tickets WHERE ticket_hash = $1 AND login_id = $2",

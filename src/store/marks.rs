@@ -1,5 +1,5 @@
-//! The statements behind read and delivered marks. They take their rows with SKIP LOCKED, so they wait for nobody; the
-//! writer of sends may wait for them, and for nothing else.
+//! The statements of read and delivered marks. They lock rows with SKIP LOCKED, so they never wait for another
+//! transaction. The writer of sends may wait for these statements, and for no others.
 
 use super::dialect::{self, ABSENT, Column};
 use super::hidden;
@@ -10,46 +10,41 @@ use crate::protocol::resources::ReadMark;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashSet;
 
-/// Marks wanted of one participant.
+/// The new marks of one participant. `None` leaves a mark unchanged.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// Where.
+pub struct MarkUpdate {
     pub conversation_id: ConversationId,
-    /// Whose.
     pub user_id: UserId,
-    /// Read up to here.
     pub read: Option<Seq>,
-    /// Delivered up to here.
     pub delivered: Option<Seq>,
 }
 
-/// A participant's marks, before and after.
+/// The marks of a participant after an update, with what is needed to compare them with the marks before.
 #[derive(Clone, Copy, Debug)]
-pub struct Moved {
-    /// Where.
+pub struct UpdatedMarks {
     pub conversation_id: ConversationId,
-    /// Whose.
     pub user_id: UserId,
-    /// The read mark now.
     pub last_read_seq: Seq,
-    /// The delivered mark now.
     pub delivered_seq: Seq,
-    /// Whether the user lets others see reads.
+    /// Whether the user lets other users see the read mark.
     pub shares_receipts: bool,
-    /// Whether the conversation is small enough for others to be told.
-    pub tells_others: bool,
+    /// Whether the conversation has at most [`limits::STATUS_MEMBERS`] members. In larger ones nobody is notified of
+    /// marks.
+    pub notifies_others: bool,
     old_read: Seq,
     old_delivered: Seq,
+    /// Running counts of messages, without system messages: at the old read mark, at the new one, and at the last
+    /// message.
     old_count: i64,
     new_count: i64,
     last_count: i64,
-    /// How many of the messages after the mark, as it was and as it is, are hidden.
+    /// The numbers of hidden messages after the old and after the new read mark. Only messages that count as unread.
     old_hidden: i64,
     new_hidden: i64,
 }
 
-impl Moved {
-    /// The answer to `message.read`.
+impl UpdatedMarks {
+    /// Returns the answer to `message.read`.
     pub fn read_mark(&self) -> ReadMark {
         ReadMark {
             last_read_seq: self.last_read_seq,
@@ -58,40 +53,46 @@ impl Moved {
         }
     }
 
-    /// The same, where a send had moved the read mark from `earlier` before.
+    /// Returns the same marks, compared with the read mark `earlier`, from which a send moved it. `None` changes
+    /// nothing.
     #[must_use]
-    pub fn since(self, earlier: Option<Seq>) -> Self {
+    pub fn with_earlier_read(self, earlier: Option<Seq>) -> Self {
         Self { old_read: earlier.map_or(self.old_read, |earlier| earlier.min(self.old_read)), ..self }
     }
 
-    /// Whether the read mark moved.
+    /// Returns true if the read mark changed.
     pub fn read_moved(&self) -> bool {
         self.last_read_seq > self.old_read
     }
 
-    /// Whether the delivered mark moved.
+    /// Returns true if the delivered mark changed.
     pub fn delivered_moved(&self) -> bool {
         self.delivered_seq > self.old_delivered
     }
 }
 
-fn columns(wanted: &[Wanted]) -> Vec<Column> {
+fn columns(updates: &[MarkUpdate]) -> Vec<Column> {
     let number = |seq: Option<Seq>| seq.map_or(ABSENT, |seq| seq.0);
     vec![
-        Column::Uuid(wanted.iter().map(|mark| mark.conversation_id.0).collect()),
-        Column::Uuid(wanted.iter().map(|mark| mark.user_id.0).collect()),
-        Column::Int(wanted.iter().map(|mark| number(mark.read)).collect()),
-        Column::Int(wanted.iter().map(|mark| number(mark.delivered)).collect()),
+        Column::Uuid(updates.iter().map(|mark| mark.conversation_id.0).collect()),
+        Column::Uuid(updates.iter().map(|mark| mark.user_id.0).collect()),
+        Column::Int(updates.iter().map(|mark| number(mark.read)).collect()),
+        Column::Int(updates.iter().map(|mark| number(mark.delivered)).collect()),
     ]
 }
 
-/// Moves what can be moved and returns the participants whose row was free; a mark beyond the end is the end, and none
-/// moves back.
-pub async fn advance(conn: &impl ConnectionTrait, wanted: &[Wanted], now: Timestamp) -> Result<Vec<Moved>, DbErr> {
-    let moved = aimed(conn, wanted, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
-    let changed: Vec<&Moved> = moved.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
+/// Updates marks and returns the participants whose row was not locked by another transaction. A mark beyond the last
+/// message means the last message. Marks never move back.
+pub async fn update(
+    conn: &impl ConnectionTrait,
+    updates: &[MarkUpdate],
+    now: Timestamp,
+) -> Result<Vec<UpdatedMarks>, DbErr> {
+    let updated = compute(conn, updates, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
+    let changed: Vec<&UpdatedMarks> =
+        updated.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
     if changed.is_empty() {
-        return Ok(moved);
+        return Ok(updated);
     }
     let mut values = dialect::rows(
         conn,
@@ -120,38 +121,37 @@ pub async fn advance(conn: &impl ConnectionTrait, wanted: &[Wanted], now: Timest
         values,
     );
     dialect::run(conn, statement).await?;
-    Ok(moved)
+    Ok(updated)
 }
 
-/// Where the marks of these participants stand; nothing is moved or locked.
-pub async fn standing(
+/// Returns the present marks of these participants. It updates and locks nothing.
+pub async fn list_current(
     conn: &impl ConnectionTrait,
     participants: impl IntoIterator<Item = (ConversationId, UserId)>,
-) -> Result<Vec<Moved>, DbErr> {
-    let of = |(conversation_id, user_id)| Wanted { conversation_id, user_id, read: None, delivered: None };
-    let wanted: Vec<Wanted> = participants.into_iter().map(of).collect();
-    aimed(conn, &wanted, "").await
+) -> Result<Vec<UpdatedMarks>, DbErr> {
+    let unchanged = |(conversation_id, user_id)| MarkUpdate { conversation_id, user_id, read: None, delivered: None };
+    let updates: Vec<MarkUpdate> = participants.into_iter().map(unchanged).collect();
+    compute(conn, &updates, "").await
 }
 
-/// Works out where marks go, of the rows that `lock` gets.
-async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Result<Vec<Moved>, DbErr> {
-    // the running count at the mark: that of the message there, or of the newest one
-    const TARGETS: &str = "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
+/// Reads the rows with the clause `lock` and returns the marks as they will be after the update.
+async fn compute(conn: &impl ConnectionTrait, updates: &[MarkUpdate], lock: &str) -> Result<Vec<UpdatedMarks>, DbErr> {
+    const COLUMNS: &str = "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
             u.share_read_receipts,
             (SELECT count(*) FROM (SELECT 1 FROM participants x WHERE x.conversation_id = c.id AND x.left_at IS NULL LIMIT 101) z) AS members";
-    let old_hidden = hidden::counted_after("p.last_read_seq");
+    let old_hidden = hidden::unread_count_query("p.last_read_seq");
     let postgres = format!(
-        "SELECT {TARGETS}, t.r, t.d, {old_hidden} AS old_hidden, {} AS new_hidden,
+        "SELECT {COLUMNS}, t.r, t.d, {old_hidden} AS old_hidden, {} AS new_hidden,
                 (SELECT m.count FROM messages m WHERE m.conversation_id = c.id AND m.seq = LEAST(t.r, c.last_seq)) AS target_count
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, r, d)
          JOIN participants p ON p.conversation_id = t.c AND p.user_id = t.u AND p.left_at IS NULL
          JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
          JOIN users u ON u.id = p.user_id
          ORDER BY p.conversation_id, p.user_id {lock}",
-        hidden::counted_after("GREATEST(p.last_read_seq, LEAST(t.r, c.last_seq))")
+        hidden::unread_count_query("GREATEST(p.last_read_seq, LEAST(t.r, c.last_seq))")
     );
     let sqlite = format!(
-        "SELECT {TARGETS}, CAST(t.value ->> 2 AS INTEGER) AS r, CAST(t.value ->> 3 AS INTEGER) AS d,
+        "SELECT {COLUMNS}, CAST(t.value ->> 2 AS INTEGER) AS r, CAST(t.value ->> 3 AS INTEGER) AS d,
                 {old_hidden} AS old_hidden, {} AS new_hidden,
                 (SELECT m.count FROM messages m
                  WHERE m.conversation_id = c.id AND m.seq = min(t.value ->> 2, c.last_seq)) AS target_count
@@ -160,9 +160,9 @@ async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Re
                                   AND p.left_at IS NULL
          CROSS JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
          CROSS JOIN users u ON u.id = p.user_id",
-        hidden::counted_after("max(p.last_read_seq, min(t.value ->> 2, c.last_seq))")
+        hidden::unread_count_query("max(p.last_read_seq, min(t.value ->> 2, c.last_seq))")
     );
-    let statement = dialect::statement(conn, &postgres, &sqlite, dialect::rows(conn, columns(wanted)));
+    let statement = dialect::statement(conn, &postgres, &sqlite, dialect::rows(conn, columns(updates)));
     let rows = dialect::all(conn, statement).await?;
     rows.iter()
         .map(|row| {
@@ -170,22 +170,23 @@ async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Re
             let (last_seq, old_read, old_count) =
                 (number("last_seq")?, number("last_read_seq")?, number("last_read_count")?);
             let (old_delivered, members) = (number("delivered_seq")?, number("members")?);
-            let target = number("r")?.min(last_seq);
+            let new_read = number("r")?.min(last_seq);
+            // the running count at the message with the new mark
             let target_count: Option<i64> = row.try_get("", "target_count")?;
-            let reads = target > old_read;
-            let small = members <= limits::STATUS_MEMBERS;
-            let delivered = if small { number("d")?.min(last_seq).max(old_delivered) } else { old_delivered };
-            Ok(Moved {
+            let moves = new_read > old_read;
+            let notifies_others = members <= limits::STATUS_MEMBERS;
+            let delivered = if notifies_others { number("d")?.min(last_seq).max(old_delivered) } else { old_delivered };
+            Ok(UpdatedMarks {
                 conversation_id: ConversationId(row.try_get("", "conversation_id")?),
                 user_id: UserId(row.try_get("", "user_id")?),
-                last_read_seq: Seq(if reads { target } else { old_read }),
+                last_read_seq: Seq(if moves { new_read } else { old_read }),
                 delivered_seq: Seq(delivered),
                 shares_receipts: row.try_get("", "share_read_receipts")?,
-                tells_others: small,
+                notifies_others,
                 old_read: Seq(old_read),
                 old_delivered: Seq(old_delivered),
                 old_count,
-                new_count: if reads { target_count.unwrap_or(old_count) } else { old_count },
+                new_count: if moves { target_count.unwrap_or(old_count) } else { old_count },
                 last_count: number("last_count")?,
                 old_hidden: number("old_hidden")?,
                 new_hidden: number("new_hidden")?,
@@ -194,10 +195,10 @@ async fn aimed(conn: &impl ConnectionTrait, wanted: &[Wanted], lock: &str) -> Re
         .collect()
 }
 
-/// Which of these participants exist, locked or not.
-pub async fn inside(
+/// Returns those of these participants that exist, also those whose row is locked.
+pub async fn list_existing(
     conn: &impl ConnectionTrait,
-    wanted: &[Wanted],
+    updates: &[MarkUpdate],
 ) -> Result<HashSet<(ConversationId, UserId)>, DbErr> {
     let statement = dialect::statement(
         conn,
@@ -209,7 +210,7 @@ pub async fn inside(
          CROSS JOIN participants p ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = unhex(t.value ->> 1)
                                   AND p.left_at IS NULL
          CROSS JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL",
-        dialect::rows(conn, columns(wanted)),
+        dialect::rows(conn, columns(updates)),
     );
     let rows = dialect::all(conn, statement).await?;
     rows.iter()

@@ -1,4 +1,4 @@
-//! Who is mentioned where. What a message shows of it is filled in by `hydrate`.
+//! Mentions of users in messages. `assemble` puts them into the messages that clients get.
 
 use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
@@ -7,22 +7,19 @@ use sea_orm::{ConnectionTrait, DbErr, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// A mention about to be inserted.
+/// A mention to insert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NewMention {
-    /// Who is mentioned.
+    /// The mentioned user.
     pub user_id: UserId,
-    /// Where.
     pub conversation_id: ConversationId,
-    /// The message's place there.
     pub seq: Seq,
-    /// In which message.
     pub message_id: MessageId,
-    /// Where it stands among the mentions of its message, from 0.
-    pub position: i64,
+    /// The index among the mentions of the message, from 0.
+    pub index: i64,
 }
 
-/// Inserts `mentions`; their messages are inserted before.
+/// Inserts mentions. Their messages must be in the database already.
 pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Result<(), DbErr> {
     if mentions.is_empty() {
         return Ok(());
@@ -32,7 +29,7 @@ pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Res
         Column::Uuid(mentions.iter().map(|mention| mention.conversation_id.0).collect()),
         Column::Int(mentions.iter().map(|mention| mention.seq.0).collect()),
         Column::Uuid(mentions.iter().map(|mention| mention.message_id.0).collect()),
-        Column::Int(mentions.iter().map(|mention| mention.position).collect()),
+        Column::Int(mentions.iter().map(|mention| mention.index).collect()),
     ];
     let statement = dialect::statement(
         conn,
@@ -47,18 +44,18 @@ pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Res
     Ok(())
 }
 
-/// Forgets whom a message mentions.
-pub async fn clear(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
+/// Removes all mentions of a message.
+pub async fn remove(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
     let text = "DELETE FROM mentions WHERE message_id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
     Ok(())
 }
 
-/// A username, as usernames are compared, and where somebody has it.
-pub type NameIn = (ConversationId, String);
+/// A conversation and the unique form of a username that a message in it mentions.
+pub type NameKey = (ConversationId, String);
 
-/// Who has these names among those who are in each conversation.
-pub async fn named(conn: &impl ConnectionTrait, names: &[NameIn]) -> Result<HashMap<NameIn, UserId>, DbErr> {
+/// Returns the participants with these usernames. A name that no participant of its conversation has is left out.
+pub async fn find_by_names(conn: &impl ConnectionTrait, names: &[NameKey]) -> Result<HashMap<NameKey, UserId>, DbErr> {
     if names.is_empty() {
         return Ok(HashMap::new());
     }
@@ -68,7 +65,7 @@ pub async fn named(conn: &impl ConnectionTrait, names: &[NameIn]) -> Result<Hash
     ];
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining with whole tables, by a plan made when those were small
+        // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small
         "SELECT t.c AS conversation_id, t.k AS name, u.id AS user_id FROM unnest($1::uuid[], $2::text[]) AS t(c, k)
          CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
          CROSS JOIN LATERAL (
@@ -89,8 +86,9 @@ pub async fn named(conn: &impl ConnectionTrait, names: &[NameIn]) -> Result<Hash
         .collect()
 }
 
-/// Which of these conversations nobody has mentioned as a whole after `since`; they are locked.
-pub async fn rested(
+/// Returns those of these conversations in which no message mentioned all participants after `since`. The caller has
+/// locked the conversations.
+pub async fn without_mention_all_since(
     conn: &impl ConnectionTrait,
     conversations: &[ConversationId],
     since: Timestamp,
@@ -103,8 +101,9 @@ pub async fn rested(
     rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
 }
 
-/// Notes that these conversations were mentioned as a whole; they are locked.
-pub async fn note_all(
+/// Stores `now` as the time when a message mentioned all participants of these conversations. The caller has locked
+/// them.
+pub async fn set_mentioned_all(
     conn: &impl ConnectionTrait,
     conversations: &[ConversationId],
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! Messages as resources, and the look-ups a send needs. Inserting is in `writes`.
+//! Reads of messages, and the reads that a send needs. The statements that insert messages are in `writes`.
 
 use super::dialect::{self, Column};
 use crate::domain::content::MessageKind;
@@ -70,7 +70,8 @@ fn quote(row: &QueryResult) -> Result<Option<Quote>, DbErr> {
     }))
 }
 
-/// The messages of these ids, with the revision of each one's `message.new`; without the caller's own status.
+/// Returns the messages with these ids, each with the revision of its `message.new`. `status`, `mentions` and
+/// `reactions` are not filled in. The order is undefined.
 pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Vec<(Message, Rev)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let text = format!("{MESSAGE} WHERE m.id IN ({{set}})");
@@ -78,18 +79,16 @@ pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Ve
     rows.iter().map(message).collect()
 }
 
-/// Which side of a place a page lies on.
+/// The messages before or after a `seq`, which is not included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
-    /// Places below it, the nearest first.
     Before(Seq),
-    /// Places above it, the nearest first.
     After(Seq),
 }
 
 impl Side {
-    /// How it compares, the order from the nearest, and the place.
-    fn words(self) -> (&'static str, &'static str, Seq) {
+    /// Returns the SQL comparison, the SQL order with the nearest message first, and the `seq`.
+    fn to_sql(self) -> (&'static str, &'static str, Seq) {
         match self {
             Self::Before(seq) => ("<", "DESC", seq),
             Self::After(seq) => (">", "ASC", seq),
@@ -97,19 +96,20 @@ impl Side {
     }
 }
 
-/// What a viewer ($3) has not hidden, of the messages `m` of a conversation ($1).
+/// The condition that the viewer ($3) has not hidden a message `m` of the conversation ($1).
 const VISIBLE: &str = "NOT EXISTS (SELECT 1 FROM hidden_messages h
                         WHERE h.user_id = $3 AND h.conversation_id = $1 AND h.seq = m.seq)";
 
-/// At most `limit` messages on one side of a place that `viewer` has not hidden, the nearest first.
-pub async fn beside(
+/// Returns at most `limit` messages on one side that `viewer` has not hidden. The message nearest to the `seq` is
+/// first.
+pub async fn page(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     viewer: UserId,
     side: Side,
     limit: u64,
 ) -> Result<Vec<Message>, DbErr> {
-    let (compare, order, seq) = side.words();
+    let (compare, order, seq) = side.to_sql();
     let text = format!(
         "{MESSAGE} WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE} ORDER BY m.seq {order} LIMIT $4"
     );
@@ -118,14 +118,14 @@ pub async fn beside(
     rows.iter().map(|row| message(row).map(|(message, _)| message)).collect()
 }
 
-/// Whether any message stands on one side of a place that `viewer` has not hidden.
-pub async fn any_beside(
+/// Returns true if there is a message on one side that `viewer` has not hidden.
+pub async fn has_any(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     viewer: UserId,
     side: Side,
 ) -> Result<bool, DbErr> {
-    let (compare, order, seq) = side.words();
+    let (compare, order, seq) = side.to_sql();
     let text = format!(
         "SELECT 1 AS found FROM messages m WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE}
          ORDER BY m.seq {order} LIMIT 1"
@@ -134,36 +134,39 @@ pub async fn any_beside(
     Ok(dialect::one(conn, dialect::plain(conn, &text, values)).await?.is_some())
 }
 
-/// How far messages got among the other participants: the furthest read and delivered marks. `None` above 100 members,
-/// where nobody is told.
+/// The greatest read mark and the greatest delivered mark of the other participants, as far as a viewer may know them.
 #[derive(Clone, Copy, Debug)]
-pub struct Reached {
+pub struct FurthestMarks {
     read: Seq,
     delivered: Seq,
 }
 
-impl Reached {
-    /// The status of the viewer's own message at `seq`.
-    pub fn status(reached: Option<Self>, seq: Seq) -> MessageStatus {
-        match reached {
-            Some(reached) if reached.read >= seq => MessageStatus::Seen,
-            Some(reached) if reached.delivered >= seq => MessageStatus::Delivered,
+impl FurthestMarks {
+    /// Returns the status of the viewer's own message at `seq`. `None`: there is no status beyond `sent`.
+    pub fn status(marks: Option<Self>, seq: Seq) -> MessageStatus {
+        match marks {
+            Some(marks) if marks.read >= seq => MessageStatus::Seen,
+            Some(marks) if marks.delivered >= seq => MessageStatus::Delivered,
             _ => MessageStatus::Sent,
         }
     }
 }
 
-/// See [`Reached`]; read marks count only when both sides share theirs, and only once they were moved by reading: the mark
-/// that a newcomer begins with tells nothing. Who has left counts as far as they had come. Across a block nothing is told.
-pub async fn reached(
+/// Returns the furthest marks of the other participants, or `None` if the conversation has more than
+/// [`limits::STATUS_MEMBERS`] members.
+///
+/// A read mark counts only if both users share their read marks, and only if the user has read something: the mark with
+/// which a new participant begins says nothing. Marks of users who left count. Marks of users with a block between them
+/// and the viewer do not count.
+pub async fn furthest_marks(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     viewer: UserId,
-) -> Result<Option<Reached>, DbErr> {
+) -> Result<Option<FurthestMarks>, DbErr> {
     let statement = dialect::plain(
         conn,
-        // whether the conversation is small enough is known before any mark is looked at; sub-selects, because PostgreSQL
-        // would rather read all users once than these by index
+        // count the participants first, so that no mark of a large conversation is read; sub-selects, because with
+        // joins PostgreSQL reads the whole table of users instead of a few rows by index
         "WITH size AS (SELECT count(*) AS others FROM (
                  SELECT 1 FROM participants
                  WHERE conversation_id = $1 AND user_id <> $2 AND left_at IS NULL LIMIT $3) z)
@@ -183,31 +186,33 @@ pub async fn reached(
     );
     let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };
     let others: i64 = row.try_get("", "others")?;
-    let reached = Reached { read: Seq(row.try_get("", "seen")?), delivered: Seq(row.try_get("", "delivered")?) };
-    Ok((others < limits::STATUS_MEMBERS).then_some(reached))
+    let marks = FurthestMarks { read: Seq(row.try_get("", "seen")?), delivered: Seq(row.try_get("", "delivered")?) };
+    Ok((others < limits::STATUS_MEMBERS).then_some(marks))
 }
 
-/// The conversation and place of a message.
-pub async fn place(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
+/// Returns the conversation and the `seq` of a message.
+pub async fn get_seq(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
     let statement = dialect::plain(conn, "SELECT conversation_id, seq FROM messages WHERE id = $1", vec![id.into()]);
     let row = dialect::one(conn, statement).await?;
     row.map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), Seq(row.try_get("", "seq")?)))).transpose()
 }
 
-/// What a send was stored as before.
+/// The message of an earlier send with the same key.
 #[derive(Clone, Debug)]
-pub struct Stored {
-    /// The message.
+pub struct StoredSend {
     pub id: MessageId,
-    /// The hash of what was sent first, in hexadecimal.
+    /// The hash of the content of the first send, in hexadecimal.
     pub body_hash: String,
 }
 
-/// The name of a send for ever: conversation, sender, `temp_id`.
+/// The key that identifies a send for ever: conversation, sender, `temp_id`.
 pub type SendKey = (ConversationId, UserId, String);
 
-/// Which of these sends are stored already.
-pub async fn stored_sends(conn: &impl ConnectionTrait, sends: &[SendKey]) -> Result<HashMap<SendKey, Stored>, DbErr> {
+/// Returns those of these sends that are stored already.
+pub async fn stored_sends(
+    conn: &impl ConnectionTrait,
+    sends: &[SendKey],
+) -> Result<HashMap<SendKey, StoredSend>, DbErr> {
     if sends.is_empty() {
         return Ok(HashMap::new());
     }
@@ -218,7 +223,7 @@ pub async fn stored_sends(conn: &impl ConnectionTrait, sends: &[SendKey]) -> Res
     ];
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining with the whole table, by a plan made when that was small
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
         "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
          FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
          CROSS JOIN LATERAL (
@@ -237,36 +242,36 @@ pub async fn stored_sends(conn: &impl ConnectionTrait, sends: &[SendKey]) -> Res
                 UserId(row.try_get("", "sender_id")?),
                 row.try_get::<String>("", "temp_id")?,
             );
-            Ok((key, Stored { id: MessageId(row.try_get("", "id")?), body_hash: row.try_get("", "body_hash")? }))
+            Ok((key, StoredSend { id: MessageId(row.try_get("", "id")?), body_hash: row.try_get("", "body_hash")? }))
         })
         .collect()
 }
 
-/// What decides whether a sender may send now.
+/// The facts that decide whether a user may send into a conversation now.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// As others see the sender.
     pub brief: UserBrief,
-    /// The sender's role, if in the conversation.
+    /// `None` if the user is not in the conversation.
     pub role: Option<Role>,
-    /// How far the sender has read, if in the conversation.
+    /// `None` if the user is not in the conversation.
     pub last_read_seq: Option<Seq>,
-    /// `active`, or what ended it.
+    /// The status of the account: `active`, `suspended` or `deleted`.
     pub status: String,
-    /// Whether the conversation's class is archived.
+    /// Whether the class of the conversation is archived.
     pub archived: bool,
-    /// Whether a block stands between the two of a direct conversation.
+    /// Whether there is a block between the two users of a direct conversation.
     pub blocked: bool,
 }
 
-const DECIDES: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq,
+const SENDER_COLUMNS: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq,
                 cl.archived_at, c.kind = 'direct' AND EXISTS (
                     SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
                                               OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
-const JOINS: &str = "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+const SENDER_JOINS: &str =
+    "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
          LEFT JOIN classes cl ON cl.id = c.class_id";
 
-/// What decides about each of these senders in each of these conversations; the conversations are locked.
+/// Returns the facts about these pairs of a conversation and a sender. The caller has locked the conversations.
 pub async fn senders(
     conn: &impl ConnectionTrait,
     pairs: &[(ConversationId, UserId)],
@@ -281,12 +286,12 @@ pub async fn senders(
     let statement = dialect::statement(
         conn,
         &format!(
-            "{DECIDES} FROM unnest($1::uuid[], $2::uuid[]) AS t(c, u)
-             JOIN conversations c ON c.id = t.c JOIN users u ON u.id = t.u {JOINS}"
+            "{SENDER_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t(c, u)
+             JOIN conversations c ON c.id = t.c JOIN users u ON u.id = t.u {SENDER_JOINS}"
         ),
         &format!(
-            "{DECIDES} FROM jsonb_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
-             CROSS JOIN users u ON u.id = unhex(t.value ->> 1) {JOINS}"
+            "{SENDER_COLUMNS} FROM jsonb_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
+             CROSS JOIN users u ON u.id = unhex(t.value ->> 1) {SENDER_JOINS}"
         ),
         dialect::rows(conn, columns),
     );
@@ -312,7 +317,7 @@ pub async fn senders(
         .collect()
 }
 
-/// The conversation's revision and the place of its newest message.
+/// Returns the newest revision and the `seq` of the newest message of a conversation.
 pub async fn head(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<(Rev, Seq)>, DbErr> {
     let text = "SELECT last_rev, last_seq FROM conversations WHERE id = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;

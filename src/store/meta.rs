@@ -1,27 +1,29 @@
-//! Single facts about this database.
+//! Single values that the database stores about itself, in the table `meta`.
 
 use super::dialect;
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// The epoch all revisions belong to: made with the schema, and anew after a restore.
+/// Returns the epoch that all revisions belong to. The schema creates it, and a restored backup gets a new one.
 pub async fn epoch(conn: &impl ConnectionTrait) -> Result<String, DbErr> {
     let statement = dialect::plain(conn, "SELECT value FROM meta WHERE key = 'epoch'", vec![]);
     match dialect::one(conn, statement).await? {
         Some(row) => row.try_get("", "value"),
-        None => Err(DbErr::RecordNotFound("the database has no epoch; the schema makes one".into())),
+        None => Err(DbErr::RecordNotFound("The database has no epoch. Apply the migrations, which create one.".into())),
     }
 }
 
-/// When the last refresh token runs out that was made before they carried a login and a MAC; long ago if there is none.
+/// Returns the time when the last refresh token in the old format expires: a token without a login id and a MAC.
+/// Returns 0 if there are none.
 pub async fn plain_tokens_until(conn: &impl ConnectionTrait) -> Result<Timestamp, DbErr> {
     let statement = dialect::plain(conn, "SELECT value FROM meta WHERE key = 'plain_tokens_until'", vec![]);
     let value = dialect::one(conn, statement).await?.map(|row| row.try_get::<String>("", "value")).transpose()?;
     Ok(Timestamp(value.and_then(|value| value.parse().ok()).unwrap_or(0)))
 }
 
-/// Accounts that lost their e-mail address to an older one when addresses began to be compared in NFC, and have no other
-/// since: the username, and the address it had.
+/// Returns the accounts that lost their e-mail address in a migration and have no new one: the username and the former
+/// address. The migration compares addresses in NFC. Of two accounts with equal addresses, the older one kept the
+/// address.
 pub async fn lost_emails(conn: &impl ConnectionTrait) -> Result<Vec<(String, String)>, DbErr> {
     let statement = dialect::statement(
         conn,

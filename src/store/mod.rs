@@ -1,20 +1,21 @@
-//! The store: every statement the house runs, and the only importer of `entity`. Functions take what they are scoped to
-//! and a connection, so that the same one runs inside and outside a transaction. What differs between SQLite and
-//! PostgreSQL is told apart in [`dialect`] and nowhere else.
+//! The store runs all SQL of the server, and is the only module that imports `entity`.
+//!
+//! A function takes a connection and the ids that limit its rows, so that it runs inside and outside a transaction
+//! alike. Statements that differ between SQLite and PostgreSQL are chosen with [`dialect`].
 
 pub mod accounts;
+pub mod assemble;
 pub mod blocks;
 pub mod conversations;
 pub mod db;
 pub mod dialect;
 pub mod edits;
 pub mod failure;
-pub mod gate;
+pub mod fair_queue;
 pub mod groups;
 pub mod hidden;
 pub mod history;
-pub mod hydrate;
-mod large;
+mod large_writes;
 pub mod log;
 pub mod logins;
 pub mod marks;
@@ -31,11 +32,11 @@ pub mod receipts;
 pub mod sessions;
 pub mod settings;
 pub mod statistics;
-pub mod targets;
+pub mod target_messages;
 pub mod transaction;
-pub mod turns;
 pub mod user_words;
 pub mod users;
+pub mod write_queue;
 pub mod writes;
 
-pub use failure::{Failure, failure};
+pub use failure::{FailureKind, failure_kind};

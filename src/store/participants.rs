@@ -1,4 +1,4 @@
-//! Who is in which conversation, with what rights, and how far each has read.
+//! Participants of conversations, with their roles and read marks.
 
 use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
@@ -9,18 +9,14 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// A participant's row.
+/// A participant as stored.
 #[derive(Clone, Debug)]
 pub struct ParticipantRow {
-    /// Who.
     pub user: UserBrief,
-    /// With what rights.
     pub role: Role,
-    /// Since when.
     pub joined_at: Timestamp,
-    /// The read mark.
     pub last_read_seq: Seq,
-    /// Whether others may see it.
+    /// Whether the user lets other users see the read mark.
     pub shares_receipts: bool,
 }
 
@@ -47,8 +43,9 @@ fn brief(row: &QueryResult) -> Result<UserBrief, DbErr> {
 }
 
 impl ParticipantRow {
-    /// As the caller sees it: the read mark only when both sides share theirs, or it is the caller's own.
-    pub fn resource(
+    /// Returns the participant as `viewer` may see it. The read mark is shown to the user themself, and to a viewer if
+    /// both users share their read marks.
+    pub fn into_resource(
         self,
         viewer: UserId,
         viewer_shares: bool,
@@ -65,7 +62,7 @@ impl ParticipantRow {
     }
 }
 
-/// The role of a user who is in the conversation now.
+/// Returns the role of a user in a conversation, or `None` if the user is not in it now.
 pub async fn role(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -81,7 +78,7 @@ pub async fn role(
     row.map(|row| Ok(Role::from_stored(&row.try_get::<String>("", "role")?))).transpose()
 }
 
-/// The roles of those of `users` who are in the conversation now.
+/// Returns the roles of those of `users` who are in the conversation now.
 pub async fn roles(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -99,7 +96,7 @@ pub async fn roles(
         .collect()
 }
 
-/// How many are in the conversation.
+/// Returns the number of participants.
 pub async fn count(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<i64, DbErr> {
     let statement = dialect::plain(
         conn,
@@ -109,14 +106,15 @@ pub async fn count(conn: &impl ConnectionTrait, conversation: ConversationId) ->
     dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "members"))
 }
 
-/// The ids of all in the conversation.
+/// Returns the ids of all participants.
 pub async fn ids(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Vec<UserId>, DbErr> {
     let text = "SELECT user_id FROM participants WHERE conversation_id = $1 AND left_at IS NULL ORDER BY user_id";
     let rows = dialect::all(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
     rows.iter().map(|row| Ok(UserId(row.try_get("", "user_id")?))).collect()
 }
 
-/// Participants in the order in which they joined, after the given place.
+/// Returns at most `limit` participants in the order in which they joined. `after` is the last one of the previous
+/// page.
 pub async fn page(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -134,8 +132,8 @@ pub async fn page(
     rows.iter().map(participant).collect()
 }
 
-/// Those of `users` who are in the conversation.
-pub async fn among(
+/// Returns those of `users` who are in the conversation, in the order in which they joined.
+pub async fn by_users(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     users: &[UserId],
@@ -149,42 +147,39 @@ pub async fn among(
     rows.iter().map(participant).collect()
 }
 
-/// A participant about to be inserted, or revived.
+/// A participant to insert.
 #[derive(Clone, Copy, Debug)]
 pub struct NewParticipant {
-    /// Who.
     pub user_id: UserId,
-    /// With what rights.
     pub role: Role,
 }
 
-/// Where a new participant's view begins.
+/// The point at which the view of a new participant begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// When.
+pub struct ViewStart {
     pub joined_at: Timestamp,
-    /// The revision before which `sync` does not reach.
+    /// The user can sync events after this revision only.
     pub joined_rev: Rev,
-    /// The read mark.
     pub last_read_seq: Seq,
-    /// The running count at the mark.
+    /// The running count of messages at `last_read_seq`, without system messages.
     pub last_read_count: i64,
 }
 
-// whoever comes back begins anew; what they had read before stays known to those who wrote it
-const REVIVE: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
+// A user who joins again begins like a new participant. `former_read_seq` keeps the old read mark, so that messages
+// which the user read before keep the status `seen` for their authors.
+const REJOIN: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role = excluded.role,
              joined_at = excluded.joined_at, joined_rev = excluded.joined_rev, left_at = NULL, left_rev = NULL,
              former_read_seq = CASE WHEN participants.read_at IS NULL THEN participants.former_read_seq
                                     ELSE participants.last_read_seq END,
              last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL,
              muted_until = NULL, archived_seq = NULL, pinned_at = NULL, notify = 'all'";
 
-/// Inserts participants; the row of one who was in before is revived, with a view that begins anew.
+/// Inserts participants. A user who was in the conversation before gets the same row again, with a new view.
 pub async fn insert(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     participants: &[NewParticipant],
-    start: Start,
+    start: ViewStart,
 ) -> Result<(), DbErr> {
     if participants.is_empty() {
         return Ok(());
@@ -204,18 +199,18 @@ pub async fn insert(
     let postgres = format!(
         "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
          SELECT $3::uuid, u, r, $4::bigint, $5::bigint, $6::bigint, $7::bigint FROM unnest($1::uuid[], $2::text[]) AS t(u, r) ORDER BY u
-         {REVIVE}"
+         {REJOIN}"
     );
-    // SQLite needs a WHERE between SELECT and ON CONFLICT to tell it from a join
+    // without the WHERE, SQLite takes ON CONFLICT for the ON of a join
     let sqlite = format!(
         "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
-         SELECT $2, unhex(value ->> 0), value ->> 1, $3, $4, $5, $6 FROM jsonb_each($1) WHERE true {REVIVE}"
+         SELECT $2, unhex(value ->> 0), value ->> 1, $3, $4, $5, $6 FROM jsonb_each($1) WHERE true {REJOIN}"
     );
     dialect::run(conn, dialect::statement(conn, &postgres, &sqlite, values)).await?;
     Ok(())
 }
 
-/// Ends a participation at the given revision.
+/// Stores that a user left the conversation at this time and revision.
 pub async fn leave(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -233,16 +228,14 @@ pub async fn leave(
     Ok(())
 }
 
-/// What a subscription to a conversation needs to know, read in one statement.
+/// The facts that a subscription to a conversation needs. One statement reads them together.
 #[derive(Clone, Copy, Debug)]
 pub struct Membership {
-    /// Where.
     pub conversation_id: ConversationId,
-    /// The conversation's revision.
+    /// The newest revision of the conversation.
     pub last_rev: Rev,
-    /// The revision before which the user's `sync` does not reach.
+    /// The user can sync events after this revision only.
     pub joined_rev: Rev,
-    /// The user's read mark.
     pub last_read_seq: Seq,
 }
 
@@ -259,7 +252,8 @@ fn membership(row: &QueryResult) -> Result<Membership, DbErr> {
     })
 }
 
-/// The user's memberships among `conversations`, and the epoch that their revisions belong to; `None` where there are none.
+/// Returns the user's memberships in `conversations`, and the epoch that their revisions belong to. The epoch is `None`
+/// if there are no memberships.
 pub async fn memberships(
     conn: &impl ConnectionTrait,
     user: UserId,
@@ -274,7 +268,7 @@ pub async fn memberships(
     Ok((rows.iter().map(membership).collect::<Result<_, _>>()?, epoch))
 }
 
-/// The ids of all conversations the user is in.
+/// Returns the ids of all conversations that the user is in.
 pub async fn conversations_of(conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<ConversationId>, DbErr> {
     let statement = dialect::plain(
         conn,
@@ -286,7 +280,7 @@ pub async fn conversations_of(conn: &impl ConnectionTrait, user: UserId) -> Resu
     rows.iter().map(|row| Ok(ConversationId(row.try_get("", "conversation_id")?))).collect()
 }
 
-/// The direct peers of each of `users`, as far as no block stands between the two: pairs of a user and a peer.
+/// Returns the direct peers of `users` as pairs of a user and a peer. Pairs with a block between them are left out.
 pub async fn direct_peers(conn: &impl ConnectionTrait, users: &[UserId]) -> Result<Vec<(UserId, UserId)>, DbErr> {
     if users.is_empty() {
         return Ok(Vec::new());
@@ -302,8 +296,9 @@ pub async fn direct_peers(conn: &impl ConnectionTrait, users: &[UserId]) -> Resu
     rows.iter().map(|row| Ok((UserId(row.try_get("", "user_id")?), UserId(row.try_get("", "peer_id")?)))).collect()
 }
 
-/// Who inherits a group: its oldest admin, else its oldest member, else whoever has been in it longest.
-pub async fn heir(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<UserId>, DbErr> {
+/// Returns the user who becomes the owner when the owner leaves: the admin who joined first, else the member who joined
+/// first, else the participant who joined first. `None` if the group is empty.
+pub async fn next_owner(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<UserId>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT user_id FROM participants WHERE conversation_id = $1 AND left_at IS NULL
@@ -313,7 +308,7 @@ pub async fn heir(conn: &impl ConnectionTrait, conversation: ConversationId) -> 
     dialect::one(conn, statement).await?.map(|row| Ok(UserId(row.try_get("", "user_id")?))).transpose()
 }
 
-/// Gives a participant another role.
+/// Stores the role of a participant.
 pub async fn set_role(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,

@@ -1,33 +1,34 @@
-//! Pinned messages of a conversation. No two of one conversation were pinned at the same moment: the moment is their
-//! order.
+//! Pinned messages of a conversation. The time of pinning is unique in a conversation, so that it is the order of the
+//! pins.
 
 use super::dialect;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// When the newest pin of a conversation was set.
+/// Returns the time of the newest pin of a conversation, or `None` if no message is pinned.
 pub async fn newest(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<Timestamp>, DbErr> {
     let text = "SELECT max(pinned_at) AS newest FROM messages WHERE conversation_id = $1 AND pinned_at IS NOT NULL";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
     row.map_or(Ok(None), |row| Ok(row.try_get::<Option<i64>>("", "newest")?.map(Timestamp)))
 }
 
-/// Pins a message.
+/// Pins a message. The caller makes sure that `at` is after the newest pin.
 pub async fn set(conn: &impl ConnectionTrait, message: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
     let text = "UPDATE messages SET pinned_at = $2, pinned_by = $3 WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![message.into(), at.into(), by.into()])).await?;
     Ok(())
 }
 
-/// Takes a message's pin away.
-pub async fn clear(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
+/// Removes the pin of a message.
+pub async fn remove(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
     let text = "UPDATE messages SET pinned_at = NULL, pinned_by = NULL WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
     Ok(())
 }
 
-/// The messages pinned before the given moment that `viewer` has not hidden, the newest pin first, each with its moment.
+/// Returns at most `limit` messages pinned before `before` that `viewer` has not hidden, each with the time of its pin.
+/// The newest pin is first.
 pub async fn page(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,

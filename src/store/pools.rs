@@ -1,10 +1,10 @@
-//! The connections, shared out by what they are for, so that one kind of work cannot take those of another: a search waits
-//! for searches and holds up no reconnect.
+//! The connection pools, one for each kind of work, so that one kind cannot use up the connections of another. For
+//! example, searches wait for other searches and do not delay clients that reconnect.
 
-use super::db::{Db, Observer};
-use super::reading::Reads;
-use super::turns::Turn;
-use crate::config::Writing;
+use super::db::{Db, StatementObserver};
+use super::fair_queue::FairPermit;
+use super::reading::ReadConnection;
+use crate::config::WriteConnections;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
@@ -12,58 +12,60 @@ use sea_orm::DatabaseConnection;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a read is for. Whatever can take long, such as a search, is none of these: see [`Db::heavy`].
+/// The pool for a read, by the purpose of the read. Reads that can take long, such as a search, use [`Db::heavy`]
+/// instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Share {
-    /// Who somebody is, and whether the account and the login stand.
+pub enum ReadPool {
+    /// For authentication: users, their status, and their logins.
     Authentication,
-    /// What a client asks for and a page shows.
+    /// For the answers to calls and commands of clients.
     Ordinary,
-    /// What a session has missed and may follow: sync, repair, catch-up; and the readers of the log.
+    /// For the log: sync, gaps of rooms, catch-up, the readers of the log, and the rights that a subscription needs.
     Log,
 }
 
-/// The connection pools of one database, each with its own share of the connections.
+/// The connection pools of one database.
 pub struct Pools {
-    /// For transactions, and statements that write.
+    /// For transactions and single statements that write.
     pub write: DatabaseConnection,
-    /// See [`Share::Authentication`].
     pub authentication: DatabaseConnection,
-    /// See [`Share::Ordinary`].
     pub ordinary: DatabaseConnection,
-    /// See [`Share::Log`].
     pub log: DatabaseConnection,
-    /// For heavy reads; whoever opens it bounds how long a statement may take.
+    /// For heavy reads. The backend that opens this pool limits the time of each statement.
     pub heavy: DatabaseConnection,
-    /// What those of `write` are for, beside one for each writer of sends; on SQLite all share one.
-    pub writing: Writing,
-    /// How many connections `heavy` has.
-    pub heavy_at_once: usize,
-    /// When a connection broke.
-    pub breaks: Breaks,
+    /// How many connections of `write` each purpose has, besides one for each writer of sends. On SQLite all share one
+    /// connection.
+    pub writing: WriteConnections,
+    /// The number of connections in `heavy`.
+    pub max_heavy_reads: usize,
+    pub last_break: LastBreak,
 }
 
-/// When a connection broke last. What broke one may have broken all: those that have been idle since before are tried
-/// before they are used, or each would tell anew, whenever it is met, that the database is away.
+/// The time when a connection broke last; `None` if none broke yet. The cause may have broken all connections. So a
+/// connection that was idle at that time is tested before use; otherwise each of them would report later that the
+/// database is away.
 #[derive(Clone, Default)]
-pub struct Breaks(Arc<Mutex<Option<Instant>>>);
+pub struct LastBreak(Arc<Mutex<Option<Instant>>>);
 
-impl Breaks {
-    /// One broke now.
-    pub fn note(&self) {
+impl LastBreak {
+    /// Records that a connection broke now.
+    pub fn record(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Whether one broke while another one was idle for so long.
-    pub fn within(&self, idle: Duration) -> bool {
+    /// Returns true if the last break is at most `idle` ago. Then a connection that was idle for so long may be broken
+    /// too.
+    pub fn is_within(&self, idle: Duration) -> bool {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|at| at.elapsed() <= idle)
     }
 }
 
 impl Pools {
-    pub(super) fn observed_by(mut self, observer: &Arc<OnceLock<Observer>>) -> Self {
-        let Self { write, authentication, ordinary, log, heavy, writing: _, heavy_at_once: _, breaks: _ } = &mut self;
+    /// Calls the observer, as soon as one is set, after every statement of these pools.
+    pub(super) fn with_observer(mut self, observer: &Arc<OnceLock<StatementObserver>>) -> Self {
+        let Self { write, authentication, ordinary, log, heavy, writing: _, max_heavy_reads: _, last_break: _ } =
+            &mut self;
         for pool in [write, authentication, ordinary, log, heavy] {
             let observer = observer.clone();
             pool.set_metric_callback(move |info| {
@@ -75,16 +77,16 @@ impl Pools {
         self
     }
 
-    pub(super) fn of(&self, share: Share) -> Reads {
-        let pool = match share {
-            Share::Authentication => &self.authentication,
-            Share::Ordinary => &self.ordinary,
-            Share::Log => &self.log,
+    pub(super) fn read_connection(&self, pool: ReadPool) -> ReadConnection {
+        let connections = match pool {
+            ReadPool::Authentication => &self.authentication,
+            ReadPool::Ordinary => &self.ordinary,
+            ReadPool::Log => &self.log,
         };
-        Reads::new(pool.clone(), share)
+        ReadConnection::new(connections.clone(), pool)
     }
 
-    /// Closes all of them; that which writes first.
+    /// Closes all pools, the one that writes first.
     pub(super) async fn close(&self) {
         for pool in [&self.write, &self.authentication, &self.ordinary, &self.log, &self.heavy] {
             let _ = pool.clone().close().await;
@@ -92,30 +94,31 @@ impl Pools {
     }
 }
 
-/// The right to one heavy read at a time, given back when dropped.
-pub struct Heavy {
+/// The right to run one heavy read at a time. Dropping it passes it on to the next user.
+pub struct HeavyRead {
     pool: DatabaseConnection,
-    _turn: Turn<UserId>,
+    _permit: FairPermit<UserId>,
 }
 
-impl Heavy {
-    /// The connection of the turn.
+impl HeavyRead {
+    /// Returns the pool of heavy reads. The caller uses one of its connections at a time.
     pub fn conn(&self) -> &DatabaseConnection {
         &self.pool
     }
 }
 
-/// How long a read waits for its turn.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest time that a read waits for its permit.
+pub(super) const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Db {
-    /// Waits for a turn at heavy reading; the turns are fair by user, and each takes its connection from a pool of its
-    /// own, whose statements are given up after [`limits::HEAVY_STATEMENT`]. It is `busy` where `user` has
-    /// [`limits::HEAVY_PER_USER`] under way already, or when the turn does not come in time.
-    pub async fn heavy(&self, user: UserId) -> Result<Heavy> {
-        let turn = self.heavy_turns().take(user, 1, limits::HEAVY_PER_USER);
-        let turn = tokio::time::timeout(PATIENCE, turn).await.map_err(Error::overloaded)?;
-        let turn = turn.map_err(|_| Error::busy("your own searches are still under way; wait for their answers"))?;
-        Ok(Heavy { pool: self.pools().heavy.clone(), _turn: turn })
+    /// Waits for a permit to run heavy reads. The permits are fair by user. The reads use a pool of their own, whose
+    /// statements end after [`limits::HEAVY_STATEMENT_TIMEOUT`]. Fails with `busy` if [`limits::HEAVY_PER_USER`] reads
+    /// of `user` run or wait already, or if there is no permit in time.
+    pub async fn heavy(&self, user: UserId) -> Result<HeavyRead> {
+        let permit = self.heavy_queue().acquire(user, 1, limits::HEAVY_PER_USER);
+        let permit = tokio::time::timeout(PERMIT_TIMEOUT, permit).await.map_err(Error::overloaded)?;
+        let permit =
+            permit.map_err(|_| Error::busy("Too many of your searches are still running; wait for their answers."))?;
+        Ok(HeavyRead { pool: self.pools().heavy.clone(), _permit: permit })
     }
 }

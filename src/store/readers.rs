@@ -1,5 +1,5 @@
-//! Readers of the log: the one order of all streams, who holds each reader and how far it has read, and the streams in
-//! which a reader is stuck. What a reader does with what it reads is not here.
+//! The statements of readers of the log: positions of log rows, the lease and the cursor of each reader, and its parked
+//! streams. The work that a reader does with the rows is in `relay`.
 
 use super::dialect;
 use crate::domain::ids::Rev;
@@ -9,34 +9,30 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// The row of the sequencer among the readers; its cursor is the last position it gave.
+/// The name of the sequencer's row in `readers`. Its cursor is the last position that it assigned.
 pub const SEQUENCER: &str = "sequencer";
 
-/// The column that holds an event's place in the one order of all streams. SQLite has one writer, whose ids appear in
-/// order, so there the id is the position and nothing is stamped; on PostgreSQL ids are drawn before the commit and may
-/// appear late, so the sequencer stamps positions.
-pub fn position(conn: &impl ConnectionTrait) -> &'static str {
+/// Returns the column with the position of a log row, which orders the events of all streams. On SQLite this is the id:
+/// there is one writer, so ids appear in ascending order. On PostgreSQL ids are assigned before the commit, so a
+/// smaller id may appear later. There the sequencer assigns positions after the commit.
+pub fn position_column(conn: &impl ConnectionTrait) -> &'static str {
     if dialect::is_postgres(conn) { "position" } else { "id" }
 }
 
-/// A row of the log as its readers see it.
+/// A row of the log, as a reader gets it.
 #[derive(Clone, Debug)]
 pub struct LogRow {
-    /// Its place in the one order of all streams.
     pub position: i64,
-    /// Its stream.
     pub stream: Stream,
-    /// Its revision of the stream.
     pub rev: Rev,
-    /// Its type.
     pub event_type: String,
-    /// The frame that clients get.
+    /// The JSON text of the frame that clients get.
     pub payload: String,
 }
 
 fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
     Ok(LogRow {
-        position: row.try_get("", "place")?,
+        position: row.try_get("", "log_position")?,
         stream: stream(row)?,
         rev: Rev(row.try_get("", "rev")?),
         event_type: row.try_get("", "event_type")?,
@@ -48,17 +44,17 @@ fn stream(row: &QueryResult) -> Result<Stream, DbErr> {
     Ok(Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?))
 }
 
-/// How far the log reaches: the newest position, and whether committed rows wait for theirs.
+/// The end of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Head {
-    /// The newest position; 0 in a log that has none.
+pub struct LogHead {
+    /// The newest position; 0 if there is none.
     pub position: i64,
-    /// Whether rows are to be stamped; never on SQLite.
-    pub unstamped: bool,
+    /// Whether committed rows have no position yet. Always false on SQLite.
+    pub has_unnumbered_rows: bool,
 }
 
-/// How far the log reaches, by index alone.
-pub async fn head(conn: &impl ConnectionTrait) -> Result<Head, DbErr> {
+/// Returns the end of the log. The statement uses indexes only, so that it can run often.
+pub async fn head(conn: &impl ConnectionTrait) -> Result<LogHead, DbErr> {
     let statement = dialect::statement(
         conn,
         "SELECT (SELECT max(position) FROM outbox) AS newest,
@@ -66,17 +62,17 @@ pub async fn head(conn: &impl ConnectionTrait) -> Result<Head, DbErr> {
         "SELECT (SELECT max(id) FROM outbox) AS newest, FALSE AS unstamped",
         vec![],
     );
-    let Some(row) = dialect::one(conn, statement).await? else { return Ok(Head::default()) };
-    Ok(Head {
+    let Some(row) = dialect::one(conn, statement).await? else { return Ok(LogHead::default()) };
+    Ok(LogHead {
         position: row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0),
-        unstamped: row.try_get("", "unstamped")?,
+        has_unnumbered_rows: row.try_get("", "unstamped")?,
     })
 }
 
-/// Stamps at most `limit` committed rows in the order of their ids, with the positions that follow `after`, and returns
-/// how many. It waits for rows that somebody has locked and skips none: of one stream a skipped row would come after a
-/// later one. The caller holds the sequencer's row.
-pub async fn stamp(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<u64, DbErr> {
+/// Assigns the positions after `after` to at most `limit` committed rows in the order of their ids, and returns their
+/// number. The caller has locked the sequencer's row. This function waits for locked rows: if it skipped a row, the row
+/// would get a position after later rows of its stream.
+pub async fn assign_positions(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<u64, DbErr> {
     let statement = dialect::plain(
         conn,
         "WITH waiting AS (
@@ -90,25 +86,24 @@ pub async fn stamp(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Resul
     Ok(dialect::run(conn, statement).await?.rows_affected())
 }
 
-/// Who holds a reader, and how far it has read.
+/// The right of one node to run a reader until a point in time, with the progress of the reader.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// The node that holds it, if any did.
+    /// The id of the node that has or had the lease; `None` if no node had it yet.
     pub holder: Option<String>,
-    /// Until when.
     pub until: Timestamp,
-    /// The last position read.
+    /// The position of the last row that the reader processed.
     pub cursor: i64,
 }
 
 impl Lease {
-    /// Whether another node than `node` holds it at `now`.
-    pub fn is_others(&self, node: &str, now: Timestamp) -> bool {
+    /// Returns true if a node other than `node` has the lease at `now`.
+    pub fn is_held_by_another(&self, node: &str, now: Timestamp) -> bool {
         self.until >= now && self.holder.as_deref().is_some_and(|holder| holder != node)
     }
 }
 
-/// The lease of a reader, without its lock; `None` before anybody registered it.
+/// Returns the lease of a reader without locking its row, or `None` if the reader is not registered.
 pub async fn lease(conn: &impl ConnectionTrait, name: &str) -> Result<Option<Lease>, DbErr> {
     let text = "SELECT holder, leased_until, cursor FROM readers WHERE name = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![name.into()])).await?;
@@ -122,7 +117,7 @@ pub async fn lease(conn: &impl ConnectionTrait, name: &str) -> Result<Option<Lea
     .transpose()
 }
 
-/// Registers a reader that is not there yet; it begins behind `cursor`.
+/// Registers a reader that begins after the position `cursor`. Does nothing if the reader is registered already.
 pub async fn register(conn: &impl ConnectionTrait, name: &str, cursor: i64, now: Timestamp) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
@@ -133,8 +128,8 @@ pub async fn register(conn: &impl ConnectionTrait, name: &str, cursor: i64, now:
     Ok(())
 }
 
-/// Takes or renews the lease of a reader for `node` and locks its row until the transaction ends; returns the cursor, or
-/// `None` when another node holds it.
+/// Takes or renews the lease of a reader for `node`, and locks the reader's row until the transaction ends. Returns the
+/// cursor, or `None` if another node has the lease.
 pub async fn claim(
     conn: &impl ConnectionTrait,
     name: &str,
@@ -151,22 +146,23 @@ pub async fn claim(
     dialect::one(conn, statement).await?.map(|row| row.try_get("", "cursor")).transpose()
 }
 
-/// Moves the cursor of a reader whose row this transaction has locked.
-pub async fn advance(conn: &impl ConnectionTrait, name: &str, cursor: i64) -> Result<(), DbErr> {
+/// Stores the cursor of a reader. The transaction has locked the reader's row.
+pub async fn set_cursor(conn: &impl ConnectionTrait, name: &str, cursor: i64) -> Result<(), DbErr> {
     let text = "UPDATE readers SET cursor = $2 WHERE name = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![name.into(), cursor.into()])).await?;
     Ok(())
 }
 
-/// Gives back what `node` holds, so that another node need not wait until it expires.
+/// Ends all leases of `node`, so that other nodes need not wait until the leases expire.
 pub async fn release(conn: &impl ConnectionTrait, node: &str) -> Result<(), DbErr> {
     let text = "UPDATE readers SET leased_until = 0 WHERE holder = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![node.into()])).await?;
     Ok(())
 }
 
-/// Ends the lease that a node which died left on a reader, where no other node can be: on SQLite.
-pub async fn take_over(conn: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
+/// Ends the lease of a reader on SQLite, where only a node that is dead can have it. Does nothing on PostgreSQL, where
+/// another node may have it.
+pub async fn end_stale_lease(conn: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
     if dialect::is_postgres(conn) {
         return Ok(());
     }
@@ -175,18 +171,18 @@ pub async fn take_over(conn: &impl ConnectionTrait, name: &str) -> Result<(), Db
     Ok(())
 }
 
-/// At most `limit` rows behind `after`, in the one order of all streams.
+/// Returns at most `limit` rows after the position `after`, in the order of their positions.
 pub async fn page(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<LogRow>, DbErr> {
-    let place = position(conn);
+    let position = position_column(conn);
     let text = format!(
-        "SELECT {place} AS place, stream_kind, stream_id, rev, event_type, payload FROM outbox
-         WHERE {place} > $1 ORDER BY {place} LIMIT $2"
+        "SELECT {position} AS log_position, stream_kind, stream_id, rev, event_type, payload FROM outbox
+         WHERE {position} > $1 ORDER BY {position} LIMIT $2"
     );
     let rows = dialect::all(conn, dialect::plain(conn, &text, vec![after.into(), (limit as i64).into()])).await?;
     rows.iter().map(log_row).collect()
 }
 
-/// At most `limit` rows of one stream from `from` on, as far as the cursor has passed them.
+/// Returns at most `limit` rows of one stream, from revision `from` on, whose position is not after `cursor`.
 pub async fn stream_page(
     conn: &impl ConnectionTrait,
     stream: Stream,
@@ -194,18 +190,22 @@ pub async fn stream_page(
     cursor: i64,
     limit: u64,
 ) -> Result<Vec<LogRow>, DbErr> {
-    let place = position(conn);
+    let position = position_column(conn);
     let text = format!(
-        "SELECT {place} AS place, stream_kind, stream_id, rev, event_type, payload FROM outbox
-         WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {place} <= $4 ORDER BY rev LIMIT $5"
+        "SELECT {position} AS log_position, stream_kind, stream_id, rev, event_type, payload FROM outbox
+         WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {position} <= $4 ORDER BY rev LIMIT $5"
     );
     let values = vec![stream.kind().into(), stream.id().into(), from.into(), cursor.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
     rows.iter().map(log_row).collect()
 }
 
-/// Which of `streams` are parked for the reader, waiting or given up.
-pub async fn parked(conn: &impl ConnectionTrait, name: &str, streams: &[Stream]) -> Result<HashSet<Stream>, DbErr> {
+/// Returns those of `streams` that are parked for the reader, including those whose row was given up.
+pub async fn list_parked(
+    conn: &impl ConnectionTrait,
+    name: &str,
+    streams: &[Stream],
+) -> Result<HashSet<Stream>, DbErr> {
     if streams.is_empty() {
         return Ok(HashSet::new());
     }
@@ -216,21 +216,20 @@ pub async fn parked(conn: &impl ConnectionTrait, name: &str, streams: &[Stream])
     rows.iter().map(stream).collect()
 }
 
-/// A row at which a reader's stream is parked.
+/// A parked stream of a reader.
 #[derive(Clone, Debug)]
-pub struct Parked {
-    /// The stream that waits.
+pub struct ParkedStream {
     pub stream: Stream,
-    /// The row that is to be tried next.
+    /// The revision of the row to try next.
     pub rev: Rev,
-    /// How often it failed.
+    /// The number of failed attempts at this row.
     pub attempts: i64,
-    /// When it is tried again.
+    /// The time of the next attempt.
     pub next_at: Timestamp,
 }
 
-fn parked_row(row: &QueryResult) -> Result<Parked, DbErr> {
-    Ok(Parked {
+fn parked_stream(row: &QueryResult) -> Result<ParkedStream, DbErr> {
+    Ok(ParkedStream {
         stream: stream(row)?,
         rev: Rev(row.try_get("", "rev")?),
         attempts: row.try_get("", "attempts")?,
@@ -238,19 +237,21 @@ fn parked_row(row: &QueryResult) -> Result<Parked, DbErr> {
     })
 }
 
-/// The parked row of the reader that is tried next, whether or not it is due.
-pub async fn next_parked(conn: &impl ConnectionTrait, name: &str) -> Result<Option<Parked>, DbErr> {
+/// Returns the parked stream of the reader whose next attempt is first, also if the time of the attempt is in the
+/// future.
+pub async fn next_parked(conn: &impl ConnectionTrait, name: &str) -> Result<Option<ParkedStream>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT stream_kind, stream_id, rev, attempts, next_at FROM reader_failures
          WHERE reader = $1 AND status = 'parked' ORDER BY next_at LIMIT 1",
         vec![name.into()],
     );
-    dialect::one(conn, statement).await?.as_ref().map(parked_row).transpose()
+    dialect::one(conn, statement).await?.as_ref().map(parked_stream).transpose()
 }
 
-/// Whether the row is still parked as it was; the reader's row is locked.
-pub async fn is_parked(conn: &impl ConnectionTrait, name: &str, row: &Parked) -> Result<bool, DbErr> {
+/// Returns true if the stream is still parked at the same row with the same number of attempts. The caller has locked
+/// the reader's row.
+pub async fn is_parked(conn: &impl ConnectionTrait, name: &str, row: &ParkedStream) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT 1 AS found FROM reader_failures WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4
@@ -260,7 +261,7 @@ pub async fn is_parked(conn: &impl ConnectionTrait, name: &str, row: &Parked) ->
     Ok(dialect::one(conn, statement).await?.is_some())
 }
 
-/// Parks a stream at a row that failed once.
+/// Parks a stream at a row that failed for the first time.
 pub async fn park(
     conn: &impl ConnectionTrait,
     name: &str,
@@ -278,12 +279,12 @@ pub async fn park(
     Ok(())
 }
 
-/// Notes another failure of a parked row. One that is given up stays, and its stream waits with it, until somebody has it
-/// tried again.
-pub async fn failed_again(
+/// Stores another failure of the row at which a stream is parked. If the row is given up, the stream stays parked until
+/// the operator sets its status back to `parked`.
+pub async fn record_failure(
     conn: &impl ConnectionTrait,
     name: &str,
-    row: &Parked,
+    row: &ParkedStream,
     next_at: Timestamp,
     error: &str,
     given_up: bool,
@@ -306,11 +307,11 @@ pub async fn failed_again(
     Ok(())
 }
 
-/// Moves a parked stream on to its next row, which has not failed yet, or has it wait no longer.
-pub async fn move_parked(
+/// Parks a stream at its next row, which has not failed yet. With `None`, ends the parking of the stream.
+pub async fn advance_parked(
     conn: &impl ConnectionTrait,
     name: &str,
-    row: &Parked,
+    row: &ParkedStream,
     next: Option<Rev>,
     now: Timestamp,
 ) -> Result<(), DbErr> {
@@ -327,45 +328,46 @@ pub async fn move_parked(
     Ok(())
 }
 
-/// What a look at old rows found.
+/// A range of old rows of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Old {
-    /// The greatest id of the range that may go.
-    pub upto: i64,
-    /// Whether there may be more behind it.
-    pub more: bool,
+pub struct OldRows {
+    /// The greatest id of the range.
+    pub last_id: i64,
+    /// Whether there may be more old rows after the range.
+    pub has_more: bool,
 }
 
-/// Where the range of rows ends that begins behind id `from`, has at most `limit` of them, and holds only rows older than
-/// `before`; `None` when its first row is younger, or there is none.
-pub async fn old_rows(
+/// Returns the range of rows after id `from` that are older than `before`: at most `limit` rows, up to the first newer
+/// row. `None` if there is no such row.
+pub async fn find_old_rows(
     conn: &impl ConnectionTrait,
     from: i64,
     before: Timestamp,
     limit: u64,
-) -> Result<Option<Old>, DbErr> {
+) -> Result<Option<OldRows>, DbErr> {
     let text = "SELECT id, created_at FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
     let rows = dialect::all(conn, dialect::plain(conn, text, vec![from.into(), (limit as i64).into()])).await?;
-    let mut old = None;
+    let mut last_old_id = None;
     for row in &rows {
         if row.try_get::<i64>("", "created_at")? >= before.0 {
-            return Ok(old.map(|upto| Old { upto, more: false }));
+            return Ok(last_old_id.map(|last_id| OldRows { last_id, has_more: false }));
         }
-        old = Some(row.try_get("", "id")?);
+        last_old_id = Some(row.try_get("", "id")?);
     }
-    Ok(old.map(|upto| Old { upto, more: rows.len() as u64 == limit }))
+    Ok(last_old_id.map(|last_id| OldRows { last_id, has_more: rows.len() as u64 == limit }))
 }
 
-/// Deletes the rows with ids in `(from, upto]` that every reader has passed, in one statement with the look at the
-/// cursors. Rows of a stream that is parked for a reader stay from the one it waits at on. Returns how many went.
-pub async fn forget(conn: &impl ConnectionTrait, from: i64, upto: i64) -> Result<u64, DbErr> {
+/// Removes the rows with ids in `(from, last_id]` that every reader has processed, and returns their number. One
+/// statement checks the cursors and removes the rows. If a stream is parked for a reader, its rows stay from the parked
+/// row on.
+pub async fn remove_rows(conn: &impl ConnectionTrait, from: i64, last_id: i64) -> Result<u64, DbErr> {
     let text = format!(
         "DELETE FROM outbox WHERE id > $1 AND id <= $2 AND {} <= (SELECT min(cursor) FROM readers)
          AND NOT EXISTS (SELECT 1 FROM readers r JOIN reader_failures f ON f.reader = r.name
                          WHERE f.stream_kind = outbox.stream_kind AND f.stream_id = outbox.stream_id
                          AND f.rev <= outbox.rev)",
-        position(conn)
+        position_column(conn)
     );
-    let done = dialect::run(conn, dialect::plain(conn, &text, vec![from.into(), upto.into()])).await?;
-    Ok(done.rows_affected())
+    let removed = dialect::run(conn, dialect::plain(conn, &text, vec![from.into(), last_id.into()])).await?;
+    Ok(removed.rows_affected())
 }

@@ -1,12 +1,15 @@
-//! Reading outside a transaction, with the connections of a [`Share`]. One user reads with half of the ordinary ones at a
-//! time, and what that user asks besides waits before it asks for a connection: so whoever comes meanwhile waits behind a
-//! few statements of each who reads, and not behind all that one of them has under way.
+//! Reads outside a transaction, with a limit for each user.
 //!
-//! Whose statement it is, the task says ([`on_behalf`]): the call or the command that it runs for is let in once, and what
-//! reads for it, in whichever file, need not know of it. What no user asks for takes a connection as it comes.
+//! One user may use half of the ordinary connections at a time. Further reads of this user wait for a permit before
+//! they ask for a connection. So a read of another user waits behind a few statements of each user, and not behind all
+//! reads of one user.
+//!
+//! The task carries the permits of its user ([`with_permits`]). They are set once for a call or a command, so the
+//! functions that read for it need not know the user. A task without permits, such as the server's own work, is not
+//! limited.
 
 use super::db::Db;
-use super::pools::{PATIENCE, Share};
+use super::pools::{PERMIT_TIMEOUT, ReadPool};
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement,
 };
@@ -14,81 +17,80 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 tokio::task_local! {
-    static PLACES: Arc<Semaphore>;
+    static READ_PERMITS: ReadPermits;
 }
 
-/// The places at which one user reads.
-pub type Places = Arc<Semaphore>;
+/// The permits of one user for ordinary reads.
+pub type ReadPermits = Arc<Semaphore>;
 
-/// Runs `work`, whose ordinary reads take turns at `places`.
-pub async fn on_behalf<T>(places: Option<Places>, work: impl Future<Output = T>) -> T {
-    match places {
-        Some(places) => PLACES.scope(places, work).await,
+/// Runs `work`, whose ordinary reads each need one of `permits`. `None` means no limit.
+pub async fn with_permits<T>(permits: Option<ReadPermits>, work: impl Future<Output = T>) -> T {
+    match permits {
+        Some(permits) => READ_PERMITS.scope(permits, work).await,
         None => work.await,
     }
 }
 
-/// At whose places this task reads: what it starts elsewhere is to read at the same.
-pub fn places() -> Option<Places> {
-    PLACES.try_with(Arc::clone).ok()
+/// Returns the permits of this task. A task that is started for the same user must run with the same permits.
+pub fn current_permits() -> Option<ReadPermits> {
+    READ_PERMITS.try_with(Arc::clone).ok()
 }
 
-/// The connections of one share, for statements that read, each on its own.
-pub struct Reads {
+/// Runs single statements that read, each on some connection of one pool.
+pub struct ReadConnection {
     pool: DatabaseConnection,
-    /// Whether a user takes turns at them.
-    in_turn: bool,
+    needs_permit: bool,
 }
 
-impl Reads {
-    pub(super) fn new(pool: DatabaseConnection, share: Share) -> Self {
-        Self { pool, in_turn: share == Share::Ordinary }
+impl ReadConnection {
+    pub(super) fn new(connections: DatabaseConnection, pool: ReadPool) -> Self {
+        Self { pool: connections, needs_permit: pool == ReadPool::Ordinary }
     }
 
-    /// The pool itself, at which nobody takes turns.
+    /// Returns the pool itself, whose statements need no permit.
     pub fn pool(&self) -> &DatabaseConnection {
         &self.pool
     }
 
-    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
-        let Some(places) = places().filter(|_| self.in_turn) else { return Ok(None) };
-        let place = tokio::time::timeout(PATIENCE, places.acquire_owned()).await;
-        let place = place.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
-        Ok(place.ok())
+    async fn acquire_permit(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
+        let Some(permits) = current_permits().filter(|_| self.needs_permit) else { return Ok(None) };
+        let permit = tokio::time::timeout(PERMIT_TIMEOUT, permits.acquire_owned()).await;
+        let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
+        Ok(permit.ok())
     }
 }
 
 #[async_trait::async_trait]
-impl ConnectionTrait for Reads {
+impl ConnectionTrait for ReadConnection {
     fn get_database_backend(&self) -> DatabaseBackend {
         self.pool.get_database_backend()
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let _place = self.place().await?;
+        let _permit = self.acquire_permit().await?;
         self.pool.execute_raw(statement).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let _place = self.place().await?;
+        let _permit = self.acquire_permit().await?;
         self.pool.execute_unprepared(sql).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let _place = self.place().await?;
+        let _permit = self.acquire_permit().await?;
         self.pool.query_one_raw(statement).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let _place = self.place().await?;
+        let _permit = self.acquire_permit().await?;
         self.pool.query_all_raw(statement).await
     }
 }
 
 impl Db {
-    /// At how many places one user reads: at half of the ordinary connections, so that there are others.
-    pub fn places_of_a_user(&self) -> usize {
-        let pool = self.read(Share::Ordinary).pool();
+    /// Returns the number of ordinary reads that one user may run at a time: half of the connections, and at least 1.
+    pub fn read_permits_per_user(&self) -> usize {
+        let pool = self.read(ReadPool::Ordinary).pool();
         let connections = match pool.get_database_backend() {
             DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().options().get_max_connections(),
             _ => pool.get_postgres_connection_pool().options().get_max_connections(),

@@ -1,10 +1,11 @@
-//! Who has a message and who has read it, from the two marks of each participant. What is hidden from the viewer is left
-//! out by the statement: the reads of whoever does not share theirs (all, if the viewer does not), and everything of
-//! whoever is apart from the viewer by a block. A read mark counts once reading has moved it: the one that a newcomer
-//! begins with tells nothing.
+//! Receipts of a message: the users who received it and the users who read it, from the marks of each participant.
+//!
+//! The statements leave out what the viewer must not see. Reads are visible only if both users share their read marks.
+//! Nothing is visible between two users with a block. A read mark counts only if the user has read something: the mark
+//! with which a new participant begins says nothing.
 
 use super::dialect;
-use super::targets::Target;
+use super::target_messages::TargetMessage;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
@@ -12,8 +13,8 @@ use crate::protocol::resources::{Receipt, Receipts};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use uuid::Uuid;
 
-// $1 the conversation, $2 who looks, $3 the message's place, $4 its author
-const OTHERS: &str = "SELECT p.user_id, p.read_at, p.delivered_at,
+// $1: the conversation, $2: the viewer, $3: the `seq` of the message, $4: its author
+const RECEIVERS: &str = "SELECT p.user_id, p.read_at, p.delivered_at,
             p.read_at IS NOT NULL AND p.last_read_seq >= $3 AS has_read,
             p.delivered_seq >= $3 AS is_delivered,
             p.user_id = $2 OR (u.share_read_receipts AND v.share_read_receipts) AS shares
@@ -22,21 +23,22 @@ const OTHERS: &str = "SELECT p.user_id, p.read_at, p.delivered_at,
        AND NOT EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
                                                  OR (b.blocker_id = p.user_id AND b.blocked_id = $2))";
 
-/// The receipts of a message as `viewer` may see them.
-pub async fn of(
+/// Returns the receipts of a message as `viewer` may see them, with at most [`limits::LISTED_USERS`] users in each
+/// list.
+pub async fn get(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
-    target: &Target,
+    target: &TargetMessage,
     viewer: UserId,
 ) -> Result<Receipts, DbErr> {
     let author = target.sender_id.map_or(Uuid::nil(), |author| author.0);
     let values = || -> Vec<Value> { vec![conversation.into(), viewer.into(), target.seq.into(), author.into()] };
     let list = |condition: &str, at: &str| {
         let text = format!(
-            "SELECT o.user_id, {at} AS at FROM ({OTHERS}) o WHERE {condition} ORDER BY at DESC, o.user_id LIMIT $5"
+            "SELECT o.user_id, {at} AS at FROM ({RECEIVERS}) o WHERE {condition} ORDER BY at DESC, o.user_id LIMIT $5"
         );
         let mut values = values();
-        values.push(limits::REACTORS.into());
+        values.push(limits::LISTED_USERS.into());
         dialect::plain(conn, &text, values)
     };
     let delivered = dialect::all(
@@ -51,7 +53,7 @@ pub async fn of(
     let read = read.iter().map(receipt).collect::<Result<Vec<_>, _>>()?;
     let text = format!(
         "SELECT count(*) AS members, COALESCE(sum(CASE WHEN user_id <> $4 THEN 1 ELSE 0 END), 0) AS others,
-                (SELECT count(*) FROM ({OTHERS}) o WHERE o.has_read AND o.shares) AS readers
+                (SELECT count(*) FROM ({RECEIVERS}) o WHERE o.has_read AND o.shares) AS readers
          FROM participants WHERE conversation_id = $1 AND left_at IS NULL"
     );
     let (mut member_count, mut others, mut readers) = (0_i64, 0_i64, 0_i64);

@@ -1,26 +1,29 @@
-//! What a live session reads about its own user.
+//! Reads and writes of a session about its own user.
 
 use super::dialect::{self, Column};
 use crate::domain::ids::{LoginId, Rev, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// Whether a user and a login still stand, and how far the user's stream reaches: one statement, so that a revocation is
-/// either in it or above it.
+/// The state of a user and a login, with the head of the user's stream. One statement reads all of them. So a
+/// revocation of the login is either in `revoked`, or it is an event after `last_rev`.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    /// The revision of the user's stream.
+pub struct LoginSnapshot {
+    /// The newest revision of the user's stream.
     pub last_rev: Rev,
-    /// `active`, or what ended it.
+    /// The status of the account: `active`, `suspended` or `deleted`.
     pub status: String,
-    /// Whether the login was revoked.
     pub revoked: bool,
-    /// The epoch that the revision belongs to.
+    /// The epoch that `last_rev` belongs to.
     pub epoch: String,
 }
 
-/// See [`Standing`]; `None` when there is no such user or login.
-pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId) -> Result<Option<Standing>, DbErr> {
+/// Returns the state of a user and a login, or `None` if there is no such user or login.
+pub async fn login_snapshot(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    login: LoginId,
+) -> Result<Option<LoginSnapshot>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT u.last_rev, u.status, l.revoked_at, (SELECT value FROM meta WHERE key = 'epoch') AS epoch FROM users u JOIN logins l ON l.user_id = u.id
@@ -29,7 +32,7 @@ pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId)
     );
     let row = dialect::one(conn, statement).await?;
     row.map(|row| {
-        Ok(Standing {
+        Ok(LoginSnapshot {
             last_rev: Rev(row.try_get("", "last_rev")?),
             status: row.try_get("", "status")?,
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
@@ -39,9 +42,9 @@ pub async fn standing(conn: &impl ConnectionTrait, user: UserId, login: LoginId)
     .transpose()
 }
 
-/// Writes down when users were last there; never backwards. A user who is locked just now is left out, so that this waits
-/// for nobody.
-pub async fn touch(conn: &impl ConnectionTrait, seen: &[(UserId, Timestamp)]) -> Result<(), DbErr> {
+/// Stores the times when users were last online. An earlier time changes nothing. Skips users whose row another
+/// transaction has locked, so that this statement never waits.
+pub async fn update_last_seen(conn: &impl ConnectionTrait, seen: &[(UserId, Timestamp)]) -> Result<(), DbErr> {
     let columns = vec![
         Column::Uuid(seen.iter().map(|(user, _)| user.0).collect()),
         Column::Int(seen.iter().map(|(_, at)| at.0).collect()),

@@ -1,4 +1,4 @@
-//! A participant's own view of a conversation: archived, muted, pinned, and what makes a notification.
+//! Settings of a participant for one conversation: archived, muted, pinned, and the level of notifications.
 
 use super::dialect;
 use crate::domain::ids::{ConversationId, Seq, UserId};
@@ -6,44 +6,44 @@ use crate::domain::time::Timestamp;
 use crate::protocol::resources::NotifyLevel;
 use sea_orm::{ConnectionTrait, DbErr, Value};
 
-/// What is set.
+/// A new value of one setting. `None` removes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Setting {
-    /// Archived at this place, or not.
+pub enum ParticipantSetting {
+    /// The `seq` of the newest message when the user archived the conversation.
     Archived(Option<Seq>),
-    /// Muted until then, or not; [`Timestamp::FAR`] and beyond is for good.
+    /// The time when the mute ends. [`Timestamp::FAR_FUTURE`] and later times mean never.
     Muted(Option<Timestamp>),
-    /// Pinned then, or not.
+    /// The time when the user pinned the conversation.
     Pinned(Option<Timestamp>),
-    /// What makes a notification.
+    /// The messages that make a notification.
     Notify(NotifyLevel),
 }
 
-/// Writes a setting of a participant.
-pub async fn set(
+/// Updates one setting of a participant.
+pub async fn update(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     user: UserId,
-    setting: Setting,
+    setting: ParticipantSetting,
 ) -> Result<(), DbErr> {
     let (column, value): (&str, Value) = match setting {
-        Setting::Archived(seq) => ("archived_seq", seq.map(|seq| seq.0).into()),
-        Setting::Muted(until) => ("muted_until", until.map(for_good).into()),
-        Setting::Pinned(at) => ("pinned_at", at.map(|at| at.0).into()),
-        Setting::Notify(level) => ("notify", level.as_str().into()),
+        ParticipantSetting::Archived(seq) => ("archived_seq", seq.map(|seq| seq.0).into()),
+        ParticipantSetting::Muted(until) => ("muted_until", until.map(to_stored_mute).into()),
+        ParticipantSetting::Pinned(at) => ("pinned_at", at.map(|at| at.0).into()),
+        ParticipantSetting::Notify(level) => ("notify", level.as_str().into()),
     };
     let text = format!("UPDATE participants SET {column} = $3 WHERE conversation_id = $1 AND user_id = $2");
     dialect::run(conn, dialect::plain(conn, &text, vec![conversation.into(), user.into(), value])).await?;
     Ok(())
 }
 
-/// "For good" is the greatest number, so that no moment is later.
-fn for_good(until: Timestamp) -> i64 {
-    if until >= Timestamp::FAR { i64::MAX } else { until.0 }
+/// Returns the stored end of a mute. "Never" is the greatest number, so that no time is later.
+fn to_stored_mute(until: Timestamp) -> i64 {
+    if until >= Timestamp::FAR_FUTURE { i64::MAX } else { until.0 }
 }
 
-/// Where the conversation was archived, by a participant who archived it.
-pub async fn archived(
+/// Returns the `seq` at which the participant archived the conversation, or `None` if it is not archived.
+pub async fn archived_seq(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
     user: UserId,

@@ -1,5 +1,6 @@
-//! What is counted in conversations. The reader 'statistics' of the log writes these tables and `message_links`; beside it
-//! only a deletion for everyone takes links away, because it leaves nothing of a text. Everybody else reads.
+//! Counts of messages and links in conversations. The reader `statistics` of the log writes these tables and
+//! `message_links`. Besides it, only a deletion for everyone removes links, because nothing of the text may stay. All
+//! others only read.
 
 use super::dialect::{self, ABSENT, Column};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
@@ -8,29 +9,29 @@ use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
-/// What to add to the counts of one conversation.
+/// The numbers to add to the counts of one conversation.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Growth {
-    /// Messages that somebody wrote.
+pub struct CountDelta {
+    /// Messages, without system messages.
     pub messages: i64,
-    /// Links in them; negative when links went.
+    /// Links in the messages. Negative if links were removed.
     pub links: i64,
-    /// When the first of the messages was committed.
+    /// The time when the first of these messages was committed.
     pub first_message_at: Option<Timestamp>,
 }
 
-/// Adds to the counts of conversations.
-pub async fn grow(conn: &impl ConnectionTrait, grown: &[(ConversationId, Growth)]) -> Result<(), DbErr> {
-    if grown.is_empty() {
+/// Adds to the counts of conversations. The time of the first message is stored only once.
+pub async fn add_counts(conn: &impl ConnectionTrait, deltas: &[(ConversationId, CountDelta)]) -> Result<(), DbErr> {
+    if deltas.is_empty() {
         return Ok(());
     }
     let columns = vec![
-        Column::Uuid(grown.iter().map(|(id, _)| id.0).collect()),
-        Column::Int(grown.iter().map(|(_, growth)| growth.messages).collect()),
-        Column::Int(grown.iter().map(|(_, growth)| growth.links).collect()),
-        Column::Int(grown.iter().map(|(_, growth)| growth.first_message_at.map_or(ABSENT, |at| at.0)).collect()),
+        Column::Uuid(deltas.iter().map(|(id, _)| id.0).collect()),
+        Column::Int(deltas.iter().map(|(_, delta)| delta.messages).collect()),
+        Column::Int(deltas.iter().map(|(_, delta)| delta.links).collect()),
+        Column::Int(deltas.iter().map(|(_, delta)| delta.first_message_at.map_or(ABSENT, |at| at.0)).collect()),
     ];
-    let add =
+    let add_to_existing =
         "ON CONFLICT (conversation_id) DO UPDATE SET messages = conversation_statistics.messages + excluded.messages,
                    links = conversation_statistics.links + excluded.links,
                    first_message_at = COALESCE(conversation_statistics.first_message_at, excluded.first_message_at)";
@@ -39,12 +40,12 @@ pub async fn grow(conn: &impl ConnectionTrait, grown: &[(ConversationId, Growth)
         &format!(
             "INSERT INTO conversation_statistics (conversation_id, messages, links, first_message_at)
              SELECT c, m, l, NULLIF(f, -1) FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[]) AS t(c, m, l, f)
-             {add}"
+             {add_to_existing}"
         ),
         &format!(
             "INSERT INTO conversation_statistics (conversation_id, messages, links, first_message_at)
              SELECT unhex(value ->> 0), value ->> 1, value ->> 2, NULLIF(value ->> 3, -1) FROM jsonb_each($1) WHERE TRUE
-             {add}"
+             {add_to_existing}"
         ),
         dialect::rows(conn, columns),
     );
@@ -52,26 +53,29 @@ pub async fn grow(conn: &impl ConnectionTrait, grown: &[(ConversationId, Growth)
     Ok(())
 }
 
-/// Adds to the counts of senders in conversations.
-pub async fn grow_senders(conn: &impl ConnectionTrait, grown: &[((ConversationId, UserId), i64)]) -> Result<(), DbErr> {
-    if grown.is_empty() {
+/// Adds to the numbers of messages that users sent into conversations.
+pub async fn add_sender_counts(
+    conn: &impl ConnectionTrait,
+    deltas: &[((ConversationId, UserId), i64)],
+) -> Result<(), DbErr> {
+    if deltas.is_empty() {
         return Ok(());
     }
     let columns = vec![
-        Column::Uuid(grown.iter().map(|((id, _), _)| id.0).collect()),
-        Column::Uuid(grown.iter().map(|((_, user), _)| user.0).collect()),
-        Column::Int(grown.iter().map(|(_, messages)| *messages).collect()),
+        Column::Uuid(deltas.iter().map(|((id, _), _)| id.0).collect()),
+        Column::Uuid(deltas.iter().map(|((_, user), _)| user.0).collect()),
+        Column::Int(deltas.iter().map(|(_, messages)| *messages).collect()),
     ];
-    let add = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET messages = sender_statistics.messages + excluded.messages";
+    let add_to_existing = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET messages = sender_statistics.messages + excluded.messages";
     let statement = dialect::statement(
         conn,
         &format!(
             "INSERT INTO sender_statistics (conversation_id, user_id, messages)
-             SELECT c, u, m FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS t(c, u, m) {add}"
+             SELECT c, u, m FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS t(c, u, m) {add_to_existing}"
         ),
         &format!(
             "INSERT INTO sender_statistics (conversation_id, user_id, messages)
-             SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2 FROM jsonb_each($1) WHERE TRUE {add}"
+             SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2 FROM jsonb_each($1) WHERE TRUE {add_to_existing}"
         ),
         dialect::rows(conn, columns),
     );
@@ -79,24 +83,21 @@ pub async fn grow_senders(conn: &impl ConnectionTrait, grown: &[((ConversationId
     Ok(())
 }
 
-/// A link about to be stored.
+/// A link in a message, to insert.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// The message it stands in.
     pub message_id: MessageId,
-    /// Its place among the message's links, from 0.
-    pub position: i64,
-    /// The message's conversation.
+    /// The index among the links of the message, from 0.
+    pub index: i64,
     pub conversation_id: ConversationId,
-    /// The message's place there.
     pub seq: Seq,
-    /// The address.
     pub url: String,
 }
 
-/// Those of `messages` that are not deleted. They are held so until the transaction ends: a deletion for everyone waits, and
-/// takes away what is stored meanwhile. Called before [`remove_links`], as a deletion locks its message before its links.
-pub async fn hold(conn: &impl ConnectionTrait, messages: &[MessageId]) -> Result<HashSet<MessageId>, DbErr> {
+/// Returns those of `messages` that are not deleted, and locks them until the transaction ends. A deletion for everyone
+/// waits for the lock and then removes the links that this transaction inserts. The caller calls this before
+/// [`remove_links`], because a deletion also locks the message before its links.
+pub async fn lock_messages(conn: &impl ConnectionTrait, messages: &[MessageId]) -> Result<HashSet<MessageId>, DbErr> {
     if messages.is_empty() {
         return Ok(HashSet::new());
     }
@@ -107,14 +108,14 @@ pub async fn hold(conn: &impl ConnectionTrait, messages: &[MessageId]) -> Result
     rows.iter().map(|row| Ok(MessageId(row.try_get("", "id")?))).collect()
 }
 
-/// Stores the links of messages that have none stored. The messages are [held](hold).
+/// Inserts links. Their messages have no links in the table, and the transaction has [locked](lock_messages) them.
 pub async fn add_links(conn: &impl ConnectionTrait, links: &[Link]) -> Result<(), DbErr> {
     if links.is_empty() {
         return Ok(());
     }
     let columns = vec![
         Column::Uuid(links.iter().map(|link| link.message_id.0).collect()),
-        Column::Int(links.iter().map(|link| link.position).collect()),
+        Column::Int(links.iter().map(|link| link.index).collect()),
         Column::Uuid(links.iter().map(|link| link.conversation_id.0).collect()),
         Column::Int(links.iter().map(|link| link.seq.0).collect()),
         Column::Text(links.iter().map(|link| link.url.clone()).collect()),
@@ -131,45 +132,44 @@ pub async fn add_links(conn: &impl ConnectionTrait, links: &[Link]) -> Result<()
     Ok(())
 }
 
-/// Removes the links of these messages and returns how many each conversation lost. The rows that this statement deleted
-/// are counted, because a deletion for everyone and the reader may both be at it.
+/// Removes the links of these messages and returns the number of removed links for each conversation. Only the rows
+/// that this statement removed are counted, because a deletion for everyone and the reader may remove links of one
+/// message together.
 pub async fn remove_links(
     conn: &impl ConnectionTrait,
     messages: &[MessageId],
 ) -> Result<BTreeMap<ConversationId, i64>, DbErr> {
-    let mut gone = BTreeMap::new();
+    let mut removed = BTreeMap::new();
     if messages.is_empty() {
-        return Ok(gone);
+        return Ok(removed);
     }
     let ids: Vec<Uuid> = messages.iter().map(|id| id.0).collect();
     let delete = "DELETE FROM message_links WHERE message_id IN ({set}) RETURNING conversation_id";
     for row in dialect::all(conn, dialect::over_ids(conn, delete, &ids, vec![])).await? {
-        *gone.entry(ConversationId(row.try_get("", "conversation_id")?)).or_default() += 1;
+        *removed.entry(ConversationId(row.try_get("", "conversation_id")?)).or_default() += 1;
     }
-    Ok(gone)
+    Ok(removed)
 }
 
 /// The counts of one conversation.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Counted {
-    /// Messages that somebody wrote.
+pub struct ConversationCounts {
+    /// Messages, without system messages.
     pub messages: i64,
-    /// Files in them.
     pub attachments: i64,
-    /// Links in them.
     pub links: i64,
-    /// When the first was committed.
+    /// The time when the first message was committed.
     pub first_message_at: Option<Timestamp>,
 }
 
-/// The counts of a conversation; zeros before the first message.
-pub async fn counted(conn: &impl ConnectionTrait, id: ConversationId) -> Result<Counted, DbErr> {
+/// Returns the counts of a conversation. All are 0 before the first message is counted.
+pub async fn conversation_counts(conn: &impl ConnectionTrait, id: ConversationId) -> Result<ConversationCounts, DbErr> {
     let text = "SELECT messages, attachments, links, first_message_at FROM conversation_statistics
                 WHERE conversation_id = $1";
     let Some(row) = dialect::one(conn, dialect::plain(conn, text, vec![id.into()])).await? else {
-        return Ok(Counted::default());
+        return Ok(ConversationCounts::default());
     };
-    Ok(Counted {
+    Ok(ConversationCounts {
         messages: row.try_get("", "messages")?,
         attachments: row.try_get("", "attachments")?,
         links: row.try_get("", "links")?,
@@ -177,7 +177,8 @@ pub async fn counted(conn: &impl ConnectionTrait, id: ConversationId) -> Result<
     })
 }
 
-/// Who sent most into a conversation, at most `limit` of them, also who has left; with how much.
+/// Returns at most `limit` users who sent the most messages into a conversation, each with the number of messages.
+/// Users who left are included.
 pub async fn top_senders(
     conn: &impl ConnectionTrait,
     id: ConversationId,
@@ -189,32 +190,28 @@ pub async fn top_senders(
     rows.iter().map(|row| Ok((UserId(row.try_get("", "user_id")?), row.try_get("", "messages")?))).collect()
 }
 
-/// How many are in a conversation.
-pub async fn members(conn: &impl ConnectionTrait, id: ConversationId) -> Result<i64, DbErr> {
+/// Returns the number of participants of a conversation.
+pub async fn count_members(conn: &impl ConnectionTrait, id: ConversationId) -> Result<i64, DbErr> {
     let text = "SELECT count(*) AS members FROM participants WHERE conversation_id = $1 AND left_at IS NULL";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![id.into()])).await?;
     row.map_or(Ok(0), |row| row.try_get("", "members"))
 }
 
-/// A user's own conversations, counted.
+/// The counts of one user: conversations by kind, how many of them are archived or muted, and sent messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Own {
-    /// Direct ones.
+pub struct OwnCounts {
     pub direct: i64,
-    /// Groups.
     pub group: i64,
-    /// Conversations of classes.
     pub class: i64,
-    /// Archived ones among them.
     pub archived: i64,
-    /// Muted ones among them.
     pub muted: i64,
-    /// What the user sent, also into conversations the user has left.
+    /// Messages of the user, including those in conversations that the user left.
     pub messages_sent: i64,
 }
 
-/// Counts the conversations a user is in, as the user's list shows them at `now`.
-pub async fn own(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<Own, DbErr> {
+/// Counts the conversations that a user is in, and the user's messages. A conversation counts as archived or muted if
+/// the user's list shows it so at `now`.
+pub async fn own_counts(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> Result<OwnCounts, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT count(CASE WHEN c.kind = 'direct' THEN 1 END) AS direct_ones,
@@ -230,7 +227,7 @@ pub async fn own(conn: &impl ConnectionTrait, user: UserId, now: Timestamp) -> R
         vec![user.into(), now.into()],
     );
     let row = dialect::one(conn, statement).await?.ok_or_else(|| DbErr::RecordNotFound("an aggregate".to_owned()))?;
-    Ok(Own {
+    Ok(OwnCounts {
         direct: row.try_get("", "direct_ones")?,
         group: row.try_get("", "group_ones")?,
         class: row.try_get("", "class_ones")?,

@@ -1,32 +1,34 @@
-//! A transaction that writes, on a connection that it owns from before BEGIN until the database has said how it ended.
+//! A transaction that writes. It owns its connection from before BEGIN until the database has confirmed the end.
 //!
-//! The driver counts transactions by itself and turns a BEGIN that it takes for a nested one into a SAVEPOINT. SQLite rolls
-//! back by itself when the disk fails it; the count is wrong from then on, and everything later would be acknowledged,
-//! delivered and never committed. So nothing rests on a count here:
+//! The database driver counts open transactions. It sends SAVEPOINT instead of BEGIN if it counts one as open already.
+//! SQLite rolls back a transaction by itself when the disk fails, and then the count of the driver is wrong. Every
+//! later transaction on this connection would be acknowledged and delivered, but never committed. So this module uses
+//! no count:
 //!
-//! - BEGIN is a statement like any other, and the database itself refuses it inside a transaction: SQLite always,
-//!   PostgreSQL where it says `NOT DEFERRABLE` and something ran since the earlier one.
-//! - After a statement that failed, or was cut off, no other runs, and nothing is committed. SQLite may have rolled back by
-//!   itself and would run the next statement on its own; PostgreSQL answers such a COMMIT with a rollback and no error.
-//! - COMMIT is a statement too, which SQLite refuses outside a transaction. One that succeeds has therefore ended the
-//!   outermost transaction, and every other connection reads what it wrote. No further proof is needed.
-//! - A connection goes back to its pool when its COMMIT or ROLLBACK succeeded, and in no other case. It is closed whenever
-//!   anything is in doubt, and whatever was open on it ends with it. So a caller may vanish at any moment.
+//! - BEGIN is sent as a plain statement. The database itself refuses it inside a transaction: SQLite always, PostgreSQL
+//!   because of `NOT DEFERRABLE`, if a statement has run since the earlier BEGIN.
+//! - After a statement that failed or was interrupted, no other statement runs and nothing is committed. SQLite may
+//!   have rolled back and would run the next statement outside a transaction. PostgreSQL answers such a COMMIT with a
+//!   rollback and without an error.
+//! - COMMIT is also sent as a plain statement, and SQLite refuses it outside a transaction. So a COMMIT that succeeds
+//!   ended the outermost transaction, and every other connection can read what it wrote.
+//! - A connection goes back to its pool only if its COMMIT or ROLLBACK succeeded. In all other cases it is closed,
+//!   which ends the open transaction in the database. So a caller may drop the transaction at any time.
 //!
-//! *After a failed fsync* the kernel may count pages as written that are not. SQLite then has not moved the end of the
-//! write-ahead log in its index: no other connection reads the frames in doubt, and the next commit writes its own over
-//! them and syncs those. A checkpoint that fails is done again from the same place, which writes every page anew, and
-//! until one succeeds readers take the pages from the log. So it is enough to close the connection that wrote; those that
-//! read, and the files, may stay open.
+//! **A failed fsync on SQLite.** The kernel may treat pages as written that are not on the disk. SQLite has then not
+//! moved the end of the write-ahead log in its index. So no other connection reads the doubtful frames, and the next
+//! commit overwrites them and syncs its own. A failed checkpoint begins again at the same frame and writes every page
+//! again, and until one succeeds, readers take the pages from the log. So it is enough to close the connection that
+//! wrote. Connections that read, and the files, may stay open.
 //!
-//! The index does not outlive the process. One that is killed before anything was written over such frames leaves them
-//! whole in the log, and the next start takes them for committed, as it may after a power cut. So a COMMIT that failed on
-//! SQLite may turn out to have happened, as one that was not answered; its caller is told `unavailable`, never that it
-//! failed for good, and a repeated send is found by its `temp_id`. Errors of the data and of deadlocks come before the
-//! first frame is written, and have no such sequel.
+//! The index does not outlive the process. If the process is killed before a commit overwrites the doubtful frames, the
+//! frames stay in the log, and the next start may take them as committed. The same can happen after a power cut. So a
+//! COMMIT that failed on SQLite may have happened all the same, like a COMMIT without an answer. Then the caller gets
+//! `unavailable` and never a final failure, and a repeated send is found by its `temp_id`. Errors of the data and
+//! deadlocks occur before the first frame is written, so they are final.
 
-use super::Failure;
-use super::db::{Db, PROBE, Standing};
+use super::FailureKind;
+use super::db::{Db, DbState, PROBE_INTERVAL};
 use sea_orm::sea_query::Values;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr,
@@ -39,148 +41,152 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-/// A transaction under way. Dropped before its end, it is undone by the database and its connection is closed.
+/// An open transaction. If it is dropped before its end, its connection is closed and the database rolls it back.
 pub struct Transaction {
     db: Db,
     backend: DatabaseBackend,
-    inner: Mutex<Inner>,
-    /// Whether it takes texts away that were deleted for everyone.
+    state: Mutex<TransactionState>,
+    /// Whether the transaction removes a text that was deleted for everyone.
     deletes_text: AtomicBool,
-    /// Whether it ends where sends wait.
-    gives_way: AtomicBool,
-    /// Whether it ended for that reason, after which every further statement is refused.
-    gave_way: AtomicBool,
+    /// Whether the transaction stops as soon as sends wait.
+    yields_to_sends: AtomicBool,
+    /// Whether the transaction stopped because sends wait. Every further statement is refused.
+    has_yielded: AtomicBool,
 }
 
-struct Inner {
-    conn: Connection,
+struct TransactionState {
+    conn: WriteConnection,
     stage: Stage,
-    /// Rows that its statements have changed.
-    touched: u64,
+    /// The number of rows that the statements have changed.
+    changed_rows: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// The next statement may run.
     Open,
-    /// A statement runs; or one failed or was cut off, and no other may follow.
+    /// A statement runs now, or a statement failed or was interrupted. No other statement may run.
     Doubtful,
-    /// COMMIT was sent, and is not answered since.
+    /// COMMIT was sent at this time and is not answered yet.
     Committing(Instant),
-    /// The database has said that the transaction is over.
+    /// The database has confirmed the end of the transaction.
     Ended,
 }
 
-enum Connection {
+enum WriteConnection {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
 }
 
 impl Transaction {
-    /// Begins one on a connection of `pool`.
+    /// Begins a transaction on a connection of `pool`.
     pub(super) async fn begin(db: &Db, pool: &DatabaseConnection) -> Result<Self, DbErr> {
         let backend = pool.get_database_backend();
         let (conn, begin) = match backend {
             DatabaseBackend::Sqlite => {
-                (pool.get_sqlite_connection_pool().acquire().await.map(Connection::Sqlite), "BEGIN IMMEDIATE")
+                (pool.get_sqlite_connection_pool().acquire().await.map(WriteConnection::Sqlite), "BEGIN IMMEDIATE")
             }
-            _ => {
-                (pool.get_postgres_connection_pool().acquire().await.map(Connection::Postgres), "BEGIN NOT DEFERRABLE")
-            }
+            _ => (
+                pool.get_postgres_connection_pool().acquire().await.map(WriteConnection::Postgres),
+                "BEGIN NOT DEFERRABLE",
+            ),
         };
-        let conn = conn.map_err(not_acquired)?;
-        // made before BEGIN is sent, so that a caller who vanishes meanwhile leaves no open transaction behind
-        let inner = Mutex::new(Inner { conn, stage: Stage::Doubtful, touched: 0 });
-        let [deletes_text, gives_way, gave_way] = [const { AtomicBool::new(false) }; 3];
-        let transaction = Self { db: db.clone(), backend, inner, deletes_text, gives_way, gave_way };
-        let mut inner = transaction.inner.lock().await;
-        let outcome = inner.conn.plain(begin).await;
-        transaction.over(inner, outcome, |_| 0)?;
+        let conn = conn.map_err(acquire_error)?;
+        // exists before BEGIN is sent, so that the connection is closed if the caller stops waiting meanwhile
+        let state = Mutex::new(TransactionState { conn, stage: Stage::Doubtful, changed_rows: 0 });
+        let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
+        let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
+        let mut state = transaction.state.lock().await;
+        let outcome = state.conn.execute_text(begin).await;
+        transaction.end_statement(state, outcome, |_| 0)?;
         Ok(transaction)
     }
 
-    /// Commits. After an error of the kind [`Failure::Away`] it may have happened all the same. After one of the kinds
-    /// [`Failure::Data`] and [`Failure::Retry`] it has not, and after any other no connection of this process ever sees it,
-    /// though the next process may: see above.
+    /// Commits. After [`FailureKind::Unreachable`] the commit may have happened all the same. After
+    /// [`FailureKind::Data`] and [`FailureKind::Retry`] it has not happened. After all other errors no connection of
+    /// this process sees the changes, but the next process may see them: see the text at the top of this file.
     pub async fn commit(self) -> Result<(), DbErr> {
-        self.gives_way.store(false, Ordering::Relaxed);
-        let mut inner = self.enter().await?;
-        inner.stage = Stage::Committing(Instant::now());
-        let committed = inner.conn.plain("COMMIT").await;
-        inner.stage = if committed.is_ok() { Stage::Ended } else { Stage::Doubtful };
+        self.yields_to_sends.store(false, Ordering::Relaxed);
+        let mut state = self.begin_statement().await?;
+        state.stage = Stage::Committing(Instant::now());
+        let committed = state.conn.execute_text("COMMIT").await;
+        state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Doubtful };
         committed.map(drop).map_err(|error| {
-            let error = failed(error);
-            match super::failure(&error) {
-                // the database has judged what this transaction wrote; it would take another's
-                Failure::Data | Failure::Retry | Failure::Timeout | Failure::Busy => {}
-                Failure::Away => self.db.failed(Standing::Down),
-                Failure::Unwritable | Failure::Fault => self.db.failed(Standing::ReadOnly),
+            let error = statement_error(error);
+            match super::failure_kind(&error) {
+                // the error concerns this transaction only; another one may succeed
+                FailureKind::Data | FailureKind::Retry | FailureKind::Timeout | FailureKind::Busy => {}
+                FailureKind::Unreachable => self.db.report_failure(DbState::Down),
+                FailureKind::Unwritable | FailureKind::Fault => self.db.report_failure(DbState::ReadOnly),
             }
             error
         })
     }
 
-    /// From now on no further statement of it runs while sends wait for the one who writes.
-    pub fn give_way(&self) {
-        self.gives_way.store(true, Ordering::Relaxed);
+    /// Makes the transaction stop before its next statement if sends wait for the write connection then.
+    pub fn yield_to_sends(&self) {
+        self.yields_to_sends.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a statement was refused for that: then all that followed are, and it can only be undone.
-    pub fn gave_way(&self) -> bool {
-        self.gave_way.load(Ordering::Relaxed)
+    /// Returns true if a statement was refused because sends wait. All further statements are refused too, so the
+    /// caller must roll back.
+    pub fn has_yielded(&self) -> bool {
+        self.has_yielded.load(Ordering::Relaxed)
     }
 
-    /// How many rows its statements have changed so far.
-    pub async fn touched(&self) -> u64 {
-        self.inner.lock().await.touched
+    /// Returns the number of rows that the statements have changed so far.
+    pub async fn changed_rows(&self) -> u64 {
+        self.state.lock().await.changed_rows
     }
 
-    /// Undoes it. Should that fail, the database does it when the connection ends.
+    /// Rolls back. If this fails, the connection is closed, and the database rolls back.
     pub async fn rollback(self) {
-        let mut inner = self.inner.lock().await;
-        if inner.conn.plain("ROLLBACK").await.is_ok() {
-            inner.stage = Stage::Ended;
+        let mut state = self.state.lock().await;
+        if state.conn.execute_text("ROLLBACK").await.is_ok() {
+            state.stage = Stage::Ended;
         }
     }
 
-    /// What it does takes a text away that was deleted for everyone. When it has ended, and also where nobody knows how, the
-    /// files of the database are rid of it.
-    pub(super) fn deletes_text(&self) {
+    /// Records that this transaction removes a text that was deleted for everyone. After the transaction, also if its
+    /// outcome is unknown, the text is erased from the files of the database.
+    pub(super) fn mark_text_deleted(&self) {
         self.deletes_text.store(true, Ordering::Relaxed);
     }
 
-    /// The connection, for one statement: until that has succeeded the transaction is in doubt.
-    async fn enter(&self) -> Result<MutexGuard<'_, Inner>, DbErr> {
-        let mut inner = self.inner.lock().await;
-        if self.gives_way.load(Ordering::Relaxed) && self.db.sends_wait() {
-            self.gave_way.store(true, Ordering::Relaxed);
+    /// Locks the connection for one statement. The transaction is doubtful until the statement has succeeded.
+    async fn begin_statement(&self) -> Result<MutexGuard<'_, TransactionState>, DbErr> {
+        let mut state = self.state.lock().await;
+        if self.yields_to_sends.load(Ordering::Relaxed) && self.db.has_waiting_sends() {
+            self.has_yielded.store(true, Ordering::Relaxed);
         }
-        if self.gave_way() {
-            return Err(DbErr::Custom("a large transaction gave way to sends".to_owned()));
+        if self.has_yielded() {
+            return Err(DbErr::Custom("a large transaction stopped because sends wait".to_owned()));
         }
-        if inner.stage != Stage::Open {
-            return Err(DbErr::Custom("a statement follows one that failed in the same transaction".to_owned()));
+        if state.stage != Stage::Open {
+            return Err(DbErr::Custom(
+                "an earlier statement of this transaction failed, so no other may run".to_owned(),
+            ));
         }
-        inner.stage = Stage::Doubtful;
-        Ok(inner)
+        state.stage = Stage::Doubtful;
+        Ok(state)
     }
 
-    /// A statement has ended, after it has changed so many rows.
-    fn over<T>(
+    /// Records the outcome of a statement. `changed_rows` returns the number of rows that it changed.
+    fn end_statement<T>(
         &self,
-        mut inner: MutexGuard<'_, Inner>,
+        mut state: MutexGuard<'_, TransactionState>,
         outcome: sqlx::Result<T>,
-        touched: impl FnOnce(&T) -> u64,
+        changed_rows: impl FnOnce(&T) -> u64,
     ) -> Result<T, DbErr> {
         match outcome {
-            Ok(done) => {
-                inner.stage = Stage::Open;
-                inner.touched += touched(&done);
-                Ok(done)
+            Ok(result) => {
+                state.stage = Stage::Open;
+                state.changed_rows += changed_rows(&result);
+                Ok(result)
             }
             Err(error) => {
-                let error = failed(error);
-                self.db.note(&error);
+                let error = statement_error(error);
+                self.db.report_error(&error);
                 Err(error)
             }
         }
@@ -190,17 +196,17 @@ impl Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if *self.deletes_text.get_mut() {
-            self.db.text_deleted();
+            self.db.count_text_deletion();
         }
-        let inner = self.inner.get_mut();
-        if let Stage::Committing(since) = inner.stage
-            && since.elapsed() >= PROBE
+        let state = self.state.get_mut();
+        if let Stage::Committing(since) = state.stage
+            && since.elapsed() >= PROBE_INTERVAL
         {
-            // whoever waited gave up because of it: a database that does not answer COMMIT takes no writes
-            self.db.failed(Standing::ReadOnly);
+            // the caller stopped waiting because COMMIT has no answer: such a database takes no writes
+            self.db.report_failure(DbState::ReadOnly);
         }
-        if inner.stage != Stage::Ended {
-            inner.conn.close_on_drop();
+        if state.stage != Stage::Ended {
+            state.conn.close_on_drop();
         }
     }
 }
@@ -212,37 +218,38 @@ impl ConnectionTrait for Transaction {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        let (mut inner, started) = (self.enter().await?, Instant::now());
-        let done = inner.conn.execute(&statement).await;
-        self.db.observed(&statement, started.elapsed());
-        self.over(inner, done, ExecResult::rows_affected)
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let result = state.conn.execute(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        let (mut inner, started) = (self.enter().await?, Instant::now());
-        let done = inner.conn.plain(sql).await;
-        self.db.observed(&Statement::from_string(self.backend, sql), started.elapsed());
-        self.over(inner, done, ExecResult::rows_affected)
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let result = state.conn.execute_text(sql).await;
+        self.db.report_statement(&Statement::from_string(self.backend, sql), started.elapsed());
+        self.end_statement(state, result, ExecResult::rows_affected)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        let (mut inner, started) = (self.enter().await?, Instant::now());
-        let row = inner.conn.query_one(&statement).await;
-        self.db.observed(&statement, started.elapsed());
-        self.over(inner, row, |row| changes(&statement, row.iter().count()))
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let row = state.conn.query_one(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, row, |row| changed_rows(&statement, row.iter().count()))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        let (mut inner, started) = (self.enter().await?, Instant::now());
-        let rows = inner.conn.query_all(&statement).await;
-        self.db.observed(&statement, started.elapsed());
-        self.over(inner, rows, |rows| changes(&statement, rows.len()))
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let rows = state.conn.query_all(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, rows, |rows| changed_rows(&statement, rows.len()))
     }
 }
 
-/// Every statement comes from the store, which puts what others wrote into parameters.
-impl Connection {
-    async fn plain(&mut self, sql: &str) -> sqlx::Result<ExecResult> {
+/// `AssertSqlSafe` is right here: every statement comes from the store, which passes all values of clients as
+/// parameters.
+impl WriteConnection {
+    async fn execute_text(&mut self, sql: &str) -> sqlx::Result<ExecResult> {
         match self {
             Self::Sqlite(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
             Self::Postgres(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
@@ -285,8 +292,9 @@ impl Connection {
     }
 }
 
-/// How many rows a statement has changed that answered with so many: it says which it changed, or it only read.
-fn changes(statement: &Statement, rows: usize) -> u64 {
+/// Returns the number of rows that a statement with this number of result rows changed. A statement that writes returns
+/// the rows that it changed; all others change none.
+fn changed_rows(statement: &Statement, rows: usize) -> u64 {
     let sql = statement.sql.trim_start();
     let writes = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
     if ["INSERT", "UPDATE", "DELETE"].into_iter().any(writes) { rows as u64 } else { 0 }
@@ -297,12 +305,12 @@ fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
     (AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
 }
 
-fn failed(error: sqlx::Error) -> DbErr {
+fn statement_error(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
-/// The words that the pools of the ORM use.
-fn not_acquired(error: sqlx::Error) -> DbErr {
+/// Returns the same error as the pools of the ORM return if they have no connection.
+fn acquire_error(error: sqlx::Error) -> DbErr {
     match error {
         sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
         sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),

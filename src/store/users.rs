@@ -1,11 +1,10 @@
-//! Users as they are stored, and how they are found. What changes an account, and the hash of its password, is in
-//! [`super::accounts`].
+//! Reads of users: by id, by reference, and by search. The statements that change accounts are in [`super::accounts`].
 
 use super::dialect::{self, Column};
 use super::user_words;
 use crate::domain::ids::{Rev, UserId};
 use crate::domain::names::UserRef;
-use crate::domain::search::Query;
+use crate::domain::search::UserQuery;
 use crate::domain::time::Timestamp;
 use crate::protocol::events::PublicUser;
 use crate::protocol::resources::{Me, PresenceStatus, User, UserBrief, UserRole};
@@ -17,19 +16,18 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Whether an account can be used.
+/// The status of an account. Only an active account can be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Status {
-    /// It can.
+pub enum AccountStatus {
     Active,
-    /// An admin has stopped it for now.
+    /// An admin suspended the account and can make it active again.
     Suspended,
-    /// It is erased for good.
+    /// The account is erased and never becomes active again.
     Deleted,
 }
 
-impl Status {
-    /// As stored and shown.
+impl AccountStatus {
+    /// Returns the text in the database and in answers to clients.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -38,7 +36,7 @@ impl Status {
         }
     }
 
-    /// From the stored form; what is unknown can not be used.
+    /// Reads the stored text. An unknown text means `Deleted`, so that the account cannot be used.
     pub fn from_stored(text: &str) -> Self {
         match text {
             "active" => Self::Active,
@@ -48,39 +46,32 @@ impl Status {
     }
 }
 
-/// An account without its password.
+/// An account as stored, without its password.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UserRow {
-    /// Its id.
     pub id: UserId,
-    /// As its owner wrote it.
+    /// The username as the user wrote it, not in its unique form.
     pub username: String,
-    /// The name it shows.
     pub display_name: String,
-    /// Its picture.
     pub avatar_url: Option<String>,
-    /// As its owner wrote it.
+    /// The address as the user wrote it, not in its unique form.
     pub email: Option<String>,
-    /// The language.
     pub locale: Option<String>,
-    /// User or admin.
     pub role: UserRole,
-    /// Whether it can be used.
-    pub status: Status,
-    /// The host application's id of it.
+    pub status: AccountStatus,
+    /// The id of the user in the host application.
     pub external_id: Option<String>,
-    /// Whether others see its reads, and it theirs.
+    /// Whether the user and the others see each other's read marks.
     pub share_read_receipts: bool,
-    /// When its owner was last there.
+    /// The time when the user was last online.
     pub last_seen_at: Option<Timestamp>,
-    /// The newest revision of its stream.
+    /// The newest revision of the user's stream.
     pub last_rev: Rev,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
 impl UserRow {
-    /// As others see it beside a message.
+    /// Returns the part of the profile that messages and lists contain.
     pub fn brief(&self) -> UserBrief {
         UserBrief {
             id: self.id,
@@ -90,7 +81,7 @@ impl UserRow {
         }
     }
 
-    /// As others see it who may see its presence.
+    /// Returns the profile for users who may see the presence of this user.
     pub fn to_user(&self, presence: PresenceStatus) -> User {
         User {
             brief: self.brief(),
@@ -102,12 +93,13 @@ impl UserRow {
         }
     }
 
-    /// As others see it from whom its presence is hidden: offline, and never seen.
-    pub fn to_stranger(&self) -> User {
+    /// Returns the profile for users who must not see the presence of this user: offline, and without
+    /// the time when the user was last online.
+    pub fn to_user_without_presence(&self) -> User {
         User { last_seen_at: None, ..self.to_user(PresenceStatus::Offline) }
     }
 
-    /// As its owner sees it.
+    /// Returns the profile for the user themself.
     pub fn to_me(&self, presence: PresenceStatus) -> Me {
         Me {
             user: self.to_user(presence),
@@ -118,7 +110,7 @@ impl UserRow {
         }
     }
 
-    /// As events carry it.
+    /// Returns the profile as events contain it.
     pub fn to_public(&self) -> PublicUser {
         PublicUser {
             brief: self.brief(),
@@ -139,7 +131,7 @@ impl From<Model> for UserRow {
             email: model.email,
             locale: model.locale,
             role: UserRole::from_stored(&model.role),
-            status: Status::from_stored(&model.status),
+            status: AccountStatus::from_stored(&model.status),
             external_id: model.external_id,
             share_read_receipts: model.share_read_receipts,
             last_seen_at: model.last_seen_at.map(Timestamp),
@@ -149,12 +141,12 @@ impl From<Model> for UserRow {
     }
 }
 
-/// The account of `id`, whatever its status.
+/// Returns the user with this id, in any status.
 pub async fn by_id(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<UserRow>, DbErr> {
     Ok(Entity::find_by_id(id.0).one(conn).await?.map(UserRow::from))
 }
 
-/// The account that `reference` names, whatever its status.
+/// Returns the user with this reference, in any status.
 pub async fn by_ref(conn: &impl ConnectionTrait, reference: &UserRef) -> Result<Option<UserRow>, DbErr> {
     let query = match reference {
         UserRef::Id(id) => Entity::find_by_id(id.0),
@@ -164,18 +156,19 @@ pub async fn by_ref(conn: &impl ConnectionTrait, reference: &UserRef) -> Result<
     Ok(query.one(conn).await?.map(UserRow::from))
 }
 
-/// The accounts that `references` name, each at its reference's place, whatever their status.
+/// Returns one item for each reference, in the same order: the user in any status, or `None` if there is no such user.
 pub async fn by_refs(conn: &impl ConnectionTrait, references: &[UserRef]) -> Result<Vec<Option<UserRow>>, DbErr> {
-    found(conn, "*", references, |row| Ok(UserRow::from(Model::from_query_result(row, "")?))).await
+    find_each(conn, "*", references, |row| Ok(UserRow::from(Model::from_query_result(row, "")?))).await
 }
 
-/// [`by_refs`] where only the ids are asked for: a thousand may be named.
+/// Like [`by_refs`], but returns only the ids, because there may be a thousand references.
 pub async fn ids_by_refs(conn: &impl ConnectionTrait, references: &[UserRef]) -> Result<Vec<Option<UserId>>, DbErr> {
-    found(conn, "id, username_key, external_id", references, |row| Ok(UserId(row.try_get("", "id")?))).await
+    find_each(conn, "id, username_key, external_id", references, |row| Ok(UserId(row.try_get("", "id")?))).await
 }
 
-/// What `read` makes of the row of each user whom `references` name.
-async fn found<T: Clone>(
+/// Selects `columns` of the users with these references and converts each row with `read`. The result has one item for
+/// each reference, in the same order.
+async fn find_each<T: Clone>(
     conn: &impl ConnectionTrait,
     columns: &str,
     references: &[UserRef],
@@ -198,34 +191,35 @@ async fn found<T: Clone>(
             found.insert(UserRef::Id(UserId(row.try_get("", "id")?)), read(&row)?);
         }
     }
-    for row in named(conn, columns, "username_key", keys).await? {
+    for row in rows_by_text(conn, columns, "username_key", keys).await? {
         found.insert(UserRef::Username(row.try_get("", "username_key")?), read(&row)?);
     }
-    for row in named(conn, columns, "external_id", externals).await? {
+    for row in rows_by_text(conn, columns, "external_id", externals).await? {
         found.insert(UserRef::External(row.try_get("", "external_id")?), read(&row)?);
     }
     Ok(references.iter().map(|reference| found.get(reference).cloned()).collect())
 }
 
-async fn named(
+/// Selects `columns` of the users whose text in `column` is one of `texts`.
+async fn rows_by_text(
     conn: &impl ConnectionTrait,
     columns: &str,
     column: &str,
-    names: Vec<String>,
+    texts: Vec<String>,
 ) -> Result<Vec<QueryResult>, DbErr> {
-    if names.is_empty() {
+    if texts.is_empty() {
         return Ok(Vec::new());
     }
     let statement = dialect::statement(
         conn,
         &format!("SELECT {columns} FROM users WHERE {column} IN (SELECT unnest($1::text[]))"),
         &format!("SELECT {columns} FROM users WHERE {column} IN (SELECT value ->> 0 FROM jsonb_each($1))"),
-        dialect::rows(conn, vec![Column::Text(names)]),
+        dialect::rows(conn, vec![Column::Text(texts)]),
     );
     dialect::all(conn, statement).await
 }
 
-/// How others see those of `ids` that exist, whatever their status.
+/// Returns the short profiles of those of `ids` that exist, in any status.
 pub async fn briefs(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<HashMap<UserId, UserBrief>, DbErr> {
     if ids.is_empty() {
         return Ok(HashMap::new());
@@ -245,7 +239,8 @@ fn brief(row: &QueryResult) -> Result<UserBrief, DbErr> {
     })
 }
 
-/// Those of `ids` whose presence `viewer` may see: oneself, and whom one shares a conversation with and has no block with.
+/// Returns those of `ids` whose presence `viewer` may see: the viewer themself, and users who are in a conversation
+/// with the viewer and have no block with the viewer. Deleted users are left out.
 pub async fn visible_to(conn: &impl ConnectionTrait, viewer: UserId, ids: &[UserId]) -> Result<HashSet<UserId>, DbErr> {
     if ids.is_empty() {
         return Ok(HashSet::new());
@@ -264,7 +259,8 @@ pub async fn visible_to(conn: &impl ConnectionTrait, viewer: UserId, ids: &[User
     rows.iter().map(|row| Ok(UserId(row.try_get("", "id")?))).collect()
 }
 
-/// Those of the pairs who may see each other's presence, as [`visible_to`] says; none with a deleted second.
+/// Returns those of these pairs in which the first user may see the presence of the second, by the rules of
+/// [`visible_to`].
 pub async fn visible_pairs(
     conn: &impl ConnectionTrait,
     pairs: &[(UserId, UserId)],
@@ -304,8 +300,8 @@ pub async fn visible_pairs(
     rows.iter().map(|row| Ok((UserId(row.try_get("", "one")?), UserId(row.try_get("", "other")?)))).collect()
 }
 
-/// Whether two users share a conversation.
-pub async fn meet(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool, DbErr> {
+/// Returns true if both users are in one conversation.
+pub async fn have_common_conversation(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT 1 AS found FROM participants mine
@@ -317,43 +313,43 @@ pub async fn meet(conn: &impl ConnectionTrait, one: UserId, other: UserId) -> Re
     Ok(dialect::one(conn, statement).await?.is_some())
 }
 
-/// Every account that is not deleted, by username.
+/// Returns all users who are not deleted, in the order of their usernames.
 pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<UserRow>, DbErr> {
     let query = Entity::find()
-        .filter(users::Column::Status.ne(Status::Deleted.as_str()))
+        .filter(users::Column::Status.ne(AccountStatus::Deleted.as_str()))
         .order_by_asc(users::Column::UsernameKey);
     Ok(query.all(conn).await?.into_iter().map(UserRow::from).collect())
 }
 
-/// Where a page of a search goes on: after this rank (how well it matches, 0 best) and unique username.
+/// The rank and username of the last user on a page of search results. The next page begins after it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct SearchPlace {
-    /// The rank.
+pub struct SearchCursor {
+    /// How well the user matches the query; 0 is the best.
     pub rank: i64,
     /// The username in its unique form.
     pub key: String,
 }
 
-/// Active users whose names match `query`, the best matches first, then by username; at most `limit`, after `after`. Of
-/// those that the index finds [`limits::SEARCH_CANDIDATES`] are looked at, the shortest words first.
+/// Returns at most `limit` active users after `after` whose names match `query`. The best matches are first; users with
+/// equal rank are in the order of their usernames. Only the users whom [`user_words::candidates`] returns are compared.
 pub async fn search(
     conn: &impl ConnectionTrait,
-    query: &Query,
-    after: Option<&SearchPlace>,
+    query: &UserQuery,
+    after: Option<&SearchCursor>,
     limit: u64,
-) -> Result<Vec<(SearchPlace, UserRow)>, DbErr> {
+) -> Result<Vec<(SearchCursor, UserRow)>, DbErr> {
     let candidates = user_words::candidates(conn, query).await?;
     let text = "SELECT id, username_key, search_text FROM users WHERE id IN ({set}) AND status = 'active'";
     let mut found = Vec::new();
     for row in dialect::all(conn, dialect::over_ids(conn, text, &candidates, vec![])).await? {
         let names: String = row.try_get("", "search_text")?;
-        if let Some(how) = query.matches(&names) {
-            let place = SearchPlace { rank: how as i64, key: row.try_get("", "username_key")? };
+        if let Some(rank) = query.matches(&names) {
+            let cursor = SearchCursor { rank: rank as i64, key: row.try_get("", "username_key")? };
             let id: Uuid = row.try_get("", "id")?;
-            found.push((place, id));
+            found.push((cursor, id));
         }
     }
-    found.retain(|(place, _)| after.is_none_or(|after| place > after));
+    found.retain(|(cursor, _)| after.is_none_or(|after| cursor > after));
     found.sort();
     found.truncate(limit as usize);
     let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
@@ -362,5 +358,5 @@ pub async fn search(
     let rows: Result<HashMap<Uuid, Model>, DbErr> =
         rows.iter().map(|row| Model::from_query_result(row, "").map(|model| (model.id, model))).collect();
     let mut rows = rows?;
-    Ok(found.into_iter().filter_map(|(place, id)| Some((place, UserRow::from(rows.remove(&id)?)))).collect())
+    Ok(found.into_iter().filter_map(|(cursor, id)| Some((cursor, UserRow::from(rows.remove(&id)?)))).collect())
 }

@@ -1,5 +1,6 @@
-//! The statements of a transaction that changes a conversation: lock its row, advance it, insert its messages. Constant
-//! text and whole sets, because the writer of sends runs them for every batch.
+//! The statements of a transaction that changes conversations: lock their rows, insert messages, and update the heads.
+//! Each statement has a constant text and works on a set of rows, because the writer of sends runs them for every
+//! batch.
 
 use super::dialect::{self, ABSENT, Column};
 use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
@@ -8,61 +9,63 @@ use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use uuid::Uuid;
 
-/// A conversation's row as it is under its lock.
+/// A conversation that this transaction has locked or created. The transaction changes the values and stores them at
+/// its end.
 #[derive(Clone, Debug)]
-pub struct Head {
-    /// What it is.
+pub struct LockedConversation {
     pub kind: ConversationKind,
-    /// The class it belongs to.
+    /// `None` if the conversation belongs to no class.
     pub class_id: Option<ClassId>,
-    /// The two of a direct conversation, the smaller id first.
+    /// The two users of a direct conversation, the smaller id first.
     pub direct: Option<(UserId, UserId)>,
-    /// Whether it was deleted: nothing but the answer to a repeated send comes from it any more.
+    /// In a deleted conversation only the answer to a repeated send is possible.
     pub deleted: bool,
-    /// The place of its newest message.
+    /// The `seq` of the newest message.
     pub last_seq: Seq,
-    /// How many messages it has, system messages aside.
+    /// The number of messages, without system messages.
     pub last_count: i64,
-    /// Its newest revision.
+    /// The newest revision.
     pub last_rev: Rev,
-    /// When its newest message was committed; `None` until this transaction adds one.
+    /// The time of the newest message of this transaction; `None` if the transaction has added none.
     pub last_message_at: Option<Timestamp>,
 }
 
-const HEAD: &str = "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, deleted_at
+const CONVERSATION: &str =
+    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, deleted_at
      FROM conversations WHERE id IN ({set}) ORDER BY id";
 
-/// Locks the rows of `ids` in the order of their ids, waiting, and reads them. Missing ones are left out.
+/// Locks conversations in the order of their ids and returns them. Waits for locked rows. Missing conversations are
+/// left out.
 pub async fn lock_conversations(
     conn: &impl ConnectionTrait,
     ids: &[ConversationId],
-) -> Result<Vec<(ConversationId, Head)>, DbErr> {
-    locked(conn, ids, "").await
+) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
+    lock_and_read(conn, ids, "").await
 }
 
-/// [`lock_conversations`] that leaves out the rows somebody else has locked, instead of waiting.
-pub async fn lock_free_conversations(
+/// Like [`lock_conversations`], but leaves out rows that another transaction has locked, instead of waiting for them.
+pub async fn try_lock_conversations(
     conn: &impl ConnectionTrait,
     ids: &[ConversationId],
-) -> Result<Vec<(ConversationId, Head)>, DbErr> {
-    locked(conn, ids, " SKIP LOCKED").await
+) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
+    lock_and_read(conn, ids, " SKIP LOCKED").await
 }
 
-async fn locked(
+async fn lock_and_read(
     conn: &impl ConnectionTrait,
     ids: &[ConversationId],
-    wait: &str,
-) -> Result<Vec<(ConversationId, Head)>, DbErr> {
+    wait_clause: &str,
+) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let lock = if dialect::is_postgres(conn) { format!(" FOR NO KEY UPDATE{wait}") } else { String::new() };
-    let rows = dialect::all(conn, dialect::over_ids(conn, &format!("{HEAD}{lock}"), &ids, vec![])).await?;
-    rows.iter().map(head).collect()
+    let lock = if dialect::is_postgres(conn) { format!(" FOR NO KEY UPDATE{wait_clause}") } else { String::new() };
+    let rows = dialect::all(conn, dialect::over_ids(conn, &format!("{CONVERSATION}{lock}"), &ids, vec![])).await?;
+    rows.iter().map(locked_conversation).collect()
 }
 
-fn head(row: &QueryResult) -> Result<(ConversationId, Head), DbErr> {
+fn locked_conversation(row: &QueryResult) -> Result<(ConversationId, LockedConversation), DbErr> {
     let low: Option<Uuid> = row.try_get("", "direct_low")?;
     let high: Option<Uuid> = row.try_get("", "direct_high")?;
-    let head = Head {
+    let conversation = LockedConversation {
         kind: ConversationKind::from_stored(&row.try_get::<String>("", "kind")?),
         class_id: row.try_get::<Option<Uuid>>("", "class_id")?.map(ClassId),
         deleted: row.try_get::<Option<i64>>("", "deleted_at")?.is_some(),
@@ -72,41 +75,47 @@ fn head(row: &QueryResult) -> Result<(ConversationId, Head), DbErr> {
         last_rev: Rev(row.try_get("", "last_rev")?),
         last_message_at: None,
     };
-    Ok((ConversationId(row.try_get("", "id")?), head))
+    Ok((ConversationId(row.try_get("", "id")?), conversation))
 }
 
-/// Which of `ids` exist, locked or not.
-pub async fn existing(conn: &impl ConnectionTrait, ids: &[ConversationId]) -> Result<Vec<ConversationId>, DbErr> {
+/// Returns those of `ids` that exist and are not deleted, also those whose row is locked.
+pub async fn list_existing(conn: &impl ConnectionTrait, ids: &[ConversationId]) -> Result<Vec<ConversationId>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let text = "SELECT id FROM conversations WHERE id IN ({set}) AND deleted_at IS NULL";
     let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![])).await?;
     rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
 }
 
-/// Locks the rows of `ids` in the order of their ids and reads their revisions. Missing and deleted ones are left out.
+/// Locks users in the order of their ids and returns the newest revisions of their streams. Missing and deleted users
+/// are left out.
 pub async fn lock_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, Rev)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let lock = dialect::lock(conn, "users");
+    let lock = dialect::lock_clause(conn, "users");
     let text =
         format!("SELECT id, last_rev FROM users WHERE id IN ({{set}}) AND status <> 'deleted' ORDER BY id {lock}");
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
     rows.iter().map(|row| Ok((UserId(row.try_get("", "id")?), Rev(row.try_get("", "last_rev")?)))).collect()
 }
 
-/// Writes what the transaction advanced.
-pub async fn advance_conversations(
+/// Stores the newest `seq`, count, revision and time of conversations.
+pub async fn update_conversation_heads(
     conn: &impl ConnectionTrait,
-    heads: &[(ConversationId, &Head)],
+    conversations: &[(ConversationId, &LockedConversation)],
 ) -> Result<(), DbErr> {
-    if heads.is_empty() {
+    if conversations.is_empty() {
         return Ok(());
     }
     let columns = vec![
-        Column::Uuid(heads.iter().map(|(id, _)| id.0).collect()),
-        Column::Int(heads.iter().map(|(_, head)| head.last_seq.0).collect()),
-        Column::Int(heads.iter().map(|(_, head)| head.last_count).collect()),
-        Column::Int(heads.iter().map(|(_, head)| head.last_rev.0).collect()),
-        Column::Int(heads.iter().map(|(_, head)| head.last_message_at.map_or(ABSENT, |at| at.0)).collect()),
+        Column::Uuid(conversations.iter().map(|(id, _)| id.0).collect()),
+        Column::Int(conversations.iter().map(|(_, conversation)| conversation.last_seq.0).collect()),
+        Column::Int(conversations.iter().map(|(_, conversation)| conversation.last_count).collect()),
+        Column::Int(conversations.iter().map(|(_, conversation)| conversation.last_rev.0).collect()),
+        Column::Int(
+            conversations
+                .iter()
+                .map(|(_, conversation)| conversation.last_message_at.map_or(ABSENT, |at| at.0))
+                .collect(),
+        ),
     ];
     let statement = dialect::statement(
         conn,
@@ -123,8 +132,8 @@ pub async fn advance_conversations(
     Ok(())
 }
 
-/// Writes the revisions the transaction reached in users' streams.
-pub async fn advance_users(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) -> Result<(), DbErr> {
+/// Stores the newest revisions of users' streams.
+pub async fn update_user_heads(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) -> Result<(), DbErr> {
     if revs.is_empty() {
         return Ok(());
     }
@@ -142,45 +151,38 @@ pub async fn advance_users(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) 
     Ok(())
 }
 
-/// A message about to be inserted.
+/// A message to insert.
 #[derive(Clone, Debug)]
-pub struct NewMessage {
-    /// Its id.
+pub struct NewMessageRow {
     pub id: MessageId,
-    /// Where.
     pub conversation_id: ConversationId,
-    /// Its place.
     pub seq: Seq,
-    /// The running count of messages at it, system messages aside.
+    /// The number of messages up to this one, without system messages.
     pub count: i64,
-    /// The revision of its `message.new`.
+    /// The revision of the event `message.new`.
     pub rev: Rev,
-    /// Its author; none for a system message.
+    /// The author; `None` for a system message.
     pub sender_id: Option<UserId>,
-    /// Its kind, as stored.
     pub kind: &'static str,
-    /// Its text.
     pub content: String,
-    /// What its kind needs, as JSON.
+    /// The JSON text that some kinds need besides the content.
     pub data: Option<String>,
-    /// What it answers.
     pub reply_to_id: Option<MessageId>,
-    /// The client's own id of it.
+    /// The id that the client chose. A repeated send has the same one.
     pub temp_id: Option<String>,
-    /// The hash of what was sent, in hexadecimal.
+    /// The hash of the sent content, in hexadecimal.
     pub body_hash: Option<String>,
-    /// Whether it mentions everybody.
+    /// Whether the message mentions all participants.
     pub mentions_all: bool,
-    /// When.
     pub created_at: Timestamp,
 }
 
-/// Inserts `messages`.
-pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage]) -> Result<(), DbErr> {
+/// Inserts messages.
+pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessageRow]) -> Result<(), DbErr> {
     if messages.is_empty() {
         return Ok(());
     }
-    let text = |pick: fn(&NewMessage) -> Option<&String>| {
+    let text = |pick: fn(&NewMessageRow) -> Option<&String>| {
         Column::Text(messages.iter().map(|message| pick(message).cloned().unwrap_or_default()).collect())
     };
     let columns = vec![
@@ -222,8 +224,9 @@ pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage
     Ok(())
 }
 
-/// Moves senders' own marks to the message each just sent, in the order (conversation, user).
-pub async fn move_senders_marks(
+/// Moves the read mark of each sender to the message that the sender just sent. Each item has the conversation, the
+/// user, the `seq`, and the running count at it. Rows are locked in the order of conversation and user.
+pub async fn update_sender_marks(
     conn: &impl ConnectionTrait,
     marks: &[(ConversationId, UserId, Seq, i64)],
     now: Timestamp,

@@ -1,29 +1,31 @@
-//! Noting that an access token was accepted, by its generation: what the next refresh is judged by. The note is committed
-//! before the call or the socket goes on, so that a refresh on whichever node sees it. It is made once a refresh.
+//! Records that an access token was accepted, by its generation, because the next refresh is judged by it. The record
+//! is committed before the call or the socket continues, so that a refresh on any node reads it. Each refresh leads to
+//! one record.
 
 use super::transact;
 use crate::app::App;
 use crate::domain::ids::LoginId;
 use crate::error::{Error, Result};
-use crate::store::gate::Class;
 use crate::store::logins;
+use crate::store::write_queue::ServerWriter;
 
-/// Writes down that an access token of `generation` was accepted. Calls that come at once are written together.
-pub async fn note(app: &App, login_id: LoginId, generation: i64) -> Result<()> {
-    let outcome = app.accepted().note(login_id, generation);
-    let owner = app.clone();
-    app.detached(async move {
-        let Some(accepted) = owner.accepted().take().await else { return Ok(()) };
+/// Stores that an access token of `generation` was accepted. Concurrent calls are written in one transaction. Fails
+/// with `unavailable` if the write fails.
+pub async fn record_generation(app: &App, login_id: LoginId, generation: i64) -> Result<()> {
+    let outcome = app.accepted().add(login_id, generation);
+    let owned_app = app.clone();
+    app.run_detached(async move {
+        let Some(accepted) = owned_app.accepted().take_batch().await else { return Ok(()) };
         let newest = accepted.newest();
         let work = transact::work(move |tx| {
             let newest = newest.clone();
-            Box::pin(async move { Ok(logins::accepted(tx.conn(), &newest).await?) })
+            Box::pin(async move { Ok(logins::record_accepted(tx.conn(), &newest).await?) })
         });
-        let mut turn = owner.db().turn(Class::Accepted).await;
-        transact::committed(&owner, &mut turn, &work).await?.deliver(&owner, |()| ());
-        accepted.written(owner.accepted());
+        let mut turn = owned_app.db().take_server_turn(ServerWriter::AcceptedTokens).await;
+        transact::commit_with_retries(&owned_app, &mut turn, &work).await?.deliver(&owned_app, |()| ());
+        accepted.confirm(owned_app.accepted());
         Ok(())
     })
     .await?;
-    outcome.await.map_err(|_| Error::unavailable("your sign-in could not be written down; try again"))
+    outcome.await.map_err(|_| Error::unavailable("Your sign-in could not be saved; try again."))
 }

@@ -1,8 +1,8 @@
-//! Accounts: making them, their profiles and passwords. How one signs in and out is in [`super::logins`], how others see
-//! a user in [`super::users`].
+//! Accounts: registration, profiles and passwords. Signing in and out is in [`super::logins`]. What other users see is
+//! in [`super::users`].
 
-use super::logins::{Client, answer, existing, open, tell};
-use super::passwords::{Attempt, Whose};
+use super::logins::{ClientInfo, append_revoked, create_login, get_locked_user, to_tokens};
+use super::passwords::{PasswordAttempt, PasswordOwner};
 use super::read::read;
 use super::transact::{Tx, transact_for};
 use super::{Caller, passwords};
@@ -17,56 +17,53 @@ use crate::protocol::accounts::{Change, PasswordChange, ProfileChange, Register}
 use crate::protocol::events::{Event, RevokeReason};
 use crate::protocol::resources::{Me, Tokens, UserRole};
 use crate::store::accounts::{NewUser, Profile};
-use crate::store::gate::Account;
-use crate::store::pools::Share;
-use crate::store::users::{Status, UserRow};
+use crate::store::pools::ReadPool;
+use crate::store::users::{AccountStatus, UserRow};
+use crate::store::write_queue::WriteOwner;
 use crate::store::{accounts, logins, users};
 use sea_orm::{DbErr, SqlErr};
 use std::net::IpAddr;
 
-/// The fields found invalid so far, which are told all at once.
+/// The invalid fields of one request. They are collected, so that one error names all of them.
 #[derive(Default)]
-struct Faults(Vec<FieldError>);
+struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
-    fn note(&mut self, field: &str, message: &str) {
+impl FieldErrors {
+    fn add(&mut self, field: &str, message: &str) {
         self.0.push(FieldError { field: field.to_owned(), message: message.to_owned() });
     }
 
     fn check<T>(&mut self, field: &str, read: Result<T, &'static str>) -> Option<T> {
-        read.map_err(|message| self.note(field, message)).ok()
+        read.map_err(|message| self.add(field, message)).ok()
     }
 
-    fn none(self) -> Result<()> {
+    fn into_result(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::validation(self.0)) }
     }
 }
 
-/// An account to make.
+/// The input for a new account.
 pub struct NewAccount {
-    /// Its unique name.
     pub username: String,
-    /// Its password.
     pub password: String,
-    /// An address to sign in with.
+    /// The user can sign in with it instead of the username.
     pub email: Option<String>,
-    /// The name it shows; the username when absent.
+    /// `None` means the username.
     pub display_name: Option<String>,
-    /// User or admin.
     pub role: UserRole,
 }
 
 impl NewAccount {
-    /// The account to store, its password hashed.
-    pub(super) async fn checked(self, app: &App) -> Result<NewUser> {
-        let mut faults = Faults::default();
-        let username = faults.check("username", Username::parse(&self.username));
-        let password = faults.check("password", Password::parse(&self.password));
-        let email = self.email.and_then(|email| faults.check("email", Email::parse(&email)));
-        let display_name = self.display_name.and_then(|name| faults.check("display_name", names::name(&name)));
-        faults.none()?;
-        let username = username.expect("an invalid username is a fault");
-        let password = password.expect("an invalid password is a fault");
+    /// Checks all fields, hashes the password and returns the account to store.
+    pub(super) async fn into_new_user(self, app: &App) -> Result<NewUser> {
+        let mut errors = FieldErrors::default();
+        let username = errors.check("username", Username::parse(&self.username));
+        let password = errors.check("password", Password::parse(&self.password));
+        let email = self.email.and_then(|email| errors.check("email", Email::parse(&email)));
+        let display_name = self.display_name.and_then(|name| errors.check("display_name", names::parse_name(&name)));
+        errors.into_result()?;
+        let username = username.expect("an invalid username is an error");
+        let password = password.expect("an invalid password is an error");
         Ok(NewUser {
             id: UserId::new(),
             display_name: display_name.unwrap_or_else(|| username.as_str().to_owned()),
@@ -78,50 +75,51 @@ impl NewAccount {
     }
 }
 
-/// Makes an account for whoever asks, and signs it in.
-pub async fn register(app: &App, input: Register, client: Client, address: IpAddr) -> Result<Tokens> {
+/// Creates an account for a new user and signs the user in. Fails if registration is closed.
+pub async fn register(app: &App, input: Register, client: ClientInfo, address: IpAddr) -> Result<Tokens> {
     if !app.settings().auth.registration_open {
         return Err(Error::registration_closed());
     }
     let Register { username, password, email, display_name } = input;
-    let new = NewAccount { username, password, email, display_name, role: UserRole::User }.checked(app).await?;
-    let owner = app.clone();
-    let rows = rows_of_names(new.username.as_str(), &new.display_name);
-    let (user, opened) = transact_for(app, Account::at(address), rows, move |tx| {
-        let (app, new, client) = (owner.clone(), new.clone(), client.clone());
+    let new = NewAccount { username, password, email, display_name, role: UserRole::User }.into_new_user(app).await?;
+    let owned_app = app.clone();
+    let rows = count_name_rows(new.username.as_str(), &new.display_name);
+    let (user, login_tokens) = transact_for(app, WriteOwner::from_address(address), rows, move |tx| {
+        let (app, new, client) = (owned_app.clone(), new.clone(), client.clone());
         Box::pin(async move {
-            let user = insert(tx, &new).await?;
-            let opened = open(tx, &app, user.id, &client).await?;
-            Ok((user, opened))
+            let user = insert_user(tx, &new).await?;
+            let login_tokens = create_login(tx, &app, user.id, &client).await?;
+            Ok((user, login_tokens))
         })
     })
     .await?;
-    app.attempts().signed_in(user.id, address);
-    Ok(answer(app, &user, opened))
+    app.attempts().note_sign_in(user.id, address);
+    Ok(to_tokens(app, &user, login_tokens))
 }
 
-/// About how many rows are touched where a user gets these names: they are found by each of their words.
-fn rows_of_names(username: &str, display_name: &str) -> usize {
-    limits::FEW_ROWS + search::words(&search::text_of(username, display_name)).len()
+/// Returns about how many rows change when a user gets these names: the search index has rows for each word.
+fn count_name_rows(username: &str, display_name: &str) -> usize {
+    limits::FEW_ROWS + search::indexed_words(&search::searchable_text(username, display_name)).len()
 }
 
-pub(super) async fn insert(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
-    if accounts::has_username(tx.conn(), &new.username.key()).await? {
+pub(super) async fn insert_user(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
+    if accounts::is_username_taken(tx.conn(), &new.username.key()).await? {
         return Err(Error::username_taken());
     }
     if let Some(email) = &new.email
-        && accounts::has_email(tx.conn(), &email.key(), None).await?
+        && accounts::is_email_taken(tx.conn(), &email.key(), None).await?
     {
         return Err(Error::email_taken());
     }
-    let user = accounts::insert(tx.conn(), new, tx.now()).await.map_err(taken)?;
-    tx.created_user(user.id);
+    let user = accounts::insert(tx.conn(), new, tx.now()).await.map_err(to_taken_error)?;
+    tx.add_user(user.id);
     tx.append(Stream::User(user.id), &Event::UserCreated { user: Box::new(user.to_public()) });
     Ok(user)
 }
 
-/// What the unique indexes say when two ask for one name at once: neither saw the other, and one is refused here.
-fn taken(error: DbErr) -> Error {
+/// Converts the violation of a unique index into `username_taken` or `email_taken`. Two concurrent transactions do not
+/// see each other's names, so one of them fails here.
+fn to_taken_error(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(message)) if message.contains("username_key") => Error::username_taken(),
         Some(SqlErr::UniqueConstraintViolation(message)) if message.contains("email_key") => Error::email_taken(),
@@ -129,22 +127,23 @@ fn taken(error: DbErr) -> Error {
     }
 }
 
-pub(super) fn me_of(app: &App, user: &UserRow) -> Me {
+pub(super) fn to_me(app: &App, user: &UserRow) -> Me {
     user.to_me(app.presence().status(user.id))
 }
 
-/// The caller's own account.
-pub async fn me(app: &App, caller: Caller) -> Result<Me> {
-    let user =
-        read(app, Share::Ordinary, move |conn| Box::pin(async move { Ok(users::by_id(conn, caller.user_id).await?) }))
-            .await?;
-    let user = user.ok_or_else(|| Error::unauthorized("this account was deleted; sign in with another one"))?;
-    Ok(me_of(app, &user))
+/// Returns the caller's own account with its private fields.
+pub async fn get_own(app: &App, caller: Caller) -> Result<Me> {
+    let user = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(users::by_id(conn, caller.user_id).await?) })
+    })
+    .await?;
+    let user = user.ok_or_else(|| Error::unauthorized("This account was deleted; sign in with another one."))?;
+    Ok(to_me(app, &user))
 }
 
-/// A change of a profile, checked.
+/// A valid change of a profile.
 #[derive(Clone)]
-struct CheckedChange {
+struct CheckedProfileChange {
     display_name: Option<String>,
     avatar_url: Change<String>,
     locale: Change<String>,
@@ -152,20 +151,24 @@ struct CheckedChange {
     share_read_receipts: Option<bool>,
 }
 
-impl CheckedChange {
+impl CheckedProfileChange {
     fn new(input: ProfileChange) -> Result<Self> {
-        let mut faults = Faults::default();
+        let mut errors = FieldErrors::default();
         if let Change::Set(_) = input.avatar_upload_id {
-            faults.note("avatar_upload_id", "is not an upload of yours");
+            errors.add("avatar_upload_id", "must be the id of an upload of yours");
         }
         let checked = Self {
-            display_name: needed(&mut faults, "display_name", input.display_name, |name| names::name(&name)),
-            avatar_url: nullable(&mut faults, "avatar_url", input.avatar_url, |url| names::picture_url(&url)),
-            locale: nullable(&mut faults, "locale", input.locale, |tag| names::locale(&tag)),
-            email: nullable(&mut faults, "email", input.email, |email| Email::parse(&email)),
-            share_read_receipts: needed(&mut faults, "share_read_receipts", input.share_read_receipts, Ok),
+            display_name: read_required(&mut errors, "display_name", input.display_name, |name| {
+                names::parse_name(&name)
+            }),
+            avatar_url: read_nullable(&mut errors, "avatar_url", input.avatar_url, |url| {
+                names::parse_picture_url(&url)
+            }),
+            locale: read_nullable(&mut errors, "locale", input.locale, |tag| names::parse_locale(&tag)),
+            email: read_nullable(&mut errors, "email", input.email, |email| Email::parse(&email)),
+            share_read_receipts: read_required(&mut errors, "share_read_receipts", input.share_read_receipts, Ok),
         };
-        faults.none()?;
+        errors.into_result()?;
         Ok(checked)
     }
 
@@ -191,23 +194,23 @@ fn profile_of(user: &UserRow) -> Profile {
     }
 }
 
-/// A field that null would leave without a value it cannot be without.
-fn needed<T, U>(
-    faults: &mut Faults,
+/// Reads a change of a field that must have a value: null is an error.
+fn read_required<T, U>(
+    errors: &mut FieldErrors,
     field: &str,
     change: Change<T>,
     read: impl FnOnce(T) -> Result<U, &'static str>,
 ) -> Option<U> {
     match change {
         Change::Keep => None,
-        Change::Clear => faults.check(field, Err("must not be null")),
-        Change::Set(value) => faults.check(field, read(value)),
+        Change::Clear => errors.check(field, Err("must not be null")),
+        Change::Set(value) => errors.check(field, read(value)),
     }
 }
 
-/// A field that null clears.
-fn nullable<T, U>(
-    faults: &mut Faults,
+/// Reads a change of a field that null clears.
+fn read_nullable<T, U>(
+    errors: &mut FieldErrors,
     field: &str,
     change: Change<T>,
     read: impl FnOnce(T) -> Result<U, &'static str>,
@@ -215,73 +218,75 @@ fn nullable<T, U>(
     match change {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(value) => faults.check(field, read(value)).map_or(Change::Keep, Change::Set),
+        Change::Set(value) => errors.check(field, read(value)).map_or(Change::Keep, Change::Set),
     }
 }
 
-/// Changes the caller's profile. Sessions are told of what others see.
-pub async fn change_profile(app: &App, caller: Caller, input: ProfileChange) -> Result<Me> {
-    let change = CheckedChange::new(input)?;
-    let rows = rows_of_names("", change.display_name.as_deref().unwrap_or_default());
+/// Updates the caller's profile. If a field changes that other users see, it appends `user.updated`.
+pub async fn update_profile(app: &App, caller: Caller, input: ProfileChange) -> Result<Me> {
+    let change = CheckedProfileChange::new(input)?;
+    let rows = count_name_rows("", change.display_name.as_deref().unwrap_or_default());
     let user = transact_for(app, caller.user_id, rows, move |tx| {
         let change = change.clone();
         Box::pin(async move {
-            let before = active(tx, caller.user_id).await?;
+            let before = lock_active_user(tx, caller.user_id).await?;
             let profile = change.applied_to(&before);
             if profile == profile_of(&before) {
                 return Ok(before);
             }
             if let Some(email) = &profile.email
-                && accounts::has_email(tx.conn(), &email.key(), Some(before.id)).await?
+                && accounts::is_email_taken(tx.conn(), &email.key(), Some(before.id)).await?
             {
                 return Err(Error::email_taken());
             }
-            let user = accounts::set_profile(tx.conn(), &before, &profile, tx.now()).await.map_err(taken)?;
+            let user =
+                accounts::update_profile(tx.conn(), &before, &profile, tx.now()).await.map_err(to_taken_error)?;
             if user.brief() != before.brief() {
-                tell_profile(tx, &user);
+                append_profile(tx, &user);
             }
             Ok(user)
         })
     })
     .await?;
-    Ok(me_of(app, &user))
+    Ok(to_me(app, &user))
 }
 
-pub(super) fn tell_profile(tx: &mut Tx, user: &UserRow) {
+pub(super) fn append_profile(tx: &mut Tx, user: &UserRow) {
     tx.append(Stream::User(user.id), &Event::UserUpdated { user: Box::new(user.to_public()) });
 }
 
-/// Locks the acting user, who may have been suspended since the token was checked.
-async fn active(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
+/// Locks the caller, who may have been suspended since the token was checked, and returns the account.
+async fn lock_active_user(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
     tx.lock_users(&[user_id]).await?;
-    let user = existing(tx, user_id).await?;
-    if user.status == Status::Suspended { Err(Error::suspended()) } else { Ok(user) }
+    let user = get_locked_user(tx, user_id).await?;
+    if user.status == AccountStatus::Suspended { Err(Error::suspended()) } else { Ok(user) }
 }
 
-/// Changes the caller's password, and ends all other logins. A wrong one counts as it does when signing in: a stolen access
-/// token must not become a way to guess.
-pub async fn change_password(app: &App, caller: Caller, input: PasswordChange, address: IpAddr) -> Result<()> {
+/// Updates the caller's password and ends all other logins. A wrong password counts as in a sign-in, so that a stolen
+/// access token cannot be used to guess the password.
+pub async fn update_password(app: &App, caller: Caller, input: PasswordChange, address: IpAddr) -> Result<()> {
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
-    let attempt = Attempt { whose: Whose::Own(caller.user_id), address, password: current_password };
-    let old = passwords::attempt(app, attempt).await?.hash;
+    let attempt = PasswordAttempt { owner: PasswordOwner::User(caller.user_id), address, password: current_password };
+    let old = passwords::verify(app, attempt).await?.hash;
     let new = passwords::hash(app, new_password).await?;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let (old, new) = (old.clone(), new.clone());
         Box::pin(async move {
-            active(tx, caller.user_id).await?;
-            // two changes at once: the second knew a password that is no longer the one in use
-            let secret = accounts::secret_of(tx.conn(), caller.user_id).await?;
+            lock_active_user(tx, caller.user_id).await?;
+            // Another change of the password may have committed meanwhile. Then the password that was checked is not
+            // valid any more.
+            let secret = accounts::get_password(tx.conn(), caller.user_id).await?;
             if secret.is_none_or(|secret| secret.hash != old) {
                 return Err(Error::conflict(
-                    "the password was changed meanwhile; sign in again, or try with the new one",
+                    "The password was changed meanwhile; sign in again, or use the new password.",
                 ));
             }
-            accounts::set_password(tx.conn(), caller.user_id, &new, tx.now()).await?;
+            accounts::update_password(tx.conn(), caller.user_id, &new, tx.now()).await?;
             let reason = RevokeReason::Password;
             let others = Some(caller.login_id);
             for login in logins::revoke_all(tx.conn(), caller.user_id, others, reason, tx.now()).await? {
-                tell(tx, caller.user_id, Some(login), reason);
+                append_revoked(tx, caller.user_id, Some(login), reason);
             }
             Ok(())
         })

@@ -1,5 +1,5 @@
-//! Blocks: one user wants to hear nothing of another. It works both ways: no direct messages, and nothing of the moment
-//! (presence, typing, receipts) passes between the two, in shared groups either.
+//! Blocks: a user can block another user. A block works in both directions: the two users exchange no direct messages,
+//! and neither sees presence, typing or receipts of the other, also in groups that both are in.
 
 use super::read::read;
 use super::transact::{Tx, transact_for};
@@ -13,120 +13,124 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Block, BlockStatus};
-use crate::store::blocks::{self, Between};
-use crate::store::pools::Share;
-use crate::store::users::Status;
+use crate::store::blocks::{self, PairBlocks};
+use crate::store::pools::ReadPool;
+use crate::store::users::AccountStatus;
 use crate::store::{conversations, users};
 
-/// How often a block is tried anew because the two got a direct conversation meanwhile. They get one once.
-const ATTEMPTS: usize = 2;
+/// How often a change of a block is attempted. A second attempt is needed if the two users get a direct conversation
+/// meanwhile. This can happen only once.
+const MAX_ATTEMPTS: usize = 2;
 
-/// What a transaction about a block found and did.
+/// The result of a transaction that creates or deletes a block.
 #[derive(Clone, Debug)]
-struct Outcome {
-    /// The block, if it stands now.
+struct BlockChange {
+    /// The caller's block after the transaction, if there is one.
     block: Option<Block>,
-    /// Whether the call changed it.
+    /// Whether the transaction created or deleted it.
     changed: bool,
-    /// Whether any block, in either direction, came between the two or went.
-    parted: bool,
+    /// Whether the two users were separated by this change, or are not separated any more. Each of the two may block
+    /// the other, and one block is enough.
+    separation_changed: bool,
 }
 
-/// A block that was asked for, and whether it was made now.
+/// The result of [`create`].
 #[derive(Debug)]
-pub struct Made {
-    /// The block.
+pub struct CreatedBlock {
     pub block: Block,
-    /// Whether it is new.
-    pub new: bool,
+    /// False if the block existed before.
+    pub is_new: bool,
 }
 
-/// Blocks a user.
-pub async fn add(app: &App, caller: &Caller, user: &UserRef) -> Result<Made> {
-    let outcome = change(app, caller, user, true).await?;
+/// Creates a block of a user. If it exists already, nothing changes.
+pub async fn create(app: &App, caller: &Caller, user: &UserRef) -> Result<CreatedBlock> {
+    let outcome = set_block(app, caller, user, true).await?;
     let block = outcome.block.ok_or_else(Error::user_not_found)?;
-    Ok(Made { block, new: outcome.changed })
+    Ok(CreatedBlock { block, is_new: outcome.changed })
 }
 
-/// Takes a block back; one that is not there is no error.
-pub async fn remove(app: &App, caller: &Caller, user: &UserRef) -> Result<()> {
-    change(app, caller, user, false).await.map(|_| ())
+/// Deletes a block. If there is none, nothing changes.
+pub async fn delete(app: &App, caller: &Caller, user: &UserRef) -> Result<()> {
+    set_block(app, caller, user, false).await.map(|_| ())
 }
 
-async fn change(app: &App, caller: &Caller, user: &UserRef, on: bool) -> Result<Outcome> {
+async fn set_block(app: &App, caller: &Caller, user: &UserRef, blocked: bool) -> Result<BlockChange> {
     let me = caller.user_id;
-    let other = users::by_ref(app.db().read(Share::Ordinary), user).await?.ok_or_else(Error::user_not_found)?.id;
+    let other = users::by_ref(app.db().read(ReadPool::Ordinary), user).await?.ok_or_else(Error::user_not_found)?.id;
     if other == me {
-        let nothing = Outcome { block: None, changed: false, parted: false };
-        return if on { Err(Error::self_block()) } else { Ok(nothing) };
+        let unchanged = BlockChange { block: None, changed: false, separation_changed: false };
+        return if blocked { Err(Error::self_block()) } else { Ok(unchanged) };
     }
-    for _ in 0..ATTEMPTS {
-        // a pair keeps its conversation for ever, so what is found here needs no second look
-        let direct = conversations::direct_of(app.db().read(Share::Ordinary), me, other).await?;
+    for _ in 0..MAX_ATTEMPTS {
+        // The direct conversation of two users is never removed, so the id that is found here stays valid.
+        let direct = conversations::get_direct_id(app.db().read(ReadPool::Ordinary), me, other).await?;
         let outcome =
-            transact_for(app, me, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, me, other, direct, on))).await?;
+            transact_for(app, me, limits::FEW_ROWS, move |tx| Box::pin(set_block_in(tx, me, other, direct, blocked)))
+                .await?;
         if let Some(outcome) = outcome {
-            if outcome.parted {
-                show(app, me, other, on).await?;
+            if outcome.separation_changed {
+                notify_separation(app, me, other, blocked).await?;
             }
             return Ok(outcome);
         }
     }
-    Err(Error::unavailable("the two are just meeting; try again"))
+    Err(Error::unavailable("The two of you are just starting a conversation; try again."))
 }
 
-/// `None` when the two got a direct conversation after `direct` was read: it has to be locked before the users.
-async fn change_in(
+/// Returns `None` if the two users got a direct conversation after `direct` was read. It must be locked before the
+/// users, so the caller has to start again.
+async fn set_block_in(
     tx: &mut Tx,
     me: UserId,
     other: UserId,
     direct: Option<ConversationId>,
-    on: bool,
-) -> Result<Option<Outcome>> {
+    blocked: bool,
+) -> Result<Option<BlockChange>> {
     if let Some(direct) = direct {
         tx.lock_conversations(&[direct]).await?;
     }
     tx.lock_users(&[me, other]).await?;
-    if direct.is_none() && conversations::direct_of(tx.conn(), me, other).await?.is_some() {
+    if direct.is_none() && conversations::get_direct_id(tx.conn(), me, other).await?.is_some() {
         return Ok(None);
     }
-    rights::account(tx, me).await?;
-    if on && !tx.has_user(other) {
+    rights::require_active_account(tx, me).await?;
+    if blocked && !tx.has_user(other) {
         return Err(Error::user_not_found());
     }
     let before = blocks::between(tx.conn(), me, other).await?;
-    let changed = if on {
+    let changed = if blocked {
         blocks::insert(tx.conn(), me, other, tx.now()).await?
     } else {
         blocks::delete(tx.conn(), me, other).await?
     };
-    let parted = changed && !before.is_blocked;
-    if parted && let Some(direct) = direct {
-        for (user, view) in conversations::views_of(tx.conn(), &[me, other], direct, tx.now()).await? {
+    let separation_changed = changed && !before.by_second;
+    if separation_changed && let Some(direct) = direct {
+        for (user, view) in conversations::list_views(tx.conn(), &[me, other], direct, tx.now()).await? {
             if tx.has_user(user) {
                 tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: direct, my: view.my });
             }
         }
     }
-    Ok(Some(Outcome { block: blocks::get(tx.conn(), me, other).await?, changed, parted }))
+    Ok(Some(BlockChange { block: blocks::get(tx.conn(), me, other).await?, changed, separation_changed }))
 }
 
-/// Shows each of two who share a conversation the other's going, or return.
-async fn show(app: &App, me: UserId, other: UserId, parted: bool) -> Result<()> {
-    if !users::meet(app.db().read(Share::Ordinary), me, other).await? {
+/// Notifies each of two users who share a conversation that the other one is not visible any more, or is visible again.
+async fn notify_separation(app: &App, me: UserId, other: UserId, separated: bool) -> Result<()> {
+    if !users::have_common_conversation(app.db().read(ReadPool::Ordinary), me, other).await? {
         return Ok(());
     }
-    if !parted {
-        presence::show(app, me, other);
+    if !separated {
+        presence::notify_visible(app, me, other);
         return Ok(());
     }
-    presence::hide(app, me, other);
-    typing::hide(app, me, other);
-    typing::hide(app, other, me);
+    presence::notify_hidden(app, me, other);
+    typing::hide_from(app, me, other);
+    typing::hide_from(app, other, me);
     Ok(())
 }
 
-/// The caller's blocks, the newest first, after a place.
+/// Lists the caller's blocks after the cursor `after`, newest first, and returns the cursor of the next page if there
+/// is one.
 pub async fn list(
     app: &App,
     caller: &Caller,
@@ -134,8 +138,8 @@ pub async fn list(
     limit: u64,
 ) -> Result<(Vec<Block>, Option<(Timestamp, UserId)>)> {
     let me = caller.user_id;
-    let mut blocks = read(app, Share::Ordinary, move |conn| {
-        Box::pin(async move { Ok(blocks::page(conn, me, after, limit + 1).await?) })
+    let mut blocks = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(blocks::list(conn, me, after, limit + 1).await?) })
     })
     .await?;
     let more = blocks.len() as u64 > limit;
@@ -144,10 +148,11 @@ pub async fn list(
     Ok((blocks, next))
 }
 
-/// What stands between the caller and a user.
-pub async fn status(app: &App, caller: &Caller, user: UserRef) -> Result<BlockStatus> {
+/// Returns which of the caller and a user blocks the other, and whether the caller can send direct messages to the
+/// user.
+pub async fn get_status(app: &App, caller: &Caller, user: UserRef) -> Result<BlockStatus> {
     let me = caller.user_id;
-    let (user, between) = read(app, Share::Ordinary, move |conn| {
+    let (user, between) = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let user = users::by_ref(conn, &user).await?.ok_or_else(Error::user_not_found)?;
             let between = blocks::between(conn, me, user.id).await?;
@@ -155,7 +160,7 @@ pub async fn status(app: &App, caller: &Caller, user: UserRef) -> Result<BlockSt
         })
     })
     .await?;
-    let Between { blocks: is_blocked, is_blocked: is_blocked_by } = between;
-    let reachable = user.id != me && user.status != Status::Deleted;
-    Ok(BlockStatus { is_blocked, is_blocked_by, can_send_message: reachable && !between.stands() })
+    let PairBlocks { by_first: is_blocked, by_second: is_blocked_by } = between;
+    let reachable = user.id != me && user.status != AccountStatus::Deleted;
+    Ok(BlockStatus { is_blocked, is_blocked_by, can_send_message: reachable && !between.is_any() })
 }

@@ -1,10 +1,10 @@
-//! Conversations: make, list, look at, change. Who is in them is in `members`, what is said in them in `messages`.
+//! Conversations: creating, listing, reading and updating them. Participants are in `members`, messages in `messages`.
 
 use super::Caller;
 use super::members;
 use super::presence;
 use super::rights;
-use super::system_messages::{self, System};
+use super::system_messages::{self, SystemMessage};
 use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
@@ -18,38 +18,41 @@ use crate::protocol::accounts::Change;
 use crate::protocol::conversations::ConversationChange;
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Conversation, ConversationDetail, UnreadCount};
-use crate::store::conversations::{self, Filter, Look, NewConversation, Place};
-use crate::store::participants::{self, NewParticipant, Start};
-use crate::store::pools::Share;
-use crate::store::writes::{self, Head};
+use crate::store::conversations::{
+    self, ConversationDetails, ConversationFilter, ConversationSortKey, NewConversationRow,
+};
+use crate::store::participants::{self, NewParticipant, ViewStart};
+use crate::store::pools::ReadPool;
+use crate::store::writes::{self, LockedConversation};
 use crate::store::{blocks, users};
 use std::collections::BTreeMap;
 
-/// A conversation that was asked for, and whether it was made now.
+/// The result of a request to create a conversation.
 #[derive(Debug)]
-pub struct Made {
-    /// The conversation as the caller sees it.
+pub struct CreatedConversation {
     pub conversation: Conversation,
-    /// Whether it is new.
-    pub new: bool,
+    /// False if the conversation existed before.
+    pub is_new: bool,
 }
 
-/// Gets or makes the direct conversation of the caller and another user: one a pair, also when both make it at once.
-/// `named` may name the two however often, and must name nobody else.
-pub async fn direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<Made> {
+/// Returns the direct conversation of the caller and another user, and creates it if there is none. Two users
+/// have only one, also if both create it at once. `named` must name one other user; the caller and repetitions in it
+/// are ignored.
+pub async fn get_or_create_direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<CreatedConversation> {
     let caller = *caller;
-    let peer = peer(caller, &members::resolve(app, named).await?)?;
-    let (id, new) =
-        transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(make_direct(tx, caller.user_id, peer)))
-            .await?;
-    if new {
-        // whoever came or went while the two were not yet a pair told the other nothing
-        presence::show(app, caller.user_id, peer);
+    let peer = get_peer(caller, &members::resolve(app, named).await?)?;
+    let (id, is_new) = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
+        Box::pin(create_direct_in(tx, caller.user_id, peer))
+    })
+    .await?;
+    if is_new {
+        // The two users did not get each other's presence before the commit, because they were not peers yet.
+        presence::notify_visible(app, caller.user_id, peer);
     }
-    Ok(Made { conversation: view(app, &caller, id).await?, new })
+    Ok(CreatedConversation { conversation: get(app, &caller, id).await?, is_new })
 }
 
-fn peer(caller: Caller, named: &[UserId]) -> Result<UserId> {
+fn get_peer(caller: Caller, named: &[UserId]) -> Result<UserId> {
     match named {
         [one] if *one == caller.user_id => Err(Error::self_conversation()),
         [peer] => Ok(*peer),
@@ -58,23 +61,23 @@ fn peer(caller: Caller, named: &[UserId]) -> Result<UserId> {
     }
 }
 
-async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(ConversationId, bool)> {
+async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(ConversationId, bool)> {
     tx.lock_users(&[caller, peer]).await?;
-    rights::account(tx, caller).await?;
+    rights::require_active_account(tx, caller).await?;
     if !tx.has_user(peer) {
         return Err(Error::user_not_found());
     }
-    if let Some(id) = conversations::direct_of(tx.conn(), caller, peer).await? {
+    if let Some(id) = conversations::get_direct_id(tx.conn(), caller, peer).await? {
         return Ok((id, false));
     }
-    if blocks::between(tx.conn(), caller, peer).await?.stands() {
+    if blocks::between(tx.conn(), caller, peer).await?.is_any() {
         return Err(Error::blocked());
     }
     let id = ConversationId::new();
-    let direct = Some(conversations::pair(caller, peer));
-    insert(
+    let direct = Some(conversations::ordered_pair(caller, peer));
+    insert_conversation(
         tx,
-        NewConversation {
+        NewConversationRow {
             id,
             kind: ConversationKind::Direct,
             name: None,
@@ -82,23 +85,23 @@ async fn make_direct(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(Conve
             avatar_url: None,
             direct,
             created_by: caller,
-            sent: None,
+            temp_id: None,
             created_at: tx.now(),
         },
     )
     .await?;
     let both = [caller, peer].map(|user_id| NewParticipant { user_id, role: Role::Member });
-    let start = Start { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
+    let start = ViewStart { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
     participants::insert(tx.conn(), id, &both, start).await?;
-    tell_created(tx, id, &[caller, peer]).await?;
+    append_created(tx, id, &[caller, peer]).await?;
     Ok((id, true))
 }
 
-pub(super) async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
+pub(super) async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result<()> {
     conversations::insert(tx.conn(), &new).await?;
-    tx.created_conversation(
+    tx.add_conversation(
         new.id,
-        Head {
+        LockedConversation {
             kind: new.kind,
             class_id: None,
             direct: new.direct,
@@ -112,21 +115,23 @@ pub(super) async fn insert(tx: &mut Tx, new: NewConversation) -> Result<()> {
     Ok(())
 }
 
-/// Tells `users`, locked and in the conversation, that they are in it from the revision this transaction has reached.
-pub(super) async fn tell_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
+/// Appends `conversation.created` to the streams of `users`, who are locked and in the conversation. The event has the
+/// revision that this transaction has reached.
+pub(super) async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
     tx.flush().await?;
-    for (user, mut conversation) in conversations::views_of(tx.conn(), users, id, tx.now()).await? {
+    for (user, mut conversation) in conversations::list_views(tx.conn(), users, id, tx.now()).await? {
         conversation.last_message = None;
         tx.append(Stream::User(user), &Event::ConversationCreated { conversation: Box::new(conversation) });
     }
     Ok(())
 }
 
-/// The same for those who are in a group since just now: as they see it, they differ by their roles alone.
-pub(super) async fn tell_joined(tx: &mut Tx, id: ConversationId, joined: &[NewParticipant]) -> Result<()> {
+/// Does the same for users who joined a group in this transaction. Their views differ only in the role, so the view is
+/// read once.
+pub(super) async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewParticipant]) -> Result<()> {
     let Some(one) = joined.first() else { return Ok(()) };
     tx.flush().await?;
-    let mut conversation = own_view(tx, one.user_id, id).await?;
+    let mut conversation = get_locked(tx, one.user_id, id).await?;
     conversation.last_message = None;
     let mut by_role: BTreeMap<Role, Vec<UserId>> = BTreeMap::new();
     for new in joined {
@@ -139,47 +144,52 @@ pub(super) async fn tell_joined(tx: &mut Tx, id: ConversationId, joined: &[NewPa
     Ok(())
 }
 
-/// A change of a group, checked.
+/// A valid change of a group.
 #[derive(Clone)]
-struct CheckedChange {
+struct CheckedGroupChange {
     name: Option<String>,
     description: Change<Option<String>>,
     avatar_url: Change<String>,
 }
 
-/// Checks what a group is to be called and look like from now on; every field that is wrong is named.
-fn checked(change: ConversationChange) -> Result<CheckedChange> {
-    let mut wrong = Vec::new();
-    let mut note = |field: &str, message: &str| {
-        wrong.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+/// Checks a change of a group. The error names all invalid fields.
+fn check_change(change: ConversationChange) -> Result<CheckedGroupChange> {
+    let mut errors = Vec::new();
+    let mut add_error = |field: &str, message: &str| {
+        errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
     };
     let name = match change.name {
         Change::Keep => None,
         Change::Clear => Some(Err("must not be null")),
-        Change::Set(name) => Some(names::name(&name)),
+        Change::Set(name) => Some(names::parse_name(&name)),
     };
-    let name = name.and_then(|name| name.map_err(|message| note("name", message)).ok());
+    let name = name.and_then(|name| name.map_err(|message| add_error("name", message)).ok());
     let description = match change.description {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(text) => {
-            names::description(&text).map_err(|message| note("description", message)).map_or(Change::Keep, Change::Set)
-        }
+        Change::Set(text) => names::parse_description(&text)
+            .map_err(|message| add_error("description", message))
+            .map_or(Change::Keep, Change::Set),
     };
     let avatar_url = match change.avatar_url {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(url) => {
-            names::picture_url(&url).map_err(|message| note("avatar_url", message)).map_or(Change::Keep, Change::Set)
-        }
+        Change::Set(url) => names::parse_picture_url(&url)
+            .map_err(|message| add_error("avatar_url", message))
+            .map_or(Change::Keep, Change::Set),
     };
     if let Change::Set(_) = change.avatar_upload_id {
-        note("avatar_upload_id", "is not an upload of yours");
+        add_error("avatar_upload_id", "must be the id of an upload of yours");
     }
-    if wrong.is_empty() { Ok(CheckedChange { name, description, avatar_url }) } else { Err(Error::validation(wrong)) }
+    if errors.is_empty() {
+        Ok(CheckedGroupChange { name, description, avatar_url })
+    } else {
+        Err(Error::validation(errors))
+    }
 }
 
-/// Changes what a group is called and looks like. What is absent stays; a change that changes nothing tells nobody.
+/// Updates the name, the description and the picture of a group. Absent fields stay as they are. If nothing changes, no
+/// event is appended.
 pub async fn update(
     app: &App,
     caller: &Caller,
@@ -187,33 +197,39 @@ pub async fn update(
     change: ConversationChange,
 ) -> Result<Conversation> {
     let caller = *caller;
-    let change = checked(change)?;
+    let change = check_change(change)?;
     let changed = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
-        let CheckedChange { name, description, avatar_url } = change.clone();
+        let CheckedGroupChange { name, description, avatar_url } = change.clone();
         Box::pin(async move {
             tx.lock_conversations(&[id]).await?;
-            if !members::in_group(tx, &caller, id).await?.may(Action::Update) {
-                return Err(Error::forbidden("only owners and admins can change a group"));
+            if !members::require_group_role(tx, &caller, id).await?.may(Action::Update) {
+                return Err(Error::forbidden("Only owners and admins can change a group."));
             }
-            let old = conversations::look(tx.conn(), id).await?;
-            let new = Look {
+            let old = conversations::get_details(tx.conn(), id).await?;
+            let new = ConversationDetails {
                 name: name.or_else(|| old.name.clone()),
                 description: description.applied_to(old.description.clone().map(Some)).flatten(),
                 avatar_url: avatar_url.applied_to(old.avatar_url.clone()),
             };
             if new != old {
-                change_look(tx, id, caller.user_id, &old, new).await?;
+                update_group_in(tx, id, caller.user_id, &old, new).await?;
                 tx.flush().await?;
             }
-            own_view(tx, caller.user_id, id).await
+            get_locked(tx, caller.user_id, id).await
         })
     })
     .await?;
     Ok(with_presence(app, changed))
 }
 
-async fn change_look(tx: &mut Tx, id: ConversationId, actor: UserId, old: &Look, new: Look) -> Result<()> {
-    conversations::set_look(tx.conn(), id, &new, tx.now()).await?;
+async fn update_group_in(
+    tx: &mut Tx,
+    id: ConversationId,
+    actor: UserId,
+    old: &ConversationDetails,
+    new: ConversationDetails,
+) -> Result<()> {
+    conversations::update_details(tx.conn(), id, &new, tx.now()).await?;
     let renamed = new.name.clone().filter(|_| new.name != old.name);
     let event = Event::ConversationUpdated {
         conversation_id: id,
@@ -225,78 +241,87 @@ async fn change_look(tx: &mut Tx, id: ConversationId, actor: UserId, old: &Look,
     };
     tx.append(Stream::Conversation(id), &event);
     if let Some(name) = renamed {
-        system_messages::put(tx, id, System::Renamed { actor, name: &name }).await?;
+        system_messages::insert(tx, id, SystemMessage::Renamed { actor, name: &name }).await?;
     }
     Ok(())
 }
 
-/// The direct conversation of the caller and another user, if there is one.
-pub async fn existing_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
-    let peer =
-        users::by_ref(app.db().read(Share::Ordinary), other).await?.ok_or_else(|| Error::not_found("conversation"))?;
-    let id = conversations::direct_of(app.db().read(Share::Ordinary), caller.user_id, peer.brief().id)
+/// Returns the direct conversation of the caller and another user. Fails with `not_found` if there is none.
+pub async fn get_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
+    let peer = users::by_ref(app.db().read(ReadPool::Ordinary), other)
         .await?
         .ok_or_else(|| Error::not_found("conversation"))?;
-    view(app, caller, id).await
+    let id = conversations::get_direct_id(app.db().read(ReadPool::Ordinary), caller.user_id, peer.brief().id)
+        .await?
+        .ok_or_else(|| Error::not_found("conversation"))?;
+    get(app, caller, id).await
 }
 
-/// One conversation as the caller sees it.
-pub async fn view(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
-    match conversations::view_of(app.db().read(Share::Ordinary), caller.user_id, id, Timestamp::now()).await? {
+/// Returns one conversation as the caller sees it. Fails if the caller is not a participant.
+pub async fn get(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
+    match conversations::get_view(app.db().read(ReadPool::Ordinary), caller.user_id, id, Timestamp::now()).await? {
         Some(view) => Ok(with_presence(app, view.conversation)),
-        None => Err(absent(app, id).await?),
+        None => Err(to_access_error(app, id).await?),
     }
 }
 
-/// A locked conversation as a participant sees it, with what this transaction has written of it.
-pub(super) async fn own_view(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
-    let view = conversations::view_of(tx.conn(), user, id, tx.now()).await?;
+/// Returns a locked conversation as a participant sees it, with the changes of this transaction that are flushed.
+pub(super) async fn get_locked(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
+    let view = conversations::get_view(tx.conn(), user, id, tx.now()).await?;
     Ok(view.ok_or_else(Error::not_a_participant)?.conversation)
 }
 
-/// One conversation with its first participants.
-pub async fn detail(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationDetail> {
-    let conversation = view(app, caller, id).await?;
-    let members = members::page(app, caller, id, None, limits::DETAIL_MEMBERS).await?;
+/// Returns one conversation with its first participants, in the order in which they joined.
+pub async fn get_detail(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationDetail> {
+    let conversation = get(app, caller, id).await?;
+    let members = members::list(app, caller, id, None, limits::DETAIL_MEMBERS).await?;
     Ok(ConversationDetail { conversation, members: members.into_iter().map(|(member, _)| member).collect() })
 }
 
-/// The caller's conversations after a place: pinned ones first, then the newest message first.
+/// Lists the caller's conversations after the cursor `after`: pinned ones first, then those with the newest message
+/// first. Also returns the cursor of the next page, if there is one.
 pub async fn list(
     app: &App,
     caller: &Caller,
-    filter: Filter,
-    after: Option<Place>,
+    filter: ConversationFilter,
+    after: Option<ConversationSortKey>,
     limit: u64,
-) -> Result<(Vec<Conversation>, Option<Place>)> {
-    let mut views =
-        conversations::page(app.db().read(Share::Ordinary), caller.user_id, filter, after, limit + 1, Timestamp::now())
-            .await?;
+) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
+    let mut views = conversations::list(
+        app.db().read(ReadPool::Ordinary),
+        caller.user_id,
+        filter,
+        after,
+        limit + 1,
+        Timestamp::now(),
+    )
+    .await?;
     let more = views.len() as u64 > limit;
     views.truncate(limit as usize);
-    let next = if more { views.last().map(|view| view.place) } else { None };
+    let next = if more { views.last().map(|view| view.sort_key) } else { None };
     Ok((views.into_iter().map(|view| with_presence(app, view.conversation)).collect(), next))
 }
 
-/// What is unread over all of the caller's conversations.
-pub async fn unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
-    Ok(conversations::unread(app.db().read(Share::Ordinary), caller.user_id, Timestamp::now()).await?)
+/// Returns the unread counts over all of the caller's conversations.
+pub async fn get_unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
+    Ok(conversations::get_unread_count(app.db().read(ReadPool::Ordinary), caller.user_id, Timestamp::now()).await?)
 }
 
-/// The caller's role in the conversation; an error tells a missing conversation from one the caller is not in.
+/// Returns the caller's role in the conversation. The error is `not_found` if the conversation does not exist, and
+/// `not_a_participant` if the caller is not in it.
 pub async fn require_participant(app: &App, caller: &Caller, id: ConversationId) -> Result<Role> {
-    match participants::role(app.db().read(Share::Ordinary), id, caller.user_id).await? {
+    match participants::role(app.db().read(ReadPool::Ordinary), id, caller.user_id).await? {
         Some(role) => Ok(role),
-        None => Err(absent(app, id).await?),
+        None => Err(to_access_error(app, id).await?),
     }
 }
 
-async fn absent(app: &App, id: ConversationId) -> Result<Error> {
-    let exists = !writes::existing(app.db().read(Share::Ordinary), &[id]).await?.is_empty();
+async fn to_access_error(app: &App, id: ConversationId) -> Result<Error> {
+    let exists = !writes::list_existing(app.db().read(ReadPool::Ordinary), &[id]).await?.is_empty();
     Ok(if exists { Error::not_a_participant() } else { Error::not_found("conversation") })
 }
 
-/// Fills in the peer's presence, which is not shown across a block.
+/// Adds the peer's presence, unless a block separates the two users.
 pub(super) fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
     if let Some(peer) = &mut conversation.peer {
         if conversation.my.blocked {

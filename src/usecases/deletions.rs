@@ -1,5 +1,5 @@
-//! Deleting messages: for everyone, after which nothing the server keeps or sends says what they said, or for oneself,
-//! which others do not notice.
+//! Deleting messages, for everyone or for oneself. After a deletion for everyone, the server neither keeps nor sends
+//! the text. Other users do not notice a deletion for oneself.
 
 use super::read::read;
 use super::transact::{Tx, transact_for};
@@ -12,13 +12,14 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::client::Audience;
 use crate::protocol::events::Event;
-use crate::protocol::redaction::redacted;
+use crate::protocol::redaction::redact_frame;
 use crate::protocol::resources::Message;
-use crate::store::log::{self, Shows};
-use crate::store::pools::Share;
+use crate::store::log::{self, ShownAs};
+use crate::store::pools::ReadPool;
 use crate::store::{edits, hidden};
 
-/// Deletes a message. One that is deleted already stays so, and nothing is told again.
+/// Deletes a message for everyone, or hides it from the caller. If it was deleted before, nothing changes and no event
+/// is appended.
 pub async fn delete(
     app: &App,
     caller: &Caller,
@@ -28,101 +29,108 @@ pub async fn delete(
 ) -> Result<()> {
     let caller = *caller;
     match audience {
-        Audience::Everyone => for_everyone(app, caller, conversation, id).await,
+        Audience::Everyone => delete_for_everyone(app, caller, conversation, id).await,
         Audience::Me => {
             if transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
-                Box::pin(for_oneself(tx, caller, conversation, id))
+                Box::pin(hide_in(tx, caller, conversation, id))
             })
             .await?
             {
-                marks::hidden(app, conversation, caller.user_id);
+                marks::notify_hidden(app, conversation, caller.user_id);
             }
             Ok(())
         }
     }
 }
 
-/// One transaction, unless the log shows the message so often that it would take too long: then the oldest of those rows are
-/// rewritten before, in transactions of their own. Before and not after, so that no text outlives its message. Should it end
-/// halfway, the message stands, and the log still says so: the newest row that shows it goes with it, so that whoever
-/// replays the others ends with that one; older answers quote nothing. All of it runs on a task of its own, which no caller
-/// ends and no deadline but that of each transaction.
-async fn for_everyone(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
-    let owner = app.clone();
+/// Deletes the message in one transaction, unless too many log rows show the message. Then earlier transactions rewrite
+/// the oldest of these rows first. They run before the deletion and not after it, so that no row keeps the text of a
+/// deleted message.
+///
+/// If the work ends halfway, the message still exists and the newest log row that shows it is unchanged, because only
+/// the last transaction rewrites that row. A client that replays the log ends with the text of that row. Older replies
+/// quote nothing then.
+///
+/// All steps run in a task of their own. The caller cannot cancel it, and each transaction has its own deadline.
+async fn delete_for_everyone(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+    let owned_app = app.clone();
     let steps = async move {
-        let mut rewritten = Some(Rewritten::default());
-        while let Some(so_far) = rewritten {
-            let rows = touched(&owner, id, so_far).await?;
-            rewritten = transact_for(&owner, caller.user_id, rows, move |tx| {
-                Box::pin(delete_or_prepare(tx, caller, conversation, id, so_far))
+        let mut next = Some(RewriteProgress::default());
+        while let Some(progress) = next {
+            let rows = count_rows(&owned_app, id, progress).await?;
+            next = transact_for(&owned_app, caller.user_id, rows, move |tx| {
+                Box::pin(delete_or_prepare(tx, caller, conversation, id, progress))
             })
             .await?;
         }
         Ok(())
     };
-    app.to_its_end(steps).await
+    app.run_to_end(steps).await
 }
 
-/// How far the log is rewritten before a deletion: the ids of the last rows done.
+/// How much of the log is rewritten before a deletion: the ids of the last rewritten rows.
 #[derive(Clone, Copy, Default)]
-struct Rewritten {
-    quotes: i64,
-    own: i64,
+struct RewriteProgress {
+    last_quote_id: i64,
+    last_own_id: i64,
 }
 
-/// How many rows the next transaction touches, as far as can be told before it has its turn.
-async fn touched(app: &App, id: MessageId, rewritten: Rewritten) -> Result<usize> {
-    let shown = read(app, Share::Ordinary, move |conn| {
+/// Returns the estimated number of rows that the next transaction changes.
+async fn count_rows(app: &App, id: MessageId, progress: RewriteProgress) -> Result<usize> {
+    let shown = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let quotes = log::showing(conn, id, Shows::Quoted, rewritten.quotes, limits::REWRITTEN_ROWS).await?;
-            let own = log::showing(conn, id, Shows::Itself, rewritten.own, limits::REWRITTEN_ROWS).await?;
-            Ok(quotes.len() + own.len())
+            let quotes =
+                log::list_ids_showing(conn, id, ShownAs::Quote, progress.last_quote_id, limits::REWRITTEN_ROWS).await?;
+            let own_rows =
+                log::list_ids_showing(conn, id, ShownAs::Message, progress.last_own_id, limits::REWRITTEN_ROWS).await?;
+            Ok(quotes.len() + own_rows.len())
         })
     });
     Ok(limits::FEW_ROWS + shown.await?)
 }
 
-/// Deletes the message, or takes it out of as many rows of the log as one transaction may rewrite and returns how far it got.
+/// Deletes the message and returns `None`. If more log rows show it than one transaction may rewrite, this function
+/// rewrites as many as allowed and returns the progress instead.
 async fn delete_or_prepare(
     tx: &mut Tx,
     caller: Caller,
     conversation: ConversationId,
     id: MessageId,
-    rewritten: Rewritten,
-) -> Result<Option<Rewritten>> {
+    progress: RewriteProgress,
+) -> Result<Option<RewriteProgress>> {
     tx.lock_conversations(&[conversation]).await?;
-    let sender = rights::sender(tx, conversation, caller.user_id).await?;
-    let role = rights::changes(&sender)?;
-    let kind = tx.existing(conversation)?.kind;
-    let message = rights::message(tx, conversation, caller.user_id, id).await?;
-    may(caller, role, kind, &message)?;
+    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
+    let role = rights::require_changeable(&sender)?;
+    let kind = tx.require_conversation(conversation)?.kind;
+    let message = rights::get_message(tx, conversation, caller.user_id, id).await?;
+    require_delete_right(caller, role, kind, &message)?;
     if message.deleted_at.is_some() {
         return Ok(None);
     }
-    let most = limits::REWRITTEN_ROWS;
-    let mut rows = log::showing(tx.conn(), id, Shows::Quoted, rewritten.quotes, most + 1).await?;
-    if rows.len() > most {
-        let quotes = rows[most - 1];
-        redact(tx, id, &rows[..most]).await?;
-        return Ok(Some(Rewritten { quotes, ..rewritten }));
+    let limit = limits::REWRITTEN_ROWS;
+    let mut rows = log::list_ids_showing(tx.conn(), id, ShownAs::Quote, progress.last_quote_id, limit + 1).await?;
+    if rows.len() > limit {
+        let last_quote_id = rows[limit - 1];
+        redact_rows(tx, id, &rows[..limit]).await?;
+        return Ok(Some(RewriteProgress { last_quote_id, ..progress }));
     }
-    let own = log::showing(tx.conn(), id, Shows::Itself, rewritten.own, most + 1).await?;
-    if own.len() > most {
-        redact(tx, id, &own[..most]).await?;
-        return Ok(Some(Rewritten { own: own[most - 1], ..rewritten }));
+    let own_rows = log::list_ids_showing(tx.conn(), id, ShownAs::Message, progress.last_own_id, limit + 1).await?;
+    if own_rows.len() > limit {
+        redact_rows(tx, id, &own_rows[..limit]).await?;
+        return Ok(Some(RewriteProgress { last_own_id: own_rows[limit - 1], ..progress }));
     }
-    rows.extend(own);
+    rows.extend(own_rows);
     rows.sort_unstable();
-    redact(tx, id, &rows).await?;
-    edits::delete(tx.conn(), id, caller.user_id, tx.now()).await?;
+    redact_rows(tx, id, &rows).await?;
+    edits::delete_text(tx.conn(), id, caller.user_id, tx.now()).await?;
     let event = Event::MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq };
     tx.append(Stream::Conversation(conversation), &event);
     Ok(None)
 }
 
-/// Authors delete their own, owners and admins others'; of two in a direct conversation each only their own, and nobody
-/// what the server said.
-fn may(caller: Caller, role: Role, kind: ConversationKind, message: &Message) -> Result<()> {
+/// Authors can delete their own messages, owners and admins also those of others. In a direct conversation users can
+/// delete only their own messages. Nobody can delete a system message.
+fn require_delete_right(caller: Caller, role: Role, kind: ConversationKind, message: &Message) -> Result<()> {
     let allowed = match message.sender_id {
         None => false,
         Some(author) if author == caller.user_id => role.may(Action::DeleteOwn),
@@ -132,36 +140,37 @@ fn may(caller: Caller, role: Role, kind: ConversationKind, message: &Message) ->
         Ok(())
     } else {
         Err(Error::forbidden(
-            "only its author can delete a message for everyone, and in a group an owner or an admin; you can for yourself",
+            "Only the author, and in a group also an owner or an admin, can delete a message for everyone. You can \
+             delete it for yourself.",
         ))
     }
 }
 
-/// Rewrites rows of the log that show a message, in the order of their ids and some at a time. The conversation is locked,
-/// so no row is added meanwhile.
-async fn redact(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
-    for some in rows.chunks(limits::REPLAY_PAGE as usize) {
-        let mut rewritten = Vec::with_capacity(some.len());
-        for row in log::locked(tx.conn(), some).await? {
-            let text = redacted(row.stream, &row.event_type, &row.text, id, tx.now()).map_err(Error::internal)?;
-            rewritten.extend(text.map(|text| (row.id, text)));
+/// Rewrites log rows that show a message, in the order of their ids and a page at a time. The conversation is locked,
+/// so no such row is added meanwhile.
+async fn redact_rows(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
+    for page in rows.chunks(limits::REPLAY_PAGE as usize) {
+        let mut changed = Vec::with_capacity(page.len());
+        for row in log::lock_rows(tx.conn(), page).await? {
+            let text = redact_frame(row.stream, &row.event_type, &row.text, id, tx.now()).map_err(Error::internal)?;
+            changed.extend(text.map(|text| (row.id, text)));
         }
-        log::rewrite(tx.conn(), rewritten).await?;
+        log::rewrite_rows(tx.conn(), changed).await?;
     }
     Ok(())
 }
 
-/// Hides the message from the caller; false when it was hidden before.
-async fn for_oneself(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<bool> {
+/// Hides the message from the caller. Returns false if it was hidden before.
+async fn hide_in(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<bool> {
     tx.lock_conversations(&[conversation]).await?;
     tx.lock_users(&[caller.user_id]).await?;
-    let sender = rights::sender(tx, conversation, caller.user_id).await?;
-    rights::inside(&sender)?;
-    let message = rights::message(tx, conversation, caller.user_id, id).await?;
-    let new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
-    if new {
+    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
+    rights::require_inside(&sender)?;
+    let message = rights::get_message(tx, conversation, caller.user_id, id).await?;
+    let is_new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
+    if is_new {
         let event = Event::MessageHidden { conversation_id: conversation, message_id: id };
         tx.append(Stream::User(caller.user_id), &event);
     }
-    Ok(new)
+    Ok(is_new)
 }

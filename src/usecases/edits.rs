@@ -1,4 +1,4 @@
-//! Editing one's own messages, and looking at what they said before.
+//! Editing one's own messages, and listing their former texts.
 
 use super::transact::{Tx, transact_for};
 use super::{Caller, conversations, mentions, rights};
@@ -11,12 +11,12 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::resources::{FormerText, Message};
-use crate::store::messages::Reached;
-use crate::store::pools::Share;
+use crate::store::messages::FurthestMarks;
+use crate::store::pools::ReadPool;
 use crate::store::{self, edits, hidden};
 
-/// Gives one's own message another text; the former one is kept. Returns the message as its author sees it. The text it
-/// has already changes nothing.
+/// Replaces the text of the caller's own message and keeps the former text. Returns the message as its author sees it.
+/// If the text is the same, nothing changes.
 pub async fn edit(
     app: &App,
     caller: &Caller,
@@ -24,7 +24,7 @@ pub async fn edit(
     id: MessageId,
     content: &str,
 ) -> Result<Message> {
-    let text = content::content(content).map_err(|message| Error::invalid("content", message))?;
+    let text = content::parse_content(content).map_err(|message| Error::invalid("content", message))?;
     let caller = *caller;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let text = text.clone();
@@ -41,37 +41,37 @@ async fn edit_in(
     text: String,
 ) -> Result<Message> {
     tx.lock_conversations(&[conversation]).await?;
-    let sender = rights::sender(tx, conversation, caller.user_id).await?;
-    rights::writes(&sender, Action::EditOwn)?;
-    let mut message = rights::message(tx, conversation, caller.user_id, id).await?;
+    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
+    rights::require_writable(&sender, Action::EditOwn)?;
+    let mut message = rights::get_message(tx, conversation, caller.user_id, id).await?;
     if hidden::is_hidden(tx.conn(), caller.user_id, id).await? {
         return Err(Error::not_found("message"));
     }
     if message.sender_id != Some(caller.user_id) {
-        return Err(Error::forbidden("only its author can edit a message"));
+        return Err(Error::forbidden("Only the author can edit a message."));
     }
     if message.deleted_at.is_some() {
-        return Err(Error::conflict("this message was deleted, so it cannot be edited"));
+        return Err(Error::conflict("This message was deleted and cannot be edited."));
     }
     if text.is_empty() && message.data.is_none() && message.attachments.is_empty() {
         return Err(Error::invalid("content", "must not be empty"));
     }
     if text != message.content {
-        let mentioned = mentions::replace(tx, &message, &text).await?;
-        edits::change(tx.conn(), id, &text, mentioned.all, tx.now()).await?;
+        let mentioned = mentions::update(tx, &message, &text).await?;
+        edits::update_text(tx.conn(), id, &text, mentioned.all, tx.now()).await?;
         (message.mentions, message.mentions_all) = (mentioned.users, mentioned.all);
         message.content = text;
         message.edited_at = Some(tx.now());
-        let message = Box::new(for_everybody(&message));
+        let message = Box::new(without_viewer_fields(&message));
         tx.append(Stream::Conversation(conversation), &Event::MessageEdited { conversation_id: conversation, message });
     }
-    let reached = store::messages::reached(tx.conn(), conversation, caller.user_id).await?;
-    message.status = Some(Reached::status(reached, message.seq));
+    let reached = store::messages::furthest_marks(tx.conn(), conversation, caller.user_id).await?;
+    message.status = Some(FurthestMarks::status(reached, message.seq));
     Ok(message)
 }
 
-/// The message without what depends on who looks.
-fn for_everybody(message: &Message) -> Message {
+/// Returns the message without the fields that depend on the viewer.
+fn without_viewer_fields(message: &Message) -> Message {
     let mut message = message.clone();
     message.status = None;
     for reaction in &mut message.reactions {
@@ -80,8 +80,8 @@ fn for_everybody(message: &Message) -> Message {
     message
 }
 
-/// The texts a message had, oldest first, each with its place for the next page. A deleted message has none.
-pub async fn history(
+/// Lists the former texts of a message, oldest first, each with the cursor after it. A deleted message has none.
+pub async fn list_former_texts(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
@@ -89,12 +89,12 @@ pub async fn history(
     after: i64,
     limit: u64,
 ) -> Result<Vec<(FormerText, i64)>> {
-    let texts = edits::page(app.db().read(Share::Ordinary), id, after, limit).await?;
-    let place = store::messages::place(app.db().read(Share::Ordinary), id).await?;
-    // the right last: whoever is removed while the rows are read is not shown what came after
+    let texts = edits::list(app.db().read(ReadPool::Ordinary), id, after, limit).await?;
+    let found = store::messages::get_seq(app.db().read(ReadPool::Ordinary), id).await?;
+    // Check membership after reading: a user removed meanwhile must not see newer rows.
     conversations::require_participant(app, caller, conversation).await?;
-    let here = place.is_some_and(|(place, _)| place == conversation);
-    if !here || hidden::is_hidden(app.db().read(Share::Ordinary), caller.user_id, id).await? {
+    let here = found.is_some_and(|(id, _)| id == conversation);
+    if !here || hidden::is_hidden(app.db().read(ReadPool::Ordinary), caller.user_id, id).await? {
         return Err(Error::not_found("message"));
     }
     Ok(texts)

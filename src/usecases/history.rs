@@ -1,28 +1,33 @@
-//! Proof that the database holds another history than before, from what this node has handed out.
+//! Proves from what this node has sent that the database now holds another history.
 
 use crate::app::App;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::Result;
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::store::{history, log};
 use std::time::Instant;
 
-/// Begins a new epoch if `stream` does not reach `reached`, which a room had handed out at the moment `since`: a revision
-/// that was committed and is not there any more. What a *client* claims to hold proves nothing, because anybody can claim
-/// anything; a client that is ahead is reset by itself.
-pub async fn doubt(app: &App, stream: Stream, reached: Rev, since: Instant) -> Result<()> {
+/// Begins a new epoch if `stream` does not reach the revision `reached` any more. A room had sent this revision at the
+/// moment `since`, so it was committed and is lost now. A revision that a *client* claims to have proves nothing,
+/// because clients can claim anything. The server resets only such a client.
+pub async fn check_history(app: &App, stream: Stream, reached: Rev, since: Instant) -> Result<()> {
     let known = app.db().history();
     let epoch = known.epoch();
     if !known.was_settled(since) {
-        // the room may be of the history before
+        // The room may belong to the previous history.
         return Ok(());
     }
-    let heads = log::heads(app.db().read(Share::Log), &[stream]).await?;
+    let heads = log::list_heads(app.db().read(ReadPool::Log), &[stream]).await?;
     let last = heads.first().map_or(Rev(0), |(_, last)| *last);
     if last < reached {
-        tracing::warn!(?stream, last = last.0, reached = reached.0, "rows that were committed are gone");
-        history::change(app.db(), &epoch, known.newest().id).await?;
+        tracing::warn!(
+            ?stream,
+            last = last.0,
+            reached = reached.0,
+            "committed events are missing in the database; a new epoch begins"
+        );
+        history::change_epoch(app.db(), &epoch, known.newest_row().id).await?;
     }
     Ok(())
 }

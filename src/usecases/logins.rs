@@ -1,7 +1,8 @@
-//! Logins: signing in, signing out, and who a token or a ticket stands for. A login is a family of refresh tokens; ending
-//! it ends all of them, its access tokens and its sockets. How tokens are renewed is in [`super::refresh`].
+//! Logins: signing in, signing out, and finding the caller of a token or a ticket. A login is a family of refresh
+//! tokens. Its end also ends all its refresh tokens, access tokens and sockets. Renewing tokens is in
+//! [`super::refresh`].
 
-use super::passwords::{Attempt, Right, Whose};
+use super::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
 use super::read::read;
 use super::transact::{Tx, transact_for};
 use super::{Caller, accepted, passwords, refresh};
@@ -11,139 +12,138 @@ use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use crate::domain::tokens::{self, Claims, Rejected};
+use crate::domain::tokens::{self, Claims, TokenError};
 use crate::error::{Error, Result};
 use crate::protocol::accounts::SignIn;
 use crate::protocol::events::{Event, RevokeReason, Revoked};
 use crate::protocol::resources::{Login, Ticket, Tokens};
-use crate::store::gate::Account;
-use crate::store::logins::{LoginRow, Standing};
-use crate::store::pools::Share;
-use crate::store::users::{Status, UserRow};
+use crate::store::logins::{LoginRow, LoginState};
+use crate::store::pools::ReadPool;
+use crate::store::users::{AccountStatus, UserRow};
+use crate::store::write_queue::WriteOwner;
 use crate::store::{accounts, logins, users};
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// What a client says of itself when it signs in.
+/// What a client that signs in is called, and its address.
 #[derive(Clone, Debug)]
-pub struct Client {
-    /// What it calls itself.
+pub struct ClientInfo {
+    /// A name that the client chose.
     pub device: String,
-    /// Its address.
     pub ip: String,
 }
 
-/// What is said of a token that is none of ours, or not whole.
-const INVALID: &str = "the access token is not valid; refresh it, or sign in again";
-/// What is said of every token of a login that has ended.
-const ENDED: &str = "this login has ended; sign in again";
+/// The detail for an access token with a wrong format or signature.
+const INVALID: &str = "The access token is not valid; refresh it, or sign in again.";
+/// The detail for every token of a login that has ended.
+const ENDED: &str = "This login has ended; sign in again.";
 
-/// What an access token says, if its signature is good. Asks no database, so whoever it names can be charged for what
-/// follows; a token of a login that is known to have ended is refused before that.
-pub fn claims(app: &App, token: &str) -> Result<Claims> {
-    let claims = app.keys().verify(token).map_err(|rejected| {
+/// Returns the claims of an access token with a valid signature. It reads no database, so that the user in the token
+/// can be charged before the database is used. It refuses a token of a login that is known to have ended.
+pub fn verify_access_token(app: &App, token: &str) -> Result<Claims> {
+    let claims = app.keys().verify_access_token(token).map_err(|rejected| {
         Error::unauthorized(match rejected {
-            Rejected::Expired => "the access token has run out; refresh it",
-            Rejected::Invalid => INVALID,
+            TokenError::Expired => "The access token has expired; refresh it.",
+            TokenError::Invalid => INVALID,
         })
     })?;
-    if app.ended_logins().has(claims.sid, &app.db().history().epoch()) {
+    if app.ended_logins().contains(claims.sid, &app.db().history().epoch()) {
         return Err(Error::unauthorized(ENDED));
     }
     Ok(claims)
 }
 
-/// Whom an access token stands for. Reads the database every time, so that a suspended user or a login that ended is
-/// refused at once.
+/// Returns the caller that an access token belongs to. It reads the database every time, so that suspended users and
+/// ended logins are refused at once.
 pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
     let (login_id, epoch) = (claims.sid, app.db().history().epoch());
-    let standing = read(app, Share::Authentication, move |conn| {
-        Box::pin(async move { Ok(logins::standing(conn, login_id).await?) })
+    let login_state = read(app, ReadPool::Authentication, move |conn| {
+        Box::pin(async move { Ok(logins::get_state(conn, login_id).await?) })
     })
     .await?;
-    let caller = caller(login_id, standing).inspect_err(|error| {
+    let caller = to_caller(login_id, login_state).inspect_err(|error| {
         if error.code() == Code::Unauthorized {
-            app.ended_logins().note(login_id, &epoch, Instant::now());
+            app.ended_logins().add(login_id, &epoch, Instant::now());
         }
     })?;
     if caller.user_id != claims.sub {
         return Err(Error::unauthorized(INVALID));
     }
-    if standing.is_some_and(|standing| standing.is_first(claims.generation)) {
-        accepted::note(app, login_id, claims.generation).await?;
+    if login_state.is_some_and(|login_state| login_state.is_first_use(claims.generation)) {
+        accepted::record_generation(app, login_id, claims.generation).await?;
     }
     Ok(caller)
 }
 
-/// The caller that a login makes, if it may be used.
-pub(super) fn caller(login_id: LoginId, standing: Option<Standing>) -> Result<Caller> {
-    let standing = standing.ok_or_else(|| Error::unauthorized(ENDED))?;
-    match standing.status {
-        Status::Suspended => Err(Error::suspended()),
-        Status::Deleted => Err(Error::unauthorized(ENDED)),
-        Status::Active if standing.revoked => Err(Error::unauthorized(ENDED)),
-        Status::Active => Ok(Caller { user_id: standing.user_id, login_id, role: standing.role }),
+/// Returns the caller of a login, or an error if the login cannot be used.
+pub(super) fn to_caller(login_id: LoginId, login_state: Option<LoginState>) -> Result<Caller> {
+    let login_state = login_state.ok_or_else(|| Error::unauthorized(ENDED))?;
+    match login_state.status {
+        AccountStatus::Suspended => Err(Error::suspended()),
+        AccountStatus::Deleted => Err(Error::unauthorized(ENDED)),
+        AccountStatus::Active if login_state.revoked => Err(Error::unauthorized(ENDED)),
+        AccountStatus::Active => Ok(Caller { user_id: login_state.user_id, login_id, role: login_state.role }),
     }
 }
 
-/// Signs in by username or e-mail address and password, from an address.
-pub async fn sign_in(app: &App, input: SignIn, client: Client, address: IpAddr) -> Result<Tokens> {
+/// Signs a user in by username or e-mail address and password, and returns the tokens of a new login.
+pub async fn sign_in(app: &App, input: SignIn, client: ClientInfo, address: IpAddr) -> Result<Tokens> {
     let SignIn { login, password } = input;
-    let attempt = Attempt { whose: Whose::Named(login), address, password };
-    let Right { user: user_id, hash, anew } = passwords::attempt(app, attempt).await?;
-    let owner = app.clone();
-    let (user, opened) = transact_for(app, user_id, limits::FEW_ROWS, move |tx| {
-        let (app, client, hash, anew) = (owner.clone(), client.clone(), hash.clone(), anew.clone());
+    let attempt = PasswordAttempt { owner: PasswordOwner::Name(login), address, password };
+    let VerifiedPassword { user_id, hash, new_hash } = passwords::verify(app, attempt).await?;
+    let owned_app = app.clone();
+    let (user, login_tokens) = transact_for(app, user_id, limits::FEW_ROWS, move |tx| {
+        let (app, client, hash, new_hash) = (owned_app.clone(), client.clone(), hash.clone(), new_hash.clone());
         Box::pin(async move {
             tx.lock_users(&[user_id]).await?;
-            // the password may have been changed, or the account suspended, while this one was checked
-            let now = accounts::secret_of(tx.conn(), user_id).await?;
-            let now = now.filter(|now| now.hash == hash).ok_or_else(Error::invalid_credentials)?;
-            match now.status {
-                Status::Active => {}
-                Status::Suspended => return Err(Error::suspended()),
-                Status::Deleted => return Err(Error::invalid_credentials()),
+            // The password or the account may have changed while the password was checked.
+            let current = accounts::get_password(tx.conn(), user_id).await?;
+            let current = current.filter(|current| current.hash == hash).ok_or_else(Error::invalid_credentials)?;
+            match current.status {
+                AccountStatus::Active => {}
+                AccountStatus::Suspended => return Err(Error::suspended()),
+                AccountStatus::Deleted => return Err(Error::invalid_credentials()),
             }
-            if let Some(hash) = &anew {
-                accounts::set_password(tx.conn(), user_id, hash, tx.now()).await?;
+            if let Some(hash) = &new_hash {
+                accounts::update_password(tx.conn(), user_id, hash, tx.now()).await?;
             }
-            let opened = open(tx, &app, user_id, &client).await?;
-            Ok((existing(tx, user_id).await?, opened))
+            let login_tokens = create_login(tx, &app, user_id, &client).await?;
+            Ok((get_locked_user(tx, user_id).await?, login_tokens))
         })
     })
     .await?;
-    app.attempts().signed_in(user_id, address);
-    Ok(answer(app, &user, opened))
+    app.attempts().note_sign_in(user_id, address);
+    Ok(to_tokens(app, &user, login_tokens))
 }
 
-/// Signs a user in without a password, for whoever runs the server.
-pub async fn issue(app: &App, user_id: UserId, device: &str, ip: &str) -> Result<Tokens> {
-    let client = Client { device: device.to_owned(), ip: ip.to_owned() };
-    let owner = app.clone();
-    let (user, opened) = transact_for(app, Account::Operator, limits::FEW_ROWS, move |tx| {
-        let (app, client) = (owner.clone(), client.clone());
+/// Signs a user in without a password, for the operator.
+pub async fn issue_tokens(app: &App, user_id: UserId, device: &str, ip: &str) -> Result<Tokens> {
+    let client = ClientInfo { device: device.to_owned(), ip: ip.to_owned() };
+    let owned_app = app.clone();
+    let (user, login_tokens) = transact_for(app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
+        let (app, client) = (owned_app.clone(), client.clone());
         Box::pin(async move {
             tx.lock_users(&[user_id]).await?;
-            let user = existing(tx, user_id).await?;
-            if user.status == Status::Suspended {
+            let user = get_locked_user(tx, user_id).await?;
+            if user.status == AccountStatus::Suspended {
                 return Err(Error::suspended());
             }
-            Ok((user, open(tx, &app, user_id, &client).await?))
+            Ok((user, create_login(tx, &app, user_id, &client).await?))
         })
     })
     .await?;
-    Ok(answer(app, &user, opened))
+    Ok(to_tokens(app, &user, login_tokens))
 }
 
-/// A login's tokens, but for the access token, which is signed when all is committed.
-pub(super) struct Opened {
+/// The values for the tokens of a login. The access token is signed after the commit.
+pub(super) struct LoginTokens {
     pub(super) login_id: LoginId,
     pub(super) generation: i64,
     pub(super) refresh_token: String,
 }
 
-/// Opens a login for a user whose row is locked.
-pub(super) async fn open(tx: &mut Tx, app: &App, user_id: UserId, client: &Client) -> Result<Opened> {
+/// Creates a login for a user whose row is locked.
+pub(super) async fn create_login(tx: &mut Tx, app: &App, user_id: UserId, client: &ClientInfo) -> Result<LoginTokens> {
     let now = tx.now();
     let login = LoginRow {
         id: LoginId::new(),
@@ -155,83 +155,91 @@ pub(super) async fn open(tx: &mut Tx, app: &App, user_id: UserId, client: &Clien
         revoked: false,
     };
     let refresh_token = app.keys().refresh_token(login.id);
-    // no token of such a login is good any more; this keeps a user's logins bounded by time
-    logins::forget(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN)).await?;
+    // The tokens of these logins have all expired. Removing them bounds the number of a user's logins.
+    logins::remove_unused(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN_LIFETIME)).await?;
     logins::insert(tx.conn(), &login).await?;
-    refresh::store(tx, &refresh_token, login.id, 0).await?;
-    Ok(Opened { login_id: login.id, generation: 0, refresh_token })
+    refresh::store_token(tx, &refresh_token, login.id, 0).await?;
+    Ok(LoginTokens { login_id: login.id, generation: 0, refresh_token })
 }
 
-/// What signing in, up or a refresh answers with.
-pub(super) fn answer(app: &App, user: &UserRow, opened: Opened) -> Tokens {
+/// Builds the response to a registration, a sign-in or a refresh.
+pub(super) fn to_tokens(app: &App, user: &UserRow, login_tokens: LoginTokens) -> Tokens {
     let now = Timestamp::now();
     Tokens {
         user: user.to_me(app.presence().status(user.id)),
-        access_token: app.keys().access_token(user.id, opened.login_id, opened.generation, user.role.as_str(), now),
-        refresh_token: opened.refresh_token,
+        access_token: app.keys().access_token(
+            user.id,
+            login_tokens.login_id,
+            login_tokens.generation,
+            user.role.as_str(),
+            now,
+        ),
+        refresh_token: login_tokens.refresh_token,
         token_type: "Bearer",
-        expires_in: limits::ACCESS_TOKEN.as_secs(),
+        expires_in: limits::ACCESS_TOKEN_LIFETIME.as_secs(),
     }
 }
 
-/// The locked user, or `unauthorized`: whoever acts was there a moment ago.
-pub(super) async fn existing(tx: &Tx, user_id: UserId) -> Result<UserRow> {
+/// Returns the locked user. Fails with `unauthorized` if the user was deleted since the token or password was checked.
+pub(super) async fn get_locked_user(tx: &Tx, user_id: UserId) -> Result<UserRow> {
     let user = if tx.has_user(user_id) { users::by_id(tx.conn(), user_id).await? } else { None };
-    user.ok_or_else(|| Error::unauthorized("this account was deleted; sign in with another one"))
+    user.ok_or_else(|| Error::unauthorized("This account was deleted; sign in with another one."))
 }
 
-/// Ends a login of a locked user and tells its sessions; nothing if it had ended.
-pub(super) async fn end(tx: &mut Tx, user_id: UserId, login_id: LoginId, reason: RevokeReason) -> Result<()> {
+/// Ends a login of a locked user and appends the event for its sessions. If it had ended before, nothing changes.
+pub(super) async fn end_login(tx: &mut Tx, user_id: UserId, login_id: LoginId, reason: RevokeReason) -> Result<()> {
     if logins::revoke(tx.conn(), login_id, reason, tx.now()).await? {
-        tell(tx, user_id, Some(login_id), reason);
+        append_revoked(tx, user_id, Some(login_id), reason);
     }
     Ok(())
 }
 
-/// Tells a user's sessions that a login, or with none all of them, ended.
-pub(super) fn tell(tx: &mut Tx, user_id: UserId, login_id: Option<LoginId>, reason: RevokeReason) {
+/// Appends the event that a login of the user has ended. `None` means all logins.
+pub(super) fn append_revoked(tx: &mut Tx, user_id: UserId, login_id: Option<LoginId>, reason: RevokeReason) {
     tx.append(Stream::User(user_id), &Event::SessionRevoked(Revoked { login_id, session_id: None, reason }));
 }
 
-/// Signs out: ends the caller's login.
+/// Signs the caller out: ends the caller's login.
 pub async fn sign_out(app: &App, caller: Caller) -> Result<()> {
     revoke(app, caller, caller.login_id).await
 }
 
-/// Ends one of the caller's logins; nothing if it had ended, `not_found` if it is another's.
+/// Ends one of the caller's logins. If it had ended before, nothing changes. Fails with `not_found` if it belongs to
+/// another user.
 pub async fn revoke(app: &App, caller: Caller, login_id: LoginId) -> Result<()> {
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         Box::pin(async move {
             tx.lock_users(&[caller.user_id]).await?;
-            let login = logins::by_id(tx.conn(), login_id).await?;
+            let login = logins::get(tx.conn(), login_id).await?;
             if login.is_none_or(|login| login.user_id != caller.user_id) {
                 return Err(Error::not_found("login"));
             }
-            end(tx, caller.user_id, login_id, RevokeReason::Logout).await
+            end_login(tx, caller.user_id, login_id, RevokeReason::Logout).await
         })
     })
     .await
 }
 
-/// The caller's logins that can still be used, the newest first, made before `before`; and where the next page begins.
+/// Lists the caller's usable logins that were created before `before`, newest first. Also returns the last id of this
+/// page if there are more.
 pub async fn list(
     app: &App,
     caller: Caller,
     before: Option<LoginId>,
     limit: u64,
 ) -> Result<(Vec<Login>, Option<LoginId>)> {
-    let used_after = Timestamp::now().minus(limits::REFRESH_TOKEN);
-    let mut rows = read(app, Share::Authentication, move |conn| {
+    let used_after = Timestamp::now().minus(limits::REFRESH_TOKEN_LIFETIME);
+    let mut rows = read(app, ReadPool::Authentication, move |conn| {
         Box::pin(async move { Ok(logins::list(conn, caller.user_id, used_after, before, limit + 1).await?) })
     })
     .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);
-    Ok((rows.into_iter().map(|row| shown(row, caller.login_id)).collect(), next))
+    Ok((rows.into_iter().map(|row| to_resource(row, caller.login_id)).collect(), next))
 }
 
-fn shown(row: LoginRow, current: LoginId) -> Login {
+fn to_resource(row: LoginRow, current: LoginId) -> Login {
     Login {
         id: row.id,
         device: row.device,
@@ -242,9 +250,9 @@ fn shown(row: LoginRow, current: LoginId) -> Login {
     }
 }
 
-/// A single-use ticket that opens one socket or event stream as the caller.
-pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
-    let expires_at = Timestamp::now().plus(limits::TICKET);
+/// Creates a single-use ticket, with which a client opens one socket or event stream as the caller.
+pub async fn create_ticket(app: &App, caller: Caller) -> Result<Ticket> {
+    let expires_at = Timestamp::now().plus(limits::TICKET_LIFETIME);
     let ticket = app.keys().ticket(caller.login_id, expires_at);
     let hash = tokens::hash(&ticket);
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
@@ -255,32 +263,32 @@ pub async fn ticket(app: &App, caller: Caller) -> Result<Ticket> {
         })
     })
     .await?;
-    Ok(Ticket { ticket, expires_in: limits::TICKET.as_secs() })
+    Ok(Ticket { ticket, expires_in: limits::TICKET_LIFETIME.as_secs() })
 }
 
-/// The login that a ticket names; one that was made up, or has run out, costs no database.
-pub fn login_of_ticket(app: &App, ticket: &str) -> Result<LoginId> {
-    app.keys().verify_ticket(ticket, Timestamp::now()).ok_or_else(bad_ticket)
+/// Returns the login that a ticket names. A forged or expired ticket is refused without a read of the database.
+pub fn get_ticket_login(app: &App, ticket: &str) -> Result<LoginId> {
+    app.keys().verify_ticket(ticket, Timestamp::now()).ok_or_else(invalid_ticket)
 }
 
-fn bad_ticket() -> Error {
-    Error::unauthorized("the ticket is not valid: it opens one connection, within 30 seconds; get another one")
+fn invalid_ticket() -> Error {
+    Error::unauthorized("The ticket is not valid: it opens one connection, within 30 seconds; get another one.")
 }
 
-/// Whom a ticket of this login stands for, and when what it opens must be extended, in seconds since 1970: as after a
-/// fresh access token. Whatever the outcome, the ticket is spent.
+/// Uses up a ticket of this login and returns its caller. Also returns when the connection must be extended, in seconds
+/// since 1970: as long from now as a new access token is valid. The ticket is used up also if the caller is refused.
 pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result<(Caller, i64)> {
     let hash = tokens::hash(ticket);
-    let standing = transact_for(app, login_id, limits::FEW_ROWS, move |tx| {
+    let login_state = transact_for(app, login_id, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
-            let taken = logins::take_ticket(tx.conn(), &hash, login_id).await?;
-            if taken { Ok(Some(logins::standing(tx.conn(), login_id).await?)) } else { Ok(None) }
+            let is_valid = logins::remove_ticket(tx.conn(), &hash, login_id).await?;
+            if is_valid { Ok(Some(logins::get_state(tx.conn(), login_id).await?)) } else { Ok(None) }
         })
     })
     .await?
-    .ok_or_else(bad_ticket)?;
-    Ok((caller(login_id, standing)?, Timestamp::now().plus(limits::ACCESS_TOKEN).seconds()))
+    .ok_or_else(invalid_ticket)?;
+    Ok((to_caller(login_id, login_state)?, Timestamp::now().plus(limits::ACCESS_TOKEN_LIFETIME).seconds()))
 }
 
 #[cfg(test)]
@@ -290,25 +298,36 @@ mod tests {
 
     #[test]
     fn the_first_token_of_a_generation_is_noted_and_no_other() {
-        let (role, status) = (UserRole::User, Status::Active);
-        let at = Standing { user_id: UserId::new(), role, status, revoked: false, generation: 5, seen: 3 };
-        assert!(!at.is_first(0) && !at.is_first(3));
-        assert!(at.is_first(4) && at.is_first(5) && at.is_first(9));
-        assert!(!Standing { seen: 5, ..at }.is_first(9), "one that was never given out counts as the newest that was");
+        let (role, status) = (UserRole::User, AccountStatus::Active);
+        let state =
+            LoginState { user_id: UserId::new(), role, status, revoked: false, generation: 5, seen_generation: 3 };
+        assert!(!state.is_first_use(0) && !state.is_first_use(3));
+        assert!(state.is_first_use(4) && state.is_first_use(5) && state.is_first_use(9));
+        assert!(
+            !LoginState { seen_generation: 5, ..state }.is_first_use(9),
+            "a generation that was never issued counts as the newest issued one"
+        );
     }
 
     #[test]
-    fn only_an_active_user_with_a_live_login_is_let_in() {
+    fn only_an_active_user_with_a_live_login_is_accepted() {
         let login_id = LoginId::new();
-        let standing = |status, revoked| {
-            Some(Standing { user_id: UserId::new(), role: UserRole::User, status, revoked, generation: 0, seen: 0 })
+        let login_state = |status, revoked| {
+            Some(LoginState {
+                user_id: UserId::new(),
+                role: UserRole::User,
+                status,
+                revoked,
+                generation: 0,
+                seen_generation: 0,
+            })
         };
-        let code = |standing| caller(login_id, standing).map(|_| ()).map_err(|error| error.code());
-        assert_eq!(code(standing(Status::Active, false)), Ok(()));
-        assert_eq!(code(standing(Status::Active, true)), Err(Code::Unauthorized));
-        assert_eq!(code(standing(Status::Suspended, false)), Err(Code::Suspended));
-        assert_eq!(code(standing(Status::Suspended, true)), Err(Code::Suspended));
-        assert_eq!(code(standing(Status::Deleted, false)), Err(Code::Unauthorized));
+        let code = |login_state| to_caller(login_id, login_state).map(|_| ()).map_err(|error| error.code());
+        assert_eq!(code(login_state(AccountStatus::Active, false)), Ok(()));
+        assert_eq!(code(login_state(AccountStatus::Active, true)), Err(Code::Unauthorized));
+        assert_eq!(code(login_state(AccountStatus::Suspended, false)), Err(Code::Suspended));
+        assert_eq!(code(login_state(AccountStatus::Suspended, true)), Err(Code::Suspended));
+        assert_eq!(code(login_state(AccountStatus::Deleted, false)), Err(Code::Unauthorized));
         assert_eq!(code(None), Err(Code::Unauthorized));
     }
 }

@@ -1,6 +1,6 @@
-//! Read and delivered marks: two numbers a participant, not a row a message and reader. Marks are not events: the newest
-//! one a conversation and user is enough, so what queued up while the last round ran is merged and written together, and
-//! others are told at most every `TELL_EVERY`.
+//! Read and delivered marks: two numbers for each participant, instead of a row for each message and reader. Marks are
+//! not events, because only the newest mark of a user in a conversation matters. The marks that queue up during a round
+//! are merged and written together in the next one. Other participants are notified at most every [`NOTIFY_EVERY`].
 
 use super::transact;
 use crate::app::App;
@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::mailboxes::{Mark, MarkAnswer, MarkJob};
 use crate::protocol::resources::{MessageStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
-use crate::store::gate::Class;
-use crate::store::marks::{self, Moved, Wanted};
-use crate::store::pools::Share;
+use crate::store::marks::{self, MarkUpdate, UpdatedMarks};
+use crate::store::pools::ReadPool;
+use crate::store::write_queue::ServerWriter;
 use crate::store::{blocks, conversations, messages, writes};
 use crate::telemetry;
 use crate::usecases::Caller;
@@ -25,43 +25,46 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-/// Marks written in one round: half of what waits for a session, since all of a round may be one session's to answer.
-const ROUND: usize = limits::SESSION_MAILBOX / 2;
-/// How long a change of status is gathered before others are told.
-const TELL_EVERY: Duration = Duration::from_millis(200);
-/// Rounds in which a mark finds its row locked before it is given up.
-const ROUNDS: u32 = 100;
+/// The most marks in one round: half of the mailbox of a session, because one session may get all answers of a round.
+const MARKS_PER_ROUND: usize = limits::SESSION_MAILBOX / 2;
+/// How long changes of message status are collected before other participants are notified.
+const NOTIFY_EVERY: Duration = Duration::from_millis(200);
+/// A mark is refused after its row was locked in so many rounds.
+const MAX_ROUNDS: u32 = 100;
 
-/// The place beyond every message.
+/// A `seq` beyond every message.
 pub const END: Seq = Seq(i64::MAX);
 
-/// How far a caller says to have read.
+/// How far a caller has read.
 #[derive(Clone, Copy, Debug)]
-pub enum Target {
-    /// Up to this place.
-    Place(Seq),
-    /// Up to this message.
+pub enum ReadTarget {
+    Seq(Seq),
     Message(MessageId),
-    /// To the end.
     End,
 }
 
-/// Moves the caller's read mark, never back, and answers where it stands once it is committed.
-pub async fn read(app: &App, caller: &Caller, conversation: ConversationId, target: Target) -> Result<ReadMark> {
+/// Moves the caller's read mark forward and returns it when it is committed. The mark never moves back.
+pub async fn update_read_mark(
+    app: &App,
+    caller: &Caller,
+    conversation: ConversationId,
+    target: ReadTarget,
+) -> Result<ReadMark> {
     let seq = match target {
-        Target::Place(seq) => seq,
-        Target::End => END,
-        Target::Message(id) => {
-            let (owner, caller) = (app.clone(), *caller);
-            app.detached(async move { place(&owner, &caller, conversation, id).await }).await?
+        ReadTarget::Seq(seq) => seq,
+        ReadTarget::End => END,
+        ReadTarget::Message(id) => {
+            let (owned_app, caller) = (app.clone(), *caller);
+            app.run_detached(async move { get_seq(&owned_app, &caller, conversation, id).await }).await?
         }
     };
     let (answer, answered) = oneshot::channel();
     enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)));
-    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))
+    answered.await.unwrap_or_else(|_| Err(Error::unavailable("The server is stopping; try again.")))
 }
 
-/// [`read`] for whoever does not wait: `answer` is called once, when the mark is committed or refused.
+/// Does the same as [`update_read_mark`] without waiting. It calls `answer` once, when the mark is committed or
+/// refused.
 pub fn enqueue_read(
     app: &App,
     caller: &Caller,
@@ -81,9 +84,9 @@ fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark,
     app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer: Some(answer) });
 }
 
-/// The place of a message of the conversation.
-pub async fn place(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
-    match messages::place(app.db().read(Share::Ordinary), id).await? {
+/// Returns the `seq` of a message of the conversation. Fails if the message is not there.
+pub async fn get_seq(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
+    match messages::get_seq(app.db().read(ReadPool::Ordinary), id).await? {
         Some((home, seq)) if home == conversation => Ok(seq),
         _ => {
             super::conversations::require_participant(app, caller, conversation).await?;
@@ -92,7 +95,8 @@ pub async fn place(app: &App, caller: &Caller, conversation: ConversationId, id:
     }
 }
 
-/// Notes that the caller's client has everything up to `seq`; beyond the end is the end as it is before `answer` is called.
+/// Queues a delivered mark: the caller's client has received all messages up to `seq`. A `seq` beyond the last message
+/// means the last message at some moment before `answer` is called.
 pub fn enqueue_delivered(
     app: &App,
     caller: &Caller,
@@ -103,104 +107,105 @@ pub fn enqueue_delivered(
     enqueue(app, caller, conversation, Mark::Delivered(seq), crate::mailboxes::answer(answer));
 }
 
-/// Has a user's own sessions told what is unread, now that the user has hidden a message. Best effort, as all that is told
-/// of marks.
-pub(super) fn hidden(app: &App, conversation_id: ConversationId, user_id: UserId) {
+/// Queues a notification of the user's sessions about the unread count, after the user hid a message. Best effort, like
+/// every notification about marks.
+pub(super) fn notify_hidden(app: &App, conversation_id: ConversationId, user_id: UserId) {
     app.enqueue_mark(MarkJob { conversation_id, user_id, mark: Mark::Hidden, answer: None });
 }
 
-type Key = (ConversationId, UserId);
+type MarkKey = (ConversationId, UserId);
 
-/// What is wanted of one participant's row.
+/// The marks that are requested for one participant.
 #[derive(Default)]
-struct Pending {
+struct PendingMarks {
     read: Option<Seq>,
     delivered: Option<Seq>,
-    /// Who waits for the read mark, and who for the delivered mark.
-    readers: Vec<MarkAnswer>,
-    receivers: Vec<MarkAnswer>,
+    /// The answers to call for the read mark, and for the delivered mark.
+    read_answers: Vec<MarkAnswer>,
+    delivered_answers: Vec<MarkAnswer>,
+    /// The number of rounds in which the row was locked.
     rounds: u32,
 }
 
-impl Pending {
-    /// What was read by several at once counts as marked by the first.
+impl PendingMarks {
+    /// If several reads are answered together, only the first answer counts the messages that were marked.
     fn accept(self, mut mark: ReadMark) {
-        for answer in self.readers {
+        for answer in self.read_answers {
             answer(Ok(mark));
             mark.marked = 0;
         }
-        for answer in self.receivers {
+        for answer in self.delivered_answers {
             answer(Ok(mark));
         }
     }
 
     fn refuse(self, error: impl Fn() -> Error) {
-        for answer in self.readers.into_iter().chain(self.receivers) {
+        for answer in self.read_answers.into_iter().chain(self.delivered_answers) {
             answer(Err(error()));
         }
     }
 }
 
-/// Runs the writer of marks until its queue is closed. Marks that are in its hands when it panics are answered
-/// `unavailable`; those in the queue are not touched.
+/// Runs the marks writer until its queue is closed. If it panics, the marks that it has taken are answered with
+/// `unavailable`. The marks in the queue stay there.
 pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
     let part = app.supervision().part("marks_writer");
-    while part.run(write(&app, &mut queue)).await.is_err() {}
+    while part.run(write_marks(&app, &mut queue)).await.is_err() {}
 }
 
-async fn write(app: &App, queue: &mut mpsc::Receiver<MarkJob>) {
-    let mut pending: BTreeMap<Key, Pending> = BTreeMap::new();
-    let mut news = News::default();
-    let mut jobs = Vec::with_capacity(ROUND);
+async fn write_marks(app: &App, queue: &mut mpsc::Receiver<MarkJob>) {
+    let mut pending: BTreeMap<MarkKey, PendingMarks> = BTreeMap::new();
+    let mut changes = StatusChanges::default();
+    let mut jobs = Vec::with_capacity(MARKS_PER_ROUND);
     loop {
         if pending.is_empty() {
             tokio::select! {
-                taken = queue.recv_many(&mut jobs, ROUND) => if taken == 0 { break },
-                () = news.due() => news.tell(app),
+                count = queue.recv_many(&mut jobs, MARKS_PER_ROUND) => if count == 0 { break },
+                () = changes.wait_until_due() => changes.send(app),
             }
         }
-        while jobs.len() < ROUND
+        while jobs.len() < MARKS_PER_ROUND
             && let Ok(job) = queue.try_recv()
         {
             jobs.push(job);
         }
         for job in jobs.drain(..) {
-            merge(&mut pending, &mut news, job);
+            merge(&mut pending, &mut changes, job);
         }
         if !pending.is_empty() {
-            round(app, &mut pending, &mut news).await;
+            run_round(app, &mut pending, &mut changes).await;
         }
-        if news.is_due() {
-            news.tell(app);
+        if changes.is_due() {
+            changes.send(app);
         }
     }
-    news.tell(app);
+    changes.send(app);
 }
 
-fn merge(pending: &mut BTreeMap<Key, Pending>, news: &mut News, job: MarkJob) {
+fn merge(pending: &mut BTreeMap<MarkKey, PendingMarks>, changes: &mut StatusChanges, job: MarkJob) {
     let key = (job.conversation_id, job.user_id);
     match job.mark {
         Mark::Read(seq) => {
             let entry = pending.entry(key).or_default();
             entry.read = entry.read.max(Some(seq));
-            entry.readers.extend(job.answer);
+            entry.read_answers.extend(job.answer);
         }
         Mark::Delivered(seq) => {
             let entry = pending.entry(key).or_default();
             entry.delivered = entry.delivered.max(Some(seq));
-            entry.receivers.extend(job.answer);
+            entry.delivered_answers.extend(job.answer);
         }
-        Mark::Sent(from) => news.sent(key, from),
-        Mark::Hidden => news.hidden(job.user_id),
+        Mark::Sent(from) => changes.add_sent(key, from),
+        Mark::Hidden => changes.add_hidden(job.user_id),
     }
 }
 
-/// One round: writes what can be written, answers it, and leaves what was locked for the next.
-async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News) {
-    let wanted: Arc<Vec<Wanted>> = Arc::new(
+/// Writes the marks whose rows are free and answers them. Marks whose row is locked stay for the next round.
+async fn run_round(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, changes: &mut StatusChanges) {
+    let updates: Arc<Vec<MarkUpdate>> = Arc::new(
         pending
             .iter()
-            .map(|((conversation, user), entry)| Wanted {
+            .map(|((conversation, user), entry)| MarkUpdate {
                 conversation_id: *conversation,
                 user_id: *user,
                 read: entry.read,
@@ -208,33 +213,33 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
             })
             .collect(),
     );
-    let work_wanted = wanted.clone();
+    let work_updates = updates.clone();
     let work = transact::work(move |tx| {
-        let wanted = work_wanted.clone();
+        let updates = work_updates.clone();
         Box::pin(async move {
-            let moved = marks::advance(tx.conn(), &wanted, tx.now()).await?;
-            let inside = marks::inside(tx.conn(), &wanted).await?;
-            Ok((moved, inside))
+            let moved = marks::update(tx.conn(), &updates, tx.now()).await?;
+            let participants = marks::list_existing(tx.conn(), &updates).await?;
+            Ok((moved, participants))
         })
     });
     let outcome = app
         .db()
-        .guard(async {
-            let _turn = app.db().turn(Class::Marks).await;
-            transact::attempt(app, &work, false)
+        .run(async {
+            let _turn = app.db().take_server_turn(ServerWriter::Marks).await;
+            transact::run_attempt(app, &work, false)
                 .await
                 .map(|commit| commit.deliver(app, |moved| moved))
                 .map_err(Error::from)
         })
         .await;
-    let (moved, inside) = match outcome {
+    let (moved, participants) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            telemetry::failed!(error, error, marks = pending.len(), "a round of marks failed");
+            telemetry::log_failure!(error, error, marks = pending.len(), "a round of marks failed");
             let refusal = if error.code() == Code::Busy {
-                || Error::busy("the server has much to do just now; try again")
+                || Error::busy("The server is overloaded; try again.")
             } else {
-                || Error::unavailable("the database does not answer; try again")
+                || Error::unavailable("The database does not answer; try again.")
             };
             for entry in std::mem::take(pending).into_values() {
                 entry.refuse(refusal);
@@ -245,149 +250,148 @@ async fn round(app: &App, pending: &mut BTreeMap<Key, Pending>, news: &mut News)
     for moved in moved {
         let key = (moved.conversation_id, moved.user_id);
         let Some(entry) = pending.remove(&key) else { continue };
-        news.note(app, &moved, entry.read.is_some());
+        changes.add(app, &moved, entry.read.is_some());
         entry.accept(moved.read_mark());
     }
-    settle(app, pending, &inside).await;
+    refuse_outsiders(app, pending, &participants).await;
 }
 
-/// Answers those who are not in the conversation; those who are were locked and stay for the next round.
-async fn settle(app: &App, pending: &mut BTreeMap<Key, Pending>, inside: &HashSet<Key>) {
-    let outside: Vec<Key> = pending.keys().filter(|key| !inside.contains(key)).copied().collect();
-    let asked: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
-    let existing =
-        if asked.is_empty() { Ok(Vec::new()) } else { writes::existing(app.db().read(Share::Ordinary), &asked).await };
+/// Refuses the marks of users who are not in the conversation. The rows of the others were locked, so their marks stay
+/// for the next round.
+async fn refuse_outsiders(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, participants: &HashSet<MarkKey>) {
+    let outside: Vec<MarkKey> = pending.keys().filter(|key| !participants.contains(key)).copied().collect();
+    let ids: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
+    let conn = app.db().read(ReadPool::Ordinary);
+    let existing = if ids.is_empty() { Ok(Vec::new()) } else { writes::list_existing(conn, &ids).await };
     for key in outside {
         let Some(entry) = pending.remove(&key) else { continue };
         entry.refuse(|| match &existing {
             Ok(existing) if existing.contains(&key.0) => Error::not_a_participant(),
             Ok(_) => Error::not_found("conversation"),
-            Err(_) => Error::unavailable("the database does not answer; try again"),
+            Err(_) => Error::unavailable("The database does not answer; try again."),
         });
     }
     for entry in pending.values_mut() {
         entry.rounds += 1;
     }
-    let given_up: Vec<Key> = pending.iter().filter(|(_, entry)| entry.rounds > ROUNDS).map(|(key, _)| *key).collect();
-    for entry in given_up.iter().filter_map(|key| pending.remove(key)).collect::<Vec<_>>() {
-        entry.refuse(|| Error::unavailable("the mark is busy; try again"));
+    let expired: Vec<MarkKey> =
+        pending.iter().filter(|(_, entry)| entry.rounds > MAX_ROUNDS).map(|(key, _)| *key).collect();
+    for entry in expired.iter().filter_map(|key| pending.remove(key)).collect::<Vec<_>>() {
+        entry.refuse(|| Error::unavailable("The mark is locked by other changes; try again."));
     }
     if !pending.is_empty() {
-        // their rows are locked by a batch of sends that is about to commit
+        // A batch of sends has locked these rows and commits soon.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// Tells the others in each conversation how far somebody got, but whom a block parts from them; and of reads only those
-/// who share theirs.
-async fn tell_others(app: &App, furthest: HashMap<(ConversationId, UserId, MessageStatus), Seq>) {
-    let mut pairs: Vec<Key> = furthest.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
+/// Notifies the other participants of how far a user has read or received messages. It leaves out users who are
+/// separated from this user by a block, and for read marks also users who do not share theirs.
+async fn notify_others(app: &App, seqs: HashMap<(ConversationId, UserId, MessageStatus), Seq>) {
+    let mut pairs: Vec<MarkKey> = seqs.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    let Ok(untold) = app.db().guard(async { Ok(blocks::untold(app.db().read(Share::Ordinary), &pairs).await?) }).await
-    else {
-        return;
-    };
-    for ((conversation_id, user_id, status), seq) in furthest {
+    let conn = app.db().read(ReadPool::Ordinary);
+    let exclusions = app.db().run(async { Ok(blocks::receipt_exclusions(conn, &pairs).await?) }).await;
+    let Ok(exclusions) = exclusions else { return };
+    for ((conversation_id, user_id, status), seq) in seqs {
         let mut except = vec![user_id];
-        if let Some(untold) = untold.get(&(conversation_id, user_id)) {
-            except.extend(&untold.apart);
+        if let Some(exclusions) = exclusions.get(&(conversation_id, user_id)) {
+            except.extend(&exclusions.blocked);
             if status == MessageStatus::Seen {
-                except.extend(&untold.unsharing);
+                except.extend(&exclusions.not_sharing);
             }
         }
         let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
-        app.tell_others(vec![Stream::Conversation(conversation_id)], &frame, except.into());
+        app.notify_except(vec![Stream::Conversation(conversation_id)], &frame, except.into());
     }
 }
 
-/// Changes of status that others have not been told yet.
+/// Changes of message status of which other participants are not notified yet.
 #[derive(Default)]
-struct News {
+struct StatusChanges {
     since: Option<Instant>,
-    furthest: HashMap<(ConversationId, UserId, MessageStatus), Seq>,
-    /// Whose unread totals changed.
-    readers: HashSet<UserId>,
-    /// Whose read marks were moved by sending, and where they stood.
-    senders: HashMap<Key, Seq>,
+    seqs: HashMap<(ConversationId, UserId, MessageStatus), Seq>,
+    /// Users whose unread count changed.
+    unread_users: HashSet<UserId>,
+    /// Participants whose read mark was moved by a send, with the read mark before it.
+    sent_from: HashMap<MarkKey, Seq>,
 }
 
-impl News {
-    fn sent(&mut self, key: Key, from: Seq) {
+impl StatusChanges {
+    fn add_sent(&mut self, key: MarkKey, from: Seq) {
         self.since.get_or_insert_with(Instant::now);
-        self.senders.entry(key).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
+        self.sent_from.entry(key).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
     }
 
-    fn hidden(&mut self, user: UserId) {
+    fn add_hidden(&mut self, user: UserId) {
         self.since.get_or_insert_with(Instant::now);
-        self.readers.insert(user);
+        self.unread_users.insert(user);
     }
 
-    fn note(&mut self, app: &App, moved: &Moved, read_wanted: bool) {
-        if read_wanted && moved.read_moved() {
+    fn add(&mut self, app: &App, moved: &UpdatedMarks, read_requested: bool) {
+        if read_requested && moved.read_moved() {
             let frame = ServerFrame::ConversationRead {
                 conversation_id: moved.conversation_id,
                 last_read_seq: moved.last_read_seq,
                 unread_count: moved.read_mark().unread_count,
             };
-            app.tell(vec![Stream::User(moved.user_id)], &frame, None);
+            app.notify(vec![Stream::User(moved.user_id)], &frame, None);
             self.since.get_or_insert_with(Instant::now);
-            self.readers.insert(moved.user_id);
+            self.unread_users.insert(moved.user_id);
         }
-        if !moved.tells_others {
+        if !moved.notifies_others {
             return;
         }
-        let mut note = |status, seq| {
+        let mut add = |status, seq| {
             self.since.get_or_insert_with(Instant::now);
-            self.furthest.insert((moved.conversation_id, moved.user_id, status), seq);
+            self.seqs.insert((moved.conversation_id, moved.user_id, status), seq);
         };
         if moved.read_moved() && moved.shares_receipts {
-            note(MessageStatus::Seen, moved.last_read_seq);
+            add(MessageStatus::Seen, moved.last_read_seq);
         }
         if moved.delivered_moved() {
-            note(MessageStatus::Delivered, moved.delivered_seq);
+            add(MessageStatus::Delivered, moved.delivered_seq);
         }
     }
 
     fn is_due(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= TELL_EVERY)
+        self.since.is_some_and(|since| since.elapsed() >= NOTIFY_EVERY)
     }
 
-    async fn due(&self) {
+    async fn wait_until_due(&self) {
         match self.since {
-            Some(since) => tokio::time::sleep_until(since + TELL_EVERY).await,
+            Some(since) => tokio::time::sleep_until(since + NOTIFY_EVERY).await,
             None => std::future::pending().await,
         }
     }
 
-    fn tell(&mut self, app: &App) {
-        let (owner, news) = (app.clone(), std::mem::take(self));
-        app.spawn(async move { news.spread(&owner).await });
+    fn send(&mut self, app: &App) {
+        let (owned_app, changes) = (app.clone(), std::mem::take(self));
+        app.spawn(async move { changes.send_now(&owned_app).await });
     }
 
-    /// Best effort: what cannot be read now is not told, and a client sees it when it asks.
-    async fn spread(mut self, app: &App) {
-        if !self.senders.is_empty() {
-            let senders = std::mem::take(&mut self.senders);
-            let keys = senders.keys().copied();
-            let standing =
-                app.db().guard(async { Ok(marks::standing(app.db().read(Share::Ordinary), keys).await?) }).await;
-            for mark in standing.unwrap_or_default() {
-                let from = senders.get(&(mark.conversation_id, mark.user_id)).copied();
-                self.note(app, &mark.since(from), true);
+    /// Best effort: if a read fails, no notification is sent, and clients get the value with their next request.
+    async fn send_now(mut self, app: &App) {
+        if !self.sent_from.is_empty() {
+            let sent_from = std::mem::take(&mut self.sent_from);
+            let keys = sent_from.keys().copied();
+            let current =
+                app.db().run(async { Ok(marks::list_current(app.db().read(ReadPool::Ordinary), keys).await?) }).await;
+            for mark in current.unwrap_or_default() {
+                let from = sent_from.get(&(mark.conversation_id, mark.user_id)).copied();
+                self.add(app, &mark.with_earlier_read(from), true);
             }
         }
-        if !self.furthest.is_empty() {
-            tell_others(app, self.furthest).await;
+        if !self.seqs.is_empty() {
+            notify_others(app, self.seqs).await;
         }
-        for user in self.readers {
+        for user in self.unread_users {
             let now = Timestamp::now();
-            let count = app
-                .db()
-                .guard(async { Ok(conversations::unread(app.db().read(Share::Ordinary), user, now).await?) })
-                .await;
+            let conn = app.db().read(ReadPool::Ordinary);
+            let count = app.db().run(async { Ok(conversations::get_unread_count(conn, user, now).await?) }).await;
             if let Ok(count) = count {
-                app.tell(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
+                app.notify(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
             }
         }
     }

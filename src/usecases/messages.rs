@@ -1,4 +1,4 @@
-//! Messages: send, and read what was said.
+//! Messages: sending, listing and reading them.
 
 use super::Caller;
 use super::conversations::require_participant;
@@ -10,33 +10,30 @@ use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
 use crate::mailboxes::{SendJob, SentMessage};
 use crate::protocol::resources::{Message, MessageContext, MessagePage, MessageStatus};
-use crate::store::hydrate::hydrate;
-use crate::store::messages::{self, Reached, Side};
-use crate::store::pools::Share;
+use crate::store::assemble::assemble;
+use crate::store::messages::{self, FurthestMarks, Side};
+use crate::store::pools::ReadPool;
 use crate::store::{hidden, participants};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-/// What a client asks to be sent, as it came.
+/// A message as the client sent it, not checked yet.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// Text.
     pub content: Option<String>,
-    /// Kind, when it needs `data`.
+    /// Only for a kind that needs `data`.
     pub kind: Option<MessageKind>,
-    /// What the kind needs.
+    /// What the kind needs besides text, such as a location.
     pub data: Option<serde_json::Value>,
-    /// Uploads to attach.
     pub attachment_ids: Vec<uuid::Uuid>,
-    /// What it answers.
     pub reply_to_id: Option<MessageId>,
-    /// The client's own id of it.
+    /// Chosen by the client, so that a repeated send stores no second message.
     pub temp_id: Option<String>,
 }
 
-/// Checks a draft and puts it in the queue of its conversation's writer. The order of calls is the order of messages, and
-/// outcomes come in the order of commits. `answer` is called once whatever happens, a refusal among it, and with the message as
-/// its author sees it.
+/// Checks a draft and puts it into the queue of the writer of its conversation. Messages get their `seq` in the order
+/// of the calls. `answer` is called once in any case, in the order of commits, with the message as its author sees it
+/// or with an error.
 pub fn enqueue(
     app: &App,
     caller: &Caller,
@@ -45,17 +42,17 @@ pub fn enqueue(
     answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static,
 ) {
     let answer = crate::mailboxes::answer(answer);
-    let draft = match checked(draft) {
+    let draft = match check_draft(draft) {
         Ok(draft) => draft,
         Err(error) => return answer(Err(error)),
     };
-    let (owner, sender) = (app.clone(), caller.user_id);
+    let (owned_app, sender) = (app.clone(), caller.user_id);
     app.enqueue_send(SendJob {
         message_id: MessageId::new(),
         conversation_id: conversation,
         sender_id: sender,
         kind: draft.kind.unwrap_or(MessageKind::Text),
-        body_hash: hash(&draft),
+        body_hash: body_hash(&draft),
         content: draft.content.unwrap_or_default(),
         data: draft.data,
         reply_to_id: draft.reply_to_id,
@@ -63,10 +60,11 @@ pub fn enqueue(
         skipped: 0,
         unknown_until: None,
         answer: Box::new(move |outcome| match outcome {
-            // how far a message got that was committed before is looked up; the others do not wait for it
+            // The status of a message that was stored by an earlier send is read in another task, so that other answers
+            // do not wait.
             Ok(sent) if sent.replayed => {
-                let app = owner.clone();
-                owner.spawn(async move { answer(reached(&app, sender, sent).await) });
+                let app = owned_app.clone();
+                owned_app.spawn(async move { answer(add_status(&app, sender, sent).await) });
             }
             outcome => answer(outcome.map(|mut sent| {
                 sent.message.status = Some(MessageStatus::Sent);
@@ -76,59 +74,63 @@ pub fn enqueue(
     });
 }
 
-async fn reached(app: &App, sender: UserId, mut sent: SentMessage) -> Result<SentMessage> {
+async fn add_status(app: &App, sender: UserId, mut sent: SentMessage) -> Result<SentMessage> {
     let conversation = sent.message.conversation_id;
-    let inside = participants::role(app.db().read(Share::Ordinary), conversation, sender).await?.is_some();
-    if inside {
-        let reached = messages::reached(app.db().read(Share::Ordinary), conversation, sender).await?;
-        sent.message.status = Some(Reached::status(reached, sent.message.seq));
+    let is_participant = participants::role(app.db().read(ReadPool::Ordinary), conversation, sender).await?.is_some();
+    if is_participant {
+        let reached = messages::furthest_marks(app.db().read(ReadPool::Ordinary), conversation, sender).await?;
+        sent.message.status = Some(FurthestMarks::status(reached, sent.message.seq));
     }
     Ok(sent)
 }
 
-/// Sends a message.
+/// Sends a message and waits until it is committed or refused.
 pub async fn send(app: &App, caller: &Caller, conversation: ConversationId, draft: Draft) -> Result<SentMessage> {
     let (answer, answered) = oneshot::channel();
     enqueue(app, caller, conversation, draft, |outcome| drop(answer.send(outcome)));
-    answered.await.unwrap_or_else(|_| Err(Error::unavailable("the server is stopping; try again")))
+    answered.await.unwrap_or_else(|_| Err(Error::unavailable("The server is stopping; try again.")))
 }
 
-/// Checks all that can be checked without the database; every field that is wrong is named.
-fn checked(draft: Draft) -> Result<Draft> {
-    let mut wrong = Vec::new();
-    let mut note = |field: &str, message: String| wrong.push(FieldError { field: field.to_owned(), message });
-    let text = content::content(draft.content.as_deref().unwrap_or_default())
-        .map_err(|message| note("content", message.to_owned()))
+/// Checks everything that needs no database. The error names all invalid fields.
+fn check_draft(draft: Draft) -> Result<Draft> {
+    let mut errors = Vec::new();
+    let mut add_error = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
+    let text = content::parse_content(draft.content.as_deref().unwrap_or_default())
+        .map_err(|message| add_error("content", message.to_owned()))
         .unwrap_or_default();
     let kind = match draft.kind {
         None | Some(MessageKind::Text) => None,
         Some(kind @ (MessageKind::Sticker | MessageKind::Location | MessageKind::Contact)) => Some(kind),
         Some(kind) => {
-            note("type", format!("is {} only by what is attached; leave it out", kind.as_str()));
+            add_error(
+                "type",
+                format!("must be absent: a message becomes {} only through its attachments", kind.as_str()),
+            );
             None
         }
     };
-    if let Err(message) = content::data(kind.unwrap_or(MessageKind::Text), draft.data.as_ref()) {
-        note("data", message);
+    if let Err(message) = content::check_data(kind.unwrap_or(MessageKind::Text), draft.data.as_ref()) {
+        add_error("data", message);
     }
     if let Some(temp_id) = &draft.temp_id
-        && let Err(message) = content::temp_id(temp_id)
+        && let Err(message) = content::parse_temp_id(temp_id)
     {
-        note("temp_id", message.to_owned());
+        add_error("temp_id", message.to_owned());
     }
-    if draft.attachment_ids.len() > limits::ATTACHMENTS {
-        note("attachment_ids", "must have at most 10 items".to_owned());
+    if draft.attachment_ids.len() > limits::ATTACHMENTS_PER_MESSAGE {
+        add_error("attachment_ids", "must have at most 10 items".to_owned());
     } else if !draft.attachment_ids.is_empty() {
-        note("attachment_ids", "is not an upload of yours".to_owned());
+        add_error("attachment_ids", "must contain only ids of uploads of yours".to_owned());
     }
-    if text.is_empty() && draft.data.is_none() && draft.attachment_ids.is_empty() && wrong.is_empty() {
-        wrong.push(FieldError { field: "content".to_owned(), message: "must not be empty".to_owned() });
+    if text.is_empty() && draft.data.is_none() && draft.attachment_ids.is_empty() && errors.is_empty() {
+        errors.push(FieldError { field: "content".to_owned(), message: "must not be empty".to_owned() });
     }
-    if wrong.is_empty() { Ok(Draft { content: Some(text), kind, ..draft }) } else { Err(Error::validation(wrong)) }
+    if errors.is_empty() { Ok(Draft { content: Some(text), kind, ..draft }) } else { Err(Error::validation(errors)) }
 }
 
-/// The hash by which a repeated `temp_id` is told from a reused one: of all that was sent, but the `temp_id`.
-fn hash(draft: &Draft) -> String {
+/// Returns the hash of the draft without its `temp_id`. It shows whether a `temp_id` is repeated with the same message
+/// or used again for another one.
+fn body_hash(draft: &Draft) -> String {
     let body = json!([
         draft.content,
         draft.kind.map(MessageKind::as_str),
@@ -139,147 +141,149 @@ fn hash(draft: &Draft) -> String {
     tokens::body_hash(body.to_string().as_bytes())
 }
 
-/// Which messages of a conversation.
+/// Selects messages of a conversation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Range {
-    /// The newest.
+pub enum MessageRange {
     Newest,
-    /// Below a place.
+    /// Messages with a smaller `seq`.
     Before(Seq),
-    /// Above a place.
+    /// Messages with a greater `seq`.
     After(Seq),
-    /// On both sides of a place, with the message there; beyond the end is the end.
+    /// The message with this `seq` and its neighbours. A `seq` beyond the end means the end.
     Around(Seq),
 }
 
-/// A page of messages, ascending, with the revision from which events continue it.
+/// Lists messages in ascending order, with the revision after which events continue the page.
 pub async fn list(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
-    range: Range,
+    range: MessageRange,
     limit: u64,
 ) -> Result<MessagePage> {
-    // the revision first: whatever commits while the rows are read is then in both the rows and the events
-    let Some((rev, last_seq)) = messages::head(app.db().read(Share::Ordinary), conversation).await? else {
+    // Read the revision first. A change that is committed while the rows are read is then in the events, and may be in
+    // the rows too, but is never lost.
+    let Some((rev, last_seq)) = messages::head(app.db().read(ReadPool::Ordinary), conversation).await? else {
         return Err(Error::not_found("conversation"));
     };
-    let around = Around { app, viewer: caller.user_id, conversation };
+    let viewer = Viewer { app, user_id: caller.user_id, conversation };
     let (items, has_more_before, has_more_after) = match range {
-        Range::Newest => {
-            let (items, more) = around.before(Seq(i64::MAX), limit).await?;
+        MessageRange::Newest => {
+            let (items, more) = viewer.before(Seq(i64::MAX), limit).await?;
             (items, more, false)
         }
-        Range::Before(seq) => {
-            let (items, more) = around.before(seq, limit).await?;
+        MessageRange::Before(seq) => {
+            let (items, more) = viewer.before(seq, limit).await?;
             let newest = items.last().map_or(Seq(seq.0 - 1), |message| message.seq);
-            (items, more, around.any(Side::After(newest)).await?)
+            (items, more, viewer.has_any(Side::After(newest)).await?)
         }
-        Range::After(seq) => {
-            let (items, more) = around.after(seq, limit).await?;
+        MessageRange::After(seq) => {
+            let (items, more) = viewer.after(seq, limit).await?;
             let oldest = items.first().map_or(Seq(seq.0.saturating_add(1)), |message| message.seq);
-            (items, around.any(Side::Before(oldest)).await?, more)
+            (items, viewer.has_any(Side::Before(oldest)).await?, more)
         }
-        Range::Around(seq) => {
+        MessageRange::Around(seq) => {
             let seq = Seq(seq.0.clamp(0, last_seq.0));
-            let (mut items, before) = around.before(seq, (limit - 1) / 2).await?;
-            let (after, more) = around.after(Seq(seq.0 - 1), limit - items.len() as u64).await?;
+            let (mut items, before) = viewer.before(seq, (limit - 1) / 2).await?;
+            let (after, more) = viewer.after(Seq(seq.0 - 1), limit - items.len() as u64).await?;
             items.extend(after);
             (items, before, more)
         }
     };
-    let items = shown(app, caller.user_id, conversation, items).await?;
-    // the right last: whoever is removed while the rows are read is not shown what came after
+    let items = complete(app, caller.user_id, conversation, items).await?;
+    // Check membership after reading: a user removed meanwhile must not see newer rows.
     require_participant(app, caller, conversation).await?;
     Ok(MessagePage { items, has_more_before, has_more_after, rev })
 }
 
-/// What a viewer has not hidden of a conversation, from some place on.
-struct Around<'a> {
+/// A user who reads the messages of a conversation that the user has not hidden.
+struct Viewer<'a> {
     app: &'a App,
-    viewer: UserId,
+    user_id: UserId,
     conversation: ConversationId,
 }
 
-impl Around<'_> {
-    /// The nearest messages below `seq`, ascending, and whether there are more.
+impl Viewer<'_> {
+    /// Returns the messages just before `seq`, ascending, and whether there are more.
     async fn before(&self, seq: Seq, limit: u64) -> Result<(Vec<Message>, bool)> {
-        let (mut items, more) = self.nearest(Side::Before(seq), limit).await?;
+        let (mut items, more) = self.list_beside(Side::Before(seq), limit).await?;
         items.reverse();
         Ok((items, more))
     }
 
-    /// The nearest messages above `seq`, ascending, and whether there are more.
+    /// Returns the messages just after `seq`, ascending, and whether there are more.
     async fn after(&self, seq: Seq, limit: u64) -> Result<(Vec<Message>, bool)> {
-        self.nearest(Side::After(seq), limit).await
+        self.list_beside(Side::After(seq), limit).await
     }
 
-    async fn nearest(&self, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
-        let conn = self.app.db().read(Share::Ordinary);
-        let mut items = messages::beside(conn, self.conversation, self.viewer, side, limit + 1).await?;
+    async fn list_beside(&self, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
+        let conn = self.app.db().read(ReadPool::Ordinary);
+        let mut items = messages::page(conn, self.conversation, self.user_id, side, limit + 1).await?;
         let more = items.len() as u64 > limit;
         items.truncate(limit as usize);
         Ok((items, more))
     }
 
-    /// Whether there is anything on that side.
-    async fn any(&self, side: Side) -> Result<bool> {
-        Ok(messages::any_beside(self.app.db().read(Share::Ordinary), self.conversation, self.viewer, side).await?)
+    /// Whether there are messages on that side.
+    async fn has_any(&self, side: Side) -> Result<bool> {
+        Ok(messages::has_any(self.app.db().read(ReadPool::Ordinary), self.conversation, self.user_id, side).await?)
     }
 }
 
-/// Messages of one conversation as the viewer sees them: with what hangs on them, and how far the viewer's own got.
-pub(super) async fn shown(
+/// Completes messages of one conversation for a viewer: with mentions and reactions, and with the status of the
+/// viewer's own messages.
+pub(super) async fn complete(
     app: &App,
     viewer: UserId,
     conversation: ConversationId,
     mut items: Vec<Message>,
 ) -> Result<Vec<Message>> {
-    hydrate(app.db().read(Share::Ordinary), Some(viewer), &mut items).await?;
+    assemble(app.db().read(ReadPool::Ordinary), Some(viewer), &mut items).await?;
     if items.iter().any(|message| message.sender_id == Some(viewer)) {
-        let reached = messages::reached(app.db().read(Share::Ordinary), conversation, viewer).await?;
+        let reached = messages::furthest_marks(app.db().read(ReadPool::Ordinary), conversation, viewer).await?;
         for message in items.iter_mut().filter(|message| message.sender_id == Some(viewer)) {
-            message.status = Some(Reached::status(reached, message.seq));
+            message.status = Some(FurthestMarks::status(reached, message.seq));
         }
     }
     Ok(items)
 }
 
-/// One message, for a participant of its conversation who has not hidden it.
+/// Returns one message. Fails if the caller is not a participant, or has hidden it.
 pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
-    let message = found(app, id).await?;
+    let message = read_message(app, id).await?;
     let conversation = message.conversation_id;
-    let mut items = shown(app, caller.user_id, conversation, vec![message]).await?;
+    let mut items = complete(app, caller.user_id, conversation, vec![message]).await?;
     require_visible(app, caller, conversation, id).await?;
     items.pop().ok_or_else(|| Error::not_found("message"))
 }
 
-async fn found(app: &App, id: MessageId) -> Result<Message> {
-    let found = messages::by_ids(app.db().read(Share::Ordinary), &[id]).await?.pop();
+async fn read_message(app: &App, id: MessageId) -> Result<Message> {
+    let found = messages::by_ids(app.db().read(ReadPool::Ordinary), &[id]).await?.pop();
     found.map(|(message, _)| message).ok_or_else(|| Error::not_found("message"))
 }
 
-/// The right last: whoever is removed while the rows are read is not shown what came after.
+/// Checks after reading that the caller may see the message: a user removed meanwhile must not see newer rows.
 async fn require_visible(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
     require_participant(app, caller, conversation).await?;
-    if hidden::is_hidden(app.db().read(Share::Ordinary), caller.user_id, id).await? {
+    if hidden::is_hidden(app.db().read(ReadPool::Ordinary), caller.user_id, id).await? {
         return Err(Error::not_found("message"));
     }
     Ok(())
 }
 
-/// A message among its neighbours: at most `limit` of them in all, half on each side, the odd one before.
-pub async fn context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
-    let message = found(app, id).await?;
+/// Returns a message with at most `limit` neighbours in all: half of them on each side, one more before it if `limit`
+/// is odd.
+pub async fn get_context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
+    let message = read_message(app, id).await?;
     let (conversation, seq) = (message.conversation_id, message.seq);
-    let around = Around { app, viewer: caller.user_id, conversation };
-    let (mut items, has_more_before) = around.before(seq, limit.div_ceil(2)).await?;
-    let (after, has_more_after) = around.after(seq, limit / 2).await?;
-    let own = items.len();
+    let viewer = Viewer { app, user_id: caller.user_id, conversation };
+    let (mut items, has_more_before) = viewer.before(seq, limit.div_ceil(2)).await?;
+    let (after, has_more_after) = viewer.after(seq, limit / 2).await?;
+    let before_count = items.len();
     items.push(message);
     items.extend(after);
-    let mut before = shown(app, caller.user_id, conversation, items).await?;
-    let after = before.split_off(own + 1);
+    let mut before = complete(app, caller.user_id, conversation, items).await?;
+    let after = before.split_off(before_count + 1);
     let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
     require_visible(app, caller, conversation, id).await?;
     Ok(MessageContext { message, before, after, has_more_before, has_more_after })
@@ -290,19 +294,19 @@ mod tests {
     use super::*;
 
     fn refused(draft: Draft) -> Vec<String> {
-        let error = checked(draft).expect_err("a refusal");
+        let error = check_draft(draft).expect_err("a refusal");
         error.fields().iter().map(|field| field.field.clone()).collect()
     }
 
     #[test]
-    fn a_message_needs_something_in_it() {
+    fn a_message_must_not_be_empty() {
         assert_eq!(refused(Draft::default()), ["content"]);
         assert_eq!(refused(Draft { content: Some("  ".into()), ..Draft::default() }), ["content"]);
     }
 
     #[test]
-    fn nothing_can_be_attached_that_is_no_upload() {
-        for count in [1, limits::ATTACHMENTS + 1] {
+    fn attachments_must_be_uploads() {
+        for count in [1, limits::ATTACHMENTS_PER_MESSAGE + 1] {
             let attachment_ids = vec![uuid::Uuid::nil(); count];
             let draft = Draft { content: Some("see".into()), attachment_ids, ..Draft::default() };
             assert_eq!(refused(draft), ["attachment_ids"]);
@@ -310,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_field_is_named() {
+    fn every_invalid_field_is_named() {
         let draft = Draft {
             content: Some("a\0".into()),
             kind: Some(MessageKind::System),
@@ -321,12 +325,12 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_of_what_is_said_and_not_of_its_name() {
+    fn the_hash_covers_the_content_and_not_the_temp_id() {
         let draft = |content: &str, temp_id: &str| {
-            checked(Draft { content: Some(content.into()), temp_id: Some(temp_id.into()), ..Draft::default() })
+            check_draft(Draft { content: Some(content.into()), temp_id: Some(temp_id.into()), ..Draft::default() })
                 .expect("a good draft")
         };
-        assert_eq!(hash(&draft("hi", "1")), hash(&draft(" hi ", "2")));
-        assert_ne!(hash(&draft("hi", "1")), hash(&draft("ho", "1")));
+        assert_eq!(body_hash(&draft("hi", "1")), body_hash(&draft(" hi ", "2")));
+        assert_ne!(body_hash(&draft("hi", "1")), body_hash(&draft("ho", "1")));
     }
 }

@@ -1,7 +1,7 @@
-//! Use cases: one function is one thing a caller may do, the same for REST and WebSocket. A use case knows neither: it
-//! takes a caller and an input that was read, and returns a resource or an error.
+//! Use cases: each function is one action of a caller, the same for REST and WebSocket. A use case knows neither of the
+//! two. It takes a caller and a parsed input, and returns a resource or an error.
 //!
-//! `transact` is the only way to change anything durable: it alone commits, and then informs delivery.
+//! `transact` is the only way to make durable changes: only this module commits, and then delivers the events.
 
 pub mod accepted;
 pub mod accounts;
@@ -38,13 +38,11 @@ mod writer_batch;
 use crate::domain::ids::{LoginId, UserId};
 use crate::protocol::resources::UserRole;
 
-/// Who acts. Made by `logins::authenticate` alone, from a token that was checked.
+/// The user who acts. Only `logins` creates it, from a token or ticket that was checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// The user.
     pub user_id: UserId,
-    /// The login the token belongs to.
     pub login_id: LoginId,
-    /// User or admin.
+    /// The role on the server.
     pub role: UserRole,
 }

@@ -1,7 +1,7 @@
-//! What whoever runs the server does to accounts.
+//! What the operator does to accounts, from the command line or the settings.
 
-use super::accounts::{NewAccount, insert, me_of, tell_profile};
-use super::logins::{existing, tell};
+use super::accounts::{NewAccount, append_profile, insert_user, to_me};
+use super::logins::{append_revoked, get_locked_user};
 use super::passwords;
 use super::read::read;
 use super::transact::transact_for;
@@ -12,36 +12,36 @@ use crate::domain::names::{Password, UserRef, Username};
 use crate::error::{Error, Result};
 use crate::protocol::events::RevokeReason;
 use crate::protocol::resources::{Me, UserRole};
-use crate::store::gate::Account;
-use crate::store::pools::Share;
-use crate::store::users::{Status, UserRow};
+use crate::store::pools::ReadPool;
+use crate::store::users::{AccountStatus, UserRow};
+use crate::store::write_queue::WriteOwner;
 use crate::store::{accounts, logins, meta, users};
 
-/// Makes an account also where registration is closed.
+/// Creates an account, also if registration is closed.
 pub async fn create(app: &App, new: NewAccount) -> Result<Me> {
-    let new = new.checked(app).await?;
-    let user = transact_for(app, Account::Operator, limits::FEW_ROWS, move |tx| {
+    let new = new.into_new_user(app).await?;
+    let user = transact_for(app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
         let new = new.clone();
-        Box::pin(async move { insert(tx, &new).await })
+        Box::pin(async move { insert_user(tx, &new).await })
     })
     .await?;
-    Ok(me_of(app, &user))
+    Ok(to_me(app, &user))
 }
 
-/// Sets somebody's password, and ends all logins of that user.
-pub async fn set_password_of(app: &App, user: &UserRef, password: &str) -> Result<()> {
+/// Updates the password of a user and ends all logins of that user.
+pub async fn update_password(app: &App, user: &UserRef, password: &str) -> Result<()> {
     let password = Password::parse(password).map_err(|message| Error::invalid("password", message))?;
     let id = find(app, user.clone()).await?.id;
     let hash = passwords::hash(app, password).await?;
-    transact_for(app, Account::Operator, limits::FEW_ROWS, move |tx| {
+    transact_for(app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
             tx.lock_users(&[id]).await?;
-            existing(tx, id).await?;
-            accounts::set_password(tx.conn(), id, &hash, tx.now()).await?;
+            get_locked_user(tx, id).await?;
+            accounts::update_password(tx.conn(), id, &hash, tx.now()).await?;
             let reason = RevokeReason::Password;
             if !logins::revoke_all(tx.conn(), id, None, reason, tx.now()).await?.is_empty() {
-                tell(tx, id, None, reason);
+                append_revoked(tx, id, None, reason);
             }
             Ok(())
         })
@@ -49,44 +49,45 @@ pub async fn set_password_of(app: &App, user: &UserRef, password: &str) -> Resul
     .await
 }
 
-/// Sets somebody's part in the server, for whoever runs it. It counts from the next call on.
-pub async fn set_role_of(app: &App, user: &UserRef, role: UserRole) -> Result<Me> {
+/// Updates the role of a user on the server. It is effective from the user's next call.
+pub async fn update_role(app: &App, user: &UserRef, role: UserRole) -> Result<Me> {
     let id = find(app, user.clone()).await?.id;
-    let user = transact_for(app, Account::Operator, limits::FEW_ROWS, move |tx| {
+    let user = transact_for(app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
         Box::pin(async move {
             tx.lock_users(&[id]).await?;
-            let before = existing(tx, id).await?;
+            let before = get_locked_user(tx, id).await?;
             if before.role == role {
                 return Ok(before);
             }
-            let user = accounts::set_role(tx.conn(), id, role, tx.now()).await?;
-            tell_profile(tx, &user);
+            let user = accounts::update_role(tx.conn(), id, role, tx.now()).await?;
+            append_profile(tx, &user);
             Ok(user)
         })
     })
     .await?;
-    Ok(me_of(app, &user))
+    Ok(to_me(app, &user))
 }
 
-/// The account that `user` names; `user_not_found` also when it is deleted.
-pub async fn by_ref(app: &App, user: &UserRef) -> Result<Me> {
-    Ok(me_of(app, &find(app, user.clone()).await?))
+/// Returns an account. Fails with `user_not_found` also if it was deleted.
+pub async fn get(app: &App, user: &UserRef) -> Result<Me> {
+    Ok(to_me(app, &find(app, user.clone()).await?))
 }
 
 async fn find(app: &App, user: UserRef) -> Result<UserRow> {
     let found =
-        read(app, Share::Ordinary, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) })).await?;
-    found.filter(|user| user.status != Status::Deleted).ok_or_else(Error::user_not_found)
+        read(app, ReadPool::Ordinary, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) }))
+            .await?;
+    found.filter(|user| user.status != AccountStatus::Deleted).ok_or_else(Error::user_not_found)
 }
 
-/// Every account that is not deleted, by username.
+/// Lists all accounts that are not deleted, by username.
 pub async fn list(app: &App) -> Result<Vec<Me>> {
-    let rows = read(app, Share::Ordinary, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;
-    Ok(rows.iter().map(|user| me_of(app, user)).collect())
+    let rows = read(app, ReadPool::Ordinary, |conn| Box::pin(async move { Ok(users::all(conn).await?) })).await?;
+    Ok(rows.iter().map(|user| to_me(app, user)).collect())
 }
 
-/// Makes the admin that the settings name, unless there is one. Its password is not touched then; and an account of that
-/// name that is no admin is never made one, since anybody could have registered it.
+/// Creates the admin of the settings, unless it exists. The password of an existing admin stays as it is. If a user
+/// without the role has this username, this function fails: any client could have registered that account.
 pub async fn ensure_admin(app: &App, username: &str, password: &str) -> Result<()> {
     let wanted = Username::parse(username).map_err(|message| Error::invalid("username", message))?;
     let key = UserRef::Username(wanted.key());
@@ -99,7 +100,7 @@ pub async fn ensure_admin(app: &App, username: &str, password: &str) -> Result<(
     };
     let found = match find(app, key.clone()).await {
         Err(error) if error.code() == Code::UserNotFound => match create(app, new()).await {
-            // another node was a moment faster
+            // Another node has just created the account.
             Err(error) if error.code() == Code::UsernameTaken => find(app, key).await?,
             created => return created.map(|_| ()),
         },
@@ -107,14 +108,18 @@ pub async fn ensure_admin(app: &App, username: &str, password: &str) -> Result<(
     };
     match found.role {
         UserRole::Admin => Ok(()),
-        UserRole::User => Err(Error::conflict("the username of the admin is taken by a user who is not one")),
+        UserRole::User => Err(Error::conflict(
+            "The username of the admin belongs to another user; choose another one, or make that user an admin.",
+        )),
     }
 }
 
-/// Names accounts that lost their e-mail address when addresses began to be compared in NFC, at every start until they have
-/// another: nobody else can tell their owners why they cannot sign in with it.
-pub async fn name_lost_emails(app: &App) -> Result<()> {
-    let lost = read(app, Share::Ordinary, |conn| Box::pin(async move { Ok(meta::lost_emails(conn).await?) })).await?;
+/// Logs the accounts that lost their e-mail address when addresses began to be compared in NFC. It does so at every
+/// start until they have another one. Only the operator can explain to these users why they cannot sign in with the
+/// address.
+pub async fn log_lost_emails(app: &App) -> Result<()> {
+    let lost =
+        read(app, ReadPool::Ordinary, |conn| Box::pin(async move { Ok(meta::lost_emails(conn).await?) })).await?;
     for (username, email) in lost {
         tracing::warn!(username, email, "this account lost its e-mail address: an older account has the same one");
     }

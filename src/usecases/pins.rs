@@ -1,9 +1,9 @@
-//! Pins: put a message where everybody in the conversation finds it, take it down, see them all. Doing either again
-//! changes nothing and tells nobody.
+//! Pins: pinning a message for all participants, unpinning it, and listing pinned messages. Repeating a call changes
+//! nothing and appends no event.
 
 use super::Caller;
 use super::conversations::require_participant;
-use super::reactions::{present, standing};
+use super::reactions::{get_target, get_undeleted_target};
 use super::rights;
 use super::transact::{Tx, transact_for};
 use crate::app::App;
@@ -15,25 +15,25 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::events::{Event, Pin};
 use crate::protocol::resources::Message;
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::store::{messages, pins};
-use crate::usecases::messages::{get, shown};
+use crate::usecases::messages::{complete, get};
 use std::collections::HashMap;
 
-/// Pins a message; returns it as the caller sees it.
+/// Pins a message and returns it as the caller sees it.
 pub async fn add(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Message> {
-    let wanted = (*caller, conversation, message);
-    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, wanted))).await?;
+    let request = (*caller, conversation, message);
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, request))).await?;
     get(app, caller, message).await
 }
 
 async fn add_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
-    may_pin(tx, caller, conversation).await?;
-    if standing(tx, caller, conversation, message).await?.pinned {
+    lock_and_check_right(tx, caller, conversation).await?;
+    if get_undeleted_target(tx, caller, conversation, message).await?.pinned {
         return Ok(());
     }
     let newest = pins::newest(tx.conn(), conversation).await?;
-    // later than every other pin, whatever the clock says
+    // Each pin is later than every other pin of the conversation, even if the clock goes back.
     let at = newest.map_or(tx.now(), |newest| tx.now().max(Timestamp(newest.0 + 1)));
     pins::set(tx.conn(), message, caller.user_id, at).await?;
     let pin = Pin { conversation_id: conversation, message_id: message, user_id: caller.user_id };
@@ -41,55 +41,55 @@ async fn add_in(tx: &mut Tx, (caller, conversation, message): (Caller, Conversat
     Ok(())
 }
 
-/// Takes a message's pin away.
+/// Unpins a message.
 pub async fn remove(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<()> {
-    let wanted = (*caller, conversation, message);
-    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, wanted))).await
+    let request = (*caller, conversation, message);
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, request))).await
 }
 
 async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
-    may_pin(tx, caller, conversation).await?;
-    // a deletion took the pin of a deleted message with it
-    if !present(tx, caller, conversation, message).await?.pinned {
+    lock_and_check_right(tx, caller, conversation).await?;
+    // A deleted message has no pin, because the deletion removed it.
+    if !get_target(tx, caller, conversation, message).await?.pinned {
         return Ok(());
     }
-    pins::clear(tx.conn(), message).await?;
+    pins::remove(tx.conn(), message).await?;
     let pin = Pin { conversation_id: conversation, message_id: message, user_id: caller.user_id };
     tx.append(Stream::Conversation(conversation), &Event::MessageUnpinned(pin));
     Ok(())
 }
 
-/// Locks the conversation and asks whether the caller may pin there.
-async fn may_pin(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> Result<()> {
+/// Locks the conversation and checks that the caller may pin messages there.
+async fn lock_and_check_right(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> Result<()> {
     tx.lock_conversations(&[conversation]).await?;
-    let kind = tx.existing(conversation)?.kind;
-    let sender = rights::sender(tx, conversation, caller.user_id).await?;
-    let role = rights::changes(&sender)?;
+    let kind = tx.require_conversation(conversation)?.kind;
+    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
+    let role = rights::require_changeable(&sender)?;
     if sender.blocked {
         return Err(Error::blocked());
     }
     if !role.may(Action::Pin(kind)) {
-        return Err(Error::forbidden("only owners and admins can pin messages"));
+        return Err(Error::forbidden("Only owners and admins can pin messages."));
     }
     Ok(())
 }
 
-/// The pinned messages of a conversation as the caller sees them, the newest pin first, each with its moment for the next
-/// page. What was unpinned or deleted while they were read is none, and keeps its place.
-pub async fn page(
+/// Lists the pinned messages of a conversation as the caller sees them, the newest pin first, each with the cursor
+/// after it. A message that was unpinned or deleted meanwhile is `None`.
+pub async fn list(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     before: Timestamp,
     limit: u64,
 ) -> Result<Vec<(Option<Message>, Timestamp)>> {
-    let conn = app.db().read(Share::Ordinary);
-    let places = pins::page(conn, conversation, caller.user_id, before, limit).await?;
-    let ids: Vec<MessageId> = places.iter().map(|(id, _)| *id).collect();
+    let conn = app.db().read(ReadPool::Ordinary);
+    let pinned = pins::page(conn, conversation, caller.user_id, before, limit).await?;
+    let ids: Vec<MessageId> = pinned.iter().map(|(id, _)| *id).collect();
     let found = messages::by_ids(conn, &ids).await?.into_iter().map(|(message, _)| message);
-    let found = shown(app, caller.user_id, conversation, found.collect()).await?;
-    // the right last: whoever is removed while the rows are read is not shown what came after
+    let found = complete(app, caller.user_id, conversation, found.collect()).await?;
+    // Check membership after reading: a user removed meanwhile must not see newer rows.
     require_participant(app, caller, conversation).await?;
     let mut found: HashMap<MessageId, Message> = found.into_iter().map(|message| (message.id, message)).collect();
-    Ok(places.into_iter().map(|(id, at)| (found.remove(&id).filter(|message| message.pinned), at)).collect())
+    Ok(pinned.into_iter().map(|(id, at)| (found.remove(&id).filter(|message| message.pinned), at)).collect())
 }

@@ -1,4 +1,4 @@
-//! Reactions: add one, take it back, see whose they are. Doing either again changes nothing and tells nobody.
+//! Reactions: adding, removing and listing them. Repeating a call changes nothing and appends no event.
 
 use super::Caller;
 use super::conversations::require_participant;
@@ -12,39 +12,38 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::{Event, ReactionAction};
-use crate::protocol::resources::{Reaction, Reactors};
-use crate::store::pools::Share;
+use crate::protocol::resources::{Reaction, ReactionUsers};
+use crate::store::pools::ReadPool;
 use crate::store::reactions::{self, NewReaction};
-use crate::store::targets::{self, Target};
+use crate::store::target_messages::{self, TargetMessage};
 
-/// What became of a reaction.
+/// The result of a request to add or remove a reaction.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Reacted {
-    /// What changed; nothing when it was so already.
+pub struct ReactionChange {
+    /// `None` if nothing changed.
     pub action: Option<ReactionAction>,
-    /// The emoji as the caller sees it now.
     pub reaction: Reaction,
 }
 
-/// The caller reacts to a message.
+/// Adds a reaction of the caller to a message.
 pub async fn add(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     message: MessageId,
     emoji: &str,
-) -> Result<Reacted> {
+) -> Result<ReactionChange> {
     change(app, caller, conversation, message, emoji, ReactionAction::Added).await
 }
 
-/// The caller takes a reaction back.
+/// Removes a reaction of the caller from a message.
 pub async fn remove(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     message: MessageId,
     emoji: &str,
-) -> Result<Reacted> {
+) -> Result<ReactionChange> {
     change(app, caller, conversation, message, emoji, ReactionAction::Removed).await
 }
 
@@ -55,14 +54,14 @@ async fn change(
     message: MessageId,
     emoji: &str,
     action: ReactionAction,
-) -> Result<Reacted> {
+) -> Result<ReactionChange> {
     let emoji = Emoji::parse(emoji).map_err(|wrong| Error::invalid("emoji", wrong))?;
-    let wanted = Wanted { caller: *caller, conversation, message, emoji, action };
-    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, wanted))).await
+    let request = ReactionRequest { caller: *caller, conversation, message, emoji, action };
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, request))).await
 }
 
 #[derive(Clone, Copy)]
-struct Wanted {
+struct ReactionRequest {
     caller: Caller,
     conversation: ConversationId,
     message: MessageId,
@@ -70,30 +69,30 @@ struct Wanted {
     action: ReactionAction,
 }
 
-async fn change_in(tx: &mut Tx, wanted: Wanted) -> Result<Reacted> {
-    let Wanted { caller, conversation, message, emoji, action } = wanted;
+async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChange> {
+    let ReactionRequest { caller, conversation, message, emoji, action } = request;
     let user = caller.user_id;
     tx.lock_conversations(&[conversation]).await?;
-    rights::writes(&rights::sender(tx, conversation, user).await?, Action::React)?;
+    rights::require_writable(&rights::get_sender(tx, conversation, user).await?, Action::React)?;
     let adds = action == ReactionAction::Added;
     if adds {
-        standing(tx, caller, conversation, message).await?;
+        get_undeleted_target(tx, caller, conversation, message).await?;
     } else {
-        // a deleted message has no reactions, so there is nothing left to take back
-        present(tx, caller, conversation, message).await?;
+        // A deleted message has no reactions, so a missing one is no error.
+        get_target(tx, caller, conversation, message).await?;
     }
-    let tally = reactions::tally(tx.conn(), message, emoji, user).await?;
-    let reacted = |action, count| Reacted {
+    let tally = reactions::count(tx.conn(), message, emoji, user).await?;
+    let result = |action, count| ReactionChange {
         action,
         reaction: Reaction { emoji: emoji.as_str().to_owned(), count, me: Some(adds) },
     };
     if tally.mine == adds {
-        return Ok(reacted(None, tally.count));
+        return Ok(result(None, tally.count));
     }
     let count = if adds {
-        let place = match tally.place {
-            Some(place) => place,
-            None => new_place(tx, message).await?,
+        let order = match tally.order {
+            Some(order) => order,
+            None => next_order(tx, message).await?,
         };
         let new = NewReaction {
             message_id: message,
@@ -101,12 +100,12 @@ async fn change_in(tx: &mut Tx, wanted: Wanted) -> Result<Reacted> {
             user_id: user,
             conversation_id: conversation,
             created_at: tx.now(),
-            place,
+            order,
         };
         reactions::insert(tx.conn(), &new).await?;
         tally.count + 1
     } else {
-        reactions::delete(tx.conn(), message, emoji, user).await?;
+        reactions::remove(tx.conn(), message, emoji, user).await?;
         tally.count - 1
     };
     let event = Event::ReactionUpdated {
@@ -118,61 +117,61 @@ async fn change_in(tx: &mut Tx, wanted: Wanted) -> Result<Reacted> {
         count,
     };
     tx.append(Stream::Conversation(conversation), &event);
-    Ok(reacted(Some(action), count))
+    Ok(result(Some(action), count))
 }
 
-/// The place of an emoji that nobody reacted with before: after all others, so that it comes last for whoever lists the
-/// reactions as for whoever follows the events.
-async fn new_place(tx: &Tx, message: MessageId) -> Result<i64> {
-    let (emojis, last) = reactions::emojis(tx.conn(), message).await?;
+/// Returns the order of an emoji that the message did not have before: after all others. Clients that list the
+/// reactions and clients that follow the events then see the same order.
+async fn next_order(tx: &Tx, message: MessageId) -> Result<i64> {
+    let (emojis, last) = reactions::count_emojis(tx.conn(), message).await?;
     if emojis >= limits::EMOJIS_PER_MESSAGE {
-        return Err(Error::conflict("this message has reactions with as many emojis as it may; take one of those"));
+        return Err(Error::conflict("This message has the largest number of different emojis; choose one of those."));
     }
     Ok(last + 1)
 }
 
-/// A message that the caller has and that still stands; its conversation is locked.
-pub(super) async fn standing(
+/// Returns a message that the caller can see and that is not deleted. Its conversation must be locked.
+pub(super) async fn get_undeleted_target(
     tx: &Tx,
     caller: Caller,
     conversation: ConversationId,
     message: MessageId,
-) -> Result<Target> {
-    let target = present(tx, caller, conversation, message).await?;
+) -> Result<TargetMessage> {
+    let target = get_target(tx, caller, conversation, message).await?;
     if target.deleted {
-        Err(Error::conflict("this message was deleted, so nobody can react to it"))
+        Err(Error::conflict("This message was deleted, so it takes no reactions or pins."))
     } else {
         Ok(target)
     }
 }
 
-/// A message that the caller has, deleted for everyone or not; its conversation is locked.
-pub(super) async fn present(
+/// Returns a message that the caller can see, deleted for everyone or not. Its conversation must be locked.
+pub(super) async fn get_target(
     tx: &Tx,
     caller: Caller,
     conversation: ConversationId,
     message: MessageId,
-) -> Result<Target> {
-    let target = targets::find(tx.conn(), conversation, message, caller.user_id).await?;
+) -> Result<TargetMessage> {
+    let target = target_messages::find(tx.conn(), conversation, message, caller.user_id).await?;
     target.ok_or_else(|| Error::not_found("message"))
 }
 
-/// Who reacts to a message, by emoji, each with its place for the next page.
-pub async fn page(
+/// Lists the users who reacted to a message, by emoji, each with the cursor after it.
+pub async fn list(
     app: &App,
     caller: &Caller,
     conversation: ConversationId,
     message: MessageId,
     after: i64,
     limit: u64,
-) -> Result<Vec<(Reactors, i64)>> {
-    let conn = app.db().read(Share::Ordinary);
-    let target = targets::find(conn, conversation, message, caller.user_id).await?;
+) -> Result<Vec<(ReactionUsers, i64)>> {
+    let conn = app.db().read(ReadPool::Ordinary);
+    let target = target_messages::find(conn, conversation, message, caller.user_id).await?;
     let rows = match target {
         Some(target) if !target.deleted => reactions::page(conn, message, after, limit).await?,
         _ => Vec::new(),
     };
-    // the right last: whoever is removed while the rows are read is not shown what came after
+    // Check membership after reading: a user removed meanwhile must not see newer rows.
     require_participant(app, caller, conversation).await?;
     target.ok_or_else(|| Error::not_found("message"))?;
     Ok(rows)

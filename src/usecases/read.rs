@@ -1,37 +1,37 @@
-//! Reading outside a transaction: on the runtime of the database, with its deadline, and refused at once while the
-//! database is away. What is read here may have changed a moment later, so nothing that a change depends on is.
+//! Reading outside a transaction: on the runtime of the database, with a deadline, and refused at once while the
+//! database is unavailable. A result may be outdated a moment later, so no change may depend on it.
 
 use super::Caller;
 use crate::app::App;
 use crate::error::Result;
-use crate::store::pools::Share;
-use crate::store::reading::Reads;
+use crate::store::pools::ReadPool;
+use crate::store::reading::ReadConnection;
 use sea_orm::DatabaseConnection;
 use std::pin::Pin;
 
-/// The future of some reading.
-pub type Reading<'r, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'r>>;
+/// The future that reads.
+pub type ReadFuture<'r, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'r>>;
 
-/// Runs `work` with a connection for reading what `share` says.
-pub async fn read<T, W>(app: &App, share: Share, work: W) -> Result<T>
+/// Runs `work` with a connection of `pool`.
+pub async fn read<T, W>(app: &App, pool: ReadPool, work: W) -> Result<T>
 where
     T: Send + 'static,
-    W: for<'r> FnOnce(&'r Reads) -> Reading<'r, T> + Send + 'static,
+    W: for<'r> FnOnce(&'r ReadConnection) -> ReadFuture<'r, T> + Send + 'static,
 {
-    let owner = app.clone();
-    app.detached(async move { work(owner.db().read(share)).await }).await
+    let owned_app = app.clone();
+    app.run_detached(async move { work(owned_app.db().read(pool)).await }).await
 }
 
-/// Runs `work`, which may take long, in one of the caller's turns at heavy reading.
-pub async fn heavy<T, W>(app: &App, caller: &Caller, work: W) -> Result<T>
+/// Runs `work`, which may take long. It waits for one of the caller's permits for heavy reads.
+pub async fn read_heavy<T, W>(app: &App, caller: &Caller, work: W) -> Result<T>
 where
     T: Send + 'static,
-    W: for<'r> FnOnce(&'r DatabaseConnection) -> Reading<'r, T> + Send + 'static,
+    W: for<'r> FnOnce(&'r DatabaseConnection) -> ReadFuture<'r, T> + Send + 'static,
 {
-    let (owner, user) = (app.clone(), caller.user_id);
-    app.detached(async move {
-        let turn = owner.db().heavy(user).await?;
-        work(turn.conn()).await
+    let (owned_app, user) = (app.clone(), caller.user_id);
+    app.run_detached(async move {
+        let permit = owned_app.db().heavy(user).await?;
+        work(permit.conn()).await
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! Who has a message, and who has read it.
+//! Receipts: which participants have received or read a message.
 
 use super::Caller;
 use super::conversations::require_participant;
@@ -6,17 +6,17 @@ use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::error::{Error, Result};
 use crate::protocol::resources::Receipts;
-use crate::store::pools::Share;
-use crate::store::{receipts, targets};
+use crate::store::pools::ReadPool;
+use crate::store::{receipts, target_messages};
 
-/// The receipts of a message, for any participant who has it.
-pub async fn of(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Receipts> {
-    let conn = app.db().read(Share::Ordinary);
-    let found = match targets::find(conn, conversation, message, caller.user_id).await? {
-        Some(target) => Some(receipts::of(conn, conversation, &target, caller.user_id).await?),
+/// Returns the receipts of a message. Fails if the caller cannot see the message.
+pub async fn get(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Receipts> {
+    let conn = app.db().read(ReadPool::Ordinary);
+    let found = match target_messages::find(conn, conversation, message, caller.user_id).await? {
+        Some(target) => Some(receipts::get(conn, conversation, &target, caller.user_id).await?),
         None => None,
     };
-    // the right last: whoever is removed while the rows are read is not shown what came after
+    // Check membership after reading: a user removed meanwhile must not see newer rows.
     require_participant(app, caller, conversation).await?;
     found.ok_or_else(|| Error::not_found("message"))
 }

@@ -1,64 +1,73 @@
-//! Whether somebody may act in a conversation now: the one rule of sending, editing, deleting and reacting. What it
-//! decides on was read inside the transaction that acts, after its locks.
+//! Checks whether a user may act in a conversation: the one rule for sending, editing, deleting and reacting.
+//! Everything it depends on is read inside the transaction that acts, after its locks.
 
 use super::transact::Tx;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::roles::{Action, Role};
 use crate::error::{Error, Result};
 use crate::protocol::resources::Message;
-use crate::store::hydrate::hydrate;
+use crate::store::assemble::assemble;
 use crate::store::messages::{self, Sender};
-use crate::store::users::{self, Status};
+use crate::store::users::{self, AccountStatus};
 
-/// What decides about `user` in a conversation that `tx` has locked.
-pub(super) async fn sender(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<Sender> {
-    tx.existing(conversation)?;
+/// Reads what the rights of `user` in a conversation depend on. `tx` must have locked the conversation.
+pub(super) async fn get_sender(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<Sender> {
+    tx.require_conversation(conversation)?;
     let mut found = messages::senders(tx.conn(), &[(conversation, user)]).await?;
     found.remove(&(conversation, user)).ok_or_else(Error::not_a_participant)
 }
 
-/// Whether the account that acts stands; it is locked, and may have been suspended since its token was checked.
-pub(super) async fn account(tx: &Tx, user: UserId) -> Result<()> {
+/// Fails unless the account is active. It is locked, and may have been suspended since its token was checked.
+pub(super) async fn require_active_account(tx: &Tx, user: UserId) -> Result<()> {
     match users::by_id(tx.conn(), user).await?.map(|user| user.status) {
-        Some(Status::Active) => Ok(()),
-        Some(Status::Suspended) => Err(Error::suspended()),
-        Some(Status::Deleted) | None => Err(Error::unauthorized("this account was deleted; sign in with another one")),
+        Some(AccountStatus::Active) => Ok(()),
+        Some(AccountStatus::Suspended) => Err(Error::suspended()),
+        Some(AccountStatus::Deleted) | None => {
+            Err(Error::unauthorized("This account was deleted; sign in with another one."))
+        }
     }
 }
 
-/// Whether the account stands and is in the conversation: enough for what concerns nobody else.
-pub(super) fn inside(sender: &Sender) -> Result<Role> {
+/// Returns the role of an active account that is in the conversation. This is enough for actions that no other user
+/// sees.
+pub(super) fn require_inside(sender: &Sender) -> Result<Role> {
     match sender.status.as_str() {
         "active" => sender.role.ok_or_else(Error::not_a_participant),
         "suspended" => Err(Error::suspended()),
-        _ => Err(Error::unauthorized("this account was deleted; sign in with another one")),
+        _ => Err(Error::unauthorized("This account was deleted; sign in with another one.")),
     }
 }
 
-/// [`inside`], in a conversation that is not read-only.
-pub(super) fn changes(sender: &Sender) -> Result<Role> {
-    let role = inside(sender)?;
+/// Does the same as [`require_inside`], and fails if the conversation is read-only.
+pub(super) fn require_changeable(sender: &Sender) -> Result<Role> {
+    let role = require_inside(sender)?;
     if sender.archived { Err(Error::class_archived()) } else { Ok(role) }
 }
 
-/// [`changes`], with nothing between the two of a direct conversation, and with a role that may do `action`.
-pub(super) fn writes(sender: &Sender, action: Action) -> Result<Role> {
-    let role = changes(sender)?;
+/// Does the same as [`require_changeable`], and fails if a block separates the users of a direct conversation, or if
+/// the role does not allow `action`.
+pub(super) fn require_writable(sender: &Sender, action: Action) -> Result<Role> {
+    let role = require_changeable(sender)?;
     if sender.blocked {
         return Err(Error::blocked());
     }
     if !role.may(action) {
-        return Err(Error::forbidden("observers can only read"));
+        return Err(Error::forbidden("Observers can only read this conversation."));
     }
     Ok(role)
 }
 
-/// The message of a conversation that `tx` has locked, with what hangs on it as `viewer` sees it.
-pub(super) async fn message(tx: &Tx, conversation: ConversationId, viewer: UserId, id: MessageId) -> Result<Message> {
+/// Returns a message of a conversation that `tx` has locked, with mentions, and with reactions as `viewer` sees them.
+pub(super) async fn get_message(
+    tx: &Tx,
+    conversation: ConversationId,
+    viewer: UserId,
+    id: MessageId,
+) -> Result<Message> {
     let found = messages::by_ids(tx.conn(), &[id]).await?.pop();
     let (mut message, _) = found
         .filter(|(message, _)| message.conversation_id == conversation)
         .ok_or_else(|| Error::not_found("message"))?;
-    hydrate(tx.conn(), Some(viewer), std::slice::from_mut(&mut message)).await?;
+    assemble(tx.conn(), Some(viewer), std::slice::from_mut(&mut message)).await?;
     Ok(message)
 }

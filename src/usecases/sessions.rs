@@ -1,93 +1,98 @@
-//! What a live session asks the database: who it is, what it is in, and whether it may subscribe.
+//! The reads of a live session: its login, its memberships, and whether it may subscribe.
 
 use super::Caller;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::protocol::server::Denied;
+use crate::protocol::server::DeniedConversation;
 use crate::store::participants::{self, Membership};
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::store::{log, sessions, writes};
 use std::collections::HashSet;
 
-/// What a session begins with.
+/// The state of a user when a session begins.
 #[derive(Debug)]
-pub struct Opened {
-    /// The revision of the user's own stream; a revocation above it concerns this session.
+pub struct SessionStart {
+    /// The revision of the user's own stream. A revocation above it concerns this session.
     pub user_rev: Rev,
-    /// The conversations the user is in.
     pub memberships: Vec<Membership>,
 }
 
-/// The conversations the user is probably in, so that their rooms can be started before membership is read.
-pub async fn likely(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
-    Ok(participants::conversations_of(app.db().read(Share::Log), caller.user_id).await?)
+/// Returns the conversations that the user is probably in. Their rooms are started before membership is read for
+/// certain.
+pub async fn list_likely_conversations(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
+    Ok(participants::conversations_of(app.db().read(ReadPool::Log), caller.user_id).await?)
 }
 
-/// Those of `conversations` that the caller is probably in; see [`likely`].
-pub async fn likely_among(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<ConversationId>> {
+/// Returns those of `conversations` that the caller is probably in; see [`list_likely_conversations`].
+pub async fn filter_likely_conversations(
+    app: &App,
+    caller: &Caller,
+    conversations: &[ConversationId],
+) -> Result<Vec<ConversationId>> {
     let found = memberships(app, caller, conversations).await?;
     Ok(found.into_iter().map(|membership| membership.conversation_id).collect())
 }
 
-/// Reads, after the rooms run, what a session begins with. The user's revision is read first, in the statement that also
-/// reads status and login: whatever changes later is an event above it.
-pub async fn open(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Opened> {
-    let user_rev = standing(app, caller).await?;
+/// Reads the state for a session, after its rooms are started. It reads the user's revision first, in one statement
+/// with status and login: every later change is then an event above this revision.
+pub async fn read_start(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<SessionStart> {
+    let user_rev = check_login(app, caller).await?;
     let memberships = memberships(app, caller, conversations).await?;
-    Ok(Opened { user_rev, memberships })
+    Ok(SessionStart { user_rev, memberships })
 }
 
-/// The caller's memberships among `conversations`; the node takes over the epoch that they were read in.
+/// Returns the caller's memberships among `conversations`. The node also adopts the epoch that they were read in.
 async fn memberships(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<Membership>> {
     let (memberships, epoch) =
-        participants::memberships(app.db().read(Share::Log), caller.user_id, conversations).await?;
+        participants::memberships(app.db().read(ReadPool::Log), caller.user_id, conversations).await?;
     if let Some(epoch) = epoch {
-        app.db().history().adopt(&epoch);
+        app.db().history().set_epoch(&epoch);
     }
     Ok(memberships)
 }
 
-/// The revision of the caller's own stream, if the account and the login still stand.
-pub async fn standing(app: &App, caller: &Caller) -> Result<Rev> {
-    let standing = sessions::standing(app.db().read(Share::Authentication), caller.user_id, caller.login_id).await?;
-    if let Some(standing) = &standing {
-        app.db().history().adopt(&standing.epoch);
+/// Returns the revision of the caller's own stream. Fails if the account is not active or the login has ended.
+pub async fn check_login(app: &App, caller: &Caller) -> Result<Rev> {
+    let snapshot =
+        sessions::login_snapshot(app.db().read(ReadPool::Authentication), caller.user_id, caller.login_id).await?;
+    if let Some(snapshot) = &snapshot {
+        app.db().history().set_epoch(&snapshot.epoch);
     }
-    match standing {
-        Some(standing) if standing.status == "suspended" => Err(Error::suspended()),
-        Some(standing) if standing.status == "active" && !standing.revoked => Ok(standing.last_rev),
-        _ => Err(Error::unauthorized("this login has ended; sign in again")),
+    match snapshot {
+        Some(snapshot) if snapshot.status == "suspended" => Err(Error::suspended()),
+        Some(snapshot) if snapshot.status == "active" && !snapshot.revoked => Ok(snapshot.last_rev),
+        _ => Err(Error::unauthorized("This login has ended; sign in again.")),
     }
 }
 
-/// Which of `conversations` the caller may subscribe to, and why not the others.
-pub async fn admit(
+/// Returns the caller's memberships among `conversations`, and why the caller cannot subscribe to the others.
+pub async fn check_subscriptions(
     app: &App,
     caller: &Caller,
     conversations: &[ConversationId],
-) -> Result<(Vec<Membership>, Vec<Denied>)> {
-    let conn = app.db().read(Share::Log);
+) -> Result<(Vec<Membership>, Vec<DeniedConversation>)> {
+    let conn = app.db().read(ReadPool::Log);
     let memberships = memberships(app, caller, conversations).await?;
     let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
     let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
     if missing.is_empty() {
         return Ok((memberships, Vec::new()));
     }
-    let existing = writes::existing(conn, &missing).await?;
+    let existing = writes::list_existing(conn, &missing).await?;
     let denied = missing
         .into_iter()
         .map(|id| {
             let error =
                 if existing.contains(&id) { Error::not_a_participant() } else { Error::not_found("conversation") };
-            Denied { id, code: error.code().as_str() }
+            DeniedConversation { id, code: error.code().as_str() }
         })
         .collect();
     Ok((memberships, denied))
 }
 
-/// Of streams and the revisions a client holds of them, those that the log cannot bring up to date any more.
-pub async fn out_of_reach(app: &App, wanted: &[(Stream, Rev)]) -> Result<Vec<Stream>> {
-    Ok(log::out_of_reach(app.db().read(Share::Log), wanted).await?)
+/// Returns those streams for which the log does not have all events after the client's revision any more.
+pub async fn list_unreachable(app: &App, client_revs: &[(Stream, Rev)]) -> Result<Vec<Stream>> {
+    Ok(log::list_without_next_rev(app.db().read(ReadPool::Log), client_revs).await?)
 }

@@ -1,5 +1,5 @@
-//! The caller's own view of a conversation: archive, mute, pin, notify level. Each change is told to the caller's other
-//! devices, and to nobody else.
+//! The caller's own settings of a conversation: archive, mute, pin and notification level. Only the caller's own
+//! sessions are notified of a change.
 
 use super::transact::{Tx, transact_for};
 use super::{Caller, conversations, rights};
@@ -13,79 +13,79 @@ use crate::error::{Error, Result};
 use crate::protocol::conversations::Mute;
 use crate::protocol::events::Event;
 use crate::protocol::resources::{Conversation, NotifyLevel};
-use crate::store::settings::{self, Setting};
+use crate::store::settings::{self, ParticipantSetting};
 use std::time::Duration;
 
-/// A change of the caller's own view.
+/// A change of the caller's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// Out of the list until a message comes, or back.
+pub enum SettingChange {
+    /// True removes the conversation from the list until a message comes.
     Archive(bool),
-    /// No notifications until then; `None` is for good.
+    /// No notifications until this moment. `None`: until the mute is removed.
     Mute(Option<Timestamp>),
-    /// Notifications again.
     Unmute,
-    /// To the top of the list, or not.
+    /// True moves the conversation to the top of the list.
     Pin(bool),
-    /// What makes a notification.
+    /// Which messages make a notification.
     Notify(NotifyLevel),
 }
 
-/// Checks until when to mute.
-pub fn mute(asked: &Mute) -> Result<Change> {
+/// Checks a request to mute and returns the change.
+pub fn check_mute(request: &Mute) -> Result<SettingChange> {
     let now = Timestamp::now();
-    match (asked.until, asked.seconds) {
-        (None, None) => Ok(Change::Mute(None)),
-        (Some(until), None) if until > now => Ok(Change::Mute(Some(until))),
+    match (request.until, request.seconds) {
+        (None, None) => Ok(SettingChange::Mute(None)),
+        (Some(until), None) if until > now => Ok(SettingChange::Mute(Some(until))),
         (Some(_), None) => Err(Error::invalid("until", "must be in the future")),
         (None, Some(seconds)) if (1..=limits::MUTE_SECONDS).contains(&seconds) => {
-            Ok(Change::Mute(Some(now.plus(Duration::from_secs(seconds as u64)))))
+            Ok(SettingChange::Mute(Some(now.plus(Duration::from_secs(seconds as u64)))))
         }
         (None, Some(_)) => Err(Error::invalid("seconds", format!("must be from 1 to {}", limits::MUTE_SECONDS))),
-        (Some(_), Some(_)) => Err(Error::invalid("seconds", "must not stand beside until")),
+        (Some(_), Some(_)) => Err(Error::invalid("seconds", "must be absent if until is given")),
     }
 }
 
-/// Changes the caller's view of a conversation. A change that changes nothing tells nobody.
-pub async fn change(app: &App, caller: &Caller, id: ConversationId, change: Change) -> Result<Conversation> {
+/// Updates the caller's settings of a conversation. If nothing changes, no event is appended.
+pub async fn update(app: &App, caller: &Caller, id: ConversationId, change: SettingChange) -> Result<Conversation> {
     let caller = *caller;
     let changed =
-        transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(change_in(tx, caller, id, change)))
+        transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(update_in(tx, caller, id, change)))
             .await?;
     Ok(conversations::with_presence(app, changed))
 }
 
-async fn change_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Change) -> Result<Conversation> {
+async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: SettingChange) -> Result<Conversation> {
     let user = caller.user_id;
     tx.lock_conversations(&[id]).await?;
     tx.lock_users(&[user]).await?;
-    let role = rights::inside(&rights::sender(tx, id, user).await?)?;
+    let role = rights::require_inside(&rights::get_sender(tx, id, user).await?)?;
     if !role.may(Action::Read) {
-        return Err(Error::forbidden("only whoever may read a conversation can archive, mute or pin it"));
+        return Err(Error::forbidden("Only users who can read a conversation can archive, mute or pin it."));
     }
-    let before = conversations::own_view(tx, user, id).await?;
-    let was_archived = settings::archived(tx.conn(), id, user).await?;
+    let before = conversations::get_locked(tx, user, id).await?;
+    let was_archived = settings::archived_seq(tx.conn(), id, user).await?;
     let setting = match change {
-        Change::Archive(on) => Setting::Archived(on.then_some(before.last_seq)),
-        Change::Mute(until) => Setting::Muted(Some(until.unwrap_or(Timestamp::FAR))),
-        Change::Unmute => Setting::Muted(None),
-        Change::Pin(on) => Setting::Pinned(on.then_some(tx.now())),
-        Change::Notify(level) => Setting::Notify(level),
+        SettingChange::Archive(on) => ParticipantSetting::Archived(on.then_some(before.last_seq)),
+        SettingChange::Mute(until) => ParticipantSetting::Muted(Some(until.unwrap_or(Timestamp::FAR_FUTURE))),
+        SettingChange::Unmute => ParticipantSetting::Muted(None),
+        SettingChange::Pin(on) => ParticipantSetting::Pinned(on.then_some(tx.now())),
+        SettingChange::Notify(level) => ParticipantSetting::Notify(level),
     };
-    settings::set(tx.conn(), id, user, setting).await?;
-    if matches!(change, Change::Mute(_)) && !before.my.archived {
-        // an archive that a message ended would be back with the mute
-        settings::set(tx.conn(), id, user, Setting::Archived(None)).await?;
+    settings::update(tx.conn(), id, user, setting).await?;
+    if matches!(change, SettingChange::Mute(_)) && !before.my.archived {
+        // A message has ended the archived state, but its `seq` is still stored. Remove it, because it would count
+        // again while the conversation is muted.
+        settings::update(tx.conn(), id, user, ParticipantSetting::Archived(None)).await?;
     }
-    let after = conversations::own_view(tx, user, id).await?;
-    if after.my != before.my || archived_anew(setting, was_archived) {
+    let after = conversations::get_locked(tx, user, id).await?;
+    if after.my != before.my || is_archived_at_new_seq(setting, was_archived) {
         tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: id, my: after.my.clone() });
     }
     Ok(after)
 }
 
-/// A muted conversation stays archived while messages come. Archived again, it holds from there on, which a client that
-/// derives it has to hear.
-fn archived_anew(setting: Setting, before: Option<Seq>) -> bool {
-    matches!(setting, Setting::Archived(Some(seq)) if before != Some(seq))
+/// Returns whether the conversation is archived at another `seq` than before. While it is muted it stays archived, but
+/// a client that computes this by itself needs the new `seq`.
+fn is_archived_at_new_seq(setting: ParticipantSetting, before: Option<Seq>) -> bool {
+    matches!(setting, ParticipantSetting::Archived(Some(seq)) if before != Some(seq))
 }

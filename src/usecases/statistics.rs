@@ -1,5 +1,5 @@
-//! What is counted: in a conversation, and over the caller's own. The counts are kept by a reader of the log, so they lag
-//! behind the messages by less than a second.
+//! Statistics of a conversation, and of the caller's own conversations. A reader of the log updates most counts, so
+//! they are less than a second behind the messages.
 
 use super::Caller;
 use super::conversations;
@@ -11,14 +11,14 @@ use crate::error::Result;
 use crate::protocol::resources::{ConversationStatistics, MessagesOfMember, OwnStatistics};
 use crate::store::{self, statistics};
 
-/// The counts of a conversation, for its participants.
-pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
-    let turn = app.db().heavy(caller.user_id).await?;
-    let conn = turn.conn();
-    let counted = statistics::counted(conn, id).await?;
+/// Returns the statistics of a conversation. Fails if the caller is not a participant.
+pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
+    let permit = app.db().heavy(caller.user_id).await?;
+    let conn = permit.conn();
+    let counted = statistics::conversation_counts(conn, id).await?;
     let senders = statistics::top_senders(conn, id, limits::TOP_SENDERS).await?;
-    let members = statistics::members(conn, id).await?;
-    // the right last: whoever is removed while the rows are read is not shown what came after
+    let members = statistics::count_members(conn, id).await?;
+    // Check membership after reading: a user removed meanwhile must not see newer rows.
     conversations::require_participant(app, caller, id).await?;
     Ok(ConversationStatistics {
         messages: counted.messages,
@@ -30,11 +30,11 @@ pub async fn of_conversation(app: &App, caller: &Caller, id: ConversationId) -> 
     })
 }
 
-/// The caller's conversations, counted.
-pub async fn own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
-    let (turn, now) = (app.db().heavy(caller.user_id).await?, Timestamp::now());
-    let own = statistics::own(turn.conn(), caller.user_id, now).await?;
-    let unread = store::conversations::unread(turn.conn(), caller.user_id, now).await?;
+/// Returns the statistics of the caller's conversations.
+pub async fn get_own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
+    let (permit, now) = (app.db().heavy(caller.user_id).await?, Timestamp::now());
+    let own = statistics::own_counts(permit.conn(), caller.user_id, now).await?;
+    let unread = store::conversations::get_unread_count(permit.conn(), caller.user_id, now).await?;
     Ok(OwnStatistics {
         total: own.direct + own.group + own.class,
         direct: own.direct,

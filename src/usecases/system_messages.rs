@@ -1,6 +1,7 @@
-//! System messages: what the server itself says in a conversation, in the transaction that does what it tells of.
+//! System messages, which the server writes into a conversation. Each is inserted in the transaction that makes the
+//! change that it reports.
 
-use super::transact::{Place, Tx};
+use super::transact::{MessageNumbers, Tx};
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::stream::Stream;
@@ -8,60 +9,59 @@ use crate::error::Result;
 use crate::protocol::events::Event;
 use crate::protocol::resources::Message;
 use crate::store::users;
-use crate::store::writes::NewMessage;
+use crate::store::writes::NewMessageRow;
 use serde_json::json;
 
-/// What a system message tells.
-pub(super) enum System<'a> {
-    /// The group was made.
+/// The change that a system message reports.
+pub(super) enum SystemMessage<'a> {
     GroupCreated { actor: UserId, name: &'a str },
-    /// These were added.
     MembersAdded { actor: UserId, users: &'a [UserId] },
-    /// This one was removed.
     MemberRemoved { actor: UserId, user: UserId },
-    /// This one left.
     MemberLeft { user: UserId },
-    /// The conversation has another name.
     Renamed { actor: UserId, name: &'a str },
 }
 
-/// Puts a system message into a locked conversation; it takes a place and is not counted as unread.
-pub(super) async fn put(tx: &mut Tx, id: ConversationId, what: System<'_>) -> Result<Place> {
-    let mut named = match &what {
-        System::GroupCreated { actor, .. } | System::Renamed { actor, .. } => vec![*actor],
-        System::MembersAdded { actor, users } => [&[*actor], *users].concat(),
-        System::MemberRemoved { actor, user } => vec![*actor, *user],
-        System::MemberLeft { user } => vec![*user],
+/// Inserts a system message into a locked conversation. It has a `seq` and does not count as unread.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    id: ConversationId,
+    system_message: SystemMessage<'_>,
+) -> Result<MessageNumbers> {
+    let mut named = match &system_message {
+        SystemMessage::GroupCreated { actor, .. } | SystemMessage::Renamed { actor, .. } => vec![*actor],
+        SystemMessage::MembersAdded { actor, users } => [&[*actor], *users].concat(),
+        SystemMessage::MemberRemoved { actor, user } => vec![*actor, *user],
+        SystemMessage::MemberLeft { user } => vec![*user],
     };
     named.truncate(4);
     let briefs = users::briefs(tx.conn(), &named).await?;
-    let name_of = |id: &UserId| briefs.get(id).map_or("somebody", |brief| brief.display_name.as_str());
-    let (data, content) = match &what {
-        System::GroupCreated { actor, name } => (
+    let name_of = |id: &UserId| briefs.get(id).map_or("a user", |brief| brief.display_name.as_str());
+    let (data, content) = match &system_message {
+        SystemMessage::GroupCreated { actor, name } => (
             json!({"event": "group_created", "actor_id": actor, "name": name}),
             format!("{} created the group “{name}”", name_of(actor)),
         ),
-        System::MembersAdded { actor, users } => (
+        SystemMessage::MembersAdded { actor, users } => (
             json!({"event": "members_added", "actor_id": actor, "user_ids": users}),
-            format!("{} added {}", name_of(actor), enumerate(users, name_of)),
+            format!("{} added {}", name_of(actor), join_names(users, name_of)),
         ),
-        System::MemberRemoved { actor, user } => (
+        SystemMessage::MemberRemoved { actor, user } => (
             json!({"event": "member_removed", "actor_id": actor, "user_ids": [user]}),
             format!("{} removed {}", name_of(actor), name_of(user)),
         ),
-        System::MemberLeft { user } => {
+        SystemMessage::MemberLeft { user } => {
             (json!({"event": "member_left", "actor_id": user}), format!("{} left", name_of(user)))
         }
-        System::Renamed { actor, name } => (
+        SystemMessage::Renamed { actor, name } => (
             json!({"event": "renamed", "actor_id": actor, "name": name}),
             format!("{} renamed the conversation to “{name}”", name_of(actor)),
         ),
     };
-    let place = tx.next_place(id, false);
+    let numbers = tx.next_message_numbers(id, false);
     let message = Message {
         id: MessageId::new(),
         conversation_id: id,
-        seq: place.seq,
+        seq: numbers.seq,
         sender_id: None,
         sender: None,
         kind: MessageKind::System,
@@ -79,12 +79,12 @@ pub(super) async fn put(tx: &mut Tx, id: ConversationId, what: System<'_>) -> Re
         deleted_at: None,
         created_at: tx.now(),
     };
-    tx.insert_message(NewMessage {
+    tx.insert_message(NewMessageRow {
         id: message.id,
         conversation_id: id,
-        seq: place.seq,
-        count: place.count,
-        rev: place.rev,
+        seq: numbers.seq,
+        count: numbers.count,
+        rev: numbers.rev,
         sender_id: None,
         kind: MessageKind::System.as_str(),
         content: message.content.clone(),
@@ -96,11 +96,11 @@ pub(super) async fn put(tx: &mut Tx, id: ConversationId, what: System<'_>) -> Re
         created_at: tx.now(),
     });
     tx.append(Stream::Conversation(id), &Event::MessageNew { conversation_id: id, message: Box::new(message) });
-    Ok(place)
+    Ok(numbers)
 }
 
-/// "Ada", "Ada and Bo", "Ada, Bo and 7 others"
-fn enumerate<'a>(users: &[UserId], name_of: impl Fn(&UserId) -> &'a str) -> String {
+/// Formats a list of names: "Ada", "Ada and Bo", "Ada, Bo and 7 others".
+fn join_names<'a>(users: &[UserId], name_of: impl Fn(&UserId) -> &'a str) -> String {
     match users {
         [] => String::new(),
         [one] => name_of(one).to_owned(),

@@ -1,9 +1,9 @@
-//! Typing: ephemeral, told to the others in the conversation, and ending by itself.
+//! Typing notifications: ephemeral frames for the other participants, which end by themselves.
 
 use super::Caller;
 use super::conversations::require_participant;
 use crate::app::App;
-use crate::cluster::typing::{Stopped, Typist, Unseeing};
+use crate::cluster::typing::{ExcludedUsers, TypingNotice, TypingSession};
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::roles::Action;
@@ -11,73 +11,87 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::resources::UserBrief;
 use crate::protocol::server::{ServerFrame, Typing};
-use crate::store::pools::Share;
+use crate::store::pools::ReadPool;
 use crate::store::{blocks, users};
 
-/// The caller types on one session, until a stop, a message, the end of the session, or ten seconds later.
-pub async fn start(app: &App, caller: &Caller, typist: &Typist, conversation: ConversationId) -> Result<()> {
+/// Starts the caller's typing on one session. It ends with a stop, a message, the end of the session, or after
+/// [`limits::TYPING_DURATION`].
+pub async fn start(
+    app: &App,
+    caller: &Caller,
+    typing_session: &TypingSession,
+    conversation: ConversationId,
+) -> Result<()> {
     if !require_participant(app, caller, conversation).await?.may(Action::Type) {
-        return Err(Error::forbidden("observers can only read"));
+        return Err(Error::forbidden("Observers can only read this conversation."));
     }
-    let typing = typing(app, caller, conversation).await?;
-    let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;
-    let unseeing: Unseeing = apart.into_iter().chain([caller.user_id]).collect();
-    let told = Stopped { typing: typing.clone(), unseeing: unseeing.clone() };
-    let Some(start) = app.typing().start(typist, told) else { return Ok(()) };
-    app.tell_others(vec![Stream::Conversation(conversation)], &ServerFrame::TypingStart(typing), unseeing);
-    let (later, user, typist) = (app.clone(), caller.user_id, typist.clone());
+    let typing = build_typing(app, caller, conversation).await?;
+    let blocked =
+        blocks::list_blocked_participants(app.db().read(ReadPool::Ordinary), caller.user_id, conversation).await?;
+    let excluded: ExcludedUsers = blocked.into_iter().chain([caller.user_id]).collect();
+    let notice = TypingNotice { typing: typing.clone(), excluded: excluded.clone() };
+    let Some(start) = app.typing().start(typing_session, notice) else { return Ok(()) };
+    app.notify_except(vec![Stream::Conversation(conversation)], &ServerFrame::TypingStart(typing), excluded);
+    let (owned_app, user, typing_session) = (app.clone(), caller.user_id, typing_session.clone());
     app.spawn(async move {
-        tokio::time::sleep(limits::TYPING).await;
-        tell(&later, later.typing().expire(conversation, user, &typist, start));
+        tokio::time::sleep(limits::TYPING_DURATION).await;
+        notify_stopped(&owned_app, owned_app.typing().expire(conversation, user, &typing_session, start));
     });
     Ok(())
 }
 
-/// The caller stopped typing on one session.
-pub async fn stop(app: &App, caller: &Caller, typist: &Typist, conversation: ConversationId) -> Result<()> {
+/// Stops the caller's typing on one session.
+pub async fn stop(
+    app: &App,
+    caller: &Caller,
+    typing_session: &TypingSession,
+    conversation: ConversationId,
+) -> Result<()> {
     require_participant(app, caller, conversation).await?;
-    tell(app, app.typing().pause(conversation, caller.user_id, typist));
+    notify_stopped(app, app.typing().stop_session(conversation, caller.user_id, typing_session));
     Ok(())
 }
 
-/// A session of the user ended, and what it typed with it.
-pub fn closed(app: &App, user: UserId, typist: &Typist) {
-    tell(app, app.typing().close(user, typist));
+/// Stops all typing of a session that has ended.
+pub fn session_closed(app: &App, user: UserId, typing_session: &TypingSession) {
+    notify_stopped(app, app.typing().end_session(user, typing_session));
 }
 
-/// Tells whoever saw it that somebody stopped typing.
-fn tell(app: &App, stopped: impl IntoIterator<Item = Stopped>) {
-    for Stopped { typing, unseeing } in stopped {
+/// Notifies the users who saw the typing that it has stopped.
+fn notify_stopped(app: &App, stopped: impl IntoIterator<Item = TypingNotice>) {
+    for TypingNotice { typing, excluded } in stopped {
         let streams = vec![Stream::Conversation(typing.conversation_id)];
-        app.tell_others(streams, &ServerFrame::TypingStop(typing), unseeing);
+        app.notify_except(streams, &ServerFrame::TypingStop(typing), excluded);
     }
 }
 
-/// Who types, the caller aside.
+/// Lists the users who are typing in a conversation, without the caller and without users who are separated by a block.
 pub async fn list(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
     require_participant(app, caller, conversation).await?;
-    // who was blocked after the start was shown is left out all the same
-    let apart = blocks::apart(app.db().read(Share::Ordinary), caller.user_id, conversation).await?;
-    let mut typing = app.typing().seen_by(caller.user_id, conversation);
-    typing.retain(|user| !apart.contains(user));
+    // A block may be newer than the start of the typing.
+    let blocked =
+        blocks::list_blocked_participants(app.db().read(ReadPool::Ordinary), caller.user_id, conversation).await?;
+    let mut typing = app.typing().list_visible(caller.user_id, conversation);
+    typing.retain(|user| !blocked.contains(user));
     typing.sort_unstable();
     Ok(typing)
 }
 
-/// A user who is out of a conversation, or has sent to it, does not type there any more.
-pub(super) fn ended(app: &App, conversation: ConversationId, user: UserId) {
-    tell(app, app.typing().stop(conversation, user));
+/// Stops all typing of a user in a conversation, because the user left it or sent a message.
+pub(super) fn stop_all(app: &App, conversation: ConversationId, user: UserId) {
+    notify_stopped(app, app.typing().stop(conversation, user));
 }
 
-/// What `author` types is no longer seen by `viewer`, from whom a block parts them now.
-pub(super) fn hide(app: &App, author: UserId, viewer: UserId) {
-    for typing in app.typing().hide(author, viewer) {
-        app.tell(vec![Stream::User(viewer)], &ServerFrame::TypingStop(typing), None);
+/// Stops showing the typing of `author` to `viewer`, because a block now separates them.
+pub(super) fn hide_from(app: &App, author: UserId, viewer: UserId) {
+    for typing in app.typing().exclude_viewer(author, viewer) {
+        app.notify(vec![Stream::User(viewer)], &ServerFrame::TypingStop(typing), None);
     }
 }
 
-async fn typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {
-    let user = users::by_id(app.db().read(Share::Ordinary), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
+async fn build_typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {
+    let user =
+        users::by_id(app.db().read(ReadPool::Ordinary), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
     let UserBrief { id: user_id, username, display_name, .. } = user.brief();
     Ok(Typing { conversation_id, user_id, username, display_name })
 }

@@ -1,25 +1,25 @@
-//! Users as others see them: one, those whose name is searched for, and who is there.
+//! Users as other users see them: one of them, a search by name, and their presence.
 
 use super::Caller;
-use super::read::{heavy, read};
+use super::read::{read, read_heavy};
 use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
-use crate::domain::search::Query;
+use crate::domain::search::UserQuery;
 use crate::error::{Error, Result};
 use crate::protocol::accounts::PresenceQuestion;
 use crate::protocol::resources::{PresenceState, PresenceStates, User, UserOrMe};
-use crate::store::pools::Share;
-use crate::store::users::{self, SearchPlace, UserRow};
+use crate::store::pools::ReadPool;
+use crate::store::users::{self, SearchCursor, UserRow};
 use std::collections::HashSet;
 
-/// Characters in a search.
-const QUERY_CHARS: usize = 200;
+/// The most characters of a search query.
+const MAX_QUERY_CHARS: usize = 200;
 
-/// The user that `user` names, to oneself with what others do not see.
+/// Returns a user. The caller's own account has private fields too.
 pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<UserOrMe> {
-    let found = read(app, Share::Ordinary, move |conn| {
+    let found = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let Some(user) = users::by_ref(conn, &user).await? else { return Ok(None) };
             let visible = users::visible_to(conn, caller.user_id, &[user.id]).await?;
@@ -31,25 +31,30 @@ pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<UserOrMe> {
     if user.id == caller.user_id {
         return Ok(UserOrMe::Me(user.to_me(app.presence().status(user.id))));
     }
-    Ok(UserOrMe::Other(shown(app, &user, &visible)))
+    Ok(UserOrMe::Other(to_visible(app, &user, &visible)))
 }
 
-/// A user as the caller may see it: presence is only for those one shares a conversation with and has no block with.
-fn shown(app: &App, user: &UserRow, visible: &HashSet<UserId>) -> User {
-    if visible.contains(&user.id) { user.to_user(app.presence().status(user.id)) } else { user.to_stranger() }
+/// Converts a user to what the caller may see. Presence is visible only if the two users share a conversation and no
+/// block separates them.
+fn to_visible(app: &App, user: &UserRow, visible: &HashSet<UserId>) -> User {
+    if visible.contains(&user.id) {
+        user.to_user(app.presence().status(user.id))
+    } else {
+        user.to_user_without_presence()
+    }
 }
 
-/// Active users whose username or display name matches `query` (see [`crate::domain::search`]): the best matches first, then
-/// by username, after `after`; and where the next page begins.
+/// Searches active users by username and display name (see [`crate::domain::search`]). The best matches come first,
+/// then the order is by username. Also returns the cursor of the next page, if there is one.
 pub async fn search(
     app: &App,
     caller: Caller,
     query: &str,
-    after: Option<SearchPlace>,
+    after: Option<SearchCursor>,
     limit: u64,
-) -> Result<(Vec<User>, Option<SearchPlace>)> {
-    let query = looked_for(query)?;
-    let (mut rows, visible) = heavy(app, &caller, move |conn| {
+) -> Result<(Vec<User>, Option<SearchCursor>)> {
+    let query = parse_query(query)?;
+    let (mut rows, visible) = read_heavy(app, &caller, move |conn| {
         Box::pin(async move {
             let rows = users::search(conn, &query, after.as_ref(), limit + 1).await?;
             let ids: Vec<UserId> = rows.iter().map(|(_, user)| user.id).collect();
@@ -60,26 +65,30 @@ pub async fn search(
     .await?;
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|(place, _)| place.clone());
-    Ok((rows.iter().map(|(_, user)| shown(app, user, &visible)).collect(), next))
+    let next = rows.last().filter(|_| more).map(|(cursor, _)| cursor.clone());
+    Ok((rows.iter().map(|(_, user)| to_visible(app, user, &visible)).collect(), next))
 }
 
-/// What is looked for; a query that folds away, such as a lone accent, could be found everywhere and is refused.
-fn looked_for(query: &str) -> Result<Query> {
+/// Parses a search query. A query without searchable characters, such as a single accent, is refused, because it
+/// matches everything.
+fn parse_query(query: &str) -> Result<UserQuery> {
     if query.contains('\0') {
         return Err(Error::invalid("q", "must not contain NUL"));
     }
-    let short = query.trim().chars().count() <= QUERY_CHARS;
-    short.then(|| Query::parse(query)).flatten().ok_or_else(|| Error::invalid("q", "must have 1 to 200 characters"))
+    let is_short = query.trim().chars().count() <= MAX_QUERY_CHARS;
+    is_short
+        .then(|| UserQuery::parse(query))
+        .flatten()
+        .ok_or_else(|| Error::invalid("q", "must have 1 to 200 characters"))
 }
 
-/// Who of the users asked for is there; those whom the caller may not see, and those who do not exist, are left out.
-pub async fn presence(app: &App, caller: Caller, input: PresenceQuestion) -> Result<PresenceStates> {
+/// Returns the presence of users. It leaves out users that do not exist or that the caller may not see.
+pub async fn list_presence(app: &App, caller: Caller, input: PresenceQuestion) -> Result<PresenceStates> {
     if input.user_ids.len() > limits::PRESENCE_USERS {
         return Err(Error::invalid("user_ids", "must name at most 100 users"));
     }
     let references: Vec<UserRef> = input.user_ids.iter().filter_map(|text| UserRef::parse(text)).collect();
-    let (rows, visible) = read(app, Share::Ordinary, move |conn| {
+    let (rows, visible) = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let rows: Vec<UserRow> = users::by_refs(conn, &references).await?.into_iter().flatten().collect();
             let ids: Vec<UserId> = rows.iter().map(|user| user.id).collect();
@@ -100,10 +109,10 @@ mod tests {
 
     #[test]
     fn a_query_is_folded_and_one_that_folds_away_is_refused() {
-        assert_eq!(looked_for(" Học ").unwrap().words(), ["hoc"]);
-        assert_eq!(looked_for("%").unwrap().words(), ["%"]);
+        assert_eq!(parse_query(" Học ").unwrap().words(), ["hoc"]);
+        assert_eq!(parse_query("%").unwrap().words(), ["%"]);
         for bad in ["", "  ", "\u{301}", "a\0b", &"x".repeat(201)] {
-            assert!(looked_for(bad).is_err(), "{bad:?}");
+            assert!(parse_query(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,22 +1,24 @@
-//! The writer of sends: group commit. It takes what queued up while its last commit ran, without a timer or a wait, and
-//! commits it in one transaction; under light load that is one message, under heavy load up to [`limits::BATCH`].
+//! The writer of sends: group commit. It takes the sends that queued up during its last commit and commits them in one
+//! transaction. There is no timer and no waiting: under light load a batch is one message, under heavy load up to
+//! [`limits::BATCH_SIZE`].
 //!
-//! One conversation always goes to the same writer of a node, so its order is the queue's. The writer itself never waits
-//! for a lock: a conversation that somebody else holds stays first in line, and the second time it goes to a side task
-//! with a connection of its own, behind which later sends to it queue.
+//! All sends to one conversation go to the same writer of a node, so their order is the order of its queue. The writer
+//! never waits for a lock. If another transaction has locked a conversation, its sends stay first in the queue. The
+//! second time, they go to a side task with a connection of its own, and later sends to this conversation queue behind
+//! that task.
 
-use super::transact::{self, Aborted, Commit};
+use super::transact::{self, AbortReason, Commit};
 use super::typing;
-use super::writer_batch::{self, Outcome, Wait};
+use super::writer_batch::{self, LockMode, SendOutcome};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{Mark, MarkJob, SendJob, SentMessage};
-use crate::store::db::Standing;
-use crate::store::gate::{Account, Class};
-use crate::store::{self, Failure};
+use crate::store::db::DbState;
+use crate::store::write_queue::{ServerWriter, WriteOwner};
+use crate::store::{self, FailureKind};
 use crate::supervision::Panicked;
 use crate::telemetry;
 use std::collections::{HashMap, VecDeque};
@@ -26,21 +28,21 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Side tasks of one writer at most: each takes a place among the transactions of users.
-const SIDE_TASKS: usize = 2;
+/// The most side tasks of one writer. Each takes a write turn from users' transactions.
+const MAX_SIDE_TASKS: usize = 2;
 
-/// What a writer has done, for whoever measures.
+/// Counters of a writer, for measurements.
 #[derive(Default, Debug)]
-pub struct Stats {
-    /// Batches committed.
+pub struct WriterStats {
+    /// Committed batches with at least one decided send.
     pub batches: AtomicU64,
-    /// Sends decided in them: stored, repeated or refused.
+    /// Sends that were stored, found repeated or refused in these batches.
     pub sends: AtomicU64,
 }
 
-impl Stats {
-    fn note(&self, outcomes: &[Outcome]) {
-        let decided = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Done(_))).count() as u64;
+impl WriterStats {
+    fn add(&self, outcomes: &[SendOutcome]) {
+        let decided = outcomes.iter().filter(|outcome| matches!(outcome, SendOutcome::Decided(_))).count() as u64;
         if decided > 0 {
             self.batches.fetch_add(1, Ordering::Relaxed);
             self.sends.fetch_add(decided, Ordering::Relaxed);
@@ -48,101 +50,103 @@ impl Stats {
     }
 }
 
-/// Runs a writer until its queue is closed and empty. `most` is the size of its batches. Sends that are in its hands when
-/// it panics are answered `unavailable`; those in the queue are not touched.
-pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, most: usize, stats: Arc<Stats>) {
+/// Runs a writer until its queue is closed and empty. A batch has at most `max_batch` sends. If the writer panics, the
+/// sends that it has taken are answered with `unavailable`. The sends in the queue stay there.
+pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, max_batch: usize, stats: Arc<WriterStats>) {
     let part = app.supervision().part("writer");
-    while part.run(write(&app, &mut queue, most, &stats)).await.is_err() {}
+    while part.run(write_sends(&app, &mut queue, max_batch, &stats)).await.is_err() {}
 }
 
-async fn write(app: &App, queue: &mut mpsc::Receiver<SendJob>, most: usize, stats: &Arc<Stats>) {
+async fn write_sends(app: &App, queue: &mut mpsc::Receiver<SendJob>, max_batch: usize, stats: &Arc<WriterStats>) {
     let (side_done, mut ended) = mpsc::unbounded_channel();
     let (app, stats) = (app.clone(), stats.clone());
-    let mut office = Writer { app, stats, line: VecDeque::new(), sides: HashMap::new(), side_done };
+    let mut writer = Writer { app, stats, front: VecDeque::new(), side_queues: HashMap::new(), side_done };
     loop {
-        // whoever waited behind a side task comes before what the queue still holds for the conversation
+        // Sends that waited behind a side task come before the sends to the same conversation that are still in the
+        // queue.
         while let Ok(done) = ended.try_recv() {
-            office.side_ended(done);
+            writer.side_ended(done);
         }
-        let first = office.line.len().min(most);
-        let mut batch: Vec<SendJob> = office.line.drain(..first).collect();
+        let first = writer.front.len().min(max_batch);
+        let mut batch: Vec<SendJob> = writer.front.drain(..first).collect();
         if batch.is_empty() {
             tokio::select! {
-                taken = queue.recv_many(&mut batch, most) => {
-                    if taken == 0 && office.sides.is_empty() {
+                count = queue.recv_many(&mut batch, max_batch) => {
+                    if count == 0 && writer.side_queues.is_empty() {
                         return;
                     }
                 }
                 Some(done) = ended.recv() => {
-                    office.side_ended(done);
+                    writer.side_ended(done);
                     continue;
                 }
             }
         }
-        while batch.len() < most
+        while batch.len() < max_batch
             && let Ok(job) = queue.try_recv()
         {
             batch.push(job);
         }
         if queue.is_closed() && batch.is_empty() {
-            // nothing more comes but from side tasks; do not spin while they end
+            // Only side tasks can still bring sends. Wait a moment instead of looping without a pause.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let batch = office.divert(batch);
+        let batch = writer.take_side_sends(batch);
         if !batch.is_empty() {
-            office.commit(batch).await;
+            writer.commit(batch).await;
         }
     }
 }
 
 struct Writer {
     app: App,
-    stats: Arc<Stats>,
-    /// Sends whose conversation was locked, first in line.
-    line: VecDeque<SendJob>,
+    stats: Arc<WriterStats>,
+    /// Sends whose conversation was locked. They are first in the next batch.
+    front: VecDeque<SendJob>,
     /// Conversations with a side task, and the sends that queue behind it.
-    sides: HashMap<ConversationId, Vec<SendJob>>,
+    side_queues: HashMap<ConversationId, Vec<SendJob>>,
     side_done: mpsc::UnboundedSender<ConversationId>,
 }
 
 impl Writer {
-    /// Takes out of `batch` the sends that queue behind a side task, and those that go to one now.
-    fn divert(&mut self, batch: Vec<SendJob>) -> Vec<SendJob> {
-        let mut stay = Vec::with_capacity(batch.len());
-        let mut leave: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
+    /// Returns the sends that stay in `batch`. It takes out sends that queue behind a side task, and starts side tasks
+    /// for sends whose conversation was locked twice.
+    fn take_side_sends(&mut self, batch: Vec<SendJob>) -> Vec<SendJob> {
+        let mut staying = Vec::with_capacity(batch.len());
+        let mut leaving: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
         for job in batch {
             let conversation = job.conversation_id;
-            if let Some(behind) = self.sides.get_mut(&conversation) {
+            if let Some(behind) = self.side_queues.get_mut(&conversation) {
                 if !is_writable(&self.app) {
                     (job.answer)(Err(unavailable()));
-                } else if behind.len() >= limits::BATCH {
-                    (job.answer)(Err(Error::unavailable("the conversation is busy; try again")));
+                } else if behind.len() >= limits::BATCH_SIZE {
+                    (job.answer)(Err(Error::unavailable("The conversation is locked by other changes; try again.")));
                 } else {
                     behind.push(job);
                 }
-            } else if let Some(going) = leave.get_mut(&conversation) {
-                going.push(job);
-            } else if job.skipped >= 2 && self.sides.len() + leave.len() < SIDE_TASKS {
-                leave.insert(conversation, vec![job]);
+            } else if let Some(jobs) = leaving.get_mut(&conversation) {
+                jobs.push(job);
+            } else if job.skipped >= 2 && self.side_queues.len() + leaving.len() < MAX_SIDE_TASKS {
+                leaving.insert(conversation, vec![job]);
             } else {
-                stay.push(job);
+                staying.push(job);
             }
         }
-        for (conversation, jobs) in leave {
-            self.sides.insert(conversation, Vec::new());
+        for (conversation, jobs) in leaving {
+            self.side_queues.insert(conversation, Vec::new());
             let (app, stats, done) = (self.app.clone(), self.stats.clone(), self.side_done.clone());
             tokio::spawn(async move {
                 let part = app.supervision().part("writer");
-                let _ = part.attempt(commit_all(&app, &stats, jobs, Wait::ForLock)).await;
+                let _ = part.attempt(commit_all(&app, &stats, jobs, LockMode::Wait)).await;
                 let _ = done.send(conversation);
             });
         }
-        stay
+        staying
     }
 
     fn side_ended(&mut self, conversation: ConversationId) {
-        let behind = self.sides.remove(&conversation).unwrap_or_default();
-        self.line.extend(behind);
+        let behind = self.side_queues.remove(&conversation).unwrap_or_default();
+        self.front.extend(behind);
     }
 
     async fn commit(&mut self, batch: Vec<SendJob>) {
@@ -150,53 +154,53 @@ impl Writer {
             return self.refuse(batch).await;
         }
         let size = batch.len();
-        let skipped = commit_all(&self.app, &self.stats, batch, Wait::Skip).await;
+        let skipped = commit_all(&self.app, &self.stats, batch, LockMode::Skip).await;
         if skipped.len() == size {
-            // every conversation of the batch is locked by others: let them finish
+            // Other transactions have locked all conversations of the batch. Let them finish.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         for mut job in skipped.into_iter().rev() {
             job.skipped += 1;
-            self.line.push_front(job);
+            self.front.push_front(job);
         }
     }
 
-    /// While nothing can be written every send is refused at once, but for those that may be stored: they stay in line.
+    /// Refuses a batch while the database takes no writes. Sends that may be stored already stay at the front.
     async fn refuse(&mut self, mut batch: Vec<SendJob>) {
         for job in take_unknown(&mut batch).into_iter().rev() {
-            self.line.push_front(job);
+            self.front.push_front(job);
         }
         for job in batch {
             (job.answer)(Err(unavailable()));
         }
-        if !self.line.is_empty() {
-            // not for long: the queue is to be refused
-            let _ = tokio::time::timeout(Duration::from_millis(20), self.app.db().writable()).await;
+        if !self.front.is_empty() {
+            // Wait only a short time, because the sends in the queue must be refused too.
+            let _ = tokio::time::timeout(Duration::from_millis(20), self.app.db().wait_until_writable()).await;
         }
     }
 }
 
 fn is_writable(app: &App) -> bool {
-    app.db().standing() == Standing::Ok
+    app.db().state() == DbState::Ok
 }
 
 fn unavailable() -> Error {
-    Error::unavailable("nothing can be stored just now; try again")
+    Error::unavailable("The server cannot store data at the moment; try again.")
 }
 
-/// Takes out the sends of which is not known whether they are stored, and which can still wait to be looked up.
+/// Takes out the sends with an unknown outcome that can still be looked up.
 fn take_unknown(batch: &mut Vec<SendJob>) -> Vec<SendJob> {
     let now = Instant::now();
     batch.extract_if(.., |job| job.unknown_until.is_some_and(|until| now < until)).collect()
 }
 
-/// Commits `batch` and answers its senders; returns the sends whose conversation was locked or whose commit was not
-/// answered. A batch that the data of one send spoils is split until that one stands alone.
-async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -> Vec<SendJob> {
+/// Commits `batch` and answers its senders. Returns the sends whose conversation was locked or whose COMMIT got no
+/// answer. If the data of one send makes the batch fail, the batch is split until that send is alone.
+async fn commit_all(app: &App, stats: &WriterStats, batch: Vec<SendJob>, lock_mode: LockMode) -> Vec<SendJob> {
     let mut skipped: Vec<SendJob> = Vec::new();
     let mut pending = vec![batch];
     while let Some(batch) = pending.pop() {
-        // a conversation that was locked a part ago may be free by now, but its earlier sends come first
+        // A conversation that was locked in an earlier part may be free by now, but its earlier sends come first.
         let is_behind = |job: &SendJob| skipped.iter().any(|first| first.conversation_id == job.conversation_id);
         let (behind, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_behind);
         skipped.extend(behind);
@@ -204,35 +208,35 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
             continue;
         }
         let jobs = Arc::new(batch);
-        let tried = app.supervision().part("writer").attempt(try_commit(app, &jobs, wait)).await;
-        match tried.unwrap_or_else(|panicked| Err(Failed::panicked(panicked))) {
+        let outcome = app.supervision().part("writer").attempt(try_commit(app, &jobs, lock_mode)).await;
+        match outcome.unwrap_or_else(|panicked| Err(BatchFailure::panicked(panicked))) {
             Ok(commit) => commit.deliver(app, |outcomes| {
-                stats.note(&outcomes);
-                skipped.extend(answer(app, jobs, outcomes));
+                stats.add(&outcomes);
+                skipped.extend(answer_senders(app, jobs, outcomes));
             }),
             Err(failed) => {
-                let mut batch = take(jobs);
+                let mut batch = unwrap_jobs(jobs);
                 if failed.unanswered {
-                    let until = Instant::now() + limits::TRANSACTION;
+                    let until = Instant::now() + limits::TRANSACTION_TIMEOUT;
                     for job in &mut batch {
                         job.unknown_until.get_or_insert(until);
                     }
                 }
-                if failed.splits && batch.len() > 1 {
+                if failed.may_split && batch.len() > 1 {
                     let later = batch.split_off(batch.len() / 2);
                     pending.push(later);
                     pending.push(batch);
                     continue;
                 }
-                telemetry::failed!(error, failed.error, sends = batch.len(), "a batch of sends failed");
-                let waiting = if failed.splits { Vec::new() } else { take_unknown(&mut batch) };
+                telemetry::log_failure!(error, failed.error, sends = batch.len(), "a batch of sends failed");
+                let waiting = if failed.may_split { Vec::new() } else { take_unknown(&mut batch) };
                 for job in batch {
                     (job.answer)(Err(failed.answer()));
                 }
-                if wait == Wait::Skip {
+                if lock_mode == LockMode::Skip {
                     skipped.extend(waiting);
                 } else if let Some(until) = waiting.iter().filter_map(|job| job.unknown_until).max() {
-                    let _ = tokio::time::timeout_at(until, app.db().writable()).await;
+                    let _ = tokio::time::timeout_at(until, app.db().wait_until_writable()).await;
                     pending.push(waiting);
                 }
             }
@@ -241,88 +245,95 @@ async fn commit_all(app: &App, stats: &Stats, batch: Vec<SendJob>, wait: Wait) -
     skipped
 }
 
-struct Failed {
+struct BatchFailure {
     error: Error,
-    /// Whether one send may have spoilt it for the others.
-    splits: bool,
-    /// Whether its commit was not answered, so that it may have happened.
+    /// Whether a single send may have caused the failure.
+    may_split: bool,
+    /// Whether the COMMIT got no answer, so that it may have happened.
     unanswered: bool,
 }
 
-impl Failed {
-    /// A panic is over one of the sends, and what was committed before it is not known.
+impl BatchFailure {
+    /// One of the sends caused the panic, and it is unknown whether a commit happened before it.
     fn panicked(panicked: Panicked) -> Self {
-        Self { error: Error::internal(panicked), splits: true, unanswered: true }
+        Self { error: Error::internal(panicked), may_split: true, unanswered: true }
     }
 
     fn answer(&self) -> Error {
         if self.unanswered {
             unavailable()
-        } else if self.splits {
-            Error::internal("the database refused the message")
+        } else if self.may_split {
+            Error::internal("the database refused the data of the message")
         } else if self.error.code() == Code::Busy {
-            Error::busy("the server has much to do just now; try again")
+            Error::busy("The server is overloaded; try again.")
         } else {
             unavailable()
         }
     }
 }
 
-/// Commits `jobs` in one transaction, again when the database asks for it.
-async fn try_commit(app: &App, jobs: &Arc<Vec<SendJob>>, wait: Wait) -> Result<Commit<Vec<Outcome>>, Failed> {
+/// Commits `jobs` in one transaction, and repeats it after a deadlock or a serialisation failure.
+async fn try_commit(
+    app: &App,
+    jobs: &Arc<Vec<SendJob>>,
+    lock_mode: LockMode,
+) -> Result<Commit<Vec<SendOutcome>>, BatchFailure> {
     for attempt in 1.. {
         let work_jobs = jobs.clone();
         let work = transact::work(move |tx| {
             let jobs = work_jobs.clone();
-            Box::pin(async move { writer_batch::run(tx, &jobs, wait).await })
+            Box::pin(async move { writer_batch::run(tx, &jobs, lock_mode).await })
         });
-        let guarded = app.db().guard(async {
-            let _turn = match (wait, jobs.first()) {
-                // it may wait for as long as a user's transaction may, and so takes the place of one
-                (Wait::ForLock, Some(job)) => {
-                    let account = Account::Conversation(job.conversation_id);
-                    app.db().turn_of(account, limits::FEW_ROWS * jobs.len()).await?
+        let guarded = app.db().run(async {
+            let _turn = match (lock_mode, jobs.first()) {
+                // It may wait as long as a user's transaction, so it uses a turn of users' transactions.
+                (LockMode::Wait, Some(job)) => {
+                    let account = WriteOwner::Conversation(job.conversation_id);
+                    app.db().take_owner_turn(account, limits::FEW_ROWS * jobs.len()).await?
                 }
-                _ => app.db().turn(Class::Sends).await,
+                _ => app.db().take_server_turn(ServerWriter::Sends).await,
             };
-            Ok(transact::attempt(app, &work, false).await)
+            Ok(transact::run_attempt(app, &work, false).await)
         });
-        let aborted = match guarded.await {
+        let reason = match guarded.await {
             Ok(Ok(commit)) => return Ok(commit),
-            Ok(Err(aborted)) => aborted,
-            Err(error) => return Err(Failed { error, splits: false, unanswered: false }),
+            Ok(Err(reason)) => reason,
+            Err(error) => return Err(BatchFailure { error, may_split: false, unanswered: false }),
         };
-        let kind = match &aborted {
-            Aborted::Failed(error) | Aborted::Unknown(error) => store::failure(error),
-            Aborted::Refused(error) => cause(error),
-            Aborted::GaveWay => Failure::Retry,
+        let kind = match &reason {
+            AbortReason::Failed(error) | AbortReason::Unknown(error) => store::failure_kind(error),
+            AbortReason::Refused(error) => failure_of(error),
+            AbortReason::Yielded => FailureKind::Retry,
         };
-        if kind != Failure::Retry || attempt >= 4 {
-            let unanswered = matches!(aborted, Aborted::Unknown(_));
-            return Err(Failed { error: aborted.into(), splits: kind == Failure::Data, unanswered });
+        if kind != FailureKind::Retry || attempt >= 4 {
+            let unanswered = matches!(reason, AbortReason::Unknown(_));
+            return Err(BatchFailure { error: reason.into(), may_split: kind == FailureKind::Data, unanswered });
         }
     }
     unreachable!("the loop returns")
 }
 
-fn cause(error: &Error) -> Failure {
-    error.cause().and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>()).map_or(Failure::Fault, store::failure)
+fn failure_of(error: &Error) -> FailureKind {
+    error
+        .cause()
+        .and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>())
+        .map_or(FailureKind::Fault, store::failure_kind)
 }
 
-fn take(jobs: Arc<Vec<SendJob>>) -> Vec<SendJob> {
+fn unwrap_jobs(jobs: Arc<Vec<SendJob>>) -> Vec<SendJob> {
     Arc::into_inner(jobs).expect("the attempt that shared the batch has ended")
 }
 
-/// Answers each sender; returns the sends that were skipped.
-fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<SendJob> {
+/// Answers each sender and returns the sends that were skipped.
+fn answer_senders(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<SendOutcome>) -> Vec<SendJob> {
     let mut skipped = Vec::new();
-    for (job, outcome) in take(jobs).into_iter().zip(outcomes) {
+    for (job, outcome) in unwrap_jobs(jobs).into_iter().zip(outcomes) {
         match outcome {
-            Outcome::Skipped => skipped.push(job),
-            Outcome::Done(result) => {
+            SendOutcome::Skipped => skipped.push(job),
+            SendOutcome::Decided(result) => {
                 if let Ok(sent) = result.as_ref() {
-                    typing::ended(app, job.conversation_id, job.sender_id);
-                    tell_read(app, &job, sent);
+                    typing::stop_all(app, job.conversation_id, job.sender_id);
+                    enqueue_sent_mark(app, &job, sent);
                 }
                 (job.answer)(*result);
             }
@@ -331,8 +342,8 @@ fn answer(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<Outcome>) -> Vec<Sen
     skipped
 }
 
-/// Whoever sends has read what came before. Best effort, as all that is told of marks.
-fn tell_read(app: &App, job: &SendJob, sent: &SentMessage) {
+/// A sender has read all earlier messages. Best effort, like every notification about marks.
+fn enqueue_sent_mark(app: &App, job: &SendJob, sent: &SentMessage) {
     if let Some(from) = sent.read_from {
         app.enqueue_mark(MarkJob {
             conversation_id: job.conversation_id,

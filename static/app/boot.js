@@ -1,30 +1,30 @@
-// Starting the app, again if need be.
-// Lives here: what happens when the server goes away in the middle of loading the page: wait until it answers, then load
-// anew. May not live here: imports that could fail and take this down with them.
+// Starting the app, and starting it again after a failure.
+// This file waits until the server answers if it became unreachable while the page was loaded, and then loads the page
+// again. It must not contain static imports, whose failure would stop it.
 
-/** The first pause before looking for the server again, and the longest, in milliseconds. */
-const FIRST = 1_000;
-const LONGEST = 15_000;
-const KEY = 'greenroom.boot';
+/** The first and the longest pause between attempts to reach the server, in milliseconds. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 15_000;
+const STORAGE_KEY = 'greenroom.boot';
 
 try {
-  await Promise.all([import('./main.js'), styles()]);
-  remember(0);
+  await Promise.all([import('./main.js'), stylesLoaded()]);
+  writeAttempts(0);
 } catch (error) {
   console.warn('Greenroom was not loaded completely.', error);
   document.querySelector('.splash')?.replaceChildren('Greenroom could not be loaded. Trying again…');
-  await comeBack();
+  await reloadWhenReachable();
 }
 
-/** Resolves when every style sheet is here, rejects when one is missing after everything has been tried. */
-async function styles() {
+/** Resolves when every style sheet is loaded. Rejects if one is missing after the page was loaded. */
+async function stylesLoaded() {
   if (document.readyState !== 'complete')
     await new Promise((done) => window.addEventListener('load', done, { once: true }));
   const missing = [...document.querySelectorAll('link[rel="stylesheet"]')].find(({ sheet }) => !hasRules(sheet));
   if (missing) throw new Error(`no style sheet ${missing.href}`);
 }
 
-/** A sheet that could not be loaded is null, empty, or refuses to show its rules, depending on the browser. */
+/** Whether a sheet was loaded. If not, it is null, empty or throws on access, depending on the browser. */
 function hasRules(sheet) {
   try {
     return sheet.cssRules.length > 0;
@@ -33,17 +33,18 @@ function hasRules(sheet) {
   }
 }
 
-/** Pauses grow over reloads, so that a page that can never be loaded does not keep a server busy. */
-async function comeBack() {
-  const tries = tried() + 1;
-  remember(tries);
+/** Waits until the server answers, then reloads. Pauses grow with each reload, to limit the load of the server. */
+async function reloadWhenReachable() {
+  const attempts = readAttempts() + 1;
+  writeAttempts(attempts);
   do {
-    await new Promise((done) => setTimeout(done, Math.min(LONGEST, FIRST * 2 ** (tries - 1))));
-  } while (!(await answers()));
+    await new Promise((done) => setTimeout(done, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempts - 1))));
+  } while (!(await serverAnswers()));
   location.reload();
 }
 
-async function answers() {
+/** Whether the server answers. */
+async function serverAnswers() {
   try {
     return (await fetch('/', { method: 'HEAD', cache: 'no-store' })).ok;
   } catch {
@@ -51,18 +52,19 @@ async function answers() {
   }
 }
 
-function tried() {
+/** Returns the number of failed attempts to load the page in this tab. */
+function readAttempts() {
   try {
-    return Number(sessionStorage.getItem(KEY)) || 0;
+    return Number(sessionStorage.getItem(STORAGE_KEY)) || 0;
   } catch {
     return 0;
   }
 }
 
-function remember(tries) {
+function writeAttempts(attempts) {
   try {
-    if (tries === 0) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, String(tries));
+    if (attempts === 0) sessionStorage.removeItem(STORAGE_KEY);
+    else sessionStorage.setItem(STORAGE_KEY, String(attempts));
   } catch {
     // Without storage every pause is the first one.
   }

@@ -1,15 +1,15 @@
-// Where the app begins.
-// Lives here: putting client, store, router and views together, and what follows from the client's events.
-// May not live here: logic; it should be possible to read this page in a minute.
+// The start of the app.
+// This file connects client, store, router and views, and handles the events of the client. It must not contain logic,
+// so that it can be read in a minute.
 
 import { Greenroom } from '../sdk/greenroom.js';
 import { createActions } from './actions/index.js';
-import { dispatch, messageArrived } from './dispatch.js';
-import { watchMutes } from './lib/expiry.js';
+import { dispatch, applyMessage } from './dispatch.js';
+import { watchMutes } from './lib/mute-end.js';
 import { watchTitle } from './lib/title.js';
 import { Router, to } from './router.js';
-import { conversationGone, hiddenCounted, listLoaded, readsKnown } from './state/conversations.js';
-import { met, nobodyTypes } from './state/people.js';
+import { removeConversation, recountUnread, setConversations, moveReadMarks } from './state/conversations.js';
+import { rememberUsers, clearTyping } from './state/people.js';
 import { Store } from './store.js';
 import { mountAuth } from './views/auth.js';
 import { mountShell } from './views/shell.js';
@@ -29,7 +29,7 @@ function show(mount) {
   unmount = mount(root, app);
 }
 
-function enter() {
+function showApp() {
   store.state.phase = 'signed-in';
   store.touch('phase', 'me');
   if (['sign-in', 'sign-up'].includes(router.route.name)) router.go(to.home(), { replace: true });
@@ -37,7 +37,7 @@ function enter() {
   client.start();
 }
 
-function leave(code) {
+function showSignIn(code) {
   store.clear();
   store.state.phase = 'signed-out';
   store.touch('phase');
@@ -45,26 +45,26 @@ function leave(code) {
   show((element, parts) => mountAuth(element, { ...parts, notice: code }));
 }
 
-function adoptUser(user) {
+function setUser(user) {
   store.state.me = user;
-  met(store, [user]);
+  rememberUsers(store, [user]);
   store.touch('me');
 }
 
 client.on('signed-in', (user) => {
-  adoptUser(user);
-  enter();
+  setUser(user);
+  showApp();
 });
-client.on('user', adoptUser);
-client.on('signed-out', leave);
+client.on('user', setUser);
+client.on('signed-out', showSignIn);
 
 client.on('connection', (value) => {
-  store.state.connection = { ...value, level: false };
-  if (value.state !== 'open') nobodyTypes(store);
+  store.state.connection = { ...value, upToDate: false };
+  if (value.state !== 'open') clearTyping(store);
   store.touch('connection');
 });
 client.on('ready', () => {
-  store.state.connection.level = true;
+  store.state.connection.upToDate = true;
   store.touch('connection');
   retryRooms();
   actions.refreshPresence();
@@ -72,54 +72,55 @@ client.on('ready', () => {
 });
 
 client.on('snapshot', (snapshot) => {
-  listLoaded(store, snapshot);
+  setConversations(store, snapshot);
   for (const { id, unread_count, last_seq } of snapshot.conversations)
-    if (unread_count > 0) actions.received(id, last_seq);
+    if (unread_count > 0) actions.markDelivered(id, last_seq);
   refreshRooms();
   actions.findMentions();
 });
-client.on('reload', (value) => actions.reloaded(value));
-client.on('gone', (value) => conversationGone(store, value));
-client.on('reads', (reads) => readsKnown(store, reads));
-client.on('sent', ({ message }) => messageArrived(store, message, null));
+client.on('reload', (value) => actions.replaceConversation(value));
+client.on('gone', (value) => removeConversation(store, value));
+client.on('reads', (reads) => moveReadMarks(store, reads));
+client.on('sent', ({ message }) => applyMessage(store, message, null));
 client.on('outbox', (id) => {
   store.state.outbox.set(id, client.outbox.of(id));
   store.touch(`outbox:${id}`);
 });
 client.on('event', (frame) => {
   const id = frame.payload?.conversation_id;
-  // Something of a conversation that the list did not bring: it moved between two pages of it.
+  // The conversation is not known, because it moved between two pages of the list. Load it.
   if (frame.stream === 'conversation' && id && !store.state.conversations.has(id)) client.sync.reload(id);
   const before = store.state.conversations.get(id)?.my;
   dispatch(store, frame);
   if (frame.type === 'conversation.created' && needsPreview(frame.payload.conversation))
     actions.loadPreview(frame.payload.conversation.id);
-  if (frame.type === 'message.hidden' && !hiddenCounted(store, frame.payload)) actions.settleUnread(id);
-  if (frame.type === 'conversation.settings') settingsCame(id, before, frame.payload.my);
+  if (frame.type === 'message.hidden' && !recountUnread(store, frame.payload)) actions.refreshUnread(id);
+  if (frame.type === 'conversation.settings') onSettings(id, before, frame.payload.my);
   if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id)
-    actions.received(id, frame.payload.message.seq);
+    actions.markDelivered(id, frame.payload.message.seq);
 });
 
 const needsPreview = ({ last_message, last_seq }) => !last_message && last_seq > 0;
 
-function settingsCame(id, before, my) {
+function onSettings(id, before, my) {
   if (!before) return;
-  if (before.archived || my.archived) actions.settleArchived(id);
+  if (before.archived || my.archived) actions.refreshArchived(id);
   if (before.blocked === my.blocked) return;
   actions.loadBlocks().catch(() => {});
   if (!my.blocked) actions.refreshPresence();
 }
 
-/** A whole new list means that what the rooms hold may be of another time. */
+/** Reloads all rooms after a new list, because their content may belong to another history. */
 function refreshRooms() {
   for (const [id, room] of store.state.rooms) if (room.status === 'ready') client.sync.reload(id);
 }
 
+/** Repeats failed loads. */
 function retryRooms() {
   for (const [id, room] of store.state.rooms) {
     if (room.status === 'error') actions.openRoom(id);
-    if (room.older === 'error') actions.loadOlder(id);
-    if (room.newer === 'error') actions.loadNewer(id);
+    if (room.olderStatus === 'error') actions.loadOlder(id);
+    if (room.newerStatus === 'error') actions.loadNewer(id);
   }
 }
 
@@ -129,11 +130,11 @@ router.onChange(({ name }) => {
 });
 
 watchTitle(store);
-watchMutes(store, ({ id, my }) => my.archived && actions.settleArchived(id));
+watchMutes(store, ({ id, my }) => my.archived && actions.refreshArchived(id));
 
 if (client.auth.signedIn) {
   store.state.me = { id: client.auth.userId, username: '', display_name: '' };
-  enter();
+  showApp();
 } else {
   store.state.phase = 'signed-out';
   show(mountAuth);

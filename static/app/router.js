@@ -1,8 +1,9 @@
-// Which view the address asks for.
-// Lives here: reading and writing the part of the address after `#`. May not live here: the views.
+// The view that the address names.
+// This file reads and writes the part of the address after `#`. It must not contain the views.
 
 /** @typedef {{name: 'home'|'sign-in'|'sign-up'} | {name: 'conversation', id: string}} Route */
 
+/** The current route, and the browser's history of routes. */
 export class Router {
   #listeners = new Set();
   #shown;
@@ -20,35 +21,37 @@ export class Router {
     return parse(this.browser.location.hash);
   }
 
+  /** Calls `listener` after each change of the route. @returns {() => void} a function that ends this */
   onChange(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /**
-   * Shows another view. An entry of the history carries what lies behind it, so that `back` knows.
-   * @param {string} hash as the functions of `to` make it
+   * Shows another view. Each entry of the history contains the address before it, which `back` reads.
+   * @param {string} hash an address from `to`
+   * @param {{replace?: boolean}} [options] `replace`: instead of the present entry of the history
    */
   go(hash, { replace = false } = {}) {
     const { history, location } = this.browser;
     if (location.hash === hash) return;
     if (replace) history.replaceState(history.state, '', hash);
-    else history.pushState({ behind: location.hash || to.home() }, '', hash);
+    else history.pushState({ previous: location.hash || to.home() }, '', hash);
     this.#changed();
   }
 
-  /** Goes back to a view in the history if it is what lies behind, and else to it in place of the present one. */
+  /** Goes to an address: back in the history if the entry before has it, else instead of the present entry. */
   back(hash) {
     const { history, location } = this.browser;
     if (this.#goingBack || location.hash === hash) return;
-    this.#goingBack = history.state?.behind === hash;
+    this.#goingBack = history.state?.previous === hash;
     if (this.#goingBack) history.back();
     else this.go(hash, { replace: true });
   }
 
   /**
-   * Our own links take effect at once. The browser's `hashchange` comes a moment later, and in that moment somebody quick
-   * would type into the view that is about to go.
+   * Handles a click on a link of the app at once. The browser's `hashchange` comes a moment later, and in that moment
+   * the user could type into the view that is about to close.
    */
   #follow(event) {
     const link = event.target.closest?.('a[href^="#/"]');
@@ -77,7 +80,7 @@ export class Router {
   }
 }
 
-/** Addresses of the views. */
+/** The addresses of the views. */
 export const to = {
   home: () => '#/',
   signIn: () => '#/sign-in',
@@ -85,17 +88,17 @@ export const to = {
   conversation: (id) => `#/c/${id}`,
 };
 
-/** @returns {Route} */
+/** Returns the route of an address. @returns {Route} */
 export function parse(hash) {
   const [first, second] = hash.replace(/^#\/?/, '').split('/');
-  const id = decoded(second ?? '');
+  const id = decode(second ?? '');
   if (first === 'c' && id) return { name: 'conversation', id };
   if (first === 'sign-in' || first === 'sign-up') return { name: first };
   return { name: 'home' };
 }
 
-/** Null for what nobody could have encoded. */
-function decoded(text) {
+/** Decodes a part of an address; null if it is not encoded correctly. */
+function decode(text) {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -1,48 +1,49 @@
-// What the app knows.
-// Lives here: the one state object, and telling views which part of it changed. May not live here: how it changes
-// (state/ for facts from the server, actions.js for what the user does).
+// The state of the app.
+// This file contains the one state object, and calls the views whose part of it changed. It must not contain the
+// changes (state/ applies facts from the server, actions/ what the user does).
 
 /**
- * Topics: `phase`, `me`, `connection`, `conversations`, `presence`, `room:<id>`, `members:<id>`, `typing:<id>`,
- * `outbox:<id>`, `pins:<id>`, `mentions`, `blocks`. A view names the topics it shows and is called once for any number of changes made in one go.
+ * The state and the views that watch it. Topics: `phase`, `me`, `connection`, `conversations`, `presence`, `room:<id>`,
+ * `members:<id>`, `typing:<id>`, `outbox:<id>`, `pins:<id>`, `mentions`, `blocks`. A view names the topics it shows,
+ * and is called once for all changes that running code makes.
  */
 export class Store {
   #watchers = new Set();
-  #touched = new Set();
+  #changed = new Set();
 
   state = emptyState();
 
-  /** Notes that parts of the state changed; their watchers hear of it when the running code is done. */
+  /** Marks topics as changed. Their watchers are called when the running code has ended. */
   touch(...topics) {
-    if (this.#touched.size === 0) queueMicrotask(() => this.#tell());
-    for (const topic of topics) this.#touched.add(topic);
+    if (this.#changed.size === 0) queueMicrotask(() => this.#notify());
+    for (const topic of topics) this.#changed.add(topic);
   }
 
-  /** Calls `listener` after changes of any of `topics`, until the returned function is called. */
+  /** Calls `listener` after changes of any of `topics`. @returns {() => void} a function that ends this */
   watch(topics, listener) {
     const watcher = { topics: new Set(topics), listener };
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Forgets everything of the user who signed out. */
+  /** Forgets all data of the user who signed out. */
   clear() {
     const { phase, connection } = this.state;
     this.state = { ...emptyState(), phase, connection };
     this.touch('me', 'conversations', 'presence', 'mentions', 'blocks');
   }
 
-  #tell() {
-    const touched = this.#touched;
-    this.#touched = new Set();
+  #notify() {
+    const changed = this.#changed;
+    this.#changed = new Set();
     for (const watcher of [...this.#watchers]) {
-      if (this.#watchers.has(watcher) && overlaps(watcher.topics, touched)) watcher.listener();
+      if (this.#watchers.has(watcher) && overlaps(watcher.topics, changed)) watcher.listener();
     }
   }
 }
 
-function overlaps(some, others) {
-  for (const one of some) if (others.has(one)) return true;
+function overlaps(a, b) {
+  for (const one of a) if (b.has(one)) return true;
   return false;
 }
 
@@ -51,22 +52,22 @@ function emptyState() {
     /** `starting`, `signed-out` or `signed-in` */
     phase: 'starting',
     me: null,
-    connection: { state: 'idle', reason: null, retryAt: null, level: false },
+    connection: { state: 'idle', reason: null, retryAt: null, upToDate: false },
     /** Whether the list of conversations was ever loaded. */
-    listed: false,
-    /** id → Conversation, each with `seen`: the revision its counts include */
+    isListLoaded: false,
+    /** id → Conversation, each with `countedRev` and `archivedSeq` (state/conversations.js) */
     conversations: new Map(),
-    /** id → { items, hasBefore, hasAfter, status, older, newer, missed } (state/rooms.js) */
+    /** id → { items, hasBefore, hasAfter, status, olderStatus, newerStatus, missedLive } (state/rooms.js) */
     rooms: new Map(),
     /** conversation id → { items: [Participant], status } */
     members: new Map(),
-    /** conversation id → { items: [Message], status } of the pinned messages, where somebody looked at them */
+    /** conversation id → { items: [Message], status } of the pinned messages, if the user opened the list */
     pins: new Map(),
     /** conversation id → Set of `seq` of messages that mention this user */
     mentions: new Map(),
-    /** user id → Block, the people this user has blocked */
+    /** user id → Block, of the users whom this user has blocked */
     blocks: new Map(),
-    /** user id → UserBrief, everybody met so far */
+    /** user id → UserBrief, of all users known so far */
     people: new Map(),
     /** user id → { status, last_seen_at } */
     presence: new Map(),

@@ -1,25 +1,31 @@
-// Who is signed in on this device.
-// Lives here: register, login, logout, and keeping one fresh access token. The refresh token is in storage, shared by
-// all tabs; the access token is in memory only, so that nothing on disk opens the account for longer than one refresh.
-// One tab refreshes for all: the others hear the new access token from it (a channel of this origin, in memory too).
-// May not live here: profile and other calls that merely need a token (api.js), or the socket.
+// The login of this device.
+// This file contains register, login, logout, and the renewal of the access token. The refresh token is in storage,
+// which all tabs share. The access token is in memory only, so that storage holds nothing that works longer than one
+// refresh. One tab refreshes for all: it sends the new access token to the others over a channel of this origin, also
+// in memory. This file must not contain calls that only need a token (api.js), or code for the socket.
 
 import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { GreenroomError } from './errors.js';
 import { uuid } from './ids.js';
-import { exclusively } from './lock.js';
+import { withTabLock } from './lock.js';
 
-/** A token with less life left than this is replaced before it is used, in milliseconds. */
-const MARGIN = 30_000;
-/** Longest wait for the answer to one attempt at a refresh, in milliseconds: a lost answer is soon asked for again. */
-const REFRESH_LIMIT = 5_000;
-/** Attempts of one refresh whose answers are lost. Whoever asks next begins anew: no lost answer ends a login. */
+/** An access token that expires sooner than this is renewed before it is used, in milliseconds. */
+const MIN_LIFETIME_MS = 30_000;
+/**
+ * The longest wait for the answer to one refresh request, in milliseconds. It is short, because a retry is harmless.
+ */
+const REFRESH_TIMEOUT_MS = 5_000;
+/** The number of requests of one refresh if answers are lost. The next refresh starts again: the login stays. */
 const REFRESH_ATTEMPTS = 4;
-/** How long a tab waits to hear the token that another one has just got, in milliseconds. */
-const HEARING = 300;
+/** How long a tab waits for the access token that another tab got just now, in milliseconds. */
+const CHANNEL_WAIT_MS = 300;
 
-/** Emits `signed-in` (user), `signed-out` (code) and `user` (user, changed). */
+/**
+ * The login of this device.
+ *
+ * Emits `signed-in` (user), `signed-out` (code) and `user` (user), when the description of the user changed.
+ */
 export class Auth extends Emitter {
   #http;
   #storage;
@@ -29,17 +35,18 @@ export class Auth extends Emitter {
   #pause;
   #access = null;
   #refreshing = null;
-  /** The login whose refresh token is being spent right now. */
-  #spending = null;
-  /** Id of the user as whom this tab works; others may change what is stored. */
-  #entered;
+  /** The login whose refresh is under way. */
+  #refreshingLogin = null;
+  /** The id of the user for whom this tab works. Other tabs can change the stored login. */
+  #currentUserId;
 
-  /** The signed-in user, as the server last described them; null until the first answer. */
+  /** The signed-in user, as the server described them last; null until the first answer. */
   user = null;
 
   /**
    * @param {{http: import('./http.js').Http, storage: Storage, locks?: LockManager, channel?: BroadcastChannel|null,
-   *   key?: string, pause?: (ms: number) => Promise<void>}} options `channel`: shared by all tabs that share the storage
+   *   key?: string, pause?: (ms: number) => Promise<void>}} options `channel`: shared by all tabs that share the
+   *   storage; `key`: the storage key of the login
    */
   constructor({ http, storage, locks, channel = null, key = 'greenroom.login', pause = sleep }) {
     super();
@@ -49,171 +56,191 @@ export class Auth extends Emitter {
     this.#key = key;
     this.#channel = channel;
     this.#pause = pause;
-    if (channel) channel.onmessage = ({ data }) => this.#hear(data);
-    this.#entered = this.userId;
+    if (channel) channel.onmessage = ({ data }) => this.#takeToken(data);
+    this.#currentUserId = this.userId;
   }
 
-  /** Whether this device holds a login; it may turn out to be revoked. */
+  /** Whether this device holds a login. The server may have ended it already. */
   get signedIn() {
-    return this.#stored() !== null;
+    return this.#readStored() !== null;
   }
 
-  /** Id of the user whose login this device holds, known without asking the server. */
+  /** The id of the user whose login this device holds; null if there is none. The server is not asked. */
   get userId() {
-    return this.#stored()?.user_id ?? null;
-  }
-
-  /** @param {{username: string, password: string, display_name?: string, email?: string}} fields */
-  async register(fields) {
-    return this.#enter(await this.#http.call('POST', '/auth/register', { body: fields }));
-  }
-
-  /** @param {{login: string, password: string}} fields `login` is the username or the email address */
-  async login(fields) {
-    return this.#enter(await this.#http.call('POST', '/auth/login', { body: fields }));
+    return this.#readStored()?.user_id ?? null;
   }
 
   /**
-   * An access token good for at least half a minute.
-   * @param {{fresh?: boolean}} [options] `fresh`: the present one was refused, get another
-   * @throws {GreenroomError} `signed_out` when the login is gone, `network` and the like when nobody could be asked
+   * Creates an account and signs this device in.
+   * @param {{username: string, password: string, display_name?: string, email?: string}} fields
+   * @returns {Promise<object>} the user
+   * @throws {GreenroomError} the refusal of the server
+   */
+  async register(fields) {
+    return this.#startLogin(await this.#http.call('POST', '/auth/register', { body: fields }));
+  }
+
+  /**
+   * Signs this device in.
+   * @param {{login: string, password: string}} fields `login` is the username or the email address
+   * @returns {Promise<object>} the user
+   * @throws {GreenroomError} the refusal of the server
+   */
+  async login(fields) {
+    return this.#startLogin(await this.#http.call('POST', '/auth/login', { body: fields }));
+  }
+
+  /**
+   * Returns an access token that is valid for at least 30 seconds.
+   * @param {{fresh?: boolean}} [options] `fresh`: the server refused the present token, so get another one
+   * @returns {Promise<string>}
+   * @throws {GreenroomError} `signed_out` if there is no login any more; `network`, `timeout` or an error of the server
+   *   if the refresh failed
    */
   async token({ fresh = false } = {}) {
     if (!this.signedIn) {
       this.storageChanged();
-      throw new GreenroomError('signed_out', 'nobody is signed in');
+      throw new GreenroomError('signed_out', 'No user is signed in on this device.');
     }
-    if (!fresh && this.#access && this.#access.expiresAt - Date.now() > MARGIN) return this.#access.token;
+    if (!fresh && this.#access && this.#access.expiresAt - Date.now() > MIN_LIFETIME_MS) return this.#access.token;
     return this.refresh();
   }
 
-  /** Spends the refresh token for new ones. Callers of one tab share one request, tabs take turns. */
+  /**
+   * Gets a new access token for the refresh token. All callers in a tab share one request; tabs take turns.
+   * @returns {Promise<string>} the access token
+   * @throws {GreenroomError} as `token`
+   */
   refresh() {
     if (this.#refreshing) return this.#refreshing;
-    const [access, before] = [this.#access, this.#stored()?.refresh_token];
-    this.#entered ??= this.userId;
-    const turn = async () => (await this.#heard(access, before)) ?? this.#rotate(this.#stored());
-    const refreshing = this.#inTurn(turn).finally(() => {
-      if (this.#refreshing === refreshing) this.#refreshing = this.#spending = null;
+    const [access, before] = [this.#access, this.#readStored()?.refresh_token];
+    this.#currentUserId ??= this.userId;
+    const task = async () => (await this.#tokenFromOtherTab(access, before)) ?? this.#refreshLogin(this.#readStored());
+    const refreshing = this.#withLock(task).finally(() => {
+      if (this.#refreshing === refreshing) this.#refreshing = this.#refreshingLogin = null;
     });
     this.#refreshing = refreshing;
     return refreshing;
   }
 
   /**
-   * Ends this login. The device forgets it at once, also when the server cannot be told. Where no token is at hand to end
-   * it with, the one that is on its way does, or else one that is fetched for it.
+   * Ends this login. The device forgets it at once, also if the server cannot be reached. The server needs an access
+   * token to end the login: the present one, else that of a running refresh, else one that is requested for this
+   * purpose.
    */
   async logout() {
-    const login = this.#stored();
+    const login = this.#readStored();
     const access = this.#access;
-    const refreshing = this.#spending && this.#refreshing;
-    this.#leave('logout');
-    if (access && access.expiresAt > Date.now()) await this.#end(access.token);
-    else if (login) await (refreshing ?? this.#inTurn(() => this.#endUnasked(login))).catch(() => {});
+    const refreshing = this.#refreshingLogin && this.#refreshing;
+    this.#endOnDevice('logout');
+    if (access && access.expiresAt > Date.now()) await this.#endOnServer(access.token);
+    else if (login) await (refreshing ?? this.#withLock(() => this.#endByRefresh(login))).catch(() => {});
   }
 
-  /** Another tab changed what is stored: follow it. */
+  /** Follows a change that another tab made to the stored login. */
   storageChanged() {
-    const stored = this.#stored();
-    if (this.#entered !== null && stored?.user_id !== this.#entered)
-      this.#leave('elsewhere', { keep: stored !== null });
+    const stored = this.#readStored();
+    if (this.#currentUserId !== null && stored?.user_id !== this.#currentUserId)
+      this.#endOnDevice('elsewhere', { keep: stored !== null });
   }
 
-  /** Notes a newer description of the signed-in user; of one who signed out meanwhile nothing comes back. */
-  describe(user) {
-    if (user.id !== this.#entered) return;
+  /** Updates the description of the signed-in user. Ignores the user of a login that ended meanwhile. */
+  updateUser(user) {
+    if (user.id !== this.#currentUserId) return;
     this.user = { ...this.user, ...user };
     this.emit('user', this.user);
   }
 
-  #enter(answer) {
-    this.#adopt(answer, uuid());
+  #startLogin(answer) {
+    this.#storeLogin(answer, uuid());
     this.emit('signed-in', this.user);
     return this.user;
   }
 
-  /** @param {string} login a mark that tells this login from an earlier or later one of the same user */
-  #adopt({ user, access_token, refresh_token, expires_in }, login) {
-    // The pair is stored before it is used: once its access token was used, the server takes the old pair for stolen.
+  /** @param {string} login an id that distinguishes this login from other logins of the same user */
+  #storeLogin({ user, access_token, refresh_token, expires_in }, login) {
+    // Store the pair before using it: after the first use of the new access token, the server treats a use of the old
+    // refresh token as theft.
     this.#storage.setItem(this.#key, JSON.stringify({ user_id: user.id, login, refresh_token }));
     this.#access = { token: access_token, expiresAt: Date.now() + expires_in * 1000 };
-    this.#entered = user.id;
+    this.#currentUserId = user.id;
     this.user = user;
     this.#channel?.postMessage({ user, login, access: this.#access });
   }
 
-  /** Another tab has a new access token of the login that this device holds. */
-  #hear({ user, login, access }) {
-    if (this.#entered !== user.id || !this.#holds({ user_id: user.id, login })) return;
+  /** Takes an access token from another tab if it belongs to the login that this device holds. */
+  #takeToken({ user, login, access }) {
+    if (this.#currentUserId !== user.id || !this.#isStored({ user_id: user.id, login })) return;
     this.#access = access;
     this.user = user;
     this.emit('user', user);
   }
 
   /**
-   * The token that another tab got while this one waited for its turn to refresh; null when none did.
-   * @param {object|null} access what this tab had when it asked, @param {string} before the refresh token of then
+   * Returns the token that another tab got while this one waited for the lock; null if no tab got one.
+   * @param {object|null} access the access token of this tab when it asked
+   * @param {string} before the stored refresh token at that moment
    */
-  async #heard(access, before) {
-    if (!this.#channel || this.#stored()?.refresh_token === before) return null;
-    for (let waited = 0; this.#access === access && waited < HEARING; waited += 20) await this.#pause(20);
-    const heard = this.#access;
-    return heard && heard !== access && heard.expiresAt - Date.now() > MARGIN ? heard.token : null;
+  async #tokenFromOtherTab(access, before) {
+    if (!this.#channel || this.#readStored()?.refresh_token === before) return null;
+    for (let waited = 0; this.#access === access && waited < CHANNEL_WAIT_MS; waited += 20) await this.#pause(20);
+    const received = this.#access;
+    return received && received !== access && received.expiresAt - Date.now() > MIN_LIFETIME_MS ? received.token : null;
   }
 
   /**
-   * Spends the refresh token of a login. One that the device does not hold any more when the answer comes was signed out
-   * meanwhile, here or in another tab: nothing of it may come back, and what came is used to end it.
+   * Refreshes a login. If the device does not hold the login any more when the answer comes, the user signed out
+   * meanwhile, in this tab or in another. Then the answer must not be stored; its access token only ends the login.
    */
-  async #rotate(login) {
-    if (!login) throw new GreenroomError('signed_out', 'nobody is signed in');
-    this.#spending = login;
-    this.#entered ??= login.user_id;
+  async #refreshLogin(login) {
+    if (!login) throw new GreenroomError('signed_out', 'No user is signed in on this device.');
+    this.#refreshingLogin = login;
+    this.#currentUserId ??= login.user_id;
     try {
-      const answer = await this.#spend(login);
-      if (this.#holds(login)) {
-        this.#adopt(answer, login.login);
+      const answer = await this.#requestRefresh(login);
+      if (this.#isStored(login)) {
+        this.#storeLogin(answer, login.login);
         this.emit('user', this.user);
         return answer.access_token;
       }
-      await this.#end(answer.access_token);
+      await this.#endOnServer(answer.access_token);
     } catch (error) {
       if (!(error instanceof GreenroomError) || !isFinal(error)) throw error;
-      if (this.#holds(login)) {
-        this.#leave(error.code);
+      if (this.#isStored(login)) {
+        this.#endOnDevice(error.code);
         throw new GreenroomError('signed_out', error.message, { cause: error });
       }
     }
     this.storageChanged();
-    // Where another tab signed the same user in again, this one goes on with that login.
-    return this.#rotate(this.#spending === login ? this.#stored() : null);
+    // If another tab signed the same user in again, continue with that login.
+    return this.#refreshLogin(this.#refreshingLogin === login ? this.#readStored() : null);
   }
 
-  /** Ends a login of which only the refresh token is at hand. */
-  async #endUnasked(login) {
-    await this.#end((await this.#spend(login)).access_token);
+  /** Ends a login for which no access token is present. */
+  async #endByRefresh(login) {
+    await this.#endOnServer((await this.#requestRefresh(login)).access_token);
   }
 
-  #inTurn(task) {
-    return exclusively(`${this.#key}.refresh`, task, { locks: this.#locks, storage: this.#storage });
+  #withLock(task) {
+    return withTabLock(`${this.#key}.refresh`, task, { locks: this.#locks, storage: this.#storage });
   }
 
-  /** Ends a login at the server, as well as it can be reached. */
-  async #end(token) {
+  /** Ends a login on the server. Ignores failures. */
+  async #endOnServer(token) {
     await this.#http.call('POST', '/auth/logout', { token, keepalive: true }).catch(() => {});
   }
 
   /**
-   * An answer that was lost on the way, or does not come, is asked for again: the server gives the same successor until
-   * that was used. What is stored is read before every attempt: another tab may have spent the token meanwhile.
+   * Sends the refresh request, and repeats it if the answer is lost: the server returns the same pair until the pair is
+   * used. Reads the storage before every attempt, because another tab may have refreshed meanwhile.
    */
-  async #spend(login) {
+  async #requestRefresh(login) {
     const backoff = new Backoff({ base: 250, cap: 2_000 });
     for (;;) {
-      const { refresh_token } = this.#holds(login) ? this.#stored() : login;
+      const { refresh_token } = this.#isStored(login) ? this.#readStored() : login;
       try {
-        return await this.#http.call('POST', '/auth/refresh', { body: { refresh_token }, limit: REFRESH_LIMIT });
+        const options = { body: { refresh_token }, timeoutMs: REFRESH_TIMEOUT_MS };
+        return await this.#http.call('POST', '/auth/refresh', options);
       } catch (error) {
         const lost = error.code === 'network' || error.code === 'timeout';
         if (!lost || backoff.attempts + 1 >= REFRESH_ATTEMPTS) throw error;
@@ -222,24 +249,24 @@ export class Auth extends Emitter {
     }
   }
 
-  #leave(code, { keep = false } = {}) {
-    const was = this.signedIn || this.#entered !== null;
+  #endOnDevice(code, { keep = false } = {}) {
+    const wasSignedIn = this.signedIn || this.#currentUserId !== null;
     this.#access = null;
     this.#refreshing = null;
-    this.#spending = null;
-    this.#entered = null;
+    this.#refreshingLogin = null;
+    this.#currentUserId = null;
     this.user = null;
     if (!keep) this.#storage.removeItem(this.#key);
-    if (was) this.emit('signed-out', code);
+    if (wasSignedIn) this.emit('signed-out', code);
   }
 
-  /** Whether the device still holds this very login; its refresh token may be another by now. */
-  #holds({ user_id, login }) {
-    const stored = this.#stored();
+  /** Whether the device still holds this login. Its refresh token may be another one by now. */
+  #isStored({ user_id, login }) {
+    const stored = this.#readStored();
     return stored !== null && stored.user_id === user_id && stored.login === login;
   }
 
-  #stored() {
+  #readStored() {
     try {
       const value = JSON.parse(this.#storage.getItem(this.#key));
       return typeof value?.refresh_token === 'string' ? value : null;
@@ -249,7 +276,7 @@ export class Auth extends Emitter {
   }
 }
 
-/** Whether the server's answer to a refresh means that the login no longer exists. */
+/** Whether an error of a refresh means that the login does not exist any more. */
 function isFinal(error) {
   return error.status === 401 || error.status === 403 || error.status === 422;
 }

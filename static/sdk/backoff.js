@@ -1,6 +1,7 @@
-// How long to wait before trying again.
-// Lives here: exponential backoff with full jitter. May not live here: timers; who waits owns the timer.
+// How long to wait before the next attempt.
+// This file contains exponential backoff with full jitter. It must not contain timers: the caller starts them.
 
+/** Counts failed attempts and computes the delay before the next one. */
 export class Backoff {
   #attempts = 0;
   #base;
@@ -8,7 +9,8 @@ export class Backoff {
   #random;
 
   /**
-   * @param {{base?: number, cap?: number, random?: () => number}} [options] milliseconds: the first ceiling, and the largest one
+   * @param {{base?: number, cap?: number, random?: () => number}} [options] `base`: the first upper bound of the delay,
+   *   `cap`: the greatest one, both in milliseconds; `random`: a number from 0 to 1
    */
   constructor({ base = 500, cap = 20_000, random = Math.random } = {}) {
     this.#base = base;
@@ -16,14 +18,14 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** Failed attempts since the last reset. */
+  /** The number of failed attempts since the last reset. */
   get attempts() {
     return this.#attempts;
   }
 
   /**
-   * Milliseconds to wait now: anywhere between nothing and a ceiling that doubles with each attempt. Full jitter keeps
-   * a thousand clients that lost the same server from coming back in step.
+   * Returns the delay before the next attempt, in milliseconds: a random time between zero and an upper bound that
+   * doubles with each attempt. A thousand clients that lost the same server do not reconnect at the same moment.
    */
   next() {
     const ceiling = Math.min(this.#cap, this.#base * 2 ** Math.min(this.#attempts, 30));
@@ -31,6 +33,7 @@ export class Backoff {
     return Math.round(this.#random() * ceiling);
   }
 
+  /** Starts again with the first upper bound, after a success. */
   reset() {
     this.#attempts = 0;
   }

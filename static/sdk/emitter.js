@@ -1,10 +1,12 @@
 // Events inside the SDK.
-// Lives here: a listener list. May not live here: anything about chat, or the DOM's EventTarget (the SDK runs without one).
+// This file contains a list of listeners. It must not contain chat logic, or use the DOM's EventTarget: the SDK also
+// runs without a DOM.
 
+/** An object that emits named events. */
 export class Emitter {
   #listeners = new Map();
 
-  /** Calls `listener` for every `name` until the returned function is called. */
+  /** Calls `listener` for every event `name`. @returns {() => void} a function that removes the listener */
   on(name, listener) {
     const set = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, set);
@@ -12,7 +14,7 @@ export class Emitter {
     return () => set.delete(listener);
   }
 
-  /** One listener that throws must not keep the others from hearing: its error is reported on its own. */
+  /** Calls all listeners. If one throws, the others are still called, and its error is reported as uncaught. */
   emit(name, value) {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {

@@ -1,10 +1,10 @@
-// Greenroom's client SDK: `import { Greenroom } from '/sdk/greenroom.js'`.
-// Lives here: the parts put together behind one object. May not live here: logic of their own; each part has its room:
-//   auth.js      who is signed in, tokens            api.js      REST calls by name (http.js, errors.js beneath)
-//   socket.js    connection, heartbeat, coming back  sync.js     snapshot, resume, order (streams.js beneath)
-//   outbox.js    messages on their way out           receipts.js, typing.js   marks and typing
-//   wakeups.js   network and visibility of the page
-// It runs in a browser and, with WebSocket, fetch and storage handed in, under Node.
+// The client SDK of Greenroom: `import { Greenroom } from '/sdk/greenroom.js'`.
+// This file contains the object that connects the parts of the SDK. It must not contain logic that belongs to a part:
+//   auth.js      the login of this device, tokens     api.js      REST calls (uses http.js, errors.js)
+//   socket.js    connection, heartbeat, reconnecting  sync.js     snapshot, resuming, order of events (uses streams.js)
+//   outbox.js    messages that are not sent yet       receipts.js, typing.js   marks and typing
+//   browser-events.js   network and visibility of the page
+// The SDK runs in a browser. It also runs in Node if the caller passes WebSocket, fetch and storage.
 
 import { Api } from './api.js';
 import { Auth } from './auth.js';
@@ -16,7 +16,7 @@ import { Receipts } from './receipts.js';
 import { Connection } from './socket.js';
 import { Sync } from './sync.js';
 import { Typing } from './typing.js';
-import { watchBrowser } from './wakeups.js';
+import { watchBrowser } from './browser-events.js';
 
 export { GreenroomError };
 
@@ -24,14 +24,14 @@ export { GreenroomError };
  * One user's connection to a Greenroom server.
  *
  * Emits `signed-in` (user), `signed-out` (code), `user` (user), `connection` ({state, reason, retryAt}), `ready`,
- * `snapshot`, `reload`, `gone`, `reads`, `event` (see sync.js), `outbox` (conversation_id) and `sent` ({message, rev}).
+ * `snapshot`, `reload`, `gone`, `reads`, `event` (see sync.js), `outbox` (conversation id) and `sent` ({message, rev}).
  *
  * @example
- * const room = new Greenroom();
- * room.on('event', (frame) => console.log(frame.type, frame.payload));
- * await room.auth.login({ login: 'ana', password: '…' });
- * room.start();
- * room.send({ conversation_id, content: 'Hello' });
+ * const client = new Greenroom();
+ * client.on('event', (frame) => console.log(frame.type, frame.payload));
+ * await client.auth.login({ login: 'ana', password: '…' });
+ * client.start();
+ * client.send({ conversation_id, content: 'Hello' });
  */
 export class Greenroom extends Emitter {
   #unwatch = () => {};
@@ -39,17 +39,18 @@ export class Greenroom extends Emitter {
 
   /**
    * @param {{baseUrl?: string, ticket?: boolean, fetch?: typeof fetch, WebSocket?: typeof WebSocket,
-   *   storage?: Storage, locks?: LockManager|null}} [options] `baseUrl`: another origin, which must allow ours
+   *   storage?: Storage, locks?: LockManager|null}} [options] `baseUrl`: a server of another origin, which must allow
+   *   this one; `ticket`: authenticate the socket with a ticket in its address, for networks that drop subprotocols
    */
   constructor({ baseUrl = '', ticket = false, fetch, WebSocket, storage, locks } = {}) {
     super();
-    const kept = storage ?? browserStorage();
+    const usedStorage = storage ?? browserStorage();
     const http = new Http({ baseUrl, fetch });
     this.auth = new Auth({
       http,
-      storage: kept,
+      storage: usedStorage,
       locks: locks === undefined ? globalThis.navigator?.locks : locks,
-      channel: storage ? null : channelOfTabs(),
+      channel: storage ? null : tabChannel(),
     });
     this.api = new Api({ http, auth: this.auth });
     this.connection = new Connection({
@@ -59,13 +60,13 @@ export class Greenroom extends Emitter {
       WebSocket,
     });
     this.sync = new Sync({ connection: this.connection, api: this.api });
-    this.outbox = new Outbox({ storage: kept, send: (entry) => this.#deliver(entry) });
-    this.typing = new Typing({ tell: (type, payload) => this.connection.tell(type, payload) });
+    this.outbox = new Outbox({ storage: usedStorage, send: (entry) => this.#sendEntry(entry) });
+    this.typing = new Typing({ send: (type, payload) => this.connection.send(type, payload) });
     this.receipts = new Receipts({ request: (type, payload) => this.connection.request(type, payload) });
-    this.#wire();
+    this.#connectParts();
   }
 
-  /** Connects the signed-in user and keeps connected until `stop` or until the login ends. */
+  /** Connects the signed-in user. The client reconnects until `stop` or until the login ends. */
   start() {
     this.outbox.open(this.auth.userId);
     this.#unwatch();
@@ -80,7 +81,7 @@ export class Greenroom extends Emitter {
     this.connection.connect();
   }
 
-  /** Ends the connection and forgets what was loaded; the login and unsent messages stay on the device. */
+  /** Closes the connection and forgets what was loaded. The login and unsent messages stay on the device. */
   stop(reason = 'stopped') {
     this.#unwatch();
     if (this.#onStorage) globalThis.window.removeEventListener('storage', this.#onStorage);
@@ -92,50 +93,67 @@ export class Greenroom extends Emitter {
     this.outbox.close();
   }
 
-  /** Sends a message, now or when the connection is back. @returns {object} its outbox entry */
+  /**
+   * Sends a message, now or after the next reconnect.
+   * @param {{conversation_id: string, content: string, reply_to_id?: string}} message
+   * @returns {object} its entry in the outbox
+   */
   send({ conversation_id, content, reply_to_id }) {
     this.typing.sent();
     return this.outbox.add({ conversation_id, content, reply_to_id });
   }
 
   /**
-   * Gives a message of the user's own another text. Everybody, this client too, hears of it by `message.edited`.
-   * @throws {GreenroomError} the server's refusal, or `disconnected`
+   * Changes the text of a message of this user. All participants, and this client, get `message.edited`.
+   * @param {{conversation_id: string, message_id: string, content: string}} message
+   * @throws {GreenroomError} the refusal of the server, `timeout`, or `disconnected`
    */
   edit({ conversation_id, message_id, content }) {
     return this.connection.request('message.edit', { conversation_id, message_id, content });
   }
 
-  /** Deletes a message. @param {'everyone'|'me'} [who] for whom; `me` hides it from this user alone */
-  delete({ conversation_id, message_id }, who = 'everyone') {
-    return this.connection.request('message.delete', { conversation_id, message_id, for: who });
+  /**
+   * Deletes a message.
+   * @param {{conversation_id: string, message_id: string}} message
+   * @param {'everyone'|'me'} [scope] `me` hides the message from this user only
+   * @throws {GreenroomError} as `edit`
+   */
+  delete({ conversation_id, message_id }, scope = 'everyone') {
+    return this.connection.request('message.delete', { conversation_id, message_id, for: scope });
   }
 
   /**
-   * Adds the user's reaction to a message or takes it back; both may be repeated.
+   * Adds a reaction of this user to a message, or removes it. A repetition changes nothing.
+   * @param {{conversation_id: string, message_id: string, emoji: string}} reaction
+   * @param {boolean} [on] false removes the reaction
    * @returns {Promise<{action: 'added'|'removed'|'unchanged'}>}
+   * @throws {GreenroomError} as `edit`
    */
   react({ conversation_id, message_id, emoji }, on = true) {
     return this.connection.request(on ? 'reaction.add' : 'reaction.remove', { conversation_id, message_id, emoji });
   }
 
-  /** Presence of these users, now and from now on, as far as one may see it. */
+  /**
+   * Subscribes to the presence of users, as far as this user may see it. Changes come as `presence.update` events.
+   * @param {string[]} userIds
+   * @returns {Promise<object>} the present status by user id
+   */
   async watchPresence(userIds) {
-    const found = {};
+    const statuses = {};
     for (let from = 0; from < userIds.length; from += 100) {
-      const part = userIds.slice(from, from + 100);
-      Object.assign(found, (await this.connection.request('presence.subscribe', { user_ids: part })).users ?? {});
+      const ids = userIds.slice(from, from + 100);
+      Object.assign(statuses, (await this.connection.request('presence.subscribe', { user_ids: ids })).users ?? {});
     }
-    return found;
+    return statuses;
   }
 
-  #deliver({ conversation_id, content, reply_to_id, temp_id }) {
+  #sendEntry({ conversation_id, content, reply_to_id, temp_id }) {
     const payload = { conversation_id, content, temp_id };
     if (reply_to_id) payload.reply_to_id = reply_to_id;
     return this.connection.request('message.send', payload);
   }
 
-  #wire() {
+  #connectParts() {
     for (const name of ['signed-in', 'user']) this.auth.on(name, (value) => this.emit(name, value));
     this.auth.on('signed-out', (code) => {
       this.stop('signed_out');
@@ -143,8 +161,8 @@ export class Greenroom extends Emitter {
     });
     this.connection.on('state', (value) => this.emit('connection', value));
     for (const name of ['snapshot', 'reload', 'reads']) this.sync.on(name, (value) => this.emit(name, value));
-    this.sync.on('gone', (value) => this.#gone(value));
-    this.sync.on('event', (frame) => this.#event(frame));
+    this.sync.on('gone', (value) => this.#conversationGone(value));
+    this.sync.on('event', (frame) => this.#handleEvent(frame));
     this.sync.on('unready', () => {
       this.outbox.stop();
       this.receipts.stop();
@@ -157,17 +175,17 @@ export class Greenroom extends Emitter {
     this.outbox.on('change', (id) => this.emit('outbox', id));
     this.outbox.on('sent', ({ entry, answer }) => {
       this.emit('sent', answer);
-      this.sync.expect(entry.conversation_id, answer.rev);
+      this.sync.expectRev(entry.conversation_id, answer.rev);
     });
   }
 
-  #gone(value) {
+  #conversationGone(value) {
     this.outbox.removeAll(value.conversation_id);
     this.emit('gone', value);
   }
 
-  /** The server has a message of ours: whoever sent it, this tab or another, need not send it again. */
-  #event(frame) {
+  /** Passes an event on. A message of this user that the server has need not be sent again, by this tab or another. */
+  #handleEvent(frame) {
     this.emit('event', frame);
     if (frame.type === 'conversation.removed') this.outbox.removeAll(frame.payload.conversation_id);
     const message = frame.type === 'message.new' ? frame.payload.message : null;
@@ -181,7 +199,9 @@ function socketUrl(baseUrl) {
   return url.href;
 }
 
-/** Storage may be forbidden (private windows of some browsers): then everything lives as long as the page. */
+/**
+ * Returns the storage of the browser. If it is forbidden, as in some private windows, data lives as long as the page.
+ */
 function browserStorage() {
   try {
     const probe = 'greenroom.probe';
@@ -193,8 +213,8 @@ function browserStorage() {
   }
 }
 
-/** How tabs that share a storage tell each other what may not stand in it. */
-function channelOfTabs() {
+/** Returns the channel over which tabs exchange what must not be in storage. */
+function tabChannel() {
   return globalThis.window && globalThis.BroadcastChannel ? new BroadcastChannel('greenroom.login') : null;
 }
 

@@ -1,17 +1,20 @@
 // One HTTP request.
-// Lives here: addresses, JSON, the time limit, and turning every failure into a GreenroomError.
-// May not live here: tokens (auth.js) and the names of routes (api.js).
+// This file contains addresses, JSON, the timeout, and the conversion of every failure into a GreenroomError. It must
+// not contain tokens (auth.js) or the names of routes (api.js).
 
 import { GreenroomError } from './errors.js';
 
-/** Longest wait for an answer where the caller says nothing else, in milliseconds. */
-const TIMEOUT = 20_000;
+/** The longest wait for an answer if the caller sets no other, in milliseconds. */
+const TIMEOUT_MS = 20_000;
 
+/** Sends requests to one server. */
 export class Http {
   #base;
   #fetch;
 
-  /** @param {{baseUrl?: string, fetch?: typeof fetch}} options `baseUrl` without a trailing slash; empty is this origin */
+  /**
+   * @param {{baseUrl?: string, fetch?: typeof fetch}} options `baseUrl`: no slash at its end; empty means this origin
+   */
   constructor({ baseUrl = '', fetch = globalThis.fetch } = {}) {
     this.#base = baseUrl;
     this.#fetch = (...args) => fetch(...args);
@@ -22,35 +25,36 @@ export class Http {
   }
 
   /**
-   * @param {string} method
-   * @param {string} path under /api/v1
-   * @param {{body?: object, query?: object, token?: string, signal?: AbortSignal, keepalive?: boolean, limit?: number}}
-   *   [options] `limit`: longest wait for the answer, in milliseconds
-   * @returns {Promise<any>} the parsed answer; null for 204
-   * @throws {GreenroomError} with the server's code, or `network`, `timeout`, `aborted`
+   * Sends one request.
+   * @param {string} method the HTTP method
+   * @param {string} path the path under /api/v1
+   * @param {{body?: object, query?: object, token?: string, signal?: AbortSignal, keepalive?: boolean,
+   *   timeoutMs?: number}} [options] `timeoutMs`: the longest wait for the answer, in milliseconds
+   * @returns {Promise<any>} the parsed answer; null for status 204
+   * @throws {GreenroomError} with the code of the server, or `network`, `timeout` or `aborted`
    */
-  async call(method, path, { body, query, token, signal, keepalive, limit = TIMEOUT } = {}) {
-    const ended = new AbortController();
-    const timer = setTimeout(() => ended.abort(), limit);
-    const abort = () => ended.abort();
+  async call(method, path, { body, query, token, signal, keepalive, timeoutMs = TIMEOUT_MS } = {}) {
+    const controller = new AbortController();
+    const timer = setTimeout(() => controller.abort(), timeoutMs);
+    const abort = () => controller.abort();
     signal?.addEventListener('abort', abort);
     try {
       const response = await this.#fetch(`${this.#base}/api/v1${path}${queryString(query)}`, {
         method,
         headers: headers(body, token),
         body: body === undefined ? undefined : JSON.stringify(body),
-        signal: ended.signal,
+        signal: controller.signal,
         cache: 'no-store',
         keepalive,
       });
       if (response.ok) return response.status === 204 ? null : await response.json();
-      throw await problem(response);
+      throw await readError(response);
     } catch (error) {
       if (error instanceof GreenroomError) throw error;
-      if (signal?.aborted) throw new GreenroomError('aborted', 'no longer wanted', { cause: error });
-      if (ended.signal.aborted)
-        throw new GreenroomError('timeout', 'the server did not answer in time', { cause: error });
-      throw new GreenroomError('network', 'the server could not be reached', { cause: error });
+      if (signal?.aborted) throw new GreenroomError('aborted', 'The caller aborted the request.', { cause: error });
+      if (controller.signal.aborted)
+        throw new GreenroomError('timeout', 'The server did not answer in time.', { cause: error });
+      throw new GreenroomError('network', 'The server could not be reached.', { cause: error });
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
@@ -59,10 +63,10 @@ export class Http {
 }
 
 function headers(body, token) {
-  const found = { accept: 'application/json' };
-  if (body !== undefined) found['content-type'] = 'application/json';
-  if (token) found.authorization = `Bearer ${token}`;
-  return found;
+  const result = { accept: 'application/json' };
+  if (body !== undefined) result['content-type'] = 'application/json';
+  if (token) result.authorization = `Bearer ${token}`;
+  return result;
 }
 
 function queryString(query = {}) {
@@ -70,8 +74,8 @@ function queryString(query = {}) {
   return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs)}`;
 }
 
-/** Not every refusal is ours: a proxy in between answers in its own words. */
-async function problem(response) {
+/** Reads the error in an answer. A proxy before the server may answer in another format. */
+async function readError(response) {
   const body = await response.json().catch(() => ({}));
   const seconds = Number(response.headers.get('retry-after'));
   return new GreenroomError(

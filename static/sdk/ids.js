@@ -1,8 +1,8 @@
 // Random identifiers.
-// Lives here: UUIDs for `temp_id`s, also where `crypto.randomUUID` is missing (a page on plain http).
-// May not live here: ids with a meaning; the server makes those.
+// This file contains UUIDs for `temp_id`s, also for pages on plain HTTP, which have no `crypto.randomUUID`. It must not
+// contain ids with a meaning; the server makes those.
 
-/** A random UUID (version 4). */
+/** Returns a random UUID (version 4, RFC 9562). */
 export function uuid(source = globalThis.crypto) {
   if (typeof source.randomUUID === 'function') return source.randomUUID();
   const bytes = source.getRandomValues(new Uint8Array(16));

@@ -1,52 +1,54 @@
-// One tab at a time.
-// Lives here: a lock that all tabs of this origin share. May not live here: what is done under it.
+// A lock between the tabs of a browser.
+// This file contains a lock that all tabs of this origin share. It must not contain what is done under the lock.
 
 import { uuid } from './ids.js';
 
-/** How long a tab may hold the fallback lock before others take it for crashed, in milliseconds. */
-const LEASE = 8_000;
-/** How long a written claim must stand before it counts, in milliseconds. */
-const SETTLE = 40;
+/** How long a tab may keep the fallback lock without renewing it, in milliseconds. Then other tabs ignore it. */
+const LEASE_MS = 8_000;
+/** How long a tab waits before it checks that no other tab overwrote its lease, in milliseconds. */
+const CHECK_DELAY_MS = 40;
 
 /**
- * Runs `task` while no other tab runs one under the same name. Uses the Web Locks API; a page on plain http has none,
- * so there a short lease in storage stands in, renewed while the task runs: best effort, which is enough because the
- * server forgives a token that two tabs spend within ten seconds.
+ * Runs `task` while no other tab runs a task with the same lock name. Uses the Web Locks API if it exists. A page on
+ * plain HTTP does not have it; there a short lease in storage is used, which is renewed while the task runs. The lease
+ * is best effort: after waiting for `LEASE_MS` the task runs without it. That is enough, because the server accepts a
+ * refresh token that two tabs use within ten seconds.
+ * @returns {Promise<any>} the result of `task`
  */
-export async function exclusively(name, task, { locks, storage }) {
+export async function withTabLock(name, task, { locks, storage }) {
   if (locks) return locks.request(name, task);
   const owner = uuid();
   const key = `${name}.lease`;
   await acquire(storage, key, owner);
   const renewal = setInterval(() => {
-    if (read(storage, key)?.owner === owner) lease(storage, key, owner);
-  }, LEASE / 4);
+    if (readLease(storage, key)?.owner === owner) writeLease(storage, key, owner);
+  }, LEASE_MS / 4);
   try {
     return await task();
   } finally {
     clearInterval(renewal);
-    if (read(storage, key)?.owner === owner) storage.removeItem(key);
+    if (readLease(storage, key)?.owner === owner) storage.removeItem(key);
   }
 }
 
 async function acquire(storage, key, owner) {
-  const deadline = Date.now() + LEASE;
+  const deadline = Date.now() + LEASE_MS;
   while (Date.now() < deadline) {
-    const holder = read(storage, key);
+    const holder = readLease(storage, key);
     if (holder === null || holder.until < Date.now()) {
-      lease(storage, key, owner);
-      await pause(SETTLE);
-      if (read(storage, key)?.owner === owner) return;
+      writeLease(storage, key, owner);
+      await pause(CHECK_DELAY_MS);
+      if (readLease(storage, key)?.owner === owner) return;
     }
-    await pause(SETTLE + Math.random() * SETTLE);
+    await pause(CHECK_DELAY_MS + Math.random() * CHECK_DELAY_MS);
   }
 }
 
-function lease(storage, key, owner) {
-  storage.setItem(key, JSON.stringify({ owner, until: Date.now() + LEASE }));
+function writeLease(storage, key, owner) {
+  storage.setItem(key, JSON.stringify({ owner, until: Date.now() + LEASE_MS }));
 }
 
-function read(storage, key) {
+function readLease(storage, key) {
   try {
     return JSON.parse(storage.getItem(key));
   } catch {

@@ -1,17 +1,20 @@
-// Messages on their way out.
-// Lives here: a queue per conversation that survives a reload, sends one message at a time in the order of writing, and
-// sends each until the server has answered for its `temp_id`. May not live here: the socket, or how a message looks.
+// Messages that are not sent yet.
+// This file contains a queue for each conversation, which survives a reload. It sends one message at a time, in the
+// order of writing, until the server has acknowledged its `temp_id`. It must not contain code for the socket or the
+// screen.
 
 import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { uuid } from './ids.js';
 
 /**
- * An entry: `{temp_id, conversation_id, content, reply_to_id, created_at, order, state, error}`; `state` is `queued`,
- * `sending` or `failed`, `error` the code of the refusal. Each entry has a storage key of its own, so that two tabs
- * never overwrite each other's; both may send the same entry, which the `temp_id` makes harmless.
+ * The unsent messages of the signed-in user.
  *
- * Emits `change` (conversation_id) and `sent` ({entry, answer}).
+ * An entry: `{temp_id, conversation_id, content, reply_to_id, created_at, order, state, error}`; `state` is `queued`,
+ * `sending` or `failed`; `error` is the error code of the refusal. Each entry has its own storage key, so that two tabs
+ * never overwrite entries of each other. Both may send the same entry: the server stores one `temp_id` once.
+ *
+ * Emits `change` (conversation id) and `sent` ({entry, answer}).
  */
 export class Outbox extends Emitter {
   #storage;
@@ -20,12 +23,15 @@ export class Outbox extends Emitter {
   #random;
   #userId = null;
   #entries = new Map();
-  #busy = new Set();
+  #sending = new Set();
   #pauses = new Map();
   #running = false;
   #counter = 0;
 
-  /** @param {{storage: Storage, send: (entry: object) => Promise<object>, time?: object, random?: () => number}} options */
+  /**
+   * @param {{storage: Storage, send: (entry: object) => Promise<object>, time?: object, random?: () => number}} options
+   *   `send`: sends an entry and resolves with the answer of the server
+   */
   constructor({ storage, send, time = globalThis, random = Math.random }) {
     super();
     this.#storage = storage;
@@ -34,29 +40,33 @@ export class Outbox extends Emitter {
     this.#random = random;
   }
 
-  /** Takes up what this user left unsent on this device. */
+  /** Loads the unsent messages that this user left on this device. */
   open(userId) {
     this.close();
     this.#userId = userId;
-    for (const entry of this.#stored()) this.#entries.set(entry.temp_id, entry);
+    for (const entry of this.#readStored()) this.#entries.set(entry.temp_id, entry);
     for (const id of this.#conversations()) this.emit('change', id);
   }
 
-  /** Lets go of the user; what is unsent stays on the device. */
+  /** Forgets the user. Unsent messages stay on the device. */
   close() {
     this.stop();
     this.#userId = null;
     this.#entries.clear();
   }
 
-  /** Messages of a conversation that are not acknowledged, in the order of writing. */
+  /** Returns the messages of a conversation that are not acknowledged, in the order of writing. */
   of(conversationId) {
     return [...this.#entries.values()]
       .filter((entry) => entry.conversation_id === conversationId)
       .sort((a, b) => a.order - b.order);
   }
 
-  /** Puts a message in line. @returns {object} the entry */
+  /**
+   * Queues a message.
+   * @param {{conversation_id: string, content: string, reply_to_id?: string|null}} message
+   * @returns {object} the entry
+   */
   add({ conversation_id, content, reply_to_id = null }) {
     const now = Date.now();
     this.#counter = (this.#counter + 1) % 1000;
@@ -70,34 +80,34 @@ export class Outbox extends Emitter {
       state: 'queued',
       error: null,
     };
-    this.#keep(entry);
-    this.#pump(conversation_id);
+    this.#storeEntry(entry);
+    this.#sendNext(conversation_id);
     return entry;
   }
 
-  /** The way to the server is open. */
+  /** Starts sending: the connection is ready. */
   start() {
     this.#running = true;
-    for (const id of this.#conversations()) this.#pump(id);
+    for (const id of this.#conversations()) this.#sendNext(id);
   }
 
-  /** The way to the server is closed; whoever is under way comes back to the queue by its own failure. */
+  /** Stops sending: the connection ended. The request under way fails by itself, and its entry is queued again. */
   stop() {
     this.#running = false;
     for (const { timer } of this.#pauses.values()) this.#time.clearTimeout(timer);
     this.#pauses.clear();
   }
 
-  /** Puts a refused message in line again, behind what was written since. */
+  /** Queues a refused message again, after all messages that were written later. */
   retry(tempId) {
     const entry = this.#entries.get(tempId);
     if (!entry || entry.state !== 'failed') return;
     this.#counter = (this.#counter + 1) % 1000;
-    this.#keep({ ...entry, state: 'queued', error: null, order: Date.now() * 1000 + this.#counter });
-    this.#pump(entry.conversation_id);
+    this.#storeEntry({ ...entry, state: 'queued', error: null, order: Date.now() * 1000 + this.#counter });
+    this.#sendNext(entry.conversation_id);
   }
 
-  /** Gives a message up, or notes that the server has it. */
+  /** Removes a message, because the user gave it up or because the server has it. */
   remove(tempId) {
     const entry = this.#entries.get(tempId);
     if (!entry) return;
@@ -106,81 +116,81 @@ export class Outbox extends Emitter {
     this.emit('change', entry.conversation_id);
   }
 
-  /** Gives up everything written to a conversation that is no more. */
+  /** Removes all messages of a conversation that does not exist any more for this user. */
   removeAll(conversationId) {
     for (const entry of this.of(conversationId)) this.remove(entry.temp_id);
   }
 
-  /** Another tab changed storage under `key` (null: everything). */
+  /** Follows a change that another tab made in storage under `key`; null means that everything may have changed. */
   storageChanged(key) {
     if (this.#userId === null || (key !== null && !key.startsWith(this.#key('')))) return;
-    const stored = new Map(this.#stored().map((entry) => [entry.temp_id, entry]));
-    const touched = new Set();
+    const stored = new Map(this.#readStored().map((entry) => [entry.temp_id, entry]));
+    const changedIds = new Set();
     for (const entry of this.#entries.values()) {
       if (stored.has(entry.temp_id) || entry.unsaved) continue;
       this.#entries.delete(entry.temp_id);
-      touched.add(entry.conversation_id);
+      changedIds.add(entry.conversation_id);
     }
     for (const entry of stored.values()) {
       if (this.#entries.has(entry.temp_id)) continue;
       this.#entries.set(entry.temp_id, entry);
-      touched.add(entry.conversation_id);
+      changedIds.add(entry.conversation_id);
     }
-    for (const id of touched) {
+    for (const id of changedIds) {
       this.emit('change', id);
-      this.#pump(id);
+      this.#sendNext(id);
     }
   }
 
-  async #pump(conversationId) {
-    if (!this.#running || this.#busy.has(conversationId) || this.#pauses.get(conversationId)?.timer) return;
+  async #sendNext(conversationId) {
+    if (!this.#running || this.#sending.has(conversationId) || this.#pauses.get(conversationId)?.timer) return;
     const entry = this.of(conversationId).find(({ state }) => state === 'queued');
     if (!entry) return;
-    this.#busy.add(conversationId);
-    this.#note({ ...entry, state: 'sending' });
+    this.#sending.add(conversationId);
+    this.#setEntry({ ...entry, state: 'sending' });
     try {
       const answer = await this.#send(entry);
       this.#pauses.delete(conversationId);
       this.emit('sent', { entry, answer });
       this.remove(entry.temp_id);
     } catch (error) {
-      this.#refused(entry, error);
+      this.#handleError(entry, error);
     }
-    this.#busy.delete(conversationId);
-    this.#pump(conversationId);
+    this.#sending.delete(conversationId);
+    this.#sendNext(conversationId);
   }
 
-  #refused(entry, error) {
+  #handleError(entry, error) {
     if (!this.#entries.has(entry.temp_id)) return;
-    if (!error.transient) return this.#keep({ ...entry, state: 'failed', error: error.code ?? 'unknown' });
-    this.#note({ ...entry, state: 'queued' });
-    // Without a connection the next `start` is the signal; with one, the server asked for patience.
+    if (!error.transient) return this.#storeEntry({ ...entry, state: 'failed', error: error.code ?? 'unknown' });
+    this.#setEntry({ ...entry, state: 'queued' });
+    // Without a connection, sending continues at the next `start`. With a connection, the server asked to wait.
     if (this.#running && error.code !== 'disconnected') this.#pause(entry.conversation_id, error.retryAfterMs);
     return undefined;
   }
 
-  #pause(conversationId, least) {
+  #pause(conversationId, minDelayMs) {
     const pause = this.#pauses.get(conversationId) ?? { backoff: new Backoff({ random: this.#random }) };
     const resume = () => {
       pause.timer = null;
-      this.#pump(conversationId);
+      this.#sendNext(conversationId);
     };
-    pause.timer = this.#time.setTimeout(resume, (least ?? 0) + pause.backoff.next());
+    pause.timer = this.#time.setTimeout(resume, (minDelayMs ?? 0) + pause.backoff.next());
     this.#pauses.set(conversationId, pause);
   }
 
-  #note(entry) {
+  #setEntry(entry) {
     this.#entries.set(entry.temp_id, entry);
     this.emit('change', entry.conversation_id);
   }
 
-  /** A full or forbidden storage must not stop anybody from writing: then the entry lives as long as this page. */
-  #keep(entry) {
+  /** Stores an entry. If the storage is full or forbidden, the entry lives as long as this page. */
+  #storeEntry(entry) {
     try {
       this.#storage.setItem(this.#key(entry.temp_id), JSON.stringify({ ...entry, unsaved: undefined }));
-      this.#note({ ...entry, unsaved: undefined });
+      this.#setEntry({ ...entry, unsaved: undefined });
     } catch {
-      this.#note({ ...entry, unsaved: true });
+      this.#setEntry({ ...entry, unsaved: true });
     }
   }
 
@@ -192,17 +202,17 @@ export class Outbox extends Emitter {
     return `greenroom.outbox.${this.#userId}.${tempId}`;
   }
 
-  #stored() {
-    const found = [];
+  #readStored() {
+    const entries = [];
     for (let index = 0; index < this.#storage.length; index += 1) {
       const key = this.#storage.key(index);
       if (!key?.startsWith(this.#key(''))) continue;
       try {
-        found.push(JSON.parse(this.#storage.getItem(key)));
+        entries.push(JSON.parse(this.#storage.getItem(key)));
       } catch {
-        // Not ours to read: left alone.
+        // The entry was not written by this code. Leave it alone.
       }
     }
-    return found;
+    return entries;
   }
 }

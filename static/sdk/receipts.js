@@ -1,22 +1,23 @@
-// Telling the server what arrived and what was read.
-// Lives here: gathering marks, so that a burst of messages is one acknowledgement. May not live here: deciding what
-// counts as read; the screen knows that.
+// Read marks and delivered marks that this client sends.
+// This file contains the collection of marks, so that a burst of messages causes one acknowledgement. It must not
+// decide what counts as read; the screen decides that.
 
-/** How long marks gather before they are sent, in milliseconds. */
-const GATHER = 250;
+/** How long marks are collected before they are sent, in milliseconds. */
+const COLLECT_MS = 250;
 /**
- * Marks that are sent at a time. After a night there is one to send in every conversation; all at once they would be
- * more commands than the server takes of one user.
+ * The most marks to send at a time. After a long absence there can be one for each conversation. All of them at once
+ * would be more commands than the server accepts from one user.
  */
-const AT_ONCE = 8;
+const MAX_MARKS = 8;
 
+/** Sends the marks of the signed-in user. Marks never move back. */
 export class Receipts {
   #request;
   #time;
-  #wanted = { read: new Map(), delivered: new Map() };
+  #unsent = { read: new Map(), delivered: new Map() };
   #sent = { read: new Map(), delivered: new Map() };
   #timer = null;
-  #open = false;
+  #running = false;
 
   /** @param {{request: (type: string, payload: object) => Promise<object>, time?: object}} options */
   constructor({ request, time = globalThis }) {
@@ -24,72 +25,74 @@ export class Receipts {
     this.#time = time;
   }
 
-  /** The user has seen everything of the conversation up to `seq`. */
+  /** Notes that the user has read everything in the conversation up to `seq`. */
   read(conversationId, seq) {
-    this.#want('read', conversationId, seq);
+    this.#add('read', conversationId, seq);
   }
 
-  /** This device has everything of the conversation up to `seq`. */
+  /** Notes that this device has received everything in the conversation up to `seq`. */
   delivered(conversationId, seq) {
-    this.#want('delivered', conversationId, seq);
+    this.#add('delivered', conversationId, seq);
   }
 
-  /** The connection is level with the server: what waited goes out. */
+  /** Starts sending: the connection is up to date with the server. */
   start() {
-    this.#open = true;
+    this.#running = true;
     this.#schedule();
   }
 
+  /** Stops sending. Marks that were not sent stay here. */
   stop() {
-    this.#open = false;
+    this.#running = false;
     this.#time.clearTimeout(this.#timer);
     this.#timer = null;
   }
 
+  /** Forgets all marks. */
   clear() {
     this.stop();
-    for (const marks of [...Object.values(this.#wanted), ...Object.values(this.#sent)]) marks.clear();
+    for (const marks of [...Object.values(this.#unsent), ...Object.values(this.#sent)]) marks.clear();
   }
 
-  #want(kind, id, seq) {
+  #add(kind, id, seq) {
     if ((this.#sent[kind].get(id) ?? 0) >= seq) return;
-    this.#wanted[kind].set(id, Math.max(seq, this.#wanted[kind].get(id) ?? 0));
+    this.#unsent[kind].set(id, Math.max(seq, this.#unsent[kind].get(id) ?? 0));
     this.#schedule();
   }
 
   #schedule() {
-    if (!this.#open || this.#timer !== null) return;
-    if (this.#wanted.read.size + this.#wanted.delivered.size === 0) return;
+    if (!this.#running || this.#timer !== null) return;
+    if (this.#unsent.read.size + this.#unsent.delivered.size === 0) return;
     this.#timer = this.#time.setTimeout(() => {
       this.#timer = null;
-      this.#flush('delivered', AT_ONCE - this.#flush('read', AT_ONCE));
+      this.#flush('delivered', MAX_MARKS - this.#flush('read', MAX_MARKS));
       this.#schedule();
-    }, GATHER);
+    }, COLLECT_MS);
   }
 
-  /** Sends at most so many marks, those that have waited longest. @returns how many */
-  #flush(kind, most) {
+  /** Sends at most `limit` marks, the oldest first. @returns {number} the number of marks sent */
+  #flush(kind, limit) {
     let count = 0;
-    for (const [id, seq] of this.#wanted[kind]) {
-      const needless = kind === 'delivered' && (this.#sent.read.get(id) ?? 0) >= seq;
-      if (!needless && count === most) break;
-      this.#wanted[kind].delete(id);
-      if (needless) continue;
+    for (const [id, seq] of this.#unsent[kind]) {
+      const isCovered = kind === 'delivered' && (this.#sent.read.get(id) ?? 0) >= seq;
+      if (!isCovered && count === limit) break;
+      this.#unsent[kind].delete(id);
+      if (isCovered) continue;
       count += 1;
       this.#sent[kind].set(id, seq);
       this.#request(`message.${kind}`, { conversation_id: id, seq }).catch((error) =>
-        this.#failed(kind, id, seq, error),
+        this.#handleError(kind, id, seq, error),
       );
     }
     return count;
   }
 
-  /** A mark that was lost on the way is wanted again; one that was refused (no longer a member) is not. */
-  #failed(kind, id, seq, error) {
+  /** Keeps a mark for another attempt if its request was lost. A refusal, as of a former member, is final. */
+  #handleError(kind, id, seq, error) {
     if (this.#sent[kind].get(id) === seq) this.#sent[kind].delete(id);
     if (!error.transient) return;
-    const wanted = this.#wanted[kind];
-    wanted.set(id, Math.max(seq, wanted.get(id) ?? 0));
+    const unsent = this.#unsent[kind];
+    unsent.set(id, Math.max(seq, unsent.get(id) ?? 0));
     this.#time.setTimeout(() => this.#schedule(), error.retryAfterMs ?? 0);
   }
 }

@@ -1,23 +1,26 @@
 // The connection to the server.
-// Lives here: opening the WebSocket, proving who we are, requests and their answers, signs of life, and coming back.
-// May not live here: revisions and resuming (sync.js), tokens (auth.js), or what a frame means.
+// This file contains opening the WebSocket, authentication, requests and their answers, the heartbeat, and
+// reconnecting. It must not contain revisions and resuming (sync.js), tokens (auth.js), or the meaning of frames.
 
 import { Backoff } from './backoff.js';
-import { afterClose } from './closing.js';
+import { decideAfterClose } from './close-codes.js';
 import { Emitter } from './emitter.js';
 import { GreenroomError } from './errors.js';
 
 const PROTOCOL = 'greenroom.v1';
-/** From opening the socket to `auth.success`, in milliseconds. */
-const HANDSHAKE_LIMIT = 15_000;
-/** From a ping to anything at all from the server, in milliseconds. */
-const PONG_LIMIT = 10_000;
-/** From a command to its answer, in milliseconds. */
-const ANSWER_LIMIT = 20_000;
-/** A connection that lasted this long was a success: the next wait starts small again, in milliseconds. */
-const STABLE = 5_000;
+/** The longest time from opening the socket to `auth.success`, in milliseconds. */
+const HANDSHAKE_TIMEOUT_MS = 15_000;
+/** The longest time from a ping to the next frame of any type from the server, in milliseconds. */
+const PONG_TIMEOUT_MS = 10_000;
+/** The longest time from a command to its answer, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 20_000;
+/**
+ * After a connection that lasted this long, the delay of reconnecting starts again with its first bound. In
+ * milliseconds.
+ */
+const STABLE_AFTER_MS = 5_000;
 
-/** Clock and timers, replaced in tests. */
+/** The clock and the timers. Tests replace them. */
 const REAL_TIME = {
   now: () => Date.now(),
   setTimeout: (task, ms) => setTimeout(task, ms),
@@ -25,11 +28,13 @@ const REAL_TIME = {
 };
 
 /**
- * States: `idle` (never asked to connect), `connecting`, `open` (the server knows who we are), `waiting` (will try
- * again by itself), `stopped` (only `connect()` brings it back; see `reason`).
+ * The WebSocket connection of one user, which reconnects by itself.
  *
- * Emits `state` ({state, reason, retryAt}), `open` (payload of auth.success), `frame` (every other frame that answers
- * no command), `close` (code).
+ * States: `idle` (`connect` was not called yet), `connecting`, `open` (authenticated), `waiting` (will reconnect by
+ * itself), `stopped` (only `connect` opens it again; `reason` says why).
+ *
+ * Emits `state` ({state, reason, retryAt}), `open` (the payload of auth.success), `frame` (every other frame that is
+ * not an answer to a command) and `close` (the closing code).
  */
 export class Connection extends Emitter {
   #url;
@@ -43,24 +48,24 @@ export class Connection extends Emitter {
   #timers = new Map();
   #pending = new Map();
   #nextId = 1;
-  #lastHeard = 0;
+  #lastFrameAt = 0;
   #openedAt = null;
-  #pingEvery = 20_000;
+  #pingEveryMs = 20_000;
   #freshToken = false;
-  #restartDelay = null;
+  #restartDelayMs = null;
 
   state = 'idle';
   reason = null;
   retryAt = null;
-  /** Opens files until the next `auth.success` brings another one. */
+  /** The token with which files can be read, until the next `auth.success` brings another one. */
   fileToken = null;
-  /** Id of the server's session behind this socket. */
+  /** The id of the server's session for this socket. */
   sessionId = null;
 
   /**
    * @param {{url: () => string, auth: {token: Function, refresh: Function}, ticket?: () => Promise<string>,
    *   WebSocket?: typeof WebSocket, time?: typeof REAL_TIME, random?: () => number}} options
-   *   `ticket`: prove who we are with a single-use ticket in the address, for networks that drop subprotocols
+   *   `ticket`: authenticate with a single-use ticket in the address, for networks that drop subprotocols
    */
   constructor({ url, auth, ticket = null, WebSocket = globalThis.WebSocket, time = REAL_TIME, random = Math.random }) {
     super();
@@ -72,65 +77,69 @@ export class Connection extends Emitter {
     this.#backoff = new Backoff({ random });
   }
 
-  /** Opens the connection now, unless it is open or opening. Also skips a running wait. */
+  /** Opens the connection now, unless it is open or opening. Ends a wait for the next attempt. */
   connect() {
     if (this.state === 'connecting' || this.state === 'open') return;
     this.#clearTimer('retry');
     this.#open();
   }
 
-  /** Ends the connection for good, as on signing out. */
+  /** Closes the connection until the next `connect`, as when the user signs out. */
   disconnect(reason = 'signed_out') {
-    this.#release(1000);
-    this.#set('stopped', { reason });
+    this.#dropSocket(1000);
+    this.#setState('stopped', { reason });
   }
 
-  /** Gives up this socket as broken and comes back like after a network error. */
+  /** Drops this socket, because it does not work any more, and reconnects as after a network error. */
   restart() {
     if (this.state !== 'connecting' && this.state !== 'open') return;
-    this.#release(1000);
-    this.#closed(1006);
+    this.#dropSocket(1000);
+    this.#handleClose(1006);
   }
 
-  /** Finds out within `limit` milliseconds whether the socket still lives, after a sleep or a change of network. */
-  probe(limit = 4_000) {
-    if (this.state === 'open') this.#ping(limit);
+  /** Checks within `timeoutMs` milliseconds whether the socket still works, as after sleep or a change of network. */
+  probe(timeoutMs = 4_000) {
+    if (this.state === 'open') this.#ping(timeoutMs);
     else if (this.state === 'waiting') this.connect();
   }
 
   /**
-   * Sends a command and waits for its one answer.
-   * @throws {GreenroomError} the server's error code, `timeout`, or `disconnected`; after the last two nobody knows
-   *   whether the server acted on it
+   * Sends a command and waits for its answer.
+   * @param {string} type
+   * @param {object} payload
+   * @param {{timeoutMs?: number|null}} [options] the longest wait in milliseconds; null means no bound
+   * @returns {Promise<object>} the payload of the answer
+   * @throws {GreenroomError} the error code of the server, `timeout` or `disconnected`. After the last two the server
+   *   may have acted on the command.
    */
-  request(type, payload, { limit = ANSWER_LIMIT } = {}) {
-    if (this.state !== 'open') return Promise.reject(new GreenroomError('disconnected', 'there is no connection'));
+  request(type, payload, { timeoutMs = ANSWER_TIMEOUT_MS } = {}) {
+    if (this.state !== 'open') return Promise.reject(new GreenroomError('disconnected', 'There is no connection.'));
     const id = String(this.#nextId++);
     return new Promise((resolve, reject) => {
-      const timer = limit === null ? null : this.#time.setTimeout(() => this.#unanswered(id), limit);
+      const timer = timeoutMs === null ? null : this.#time.setTimeout(() => this.#requestTimedOut(id), timeoutMs);
       this.#pending.set(id, { resolve, reject, timer });
       this.#socket.send(JSON.stringify({ type, id, payload }));
     });
   }
 
-  /** Sends a command whose answer nobody needs; without a connection it is dropped. */
-  tell(type, payload) {
+  /** Sends a command without waiting for an answer. Without a connection it is dropped. */
+  send(type, payload) {
     if (this.state === 'open') this.#socket.send(JSON.stringify({ type, payload }));
   }
 
   async #open() {
     const attempt = ++this.#attempt;
-    this.#set('connecting');
+    this.#setState('connecting');
     const address = await this.#address().catch((error) => error);
     if (attempt !== this.#attempt) return;
     if (address instanceof Error) {
       if (address.code === 'signed_out') this.disconnect();
-      else this.#wait(address.retryAfterMs ?? 0, 'network');
+      else this.#reconnectLater(address.retryAfterMs ?? 0, 'network');
       return;
     }
     this.#freshToken = false;
     this.#listen(new this.#WebSocket(address.url, address.protocols));
-    this.#timer('handshake', HANDSHAKE_LIMIT, () => this.restart());
+    this.#startTimer('handshake', HANDSHAKE_TIMEOUT_MS, () => this.restart());
   }
 
   async #address() {
@@ -146,16 +155,16 @@ export class Connection extends Emitter {
 
   #listen(socket) {
     this.#socket = socket;
-    socket.onmessage = ({ data }) => this.#heard(data);
+    socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code }) => {
-      this.#release(null);
-      this.#closed(code);
+      this.#dropSocket(null);
+      this.#handleClose(code);
     };
     socket.onerror = () => {};
   }
 
-  #heard(data) {
-    this.#lastHeard = this.#time.now();
+  #receive(data) {
+    this.#lastFrameAt = this.#time.now();
     this.#clearTimer('pong');
     let frame;
     try {
@@ -164,9 +173,9 @@ export class Connection extends Emitter {
       return;
     }
     if (typeof frame?.type !== 'string') return;
-    const waiting = frame.id === undefined ? undefined : this.#pending.get(frame.id);
-    if (waiting) this.#answer(frame, waiting);
-    else this.#unasked(frame);
+    const pending = frame.id === undefined ? undefined : this.#pending.get(frame.id);
+    if (pending) this.#answer(frame, pending);
+    else this.#handleFrame(frame);
   }
 
   #answer(frame, { resolve, reject, timer }) {
@@ -179,14 +188,14 @@ export class Connection extends Emitter {
     );
   }
 
-  #unasked(frame) {
+  #handleFrame(frame) {
     switch (frame.type) {
       case 'auth.success':
-        return this.#welcomed(frame.payload);
+        return this.#authenticated(frame.payload);
       case 'auth.expiring':
-        return this.#extend();
+        return this.#renewToken();
       case 'server.draining':
-        this.#restartDelay = frame.payload?.reconnect_after_ms ?? null;
+        this.#restartDelayMs = frame.payload?.reconnect_after_ms ?? null;
         return this.emit('frame', frame);
       case 'pong':
       case 'ack':
@@ -196,20 +205,20 @@ export class Connection extends Emitter {
     }
   }
 
-  #welcomed(payload) {
+  #authenticated(payload) {
     this.fileToken = payload.file_token ?? this.fileToken;
     this.sessionId = payload.session_id ?? this.sessionId;
     if (this.state === 'open') return;
     this.#clearTimer('handshake');
     this.#openedAt = this.#time.now();
-    this.#pingEvery = Math.max(5_000, (payload.heartbeat_seconds ?? 30) * 1000 * 0.66);
-    this.#set('open');
-    this.#watch();
+    this.#pingEveryMs = Math.max(5_000, (payload.heartbeat_seconds ?? 30) * 1000 * 0.66);
+    this.#setState('open');
+    this.#pingIfQuiet();
     this.emit('open', payload);
   }
 
-  /** The token runs out while the socket is open: show the server a new one, on the same socket. */
-  async #extend() {
+  /** Sends a new access token on the same socket, because the present one expires soon. */
+  async #renewToken() {
     const attempt = this.#attempt;
     try {
       const token = await this.#auth.refresh();
@@ -217,51 +226,51 @@ export class Connection extends Emitter {
       const answer = await this.request('auth', { token });
       this.fileToken = answer.file_token ?? this.fileToken;
     } catch {
-      // Whatever was wrong, the server closes with 4401 when the token ends, and that path knows what to do.
+      // Ignore the failure: the server closes the socket with 4401 when the token expires, and that is handled there.
     }
   }
 
-  #watch() {
-    const quiet = this.#time.now() - this.#lastHeard;
-    const rest = this.#pingEvery - quiet;
-    if (rest <= 0) this.#ping(PONG_LIMIT);
-    this.#timer('watch', rest > 0 ? rest : this.#pingEvery, () => this.#watch());
+  #pingIfQuiet() {
+    const quietMs = this.#time.now() - this.#lastFrameAt;
+    const remainingMs = this.#pingEveryMs - quietMs;
+    if (remainingMs <= 0) this.#ping(PONG_TIMEOUT_MS);
+    this.#startTimer('ping', remainingMs > 0 ? remainingMs : this.#pingEveryMs, () => this.#pingIfQuiet());
   }
 
-  #ping(limit) {
-    this.tell('ping', {});
-    this.#timer('pong', limit, () => this.restart());
+  #ping(timeoutMs) {
+    this.send('ping', {});
+    this.#startTimer('pong', timeoutMs, () => this.restart());
   }
 
-  #unanswered(id) {
-    const waiting = this.#pending.get(id);
-    if (!waiting) return;
+  #requestTimedOut(id) {
+    const pending = this.#pending.get(id);
+    if (!pending) return;
     this.#pending.delete(id);
-    waiting.reject(new GreenroomError('timeout', 'the server did not answer in time'));
-    this.probe(PONG_LIMIT);
+    pending.reject(new GreenroomError('timeout', 'The server did not answer in time.'));
+    this.probe(PONG_TIMEOUT_MS);
   }
 
-  #closed(code) {
-    const lasted = this.#openedAt === null ? 0 : this.#time.now() - this.#openedAt;
+  #handleClose(code) {
+    const lastedMs = this.#openedAt === null ? 0 : this.#time.now() - this.#openedAt;
     this.#openedAt = null;
-    if (lasted >= STABLE) this.#backoff.reset();
-    const { action, reason, leastDelayMs } = afterClose(code);
-    const planned = this.#restartDelay;
-    this.#restartDelay = null;
+    if (lastedMs >= STABLE_AFTER_MS) this.#backoff.reset();
+    const { action, reason, minDelayMs } = decideAfterClose(code);
+    const plannedDelayMs = this.#restartDelayMs;
+    this.#restartDelayMs = null;
     this.emit('close', code);
-    if (action === 'stay') return this.#set('stopped', { reason });
+    if (action === 'stay') return this.#setState('stopped', { reason });
     this.#freshToken ||= action === 'refresh';
-    return this.#wait(planned ?? leastDelayMs, reason);
+    return this.#reconnectLater(plannedDelayMs ?? minDelayMs, reason);
   }
 
-  #wait(leastDelay, reason) {
-    const delay = leastDelay + this.#backoff.next();
-    this.#set('waiting', { reason, retryAt: this.#time.now() + delay });
-    this.#timer('retry', delay, () => this.#open());
+  #reconnectLater(minDelayMs, reason) {
+    const delayMs = minDelayMs + this.#backoff.next();
+    this.#setState('waiting', { reason, retryAt: this.#time.now() + delayMs });
+    this.#startTimer('retry', delayMs, () => this.#open());
   }
 
-  /** Lets go of the socket without waiting for its closing handshake: a dead network never answers that. */
-  #release(code) {
+  /** Drops the socket without waiting for its closing handshake, because a broken network never answers it. */
+  #dropSocket(code) {
     this.#attempt += 1;
     for (const name of [...this.#timers.keys()]) this.#clearTimer(name);
     const socket = this.#socket;
@@ -275,11 +284,11 @@ export class Connection extends Emitter {
     this.#pending.clear();
     for (const { reject, timer } of pending) {
       this.#time.clearTimeout(timer);
-      reject(new GreenroomError('disconnected', 'the connection ended before the answer'));
+      reject(new GreenroomError('disconnected', 'The connection ended before the answer.'));
     }
   }
 
-  #timer(name, ms, task) {
+  #startTimer(name, ms, task) {
     this.#clearTimer(name);
     this.#timers.set(
       name,
@@ -296,7 +305,7 @@ export class Connection extends Emitter {
     this.#timers.delete(name);
   }
 
-  #set(state, { reason = null, retryAt = null } = {}) {
+  #setState(state, { reason = null, retryAt = null } = {}) {
     this.state = state;
     this.reason = reason;
     this.retryAt = retryAt;

@@ -1,16 +1,17 @@
-// Which revision of each stream this client has seen.
-// Lives here: the pure ordering rule — a frame is applied when its `rev` is the next one, dropped when it is old, held
-// when one before it is missing. May not live here: requests, timers, or what an event means.
+// The revision of each stream that this client has applied.
+// This file contains the ordering rule as a pure data structure: a frame is applied when its `rev` is the next one,
+// dropped when it is old, and held when a frame before it is missing. It must not contain requests, timers, or the
+// meaning of events.
 
-/** Name of the user's own stream; conversation streams are named by their id. */
+/** The name of the user's own stream. The name of a conversation's stream is the conversation's id. */
 export const USER = 'user';
 
-/** Frames held for one stream before it is cheaper to load the stream anew. */
-const HELD_LIMIT = 512;
+/** The most frames to hold for one stream. With more frames, loading the stream again is cheaper. */
+const MAX_HELD = 512;
 
 /**
- * The stream a durable frame belongs to.
- * @returns {string|null} null for a frame without one (an ephemeral frame, or a shape from a later server)
+ * Returns the name of the stream that a durable frame belongs to.
+ * @returns {string|null} null for an ephemeral frame, or for a format of a later server
  */
 export function streamOf(frame) {
   if (frame.stream === 'user') return USER;
@@ -19,10 +20,11 @@ export function streamOf(frame) {
   return payload.conversation_id ?? payload.message?.conversation_id ?? payload.class?.conversation_id ?? null;
 }
 
+/** The revisions and the held frames of all streams. */
 export class Streams {
   #streams = new Map();
 
-  /** Revision up to which everything of `id` was applied; null while unknown. */
+  /** Returns the revision up to which everything of `id` was applied; null if no snapshot was loaded. */
   rev(id) {
     return this.#streams.get(id)?.rev ?? null;
   }
@@ -31,59 +33,61 @@ export class Streams {
     return this.rev(id) !== null;
   }
 
-  /** Conversations and their revisions, as `sync` wants them. */
+  /** Returns the revisions by conversation id, in the format of `sync`. */
   revisions() {
-    const found = {};
+    const revs = {};
     for (const [id, stream] of this.#streams) {
-      if (id !== USER && stream.rev !== null) found[id] = stream.rev;
+      if (id !== USER && stream.rev !== null) revs[id] = stream.rev;
     }
-    return found;
+    return revs;
   }
 
-  /** Whether frames wait for one that is missing, or for a reload. */
-  waiting(id) {
+  /** Whether frames are held, because one before them is missing, or whether a snapshot is being loaded. */
+  isIncomplete(id) {
     const stream = this.#streams.get(id);
     return stream !== undefined && (stream.loading || stream.held.size > 0);
   }
 
-  /** Streams in which a frame is missing before others that are here. */
+  /** Returns the streams in which a frame is missing before held frames. */
   gaps() {
     return [...this.#streams]
       .filter(([, { rev, loading, held }]) => rev !== null && !loading && held.size > 0)
       .map(([id]) => id);
   }
 
-  /** From now on hold every frame of `id`: a snapshot is being fetched that will say where to go on. */
-  begin(id) {
-    this.#ensure(id).loading = true;
+  /** Holds every frame of `id` from now on, because a snapshot is being loaded. */
+  beginLoad(id) {
+    this.#getOrCreate(id).loading = true;
   }
 
-  /** The snapshot could not be had; go on from the old revision. */
-  abandon(id) {
+  /** Continues from the old revision, because the snapshot could not be loaded. */
+  abandonLoad(id) {
     const stream = this.#streams.get(id);
     if (stream) stream.loading = false;
   }
 
   /**
-   * A snapshot at `rev` was taken. Never moves back.
-   * @returns {object[]} held frames that follow it without a gap, in order
+   * Sets the revision of a snapshot. The revision never moves back.
+   * @returns {object[]} the held frames that follow without a gap, in order
    */
-  set(id, rev) {
-    const stream = this.#ensure(id);
+  setRev(id, rev) {
+    const stream = this.#getOrCreate(id);
     stream.loading = false;
     stream.rev = Math.max(stream.rev ?? rev, rev);
-    return this.#run(stream);
+    return this.#takeHeld(stream);
   }
 
-  /** Ends what `begin` began: the snapshot rules, also when it is older, for then the server's history is another one. */
-  finish(id, rev) {
-    const stream = this.#ensure(id);
+  /** Ends `beginLoad`. The revision may move back: then the history of the server is another one. */
+  finishLoad(id, rev) {
+    const stream = this.#getOrCreate(id);
     if (stream.loading) stream.rev = rev;
-    return this.set(id, rev);
+    return this.setRev(id, rev);
   }
 
-  /** The session ended: the next one brings everything after the applied revisions again, so nothing needs holding. */
-  settle() {
+  /**
+   * Drops all held frames, because the session ended. The next session sends everything after the applied revisions.
+   */
+  dropHeld() {
     for (const [id, stream] of this.#streams) {
       if (stream.rev === null) this.#streams.delete(id);
       stream.loading = false;
@@ -91,7 +95,7 @@ export class Streams {
     }
   }
 
-  forget(id) {
+  remove(id) {
     this.#streams.delete(id);
   }
 
@@ -100,32 +104,33 @@ export class Streams {
   }
 
   /**
-   * @returns {{apply: object[], verdict: 'next'|'old'|'held'|'gap'|'unknown'}} the frames to apply now, in order.
-   *   `gap`: a frame before this one is missing, ask for it; `unknown`: no snapshot of this stream was ever taken.
-   *   In both cases the frame is held, because a session gets each revision once.
+   * Takes a frame from the server.
+   * @returns {{apply: object[], result: 'next'|'old'|'held'|'gap'|'unknown'}} `apply`: the frames to apply now, in
+   *   order. `gap`: a frame before this one is missing and must be requested; `unknown`: no snapshot of this stream was
+   *   loaded. In both cases the frame is held, because a session gets each revision only once.
    */
-  offer(id, frame) {
+  receive(id, frame) {
     const known = this.#streams.has(id);
-    const stream = this.#ensure(id);
-    if (stream.rev !== null && frame.rev <= stream.rev) return { apply: [], verdict: 'old' };
+    const stream = this.#getOrCreate(id);
+    if (stream.rev !== null && frame.rev <= stream.rev) return { apply: [], result: 'old' };
     if (!stream.loading && stream.rev !== null && frame.rev === stream.rev + 1) {
       stream.rev = frame.rev;
-      return { apply: [frame, ...this.#run(stream)], verdict: 'next' };
+      return { apply: [frame, ...this.#takeHeld(stream)], result: 'next' };
     }
     const first = stream.held.size === 0;
-    if (stream.held.size < HELD_LIMIT) stream.held.set(frame.rev, frame);
-    if (stream.loading) return { apply: [], verdict: 'held' };
-    if (!known || (stream.rev === null && first)) return { apply: [], verdict: 'unknown' };
-    return { apply: [], verdict: first ? 'gap' : 'held' };
+    if (stream.held.size < MAX_HELD) stream.held.set(frame.rev, frame);
+    if (stream.loading) return { apply: [], result: 'held' };
+    if (!known || (stream.rev === null && first)) return { apply: [], result: 'unknown' };
+    return { apply: [], result: first ? 'gap' : 'held' };
   }
 
-  #ensure(id) {
+  #getOrCreate(id) {
     const stream = this.#streams.get(id) ?? { rev: null, loading: false, held: new Map() };
     this.#streams.set(id, stream);
     return stream;
   }
 
-  #run(stream) {
+  #takeHeld(stream) {
     const frames = [];
     for (const rev of stream.held.keys()) {
       if (rev <= stream.rev) stream.held.delete(rev);

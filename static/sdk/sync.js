@@ -1,34 +1,36 @@
-// Staying level with the log.
-// Lives here: the first snapshot, resuming from the held revisions after every (re)connect, and mending what is missing.
-// Everything that leaves this room leaves it in order and once. May not live here: what an event means for the screen.
+// Keeping the client up to date with the server's log.
+// This file contains the first snapshot, resuming after every reconnect, and requests for missing events. It emits
+// every event once and in order. It must not contain what an event means for the screen.
 
 import { Backoff } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { Streams, USER, streamOf } from './streams.js';
 
-/** Conversations named in one `sync` frame, well inside the frame limit of 64 KiB. */
-const PART = 500;
-/** How long a revision that an answer named may still be on its way, in milliseconds. */
-const PATIENCE = 3_000;
-/** Pause before a stream is loaded anew that may come by itself, in milliseconds. */
-const RELOAD_PAUSE = 2_000;
-/** Before a failed reload is tried again, in milliseconds: a least pause, and beyond it one at random that grows. */
-const RETRY = { least: 1_000, base: 2_000, cap: 30_000 };
-/** Conversations loaded anew at a time. */
-const RELOADS = 4;
-/** So often a `sync` under way is looked at: one during which no event came meanwhile has failed, in milliseconds. */
-const SYNC_QUIET = 20_000;
-/** One that is not answered within this has failed, whatever comes meanwhile, in milliseconds. */
-const SYNC_LIMIT = 120_000;
+/** The most conversations in one `sync` frame. The frame stays well below the limit of 64 KiB. */
+const MAX_SYNC_CONVERSATIONS = 500;
+/** How long to wait for the event of a revision that an answer named, in milliseconds. */
+const EVENT_WAIT_MS = 3_000;
+/** The delay before a stream is loaded again, because the missing event may still come, in milliseconds. */
+const RELOAD_DELAY_MS = 2_000;
+/** The delay before a failed reload is repeated, in milliseconds: `min` and a random part, which grows. */
+const RETRY_MS = { min: 1_000, base: 2_000, cap: 30_000 };
+/** The most conversations to load again at a time. */
+const MAX_RELOADS = 4;
+/** How often a running `sync` is checked, in milliseconds. It has failed if no event came since the last check. */
+const SYNC_CHECK_MS = 20_000;
+/** A `sync` without an answer after this time has failed, also if events still come. In milliseconds. */
+const SYNC_TIMEOUT_MS = 120_000;
 
 /**
+ * The events of the signed-in user, from the server's log.
+ *
  * Emits
- * - `snapshot` {conversations}: the whole list, replacing what was known;
- * - `reload` {conversation, page}: one conversation anew, with its newest messages;
- * - `gone` {conversation_id, code}: the user left, was removed (`left`, `removed`) or is refused (an error code);
- * - `event` frame: every durable frame once and in order per stream, and every ephemeral one;
- * - `reads` {id: last_read_seq}: the user's own marks as the server knows them;
- * - `ready`: level with the server; `unready`: the connection ended.
+ * - `snapshot` {conversations}: the whole list, which replaces everything known;
+ * - `reload` {conversation, page}: one conversation again, with its newest messages;
+ * - `gone` {conversation_id, code}: the user left (`left`), was removed (`removed`), or is refused (an error code);
+ * - `event` frame: every durable frame once and in the order of its stream, and every ephemeral frame;
+ * - `reads` {id: last_read_seq}: the user's own read marks as the server knows them;
+ * - `ready`: the client is up to date; `unready`: the connection ended.
  */
 export class Sync extends Emitter {
   #connection;
@@ -36,14 +38,14 @@ export class Sync extends Emitter {
   #streams = new Streams();
   #epoch = null;
   #generation = 0;
-  #mending = new Set();
-  #reloads = 0;
-  #waiting = [];
-  #left = new Set();
-  #early = new Set();
-  #returned = new Map();
+  #reloading = new Set();
+  #reloadCount = 0;
+  #reloadQueue = [];
+  #removedIds = new Set();
+  #addedBeforeSync = new Set();
+  #rejoinRevs = new Map();
   #userId = null;
-  #events = 0;
+  #eventCount = 0;
   #time;
   #backoff;
 
@@ -54,48 +56,48 @@ export class Sync extends Emitter {
     this.#connection = connection;
     this.#api = api;
     this.#time = time;
-    this.#backoff = new Backoff({ base: RETRY.base, cap: RETRY.cap, random });
+    this.#backoff = new Backoff({ base: RETRY_MS.base, cap: RETRY_MS.cap, random });
     connection.on('open', (welcome) => this.#opened(welcome));
-    connection.on('close', () => this.#lost());
-    connection.on('frame', (frame) => this.#frame(frame));
+    connection.on('close', () => this.#connectionLost());
+    connection.on('frame', (frame) => this.#receive(frame));
   }
 
-  /** Forgets everything, as on signing out. */
+  /** Forgets everything, as when the user signs out. */
   reset() {
     this.#streams.clear();
-    this.#left.clear();
-    this.#returned.clear();
+    this.#removedIds.clear();
+    this.#rejoinRevs.clear();
     this.#epoch = null;
-    this.#lost();
+    this.#connectionLost();
   }
 
-  /** Revision up to which everything of a conversation was seen; null while unknown. */
+  /** Returns the revision up to which everything of a conversation was applied; null if it is not known. */
   rev(conversationId) {
     return this.#streams.rev(conversationId);
   }
 
   /**
-   * Follows a new conversation, which its event or an answer over REST brought. The server subscribed this session from
-   * the `last_rev` in the event; frames that overtook it wait here and are applied now.
+   * Follows a new conversation, from its event or from an answer over REST. The server has subscribed this session from
+   * the `last_rev` of the event. Frames that came before the event were held, and are applied now.
    */
-  adopt(conversation) {
-    this.#left.delete(conversation.id);
-    if (!this.ready) this.#early.add(conversation.id);
+  addConversation(conversation) {
+    this.#removedIds.delete(conversation.id);
+    if (!this.ready) this.#addedBeforeSync.add(conversation.id);
     if (this.#streams.has(conversation.id)) {
       if (conversation.last_rev > this.#streams.rev(conversation.id))
-        this.#returned.set(conversation.id, conversation.last_rev);
+        this.#rejoinRevs.set(conversation.id, conversation.last_rev);
       return;
     }
-    this.#apply(this.#streams.set(conversation.id, conversation.last_rev));
+    this.#apply(this.#streams.setRev(conversation.id, conversation.last_rev));
   }
 
-  /** Loads a conversation and its newest messages anew; events that come meanwhile wait and follow. */
+  /** Loads a conversation and its newest messages again. Events that come meanwhile are held and applied after it. */
   async reload(id) {
-    if (this.#mending.has(id)) return;
-    this.#mending.add(id);
-    this.#streams.begin(id);
+    if (this.#reloading.has(id)) return;
+    this.#reloading.add(id);
+    this.#streams.beginLoad(id);
     const generation = this.#generation;
-    await this.#place();
+    await this.#acquireReloadPermit();
     try {
       if (generation !== this.#generation) return;
       const conversation = await this.#api.conversation(id);
@@ -103,158 +105,162 @@ export class Sync extends Emitter {
       if (generation !== this.#generation) return;
       this.#backoff.reset();
       this.emit('reload', { conversation, page });
-      this.#apply(this.#streams.finish(id, Math.min(conversation.last_rev, page.rev)));
+      this.#apply(this.#streams.finishLoad(id, Math.min(conversation.last_rev, page.rev)));
     } catch (error) {
       if (generation !== this.#generation) return;
-      if (error.retryAfterMs) await this.#pause(error.retryAfterMs);
+      if (error.retryAfterMs) await this.#sleep(error.retryAfterMs);
       if (generation === this.#generation) this.#reloadFailed(id, error);
     } finally {
-      if (generation === this.#generation) this.#mending.delete(id);
-      this.#leavePlace();
+      if (generation === this.#generation) this.#reloading.delete(id);
+      this.#releaseReloadPermit();
     }
   }
 
-  /** Waits until few others are loaded anew: after a week there may be a thousand. */
-  async #place() {
-    if (this.#reloads === RELOADS) await new Promise((resolve) => this.#waiting.push(resolve));
-    else this.#reloads += 1;
+  /** Waits until few other conversations are being loaded. After a week there may be a thousand to load. */
+  async #acquireReloadPermit() {
+    if (this.#reloadCount === MAX_RELOADS) await new Promise((resolve) => this.#reloadQueue.push(resolve));
+    else this.#reloadCount += 1;
   }
 
-  #leavePlace() {
-    const next = this.#waiting.shift();
+  #releaseReloadPermit() {
+    const next = this.#reloadQueue.shift();
     if (next) next();
-    else this.#reloads -= 1;
+    else this.#reloadCount -= 1;
   }
 
-  #pause(ms) {
+  #sleep(ms) {
     return new Promise((resolve) => this.#time.setTimeout(resolve, ms));
   }
 
   /**
-   * An answer named a revision of a conversation: its events must be here soon. If they are not, the server is asked for
-   * them, as for any other that is missing.
+   * Makes sure that the events of a conversation up to `rev`, which an answer named, arrive soon. If they do not, they
+   * are requested like any other missing events.
    */
-  expect(id, rev) {
-    const missing = () => this.#streams.has(id) && this.#streams.rev(id) < rev;
-    if (missing()) this.#later(() => missing() && this.#mend(id), PATIENCE);
+  expectRev(id, rev) {
+    const isMissing = () => this.#streams.has(id) && this.#streams.rev(id) < rev;
+    if (isMissing()) this.#schedule(() => isMissing() && this.#fillGap(id), EVENT_WAIT_MS);
   }
 
   async #opened(welcome) {
     const generation = ++this.#generation;
     this.#userId = welcome.user_id;
-    const current = () => generation === this.#generation;
+    const isCurrent = () => generation === this.#generation;
     try {
-      if (this.#epoch === null) await this.#snapshot(welcome, current);
-      if (current()) await this.#resume(current);
+      if (this.#epoch === null) await this.#loadSnapshot(welcome, isCurrent);
+      if (isCurrent()) await this.#resume(isCurrent);
     } catch (error) {
-      if (current() && error.code !== 'disconnected') this.#connection.restart();
+      if (isCurrent() && error.code !== 'disconnected') this.#connection.restart();
     }
   }
 
   /**
-   * The revision of the user's stream is older than the list, those of the conversations come with it: what happened in
-   * between follows, and applying it to the newer list changes nothing.
+   * Loads all conversations. The revision of the user's stream is older than the list. The events in between follow,
+   * and applying them to the newer list changes nothing.
    */
-  async #snapshot(welcome, current) {
+  async #loadSnapshot(welcome, isCurrent) {
     this.#streams.clear();
-    this.#streams.begin(USER);
-    const conversations = await this.#list();
-    if (!current()) return;
-    for (const [id, rev] of Object.entries(welcome.conversations ?? {})) this.#streams.set(id, rev);
-    for (const conversation of conversations) this.#streams.set(conversation.id, conversation.last_rev);
+    this.#streams.beginLoad(USER);
+    const conversations = await this.#listConversations();
+    if (!isCurrent()) return;
+    for (const [id, rev] of Object.entries(welcome.conversations ?? {})) this.#streams.setRev(id, rev);
+    for (const conversation of conversations) this.#streams.setRev(conversation.id, conversation.last_rev);
     this.#epoch = welcome.epoch;
     this.emit('snapshot', { conversations });
-    this.#apply(this.#streams.set(USER, welcome.user_rev));
+    this.#apply(this.#streams.setRev(USER, welcome.user_rev));
   }
 
-  /** All conversations, those put away too; one that moves between the two answers is in both, and the later one holds. */
-  async #list() {
-    const known = new Map();
+  /**
+   * Lists all conversations, also archived ones. One that moves between the two answers is in both; the later one wins.
+   */
+  async #listConversations() {
+    const byId = new Map();
     for (const archived of [false, true]) {
-      for (const conversation of await this.#api.conversations({ archived })) known.set(conversation.id, conversation);
+      for (const conversation of await this.#api.conversations({ archived })) byId.set(conversation.id, conversation);
     }
-    return [...known.values()];
+    return [...byId.values()];
   }
 
-  async #resume(current) {
+  async #resume(isCurrent) {
     const entries = Object.entries(this.#streams.revisions());
     const common = { user_rev: this.#streams.rev(USER), epoch: this.#epoch };
-    for (; entries.length > PART; entries.splice(0, PART)) {
-      this.#connection.tell('sync', {
-        conversations: Object.fromEntries(entries.slice(0, PART)),
+    for (; entries.length > MAX_SYNC_CONVERSATIONS; entries.splice(0, MAX_SYNC_CONVERSATIONS)) {
+      this.#connection.send('sync', {
+        conversations: Object.fromEntries(entries.slice(0, MAX_SYNC_CONVERSATIONS)),
         ...common,
         more: true,
       });
     }
-    const done = await this.#request({ conversations: Object.fromEntries(entries), ...common });
-    if (!current()) return;
-    for (const { id, code } of done.denied ?? []) this.#gone(id, code);
-    this.emit('reads', done.reads ?? {});
-    for (const [id, rev] of Object.entries(done.conversations ?? {})) this.expect(id, rev);
+    const answer = await this.#requestSync({ conversations: Object.fromEntries(entries), ...common });
+    if (!isCurrent()) return;
+    for (const { id, code } of answer.denied ?? []) this.#conversationGone(id, code);
+    this.emit('reads', answer.reads ?? {});
+    for (const [id, rev] of Object.entries(answer.conversations ?? {})) this.expectRev(id, rev);
     this.ready = true;
     this.emit('ready');
-    this.#followEarly();
-    for (const stream of this.#streams.gaps()) this.#mend(stream);
+    this.#subscribeAdded();
+    for (const stream of this.#streams.gaps()) this.#fillGap(stream);
   }
 
   /**
-   * Of conversations gained before the session's first `sync` the server tells, but does not subscribe to them: that is
-   * asked for here. For one that `sync` named already it changes nothing.
+   * Subscribes to conversations that the user was added to before the session's first `sync`: the server announces
+   * them, but does not subscribe the session to them. For a conversation that the `sync` named this changes nothing.
    */
-  #followEarly() {
-    const gained = [...this.#early].filter((id) => this.#streams.has(id));
-    this.#early.clear();
-    if (gained.length === 0) return;
-    const conversations = Object.fromEntries(gained.map((id) => [id, this.#streams.rev(id)]));
-    this.#request({ conversations }).catch(() => {});
+  #subscribeAdded() {
+    const added = [...this.#addedBeforeSync].filter((id) => this.#streams.has(id));
+    this.#addedBeforeSync.clear();
+    if (added.length === 0) return;
+    const conversations = Object.fromEntries(added.map((id) => [id, this.#streams.rev(id)]));
+    this.#requestSync({ conversations }).catch(() => {});
   }
 
   /**
-   * Asks for what was missed. How long that takes depends on how much it is: as long as events come the answer is waited
-   * for, up to a limit. A server that says nothing more has lost it: the connection begins anew, and with it the `sync`,
-   * from what came so far.
+   * Sends a `sync`. The answer comes after the missing events, so the time it takes depends on their number. The
+   * request waits as long as events come, up to a limit. If no event comes, the server has lost the request: then the
+   * connection restarts, and a new `sync` continues after the events that came.
    */
-  #request(payload) {
+  #requestSync(payload) {
     const generation = this.#generation;
     let timer;
-    const watch = (left) => {
-      const seen = this.#events;
+    const check = (remainingMs) => {
+      const countBefore = this.#eventCount;
       timer = this.#time.setTimeout(() => {
         if (generation !== this.#generation) return;
-        if (seen === this.#events || left <= SYNC_QUIET) this.#connection.restart();
-        else watch(left - SYNC_QUIET);
-      }, SYNC_QUIET);
+        if (countBefore === this.#eventCount || remainingMs <= SYNC_CHECK_MS) this.#connection.restart();
+        else check(remainingMs - SYNC_CHECK_MS);
+      }, SYNC_CHECK_MS);
     };
-    watch(SYNC_LIMIT);
-    return this.#connection.request('sync', payload, { limit: null }).finally(() => this.#time.clearTimeout(timer));
+    check(SYNC_TIMEOUT_MS);
+    const answer = this.#connection.request('sync', payload, { timeoutMs: null });
+    return answer.finally(() => this.#time.clearTimeout(timer));
   }
 
-  #lost() {
+  #connectionLost() {
     this.#generation += 1;
-    this.#mending.clear();
-    this.#early.clear();
-    this.#streams.settle();
+    this.#reloading.clear();
+    this.#addedBeforeSync.clear();
+    this.#streams.dropHeld();
     if (!this.ready) return;
     this.ready = false;
     this.emit('unready');
   }
 
-  #frame(frame) {
-    if (frame.type === 'sync.reset') return this.#resetBy(frame.payload ?? {});
+  #receive(frame) {
+    if (frame.type === 'sync.reset') return this.#handleReset(frame.payload ?? {});
     if (!Number.isInteger(frame.rev)) return this.emit('event', frame);
-    this.#events += 1;
+    this.#eventCount += 1;
     const stream = streamOf(frame);
-    if (stream === null || this.#left.has(stream)) return undefined;
-    const { apply, verdict } = this.#streams.offer(stream, frame);
+    if (stream === null || this.#removedIds.has(stream)) return undefined;
+    const { apply, result } = this.#streams.receive(stream, frame);
     this.#apply(apply);
-    if (verdict === 'gap' && this.ready) this.#mend(stream);
-    if (verdict === 'unknown' && stream !== USER) this.#later(() => !this.#streams.has(stream) && this.reload(stream));
+    if (result === 'gap' && this.ready) this.#fillGap(stream);
+    if (result === 'unknown' && stream !== USER)
+      this.#schedule(() => !this.#streams.has(stream) && this.reload(stream));
     return undefined;
   }
 
-  #resetBy({ conversation_id: id }) {
+  #handleReset({ conversation_id: id }) {
     if (id) return void this.reload(id);
-    // Another history altogether (a restored database): begin again as on the first day, behind the usual wait.
+    // The server has another history, as after a restored backup. Start again like a new client, after the usual delay.
     this.#epoch = null;
     return this.#connection.restart();
   }
@@ -263,59 +269,59 @@ export class Sync extends Emitter {
     for (const frame of frames) {
       if (frame.type === 'conversation.removed') this.#forget(frame.payload.conversation_id);
       this.emit('event', frame);
-      if (frame.type === 'conversation.created') this.adopt(frame.payload.conversation);
-      if (frame.type === 'participant.left' && frame.payload.user_id === this.#userId) this.#leave(frame);
+      if (frame.type === 'conversation.created') this.addConversation(frame.payload.conversation);
+      if (frame.type === 'participant.left' && frame.payload.user_id === this.#userId) this.#handleOwnLeave(frame);
     }
   }
 
   /**
-   * The last event of a conversation that the user sees. The word of having come back travels on the user's own stream
-   * and may be here already: then events go on from there, and what was said in between is loaded.
+   * Handles the last event of a conversation that the user sees. The event that added the user again comes on the
+   * user's own stream, and may have arrived already. Then continue from its revision and load what happened in between.
    */
-  #leave({ rev, payload: { conversation_id: id, reason } }) {
-    const returned = this.#returned.get(id) ?? 0;
-    this.#returned.delete(id);
-    if (returned < rev) return this.#gone(id, reason);
-    this.#streams.set(id, returned);
-    this.#request({ conversations: { [id]: returned } }).catch(() => {});
+  #handleOwnLeave({ rev, payload: { conversation_id: id, reason } }) {
+    const rejoinRev = this.#rejoinRevs.get(id) ?? 0;
+    this.#rejoinRevs.delete(id);
+    if (rejoinRev < rev) return this.#conversationGone(id, reason);
+    this.#streams.setRev(id, rejoinRev);
+    this.#requestSync({ conversations: { [id]: rejoinRev } }).catch(() => {});
     return this.reload(id);
   }
 
-  /** A revision is missing on a live connection: ask for it, and if it does not come, load the stream anew. */
-  async #mend(stream) {
+  /** Requests a missing revision on an open connection. If it does not come, loads the stream again. */
+  async #fillGap(stream) {
     const rev = this.#streams.rev(stream);
     const payload = stream === USER ? { conversations: {}, user_rev: rev } : { conversations: { [stream]: rev } };
-    const done = await this.#request(payload).catch(() => null);
-    this.#later(() => {
-      const behind = stream !== USER && this.#streams.rev(stream) < (done?.conversations?.[stream] ?? 0);
-      if (!behind && !this.#streams.waiting(stream)) return;
-      if (stream === USER) this.#resetBy({ conversation_id: null });
+    const answer = await this.#requestSync(payload).catch(() => null);
+    this.#schedule(() => {
+      const isBehind = stream !== USER && this.#streams.rev(stream) < (answer?.conversations?.[stream] ?? 0);
+      if (!isBehind && !this.#streams.isIncomplete(stream)) return;
+      if (stream === USER) this.#handleReset({ conversation_id: null });
       else this.reload(stream);
     });
   }
 
   #reloadFailed(id, error) {
-    if (error.status === 403 || error.status === 404) return this.#gone(id, error.code);
-    this.#streams.abandon(id);
-    return this.#later(() => this.reload(id), RETRY.least + this.#backoff.next());
+    if (error.status === 403 || error.status === 404) return this.#conversationGone(id, error.code);
+    this.#streams.abandonLoad(id);
+    return this.#schedule(() => this.reload(id), RETRY_MS.min + this.#backoff.next());
   }
 
-  #gone(id, code) {
+  #conversationGone(id, code) {
     this.#forget(id);
     this.emit('gone', { conversation_id: id, code });
   }
 
-  /** The last events of a conversation may come after the word that the user is out of it: they concern nobody here. */
+  /** Forgets a conversation. Its last events may come after the user left it, and are ignored. */
   #forget(id) {
-    this.#returned.delete(id);
-    this.#streams.forget(id);
-    this.#left.add(id);
+    this.#rejoinRevs.delete(id);
+    this.#streams.remove(id);
+    this.#removedIds.add(id);
   }
 
-  #later(task, pause = RELOAD_PAUSE) {
+  #schedule(task, delayMs = RELOAD_DELAY_MS) {
     const generation = this.#generation;
     this.#time.setTimeout(() => {
       if (generation === this.#generation) task();
-    }, pause);
+    }, delayMs);
   }
 }

@@ -1,57 +1,58 @@
-// Telling others that this user types.
-// Lives here: how often `typing.start` is said and when `typing.stop` follows. May not live here: who else types.
+// Typing indicators of this user.
+// This file decides when `typing.start` and `typing.stop` are sent. It must not contain the indicators of other users.
 
-/** The server lets an indicator go after 10 s; saying it again sooner keeps it standing. In milliseconds. */
-const REPEAT = 4_000;
-/** The server passes on one start in two seconds of a conversation and swallows the others. In milliseconds. */
-const LEAST = 2_100;
-/** Without a keystroke for this long the user stopped, in milliseconds. */
-const IDLE = 6_000;
+/** The server ends an indicator after 10 s. It is repeated after this time to stay visible, in milliseconds. */
+const REPEAT_MS = 4_000;
+/** The server passes on one start in two seconds for each conversation, and ignores the others. In milliseconds. */
+const MIN_INTERVAL_MS = 2_100;
+/** The user stopped typing if there is no keystroke for this time, in milliseconds. */
+const IDLE_MS = 6_000;
 
+/** Sends the typing indicator of the signed-in user. */
 export class Typing {
-  #tell;
+  #send;
   #time;
   #now;
   #active = null;
-  #last = { id: null, at: -Infinity };
+  #lastStart = { id: null, at: -Infinity };
 
-  /** @param {{tell: (type: string, payload: object) => void, time?: object, now?: () => number}} options */
-  constructor({ tell, time = globalThis, now = () => Date.now() }) {
-    this.#tell = tell;
+  /** @param {{send: (type: string, payload: object) => void, time?: object, now?: () => number}} options */
+  constructor({ send, time = globalThis, now = () => Date.now() }) {
+    this.#send = send;
     this.#time = time;
     this.#now = now;
   }
 
-  /** A keystroke in the composer of a conversation. */
+  /** Notes a keystroke in the text box of a conversation. May be called for every keystroke. */
   keystroke(conversationId) {
     if (this.#active && this.#active.id !== conversationId) this.stop();
-    this.#active ??= { id: conversationId, told: false, idle: null, start: null };
+    this.#active ??= { id: conversationId, started: false, idle: null, start: null };
     const active = this.#active;
     this.#time.clearTimeout(active.idle);
-    active.idle = this.#time.setTimeout(() => this.stop(), IDLE);
+    active.idle = this.#time.setTimeout(() => this.stop(), IDLE_MS);
     if (active.start !== null) return;
-    const pause = active.told ? REPEAT : LEAST;
-    const since = this.#last.id === conversationId ? this.#now() - this.#last.at : Infinity;
+    const pause = active.started ? REPEAT_MS : MIN_INTERVAL_MS;
+    const since = this.#lastStart.id === conversationId ? this.#now() - this.#lastStart.at : Infinity;
     if (since >= pause) this.#start(active);
-    else if (!active.told) active.start = this.#time.setTimeout(() => this.#start(active), pause - since);
+    else if (!active.started) active.start = this.#time.setTimeout(() => this.#start(active), pause - since);
   }
 
-  /** The composer is empty, left, or idle. */
+  /** Ends the indicator: the text box is empty or closed, or the user pauses. */
   stop() {
     const active = this.#end();
-    if (active?.told) this.#tell('typing.stop', { conversation_id: active.id });
+    if (active?.started) this.#send('typing.stop', { conversation_id: active.id });
   }
 
-  /** The message went out: the server ends the indicator by itself. */
+  /** Notes that the message was sent: the server ends the indicator by itself. */
   sent() {
     this.#end();
   }
 
   #start(active) {
     active.start = null;
-    active.told = true;
-    this.#last = { id: active.id, at: this.#now() };
-    this.#tell('typing.start', { conversation_id: active.id });
+    active.started = true;
+    this.#lastStart = { id: active.id, at: this.#now() };
+    this.#send('typing.start', { conversation_id: active.id });
   }
 
   #end() {

@@ -49,18 +49,74 @@ fn statuses(code: &str) -> Vec<(&str, &str)> {
     found
 }
 
-/// Whoever is refused for a reason that passes, or that signing in mends, is told what to do.
-pub fn remedies(files: &[Source]) -> Vec<String> {
+/// The functions that take the detail of an error for the client.
+const WITH_DETAIL: [&str; 6] = ["invalid_request", "unauthorized", "forbidden", "conflict", "busy", "unavailable"];
+/// Those of them whose error the client can overcome, by waiting or by signing in. Their details say how.
+const WITH_REMEDY: [&str; 3] = ["unauthorized", "busy", "unavailable"];
+
+/// The detail of an error is one or more sentences. It begins with a capital letter or a backtick, and ends with a full
+/// stop. Where the client can do something, the detail says what, after a semicolon or in a second sentence.
+pub fn details(files: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files.iter().filter(|file| file.path.starts_with("src/")) {
-        for kind in ["unauthorized(\"", "unavailable(\"", "busy(\""] {
-            for rest in file.untested().split(kind).skip(1) {
-                let said = rest.split('"').next().unwrap_or_default();
-                if !said.contains("; ") {
-                    broken.push(format!("{}: {said:?} says what is wrong; say behind a `;` what to do", file.path));
+        let text = file.untested();
+        for name in WITH_DETAIL {
+            for argument in text.split(&format!("{name}(")).skip(1) {
+                let Some(detail) = literal(argument).or_else(|| literal(constant(text, argument)?)) else { continue };
+                broken.extend(form_of(file, &detail));
+                if WITH_REMEDY.contains(&name) && !detail.contains("; ") && !detail.contains(". ") {
+                    broken.push(format!("{}: {detail:?} says what is wrong; say also what to do", file.path));
                 }
             }
         }
+        // the constructors with a detail of their own, in `src/error.rs`
+        for argument in text.split("Self::new(").skip(1) {
+            let Some(detail) = argument.split_once(',').and_then(|(code, rest)| {
+                code.trim().strip_prefix("Code::")?;
+                literal(rest)
+            }) else {
+                continue;
+            };
+            broken.extend(form_of(file, &detail));
+        }
     }
     broken
+}
+
+fn form_of(file: &Source, detail: &str) -> Option<String> {
+    let begins = detail.starts_with(|first: char| first.is_uppercase() || first == '`');
+    let is_sentence = begins && detail.ends_with('.');
+    (!is_sentence).then(|| {
+        format!(
+            "{}: {detail:?} is no sentence: begin with a capital letter or a backtick, end with a full stop",
+            file.path
+        )
+    })
+}
+
+/// The string literal that some code begins with, also inside of `format!(…)`: `None` if it begins with other code.
+fn literal(code: &str) -> Option<String> {
+    let code = code.trim_start();
+    let code = code.strip_prefix("format!(").unwrap_or(code).trim_start().strip_prefix('"')?;
+    let (mut text, mut characters) = (String::new(), code.chars());
+    loop {
+        match characters.next()? {
+            '"' => return Some(text),
+            '\\' => match characters.next()? {
+                // the literal goes on at the next character that is not white space
+                '\n' => characters = characters.as_str().trim_start().chars(),
+                escaped => text.push(escaped),
+            },
+            character => text.push(character),
+        }
+    }
+}
+
+/// The code behind `=` of the constant whose name some code begins with.
+fn constant<'a>(text: &'a str, code: &str) -> Option<&'a str> {
+    let end = code.find(|character: char| !character.is_ascii_uppercase() && character != '_')?;
+    if end == 0 {
+        return None;
+    }
+    text.split_once(&format!("const {}: &str = ", &code[..end])).map(|(_, rest)| rest)
 }

@@ -1,25 +1,25 @@
-// What one may do with conversations and people, by two people in two browsers at once.
-// The tests of this file tell one story and run in its order: each goes on where the one before it ended.
+// What users do with conversations and members, with two users in two browsers.
+// The tests of this file depend on each other: each continues where the one before it ended.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANA, BEN, box, close, details, GROUP, meet, row, shot } from './meeting.js';
-import { inList, log, messageMenu, say, until } from './support.js';
+import { ANA, BEN, box, close, details, GROUP, setup, row, screenshot } from './two-users.js';
+import { inList, messageList, messageMenu, send, waitUntil } from './support.js';
 
 let server;
-let people;
+let accounts;
 let group;
 let ana;
 let ben;
-let part;
+let closeAll;
 
 before(async () => {
-  ({ server, people, group, ana, ben, part } = await meet());
+  ({ server, accounts, group, ana, ben, closeAll } = await setup());
 });
 
-after(() => part?.());
+after(() => closeAll?.());
 
-test('a group gets another name and description, and says so', async () => {
+test('a group gets another name and description, and a system message', async () => {
   const dialog = await details(ana.page);
   await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
   await dialog.getByRole('textbox', { name: 'Group name' }).fill('Garden circle');
@@ -27,8 +27,8 @@ test('a group gets another name and description, and says so', async () => {
   await dialog.getByRole('button', { name: 'Save', exact: true }).click();
   await dialog.getByText('Beds, tools and who waters what.').waitFor();
   await inList(ben.page, 'Garden circle').waitFor();
-  await log(ben.page).getByText(`${ANA.name} named the group “Garden circle”`).waitFor();
-  await shot(ana.page, 'details-light');
+  await messageList(ben.page).getByText(`${ANA.name} named the group “Garden circle”`).waitFor();
+  await screenshot(ana.page, 'details-light');
   await dialog.getByRole('button', { name: 'Change name, picture or description' }).click();
   await dialog.getByRole('textbox', { name: 'Group name' }).fill(GROUP);
   await dialog.getByRole('button', { name: 'Save', exact: true }).click();
@@ -40,35 +40,35 @@ test('a group gets another name and description, and says so', async () => {
   await close(ana.page);
 });
 
-test('a role is given and taken, and with it what one may do', async () => {
-  await say(ana.page, 'Whoever may only read can still copy.');
-  await row(ben.page, 'Whoever may only read can still copy.').waitFor();
+test('a role changes what a member can do', async () => {
+  await send(ana.page, 'An observer can still copy.');
+  await row(ben.page, 'An observer can still copy.').waitFor();
   const dialog = await details(ana.page);
   const members = dialog.getByRole('list', { name: 'Members' });
-  const give = async (item) => {
+  const setRole = async (item) => {
     await dialog.getByRole('button', { name: `Manage ${BEN.name}` }).click();
     await ana.page.getByRole('menuitem', { name: item, exact: true }).click();
   };
-  await give('Make admin');
+  await setRole('Make admin');
   await members.getByRole('listitem').filter({ hasText: BEN.name }).getByText('Admin').waitFor();
-  const mine = await details(ben.page);
-  await mine.getByRole('button', { name: 'Add people' }).waitFor();
-  await give('Make observer');
-  await mine.getByRole('button', { name: 'Add people' }).waitFor({ state: 'hidden' });
+  const benDetails = await details(ben.page);
+  await benDetails.getByRole('button', { name: 'Add people' }).waitFor();
+  await setRole('Make observer');
+  await benDetails.getByRole('button', { name: 'Add people' }).waitFor({ state: 'hidden' });
   await close(ben.page);
   await ben.page.getByText('You can read here, but not write.').waitFor();
   assert.equal(await box(ben.page).count(), 0);
-  const menu = await messageMenu(ben.page, row(ben.page, 'Whoever may only read can still copy.'));
+  const menu = await messageMenu(ben.page, row(ben.page, 'An observer can still copy.'));
   assert.deepEqual(await menu.getByRole('menuitem').allTextContents(), ['Copy', 'Delete']);
   await ben.page.keyboard.press('Escape');
-  await give('Make owner…');
+  await setRole('Make owner…');
   await ana.page.getByRole('button', { name: 'Make owner', exact: true }).click();
   await box(ben.page).waitFor();
   await members.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Admin').waitFor();
   await close(ana.page);
 });
 
-test('a muted conversation is quiet, an archived one is put away until somebody writes', async () => {
+test('a muted archived conversation stays archived, one that is not muted is shown after a message', async () => {
   const dialog = await details(ana.page);
   await dialog.getByRole('button', { name: 'Mute…' }).click();
   await ana.page.getByRole('menuitem', { name: 'For 8 hours' }).click();
@@ -85,10 +85,10 @@ test('a muted conversation is quiet, an archived one is put away until somebody 
   await ana.page.getByRole('button', { name: 'Archived, 1' }).waitFor();
   await inList(ana.page, BEN.name).click();
   await inList(ana.page, GROUP).waitFor({ state: 'detached' });
-  await say(ben.page, 'Muted, so it stays away.');
+  await send(ben.page, 'Muted, so it stays archived.');
   await ana.page.getByRole('button', { name: 'Archived, 1' }).click();
-  await inList(ana.page, GROUP).getByText('Muted, so it stays away.').waitFor();
-  await shot(ana.page, 'archived-light');
+  await inList(ana.page, GROUP).getByText('Muted, so it stays archived.').waitFor();
+  await screenshot(ana.page, 'archived-light');
   await inList(ana.page, GROUP).click();
   const again = await details(ana.page);
   assert.ok(await again.getByRole('radio', { name: 'Mentions' }).isChecked());
@@ -101,23 +101,23 @@ test('a muted conversation is quiet, an archived one is put away until somebody 
   await ana.page.getByRole('menuitem', { name: 'Archive' }).click();
   await inList(ana.page, BEN.name).click();
   await inList(ana.page, GROUP).waitFor({ state: 'detached' });
-  await say(ben.page, 'This brings it back.');
+  await send(ben.page, 'This brings it back.');
   await inList(ana.page, GROUP).getByText('This brings it back.').waitFor();
 });
 
-test('figures tell who wrote how much', async () => {
+test('the statistics show the messages by member', async () => {
   const dialog = await details(ben.page);
   await dialog.getByText('Statistics').click();
   await dialog.getByRole('list', { name: 'Messages by member' }).getByText('You').waitFor();
   await close(ben.page);
 });
 
-test('a block closes the direct conversation for both, and opens it again', async () => {
-  for (const [one, name] of [
+test('after a block neither user can write, after unblocking both can', async () => {
+  for (const [user, name] of [
     [ana, BEN.name],
     [ben, ANA.name],
   ])
-    await inList(one.page, name).click();
+    await inList(user.page, name).click();
   const dialog = await details(ana.page);
   await dialog.getByRole('button', { name: 'Block', exact: true }).click();
   await ana.page.getByRole('button', { name: 'Block', exact: true }).last().click();
@@ -126,17 +126,17 @@ test('a block closes the direct conversation for both, and opens it again', asyn
   await ana.page.getByText(`You blocked ${BEN.name}. Unblock to write again.`).waitFor();
   await ben.page.getByText('You cannot write to this person.').waitFor();
   assert.equal(await box(ben.page).count(), 0);
-  await shot(ana.page, 'blocked-light');
+  await screenshot(ana.page, 'blocked-light');
   await ana.page.getByRole('button', { name: `Settings for ${ANA.name}` }).click();
   await ana.page.getByRole('button', { name: `Unblock ${BEN.name}` }).click();
-  await ana.page.getByText('Nobody. Somebody is blocked').waitFor();
+  await ana.page.getByText('Nobody. To block somebody').waitFor();
   await close(ana.page);
   await box(ben.page).waitFor();
-  await say(ben.page, 'Friends again?');
-  await log(ana.page).getByText('Friends again?').waitFor();
+  await send(ben.page, 'Friends again?');
+  await messageList(ana.page).getByText('Friends again?').waitFor();
 });
 
-test('who leaves a group is out of it, and an heir owns it', async () => {
+test('when the owner leaves a group, another member owns it', async () => {
   await inList(ben.page, GROUP).click();
   const dialog = await details(ben.page);
   await dialog.getByRole('button', { name: 'Leave group' }).click();
@@ -144,26 +144,26 @@ test('who leaves a group is out of it, and an heir owns it', async () => {
   await ben.page.getByRole('button', { name: 'Leave', exact: true }).click();
   await inList(ben.page, GROUP).waitFor({ state: 'detached' });
   await inList(ana.page, GROUP).click();
-  await log(ana.page).getByText(`${BEN.name} left`).waitFor();
+  await messageList(ana.page).getByText(`${BEN.name} left`).waitFor();
   const own = await details(ana.page);
   await own.getByRole('listitem').filter({ hasText: ANA.name }).getByText('Owner').waitFor();
   await close(ana.page);
 });
 
-test('who is removed from the conversation on the screen is told so', async () => {
+test('a user who is removed from the open conversation sees a note', async () => {
   const path = `/conversations/${group.id}/members`;
-  const { token } = people.ana;
-  await server.call('POST', path, { token, body: { user_ids: [people.ben.id] } });
+  const { token } = accounts.ana;
+  await server.call('POST', path, { token, body: { user_ids: [accounts.ben.id] } });
   await inList(ben.page, GROUP).click();
   await box(ben.page).waitFor();
   await details(ben.page);
-  await server.call('DELETE', `${path}/${people.ben.id}`, { token });
+  await server.call('DELETE', `${path}/${accounts.ben.id}`, { token });
   await ben.page.getByText(`You are no longer in “${GROUP}”.`).waitFor();
   await ben.page.getByRole('dialog').waitFor({ state: 'detached' });
   await inList(ben.page, GROUP).waitFor({ state: 'detached' });
 });
 
-test('no page complained about anything', () => {
+test('no page reported errors', () => {
   assert.deepEqual(ana.problems, []);
   assert.deepEqual(ben.problems, []);
 });

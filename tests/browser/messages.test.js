@@ -1,29 +1,41 @@
-// What one may do with messages, by two people in two browsers at once.
-// The tests of this file tell one story and run in its order: each goes on where the one before it ended.
+// What users do with messages, with two users in two browsers.
+// The tests of this file depend on each other: each continues where the one before it ended.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANA, BEN, box, close, details, GROUP, meet, row, shot } from './meeting.js';
-import { PHONE, choose, inList, log, messageMenu, openPage, say, shows, signIn, texts, until } from './support.js';
+import { ANA, BEN, box, close, details, GROUP, setup, row, screenshot } from './two-users.js';
+import {
+  PHONE,
+  chooseFromMenu,
+  inList,
+  messageList,
+  messageMenu,
+  openPage,
+  send,
+  waitForTexts,
+  signIn,
+  messageTexts,
+  waitUntil,
+} from './support.js';
 
 let server;
 let browser;
-let people;
+let accounts;
 let group;
 let ana;
 let ben;
-let part;
+let closeAll;
 
 before(async () => {
-  ({ server, browser, people, group, ana, ben, part } = await meet());
+  ({ server, browser, accounts, group, ana, ben, closeAll } = await setup());
 });
 
-after(() => part?.());
+after(() => closeAll?.());
 
-test('a message is edited, by its menu and by the arrow key, and both see what it was', async () => {
-  await say(ana.page, 'The tomatos are ripe.');
-  await shows(ben.page, ['The tomatos are ripe.']);
-  await choose(ana.page, row(ana.page, 'tomatos'), 'Edit');
+test('a message is edited by its menu and by the arrow key, and both users see the former text', async () => {
+  await send(ana.page, 'The tomatos are ripe.');
+  await waitForTexts(ben.page, ['The tomatos are ripe.']);
+  await chooseFromMenu(ana.page, row(ana.page, 'tomatos'), 'Edit');
   await ana.page.getByText('Editing your message').waitFor();
   assert.equal(await box(ana.page).inputValue(), 'The tomatos are ripe.');
   await box(ana.page).fill('given up');
@@ -34,18 +46,18 @@ test('a message is edited, by its menu and by the arrow key, and both see what i
   await box(ana.page).fill('The tomatoes are ripe.');
   await ana.page.getByRole('button', { name: 'Save', exact: true }).click();
   for (const { page } of [ana, ben]) {
-    await shows(page, ['The tomatoes are ripe.']);
+    await waitForTexts(page, ['The tomatoes are ripe.']);
     await row(page, 'tomatoes').getByText('edited').waitFor();
     await inList(page, GROUP).getByText('The tomatoes are ripe.').waitFor();
   }
-  await choose(ben.page, row(ben.page, 'tomatoes'), 'History');
+  await chooseFromMenu(ben.page, row(ben.page, 'tomatoes'), 'History');
   const versions = ben.page.getByRole('list', { name: 'Former texts' }).locator('.version-text');
   await versions.nth(1).waitFor();
   assert.deepEqual(await versions.allTextContents(), ['The tomatos are ripe.', 'The tomatoes are ripe.']);
   await close(ben.page);
 });
 
-test('keys pressed right after a choice in a menu belong to what was chosen', async () => {
+test('keys that are pressed right after a choice in a menu go to the chosen action', async () => {
   const menu = await messageMenu(ana.page, row(ana.page, 'tomatoes'));
   const text = await menu.getByRole('menuitem', { name: 'Edit', exact: true }).evaluate((item) => {
     item.click();
@@ -55,7 +67,7 @@ test('keys pressed right after a choice in a menu belong to what was chosen', as
   await ana.page.keyboard.press('Escape');
 });
 
-test('reactions are given, counted, joined and taken back', async () => {
+test('reactions are added, counted and removed', async () => {
   await row(ben.page, 'tomatoes').hover();
   await row(ben.page, 'tomatoes').getByRole('button', { name: 'React', exact: true }).click();
   await ben.page.getByRole('button', { name: 'party', exact: true }).click();
@@ -71,40 +83,40 @@ test('reactions are given, counted, joined and taken back', async () => {
   await row(ana.page, 'tomatoes').locator('.tip').getByText(BEN.name).waitFor();
   await party(ana.page, 1).click();
   for (const { page } of [ana, ben]) await party(page, 2).waitFor();
-  await choose(ana.page, row(ana.page, 'tomatoes'), 'React');
+  await chooseFromMenu(ana.page, row(ana.page, 'tomatoes'), 'React');
   await ana.page.getByRole('textbox', { name: 'Any emoji' }).fill('two 🦀🦀');
   await ana.page.keyboard.press('Enter');
   await ana.page.getByText('Type one emoji.').waitFor();
   await ana.page.getByRole('textbox', { name: 'Any emoji' }).fill('🦀');
   await ana.page.keyboard.press('Enter');
   await row(ben.page, 'tomatoes').getByRole('button', { name: '🦀, 1 reaction' }).waitFor();
-  await shot(ben.page, 'reactions-light');
+  await screenshot(ben.page, 'reactions-light');
   await party(ben.page, 2).click();
   for (const { page } of [ana, ben]) await party(page, 1).waitFor();
-  await choose(ben.page, row(ben.page, 'tomatoes'), 'Reactions');
+  await chooseFromMenu(ben.page, row(ben.page, 'tomatoes'), 'Reactions');
   await ben.page.getByRole('list', { name: '🎉 1' }).getByText(ANA.name).waitFor();
   await close(ben.page);
 });
 
-test('a reply quotes what it answers, follows its edits, and leads to it', async () => {
-  await choose(ben.page, row(ben.page, 'tomatoes'), 'Reply');
-  await say(ben.page, 'I will pick some.');
-  await log(ana.page).locator('.quote').getByText('The tomatoes are ripe.').waitFor();
-  await choose(ana.page, row(ana.page, 'tomatoes').first(), 'Edit');
+test('a reply shows the quoted message, also after edits, and a click on the quote shows the message', async () => {
+  await chooseFromMenu(ben.page, row(ben.page, 'tomatoes'), 'Reply');
+  await send(ben.page, 'I will pick some.');
+  await messageList(ana.page).locator('.quote').getByText('The tomatoes are ripe.').waitFor();
+  await chooseFromMenu(ana.page, row(ana.page, 'tomatoes').first(), 'Edit');
   await box(ana.page).fill('The red tomatoes are ripe.');
   await box(ana.page).press('Enter');
-  await log(ben.page).locator('.quote').getByText('The red tomatoes are ripe.').waitFor();
-  await log(ben.page).locator('.quote').click();
+  await messageList(ben.page).locator('.quote').getByText('The red tomatoes are ripe.').waitFor();
+  await messageList(ben.page).locator('.quote').click();
   await ben.page.locator('.message.pointed').getByText('The red tomatoes are ripe.').waitFor();
 });
 
-test('a mention is offered while one types, shown to both, and marked in the list', async () => {
+test('mentions are offered while the user types, shown to both, and marked in the list', async () => {
   await ben.page.getByRole('link').filter({ hasText: ANA.name }).first().click();
   await box(ana.page).fill('');
   await box(ana.page).pressSequentially('Thank you @b');
   const offered = ana.page.getByRole('listbox', { name: 'People to mention' });
   await offered.getByRole('option', { name: /Ben Okafor/ }).waitFor();
-  await shot(ana.page, 'mention-light');
+  await screenshot(ana.page, 'mention-light');
   await ana.page.keyboard.press('Enter');
   assert.equal(await box(ana.page).inputValue(), 'Thank you @ben ');
   await box(ana.page).pressSequentially('and @all');
@@ -113,21 +125,21 @@ test('a mention is offered while one types, shown to both, and marked in the lis
   await offered.waitFor({ state: 'hidden' });
   await box(ana.page).fill('Thank you @ben.');
   await box(ana.page).press('Enter');
-  await log(ana.page).locator('.mention').getByText('@ben', { exact: true }).waitFor();
+  await messageList(ana.page).locator('.mention').getByText('@ben', { exact: true }).waitFor();
   await inList(ben.page, GROUP).getByText('You are mentioned').waitFor({ state: 'attached' });
-  await shot(ben.page, 'mentioned-light');
+  await screenshot(ben.page, 'mentioned-light');
   await ben.page.reload();
   await inList(ben.page, GROUP).getByText('You are mentioned').waitFor({ state: 'attached' });
   await inList(ben.page, GROUP).click();
-  await log(ben.page).locator('.own-mention').getByText('@ben', { exact: true }).waitFor();
+  await messageList(ben.page).locator('.own-mention').getByText('@ben', { exact: true }).waitFor();
   await inList(ben.page, GROUP).locator('.mention-badge').waitFor({ state: 'hidden' });
 });
 
-test('a message is pinned, found among the pinned ones, and unpinned', async () => {
+test('a message is pinned, found in the list of pins, and unpinned', async () => {
   const menu = await messageMenu(ben.page, row(ben.page, 'The red tomatoes').first());
   assert.equal(await menu.getByRole('menuitem', { name: 'Pin', exact: true }).count(), 0);
   await ben.page.keyboard.press('Escape');
-  await choose(ana.page, row(ana.page, 'The red tomatoes').first(), 'Pin');
+  await chooseFromMenu(ana.page, row(ana.page, 'The red tomatoes').first(), 'Pin');
   await row(ben.page, 'The red tomatoes').first().getByText('Pinned').waitFor({ state: 'attached' });
   const dialog = await details(ben.page);
   await dialog.getByRole('list', { name: 'Pinned messages' }).getByText('The red tomatoes are ripe.').click();
@@ -139,9 +151,9 @@ test('a message is pinned, found among the pinned ones, and unpinned', async () 
   await close(ana.page);
 });
 
-test('who got and read a message is told to its author', async () => {
-  await until(async () => (await log(ana.page).locator('.status-seen').count()) > 0, 'somebody has read it');
-  await choose(ana.page, row(ana.page, 'Thank you'), 'Receipts');
+test('the author of a message sees its receipts', async () => {
+  await waitUntil(async () => (await messageList(ana.page).locator('.status-seen').count()) > 0, 'a user has read it');
+  await chooseFromMenu(ana.page, row(ana.page, 'Thank you'), 'Receipts');
   await ana.page
     .getByRole('list', { name: /^Read by/ })
     .getByText(BEN.name)
@@ -149,43 +161,46 @@ test('who got and read a message is told to its author', async () => {
   await close(ana.page);
 });
 
-test('a message is deleted for oneself alone, and another for everyone', async () => {
-  const before = await texts(ana.page);
-  await choose(ben.page, row(ben.page, 'Thank you'), 'Delete');
+test('one message is deleted for one user, another for everyone', async () => {
+  const before = await messageTexts(ana.page);
+  await chooseFromMenu(ben.page, row(ben.page, 'Thank you'), 'Delete');
   assert.equal(await ben.page.getByRole('button', { name: 'Delete for everyone' }).count(), 0);
   await ben.page.getByRole('button', { name: 'Delete for me' }).click();
   await row(ben.page, 'Thank you').waitFor({ state: 'detached' });
-  assert.deepEqual(await texts(ana.page), before);
-  await choose(ana.page, row(ana.page, 'The red tomatoes').first(), 'Delete');
+  assert.deepEqual(await messageTexts(ana.page), before);
+  await chooseFromMenu(ana.page, row(ana.page, 'The red tomatoes').first(), 'Delete');
   await ana.page.getByRole('button', { name: 'Delete for everyone' }).click();
   for (const { page } of [ana, ben]) {
-    await until(async () => (await texts(page))[0] === 'Message deleted', 'the text is gone');
-    await log(page).locator('.quote').getByText('Message deleted').waitFor();
-    assert.equal(await log(page).locator('.reaction').count(), 0);
+    await waitUntil(async () => (await messageTexts(page))[0] === 'Message deleted', 'the text is gone');
+    await messageList(page).locator('.quote').getByText('Message deleted').waitFor();
+    assert.equal(await messageList(page).locator('.reaction').count(), 0);
   }
-  await shot(ana.page, 'deleted-light');
-  const menu = await messageMenu(ana.page, log(ana.page).locator('.message.deleted'));
+  await screenshot(ana.page, 'deleted-light');
+  const menu = await messageMenu(ana.page, messageList(ana.page).locator('.message.deleted'));
   assert.deepEqual(await menu.getByRole('menuitem').allTextContents(), ['Delete']);
   await ana.page.keyboard.press('Escape');
   await ben.page.reload();
-  await until(async () => (await texts(ben.page)).join() === 'Message deleted,I will pick some.', 'it stays so');
+  await waitUntil(
+    async () => (await messageTexts(ben.page)).join() === 'Message deleted,I will pick some.',
+    'the reload changes nothing',
+  );
 });
 
-test('whoever was away finds everything as the others left it', async () => {
-  await say(ana.page, 'stays as it is');
-  await say(ana.page, 'will be edited');
-  await say(ana.page, 'will be deleted');
+test('a user who was offline sees all changes afterwards', async () => {
+  await send(ana.page, 'stays as it is');
+  await send(ana.page, 'will be edited');
+  await send(ana.page, 'will be deleted');
   await row(ben.page, 'will be deleted').waitFor();
   await ben.context.setOffline(true);
   await ben.page.getByText('You are offline').waitFor();
-  await choose(ana.page, row(ana.page, 'will be edited'), 'Edit');
+  await chooseFromMenu(ana.page, row(ana.page, 'will be edited'), 'Edit');
   await box(ana.page).fill('was edited');
   await box(ana.page).press('Enter');
-  await choose(ana.page, row(ana.page, 'stays as it is'), 'Pin');
+  await chooseFromMenu(ana.page, row(ana.page, 'stays as it is'), 'Pin');
   await row(ana.page, 'stays as it is').hover();
   await row(ana.page, 'stays as it is').getByRole('button', { name: 'React', exact: true }).click();
   await ana.page.getByRole('group', { name: 'Common' }).getByRole('button', { name: 'fire', exact: true }).click();
-  await choose(ana.page, row(ana.page, 'will be deleted'), 'Delete');
+  await chooseFromMenu(ana.page, row(ana.page, 'will be deleted'), 'Delete');
   await ana.page.getByRole('button', { name: 'Delete for everyone' }).click();
   await row(ana.page, 'will be deleted').waitFor({ state: 'detached' });
   await row(ben.page, 'will be edited').hover();
@@ -201,10 +216,10 @@ test('whoever was away finds everything as the others left it', async () => {
   await inList(ben.page, GROUP).getByText('Message deleted').waitFor();
 });
 
-test('what stands far above is loaded around when a quote leads there', async () => {
+test('a quote of an old message loads the messages around it', async () => {
   const post = (body) =>
     server.call('POST', `/conversations/${group.id}/messages`, {
-      token: people.cam.token,
+      token: accounts.cam.token,
       body: { temp_id: body.content, ...body },
     });
   const first = await post({ content: 'Far above' });
@@ -219,21 +234,23 @@ test('what stands far above is loaded around when a quote leads there', async ()
   await row(ben.page, 'Said meanwhile').waitFor();
   await row(ben.page, 'See above').locator('.quote').click();
   await ben.page.locator('.message.pointed').getByText('Far above').waitFor();
-  const lastSeq = async () => Number(await log(ben.page).locator('[data-seq]').last().getAttribute('data-seq'));
+  const lastSeq = async () => Number(await messageList(ben.page).locator('[data-seq]').last().getAttribute('data-seq'));
   const last = await lastSeq();
-  await log(ben.page).evaluate((element) => element.scrollTo(0, element.scrollHeight));
-  await until(async () => (await lastSeq()) > last, 'more is loaded below');
-  const bottom = await log(ben.page).evaluate((element) => {
+  await messageList(ben.page).evaluate((element) => element.scrollTo(0, element.scrollHeight));
+  await waitUntil(async () => (await lastSeq()) > last, 'more is loaded below');
+  const bottom = await messageList(ben.page).evaluate((element) => {
     const edge = element.getBoundingClientRect().bottom;
-    const seen = [...element.querySelectorAll('[data-seq]')].filter((one) => one.getBoundingClientRect().top < edge);
-    return Number(seen.at(-1).dataset.seq);
+    const visible = [...element.querySelectorAll('[data-seq]')].filter(
+      (item) => item.getBoundingClientRect().top < edge,
+    );
+    return Number(visible.at(-1).dataset.seq);
   });
-  assert.ok(bottom <= last + 1, `whoever stood at ${last} was taken along to ${bottom}`);
-  await until(async () => {
-    await log(ben.page).evaluate((element) => element.scrollBy(0, 800));
+  assert.ok(bottom <= last + 1, `the position moved from ${last} to ${bottom}`);
+  await waitUntil(async () => {
+    await messageList(ben.page).evaluate((element) => element.scrollBy(0, 800));
     return (await row(ben.page, 'Said meanwhile').count()) === 1;
   }, 'the newest is reached by scrolling down');
-  const seqs = await log(ben.page)
+  const seqs = await messageList(ben.page)
     .locator('[data-seq]')
     .evaluateAll((elements) => elements.map((element) => Number(element.dataset.seq)));
   assert.ok(
@@ -242,8 +259,8 @@ test('what stands far above is loaded around when a quote leads there', async ()
   );
 });
 
-test('the menu of a message is reached by keyboard alone', async () => {
-  await log(ana.page).focus();
+test('the menu of a message opens by keyboard', async () => {
+  await messageList(ana.page).focus();
   await ana.page.keyboard.press('ArrowUp');
   await ana.page.keyboard.press('Enter');
   const menu = ana.page.getByRole('menu', { name: 'Message actions' });
@@ -254,10 +271,10 @@ test('the menu of a message is reached by keyboard alone', async () => {
   await menu.waitFor({ state: 'detached' });
 });
 
-test('whoever deletes a message by keyboard stands on its neighbour', async () => {
-  await say(ana.page, 'Deleted by keyboard');
+test('after deleting a message by keyboard the next message has the focus', async () => {
+  await send(ana.page, 'Deleted by keyboard');
   await row(ana.page, 'Deleted by keyboard').locator('.status-sent, .status-delivered, .status-seen').waitFor();
-  await log(ana.page).focus();
+  await messageList(ana.page).focus();
   for (const key of ['ArrowUp', 'Enter', 'd', 'Enter']) await ana.page.keyboard.press(key);
   await ana.page.getByRole('button', { name: 'Delete for me' }).focus();
   await ana.page.keyboard.press('Enter');
@@ -273,10 +290,10 @@ test('whoever deletes a message by keyboard stands on its neighbour', async () =
   await ana.page.keyboard.press('Escape');
 });
 
-test('a finger that rests on a message opens its menu', async () => {
+test('a long press on a message opens its menu', async () => {
   const options = { viewport: PHONE, hasTouch: true, isMobile: true, colorScheme: 'dark' };
   const { context, page, problems } = await openPage(browser, server, options);
-  await say(ben.page, 'Written for a finger');
+  await send(ben.page, 'Written for a finger');
   await signIn(page, BEN);
   await inList(page, GROUP).click();
   const bubble = row(page, 'Written for a finger').locator('.bubble');
@@ -287,18 +304,18 @@ test('a finger that rests on a message opens its menu', async () => {
   await session.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [touch] });
   await page.getByRole('menuitem', { name: 'Edit' }).waitFor();
   await session.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
-  await shot(page, 'phone-menu-dark');
+  await screenshot(page, 'phone-menu-dark');
   await page.getByRole('group', { name: 'React' }).getByRole('button', { name: 'red heart' }).tap();
   await row(ana.page, 'Written for a finger').getByRole('button', { name: 'red heart, 1 reaction' }).waitFor();
-  await shot(page, 'phone-reacted-dark');
+  await screenshot(page, 'phone-reacted-dark');
   await page.getByRole('button', { name: 'Group details' }).tap();
   await page.getByText('For you').waitFor();
-  await shot(page, 'phone-details-dark');
+  await screenshot(page, 'phone-details-dark');
   await context.close();
   assert.deepEqual(problems, []);
 });
 
-test('no page complained about anything', () => {
+test('no page reported errors', () => {
   assert.deepEqual(ana.problems, []);
   assert.deepEqual(ben.problems, []);
 });

@@ -1,6 +1,6 @@
-// What the browser tests stand on.
-// Lives here: starting and killing a server, opening pages that report every error, people who sign up, and waiting for
-// conditions. May not live here: expectations about the chat; those belong to the tests.
+// Helpers of the browser tests.
+// This file starts and kills a server, opens pages that report every error, signs users up, and waits for conditions.
+// It must not contain assertions about the chat; those belong to the tests.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -24,15 +24,15 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-/** How long a condition may take to come true on a slow machine, in milliseconds. It is a limit, not a wait. */
-export const PATIENCE = 30_000;
+/** The longest wait for a condition on a slow machine, in milliseconds. */
+export const TIMEOUT_MS = 30_000;
 export const PASSWORD = 'a quiet afternoon';
-export const SHOTS = join(HERE, 'shots');
+export const SCREENSHOTS = join(HERE, 'shots');
 
 const DESKTOP = { width: 1180, height: 760 };
 export const PHONE = { width: 390, height: 844 };
 
-/** A server of its own: temporary data, a free port that stays the same across restarts. */
+/** A server with temporary data, and a free port that stays the same after a restart. */
 export class Server {
   #child = null;
   #output = '';
@@ -64,7 +64,7 @@ export class Server {
     const failed = new Promise((_, reject) => child.once('error', reject));
     await Promise.race([
       failed,
-      until(
+      waitUntil(
         () => this.#healthy(child),
         'the server is healthy',
         () => this.#output,
@@ -72,8 +72,8 @@ export class Server {
     ]);
   }
 
-  /** What a power cut does to a process. */
-  async killNine() {
+  /** Kills the process at once, as a power failure does. */
+  async kill() {
     const child = this.#child;
     const ended = new Promise((done) => child.once('exit', done));
     child.kill('SIGKILL');
@@ -81,7 +81,7 @@ export class Server {
   }
 
   async remove() {
-    if (this.#child && this.#child.exitCode === null && this.#child.signalCode === null) await this.killNine();
+    if (this.#child && this.#child.exitCode === null && this.#child.signalCode === null) await this.kill();
     await rm(this.data, { recursive: true, force: true });
   }
 
@@ -93,7 +93,7 @@ export class Server {
     );
   }
 
-  /** One REST call. @returns the parsed answer */
+  /** Sends one REST call. @returns the parsed answer */
   async call(method, path, { token, body } = {}) {
     const response = await fetch(`${this.url}/api/v1${path}`, {
       method,
@@ -113,19 +113,19 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 }
 
-/** A page in a context of its own; `problems` gathers what the console and the page complained about. */
+/** Opens a page in its own context. `problems` collects the errors and warnings of the page and its console. */
 export async function openPage(browser, server, options = {}) {
   const context = await browser.newContext({ viewport: DESKTOP, locale: 'en-GB', reducedMotion: 'reduce', ...options });
   const problems = [];
-  context.on('page', (page) => listen(page, problems));
+  context.on('page', (page) => collectProblems(page, problems));
   const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
+  page.setDefaultTimeout(TIMEOUT_MS);
   await page.goto(server.url);
   return { context, page, problems };
 }
 
-/** A network that is away is not the page's fault; everything else on the console is. */
-function listen(page, problems) {
+/** Collects errors and warnings, except those of an unreachable network, which the tests cause. */
+function collectProblems(page, problems) {
   const network =
     /net::ERR_(CONNECTION|INTERNET|NETWORK|ABORTED|EMPTY_RESPONSE|SOCKET)|WebSocket connection to .* failed/;
   page.on('pageerror', (error) => problems.push(String(error.stack ?? error)));
@@ -136,7 +136,7 @@ function listen(page, problems) {
   });
 }
 
-/** Signs up in the page, as a newcomer would. */
+/** Creates an account in the page. */
 export async function signUp(page, { username, name }) {
   await page.getByRole('link', { name: 'Create account', exact: true }).click();
   await page.getByRole('textbox', { name: 'Username', exact: true }).fill(username);
@@ -146,7 +146,7 @@ export async function signUp(page, { username, name }) {
   await page.getByRole('button', { name: 'New conversation', exact: true }).waitFor();
 }
 
-/** Makes an account without a page. @returns {Promise<{id: string, token: string}>} */
+/** Creates an account without a page. @returns {Promise<{id: string, token: string}>} */
 export async function register(server, { username, name }) {
   const body = { username, display_name: name, password: PASSWORD };
   const { user, access_token } = await server.call('POST', '/auth/register', { body });
@@ -160,7 +160,7 @@ export async function signIn(page, { username }, password = PASSWORD) {
   await page.getByRole('button', { name: 'New conversation', exact: true }).waitFor();
 }
 
-/** Opens a direct conversation by finding somebody. */
+/** Opens a direct conversation with a user by searching. */
 export async function writeTo(page, name) {
   await page.getByRole('button', { name: 'New conversation', exact: true }).click();
   await page.getByRole('searchbox', { name: 'Find people' }).fill(name);
@@ -168,13 +168,13 @@ export async function writeTo(page, name) {
   await page.getByRole('heading', { name, exact: true }).waitFor();
 }
 
-export async function say(page, text) {
+export async function send(page, text) {
   const box = page.getByRole('textbox', { name: 'Message', exact: true });
   await box.fill(text);
   await box.press('Enter');
 }
 
-export function log(page) {
+export function messageList(page) {
   return page.getByRole('log', { name: 'Messages' });
 }
 
@@ -185,13 +185,13 @@ export async function messageMenu(page, message) {
   return page.getByRole('menu', { name: 'Message actions' });
 }
 
-/** Chooses something from the menu of a message. */
-export async function choose(page, message, item) {
+/** Chooses an item in the menu of a message. */
+export async function chooseFromMenu(page, message, item) {
   const menu = await messageMenu(page, message);
   await menu.getByRole('menuitem', { name: item, exact: true }).click();
 }
 
-/** The row of a conversation in the list. */
+/** Returns the row of a conversation in the list. */
 export function inList(page, name) {
   return page
     .getByRole('list', { name: 'Conversations', exact: true })
@@ -199,31 +199,31 @@ export function inList(page, name) {
     .filter({ has: page.locator('.conversation-name').getByText(name, { exact: true }) });
 }
 
-/** The texts of the open room, from top to bottom. */
-export function texts(page) {
-  return log(page).locator('.message-text').allTextContents();
+/** Returns the texts of the open room, from top to bottom. */
+export function messageTexts(page) {
+  return messageList(page).locator('.message-text').allTextContents();
 }
 
 /** Waits until the room shows exactly these texts. */
-export async function shows(page, expected) {
-  let seen = [];
+export async function waitForTexts(page, expected) {
+  let shown = [];
   const same = async () => {
-    seen = await texts(page);
-    return seen.length === expected.length && seen.every((text, index) => text === expected[index]);
+    shown = await messageTexts(page);
+    return shown.length === expected.length && shown.every((text, index) => text === expected[index]);
   };
-  await until(
+  await waitUntil(
     same,
     `the room shows ${expected.length} messages`,
-    () => `expected ${JSON.stringify(expected)}\nshown    ${JSON.stringify(seen)}`,
+    () => `expected ${JSON.stringify(expected)}\nshown    ${JSON.stringify(shown)}`,
   );
 }
 
-/** Polls a condition until it holds. @param {() => string} detail for the failure */
-export async function until(condition, what, detail = () => '') {
-  const end = Date.now() + PATIENCE;
+/** Waits until a condition is true. @param {() => string} detail returns details for the failure message */
+export async function waitUntil(condition, description, detail = () => '') {
+  const end = Date.now() + TIMEOUT_MS;
   for (;;) {
     if (await condition()) return;
-    assert.ok(Date.now() < end, `waited ${PATIENCE / 1000} s in vain until ${what}\n${detail()}`);
+    assert.ok(Date.now() < end, `after ${TIMEOUT_MS / 1000} s this is not true: ${description}\n${detail()}`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }

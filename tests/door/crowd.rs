@@ -30,7 +30,7 @@ async fn sockets_that_have_not_signed_in_are_bounded() {
     let server = TestServer::start().await;
     let ada = server.user("ada").await;
     let mut held = Vec::new();
-    for number in 0..limits::STRANGERS_PER_ADDRESS {
+    for number in 0..limits::UNAUTHENTICATED_SOCKETS_PER_ADDRESS {
         let (stream, status) = stranger(server.target());
         assert_eq!(status, 101, "number {number}");
         held.push(stream);
@@ -42,7 +42,7 @@ async fn sockets_that_have_not_signed_in_are_bounded() {
     assert_eq!(refused.json::<serde_json::Value>().await.unwrap()["code"], "busy");
     // whoever brings a token in the handshake needs none of these places
     ada.connect().await;
-    held.truncate(limits::STRANGERS_PER_ADDRESS / 2);
+    held.truncate(limits::UNAUTHENTICATED_SOCKETS_PER_ADDRESS / 2);
     eventually("places are given back", async || stranger(server.target()).1 == 101).await;
 }
 
@@ -104,7 +104,10 @@ async fn a_server_that_runs_out_of_descriptors_lives_on_and_says_so_once() {
     let (mut from, mut to) = (ada.connect().await, bob.connect().await);
 
     let crowd: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(server.target.address).unwrap()).collect();
-    eventually("the log says that no more fit", async || count(&server.log(), "no more connections fit") == 1).await;
+    eventually("the log says that all connections are in use", async || {
+        count(&server.log(), "all connections are in use") == 1
+    })
+    .await;
     // whoever is in notices nothing
     from.say(&room, "hello").await;
     assert_eq!(to.expect("message.new").await["payload"]["message"]["content"], "hello");
@@ -114,7 +117,7 @@ async fn a_server_that_runs_out_of_descriptors_lives_on_and_says_so_once() {
     ada.send(&room, "still here").await;
     let log = server.log();
     assert_eq!(count(&log, "few descriptors"), 1, "{log}");
-    assert_eq!(count(&log, "no more connections fit"), 1, "{log}");
+    assert_eq!(count(&log, "all connections are in use"), 1, "{log}");
     assert_eq!(count(&log, "ERROR"), 0, "{log}");
 }
 

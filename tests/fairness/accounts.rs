@@ -7,8 +7,8 @@ use greenroom::domain::codes::Code;
 use greenroom::domain::limits;
 use greenroom::error::Result;
 use greenroom::protocol::accounts::{ProfileChange, Register, SignIn};
-use greenroom::store::gate::Account;
-use greenroom::usecases::logins::Client;
+use greenroom::store::write_queue::WriteOwner;
+use greenroom::usecases::logins::ClientInfo;
 use greenroom::usecases::transact::transact_for;
 use greenroom::usecases::{Caller, accounts, logins, refresh};
 use sea_orm::ConnectionTrait;
@@ -22,12 +22,12 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 type Taking<'t> = Pin<Box<dyn Future<Output = ()> + 't>>;
 
 /// Takes all that `account` may have in the queue: what runs is held, and the rest waits.
-fn fill(inside: &Inside, account: Account, most: usize) -> Vec<Taking<'_>> {
+fn fill(inside: &Inside, account: WriteOwner, most: usize) -> Vec<Taking<'_>> {
     let mut taking: Vec<Taking> = Vec::new();
     for _ in 0..most {
         let db = inside.app.db();
         let mut one: Taking = Box::pin(async move {
-            let _turn = db.turn_of(account, 1).await.unwrap();
+            let _turn = db.take_owner_turn(account, 1).await.unwrap();
             std::future::pending::<()>().await;
         });
         assert!((&mut one).now_or_never().is_none());
@@ -43,8 +43,8 @@ fn assert_its_own<T>(what: &str, outcome: Result<T>) {
     assert!(refused.detail().contains("yours"), "{what} waits for others: {refused}");
 }
 
-fn client() -> Client {
-    Client { device: "a test".to_owned(), ip: HERE.to_string() }
+fn client() -> ClientInfo {
+    ClientInfo { device: "a test".to_owned(), ip: HERE.to_string() }
 }
 
 fn ada() -> Register {
@@ -56,22 +56,22 @@ fn what_is_written_about_an_account_is_charged_to_it() {
     on_each_database(&async |inside: &Inside| {
         let app = &inside.app;
         let tokens = accounts::register(app, ada(), client(), HERE).await.unwrap();
-        let claims = logins::claims(app, &tokens.access_token).unwrap();
+        let claims = logins::verify_access_token(app, &tokens.access_token).unwrap();
         let caller = Caller { user_id: claims.sub, login_id: claims.sid, ..inside.user().await };
-        let ticket = logins::ticket(app, caller).await.unwrap().ticket;
+        let ticket = logins::create_ticket(app, caller).await.unwrap().ticket;
         let change = |name: &str| -> ProfileChange {
             serde_json::from_value(serde_json::json!({ "display_name": name })).unwrap()
         };
         let sign_in = |password: &str| SignIn { login: "ada".to_owned(), password: password.to_owned() };
 
         let of_user = fill(inside, caller.user_id.into(), limits::WRITES_PER_USER);
-        assert_its_own("a ticket", logins::ticket(app, caller).await);
+        assert_its_own("a ticket", logins::create_ticket(app, caller).await);
         assert_its_own("the end of a login", logins::revoke(app, caller, caller.login_id).await);
-        assert_its_own("a profile", accounts::change_profile(app, caller, change("Ada")).await);
+        assert_its_own("a profile", accounts::update_profile(app, caller, change("Ada")).await);
         assert_its_own("a sign-in", logins::sign_in(app, sign_in("correct horse"), client(), HERE).await);
         let password = serde_json::json!({ "current_password": "correct horse", "new_password": "a longer horse" });
         let password = serde_json::from_value(password).unwrap();
-        assert_its_own("a password", accounts::change_password(app, caller, password, HERE).await);
+        assert_its_own("a password", accounts::update_password(app, caller, password, HERE).await);
         drop(of_user);
 
         let of_login = fill(inside, caller.login_id.into(), limits::WRITES_PER_LOGIN);
@@ -79,7 +79,7 @@ fn what_is_written_about_an_account_is_charged_to_it() {
         assert_its_own("a ticket's end", logins::redeem_ticket(app, &ticket, caller.login_id).await);
         drop(of_login);
 
-        let of_network = fill(inside, Account::at(HERE), limits::WRITES_PER_NETWORK);
+        let of_network = fill(inside, WriteOwner::from_address(HERE), limits::WRITES_PER_NETWORK);
         let bob = Register { username: "bob".to_owned(), ..ada() };
         assert_its_own("a registration", accounts::register(app, bob, client(), HERE).await);
         drop(of_network);
@@ -110,7 +110,7 @@ fn rows_beyond_those_that_were_announced_are_charged_too() {
         begun.notified().await;
         let small = [("greedy", greedy), ("modest", modest), ("greedy", greedy), ("modest", modest)];
         let small = small.map(async |(name, user)| {
-            let turn = inside.app.db().turn_of(user.user_id.into(), 1).await.unwrap();
+            let turn = inside.app.db().take_owner_turn(user.user_id.into(), 1).await.unwrap();
             order.lock().unwrap().push(name);
             drop(turn);
         });

@@ -7,8 +7,8 @@ use greenroom::domain::codes::Code;
 use greenroom::domain::ids::ConversationId;
 use greenroom::domain::limits;
 use greenroom::error::{Error, Result};
-use greenroom::store::db::Standing;
-use greenroom::store::pools::{Heavy, Share};
+use greenroom::store::db::DbState;
+use greenroom::store::pools::{HeavyRead, ReadPool};
 use greenroom::usecases::{Caller, logins, sessions, users};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
@@ -30,7 +30,7 @@ pub async fn all_of(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
 }
 
 /// Takes turns at heavy reading until there is none left.
-fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<Heavy> {
+fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<HeavyRead> {
     let mut taken = Vec::new();
     // nobody else searches here, so a turn comes at once or not at all
     for user in by.iter().cycle() {
@@ -51,14 +51,14 @@ fn assert_busy<T>(outcome: Result<T>) {
 
 /// What everybody else goes on doing: coming back, and sending.
 async fn assert_others_go_on(inside: &Inside, user: Caller, group: ConversationId, token: &str) {
-    let claims = logins::claims(&inside.app, token).unwrap();
+    let claims = logins::verify_access_token(&inside.app, token).unwrap();
     let caller = logins::authenticate(&inside.app, &claims).await.unwrap();
-    let likely = sessions::likely(&inside.app, &caller).await.unwrap();
-    let opened = sessions::open(&inside.app, &caller, &likely).await.unwrap();
+    let likely = sessions::list_likely_conversations(&inside.app, &caller).await.unwrap();
+    let opened = sessions::read_start(&inside.app, &caller, &likely).await.unwrap();
     assert!(opened.memberships.iter().any(|membership| membership.conversation_id == group));
     inside.send(Post::new(group, &user, "hello")).await.unwrap();
-    assert_eq!(inside.app.db().standing(), Standing::Ok, "a busy pool is not a database that is away");
-    assert_eq!(inside.app.db().look().await, Standing::Ok, "the probe has a connection of its own");
+    assert_eq!(inside.app.db().state(), DbState::Ok, "a busy pool is not a database that is away");
+    assert_eq!(inside.app.db().check().await, DbState::Ok, "the probe has a connection of its own");
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
     on_each_database(&async |inside: &Inside| {
         let user = inside.user().await;
         let group = inside.group(&[user, inside.user().await]).await;
-        let access = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let access = logins::issue_tokens(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let db = inside.app.db();
-        let taken = all_of(db.read(Share::Ordinary).pool()).await;
+        let taken = all_of(db.read(ReadPool::Ordinary).pool()).await;
         assert_busy(
-            users::presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
+            users::list_presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
         );
         assert_others_go_on(inside, user, group, &access).await;
         users::search(&inside.app, user, "user", None, 20).await.unwrap();
@@ -83,11 +83,13 @@ fn a_search_waits_for_searches_and_holds_up_nobody() {
     on_each_database(&async |inside: &Inside| {
         let [user, one, two, three] = inside.users(4).await[..] else { unreachable!() };
         let group = inside.group(&[user, inside.user().await]).await;
-        let access = logins::issue(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let access = logins::issue_tokens(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let taken = all_heavy(inside, &[one, two, three]);
         assert_busy(users::search(&inside.app, user, "user", None, 20).await);
         assert_others_go_on(inside, user, group, &access).await;
-        users::presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await.unwrap();
+        users::list_presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap())
+            .await
+            .unwrap();
         drop(taken);
         users::search(&inside.app, user, "user", None, 20).await.unwrap();
     });
@@ -118,12 +120,12 @@ fn a_heavy_read_ends_in_time_and_the_database_is_not_away_for_it() {
         let user = inside.user().await;
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let app = inside.app.clone();
-        let outcome = inside.app.detached(async move {
+        let outcome = inside.app.run_detached(async move {
             let turn = app.db().heavy(user.user_id).await?;
             turn.conn().execute_unprepared(endless).await.map_err(Error::from)
         });
         assert_eq!(outcome.await.unwrap_err().code(), Code::Unavailable);
-        assert_eq!(inside.app.db().standing(), Standing::Ok);
+        assert_eq!(inside.app.db().state(), DbState::Ok);
         users::search(&inside.app, user, "user", None, 20).await.unwrap();
     });
 }

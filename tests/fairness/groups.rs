@@ -7,7 +7,7 @@ use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
 use greenroom::store::log;
-use greenroom::store::pools::Share;
+use greenroom::store::pools::ReadPool;
 use greenroom::usecases::groups::{self, NewGroup};
 use greenroom::usecases::{Caller, conversations, members};
 use serde_json::Value;
@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex};
 
 /// What the newest event of the user's stream says, and the conversation as the user sees it now.
 async fn told_and_seen(inside: &Inside, user: Caller, id: ConversationId) -> (Value, Value) {
-    let conn = inside.app.db().read(Share::Log);
-    let frames = log::since(conn, Stream::User(user.user_id), Rev(0), 100).await.unwrap();
+    let conn = inside.app.db().read(ReadPool::Log);
+    let frames = log::list_after(conn, Stream::User(user.user_id), Rev(0), 100).await.unwrap();
     let told: Value = serde_json::from_str(&frames.last().unwrap().text).unwrap();
     assert_eq!((&told["type"], &told["stream"]), (&"conversation.created".into(), &"user".into()));
     assert_eq!(told["rev"], frames.last().unwrap().rev.0);
-    let mut seen = conversations::view(&inside.app, &user, id).await.unwrap();
+    let mut seen = conversations::get(&inside.app, &user, id).await.unwrap();
     seen.last_message = None;
     (told["payload"]["conversation"].clone(), serde_json::to_value(seen).unwrap())
 }
@@ -44,9 +44,9 @@ fn what_all_members_are_told_alike_travels_to_the_database_once() {
             description: Some(description.clone()),
             avatar_url: None,
             members: refs(&founders[1..]),
-            sent: None,
+            temp_id: None,
         };
-        let made = groups::group(&inside.app, &founders[0], new).await.unwrap();
+        let made = groups::create(&inside.app, &founders[0], new).await.unwrap();
         let id = made.conversation.id;
         assert_eq!(travelled(), 3, "the row, what the owner is told, and what the members are told");
         members::add(&inside.app, &founders[0], id, &refs(&late[..20]), Role::Observer).await.unwrap();

@@ -1,9 +1,9 @@
 //! Whoever asks how the database is waits for no other who asks.
 
 use futures_util::FutureExt;
-use greenroom::config::Writing;
-use greenroom::store::db::{Asking, Db, Probe, Standing};
-use greenroom::store::pools::{Breaks, Pools};
+use greenroom::config::WriteConnections;
+use greenroom::store::db::{Db, DbState, Probe, ProbeFuture};
+use greenroom::store::pools::{LastBreak, Pools};
 use sea_orm::Database;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ struct Hanging {
 }
 
 impl Probe for Hanging {
-    fn ask(&mut self) -> Asking<'_> {
+    fn read(&mut self) -> ProbeFuture<'_> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
             drop(self.end.acquire().await);
@@ -24,7 +24,7 @@ impl Probe for Hanging {
         })
     }
 
-    fn write(&mut self) -> Asking<'_> {
+    fn write(&mut self) -> ProbeFuture<'_> {
         Box::pin(async { Err(sqlx::Error::WorkerCrashed) })
     }
 }
@@ -38,15 +38,15 @@ async fn all_who_ask_while_the_database_hangs_have_one_answer() {
         ordinary: pool.clone(),
         log: pool.clone(),
         heavy: pool,
-        writing: Writing { server: 1, users: 1 },
-        heavy_at_once: 1,
-        breaks: Breaks::default(),
+        writing: WriteConnections { server: 1, users: 1 },
+        max_heavy_reads: 1,
+        last_break: LastBreak::default(),
     };
     let (asked, end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let db = Db::new(pools, Box::new(Hanging { asked: asked.clone(), end: end.clone() }), Arc::default());
-    let mut looks = std::pin::pin!(futures_util::future::join_all((0..20).map(|_| db.look())));
+    let mut looks = std::pin::pin!(futures_util::future::join_all((0..20).map(|_| db.check())));
     assert!((&mut looks).now_or_never().is_none(), "all of them wait");
     end.add_permits(1);
-    assert_eq!(looks.await, [Standing::Down; 20]);
+    assert_eq!(looks.await, [DbState::Down; 20]);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

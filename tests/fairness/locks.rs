@@ -2,7 +2,7 @@
 
 use crate::inside::{Inside, Post, on_postgres};
 use greenroom::domain::ids::ConversationId;
-use greenroom::usecases::marks::{self, Target};
+use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::{logins, messages, reactions, refresh};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, Statement, TransactionTrait};
 use std::net::Ipv4Addr;
@@ -43,7 +43,7 @@ fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
         }
         let said = inside.send(Post::new(locked[0], &one, "hello")).await.unwrap().message.id;
         let free = inside.group(&[talker, friend]).await;
-        let tokens = logins::issue(app, talker.user_id, "a test", "127.0.0.1").await.unwrap();
+        let tokens = logins::issue_tokens(app, talker.user_id, "a test", "127.0.0.1").await.unwrap();
         let renewed = refresh::refresh(app, &tokens.refresh_token, Ipv4Addr::LOCALHOST.into()).await.unwrap();
         let held = lock(inside, &locked).await;
 
@@ -58,14 +58,14 @@ fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
         let sends: Vec<_> = locked.iter().map(|group| inside.enqueue(Post::new(*group, &one, "stuck"))).collect();
         // all the places of users' transactions are taken by these
         let database = &app.settings().database;
-        waiting(inside, database.shares().writing(database.writers).unwrap().users).await;
+        waiting(inside, database.connection_shares().write_connections(database.writers).unwrap().users).await;
 
         // the first call after a refresh, which is written down
-        let claims = logins::claims(app, &renewed.access_token).unwrap();
+        let claims = logins::verify_access_token(app, &renewed.access_token).unwrap();
         let caller = logins::authenticate(app, &claims).await.unwrap();
         let mine = inside.send(Post::new(free, &talker, "hello")).await.unwrap().message.id;
         messages::get(app, &caller, mine).await.unwrap();
-        marks::read(app, &caller, free, Target::End).await.unwrap();
+        marks::update_read_mark(app, &caller, free, ReadTarget::End).await.unwrap();
         assert!(stuck.iter().all(|change| !change.is_finished()), "none had to give up for it");
         held.rollback().await.unwrap();
         for stuck in stuck {

@@ -5,10 +5,10 @@ use crate::inside::{Inside, on_each_database};
 use actix::prelude::*;
 use actix_web::test::{TestRequest, call_service, init_service};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use greenroom::http::{self, Services, health::Draining};
+use greenroom::http::{self, HttpServices, health::Draining};
 use greenroom::mailboxes::{OpenRooms, ToPresence, ToRoom};
-use greenroom::realtime::session::Surroundings;
-use greenroom::store::pools::Share;
+use greenroom::realtime::session::SessionServices;
+use greenroom::store::pools::ReadPool;
 use greenroom::usecases::logins;
 use std::time::{Duration, Instant};
 
@@ -43,13 +43,14 @@ const CALLS: usize = 32;
 fn a_reader_waits_behind_a_few_statements_of_one_who_asks_for_much() {
     on_each_database(&async |inside: &Inside| {
         let greedy = inside.user().await;
-        let token = logins::issue(&inside.app, greedy.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let token =
+            logins::issue_tokens(&inside.app, greedy.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let nobody = Nobody.start();
-        let around =
-            Surroundings { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
-        let service = init_service(http::service(Services { around, draining: Draining::default() })).await;
+        let sessions =
+            SessionServices { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
+        let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
         for path in ["/conversations?limit=100", "/conversations/unread-count", "/users/me"] {
-            let mut connections = all_of(inside.app.db().read(Share::Ordinary).pool()).await;
+            let mut connections = all_of(inside.app.db().read(ReadPool::Ordinary).pool()).await;
             let mut calls: FuturesUnordered<_> = (0..CALLS)
                 .map(|_| {
                     let request = TestRequest::with_uri(&format!("/api/v1{path}"))
@@ -59,7 +60,7 @@ fn a_reader_waits_behind_a_few_statements_of_one_who_asks_for_much() {
                 })
                 .collect();
             // all of them are let in, and then want to read; authentication has connections of its own
-            let places = inside.app.places_of(greedy.user_id);
+            let places = inside.app.read_permits(greedy.user_id);
             let started = Instant::now();
             while places.available_permits() > 0 {
                 assert!(calls.next().now_or_never().is_none(), "there is no connection");

@@ -2,7 +2,7 @@
 
 use crate::inside::{Inside, Post, on_each_database};
 use greenroom::domain::limits;
-use greenroom::store::db::Standing;
+use greenroom::store::db::DbState;
 use greenroom::usecases::{logins, sessions, users};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ fn three_who_search_among_50_000_users_hold_up_nobody() {
         let [one, two, three, talker, other] = inside.users(5).await[..] else { unreachable!() };
         let app = &inside.app;
         let group = inside.group(&[talker, other]).await;
-        let access = logins::issue(app, talker.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let access = logins::issue_tokens(app, talker.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let over = Arc::new(AtomicBool::new(false));
         let mut searching = Vec::new();
         for caller in [one, two, three, one, two, three] {
@@ -55,10 +55,10 @@ fn three_who_search_among_50_000_users_hold_up_nobody() {
         }
         for number in 0..SENDS {
             inside.send(Post::new(group, &talker, format!("message {number}"))).await.unwrap();
-            let claims = logins::claims(app, &access).unwrap();
+            let claims = logins::verify_access_token(app, &access).unwrap();
             let caller = logins::authenticate(app, &claims).await.unwrap();
-            sessions::open(app, &caller, &[group]).await.unwrap();
-            assert_eq!(app.db().look().await, Standing::Ok);
+            sessions::read_start(app, &caller, &[group]).await.unwrap();
+            assert_eq!(app.db().check().await, DbState::Ok);
         }
         over.store(true, Ordering::Relaxed);
         for search in searching {

@@ -10,9 +10,9 @@ use greenroom::protocol::accounts::PasswordChange;
 use greenroom::protocol::client::Audience;
 use greenroom::protocol::resources::UserRole;
 use greenroom::store::db::Db;
-use greenroom::store::gate::Account;
+use greenroom::store::write_queue::WriteOwner;
 use greenroom::usecases::accounts::{self, NewAccount};
-use greenroom::usecases::marks::{self, Target};
+use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::transact::transact_for;
 use greenroom::usecases::{Caller, deletions, groups, logins, operator, pins, refresh};
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
@@ -39,7 +39,7 @@ fn making_large_groups_starves_nobody() {
         for _ in 0..GROUPS {
             let (app, made, group) = (app.clone(), made.clone(), new_group(&crowd));
             flood.push(tokio::spawn(async move {
-                let outcome = groups::group(&app, &flooder, group).await;
+                let outcome = groups::create(&app, &flooder, group).await;
                 made.fetch_add(1, Ordering::SeqCst);
                 outcome
             }));
@@ -49,8 +49,8 @@ fn making_large_groups_starves_nobody() {
             assert!(started.elapsed() < Duration::from_mins(1), "no group is made");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        marks::read(app, &one, talk, Target::End).await.unwrap();
-        logins::issue(app, one.user_id, "a test", "127.0.0.1").await.unwrap();
+        marks::update_read_mark(app, &one, talk, ReadTarget::End).await.unwrap();
+        logins::issue_tokens(app, one.user_id, "a test", "127.0.0.1").await.unwrap();
         pins::add(app, &one, talk, said).await.unwrap();
         inside.send(Post::new(talk, &one, "hello")).await.unwrap();
         let before = made.load(Ordering::SeqCst);
@@ -80,7 +80,7 @@ async fn attempts(inside: &Inside, sends: usize) -> (usize, usize) {
             stored.store(row.try_get::<i64>("", "count")? as usize, Ordering::SeqCst);
             if begun.fetch_add(1, Ordering::SeqCst) < sends {
                 app.enqueue_send(Post::new(group, &talker, "hello").job(drop));
-                while !app.db().sends_wait() {
+                while !app.db().has_waiting_sends() {
                     tokio::task::yield_now().await;
                 }
             }
@@ -94,7 +94,7 @@ async fn attempts(inside: &Inside, sends: usize) -> (usize, usize) {
 
 #[test]
 fn a_large_transaction_gives_way_to_sends_and_not_for_ever() {
-    let most = limits::WAYS_GIVEN;
+    let most = limits::LARGE_YIELDS;
     // each is sent before the transaction begins anew
     for (sends, expected) in [(0, (1, 0)), (2, (3, 2)), (most + 5, (most + 1, most))] {
         on_sqlite(&async |inside: &Inside| {
@@ -107,20 +107,20 @@ fn a_large_transaction_gives_way_to_sends_and_not_for_ever() {
 fn one_user_waits_with_so_many_changes_and_no_more() {
     on_each_database(&async |inside: &Inside| {
         let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
-        let (db, greedy) = (inside.app.db(), Account::User(greedy.user_id));
-        let all = std::iter::repeat_with(|| db.turn_of(greedy, 1)).take(limits::WRITES_PER_USER);
+        let (db, greedy) = (inside.app.db(), WriteOwner::User(greedy.user_id));
+        let all = std::iter::repeat_with(|| db.take_owner_turn(greedy, 1)).take(limits::WRITES_PER_USER);
         let mut all = std::pin::pin!(join_all(all));
         assert!(futures_util::poll!(&mut all).is_pending());
-        let refused = db.turn_of(greedy, 1).await.err().expect("one more is too much");
+        let refused = db.take_owner_turn(greedy, 1).await.err().expect("one more is too much");
         assert_eq!(refused.code(), Code::Busy, "{refused}");
-        let mut other = std::pin::pin!(db.turn_of(Account::User(modest.user_id), 1));
+        let mut other = std::pin::pin!(db.take_owner_turn(WriteOwner::User(modest.user_id), 1));
         assert!(futures_util::poll!(&mut other).is_pending(), "others wait, and are not refused");
     });
 }
 
 /// As many changes of `account` as it may have under way, until they are dropped.
-async fn crowded<'t>(db: &'t Db, account: Account, most: usize) -> Pin<Box<dyn Future<Output = ()> + 't>> {
-    let all = std::iter::repeat_with(move || db.turn_of(account, 1)).take(most);
+async fn crowded<'t>(db: &'t Db, account: WriteOwner, most: usize) -> Pin<Box<dyn Future<Output = ()> + 't>> {
+    let all = std::iter::repeat_with(move || db.take_owner_turn(account, 1)).take(most);
     let mut all: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async { drop(join_all(all).await) });
     assert!(futures_util::poll!(&mut all).is_pending());
     all
@@ -145,29 +145,29 @@ fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
             role: UserRole::User,
         };
         let user_id = operator::create(app, new).await.unwrap().user.brief.id;
-        let tokens = logins::issue(app, user_id, "a test", "127.0.0.1").await.unwrap();
-        let login_id = logins::claims(app, &tokens.access_token).unwrap().sid;
+        let tokens = logins::issue_tokens(app, user_id, "a test", "127.0.0.1").await.unwrap();
+        let login_id = logins::verify_access_token(app, &tokens.access_token).unwrap().sid;
         let greedy = Caller { user_id, login_id, role: UserRole::User };
-        let ticket = logins::ticket(app, greedy).await.unwrap().ticket;
+        let ticket = logins::create_ticket(app, greedy).await.unwrap().ticket;
 
-        let waiting = crowded(app.db(), Account::User(user_id), limits::WRITES_PER_USER).await;
+        let waiting = crowded(app.db(), WriteOwner::User(user_id), limits::WRITES_PER_USER).await;
         let profile = || serde_json::from_str(r#"{"display_name": "Greedy"}"#).unwrap();
         let new_password =
             PasswordChange { current_password: password.to_owned(), new_password: "another staple".to_owned() };
         let here = IpAddr::from([127, 0, 0, 1]);
         for outcome in [
-            accounts::change_profile(app, greedy, profile()).await.map(drop),
-            accounts::change_password(app, greedy, new_password, here).await,
-            logins::ticket(app, greedy).await.map(drop),
+            accounts::update_profile(app, greedy, profile()).await.map(drop),
+            accounts::update_password(app, greedy, new_password, here).await,
+            logins::create_ticket(app, greedy).await.map(drop),
             logins::sign_out(app, greedy).await,
         ] {
             expect_own(&outcome.unwrap_err());
         }
         drop(waiting);
-        accounts::change_profile(app, greedy, profile()).await.unwrap();
+        accounts::update_profile(app, greedy, profile()).await.unwrap();
 
         // of these only the login is known before the database is asked
-        let waiting = crowded(app.db(), Account::Login(login_id), limits::WRITES_PER_LOGIN).await;
+        let waiting = crowded(app.db(), WriteOwner::Login(login_id), limits::WRITES_PER_LOGIN).await;
         expect_own(&logins::redeem_ticket(app, &ticket, login_id).await.unwrap_err());
         expect_own(&refresh::refresh(app, &tokens.refresh_token, here).await.unwrap_err());
         drop(waiting);
@@ -207,7 +207,7 @@ fn a_deletion_is_charged_by_the_rows_it_rewrites() {
                 }
             }
         });
-        let held = app.db().turn_of(Account::User(third.user_id), 1).await.unwrap();
+        let held = app.db().take_owner_turn(WriteOwner::User(third.user_id), 1).await.unwrap();
         let waiting = async |count: usize| {
             let all = async {
                 while app.db().waiting_writes() < count {

@@ -18,18 +18,18 @@ use greenroom::domain::limits;
 use greenroom::domain::names::{UserRef, Username};
 use greenroom::domain::stream::Stream;
 use greenroom::error::Result;
-use greenroom::http::Services;
+use greenroom::http::HttpServices;
 use greenroom::http::health::Draining;
 use greenroom::mailboxes::{Committed, SentMessage};
 use greenroom::protocol::resources::UserRole;
 use greenroom::realtime::hub::Hub;
 use greenroom::realtime::presence::Presence;
-use greenroom::realtime::session::Surroundings;
+use greenroom::realtime::session::SessionServices;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
-use greenroom::store::db::Standing;
-use greenroom::store::gate::Account;
-use greenroom::store::pools::Share;
+use greenroom::store::db::DbState;
+use greenroom::store::pools::ReadPool;
+use greenroom::store::write_queue::WriteOwner;
 use greenroom::usecases::conversations;
 use greenroom::usecases::groups::{self, NewGroup};
 use greenroom::usecases::transact::transact_for;
@@ -151,7 +151,7 @@ impl Inside {
         let delivered = Arc::new(Mutex::new(Vec::new()));
         let recorder = Recorder(delivered.clone()).start();
         let deliver = Some(recorder.recipient());
-        let embedded = Embedded::start(settings, runtime, limits::BATCH, deliver).await.unwrap();
+        let embedded = Embedded::start(settings, runtime, limits::BATCH_SIZE, deliver).await.unwrap();
         let mut inside = Self {
             app: embedded.app.clone(),
             embedded,
@@ -170,11 +170,14 @@ impl Inside {
     }
 
     /// What its door needs, for a server without sockets; whatever is committed is still delivered to the recorder.
-    pub fn services(&self) -> Services {
+    pub fn services(&self) -> HttpServices {
         let (rooms, (log, _)) = (Arbiter::new().handle(), mpsc::channel(1));
         let hub = Hub::new(vec![rooms], log, Arc::default(), self.app.supervision()).start().recipient();
         let presence = Presence::new(self.app.clone()).start().recipient();
-        Services { around: Surroundings { app: self.app.clone(), hub, presence }, draining: Draining::default() }
+        HttpServices {
+            sessions: SessionServices { app: self.app.clone(), hub, presence },
+            draining: Draining::default(),
+        }
     }
 
     /// Whether the database is PostgreSQL.
@@ -200,7 +203,7 @@ impl Inside {
     /// The rows of a query of the test itself.
     pub async fn rows(&self, query: &str) -> Vec<QueryResult> {
         let db = self.app.db();
-        db.read(Share::Ordinary).query_all_raw(Statement::from_string(db.backend(), query)).await.unwrap()
+        db.read(ReadPool::Ordinary).query_all_raw(Statement::from_string(db.backend(), query)).await.unwrap()
     }
 
     /// A literal for an id in a statement.
@@ -221,11 +224,11 @@ impl Inside {
             password_hash: None,
             role: UserRole::User,
         };
-        transact_for(&self.app, Account::Operator, limits::FEW_ROWS, move |tx| {
+        transact_for(&self.app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
             let new = new.clone();
             Box::pin(async move {
                 accounts::insert(tx.conn(), &new, tx.now()).await?;
-                tx.created_user(new.id);
+                tx.add_user(new.id);
                 Ok(())
             })
         })
@@ -246,12 +249,16 @@ impl Inside {
     /// A group of these; the first owns it.
     pub async fn group(&self, everybody: &[Caller]) -> ConversationId {
         let new = new_group(&everybody[1..]);
-        groups::group(&self.app, &everybody[0], new).await.unwrap().conversation.id
+        groups::create(&self.app, &everybody[0], new).await.unwrap().conversation.id
     }
 
     /// The direct conversation of two.
     pub async fn direct(&self, one: &Caller, other: &Caller) -> ConversationId {
-        conversations::direct(&self.app, one, &[UserRef::Id(other.user_id)]).await.unwrap().conversation.id
+        conversations::get_or_create_direct(&self.app, one, &[UserRef::Id(other.user_id)])
+            .await
+            .unwrap()
+            .conversation
+            .id
     }
 
     /// Adds a member to a group.
@@ -290,7 +297,7 @@ impl Inside {
     /// Waits until the application finds that the database takes writes again.
     pub async fn back(&self) {
         let started = Instant::now();
-        while self.app.db().standing() != Standing::Ok {
+        while self.app.db().state() != DbState::Ok {
             assert!(started.elapsed() < DEADLINE, "the database does not come back");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -347,7 +354,7 @@ impl Inside {
 /// A group about to be made, of these besides its owner.
 pub fn new_group(others: &[Caller]) -> NewGroup {
     let members = others.iter().map(|caller| UserRef::Id(caller.user_id)).collect();
-    NewGroup { name: "Friends".to_owned(), description: None, avatar_url: None, members, sent: None }
+    NewGroup { name: "Friends".to_owned(), description: None, avatar_url: None, members, temp_id: None }
 }
 
 /// One event as it was delivered.

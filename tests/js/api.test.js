@@ -1,4 +1,4 @@
-// The calls by name: which request each one is, and how collections and commands are put together.
+// The REST calls: the request of each method, lists of several pages, and commands.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -10,8 +10,13 @@ function setup(answers = {}) {
   const calls = [];
   const http = {
     call: async (method, path, { body, query } = {}) => {
-      const set = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
-      calls.push([method, path, ...(body ? [body] : []), ...(set.length > 0 ? [Object.fromEntries(set)] : [])]);
+      const parameters = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
+      calls.push([
+        method,
+        path,
+        ...(body ? [body] : []),
+        ...(parameters.length > 0 ? [Object.fromEntries(parameters)] : []),
+      ]);
       const answer = answers[path];
       return (Array.isArray(answer) ? answer.shift() : answer) ?? { items: [], next_cursor: null, user_ids: [] };
     },
@@ -19,7 +24,7 @@ function setup(answers = {}) {
   return { api: new Api({ http, auth: { token: async () => 't' } }), calls };
 }
 
-test('each call is the request it stands for', async () => {
+test('each method sends its request', async () => {
   const { api, calls } = setup();
   const until = new Date('2026-01-01T00:00:00.000Z');
   const expected = [
@@ -71,7 +76,7 @@ test('each call is the request it stands for', async () => {
   }
 });
 
-test('a collection is read to its end', async () => {
+test('all pages of a list are read', async () => {
   const pages = [
     { items: [1, 2], next_cursor: 'next' },
     { items: [3], next_cursor: null },
@@ -84,14 +89,14 @@ test('a collection is read to its end', async () => {
   ]);
 });
 
-test('of a large class only as many members are read as are wanted', async () => {
+test('reading members ends when the limit is reached', async () => {
   const pages = [1, 2, 3].map((number) => ({ items: [number, number], next_cursor: 'more' }));
   const { api, calls } = setup({ '/conversations/c/members': pages });
-  assert.deepEqual(await api.members('c', { most: 3 }), [1, 1, 2, 2]);
+  assert.deepEqual(await api.members('c', { limit: 3 }), [1, 1, 2, 2]);
   assert.equal(calls.length, 2);
 });
 
-test('commands about a message go out as frames, and are refused without a connection', async () => {
+test('commands for a message are sent as frames, and fail without a connection', async () => {
   const client = new Greenroom({
     baseUrl: 'https://chat.example',
     storage: memoryStorage(),
@@ -102,17 +107,17 @@ test('commands about a message go out as frames, and are refused without a conne
   await assert.rejects(client.edit({ conversation_id: 'c', message_id: 'm', content: 'x' }), { code: 'disconnected' });
   const sent = [];
   client.connection.request = async (type, payload) => sent.push([type, payload]);
-  const place = { conversation_id: 'c', message_id: 'm' };
-  await client.edit({ ...place, content: 'x' });
-  await client.delete(place);
-  await client.delete(place, 'me');
-  await client.react({ ...place, emoji: '👍' });
-  await client.react({ ...place, emoji: '👍' }, false);
+  const ids = { conversation_id: 'c', message_id: 'm' };
+  await client.edit({ ...ids, content: 'x' });
+  await client.delete(ids);
+  await client.delete(ids, 'me');
+  await client.react({ ...ids, emoji: '👍' });
+  await client.react({ ...ids, emoji: '👍' }, false);
   assert.deepEqual(sent, [
-    ['message.edit', { ...place, content: 'x' }],
-    ['message.delete', { ...place, for: 'everyone' }],
-    ['message.delete', { ...place, for: 'me' }],
-    ['reaction.add', { ...place, emoji: '👍' }],
-    ['reaction.remove', { ...place, emoji: '👍' }],
+    ['message.edit', { ...ids, content: 'x' }],
+    ['message.delete', { ...ids, for: 'everyone' }],
+    ['message.delete', { ...ids, for: 'me' }],
+    ['reaction.add', { ...ids, emoji: '👍' }],
+    ['reaction.remove', { ...ids, emoji: '👍' }],
   ]);
 });

@@ -1,9 +1,9 @@
-// A store with one conversation in it, and the frames that change it.
-// Lives here: what the tests of the app's state share. May not live here: expectations; those belong to the tests.
+// A store with one conversation, and frames that change it.
+// This file contains what the tests of the app's state share. It must not contain assertions.
 
 import { dispatch } from '../../static/app/dispatch.js';
-import { listLoaded } from '../../static/app/state/conversations.js';
-import { newestLoaded, roomOf } from '../../static/app/state/rooms.js';
+import { setConversations } from '../../static/app/state/conversations.js';
+import { showNewestPage, getRoom } from '../../static/app/state/rooms.js';
 import { Store } from '../../static/app/store.js';
 
 export const ANA = { id: 'ana', username: 'ana', display_name: 'Ana', avatar_url: null };
@@ -19,7 +19,7 @@ export const my = (last_read_seq = 0, more = {}) => ({
   ...more,
 });
 
-/** A direct conversation `c` with Ana at seq 4 and rev 10, one message of it unread. */
+/** A direct conversation `c` with Ana at seq 4 and rev 10, with one unread message. */
 export function conversation(more = {}) {
   return {
     id: 'c',
@@ -43,15 +43,15 @@ export function conversation(more = {}) {
 export function setup(more = {}) {
   const store = new Store();
   store.state.me = { id: 'me', username: 'me', display_name: 'Me' };
-  listLoaded(store, { conversations: [conversation(more)] });
+  setConversations(store, { conversations: [conversation(more)] });
   return {
     store,
     c: () => store.state.conversations.get('c'),
-    room: () => roomOf(store.state, 'c'),
-    item: (seq) => roomOf(store.state, 'c').items.find((item) => item.seq === seq),
-    say: (frame) => dispatch(store, frame),
+    room: () => getRoom(store.state, 'c'),
+    item: (seq) => getRoom(store.state, 'c').items.find((item) => item.seq === seq),
+    apply: (frame) => dispatch(store, frame),
     /** The newest messages, read at revision 10. */
-    load: (...items) => newestLoaded(store, 'c', { items, has_more_before: true, has_more_after: false, rev: 10 }),
+    load: (...items) => showNewestPage(store, 'c', { items, has_more_before: true, has_more_after: false, rev: 10 }),
   };
 }
 
@@ -86,9 +86,15 @@ export const frame = (type, rev, payload) => ({
 });
 
 /** A frame of the user's own stream. */
-export const own = (type, payload) => ({ type, stream: 'user', rev: 1, payload: { conversation_id: 'c', ...payload } });
+export const userEvent = (type, payload) => ({
+  type,
+  stream: 'user',
+  rev: 1,
+  payload: { conversation_id: 'c', ...payload },
+});
 
-export const came = (rev, seq, sender, more) => frame('message.new', rev, { message: message(seq, sender, more) });
+export const messageNew = (rev, seq, sender, more) =>
+  frame('message.new', rev, { message: message(seq, sender, more) });
 
 export const edited = (rev, seq, more) =>
   frame('message.edited', rev, {

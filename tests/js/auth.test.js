@@ -1,4 +1,4 @@
-// Tokens: one refresh at a time, in one tab and across tabs, and what ends a login.
+// Tokens: one refresh at a time, in one tab and in several tabs, and the end of a login.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,10 +9,10 @@ import { memoryStorage, settle } from './support.js';
 
 const ANA = { id: 'u1', username: 'ana', display_name: 'Ana' };
 
-/** A server that rotates refresh tokens and notices when one is spent twice. */
+/** A server that rotates refresh tokens, and refuses the second use of one. */
 function fakeServer() {
   let number = 0;
-  const spent = [];
+  const spentTokens = [];
   const valid = new Set();
   const successors = new Map();
   const used = new Set();
@@ -34,32 +34,32 @@ function fakeServer() {
   };
   const server = {
     expires_in: 900,
-    spent,
+    spentTokens,
     refuse: null,
     calls: [],
-    /** The time limits of refreshes. */
-    limits: [],
-    /** Answers to refreshes that are lost on the way, as the client notices it. */
+    /** The timeouts of the refresh requests, in milliseconds. */
+    timeouts: [],
+    /** The error codes that the client gets for lost answers to refreshes. */
     lost: [],
-    /** Access tokens of the logins that were ended. */
-    ended: [],
-    /** Keeps the answers to refreshes until it is over. */
-    held: null,
-    async call(method, path, { body, token, limit } = {}) {
+    /** The access tokens that ended a login. */
+    endTokens: [],
+    /** A promise that the answers to refreshes wait for. */
+    heldUntil: null,
+    async call(method, path, { body, token, timeoutMs } = {}) {
       server.calls.push(`${method} ${path}`);
-      if (path === '/auth/refresh') server.limits.push(limit);
+      if (path === '/auth/refresh') server.timeouts.push(timeoutMs);
       await settle();
-      if (path === '/auth/refresh') await server.held;
+      if (path === '/auth/refresh') await server.heldUntil;
       const refusal = server.refuse?.(path, token);
       if (refusal) throw refusal;
       if (path === '/auth/login' || path === '/auth/register') return issue(server.expires_in);
       used.add(token);
-      if (path === '/auth/logout') server.ended.push(token);
+      if (path === '/auth/logout') server.endTokens.push(token);
       if (path !== '/auth/refresh') return { token };
-      const given = successors.get(body.refresh_token);
-      if (given && !used.has(given.access_token)) return answer(given);
+      const successor = successors.get(body.refresh_token);
+      if (successor && !used.has(successor.access_token)) return answer(successor);
       if (!valid.delete(body.refresh_token)) throw new GreenroomError('token_reused', '', { status: 401 });
-      spent.push(body.refresh_token);
+      spentTokens.push(body.refresh_token);
       successors.set(body.refresh_token, issue());
       return answer(successors.get(body.refresh_token));
     },
@@ -67,13 +67,13 @@ function fakeServer() {
   return server;
 }
 
-/** Web Locks, as far as the SDK uses them. */
+/** The part of the Web Locks API that the SDK uses. */
 function fakeLocks() {
   let last = Promise.resolve();
   return { request: (_, task) => (last = last.then(task, task)) };
 }
 
-/** A channel of this origin, as far as the SDK uses it: everybody hears the others, a moment later. */
+/** The part of BroadcastChannel that the SDK uses: all other channels get each message, a moment later. */
 function fakeChannels() {
   const channels = [];
   return () => {
@@ -87,18 +87,18 @@ function fakeChannels() {
   };
 }
 
-function tabs(count = 1, { locks = fakeLocks(), server = fakeServer(), channels = () => null } = {}) {
+function createTabs(count = 1, { locks = fakeLocks(), server = fakeServer(), channels = () => null } = {}) {
   const storage = memoryStorage();
-  const make = () => new Auth({ http: server, storage, locks, channel: channels(), pause: settle });
-  return { server, storage, auths: Array.from({ length: count }, make) };
+  const createAuth = () => new Auth({ http: server, storage, locks, channel: channels(), pause: settle });
+  return { server, storage, auths: Array.from({ length: count }, createAuth) };
 }
 
-test('after signing in the token is at hand, and only the refresh token is on the device', async () => {
+test('after login the access token is in memory, and only the refresh token is in storage', async () => {
   const {
     server,
     storage,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   assert.equal(await auth.token(), 'access-1');
   assert.equal(server.calls.length, 1);
@@ -107,11 +107,11 @@ test('after signing in the token is at hand, and only the refresh token is on th
   assert.match(login, /^[0-9a-f-]{36}$/);
 });
 
-test('a token about to end is replaced before it is used', async () => {
+test('an expiring token is replaced before it is used', async () => {
   const {
     server,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   server.expires_in = 20;
   await auth.login({ login: 'ana', password: 'x' });
   assert.equal(await auth.token(), 'access-2');
@@ -121,58 +121,58 @@ test('many callers share one refresh', async () => {
   const {
     server,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   const tokens = await Promise.all([1, 2, 3].map(() => auth.token({ fresh: true })));
   assert.deepEqual(tokens, ['access-2', 'access-2', 'access-2']);
-  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.deepEqual(server.spentTokens, ['refresh-1']);
 });
 
 for (const [name, locks] of [
   ['with Web Locks', fakeLocks()],
-  ['without', null],
+  ['without Web Locks', null],
 ]) {
-  test(`tabs take turns and never spend a token twice, ${name}`, async () => {
-    const { server, auths } = tabs(3, { locks });
+  test(`tabs take turns and never use a refresh token twice, ${name}`, async () => {
+    const { server, auths } = createTabs(3, { locks });
     await auths[0].login({ login: 'ana', password: 'x' });
     const tokens = await Promise.all(auths.map((auth) => auth.token({ fresh: true })));
     assert.equal(new Set(tokens).size, 3);
-    assert.deepEqual(server.spent, ['refresh-1', 'refresh-2', 'refresh-3']);
+    assert.deepEqual(server.spentTokens, ['refresh-1', 'refresh-2', 'refresh-3']);
   });
 }
 
-test('an answer that was lost or does not come in time is asked for again with the same token', async () => {
+test('after a lost or late answer the refresh is repeated with the same token', async () => {
   const {
     server,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   server.lost = ['network', 'timeout', 'network'];
   assert.equal(await auth.refresh(), 'access-2');
-  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.deepEqual(server.spentTokens, ['refresh-1']);
   assert.ok(
-    server.limits.length === 4 && server.limits.every((limit) => limit <= 5_000),
-    `a short limit for each attempt: ${server.limits}`,
+    server.timeouts.length === 4 && server.timeouts.every((timeoutMs) => timeoutMs <= 5_000),
+    `a short timeout for each attempt: ${server.timeouts}`,
   );
 });
 
-test('however many answers were lost, the login stays, and the next who asks gets the same successor', async () => {
+test('the login stays however many answers are lost, and the next refresh gets the same pair', async () => {
   const {
     server,
     storage,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   server.lost = Array(8).fill('timeout');
-  for (let asked = 0; asked < 2; asked += 1) await assert.rejects(auth.refresh(), { code: 'timeout' });
+  for (let round = 0; round < 2; round += 1) await assert.rejects(auth.refresh(), { code: 'timeout' });
   assert.notEqual(storage.getItem('greenroom.login'), null);
   assert.equal(await auth.refresh(), 'access-2');
   assert.equal(await auth.token(), 'access-2');
-  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.deepEqual(server.spentTokens, ['refresh-1']);
 });
 
-test('what is stored is read before every attempt', async () => {
-  const { server, auths } = tabs(2, { locks: null });
+test('the storage is read before every attempt', async () => {
+  const { server, auths } = createTabs(2, { locks: null });
   const locked = { request: (_, task) => task() };
   const storage = memoryStorage();
   const [one, two] = [1, 2].map(() => new Auth({ http: server, storage, locks: locked, pause: settle }));
@@ -181,12 +181,12 @@ test('what is stored is read before every attempt', async () => {
   server.lost = ['network'];
   const slow = one.refresh();
   await settle();
-  // while it pauses, the other tab spends the token, and what it got is used
+  // During the pause the other tab uses the refresh token, and its new access token is used.
   assert.equal(await two.refresh(), 'access-2');
   await server.call('GET', '/users/me', { token: 'access-2' });
   await slow;
   assert.equal(one.signedIn, true);
-  assert.equal(new Set(server.spent).size, server.spent.length);
+  assert.equal(new Set(server.spentTokens).size, server.spentTokens.length);
 });
 
 test('the new pair is stored before it is used', async () => {
@@ -198,28 +198,28 @@ test('the new pair is stored before it is used', async () => {
     throw new Error('the storage is full');
   };
   await assert.rejects(auth.refresh(), /full/);
-  assert.equal(await auth.token(), 'access-1', 'what could not be stored is not used');
+  assert.equal(await auth.token(), 'access-1', 'a pair that could not be stored is not used');
 });
 
-test('one tab refreshes for all that hear of it', async () => {
-  const { server, auths } = tabs(5, { channels: fakeChannels() });
+test('one tab refreshes for all tabs on the channel', async () => {
+  const { server, auths } = createTabs(5, { channels: fakeChannels() });
   await auths[0].login({ login: 'ana', password: 'x' });
   await settle();
   const tokens = await Promise.all(auths.map((auth) => auth.token({ fresh: true })));
   assert.deepEqual([...new Set(tokens)], ['access-2']);
-  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.deepEqual(server.spentTokens, ['refresh-1']);
   assert.equal(auths[4].user.id, 'u1');
-  // a token of another login of the same user is none of theirs
+  // A storage event does not end the login if the stored user is the same.
   auths[1].storageChanged();
   assert.equal(await auths[1].token(), 'access-2');
 });
 
-test('a server that is away ends no login', async () => {
+test('an unreachable server does not end the login', async () => {
   const {
     server,
     storage,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   for (const failure of [
     new GreenroomError('network'),
@@ -232,109 +232,112 @@ test('a server that is away ends no login', async () => {
   assert.notEqual(storage.getItem('greenroom.login'), null);
 });
 
-test('a login that the server ended is forgotten and told', async () => {
+test('a login that the server ended is removed, and signed-out is emitted', async () => {
   const {
     server,
     storage,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
-  const told = [];
-  auth.on('signed-out', (code) => told.push(code));
+  const signedOutCodes = [];
+  auth.on('signed-out', (code) => signedOutCodes.push(code));
   server.refuse = () => new GreenroomError('token_reused', '', { status: 401 });
   await assert.rejects(auth.token({ fresh: true }), { code: 'signed_out' });
-  assert.deepEqual([told, storage.getItem('greenroom.login'), auth.signedIn], [['token_reused'], null, false]);
+  assert.deepEqual(
+    [signedOutCodes, storage.getItem('greenroom.login'), auth.signedIn],
+    [['token_reused'], null, false],
+  );
 });
 
-test('signing out in one tab is heard in the other', async () => {
+test('signing out in one tab signs the other tab out', async () => {
   const {
     auths: [one, two],
-  } = tabs(2);
+  } = createTabs(2);
   await one.login({ login: 'ana', password: 'x' });
   await two.refresh();
-  const told = [];
-  two.on('signed-out', (code) => told.push(code));
+  const signedOutCodes = [];
+  two.on('signed-out', (code) => signedOutCodes.push(code));
   await one.logout();
   two.storageChanged();
-  assert.deepEqual(told, ['elsewhere']);
+  assert.deepEqual(signedOutCodes, ['elsewhere']);
 });
 
-/** A tab that was just loaded and refreshes its token, whose answer waits for `release`. */
-async function refreshing(count = 1) {
-  const { server, storage, auths } = tabs(count + 1);
+/** Starts a refresh in a tab that was just loaded. The answer waits for `release`. */
+async function startRefresh(count = 1) {
+  const { server, storage, auths } = createTabs(count + 1);
   await auths[0].login({ login: 'ana', password: 'x' });
   let release;
-  server.held = new Promise((done) => (release = done));
+  server.heldUntil = new Promise((done) => (release = done));
   const auth = auths[1];
-  const told = [];
-  auth.on('signed-out', (code) => told.push(code));
+  const signedOutCodes = [];
+  auth.on('signed-out', (code) => signedOutCodes.push(code));
   const answer = auth.refresh().catch((error) => error.code);
   await settle();
-  return { server, storage, auth, first: auths[0], told, answer, release };
+  return { server, storage, auth, first: auths[0], signedOutCodes, answer, release };
 }
 
-test('a refresh that answers after signing out brings nothing back, and the login ends at the server', async () => {
-  const { server, storage, auth, told, answer, release } = await refreshing();
-  const leaving = auth.logout();
+test('a refresh that is answered after signing out stores nothing, and the login ends on the server', async () => {
+  const { server, storage, auth, signedOutCodes, answer, release } = await startRefresh();
+  const logout = auth.logout();
   assert.equal(auth.signedIn, false);
   release();
-  await leaving;
+  await logout;
   assert.equal(await answer, 'signed_out');
-  assert.deepEqual([auth.user, storage.getItem('greenroom.login'), told], [null, null, ['logout']]);
-  assert.deepEqual(server.ended, ['access-2']);
-  assert.deepEqual(server.spent, ['refresh-1']);
+  assert.deepEqual([auth.user, storage.getItem('greenroom.login'), signedOutCodes], [null, null, ['logout']]);
+  assert.deepEqual(server.endTokens, ['access-2']);
+  assert.deepEqual(server.spentTokens, ['refresh-1']);
 });
 
-test('a refresh that answers after signing out in another tab brings nothing back either', async () => {
-  const { server, storage, auth, first, told, answer, release } = await refreshing();
+test('a refresh that is answered after signing out in another tab stores nothing', async () => {
+  const { server, storage, auth, first, signedOutCodes, answer, release } = await startRefresh();
   await first.logout();
   auth.storageChanged();
   release();
   assert.equal(await answer, 'signed_out');
-  assert.deepEqual([auth.user, storage.getItem('greenroom.login'), told], [null, null, ['elsewhere']]);
-  assert.deepEqual(server.ended, ['access-1', 'access-2']);
+  assert.deepEqual([auth.user, storage.getItem('greenroom.login'), signedOutCodes], [null, null, ['elsewhere']]);
+  assert.deepEqual(server.endTokens, ['access-1', 'access-2']);
 });
 
-test('a refresh that is refused after signing in again leaves the new login alone', async () => {
+test('a refresh that is answered or refused after signing in again does not change the new login', async () => {
   for (const refused of [false, true]) {
-    const { server, storage, auth, answer, release } = await refreshing();
-    const leaving = auth.logout();
+    const { server, storage, auth, answer, release } = await startRefresh();
+    const logout = auth.logout();
     await auth.login({ login: 'ana', password: 'x' });
     const now = storage.getItem('greenroom.login');
     server.refuse = (path) => refused && path === '/auth/refresh' && new GreenroomError('revoked', '', { status: 401 });
     release();
-    await leaving;
+    await logout;
     await answer;
     assert.equal(storage.getItem('greenroom.login'), now);
     assert.equal(await auth.token(), 'access-2');
     server.refuse = null;
     assert.equal(await auth.token({ fresh: true }), refused ? 'access-3' : 'access-4');
-    assert.deepEqual(server.ended, refused ? [] : ['access-3']);
+    assert.deepEqual(server.endTokens, refused ? [] : ['access-3']);
   }
 });
 
-test('a description that comes after signing out describes nobody', async () => {
+test('a user description that comes after signing out is ignored', async () => {
   const {
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   await auth.logout();
-  auth.describe(ANA);
+  auth.updateUser(ANA);
   assert.equal(auth.user, null);
 });
 
-test('signing out without a token at hand gets one to end the login with', async () => {
-  const { server, storage, auths } = tabs(2);
+test('signing out without an access token gets one to end the login', async () => {
+  const { server, storage, auths } = createTabs(2);
   await auths[0].login({ login: 'ana', password: 'x' });
   await auths[1].logout();
-  assert.deepEqual([server.ended, storage.getItem('greenroom.login')], [['access-2'], null]);
+  assert.deepEqual([server.endTokens, storage.getItem('greenroom.login')], [['access-2'], null]);
 });
 
-test('a call that is refused for its token is made once more with a fresh one', async () => {
+test('a call with a refused token is repeated once with a fresh token', async () => {
   const {
     server,
     auths: [auth],
-  } = tabs();
+  } = createTabs();
   await auth.login({ login: 'ana', password: 'x' });
   const api = new Api({ http: server, auth });
   server.refuse = (path, token) => {
@@ -347,7 +350,7 @@ test('a call that is refused for its token is made once more with a fresh one', 
   assert.deepEqual(await api.me(), { token: 'access-2' });
 });
 
-test('broken storage is nobody signed in', () => {
+test('with broken storage no user is signed in', () => {
   for (const value of ['{', 'null', '7', '{"user_id":"u1"}']) {
     const auth = new Auth({ http: fakeServer(), storage: memoryStorage({ 'greenroom.login': value }) });
     assert.equal(auth.signedIn, false, value);

@@ -1,12 +1,12 @@
-// Backoff, closing codes and ids: the pure parts of coming back.
+// The pure functions of the SDK: backoff, closing codes and ids.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Backoff } from '../../static/sdk/backoff.js';
-import { afterClose } from '../../static/sdk/closing.js';
+import { decideAfterClose } from '../../static/sdk/close-codes.js';
 import { uuid } from '../../static/sdk/ids.js';
 
-test('the ceiling doubles up to the cap and starts again after a reset', () => {
+test('the upper bound doubles up to the cap, and starts again after a reset', () => {
   const backoff = new Backoff({ base: 100, cap: 1000, random: () => 1 });
   assert.deepEqual(
     [1, 2, 3, 4, 5, 6].map(() => backoff.next()),
@@ -16,12 +16,12 @@ test('the ceiling doubles up to the cap and starts again after a reset', () => {
   assert.equal(backoff.next(), 100);
 });
 
-test('jitter is full: any wait between nothing and the ceiling', () => {
+test('the delay is random between zero and the upper bound', () => {
   assert.equal(new Backoff({ base: 100, random: () => 0 }).next(), 0);
   assert.equal(new Backoff({ base: 100, random: () => 0.25 }).next(), 25);
 });
 
-test('a thousand failures do not overflow', () => {
+test('the delay does not overflow after a thousand failures', () => {
   const backoff = new Backoff({ base: 1, cap: 5000, random: () => 1 });
   for (let index = 0; index < 1000; index += 1) backoff.next();
   assert.equal(backoff.next(), 5000);
@@ -40,12 +40,13 @@ test('each closing code has its action', () => {
     4403: 'stay',
     4409: 'stay',
   };
-  for (const [code, action] of Object.entries(expected)) assert.equal(afterClose(Number(code)).action, action, code);
+  for (const [code, action] of Object.entries(expected))
+    assert.equal(decideAfterClose(Number(code)).action, action, code);
 });
 
-test('after flooding the client keeps away for a while', () => {
-  assert.ok(afterClose(4429).leastDelayMs >= 1000);
-  assert.equal(afterClose(1006).leastDelayMs, 0);
+test('after flooding the client waits at least a second', () => {
+  assert.ok(decideAfterClose(4429).minDelayMs >= 1000);
+  assert.equal(decideAfterClose(1006).minDelayMs, 0);
 });
 
 test('ids are version 4 UUIDs also without randomUUID', () => {

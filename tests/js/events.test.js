@@ -1,20 +1,26 @@
-// Every event that changes a message or the user's view of a conversation: what it changes, and that it changes it once.
+// Events that change a message or a conversation: what each changes, and that a repetition changes nothing.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { watchMutes } from '../../static/app/lib/expiry.js';
-import { hiddenCounted, isArchived, sortedConversations, totalUnread, unreadKnown } from '../../static/app/state/conversations.js';
-import { mentionNoted, unreadMentions } from '../../static/app/state/mentions.js';
-import { pinsLoaded } from '../../static/app/state/pins.js';
-import { reactionWished, reactionsLoaded } from '../../static/app/state/reactions.js';
-import { newerLoaded, newestLoaded, olderLoaded, windowLoaded } from '../../static/app/state/rooms.js';
-import { came, conversation, deleted, edited, frame, message, my, own, setup } from './app-support.js';
+import { watchMutes } from '../../static/app/lib/mute-end.js';
+import {
+  recountUnread,
+  isArchived,
+  sortedConversations,
+  totalUnread,
+  setUnreadCount,
+} from '../../static/app/state/conversations.js';
+import { updateMention, unreadMentions } from '../../static/app/state/mentions.js';
+import { setPins } from '../../static/app/state/pins.js';
+import { showOwnReaction, setReactions } from '../../static/app/state/reactions.js';
+import { addNewerPage, showNewestPage, addOlderPage, showPageAround } from '../../static/app/state/rooms.js';
+import { messageNew, conversation, deleted, edited, frame, message, my, userEvent, setup } from './app-support.js';
 
 const HOUR = 3_600_000;
 const inAnHour = () => new Date(Date.now() + HOUR).toISOString();
 const reaction = (rev, emoji, user_id, action, count) =>
   frame('reaction.updated', rev, { message_id: 'm4', emoji, user_id, action, count });
-const seqs = (room) => room.items.map(({ seq }) => seq);
+const seqsOf = (room) => room.items.map(({ seq }) => seq);
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => message(from + index));
 const page = (from, to, more = {}) => ({
   items: range(from, to),
@@ -24,40 +30,40 @@ const page = (from, to, more = {}) => ({
   ...more,
 });
 
-test('an edit changes the text, the quotes of it and the preview, and leaves what only this user sees', () => {
-  const { say, load, item, c } = setup();
+test('an edit changes the text, its quotes and the preview, and keeps what only this user sees', () => {
+  const { apply, load, item, c } = setup();
   load(
     message(3, 'me', { status: 'seen', reactions: [{ emoji: '👍', count: 1, me: true }], pinned: true }),
     message(4, 'ana', { reply_to: { id: 'm3', seq: 3, sender_id: 'me', type: 'text', content: 'text 3' } }),
   );
-  say(came(11, 5));
-  say(edited(12, 3, { content: 'other', sender_id: 'me', reactions: [{ emoji: '👍', count: 1 }] }));
+  apply(messageNew(11, 5));
+  apply(edited(12, 3, { content: 'other', sender_id: 'me', reactions: [{ emoji: '👍', count: 1 }] }));
   assert.deepEqual(
     [item(3).content, item(3).status, item(3).reactions[0].me, item(3).pinned, item(4).reply_to.content],
     ['other', 'seen', true, true, 'other'],
   );
   assert.ok(item(3).edited_at);
-  say(edited(13, 5, { content: 'newest' }));
+  apply(edited(13, 5, { content: 'newest' }));
   assert.deepEqual([c().last_message.content, c().last_message.seq, c().unread_count], ['newest', 5, 2]);
 });
 
-test('an edit from before the page was read changes neither the message nor the quotes of it', () => {
-  const { say, load, item } = setup();
+test('an edit that is older than the page changes neither the message nor its quotes', () => {
+  const { apply, load, item } = setup();
   const quote = { id: 'm3', seq: 3, sender_id: 'ana', type: 'text', content: 'now' };
   load(message(3, 'ana', { content: 'now' }), message(4, 'me', { reply_to: quote }));
-  say(edited(9, 3, { content: 'before' }));
+  apply(edited(9, 3, { content: 'before' }));
   assert.deepEqual([item(3).content, item(4).reply_to.content], ['now', 'now']);
 });
 
-test('a quote shows at most a hundred characters of what was edited', () => {
-  const { say, load, item } = setup();
+test('a quote shows at most a hundred characters of an edited text', () => {
+  const { apply, load, item } = setup();
   load(message(3), message(4, 'me', { reply_to: { id: 'm3', seq: 3, sender_id: 'ana', type: 'text', content: '' } }));
-  say(edited(11, 3, { content: '😀'.repeat(200) }));
+  apply(edited(11, 3, { content: '😀'.repeat(200) }));
   assert.equal(item(4).reply_to.content, '😀'.repeat(100));
 });
 
-test('what is deleted for everyone leaves its place and nothing else', () => {
-  const { store, say, load, item, c } = setup();
+test('a message that is deleted for everyone stays in the room without its content', () => {
+  const { store, apply, load, item, c } = setup();
   load(
     message(3, 'ana', {
       pinned: true,
@@ -68,10 +74,10 @@ test('what is deleted for everyone leaves its place and nothing else', () => {
     }),
     message(4, 'me', { reply_to: { id: 'm3', seq: 3, sender_id: 'ana', type: 'text', content: 'text 3' } }),
   );
-  pinsLoaded(store, 'c', [message(3)]);
-  say(came(11, 5, 'ana', { mentions: ['me'] }));
-  say(deleted(12, 3));
-  say(deleted(13, 5));
+  setPins(store, 'c', [message(3)]);
+  apply(messageNew(11, 5, 'ana', { mentions: ['me'] }));
+  apply(deleted(12, 3));
+  apply(deleted(13, 5));
   const { content, attachments, data, mentions, reactions, pinned } = item(3);
   assert.deepEqual(
     { content, attachments, data, mentions, reactions, pinned },
@@ -91,41 +97,41 @@ test('what is deleted for everyone leaves its place and nothing else', () => {
   assert.ok(!JSON.stringify([...store.state.rooms.values()]).includes('text 3'));
 });
 
-test('what is hidden is gone for this user, from the preview too', () => {
-  const { store, say, load, room, c } = setup();
+test('a hidden message is removed for this user, also from the preview', () => {
+  const { store, apply, load, room, c } = setup();
   load(message(3), message(4));
-  say(came(11, 5));
-  say(own('message.hidden', { message_id: 'm5' }));
-  assert.deepEqual([seqs(room()), c().last_message.content, c().last_seq], [[3, 4], 'text 4', 5]);
+  apply(messageNew(11, 5));
+  apply(userEvent('message.hidden', { message_id: 'm5' }));
+  assert.deepEqual([seqsOf(room()), c().last_message.content, c().last_seq], [[3, 4], 'text 4', 5]);
   store.state.rooms.delete('c');
-  say(own('message.hidden', { message_id: 'm4' }));
+  apply(userEvent('message.hidden', { message_id: 'm4' }));
   assert.deepEqual([c().last_message.content, c().last_message.id], ['', 'm4']);
 });
 
-test('what is hidden is not unread, and calls nobody', () => {
-  const { store, say, c, load } = setup({ last_seq: 6, unread_count: 2, my: my(3) });
+test('a hidden message is not unread, and does not mention the user', () => {
+  const { store, apply, c, load } = setup({ last_seq: 6, unread_count: 2, my: my(3) });
   load(message(3), message(4, 'ana', { mentions_all: true }), message(5, null, { type: 'system' }), message(6));
-  mentionNoted(store, message(4, 'ana', { mentions_all: true }));
+  updateMention(store, message(4, 'ana', { mentions_all: true }));
   assert.equal(unreadMentions(store.state, c()), 1);
   const hide = (seq) => {
-    say(own('message.hidden', { message_id: `m${seq}` }));
-    return hiddenCounted(store, { conversation_id: 'c' });
+    apply(userEvent('message.hidden', { message_id: `m${seq}` }));
+    return recountUnread(store, { conversation_id: 'c' });
   };
   assert.deepEqual([hide(4), c().unread_count, unreadMentions(store.state, c())], [true, 1, 0]);
-  assert.deepEqual([hide(5), c().unread_count], [true, 1], 'a system message never counted');
-  assert.deepEqual([hide(6), c().unread_count], [false, 1], 'the newest is not there to tell that all is loaded');
-  unreadKnown(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
-  assert.deepEqual([hiddenCounted(store, { conversation_id: 'c' }), c().unread_count], [true, 0]);
-  say(came(11, 7));
-  unreadKnown(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
-  assert.equal(c().unread_count, 1, 'what came since is newer than the answer');
+  assert.deepEqual([hide(5), c().unread_count], [true, 1], 'a system message is never unread');
+  assert.deepEqual([hide(6), c().unread_count], [false, 1], 'without the newest message the count is not known');
+  setUnreadCount(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
+  assert.deepEqual([recountUnread(store, { conversation_id: 'c' }), c().unread_count], [true, 0]);
+  apply(messageNew(11, 7));
+  setUnreadCount(store, { id: 'c', last_rev: 10, unread_count: 0, my: my(3) });
+  assert.equal(c().unread_count, 1, 'the conversation changed after the answer');
 });
 
-test('a message is pinned and unpinned, in its room and in the list of the pinned', () => {
-  const { store, say, load, item } = setup();
+test('a message is pinned and unpinned, in its room and in the list of pins', () => {
+  const { store, apply, load, item } = setup();
   load(message(3), message(4));
-  pinsLoaded(store, 'c', [message(1, 'ana', { pinned: true })]);
-  const pin = (type, rev, seq) => say(frame(type, rev, { message_id: `m${seq}`, user_id: 'ana' }));
+  setPins(store, 'c', [message(1, 'ana', { pinned: true })]);
+  const pin = (type, rev, seq) => apply(frame(type, rev, { message_id: `m${seq}`, user_id: 'ana' }));
   pin('message.pinned', 11, 4);
   pin('message.pinned', 11, 4);
   assert.equal(item(4).pinned, true);
@@ -133,54 +139,54 @@ test('a message is pinned and unpinned, in its room and in the list of the pinne
     store.state.pins.get('c').items.map(({ seq }) => seq),
     [4, 1],
   );
-  say(edited(12, 4, { content: 'other' }));
+  apply(edited(12, 4, { content: 'other' }));
   assert.equal(store.state.pins.get('c').items[0].content, 'other');
   pin('message.unpinned', 13, 4);
   assert.deepEqual([item(4).pinned, store.state.pins.get('c').items.length], [false, 1]);
   pin('message.pinned', 14, 2);
-  assert.equal(store.state.pins.get('c').status, 'stale', 'what is not loaded is asked for');
+  assert.equal(store.state.pins.get('c').status, 'stale', 'a message that is not loaded is requested');
 });
 
-test('a reaction is counted by what the event says, however often it comes; one’s own is marked', () => {
-  const { say, load, item } = setup();
+test('a reaction event sets the count, also if it is repeated; an own reaction is marked', () => {
+  const { apply, load, item } = setup();
   load(message(4));
-  say(reaction(11, '👍', 'ana', 'added', 1));
-  say(reaction(11, '👍', 'ana', 'added', 1));
+  apply(reaction(11, '👍', 'ana', 'added', 1));
+  apply(reaction(11, '👍', 'ana', 'added', 1));
   assert.deepEqual(item(4).reactions, [{ emoji: '👍', count: 1, me: false }]);
-  say(reaction(12, '👍', 'me', 'added', 2));
-  say(reaction(13, '🎉', 'ana', 'added', 1));
+  apply(reaction(12, '👍', 'me', 'added', 2));
+  apply(reaction(13, '🎉', 'ana', 'added', 1));
   assert.deepEqual(item(4).reactions, [
     { emoji: '👍', count: 2, me: true },
     { emoji: '🎉', count: 1, me: false },
   ]);
-  say(reaction(14, '👍', 'ana', 'removed', 1));
+  apply(reaction(14, '👍', 'ana', 'removed', 1));
   assert.deepEqual(item(4).reactions[0], { emoji: '👍', count: 1, me: true });
-  say(reaction(15, '👍', 'me', 'removed', 0));
+  apply(reaction(15, '👍', 'me', 'removed', 0));
   assert.deepEqual(item(4).reactions, [{ emoji: '🎉', count: 1, me: false }]);
-  say(reaction(9, '💥', 'ana', 'added', 1));
-  assert.equal(item(4).reactions.length, 1, 'an old one is in the page already');
+  apply(reaction(9, '💥', 'ana', 'added', 1));
+  assert.equal(item(4).reactions.length, 1, 'the page contains older events already');
 });
 
-test('a wished reaction shows at once, and the server’s word puts it right', () => {
-  const { store, say, load, item } = setup();
+test('an own reaction is shown at once, and corrected by the answer of the server', () => {
+  const { store, apply, load, item } = setup();
   load(message(4, 'ana', { reactions: [{ emoji: '👍', count: 1, me: false }] }));
-  const wish = (on) => reactionWished(store, { conversation_id: 'c', message_id: 'm4', emoji: '👍' }, on);
-  wish(true);
-  wish(true);
+  const react = (on) => showOwnReaction(store, { conversation_id: 'c', message_id: 'm4', emoji: '👍' }, on);
+  react(true);
+  react(true);
   assert.deepEqual(item(4).reactions, [{ emoji: '👍', count: 2, me: true }]);
-  say(reaction(11, '👍', 'ana', 'removed', 0));
-  say(reaction(12, '👍', 'me', 'added', 1));
+  apply(reaction(11, '👍', 'ana', 'removed', 0));
+  apply(reaction(12, '👍', 'me', 'added', 1));
   assert.deepEqual(item(4).reactions, [{ emoji: '👍', count: 1, me: true }]);
-  wish(false);
+  react(false);
   assert.deepEqual(item(4).reactions, []);
-  reactionsLoaded(store, { conversation_id: 'c', id: 'm4', reactions: [{ emoji: '🎉', count: 3, me: true }] });
+  setReactions(store, { conversation_id: 'c', id: 'm4', reactions: [{ emoji: '🎉', count: 3, me: true }] });
   assert.deepEqual(item(4).reactions, [{ emoji: '🎉', count: 3, me: true }]);
 });
 
-test('a conversation gets another name, picture and description; an old word of it does nothing', () => {
-  const { say, c } = setup({ type: 'group', name: 'Before', peer: null });
-  const renamed = (rev, name) =>
-    say(
+test('an event changes name, picture and description; an old event changes nothing', () => {
+  const { apply, c } = setup({ type: 'group', name: 'Before', peer: null });
+  const rename = (rev, name) =>
+    apply(
       frame('conversation.updated', rev, {
         name,
         description: 'd',
@@ -188,150 +194,150 @@ test('a conversation gets another name, picture and description; an old word of 
         class: null,
       }),
     );
-  renamed(11, 'After');
-  renamed(9, 'Long ago');
+  rename(11, 'After');
+  rename(9, 'Long ago');
   assert.deepEqual(
-    [c().name, c().description, c().avatar_url, c().seen],
+    [c().name, c().description, c().avatar_url, c().countedRev],
     ['After', 'd', 'https://x.example/p.png', 11],
   );
 });
 
-test('a new role is this user’s own or another’s', () => {
-  const { store, say, c } = setup({ type: 'group', name: 'G', peer: null });
+test('a role event changes the role of this user or of another', () => {
+  const { store, apply, c } = setup({ type: 'group', name: 'G', peer: null });
   store.state.members.set('c', { items: [{ user: { id: 'ana' }, role: 'member' }], status: 'ready' });
-  const role = (rev, user_id, to) => say(frame('participant.updated', rev, { user_id, role: to }));
-  role(11, 'ana', 'owner');
-  role(12, 'me', 'admin');
-  role(10, 'me', 'observer');
+  const setRole = (rev, user_id, to) => apply(frame('participant.updated', rev, { user_id, role: to }));
+  setRole(11, 'ana', 'owner');
+  setRole(12, 'me', 'admin');
+  setRole(10, 'me', 'observer');
   assert.deepEqual([store.state.members.get('c').items[0].role, c().my.role], ['owner', 'admin']);
 });
 
-test('settings change on another device; mark and role stay with the conversation’s own stream', () => {
-  const { say, c } = setup();
-  say(own('conversation.settings', { my: my(0, { role: 'observer', pinned: true, notify: 'none' }) }));
+test('settings change on another device; read mark and role come from the conversation’s stream', () => {
+  const { apply, c } = setup();
+  apply(userEvent('conversation.settings', { my: my(0, { role: 'observer', pinned: true, notify: 'none' }) }));
   assert.deepEqual([c().my.pinned, c().my.notify, c().my.role, c().my.last_read_seq], [true, 'none', 'member', 3]);
 });
 
-test('a block is in the settings, and takes presence away', () => {
-  const { store, say, c } = setup();
+test('a block is part of the settings, and removes the presence', () => {
+  const { store, apply, c } = setup();
   store.state.presence.set('ana', { status: 'online', last_seen_at: null });
-  say(own('conversation.settings', { my: my(3, { blocked: true }) }));
+  apply(userEvent('conversation.settings', { my: my(3, { blocked: true }) }));
   assert.deepEqual([c().my.blocked, store.state.presence.has('ana'), c().peer.presence], [true, false, 'offline']);
 });
 
-test('archived holds until a later message, and longer while it is muted', () => {
-  const { store, say, c } = setup();
+test('a conversation is archived until a later message, or longer while it is muted', () => {
+  const { store, apply, c } = setup();
   const listed = () => sortedConversations(store.state).length;
-  say(own('conversation.settings', { my: my(3, { archived: true }) }));
+  apply(userEvent('conversation.settings', { my: my(3, { archived: true }) }));
   assert.deepEqual([isArchived(c()), listed(), totalUnread(store.state)], [true, 0, 1]);
-  say(came(11, 5, null, { type: 'system' }));
+  apply(messageNew(11, 5, null, { type: 'system' }));
   assert.deepEqual([isArchived(c()), listed()], [false, 1]);
-  say(own('conversation.settings', { my: my(3, { archived: true, muted_until: inAnHour() }) }));
-  say(came(12, 6));
+  apply(userEvent('conversation.settings', { my: my(3, { archived: true, muted_until: inAnHour() }) }));
+  apply(messageNew(12, 6));
   assert.equal(isArchived(c()), true);
   assert.equal(sortedConversations(store.state, { archived: true }).length, 1);
-  say(own('conversation.settings', { my: my(3, { archived: false, muted_until: null }) }));
+  apply(userEvent('conversation.settings', { my: my(3, { archived: false, muted_until: null }) }));
   assert.equal(isArchived(c()), false);
 });
 
-test('when a mute ends, what came meanwhile brings the conversation back', async () => {
+test('when a mute ends, a message that came meanwhile ends the archiving', async () => {
   const until = new Date(Date.now() + 20).toISOString();
-  const { store, say, c } = setup({ my: my(3, { archived: true, muted_until: until }) });
+  const { store, apply, c } = setup({ my: my(3, { archived: true, muted_until: until }) });
   const ended = new Promise((done) => {
     const stop = watchMutes(store, ({ id }) => {
       stop();
       done(id);
     });
   });
-  say(came(11, 5));
+  apply(messageNew(11, 5));
   assert.equal(isArchived(c()), true);
   assert.equal(await ended, 'c');
   assert.equal(isArchived(c()), false);
 });
 
-test('mentions are counted after the mark, and follow edits', () => {
-  const { store, say, load, c } = setup();
+test('mentions are counted after the read mark, and change with edits', () => {
+  const { store, apply, load, c } = setup();
   load(message(4));
-  say(came(11, 5, 'ana', { mentions: ['me', 'ben'] }));
-  say(came(12, 6, 'ana', { mentions: ['ben'] }));
-  say(came(13, 7, 'me', { mentions: ['me'], mentions_all: true }));
+  apply(messageNew(11, 5, 'ana', { mentions: ['me', 'ben'] }));
+  apply(messageNew(12, 6, 'ana', { mentions: ['ben'] }));
+  apply(messageNew(13, 7, 'me', { mentions: ['me'], mentions_all: true }));
   assert.equal(unreadMentions(store.state, { id: 'c', my: my(4) }), 1);
-  say(edited(14, 5, { mentions: [] }));
+  apply(edited(14, 5, { mentions: [] }));
   assert.equal(unreadMentions(store.state, { id: 'c', my: my(4) }), 0);
-  mentionNoted(store, message(6, 'ana', { mentions: ['me'] }));
+  updateMention(store, message(6, 'ana', { mentions: ['me'] }));
   assert.equal(unreadMentions(store.state, { id: 'c', my: my(4) }), 1);
-  assert.equal(unreadMentions(store.state, c()), 0, 'writing was reading');
+  assert.equal(unreadMentions(store.state, c()), 0, 'a user who writes has read everything');
 });
 
-test('a page around an old message joins what it meets', () => {
+test('a page around an old message is joined if it touches the room', () => {
   const { store, load, room } = setup();
   load(...range(21, 25));
-  windowLoaded(store, 'c', page(11, 20));
-  assert.deepEqual([seqs(room())[0], room().items.length, room().hasAfter], [11, 15, false]);
-  windowLoaded(store, 'c', page(1, 15));
+  showPageAround(store, 'c', page(11, 20));
+  assert.deepEqual([seqsOf(room())[0], room().items.length, room().hasAfter], [11, 15, false]);
+  showPageAround(store, 'c', page(1, 15));
   assert.deepEqual([room().items.length, room().hasBefore], [25, false]);
 });
 
-test('far from the newest, live messages wait below and none is missing in the end', () => {
-  const { store, load, room, say } = setup({ last_seq: 60, last_rev: 10 });
+test('far from the newest message, live messages are loaded later and none is missing', () => {
+  const { store, load, room, apply } = setup({ last_seq: 60, last_rev: 10 });
   load(...range(51, 60));
-  windowLoaded(store, 'c', page(1, 10));
-  assert.deepEqual([seqs(room()).at(-1), room().hasAfter], [10, true]);
-  say(came(11, 61));
-  assert.equal(seqs(room()).at(-1), 10);
-  room().missed = false;
-  say(came(12, 62));
-  newerLoaded(store, 'c', page(11, 61, { has_more_after: false }), 10);
-  assert.equal(room().hasAfter, true, '62 came while the page was on its way');
-  newerLoaded(store, 'c', page(62, 62, { has_more_after: false }), 61);
-  assert.deepEqual([seqs(room()).length, room().hasAfter], [62, false]);
-  say(came(13, 63));
-  assert.equal(seqs(room()).at(-1), 63);
+  showPageAround(store, 'c', page(1, 10));
+  assert.deepEqual([seqsOf(room()).at(-1), room().hasAfter], [10, true]);
+  apply(messageNew(11, 61));
+  assert.equal(seqsOf(room()).at(-1), 10);
+  room().missedLive = false;
+  apply(messageNew(12, 62));
+  addNewerPage(store, 'c', page(11, 61, { has_more_after: false }), 10);
+  assert.equal(room().hasAfter, true, '62 came while the page was loaded');
+  addNewerPage(store, 'c', page(62, 62, { has_more_after: false }), 61);
+  assert.deepEqual([seqsOf(room()).length, room().hasAfter], [62, false]);
+  apply(messageNew(13, 63));
+  assert.equal(seqsOf(room()).at(-1), 63);
 });
 
-test('back from the past, the newest page replaces everything', () => {
+test('after a jump to an old message the newest page replaces the room', () => {
   const { store, load, room } = setup({ last_seq: 60 });
   load(...range(51, 60));
-  windowLoaded(store, 'c', page(1, 10));
-  newestLoaded(store, 'c', page(41, 60, { has_more_after: false }));
-  assert.deepEqual([seqs(room())[0], room().items.length, room().hasAfter], [41, 20, false]);
+  showPageAround(store, 'c', page(1, 10));
+  showNewestPage(store, 'c', page(41, 60, { has_more_after: false }));
+  assert.deepEqual([seqsOf(room())[0], room().items.length, room().hasAfter], [41, 20, false]);
 });
 
-test('a page that was asked for elsewhere leaves no hole', () => {
+test('a page for another part of the room is ignored', () => {
   const { store, load, room } = setup({ last_seq: 100 });
   load(...range(91, 100));
-  windowLoaded(store, 'c', page(41, 50));
-  newestLoaded(store, 'c', page(91, 100, { has_more_after: false }));
-  olderLoaded(store, 'c', page(31, 40), 41);
-  assert.deepEqual([seqs(room())[0], room().hasBefore, room().older], [91, true, 'idle']);
-  windowLoaded(store, 'c', page(41, 50));
-  newerLoaded(store, 'c', page(81, 90), 80);
-  assert.deepEqual([seqs(room()).at(-1), room().hasAfter, room().newer], [50, true, 'idle']);
+  showPageAround(store, 'c', page(41, 50));
+  showNewestPage(store, 'c', page(91, 100, { has_more_after: false }));
+  addOlderPage(store, 'c', page(31, 40), 41);
+  assert.deepEqual([seqsOf(room())[0], room().hasBefore, room().olderStatus], [91, true, 'idle']);
+  showPageAround(store, 'c', page(41, 50));
+  addNewerPage(store, 'c', page(81, 90), 80);
+  assert.deepEqual([seqsOf(room()).at(-1), room().hasAfter, room().newerStatus], [50, true, 'idle']);
 });
 
-test('whoever scrolls on and on keeps a bounded run around them', () => {
+test('a room keeps a bounded number of messages while the user scrolls', () => {
   const { store, load, room } = setup({ last_seq: 1000 });
   load(...range(951, 1000));
-  for (let first = 901; first >= 1; first -= 50) olderLoaded(store, 'c', page(first, first + 49), first + 50);
-  assert.deepEqual([seqs(room())[0], seqs(room()).at(-1), room().hasBefore], [1, 500, false]);
+  for (let first = 901; first >= 1; first -= 50) addOlderPage(store, 'c', page(first, first + 49), first + 50);
+  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1), room().hasBefore], [1, 500, false]);
   assert.equal(room().hasAfter, true);
   for (let first = 501; first <= 951; first += 50)
-    newerLoaded(store, 'c', page(first, first + 49, { has_more_after: first < 951 }), first - 1);
-  assert.deepEqual([seqs(room())[0], seqs(room()).at(-1)], [501, 1000]);
+    addNewerPage(store, 'c', page(first, first + 49, { has_more_after: first < 951 }), first - 1);
+  assert.deepEqual([seqsOf(room())[0], seqsOf(room()).at(-1)], [501, 1000]);
   assert.deepEqual([room().hasBefore, room().hasAfter], [true, false]);
 });
 
-test('a whole replay over a newer snapshot changes nothing', () => {
+test('a replay of old events after a newer snapshot changes nothing', () => {
   const snapshot = conversation({ type: 'group', name: 'Now', peer: null, last_rev: 20, last_seq: 4, unread_count: 0 });
-  const { say, load, c, room } = setup(snapshot);
+  const { apply, load, c, room } = setup(snapshot);
   load(message(4, 'ana', { content: 'now', reactions: [{ emoji: '👍', count: 2, me: true }] }));
-  room().items[0].asOf = 20;
+  room().items[0].shownRev = 20;
   const before = JSON.stringify([c(), room().items]);
-  say(came(11, 4));
-  say(edited(12, 4, { content: 'before' }));
-  say(reaction(13, '👍', 'me', 'removed', 0));
-  say(frame('message.pinned', 14, { message_id: 'm4', user_id: 'ana' }));
-  say(frame('conversation.updated', 15, { name: 'Before', description: null, avatar_url: null, class: null }));
-  say(frame('participant.updated', 16, { user_id: 'me', role: 'observer' }));
+  apply(messageNew(11, 4));
+  apply(edited(12, 4, { content: 'before' }));
+  apply(reaction(13, '👍', 'me', 'removed', 0));
+  apply(frame('message.pinned', 14, { message_id: 'm4', user_id: 'ana' }));
+  apply(frame('conversation.updated', 15, { name: 'Before', description: null, avatar_url: null, class: null }));
+  apply(frame('participant.updated', 16, { user_id: 'me', role: 'observer' }));
   assert.equal(JSON.stringify([c(), room().items]), before);
 });

@@ -1,4 +1,4 @@
-// Rights, mentions and emoji: the pure helpers behind what one may choose.
+// Rights, mentions and emoji: the pure functions that decide what the user can choose.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,10 +8,15 @@ import * as rights from '../../static/app/lib/rights.js';
 import { muteText } from '../../static/app/lib/time.js';
 
 const ROLES = ['observer', 'member', 'admin', 'owner'];
-const as = (role, type = 'group', more = {}) => ({ type, class: null, my: { role, blocked: false }, ...more });
-const allowed = (may, type) => ROLES.filter((role) => may(as(role, type)));
+const conversationAs = (role, type = 'group', more = {}) => ({
+  type,
+  class: null,
+  my: { role, blocked: false },
+  ...more,
+});
+const allowed = (may, type) => ROLES.filter((role) => may(conversationAs(role, type)));
 
-test('only what the server would allow is offered', () => {
+test('only what the server allows is offered', () => {
   assert.deepEqual(allowed(rights.mayWrite), ['member', 'admin', 'owner']);
   assert.deepEqual(allowed(rights.mayDeleteOthers), ['admin', 'owner']);
   assert.deepEqual(allowed(rights.mayDeleteOthers, 'direct'), []);
@@ -20,26 +25,30 @@ test('only what the server would allow is offered', () => {
   assert.deepEqual(allowed(rights.mayMentionAll), ['admin', 'owner']);
   assert.deepEqual(allowed(rights.mayManage), ['admin', 'owner']);
   assert.deepEqual(allowed(rights.mayManage, 'class'), []);
-  assert.equal(rights.mayWrite(as('member', 'direct', { my: { role: 'member', blocked: true } })), false);
-  assert.equal(rights.mayWrite(as('owner', 'class', { class: { archived: true } })), false);
+  assert.equal(rights.mayWrite(conversationAs('member', 'direct', { my: { role: 'member', blocked: true } })), false);
+  assert.equal(rights.mayWrite(conversationAs('owner', 'class', { class: { archived: true } })), false);
 });
 
-test('nobody acts on an equal or higher role, and only the owner gives ownership away', () => {
-  for (const [mine, actor] of ROLES.entries())
-    for (const [theirs, other] of ROLES.entries()) {
-      const above = mine >= 2 && mine > theirs;
-      assert.equal(rights.mayRemove(as(actor), other), above, `${actor} removes ${other}`);
-      const given = ROLES.filter((to, rank) => above && to !== other && (rank < mine || actor === 'owner'));
-      assert.deepEqual(rights.rolesToGive(as(actor), other).sort(), given.sort(), `${actor} gives ${other}`);
+test('a user can manage only lower roles, and only the owner can transfer the ownership', () => {
+  for (const [actorRank, actor] of ROLES.entries())
+    for (const [otherRank, other] of ROLES.entries()) {
+      const above = actorRank >= 2 && actorRank > otherRank;
+      assert.equal(rights.mayRemove(conversationAs(actor), other), above, `${actor} removes ${other}`);
+      const expected = ROLES.filter((to, rank) => above && to !== other && (rank < actorRank || actor === 'owner'));
+      assert.deepEqual(
+        rights.assignableRoles(conversationAs(actor), other).sort(),
+        expected.sort(),
+        `${actor} gives ${other}`,
+      );
     }
 });
 
-test('an admin may be a member again, and nobody else', () => {
+test('only an admin can become a member again', () => {
   assert.deepEqual(allowed(rights.mayStepDown), ['admin']);
   assert.deepEqual(allowed(rights.mayStepDown, 'class'), []);
 });
 
-test('a name is offered while it is typed, and not inside a word', () => {
+test('names are offered while a mention is typed, not inside a word', () => {
   assert.deepEqual(mentionAtCursor('hello @Be', 9), { start: 6, query: 'be' });
   assert.deepEqual(mentionAtCursor('@', 1), { start: 0, query: '' });
   assert.deepEqual(mentionAtCursor('你好＠be', 5), { start: 2, query: 'be' });
@@ -56,16 +65,16 @@ test('a name is offered while it is typed, and not inside a word', () => {
     mentionCandidates(users, 'be').map(({ id }) => id),
     ['2', '1', '3'],
   );
-  const everybody = { id: 'all', username: 'all', display_name: 'Everybody here' };
-  assert.equal(mentionCandidates([everybody, ...users], '').at(-1).id, 'all');
+  const all = { id: 'all', username: 'all', display_name: 'Everybody here' };
+  assert.equal(mentionCandidates([all, ...users], '').at(-1).id, 'all');
 });
 
-test('one emoji is one, whatever it is made of', () => {
+test('one emoji counts as one, also if it consists of several characters', () => {
   for (const emoji of ['👍', '❤️', '🇫🇷', '👩‍👩‍👧‍👦', '👍🏽', '1️⃣']) assert.ok(isOneEmoji(emoji), emoji);
   for (const text of ['', 'a', '👍👍', '1', ':)', 'a👍', '👍 ', null]) assert.ok(!isOneEmoji(text), String(text));
 });
 
-test('a mute says until when', () => {
+test('the text of a mute contains its end', () => {
   const now = new Date('2026-01-01T12:00:00');
   assert.match(muteText('2026-01-01T20:30:00', now), /^Muted until .*30.*\.$/);
   assert.match(muteText('2026-01-05T20:30:00', now), /^Muted until .*5/);

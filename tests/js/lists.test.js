@@ -1,4 +1,4 @@
-// The keyed list, the rows of a room, and text: pure helpers of the app.
+// The keyed list, the rows of a message list, texts and routes: the pure functions of the app.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { ago, dayName, shortTime } from '../../static/app/lib/time.js';
 import { Router, parse, to } from '../../static/app/router.js';
 import { roomRows } from '../../static/app/views/rows.js';
 
-/** As much of a DOM parent as the keyed list touches; counts how often an element is moved. */
+/** The part of a DOM parent that the keyed list uses. Counts the insertions. */
 class FakeParent {
   children = [];
   moves = 0;
@@ -17,18 +17,18 @@ class FakeParent {
     return this.children[0] ?? null;
   }
 
-  insertBefore(element, place) {
+  insertBefore(element, next) {
     this.moves += 1;
-    this.take(element);
-    this.children.splice(place ? this.children.indexOf(place) : this.children.length, 0, element);
+    this.removeChild(element);
+    this.children.splice(next ? this.children.indexOf(next) : this.children.length, 0, element);
   }
 
-  take(element) {
+  removeChild(element) {
     const index = this.children.indexOf(element);
     if (index !== -1) this.children.splice(index, 1);
   }
 
-  make(name) {
+  createElement(name) {
     const parent = this;
     return {
       name,
@@ -36,7 +36,7 @@ class FakeParent {
         return parent.children[parent.children.indexOf(this) + 1] ?? null;
       },
       remove() {
-        parent.take(this);
+        parent.removeChild(this);
       },
     };
   }
@@ -47,25 +47,25 @@ function list() {
   const show = (keys) =>
     keyedList(parent, keys, {
       key: (item) => item,
-      create: (item) => parent.make(item),
+      create: (item) => parent.createElement(item),
       update: (element, item) => (element.updated = item),
     });
   return { parent, show, names: () => parent.children.map(({ name }) => name) };
 }
 
-test('a keyed list follows any change of its items and keeps each element', () => {
+test('a keyed list shows any change of its items and keeps each element', () => {
   const { parent, show, names } = list();
   show(['a', 'b', 'c', 'd']);
-  const kept = new Map(parent.children.map((element) => [element.name, element]));
+  const elements = new Map(parent.children.map((element) => [element.name, element]));
   for (const order of [['d', 'a', 'b', 'c'], ['b'], ['x', 'b', 'y'], ['y', 'x', 'b'], [], ['a', 'b']]) {
     show(order);
     assert.deepEqual(names(), order);
   }
   show(['d', 'c', 'b', 'a']);
-  assert.notEqual(parent.children[0], kept.get('d'), 'an element that left is gone');
+  assert.notEqual(parent.children[0], elements.get('d'), 'a removed element is not used again');
 });
 
-test('elements that stay are the same ones, and an unchanged list is not touched', () => {
+test('elements that stay are the same, and an unchanged list is not changed in the DOM', () => {
   const { parent, show } = list();
   show(['a', 'b', 'c']);
   const [a, b, c] = parent.children;
@@ -95,7 +95,7 @@ const message = (seq, sender_id, minute, more = {}) => ({
 });
 const room = (more) => roomRows({ items: [], pending: [], divider: null, meId: 'me', grouped: true, ...more });
 
-test('messages of one author that follow closely form a run', () => {
+test('messages of one author within a short time form a run', () => {
   const rows = room({ items: [message(1, 'a', 0), message(2, 'a', 1), message(3, 'b', 2), message(4, 'b', 30)] });
   assert.deepEqual(
     rows.map(({ kind, first, last }) => [kind, first, last]),
@@ -109,7 +109,7 @@ test('messages of one author that follow closely form a run', () => {
   );
 });
 
-test('a day begins with its line', () => {
+test('each day begins with a day line', () => {
   const rows = room({ items: [message(1, 'a', 0), message(2, 'a', 0, { created_at: at(0, 11) })] });
   assert.deepEqual(
     rows.map(({ kind }) => kind),
@@ -117,7 +117,7 @@ test('a day begins with its line', () => {
   );
 });
 
-test('the unread line stands before the first message of somebody else beyond the mark', () => {
+test('the unread line is before the first message of another user after the read mark', () => {
   const items = [
     message(1, 'a', 0),
     message(2, 'me', 1),
@@ -137,7 +137,7 @@ test('the unread line stands before the first message of somebody else beyond th
   );
 });
 
-test('a message keeps its key from pending to sent, and is never shown twice', () => {
+test('a message keeps its key when it is acknowledged, and is never shown twice', () => {
   const pending = [
     { temp_id: 't1', conversation_id: 'c', content: 'x', state: 'sending', created_at: at(3), reply_to_id: null },
   ];
@@ -147,7 +147,7 @@ test('a message keeps its key from pending to sent, and is never shown twice', (
   assert.equal(after.filter(({ kind }) => kind === 'message').length, 1);
 });
 
-test('another’s temp_id cannot hide a message of one’s own', () => {
+test('the temp_id of another user cannot hide an own message', () => {
   const pending = [
     { temp_id: 't1', conversation_id: 'c', content: 'mine', state: 'queued', created_at: at(3), reply_to_id: null },
   ];
@@ -159,23 +159,23 @@ test('another’s temp_id cannot hide a message of one’s own', () => {
   assert.equal(new Set(rows.map(({ key }) => key)).size, rows.length);
 });
 
-test('characters are Unicode scalar values of the trimmed text', () => {
+test('the length of a text is the number of Unicode scalar values of the trimmed text', () => {
   assert.equal(scalarCount('  a😀é  \n'), 3);
   assert.equal(scalarCount('👩‍👩‍👧'), 5);
 });
 
-test('a text is blank when nobody would see anything of it', () => {
+test('a text is blank if all of it is invisible', () => {
   for (const text of ['', ' \n', '\u200b', '\u3164 \u2060', '\ufe0f\u200d', '\ufeff'])
     assert.ok(isBlank(text), escape(text));
   for (const text of ['.', '\u200ba', '❤\ufe0f', '👩\u200d👧', '\u0301']) assert.ok(!isBlank(text), escape(text));
 });
 
-test('emoji alone may be large, digits may not', () => {
+test('a text of emoji only is recognized, digits are not', () => {
   assert.deepEqual(['😀', '👍🏽 🎉', '🇫🇷'].map(isEmojiOnly), [true, true, true]);
   assert.deepEqual(['12', 'a😀', '', '#'].map(isEmojiOnly), [false, false, false, false]);
 });
 
-test('a preview never ends inside of what is seen as one', () => {
+test('a preview never ends inside a grapheme', () => {
   const family = '👨‍👩‍👧‍👦';
   assert.equal(preview('short'), 'short');
   assert.equal(preview('x'.repeat(101)), 'x'.repeat(100));
@@ -194,7 +194,7 @@ test('names become initials and lists', () => {
   );
 });
 
-test('times are said as people say them', () => {
+test('times are shown in relation to now', () => {
   const now = new Date(2026, 4, 10, 12, 0);
   assert.equal(dayName(at(0), now), 'Today');
   assert.equal(dayName(at(59, 9), now), 'Yesterday');
@@ -204,7 +204,7 @@ test('times are said as people say them', () => {
   assert.equal(ago(at(0), now.getTime() + 5 * 3_600_000), '5 hours ago');
 });
 
-test('going back leads through the history where it can, and else takes the place of what is shown', () => {
+test('back uses the history if the previous entry has the address, and else replaces the present entry', () => {
   const calls = [];
   const location = { hash: '' };
   const listeners = {};
@@ -231,7 +231,7 @@ test('going back leads through the history where it can, and else takes the plac
   assert.deepEqual(router.route, { name: 'home' });
 });
 
-test('addresses name views', () => {
+test('addresses are parsed to routes', () => {
   assert.deepEqual(parse(''), { name: 'home' });
   assert.deepEqual(parse('#/c/abc'), { name: 'conversation', id: 'abc' });
   assert.deepEqual(parse('#/sign-up'), { name: 'sign-up' });

@@ -1,4 +1,4 @@
-// Messages on their way out: once, in order, across lost connections and reloads.
+// Unsent messages: each is sent once and in order, also after a lost connection or a reload.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,7 +22,7 @@ function setup({ storage = memoryStorage(), user = 'me' } = {}) {
   return { outbox, storage, time, calls, write, texts, states };
 }
 
-test('one at a time per conversation, in the order of writing; conversations do not wait for each other', async () => {
+test('each conversation sends one message at a time, in order; conversations do not wait for each other', async () => {
   const { outbox, calls, write, texts } = setup();
   outbox.start();
   write('one');
@@ -41,7 +41,7 @@ test('one at a time per conversation, in the order of writing; conversations do 
   assert.deepEqual(texts(), ['two']);
 });
 
-test('what was under way when the connection ended is sent again under the same id, before what came later', async () => {
+test('a message that was being sent when the connection ended is sent again first, with the same id', async () => {
   const { outbox, calls, write } = setup();
   outbox.start();
   write('one');
@@ -55,7 +55,7 @@ test('what was under way when the connection ended is sent again under the same 
   assert.equal(calls[1].entry.temp_id, calls[0].entry.temp_id);
 });
 
-test('written without a connection, it survives a reload and goes out in order', async () => {
+test('messages that were written without a connection survive a reload and are sent in order', async () => {
   const before = setup();
   before.write('one');
   before.write('two');
@@ -73,14 +73,14 @@ test('written without a connection, it survives a reload and goes out in order',
   assert.equal(before.storage.length, 0);
 });
 
-test('another user of the device sees none of it', () => {
+test('another user of the device does not see the messages', () => {
   const { storage, write } = setup();
   write('private');
   assert.deepEqual(setup({ storage, user: 'other' }).texts(), []);
   assert.deepEqual(setup({ storage }).texts(), ['private']);
 });
 
-test('a refusal marks the message and lets the next one pass; retry keeps its id', async () => {
+test('a refused message is marked and the next one is sent; retry keeps the id', async () => {
   const { outbox, calls, write, states, texts } = setup();
   outbox.start();
   const first = write('bad');
@@ -98,7 +98,7 @@ test('a refusal marks the message and lets the next one pass; retry keeps its id
   assert.deepEqual(texts(), []);
 });
 
-test('a failed message is still failed after a reload, and is not sent by itself', async () => {
+test('a failed message is still failed after a reload, and is not sent again', async () => {
   const { outbox, storage, calls, write } = setup();
   outbox.start();
   write('bad');
@@ -109,7 +109,7 @@ test('a failed message is still failed after a reload, and is not sent by itself
   assert.deepEqual([after.states(), after.calls.length], [['failed'], 0]);
 });
 
-test('when the server asks for patience it waits that long and the order holds', async () => {
+test('the outbox waits as long as the server asks, and keeps the order', async () => {
   const { outbox, time, calls, write } = setup();
   outbox.start();
   write('one');
@@ -124,7 +124,7 @@ test('when the server asks for patience it waits that long and the order holds',
   );
 });
 
-test('an unavailable server is asked again, each time later', async () => {
+test('if the server is unavailable, the outbox tries again after growing delays', async () => {
   const { outbox, time, calls, write } = setup();
   outbox.start();
   write('one');
@@ -136,7 +136,7 @@ test('an unavailable server is asked again, each time later', async () => {
   assert.equal(new Set(calls.map(({ entry }) => entry.temp_id)).size, 1);
 });
 
-test('a message the server is known to have is not sent again', async () => {
+test('a message that the server has is not sent again', async () => {
   const { outbox, calls, write } = setup();
   const entry = write('one');
   outbox.remove(entry.temp_id);
@@ -144,7 +144,7 @@ test('a message the server is known to have is not sent again', async () => {
   assert.equal(calls.length, 0);
 });
 
-test('tabs share: what one finished the other drops, what one wrote the other takes up', async () => {
+test('tabs share the outbox: a message that one tab adds or removes is added or removed in the other', async () => {
   const storage = memoryStorage();
   const [one, two] = [setup({ storage }), setup({ storage })];
   const entry = one.write('hello');
@@ -155,7 +155,7 @@ test('tabs share: what one finished the other drops, what one wrote the other ta
   assert.deepEqual(two.texts(), []);
 });
 
-test('a full storage does not stop anybody from writing', async () => {
+test('messages can be sent when the storage is full', async () => {
   const storage = memoryStorage();
   storage.setItem = () => {
     throw new Error('quota');

@@ -1,110 +1,110 @@
-// Events into state: overlaps count once, unknown frames do nothing, rooms stay unbroken.
+// Events and state: repetitions count once, unknown frames change nothing, rooms have no gap.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { messageArrived } from '../../static/app/dispatch.js';
+import { applyMessage } from '../../static/app/dispatch.js';
 import {
-  listLoaded,
-  readMoved,
-  readsKnown,
+  setConversations,
+  moveReadMark,
+  moveReadMarks,
   sortedConversations,
   titleOf,
   totalUnread,
 } from '../../static/app/state/conversations.js';
-import { newestLoaded, olderLoaded, roomOf } from '../../static/app/state/rooms.js';
+import { showNewestPage, addOlderPage, getRoom } from '../../static/app/state/rooms.js';
 import { Store } from '../../static/app/store.js';
-import { systemText } from '../../static/app/views/words.js';
-import { ANA, came, message, my, setup } from './app-support.js';
+import { systemText } from '../../static/app/views/texts.js';
+import { ANA, messageNew, message, my, setup } from './app-support.js';
 
-const seqs = (room) => room.items.map(({ seq }) => seq);
+const seqsOf = (room) => room.items.map(({ seq }) => seq);
 
-test('a new message counts, moves the preview, and is counted once however often it comes', () => {
-  const { c, say } = setup();
-  say(came(11, 5));
-  say(came(11, 5));
+test('a new message changes count and preview, and is counted once if it is repeated', () => {
+  const { c, apply } = setup();
+  apply(messageNew(11, 5));
+  apply(messageNew(11, 5));
   assert.deepEqual([c().unread_count, c().last_seq, c().last_message.content], [2, 5, 'text 5']);
 });
 
 test('an event that the snapshot already contains is not counted', () => {
-  const { c, say } = setup();
-  say(came(10, 4));
+  const { c, apply } = setup();
+  apply(messageNew(10, 4));
   assert.equal(c().unread_count, 1);
 });
 
-test('system messages and one’s own do not count; writing is reading', () => {
-  const { c, say } = setup();
-  say(came(11, 5, null, { type: 'system' }));
+test('system messages and own messages do not count; a user who writes has read everything', () => {
+  const { c, apply } = setup();
+  apply(messageNew(11, 5, null, { type: 'system' }));
   assert.equal(c().unread_count, 1);
-  say(came(12, 6, 'me'));
+  apply(messageNew(12, 6, 'me'));
   assert.deepEqual([c().unread_count, c().my.last_read_seq], [0, 6]);
 });
 
-test('an old message of one’s own, answered late, hides nothing that came after it', () => {
-  const { store, c, room, say } = setup({ unread_count: 0, my: my(4) });
-  newestLoaded(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
-  say(came(11, 5, 'me'));
-  say(came(12, 6));
-  messageArrived(store, message(5, 'me'), null);
-  assert.deepEqual([c().unread_count, c().last_seq, seqs(room())], [1, 6, [3, 4, 5, 6]]);
+test('the late answer to an own message does not mark later messages as read', () => {
+  const { store, c, room, apply } = setup({ unread_count: 0, my: my(4) });
+  showNewestPage(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
+  apply(messageNew(11, 5, 'me'));
+  apply(messageNew(12, 6));
+  applyMessage(store, message(5, 'me'), null);
+  assert.deepEqual([c().unread_count, c().last_seq, seqsOf(room())], [1, 6, [3, 4, 5, 6]]);
 });
 
-test('the answer to a sending may overtake the event of the message before it', () => {
-  const { store, room, say } = setup();
-  newestLoaded(store, 'c', { items: [message(4)], has_more_before: true, rev: 10 });
-  messageArrived(store, message(6, 'me'), null);
-  say(came(11, 5));
-  say(came(12, 6, 'me'));
-  assert.deepEqual(seqs(room()), [4, 5, 6]);
+test('the answer to a send may come before the event of the message before it', () => {
+  const { store, room, apply } = setup();
+  showNewestPage(store, 'c', { items: [message(4)], has_more_before: true, rev: 10 });
+  applyMessage(store, message(6, 'me'), null);
+  apply(messageNew(11, 5));
+  apply(messageNew(12, 6, 'me'));
+  assert.deepEqual(seqsOf(room()), [4, 5, 6]);
 });
 
-test('a mark from another device brings the count down, but not below what is known here', () => {
-  const { store, c, say } = setup({ last_seq: 0, unread_count: 0, my: my(0), last_rev: 0 });
-  newestLoaded(store, 'c', { items: [], has_more_before: false, rev: 0 });
-  for (const seq of [1, 2, 3]) say(came(seq, seq));
-  readMoved(store, { conversation_id: 'c', last_read_seq: 2, unread_count: 0 });
+test('a read mark from another device lowers the count, but not below the loaded messages', () => {
+  const { store, c, apply } = setup({ last_seq: 0, unread_count: 0, my: my(0), last_rev: 0 });
+  showNewestPage(store, 'c', { items: [], has_more_before: false, rev: 0 });
+  for (const seq of [1, 2, 3]) apply(messageNew(seq, seq));
+  moveReadMark(store, { conversation_id: 'c', last_read_seq: 2, unread_count: 0 });
   assert.equal(c().unread_count, 1);
-  say({ type: 'conversation.read', payload: { conversation_id: 'c', last_read_seq: 1, unread_count: 2 } });
+  apply({ type: 'conversation.read', payload: { conversation_id: 'c', last_read_seq: 1, unread_count: 2 } });
   assert.deepEqual([c().my.last_read_seq, c().unread_count], [2, 1]);
-  readsKnown(store, { c: 3, unknown: 9 });
+  moveReadMarks(store, { c: 3, unknown: 9 });
   assert.equal(c().unread_count, 0);
 });
 
-test('pages join without repeats, and live messages that came meanwhile stay', () => {
-  const { store, room, say } = setup();
-  roomOf(store.state, 'c').status = 'loading';
-  say(came(11, 5));
-  newestLoaded(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
-  olderLoaded(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 11 }, 3);
-  assert.deepEqual(seqs(room()), [1, 2, 3, 4, 5]);
+test('pages are joined without repetitions, and live messages that came meanwhile stay', () => {
+  const { store, room, apply } = setup();
+  getRoom(store.state, 'c').status = 'loading';
+  apply(messageNew(11, 5));
+  showNewestPage(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 10 });
+  addOlderPage(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 11 }, 3);
+  assert.deepEqual(seqsOf(room()), [1, 2, 3, 4, 5]);
 });
 
-test('a page whose end does not meet what is here replaces it', () => {
+test('a page that does not touch the room replaces it', () => {
   const { store, room } = setup();
-  newestLoaded(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 5 });
-  newestLoaded(store, 'c', { items: [message(40), message(41)], has_more_before: true, rev: 90 });
-  assert.deepEqual(seqs(room()), [40, 41]);
+  showNewestPage(store, 'c', { items: [message(1), message(2)], has_more_before: false, rev: 5 });
+  showNewestPage(store, 'c', { items: [message(40), message(41)], has_more_before: true, rev: 90 });
+  assert.deepEqual(seqsOf(room()), [40, 41]);
   assert.equal(room().hasBefore, true);
 });
 
-test('edits and deletions change room and preview; those older than what is shown do not', () => {
-  const { store, c, room, say } = setup();
-  newestLoaded(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 20 });
-  say(came(21, 5));
+test('edits and deletions change room and preview; older ones do not', () => {
+  const { store, c, room, apply } = setup();
+  showNewestPage(store, 'c', { items: [message(3), message(4)], has_more_before: true, rev: 20 });
+  apply(messageNew(21, 5));
   const edited = (rev, content, seq) => ({
     type: 'message.edited',
     stream: 'conversation',
     rev,
     payload: { conversation_id: 'c', message: { ...message(seq), content } },
   });
-  say(edited(15, 'too old', 4));
-  say(edited(22, 'newer', 4));
-  say(edited(23, 'newest', 5));
+  apply(edited(15, 'too old', 4));
+  apply(edited(22, 'newer', 4));
+  apply(edited(23, 'newest', 5));
   assert.deepEqual(
     room().items.map(({ content }) => content),
     ['text 3', 'newer', 'newest'],
   );
   assert.equal(c().last_message.content, 'newest');
-  say({
+  apply({
     type: 'message.deleted',
     stream: 'conversation',
     rev: 24,
@@ -116,15 +116,15 @@ test('edits and deletions change room and preview; those older than what is show
   );
 });
 
-test('status only goes forward, and only on one’s own', () => {
-  const { store, room, say } = setup();
-  newestLoaded(store, 'c', {
+test('the status only advances, and only on own messages', () => {
+  const { store, room, apply } = setup();
+  showNewestPage(store, 'c', {
     items: [message(1, 'me', { status: 'sent' }), message(2), message(3, 'me', { status: 'sent' })],
     has_more_before: false,
     rev: 10,
   });
   const status = (value, seq) =>
-    say({ type: 'message.status', payload: { conversation_id: 'c', user_id: 'ana', status: value, seq } });
+    apply({ type: 'message.status', payload: { conversation_id: 'c', user_id: 'ana', status: value, seq } });
   status('seen', 1);
   status('delivered', 3);
   assert.deepEqual(
@@ -133,8 +133,8 @@ test('status only goes forward, and only on one’s own', () => {
   );
 });
 
-test('a frame of a type nobody here knows, or about something unknown, does nothing', () => {
-  const { store, say } = setup();
+test('a frame of an unknown type, or about an unknown conversation, changes nothing', () => {
+  const { store, apply } = setup();
   const before = JSON.stringify([...store.state.conversations]);
   for (const type of [
     'reaction.updated',
@@ -145,8 +145,8 @@ test('a frame of a type nobody here knows, or about something unknown, does noth
     '__proto__',
     'constructor',
   ])
-    say({ type, payload: { conversation_id: 'c' } });
-  say({ type: 'custom.nothing' });
+    apply({ type, payload: { conversation_id: 'c' } });
+  apply({ type: 'custom.nothing' });
   for (const type of [
     'message.edited',
     'message.deleted',
@@ -158,7 +158,7 @@ test('a frame of a type nobody here knows, or about something unknown, does noth
     'message.hidden',
     'participant.updated',
   ]) {
-    say({
+    apply({
       type,
       stream: 'conversation',
       rev: 99,
@@ -173,7 +173,7 @@ test('a frame of a type nobody here knows, or about something unknown, does noth
   assert.equal(JSON.stringify([...store.state.conversations]), before);
 });
 
-test('the list: pinned first, then the newest; muted ones do not count', () => {
+test('the list shows pinned conversations first, then the newest; muted ones do not count', () => {
   const { store } = setup();
   const one = (id, at, more) => ({
     ...store.state.conversations.get('c'),
@@ -191,19 +191,19 @@ test('the list: pinned first, then the newest; muted ones do not count', () => {
       my: { ...my(), muted_until: '9999-01-01T00:00:00.000Z' },
     }),
   ];
-  listLoaded(store, { conversations });
+  setConversations(store, { conversations });
   assert.deepEqual(
     sortedConversations(store.state).map(({ id }) => id),
     ['pinned', 'new', 'old', 'muted'],
   );
-  assert.equal(totalUnread(store.state), 4, 'what is put away counts, what is muted does not');
+  assert.equal(totalUnread(store.state), 4, 'archived conversations count, muted ones do not');
 });
 
-test('members come and go, in the count only when the snapshot did not have them', () => {
-  const { store, c, say } = setup({ type: 'group', name: 'G', peer: null });
+test('members join and leave; the count ignores events that the snapshot contains', () => {
+  const { store, c, apply } = setup({ type: 'group', name: 'G', peer: null });
   store.state.members.set('c', { items: [], status: 'ready' });
   const joined = (rev) =>
-    say({
+    apply({
       type: 'participant.joined',
       stream: 'conversation',
       rev,
@@ -212,7 +212,7 @@ test('members come and go, in the count only when the snapshot did not have them
   joined(10);
   joined(11);
   assert.deepEqual([c().member_count, store.state.members.get('c').items.length], [3, 1]);
-  say({
+  apply({
     type: 'participant.left',
     stream: 'conversation',
     rev: 12,
@@ -222,36 +222,36 @@ test('members come and go, in the count only when the snapshot did not have them
   assert.equal(titleOf(c()), 'G');
 });
 
-test('a conversation that is no more leaves nothing behind', () => {
-  const { store, room, say } = setup();
+test('a removed conversation leaves no state', () => {
+  const { store, room, apply } = setup();
   room();
-  say({ type: 'conversation.removed', stream: 'user', rev: 1, payload: { conversation_id: 'c' } });
+  apply({ type: 'conversation.removed', stream: 'user', rev: 1, payload: { conversation_id: 'c' } });
   assert.deepEqual([store.state.conversations.size, store.state.rooms.size], [0, 0]);
 });
 
-test('watchers hear of many changes once', async () => {
+test('a watcher is called once for many changes', async () => {
   const store = new Store();
-  let heard = 0;
-  const stop = store.watch(['a', 'b'], () => (heard += 1));
+  let calls = 0;
+  const stop = store.watch(['a', 'b'], () => (calls += 1));
   store.touch('a');
   store.touch('b', 'c');
   await Promise.resolve();
-  assert.equal(heard, 1);
+  assert.equal(calls, 1);
   store.touch('c');
   await Promise.resolve();
   stop();
   store.touch('a');
   await Promise.resolve();
-  assert.equal(heard, 1);
+  assert.equal(calls, 1);
 });
 
-test('system messages are told from their data; what is unknown is told in the server’s words', () => {
+test('system messages are made from their data; for unknown data the text of the server is used', () => {
   const state = { me: { id: 'me' }, people: new Map([['ana', ANA]]) };
-  const told = (data, content = 'English') => systemText({ data, content }, state);
-  assert.equal(told({ event: 'group_created', actor_id: 'me', name: 'Garden' }), 'You created “Garden”');
-  assert.equal(told({ event: 'members_added', actor_id: 'ana', user_ids: ['me'] }), 'Ana added you');
-  assert.equal(told({ event: 'member_left', actor_id: 'ana' }), 'Ana left');
-  assert.equal(told({ event: 'member_left', actor_id: 'stranger' }), 'English');
-  assert.equal(told({ event: 'comet_sighted', actor_id: 'ana' }), 'English');
-  assert.equal(told(null), 'English');
+  const textOf = (data, content = 'English') => systemText({ data, content }, state);
+  assert.equal(textOf({ event: 'group_created', actor_id: 'me', name: 'Garden' }), 'You created “Garden”');
+  assert.equal(textOf({ event: 'members_added', actor_id: 'ana', user_ids: ['me'] }), 'Ana added you');
+  assert.equal(textOf({ event: 'member_left', actor_id: 'ana' }), 'Ana left');
+  assert.equal(textOf({ event: 'member_left', actor_id: 'unknown' }), 'English');
+  assert.equal(textOf({ event: 'comet_sighted', actor_id: 'ana' }), 'English');
+  assert.equal(textOf(null), 'English');
 });

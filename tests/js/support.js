@@ -1,25 +1,25 @@
-// Stand-ins for the unit tests of the client.
-// Lives here: a clock that moves when told, a storage in memory, a socket driven by a script.
-// May not live here: expectations; those belong to the tests.
+// Fakes for the unit tests of the client.
+// This file contains a clock that tests move, a storage in memory, and a socket that tests control. It must not contain
+// assertions; those belong to the tests.
 
 /** A clock whose timers run when `advance` passes them, in order of their time. */
 export class FakeTime {
   #now = 1_000_000;
-  #next = 1;
+  #nextId = 1;
   #timers = new Map();
 
   now = () => this.#now;
 
   setTimeout = (task, ms = 0) => {
-    const id = this.#next++;
+    const id = this.#nextId++;
     this.#timers.set(id, { at: this.#now + ms, task });
     return id;
   };
 
   clearTimeout = (id) => void this.#timers.delete(id);
 
-  /** Timers that wait. */
-  get waiting() {
+  /** The number of timers that are not due yet. */
+  get timerCount() {
     return this.#timers.size;
   }
 
@@ -38,9 +38,9 @@ export class FakeTime {
   }
 }
 
-/** Lets everything that only waits for promises happen. */
+/** Runs all tasks that wait only for promises. */
 export async function settle() {
-  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  for (let round = 0; round < 20; round += 1) await Promise.resolve();
   await new Promise((resolve) => setImmediate(resolve));
 }
 
@@ -57,7 +57,7 @@ export function memoryStorage(initial = {}) {
   };
 }
 
-/** A WebSocket class whose instances do only what the test says. */
+/** Returns a WebSocket class whose instances do only what the test makes them do. */
 export function fakeSockets() {
   const sockets = [];
   class FakeSocket {
@@ -78,17 +78,17 @@ export function fakeSockets() {
       this.closedWith = code;
     }
 
-    /** The server says something. */
-    hear(frame) {
+    /** The client receives a frame from the server. */
+    receive(frame) {
       this.onmessage?.({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) });
     }
 
-    /** The server, or the network, ends the connection. */
+    /** The server or the network closes the connection. */
     end(code) {
       this.onclose?.({ code });
     }
 
-    /** The last frame of a type that was sent. */
+    /** Returns the last frame of this type that the client sent. */
     last(type) {
       return this.sent.filter((frame) => frame.type === type).at(-1);
     }

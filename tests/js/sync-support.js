@@ -1,5 +1,5 @@
-// A client that stays level, against a scripted connection and a scripted REST.
-// Lives here: the script. May not live here: expectations; those belong to the tests.
+// A client with a fake connection and a fake REST API.
+// This file contains the fakes. It must not contain assertions; those belong to the tests.
 
 import { Emitter } from '../../static/sdk/emitter.js';
 import { Sync } from '../../static/sdk/sync.js';
@@ -7,15 +7,15 @@ import { FakeTime, WELCOME, settle } from './support.js';
 
 class FakeConnection extends Emitter {
   requests = [];
-  told = [];
+  sent = [];
   restarts = 0;
 
   request(type, payload) {
     return new Promise((resolve, reject) => this.requests.push({ type, payload, resolve, reject }));
   }
 
-  tell(type, payload) {
-    this.told.push({ type, payload });
+  send(type, payload) {
+    this.sent.push({ type, payload });
   }
 
   restart() {
@@ -44,15 +44,15 @@ export function setup({ conversations = [{ id: 'c', last_rev: 5 }], api = {}, ra
     sync.on(name, (value) => seen.push([name, value]));
   sync.on('event', (frame) => seen.push(['event', frame.rev ?? frame.type]));
   const names = () => seen.map(([name]) => name);
-  const done = (answer = {}) =>
+  const answerSync = (answer = {}) =>
     connection.requests.at(-1).resolve({ conversations: {}, reads: {}, user_rev: 3, denied: [], ...answer });
   const start = async () => {
     connection.emit('open', WELCOME);
     await settle();
-    done();
+    answerSync();
     await settle();
   };
-  return { connection, time, sync, seen, names, done, start };
+  return { connection, time, sync, seen, names, answerSync, start };
 }
 
 export const event = (rev, id = 'c') => ({
@@ -61,4 +61,4 @@ export const event = (rev, id = 'c') => ({
   rev,
   payload: { conversation_id: id },
 });
-export const mine = (type, rev, payload) => ({ type, stream: 'user', rev, payload });
+export const userEvent = (type, rev, payload) => ({ type, stream: 'user', rev, payload });

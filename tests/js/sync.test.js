@@ -1,12 +1,12 @@
-// Staying level: first snapshot, resuming, resets and gaps, against a scripted connection and a scripted REST.
+// Synchronization: the first snapshot, resuming, resets and gaps, with a fake connection and a fake REST API.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GreenroomError } from '../../static/sdk/errors.js';
 import { WELCOME, settle } from './support.js';
-import { event, mine, setup } from './sync-support.js';
+import { event, userEvent, setup } from './sync-support.js';
 
-test('the first connection takes a snapshot, then syncs from its revisions', async () => {
+test('the first connection loads a snapshot, then syncs from its revisions', async () => {
   const { connection, names, start } = setup();
   await start();
   assert.deepEqual(connection.requests[0], {
@@ -17,18 +17,18 @@ test('the first connection takes a snapshot, then syncs from its revisions', asy
   assert.deepEqual(names(), ['snapshot', 'reads', 'ready']);
 });
 
-test('a conversation that the list does not show is followed from its revision', async () => {
+test('a conversation that is not in the list is followed from its revision', async () => {
   const { connection } = setup();
   connection.emit('open', { ...WELCOME, conversations: { archived: 7, c: 4 } });
   await settle();
   assert.deepEqual(connection.requests[0].payload.conversations, { archived: 7, c: 5 });
 });
 
-test('after a reconnect it resumes from what it holds, without a snapshot', async () => {
+test('after a reconnect the client resumes from its revisions, without a snapshot', async () => {
   const { connection, names, start } = setup();
   await start();
   connection.emit('frame', event(6));
-  connection.emit('frame', mine('user.updated', 4, {}));
+  connection.emit('frame', userEvent('user.updated', 4, {}));
   connection.emit('close', 1006);
   connection.emit('open', WELCOME);
   await settle();
@@ -36,14 +36,14 @@ test('after a reconnect it resumes from what it holds, without a snapshot', asyn
   assert.deepEqual(names().filter((name) => name === 'snapshot').length, 1);
 });
 
-test('what was missed arrives once, also when it is sent twice', async () => {
-  const { connection, seen, start, done } = setup();
+test('missed events are applied once, also when they are sent twice', async () => {
+  const { connection, seen, start, answerSync } = setup();
   await start();
   connection.emit('close', 1006);
   connection.emit('open', WELCOME);
   await settle();
   for (const rev of [6, 7, 7, 6, 8]) connection.emit('frame', event(rev));
-  done();
+  answerSync();
   await settle();
   assert.deepEqual(
     seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
@@ -51,13 +51,13 @@ test('what was missed arrives once, also when it is sent twice', async () => {
   );
 });
 
-test('a thousand conversations are named in parts', async () => {
+test('a sync of a thousand conversations is sent in several frames', async () => {
   const conversations = Array.from({ length: 1200 }, (_, index) => ({ id: `c${index}`, last_rev: 1 }));
   const { connection } = setup({ conversations });
   connection.emit('open', WELCOME);
   await settle();
   assert.deepEqual(
-    connection.told.map(({ payload }) => [payload.more, Object.keys(payload.conversations).length]),
+    connection.sent.map(({ payload }) => [payload.more, Object.keys(payload.conversations).length]),
     [
       [true, 500],
       [true, 500],
@@ -67,7 +67,7 @@ test('a thousand conversations are named in parts', async () => {
   assert.equal(connection.requests[0].payload.more, undefined);
 });
 
-test('a reset conversation is loaded anew; what comes meanwhile follows', async () => {
+test('a reset conversation is loaded again; events that come meanwhile follow', async () => {
   const { connection, seen, start } = setup();
   await start();
   connection.emit('frame', { type: 'sync.reset', payload: { conversation_id: 'c', last_rev: 8 } });
@@ -81,12 +81,12 @@ test('a reset conversation is loaded anew; what comes meanwhile follows', async 
   assert.equal(seen.at(-1)[1], 10);
 });
 
-test('a reload that fails is tried again', async () => {
-  let tries = 0;
+test('a failed reload is repeated', async () => {
+  let attempts = 0;
   const api = {
     conversation: async (id) => {
-      tries += 1;
-      if (tries === 1) throw new GreenroomError('network');
+      attempts += 1;
+      if (attempts === 1) throw new GreenroomError('network');
       return { id, last_rev: 9 };
     },
   };
@@ -97,7 +97,7 @@ test('a reload that fails is tried again', async () => {
   assert.ok(names().includes('reload'));
 });
 
-test('another epoch means beginning again', async () => {
+test('with another epoch the client starts again', async () => {
   const { connection, names, start, sync } = setup();
   await start();
   connection.emit('frame', { type: 'sync.reset', payload: { conversation_id: null, last_rev: null } });
@@ -110,14 +110,14 @@ test('another epoch means beginning again', async () => {
   assert.equal(connection.requests.at(-1).payload.user_rev, 1);
 });
 
-test('a hole on a live connection is asked for, and applied in order when it comes', async () => {
-  const { connection, seen, start, done } = setup();
+test('a gap on an open connection is requested, and its events are applied in order', async () => {
+  const { connection, seen, start, answerSync } = setup();
   await start();
   connection.emit('frame', event(8));
   assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 5 } });
   connection.emit('frame', event(6));
   connection.emit('frame', event(7));
-  done();
+  answerSync();
   await settle();
   assert.deepEqual(
     seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
@@ -125,54 +125,54 @@ test('a hole on a live connection is asked for, and applied in order when it com
   );
 });
 
-test('a hole that stays is bridged by loading the conversation anew', async () => {
-  const { connection, names, time, start, done } = setup();
+test('if a gap stays, the conversation is loaded again', async () => {
+  const { connection, names, time, start, answerSync } = setup();
   await start();
   connection.emit('frame', event(8));
-  done();
+  answerSync();
   await time.advance(5000);
   assert.ok(names().includes('reload'));
 });
 
-test('a conversation that stays behind what sync.done promised is asked for, then loaded anew', async () => {
-  const { connection, names, time, done } = setup();
+test('events that sync.done named and that do not come are requested, then loaded again', async () => {
+  const { connection, names, time, answerSync } = setup();
   connection.emit('open', WELCOME);
   await settle();
-  done({ conversations: { c: 8 } });
+  answerSync({ conversations: { c: 8 } });
   await time.advance(4000);
   assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 5 } });
-  done({ conversations: { c: 8 } });
+  answerSync({ conversations: { c: 8 } });
   await time.advance(5000);
   assert.ok(names().includes('reload'));
 });
 
-test('a message that was acknowledged must come as an event, else it is asked for', async () => {
+test('if the event of an acknowledged message does not come, it is requested', async () => {
   const { connection, sync, time, start } = setup();
   await start();
-  sync.expect('c', 7);
+  sync.expectRev('c', 7);
   connection.emit('frame', event(6));
   connection.emit('frame', event(7));
   await time.advance(10_000);
   assert.equal(connection.requests.length, 1);
-  sync.expect('c', 9);
+  sync.expectRev('c', 9);
   await time.advance(4000);
   assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 7 } });
 });
 
-test('a conversation refused at sync is gone', async () => {
-  const { connection, seen, done } = setup();
+test('a conversation that sync refuses is removed', async () => {
+  const { connection, seen, answerSync } = setup();
   connection.emit('open', WELCOME);
   await settle();
-  done({ denied: [{ id: 'c', code: 'not_a_participant' }] });
+  answerSync({ denied: [{ id: 'c', code: 'not_a_participant' }] });
   await settle();
   assert.deepEqual(seen.find(([name]) => name === 'gone')[1], { conversation_id: 'c', code: 'not_a_participant' });
 });
 
-test('a new conversation is followed from its revision, and events that overtook it are kept', async () => {
+test('a new conversation is followed from its revision, and events that came before it are kept', async () => {
   const { connection, seen, start } = setup();
   await start();
   connection.emit('frame', event(3, 'new'));
-  connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
+  connection.emit('frame', userEvent('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
   connection.emit('frame', event(4, 'new'));
   await settle();
   assert.deepEqual(
@@ -181,21 +181,21 @@ test('a new conversation is followed from its revision, and events that overtook
   );
 });
 
-test('the last events of a conversation one is out of ask nobody for it', async () => {
-  const asked = [];
+test('the last events of a conversation that the user left do not load it again', async () => {
+  const requested = [];
   const api = {
     conversation: async (id) => {
-      asked.push(id);
+      requested.push(id);
       return { id, last_rev: 9 };
     },
   };
   const { connection, time, seen, start } = setup({ api });
   await start();
-  connection.emit('frame', mine('conversation.removed', 4, { conversation_id: 'c' }));
+  connection.emit('frame', userEvent('conversation.removed', 4, { conversation_id: 'c' }));
   connection.emit('frame', event(6));
   await time.advance(10_000);
-  assert.deepEqual(asked, []);
-  connection.emit('frame', mine('conversation.created', 5, { conversation: { id: 'c', last_rev: 8 } }));
+  assert.deepEqual(requested, []);
+  connection.emit('frame', userEvent('conversation.created', 5, { conversation: { id: 'c', last_rev: 8 } }));
   connection.emit('frame', event(9));
   assert.deepEqual(
     seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
@@ -203,19 +203,19 @@ test('the last events of a conversation one is out of ask nobody for it', async 
   );
 });
 
-const left = (rev, user_id) => ({
+const leftEvent = (rev, user_id) => ({
   type: 'participant.left',
   stream: 'conversation',
   rev,
   payload: { conversation_id: 'c', user_id, reason: 'removed' },
 });
 
-test('being removed is the end of a conversation, another’s leaving is not', async () => {
+test('a conversation ends when the user is removed, not when another participant leaves', async () => {
   const { connection, sync, seen, start } = setup();
   await start();
-  connection.emit('frame', left(6, 'other'));
+  connection.emit('frame', leftEvent(6, 'other'));
   assert.equal(sync.rev('c'), 6);
-  connection.emit('frame', left(7, WELCOME.user_id));
+  connection.emit('frame', leftEvent(7, WELCOME.user_id));
   assert.deepEqual(seen.slice(-2), [
     ['event', 7],
     ['gone', { conversation_id: 'c', code: 'removed' }],
@@ -223,11 +223,11 @@ test('being removed is the end of a conversation, another’s leaving is not', a
   assert.equal(sync.rev('c'), null);
 });
 
-test('the word of having come back may overtake the word of having been removed', async () => {
+test('the event that adds the user again may come before the event that removed the user', async () => {
   const { connection, names, start, sync } = setup();
   await start();
-  connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'c', last_rev: 9 } }));
-  connection.emit('frame', left(6, WELCOME.user_id));
+  connection.emit('frame', userEvent('conversation.created', 4, { conversation: { id: 'c', last_rev: 9 } }));
+  connection.emit('frame', leftEvent(6, WELCOME.user_id));
   await settle();
   assert.deepEqual(names().slice(-2), ['event', 'reload']);
   assert.deepEqual(connection.requests.at(-1).payload, { conversations: { c: 9 } });
@@ -235,35 +235,35 @@ test('the word of having come back may overtake the word of having been removed'
   assert.equal(sync.rev('c'), 10);
 });
 
-test('a conversation gained while the list is on its way is in the list, and is followed', async () => {
-  let give;
-  const { connection, seen, done } = setup({
-    api: { conversations: ({ archived }) => (archived ? [] : new Promise((resolve) => (give = resolve))) },
+test('a conversation that is added while the list is loaded is in the list, and is followed', async () => {
+  let resolveList;
+  const { connection, seen, answerSync } = setup({
+    api: { conversations: ({ archived }) => (archived ? [] : new Promise((resolve) => (resolveList = resolve))) },
   });
   connection.emit('open', WELCOME);
-  connection.emit('frame', mine('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
-  give([{ id: 'c', last_rev: 5 }]);
+  connection.emit('frame', userEvent('conversation.created', 4, { conversation: { id: 'new', last_rev: 2 } }));
+  resolveList([{ id: 'c', last_rev: 5 }]);
   await settle();
   assert.deepEqual(
     seen.map(([name]) => name),
     ['snapshot', 'event'],
   );
   assert.deepEqual(connection.requests[0].payload, { conversations: { c: 5, new: 2 }, user_rev: 4, epoch: 'e1' });
-  done();
+  answerSync();
   await settle();
   assert.deepEqual(connection.requests[1].payload, { conversations: { new: 2 } });
 });
 
-test('a conversation gained before the session’s first sync is asked for after it', async () => {
-  const { connection, seen, start, done } = setup();
+test('a conversation added before the first sync is subscribed to after it', async () => {
+  const { connection, seen, start, answerSync } = setup();
   await start();
   connection.emit('close', 1006);
   connection.emit('open', { ...WELCOME, user_rev: 4 });
-  connection.emit('frame', mine('conversation.created', 5, { conversation: { id: 'new', last_rev: 2 } }));
+  connection.emit('frame', userEvent('conversation.created', 5, { conversation: { id: 'new', last_rev: 2 } }));
   await settle();
-  assert.equal(connection.requests.length, 2, 'the hole before it is what sync is about to fill');
-  connection.emit('frame', mine('user.updated', 4, {}));
-  done();
+  assert.equal(connection.requests.length, 2, 'the running sync fills the gap before it');
+  connection.emit('frame', userEvent('user.updated', 4, {}));
+  answerSync();
   await settle();
   assert.deepEqual(
     seen.filter(([name]) => name === 'event').map(([, rev]) => rev),
@@ -272,19 +272,21 @@ test('a conversation gained before the session’s first sync is asked for after
   assert.deepEqual(connection.requests[2].payload, { conversations: { new: 2 } });
 });
 
-test('a lost connection during the snapshot leaves no half of it', async () => {
-  let give;
-  const { connection, names } = setup({ api: { conversations: () => new Promise((resolve) => (give = resolve)) } });
+test('if the connection is lost while the snapshot is loaded, nothing of it is applied', async () => {
+  let resolveList;
+  const { connection, names } = setup({
+    api: { conversations: () => new Promise((resolve) => (resolveList = resolve)) },
+  });
   connection.emit('open', WELCOME);
   await settle();
   connection.emit('close', 1006);
-  give([{ id: 'c', last_rev: 5 }]);
+  resolveList([{ id: 'c', last_rev: 5 }]);
   await settle();
   assert.deepEqual(names(), []);
   assert.equal(connection.requests.length, 0);
 });
 
-test('frames without a revision pass, frames of unknown streams do not', async () => {
+test('frames without a revision are emitted, frames of unknown streams are not', async () => {
   const { connection, seen, start } = setup();
   await start();
   connection.emit('frame', { type: 'typing.start', payload: {} });
@@ -292,7 +294,7 @@ test('frames without a revision pass, frames of unknown streams do not', async (
   assert.deepEqual(seen.at(-1), ['event', 'typing.start']);
 });
 
-test('the snapshot holds what is put away, too; what moved meanwhile is in it once, as it was last seen', async () => {
+test('the snapshot contains archived conversations; a conversation in both lists is taken once', async () => {
   const lists = {
     false: [{ id: 'a', last_rev: 1 }],
     true: [

@@ -282,8 +282,8 @@ async fn names_that_were_there_before_are_found() {
         Migrator::up(db, Some(BEFORE_SEARCH)).await.expect("up to the index");
         let mut expected = Vec::new();
         for (number, name) in (1..).zip(names) {
-            let text = search::text_of(&format!("User{number}"), name);
-            let words = search::words(&text);
+            let text = search::searchable_text(&format!("User{number}"), name);
+            let words = search::indexed_words(&text);
             expected.extend(words.into_iter().map(|word| (number, word.inside, word.word)));
             // as an older version folded it
             let row = users::Model { search_text: text.replace('σ', "ς"), ..sample::user(number) };

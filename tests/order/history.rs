@@ -1,44 +1,46 @@
-//! What happened: the log of one stream, who was in it when, and which of the oldest rows are gone. Nothing here knows a
-//! room or a session.
+//! The history of one stream: its log, the times at which each user was a participant, and the old rows that are lost.
+//!
+//! This file does not use rooms or sessions.
 
 use bytestring::ByteString;
 use greenroom::domain::ids::{MessageId, Rev, UserId};
-use greenroom::protocol::events::{Effect, Frame};
+use greenroom::protocol::events::{EventEffect, Frame};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
-/// More than a third of what a ring keeps.
-const BIG: usize = 100 * 1024;
+/// The length of a big text. Three of them do not fit into a ring.
+const BIG_BYTES: usize = 100 * 1024;
 
-/// What stands in the log's row once the message that it showed is deleted.
+/// The text of a log row whose message was deleted.
 const REWRITTEN: &str = "rewritten";
 
-fn text(big: bool) -> ByteString {
-    static BIG_TEXT: LazyLock<ByteString> = LazyLock::new(|| ByteString::from("t".repeat(BIG)));
-    if big { BIG_TEXT.clone() } else { ByteString::from_static("t") }
+fn text(is_big: bool) -> ByteString {
+    static BIG_TEXT: LazyLock<ByteString> = LazyLock::new(|| ByteString::from("t".repeat(BIG_BYTES)));
+    if is_big { BIG_TEXT.clone() } else { ByteString::from_static("t") }
 }
 
-/// What a transaction may say.
+/// A change that a transaction can make.
 #[derive(Clone, Copy, Debug)]
-pub enum Word {
-    /// A message, which may quote an earlier one, and may be long.
-    Message { quotes: Option<usize>, big: bool },
-    /// The user leaves, or comes back.
-    Turn(usize),
-    /// An earlier message is deleted.
+pub enum Change {
+    /// A new message, which may quote an earlier one.
+    Message { quotes: Option<usize>, is_big: bool },
+    /// A participant leaves, or another user joins.
+    LeaveOrJoin(usize),
+    /// Deletes an earlier message.
     Delete(usize),
 }
 
 #[derive(Default)]
 pub struct History {
     log: Vec<Frame>,
-    /// For each user, from and to when: everything after the first revision up to the second is for them.
-    spells: Vec<Vec<(Rev, Option<Rev>)>>,
+    /// The memberships of each user: every event after the first revision, up to and including the second, is for the
+    /// user.
+    memberships: Vec<Vec<(Rev, Option<Rev>)>>,
     messages: Vec<MessageId>,
-    /// Which messages were deleted, and with which event.
+    /// The deleted messages, each with the revision of its deletion.
     deleted: Vec<(MessageId, Rev)>,
-    /// Rows up to here are gone.
-    pub lost: Rev,
+    /// Rows up to this revision are lost.
+    pub lost_to: Rev,
 }
 
 pub fn user(index: usize) -> UserId {
@@ -46,105 +48,105 @@ pub fn user(index: usize) -> UserId {
 }
 
 impl History {
-    /// A stream that so many users are in from its beginning.
+    /// Returns an empty stream with this number of participants.
     pub fn new(users: usize) -> Self {
-        Self { spells: vec![vec![(Rev(0), None)]; users], ..Self::default() }
+        Self { memberships: vec![vec![(Rev(0), None)]; users], ..Self::default() }
     }
 
     pub fn end(&self) -> Rev {
         Rev(self.log.len() as i64)
     }
 
-    /// Commits; returns the frames as they are delivered.
-    pub fn commit(&mut self, words: &[Word]) -> Vec<Frame> {
+    /// Commits changes. Returns the frames as they are delivered.
+    pub fn commit(&mut self, changes: &[Change]) -> Vec<Frame> {
         let before = self.log.len();
-        for word in words {
-            self.append(*word, before);
+        for change in changes {
+            self.append(*change, before);
         }
         self.log[before..].to_vec()
     }
 
-    /// Appends one event of a transaction that began after so many.
-    fn append(&mut self, word: Word, before: usize) {
+    /// Appends one event of a transaction. `before` is the number of events before the transaction.
+    fn append(&mut self, change: Change, before: usize) {
         let rev = self.end().next();
-        let mut frame = Frame { rev, text: text(false), effect: Effect::None, message_id: None, quoted_id: None };
-        match word {
-            Word::Message { quotes, big } => {
+        let mut frame = Frame { rev, text: text(false), effect: EventEffect::None, message_id: None, quoted_id: None };
+        match change {
+            Change::Message { quotes, is_big } => {
                 let id = MessageId(Uuid::from_u128(rev.0 as u128));
-                frame.text = text(big);
+                frame.text = text(is_big);
                 frame.message_id = Some(id);
-                frame.quoted_id = quotes.and_then(|pick| picked(&self.messages, pick));
+                frame.quoted_id = quotes.and_then(|pick| pick_message(&self.messages, pick));
                 self.messages.push(id);
             }
-            Word::Turn(pick) => {
-                let index = pick % self.spells.len();
-                match self.spells[index].last_mut() {
+            Change::LeaveOrJoin(pick) => {
+                let index = pick % self.memberships.len();
+                match self.memberships[index].last_mut() {
                     Some((_, to @ None)) => {
                         *to = Some(rev);
-                        frame.effect = Effect::Left(user(index));
+                        frame.effect = EventEffect::Left(user(index));
                     }
-                    _ => self.spells[index].push((rev, None)),
+                    _ => self.memberships[index].push((rev, None)),
                 }
             }
-            Word::Delete(pick) => {
-                // nothing is deleted by the transaction that says or quotes it
-                let now = &self.log[before..];
-                let fresh =
-                    |id: &MessageId| now.iter().any(|said| [said.message_id, said.quoted_id].contains(&Some(*id)));
-                if let Some(id) = picked(&self.messages, pick).filter(|id| !fresh(id)) {
+            Change::Delete(pick) => {
+                // A transaction does not delete a message that it sends or quotes.
+                let own = &self.log[before..];
+                let is_own =
+                    |id: &MessageId| own.iter().any(|frame| [frame.message_id, frame.quoted_id].contains(&Some(*id)));
+                if let Some(id) = pick_message(&self.messages, pick).filter(|id| !is_own(id)) {
                     self.messages.retain(|message| *message != id);
                     self.deleted.push((id, rev));
-                    frame.effect = Effect::Deleted(id);
+                    frame.effect = EventEffect::Deleted(id);
                 }
             }
         }
         self.log.push(frame);
     }
 
-    /// What a read brings now: the rows that showed what is deleted are rewritten.
+    /// Returns what a read of the log finds now. The rows that show a deleted message have another text.
     pub fn read(&self, after: Rev, limit: usize) -> Vec<Frame> {
-        let there = self.log.iter().filter(|frame| frame.rev > after.max(self.lost)).take(limit).cloned();
+        let rows = self.log.iter().filter(|frame| frame.rev > after.max(self.lost_to)).take(limit).cloned();
         let rewritten = |frame: Frame| match self.deleted_at(&frame) {
             Some(_) => Frame { text: ByteString::from_static(REWRITTEN), ..frame },
             None => frame,
         };
-        there.map(rewritten).collect()
+        rows.map(rewritten).collect()
     }
 
-    /// Since when a user who is in now has been in.
+    /// Returns the revision at which a user joined. `None` if the user is no participant now.
     pub fn joined(&self, index: usize) -> Option<Rev> {
-        self.spells[index].last().and_then(|(from, to)| to.is_none().then_some(*from))
+        self.memberships[index].last().and_then(|(from, to)| to.is_none().then_some(*from))
     }
 
-    /// Whether an event is for a user at all.
+    /// Returns whether the user was a participant at an event.
     pub fn is_for(&self, index: usize, rev: Rev) -> bool {
-        self.spells[index].iter().any(|(from, to)| rev > *from && to.is_none_or(|to| rev <= to))
+        self.memberships[index].iter().any(|(from, to)| rev > *from && to.is_none_or(|to| rev <= to))
     }
 
-    /// The first event with which a user left after a revision.
+    /// Returns the first leave of a user after a revision.
     pub fn left_after(&self, index: usize, rev: Rev) -> Option<Rev> {
-        self.spells[index].iter().filter_map(|(_, to)| *to).find(|to| *to > rev)
+        self.memberships[index].iter().filter_map(|(_, to)| *to).find(|to| *to > rev)
     }
 
-    /// Whether a frame is the one in the log, whichever way it came.
-    pub fn holds(&self, frame: &Frame) -> bool {
+    /// Returns whether a frame belongs to the row of its revision. Its text may differ from the row.
+    pub fn contains(&self, frame: &Frame) -> bool {
         let row = self.log.get(frame.rev.0 as usize - 1);
         row.is_some_and(|row| row.effect == frame.effect && row.message_id == frame.message_id)
     }
 
-    /// With which event the message was deleted whose text a frame shows; `None` if it shows none that was.
+    /// Returns the revision at which a message was deleted whose text the frame shows. `None` if there is none.
     pub fn deleted_at(&self, frame: &Frame) -> Option<Rev> {
         let shows = |id: &MessageId| frame.message_id == Some(*id) || frame.quoted_id == Some(*id);
-        let full = frame.text != REWRITTEN;
-        self.deleted.iter().filter(|(id, at)| full && shows(id) && frame.rev < *at).map(|(_, at)| *at).min()
+        let has_text = frame.text != REWRITTEN;
+        self.deleted.iter().filter(|(id, at)| has_text && shows(id) && frame.rev < *at).map(|(_, at)| *at).min()
     }
 
-    /// The events of a kind that matters here: with which a user left.
+    /// Returns the revisions at which a user left.
     pub fn leaves(&self, index: usize) -> impl Iterator<Item = Rev> {
-        self.spells[index].iter().filter_map(|(_, to)| *to)
+        self.memberships[index].iter().filter_map(|(_, to)| *to)
     }
 }
 
-fn picked(messages: &[MessageId], pick: usize) -> Option<MessageId> {
+fn pick_message(messages: &[MessageId], pick: usize) -> Option<MessageId> {
     (!messages.is_empty()).then(|| messages[pick % messages.len()])
 }

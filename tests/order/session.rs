@@ -1,4 +1,4 @@
-//! What one session knows of its subscription, and what of all it is given must hold. It judges and decides nothing.
+//! One session: the state of its subscription, and the checks of everything that it gets.
 
 use super::history::History;
 use greenroom::domain::ids::{Rev, SessionId};
@@ -7,9 +7,9 @@ use greenroom::protocol::events::Frame;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// The right to follow, as read at some moment.
+/// The result of checking the right to read: the head of the stream, and the revision at which the user joined.
 #[derive(Clone, Copy, Debug)]
-pub struct Check {
+pub struct RightCheck {
     pub head: Rev,
     pub joined: Rev,
 }
@@ -17,195 +17,209 @@ pub struct Check {
 pub struct Session {
     pub id: SessionId,
     pub user: usize,
-    /// A right that was read and not used yet.
-    pub check: Option<Check>,
-    /// Whether the next thing finds its mailbox full.
-    pub full: bool,
-    pub following: Option<Following>,
-    /// Everything it was ever given.
-    pub count: usize,
+    /// A check that was not used yet.
+    pub check: Option<RightCheck>,
+    /// Whether the next event does not fit into its mailbox.
+    pub is_full: bool,
+    pub subscription: Option<Subscription>,
+    /// The number of events and answers that it has received.
+    pub received_count: usize,
 }
 
-/// From a subscription until it leaves, is left out or forgotten.
-pub struct Following {
-    /// When the right was last checked.
+/// The subscription of a session, until it ends.
+pub struct Subscription {
+    /// The head of the stream when the right was last checked.
     checked: Rev,
-    /// Everything after this is to come.
+    /// Every event after this revision must arrive.
     from: Rev,
-    given: BTreeSet<Rev>,
-    /// An honest client asks for nothing before this again.
+    received: BTreeSet<Rev>,
+    /// The client has all events up to here from elsewhere, and does not ask for them again.
     claimed: Rev,
-    /// What must come next; `None` while a second subscription is being answered.
+    /// The next revision that must arrive. `None` until a second subscription is answered.
     next: Option<Rev>,
-    answered: bool,
+    is_answered: bool,
 }
 
-/// What explains that a session is sent away.
+/// The failures that justify `Gone`.
 #[derive(Clone, Copy, Default)]
-pub struct Troubles {
-    /// Its page could not be read.
+pub struct Failures {
+    /// The session whose page could not be read.
     pub failed: Option<SessionId>,
-    /// What the room lacks is not in the log.
+    /// Whether the log lacks the events of a gap.
     pub lost: bool,
 }
 
-/// The events that the room was given, or read for itself.
-pub type Told = BTreeSet<Rev>;
+/// The events that were delivered to the room or that it has read.
+pub type KnownRevs = BTreeSet<Rev>;
 
-type Judged<T = ()> = Result<T, String>;
+type Checked<T = ()> = Result<T, String>;
 
-fn must(holds: bool, said: impl FnOnce() -> String) -> Judged {
-    if holds { Ok(()) } else { Err(said()) }
+fn require(condition: bool, message: impl FnOnce() -> String) -> Checked {
+    if condition { Ok(()) } else { Err(message()) }
 }
 
 impl Session {
     pub fn new(index: usize, user: usize) -> Self {
         let id = SessionId(Uuid::from_u128(index as u128 + 1));
-        Self { id, user, check: None, full: false, following: None, count: 0 }
+        Self { id, user, check: None, is_full: false, subscription: None, received_count: 0 }
     }
 
-    /// The session subscribes, or does so again; returns from where: near `wish`, as far as an honest client may.
-    pub fn subscribe(&mut self, check: Check, wish: Rev) -> Rev {
-        let Some(following) = &mut self.following else {
-            let from = wish.clamp(check.joined, check.head);
-            self.following = Some(Following {
+    /// Subscribes, or subscribes again. Returns the revision after which the events must come: near `preferred`, within
+    /// what an honest client may ask for.
+    pub fn subscribe(&mut self, check: RightCheck, preferred: Rev) -> Rev {
+        let Some(subscription) = &mut self.subscription else {
+            let from = preferred.clamp(check.joined, check.head);
+            self.subscription = Some(Subscription {
                 checked: check.head,
                 from,
-                given: BTreeSet::new(),
+                received: BTreeSet::new(),
                 claimed: Rev(0),
                 next: Some(from.next()),
-                answered: false,
+                is_answered: false,
             });
             return from;
         };
-        let mut from = wish.clamp(check.joined.max(following.claimed), check.head);
-        if from > following.last() {
-            // it has everything up to there from elsewhere
-            following.claimed = from;
-            following.from = from;
+        let mut from = preferred.clamp(check.joined.max(subscription.claimed), check.head);
+        if from > subscription.last() {
+            // The client has all events up to `from` from elsewhere.
+            subscription.claimed = from;
+            subscription.from = from;
         } else {
-            from = from.min(Rev(following.missing().0 - 1));
-            following.from = following.from.min(from);
+            from = from.min(Rev(subscription.next_missing().0 - 1));
+            subscription.from = subscription.from.min(from);
         }
-        following.checked = following.checked.max(check.head);
-        following.next = None;
-        following.answered = false;
+        subscription.checked = subscription.checked.max(check.head);
+        subscription.next = None;
+        subscription.is_answered = false;
         from
     }
 
-    /// Judges what it is given; false when its mailbox is full.
-    pub fn take(&mut self, event: &RoomEvent, history: &History, told: &Told, troubles: Troubles) -> Judged<bool> {
-        let Some(following) = &mut self.following else {
-            return Err(format!("{self} follows nothing and is given {}", named(event)));
+    /// Checks an event that was sent to the session. Returns false if its mailbox is full.
+    pub fn receive(
+        &mut self,
+        event: &RoomEvent,
+        history: &History,
+        known: &KnownRevs,
+        failures: Failures,
+    ) -> Checked<bool> {
+        let Some(subscription) = &mut self.subscription else {
+            return Err(format!("{self} has no subscription and got {}", describe(event)));
         };
-        if std::mem::take(&mut self.full) {
-            self.following = None;
+        if std::mem::take(&mut self.is_full) {
+            self.subscription = None;
             return Ok(false);
         }
-        self.count += 1;
-        let judged = match event {
-            RoomEvent::Frames(batch) | RoomEvent::Page(batch) => following.frames(self.user, batch, history, told),
-            RoomEvent::Attached(rev) => following.attached(*rev),
-            RoomEvent::Reset(rev) => following.reset(*rev, history),
+        self.received_count += 1;
+        let result = match event {
+            RoomEvent::Frames(batch) | RoomEvent::Page(batch) => {
+                subscription.check_batch(self.user, batch, history, known)
+            }
+            RoomEvent::Attached(rev) => subscription.check_attached(*rev),
+            RoomEvent::Reset(rev) => subscription.check_reset(*rev, history),
             RoomEvent::Left(checked) => {
-                let judged = following.left(self.user, *checked, history);
-                self.following = None;
-                judged
+                let result = subscription.check_left(self.user, *checked, history);
+                self.subscription = None;
+                result
             }
             RoomEvent::Gone => {
-                let lost = troubles.lost || following.missing() <= history.lost;
-                self.following = None;
-                must(lost || troubles.failed == Some(self.id), || "sent away for nothing".to_owned())
+                let lost = failures.lost || subscription.next_missing() <= history.lost_to;
+                self.subscription = None;
+                require(lost || failures.failed == Some(self.id), || "Gone without a failure".to_owned())
             }
             RoomEvent::Ephemeral(_) => Err("an order has no ephemeral frames".to_owned()),
         };
-        judged.map_err(|fault| format!("{self}, given {}: {fault}", named(event)))?;
+        result.map_err(|fault| format!("{self} got {}: {fault}", describe(event)))?;
         Ok(true)
     }
 
-    /// Whether it is to get frames without a revision: as long as the room was not told that its user left.
-    pub fn listens(&self, history: &History, told: &Told) -> bool {
-        let out = |checked| history.leaves(self.user).any(|rev| rev > checked && told.contains(&rev));
-        self.following.as_ref().is_some_and(|following| !out(following.checked))
+    /// Returns whether the session must get ephemeral frames: it is subscribed, and the room does not know that its
+    /// user has left.
+    pub fn gets_ephemeral(&self, history: &History, known: &KnownRevs) -> bool {
+        let has_left = |checked| history.leaves(self.user).any(|rev| rev > checked && known.contains(&rev));
+        self.subscription.as_ref().is_some_and(|subscription| !has_left(subscription.checked))
     }
 
-    /// Judges what it has when nothing is under way any more.
-    pub fn settled(&self, history: &History) -> Judged {
-        let Some(following) = &self.following else { return Ok(()) };
-        must(following.answered, || format!("{self} never heard that its replay is over"))?;
-        let missing = following.missing();
-        must(missing > history.end(), || format!("{self} never got {missing}"))
+    /// Checks at the end that the session has everything.
+    pub fn check_complete(&self, history: &History) -> Checked {
+        let Some(subscription) = &self.subscription else { return Ok(()) };
+        require(subscription.is_answered, || format!("{self} got no answer"))?;
+        let missing = subscription.next_missing();
+        require(missing > history.end(), || format!("{self} never got {missing}"))
     }
 }
 
-impl Following {
-    /// The newest it has.
+impl Subscription {
+    /// Returns the newest revision that the client has.
     pub fn last(&self) -> Rev {
-        self.given.last().copied().unwrap_or(self.from).max(self.from)
+        self.received.last().copied().unwrap_or(self.from).max(self.from)
     }
 
-    /// The oldest that has not come yet.
-    fn missing(&self) -> Rev {
+    /// Returns the oldest revision that has not arrived.
+    fn next_missing(&self) -> Rev {
         let mut missing = self.from.next();
-        while self.given.contains(&missing) {
+        while self.received.contains(&missing) {
             missing = missing.next();
         }
         missing
     }
 
-    fn frames(&mut self, user: usize, batch: &Batch, history: &History, told: &Told) -> Judged {
-        must(!batch.frames.is_empty(), || "nothing in it".to_owned())?;
-        let dense = batch.frames.windows(2).all(|pair| pair[1].rev == pair[0].rev.next());
-        must(dense, || "a gap within a batch".to_owned())?;
-        batch.frames.iter().try_for_each(|frame| self.frame(user, frame, history, told))
+    fn check_batch(&mut self, user: usize, batch: &Batch, history: &History, known: &KnownRevs) -> Checked {
+        require(!batch.frames.is_empty(), || "the batch is empty".to_owned())?;
+        let has_no_gap = batch.frames.windows(2).all(|pair| pair[1].rev == pair[0].rev.next());
+        require(has_no_gap, || "a gap within a batch".to_owned())?;
+        batch.frames.iter().try_for_each(|frame| self.check_frame(user, frame, history, known))
     }
 
-    fn frame(&mut self, user: usize, frame: &Frame, history: &History, told: &Told) -> Judged {
+    fn check_frame(&mut self, user: usize, frame: &Frame, history: &History, known: &KnownRevs) -> Checked {
         let rev = frame.rev;
-        must(history.holds(frame), || format!("{rev} is not what the log says"))?;
+        require(history.contains(frame), || format!("{rev} is not the event in the log"))?;
         let deleted = history.deleted_at(frame);
-        must(deleted.is_none_or(|at| at > self.checked), || format!("{rev} shows what was deleted before the check"))?;
-        must(deleted.is_none_or(|at| !told.contains(&at)), || format!("{rev} shows what the room knows is deleted"))?;
-        must(rev > self.from, || format!("{rev} is not after {}", self.from))?;
-        must(self.given.insert(rev), || format!("{rev} comes again"))?;
-        must(history.is_for(user, rev), || format!("{rev} came when the user was out"))?;
+        require(deleted.is_none_or(|at| at > self.checked), || {
+            format!("{rev} shows a message that was deleted before the check")
+        })?;
+        require(deleted.is_none_or(|at| !known.contains(&at)), || {
+            format!("{rev} shows a message that the room knows to be deleted")
+        })?;
+        require(rev > self.from, || format!("{rev} is not after {}", self.from))?;
+        require(self.received.insert(rev), || format!("{rev} comes again"))?;
+        require(history.is_for(user, rev), || format!("{rev} is from a time when the user was no participant"))?;
         let end = history.left_after(user, self.checked);
-        must(end.is_none_or(|end| rev <= end), || format!("{rev} comes after the user left"))?;
+        require(end.is_none_or(|end| rev <= end), || format!("{rev} comes after the user left"))?;
         if let Some(next) = &mut self.next {
-            must(rev == *next, || format!("{rev} comes in place of {next}"))?;
+            require(rev == *next, || format!("{rev} comes instead of {next}"))?;
             *next = rev.next();
         }
         Ok(())
     }
 
-    fn attached(&mut self, rev: Rev) -> Judged {
-        must(!self.answered, || "answered twice".to_owned())?;
-        must(rev >= self.checked, || format!("it was to know everything up to {}", self.checked))?;
-        must(self.missing() > rev, || format!("it never got {}", self.missing()))?;
-        must(self.next.is_none_or(|next| next == rev.next()), || format!("live events follow {:?}", self.next))?;
+    fn check_attached(&mut self, rev: Rev) -> Checked {
+        require(!self.is_answered, || "a second answer".to_owned())?;
+        require(rev >= self.checked, || format!("the checked revision is {}", self.checked))?;
+        require(self.next_missing() > rev, || format!("{} is missing", self.next_missing()))?;
+        require(self.next.is_none_or(|next| next == rev.next()), || format!("live events follow {:?}", self.next))?;
         self.next = Some(rev.next());
-        self.answered = true;
+        self.is_answered = true;
         Ok(())
     }
 
-    fn reset(&mut self, rev: Rev, history: &History) -> Judged {
-        must(self.missing() <= history.lost, || format!("the log has {}", self.missing()))?;
-        must(rev >= self.checked && rev <= history.end(), || format!("it was checked at {}", self.checked))?;
-        must(rev >= self.last(), || format!("it has {} already", self.last()))?;
-        self.given.clear();
+    fn check_reset(&mut self, rev: Rev, history: &History) -> Checked {
+        require(self.next_missing() <= history.lost_to, || format!("the log has {}", self.next_missing()))?;
+        require(rev >= self.checked && rev <= history.end(), || format!("it was checked at {}", self.checked))?;
+        require(rev >= self.last(), || format!("it has {} already", self.last()))?;
+        self.received.clear();
         self.from = rev;
         self.next = Some(rev.next());
-        self.answered = true;
+        self.is_answered = true;
         Ok(())
     }
 
-    fn left(&mut self, user: usize, checked: Rev, history: &History) -> Judged {
-        must(checked >= self.checked, || format!("it was checked since, at {}", self.checked))?;
+    fn check_left(&mut self, user: usize, checked: Rev, history: &History) -> Checked {
+        require(checked >= self.checked, || format!("it has a newer check, at {}", self.checked))?;
         let Some(end) = history.left_after(user, self.checked) else {
             return Err(format!("the user did not leave after {}", self.checked));
         };
-        let refused = self.given.is_empty() && !self.answered && self.next.is_some();
-        must(refused || self.given.contains(&end), || format!("the user left at {end}, and never got that"))
+        let refused = self.received.is_empty() && !self.is_answered && self.next.is_some();
+        require(refused || self.received.contains(&end), || format!("the leave at {end} was not sent"))
     }
 }
 
@@ -215,7 +229,7 @@ impl std::fmt::Display for Session {
     }
 }
 
-fn named(event: &RoomEvent) -> String {
+fn describe(event: &RoomEvent) -> String {
     let revs = |batch: &Batch| batch.frames.iter().map(|frame| frame.rev.0).collect::<Vec<_>>();
     match event {
         RoomEvent::Frames(batch) => format!("Frames{:?}", revs(batch)),

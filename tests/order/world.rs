@@ -1,111 +1,114 @@
-//! A world in which anything may happen to one room's order, in any sequence: commits, deliveries, checks,
-//! subscriptions, reads and their answers, losses. Every step is judged by the sessions it reaches.
+//! A simulated server with one order and several sessions: commits, deliveries, checks, subscriptions, reads and losses
+//! can happen in any sequence. Each session checks the events that it gets.
 
-use super::history::{History, Word, user};
-use super::session::{Check, Session, Told, Troubles};
+use super::history::{Change, History, user};
+use super::session::{Failures, KnownRevs, RightCheck, Session};
 use greenroom::domain::ids::Rev;
 use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use greenroom::protocol::events::Frame;
-use greenroom::realtime::order::{Order, Sink, Subscribe};
+use greenroom::realtime::order::{Order, Sink, SubscribeRequest};
 use std::sync::Arc;
 
 pub const USERS: usize = 3;
 pub const SESSIONS: usize = 6;
 
-/// What becomes of a commit's frames.
+/// How the frames of a commit reach the room.
 #[derive(Clone, Copy, Debug)]
-pub enum Fate {
-    Delivered,
-    /// Later, in any order, perhaps several times.
-    Underway,
-    /// Later, one by one.
+pub enum Delivery {
+    AtOnce,
+    /// In a later step, in any order, perhaps several times.
+    Later,
+    /// In later steps, one by one.
     Split,
+    /// At once and in a later step.
     Twice,
     Lost,
 }
 
-/// What a session asks for.
+/// The revision that a session asks for: the head, the newest that it has, or any fraction of the head.
 #[derive(Clone, Copy, Debug)]
-pub enum From {
+pub enum Start {
     Head,
     Last,
     Any(u8),
 }
 
-/// What may happen next. Numbers pick one of what there is.
+/// A step of a run. A `pick`, and a number of a session, selects one of those that exist, modulo their number.
 #[derive(Clone, Debug)]
 pub enum Step {
-    Commit(Vec<Word>, Fate),
+    Commit(Vec<Change>, Delivery),
     Arrive {
         pick: usize,
-        again: bool,
+        /// Whether the batch can arrive again.
+        stays: bool,
     },
-    Heard,
+    NoteHead,
     Check(usize),
-    Subscribe(usize, From),
+    Subscribe(usize, Start),
     Unsubscribe(usize),
     Resume(usize),
-    Fill,
-    /// A read sees the log as it is now.
+    ReadGap,
+    /// A read gets its result, at most this number of rows, from the current log.
     Read(usize, usize),
-    /// A read's answer arrives, or its failure.
+    /// The result or the failure of a read arrives at the order.
     Answer {
         pick: usize,
         fails: bool,
     },
+    /// The next event does not fit into the mailbox of a session.
     Full(usize),
-    /// The log loses its oldest rows.
-    Forget(u8),
-    /// The room stops, if nobody needs it, and another takes its place.
+    /// The log loses its oldest rows: all of them for 255.
+    LoseRows(u8),
+    /// The room stops, if it has no subscribers, and a new one starts.
     Retire,
 }
 
-struct Read {
+struct PendingRead {
     after: Rev,
     purpose: ReadPurpose,
-    seen: Option<Vec<Frame>>,
+    result: Option<Vec<Frame>>,
 }
 
 pub struct World {
     history: History,
     order: Order<usize>,
     sessions: Vec<Session>,
-    underway: Vec<Arc<Batch>>,
-    reads: Vec<Read>,
-    /// The check with which the room began.
-    began: Option<Rev>,
-    /// What the room was told.
-    told: Told,
+    undelivered: Vec<Arc<Batch>>,
+    reads: Vec<PendingRead>,
+    /// The checked revision that became the first head of the room.
+    first_head: Option<Rev>,
+    /// The events that were delivered to the room or that it has read.
+    known: KnownRevs,
 }
 
-/// Takes what the order decides and has it judged.
-struct Judge<'a> {
+/// The sink of the order, which passes its events to the sessions and keeps the first fault.
+struct Checker<'a> {
     history: &'a History,
     sessions: &'a mut [Session],
-    reads: &'a mut Vec<Read>,
-    troubles: Troubles,
-    began: Option<Rev>,
-    told: &'a Told,
+    reads: &'a mut Vec<PendingRead>,
+    failures: Failures,
+    first_head: Option<Rev>,
+    known: &'a KnownRevs,
     fault: Option<String>,
 }
 
-impl Sink<usize> for Judge<'_> {
-    fn give(&mut self, to: &usize, event: RoomEvent) -> bool {
-        self.sessions[*to].take(&event, self.history, self.told, self.troubles).unwrap_or_else(|fault| {
+impl Sink<usize> for Checker<'_> {
+    fn send(&mut self, to: &usize, event: RoomEvent) -> bool {
+        self.sessions[*to].receive(&event, self.history, self.known, self.failures).unwrap_or_else(|fault| {
             self.fault.get_or_insert(fault);
             true
         })
     }
 
-    fn read(&mut self, after: Rev, purpose: ReadPurpose) {
-        if purpose == ReadPurpose::Gap && self.began.is_none_or(|began| after < began) {
-            self.fault.get_or_insert(format!("{after} is before the room began"));
+    fn read_log(&mut self, after: Rev, purpose: ReadPurpose) {
+        if purpose == ReadPurpose::Gap && self.first_head.is_none_or(|first_head| after < first_head) {
+            self.fault.get_or_insert(format!("{after} is before the first head of the room"));
         }
-        self.reads.push(Read { after, purpose, seen: None });
+        self.reads.push(PendingRead { after, purpose, result: None });
     }
 }
 
-type Judged = Result<(), String>;
+type Checked = Result<(), String>;
 
 impl World {
     pub fn new() -> Self {
@@ -113,54 +116,54 @@ impl World {
             history: History::new(USERS),
             order: Order::default(),
             sessions: (0..SESSIONS).map(|index| Session::new(index, index % USERS)).collect(),
-            underway: Vec::new(),
+            undelivered: Vec::new(),
             reads: Vec::new(),
-            began: None,
-            told: Told::new(),
+            first_head: None,
+            known: KnownRevs::new(),
         }
     }
 
-    /// The room is given events, or has read them for itself.
-    fn tell(&mut self, frames: &[Frame]) {
-        self.told.extend(frames.iter().map(|frame| frame.rev));
+    /// Notes events that were delivered to the room or that it has read.
+    fn note_known_events(&mut self, frames: &[Frame]) {
+        self.known.extend(frames.iter().map(|frame| frame.rev));
     }
 
-    fn drive(&mut self, troubles: Troubles, act: impl FnOnce(&mut Order<usize>, &mut Judge)) -> Judged {
-        let mut judge = Judge {
+    fn drive(&mut self, failures: Failures, act: impl FnOnce(&mut Order<usize>, &mut Checker)) -> Checked {
+        let mut checker = Checker {
             history: &self.history,
             sessions: &mut self.sessions,
             reads: &mut self.reads,
-            troubles,
-            began: self.began,
-            told: &self.told,
+            failures,
+            first_head: self.first_head,
+            known: &self.known,
             fault: None,
         };
-        act(&mut self.order, &mut judge);
-        judge.fault.map_or(Ok(()), Err)
+        act(&mut self.order, &mut checker);
+        checker.fault.map_or(Ok(()), Err)
     }
 
-    fn calm(&mut self, act: impl FnOnce(&mut Order<usize>, &mut Judge)) -> Judged {
-        self.drive(Troubles::default(), act)
+    fn drive_without_failures(&mut self, act: impl FnOnce(&mut Order<usize>, &mut Checker)) -> Checked {
+        self.drive(Failures::default(), act)
     }
 
-    pub fn step(&mut self, step: &Step) -> Judged {
+    pub fn step(&mut self, step: &Step) -> Checked {
         match step {
-            Step::Commit(words, fate) => self.commit(words, *fate),
-            Step::Arrive { pick, again } => self.arrive(*pick, *again),
-            Step::Heard => self.heard(),
+            Step::Commit(changes, delivery) => self.commit(changes, *delivery),
+            Step::Arrive { pick, stays } => self.arrive(*pick, *stays),
+            Step::NoteHead => self.note_head(),
             Step::Check(pick) => {
                 self.check(*pick);
                 Ok(())
             }
-            Step::Subscribe(pick, from) => self.subscribe(*pick, *from),
+            Step::Subscribe(pick, start) => self.subscribe(*pick, *start),
             Step::Unsubscribe(pick) => {
                 let session = &mut self.sessions[pick % SESSIONS];
-                session.following = None;
+                session.subscription = None;
                 self.order.unsubscribe(session.id);
                 Ok(())
             }
             Step::Resume(pick) => self.resume(pick % SESSIONS),
-            Step::Fill => self.calm(|order, judge| order.fill(judge)),
+            Step::ReadGap => self.drive_without_failures(|order, checker| order.read_gap(checker)),
             Step::Read(pick, limit) => {
                 self.read(*pick, *limit);
                 Ok(())
@@ -168,12 +171,12 @@ impl World {
             Step::Answer { pick, fails } => self.answer(*pick, *fails),
             Step::Full(pick) => {
                 let session = &mut self.sessions[pick % SESSIONS];
-                session.full = session.following.is_some();
+                session.is_full = session.subscription.is_some();
                 Ok(())
             }
-            Step::Forget(share) => {
+            Step::LoseRows(share) => {
                 let rows = self.history.end().0 * i64::from(*share) / 255;
-                self.history.lost = self.history.lost.max(Rev(rows));
+                self.history.lost_to = self.history.lost_to.max(Rev(rows));
                 Ok(())
             }
             Step::Retire => {
@@ -181,120 +184,124 @@ impl World {
                 Ok(())
             }
         }?;
-        self.agree()
+        self.check_receivers()
     }
 
-    /// The room knows those who listen, and no others.
-    fn agree(&self) -> Judged {
-        let mut known: Vec<usize> = self.order.followers().map(|(_, index)| *index).collect();
-        known.sort_unstable();
-        let listens = |index: &usize| self.sessions[*index].listens(&self.history, &self.told);
-        let expected: Vec<usize> = (0..SESSIONS).filter(listens).collect();
-        if known == expected { Ok(()) } else { Err(format!("to {known:?} it tells all, not to {expected:?}")) }
+    /// Checks that the right sessions get ephemeral frames.
+    fn check_receivers(&self) -> Checked {
+        let mut actual: Vec<usize> = self.order.ephemeral_receivers().map(|(_, index)| *index).collect();
+        actual.sort_unstable();
+        let gets_ephemeral = |index: &usize| self.sessions[*index].gets_ephemeral(&self.history, &self.known);
+        let expected: Vec<usize> = (0..SESSIONS).filter(gets_ephemeral).collect();
+        if actual == expected { Ok(()) } else { Err(format!("{actual:?} get ephemeral frames, not {expected:?}")) }
     }
 
-    fn commit(&mut self, words: &[Word], fate: Fate) -> Judged {
-        let frames = self.history.commit(words);
-        if matches!(fate, Fate::Split) {
-            self.underway.extend(frames.into_iter().map(|frame| Batch::new(vec![frame])));
+    fn commit(&mut self, changes: &[Change], delivery: Delivery) -> Checked {
+        let frames = self.history.commit(changes);
+        if matches!(delivery, Delivery::Split) {
+            self.undelivered.extend(frames.into_iter().map(|frame| Batch::new(vec![frame])));
             return Ok(());
         }
         let batch = Batch::new(frames);
-        if matches!(fate, Fate::Underway | Fate::Twice) {
-            self.underway.push(batch.clone());
+        if matches!(delivery, Delivery::Later | Delivery::Twice) {
+            self.undelivered.push(batch.clone());
         }
-        if matches!(fate, Fate::Delivered | Fate::Twice) {
+        if matches!(delivery, Delivery::AtOnce | Delivery::Twice) {
             self.deliver(&batch)?;
         }
         Ok(())
     }
 
-    fn arrive(&mut self, pick: usize, again: bool) -> Judged {
-        if self.underway.is_empty() {
+    fn arrive(&mut self, pick: usize, stays: bool) -> Checked {
+        if self.undelivered.is_empty() {
             return Ok(());
         }
-        let pick = pick % self.underway.len();
-        let batch = if again { self.underway[pick].clone() } else { self.underway.swap_remove(pick) };
+        let pick = pick % self.undelivered.len();
+        let batch = if stays { self.undelivered[pick].clone() } else { self.undelivered.swap_remove(pick) };
         self.deliver(&batch)
     }
 
-    /// Some of what is delivered counts as too much to go out at once.
-    fn deliver(&mut self, batch: &Arc<Batch>) -> Judged {
-        self.tell(&batch.frames);
-        let postponed = batch.last_rev().0 % 7 == 0;
-        self.calm(|order, judge| if postponed { order.postpone(batch, judge) } else { order.deliver(batch, judge) })
+    /// Delivers a batch. One in seven counts as too large to be broadcast at once.
+    fn deliver(&mut self, batch: &Arc<Batch>) -> Checked {
+        self.note_known_events(&batch.frames);
+        let is_postponed = batch.last_rev().0 % 7 == 0;
+        self.drive_without_failures(|order, checker| {
+            if is_postponed { order.postpone(batch, checker) } else { order.deliver(batch, checker) }
+        })
     }
 
-    fn heard(&mut self) -> Judged {
+    fn note_head(&mut self) -> Checked {
         let end = self.history.end();
-        self.calm(|order, _| order.heard(end))
+        self.drive_without_failures(|order, _| order.note_known(end))
     }
 
     fn check(&mut self, pick: usize) {
         let session = &mut self.sessions[pick % SESSIONS];
         let joined = self.history.joined(session.user);
-        session.check = joined.map(|joined| Check { head: self.history.end(), joined });
+        session.check = joined.map(|joined| RightCheck { head: self.history.end(), joined });
     }
 
-    fn subscribe(&mut self, pick: usize, from: From) -> Judged {
+    fn subscribe(&mut self, pick: usize, start: Start) -> Checked {
         let index = pick % SESSIONS;
         let session = &mut self.sessions[index];
         let Some(check) = session.check.take() else { return Ok(()) };
-        let wish = match from {
-            From::Head => check.head,
-            From::Last => session.following.as_ref().map_or(check.joined, super::session::Following::last),
-            From::Any(share) => Rev((check.head.0 + 1) * i64::from(share) / 256),
+        let preferred = match start {
+            Start::Head => check.head,
+            Start::Last => session.subscription.as_ref().map_or(check.joined, super::session::Subscription::last),
+            Start::Any(share) => Rev((check.head.0 + 1) * i64::from(share) / 256),
         };
-        let (fresh, count, of, id) = (session.following.is_none(), session.count, session.user, session.id);
-        let from = session.subscribe(check, wish);
-        let gone = self.history.leaves(of).any(|rev| rev > check.head && self.told.contains(&rev));
-        // one that is refused at once begins nothing
-        if !(fresh && gone) {
-            self.began.get_or_insert(check.head);
+        let (is_new, count) = (session.subscription.is_none(), session.received_count);
+        let (user_index, id) = (session.user, session.id);
+        let from = session.subscribe(check, preferred);
+        let has_left = self.history.leaves(user_index).any(|rev| rev > check.head && self.known.contains(&rev));
+        // A subscription that is refused at once does not set the first head.
+        if !(is_new && has_left) {
+            self.first_head.get_or_insert(check.head);
         }
-        let wanted = Subscribe { session: id, user: user(of), handle: index, from, checked: check.head };
-        self.calm(|order, judge| order.subscribe(wanted, judge))?;
+        let request =
+            SubscribeRequest { session: id, user: user(user_index), handle: index, from, checked: check.head };
+        self.drive_without_failures(|order, checker| order.subscribe(request, checker))?;
         let session = &self.sessions[index];
-        if fresh && gone && (session.following.is_some() || session.count > count + 1) {
+        if is_new && has_left && (session.subscription.is_some() || session.received_count > count + 1) {
             return Err(format!("{session} was checked at {} and not refused", check.head));
         }
         Ok(())
     }
 
-    fn resume(&mut self, index: usize) -> Judged {
+    fn resume(&mut self, index: usize) -> Checked {
         let id = self.sessions[index].id;
-        self.calm(|order, judge| order.resume(id, judge))
+        self.drive_without_failures(|order, checker| order.resume(id, checker))
     }
 
     fn read(&mut self, pick: usize, limit: usize) {
         if !self.reads.is_empty() {
             let pick = pick % self.reads.len();
             let read = &mut self.reads[pick];
-            read.seen = Some(self.history.read(read.after, limit));
+            read.result = Some(self.history.read(read.after, limit));
         }
     }
 
-    fn answer(&mut self, pick: usize, fails: bool) -> Judged {
+    fn answer(&mut self, pick: usize, fails: bool) -> Checked {
         if self.reads.is_empty() {
             return Ok(());
         }
         let pick = pick % self.reads.len();
-        if self.reads[pick].seen.is_none() {
+        if self.reads[pick].result.is_none() {
             self.read(pick, 5);
         }
-        let Read { after, purpose, seen } = self.reads.swap_remove(pick);
-        let frames = seen.filter(|_| !fails);
+        let PendingRead { after, purpose, result } = self.reads.swap_remove(pick);
+        let frames = result.filter(|_| !fails);
         match purpose {
-            ReadPurpose::Verify(_) => unreachable!("a room doubts, its order does not"),
+            ReadPurpose::Verify(_) => unreachable!("only a room verifies the history, not its order"),
             ReadPurpose::Gap => {
                 let lost = frames.as_ref().is_some_and(|read| read.first().is_none_or(|row| row.rev > after.next()));
-                let troubles = Troubles { lost, ..Troubles::default() };
-                self.tell(frames.as_deref().unwrap_or_default());
-                self.drive(troubles, |order, judge| order.filled(frames, judge))
+                let failures = Failures { lost, ..Failures::default() };
+                self.note_known_events(frames.as_deref().unwrap_or_default());
+                self.drive(failures, |order, checker| order.handle_gap_read(frames, checker))
             }
             ReadPurpose::Replay { session, number, .. } => {
-                let troubles = Troubles { failed: fails.then_some(session), ..Troubles::default() };
-                self.drive(troubles, |order, judge| order.page(session, number, frames, judge))
+                let failures = Failures { failed: fails.then_some(session), ..Failures::default() };
+                self.drive(failures, |order, checker| order.handle_replay_read(session, number, frames, checker))
             }
         }
     }
@@ -303,30 +310,30 @@ impl World {
         if self.order.is_empty() && self.sessions.iter().all(|session| session.check.is_none()) {
             self.order = Order::default();
             self.reads.clear();
-            self.began = None;
-            self.told.clear();
+            self.first_head = None;
+            self.known.clear();
         }
     }
 
-    /// Lets everything under way come to its end; then whoever follows has everything.
-    pub fn settle(&mut self) -> Judged {
+    /// Runs everything to its end, and checks that each subscribed session then has all events.
+    pub fn finish(&mut self) -> Checked {
         for session in &mut self.sessions {
-            session.full = false;
+            session.is_full = false;
         }
-        self.heard()?;
+        self.note_head()?;
         for _ in 0..10_000 {
-            self.calm(|order, judge| order.fill(judge))?;
+            self.drive_without_failures(|order, checker| order.read_gap(checker))?;
             for index in 0..SESSIONS {
                 self.resume(index)?;
             }
-            if self.reads.is_empty() && !self.order.has_hole() {
-                return self.sessions.iter().try_for_each(|session| session.settled(&self.history));
+            if self.reads.is_empty() && !self.order.has_gap() {
+                return self.sessions.iter().try_for_each(|session| session.check_complete(&self.history));
             }
             while !self.reads.is_empty() {
                 self.answer(0, false)?;
             }
-            self.agree()?;
+            self.check_receivers()?;
         }
-        Err("it does not come to rest".to_owned())
+        Err("the reads do not end".to_owned())
     }
 }

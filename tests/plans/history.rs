@@ -9,7 +9,7 @@ use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Event;
 use greenroom::store::messages;
-use greenroom::store::pools::Share;
+use greenroom::store::pools::ReadPool;
 use greenroom::usecases::{Caller, members};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
@@ -153,7 +153,7 @@ impl<'a> Filler<'a> {
     /// The event of a message in its true form, for calls that read it.
     async fn tell(&self, id: MessageId) {
         let (message, rev) =
-            messages::by_ids(self.inside.app.db().read(Share::Ordinary), &[id]).await.unwrap().remove(0);
+            messages::by_ids(self.inside.app.db().read(ReadPool::Ordinary), &[id]).await.unwrap().remove(0);
         let conversation_id = message.conversation_id;
         let event = Event::MessageNew { conversation_id, message: Box::new(message) };
         let text = event.frame(Stream::Conversation(conversation_id), rev).replace('\'', "''");

@@ -5,8 +5,8 @@ use crate::judge::Judge;
 use greenroom::domain::limits;
 use greenroom::domain::roles::ConversationKind;
 use greenroom::domain::time::Timestamp;
-use greenroom::store::conversations::{self, Filter};
-use greenroom::store::pools::Share;
+use greenroom::store::conversations::{self, ConversationFilter};
+use greenroom::store::pools::ReadPool;
 use greenroom::usecases::Caller;
 use sea_orm::Statement;
 use std::sync::{Arc, Mutex};
@@ -60,31 +60,38 @@ fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
         let said = Arc::new(Mutex::new(Vec::new()));
         let heard = said.clone();
         inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.clone()));
-        let (conn, now) = (inside.app.db().read(Share::Ordinary), Timestamp::now());
+        let (conn, now) = (inside.app.db().read(ReadPool::Ordinary), Timestamp::now());
         let page = async |filter, after| {
             let user = users[0].user_id;
-            conversations::page(conn, user, filter, after, limits::PAGE_MAX + 1, now).await.unwrap()
+            conversations::list(conn, user, filter, after, limits::PAGE_MAX + 1, now).await.unwrap()
         };
         let mut after = None;
         let mut seen = Vec::new();
         for number in 0..GROUPS / 100 {
-            let mut views = page(Filter::default(), after).await;
+            let mut views = page(ConversationFilter::default(), after).await;
             views.truncate(100);
-            after = views.last().map(|view| view.place);
+            after = views.last().map(|view| view.sort_key);
             assert_eq!(views.len(), 100, "page {number}");
             seen.extend(views);
         }
-        assert!(page(Filter::default(), after).await.is_empty());
-        assert!(seen.is_sorted_by(|one, next| one.place.activity > next.place.activity), "the newest first, each once");
+        assert!(page(ConversationFilter::default(), after).await.is_empty());
+        assert!(
+            seen.is_sorted_by(|one, next| one.sort_key.activity > next.sort_key.activity),
+            "the newest first, each once"
+        );
         for view in &seen {
             let conversation = &view.conversation;
             assert_eq!((conversation.unread_count, conversation.member_count), (4, MEMBERS as i64));
             assert_eq!(conversation.last_message.as_ref().unwrap().seq.0, MESSAGES as i64 - 1, "the last is hidden");
         }
-        let filter = |unread| Filter { unread: Some(unread), kind: Some(ConversationKind::Group), ..Filter::default() };
+        let filter = |unread| ConversationFilter {
+            unread: Some(unread),
+            kind: Some(ConversationKind::Group),
+            ..ConversationFilter::default()
+        };
         assert_eq!(page(filter(true), None).await.len(), 101);
         assert!(page(filter(false), None).await.is_empty());
-        assert!(page(Filter { archived: true, ..Filter::default() }, None).await.is_empty());
+        assert!(page(ConversationFilter { archived: true, ..ConversationFilter::default() }, None).await.is_empty());
         let mut said = std::mem::take(&mut *said.lock().unwrap());
         // the server's own work goes on beside
         said.retain(|statement: &Statement| statement.sql.contains("member_count"));

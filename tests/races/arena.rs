@@ -8,7 +8,7 @@ use greenroom::domain::ids::{ConversationId, UserId};
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::error::Result;
-use greenroom::usecases::messages::{self, Range};
+use greenroom::usecases::messages::{self, MessageRange};
 use greenroom::usecases::{Caller, conversations, members};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -117,7 +117,7 @@ impl Round<'_> {
         let group = self.inside.group(&self.users[..=roles.len()]).await;
         for (user, role) in self.users[1..].iter().zip(roles).filter(|(_, role)| **role != Role::Member) {
             let user = UserRef::Id(user.user_id);
-            members::set_role(app, &self.users[0], group, &user, *role).await.unwrap();
+            members::update_role(app, &self.users[0], group, &user, *role).await.unwrap();
         }
         group
     }
@@ -143,7 +143,7 @@ impl Round<'_> {
 
     /// Who is in a conversation, as this user sees it; or the code of the refusal.
     pub async fn members(&self, user: &Caller, conversation: ConversationId) -> Result<BTreeMap<UserId, Role>, Code> {
-        let detail = conversations::detail(&self.inside.app, user, conversation).await;
+        let detail = conversations::get_detail(&self.inside.app, user, conversation).await;
         let detail = detail.map_err(|error| error.code())?;
         let count = detail.conversation.member_count;
         assert_eq!(count as usize, detail.members.len(), "the count and the list");
@@ -152,7 +152,7 @@ impl Round<'_> {
 
     /// The newest messages of a conversation, as this user sees them; or the code of the refusal.
     pub async fn messages(&self, user: &Caller, conversation: ConversationId) -> Result<Vec<Value>, Code> {
-        let page = messages::list(&self.inside.app, user, conversation, Range::Newest, 5).await;
+        let page = messages::list(&self.inside.app, user, conversation, MessageRange::Newest, 5).await;
         let page = page.map_err(|error| error.code())?;
         Ok(page.items.iter().map(|message| serde_json::to_value(message).unwrap()).collect())
     }

@@ -3,7 +3,7 @@
 use crate::inside::random::Random;
 use crate::inside::{Inside, on_each_database};
 use crate::world::{Diary, Failing, Node, Talk, check_order, cursor, due, parked, write};
-use greenroom::relay::reader::ATTEMPTS;
+use greenroom::relay::reader::MAX_ATTEMPTS;
 use std::sync::Arc;
 
 /// Two groups in which the diary has read everything so far, and the last revision of the first.
@@ -72,11 +72,11 @@ fn a_row_that_never_succeeds_is_given_up_and_can_be_tried_again() {
         diary.fail(stuck.stream(), last + 1, Failing::Row);
         stuck.say(inside, &mut random).await;
         stuck.say(inside, &mut random).await;
-        for attempt in 1..=ATTEMPTS + 3 {
+        for attempt in 1..=MAX_ATTEMPTS + 3 {
             due(inside).await;
             node.read().await;
-            let status = if attempt < ATTEMPTS { "parked" } else { "failed" };
-            assert_eq!(parked(inside).await, [(stuck.group.0, last + 1, attempt.min(ATTEMPTS), status.to_owned())]);
+            let status = if attempt < MAX_ATTEMPTS { "parked" } else { "failed" };
+            assert_eq!(parked(inside).await, [(stuck.group.0, last + 1, attempt.min(MAX_ATTEMPTS), status.to_owned())]);
         }
         other.say(inside, &mut random).await;
         stuck.say(inside, &mut random).await;
@@ -104,7 +104,7 @@ fn a_database_that_is_away_is_no_failing_row() {
         }
         node.stamp().await;
         for _ in 0..3 {
-            assert!(node.runner.turn().await.is_err());
+            assert!(node.runner.run_round().await.is_err());
             assert_eq!((cursor(inside, "diary").await, parked(inside).await), (stood, vec![]));
         }
         diary.heal();

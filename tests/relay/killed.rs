@@ -25,7 +25,7 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
                 talk.act(inside, &mut random).await;
             }
             node.stamp().await;
-            let done = polled(node.runner.turn(), polls).await;
+            let done = polled(node.runner.run_round(), polls).await;
             // whoever comes next finds nothing in the way
             node.read().await;
             Counts::check(inside).await;
@@ -53,13 +53,13 @@ fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() 
             last += 3;
             node.stamp().await;
             // parked, tried again in vain, healed: each of them cut off somewhere
-            let parks = polled(node.runner.turn(), polls).await;
+            let parks = polled(node.runner.run_round(), polls).await;
             node.read().await;
             due(inside).await;
-            let fails = polled(node.runner.turn(), polls).await;
+            let fails = polled(node.runner.run_round(), polls).await;
             diary.heal();
             due(inside).await;
-            let heals = polled(node.runner.turn(), polls).await;
+            let heals = polled(node.runner.run_round(), polls).await;
             due(inside).await;
             node.read().await;
             assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last).collect::<Vec<_>>());
@@ -81,7 +81,7 @@ fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
             for _ in 0..3 {
                 talk.act(inside, &mut random).await;
             }
-            let done = polled(node.sequencer.as_ref().unwrap().turn(), polls).await;
+            let done = polled(node.sequencer.as_ref().unwrap().run_round(), polls).await;
             node.read().await;
             check_order(inside).await;
             Counts::check(inside).await;

@@ -3,7 +3,7 @@
 use crate::inside::random::Random;
 use crate::inside::{Inside, on_each_database, on_postgres};
 use crate::world::{Counts, Node, Talk, check_order, cursor, expire};
-use greenroom::relay::reader::Turn;
+use greenroom::relay::reader::RoundResult;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::cell::Cell;
 
@@ -100,9 +100,9 @@ fn many_who_commit_at_once_are_put_in_order_while_they_do() {
                 // so that the nodes take the readers from each other all the time
                 expire(inside).await;
                 if let Some(sequencer) = &node.sequencer {
-                    sequencer.turn().await.unwrap();
+                    sequencer.run_round().await.unwrap();
                 }
-                node.runner.turn().await.unwrap();
+                node.runner.run_round().await.unwrap();
                 tokio::task::yield_now().await;
             }
         });
@@ -126,11 +126,11 @@ fn a_lease_keeps_others_out_until_it_expires_or_is_given_back() {
         inside.run(&format!("UPDATE readers SET leased_until = {}", i64::MAX / 2)).await;
         talk.say(inside, &mut Random::new(1)).await;
         two.stamp().await;
-        let turn = two.runner.turn().await.unwrap();
-        assert!(matches!(turn, Turn::Idle(Some(_))), "it waits for the lease: {turn:?}");
+        let turn = two.runner.run_round().await.unwrap();
+        assert!(matches!(turn, RoundResult::Idle(Some(_))), "it waits for the lease: {turn:?}");
         assert_eq!(cursor(inside, "statistics").await, stood);
         if inside.is_postgres() {
-            assert_eq!(two.sequencer.as_ref().unwrap().turn().await.unwrap(), 0, "this one too");
+            assert_eq!(two.sequencer.as_ref().unwrap().run_round().await.unwrap(), 0, "this one too");
         }
         expire(inside).await;
         two.read().await;

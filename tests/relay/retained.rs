@@ -36,13 +36,17 @@ fn what_is_old_goes_as_far_as_the_slowest_reader_has_come() {
             talk.say(inside, &mut random).await;
         }
         quick.read().await;
-        assert_eq!(retention::sweep(&inside.app, Timestamp(0)).await.unwrap(), 0, "nothing is as old as that");
-        assert!(retention::sweep(&inside.app, future()).await.unwrap() > 0);
+        assert_eq!(
+            retention::remove_old_rows(&inside.app, Timestamp(0)).await.unwrap(),
+            0,
+            "nothing is as old as that"
+        );
+        assert!(retention::remove_old_rows(&inside.app, future()).await.unwrap() > 0);
         assert_eq!(held(inside, &talk).await, [last + 1, last + 2, last + 3], "one reader has not been here");
         slow.read().await;
         assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last + 3).collect::<Vec<_>>());
         talk.say(inside, &mut random).await;
-        assert_eq!(retention::sweep(&inside.app, future()).await.unwrap(), 3, "what nobody has read stays");
+        assert_eq!(retention::remove_old_rows(&inside.app, future()).await.unwrap(), 3, "what nobody has read stays");
         assert_eq!(held(inside, &talk).await, [last + 4]);
         quick.read().await;
         slow.read().await;
@@ -68,7 +72,7 @@ fn what_a_parked_stream_waits_for_stays() {
             quick.read().await;
             node.read().await;
             write(inside, &format!("UPDATE reader_failures SET status = '{status}'")).await;
-            retention::sweep(&inside.app, future()).await.unwrap();
+            retention::remove_old_rows(&inside.app, future()).await.unwrap();
             assert_eq!(held(inside, &stuck).await, [last + 2, last + 3], "{status}");
             assert_eq!(held(inside, &other).await, Vec::<i64>::new());
         }
@@ -77,7 +81,7 @@ fn what_a_parked_stream_waits_for_stays() {
         due(inside).await;
         node.read().await;
         assert_eq!(Diary::revs(inside, stuck.stream()).await, (1..=last + 3).collect::<Vec<_>>());
-        retention::sweep(&inside.app, future()).await.unwrap();
+        retention::remove_old_rows(&inside.app, future()).await.unwrap();
         assert_eq!(held(inside, &stuck).await, Vec::<i64>::new());
     });
 }
@@ -94,10 +98,10 @@ fn the_newest_row_that_was_seen_is_known_after_it_is_gone() {
         let talk = Talk::new(inside).await;
         node.read().await;
         let newest = async || inside.rows("SELECT max(id) AS id FROM outbox").await[0].try_get("", "id").unwrap();
-        let (known, last) = (|| inside.app.db().history().newest(), newest().await);
+        let (known, last) = (|| inside.app.db().history().newest_row(), newest().await);
         eventually("the newest row is seen", async || Some(known().id) == last).await;
         let seen = known();
-        retention::sweep(&inside.app, future()).await.unwrap();
+        retention::remove_old_rows(&inside.app, future()).await.unwrap();
         assert_eq!((newest().await, held(inside, &talk).await), (None, Vec::new()));
         let before = looks.load(Ordering::Relaxed);
         eventually("the empty log is looked at", async || looks.load(Ordering::Relaxed) > before + 1).await;
@@ -119,7 +123,7 @@ fn many_rows_go_in_small_steps() {
         inside.run(&rows).await;
         inside.run("UPDATE outbox SET created_at = 0 WHERE created_at > 3").await;
         node.read().await;
-        retention::sweep(&inside.app, Timestamp(2)).await.unwrap();
+        retention::remove_old_rows(&inside.app, Timestamp(2)).await.unwrap();
         assert_eq!(held(inside, &talk).await.len(), 400, "the younger ones stay");
     });
 }

@@ -8,7 +8,7 @@ use greenroom::domain::links::links;
 use greenroom::domain::stream::Stream;
 use greenroom::error::Error;
 use greenroom::protocol::client::Audience;
-use greenroom::relay::reader::{Reader, Runner, Turn};
+use greenroom::relay::reader::{Reader, ReaderRunner, RoundResult};
 use greenroom::relay::sequencer::{self, Sequencer};
 use greenroom::relay::statistics::Statistics;
 use greenroom::store::dialect;
@@ -92,7 +92,7 @@ impl Talk {
 /// A node's sequencer, where there is one, and its runner of one reader.
 pub struct Node {
     pub sequencer: Option<Sequencer>,
-    pub runner: Runner,
+    pub runner: ReaderRunner,
 }
 
 impl Node {
@@ -105,21 +105,21 @@ impl Node {
         let app = &inside.app;
         Self {
             sequencer: sequencer::is_needed(app).then(|| Sequencer::new(app.clone(), name)),
-            runner: Runner::new(app.clone(), reader, name),
+            runner: ReaderRunner::new(app.clone(), reader, name),
         }
     }
 
     /// Stamps everything, where that is needed.
     pub async fn stamp(&self) {
         if let Some(sequencer) = &self.sequencer {
-            while sequencer.turn().await.unwrap() > 0 {}
+            while sequencer.run_round().await.unwrap() > 0 {}
         }
     }
 
     /// Reads everything that can be read now.
     pub async fn read(&self) {
         self.stamp().await;
-        while !matches!(self.runner.turn().await.unwrap(), Turn::Idle(_)) {}
+        while !matches!(self.runner.run_round().await.unwrap(), RoundResult::Idle(_)) {}
     }
 }
 
@@ -135,7 +135,7 @@ pub async fn due(inside: &Inside) {
 
 /// A statement of the test beside whatever is writing.
 pub async fn write(inside: &Inside, statement: &str) {
-    let _turn = inside.app.db().turn(greenroom::store::gate::Class::System).await;
+    let _turn = inside.app.db().take_server_turn(greenroom::store::write_queue::ServerWriter::System).await;
     inside.run(statement).await;
 }
 
@@ -245,7 +245,7 @@ impl Reader for Diary {
         "diary"
     }
 
-    fn rest(&self) -> Duration {
+    fn pause(&self) -> Duration {
         Duration::ZERO
     }
 

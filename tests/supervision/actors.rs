@@ -15,7 +15,7 @@ use greenroom::mailboxes::{
 use greenroom::protocol::resources::PresenceStatus;
 use greenroom::realtime::hub::Hub;
 use greenroom::realtime::presence::Presence;
-use greenroom::realtime::session::{Opening, Session, Surroundings};
+use greenroom::realtime::session::{Handshake, Session, SessionServices};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -113,15 +113,15 @@ fn after_a_panic_of_the_registry_all_sessions_come_back() {
         let user = ear.user;
         let opened = |ear: &Ear| ToPresence::Opened(ear.handle(user), ear.addr.clone().recipient());
         registry.send(opened(&ear)).await.unwrap();
-        assert_eq!(app.presence().sessions(), 1);
+        assert_eq!(app.presence().session_count(), 1);
         let (status, watchers) = (PresenceStatus::Online, HashSet::new());
         let told = PresenceAnnounced { user_id: user, status, text: poison(), watchers };
         registry.send(ToPresence::Announced(Ok(vec![told]))).await.unwrap();
         assert!(matches!(ear.next().await, Heard::Close(Close::Restart)));
-        assert_eq!(app.presence().sessions(), 0);
+        assert_eq!(app.presence().session_count(), 0);
         expect_failing(app, "presence").await;
         registry.send(opened(&ear)).await.unwrap();
-        assert_eq!(app.presence().sessions(), 1);
+        assert_eq!(app.presence().session_count(), 1);
     });
 }
 
@@ -131,9 +131,9 @@ fn a_session_that_panics_closes_its_socket_and_its_client_comes_back() {
         let app = &inside.app;
         let (hub, _rooms) = hub(app);
         let presence = Presence::new(app.clone()).start();
-        let around = Surroundings { app: app.clone(), hub: hub.recipient(), presence: presence.recipient() };
+        let around = SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.recipient() };
         let mut socket = Ear::new();
-        let session = Session::new(around, Opening::default(), socket.addr.clone().recipient()).start();
+        let session = Session::new(around, Handshake::default(), socket.addr.clone().recipient()).start();
         session.do_send(FromSocket::Text(poison()));
         loop {
             match socket.next().await {

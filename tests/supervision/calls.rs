@@ -16,7 +16,7 @@ fn a_call_that_panics_fails_alone_and_is_counted() {
         let users = inside.users(1).await;
         let group = inside.group(&users).await;
         let said = inside.send(Post::new(group, &users[0], "hello")).await.unwrap().message.id;
-        let tokens = logins::issue(app, users[0].user_id, "a test", "127.0.0.1").await.unwrap();
+        let tokens = logins::issue_tokens(app, users[0].user_id, "a test", "127.0.0.1").await.unwrap();
         let server = init_service(http::service(inside.services())).await;
         let pin = async || {
             let uri = format!("/api/v1/conversations/{group}/messages/{said}/pin");

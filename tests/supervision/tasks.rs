@@ -8,11 +8,11 @@ use greenroom::domain::codes::Code;
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{self, OpenStreams, ReadLog, ReadPurpose, ToPresence, ToRoom};
-use greenroom::realtime::catch_up::{self, Outlet};
+use greenroom::realtime::catch_up::{self, CatchUpHub};
 use greenroom::realtime::log_reader;
 use greenroom::realtime::presence::Presence;
 use greenroom::relay;
-use greenroom::usecases::marks::{self, Target};
+use greenroom::usecases::marks::{self, ReadTarget};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -109,11 +109,11 @@ fn a_panic_of_the_writer_of_marks_answers_and_it_goes_on() {
         let direct = inside.direct(&users[0], &users[1]).await;
         inside.send(Post::new(direct, &users[0], "hello")).await.unwrap();
         mine.arm("UPDATE participants");
-        let read = marks::read(&inside.app, &users[1], direct, Target::End);
+        let read = marks::update_read_mark(&inside.app, &users[1], direct, ReadTarget::End);
         let outcome = timeout(DEADLINE, read).await.expect("it is answered");
         assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
         expect_failing(&inside.app, "marks_writer").await;
-        let mark = marks::read(&inside.app, &users[1], direct, Target::End).await.unwrap();
+        let mark = marks::update_read_mark(&inside.app, &users[1], direct, ReadTarget::End).await.unwrap();
         assert_eq!((mark.last_read_seq.0, mark.unread_count), (1, 0));
     });
 }
@@ -187,7 +187,7 @@ fn the_catch_up_begins_anew_and_tells_what_it_did_not() {
         let (told, mut tells) = mpsc::unbounded_channel();
         let hub = Room(told, Stream::Conversation(group)).start();
         let wake = Arc::new(Notify::new());
-        let outlet = Outlet { hear: hub.clone().recipient(), rooms: hub.recipient() };
+        let outlet = CatchUpHub { heads: hub.clone().recipient(), open_streams: hub.recipient() };
         mine.arm("max(rev)");
         inside.app.spawn(catch_up::run(inside.app.clone(), outlet, wake.clone()));
         expect_failing(&inside.app, "catch_up").await;
@@ -249,7 +249,7 @@ fn every_task_of_the_relay_begins_anew() {
             inside.send(Post::new(group, &users[0], "hello")).await.unwrap();
             expect_failing(&inside.app, part).await;
         }
-        let panics = |part| inside.app.supervision().panics(part);
+        let panics = |part| inside.app.supervision().panic_count(part);
         assert!(panics("wakeup") + panics("sequencer") > 0, "one of them looked");
         // all of them go on: what was sent is counted, and nothing is counted twice
         let counted = "SELECT CAST(messages AS BIGINT) AS messages FROM conversation_statistics";

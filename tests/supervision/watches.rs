@@ -8,7 +8,7 @@ use actix::prelude::*;
 use greenroom::mailboxes::EndRooms;
 use greenroom::protocol::client::Audience;
 use greenroom::realtime::catch_up;
-use greenroom::store::db::Standing;
+use greenroom::store::db::DbState;
 use greenroom::usecases::deletions;
 use std::fs;
 use std::pin::{Pin, pin};
@@ -40,11 +40,11 @@ fn the_watch_over_the_database_begins_anew_and_finds_it_back() {
         let aside = file.with_extension("aside");
         let lose = async || {
             fs::rename(&file, &aside).unwrap();
-            db.guard(async { Ok(()) }).await.unwrap_err();
-            assert_eq!(db.standing(), Standing::Down);
+            db.run(async { Ok(()) }).await.unwrap_err();
+            assert_eq!(db.state(), DbState::Down);
         };
         lose().await;
-        let mut writable = pin!(db.writable());
+        let mut writable = pin!(db.wait_until_writable());
         trap(writable.as_mut(), || ());
         fs::rename(&aside, &file).unwrap();
         expect_failing(&inside.app, "database_watch").await;
@@ -100,15 +100,15 @@ fn whoever_follows_the_history_begins_anew_and_misses_no_change() {
         let app = &inside.app;
         let (told, mut tells) = mpsc::unbounded_channel();
         let mut ended = async || timeout(DEADLINE, tells.recv()).await.expect("all rooms are to end").unwrap();
-        app.spawn(catch_up::follow_history(app.clone(), Rooms(told).start().recipient()));
+        app.spawn(catch_up::end_rooms_on_new_epoch(app.clone(), Rooms(told).start().recipient()));
         let mut woken = pin!(inside.catch_up().notified());
         let owner = app.clone();
-        trap(woken.as_mut(), move || owner.db().history().adopt("a third"));
-        app.db().history().adopt("a second");
+        trap(woken.as_mut(), move || owner.db().history().set_epoch("a third"));
+        app.db().history().set_epoch("a second");
         ended().await;
         expect_failing(app, "history").await;
         ended().await;
-        app.db().history().adopt("a fourth");
+        app.db().history().set_epoch("a fourth");
         ended().await;
     });
 }

@@ -4,7 +4,7 @@ use crate::inside::ledger::Ledger;
 use crate::inside::{Inside, Post, new_group};
 use greenroom::domain::ids::ConversationId;
 use greenroom::error::Result;
-use greenroom::usecases::marks::{self, Target};
+use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::messages::{self, Draft};
 use greenroom::usecases::{Caller, groups, members};
 use std::pin::Pin;
@@ -53,11 +53,13 @@ impl Stage {
                 messages::send(app, &self.member, self.group, draft).await.map(drop)
             }),
             Deed::Create => {
-                Box::pin(async { groups::group(app, &self.member, new_group(&[self.outsider])).await.map(drop) })
+                Box::pin(async { groups::create(app, &self.member, new_group(&[self.outsider])).await.map(drop) })
             }
             Deed::Add => Box::pin(inside.add(&self.owner, self.group, &self.outsider)),
             Deed::Leave => Box::pin(members::leave(app, &self.member, self.group)),
-            Deed::Read => Box::pin(async { marks::read(app, &self.member, self.group, Target::End).await.map(drop) }),
+            Deed::Read => Box::pin(async {
+                marks::update_read_mark(app, &self.member, self.group, ReadTarget::End).await.map(drop)
+            }),
         }
     }
 
@@ -80,10 +82,11 @@ impl Stage {
     /// Waits until whatever waits in the queues of the writers has been decided: what comes last is decided last.
     pub async fn decided(&self, inside: &Inside) {
         inside.send(Post::new(self.group, &self.owner, "last")).await.unwrap();
-        marks::read(&inside.app, &self.owner, self.group, Target::End).await.unwrap();
+        marks::update_read_mark(&inside.app, &self.owner, self.group, ReadTarget::End).await.unwrap();
         let app = &inside.app;
         // the mark that waits may be the member's own, and two rounds may be under way
-        let _ = marks::read(app, &self.member, self.group, Target::Place(greenroom::domain::ids::Seq(0))).await;
+        let _ = marks::update_read_mark(app, &self.member, self.group, ReadTarget::Seq(greenroom::domain::ids::Seq(0)))
+            .await;
         inside.settled().await;
     }
 }

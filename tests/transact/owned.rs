@@ -6,7 +6,7 @@ use crate::failpoint;
 use crate::inside::{Inside, Post, on_each_database, on_postgres, on_sqlite};
 use greenroom::domain::codes::Code;
 use greenroom::protocol::client::Audience;
-use greenroom::store::db::Standing;
+use greenroom::store::db::DbState;
 use greenroom::usecases::deletions;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn nothing_follows_a_statement_that_failed() {
             tx.commit().await.unwrap_err();
             assert!(inside.rows(stored).await.is_empty());
         }
-        assert_eq!(db.standing(), Standing::Ok, "the data of one statement says nothing of the database");
+        assert_eq!(db.state(), DbState::Ok, "the data of one statement says nothing of the database");
         // dropped without a word, it leaves nothing and its connection with it
         let tx = db.begin().await.unwrap();
         tx.execute_unprepared("INSERT INTO meta (key, value) VALUES ('left over', '')").await.unwrap();
@@ -92,7 +92,7 @@ fn a_deletion_counts_as_one_however_its_transaction_ends() {
         let users = inside.users(1).await;
         let group = inside.group(&users).await;
         let doomed = inside.send(Post::new(group, &users[0], "doomed")).await.unwrap().message.id;
-        let counted = || inside.app.db().texts_deleted();
+        let counted = || inside.app.db().text_deletions();
         let delete = || deletions::delete(&inside.app, &users[0], group, doomed, Audience::Everyone);
         let before = counted();
         failpoint::at_commit(inside).await;
@@ -117,7 +117,7 @@ fn while_nothing_can_be_written_single_statements_are_refused_too() {
         let mut held = other.get_sqlite_connection_pool().acquire().await.unwrap();
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *held).await.unwrap();
         stage.act(inside, Deed::Send).await.unwrap_err();
-        assert_eq!(db.standing(), Standing::ReadOnly);
+        assert_eq!(db.state(), DbState::ReadOnly);
         assert_eq!(db.write().unwrap_err().code(), Code::Unavailable);
         sqlx::query("ROLLBACK").execute(&mut *held).await.unwrap();
         inside.back().await;
@@ -134,7 +134,7 @@ fn a_database_that_became_read_only_takes_no_writes_and_comes_back() {
         make_read_only(&admin, "on").await;
         for attempt in 0.. {
             stage.act(inside, Deed::Send).await.unwrap_err();
-            if inside.app.db().standing() == Standing::ReadOnly {
+            if inside.app.db().state() == DbState::ReadOnly {
                 break;
             }
             assert!(attempt < 5000, "it never said so");

@@ -11,7 +11,7 @@ use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::SentMessage;
-use greenroom::usecases::marks::{self, Target};
+use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::{Caller, conversations, members};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -190,7 +190,7 @@ impl<'a> World<'a> {
         }));
         let wanted: Vec<_> = (0..20).map(|_| self.random_read()).collect();
         let reads = join_all(wanted.iter().map(|(user, conversation, target)| async move {
-            (user.user_id, *conversation, marks::read(&inside.app, user, *conversation, *target).await)
+            (user.user_id, *conversation, marks::update_read_mark(&inside.app, user, *conversation, *target).await)
         }));
         let (outcomes, moved, marks) = join3(sends, comings, reads).await;
 
@@ -232,13 +232,13 @@ impl<'a> World<'a> {
         movers
     }
 
-    fn random_read(&mut self) -> (Caller, ConversationId, Target) {
+    fn random_read(&mut self) -> (Caller, ConversationId, ReadTarget) {
         let places: Vec<_> = self.model.places.iter().filter(|(_, place)| !place.roles.is_empty()).collect();
         let (id, place) = *self.random.pick(&places);
         let target = match self.random.between(0, 3) {
-            0 if !place.said.is_empty() => Target::Message(*self.random.pick(&place.said)),
-            1 => Target::Place(Seq(self.random.between(0, 200) as i64)),
-            _ => Target::End,
+            0 if !place.said.is_empty() => ReadTarget::Message(*self.random.pick(&place.said)),
+            1 => ReadTarget::Seq(Seq(self.random.between(0, 200) as i64)),
+            _ => ReadTarget::End,
         };
         (*self.random.pick(&self.users), *id, target)
     }
@@ -284,7 +284,7 @@ impl<'a> World<'a> {
         assert_eq!(row.last_read_seq, expected, "the mark of {} in {id}", user.user_id);
 
         let unread = said.iter().filter(|message| message.seq > expected && message.kind != "system").count();
-        let view = conversations::view(&self.inside.app, user, id).await.unwrap();
+        let view = conversations::get(&self.inside.app, user, id).await.unwrap();
         assert_eq!(view.unread_count, unread as i64, "{} in {id}", user.user_id);
         assert_eq!(ledger.told(Stream::Conversation(id)).last().map_or(0, |event| event.rev), view.last_rev.0);
     }

@@ -1,164 +1,181 @@
-//! What an attempt at a password may do, and when.
+//! Tests of the limits on password attempts.
 
 use super::*;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 
-fn book() -> Arc<AttemptBook> {
-    Arc::new(AttemptBook::new(10))
+fn attempts() -> Arc<PasswordAttempts> {
+    Arc::new(PasswordAttempts::new(10))
 }
 
 fn other_address(number: u8) -> IpAddr {
     IpAddr::from([198, 51, 100, number])
 }
 
-/// An attempt at an account, of which is told at once whose it is.
-fn turn(
-    book: &Arc<AttemptBook>,
-    account: Account,
+/// Acquires all permits of an attempt. The requested target and the account are the same.
+fn acquire(
+    attempts: &Arc<PasswordAttempts>,
+    account: PasswordTarget,
     address: IpAddr,
-    known: Known,
+    known: KnownAtAddress,
     now: Instant,
-) -> Turn<Option<Places>> {
-    let mut places = match book.enter(account, address, known, now) {
-        Turn::Taken(Some(places)) => places,
+) -> AttemptDecision<Option<AttemptPermits>> {
+    let mut permits = match attempts.acquire_address_permit(account, address, known, now) {
+        AttemptDecision::Proceed(Some(permits)) => permits,
         other => return other,
     };
-    match places.enter(account, known, now) {
-        Turn::Taken(()) => Turn::Taken(Some(places)),
-        Turn::Wait => Turn::Wait,
-        Turn::Ask => Turn::Ask,
-        Turn::Refused(wait) => Turn::Refused(wait),
+    match permits.acquire_account_permits(account, known, now) {
+        AttemptDecision::Proceed(()) => AttemptDecision::Proceed(Some(permits)),
+        AttemptDecision::Wait => AttemptDecision::Wait,
+        AttemptDecision::CheckAddress => AttemptDecision::CheckAddress,
+        AttemptDecision::Refuse(wait) => AttemptDecision::Refuse(wait),
     }
 }
 
-/// What a wrong guess meets: whether it was tried.
-fn guess(book: &Arc<AttemptBook>, account: Account, address: IpAddr, known: Known, now: Instant) -> bool {
-    match turn(book, account, address, known, now) {
-        Turn::Taken(places) => {
-            places.expect("there are limits").wrong(now);
+/// Makes an attempt with a wrong password. Returns false if it was refused.
+fn guess(
+    attempts: &Arc<PasswordAttempts>,
+    account: PasswordTarget,
+    address: IpAddr,
+    known: KnownAtAddress,
+    now: Instant,
+) -> bool {
+    match acquire(attempts, account, address, known, now) {
+        AttemptDecision::Proceed(permits) => {
+            permits.expect("the limits are on").count_wrong(now);
             true
         }
-        Turn::Refused(_) => false,
-        Turn::Wait => panic!("nobody else is being hashed"),
-        Turn::Ask => panic!("it was asked"),
+        AttemptDecision::Refuse(_) => false,
+        AttemptDecision::Wait => panic!("no other attempt is being hashed"),
+        AttemptDecision::CheckAddress => panic!("the caller said whether the account is known"),
     }
 }
 
 #[test]
-fn an_account_is_guessed_at_five_times_a_minute_from_an_address_and_an_address_ten_times() {
-    let (book, now) = (book(), Instant::now());
-    let somebody = Account::Of(UserId::new());
-    let tried = (0..100).filter(|_| guess(&book, somebody, HERE, Known::No, now)).count();
+fn an_account_has_five_guesses_a_minute_from_an_address_and_an_address_has_ten() {
+    let (attempts, now) = (attempts(), Instant::now());
+    let account = PasswordTarget::User(UserId::new());
+    let tried = (0..100).filter(|_| guess(&attempts, account, HERE, KnownAtAddress::No, now)).count();
     assert_eq!(tried, 5);
-    let tried = (0..100).filter(|n| guess(&book, book.named(&n.to_string()), HERE, Known::No, now)).count();
-    assert_eq!(tried, 5, "ten with those of before");
-    assert!(guess(&book, Account::Of(UserId::new()), other_address(1), Known::No, now));
+    let guess_name = |n: &i32| guess(&attempts, attempts.name_target(&n.to_string()), HERE, KnownAtAddress::No, now);
+    let tried = (0..100).filter(guess_name).count();
+    assert_eq!(tried, 5, "together with the five guesses before, these are ten");
+    assert!(guess(&attempts, PasswordTarget::User(UserId::new()), other_address(1), KnownAtAddress::No, now));
     let later = now + MINUTE;
-    assert!(guess(&book, somebody, HERE, Known::No, later));
+    assert!(guess(&attempts, account, HERE, KnownAtAddress::No, later));
 }
 
 #[test]
-fn a_name_that_nobody_has_counts_however_it_is_written() {
-    let book = book();
-    assert_eq!(book.named("Ada"), book.named(" ada"));
-    assert_ne!(book.named("ada"), book.named("bob"));
+fn a_name_has_one_target_in_every_spelling() {
+    let attempts = attempts();
+    assert_eq!(attempts.name_target("Ada"), attempts.name_target(" ada"));
+    assert_ne!(attempts.name_target("ada"), attempts.name_target("bob"));
 }
 
 #[test]
-fn who_is_known_at_an_address_is_tried_there_when_it_has_none_left() {
-    let (book, now) = (book(), Instant::now());
+fn a_known_account_can_be_tried_from_an_address_without_permits() {
+    let (attempts, now) = (attempts(), Instant::now());
     for number in 0..10 {
-        assert!(guess(&book, book.named(&number.to_string()), HERE, Known::No, now));
+        assert!(guess(&attempts, attempts.name_target(&number.to_string()), HERE, KnownAtAddress::No, now));
     }
-    let somebody = Account::Of(UserId::new());
-    assert!(matches!(turn(&book, somebody, HERE, Known::Unasked, now), Turn::Ask));
-    assert!(matches!(turn(&book, somebody, HERE, Known::No, now), Turn::Refused(wait) if wait == MINUTE));
-    assert!(matches!(turn(&book, somebody, HERE, Known::Yes, now), Turn::Taken(Some(_))));
-    let tried = (0..100).filter(|_| guess(&book, somebody, HERE, Known::Yes, now)).count();
-    assert_eq!(tried, 5, "and no more often than elsewhere");
+    let account = PasswordTarget::User(UserId::new());
+    let attempt = |known| acquire(&attempts, account, HERE, known, now);
+    assert!(matches!(attempt(KnownAtAddress::NotChecked), AttemptDecision::CheckAddress));
+    assert!(matches!(attempt(KnownAtAddress::No), AttemptDecision::Refuse(wait) if wait == MINUTE));
+    assert!(matches!(attempt(KnownAtAddress::Yes), AttemptDecision::Proceed(Some(_))));
+    let tried = (0..100).filter(|_| guess(&attempts, account, HERE, KnownAtAddress::Yes, now)).count();
+    assert_eq!(tried, 5, "the limit of the account applies as at any other address");
 }
 
 #[test]
-fn after_a_hundred_wrong_ones_from_anywhere_only_known_addresses_try_an_account() {
-    let (book, now) = (book(), Instant::now());
-    let somebody = Account::Of(UserId::new());
-    let tried = (0..200).filter(|n| guess(&book, somebody, other_address(*n), Known::No, now)).count();
+fn after_a_hundred_wrong_passwords_only_known_addresses_can_try_an_account() {
+    let (attempts, now) = (attempts(), Instant::now());
+    let account = PasswordTarget::User(UserId::new());
+    let guess_from = |n: &u8| guess(&attempts, account, other_address(*n), KnownAtAddress::No, now);
+    let tried = (0..200).filter(guess_from).count();
     assert_eq!(tried, 100);
-    assert!(matches!(turn(&book, somebody, HERE, Known::Unasked, now), Turn::Ask));
-    assert!(guess(&book, somebody, HERE, Known::Yes, now));
-    assert!(guess(&book, Account::Of(UserId::new()), HERE, Known::No, now));
-    assert!(guess(&book, somebody, HERE, Known::No, now + HOUR));
+    let not_checked = acquire(&attempts, account, HERE, KnownAtAddress::NotChecked, now);
+    assert!(matches!(not_checked, AttemptDecision::CheckAddress));
+    assert!(guess(&attempts, account, HERE, KnownAtAddress::Yes, now));
+    assert!(guess(&attempts, PasswordTarget::User(UserId::new()), HERE, KnownAtAddress::No, now));
+    assert!(guess(&attempts, account, HERE, KnownAtAddress::No, now + HOUR));
 }
 
 #[test]
-fn places_held_by_what_is_being_hashed_make_wait_and_do_not_refuse() {
-    let (book, now) = (book(), Instant::now());
-    let somebody = Account::Of(UserId::new());
+fn an_attempt_waits_for_permits_that_others_hold_and_is_not_refused() {
+    let (attempts, now) = (attempts(), Instant::now());
+    let account = PasswordTarget::User(UserId::new());
+    let attempt = || acquire(&attempts, account, HERE, KnownAtAddress::NotChecked, now);
     let mut held: Vec<_> = (0..5)
-        .map(|_| match turn(&book, somebody, HERE, Known::Unasked, now) {
-            Turn::Taken(Some(places)) => places,
-            _ => panic!("there is room"),
+        .map(|_| match attempt() {
+            AttemptDecision::Proceed(Some(permits)) => permits,
+            _ => panic!("five permits are free"),
         })
         .collect();
-    assert!(matches!(turn(&book, somebody, HERE, Known::Unasked, now), Turn::Wait));
-    // a right answer gives its place back
+    assert!(matches!(attempt(), AttemptDecision::Wait));
+    // An attempt with the right password returns its permits.
     held.pop();
-    let sixth = turn(&book, somebody, HERE, Known::Unasked, now);
-    assert!(matches!(sixth, Turn::Taken(Some(_))));
+    let sixth = attempt();
+    assert!(matches!(sixth, AttemptDecision::Proceed(Some(_))));
     drop(sixth);
-    for places in held {
-        places.wrong(now);
+    for permits in held {
+        permits.count_wrong(now);
     }
-    assert!(guess(&book, somebody, HERE, Known::Unasked, now));
-    assert!(matches!(turn(&book, somebody, HERE, Known::Unasked, now), Turn::Refused(_)));
+    assert!(guess(&attempts, account, HERE, KnownAtAddress::NotChecked, now));
+    assert!(matches!(attempt(), AttemptDecision::Refuse(_)));
 }
 
 #[test]
-fn nothing_is_limited_where_the_operator_says_so() {
-    let book = Arc::new(AttemptBook::new(0));
-    let somebody = Account::Of(UserId::new());
+fn a_setting_of_zero_turns_the_limits_on_attempts_off() {
+    let attempts = Arc::new(PasswordAttempts::new(0));
+    let account = PasswordTarget::User(UserId::new());
     for _ in 0..1000 {
-        assert!(matches!(turn(&book, somebody, HERE, Known::Unasked, Instant::now()), Turn::Taken(None)));
+        let decision = acquire(&attempts, account, HERE, KnownAtAddress::NotChecked, Instant::now());
+        assert!(matches!(decision, AttemptDecision::Proceed(None)));
     }
 }
 
 #[test]
-fn an_address_without_places_is_asked_once_who_is_known_there() {
-    let (book, now) = (book(), Instant::now());
+fn the_known_accounts_of_an_address_without_permits_are_read_once() {
+    let (attempts, now) = (attempts(), Instant::now());
     for number in 0..10 {
-        assert!(guess(&book, book.named(&number.to_string()), HERE, Known::Unasked, now));
+        assert!(guess(&attempts, attempts.name_target(&number.to_string()), HERE, KnownAtAddress::NotChecked, now));
     }
-    let (ada, id) = (book.named("Ada"), UserId::new());
-    assert!(matches!(turn(&book, ada, HERE, Known::Unasked, now), Turn::Ask));
-    let here = book.here(HERE, now);
-    assert!(Arc::ptr_eq(&here, &book.here(HERE, now)), "whoever comes meanwhile waits for it");
-    assert!(here.set(Here::from([Account::Of(id), book.named("ada")])).is_ok());
+    let attempt = |target, now| acquire(&attempts, target, HERE, KnownAtAddress::NotChecked, now);
+    let (ada, id) = (attempts.name_target("Ada"), UserId::new());
+    assert!(matches!(attempt(ada, now), AttemptDecision::CheckAddress));
+    let known = attempts.known_targets(HERE, now);
+    assert!(Arc::ptr_eq(&known, &attempts.known_targets(HERE, now)), "a second caller waits for the same read");
+    assert!(known.set(KnownTargets::from([PasswordTarget::User(id), attempts.name_target("ada")])).is_ok());
     for number in 0..1000 {
-        assert!(matches!(turn(&book, book.named(&number.to_string()), HERE, Known::Unasked, now), Turn::Refused(_)));
+        let unknown = attempts.name_target(&number.to_string());
+        assert!(matches!(attempt(unknown, now), AttemptDecision::Refuse(_)));
     }
-    assert!(matches!(turn(&book, ada, HERE, Known::Unasked, now), Turn::Taken(Some(places)) if places.is_known()));
-    book.signed_in(id, HERE);
-    assert!(matches!(turn(&book, ada, HERE, Known::Unasked, now), Turn::Taken(_)), "nothing new");
-    book.signed_in(UserId::new(), HERE);
-    assert!(matches!(turn(&book, ada, HERE, Known::Unasked, now), Turn::Ask), "there is one more");
-    assert!(here.set(Here::new()).is_err());
-    assert!(matches!(turn(&book, ada, HERE, Known::Unasked, now + FRESH), Turn::Ask));
+    let decision = attempt(ada, now);
+    assert!(matches!(decision, AttemptDecision::Proceed(Some(permits)) if permits.is_known_at_address()));
+    attempts.note_sign_in(id, HERE);
+    assert!(matches!(attempt(ada, now), AttemptDecision::Proceed(_)), "the user was known already");
+    attempts.note_sign_in(UserId::new(), HERE);
+    assert!(matches!(attempt(ada, now), AttemptDecision::CheckAddress), "another user is known now");
+    assert!(known.set(KnownTargets::new()).is_err());
+    assert!(matches!(attempt(ada, now + KNOWN_TARGETS_LIFETIME), AttemptDecision::CheckAddress));
 }
 
 #[test]
-fn a_name_that_was_refused_is_not_looked_up_again_before_its_time() {
-    let (book, now) = (book(), Instant::now());
-    let (account, email) = (Account::Of(UserId::new()), book.named("ada@example.org"));
+fn a_refused_name_is_not_looked_up_again_until_its_wait_is_over() {
+    let (attempts, now) = (attempts(), Instant::now());
+    let (account, email) = (PasswordTarget::User(UserId::new()), attempts.name_target("ada@example.org"));
     for _ in 0..5 {
-        assert!(guess(&book, account, HERE, Known::Unasked, now));
+        assert!(guess(&attempts, account, HERE, KnownAtAddress::NotChecked, now));
     }
-    let Turn::Taken(Some(mut places)) = book.enter(email, HERE, Known::Unasked, now) else {
-        panic!("not looked up yet")
+    let attempt = |address, now| attempts.acquire_address_permit(email, address, KnownAtAddress::NotChecked, now);
+    let AttemptDecision::Proceed(Some(mut permits)) = attempt(HERE, now) else {
+        panic!("the name was not looked up yet")
     };
-    assert!(matches!(places.enter(account, Known::Unasked, now), Turn::Refused(_)));
-    drop(places);
-    assert!(matches!(book.enter(email, HERE, Known::Unasked, now), Turn::Refused(wait) if wait == MINUTE));
-    assert!(matches!(book.enter(email, other_address(1), Known::Unasked, now), Turn::Taken(_)));
-    assert!(matches!(book.enter(email, HERE, Known::Unasked, now + MINUTE), Turn::Taken(_)));
+    let refused = permits.acquire_account_permits(account, KnownAtAddress::NotChecked, now);
+    assert!(matches!(refused, AttemptDecision::Refuse(_)));
+    drop(permits);
+    assert!(matches!(attempt(HERE, now), AttemptDecision::Refuse(wait) if wait == MINUTE));
+    assert!(matches!(attempt(other_address(1), now), AttemptDecision::Proceed(_)));
+    assert!(matches!(attempt(HERE, now + MINUTE), AttemptDecision::Proceed(_)));
 }

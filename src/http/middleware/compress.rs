@@ -1,6 +1,8 @@
-//! Long text travels as gzip to whoever takes it. Short answers are not worth the time, and images, sounds and videos are
-//! packed already. What has no known length travels in chunks, which HTTP/1.0 does not know: there nothing is packed, and
-//! the end of the connection ends an answer.
+//! Compresses long texts with gzip for clients that accept it.
+//!
+//! Short answers are not worth the time, and images, sounds and videos are already compressed. An answer of unknown
+//! length is sent in chunks, which HTTP/1.0 does not have. There nothing is compressed, and an answer of unknown length
+//! ends with the connection.
 
 use actix_http::ConnectionType;
 use actix_http::encoding::Encoder;
@@ -11,35 +13,35 @@ use actix_web::http::Version;
 use actix_web::http::header::{self, AcceptEncoding, ContentEncoding, Encoding, HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 
-/// Bytes from which a text is packed.
-const WORTH_IT: u64 = 1024;
+/// The least length of a text that is compressed.
+const MIN_BYTES: u64 = 1024;
 
-/// See the module. An upgraded connection and an answer that is packed already pass untouched.
+/// Middleware: compresses an answer, unless it is already compressed or upgrades the connection.
 pub async fn compress<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<Encoder<B>, B>>, actix_web::Error> {
-    let knows_chunks = req.version() >= Version::HTTP_11;
-    let takes_gzip = knows_chunks && takes_gzip(&req);
+    let has_chunks = req.version() >= Version::HTTP_11;
+    let use_gzip = has_chunks && accepts_gzip(&req);
     let mut answer = next.call(req).await?;
-    if !knows_chunks && matches!(answer.response().body().size(), BodySize::Stream) {
+    if !has_chunks && matches!(answer.response().body().size(), BodySize::Stream) {
         let head = answer.response_mut().head_mut();
         head.no_chunking(true);
         head.set_connection_type(ConnectionType::Close);
     }
-    let worth_it = matches!(answer.response().body().size(), BodySize::Sized(bytes) if bytes >= WORTH_IT);
-    if !worth_it || !is_text(answer.headers()) || answer.headers().contains_key(header::CONTENT_ENCODING) {
+    let is_long = matches!(answer.response().body().size(), BodySize::Sized(bytes) if bytes >= MIN_BYTES);
+    if !is_long || !is_text(answer.headers()) || answer.headers().contains_key(header::CONTENT_ENCODING) {
         return Ok(answer.map_body(|_, body| EitherBody::right(body)));
     }
-    if !takes_gzip {
+    if !use_gzip {
         answer.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
         return Ok(answer.map_body(|_, body| EitherBody::right(body)));
     }
-    // the encoder says itself that the answer varies
+    // the encoder adds the header `Vary` itself
     Ok(answer.map_body(|head, body| EitherBody::left(Encoder::response(ContentEncoding::Gzip, head, body))))
 }
 
-fn takes_gzip(req: &ServiceRequest) -> bool {
+fn accepts_gzip(req: &ServiceRequest) -> bool {
     let choices = [Encoding::gzip(), Encoding::identity()];
     let accepted = req.get_header::<AcceptEncoding>();
     accepted.is_some_and(|accepted| accepted.negotiate(choices.iter()) == Some(Encoding::gzip()))
@@ -70,7 +72,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn long_text_is_packed_for_whoever_takes_it() {
+    async fn long_text_is_compressed_for_clients_that_accept_it() {
         let gzip = Some(HeaderValue::from_static("gzip"));
         assert_eq!(encoding("application/json", 1024, "gzip, deflate, br").await, gzip);
         assert_eq!(encoding("text/css; charset=utf-8", 5000, "gzip").await, gzip);

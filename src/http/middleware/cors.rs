@@ -1,12 +1,12 @@
-//! Other origins: pages of the operator's own that may call the API and frame the client.
+//! CORS: lets pages of the origins that the operator allows call the API.
 
 use super::REQUEST_ID;
 use actix_cors::Cors;
 use actix_web::http::{Method, header};
 use actix_web::middleware::Condition;
 
-/// Lets pages of these origins call the API. Their browsers send no cookies, since a caller is known by a bearer token
-/// alone. Without any origin nothing is added to an answer.
+/// Returns the middleware that lets pages of these origins call the API. Their browsers send no cookies, because a
+/// caller is authenticated by a bearer token only. Without any origin, the middleware adds nothing to answers.
 pub fn cors(origins: &[String]) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn an_origin_may_call_only_if_it_was_named() {
+    async fn an_origin_may_call_only_if_it_is_allowed() {
         let origins = ["https://app.example.org".to_owned()];
         let from = |origin: &'static str| TestRequest::get().insert_header((header::ORIGIN, origin));
         assert_eq!(

@@ -1,8 +1,10 @@
-//! The first to see a request and the last to see its answer: gives it an id and a span, gives every refusal the form of
-//! a problem, turns a panic into one, and writes one line to the log. Queries are logged nowhere: tokens may be in them.
+//! The middleware that gives each request an id and a span, gives errors and panics the form of a problem, and writes
+//! one line to the log.
+//!
+//! The query of a request is never logged, because it may contain a token.
 
 use super::REQUEST_ID;
-use super::headers::always;
+use super::headers::add_common;
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::limits;
@@ -23,38 +25,39 @@ use tracing::Instrument;
 use tracing::field::Empty;
 use uuid::Uuid;
 
-/// See the module. It takes the place of every other error form, so nothing outside it may replace a body.
+/// Middleware: names and logs a request, and gives an error its form. It replaces all other forms of errors, so no
+/// middleware outside of it may replace a body.
 pub async fn edge<B: MessageBody + 'static>(
     mut req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    copy_values(req.headers_mut());
+    copy_header_values(req.headers_mut());
     let id = request_id(&req);
     req.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("request", id, method = %req.method(), user = Empty);
-    let supervision = req.app_data::<web::Data<Supervision>>().map(|known| known.as_ref().clone()).unwrap_or_default();
+    let supervision = req.app_data::<web::Data<Supervision>>().map(|data| data.as_ref().clone()).unwrap_or_default();
     async move {
         let started = Instant::now();
-        // a handler owns what it works on, and what nodes share is kept by types that survive a panic
+        // a panic is safe here: a handler owns its data, and the types of shared data survive a panic
         let outcome = supervision.part("requests").attempt(async { next.call(req).await }).await;
         let answer = match outcome {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(unrouted(&error, &id)),
-            Err(panicked) => return Err(outside(&Error::internal(panicked).into(), &id)),
+            Ok(Err(error)) => return Err(answer_error(&error, &id)),
+            Err(panicked) => return Err(answer_problem(&Error::internal(panicked).into(), &id)),
         };
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
-            // answered at once, whoever asks again at once would be refused thousands of times a second
-            tokio::time::sleep(limits::REFUSED_AFTER).await;
+            // without the delay, a client that repeats its call at once would be refused thousands of times a second
+            tokio::time::sleep(limits::REFUSAL_DELAY).await;
         }
-        let refused = is_counted(&answer);
-        let answer = in_our_form(answer, &id);
+        let is_counted = count_refusal(&answer);
+        let answer = with_problem_body(answer, &id);
         let route = answer.request().match_pattern();
         let route = route.as_deref().unwrap_or("unmatched");
         let (status, ms) = (answer.status().as_u16(), started.elapsed().as_millis() as u64);
-        if route.starts_with("/api/") && !refused {
+        if route.starts_with("/api/") && !is_counted {
             tracing::info!(route, status, ms, "answered");
         } else {
-            // files and questions about health, of which there are many and none is news; and refusals that admission counts
+            // there are many calls for files and health, and they are not of interest; admission counts the refusals
             tracing::debug!(route, status, ms, "answered");
         }
         Ok(answer)
@@ -63,9 +66,10 @@ pub async fn edge<B: MessageBody + 'static>(
     .await
 }
 
-/// A header's value is a slice of the buffer that the connection was read into, and the framework keeps the heads of past
-/// requests to use them again: whole buffers would stay with them, and with every open socket.
-fn copy_values(headers: &mut HeaderMap) {
+/// Copies the values of the headers, which are slices of the read buffer of the connection. The framework keeps the
+/// heads of past requests for reuse, and sockets keep theirs. Without the copy, they would keep whole buffers in
+/// memory.
+fn copy_header_values(headers: &mut HeaderMap) {
     headers.retain(|_, value| {
         if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
             *value = copy;
@@ -74,11 +78,12 @@ fn copy_values(headers: &mut HeaderMap) {
     });
 }
 
-/// Whether it is a refusal that admission counts: a flood of requests must not become one of lines. That is what limits
-/// refuse, what the server could not do, and what is refused to somebody whom nobody can charge; the latter two are counted
-/// here. Wrong passwords are not among
-/// it: they have a limit, and are news.
-fn is_counted<B>(answer: &ServiceResponse<B>) -> bool {
+/// Returns true if admission counts the refusal, so that a flood of requests does not become a flood of log lines.
+///
+/// Admission counts three kinds: refusals by a limit, errors of a server that cannot do the work, and errors of
+/// unauthenticated clients, whom it cannot charge. This function counts the second and third kind. Wrong passwords are
+/// not counted, because they have a limit of their own and operators want to see them.
+fn count_refusal<B>(answer: &ServiceResponse<B>) -> bool {
     let Some(error) = answer.response().error() else { return false };
     let code = error
         .as_error::<Problem>()
@@ -88,7 +93,7 @@ fn is_counted<B>(answer: &ServiceResponse<B>) -> bool {
         Code::RateLimited => true,
         Code::Busy | Code::Unavailable => {
             if let (Some(problem), Some(app)) = (error.as_error::<Problem>(), app) {
-                app.admission().answered(problem.error());
+                app.admission().count_error(problem.error());
             }
             true
         }
@@ -99,31 +104,32 @@ fn is_counted<B>(answer: &ServiceResponse<B>) -> bool {
         | Code::MethodNotAllowed
         | Code::PayloadTooLarge
         | Code::UnsupportedMediaType => {
-            let stranger = answer.request().extensions().get::<Caller>().is_none();
-            if let (true, Some(app)) = (stranger, app) {
-                app.admission().refused_stranger();
+            let is_unauthenticated = answer.request().extensions().get::<Caller>().is_none();
+            if let (true, Some(app)) = (is_unauthenticated, app) {
+                app.admission().count_unauthenticated();
             }
-            stranger
+            is_unauthenticated
         }
         _ => false,
     }
 }
 
-/// The id that the client gave, if it is one that can stand in a log: 1–64 of `[A-Za-z0-9._-]`. Else a new one.
+/// Returns the id that the client sent, if it is safe for the log: 1–64 characters of `[A-Za-z0-9._-]`. Otherwise
+/// returns a new id.
 fn request_id(req: &ServiceRequest) -> String {
-    let given = req.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let sane = |id: &&str| {
+    let sent = req.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let is_safe = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
-    given.filter(sane).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
+    sent.filter(is_safe).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned)
 }
 
-/// Gives a refusal, ours or the framework's, the form of a problem of this request; everything else stays as it is. Only
-/// the body and what describes it change: headers that others added are kept.
-fn in_our_form<B: MessageBody + 'static>(answer: ServiceResponse<B>, id: &str) -> ServiceResponse<EitherBody<B>> {
+/// Gives an error, of this server or of the framework, the form of a problem of this request. Other answers do not
+/// change. Headers that do not describe the body are kept.
+fn with_problem_body<B: MessageBody + 'static>(answer: ServiceResponse<B>, id: &str) -> ServiceResponse<EitherBody<B>> {
     let problem = answer.response().error().map(|error| match error.as_error::<Problem>() {
-        Some(problem) => logged(problem, id),
-        None => logged(&Problem::of_framework(answer.status(), error.to_string()), id),
+        Some(problem) => log_and_answer(problem, id),
+        None => log_and_answer(&Problem::of_framework(answer.status(), error.to_string()), id),
     });
     let mut answer = match problem {
         None => answer.map_into_left_body(),
@@ -144,33 +150,34 @@ fn in_our_form<B: MessageBody + 'static>(answer: ServiceResponse<B>, id: &str) -
     answer
 }
 
-fn logged(problem: &Problem, id: &str) -> HttpResponse {
+fn log_and_answer(problem: &Problem, id: &str) -> HttpResponse {
     problem.log();
     problem.answer(id)
 }
 
-/// An error that came without its request.
-fn unrouted(error: &actix_web::Error, id: &str) -> actix_web::Error {
+/// Returns the error of a service with its complete answer. The request is not available any more.
+fn answer_error(error: &actix_web::Error, id: &str) -> actix_web::Error {
     match error.as_error::<Problem>() {
-        Some(problem) => outside(problem, id),
-        None => outside(&Problem::of_framework(error.error_response().status(), error.to_string()), id),
+        Some(problem) => answer_problem(problem, id),
+        None => answer_problem(&Problem::of_framework(error.error_response().status(), error.to_string()), id),
     }
 }
 
-/// A problem whose request is gone: nobody further out can add to its answer, so all of it is made here.
-fn outside(problem: &Problem, id: &str) -> actix_web::Error {
-    let mut answer = logged(problem, id);
+/// Returns a problem as an error with its complete answer. Without the request, the outer middleware cannot add
+/// headers, so they are added here.
+fn answer_problem(problem: &Problem, id: &str) -> actix_web::Error {
+    let mut answer = log_and_answer(problem, id);
     if let Ok(id) = HeaderValue::from_str(id) {
         answer.headers_mut().insert(REQUEST_ID, id);
     }
-    always(answer.headers_mut());
+    add_common(answer.headers_mut());
     InternalError::from_response(problem.to_string(), answer).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::testing::said;
+    use crate::http::testing::header_text;
     use actix_web::App;
     use actix_web::http::StatusCode;
     use actix_web::middleware::from_fn;
@@ -181,22 +188,22 @@ mod tests {
         Err(Error::not_a_participant().into())
     }
 
-    async fn fall() -> HttpResponse {
-        panic!("the secret of the house")
+    async fn panic_with_secret() -> HttpResponse {
+        panic!("a secret of the server")
     }
 
-    /// Like some of the framework's errors, it tells its status only in its answer.
+    /// An error that has its status only in its answer, like some errors of the framework.
     #[derive(Debug, thiserror::Error)]
     #[error("a handshake is expected")]
-    struct Taciturn;
+    struct ErrorWithAnswer;
 
-    impl actix_web::ResponseError for Taciturn {
+    impl actix_web::ResponseError for ErrorWithAnswer {
         fn error_response(&self) -> HttpResponse {
             HttpResponse::BadRequest().finish()
         }
     }
 
-    /// The status, the request's id in the header and the body's.
+    /// Returns the status, the request id of the header, and the body.
     async fn ask(req: TestRequest) -> (StatusCode, String, Value) {
         ask_supervised(req, &Supervision::default()).await
     }
@@ -206,9 +213,9 @@ mod tests {
             .app_data(web::Data::new(supervision.clone()))
             .wrap(from_fn(edge))
             .route("/refused", web::get().to(refuse))
-            .route("/falls", web::get().to(fall))
+            .route("/panics", web::get().to(panic_with_secret))
             .route("/number/{number}", web::get().to(async |_: web::Path<u8>| "a number"))
-            .route("/taciturn", web::get().to(async || Err::<HttpResponse, _>(Taciturn)))
+            .route("/framework", web::get().to(async || Err::<HttpResponse, _>(ErrorWithAnswer)))
             .route("/page", web::get().to(async || "a page"));
         let app = test::init_service(app).await;
         let answer = match test::try_call_service(&app, req.to_request()).await {
@@ -216,13 +223,13 @@ mod tests {
             Err(error) => error.error_response(),
         };
         let status = answer.status();
-        let id = said(answer.headers(), REQUEST_ID).to_owned();
+        let id = header_text(answer.headers(), REQUEST_ID).to_owned();
         let body = actix_web::body::to_bytes(answer.into_body()).await.expect("a body in memory");
         (status, id, serde_json::from_slice(&body).unwrap_or_default())
     }
 
     #[actix_web::test]
-    async fn an_id_is_taken_when_it_is_sane_and_made_when_not() {
+    async fn a_safe_id_is_kept_and_another_one_is_replaced() {
         let with = |id| TestRequest::get().uri("/page").insert_header((REQUEST_ID, id));
         assert_eq!(ask(with("a.b_c-1")).await.1, "a.b_c-1");
         let long = "a".repeat(65);
@@ -233,15 +240,15 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_refusal_carries_the_id_of_its_request() {
+    async fn an_error_has_the_id_of_its_request() {
         let (status, id, body) = ask(TestRequest::get().uri("/refused")).await;
         assert_eq!((status, body["code"].as_str()), (StatusCode::FORBIDDEN, Some("not_a_participant")));
         assert_eq!(body["request_id"], id.as_str());
     }
 
     #[actix_web::test]
-    async fn a_refusal_of_the_framework_has_our_form() {
-        for (path, expected, code) in [("/number/x", 404, "not_found"), ("/taciturn", 400, "invalid_request")] {
+    async fn an_error_of_the_framework_is_a_problem() {
+        for (path, expected, code) in [("/number/x", 404, "not_found"), ("/framework", 400, "invalid_request")] {
             let (status, id, body) = ask(TestRequest::get().uri(path)).await;
             assert_eq!((status.as_u16(), body["code"].as_str()), (expected, Some(code)), "{path}");
             assert_eq!(body["request_id"], id.as_str());
@@ -249,10 +256,10 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_panic_is_a_problem_that_tells_nothing_and_is_counted() {
+    async fn a_panic_is_a_problem_without_its_message_and_is_counted() {
         let supervision = Supervision::default();
-        let (status, id, body) = ask_supervised(TestRequest::get().uri("/falls"), &supervision).await;
-        assert_eq!(supervision.panics("requests"), 1);
+        let (status, id, body) = ask_supervised(TestRequest::get().uri("/panics"), &supervision).await;
+        assert_eq!(supervision.panic_count("requests"), 1);
         assert_eq!((status, body["code"].as_str()), (StatusCode::INTERNAL_SERVER_ERROR, Some("internal")));
         assert_eq!(body["request_id"], id.as_str());
         assert!(!body.to_string().contains("secret"));

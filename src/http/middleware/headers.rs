@@ -1,4 +1,4 @@
-//! What keeps browsers safe: on every answer what is true of all, on pages also what a page may load and who may frame it.
+//! Adds the headers that keep browsers safe: some to every answer, and a content security policy to pages.
 
 use crate::app::App;
 use actix_web::body::MessageBody;
@@ -8,9 +8,9 @@ use actix_web::middleware::Next;
 use actix_web::{HttpRequest, web};
 use url::{Position, Url};
 
-/// On every answer: no guessing of types, no addresses of ours told to others, no window of another origin at hand, and no
-/// device that a chat does not need.
-const ALWAYS: [(HeaderName, &str); 4] = [
+/// The headers of every answer: browsers must not guess media types, not send our addresses to other sites, not give
+/// windows of other origins access, and not use devices that a chat does not need.
+const COMMON_HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -20,7 +20,8 @@ const ALWAYS: [(HeaderName, &str); 4] = [
     ),
 ];
 
-/// See the module.
+/// Middleware: adds the headers for browsers to an answer. Answers of the API must not be cached unless they say
+/// otherwise.
 pub async fn headers<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
@@ -29,7 +30,7 @@ pub async fn headers<B: MessageBody>(
     let policy = is_page(answer.headers()).then(|| policy(answer.request()));
     let uncached = answer.request().path().starts_with("/api/");
     let headers = answer.headers_mut();
-    always(headers);
+    add_common(headers);
     if let Some(policy) = policy.and_then(|policy| HeaderValue::from_str(&policy).ok()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -39,9 +40,9 @@ pub async fn headers<B: MessageBody>(
     Ok(answer)
 }
 
-/// Adds what every answer has.
-pub fn always(headers: &mut HeaderMap) {
-    for (name, value) in ALWAYS {
+/// Adds the headers that every answer has.
+pub fn add_common(headers: &mut HeaderMap) {
+    for (name, value) in COMMON_HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
 }
@@ -50,7 +51,7 @@ fn is_page(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
-/// What a page may load and do. Only the browser of the API's document needs styles within the page.
+/// Returns the content security policy of a page. Only the pages of `/docs/` need styles inside the page.
 fn policy(req: &HttpRequest) -> String {
     let app = req.app_data::<web::Data<App>>();
     let origins = app.map_or(&[][..], |app| &app.settings().server.allowed_origins);
@@ -58,32 +59,32 @@ fn policy(req: &HttpRequest) -> String {
     let documents = req.path().starts_with("/docs/");
     let styles = if documents { "'self' 'unsafe-inline'" } else { "'self'" };
     let public_url = app.and_then(|app| app.settings().server.public_url.as_ref());
-    let connections = own_sockets(req, public_url);
+    let sockets = socket_sources(req, public_url);
     format!(
         "default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self' https: data: blob:; \
-         media-src 'self' blob:; connect-src 'self'{connections}; font-src 'self'; manifest-src 'self'; \
+         media-src 'self' blob:; connect-src 'self'{sockets}; font-src 'self'; manifest-src 'self'; \
          worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
     )
 }
 
-/// The WebSocket addresses of the host the page came from, and of the address that the operator says is ours, which older
-/// browsers do not count among `'self'`.
-fn own_sockets(req: &HttpRequest, public_url: Option<&Url>) -> String {
+/// Returns the WebSocket addresses of the host of the page and of the public URL, each after a space. Older browsers do
+/// not include them in `'self'`.
+fn socket_sources(req: &HttpRequest, public_url: Option<&Url>) -> String {
     let asked = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let public = public_url.map_or("", |url| &url[Position::BeforeHost..Position::AfterPort]);
-    // what is no plain host would be a directive of the client's own
-    let plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    // a host with other characters could add directives of the client to the policy
+    let is_plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
     let hosts = [asked, if public == asked { "" } else { public }];
     hosts
         .into_iter()
-        .filter(|host| !host.is_empty() && plain(host))
+        .filter(|host| !host.is_empty() && is_plain(host))
         .fold(String::new(), |addresses, host| format!("{addresses} ws://{host} wss://{host}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::testing::said;
+    use crate::http::testing::header_text;
     use actix_web::middleware::from_fn;
     use actix_web::test::{self, TestRequest};
     use actix_web::{App, HttpResponse};
@@ -101,20 +102,20 @@ mod tests {
     }
 
     fn policy_of(headers: &HeaderMap) -> &str {
-        said(headers, header::CONTENT_SECURITY_POLICY)
+        header_text(headers, header::CONTENT_SECURITY_POLICY)
     }
 
     #[actix_web::test]
-    async fn every_answer_is_safe_and_those_of_the_api_are_kept_nowhere() {
+    async fn every_answer_has_the_common_headers_and_the_api_is_not_cached() {
         let headers = ask("/api/v1/x", "chat.example.org").await;
-        assert_eq!(said(&headers, header::X_CONTENT_TYPE_OPTIONS), "nosniff");
-        assert_eq!(said(&headers, header::CACHE_CONTROL), "no-store");
+        assert_eq!(header_text(&headers, header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+        assert_eq!(header_text(&headers, header::CACHE_CONTROL), "no-store");
         assert!(!headers.contains_key(header::CONTENT_SECURITY_POLICY));
-        assert_eq!(said(&ask("/nowhere", "chat.example.org").await, header::REFERRER_POLICY), "no-referrer");
+        assert_eq!(header_text(&ask("/nowhere", "chat.example.org").await, header::REFERRER_POLICY), "no-referrer");
     }
 
     #[actix_web::test]
-    async fn a_page_loads_what_is_ours_and_nobody_frames_it() {
+    async fn a_page_loads_only_our_files_and_cannot_be_framed() {
         let headers = ask("/", "chat.example.org:8080").await;
         let policy = policy_of(&headers);
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
@@ -137,13 +138,13 @@ mod tests {
         let req = TestRequest::get().insert_header((header::HOST, "127.0.0.1:8080")).to_http_request();
         let public = Url::parse("https://chat.example.org").expect("a URL");
         let both = " ws://127.0.0.1:8080 wss://127.0.0.1:8080 ws://chat.example.org wss://chat.example.org";
-        assert_eq!(own_sockets(&req, Some(&public)), both);
+        assert_eq!(socket_sources(&req, Some(&public)), both);
         let req = TestRequest::get().insert_header((header::HOST, "chat.example.org")).to_http_request();
-        assert_eq!(own_sockets(&req, Some(&public)), " ws://chat.example.org wss://chat.example.org");
+        assert_eq!(socket_sources(&req, Some(&public)), " ws://chat.example.org wss://chat.example.org");
     }
 
     #[actix_web::test]
-    async fn styles_within_the_page_are_for_the_documents_alone() {
+    async fn styles_inside_the_page_are_allowed_only_in_docs() {
         assert!(policy_of(&ask("/docs/", "x").await).contains("style-src 'self' 'unsafe-inline';"));
         assert!(!policy_of(&ask("/", "x").await).contains("unsafe"));
     }

@@ -1,11 +1,11 @@
-//! What every request passes on its way in and every answer on its way out, from outside to inside:
+//! The middleware that runs for every request and answer, from the outermost to the innermost:
 //!
-//! 0. `connections::note_call`: which connection has a call under way
-//! 1. [`compress`]: long text travels as gzip, whatever stands further in
-//! 2. [`headers()`]: what keeps browsers safe
-//! 3. [`edge`]: the request's id and span, one form for every refusal, panics among them, and the log
-//! 4. [`cors`]: other origins that the operator allows
-//! 5. [`authenticate`]: only before the routes that the table gives to signed-in users
+//! 0. `connections::count_call`: counts the calls in progress of each connection
+//! 1. [`compress`]: compresses long texts
+//! 2. [`headers()`]: adds the headers that keep browsers safe
+//! 3. [`edge`]: the id and the span of the request, the form of all errors and panics, and the log
+//! 4. [`cors`]: the other origins that the operator allows
+//! 5. [`authenticate`]: only before the routes for signed-in users
 
 mod authenticate;
 mod compress;
@@ -21,5 +21,5 @@ pub use headers::headers;
 
 use actix_web::http::header::HeaderName;
 
-/// The header that names a request.
+/// The header with the id of the request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -1,4 +1,4 @@
-//! Conversations as a participant sees them, and who is in them.
+//! Conversations as a participant sees them, and their participants.
 
 use super::{PresenceStatus, User, UserBrief};
 use crate::domain::content::MessageKind;
@@ -11,44 +11,42 @@ use utoipa::ToSchema;
 /// The class of a class conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClassBrief {
-    /// Its id.
+    /// The id of the class.
     pub id: ClassId,
-    /// Whether it is read-only.
+    /// Whether the class is archived, so that its conversation is read-only.
     pub archived: bool,
 }
 
-/// The newest message of a conversation, for lists.
+/// The newest message of a conversation, for lists of conversations.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LastMessage {
-    /// Its id.
+    /// The id of the message.
     pub id: MessageId,
-    /// Its place.
+    /// The number of the message in its conversation.
     pub seq: Seq,
-    /// Its author; null for a system message.
+    /// The author. Null for a system message.
     pub sender_id: Option<UserId>,
-    /// Its kind.
+    /// The type of the message.
     #[serde(rename = "type")]
     pub kind: MessageKind,
-    /// Its first 100 characters, no grapheme cut.
+    /// The first 100 characters of the text. The cut is never inside of what people see as one character.
     pub content: String,
-    /// When it was committed.
+    /// The time when the message was committed.
     pub created_at: Timestamp,
 }
 
-/// Which messages of a conversation make a notification.
+/// The messages of a conversation for which a user wants a notification.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyLevel {
-    /// All of them.
     All,
-    /// Mentions and replies.
+    /// Mentions of the user, and replies to the user's messages.
     Mentions,
-    /// None.
     None,
 }
 
 impl NotifyLevel {
-    /// As stored.
+    /// Returns the level as it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -60,120 +58,120 @@ impl NotifyLevel {
 
 /// The caller's own view of a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct My {
-    /// The caller's role.
+pub struct OwnView {
+    /// The role of the caller.
     pub role: Role,
-    /// The caller's read mark.
+    /// The read mark of the caller: the greatest `seq` that the caller has read.
     pub last_read_seq: Seq,
-    /// Muted until then; null when not muted, the end of the year 9999 when for good.
+    /// The end of the mute. Null if the conversation is not muted, the end of the year 9999 if the mute has no end.
     pub muted_until: Option<Timestamp>,
-    /// Archived, and no later message has come.
+    /// Whether the conversation is archived. A new message ends this, unless the conversation is muted.
     pub archived: bool,
-    /// Pinned to the top of the list.
+    /// Whether the conversation is at the top of the caller's list.
     pub pinned: bool,
-    /// What makes a notification.
+    /// The messages for which the caller wants a notification.
     pub notify: NotifyLevel,
-    /// Whether a block stands between the two of a direct conversation.
+    /// Whether one of the two users of a direct conversation has blocked the other. False in other conversations.
     pub blocked: bool,
 }
 
 /// A conversation as the caller sees it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Conversation {
-    /// Its id.
+    /// The id of the conversation.
     pub id: ConversationId,
-    /// direct, group or class.
+    /// The type: `direct`, `group` or `class`.
     #[serde(rename = "type")]
     pub kind: ConversationKind,
-    /// Its name; null for a direct one.
+    /// The name. Null for a direct conversation.
     pub name: Option<String>,
-    /// Its description.
+    /// The description. Null if there is none.
     pub description: Option<String>,
-    /// Its picture.
+    /// The URL of the avatar. Null if there is none.
     pub avatar_url: Option<String>,
-    /// Its class, if it is one's.
+    /// The class of a class conversation. Null for other conversations.
     pub class: Option<ClassBrief>,
-    /// Who made it.
+    /// The user who created the conversation. Null if no user did.
     pub created_by: Option<UserId>,
-    /// When it was made.
+    /// The time when the conversation was created.
     pub created_at: Timestamp,
-    /// When its name, picture or description last changed.
+    /// The time of the last change of the name, the avatar or the description.
     pub updated_at: Timestamp,
-    /// The place of its newest message.
+    /// The `seq` of the newest message.
     pub last_seq: Seq,
-    /// Its newest revision.
+    /// The newest revision of the conversation.
     pub last_rev: Rev,
-    /// Its newest message; null in events.
+    /// The newest message. Null in events, and in a conversation without a message.
     pub last_message: Option<LastMessage>,
-    /// How many participants it has.
+    /// The number of participants.
     pub member_count: i64,
-    /// Messages after the caller's read mark, system messages and hidden ones aside.
+    /// The number of messages after the caller's read mark, without system messages and hidden messages.
     pub unread_count: i64,
-    /// The caller's own view.
-    pub my: My,
-    /// The other one of a direct conversation.
+    /// The caller's own view of the conversation.
+    pub my: OwnView,
+    /// The other participant of a direct conversation. Null for other conversations.
     pub peer: Option<User>,
 }
 
-/// A conversation with its first hundred participants.
+/// A conversation with its first 100 participants.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ConversationDetail {
-    /// The conversation.
+    /// The conversation as the caller sees it.
     #[serde(flatten)]
     pub conversation: Conversation,
-    /// Its first 100 participants.
+    /// The first 100 participants, in the order in which they joined.
     pub members: Vec<Participant>,
 }
 
-/// Somebody in a conversation.
+/// A user who is in a conversation.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct Participant {
-    /// The user who takes part.
+    /// The participant.
     pub user: UserBrief,
-    /// With what rights.
+    /// The role of the participant in the conversation.
     pub role: Role,
-    /// Whether the user is there.
+    /// The presence of the participant. It is `offline` if the caller may not see it.
     pub presence: PresenceStatus,
-    /// Since when.
+    /// The time when the participant joined.
     pub joined_at: Timestamp,
-    /// The read mark; null where receipts are off.
+    /// The read mark of the participant. Null if the caller may not see it.
     pub last_read_seq: Option<Seq>,
 }
 
-/// Somebody who joined, as `participant.joined` tells it.
+/// A user who joined, in the event `participant.joined`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Joined {
-    /// The user who takes part.
+pub struct JoinedParticipant {
+    /// The user who joined.
     pub user: UserBrief,
-    /// With what rights.
+    /// The role with which the user joined.
     pub role: Role,
 }
 
-/// Some users of a conversation, such as those who type.
+/// Users of a conversation, such as the users who type.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct UserIds {
-    /// The users, each once.
+    /// The ids of the users, each of them once.
     pub user_ids: Vec<UserId>,
 }
 
-/// What is unread over all conversations.
+/// The unread totals over all conversations of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UnreadCount {
-    /// Unread messages, those of muted conversations aside.
+    /// The number of unread messages, without those of muted conversations.
     pub messages: i64,
-    /// Conversations with any, muted ones aside.
+    /// The number of conversations with unread messages, without muted conversations.
     pub conversations: i64,
-    /// Unread messages that mention the caller, by name or with everybody; those of muted conversations too.
+    /// The number of unread messages that mention the caller by name or with `@all`, with those of muted conversations.
     pub mentions: i64,
 }
 
-/// Where the caller's read mark stands now.
+/// The read mark of the caller after a call or command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReadMark {
-    /// The mark.
+    /// The read mark: the greatest `seq` that the caller has read.
     pub last_read_seq: Seq,
-    /// Messages after it, system messages and hidden ones aside.
+    /// The number of messages after the read mark, without system messages and hidden messages.
     pub unread_count: i64,
-    /// Messages this call marked, counted as unread are.
+    /// The number of messages that this call marked as read, counted like unread messages.
     pub marked: i64,
 }

@@ -1,4 +1,4 @@
-//! Messages and what belongs to them.
+//! Messages, with their reactions, receipts, attachments and former texts.
 
 use super::UserBrief;
 use crate::domain::content::MessageKind;
@@ -7,188 +7,193 @@ use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How far a message got; only of the caller's own, and only up to 100 members.
+/// The status of a message: whether other participants have received or read it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
-    /// Stored.
+    /// The server has stored the message.
     Sent,
-    /// Acknowledged by another participant's client.
+    /// A client of another participant has received the message.
     Delivered,
-    /// Read by another participant.
+    /// Another participant has read the message.
     Seen,
 }
 
-/// A message as another one quotes it.
+/// A message as it is quoted in a reply.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Quote {
-    /// The quoted message.
+    /// The id of the quoted message.
     pub id: MessageId,
-    /// Its place.
+    /// The `seq` of the quoted message.
     pub seq: Seq,
-    /// Its author; null for a system message.
+    /// The author of the quoted message. Null for a system message.
     pub sender_id: Option<UserId>,
-    /// Its kind.
+    /// The type of the quoted message.
     #[serde(rename = "type")]
     pub kind: MessageKind,
-    /// Its first 100 characters, no grapheme cut; empty when it was deleted.
+    /// The first 100 characters of the quoted text. The cut is never inside of what people see as one character. Empty
+    /// if the message was deleted.
     pub content: String,
 }
 
-/// One emoji's reactions to a message.
+/// The reactions to a message with one emoji.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Reaction {
     /// The emoji.
     pub emoji: String,
-    /// How many reacted with it.
+    /// The number of users who react with the emoji.
     pub count: i64,
-    /// Whether the caller did; left out of events.
+    /// Whether the caller is one of them. Absent in events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub me: Option<bool>,
 }
 
-/// Who reacts to a message with one emoji.
+/// The users who react to a message with one emoji.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
-pub struct Reactors {
+pub struct ReactionUsers {
     /// The emoji.
     pub emoji: String,
-    /// How many react with it.
+    /// The number of users who react with the emoji.
     pub count: i64,
-    /// Who, the earliest first; at most 1,000.
+    /// The users, the earliest reaction first. At most 1,000.
     pub user_ids: Vec<UserId>,
 }
 
-/// When one participant's client had a message, or when one had read it.
+/// The time when a client of one participant received a message, or when the participant read it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Receipt {
-    /// Whose.
+    /// The participant.
     pub user_id: UserId,
-    /// When their mark came to the message or beyond it, for the last time it moved.
+    /// The time of the last move of the participant's mark, which is at the message or after it.
     pub at: Timestamp,
 }
 
-/// Who has a message, and who has read it: the participants but its author, those left out whose receipts the caller
-/// does not see.
+/// The participants who have received and read a message, without its author. Participants whose receipts the caller
+/// may not see are not in the lists.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct Receipts {
-    /// Whose client has it, the readers too, the latest first; at most 1,000.
+    /// The participants who have received the message, with those who have read it. The latest first, at most 1,000.
     pub delivered: Vec<Receipt>,
-    /// Who has read it, the latest first; at most 1,000.
+    /// The participants who have read the message. The latest first, at most 1,000.
     pub read: Vec<Receipt>,
-    /// How many are in the conversation.
+    /// The number of participants of the conversation.
     pub member_count: i64,
-    /// The readers' part of all but the author, from 0 to 1; 1 when there is nobody else.
+    /// The number of readers divided by the number of participants without the author: from 0 to 1. It is 1 if there is
+    /// no other participant.
     pub read_ratio: f64,
 }
 
-/// A file that belongs to a message.
+/// A file of a message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Attachment {
-    /// Its id.
+    /// The id of the attachment.
     pub id: uuid::Uuid,
-    /// image, video, audio or file.
+    /// The kind of file: `image`, `video`, `audio` or `file`.
     pub kind: String,
-    /// Its name.
+    /// The name of the file.
     pub name: String,
-    /// Its type, read from its bytes.
+    /// The media type, which the server determines from the content of the file.
     pub mime: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: i64,
-    /// Pixels, of an image or video.
+    /// The width of an image or video in pixels. Absent for other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub width: Option<i64>,
-    /// Pixels, of an image or video.
+    /// The height of an image or video in pixels. Absent for other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<i64>,
-    /// Seconds, of a sound or video.
+    /// The duration of a sound or video in seconds. Absent for other files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
-    /// Where it is fetched.
+    /// The URL of the file.
     pub url: String,
-    /// Where its thumbnail is fetched.
+    /// The URL of the thumbnail. Absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
 }
 
-/// A message. In an event, `status` and `reactions[].me` are left out: one text serves all who see it.
+/// A message. In events, `status` and `reactions[].me` are absent, because all users get the same text.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Message {
-    /// Its id.
+    /// The id of the message.
     pub id: MessageId,
-    /// Where it stands.
+    /// The conversation of the message.
     pub conversation_id: ConversationId,
-    /// Its place there.
+    /// The number of the message in its conversation: 1, 2, 3 and so on, without a gap.
     pub seq: Seq,
-    /// Its author; null for a system message.
+    /// The id of the author. Null for a system message.
     pub sender_id: Option<UserId>,
-    /// Its author; null for a system message.
+    /// The author. Null for a system message.
     pub sender: Option<UserBrief>,
-    /// Its kind.
+    /// The type of the message.
     #[serde(rename = "type")]
     pub kind: MessageKind,
-    /// Its text; empty when it was deleted.
+    /// The text. Empty if the message was deleted.
     pub content: String,
-    /// What its kind needs beside text.
+    /// The data of a message whose type needs more than text. Null for other messages, and if the message was deleted.
     pub data: Option<serde_json::Value>,
-    /// Its files.
+    /// The files of the message.
     pub attachments: Vec<Attachment>,
-    /// What it answers.
+    /// The message to which this message is a reply. Null if it is not a reply.
     pub reply_to: Option<Quote>,
-    /// Whom it mentions by name.
+    /// The participants whom the message mentions by name.
     pub mentions: Vec<UserId>,
-    /// Whether it mentions everybody; absent in frames of older versions, which name them all.
+    /// Whether the message mentions all participants. Absent in stored events of older versions, in which `mentions`
+    /// names all of them.
     #[serde(default)]
     pub mentions_all: bool,
-    /// Reactions by emoji.
+    /// The reactions, one item for each emoji.
     pub reactions: Vec<Reaction>,
-    /// Whether it is pinned.
+    /// Whether the message is pinned.
     pub pinned: bool,
-    /// How far it got; only of the caller's own.
+    /// The status of the message. Absent unless the caller is the author and the conversation has at most 100
+    /// participants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<MessageStatus>,
-    /// What its author's client called it.
+    /// The id that the client of the author gave the message. Null if it gave none.
     pub temp_id: Option<String>,
-    /// When it was last edited.
+    /// The time of the last edit. Null if the message was not edited.
     pub edited_at: Option<Timestamp>,
-    /// When it was deleted for everyone.
+    /// The time when the message was deleted for everyone. Null if it was not deleted.
     pub deleted_at: Option<Timestamp>,
-    /// When it was committed.
+    /// The time when the message was committed.
     pub created_at: Timestamp,
 }
 
-/// A page of messages, always ascending by `seq`.
+/// One page of messages.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessagePage {
-    /// The messages.
+    /// The messages in the order of their `seq`.
     pub items: Vec<Message>,
-    /// Whether older ones exist.
+    /// Whether the conversation has messages before this page.
     pub has_more_before: bool,
-    /// Whether newer ones exist.
+    /// Whether the conversation has messages after this page.
     pub has_more_after: bool,
-    /// The conversation's revision, read before the messages: drop events at or below it.
+    /// The revision of the conversation, read before the messages. The page contains all events up to it, so a client
+    /// ignores events with this `rev` or a smaller one.
     pub rev: Rev,
 }
 
-/// A message and what stands around it.
+/// A message with the messages before and after it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MessageContext {
     /// The message.
     pub message: Message,
-    /// Those before it, ascending by `seq`.
+    /// The messages before it, in the order of their `seq`.
     pub before: Vec<Message>,
-    /// Those after it, ascending by `seq`.
+    /// The messages after it, in the order of their `seq`.
     pub after: Vec<Message>,
-    /// Whether older ones exist.
+    /// Whether the conversation has messages before these.
     pub has_more_before: bool,
-    /// Whether newer ones exist.
+    /// Whether the conversation has messages after these.
     pub has_more_after: bool,
 }
 
-/// A text that a message had.
+/// A text that a message had before an edit.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FormerText {
-    /// The text.
+    /// The former text.
     pub content: String,
-    /// When it was replaced by the next one.
+    /// The time when the next text replaced it.
     pub edited_at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Resources: what REST answers with and events carry. Shapes only; nothing here reads a database.
+//! The resources that REST answers and events contain.
 
 mod conversations;
 mod messages;
@@ -6,12 +6,12 @@ mod statistics;
 mod users;
 
 pub use conversations::{
-    ClassBrief, Conversation, ConversationDetail, Joined, LastMessage, My, NotifyLevel, Participant, ReadMark,
-    UnreadCount, UserIds,
+    ClassBrief, Conversation, ConversationDetail, JoinedParticipant, LastMessage, NotifyLevel, OwnView, Participant,
+    ReadMark, UnreadCount, UserIds,
 };
 pub use messages::{
-    Attachment, FormerText, Message, MessageContext, MessagePage, MessageStatus, Quote, Reaction, Reactors, Receipt,
-    Receipts,
+    Attachment, FormerText, Message, MessageContext, MessagePage, MessageStatus, Quote, Reaction, ReactionUsers,
+    Receipt, Receipts,
 };
 pub use statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
 pub use users::{
@@ -22,11 +22,11 @@ pub use users::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A page of a collection.
+/// One page of a collection.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
-    /// The items.
+    /// The items of the page.
     pub items: Vec<T>,
-    /// For the next page; null at the end.
+    /// The value of `cursor` for the next page. Null on the last page.
     pub next_cursor: Option<String>,
 }

@@ -1,55 +1,55 @@
-//! Counts, as REST answers with them.
+//! The counts that REST answers about conversations.
 
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What is counted in a conversation, up to a moment ago.
+/// The counts of one conversation. They follow the messages within about a second.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct ConversationStatistics {
-    /// Messages, system messages aside; deleted ones keep their place and count.
+    /// The number of messages, with deleted messages and without system messages.
     pub messages: i64,
-    /// Files in them.
+    /// The number of files in these messages.
     pub attachments: i64,
-    /// Links in them.
+    /// The number of links in these messages.
     pub links: i64,
-    /// How many participants there are now.
+    /// The number of participants now.
     pub members: i64,
-    /// The fifty who sent most, also those who have left.
+    /// The 50 users who sent the most messages. They may have left the conversation.
     pub messages_by_member: Vec<MessagesOfMember>,
-    /// When the first message was committed; null before it.
+    /// The time when the first message was committed. Null if there is no message.
     pub first_message_at: Option<Timestamp>,
 }
 
-/// How much somebody sent into a conversation.
+/// The number of messages that one user sent into a conversation.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct MessagesOfMember {
-    /// Who.
+    /// The user.
     pub user_id: UserId,
-    /// How many messages.
+    /// The number of messages.
     pub count: i64,
 }
 
-/// The caller's own conversations, counted.
+/// The counts over all conversations of the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct OwnStatistics {
-    /// All conversations the caller is in.
+    /// The number of all conversations that the caller is in.
     pub total: i64,
-    /// Direct ones.
+    /// The number of direct conversations.
     pub direct: i64,
-    /// Groups.
+    /// The number of groups.
     pub group: i64,
-    /// Conversations of classes.
+    /// The number of conversations of classes.
     pub class: i64,
-    /// Archived ones.
+    /// The number of archived conversations.
     pub archived: i64,
-    /// Muted ones.
+    /// The number of muted conversations.
     pub muted: i64,
-    /// Those with unread messages.
+    /// The number of conversations with unread messages, without muted conversations.
     pub unread_conversations: i64,
-    /// Unread messages, system messages aside.
+    /// The number of unread messages, without system messages and those of muted conversations.
     pub unread_messages: i64,
-    /// What the caller sent, also into conversations that were left.
+    /// The number of messages that the caller sent, also into conversations that the caller has left.
     pub messages_sent: i64,
 }

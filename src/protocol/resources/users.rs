@@ -1,4 +1,4 @@
-//! Users, their logins and their presence.
+//! Users, with their logins, presence and blocks.
 
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::time::Timestamp;
@@ -6,43 +6,41 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// A user as others see one beside a message or in a list.
+/// A user in short form, as part of a message or a list.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct UserBrief {
-    /// Its id.
+    /// The id of the user.
     pub id: UserId,
-    /// Its unique name.
+    /// The unique name.
     pub username: String,
-    /// The name it shows.
+    /// The name that other users see.
     pub display_name: String,
-    /// Its picture, if it has one.
+    /// The URL of the avatar. Null if the user has none.
     pub avatar_url: Option<String>,
 }
 
-/// Whether a user is there.
+/// The presence of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceStatus {
-    /// Has a live session that is not away.
+    /// At least one session of the user is not away.
     Online,
-    /// All live sessions are away.
+    /// All sessions of the user are away.
     Away,
-    /// Has had no session for five seconds.
+    /// The user has had no session for five seconds.
     Offline,
 }
 
-/// A user's part in the server.
+/// The role of a user on the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserRole {
-    /// Uses it.
     User,
-    /// Also administers it.
     Admin,
 }
 
 impl UserRole {
-    /// As stored and as in a token.
+    /// Returns the role as it is stored and as it is in a token.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -50,129 +48,127 @@ impl UserRole {
         }
     }
 
-    /// From the stored form; what is unknown has the fewest rights.
+    /// Returns the role for its stored form. An unknown text gives `User`, which has the fewest rights.
     pub fn from_stored(text: &str) -> Self {
         if text == "admin" { Self::Admin } else { Self::User }
     }
 }
 
-/// A user as others see one.
+/// A user as other users see them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct User {
-    /// Who.
+    /// The short form of the user.
     #[serde(flatten)]
     pub brief: UserBrief,
-    /// The host application's id of the user.
+    /// The id of the user in the host application. Null if it gave none.
     pub external_id: Option<String>,
-    /// User or admin.
+    /// The role on the server: `user` or `admin`.
     pub role: UserRole,
-    /// Whether the user is there.
+    /// The presence. It is `offline` if the caller may not see it.
     pub presence: PresenceStatus,
-    /// When the user was last there; null if never seen.
+    /// The time when the user was last online. Null if the user never was, or if the caller may not see it.
     pub last_seen_at: Option<Timestamp>,
-    /// When the account was made.
+    /// The time when the account was created.
     pub created_at: Timestamp,
 }
 
-/// A user as seen by that user.
+/// The caller's own user.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Me {
-    /// What others see.
+    /// The user as other users see them.
     #[serde(flatten)]
     pub user: User,
-    /// The e-mail address, if one was given.
+    /// The e-mail address. Null if there is none.
     pub email: Option<String>,
-    /// The language, if one was given.
+    /// The language, a BCP 47 tag. Null if there is none.
     pub locale: Option<String>,
-    /// `active`, or what ended it.
+    /// The status of the account: `active`, `suspended` or `deleted`.
     pub status: String,
-    /// Whether others see what one has read, and one what they have.
+    /// Whether other users see what this user has read, and this user sees what they have read.
     pub share_read_receipts: bool,
 }
 
-/// A user as seen by somebody, who may be that user.
+/// A user as the caller sees them. The caller may be that user.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum UserOrMe {
-    /// The user's own view.
     Me(Me),
-    /// What others see.
     Other(User),
 }
 
-/// What signing in, up or a refresh answers with.
+/// The tokens of a login: the answer to a registration, a sign-in and a refresh.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tokens {
-    /// Who signed in.
+    /// The user who signed in.
     pub user: Me,
-    /// For the `Authorization` header and the WebSocket.
+    /// The token for the header `Authorization` and for the WebSocket.
     pub access_token: String,
-    /// For one refresh.
+    /// The token for one refresh.
     pub refresh_token: String,
-    /// Always `Bearer`.
+    /// The type of the access token. It is always `Bearer`.
     pub token_type: &'static str,
-    /// Seconds the access token is good for.
+    /// The time for which the access token is valid, in seconds.
     pub expires_in: u64,
 }
 
 /// One of the caller's logins.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Login {
-    /// Its id; `sid` in its access tokens, `login_id` in `session.revoked`.
+    /// The id of the login. It is `sid` in access tokens and `login_id` in the event `session.revoked`.
     pub id: LoginId,
-    /// What the client called itself.
+    /// The name of the client, from the header `User-Agent` of the sign-in.
     pub device: String,
-    /// Where it signed in from.
+    /// The IP address from which the user signed in.
     pub ip: String,
-    /// When it signed in.
+    /// The time of the sign-in.
     pub created_at: Timestamp,
-    /// When it last refreshed its token.
+    /// The time of the last refresh.
     pub last_used_at: Timestamp,
-    /// Whether it is the one that asks.
+    /// Whether this call belongs to the login.
     pub current: bool,
 }
 
 /// A single-use ticket for `/ws?ticket=`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ticket {
-    /// The ticket.
+    /// The secret text of the ticket.
     pub ticket: String,
-    /// Seconds it is good for.
+    /// The time for which the ticket is valid, in seconds.
     pub expires_in: u64,
 }
 
-/// Whether a user is there, and when last.
+/// The presence of a user, with the time when the user was last online.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PresenceState {
-    /// Online, away or offline.
+    /// The presence: `online`, `away` or `offline`.
     pub status: PresenceStatus,
-    /// When the user was last there.
+    /// The time when the user was last online. Null if the user never was.
     pub last_seen_at: Option<Timestamp>,
 }
 
 /// A user whom the caller has blocked.
 #[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
 pub struct Block {
-    /// Who.
+    /// The blocked user.
     pub user: UserBrief,
-    /// Since when.
+    /// The time when the caller blocked the user.
     pub created_at: Timestamp,
 }
 
-/// What stands between the caller and a user.
+/// The blocks between the caller and another user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct BlockStatus {
-    /// The caller has blocked the user.
+    /// Whether the caller has blocked the user.
     pub is_blocked: bool,
-    /// The user has blocked the caller.
+    /// Whether the user has blocked the caller.
     pub is_blocked_by: bool,
-    /// The caller can write to the user directly.
+    /// Whether the caller can send the user direct messages.
     pub can_send_message: bool,
 }
 
-/// The presence of the users asked for and visible to the caller.
+/// The presence of the requested users, without those whose presence the caller may not see.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PresenceStates {
-    /// By user id.
+    /// The presence of each user, by user id.
     pub users: BTreeMap<UserId, PresenceState>,
 }

@@ -1,195 +1,197 @@
-//! The ordering logic of a room, with no actor, clock or database in it, so that a property test can drive it through
-//! every interleaving.
+//! The ordering logic of a room. It contains no actor, clock or database, so a property test can drive it through every
+//! interleaving.
 //!
-//! Events come in any order and any number of times; what goes out is, for each subscriber, every revision once, in
-//! order, from the one it asked for to the one at which its user left. Three numbers rule it: the *head*, up to which
-//! everything has gone out; what is *known* to exist, which makes a hole visible; and for each subscriber what it has
-//! *reached*, at or below which nothing more is for it.
+//! Events arrive in any order and any number of times. Each subscriber gets every revision once and in order: from the
+//! revision it asked for to the one at which its user left. Three numbers control this:
 //!
-//! A subscriber replays until it meets the head, then it is live. To subscribe again is to replay again, past what was
-//! given already. Nobody passes over a revision unseen except with a right that was checked later than it: what is lost
-//! might be the one with which the user left.
+//! - the *head*: the room has broadcast every event up to it;
+//! - the *highest known revision*: if it is above the head, the room has a gap;
+//! - for each subscriber the revision up to which events were sent to it.
 //!
-//! Nor does anybody get a text that was deleted before the right was checked, or that the room knows is deleted: what
-//! shows it is left to the log, which has it without the text.
+//! A subscriber gets a replay until it reaches the head, then it is live. A session that subscribes again gets another
+//! replay, which skips the events that it has. A subscriber may skip a revision that it did not get only if its right
+//! was checked at a later revision: the missing event may be the one with which its user left.
 //!
-//! Here are the live events and the holes; [`replay`] is the way from a subscription to them.
+//! No subscriber gets the text of a message that was deleted before its right was checked, or that the room knows to be
+//! deleted. The log contains such events without the text, so the room reads them from there.
+//!
+//! This file handles live events and gaps. [`replay`] handles subscriptions until they are live.
 
-mod news;
+mod removals;
 mod replay;
 mod ring;
 mod subscriber;
 
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use crate::protocol::events::{Effect, Frame};
-use news::{News, leaves};
-pub use replay::Subscribe;
-pub use ring::Budget;
+use crate::protocol::events::{EventEffect, Frame};
+use removals::{Removals, leaves_in};
+pub use replay::SubscribeRequest;
 use ring::Ring;
+pub use ring::RingBudget;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use subscriber::{Phase, Subscriber};
 
-/// Events kept beyond a hole; the log has the others.
-const HELD_FRAMES: usize = 1024;
+/// Events kept beyond a gap. Further ones are read from the log.
+const PENDING_FRAMES: usize = 1024;
 
-/// Where the order's decisions go.
+/// Carries out the decisions of an [`Order`].
 pub trait Sink<H> {
-    /// Hands something to a subscriber; false when the subscriber cannot take it and is to be forgotten.
-    fn give(&mut self, to: &H, event: RoomEvent) -> bool;
-    /// Asks for the events after a revision from the log. Every read is answered, if only with its failure.
-    fn read(&mut self, after: Rev, purpose: ReadPurpose);
+    /// Sends an event to a subscriber. Returns false if the subscriber cannot take it and must be removed.
+    fn send(&mut self, to: &H, event: RoomEvent) -> bool;
+    /// Requests the events after a revision from the log. Every read gets an answer, also one that failed.
+    fn read_log(&mut self, after: Rev, purpose: ReadPurpose);
 }
 
-/// The order of one stream and those who follow it, each reached by a handle `H`.
+/// The order of the events of one stream, and the subscribers of the stream. `H` is the handle by which a subscriber is
+/// reached.
 pub struct Order<H> {
-    /// Everything up to here has gone out; `None` until the first subscription says where the stream stands.
+    /// Every event up to this revision was broadcast. `None` until the first subscription brings a checked revision.
     head: Option<Rev>,
-    /// The stream is known to reach this.
-    known: Rev,
-    /// Events beyond a hole, or all while the head is unknown.
-    held: BTreeMap<Rev, Frame>,
+    highest_known: Rev,
+    /// Events beyond a gap, or all events while the head is unknown.
+    pending: BTreeMap<Rev, Frame>,
     ring: Ring,
     subscribers: HashMap<SessionId, Subscriber<H>>,
-    /// What is known of leaves and deletions, gone out or not.
-    news: News,
-    /// After which revision a hole is being read, and how many deletions were known then.
-    filling: Option<(Rev, u64)>,
-    /// How many reads for replays there were, which numbers them.
-    reads: u64,
+    /// The known leaves and deletions, also those that were not broadcast yet.
+    removals: Removals,
+    /// The running read of a gap: the revision after which it reads, and how many deletions were known when it began.
+    gap_read: Option<(Rev, u64)>,
+    /// The number of reads for replays so far. It is the number of the newest one.
+    replay_reads: u64,
 }
 
 impl<H> Default for Order<H> {
     fn default() -> Self {
-        Self::new(Budget::default())
+        Self::new(RingBudget::default())
     }
 }
 
 impl<H> Order<H> {
-    /// One whose recent events count in `budget`.
-    pub fn new(budget: Budget) -> Self {
+    /// Returns an order without subscribers. The bytes of its ring count in `budget`.
+    pub fn new(budget: RingBudget) -> Self {
         Self {
             head: None,
-            known: Rev(0),
-            held: BTreeMap::new(),
+            highest_known: Rev(0),
+            pending: BTreeMap::new(),
             ring: Ring::new(budget),
             subscribers: HashMap::new(),
-            news: News::default(),
-            filling: None,
-            reads: 0,
+            removals: Removals::default(),
+            gap_read: None,
+            replay_reads: 0,
         }
     }
 }
 
 impl<H: Clone> Order<H> {
-    /// Up to where everything has gone out; `None` before anything is known.
+    /// Returns the revision up to which every event was broadcast. `None` before the first subscription.
     pub fn head(&self) -> Option<Rev> {
         self.head
     }
 
-    /// Whether recent events are kept.
-    pub fn has_recent(&self) -> bool {
+    /// Returns whether the ring has frames.
+    pub fn has_recent_frames(&self) -> bool {
         !self.ring.is_empty()
     }
 
-    /// Forgets the recent events that were kept the last time already.
-    pub fn age(&mut self) {
+    /// Removes the frames from the ring that were in it at the previous call already.
+    pub fn age_ring(&mut self) {
         self.ring.age();
     }
 
-    /// Whether nobody follows.
+    /// Returns whether the stream has no subscribers.
     pub fn is_empty(&self) -> bool {
         self.subscribers.is_empty()
     }
 
-    /// Whether an event is known to exist that has not gone out and is not being read.
-    pub fn has_hole(&self) -> bool {
-        self.filling.is_none() && self.head.is_some_and(|head| head < self.known)
+    /// Returns whether the room misses an event that exists, and does not read it at this moment.
+    pub fn has_gap(&self) -> bool {
+        self.gap_read.is_none() && self.head.is_some_and(|head| head < self.highest_known)
     }
 
-    /// Those who get what has no revision, with their users: all who follow, in a replay too, but nobody whose user is
-    /// known to have left, though the event that says so may be yet to come.
-    pub fn followers(&self) -> impl Iterator<Item = (UserId, &H)> {
-        let stays = self.subscribers.values().filter(|subscriber| subscriber.ends.is_none());
-        stays.map(|subscriber| (subscriber.user, &subscriber.handle))
+    /// Returns the subscribers that get ephemeral frames, with their users: all of them, also during a replay, except
+    /// those whose user is known to have left. The event of the leave may still have to be sent to them.
+    pub fn ephemeral_receivers(&self) -> impl Iterator<Item = (UserId, &H)> {
+        let participating = self.subscribers.values().filter(|subscriber| subscriber.left_at.is_none());
+        participating.map(|subscriber| (subscriber.user, &subscriber.handle))
     }
 
-    /// All who wait for anything.
+    /// Returns the handles of all subscribers.
     pub fn subscribers(&self) -> impl Iterator<Item = &H> {
         self.subscribers.values().map(|subscriber| &subscriber.handle)
     }
 
-    /// Forgets a subscriber.
+    /// Removes a subscriber without an answer.
     pub fn unsubscribe(&mut self, session: SessionId) {
         self.subscribers.remove(&session);
     }
 
-    /// The stream is known to reach `rev`.
-    pub fn heard(&mut self, rev: Rev) {
-        self.known = self.known.max(rev);
+    /// Notes that the stream has events up to `rev`.
+    pub fn note_known(&mut self, rev: Rev) {
+        self.highest_known = self.highest_known.max(rev);
     }
 
-    // --- live -----------------------------------------------------------------------------------------------------
+    // --- live events ----------------------------------------------------------------------------------------------
 
-    /// Takes events, in any order, any number of times.
+    /// Takes events in any order and any number of times, and broadcasts those that continue the head without a gap.
     pub fn deliver(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
-        let next = self.head.filter(|head| self.known <= *head).map(Rev::next);
-        self.learn(&batch.frames);
-        if self.held.is_empty() && next.is_some() && batch.frames.first().map(|frame| frame.rev) == next {
-            // the ordinary case: the batch goes out as it came
-            self.heard(batch.last_rev());
+        let next = self.head.filter(|head| self.highest_known <= *head).map(Rev::next);
+        self.note_removals(&batch.frames);
+        if self.pending.is_empty() && next.is_some() && batch.frames.first().map(|frame| frame.rev) == next {
+            // The usual case: broadcast the batch unchanged.
+            self.note_known(batch.last_rev());
             self.broadcast(batch, sink);
             return;
         }
         for frame in batch.frames.iter().filter(|frame| self.head.is_none_or(|head| frame.rev > head)) {
-            self.known = self.known.max(frame.rev);
-            if !self.news.is_deleted(frame) {
-                self.held.entry(frame.rev).or_insert_with(|| frame.clone());
+            self.highest_known = self.highest_known.max(frame.rev);
+            if !self.removals.is_deleted(frame) {
+                self.pending.entry(frame.rev).or_insert_with(|| frame.clone());
             }
         }
-        self.bound();
-        self.release(sink);
+        self.limit_pending();
+        self.broadcast_pending(sink);
     }
 
-    /// Takes notice of events that are too many to go out at once: they are read from the log, page by page.
+    /// Notes events that are too large to be broadcast at once. The room reads them from the log, page by page.
     pub fn postpone(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
-        self.learn(&batch.frames);
-        self.heard(batch.last_rev());
-        self.fill(sink);
+        self.note_removals(&batch.frames);
+        self.note_known(batch.last_rev());
+        self.read_gap(sink);
     }
 
-    /// Takes notice of who left, and of what was deleted, whenever that will go out: nobody who left gets what is told
-    /// now, and nothing here shows what was deleted.
-    fn learn(&mut self, frames: &[Frame]) {
+    /// Notes leaves and deletions at once, even if their events are broadcast later. From now on a user who left gets
+    /// no ephemeral frames, and neither the ring nor the pending events show a deleted message.
+    fn note_removals(&mut self, frames: &[Frame]) {
         for frame in frames {
             match &frame.effect {
-                Effect::Left(user) if self.news.left(*user, frame.rev) => {
-                    let theirs = self.subscribers.values_mut().filter(|subscriber| subscriber.user == *user);
-                    theirs.for_each(|subscriber| subscriber.left(frame.rev));
+                EventEffect::Left(user) if self.removals.add_leave(*user, frame.rev) => {
+                    let of_user = self.subscribers.values_mut().filter(|subscriber| subscriber.user == *user);
+                    of_user.for_each(|subscriber| subscriber.note_leave(frame.rev));
                 }
-                Effect::Deleted(message) if self.news.deleted(*message, frame.rev) => {
-                    self.ring.forget(*message);
-                    self.held.retain(|_, held| !self.news.is_deleted(held));
+                EventEffect::Deleted(message) if self.removals.add_deletion(*message, frame.rev) => {
+                    self.ring.remove_message(*message);
+                    self.pending.retain(|_, pending| !self.removals.is_deleted(pending));
                 }
                 _ => {}
             }
         }
     }
 
-    /// Keeps the nearest of what is held.
-    fn bound(&mut self) {
-        while self.held.len() > HELD_FRAMES {
-            self.held.pop_last();
+    /// Removes the newest pending events above the limit.
+    fn limit_pending(&mut self) {
+        while self.pending.len() > PENDING_FRAMES {
+            self.pending.pop_last();
         }
     }
 
-    /// Sends out what is held and follows the head without a hole.
-    fn release(&mut self, sink: &mut impl Sink<H>) {
+    /// Broadcasts the pending events that continue the head without a gap.
+    fn broadcast_pending(&mut self, sink: &mut impl Sink<H>) {
         let Some(head) = self.head else { return };
         let mut next = head.next();
         let mut frames = Vec::new();
-        while let Some(entry) = self.held.first_entry().filter(|entry| *entry.key() <= next) {
+        while let Some(entry) = self.pending.first_entry().filter(|entry| *entry.key() <= next) {
             let frame = entry.remove();
             if frame.rev == next {
                 next = next.next();
@@ -204,51 +206,55 @@ impl<H: Clone> Order<H> {
     fn broadcast(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         self.head = Some(batch.last_rev());
         for frame in &batch.frames {
-            if let Effect::Deleted(message) = &frame.effect {
-                self.ring.forget(*message);
+            if let EventEffect::Deleted(message) = &frame.effect {
+                self.ring.remove_message(*message);
             }
             self.ring.push(frame);
         }
-        let left = leaves(batch);
+        let leaves = leaves_in(batch);
         self.subscribers.retain(|_, subscriber| {
-            // a replay comes to these events, and to its end, by itself
-            subscriber.phase != Phase::Live || subscriber.hand(batch, &left, batch.last_rev(), RoomEvent::Frames, sink)
+            // A subscriber in a replay gets these events, and perhaps its end, from its replay.
+            subscriber.phase != Phase::Live
+                || subscriber.send_batch(batch, &leaves, batch.last_rev(), RoomEvent::Frames, sink)
         });
     }
 
-    // --- holes ----------------------------------------------------------------------------------------------------
+    // --- gaps -----------------------------------------------------------------------------------------------------
 
-    /// Asks the log for what is missing, if anything is.
-    pub fn fill(&mut self, sink: &mut impl Sink<H>) {
-        if let Some(head) = self.head.filter(|_| self.has_hole()) {
-            self.filling = Some((head, self.news.deletions()));
-            sink.read(head, ReadPurpose::Gap);
+    /// Reads the missing events from the log, if the room has a gap and no such read runs.
+    pub fn read_gap(&mut self, sink: &mut impl Sink<H>) {
+        if let Some(head) = self.head.filter(|_| self.has_gap()) {
+            self.gap_read = Some((head, self.removals.deletion_count()));
+            sink.read_log(head, ReadPurpose::Gap);
         }
     }
 
-    /// Takes what was read for a hole; `None` when the read failed and is to be tried again. When the log lacks it too,
-    /// the room goes on from what is known, and those to whom it was to go must come back with their rights checked.
-    pub fn filled(&mut self, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
-        let (Some((after, known)), Some(frames)) = (self.filling.take(), frames) else { return };
-        // what was deleted while it was being read is read again
-        let (stale, fresh): (Vec<_>, Vec<_>) = frames.into_iter().partition(|frame| self.news.is_stale(frame, known));
-        self.learn(&fresh);
+    /// Takes the result of a read of a gap. `None` means that the read failed; the caller then reads again. If the log
+    /// lacks the events too, the room continues at the highest known revision, and the live subscribers that would have
+    /// got them must reconnect, so that their rights are checked again.
+    pub fn handle_gap_read(&mut self, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
+        let (Some((after, deletions)), Some(frames)) = (self.gap_read.take(), frames) else { return };
+        // Events that show a message deleted during the read are read again.
+        let (stale, fresh): (Vec<_>, Vec<_>) =
+            frames.into_iter().partition(|frame| self.removals.is_stale(frame, deletions));
+        self.note_removals(&fresh);
         for frame in fresh {
-            self.heard(frame.rev);
-            // the log may have it without a text that was delivered before
-            self.held.insert(frame.rev, frame);
+            self.note_known(frame.rev);
+            // The frame of the log replaces a pending one, because the log may have removed the text of a message.
+            self.pending.insert(frame.rev, frame);
         }
-        self.bound();
-        self.release(sink);
-        // a read proves something only about where it began; the head may have passed that meanwhile
+        self.limit_pending();
+        self.broadcast_pending(sink);
+        // The read only proves that the event after its own start is missing. If the head has moved, it proves nothing.
         if self.head != Some(after) || !stale.is_empty() {
             return;
         }
-        self.head = Some(self.known);
-        let behind = |subscriber: &Subscriber<H>| subscriber.phase == Phase::Live && subscriber.reached < self.known;
-        let live = self.subscribers.iter().filter(|(_, subscriber)| behind(subscriber));
-        for session in live.map(|(session, _)| *session).collect::<Vec<_>>() {
-            self.send_away(session, sink);
+        self.head = Some(self.highest_known);
+        let is_behind =
+            |subscriber: &Subscriber<H>| subscriber.phase == Phase::Live && subscriber.sent_to < self.highest_known;
+        let behind = self.subscribers.iter().filter(|(_, subscriber)| is_behind(subscriber));
+        for session in behind.map(|(session, _)| *session).collect::<Vec<_>>() {
+            self.make_reconnect(session, sink);
         }
     }
 }

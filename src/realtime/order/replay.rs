@@ -1,143 +1,153 @@
-//! The way from a subscription to the live events: a replay, from the ring or page by page from the log, until it meets
-//! the head of the room.
+//! Subscriptions until they are live: the replay from the ring, or page by page from the log, until it reaches the head
+//! of the room.
 
+use super::removals::leaves_in;
 use super::subscriber::{Phase, Subscriber};
-use super::{Order, Sink, leaves};
+use super::{Order, Sink};
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use crate::protocol::events::Frame;
 use std::sync::Arc;
 
-/// A subscription whose right was checked.
-pub struct Subscribe<H> {
-    /// The subscriber.
+/// A subscription of a session whose right to read the stream was checked.
+pub struct SubscribeRequest<H> {
     pub session: SessionId,
-    /// Its user.
     pub user: UserId,
-    /// How to reach it.
     pub handle: H,
-    /// All after this, which is not above `checked` and not from before the user came in.
+    /// The session gets every event after this revision. It is not above `checked`, and not below the revision at which
+    /// the user joined.
     pub from: Rev,
-    /// The stream's revision when the right was checked; the only number that may seed the room.
+    /// The head of the stream when the right was checked. Only this number may set the first head of the room.
     pub checked: Rev,
 }
 
 impl<H: Clone> Order<H> {
-    /// Begins to follow. Everything after `from` is given, from the ring or page by page from the log, then events as
-    /// they come. One that follows already is given what it lacks, and nothing twice; what it had not been given up to
-    /// `from` it is taken to have. Each is answered once, by `Attached`, `Reset`, `Left` or `Gone`, unless the session
-    /// subscribes again before; then that one is answered.
-    pub fn subscribe(&mut self, wanted: Subscribe<H>, sink: &mut impl Sink<H>) {
-        let Subscribe { session, user, handle, from, checked } = wanted;
-        let left = self.news.left_after(user, checked);
-        // whoever still replays comes to that event in the log, and to its end with it
-        if left.is_some() && self.subscribers.get(&session).is_none_or(|following| following.checked > checked) {
+    /// Adds a subscription. The session gets every event after `from`: first a replay, from the ring or page by page
+    /// from the log, then live events. A session that is subscribed already gets only the events that it lacks; it is
+    /// taken to have those up to `from`. Each subscription gets one answer: `Attached`, `Reset`, `Left` or `Gone`. If
+    /// the session subscribes again before the answer, only the newer subscription gets one.
+    pub fn subscribe(&mut self, request: SubscribeRequest<H>, sink: &mut impl Sink<H>) {
+        let SubscribeRequest { session, user, handle, from, checked } = request;
+        let left_at = self.removals.first_leave_after(user, checked);
+        // A subscriber with a newer check stays. If it is in a replay, it ends when the replay reaches the leave.
+        if left_at.is_some() && self.subscribers.get(&session).is_none_or(|existing| existing.checked > checked) {
             self.subscribers.remove(&session);
-            sink.give(&handle, RoomEvent::Left(checked));
+            sink.send(&handle, RoomEvent::Left(checked));
             return;
         }
-        self.heard(checked);
+        self.note_known(checked);
         if self.head.is_none() {
             self.head = Some(checked);
-            self.release(sink);
+            self.broadcast_pending(sink);
         }
-        let fresh = || Subscriber::new(handle.clone(), user, from, checked);
-        let subscriber = self.subscribers.entry(session).or_insert_with(fresh);
-        subscriber.again(handle, from, checked);
-        subscriber.ends = self.news.left_after(user, subscriber.checked);
-        self.advance(session, sink);
+        let new = || Subscriber::new(handle.clone(), user, from, checked);
+        let subscriber = self.subscribers.entry(session).or_insert_with(new);
+        subscriber.restart(handle, from, checked);
+        subscriber.left_at = self.removals.first_leave_after(user, subscriber.checked);
+        self.continue_replay(session, sink);
     }
 
-    /// A replay goes on: it meets the head, or the ring bridges the rest, or the next page is read. A room that is behind
-    /// the check may lack a deletion that came before it, so then its ring does not count.
-    fn advance(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
+    /// Takes the next step of a replay: it is over, or the ring has the remaining events, or the next page is read from
+    /// the log. A room whose head is below the checked revision may lack a deletion before that revision. Its ring may
+    /// show the deleted message, so it is not used.
+    fn continue_replay(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
         let head = self.head.unwrap_or(Rev(0));
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        if subscriber.has_met(head) {
+        if subscriber.has_reached(head) {
             subscriber.phase = Phase::Live;
-            subscriber.had.clear();
-            let answered = std::mem::replace(&mut subscriber.answered, true);
-            if !answered && !sink.give(&subscriber.handle, RoomEvent::Attached(subscriber.reached)) {
+            subscriber.earlier_ranges.clear();
+            let was_answered = std::mem::replace(&mut subscriber.is_answered, true);
+            if !was_answered && !sink.send(&subscriber.handle, RoomEvent::Attached(subscriber.sent_to)) {
                 self.subscribers.remove(&session);
             }
         } else if subscriber.checked <= head
-            && let Some(batch) = self.ring.between(subscriber.reached, head)
+            && let Some(batch) = self.ring.between(subscriber.sent_to, head)
         {
-            self.replayed(session, &batch, sink);
-            self.advance(session, sink);
+            self.send_page(session, &batch, sink);
+            self.continue_replay(session, sink);
         } else {
-            self.reads += 1;
-            subscriber.phase = Phase::Reading(self.reads, self.news.deletions());
-            let purpose = ReadPurpose::Replay { user: subscriber.user, session, number: self.reads };
-            sink.read(subscriber.reached, purpose);
+            self.replay_reads += 1;
+            let number = self.replay_reads;
+            subscriber.phase = Phase::Reading { number, deletions: self.removals.deletion_count() };
+            let purpose = ReadPurpose::Replay { user: subscriber.user, session, number };
+            sink.read_log(subscriber.sent_to, purpose);
         }
     }
 
-    /// Gives a page of a replay, up to what was given before.
-    fn replayed(&mut self, session: SessionId, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
+    /// Sends a page of a replay, up to the next range that the subscriber has from an earlier subscription.
+    fn send_page(&mut self, session: SessionId, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        let ahead = subscriber.had.iter().map(|(from, _)| *from).filter(|from| *from > subscriber.reached);
-        let last = ahead.min().map_or(batch.last_rev(), |had| had.min(batch.last_rev()));
-        if subscriber.hand(batch, &leaves(batch), last, RoomEvent::Page, sink) {
-            subscriber.pass();
+        let ahead =
+            subscriber.earlier_ranges.iter().map(|(after, _)| *after).filter(|after| *after > subscriber.sent_to);
+        let last = ahead.min().map_or(batch.last_rev(), |after| after.min(batch.last_rev()));
+        if subscriber.send_batch(batch, &leaves_in(batch), last, RoomEvent::Page, sink) {
+            subscriber.skip_earlier_ranges();
         } else {
             self.subscribers.remove(&session);
         }
     }
 
-    /// The subscriber has room for the next page.
+    /// Continues a replay whose client has read enough for the next page.
     pub fn resume(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
-        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.phase == Phase::Waiting) {
-            self.advance(session, sink);
+        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.phase == Phase::Paused) {
+            self.continue_replay(session, sink);
         }
     }
 
-    /// Takes the events that a read for a replay brought; `None` when it failed. One that the subscriber waits for no more
-    /// is not taken: it may be from before the right was checked.
-    pub fn page(&mut self, session: SessionId, read: u64, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
+    /// Takes the result of a read for a replay, `None` if the read failed. A result that the subscriber no longer waits
+    /// for is ignored, because it may be from before its right was checked.
+    pub fn handle_replay_read(
+        &mut self,
+        session: SessionId,
+        read: u64,
+        frames: Option<Vec<Frame>>,
+        sink: &mut impl Sink<H>,
+    ) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        let after = subscriber.reached;
-        let known = match subscriber.phase {
-            Phase::Reading(number, known) if number == read => known,
+        let after = subscriber.sent_to;
+        let deletions_at_start = match subscriber.phase {
+            Phase::Reading { number, deletions } if number == read => deletions,
             _ => return,
         };
-        subscriber.phase = Phase::Waiting;
-        let Some(frames) = frames else { return self.send_away(session, sink) };
-        if frames.iter().any(|frame| self.news.is_stale(frame, known)) {
-            // something was deleted while it was being read
-            return self.advance(session, sink);
+        subscriber.phase = Phase::Paused;
+        let Some(frames) = frames else { return self.make_reconnect(session, sink) };
+        if frames.iter().any(|frame| self.removals.is_stale(frame, deletions_at_start)) {
+            // A message was deleted during the read: read the page again.
+            return self.continue_replay(session, sink);
         }
         if frames.last().is_none_or(|last| last.rev.0 - after.0 != frames.len() as i64) {
             return self.reset(session, sink);
         }
-        self.replayed(session, &Batch::new(frames), sink);
+        self.send_page(session, &Batch::new(frames), sink);
         let head = self.head.unwrap_or(Rev(0));
-        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.has_met(head)) {
-            self.advance(session, sink);
+        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.has_reached(head)) {
+            self.continue_replay(session, sink);
         }
     }
 
-    /// The log does not bridge the gap: the subscriber begins anew from where its right was checked. A gap beyond that
-    /// may hide that its user left, so its right must be checked anew.
+    /// Resets a subscriber because the log lacks the next events: it continues at the revision at which its right was
+    /// checked. If events after that revision are missing, one of them may be the leave of its user, so its client must
+    /// reconnect and its right is checked again.
     fn reset(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        let rev = subscriber.had.drain(..).map(|(_, to)| to).fold(subscriber.checked, Rev::max);
-        if subscriber.reached >= rev {
-            return self.send_away(session, sink);
+        let rev = subscriber.earlier_ranges.drain(..).map(|(_, to)| to).fold(subscriber.checked, Rev::max);
+        if subscriber.sent_to >= rev {
+            return self.make_reconnect(session, sink);
         }
-        (subscriber.from, subscriber.reached, subscriber.checked) = (rev, rev, rev);
-        subscriber.ends = subscriber.ends.filter(|ends| *ends > rev);
-        subscriber.answered = true;
-        if sink.give(&subscriber.handle, RoomEvent::Reset(rev)) {
-            self.advance(session, sink);
+        (subscriber.sent_after, subscriber.sent_to, subscriber.checked) = (rev, rev, rev);
+        subscriber.left_at = subscriber.left_at.filter(|left_at| *left_at > rev);
+        subscriber.is_answered = true;
+        if sink.send(&subscriber.handle, RoomEvent::Reset(rev)) {
+            self.continue_replay(session, sink);
         } else {
             self.subscribers.remove(&session);
         }
     }
 
-    pub(super) fn send_away(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
+    /// Removes a subscriber and sends it `Gone`, which makes its client reconnect.
+    pub(super) fn make_reconnect(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
         if let Some(subscriber) = self.subscribers.remove(&session) {
-            sink.give(&subscriber.handle, RoomEvent::Gone);
+            sink.send(&subscriber.handle, RoomEvent::Gone);
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The recent events of one stream, for subscribers that are a little behind. Bounded in number, in bytes, in bytes of all
-//! rings of the node together, and in age; it may have holes, and never answers across one.
+//! The ring: the recent frames of one stream, for subscribers that are a little behind. It is bounded in number, in
+//! bytes, in the bytes of all rings of the node together, and in age. Frames may be missing from it; it never returns a
+//! range that is not complete.
 
 use crate::domain::ids::{MessageId, Rev};
 use crate::domain::limits;
@@ -9,134 +10,137 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Events kept.
-const FRAMES: usize = 256;
-/// Bytes of them.
-const BYTES: usize = 256 * 1024;
+/// Frames in one ring at most.
+const RING_FRAMES: usize = 256;
+/// Bytes of one ring at most.
+const RING_BYTES: usize = 256 * 1024;
 
-/// The bytes of all rings that share it, cheap to clone.
+/// Counts the bytes of all rings that share it. A clone counts in the same sum.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Total>);
+pub struct RingBudget(Arc<RingUsage>);
 
 #[derive(Debug)]
-struct Total {
-    used: AtomicUsize,
-    most: usize,
+struct RingUsage {
+    used_bytes: AtomicUsize,
+    max_bytes: usize,
 }
 
-impl Default for Budget {
+impl Default for RingBudget {
     fn default() -> Self {
-        Self::of(limits::RINGS_BYTES)
+        Self::with_limit(limits::RINGS_BYTES)
     }
 }
 
-impl Budget {
-    /// Of at most so many bytes.
-    pub fn of(most: usize) -> Self {
-        Self(Arc::new(Total { used: AtomicUsize::new(0), most }))
+impl RingBudget {
+    /// Returns a budget for at most `max_bytes` in all rings together.
+    pub fn with_limit(max_bytes: usize) -> Self {
+        Self(Arc::new(RingUsage { used_bytes: AtomicUsize::new(0), max_bytes }))
     }
 
-    /// Bytes in use.
-    pub fn used(&self) -> usize {
-        self.0.used.load(Ordering::Relaxed)
+    /// Returns how many bytes the rings use.
+    pub fn used_bytes(&self) -> usize {
+        self.0.used_bytes.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize) {
-        self.0.used.fetch_add(bytes, Ordering::Relaxed);
+    fn add(&self, bytes: usize) {
+        self.0.used_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.0.used.fetch_sub(bytes, Ordering::Relaxed);
+    fn subtract(&self, bytes: usize) {
+        self.0.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn is_exceeded(&self) -> bool {
-        self.used() > self.0.most
+        self.used_bytes() > self.0.max_bytes
     }
 }
 
-/// The newest events, the oldest first.
+/// The newest frames of a stream, the oldest first.
 pub(super) struct Ring {
     frames: VecDeque<Frame>,
     bytes: usize,
-    budget: Budget,
-    /// The newest event at the last round of ageing.
-    aged: Option<Rev>,
+    budget: RingBudget,
+    /// The newest revision in the ring at the last round of ageing.
+    newest_at_round: Option<Rev>,
 }
 
 impl Ring {
-    /// One of those that share `budget`.
-    pub fn new(budget: Budget) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, budget, aged: None }
+    /// Returns an empty ring whose bytes count in `budget`.
+    pub fn new(budget: RingBudget) -> Self {
+        Self { frames: VecDeque::new(), bytes: 0, budget, newest_at_round: None }
     }
 
-    /// Whether nothing is kept.
+    /// Returns whether the ring has no frames.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// Keeps an event that has just gone out. Where all rings together are too large, this one gives way: the others age.
+    /// Adds a frame that was broadcast, and removes the oldest ones above the limits. If all rings together are too
+    /// large, only this ring removes frames; the others become smaller by ageing.
     pub fn push(&mut self, frame: &Frame) {
-        self.bytes += size(frame);
-        self.budget.take(size(frame));
+        self.bytes += size_bytes(frame);
+        self.budget.add(size_bytes(frame));
         self.frames.push_back(frame.clone());
-        while self.frames.len() > FRAMES || self.bytes > BYTES || self.budget.is_exceeded() {
+        while self.frames.len() > RING_FRAMES || self.bytes > RING_BYTES || self.budget.is_exceeded() {
             let Some(oldest) = self.frames.pop_front() else { break };
-            self.bytes -= size(&oldest);
-            self.budget.give_back(size(&oldest));
+            self.bytes -= size_bytes(&oldest);
+            self.budget.subtract(size_bytes(&oldest));
         }
     }
 
-    /// Forgets whatever shows a message, itself or quoted: its text is no longer what the log says.
-    pub fn forget(&mut self, message: MessageId) {
-        let gone = Some(message);
-        self.retain(|kept| kept.message_id != gone && kept.quoted_id != gone);
+    /// Removes the frames that show or quote a deleted message, because the log no longer has its text.
+    pub fn remove_message(&mut self, message: MessageId) {
+        let deleted = Some(message);
+        self.retain(|frame| frame.message_id != deleted && frame.quoted_id != deleted);
     }
 
-    /// Forgets what was here in the last round already. What is kept has therefore seen one round at most.
+    /// Removes the frames that were in the ring at the last round already, so that each frame survives one round at
+    /// most.
     pub fn age(&mut self) {
         let newest = self.frames.back().map(|frame| frame.rev);
-        let aged = self.aged.take();
-        self.retain(|kept| aged.is_none_or(|aged| kept.rev > aged));
-        self.aged = newest;
+        let old = self.newest_at_round.take();
+        self.retain(|frame| old.is_none_or(|old| frame.rev > old));
+        self.newest_at_round = newest;
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }
     }
 
-    /// The events after `after` up to `head`, the newest that went out, if there are any and all of them are still here.
+    /// Returns the events after `after` up to `head`, the newest that was broadcast. `None` if there are none, or if
+    /// one of them is not in the ring.
     pub fn between(&self, after: Rev, head: Rev) -> Option<Arc<Batch>> {
         let frames: Vec<Frame> = self.frames.iter().filter(|frame| frame.rev > after).cloned().collect();
-        let whole = frames.len() as i64 == head.0 - after.0;
-        (whole && !frames.is_empty()).then(|| Batch::new(frames))
+        let is_complete = frames.len() as i64 == head.0 - after.0;
+        (is_complete && !frames.is_empty()).then(|| Batch::new(frames))
     }
 
     fn retain(&mut self, keeps: impl FnMut(&Frame) -> bool) {
         self.frames.retain(keeps);
-        let bytes = self.frames.iter().map(size).sum();
-        self.budget.give_back(self.bytes - bytes);
+        let bytes = self.frames.iter().map(size_bytes).sum();
+        self.budget.subtract(self.bytes - bytes);
         self.bytes = bytes;
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        self.budget.give_back(self.bytes);
+        self.budget.subtract(self.bytes);
     }
 }
 
-/// What an event costs here.
-fn size(frame: &Frame) -> usize {
+/// Returns the memory that a frame uses in a ring.
+fn size_bytes(frame: &Frame) -> usize {
     frame.text.len() + size_of::<Frame>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::events::Effect;
+    use crate::protocol::events::EventEffect;
 
     fn frame(rev: i64) -> Frame {
         let text = "x".repeat(1000).into();
-        Frame { rev: Rev(rev), text, effect: Effect::None, message_id: Some(MessageId::new()), quoted_id: None }
+        Frame { rev: Rev(rev), text, effect: EventEffect::None, message_id: Some(MessageId::new()), quoted_id: None }
     }
 
     fn fill(ring: &mut Ring, revs: std::ops::RangeInclusive<i64>) {
@@ -146,27 +150,27 @@ mod tests {
     }
 
     #[test]
-    fn rings_share_one_budget_and_the_one_that_grows_gives_way() {
-        let budget = Budget::of(30_000);
+    fn rings_share_one_budget_and_the_one_that_grows_removes_frames() {
+        let budget = RingBudget::with_limit(30_000);
         let (mut quiet, mut busy) = (Ring::new(budget.clone()), Ring::new(budget.clone()));
         fill(&mut quiet, 1..=10);
         for rev in 1..=1000 {
             busy.push(&frame(rev));
-            assert!(budget.used() <= 30_000);
+            assert!(budget.used_bytes() <= 30_000);
         }
         assert!(quiet.between(Rev(0), Rev(10)).is_some());
         assert!(busy.between(Rev(990), Rev(1000)).is_some() && busy.between(Rev(900), Rev(1000)).is_none());
         let own = quiet.bytes;
         drop(busy);
-        assert_eq!(budget.used(), own);
+        assert_eq!(budget.used_bytes(), own);
         let message = quiet.frames[3].message_id.unwrap();
-        quiet.forget(message);
-        assert_eq!((budget.used(), quiet.frames.len()), (quiet.bytes, 9));
+        quiet.remove_message(message);
+        assert_eq!((budget.used_bytes(), quiet.frames.len()), (quiet.bytes, 9));
     }
 
     #[test]
-    fn what_has_seen_two_rounds_is_gone_and_its_memory_is_back() {
-        let budget = Budget::default();
+    fn a_frame_is_removed_in_its_second_round_and_its_memory_is_freed() {
+        let budget = RingBudget::default();
         let mut ring = Ring::new(budget.clone());
         fill(&mut ring, 1..=5);
         ring.age();
@@ -177,6 +181,6 @@ mod tests {
         assert!(ring.between(Rev(5), Rev(8)).is_some());
         ring.age();
         assert!(ring.is_empty());
-        assert_eq!((budget.used(), ring.frames.capacity()), (0, 0));
+        assert_eq!((budget.used_bytes(), ring.frames.capacity()), (0, 0));
     }
 }

@@ -1,102 +1,115 @@
-//! One who follows a stream: up to where everything was given, and from when on nothing more is.
+//! One subscriber of a room: the revisions that were sent to it, and the revision at which its user left.
 
 use super::Sink;
 use crate::domain::ids::{Rev, UserId};
 use crate::mailboxes::{Batch, RoomEvent};
 use std::sync::Arc;
 
+/// What the order knows of a subscriber. `H` is the handle by which it is reached.
 pub(super) struct Subscriber<H> {
     pub handle: H,
     pub user: UserId,
-    /// The stream's revision when the right to follow was last checked.
+    /// The head of the stream when the right to read it was last checked.
     pub checked: Rev,
-    /// With which event, known to the room and not given yet, its user left.
-    pub ends: Option<Rev>,
-    /// Everything after this, up to what is reached, has been given.
-    pub from: Rev,
-    pub reached: Rev,
-    /// What was given before it subscribed again, from and to, as far as the replay has not passed it.
-    pub had: Vec<(Rev, Rev)>,
+    /// The revision at which the user left, if the room knows it and has not sent that event to the subscriber yet.
+    pub left_at: Option<Rev>,
+    /// Every event after this revision, up to and including `sent_to`, was sent.
+    pub sent_after: Rev,
+    pub sent_to: Rev,
+    /// The ranges that earlier subscriptions of the session were sent and that the replay has not skipped yet. Each is
+    /// a pair of `sent_after` and `sent_to`.
+    pub earlier_ranges: Vec<(Rev, Rev)>,
     pub phase: Phase,
-    /// Whether it knows from where events come live.
-    pub answered: bool,
+    /// Whether the subscriber got the answer that its replay is over.
+    pub is_answered: bool,
 }
 
+/// How a subscriber gets its next events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It is given events as they come.
+    /// It gets events when they are broadcast.
     Live,
-    /// A page of its replay is being read, by the read of that number, asked for when so many deletions were known.
-    Reading(u64, u64),
-    /// It has yet to ask for the next page.
-    Waiting,
+    /// The room reads the next page of its replay from the log.
+    Reading {
+        /// The number of the read.
+        number: u64,
+        /// How many deletions were known when the read began.
+        deletions: u64,
+    },
+    /// Its client has not read enough for the next page of its replay.
+    Paused,
 }
 
 impl<H> Subscriber<H> {
+    /// Returns a subscriber to which nothing was sent and which needs a replay of everything after `from`.
     pub fn new(handle: H, user: UserId, from: Rev, checked: Rev) -> Self {
         Self {
             handle,
             user,
             checked,
-            ends: None,
-            from,
-            reached: from,
-            had: Vec::new(),
-            phase: Phase::Waiting,
-            answered: false,
+            left_at: None,
+            sent_after: from,
+            sent_to: from,
+            earlier_ranges: Vec::new(),
+            phase: Phase::Paused,
+            is_answered: false,
         }
     }
 
-    /// Asks for everything after `from`, with a right that was checked now. From here on its answers go to `handle`.
-    pub fn again(&mut self, handle: H, from: Rev, checked: Rev) {
+    /// Begins a replay of everything after `from`, with a right that was checked at `checked`. Answers go to the new
+    /// `handle` from now on.
+    pub fn restart(&mut self, handle: H, from: Rev, checked: Rev) {
         self.handle = handle;
-        self.had.push((self.from, self.reached));
-        (self.from, self.reached) = (from, from);
+        self.earlier_ranges.push((self.sent_after, self.sent_to));
+        (self.sent_after, self.sent_to) = (from, from);
         self.checked = self.checked.max(checked);
-        self.phase = Phase::Waiting;
-        self.answered = false;
-        self.pass();
+        self.phase = Phase::Paused;
+        self.is_answered = false;
+        self.skip_earlier_ranges();
     }
 
-    /// The user left with the event of this revision.
-    pub fn left(&mut self, rev: Rev) {
+    /// Notes that the user left at `rev`. A leave at or before the checked revision does not count: the user has come
+    /// back.
+    pub fn note_leave(&mut self, rev: Rev) {
         if rev > self.checked {
-            self.ends = Some(self.ends.map_or(rev, |ends| ends.min(rev)));
+            self.left_at = Some(self.left_at.map_or(rev, |left_at| left_at.min(rev)));
         }
     }
 
-    /// Whether nothing is left to replay. What the check saw belongs to it, even if the room is behind that.
-    pub fn has_met(&self, head: Rev) -> bool {
-        self.reached >= head.max(self.checked)
+    /// Returns whether the replay is over. It must reach the checked revision, even if the head of the room is lower.
+    pub fn has_reached(&self, head: Rev) -> bool {
+        self.sent_to >= head.max(self.checked)
     }
 
-    /// Goes past whatever was given before and begins here.
-    pub fn pass(&mut self) {
-        while let Some(at) = self.had.iter().position(|(from, to)| *from <= self.reached && self.from <= *to) {
-            let (from, to) = self.had.swap_remove(at);
-            (self.from, self.reached) = (self.from.min(from), self.reached.max(to));
+    /// Joins the sent range with the earlier ranges that touch it, so that the replay skips their events.
+    pub fn skip_earlier_ranges(&mut self) {
+        while let Some(index) =
+            self.earlier_ranges.iter().position(|(after, to)| *after <= self.sent_to && self.sent_after <= *to)
+        {
+            let (after, to) = self.earlier_ranges.swap_remove(index);
+            (self.sent_after, self.sent_to) = (self.sent_after.min(after), self.sent_to.max(to));
         }
     }
 
-    /// Gives what of a batch is not reached yet, up to `last` and to the event with which the user left, after which
-    /// nothing follows; false when the subscriber is to be forgotten.
-    pub fn hand(
+    /// Sends the events of a batch that were not sent yet, up to `last`. If the user left within the batch, that event
+    /// is the last one. Returns false if the subscriber must be removed: its user left, or it cannot take more.
+    pub fn send_batch(
         &mut self,
         batch: &Arc<Batch>,
-        left: &[(UserId, Rev)],
+        leaves: &[(UserId, Rev)],
         last: Rev,
-        form: fn(Arc<Batch>) -> RoomEvent,
+        event: fn(Arc<Batch>) -> RoomEvent,
         sink: &mut impl Sink<H>,
     ) -> bool {
-        let ends = |(user, rev): &&(UserId, Rev)| *user == self.user && *rev > self.checked && *rev <= last;
-        let end = left.iter().find(ends).map(|(_, rev)| *rev);
-        let last = end.unwrap_or(last);
-        let part = batch.between(self.reached, last);
-        self.reached = self.reached.max(last);
-        let taken = part.is_none_or(|part| sink.give(&self.handle, form(part)));
-        if taken && end.is_some() {
-            sink.give(&self.handle, RoomEvent::Left(self.checked));
+        let is_own = |(user, rev): &&(UserId, Rev)| *user == self.user && *rev > self.checked && *rev <= last;
+        let leave = leaves.iter().find(is_own).map(|(_, rev)| *rev);
+        let last = leave.unwrap_or(last);
+        let part = batch.between(self.sent_to, last);
+        self.sent_to = self.sent_to.max(last);
+        let accepted = part.is_none_or(|part| sink.send(&self.handle, event(part)));
+        if accepted && leave.is_some() {
+            sink.send(&self.handle, RoomEvent::Left(self.checked));
         }
-        taken && end.is_none()
+        accepted && leave.is_none()
     }
 }

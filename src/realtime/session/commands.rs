@@ -1,7 +1,7 @@
-//! One arm a command: what a client asks, in which lane it waits, which use case answers.
+//! Commands: for each one, the lane in which it waits, the use case that it calls, and its answer.
 
-use super::lanes::{Lane, Turn};
-use super::{Job, LaneJob, Session};
+use super::lanes::{JobState, Lane};
+use super::{LaneJob, RunTask, Session, SessionTask};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
@@ -10,76 +10,87 @@ use crate::mailboxes::{SentMessage, ToPresence};
 use crate::protocol::client::{Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage};
 use crate::protocol::resources::{PresenceStatus, ReadMark};
 use crate::protocol::server::ServerFrame;
-use crate::usecases::marks::Target;
+use crate::usecases::marks::ReadTarget;
 use crate::usecases::messages::Draft;
-use crate::usecases::reactions::Reacted;
+use crate::usecases::reactions::ReactionChange;
 use crate::usecases::{Caller, deletions, edits, marks, messages, presence, reactions, typing};
 use actix::prelude::*;
 use std::time::Instant;
 
 impl Session {
-    pub(super) fn perform(&mut self, caller: Caller, id: Option<FrameId>, command: Command, ctx: &mut Context<Self>) {
+    pub(super) fn run_command(
+        &mut self,
+        caller: Caller,
+        id: Option<FrameId>,
+        command: Command,
+        ctx: &mut Context<Self>,
+    ) {
         if !matches!(command, Command::Sync(_)) {
-            self.no_sync_first(ctx);
+            self.skip_first_sync(ctx);
         }
         match command {
-            Command::Auth(auth) => self.extend(auth, id, ctx),
-            Command::Subscribe(wanted) => self.subscribe(wanted.conversation_ids, id, ctx),
-            Command::Unsubscribe(wanted) => self.unsubscribe(wanted.conversation_ids, id, ctx),
+            Command::Auth(auth) => self.renew_auth(auth, id, ctx),
+            Command::Subscribe(to) => self.subscribe(to.conversation_ids, id, ctx),
+            Command::Unsubscribe(from) => self.unsubscribe(from.conversation_ids, id, ctx),
             Command::Sync(part) => self.sync(part, id, ctx),
-            Command::Send(message) => self.message_send(caller, message, id, ctx),
+            Command::Send(message) => self.send_message(caller, message, id, ctx),
             Command::Edit(edit) => {
-                let (app, lane) = (self.around.app.clone(), Lane::Conversation(edit.conversation_id));
+                let (app, lane) = (self.services.app.clone(), Lane::Conversation(edit.conversation_id));
                 let work = async move {
                     edits::edit(&app, &caller, edit.conversation_id, edit.message_id, &edit.content).await.map(drop)
                 };
-                self.acknowledged(lane, id, work, ctx);
+                self.run_with_ack(lane, id, work, ctx);
             }
-            Command::Delete(gone) => {
-                let (app, lane) = (self.around.app.clone(), Lane::Conversation(gone.conversation_id));
+            Command::Delete(delete) => {
+                let (app, lane) = (self.services.app.clone(), Lane::Conversation(delete.conversation_id));
                 let work = async move {
-                    deletions::delete(&app, &caller, gone.conversation_id, gone.message_id, gone.audience).await
+                    deletions::delete(&app, &caller, delete.conversation_id, delete.message_id, delete.audience).await
                 };
-                self.acknowledged(lane, id, work, ctx);
+                self.run_with_ack(lane, id, work, ctx);
             }
-            Command::React(to) => self.react(caller, to, true, id, ctx),
-            Command::Unreact(to) => self.react(caller, to, false, id, ctx),
-            Command::Read(read) => self.message_read(caller, &read, id, ctx),
-            Command::Delivered(mark) => self.message_delivered(caller, &mark, id, ctx),
-            Command::TypingStart(at) => self.typing_start(caller, at.conversation_id, id, ctx),
+            Command::React(to) => self.update_reaction(caller, to, true, id, ctx),
+            Command::Unreact(to) => self.update_reaction(caller, to, false, id, ctx),
+            Command::Read(read) => self.update_read_mark(caller, &read, id, ctx),
+            Command::Delivered(mark) => self.update_delivered_mark(caller, &mark, id, ctx),
+            Command::TypingStart(at) => self.start_typing(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
-                let (app, typist) = (self.around.app.clone(), self.typist.clone());
-                let work =
-                    guarded(app.clone(), async move { typing::stop(&app, &caller, &typist, at.conversation_id).await });
-                self.quiet(Lane::Conversation(at.conversation_id), id, work, ctx);
+                let (app, typing_session) = (self.services.app.clone(), self.typing_session.clone());
+                let work = with_database(app.clone(), async move {
+                    typing::stop(&app, &caller, &typing_session, at.conversation_id).await
+                });
+                self.run_with_optional_ack(Lane::Conversation(at.conversation_id), id, work, ctx);
             }
             Command::SetPresence(set) => {
-                let told = ToPresence::Set(caller.user_id, self.id, set.status);
-                let outcome = self.around.presence.try_send(told);
+                let message = ToPresence::Set(caller.user_id, self.id, set.status);
+                let outcome = self.services.presence.try_send(message);
                 match outcome {
                     Ok(()) => self.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
-                    Err(_) => self.refuse(&Error::unavailable("presence is busy; try again"), id.as_ref(), None, ctx),
+                    Err(_) => {
+                        let error = Error::unavailable("The server cannot change the presence now; try again.");
+                        self.refuse(&error, id.as_ref(), None, ctx);
+                    }
                 }
             }
-            Command::WatchPresence(wanted) => self.watch(caller, wanted.user_ids, id, ctx),
-            Command::UnwatchPresence(wanted) => {
-                let (app, session, registry) = (self.around.app.clone(), self.id, self.around.presence.clone());
-                let work = guarded(app.clone(), async move {
-                    let users = presence::named(&app, &wanted.user_ids).await?;
+            Command::WatchPresence(watch) => self.watch_presence(caller, watch.user_ids, id, ctx),
+            Command::UnwatchPresence(unwatch) => {
+                let (app, session, registry) = (self.services.app.clone(), self.id, self.services.presence.clone());
+                let work = with_database(app.clone(), async move {
+                    let users = presence::resolve(&app, &unwatch.user_ids).await?;
                     registry.do_send(ToPresence::Unwatch(session, users)); // detach
                     Ok(())
                 });
-                let nobody = |()| ServerFrame::PresenceState { users: std::collections::BTreeMap::new() };
-                self.answered(Lane::Presence, id, work, nobody, ctx);
+                let empty_state = |()| ServerFrame::PresenceState { users: std::collections::BTreeMap::new() };
+                self.run_with_answer(Lane::Presence, id, work, empty_state, ctx);
             }
             Command::Ping => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
         }
     }
 
-    /// A send leaves its lane as soon as it is in its writer's queue, so that a burst goes into one commit.
-    fn message_send(&mut self, caller: Caller, message: SendMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
+    /// Queues a send. It leaves its lane as soon as it is in the queue of its writer, so that a burst of sends makes
+    /// one commit.
+    fn send_message(&mut self, caller: Caller, message: SendMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let lane = Lane::Conversation(message.conversation_id);
-        let refused = (id.clone(), message.temp_id.clone());
+        let (command_id, command_temp_id) = (id.clone(), message.temp_id.clone());
         let job: LaneJob = Box::new(move |session, ctx| {
             let conversation = message.conversation_id;
             let temp_id = message.temp_id.clone();
@@ -99,14 +110,21 @@ impl Session {
                     session.send(&frame, id.as_ref(), ctx);
                 }
             };
-            messages::enqueue(&session.around.app, &caller, conversation, draft, session.back(ctx, then));
-            Turn::Over
+            messages::enqueue(&session.services.app, &caller, conversation, draft, session.callback(ctx, then));
+            JobState::Done
         });
-        self.enter(lane, refused.0.as_ref(), refused.1, job, ctx);
+        self.enter_lane(lane, command_id.as_ref(), command_temp_id, job, ctx);
     }
 
-    fn react(&mut self, caller: Caller, to: ReactMessage, adds: bool, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        let (app, lane) = (self.around.app.clone(), Lane::Conversation(to.conversation_id));
+    fn update_reaction(
+        &mut self,
+        caller: Caller,
+        to: ReactMessage,
+        adds: bool,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (app, lane) = (self.services.app.clone(), Lane::Conversation(to.conversation_id));
         let work = async move {
             let ReactMessage { conversation_id, message_id, emoji } = &to;
             if adds {
@@ -115,61 +133,64 @@ impl Session {
                 reactions::remove(&app, &caller, *conversation_id, *message_id, emoji).await
             }
         };
-        let frame = |reacted: Reacted| ServerFrame::AckReaction { action: reacted.action.into() };
-        self.answered(lane, id, work, frame, ctx);
+        let frame = |change: ReactionChange| ServerFrame::AckReaction { action: change.action.into() };
+        self.run_with_answer(lane, id, work, frame, ctx);
     }
 
-    /// A mark leaves its lane as soon as it is in the queue of marks: however many come at once, one round takes them.
-    fn message_read(&mut self, caller: Caller, read: &ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
+    /// Queues a read mark. It leaves its lane as soon as it is in the queue of the marks writer, which commits all
+    /// marks that have arrived together.
+    fn update_read_mark(&mut self, caller: Caller, read: &ReadMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let target = match (read.seq, read.message_id) {
             (Some(_), Some(_)) => {
                 let error = Error::invalid("seq", "and message_id cannot both be given");
                 return self.refuse(&error, id.as_ref(), None, ctx);
             }
-            (Some(seq), None) => Target::Place(seq),
-            (None, Some(message)) => Target::Message(message),
-            (None, None) => Target::End,
+            (Some(seq), None) => ReadTarget::Seq(seq),
+            (None, Some(message)) => ReadTarget::Message(message),
+            (None, None) => ReadTarget::End,
         };
-        let (conversation, refused) = (read.conversation_id, id.clone());
+        let (conversation, command_id) = (read.conversation_id, id.clone());
         let lane = Lane::Conversation(conversation);
         let job: LaneJob = Box::new(move |session, ctx| {
             let message = match target {
-                Target::Message(message) => message,
-                Target::Place(seq) => return session.mark_read(&caller, conversation, seq, id, ctx),
-                Target::End => return session.mark_read(&caller, conversation, marks::END, id, ctx),
+                ReadTarget::Message(message) => message,
+                ReadTarget::Seq(seq) => return session.enqueue_read_mark(&caller, conversation, seq, id, ctx),
+                ReadTarget::End => return session.enqueue_read_mark(&caller, conversation, marks::END, id, ctx),
             };
-            let app = session.around.app.clone();
-            let work = guarded(app.clone(), async move { marks::place(&app, &caller, conversation, message).await });
-            let then = move |session: &mut Self, place: Result<Seq>, ctx: &mut Context<Self>| {
-                match place {
-                    Ok(seq) => drop(session.mark_read(&caller, conversation, seq, id, ctx)),
+            let app = session.services.app.clone();
+            let work =
+                with_database(app.clone(), async move { marks::get_seq(&app, &caller, conversation, message).await });
+            let then = move |session: &mut Self, seq: Result<Seq>, ctx: &mut Context<Self>| {
+                match seq {
+                    Ok(seq) => drop(session.enqueue_read_mark(&caller, conversation, seq, id, ctx)),
                     Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
                 }
-                session.leave(lane, ctx);
+                session.leave_lane(lane, ctx);
             };
-            session.run(work, then, ctx);
-            Turn::Goes
+            session.run_use_case(work, then, ctx);
+            JobState::Continues
         });
-        self.enter(lane, refused.as_ref(), None, job, ctx);
+        self.enter_lane(lane, command_id.as_ref(), None, job, ctx);
     }
 
-    fn mark_read(
+    fn enqueue_read_mark(
         &self,
         caller: &Caller,
         conversation: ConversationId,
         seq: Seq,
         id: Option<FrameId>,
         ctx: &Context<Self>,
-    ) -> Turn {
-        let then = self.back(ctx, move |session, outcome, ctx| {
-            session.answer(outcome, ServerFrame::AckRead, id.as_ref(), ctx);
+    ) -> JobState {
+        let then = self.callback(ctx, move |session, outcome, ctx| {
+            session.send_outcome(outcome, ServerFrame::AckRead, id.as_ref(), ctx);
         });
-        marks::enqueue_read(&self.around.app, caller, conversation, seq, then);
-        Turn::Over
+        marks::enqueue_read(&self.services.app, caller, conversation, seq, then);
+        JobState::Done
     }
 
-    /// Answered once it is stored, so that a mark beyond the end is that of a moment before the answer.
-    fn message_delivered(
+    /// Queues a delivered mark. The answer comes after the commit: a mark beyond the last message has then been set to
+    /// the last message at a moment before the answer.
+    fn update_delivered_mark(
         &mut self,
         caller: Caller,
         mark: &DeliveredMessage,
@@ -177,19 +198,20 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let DeliveredMessage { conversation_id: conversation, seq } = *mark;
-        let (lane, refused) = (Lane::Conversation(conversation), id.clone());
+        let (lane, command_id) = (Lane::Conversation(conversation), id.clone());
         let job: LaneJob = Box::new(move |session, ctx| {
-            let then = session.back(ctx, move |session, outcome: Result<ReadMark>, ctx| {
-                session.answer(outcome, |_| ServerFrame::Ack {}, id.as_ref(), ctx);
+            let then = session.callback(ctx, move |session, outcome: Result<ReadMark>, ctx| {
+                session.send_outcome(outcome, |_| ServerFrame::Ack {}, id.as_ref(), ctx);
             });
-            marks::enqueue_delivered(&session.around.app, &caller, conversation, seq, then);
-            Turn::Over
+            marks::enqueue_delivered(&session.services.app, &caller, conversation, seq, then);
+            JobState::Done
         });
-        self.enter(lane, refused.as_ref(), None, job, ctx);
+        self.enter_lane(lane, command_id.as_ref(), None, job, ctx);
     }
 
-    /// Typing is told at most every two seconds a conversation; more often it is acknowledged and not passed on.
-    fn typing_start(
+    /// Announces typing at most once in [`limits::TYPING_INTERVAL`] for each conversation. A command in between is only
+    /// acknowledged.
+    fn start_typing(
         &mut self,
         caller: Caller,
         conversation: ConversationId,
@@ -197,35 +219,36 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let now = Instant::now();
-        let recent = self.typing.get(&conversation).is_some_and(|at| now.duration_since(*at) < limits::TYPING_EVERY);
-        if recent {
+        let is_recent =
+            self.typing_started.get(&conversation).is_some_and(|at| now.duration_since(*at) < limits::TYPING_INTERVAL);
+        if is_recent {
             if id.is_some() {
                 self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
             }
             return;
         }
-        self.typing.insert(conversation, now);
-        let (app, typist, mailbox) = (self.around.app.clone(), self.typist.clone(), ctx.address());
+        self.typing_started.insert(conversation, now);
+        let (app, typing_session, mailbox) = (self.services.app.clone(), self.typing_session.clone(), ctx.address());
         let work = async move {
-            let started = app.db().guard(typing::start(&app, &caller, &typist, conversation)).await;
+            let started = app.db().run(typing::start(&app, &caller, &typing_session, conversation)).await;
             if started.is_err() {
-                // what was refused may be tried again at once, and refused again
-                let forget: Job = Box::new(move |session, _| {
-                    session.typing.remove(&conversation);
+                // The client may repeat a refused command at once, and get the error again.
+                let forget: SessionTask = Box::new(move |session, _| {
+                    session.typing_started.remove(&conversation);
                 });
-                let _ = mailbox.try_send(super::Done(forget));
+                let _ = mailbox.try_send(RunTask(forget));
             }
             started
         };
-        self.quiet(Lane::Conversation(conversation), id, work, ctx);
+        self.run_with_optional_ack(Lane::Conversation(conversation), id, work, ctx);
     }
 
-    fn watch(&mut self, caller: Caller, users: Vec<String>, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        let (app, refused) = (self.around.app.clone(), id.clone());
+    fn watch_presence(&mut self, caller: Caller, users: Vec<String>, id: Option<FrameId>, ctx: &mut Context<Self>) {
+        let (app, command_id) = (self.services.app.clone(), id.clone());
         let job: LaneJob = Box::new(move |session, ctx| {
             let work = {
                 let app = app.clone();
-                guarded(app.clone(), async move { presence::visible(&app, &caller, &users).await })
+                with_database(app.clone(), async move { presence::list_visible(&app, &caller, &users).await })
             };
             let then = move |session: &mut Self, outcome: Result<Vec<_>>, ctx: &mut Context<Self>| {
                 match outcome {
@@ -233,31 +256,31 @@ impl Session {
                     Ok(visible) => {
                         let states = visible.iter().map(|user| (*user, app.presence().status(*user)));
                         let users: std::collections::BTreeMap<_, PresenceStatus> = states.collect();
-                        session.around.presence.do_send(ToPresence::Watch(session.id, visible)); // attach
+                        session.services.presence.do_send(ToPresence::Watch(session.id, visible)); // attach
                         session.send(&ServerFrame::PresenceState { users }, id.as_ref(), ctx);
                     }
                 }
-                session.leave(Lane::Presence, ctx);
+                session.leave_lane(Lane::Presence, ctx);
             };
-            session.run(work, then, ctx);
-            Turn::Goes
+            session.run_use_case(work, then, ctx);
+            JobState::Continues
         });
-        self.enter(Lane::Presence, refused.as_ref(), None, job, ctx);
+        self.enter_lane(Lane::Presence, command_id.as_ref(), None, job, ctx);
     }
 
-    /// A command whose success is an `ack`.
-    fn acknowledged(
+    /// Runs a command that is answered with `ack`.
+    fn run_with_ack(
         &mut self,
         lane: Lane,
         id: Option<FrameId>,
         work: impl Future<Output = Result<()>> + Send + 'static,
         ctx: &mut Context<Self>,
     ) {
-        self.answered(lane, id, work, |()| ServerFrame::Ack {}, ctx);
+        self.run_with_answer(lane, id, work, |()| ServerFrame::Ack {}, ctx);
     }
 
-    /// A command answered with what its use case returns.
-    fn answered<T: Send + 'static>(
+    /// Runs a command that is answered with the result of its use case.
+    fn run_with_answer<T: Send + 'static>(
         &mut self,
         lane: Lane,
         id: Option<FrameId>,
@@ -265,19 +288,19 @@ impl Session {
         frame: impl FnOnce(T) -> ServerFrame + Send + Sync + 'static,
         ctx: &mut Context<Self>,
     ) {
-        let refused = id.clone();
+        let command_id = id.clone();
         let job: LaneJob = Box::new(move |session, ctx| {
             let then = move |session: &mut Self, outcome: Result<T>, ctx: &mut Context<Self>| {
-                session.answer(outcome, frame, id.as_ref(), ctx);
-                session.leave(lane, ctx);
+                session.send_outcome(outcome, frame, id.as_ref(), ctx);
+                session.leave_lane(lane, ctx);
             };
-            session.run(work, then, ctx);
-            Turn::Goes
+            session.run_use_case(work, then, ctx);
+            JobState::Continues
         });
-        self.enter(lane, refused.as_ref(), None, job, ctx);
+        self.enter_lane(lane, command_id.as_ref(), None, job, ctx);
     }
 
-    fn answer<T>(
+    fn send_outcome<T>(
         &mut self,
         outcome: Result<T>,
         frame: impl FnOnce(T) -> ServerFrame,
@@ -290,30 +313,31 @@ impl Session {
         }
     }
 
-    /// A command that is answered only when it has an `id`, or fails.
-    fn quiet(
+    /// Runs a command that is answered with `ack` only if it has an `id`. An error is always sent.
+    fn run_with_optional_ack(
         &mut self,
         lane: Lane,
         id: Option<FrameId>,
         work: impl Future<Output = Result<()>> + Send + 'static,
         ctx: &mut Context<Self>,
     ) {
-        let refused = id.clone();
+        let command_id = id.clone();
         let job: LaneJob = Box::new(move |session, ctx| {
             let then = move |session: &mut Self, outcome: Result<()>, ctx: &mut Context<Self>| {
                 if outcome.is_err() || id.is_some() {
-                    session.answer(outcome, |()| ServerFrame::Ack {}, id.as_ref(), ctx);
+                    session.send_outcome(outcome, |()| ServerFrame::Ack {}, id.as_ref(), ctx);
                 }
-                session.leave(lane, ctx);
+                session.leave_lane(lane, ctx);
             };
-            session.run(work, then, ctx);
-            Turn::Goes
+            session.run_use_case(work, then, ctx);
+            JobState::Continues
         });
-        self.enter(lane, refused.as_ref(), None, job, ctx);
+        self.enter_lane(lane, command_id.as_ref(), None, job, ctx);
     }
 }
 
-/// Work that asks the database: refused at once while it is away, given up when it hangs.
-pub(super) async fn guarded<T>(app: App, work: impl Future<Output = Result<T>>) -> Result<T> {
-    app.db().guard(work).await
+/// Runs work that uses the database. Fails at once if the database is known to be unreachable, and after a timeout if
+/// it does not answer.
+pub(super) async fn with_database<T>(app: App, work: impl Future<Output = Result<T>>) -> Result<T> {
+    app.db().run(work).await
 }

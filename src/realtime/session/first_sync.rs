@@ -1,7 +1,9 @@
-//! The first sync of a session that opened with `subscribe=none`. Whoever comes back sends it before anything else, and
-//! until it is followed nothing of the user's own stream goes out: what happens meanwhile would come before what was
-//! missed. What that stream asks of the session itself is done at once all the same. Who sends another command first, or
-//! nothing for a while, has missed nothing, and gets what happened since `auth.success`.
+//! The first sync of a session that began with `subscribe=none`.
+//!
+//! A client that reconnects sends `sync` as its first command. Until the sync subscribes to the user stream, the
+//! session sends no events of that stream: they would arrive before the missed ones. The session itself acts on these
+//! events at once all the same. If another command comes first, or no command for a while, the client does not need a
+//! sync, and gets the events since `auth.success`.
 
 use super::Session;
 use crate::domain::limits;
@@ -9,74 +11,73 @@ use crate::domain::stream::Stream;
 use crate::mailboxes::ToRoom;
 use actix::prelude::*;
 
-/// Whether the first sync is yet to come.
+/// Whether the session waits for its first sync.
 #[derive(Debug)]
 pub enum FirstSync {
-    /// Nobody waits for it.
-    Over,
-    /// It may come, until this timer runs out.
+    NotAwaited,
+    /// The session waits for it until this timer ends.
     Awaited(SpawnHandle),
-    /// It came, and its outcome will tell.
-    UnderWay,
+    /// The sync has come, and the user stream is still held back.
+    Running,
 }
 
 impl Session {
-    /// Holds the user's own stream back for the sync that may come.
-    pub(super) fn await_sync(&mut self, ctx: &mut Context<Self>) {
+    /// Holds the user stream back until the first sync, or until a timer ends.
+    pub(super) fn await_first_sync(&mut self, ctx: &mut Context<Self>) {
         let Some(caller) = self.caller() else { return };
-        if let Some(own) = self.rooms.get_mut(&Stream::User(caller.user_id)) {
-            own.since = self.subscriptions + 1;
+        if let Some(user_stream) = self.subscriptions.get_mut(&Stream::User(caller.user_id)) {
+            user_stream.first_sent = self.last_subscription + 1;
         }
-        let timer = ctx.run_later(limits::FIRST_SYNC, Self::no_sync_first);
+        let timer = ctx.run_later(limits::FIRST_SYNC_WAIT, Self::skip_first_sync);
         self.first_sync = FirstSync::Awaited(timer);
     }
 
-    /// A part of a sync came; more follow.
-    pub(super) fn sync_goes_on(&mut self, ctx: &mut Context<Self>) {
+    /// Restarts the timer: a part of the first sync has come, and another part will follow.
+    pub(super) fn await_first_sync_longer(&mut self, ctx: &mut Context<Self>) {
         if let FirstSync::Awaited(timer) = self.first_sync {
             ctx.cancel_future(timer);
-            self.await_sync(ctx);
+            self.await_first_sync(ctx);
         }
     }
 
-    /// A sync is whole and begins.
-    pub(super) fn sync_begins(&mut self, ctx: &mut Context<Self>) {
+    /// Stops the timer: the last part of the first sync has come.
+    pub(super) fn begin_first_sync(&mut self, ctx: &mut Context<Self>) {
         if let FirstSync::Awaited(timer) = self.first_sync {
             ctx.cancel_future(timer);
-            self.first_sync = FirstSync::UnderWay;
+            self.first_sync = FirstSync::Running;
         }
     }
 
-    /// It was refused; the client may send it again.
-    pub(super) fn sync_refused(&mut self, ctx: &mut Context<Self>) {
-        if let FirstSync::UnderWay = self.first_sync {
-            self.await_sync(ctx);
+    /// Waits for the first sync again, because it was refused and the client may send another one.
+    pub(super) fn await_first_sync_again(&mut self, ctx: &mut Context<Self>) {
+        if let FirstSync::Running = self.first_sync {
+            self.await_first_sync(ctx);
         }
     }
 
-    /// Another command came first, or nothing for a while.
-    pub(super) fn no_sync_first(&mut self, ctx: &mut Context<Self>) {
+    /// Sends the user stream from `auth.success` on, because another command came first or the timer has ended.
+    pub(super) fn skip_first_sync(&mut self, ctx: &mut Context<Self>) {
         let (FirstSync::Awaited(_), Some(caller)) = (&self.first_sync, self.caller()) else { return };
-        let own = Stream::User(caller.user_id);
-        if let Some(followed) = self.rooms.get(&own) {
-            let (room, from, checked) = (followed.room.clone(), followed.reached, followed.checked);
-            self.follow(own, room, from, checked, ctx);
+        let user_stream = Stream::User(caller.user_id);
+        if let Some(subscription) = self.subscriptions.get(&user_stream) {
+            let (room, from, checked) = (subscription.room.clone(), subscription.sent_to, subscription.checked);
+            self.subscribe_to(user_stream, room, from, checked, ctx);
         }
     }
 
-    /// The user's own stream is followed anew, from where the client says or from where it was told: what came of it so
-    /// far went nowhere, and comes again.
-    pub(super) fn forget_what_was_held(&mut self, stream: Stream, ctx: &mut Context<Self>) {
+    /// Removes the subscription to the user stream whose events were held back. Call it before each new subscription:
+    /// the new one brings these events again, from the revision that the client has.
+    pub(super) fn remove_held_subscription(&mut self, stream: Stream, ctx: &mut Context<Self>) {
         if !matches!(stream, Stream::User(_)) {
             return;
         }
-        match std::mem::replace(&mut self.first_sync, FirstSync::Over) {
-            FirstSync::Over => return,
+        match std::mem::replace(&mut self.first_sync, FirstSync::NotAwaited) {
+            FirstSync::NotAwaited => return,
             FirstSync::Awaited(timer) => drop(ctx.cancel_future(timer)),
-            FirstSync::UnderWay => {}
+            FirstSync::Running => {}
         }
-        if let Some(followed) = self.rooms.remove(&stream) {
-            followed.room.do_send(ToRoom::Unsubscribe(self.id)); // detach
+        if let Some(subscription) = self.subscriptions.remove(&stream) {
+            subscription.room.do_send(ToRoom::Unsubscribe(self.id)); // detach
         }
     }
 }

@@ -1,7 +1,9 @@
-//! A session: one per connection, a plain actor beside its socket. It owns who the connection is, its limits and
-//! heartbeat, the rooms it follows, and the account of what was handed out and not yet read. It never waits for the
-//! database: it spawns a use case and gets the outcome back as a message. Its mailbox holds
-//! [`limits::SESSION_MAILBOX`] messages; a session whose mailbox overflows is too slow and closes (4410).
+//! A session: the actor of one connection, beside its socket.
+//!
+//! It owns the identity of the user, the limits and the heartbeat of the connection, its subscriptions, and the count
+//! of bytes that the client has not read. It never waits for the database: it spawns a use case and gets the outcome as
+//! a message. Its mailbox holds [`limits::SESSION_MAILBOX`] messages; a session whose mailbox is full is too slow and
+//! closes (4410).
 
 mod auth;
 mod commands;
@@ -11,13 +13,13 @@ mod flow;
 mod lanes;
 mod output;
 mod receiving;
+mod running_sync;
 mod subscriptions;
-mod syncing;
 
 use crate::admission::bucket::Bucket;
-use crate::admission::strangers::Place;
+use crate::admission::unauthenticated::UnauthenticatedPermit;
 use crate::app::App;
-use crate::cluster::typing::Typist;
+use crate::cluster::typing::TypingSession;
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
@@ -29,30 +31,27 @@ use crate::protocol::server::ServerFrame;
 use crate::usecases::{Caller, typing};
 use actix::prelude::*;
 use first_sync::FirstSync;
-use flow::Flow;
-use lanes::{Lanes, Turn};
+use flow::FlowControl;
+use lanes::{JobState, Lanes};
+use running_sync::RunningSync;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use syncing::Syncing;
 use tokio::sync::Semaphore;
 
-/// How often a session looks at its clocks.
+/// How often a session checks its timeouts and pings.
 const TICK: Duration = Duration::from_secs(5);
 
-/// What every session is given.
+/// The parts of the server that every session uses.
 #[derive(Clone)]
-pub struct Surroundings {
-    /// What use cases need.
+pub struct SessionServices {
     pub app: App,
-    /// Starts rooms.
     pub hub: Recipient<OpenRooms>,
-    /// Knows who is there.
     pub presence: Recipient<ToPresence>,
 }
 
-/// What a client brought to the handshake.
+/// The proof of identity that a client sends, in the handshake or in an `auth` frame.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// An access token.
@@ -61,194 +60,201 @@ pub enum Credential {
     Ticket(String),
 }
 
-/// How a connection begins.
+/// What a client requested in the WebSocket handshake.
 #[derive(Debug, Default)]
-pub struct Opening {
-    /// What it brought; without it the first frame must be `auth`.
+pub struct Handshake {
+    /// If `None`, the first frame must be `auth`.
     pub credential: Option<Credential>,
-    /// Whether it wants to be subscribed to nothing but the user's own stream.
+    /// Whether the session subscribes only to the user stream.
     pub subscribe_none: bool,
-    /// Its place among those of which nobody knows whose they are, where it brought no credential.
-    pub place: Option<Place>,
+    /// The permit for an unauthenticated socket. `None` if the handshake had a credential.
+    pub permit: Option<UnauthenticatedPermit>,
 }
 
-/// The actor.
+/// The actor of one connection.
 pub struct Session {
     id: SessionId,
-    around: Surroundings,
-    opening: Opening,
+    services: SessionServices,
+    handshake: Handshake,
     socket: Recipient<ToSocket>,
-    state: State,
-    rooms: HashMap<Stream, Followed>,
-    /// How many subscriptions it has made, which numbers them.
-    subscriptions: u64,
-    lanes: Lanes<LaneJob, Job>,
-    /// Where commands of its user run, over all sessions; none until it is known whose it is.
-    places: Option<Arc<Semaphore>>,
-    flow: Flow,
-    /// Replays that wait for the client to read.
-    paused: Vec<Stream>,
-    sync_parts: client::Sync,
-    syncing: Option<Syncing>,
+    auth_state: AuthState,
+    subscriptions: HashMap<Stream, RoomSubscription>,
+    /// The number of the newest subscription. Subscriptions are counted from 1.
+    last_subscription: u64,
+    lanes: Lanes<LaneJob, SessionTask>,
+    /// The permits for running commands of the user, shared by all sessions of the user. `None` until the user is
+    /// known.
+    command_permits: Option<Arc<Semaphore>>,
+    flow: FlowControl,
+    /// The streams whose replay waits until the client has read enough.
+    paused_replays: Vec<Stream>,
+    sync_parts: client::SyncConversations,
+    running_sync: Option<RunningSync>,
     first_sync: FirstSync,
-    /// Whether conversations gained are followed without being asked for.
-    follows_gained: bool,
-    /// Conversations gained that are not followed yet, and from which revision.
-    gained: HashMap<ConversationId, Rev>,
+    /// Whether the session subscribes by itself to conversations that the user joins.
+    subscribes_to_added: bool,
+    /// Conversations that the user joined and to which the session has not subscribed yet, each with the revision at
+    /// which the user joined.
+    added_conversations: HashMap<ConversationId, Rev>,
     overrun: Arc<AtomicBool>,
-    heard_at: Instant,
+    received_at: Instant,
     pinged_at: Instant,
-    /// When a limiter refused, the latest times.
+    /// The times of the newest refusals by a limit, oldest first.
     refusals: VecDeque<Instant>,
-    typing: HashMap<ConversationId, Instant>,
-    typist: Typist,
-    expiry: Option<SpawnHandle>,
-    closing: bool,
+    /// When the session last announced typing, by conversation.
+    typing_started: HashMap<ConversationId, Instant>,
+    typing_session: TypingSession,
+    expiry_timer: Option<SpawnHandle>,
+    is_closing: bool,
 }
 
-/// A stream that the session follows.
-struct Followed {
+/// The newest subscription of a session to a room.
+struct RoomSubscription {
     room: Recipient<ToRoom>,
-    /// The stream's revision when the right to follow it was last checked.
+    /// The head of the stream when the right to read it was last checked.
     checked: Rev,
-    /// The number of the subscription.
-    subscription: u64,
-    /// The first subscription whose events go out; what an earlier one still brings will come again.
-    since: u64,
-    /// Up to where it was handed out; while a replay is under way some before it may still come.
-    reached: Rev,
-    /// Nothing up to here is handed out: it belongs to an earlier subscription, from before the user left and came back.
-    after: Rev,
-    /// Where a sync made it begin: the client has, or reads anew, everything up to here.
-    synced: Option<Rev>,
+    number: u64,
+    /// The number of the first subscription whose events the client gets. A later one brings the events of earlier ones
+    /// again.
+    first_sent: u64,
+    /// The newest revision that was sent to the client. During a replay, some revisions before it may not have been
+    /// sent.
+    sent_to: Rev,
+    /// Events up to this revision are not sent: the client has them, or they are from before the user left and joined
+    /// again.
+    skip_to: Rev,
+    /// The revision after which a sync of the client began. `None` if no sync made the subscription.
+    sync_from: Option<Rev>,
 }
 
-impl Followed {
-    /// Whether a sync found the user in who came in at `from`: it began where the client said, which may be before that or
-    /// further on.
-    fn stands(&self, from: Rev) -> bool {
-        self.synced.is_some() && self.checked >= from
+impl RoomSubscription {
+    /// Returns whether a sync made this subscription after the user had joined at the revision `joined`. Then the
+    /// client has chosen where it begins, which may be before or after `joined`.
+    fn includes_join(&self, joined: Rev) -> bool {
+        self.sync_from.is_some() && self.checked >= joined
     }
 }
 
-enum State {
-    /// Nobody yet.
-    Unknown(Stranger),
-    /// Somebody.
-    Known(Identity),
+enum AuthState {
+    Unauthenticated(UnauthenticatedState),
+    Authenticated(Identity),
 }
 
-/// What is known of a connection before it is known whose it is.
+/// The state of a session whose user is not known yet.
 #[derive(Default)]
-struct Stranger {
-    /// Whether a credential is being checked; frames that come meanwhile wait.
-    checking: bool,
-    waiting: VecDeque<ClientFrame>,
-    /// Bytes of the frames that wait.
-    bytes: usize,
-    /// What its frames are charged to.
+struct UnauthenticatedState {
+    /// Whether a credential is being checked. Frames that arrive during the check wait.
+    is_checking: bool,
+    waiting_frames: VecDeque<ClientFrame>,
+    /// The bytes of the waiting frames.
+    waiting_bytes: usize,
+    /// Its frames are charged to this bucket.
     bucket: Bucket,
-    /// Given back when it is known whose it is, or over.
-    _place: Option<Place>,
+    /// Held until the user is known or the session ends.
+    _permit: Option<UnauthenticatedPermit>,
 }
 
 struct Identity {
     caller: Caller,
-    /// The revision of the user's stream when status and login were read: a revocation above it concerns this session.
+    /// The revision of the user stream when status and login were read. A later revocation concerns this session.
     checked: Rev,
-    /// The epoch that the client was told.
+    /// The epoch in `auth.success`.
     epoch: String,
 }
 
-/// Something to do in the session after a use case.
-type Job = Box<dyn FnOnce(&mut Session, &mut Context<Session>) + Send>;
+/// A function that runs in the session, usually with the outcome of a use case.
+type SessionTask = Box<dyn FnOnce(&mut Session, &mut Context<Session>) + Send>;
 
-/// Something to do in the session when its lane is free.
-type LaneJob = Box<dyn FnOnce(&mut Session, &mut Context<Session>) -> Turn + Send>;
+/// A function that runs in the session when its lane is free.
+type LaneJob = Box<dyn FnOnce(&mut Session, &mut Context<Session>) -> JobState + Send>;
 
-/// The outcome of a use case.
+/// Makes a session run a task.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Done(Job);
+struct RunTask(SessionTask);
 
 impl Session {
-    /// A session that talks to `socket`.
-    pub fn new(around: Surroundings, mut opening: Opening, socket: Recipient<ToSocket>) -> Self {
+    /// Returns a session that sends its frames to `socket`.
+    pub fn new(services: SessionServices, mut handshake: Handshake, socket: Recipient<ToSocket>) -> Self {
         let (now, id) = (Instant::now(), SessionId::new());
         Self {
             id,
-            around,
-            follows_gained: !opening.subscribe_none,
-            state: State::Unknown(Stranger { _place: opening.place.take(), ..Stranger::default() }),
-            opening,
+            services,
+            subscribes_to_added: !handshake.subscribe_none,
+            auth_state: AuthState::Unauthenticated(UnauthenticatedState {
+                _permit: handshake.permit.take(),
+                ..UnauthenticatedState::default()
+            }),
+            handshake,
             socket,
-            rooms: HashMap::new(),
-            subscriptions: 0,
+            subscriptions: HashMap::new(),
+            last_subscription: 0,
             lanes: Lanes::default(),
-            places: None,
-            flow: Flow::default(),
-            paused: Vec::new(),
-            sync_parts: client::Sync::default(),
-            syncing: None,
-            first_sync: FirstSync::Over,
-            gained: HashMap::new(),
+            command_permits: None,
+            flow: FlowControl::default(),
+            paused_replays: Vec::new(),
+            sync_parts: client::SyncConversations::default(),
+            running_sync: None,
+            first_sync: FirstSync::NotAwaited,
+            added_conversations: HashMap::new(),
             overrun: Arc::default(),
-            heard_at: now,
+            received_at: now,
             pinged_at: now,
             refusals: VecDeque::new(),
-            typing: HashMap::new(),
-            typist: Typist::new(id),
-            expiry: None,
-            closing: false,
+            typing_started: HashMap::new(),
+            typing_session: TypingSession::new(id),
+            expiry_timer: None,
+            is_closing: false,
         }
     }
 
     fn caller(&self) -> Option<Caller> {
-        match &self.state {
-            State::Known(identity) => Some(identity.caller),
-            State::Unknown(_) => None,
+        match &self.auth_state {
+            AuthState::Authenticated(identity) => Some(identity.caller),
+            AuthState::Unauthenticated(_) => None,
         }
     }
 
-    fn reach(&self, caller: &Caller, ctx: &Context<Self>) -> SessionHandle {
+    fn session_handle(&self, caller: &Caller, ctx: &Context<Self>) -> SessionHandle {
         SessionHandle {
             id: self.id,
             user_id: caller.user_id,
             mailbox: ctx.address().recipient(),
             overrun: self.overrun.clone(),
-            subscription: self.subscriptions,
+            subscription: self.last_subscription,
         }
     }
 
     // --- work -----------------------------------------------------------------------------------------------------
 
-    /// A way for an outcome to come back here. One that cannot be delivered closes the session.
-    fn back<T: Send + 'static>(
+    /// Returns a function that runs `then` in the session with an outcome. If the mailbox of the session is full, the
+    /// session closes.
+    fn callback<T: Send + 'static>(
         &self,
         ctx: &Context<Self>,
         then: impl FnOnce(&mut Self, T, &mut Context<Self>) + Send + Sync + 'static,
     ) -> impl FnOnce(T) + Send + Sync + 'static {
         let (mailbox, overrun) = (ctx.address(), self.overrun.clone());
         move |outcome| {
-            let done = Done(Box::new(move |session, ctx| then(session, outcome, ctx)));
-            if mailbox.try_send(done).is_err() {
+            let task = RunTask(Box::new(move |session, ctx| then(session, outcome, ctx)));
+            if mailbox.try_send(task).is_err() {
                 overrun.store(true, Ordering::Relaxed);
             }
         }
     }
 
-    /// Runs what is no command on the database's runtime, and `then` with its outcome here.
-    fn run_aside<T: Send + 'static>(
+    /// Runs `work` on the runtime of the database, without a permit, and then `then` with its outcome in the session.
+    fn spawn_work<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
         then: impl FnOnce(&mut Self, Result<T>, &mut Context<Self>) + Send + Sync + 'static,
         ctx: &Context<Self>,
     ) {
-        let back = self.back(ctx, then);
-        let part = self.around.app.supervision().part("commands");
-        // what panics has failed, and its lane goes on
-        self.around.app.spawn(async move {
-            back(part.attempt(work).await.unwrap_or_else(|panicked| Err(Error::internal(panicked))));
+        let callback = self.callback(ctx, then);
+        let part = self.services.app.supervision().part("commands");
+        // A panic becomes an error, so that `then` runs and the lane continues.
+        self.services.app.spawn(async move {
+            callback(part.attempt(work).await.unwrap_or_else(|panicked| Err(Error::internal(panicked))));
         });
     }
 
@@ -256,19 +262,19 @@ impl Session {
         let now = Instant::now();
         if self.overrun.load(Ordering::Relaxed) || self.flow.is_stalled(now) {
             self.close(Close::TooSlow, ctx);
-        } else if now.duration_since(self.heard_at) >= limits::SILENCE {
+        } else if now.duration_since(self.received_at) >= limits::SILENCE_TIMEOUT {
             self.close(Close::Silent, ctx);
-        } else if let Some(count) = self.flow.unasked() {
+        } else if let Some(count) = self.flow.begin_ping_if_needed() {
             self.ping(count);
-        } else if now.duration_since(self.pinged_at) >= limits::HEARTBEAT {
-            let count = self.flow.ping();
+        } else if now.duration_since(self.pinged_at) >= limits::HEARTBEAT_INTERVAL {
+            let count = self.flow.begin_ping();
             self.ping(count);
         }
-        self.typing.retain(|_, at| now.duration_since(*at) < limits::TYPING_EVERY);
+        self.typing_started.retain(|_, at| now.duration_since(*at) < limits::TYPING_INTERVAL);
     }
 
-    fn heard(&mut self) {
-        self.heard_at = Instant::now();
+    fn note_received(&mut self) {
+        self.received_at = Instant::now();
     }
 }
 
@@ -279,33 +285,33 @@ impl Actor for Session {
         ctx.set_mailbox_capacity(limits::SESSION_MAILBOX);
         ctx.run_interval(TICK, Self::tick);
         ctx.run_later(limits::AUTH_DEADLINE, |session, ctx| {
-            // a credential that is being checked has come in time; the outcome lets it in, or closes
-            if matches!(&session.state, State::Unknown(stranger) if !stranger.checking) {
+            // A credential that is being checked arrived in time. The outcome of the check decides.
+            if matches!(&session.auth_state, AuthState::Unauthenticated(state) if !state.is_checking) {
                 let error = Error::unauthorized(
-                    "nobody has signed in on this connection in time; connect again, and send auth first",
+                    "This connection was not authenticated in time; connect again and send auth first.",
                 );
                 session.send(&ServerFrame::error(&error, None), None, ctx);
                 session.close(Close::Unauthorized, ctx);
             }
         });
-        if let Some(credential) = self.opening.credential.take() {
+        if let Some(credential) = self.handshake.credential.take() {
             self.authenticate(credential, None, ctx);
         }
     }
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
-        for followed in self.rooms.values() {
-            followed.room.do_send(ToRoom::Unsubscribe(self.id)); // detach
+        for subscription in self.subscriptions.values() {
+            subscription.room.do_send(ToRoom::Unsubscribe(self.id)); // detach
         }
         if let Some(caller) = self.caller() {
-            self.around.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach
-            typing::closed(&self.around.app, caller.user_id, &self.typist);
+            self.services.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach
+            typing::session_closed(&self.services.app, caller.user_id, &self.typing_session);
         }
-        if !self.closing {
-            self.closing = true;
-            // a session that panics is stopped on its way out, and its client comes back
-            let why = if std::thread::panicking() { Close::Restart } else { Close::Normal };
-            let _ = self.socket.try_send(ToSocket::Close(why));
+        if !self.is_closing {
+            self.is_closing = true;
+            // This also runs when the session panics. Its client must then reconnect.
+            let close = if std::thread::panicking() { Close::Restart } else { Close::Normal };
+            let _ = self.socket.try_send(ToSocket::Close(close));
         }
         Running::Stop
     }
@@ -313,7 +319,7 @@ impl Actor for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.around.app.supervision().part("sessions").ended();
+        self.services.app.supervision().part("sessions").count_if_panicking();
     }
 }
 
@@ -323,30 +329,30 @@ impl Handler<FromSocket> for Session {
     fn handle(&mut self, message: FromSocket, ctx: &mut Self::Context) {
         match message {
             FromSocket::Text(text) => {
-                self.heard();
+                self.note_received();
                 self.receive(&text, ctx);
             }
             FromSocket::Refused(error, close) => {
-                self.heard();
-                self.cannot_read(&error, close, ctx);
+                self.note_received();
+                self.handle_refused(&error, close, ctx);
             }
             FromSocket::Ping(payload) => {
-                self.heard();
-                if self.pay(ctx).is_ok() {
-                    self.hand(payload.len(), ToSocket::Pong(payload), ctx);
+                self.note_received();
+                if self.charge_frame(ctx).is_ok() {
+                    self.send_to_socket(payload.len(), ToSocket::Pong(payload), ctx);
                 }
             }
             FromSocket::Pong(count) => {
-                self.heard();
-                if count.is_some_and(|count| self.flow.pong(count, Instant::now())) {
-                    self.read_on(ctx);
+                self.note_received();
+                if count.is_some_and(|count| self.flow.note_pong(count, Instant::now())) {
+                    self.continue_replays(ctx);
                 } else {
-                    // one that nobody asked for is lawful, but not free; there is nothing to answer
-                    let _ = self.pay(ctx);
+                    // A pong without a ping is allowed (RFC 6455, section 5.5.3), but it is charged and gets no answer.
+                    let _ = self.charge_frame(ctx);
                 }
             }
             FromSocket::Closed => {
-                self.closing = true;
+                self.is_closing = true;
                 ctx.stop();
             }
         }
@@ -360,23 +366,23 @@ impl Handler<FromRoom> for Session {
         if self.overrun.load(Ordering::Relaxed) {
             self.close(Close::TooSlow, ctx);
         } else {
-            self.room_says(message, ctx);
+            self.handle_room_event(message, ctx);
         }
     }
 }
 
-impl Handler<Done> for Session {
+impl Handler<RunTask> for Session {
     type Result = ();
 
-    fn handle(&mut self, Done(job): Done, ctx: &mut Self::Context) {
-        job(self, ctx);
+    fn handle(&mut self, RunTask(task): RunTask, ctx: &mut Self::Context) {
+        task(self, ctx);
     }
 }
 
 impl Handler<CloseSession> for Session {
     type Result = ();
 
-    fn handle(&mut self, CloseSession(why): CloseSession, ctx: &mut Self::Context) {
-        self.close(why, ctx);
+    fn handle(&mut self, CloseSession(close): CloseSession, ctx: &mut Self::Context) {
+        self.close(close, ctx);
     }
 }

@@ -1,4 +1,5 @@
-//! What goes to the client: one way out, which counts what is handed over and closes a session that is too slow.
+//! Sending to the client: all messages pass one function, which counts their bytes and closes a session that is too
+//! slow.
 
 use super::Session;
 use crate::domain::codes::Close;
@@ -12,15 +13,16 @@ use std::time::Instant;
 impl Session {
     pub(super) fn send(&mut self, frame: &ServerFrame, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         let text = frame.text(id);
-        self.hand(text.len(), ToSocket::Text(text), ctx);
+        self.send_text(text, ctx);
     }
 
-    pub(super) fn pass(&mut self, text: ByteString, ctx: &mut Context<Self>) {
-        self.hand(text.len(), ToSocket::Text(text), ctx);
+    pub(super) fn send_text(&mut self, text: ByteString, ctx: &mut Context<Self>) {
+        self.send_to_socket(text.len(), ToSocket::Text(text), ctx);
     }
 
-    pub(super) fn hand(&mut self, bytes: usize, message: ToSocket, ctx: &mut Context<Self>) {
-        if self.closing {
+    /// Sends a message of `bytes` bytes to the socket, or closes the session if its client reads too slowly.
+    pub(super) fn send_to_socket(&mut self, bytes: usize, message: ToSocket, ctx: &mut Context<Self>) {
+        if self.is_closing {
             return;
         }
         let now = Instant::now();
@@ -29,7 +31,7 @@ impl Session {
             self.close(Close::TooSlow, ctx);
             return;
         }
-        if let Some(count) = self.flow.handed(bytes, now) {
+        if let Some(count) = self.flow.note_sent(bytes, now) {
             self.ping(count);
         }
     }
@@ -39,11 +41,11 @@ impl Session {
         let _ = self.socket.try_send(ToSocket::Ping(count));
     }
 
-    pub(super) fn close(&mut self, why: Close, ctx: &mut Context<Self>) {
-        if !self.closing {
-            self.closing = true;
-            tracing::debug!(session.id = %self.id, code = why.code(), "session closes");
-            let _ = self.socket.try_send(ToSocket::Close(why));
+    pub(super) fn close(&mut self, close: Close, ctx: &mut Context<Self>) {
+        if !self.is_closing {
+            self.is_closing = true;
+            tracing::debug!(session.id = %self.id, code = close.code(), "session closes");
+            let _ = self.socket.try_send(ToSocket::Close(close));
             ctx.stop();
         }
     }

@@ -1,8 +1,9 @@
-//! A frame came in: who pays for it, whether it is acted on now, and how a refusal is told. Every frame is charged first,
-//! also one that cannot be read; what nobody pays for is refused before anything is done about it.
+//! Frames from the client: each frame is charged, then performed, queued or refused.
+//!
+//! Every frame is charged first, also one that cannot be parsed. If its charge is refused, nothing else happens for it.
 
-use super::{Credential, Session, State};
-use crate::admission::{Kind, costs};
+use super::{AuthState, Credential, Session};
+use crate::admission::{ChargeKind, costs};
 use crate::domain::codes::{Close, Code};
 use crate::domain::limits;
 use crate::error::{Error, Result};
@@ -12,36 +13,38 @@ use actix::prelude::*;
 use std::time::Instant;
 
 impl Session {
-    /// A text frame came in. Before somebody is known only `auth` and `ping` are taken; what comes while a credential is
-    /// being checked waits.
+    /// Handles a text frame. Before the authentication only `auth` and `ping` are accepted. Frames that arrive while a
+    /// credential is being checked wait.
     pub(super) fn receive(&mut self, text: &str, ctx: &mut Context<Self>) {
-        if self.closing {
+        if self.is_closing {
             return;
         }
         let frame = client::read(text);
-        if let State::Unknown(stranger) = &mut self.state {
-            if let Err(error) = self.around.app.admission().charge_stranger(&mut stranger.bucket) {
+        if let AuthState::Unauthenticated(state) = &mut self.auth_state {
+            if let Err(error) = self.services.app.admission().charge_unauthenticated(&mut state.bucket) {
                 self.refuse(&error, frame.id.as_ref(), frame.temp_id, ctx);
                 return self.count_refusal(ctx);
             }
-            if stranger.checking {
-                stranger.bytes += text.len();
-                if stranger.waiting.len() >= limits::COMMANDS_WAITING || stranger.bytes > limits::BYTES_WAITING {
+            if state.is_checking {
+                state.waiting_bytes += text.len();
+                if state.waiting_frames.len() >= limits::COMMANDS_WAITING
+                    || state.waiting_bytes > limits::UNAUTHENTICATED_WAITING_BYTES
+                {
                     return self.refuse_busy(frame.id.as_ref(), frame.temp_id, ctx);
                 }
-                stranger.waiting.push_back(frame);
+                state.waiting_frames.push_back(frame);
                 return;
             }
         }
-        self.act_on(frame, ctx);
+        self.handle_frame(frame, ctx);
     }
 
-    /// Acts on a frame, which a user whom the session knows pays for.
-    pub(super) fn act_on(&mut self, frame: ClientFrame, ctx: &mut Context<Self>) {
+    /// Performs the command of a frame. If the session is authenticated, its user is charged first.
+    pub(super) fn handle_frame(&mut self, frame: ClientFrame, ctx: &mut Context<Self>) {
         let ClientFrame { id, command, temp_id } = frame;
         let caller = self.caller();
         if let Some(caller) = caller
-            && let Err(error) = self.charge(caller.user_id, command.as_ref().ok())
+            && let Err(error) = self.charge_command(caller.user_id, command.as_ref().ok())
         {
             self.refuse(&error, id.as_ref(), temp_id, ctx);
             return self.count_refusal(ctx);
@@ -53,49 +56,49 @@ impl Session {
         match (caller, command) {
             (_, Command::Ping) => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
             (None, Command::Auth(auth)) => {
-                self.follows_gained &= auth.subscribe.is_none();
+                self.subscribes_to_added &= auth.subscribe.is_none();
                 self.authenticate(Credential::Token(auth.token), id, ctx);
             }
             (None, _) => self.refuse(
-                &Error::unauthorized("nobody has signed in on this connection; send auth first"),
+                &Error::unauthorized("This connection is not authenticated; send auth first."),
                 id.as_ref(),
                 temp_id,
                 ctx,
             ),
-            (Some(caller), command) => self.perform(caller, id, command, ctx),
+            (Some(caller), command) => self.run_command(caller, id, command, ctx),
         }
     }
 
-    /// A frame came in that is no text. One that closes the connection needs no payment.
-    pub(super) fn cannot_read(&mut self, error: &Error, close: Option<Close>, ctx: &mut Context<Self>) {
+    /// Handles a frame that the socket has refused. A frame that closes the connection is not charged.
+    pub(super) fn handle_refused(&mut self, error: &Error, close: Option<Close>, ctx: &mut Context<Self>) {
         if let Some(close) = close {
             self.refuse(error, None, None, ctx);
             return self.close(close, ctx);
         }
-        match self.pay(ctx) {
+        match self.charge_frame(ctx) {
             Ok(()) => self.refuse(error, None, None, ctx),
             Err(limited) => self.refuse(&limited, None, None, ctx),
         }
     }
 
-    /// Charges a frame without a command, a ping for one; a refusal counts.
-    pub(super) fn pay(&mut self, ctx: &mut Context<Self>) -> Result<()> {
-        let paid = match (&mut self.state, self.around.app.admission()) {
-            (State::Unknown(stranger), admission) => admission.charge_stranger(&mut stranger.bucket),
+    /// Charges a frame without a command, such as a ping. A refusal counts for the flood limit.
+    pub(super) fn charge_frame(&mut self, ctx: &mut Context<Self>) -> Result<()> {
+        let charged = match (&mut self.auth_state, self.services.app.admission()) {
+            (AuthState::Unauthenticated(state), admission) => admission.charge_unauthenticated(&mut state.bucket),
             (_, admission) => match self.caller() {
-                Some(caller) => admission.charge(Kind::Command, caller.user_id, 1),
+                Some(caller) => admission.charge(ChargeKind::Command, caller.user_id, 1),
                 None => Ok(()),
             },
         };
-        if paid.is_err() {
+        if charged.is_err() {
             self.count_refusal(ctx);
         }
-        paid
+        charged
     }
 
-    fn charge(&self, user: crate::domain::ids::UserId, command: Option<&Command>) -> Result<()> {
-        let (kind, cost) = command.map_or((Kind::Command, 1), costs::of_command);
-        self.around.app.admission().charge(kind, user, cost)
+    fn charge_command(&self, user: crate::domain::ids::UserId, command: Option<&Command>) -> Result<()> {
+        let (kind, cost) = command.map_or((ChargeKind::Command, 1), costs::of_command);
+        self.services.app.admission().charge(kind, user, cost)
     }
 
     pub(super) fn refuse(
@@ -105,12 +108,12 @@ impl Session {
         temp_id: Option<String>,
         ctx: &mut Context<Self>,
     ) {
-        self.around.app.admission().answered(error);
+        self.services.app.admission().count_error(error);
         match (error.code(), error.cause()) {
             (Code::Internal, cause) => {
                 tracing::error!(session.id = %self.id, cause, "a command failed");
             }
-            // a database that is away is told of once, by whoever watches it, and not by every command that meets it
+            // The part that watches the database logs once that it cannot be reached. Do not warn for every command.
             (code, Some(cause)) => {
                 tracing::debug!(session.id = %self.id, code = code.as_str(), cause, "a command was refused");
             }
@@ -119,14 +122,15 @@ impl Session {
         self.send(&ServerFrame::error(error, temp_id), id, ctx);
     }
 
-    /// Too much waits. That only bounds what waits, and is no flood.
+    /// Refuses a command because too many wait. This only bounds the queue, so it does not count for the flood limit.
     pub(super) fn refuse_busy(&mut self, id: Option<&FrameId>, temp_id: Option<String>, ctx: &mut Context<Self>) {
-        let admission = self.around.app.admission();
-        let error = admission.busy("too many commands of this connection are waiting; wait for their answers");
+        let admission = self.services.app.admission();
+        let error = admission.busy("Too many commands of this connection wait; wait for their answers.");
         self.refuse(&error, id, temp_id, ctx);
     }
 
-    /// A limit has refused. A hundred times within ten seconds are a flood.
+    /// Counts a refusal by a limit. Closes the session if there were [`limits::FLOOD_REFUSALS`] within
+    /// [`limits::FLOOD_WINDOW`].
     fn count_refusal(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         self.refusals.push_back(now);

@@ -1,8 +1,10 @@
-//! What a session follows: subscribe, unsubscribe, sync, and conversations gained. All of it shares one lane. A right is
-//! read only after the room runs, so that what commits in between is held back for it and not lost.
+//! The subscriptions of a session: the commands subscribe, unsubscribe and sync, and conversations that the user joins.
+//!
+//! They share one lane. A right is read only after the room runs: the room holds back what commits in between, so that
+//! no event is lost.
 
-use super::lanes::{Lane, Turn};
-use super::syncing::{self, Next, Syncing};
+use super::lanes::{JobState, Lane};
+use super::running_sync::{PlannedSubscription, RunningSync, add_to_answer};
 use super::{LaneJob, Session};
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev};
@@ -10,366 +12,387 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::mailboxes::{OpenRooms, ToRoom};
-use crate::protocol::client::{FrameId, Sync};
-use crate::protocol::server::{Denied, ServerFrame, SyncDone};
+use crate::protocol::client::{FrameId, SyncConversations};
+use crate::protocol::server::{DeniedConversation, ServerFrame, SyncDone};
 use crate::store::participants::Membership;
 use crate::usecases::sessions;
 use actix::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What was gained and may be followed.
-type Gained = Vec<(Next, Membership)>;
+/// The subscriptions to added conversations.
+type AddedSubscriptions = Vec<(PlannedSubscription, Membership)>;
 
-/// Rooms that run, and who may follow them.
-struct Admitted {
+/// Running rooms, and the result of checking whether the user may subscribe to them.
+struct CheckedRooms {
     rooms: HashMap<ConversationId, Recipient<ToRoom>>,
     memberships: Vec<Membership>,
-    denied: Vec<Denied>,
+    denied: Vec<DeniedConversation>,
 }
 
-/// What a sync found out before anything is replayed.
-struct Prepared {
-    admitted: Admitted,
+/// The decisions about a sync before its first replay.
+struct SyncPlan {
+    checked_rooms: CheckedRooms,
     user_rev: Rev,
-    /// Whether everything is to be read anew.
-    all_anew: bool,
-    /// The conversations to be read anew.
-    anew: HashSet<ConversationId>,
+    /// Whether the client must read everything again.
+    resets_all: bool,
+    /// The conversations that the client must read again.
+    reset_conversations: HashSet<ConversationId>,
 }
 
 impl Session {
-    pub(super) fn subscribe(&mut self, wanted: Vec<ConversationId>, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        if let Err(error) = few_enough("conversation_ids", wanted.len(), limits::IDS_IN_COMMAND) {
+    pub(super) fn subscribe(
+        &mut self,
+        conversations: Vec<ConversationId>,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Err(error) = check_count("conversation_ids", conversations.len(), limits::IDS_IN_COMMAND) {
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
-        let refused = id.clone();
+        let command_id = id.clone();
         let job: LaneJob = Box::new(move |session, ctx| {
-            let work = session.admit(wanted);
-            let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| {
+            let work = session.check_rooms(conversations);
+            let then = move |session: &mut Self, outcome: Result<CheckedRooms>, ctx: &mut Context<Self>| {
                 match outcome {
                     Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
-                    Ok(admitted) => session.subscribed(&admitted, id.as_ref(), ctx),
+                    Ok(checked) => session.finish_subscribe(&checked, id.as_ref(), ctx),
                 }
-                session.leave(Lane::Subscriptions, ctx);
+                session.leave_lane(Lane::Subscriptions, ctx);
             };
-            session.run(work, then, ctx);
-            Turn::Goes
+            session.run_use_case(work, then, ctx);
+            JobState::Continues
         });
-        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
+        self.enter_lane(Lane::Subscriptions, command_id.as_ref(), None, job, ctx);
     }
 
-    /// Answers first, then follows: events come after the answer that names where they begin.
-    fn subscribed(&mut self, admitted: &Admitted, id: Option<&FrameId>, ctx: &mut Context<Self>) {
-        let revs: BTreeMap<_, _> = admitted.memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
+    /// Sends the answer before it subscribes: the events must come after the answer, which names the revisions at which
+    /// they begin.
+    fn finish_subscribe(&mut self, checked: &CheckedRooms, id: Option<&FrameId>, ctx: &mut Context<Self>) {
+        let memberships = &checked.memberships;
+        let revs: BTreeMap<_, _> = memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
         let frame = ServerFrame::Subscribed {
             conversation_ids: revs.keys().copied().collect(),
             revs,
-            denied: admitted.denied.clone(),
+            denied: checked.denied.clone(),
         };
         self.send(&frame, id, ctx);
-        for membership in &admitted.memberships {
+        for membership in memberships {
             let stream = Stream::Conversation(membership.conversation_id);
-            if !self.rooms.contains_key(&stream)
-                && let Some(room) = admitted.rooms.get(&membership.conversation_id)
+            if !self.subscriptions.contains_key(&stream)
+                && let Some(room) = checked.rooms.get(&membership.conversation_id)
             {
-                self.follow(stream, room.clone(), membership.last_rev, membership.last_rev, ctx);
+                self.subscribe_to(stream, room.clone(), membership.last_rev, membership.last_rev, ctx);
             }
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, wanted: Vec<ConversationId>, id: Option<FrameId>, ctx: &mut Context<Self>) {
-        let refused = id.clone();
+    pub(super) fn unsubscribe(
+        &mut self,
+        conversations: Vec<ConversationId>,
+        id: Option<FrameId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let command_id = id.clone();
         let job: LaneJob = Box::new(move |session, ctx| {
-            for conversation in &wanted {
-                if let Some(followed) = session.rooms.remove(&Stream::Conversation(*conversation)) {
-                    followed.room.do_send(ToRoom::Unsubscribe(session.id)); // detach
+            for conversation in &conversations {
+                if let Some(subscription) = session.subscriptions.remove(&Stream::Conversation(*conversation)) {
+                    subscription.room.do_send(ToRoom::Unsubscribe(session.id)); // detach
                 }
             }
-            session.send(&ServerFrame::Unsubscribed { conversation_ids: wanted }, id.as_ref(), ctx);
-            Turn::Over
+            session.send(&ServerFrame::Unsubscribed { conversation_ids: conversations }, id.as_ref(), ctx);
+            JobState::Done
         });
-        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
+        self.enter_lane(Lane::Subscriptions, command_id.as_ref(), None, job, ctx);
     }
 
-    /// One part of a sync; the last one begins it.
-    pub(super) fn sync(&mut self, part: Sync, id: Option<FrameId>, ctx: &mut Context<Self>) {
+    /// Adds one part of a sync. The last part starts the sync.
+    pub(super) fn sync(&mut self, part: SyncConversations, id: Option<FrameId>, ctx: &mut Context<Self>) {
         self.sync_parts.conversations.extend(part.conversations);
         self.sync_parts.user_rev = part.user_rev.or(self.sync_parts.user_rev);
         self.sync_parts.epoch = part.epoch.or(self.sync_parts.epoch.take());
         if let Err(error) =
-            few_enough("conversations", self.sync_parts.conversations.len(), limits::CONVERSATIONS_IN_SYNC)
+            check_count("conversations", self.sync_parts.conversations.len(), limits::CONVERSATIONS_IN_SYNC)
         {
-            self.sync_parts = Sync::default();
+            self.sync_parts = SyncConversations::default();
             return self.refuse(&error, id.as_ref(), None, ctx);
         }
         if part.more {
-            self.sync_goes_on(ctx);
+            self.await_first_sync_longer(ctx);
             if id.is_some() {
                 self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
             }
             return;
         }
-        let wanted = std::mem::take(&mut self.sync_parts);
-        let refused = id.clone();
+        let request = std::mem::take(&mut self.sync_parts);
+        let command_id = id.clone();
         let job: LaneJob = Box::new(move |session, ctx| {
-            session.sync_begins(ctx);
-            let (admit, app) =
-                (session.admit(wanted.conversations.keys().copied().collect()), session.around.app.clone());
+            session.begin_first_sync(ctx);
+            let (check, app) =
+                (session.check_rooms(request.conversations.keys().copied().collect()), session.services.app.clone());
             let caller = session.caller();
-            let asked = wanted.conversations.clone();
+            let requested = request.conversations.clone();
             let work = async move {
                 let caller = caller
-                    .ok_or_else(|| Error::unauthorized("nobody has signed in on this connection; send auth first"))?;
-                let admitted = admit.await?;
-                let prepared = app.db().guard(prepare(&app, &caller, admitted, &wanted)).await?;
-                Ok((prepared, wanted.user_rev))
+                    .ok_or_else(|| Error::unauthorized("This connection is not authenticated; send auth first."))?;
+                let checked = check.await?;
+                let plan = app.db().run(plan_sync(&app, &caller, checked, &request)).await?;
+                Ok((plan, request.user_rev))
             };
-            let then = move |session: &mut Self, outcome: Result<(Prepared, Option<Rev>)>, ctx: &mut Context<Self>| {
+            let then = move |session: &mut Self, outcome: Result<(SyncPlan, Option<Rev>)>, ctx: &mut Context<Self>| {
                 match outcome {
                     Err(error) => {
                         session.refuse(&error, id.as_ref(), None, ctx);
-                        session.sync_refused(ctx);
-                        session.leave(Lane::Subscriptions, ctx);
+                        session.await_first_sync_again(ctx);
+                        session.leave_lane(Lane::Subscriptions, ctx);
                     }
-                    Ok((prepared, user_rev)) => session.replay(prepared, &asked, user_rev, id, ctx),
+                    Ok((plan, user_rev)) => session.start_sync(plan, &requested, user_rev, id, ctx),
                 }
             };
-            session.run(work, then, ctx);
-            Turn::Goes
+            session.run_use_case(work, then, ctx);
+            JobState::Continues
         });
-        self.enter(Lane::Subscriptions, refused.as_ref(), None, job, ctx);
+        self.enter_lane(Lane::Subscriptions, command_id.as_ref(), None, job, ctx);
     }
 
-    /// Says what must be read anew, and lets every room replay what was missed.
-    fn replay(
+    /// Sends the resets, and begins to subscribe to the rooms, which replay the missed events. `requested` are the
+    /// revisions that the client has of conversations, `user_rev` is that of the user stream.
+    fn start_sync(
         &mut self,
-        prepared: Prepared,
-        asked: &BTreeMap<ConversationId, Rev>,
+        plan: SyncPlan,
+        requested: &BTreeMap<ConversationId, Rev>,
         user_rev: Option<Rev>,
         id: Option<FrameId>,
         ctx: &mut Context<Self>,
     ) {
         let Some(caller) = self.caller() else { return };
-        let mut gained = HashMap::new();
-        if !std::mem::replace(&mut self.follows_gained, true) {
-            gained = std::mem::take(&mut self.gained);
-            gained.retain(|conversation, _| !asked.contains_key(conversation));
+        let mut added = HashMap::new();
+        if !std::mem::replace(&mut self.subscribes_to_added, true) {
+            added = std::mem::take(&mut self.added_conversations);
+            added.retain(|conversation, _| !requested.contains_key(conversation));
         }
-        if prepared.all_anew {
+        if plan.resets_all {
             self.send(&ServerFrame::SyncReset { conversation_id: None, last_rev: None }, None, ctx);
         }
-        let own = Stream::User(caller.user_id);
-        let mut done =
-            SyncDone { user_rev: prepared.user_rev, denied: prepared.admitted.denied, ..SyncDone::default() };
-        let mut follow = Vec::new();
-        for membership in prepared.admitted.memberships {
+        let user_stream = Stream::User(caller.user_id);
+        let mut answer = SyncDone { user_rev: plan.user_rev, denied: plan.checked_rooms.denied, ..SyncDone::default() };
+        let mut planned = Vec::new();
+        for membership in plan.checked_rooms.memberships {
             let conversation = membership.conversation_id;
-            let Some(room) = prepared.admitted.rooms.get(&conversation) else { continue };
-            let anew = prepared.anew.contains(&conversation);
-            let from = if anew || prepared.all_anew {
+            let Some(room) = plan.checked_rooms.rooms.get(&conversation) else { continue };
+            let is_reset = plan.reset_conversations.contains(&conversation);
+            let from = if is_reset || plan.resets_all {
                 membership.last_rev
             } else {
-                asked.get(&conversation).copied().unwrap_or(membership.last_rev)
+                requested.get(&conversation).copied().unwrap_or(membership.last_rev)
             };
-            syncing::names(&mut done, &membership);
-            let (stream, checked) = (Stream::Conversation(conversation), membership.last_rev);
-            let reset = anew && !prepared.all_anew;
-            follow.push(Next { stream, room: room.clone(), from, checked, reset, asked: true });
+            add_to_answer(&mut answer, &membership);
+            let (stream, room, checked) = (Stream::Conversation(conversation), room.clone(), membership.last_rev);
+            let is_reset = is_reset && !plan.resets_all;
+            planned.push(PlannedSubscription { stream, room, from, checked, is_reset, is_requested: true });
         }
-        if let Some(followed) = self.rooms.get(&own) {
-            // who names no revision has what came here, and not what is still on its way
-            let came = followed.reached.min(prepared.user_rev);
-            let from = user_rev.filter(|_| !prepared.all_anew).unwrap_or(came);
-            let (room, checked) = (followed.room.clone(), prepared.user_rev);
-            follow.push(Next { stream: own, room, from, checked, reset: false, asked: true });
+        if let Some(subscription) = self.subscriptions.get(&user_stream) {
+            // A client that names no revision has the events that were sent to it, but not those on their way.
+            let sent_to = subscription.sent_to.min(plan.user_rev);
+            let from = user_rev.filter(|_| !plan.resets_all).unwrap_or(sent_to);
+            let (stream, room, checked) = (user_stream, subscription.room.clone(), plan.user_rev);
+            planned.push(PlannedSubscription { stream, room, from, checked, is_reset: false, is_requested: true });
         }
-        self.syncing = Some(Syncing::new(id, follow, gained, done));
-        self.synced(ctx);
+        self.running_sync = Some(RunningSync::new(id, planned, added, answer));
+        self.continue_sync(ctx);
     }
 
-    /// Follows as much of a sync as the client has room for.
-    fn follow_next(&mut self, ctx: &mut Context<Self>) {
-        while !self.closing
+    /// Makes as many planned subscriptions of a sync as the client has room for.
+    fn make_planned_subscriptions(&mut self, ctx: &mut Context<Self>) {
+        while !self.is_closing
             && self.flow.has_room()
-            && let Some(next) = self.syncing.as_mut().and_then(Syncing::next)
+            && let Some(planned) = self.running_sync.as_mut().and_then(RunningSync::next)
         {
-            let Next { stream, room, from, checked, reset, asked } = next;
-            let mut after = from;
+            let PlannedSubscription { stream, room, from, checked, is_reset, is_requested } = planned;
+            let mut skip_to = from;
             if let Stream::Conversation(id) = stream {
-                if reset {
+                if is_reset {
                     self.send(&ServerFrame::SyncReset { conversation_id: Some(id), last_rev: Some(from) }, None, ctx);
                 }
-                // the client has been told already that its user came in again: nothing comes from before that
-                let told = self.syncing.as_ref().and_then(|syncing| syncing.gained.get(&id)).or(self.gained.get(&id));
-                after = told.copied().filter(|told| *told > checked).map_or(from, |told| told.max(from));
+                // If the client knows already that its user has joined again, it must get no events from before that.
+                let added_to_sync = self.running_sync.as_ref().and_then(|sync| sync.added.get(&id));
+                let joined = added_to_sync.or(self.added_conversations.get(&id));
+                skip_to = joined.copied().filter(|joined| *joined > checked).map_or(from, |joined| joined.max(from));
             }
-            self.follow(stream, room, from, checked, ctx);
-            if let Some(followed) = self.rooms.get_mut(&stream) {
-                followed.after = after;
-                followed.synced = asked.then_some(from);
+            self.subscribe_to(stream, room, from, checked, ctx);
+            if let Some(subscription) = self.subscriptions.get_mut(&stream) {
+                subscription.skip_to = skip_to;
+                subscription.sync_from = is_requested.then_some(from);
             }
         }
     }
 
-    /// Goes on with a sync: follows what there is room for, then what the replay of the user's own stream said was gained,
-    /// and ends when every room has replayed.
-    pub(super) fn synced(&mut self, ctx: &mut Context<Self>) {
-        self.follow_next(ctx);
-        let Some(syncing) = self.syncing.as_mut().filter(|syncing| !syncing.admitting) else { return };
-        if !syncing.gained.is_empty() && !syncing.own {
-            syncing.admitting = true;
-            let gained = std::mem::take(&mut syncing.gained);
-            let then = move |session: &mut Self, gained: Gained, ctx: &mut Context<Self>| {
-                let Some(syncing) = &mut session.syncing else { return };
-                syncing.admitting = false;
-                for (next, membership) in gained {
-                    syncing.gains(next, &membership);
+    /// Continues a sync: makes the planned subscriptions that the client has room for, then those to the conversations
+    /// that the replay of the user stream added, and sends the answer when every room has ended its replay.
+    pub(super) fn continue_sync(&mut self, ctx: &mut Context<Self>) {
+        self.make_planned_subscriptions(ctx);
+        let Some(sync) = self.running_sync.as_mut().filter(|sync| !sync.is_checking_added) else { return };
+        if !sync.added.is_empty() && !sync.awaits_user_stream {
+            sync.is_checking_added = true;
+            let added = std::mem::take(&mut sync.added);
+            let then = move |session: &mut Self, added: AddedSubscriptions, ctx: &mut Context<Self>| {
+                let Some(sync) = &mut session.running_sync else { return };
+                sync.is_checking_added = false;
+                for (planned, membership) in added {
+                    sync.add(planned, &membership);
                 }
-                session.synced(ctx);
+                session.continue_sync(ctx);
             };
-            return self.admit_gained(gained, then, ctx);
+            return self.check_added(added, then, ctx);
         }
-        let Some(syncing) = self.syncing.take_if(|syncing| syncing.is_over()) else { return };
-        self.send(&ServerFrame::SyncDone(Box::new(syncing.done)), syncing.id.as_ref(), ctx);
-        self.leave(Lane::Subscriptions, ctx);
+        let Some(sync) = self.running_sync.take_if(|sync| sync.is_over()) else { return };
+        self.send(&ServerFrame::SyncDone(Box::new(sync.answer)), sync.id.as_ref(), ctx);
+        self.leave_lane(Lane::Subscriptions, ctx);
     }
 
-    /// A conversation was gained: follow it from the revision at which the user came in. A sync that replays the user's
-    /// own stream does so before its end; one that was told of after that replay waits for the lane, and not the sync
-    /// for it.
+    /// Adds a conversation that the user joined at the revision `joined`, from which the session subscribes to it. If a
+    /// sync still replays the user stream, it subscribes before its end. Otherwise the subscription waits for the lane,
+    /// and no sync waits for it.
     ///
-    /// On a node that hears of events through the log, the user's stream can run ahead of the conversation's: what an
-    /// earlier subscription still brings, from before the user left, comes too late to be handed out in order.
-    pub(super) fn gain(&mut self, conversation: ConversationId, from: Rev, ctx: &mut Context<Self>) {
-        if let Some(followed) = self.rooms.get_mut(&Stream::Conversation(conversation))
-            && !followed.stands(from)
+    /// On a node that learns of events through the log, the user stream can be ahead of the conversation stream. An
+    /// earlier subscription may then still bring events from before the user left. They would arrive after the
+    /// client has learned that the user joined, so the session skips them.
+    pub(super) fn add_conversation(&mut self, conversation: ConversationId, joined: Rev, ctx: &mut Context<Self>) {
+        if let Some(subscription) = self.subscriptions.get_mut(&Stream::Conversation(conversation))
+            && !subscription.includes_join(joined)
         {
-            followed.after = followed.after.max(from);
+            subscription.skip_to = subscription.skip_to.max(joined);
         }
-        if let Some(syncing) = self.syncing.as_mut().filter(|syncing| syncing.own) {
-            syncing.gained.insert(conversation, from);
+        if let Some(sync) = self.running_sync.as_mut().filter(|sync| sync.awaits_user_stream) {
+            sync.added.insert(conversation, joined);
             return;
         }
-        if !self.follows_gained {
-            if self.gained.len() < limits::IDS_IN_COMMAND {
-                self.gained.insert(conversation, from);
+        if !self.subscribes_to_added {
+            if self.added_conversations.len() < limits::IDS_IN_COMMAND {
+                self.added_conversations.insert(conversation, joined);
             }
             return;
         }
-        let queued = !self.gained.is_empty();
-        self.gained.insert(conversation, from);
-        if queued {
+        let has_job = !self.added_conversations.is_empty();
+        self.added_conversations.insert(conversation, joined);
+        if has_job {
             return;
         }
         let job: LaneJob = Box::new(|session, ctx| {
-            let gained = std::mem::take(&mut session.gained);
-            let then = |session: &mut Self, gained: Gained, ctx: &mut Context<Self>| {
-                for (next, _) in gained {
-                    session.follow(next.stream, next.room, next.from, next.checked, ctx);
+            let added = std::mem::take(&mut session.added_conversations);
+            let then = |session: &mut Self, added: AddedSubscriptions, ctx: &mut Context<Self>| {
+                for (planned, _) in added {
+                    session.subscribe_to(planned.stream, planned.room, planned.from, planned.checked, ctx);
                 }
-                session.leave(Lane::Subscriptions, ctx);
+                session.leave_lane(Lane::Subscriptions, ctx);
             };
-            session.admit_gained(gained, then, ctx);
-            Turn::Goes
+            session.check_added(added, then, ctx);
+            JobState::Continues
         });
         if let Some(job) = self.lanes.enter_always(Lane::Subscriptions, job) {
-            self.work(Lane::Subscriptions, job, ctx);
+            self.run_lane(Lane::Subscriptions, job, ctx);
         }
     }
 
-    /// Finds those of the conversations gained that the user is in still and that are to be followed; `then` does it.
-    fn admit_gained(
+    /// Checks the right to read added conversations, and calls `then` with the subscriptions to make.
+    fn check_added(
         &self,
-        gained: HashMap<ConversationId, Rev>,
-        then: impl FnOnce(&mut Self, Gained, &mut Context<Self>) + Send + std::marker::Sync + 'static,
+        added: HashMap<ConversationId, Rev>,
+        then: impl FnOnce(&mut Self, AddedSubscriptions, &mut Context<Self>) + Send + Sync + 'static,
         ctx: &Context<Self>,
     ) {
-        let work = self.admit(gained.keys().copied().collect());
-        let then = move |session: &mut Self, outcome: Result<Admitted>, ctx: &mut Context<Self>| match outcome {
-            Ok(admitted) => {
-                let followed = session.gained(admitted, &gained);
-                then(session, followed, ctx);
+        let work = self.check_rooms(added.keys().copied().collect());
+        let then = move |session: &mut Self, outcome: Result<CheckedRooms>, ctx: &mut Context<Self>| match outcome {
+            Ok(checked) => {
+                let planned = session.plan_added(checked, &added);
+                then(session, planned, ctx);
             }
-            // it comes back, reads its stream again and tries again
+            // The client reconnects, and gets the added conversations again from its user stream.
             Err(_) => session.close(Close::Restart, ctx),
         };
-        self.run_aside(work, then, ctx);
+        self.spawn_work(work, then, ctx);
     }
 
-    fn gained(&self, admitted: Admitted, gained: &HashMap<ConversationId, Rev>) -> Gained {
-        let Admitted { mut rooms, memberships, .. } = admitted;
-        let next = |membership: Membership| {
+    fn plan_added(&self, checked: CheckedRooms, added: &HashMap<ConversationId, Rev>) -> AddedSubscriptions {
+        let CheckedRooms { mut rooms, memberships, .. } = checked;
+        let plan = |membership: Membership| {
             let conversation = membership.conversation_id;
             let stream = Stream::Conversation(conversation);
-            let (room, from) = (rooms.remove(&conversation)?, gained.get(&conversation).copied()?);
-            let stands = self.rooms.get(&stream).is_some_and(|followed| followed.stands(from));
-            // who left and came back meanwhile has a later event that says so
-            if stands || from < membership.joined_rev {
+            let (room, from) = (rooms.remove(&conversation)?, added.get(&conversation).copied()?);
+            let is_included =
+                self.subscriptions.get(&stream).is_some_and(|subscription| subscription.includes_join(from));
+            // If the user has left and joined again in the meantime, a later event adds the conversation again.
+            if is_included || from < membership.joined_rev {
                 return None;
             }
             let checked = membership.last_rev;
-            Some((Next { stream, room, from, checked, reset: false, asked: false }, membership))
+            let planned = PlannedSubscription { stream, room, from, checked, is_reset: false, is_requested: false };
+            Some((planned, membership))
         };
-        memberships.into_iter().filter_map(next).collect()
+        memberships.into_iter().filter_map(plan).collect()
     }
 
-    /// Starts the rooms, then reads the right to follow them.
-    fn admit(&self, wanted: Vec<ConversationId>) -> impl Future<Output = Result<Admitted>> + Send + 'static {
-        let (app, hub, caller) = (self.around.app.clone(), self.around.hub.clone(), self.caller());
+    /// Starts the rooms of conversations, then checks in the database whether the user may subscribe to them.
+    fn check_rooms(
+        &self,
+        conversations: Vec<ConversationId>,
+    ) -> impl Future<Output = Result<CheckedRooms>> + Send + 'static {
+        let (app, hub, caller) = (self.services.app.clone(), self.services.hub.clone(), self.caller());
         async move {
-            let caller = caller
-                .ok_or_else(|| Error::unauthorized("nobody has signed in on this connection; send auth first"))?;
-            // only rooms that will probably be followed are started, whatever ids a client makes up
-            let likely = app.db().guard(sessions::likely_among(&app, &caller, &wanted)).await?;
+            let caller =
+                caller.ok_or_else(|| Error::unauthorized("This connection is not authenticated; send auth first."))?;
+            // Start only rooms of conversations that the user is probably in, because a client can send any ids.
+            let likely = app.db().run(sessions::filter_likely_conversations(&app, &caller, &conversations)).await?;
             let streams = likely.iter().map(|id| Stream::Conversation(*id)).collect();
             let rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)??;
-            let (memberships, denied) = app.db().guard(sessions::admit(&app, &caller, &wanted)).await?;
-            Ok(Admitted { rooms: likely.into_iter().zip(rooms).collect(), memberships, denied })
+            let (memberships, denied) =
+                app.db().run(sessions::check_subscriptions(&app, &caller, &conversations)).await?;
+            Ok(CheckedRooms { rooms: likely.into_iter().zip(rooms).collect(), memberships, denied })
         }
     }
 }
 
-/// Decides which of the conversations asked for must be read anew.
-async fn prepare(
+/// Decides which conversations the client must read again. A reset is necessary if the client has revisions that the
+/// server does not have, if the user was not a participant all the time, or if the log lacks events.
+async fn plan_sync(
     app: &crate::app::App,
     caller: &crate::usecases::Caller,
-    admitted: Admitted,
-    wanted: &Sync,
-) -> Result<Prepared> {
-    let user_rev = sessions::standing(app, caller).await?;
-    let mut all_anew = wanted.epoch.as_ref().is_some_and(|epoch| *epoch != app.epoch());
-    let mut anew = HashSet::new();
+    checked_rooms: CheckedRooms,
+    request: &SyncConversations,
+) -> Result<SyncPlan> {
+    let user_rev = sessions::check_login(app, caller).await?;
+    let mut resets_all = request.epoch.as_ref().is_some_and(|epoch| *epoch != app.epoch());
+    let mut reset_conversations = HashSet::new();
     let mut behind = Vec::new();
-    for membership in &admitted.memberships {
+    for membership in &checked_rooms.memberships {
         let id = membership.conversation_id;
-        let from = wanted.conversations.get(&id).copied().unwrap_or(membership.last_rev);
+        let from = request.conversations.get(&id).copied().unwrap_or(membership.last_rev);
         if from > membership.last_rev || from < membership.joined_rev {
-            anew.insert(id);
+            reset_conversations.insert(id);
         } else if from < membership.last_rev {
             behind.push((Stream::Conversation(id), from));
         }
     }
-    match wanted.user_rev {
-        Some(from) if from > user_rev => all_anew = true,
+    match request.user_rev {
+        Some(from) if from > user_rev => resets_all = true,
         Some(from) if from < user_rev => behind.push((Stream::User(caller.user_id), from)),
         _ => {}
     }
-    if !all_anew {
-        for stream in sessions::out_of_reach(app, &behind).await? {
+    if !resets_all {
+        for stream in sessions::list_unreachable(app, &behind).await? {
             match stream {
                 Stream::Conversation(id) => {
-                    anew.insert(id);
+                    reset_conversations.insert(id);
                 }
-                Stream::User(_) => all_anew = true,
+                Stream::User(_) => resets_all = true,
             }
         }
     }
-    Ok(Prepared { admitted, user_rev, all_anew, anew })
+    Ok(SyncPlan { checked_rooms, user_rev, resets_all, reset_conversations })
 }
 
-fn few_enough(field: &str, count: usize, most: usize) -> Result<()> {
-    if count > most {
-        return Err(Error::invalid(field, format!("must have at most {most} items")));
+fn check_count(field: &str, count: usize, max: usize) -> Result<()> {
+    if count > max {
+        return Err(Error::invalid(field, format!("must have at most {max} items")));
     }
     Ok(())
 }

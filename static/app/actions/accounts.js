@@ -1,10 +1,10 @@
-// One's account and the people one has blocked.
-// Lives here: signing in and out, profile, devices, blocks. May not live here: conversations.
+// The user's account and the users whom the user has blocked.
+// This file contains signing in and out, profile, devices and blocks. It must not contain conversations.
 
-import { forgetDrafts } from '../lib/drafts.js';
-import { forgetEmoji } from '../lib/emoji.js';
-import { blocked, blocksLoaded, unblocked } from '../state/blocks.js';
-import { met } from '../state/people.js';
+import { clearDrafts } from '../lib/drafts.js';
+import { clearRecentEmoji } from '../lib/emoji.js';
+import { addBlock, setBlocks, removeBlock } from '../state/blocks.js';
+import { rememberUsers } from '../state/people.js';
 
 export function accountActions({ client, store }) {
   return {
@@ -14,41 +14,41 @@ export function accountActions({ client, store }) {
     async signOut() {
       const { me, outbox } = store.state;
       for (const entries of outbox.values()) for (const { temp_id } of entries) client.outbox.remove(temp_id);
-      const told = client.auth.logout();
-      if (me) forgetDrafts(me.id);
-      forgetEmoji();
-      await told;
+      const signedOut = client.auth.logout();
+      if (me) clearDrafts(me.id);
+      clearRecentEmoji();
+      await signedOut;
     },
 
-    /** Messages that signing out would throw away. */
-    unsent: () => [...store.state.outbox.values()].reduce((sum, entries) => sum + entries.length, 0),
+    /** Returns the number of messages that signing out would discard. */
+    countUnsent: () => [...store.state.outbox.values()].reduce((sum, entries) => sum + entries.length, 0),
 
     rename: (display_name) => client.api.updateMe({ display_name }),
     shareReceipts: (share_read_receipts) => client.api.updateMe({ share_read_receipts }),
-    changePassword: (current, next) => client.api.changePassword(current, next),
+    changePassword: (current, replacement) => client.api.changePassword(current, replacement),
     sessions: () => client.api.sessions(),
     revokeSession: (id) => client.api.revokeSession(id),
 
     reconnect: () => client.connection.connect(),
 
-    /** @returns {Promise<object[]>} without oneself */
+    /** @returns {Promise<object[]>} the users found, without the signed-in user */
     async findPeople(query, signal) {
       const users = await client.api.searchUsers(query, { signal });
-      met(store, users);
+      rememberUsers(store, users);
       return users.filter(({ id }) => id !== store.state.me?.id);
     },
 
     async loadBlocks() {
-      blocksLoaded(store, await client.api.blocks());
+      setBlocks(store, await client.api.blocks());
     },
 
     async block(userId) {
-      blocked(store, await client.api.block(userId));
+      addBlock(store, await client.api.block(userId));
     },
 
     async unblock(userId) {
       await client.api.unblock(userId);
-      unblocked(store, userId);
+      removeBlock(store, userId);
     },
   };
 }

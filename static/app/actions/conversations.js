@@ -1,46 +1,47 @@
-// What one does with a conversation as a whole.
-// Lives here: starting, changing, muting, archiving, pinning, leaving. May not live here: its messages and members.
+// What the user does with a whole conversation.
+// This file contains starting, changing, muting, archiving, pinning and leaving. It must not contain messages and
+// members.
 
 import { uuid } from '../../sdk/ids.js';
 import { to } from '../router.js';
-import { conversationLoaded, isMuted, previewLoaded, settingsChanged, unreadKnown } from '../state/conversations.js';
-import { mentionNoted, unreadMentions } from '../state/mentions.js';
+import { putConversation, isMuted, setPreview, updateSettings, setUnreadCount } from '../state/conversations.js';
+import { updateMention, unreadMentions } from '../state/mentions.js';
 
-/** Conversations that are searched for mentions after a long absence. */
-const SEARCHED = 20;
-/** Unread messages of each that are searched. */
-const DEPTH = 100;
+/** The most conversations that are searched for mentions after a long absence. */
+const MAX_SEARCHED_CONVERSATIONS = 20;
+/** The most unread messages that are searched in each. */
+const MAX_SEARCHED_MESSAGES = 100;
 
 export function conversationActions({ client, store, router }) {
-  const enter = (conversation) => {
-    conversationLoaded(store, conversation);
-    client.sync.adopt(conversation);
+  const open = (conversation) => {
+    putConversation(store, conversation);
+    client.sync.addConversation(conversation);
     router.go(to.conversation(conversation.id));
   };
-  /** The answer shows the change at once; the event that follows says the same. */
-  const settle = async (answer) => {
+  /** Shows the change in the answer at once. The event that follows contains the same. */
+  const showSettings = async (answer) => {
     const conversation = await answer;
-    settingsChanged(store, { conversation_id: conversation.id, my: conversation.my });
+    updateSettings(store, { conversation_id: conversation.id, my: conversation.my });
   };
 
-  /** Conversations whose unread count is asked for, and whether more was hidden meanwhile. */
-  const settling = new Map();
-  /** The group that was asked for and not answered: asked for again, it is the same one. */
+  /** The ids of conversations whose unread count is being loaded, and whether another message was hidden meanwhile. */
+  const loadingUnread = new Map();
+  /** The group whose creation was not answered yet. If the user repeats it, the server must create only one. */
   let pending = null;
 
   return {
-    startDirect: async (userId) => enter(await client.api.createDirect(userId)),
+    startDirect: async (userId) => open(await client.api.createDirect(userId)),
 
     async createGroup(name, userIds) {
       const body = JSON.stringify([name, userIds]);
       if (pending?.body !== body) pending = { body, tempId: uuid() };
-      const made = await client.api.createGroup(name, userIds, pending.tempId);
+      const conversation = await client.api.createGroup(name, userIds, pending.tempId);
       pending = null;
-      enter(made);
+      open(conversation);
     },
 
     async updateConversation(id, fields) {
-      conversationLoaded(store, await client.api.updateConversation(id, fields));
+      putConversation(store, await client.api.updateConversation(id, fields));
     },
 
     async leave(id) {
@@ -48,68 +49,72 @@ export function conversationActions({ client, store, router }) {
       if (router.route.id === id) router.back(to.home());
     },
 
-    archive: (id, on) => settle(client.api.archive(id, on)),
-    pinConversation: (id, on) => settle(client.api.pinConversation(id, on)),
-    mute: (id, until) => settle(client.api.mute(id, until)),
-    unmute: (id) => settle(client.api.unmute(id)),
-    notifyLevel: (id, level) => settle(client.api.notifyLevel(id, level)),
+    archive: (id, on) => showSettings(client.api.archive(id, on)),
+    pinConversation: (id, on) => showSettings(client.api.pinConversation(id, on)),
+    mute: (id, until) => showSettings(client.api.mute(id, until)),
+    unmute: (id) => showSettings(client.api.unmute(id)),
+    notifyLevel: (id, level) => showSettings(client.api.notifyLevel(id, level)),
     stats: (id) => client.api.stats(id),
 
-    /** Who is added to a conversation is told of it without what was said last in it. */
+    /**
+     * Loads the newest message of a conversation: the event that adds the user to a conversation does not contain it.
+     */
     async loadPreview(id) {
       try {
-        previewLoaded(store, await client.api.conversation(id));
+        setPreview(store, await client.api.conversation(id));
       } catch {
-        // The row says so much less until the next message.
+        // Without it the row shows no preview until the next message.
       }
     },
 
     /**
-     * Whether a conversation is put away depends on what came before what, and that is told in two streams: after a
-     * change, and when a mute ends, the server's own word settles it.
+     * Loads whether a conversation is archived, after a change and when a mute ends. It depends on the order of events
+     * in two streams, which the client does not know.
      */
-    async settleArchived(id) {
+    async refreshArchived(id) {
       try {
         const { last_seq, last_rev, my } = await client.api.conversation(id);
-        const known = store.state.conversations.get(id);
-        if (!known || last_rev < known.seen) return;
-        settingsChanged(store, { conversation_id: id, my });
-        known.archivedSeq = isMuted({ my }) ? known.archivedSeq : last_seq;
+        const old = store.state.conversations.get(id);
+        if (!old || last_rev < old.countedRev) return;
+        updateSettings(store, { conversation_id: id, my });
+        old.archivedSeq = isMuted({ my }) ? old.archivedSeq : last_seq;
       } catch {
-        // It stays as it is until the next change of it.
+        // It stays as it is until its next change.
       }
     },
 
-    /** What is unread where a message was hidden that is not loaded here; of many at once the last is asked about. */
-    async settleUnread(id) {
-      const underWay = settling.has(id);
-      settling.set(id, underWay);
-      if (underWay) return;
+    /** Loads the unread count after a message was hidden that is not loaded here. Many calls cause few requests. */
+    async refreshUnread(id) {
+      const isLoading = loadingUnread.has(id);
+      loadingUnread.set(id, isLoading);
+      if (isLoading) return;
       try {
-        for (let again = true; again; again = settling.get(id)) {
-          settling.set(id, false);
-          unreadKnown(store, await client.api.conversation(id));
+        for (let again = true; again; again = loadingUnread.get(id)) {
+          loadingUnread.set(id, false);
+          setUnreadCount(store, await client.api.conversation(id));
         }
       } catch {
-        // It stays too high until the conversation is read.
+        // The count stays too high until the conversation is read.
       }
-      settling.delete(id);
+      loadingUnread.delete(id);
     },
 
-    /** Which unread messages mention the user: the list does not say, so those conversations are looked through. */
+    /**
+     * Finds the unread messages that mention the user. The list does not contain them, so unread messages are searched.
+     */
     async findMentions() {
       try {
         const { mentions } = await client.api.unreadCount();
-        let missing = mentions;
+        let remaining = mentions;
         const unread = [...store.state.conversations.values()].filter(({ unread_count }) => unread_count > 0);
-        for (const { id, my } of unread.slice(0, SEARCHED)) {
-          if (missing <= 0) return;
-          const { items } = await client.api.messages(id, { after: my.last_read_seq, limit: DEPTH });
-          for (const message of items) mentionNoted(store, message);
-          missing -= unreadMentions(store.state, { id, my });
+        for (const { id, my } of unread.slice(0, MAX_SEARCHED_CONVERSATIONS)) {
+          if (remaining <= 0) return;
+          const { items } = await client.api.messages(id, { after: my.last_read_seq, limit: MAX_SEARCHED_MESSAGES });
+          for (const message of items) updateMention(store, message);
+          remaining -= unreadMentions(store.state, { id, my });
         }
       } catch {
-        // The mark is a help; without it the unread count still tells.
+        // Without the mention mark the unread count is still shown.
       }
     },
   };

@@ -1,6 +1,6 @@
 // What the user does.
-// Lives here: the things a person may do in the app, put together from one file a noun. May not live here: elements, or
-// changes of state beyond calling state/.
+// This file contains all actions of the user, combined from one file for each kind. It must not contain elements, or
+// changes of the state other than calls of state/.
 
 import { accountActions } from './accounts.js';
 import { conversationActions } from './conversations.js';
@@ -8,10 +8,10 @@ import { memberActions } from './members.js';
 import { messageActions } from './messages.js';
 import { roomActions } from './rooms.js';
 
-/** @param {{client: object, store: object, router: object}} parts */
+/** @param {{client: object, store: object, router: object}} parts the objects that the actions use */
 export function createActions(parts) {
   const actions = {};
-  for (const some of [accountActions, conversationActions, memberActions, messageActions, roomActions])
-    Object.assign(actions, some(parts, actions));
+  for (const create of [accountActions, conversationActions, memberActions, messageActions, roomActions])
+    Object.assign(actions, create(parts, actions));
   return actions;
 }

@@ -1,33 +1,33 @@
-// What one does with the people in a conversation.
-// Lives here: loading, adding, removing members, roles, and whose presence is watched. May not live here: blocks
-// (accounts.js).
+// What the user does with the participants of a conversation.
+// This file contains loading, adding and removing members, their roles, and watching their presence. It must not
+// contain blocks (accounts.js).
 
-import { membersLoaded, membersStatus } from '../state/members.js';
-import { presenceKnown } from '../state/people.js';
+import { setMembers, setMembersStatus } from '../state/members.js';
+import { setPresences } from '../state/people.js';
 
-/** Of a large class only the first are listed, and the presence of so many is watched; the server watches no more. */
-const MOST = 1000;
+/** The most members that are listed and watched. The server watches no more for one session. */
+const MAX_MEMBERS = 1000;
 
 export function memberActions({ client, store }, actions) {
   const watch = async (userIds) => {
-    const others = userIds.filter((id) => id !== store.state.me?.id).slice(0, MOST);
+    const others = userIds.filter((id) => id !== store.state.me?.id).slice(0, MAX_MEMBERS);
     if (others.length === 0) return;
     try {
-      presenceKnown(store, await client.watchPresence(others));
+      setPresences(store, await client.watchPresence(others));
     } catch {
-      // Presence is asked for again after the next catching up.
+      // Presence is requested again when the client is up to date the next time.
     }
   };
 
   return {
     async loadMembers(id) {
-      membersStatus(store, id, store.state.members.get(id)?.status === 'ready' ? 'ready' : 'loading');
+      setMembersStatus(store, id, store.state.members.get(id)?.status === 'ready' ? 'ready' : 'loading');
       try {
-        const items = await client.api.members(id, { most: MOST });
-        membersLoaded(store, id, items);
+        const items = await client.api.members(id, { limit: MAX_MEMBERS });
+        setMembers(store, id, items);
         await watch(items.map(({ user }) => user.id));
       } catch {
-        if (store.state.members.get(id)?.status === 'loading') membersStatus(store, id, 'error');
+        if (store.state.members.get(id)?.status === 'loading') setMembersStatus(store, id, 'error');
       }
     },
 
@@ -39,7 +39,9 @@ export function memberActions({ client, store }, actions) {
     removeMember: (id, userId) => client.api.removeMember(id, userId),
     setRole: (id, userId, role) => client.api.setRole(id, userId, role),
 
-    /** After each catching up: presence is not in the log, so it is asked for. */
+    /**
+     * Requests presence again when the client is up to date. Presence is not in the log, so `sync` does not bring it.
+     */
     async refreshPresence() {
       const ids = new Set();
       for (const { peer } of store.state.conversations.values()) if (peer) ids.add(peer.id);

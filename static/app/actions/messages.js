@@ -1,11 +1,11 @@
-// What one does with messages.
-// Lives here: sending, editing, deleting, reacting, pinning, asking about one. May not live here: which messages are
-// loaded (rooms.js).
+// What the user does with messages.
+// This file contains sending, editing, deleting, reacting, pinning, and loading details of one message. It must not
+// contain which messages are loaded (rooms.js).
 
 import { isCommon } from '../lib/emoji.js';
-import { pinsLoaded, pinsStatus } from '../state/pins.js';
-import { met } from '../state/people.js';
-import { reactionWished, reactionsLoaded } from '../state/reactions.js';
+import { setPins, setPinsStatus } from '../state/pins.js';
+import { rememberUsers } from '../state/people.js';
+import { showOwnReaction, setReactions } from '../state/reactions.js';
 
 export function messageActions({ client, store }) {
   return {
@@ -15,44 +15,44 @@ export function messageActions({ client, store }) {
 
     retry: (tempId) => client.outbox.retry(tempId),
     discard: (tempId) => client.outbox.remove(tempId),
-    typed: (conversationId) => client.typing.keystroke(conversationId),
-    stoppedTyping: () => client.typing.stop(),
+    noteKeystroke: (conversationId) => client.typing.keystroke(conversationId),
+    stopTyping: () => client.typing.stop(),
 
     edit: ({ conversation_id, id }, content) => client.edit({ conversation_id, message_id: id, content }),
-    deleteMessage: ({ conversation_id, id }, who) => client.delete({ conversation_id, message_id: id }, who),
+    deleteMessage: ({ conversation_id, id }, scope) => client.delete({ conversation_id, message_id: id }, scope),
 
     /**
-     * Shown at once where the spelling is known to be the server's, which has one for every emoji; and put right by the
-     * server's word if that is another.
+     * Adds or removes a reaction. It is shown at once if the emoji has the same spelling on the server, which uses one
+     * for each emoji. If the server answers that nothing changed, its reactions are loaded.
      */
     async react({ conversation_id, id }, emoji, on) {
       const reaction = { conversation_id, message_id: id, emoji };
-      const shown = !on || isCommon(emoji);
-      if (shown) reactionWished(store, reaction, on);
+      const isShown = !on || isCommon(emoji);
+      if (isShown) showOwnReaction(store, reaction, on);
       try {
         const { action } = await client.react(reaction, on);
         if (action !== 'unchanged') return;
       } catch (error) {
-        if (shown) reactionWished(store, reaction, !on);
+        if (isShown) showOwnReaction(store, reaction, !on);
         throw error;
       }
       const { reactions } = await client.api.message(id);
-      reactionsLoaded(store, { conversation_id, id, reactions });
+      setReactions(store, { conversation_id, id, reactions });
     },
 
     pinMessage: ({ conversation_id, id }, on) => client.api.pinMessage(conversation_id, id, on),
 
     async loadPins(id) {
-      pinsStatus(store, id, 'loading');
+      setPinsStatus(store, id, 'loading');
       try {
         const items = await client.api.pins(id);
-        met(
+        rememberUsers(
           store,
           items.map(({ sender }) => sender),
         );
-        pinsLoaded(store, id, items);
+        setPins(store, id, items);
       } catch {
-        pinsStatus(store, id, 'error');
+        setPinsStatus(store, id, 'error');
       }
     },
 

@@ -1,8 +1,7 @@
-// Copying.
-// Lives here: putting text on the clipboard, also on a page on plain http, which has no clipboard of its own.
-// May not live here: buttons.
+// The clipboard.
+// This file copies text, also on a page on plain HTTP, which has no clipboard API. It must not contain buttons.
 
-/** @returns {Promise<boolean>} whether it worked */
+/** Copies a text. @returns {Promise<boolean>} whether the text was copied */
 export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -19,8 +18,8 @@ function copyBySelection(text) {
   document.body.append(box);
   const before = document.activeElement;
   box.select();
-  const done = document.execCommand('copy');
+  const isCopied = document.execCommand('copy');
   box.remove();
   before?.focus({ preventScroll: true });
-  return done;
+  return isCopied;
 }

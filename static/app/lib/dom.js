@@ -1,13 +1,15 @@
-// Making elements.
-// Lives here: `h`, which builds an element, and small helpers around it. May not live here: markup as text; what users
-// wrote reaches the page as text nodes only, and the server's Content-Security-Policy allows no inline style or script.
+// Creating elements.
+// This file contains `h`, which creates an element, and small helpers. It must not contain markup as text: what users
+// write is added as text nodes only, and the server's Content-Security-Policy forbids inline styles and scripts.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
 /**
+ * Creates an element.
  * @param {string} tag
- * @param {object} [props] `class`, `on` ({event: listener}), `data` (dataset), properties that only exist as such
- *   (`value`, `disabled`, `checked`, `textContent`, …), and attributes for everything else; null and false leave it out
+ * @param {object} [props] `class`, `on` ({event: listener}), `data` (dataset), properties that have no attribute
+ *   (`value`,
+ *   `disabled`, `checked`, `textContent` and so on), and attributes; null, undefined and false are left out
  * @param {...(Node|string|null|false|undefined)} children
  */
 export function h(tag, props = {}, ...children) {
@@ -43,24 +45,24 @@ export function append(parent, children) {
   }
 }
 
-/** Replaces all children. */
+/** Replaces all children of an element. */
 export function fill(parent, ...children) {
   parent.replaceChildren();
   append(parent, children);
 }
 
-/** Writes text only when it differs, so that a screen reader is not told the same thing twice. */
+/** Sets the text only if it differs, so that a screen reader does not read it again. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Sets or removes an attribute, only when it differs. */
+/** Sets or removes an attribute, only if it differs. */
 export function setAttribute(element, name, value) {
   if (value === null || value === undefined || value === false) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));
 }
 
-/** An icon from path data on a 24 by 24 grid; it is decoration, so the element around it needs a name. */
+/** Creates an icon from path data on a grid of 24 by 24. It is decoration, so the element around it needs a name. */
 export function svg(paths, { size = 20, className = 'icon' } = {}) {
   const root = document.createElementNS(SVG, 'svg');
   for (const [name, value] of Object.entries({
@@ -83,7 +85,7 @@ export function svg(paths, { size = 20, className = 'icon' } = {}) {
 
 let counter = 0;
 
-/** An id for tying a label or description to an element. */
+/** Returns an id, with which a label or description can refer to an element. */
 export function uniqueId(prefix) {
   counter += 1;
   return `${prefix}-${counter}`;

@@ -1,6 +1,6 @@
-// Words not sent yet.
-// Lives here: one draft per user and conversation, kept on the device. May not live here: the outbox; what was sent is
-// the SDK's to keep.
+// Drafts of messages.
+// This file contains one draft for each user and conversation, which is stored on the device. It must not contain
+// messages that were sent; the SDK's outbox stores those.
 
 const PREFIX = 'greenroom.draft';
 
@@ -18,17 +18,17 @@ export function writeDraft(userId, conversationId, text) {
     if (text.trim() === '') localStorage.removeItem(key);
     else localStorage.setItem(key, text);
   } catch {
-    // A full storage costs the draft of a reload, never the message being written.
+    // With a full storage the draft does not survive a reload. The text being written stays in the text box.
   }
 }
 
-/** Signing out of a shared computer leaves no half-written words behind. */
-export function forgetDrafts(userId) {
+/** Removes all drafts of a user who signs out, because others may use the device. */
+export function clearDrafts(userId) {
   try {
     for (const key of Object.keys(localStorage)) {
       if (key.startsWith(`${PREFIX}.${userId}.`)) localStorage.removeItem(key);
     }
   } catch {
-    // Nothing was kept then.
+    // Without storage there are no drafts.
   }
 }

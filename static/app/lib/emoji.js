@@ -1,11 +1,11 @@
-// Emoji to react with.
-// Lives here: the common ones with their names, which ones this person used last, and what counts as one emoji.
-// May not live here: elements.
+// Emoji for reactions.
+// This file contains the common emoji with their names, the ones that this user used last, and the check for one emoji.
+// It must not contain elements.
 
-const KEY = 'greenroom.emoji';
-const KEPT = 8;
-/** Bytes the server takes for one emoji. */
-const LONGEST = 64;
+const STORAGE_KEY = 'greenroom.emoji';
+const MAX_RECENT = 8;
+/** The most bytes of one emoji that the server accepts. */
+const MAX_EMOJI_BYTES = 64;
 
 /** [emoji, name], in the order in which the picker shows them. */
 export const COMMON = [
@@ -81,7 +81,7 @@ export function emojiName(emoji) {
   return NAMES.get(emoji) ?? emoji;
 }
 
-/** The few that are one press away: those used last, filled up with the common ones. */
+/** Returns the emoji above a menu: those used last, then common ones. */
 export function quickEmoji(count = 6) {
   return [...new Set([...recentEmoji(), ...COMMON.map(([emoji]) => emoji)])].slice(0, count);
 }
@@ -89,35 +89,36 @@ export function quickEmoji(count = 6) {
 /** @returns {string[]} the newest first */
 export function recentEmoji() {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEY));
-    return Array.isArray(kept) ? kept.filter(isOneEmoji).slice(0, KEPT) : [];
+    const stored = JSON.parse(localStorage.getItem(STORAGE_KEY));
+    return Array.isArray(stored) ? stored.filter(isOneEmoji).slice(0, MAX_RECENT) : [];
   } catch {
     return [];
   }
 }
 
-export function noteEmoji(emoji) {
+export function rememberEmoji(emoji) {
   try {
-    localStorage.setItem(KEY, JSON.stringify([...new Set([emoji, ...recentEmoji()])].slice(0, KEPT)));
+    localStorage.setItem(STORAGE_KEY, JSON.stringify([...new Set([emoji, ...recentEmoji()])].slice(0, MAX_RECENT)));
   } catch {
-    // Without storage the common ones are offered.
+    // Without storage only the common ones are offered.
   }
 }
 
-/** Signing out of a shared computer leaves no habits behind. */
-export function forgetEmoji() {
+/** Forgets the emoji used last when the user signs out, because others may use the device. */
+export function clearRecentEmoji() {
   try {
-    localStorage.removeItem(KEY);
+    localStorage.removeItem(STORAGE_KEY);
   } catch {
-    // Nothing was kept then.
+    // Without storage there is nothing to remove.
   }
 }
 
 const PICTURE = /\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3/u;
 
-/** Whether a text is exactly one emoji, as the server wants it: one that a person sees as one. */
+/** Whether a text is exactly one emoji, which is seen as one character, as the server requires. */
 export function isOneEmoji(text) {
-  if (typeof text !== 'string' || !PICTURE.test(text) || new TextEncoder().encode(text).length > LONGEST) return false;
+  if (typeof text !== 'string' || !PICTURE.test(text) || new TextEncoder().encode(text).length > MAX_EMOJI_BYTES)
+    return false;
   if (!globalThis.Intl?.Segmenter) return true;
   return [...new Intl.Segmenter(undefined, { granularity: 'grapheme' }).segment(text)].length === 1;
 }

@@ -1,10 +1,10 @@
-// Where the focus goes.
-// Lives here: handing it on when what had it is taken out of a list. May not live here: focus inside dialogs, which the
-// browser keeps.
+// The focus in changing lists.
+// This file moves the focus when the element that had it is removed from a list. It must not contain the focus inside
+// dialogs, which the browser keeps.
 
 /**
- * Runs `change`. If the child of `list` that had the focus is gone after it, its successor gets it, else what is before,
- * else `fallback`.
+ * Runs `change`. If it removes the child of `list` that has the focus, the next child gets the focus, else the one
+ * before, else `fallback`.
  * @param {Element} list
  * @param {() => void} change
  * @param {HTMLElement} [fallback]
@@ -16,12 +16,12 @@ export function keepFocus(list, change, fallback) {
     : -1;
   change();
   if (index === -1 || list.contains(document.activeElement)) return;
-  const left = [...list.children];
-  const near = [...left.slice(index), ...left.slice(0, index).reverse()].map(focusable).find(Boolean);
-  (near ?? fallback)?.focus({ preventScroll: true });
+  const remaining = [...list.children];
+  const target = [...remaining.slice(index), ...remaining.slice(0, index).reverse()].map(focusable).find(Boolean);
+  (target ?? fallback)?.focus({ preventScroll: true });
 }
 
-/** A row of a list itself, or the link or last button in it: the one that does something to the row. */
+/** Returns the row itself if it can have the focus, else the link or the last button in it. */
 function focusable(row) {
   return row.hasAttribute('tabindex') ? row : [...row.querySelectorAll('a[href], button:not([hidden])')].at(-1);
 }

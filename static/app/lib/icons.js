@@ -1,5 +1,5 @@
 // The icons.
-// Lives here: path data, drawn for this project on a 24 by 24 grid, stroked. May not live here: where they are used.
+// This file contains path data on a grid of 24 by 24, drawn for this project. It must not contain where icons are used.
 
 import { svg } from './dom.js';
 
@@ -59,7 +59,7 @@ const PATHS = {
   trash: ['M5 7h14', 'M9.5 7V4.5h5V7', 'M6.8 7l.8 12.5h8.8L17.2 7', 'M10.3 10.5v5.5', 'M13.7 10.5v5.5'],
 };
 
-/** @param {keyof typeof PATHS} name */
+/** Creates an icon. @param {keyof typeof PATHS} name @param {number} [size] in pixels */
 export function icon(name, size = 20) {
   return svg(PATHS[name], { size, className: `icon icon-${name}` });
 }

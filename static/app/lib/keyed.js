@@ -1,43 +1,44 @@
-// Keeping a list of elements level with a list of items.
-// Lives here: the keyed update. An element stays the same for as long as its key is in the list, so that focus, scroll
-// position and what a screen reader has read survive an update. May not live here: what the elements look like.
+// Keeping a list of elements equal to a list of items.
+// This file contains the update by keys. An element stays the same as long as its key is in the list, so that focus,
+// scroll position and the position of a screen reader stay. It must not contain how the elements look.
 
-const views = new WeakMap();
+const elementsOf = new WeakMap();
 
 /**
- * Makes the children of `parent` show `items`, in order.
+ * Makes the children of `parent` show `items`, in order. A repeated key is shown once.
  * @template T
- * @param {ParentNode & Node} parent holds nothing but these children
+ * @param {ParentNode & Node} parent an element with no other children
  * @param {T[]} items
- * @param {{key: (item: T) => string, create: (item: T) => Element, update?: (element: Element, item: T) => void}} how
- *   `create` builds an element, `update` is called for every item of the list, also right after `create`
+ * @param {{key: (item: T) => string, create: (item: T) => Element, update?: (element: Element, item: T) => void}}
+ *   options
+ *   `create` builds an element; `update` is called for every item, also right after `create`
  */
 export function keyedList(parent, items, { key, create, update = () => {} }) {
-  const known = views.get(parent) ?? new Map();
-  const next = new Map();
+  const oldElements = elementsOf.get(parent) ?? new Map();
+  const newElements = new Map();
   for (const item of items) {
-    const name = key(item);
-    if (next.has(name)) continue;
-    const element = known.get(name) ?? create(item);
+    const itemKey = key(item);
+    if (newElements.has(itemKey)) continue;
+    const element = oldElements.get(itemKey) ?? create(item);
     update(element, item);
-    next.set(name, element);
+    newElements.set(itemKey, element);
   }
-  for (const [name, element] of known) {
-    if (!next.has(name)) element.remove();
+  for (const [itemKey, element] of oldElements) {
+    if (!newElements.has(itemKey)) element.remove();
   }
-  const focused = known.size > 0 ? globalThis.document?.activeElement : null;
-  let place = parent.firstChild;
-  for (const element of next.values()) {
-    if (element === place) place = place.nextSibling;
-    else put(parent, element, place);
+  const focused = oldElements.size > 0 ? globalThis.document?.activeElement : null;
+  let nextChild = parent.firstChild;
+  for (const element of newElements.values()) {
+    if (element === nextChild) nextChild = nextChild.nextSibling;
+    else insertBefore(parent, element, nextChild);
   }
-  views.set(parent, next);
-  // Where moving an element costs it the focus, it gets it back.
+  elementsOf.set(parent, newElements);
+  // In some browsers an element that is moved loses the focus. Give it back.
   if (focused && focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true });
 }
 
-/** `moveBefore` keeps focus, selection and running animations; browsers without it take out and put in. */
-function put(parent, element, place) {
-  if (parent.moveBefore && element.parentNode === parent) parent.moveBefore(element, place);
-  else parent.insertBefore(element, place);
+/** Inserts or moves an element. `moveBefore` keeps focus, selection and animations, but not every browser has it. */
+function insertBefore(parent, element, nextChild) {
+  if (parent.moveBefore && element.parentNode === parent) parent.moveBefore(element, nextChild);
+  else parent.insertBefore(element, nextChild);
 }

@@ -1,16 +1,16 @@
-// How long things may be that people type.
-// Lives here: the server's limits, in characters (Unicode scalar values), and the sentence for what is longer. May not live
-// here: messages, which count down as one writes (text.js).
+// The most characters in what users type.
+// This file contains the limits of the server, in characters (Unicode scalar values), and the text for input that is
+// too long. It must not contain the limit of messages, which is shown while the user writes (text.js).
 
-export const SHORTEST_PASSWORD = 8;
-export const LONGEST_PASSWORD = 128;
-/** Of a person or a group. */
-export const LONGEST_NAME = 255;
-export const LONGEST_DESCRIPTION = 2_000;
-export const LONGEST_ADDRESS = 2_048;
+export const MIN_PASSWORD_LENGTH = 8;
+export const MAX_PASSWORD_LENGTH = 128;
+/** For users and groups. */
+export const MAX_NAME_LENGTH = 255;
+export const MAX_DESCRIPTION_LENGTH = 2_000;
+export const MAX_URL_LENGTH = 2_048;
 
-/** What to say of `count` characters where at most `most` are taken; null if that is all right. */
-export function limitSentence(count, most) {
-  if (count <= most) return null;
-  return `At most ${most.toLocaleString('en')} characters: ${(count - most).toLocaleString('en')} too many.`;
+/** Returns the text for `count` characters if at most `max` are allowed; null if they are. */
+export function lengthError(count, max) {
+  if (count <= max) return null;
+  return `At most ${max.toLocaleString('en')} characters: ${(count - max).toLocaleString('en')} too many.`;
 }

@@ -1,28 +1,30 @@
 // Web addresses in a text.
-// Lives here: where an address begins and ends, by the server's rules (`src/domain/links.rs`); `tests/cases/links.json`
-// holds both to them. May not live here: elements.
+// This file finds where an address begins and ends, by the rules of the server (`src/domain/links.rs`). Both are tested
+// with `tests/cases/links.json`. It must not contain elements.
 
-/** A letter, a digit, or a mark on one. */
+/** A letter, a digit, or a combining mark. */
 const WORD = String.raw`[\p{Alphabetic}\p{N}\p{M}]`;
 
-/** White space, what shows nothing by itself, quotation marks and angle brackets, punctuation of Chinese and Japanese. */
+/**
+ * The end of an address: white space, invisible characters, quotation marks, angle brackets, East Asian punctuation.
+ */
 const END = String.raw`(?:[\s\p{Cc}\p{Default_Ignorable_Code_Point}<>"\x60“”„‟«»‹›\uFE10-\uFE1F\uFE30-\uFE6F]|(?!${WORD})[\u3000-\u303F\uFF00-\uFFEF])`;
 
 const BEGIN = /https?:\/\/|www\./gi;
 const FIRST = new RegExp(WORD, 'uy');
 const ADDRESS_IN_BRACKETS = /\[[0-9a-f:.]+\]/iy;
-/** What names of hosts, users and ports are made of. */
+/** The characters of host names, user names and ports. */
 const HOST = new RegExp(`(?:(?!${END})(?:${WORD}|[-._~%:@]))*`, 'uy');
 const IS_END = new RegExp(`^${END}`, 'u');
 const IS_WORD = new RegExp(`^${WORD}`, 'u');
 const CLOSING = { '(': ')', '[': ']', '{': '}' };
-/** What ends a sentence, or opens a bracket, rather than belongs to an address at whose end it stands. */
-const OF_THE_SENTENCE = '.,;:!?…\'‘’*_~([{،؛؟۔।॥།።։၊။។៕';
+/** Characters at the end of an address that belong to the sentence: closing punctuation and opening brackets. */
+const SENTENCE_CHARACTERS = '.,;:!?…\'‘’*_~([{،؛؟۔।॥།።։၊။។៕';
 
 const SCRIPTS = (
   'Han Hiragana Katakana Bopomofo Thai Lao Khmer Myanmar Tibetan Javanese Balinese Tai_Le New_Tai_Lue Tai_Tham Tai_Viet'
 ).split(' ');
-/** Letters of scripts that write words without spaces; a mark counts as of its own script alone. */
+/** Letters of scripts that write words without spaces. A mark counts only by its own script. */
 const WITHOUT_SPACES = new RegExp(
   `^(?:(?![\\p{Mn}\\p{Me}])[${SCRIPTS.map((name) => `\\p{scx=${name}}`).join('')}]` +
     `|(?=[\\p{Mn}\\p{Me}])[${SCRIPTS.map((name) => `\\p{sc=${name}}`).join('')}])`,
@@ -30,21 +32,21 @@ const WITHOUT_SPACES = new RegExp(
 );
 
 /**
- * Where the addresses of a text stand, in their order.
+ * Returns the addresses in a text, in order.
  * @returns {{start: number, end: number}[]}
  */
 export function addressRanges(text) {
-  const found = [];
+  const ranges = [];
   BEGIN.lastIndex = 0;
   for (let match = BEGIN.exec(text); match; match = BEGIN.exec(text)) {
     const end = addressEnd(text, match.index, match[0]);
-    if (end !== null) found.push({ start: match.index, end });
+    if (end !== null) ranges.push({ start: match.index, end });
     BEGIN.lastIndex = end ?? match.index + 1;
   }
-  return found;
+  return ranges;
 }
 
-/** The address as a link; null for what only looks like one. */
+/** Returns the link of an address; null if it is not a valid address. */
 export function hrefOf(address) {
   const href = /^www\./i.test(address) ? `https://${address}` : address;
   try {
@@ -60,7 +62,7 @@ function addressEnd(text, start, prefix) {
   const host = start + prefix.length;
   let end;
   if (prefix.toLowerCase() === 'www.') {
-    // What comes before may make it part of another address, as in an address of e-mail.
+    // The character before can make it part of another address, as in an e-mail address.
     if ((before && '.-@/'.includes(before)) || !matchAt(FIRST, text, host)) return null;
     end = host + matchAt(HOST, text, host).length;
     const labels = text.slice(host, end).split('.').slice(1);
@@ -75,11 +77,11 @@ function addressEnd(text, start, prefix) {
     end = host + matchAt(HOST, text, host).length;
   }
   if ('/?#'.includes(text[end] ?? ' ')) end = pathEnd(text, end);
-  while (OF_THE_SENTENCE.includes(text[end - 1])) end -= 1;
+  while (SENTENCE_CHARACTERS.includes(text[end - 1])) end -= 1;
   return end;
 }
 
-/** Brackets that the address opens may close in it; any other one ends it. */
+/** Returns the end of a path. Brackets that the address opens can close in it; any other closing bracket ends it. */
 function pathEnd(text, from) {
   const open = [];
   for (let at = from; at < text.length; ) {
@@ -91,7 +93,7 @@ function pathEnd(text, from) {
   return text.length;
 }
 
-/** What a sticky pattern finds at a place; null if it does not match there. */
+/** Returns what a sticky pattern matches at a position; null if it does not match there. */
 function matchAt(pattern, text, at) {
   pattern.lastIndex = at;
   return pattern.exec(text)?.[0] ?? null;

@@ -1,56 +1,56 @@
 // Mentions in a text.
-// Lives here: finding `@name` in what was written and in what is being written, by the server's rules. May not live here:
-// elements, or who is mentioned (the server says that in `mentions`).
+// This file finds `@name` in a message and in the text box, by the rules of the server. It must not contain elements,
+// or the decision who is mentioned (the server says that in `mentions`).
 
 import { addressRanges } from './links.js';
 
-/** Whatever may stand before the @ of an e-mail address may not stand before a mention. */
+/** A mention. The characters that can stand before the @ of an e-mail address cannot stand before it. */
 const MENTION = /(?<![A-Za-z0-9_.+-])[@＠]([A-Za-z0-9_.-]+)/g;
-/** The longest username. */
-const LONGEST = 32;
+/** In characters. */
+const MAX_USERNAME_LENGTH = 32;
 
 /**
- * Where a text mentions somebody, in order.
+ * Returns the mentions in a text, in order.
  * @param {string} text
- * @param {Map<string, string>} names id by lower-cased username, of those the message mentions
- * @param {boolean} everybody whether the message mentions everybody
- * @returns {{start: number, end: number, id: string}[]} `id` of the mentioned, `all` for everybody
+ * @param {Map<string, string>} names the ids of the mentioned users by username in lower case
+ * @param {boolean} everybody whether the message mentions all participants
+ * @returns {{start: number, end: number, id: string}[]} `id`: of the mentioned user, or `all`
  */
 export function mentionRanges(text, names, everybody) {
   if (!/[@＠]/.test(text)) return [];
-  const taken = [...addressRanges(text), ...codeRanges(text)];
-  const found = [];
+  const excluded = [...addressRanges(text), ...codeRanges(text)];
+  const ranges = [];
   for (const { index, 1: word } of text.matchAll(MENTION)) {
-    if (taken.some(({ start, end }) => start <= index && index < end)) continue;
-    const meant = longest(word, names, everybody);
-    if (meant) found.push({ start: index, end: index + 1 + meant.length, id: meant.id });
+    if (excluded.some(({ start, end }) => start <= index && index < end)) continue;
+    const name = findName(word, names, everybody);
+    if (name) ranges.push({ start: index, end: index + 1 + name.length, id: name.id });
   }
-  return found;
+  return ranges;
 }
 
 /**
- * Where code stands: between a run of backticks and the next run of as many. Of three or more it is a fence, which reaches
- * over empty lines; a shorter one does not. What is not closed is no code.
+ * Returns the ranges of code: from a run of backticks to the next run of the same length. Code between three or more
+ * backticks can contain empty lines; between fewer it cannot. Backticks without a closing run are no code.
  */
 function codeRanges(text) {
   const runs = [...text.matchAll(/`+/g)].map(({ index, 0: run }) => ({ start: index, end: index + run.length }));
   const length = ({ start, end }) => end - start;
-  const found = [];
+  const ranges = [];
   for (let at = 0; at < runs.length; at += 1) {
     let next = at + 1;
     while (next < runs.length && length(runs[next]) !== length(runs[at])) next += 1;
     if (next === runs.length) continue;
     const inside = text.slice(runs[at].end, runs[next].start);
     if (length(runs[at]) < 3 && /\n[^\S\n]*\n/.test(inside)) continue;
-    found.push({ start: runs[at].start, end: runs[next].end });
+    ranges.push({ start: runs[at].start, end: runs[next].end });
     at = next;
   }
-  return found;
+  return ranges;
 }
 
-/** The longest name that is meant; one may end before a dot or dash where nobody is called so (`@ada-like` means `ada`). */
-function longest(word, names, everybody) {
-  for (let length = Math.min(word.length, LONGEST); length > 0; length -= 1) {
+/** Returns the longest matching name. A name can end before a dot or dash (`@ada-like` mentions `ada`). */
+function findName(word, names, everybody) {
+  for (let length = Math.min(word.length, MAX_USERNAME_LENGTH); length > 0; length -= 1) {
     const ends = length === word.length || '.-'.includes(word[length]);
     if (!ends || '.-'.includes(word[length - 1])) continue;
     const name = word.slice(0, length).toLowerCase();
@@ -60,19 +60,20 @@ function longest(word, names, everybody) {
   return null;
 }
 
-/** The mention being typed at the cursor: where it begins and what of the name is there; null outside of one. */
+/** Returns the start and the name of the mention that is being typed at the cursor; null if there is none. */
 export function mentionAtCursor(text, cursor) {
-  const written = text.slice(0, cursor);
-  const match = /(?<![A-Za-z0-9_.+-])[@＠]([\p{L}\p{N}\p{M}_.-]{0,32})$/u.exec(written);
-  if (!match || addressRanges(written).some(({ start, end }) => start <= match.index && match.index < end)) return null;
+  const before = text.slice(0, cursor);
+  const match = /(?<![A-Za-z0-9_.+-])[@＠]([\p{L}\p{N}\p{M}_.-]{0,32})$/u.exec(before);
+  if (!match || addressRanges(before).some(({ start, end }) => start <= match.index && match.index < end)) return null;
   return { start: match.index, query: match[1].toLocaleLowerCase() };
 }
 
 /**
- * Whom somebody may mean, the best first; everybody comes last, so that nobody calls them by accident.
+ * Returns the users whose names match `query`, the best match first. `all` comes last, so that it is not chosen by
+ * mistake.
  * @param {{id: string, username: string, display_name: string}[]} users
  */
-export function mentionCandidates(users, query, most = 8) {
+export function mentionCandidates(users, query, limit = 8) {
   const rank = ({ id, username, display_name }) => {
     if (id === 'all') return username.startsWith(query) ? 3 : null;
     const name = (display_name ?? '').toLocaleLowerCase();
@@ -84,6 +85,6 @@ export function mentionCandidates(users, query, most = 8) {
     .map((user) => ({ user, at: rank(user) }))
     .filter(({ at }) => at !== null)
     .sort((a, b) => a.at - b.at || a.user.username.localeCompare(b.user.username))
-    .slice(0, most)
+    .slice(0, limit)
     .map(({ user }) => user);
 }

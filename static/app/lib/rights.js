@@ -1,14 +1,14 @@
 // What a role may do.
-// Lives here: the same permission table as the server's `domain/roles.rs`, for showing only what would be allowed. May not
-// live here: any decision that counts; the server makes those.
+// This file contains the same permissions as the server's `domain/roles.rs`, so that the app offers only what the
+// server allows. The server makes the decisions.
 
 const RANK = { observer: 0, member: 1, admin: 2, owner: 3 };
 
-const atLeast = (role, least) => RANK[role] >= RANK[least];
+const atLeast = (role, minRole) => RANK[role] >= RANK[minRole];
 
-/** Sending, typing, reacting, editing one's own. */
-export function mayWrite({ my, class: kept }) {
-  return atLeast(my.role, 'member') && !kept?.archived && !my.blocked;
+/** Whether the user may send messages, type, react, and edit own messages. */
+export function mayWrite({ my, class: classInfo }) {
+  return atLeast(my.role, 'member') && !classInfo?.archived && !my.blocked;
 }
 
 export function mayDeleteOthers({ type, my }) {
@@ -23,7 +23,7 @@ export function mayMentionAll({ type, my }) {
   return type !== 'direct' && atLeast(my.role, 'admin');
 }
 
-/** Name, description, picture, and who is in it: of a group only; a class is managed as a class. */
+/** Whether the user may change name, description, picture and members. Only groups; a class is managed elsewhere. */
 export function mayManage({ type, my }) {
   return type === 'group' && atLeast(my.role, 'admin');
 }
@@ -32,16 +32,16 @@ export function mayRemove(conversation, role) {
   return mayManage(conversation) && RANK[role] < RANK[conversation.my.role];
 }
 
-/** Whether one may be a plain member again: an admin may; an owner gives the role to somebody else. */
+/** Whether the user may become a plain member again. An admin may; an owner must make another member the owner. */
 export function mayStepDown({ type, my }) {
   return type === 'group' && my.role === 'admin';
 }
 
-/** The roles that a participant may be given, the highest first. `owner` passes one's own ownership on. */
-export function rolesToGive(conversation, role) {
+/** Returns the roles that the user may give to a participant, the highest first. `owner` transfers the ownership. */
+export function assignableRoles(conversation, role) {
   if (!mayRemove(conversation, role)) return [];
-  const mine = conversation.my.role;
+  const ownRole = conversation.my.role;
   return ['owner', 'admin', 'member', 'observer'].filter(
-    (to) => to !== role && (RANK[to] < RANK[mine] || mine === 'owner'),
+    (newRole) => newRole !== role && (RANK[newRole] < RANK[ownRole] || ownRole === 'owner'),
   );
 }

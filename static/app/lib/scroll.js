@@ -1,23 +1,24 @@
-// Keeping one's place in a list that grows at both ends.
-// Lives here: staying at the end, and holding what one reads still while older items come in above.
-// May not live here: loading those items.
+// The scroll position in a list that grows at both ends.
+// This file keeps the list at its end, or keeps the visible messages still while older ones are added above. It must
+// not contain the loading of messages.
 
-/** This close to the end counts as the end, in pixels. */
-const NEAR = 48;
-/** This close to the top asks for older items, in pixels. */
-const TOP = 400;
+/** A position this close to the end counts as the end, in pixels. */
+const END_DISTANCE_PX = 48;
+/** A position this close to the top causes older messages to be loaded, in pixels. */
+const TOP_DISTANCE_PX = 400;
 
+/** Keeps the scroll position of a list of messages. */
 export class ScrollKeeper {
   #box;
   #list;
-  #pinned = true;
+  #staysAtEnd = true;
   #follow = true;
   #observer;
-  #observed = '';
+  #observedSize = '';
 
   /**
-   * @param {HTMLElement} box what scrolls
-   * @param {HTMLElement} list what grows inside it
+   * @param {HTMLElement} box the element that scrolls
+   * @param {HTMLElement} list the element inside it that grows
    * @param {{onTop: () => void, onMove: (atEnd: boolean) => void}} listeners
    */
   constructor(box, list, { onTop, onMove }) {
@@ -26,41 +27,42 @@ export class ScrollKeeper {
     box.addEventListener(
       'scroll',
       () => {
-        // While a new size waits to be observed, a distance from the end is nobody's scrolling.
-        if (!this.#pinned || this.#size() === this.#observed) this.#pinned = this.#mayPin() && this.#near();
-        if (box.scrollTop < TOP) onTop();
+        // While a new size is not observed yet, a distance from the end does not mean that the user scrolled.
+        if (!this.#staysAtEnd || this.#size() === this.#observedSize)
+          this.#staysAtEnd = this.#mayStayAtEnd() && this.#isNearEnd();
+        if (box.scrollTop < TOP_DISTANCE_PX) onTop();
         onMove(this.atEnd);
       },
       { passive: true },
     );
-    // Fonts, images, a growing composer or a phone's keyboard change sizes without a scroll event.
+    // Fonts, images, a growing text box and the keyboard of a phone change sizes without a scroll event.
     this.#observer = new ResizeObserver(() => {
-      this.#observed = this.#size();
-      if (this.#pinned) this.toEnd();
+      this.#observedSize = this.#size();
+      if (this.#staysAtEnd) this.toEnd();
     });
     this.#observer.observe(box);
     this.#observer.observe(list);
   }
 
   get atEnd() {
-    return this.#pinned || this.#near();
+    return this.#staysAtEnd || this.#isNearEnd();
   }
 
-  /** False while what is in the list ends before the newest: then more below does not take the reader along. */
+  /** False while the list does not reach to the newest message. Then the view does not follow new messages below. */
   set follow(follow) {
     if (follow === this.#follow) return;
     this.#follow = follow;
-    this.#pinned = follow && this.#near();
+    this.#staysAtEnd = follow && this.#isNearEnd();
   }
 
-  /** Whether everything fits, or the top is near: older items may be wanted without any scrolling. */
+  /** Whether the position is near the top, also because all messages fit. Then older messages may be needed. */
   get nearTop() {
-    return this.#box.scrollTop < TOP;
+    return this.#box.scrollTop < TOP_DISTANCE_PX;
   }
 
-  /** Changes the list without moving what is being read. At the end, the new size is observed once for many changes. */
-  keep(change) {
-    if (this.#pinned) {
+  /** Changes the list without moving the visible messages. At the end, the observer handles the new size. */
+  keepPosition(change) {
+    if (this.#staysAtEnd) {
       change();
       return;
     }
@@ -70,20 +72,21 @@ export class ScrollKeeper {
     if (anchor?.isConnected) this.#box.scrollTop += anchor.getBoundingClientRect().top - before;
   }
 
+  /** Scrolls to the end, and stays there while the list grows. */
   toEnd({ smooth = false } = {}) {
-    this.#pinned = true;
+    this.#staysAtEnd = true;
     const top = this.#box.scrollHeight;
     if (smooth && !matchMedia('(prefers-reduced-motion: reduce)').matches)
       this.#box.scrollTo({ top, behavior: 'smooth' });
     else this.#box.scrollTop = top;
   }
 
-  /** Shows `element` with some context above it. */
-  show(element) {
-    this.#pinned = false;
+  /** Scrolls to `element`, with some messages above it. */
+  scrollTo(element) {
+    this.#staysAtEnd = false;
     this.#box.scrollTop +=
       element.getBoundingClientRect().top - this.#box.getBoundingClientRect().top - this.#box.clientHeight / 3;
-    this.#pinned = this.#mayPin() && this.#near();
+    this.#staysAtEnd = this.#mayStayAtEnd() && this.#isNearEnd();
   }
 
   stop() {
@@ -94,18 +97,20 @@ export class ScrollKeeper {
     return `${this.#box.clientHeight} ${this.#list.offsetHeight}`;
   }
 
-  #near() {
-    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop <= NEAR;
-  }
-
-  /** Who asked for the end stays there; who came there by scrolling only if it is the end of everything. */
-  #mayPin() {
-    return this.#pinned || this.#follow;
+  #isNearEnd() {
+    return this.#box.scrollHeight - this.#box.clientHeight - this.#box.scrollTop <= END_DISTANCE_PX;
   }
 
   /**
-   * What is held still: the message in the middle of the view. Those at its top may change their own height when older
-   * ones join them, and lines between messages go where their day begins.
+   * Whether the view may stay at the end: always after `toEnd`, after scrolling only if the newest message is there.
+   */
+  #mayStayAtEnd() {
+    return this.#staysAtEnd || this.#follow;
+  }
+
+  /**
+   * Returns the message in the middle of the view, which is kept still. Messages at the top can change their height
+   * when older ones are added, and the lines between days can move.
    */
   #anchor() {
     const { top, height } = this.#box.getBoundingClientRect();

@@ -1,24 +1,24 @@
-// Light or dark.
-// Lives here: the choice, kept on the device, and setting it on the page. Loaded before the first paint.
-// May not live here: colours (css/tokens.css).
+// The light or dark appearance.
+// This file contains the choice of the user, which is stored on the device, and sets it on the page before the first
+// paint. It must not contain colours (css/tokens.css).
 
-const KEY = 'greenroom.theme';
+const STORAGE_KEY = 'greenroom.theme';
 
-/** @returns {'system'|'light'|'dark'} */
+/** Returns the choice of the user. @returns {'system'|'light'|'dark'} */
 export function theme() {
   try {
-    const kept = localStorage.getItem(KEY);
-    return kept === 'light' || kept === 'dark' ? kept : 'system';
+    const stored = localStorage.getItem(STORAGE_KEY);
+    return stored === 'light' || stored === 'dark' ? stored : 'system';
   } catch {
     return 'system';
   }
 }
 
-/** @param {'system'|'light'|'dark'} choice */
+/** Stores the choice of the user and applies it. @param {'system'|'light'|'dark'} choice */
 export function setTheme(choice) {
   try {
-    if (choice === 'system') localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, choice);
+    if (choice === 'system') localStorage.removeItem(STORAGE_KEY);
+    else localStorage.setItem(STORAGE_KEY, choice);
   } catch {
     // Without storage the choice lasts as long as the page.
   }

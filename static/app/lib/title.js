@@ -1,5 +1,5 @@
-// The title in the browser's tab.
-// Lives here: the unread count in it. May not live here: what counts as unread (state/conversations.js).
+// The title of the browser tab.
+// This file shows the unread count in it. It must not decide what counts as unread (state/conversations.js).
 
 import { totalUnread } from '../state/conversations.js';
 

@@ -1,11 +1,11 @@
-// People the user has blocked.
-// Lives here: changes of `blocks`. May not live here: what a block does to a conversation; the server says that in its
-// settings (conversations.js).
+// The users whom this user has blocked.
+// This file contains changes of `blocks`. It must not contain what a block does to a conversation; the server says that
+// in the conversation's settings (conversations.js).
 
-import { met } from './people.js';
+import { rememberUsers } from './people.js';
 
-export function blocksLoaded(store, items) {
-  met(
+export function setBlocks(store, items) {
+  rememberUsers(
     store,
     items.map(({ user }) => user),
   );
@@ -13,12 +13,12 @@ export function blocksLoaded(store, items) {
   store.touch('blocks');
 }
 
-export function blocked(store, block) {
-  met(store, [block.user]);
+export function addBlock(store, block) {
+  rememberUsers(store, [block.user]);
   store.state.blocks.set(block.user.id, block);
   store.touch('blocks');
 }
 
-export function unblocked(store, userId) {
+export function removeBlock(store, userId) {
   if (store.state.blocks.delete(userId)) store.touch('blocks');
 }

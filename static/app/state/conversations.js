@@ -1,57 +1,60 @@
 // The list of conversations.
-// Lives here: changes of `conversations` — what is in the list, its previews, counts and marks. May not live here: the
-// messages of a room (messages.js) or who is in it (members.js).
+// This file contains changes of `conversations`: which are in the list, their previews, counts and marks. It must not
+// contain the messages of a room (messages.js) or its members (members.js).
 //
-// Each conversation carries `seen`: the revision that its counts include. An event at or below it changes nothing, so
-// that a snapshot and the events around it can overlap without anything being counted twice. It also carries
-// `archivedSeq`, the newest message when it was last known to be put away: a later one brings it back, unless it is muted.
+// Each conversation has `countedRev`: the revision that its counts include. An event at or below it changes nothing, so
+// that a snapshot and the events around it can overlap and nothing is counted twice. It also has `archivedSeq`: the
+// newest message when the conversation was last known to be archived. A later message ends that, unless it is muted.
 
 import { preview } from '../lib/text.js';
-import { met } from './people.js';
+import { rememberUsers } from './people.js';
 
-export function listLoaded(store, { conversations }) {
+/** Replaces the whole list, and drops the rooms of conversations that are not in it. */
+export function setConversations(store, { conversations }) {
   store.state.conversations = new Map();
-  store.state.listed = true;
-  for (const conversation of conversations) put(store, conversation);
+  store.state.isListLoaded = true;
+  for (const conversation of conversations) storeConversation(store, conversation);
   for (const id of store.state.rooms.keys()) {
     if (!store.state.conversations.has(id)) store.state.rooms.delete(id);
   }
   store.touch('conversations');
 }
 
-/** A newer description of one conversation replaces the old one. */
-export function conversationLoaded(store, conversation) {
-  const known = store.state.conversations.get(conversation.id);
-  if (known && known.seen > conversation.last_rev) return;
-  put(store, conversation);
+/** Replaces one conversation, unless the known one is newer. */
+export function putConversation(store, conversation) {
+  const old = store.state.conversations.get(conversation.id);
+  if (old && old.countedRev > conversation.last_rev) return;
+  storeConversation(store, conversation);
   store.touch('conversations', `room:${conversation.id}`);
 }
 
-/** The user is in a conversation from now on. One that is already here is at least as new. */
-export function conversationGained(store, { conversation }) {
+/** Adds a conversation that the user is in from now on. A known one is at least as new, and stays. */
+export function addConversation(store, { conversation }) {
   if (store.state.conversations.has(conversation.id)) return;
-  conversationLoaded(store, conversation);
+  putConversation(store, conversation);
 }
 
-export function conversationGone(store, { conversation_id: id }) {
+/** Removes a conversation and everything that belongs to it. */
+export function removeConversation(store, { conversation_id: id }) {
   for (const part of ['conversations', 'rooms', 'members', 'typing', 'outbox', 'pins', 'mentions'])
     store.state[part].delete(id);
   store.touch('conversations', `room:${id}`, `members:${id}`);
 }
 
-export function conversationChanged(store, { conversation_id, ...changes }, rev) {
+/** Changes fields of a conversation, as an event describes them. */
+export function changeConversation(store, { conversation_id, ...changes }, rev) {
   const conversation = store.state.conversations.get(conversation_id);
-  if (!conversation || rev <= conversation.seen) return;
-  conversation.seen = rev;
+  if (!conversation || rev <= conversation.countedRev) return;
+  conversation.countedRev = rev;
   Object.assign(conversation, changes);
   store.touch('conversations', `room:${conversation_id}`);
 }
 
 /**
- * The user's own settings of it (muted, pinned, …) changed on some device. Mark and role travel with the conversation's
- * own stream, so what is known of them here stays.
+ * Updates the user's own settings of a conversation (muted, pinned and so on), which changed on some device. The read
+ * mark and the role come on the conversation's own stream, so the known ones stay.
  */
-export function settingsChanged(store, { conversation_id, my }) {
+export function updateSettings(store, { conversation_id, my }) {
   const conversation = store.state.conversations.get(conversation_id);
   if (!conversation) return;
   const { last_read_seq, role } = conversation.my;
@@ -65,8 +68,11 @@ export function settingsChanged(store, { conversation_id, my }) {
   store.touch('conversations', `room:${conversation_id}`);
 }
 
-/** A message came, live, replayed, or as the answer to one's own sending. `rev` is null for the last, whose event counts. */
-export function messageCounted(store, message, rev) {
+/**
+ * Counts a message, from an event or from the answer to the user's own send. For the answer `rev` is null: only its
+ * event counts.
+ */
+export function countMessage(store, message, rev) {
   const conversation = store.state.conversations.get(message.conversation_id);
   if (!conversation) return;
   if (message.seq > conversation.last_seq) {
@@ -74,26 +80,30 @@ export function messageCounted(store, message, rev) {
     conversation.last_message = previewOf(message);
   }
   if (message.sender_id === store.state.me?.id) {
-    // Writing in a conversation is reading it.
-    readMoved(store, { conversation_id: conversation.id, last_read_seq: message.seq });
-  } else if (rev > conversation.seen && message.type !== 'system' && message.seq > conversation.my.last_read_seq) {
+    // A user who writes in a conversation has read it.
+    moveReadMark(store, { conversation_id: conversation.id, last_read_seq: message.seq });
+  } else if (
+    rev > conversation.countedRev &&
+    message.type !== 'system' &&
+    message.seq > conversation.my.last_read_seq
+  ) {
     conversation.unread_count += 1;
   }
-  conversation.seen = Math.max(conversation.seen, rev ?? 0);
+  conversation.countedRev = Math.max(conversation.countedRev, rev ?? 0);
   store.touch('conversations');
 }
 
-/** What was said last, for a conversation that came without it. */
-export function previewLoaded(store, { id, last_message, members }) {
+/** Sets the newest message of a conversation that came without one. */
+export function setPreview(store, { id, last_message, members }) {
   const conversation = store.state.conversations.get(id);
   if (!conversation || conversation.last_message || !last_message) return;
-  meet(store, members);
+  rememberMembers(store, members);
   conversation.last_message = last_message;
   store.touch('conversations');
 }
 
-/** An edited, deleted or hidden message may be the one in the preview. `changes` may hold all or some of its fields. */
-export function previewChanged(store, { conversation_id, id }, changes) {
+/** Updates the preview if it shows this message. `changes` contains some or all fields of the message. */
+export function updatePreview(store, { conversation_id, id }, changes) {
   const conversation = store.state.conversations.get(conversation_id);
   if (conversation?.last_message?.id !== id) return;
   conversation.last_message = previewOf({ ...conversation.last_message, ...changes });
@@ -101,50 +111,50 @@ export function previewChanged(store, { conversation_id, id }, changes) {
 }
 
 /**
- * The user's read mark moved, here or on another device. The count that comes with it may be older than messages that
- * are here already, so what the loaded messages say comes first.
+ * Moves the user's read mark, which moved here or on another device. The unread count in the event may be older than
+ * messages that are here already, so a count of the loaded messages is preferred.
  */
-export function readMoved(store, { conversation_id, last_read_seq, unread_count }) {
+export function moveReadMark(store, { conversation_id, last_read_seq, unread_count }) {
   const conversation = store.state.conversations.get(conversation_id);
   if (!conversation || last_read_seq < conversation.my.last_read_seq) return;
-  const counted = countAfter(store, conversation, last_read_seq);
+  const count = countAfter(store, conversation, last_read_seq);
   const fallback = unread_count ?? Math.min(conversation.unread_count, conversation.last_seq - last_read_seq);
-  marked(conversation, last_read_seq, counted ?? fallback);
+  setReadMark(conversation, last_read_seq, count ?? fallback);
   store.touch('conversations');
 }
 
 /**
- * A message was hidden, which is not unread any more. The count follows from the loaded messages where all after the mark
- * are loaded; else the server's word is needed.
+ * Counts the unread messages again after one was hidden, from the loaded messages. If not all messages after the read
+ * mark are loaded, the server must be asked.
  * @returns {boolean} whether the count is known
  */
-export function hiddenCounted(store, { conversation_id }) {
+export function recountUnread(store, { conversation_id }) {
   const conversation = store.state.conversations.get(conversation_id);
   if (!conversation || conversation.unread_count === 0) return true;
-  const counted = countAfter(store, conversation, conversation.my.last_read_seq);
-  if (counted === null) return false;
-  conversation.unread_count = counted;
+  const count = countAfter(store, conversation, conversation.my.last_read_seq);
+  if (count === null) return false;
+  conversation.unread_count = count;
   store.touch('conversations');
   return true;
 }
 
-/** What the server says is unread, unless something came since. */
-export function unreadKnown(store, { id, last_rev, unread_count, my }) {
+/** Sets the unread count that the server answered, unless the conversation changed since. */
+export function setUnreadCount(store, { id, last_rev, unread_count, my }) {
   const conversation = store.state.conversations.get(id);
-  if (!conversation || last_rev < conversation.seen || my.last_read_seq < conversation.my.last_read_seq) return;
+  if (!conversation || last_rev < conversation.countedRev || my.last_read_seq < conversation.my.last_read_seq) return;
   conversation.unread_count = unread_count;
   store.touch('conversations');
 }
 
-/** All of the user's marks, as `sync` brings them. */
-export function readsKnown(store, reads) {
+/** Moves all read marks of the user, as `sync` answers them. */
+export function moveReadMarks(store, reads) {
   for (const [conversation_id, last_read_seq] of Object.entries(reads)) {
     const mark = store.state.conversations.get(conversation_id)?.my.last_read_seq;
-    if (mark !== undefined && last_read_seq > mark) readMoved(store, { conversation_id, last_read_seq });
+    if (mark !== undefined && last_read_seq > mark) moveReadMark(store, { conversation_id, last_read_seq });
   }
 }
 
-/** Conversations as the list shows them: pinned first, then by their newest message; either those put away or the others. */
+/** Returns the archived conversations, or all others: pinned ones first, then by the time of their newest message. */
 export function sortedConversations(state, { archived = false } = {}) {
   return [...state.conversations.values()]
     .filter((conversation) => isArchived(conversation) === archived)
@@ -154,17 +164,18 @@ export function sortedConversations(state, { archived = false } = {}) {
     );
 }
 
-/** What a conversation is called for this user. */
+/** Returns the title of a conversation for this user. */
 export function titleOf(conversation) {
   if (conversation.type !== 'direct') return conversation.name ?? 'Unnamed group';
   return nameOf(conversation.peer) ?? 'Deleted account';
 }
 
+/** Returns the display name or the username; null for an unknown user. */
 export function nameOf(user) {
   return user ? user.display_name || user.username : null;
 }
 
-/** Unread messages everywhere, also in what is put away; muted conversations aside. */
+/** Returns the number of unread messages in all conversations, also archived ones, but not in muted ones. */
 export function totalUnread(state) {
   let total = 0;
   for (const conversation of state.conversations.values()) {
@@ -173,28 +184,29 @@ export function totalUnread(state) {
   return total;
 }
 
+/** Whether the conversation is muted at this moment. */
 export function isMuted({ my }) {
   return my.muted_until !== null && my.muted_until !== undefined && new Date(my.muted_until) > new Date();
 }
 
-/** Put away, and nothing was said since, or nobody should be bothered by it. */
+/** Whether the conversation is archived, and either has no later message or is muted. */
 export function isArchived(conversation) {
   return conversation.my.archived && (isMuted(conversation) || conversation.last_seq <= conversation.archivedSeq);
 }
 
-function put(store, { members, ...conversation }) {
-  met(store, [conversation.peer]);
-  meet(store, members);
+function storeConversation(store, { members, ...conversation }) {
+  rememberUsers(store, [conversation.peer]);
+  rememberMembers(store, members);
   store.state.conversations.set(conversation.id, {
     ...conversation,
     my: { ...conversation.my },
-    seen: conversation.last_rev,
+    countedRev: conversation.last_rev,
     archivedSeq: conversation.last_seq,
   });
 }
 
-function meet(store, members = []) {
-  met(
+function rememberMembers(store, members = []) {
+  rememberUsers(
     store,
     members.map(({ user, presence }) => ({ ...user, presence })),
   );
@@ -204,13 +216,13 @@ function previewOf({ id, seq, sender_id, type, content, data, created_at, delete
   return { id, seq, sender_id, type, content: preview(content), data, created_at, deleted_at };
 }
 
-function marked(conversation, seq, unread) {
+function setReadMark(conversation, seq, unread) {
   if (seq < conversation.my.last_read_seq) return;
   conversation.my.last_read_seq = seq;
   conversation.unread_count = seq >= conversation.last_seq ? 0 : unread;
 }
 
-/** Unread messages counted by hand; null unless every message after the mark is loaded. */
+/** Counts the unread messages that are loaded; null if not every message after the mark is loaded. */
 function countAfter(store, conversation, mark) {
   const items = store.state.rooms.get(conversation.id)?.items ?? [];
   if (items.length === 0 || items[0].seq > mark + 1 || items.at(-1).seq < conversation.last_seq) return null;

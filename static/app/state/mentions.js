@@ -1,25 +1,25 @@
-// Messages that mention the user and are not read.
-// Lives here: changes of `mentions`, and which conversations are to be marked. May not live here: how a mention looks in
-// a text (lib/mentions.js).
+// Unread messages that mention the user.
+// This file contains changes of `mentions`, and the number of unread mentions of a conversation. It must not contain
+// how a mention looks in a text (lib/mentions.js).
 
-/** A message came or was edited: does it mention this user? */
-export function mentionNoted(store, { conversation_id, seq, sender_id, mentions = [], mentions_all = false }) {
+/** Notes whether a new or edited message mentions this user. */
+export function updateMention(store, { conversation_id, seq, sender_id, mentions = [], mentions_all = false }) {
   const { me, mentions: all } = store.state;
-  const known = all.get(conversation_id) ?? new Set();
-  const meant = sender_id !== me?.id && (mentions_all || mentions.includes(me?.id));
-  if (known.has(seq) === meant) return;
-  if (meant) known.add(seq);
-  else known.delete(seq);
-  all.set(conversation_id, known);
+  const seqs = all.get(conversation_id) ?? new Set();
+  const isMentioned = sender_id !== me?.id && (mentions_all || mentions.includes(me?.id));
+  if (seqs.has(seq) === isMentioned) return;
+  if (isMentioned) seqs.add(seq);
+  else seqs.delete(seq);
+  all.set(conversation_id, seqs);
   store.touch('mentions');
 }
 
-/** A deleted message mentions nobody, a hidden one not this user. */
-export function mentionGone(store, { conversation_id, seq }) {
+/** Forgets a mention, because its message was deleted or hidden. */
+export function removeMention(store, { conversation_id, seq }) {
   if (store.state.mentions.get(conversation_id)?.delete(seq)) store.touch('mentions');
 }
 
-/** Mentions after the user's read mark, as far as they are known here. */
+/** Returns the number of known mentions after the user's read mark. */
 export function unreadMentions(state, { id, my }) {
   let count = 0;
   for (const seq of state.mentions.get(id) ?? []) if (seq > my.last_read_seq) count += 1;

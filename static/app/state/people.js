@@ -1,13 +1,13 @@
-// People: who they are, whether they are there, whether they type.
-// Lives here: changes of `people`, `presence` and `typing`. May not live here: membership (members.js).
+// Users: their profiles, their presence, and whether they type.
+// This file contains changes of `people`, `presence` and `typing`. It must not contain membership (members.js).
 
-/** The server ends an indicator after 10 s; a lost `typing.stop` must not leave it standing. In milliseconds. */
-const TYPING_ENDS = 11_000;
+/** An indicator ends after this time if `typing.stop` is lost; the server ends it after 10 s. In milliseconds. */
+const TYPING_TIMEOUT_MS = 11_000;
 
 const timers = new Map();
 
-/** Notes what is known of users: briefs, or whole users with their presence. */
-export function met(store, users) {
+/** Remembers the profiles of users, and their presence if it is there. */
+export function rememberUsers(store, users) {
   const { people, presence } = store.state;
   for (const user of users) {
     if (!user) continue;
@@ -25,21 +25,22 @@ export function met(store, users) {
   }
 }
 
-export function presenceChanged(store, { user_id, status, last_seen_at }) {
-  const known = store.state.presence.get(user_id);
-  store.state.presence.set(user_id, { status, last_seen_at: last_seen_at ?? known?.last_seen_at ?? null });
+export function setPresence(store, { user_id, status, last_seen_at }) {
+  const old = store.state.presence.get(user_id);
+  store.state.presence.set(user_id, { status, last_seen_at: last_seen_at ?? old?.last_seen_at ?? null });
   store.touch('presence');
 }
 
 /** @param {{[userId: string]: string | {status: string, last_seen_at?: string}}} users */
-export function presenceKnown(store, users) {
+export function setPresences(store, users) {
   for (const [user_id, value] of Object.entries(users)) {
-    presenceChanged(store, { user_id, ...(typeof value === 'string' ? { status: value } : value) });
+    setPresence(store, { user_id, ...(typeof value === 'string' ? { status: value } : value) });
   }
 }
 
-export function profileChanged(store, { user }) {
-  met(store, [user]);
+/** Applies a changed profile everywhere the user is shown. */
+export function updateProfile(store, { user }) {
+  rememberUsers(store, [user]);
   for (const conversation of store.state.conversations.values()) {
     if (conversation.peer?.id === user.id) conversation.peer = { ...conversation.peer, ...user };
   }
@@ -47,7 +48,7 @@ export function profileChanged(store, { user }) {
   store.touch('me', 'conversations');
 }
 
-export function typingStarted(store, { conversation_id, user_id, username, display_name }) {
+export function startTyping(store, { conversation_id, user_id, username, display_name }) {
   if (user_id === store.state.me?.id) return;
   const typing = store.state.typing.get(conversation_id) ?? new Map();
   store.state.typing.set(conversation_id, typing);
@@ -56,20 +57,20 @@ export function typingStarted(store, { conversation_id, user_id, username, displ
   clearTimeout(timers.get(key));
   timers.set(
     key,
-    setTimeout(() => typingStopped(store, { conversation_id, user_id }), TYPING_ENDS),
+    setTimeout(() => stopTyping(store, { conversation_id, user_id }), TYPING_TIMEOUT_MS),
   );
   store.touch(`typing:${conversation_id}`);
 }
 
-export function typingStopped(store, { conversation_id, user_id }) {
+export function stopTyping(store, { conversation_id, user_id }) {
   const key = `${conversation_id} ${user_id}`;
   clearTimeout(timers.get(key));
   timers.delete(key);
   if (store.state.typing.get(conversation_id)?.delete(user_id)) store.touch(`typing:${conversation_id}`);
 }
 
-/** Without a connection nobody's indicator can be believed. */
-export function nobodyTypes(store) {
+/** Ends all typing indicators, because without a connection they cannot be up to date. */
+export function clearTyping(store) {
   for (const [id, typing] of store.state.typing) {
     if (typing.size === 0) continue;
     typing.clear();

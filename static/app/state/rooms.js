@@ -1,121 +1,132 @@
-// The part of a conversation that is on the screen.
-// Lives here: loading of `rooms` — pages and how they join. May not live here: what happens to a message that is loaded
-// (messages.js), previews and counts (conversations.js), unsent messages (the SDK's outbox).
+// The messages of conversations that are loaded.
+// This file contains the loading of `rooms`: pages and how they join. It must not contain changes of loaded messages
+// (messages.js), previews and counts (conversations.js), or unsent messages (the SDK's outbox).
 //
-// A room holds one unbroken run of messages, ascending by `seq`, each once. It reaches to the newest, except after a jump
-// to an old message: then `hasAfter` is true, and what comes live waits on the server until the reader gets there.
-// Each message carries `asOf`: the revision it was read at. An event at or below it is older than what is shown.
+// A room contains one run of messages without a gap, ascending by `seq`, each once. The run reaches to the newest
+// message, except after a jump to an old message: then `hasAfter` is true, and live messages are not added; they are
+// loaded when the user scrolls there. Each message has `shownRev`, the revision at which it was read. An event at or
+// below it is older.
 
-import { met } from './people.js';
+import { rememberUsers } from './people.js';
 
-/** A reader who scrolls on and on has this many messages around them; more would make every keystroke slow. */
-const MOST = 500;
+/** The most messages in a room. With more, every keystroke would be slow. */
+const MAX_MESSAGES = 500;
 
-export function roomOf(state, id) {
+/** Returns a room, and creates it if it does not exist. */
+export function getRoom(state, id) {
   const room = state.rooms.get(id) ?? {
     items: [],
     hasBefore: true,
     hasAfter: false,
     status: 'empty',
-    older: 'idle',
-    newer: 'idle',
-    missed: false,
+    olderStatus: 'idle',
+    newerStatus: 'idle',
+    missedLive: false,
   };
   state.rooms.set(id, room);
   return room;
 }
 
-export function roomStatus(store, id, changes) {
-  Object.assign(roomOf(store.state, id), changes);
+export function updateRoom(store, id, changes) {
+  Object.assign(getRoom(store.state, id), changes);
   store.touch(`room:${id}`);
 }
 
-/** The newest page: replaces the room, and keeps what came live while it was on its way. */
-export function newestLoaded(store, id, page) {
-  const room = roomOf(store.state, id);
+/** Replaces the room by the newest page, and keeps live messages that came while the page was loaded. */
+export function showNewestPage(store, id, page) {
+  const room = getRoom(store.state, id);
   const last = page.items.at(-1)?.seq ?? 0;
   const later = room.hasAfter ? [] : room.items.filter(({ seq }) => seq > last);
-  const unbroken = later.length > 0 && later[0].seq === last + 1;
-  filled(store, id, {
-    items: [...read(store, page), ...(unbroken ? later : [])],
+  const isNext = later.length > 0 && later[0].seq === last + 1;
+  replaceRoom(store, id, {
+    items: [...messagesOf(store, page), ...(isNext ? later : [])],
     hasBefore: page.has_more_before,
-    hasAfter: room.hasAfter && room.missed,
+    hasAfter: room.hasAfter && room.missedLive,
   });
 }
 
-/** A page around an old message: joins what is here if it meets it, else replaces it. */
-export function windowLoaded(store, id, page) {
-  const room = roomOf(store.state, id);
-  const items = read(store, page);
-  const meets = items.length > 0 && room.items.length > 0 && items.at(-1).seq >= room.items[0].seq - 1;
-  const older = meets && items[0].seq <= room.items[0].seq;
-  if (older) {
+/** Adds a page around an old message if it overlaps or touches the room, else replaces the room by it. */
+export function showPageAround(store, id, page) {
+  const room = getRoom(store.state, id);
+  const items = messagesOf(store, page);
+  const touches = items.length > 0 && room.items.length > 0 && items.at(-1).seq >= room.items[0].seq - 1;
+  const isOlder = touches && items[0].seq <= room.items[0].seq;
+  if (isOlder) {
     const first = room.items[0].seq;
-    filled(store, id, {
+    replaceRoom(store, id, {
       items: [...items.filter(({ seq }) => seq < first), ...room.items],
       hasBefore: page.has_more_before,
       hasAfter: room.hasAfter,
     });
   } else {
-    filled(store, id, { items, hasBefore: page.has_more_before, hasAfter: page.has_more_after || room.missed });
+    replaceRoom(store, id, {
+      items,
+      hasBefore: page.has_more_before,
+      hasAfter: page.has_more_after || room.missedLive,
+    });
   }
 }
 
-/** A page of messages before `before` goes on top, unless the room begins elsewhere by now. */
-export function olderLoaded(store, id, page, before) {
-  const room = roomOf(store.state, id);
+/** Adds a page of messages before `before`, unless the room starts with another message by now. */
+export function addOlderPage(store, id, page, before) {
+  const room = getRoom(store.state, id);
   if (room.items[0]?.seq === before) {
-    const items = [...read(store, page), ...room.items];
-    room.items = items.slice(0, MOST);
+    const items = [...messagesOf(store, page), ...room.items];
+    room.items = items.slice(0, MAX_MESSAGES);
     room.hasBefore = page.has_more_before;
-    room.hasAfter ||= items.length > MOST;
+    room.hasAfter ||= items.length > MAX_MESSAGES;
   }
-  room.older = 'idle';
+  room.olderStatus = 'idle';
   store.touch(`room:${id}`);
 }
 
 /**
- * A page of messages after `after` goes below, unless the room ends elsewhere by now. What came live while it was on its
- * way may still be missing after it.
+ * Adds a page of messages after `after`, unless the room ends with another message by now. Live messages that came
+ * while the page was loaded may be missing after it.
  */
-export function newerLoaded(store, id, page, after) {
-  const room = roomOf(store.state, id);
+export function addNewerPage(store, id, page, after) {
+  const room = getRoom(store.state, id);
   if (room.items.at(-1)?.seq === after) {
-    const items = [...room.items, ...read(store, page)];
-    room.items = items.slice(-MOST);
-    room.hasBefore ||= items.length > MOST;
-    room.hasAfter = page.has_more_after || room.missed;
-    room.missed = false;
+    const items = [...room.items, ...messagesOf(store, page)];
+    room.items = items.slice(-MAX_MESSAGES);
+    room.hasBefore ||= items.length > MAX_MESSAGES;
+    room.hasAfter = page.has_more_after || room.missedLive;
+    room.missedLive = false;
   }
-  room.newer = 'idle';
+  room.newerStatus = 'idle';
   store.touch(`room:${id}`);
 }
 
-/** A new message, live or as the answer to one's own sending. */
-export function messageCame(store, message, rev) {
-  met(store, [message.sender]);
+/** Adds a new message, from an event or from the answer to the user's own send. */
+export function addMessage(store, message, rev) {
+  rememberUsers(store, [message.sender]);
   const room = store.state.rooms.get(message.conversation_id);
   if (!room || room.status === 'empty') return;
   const index = room.items.findIndex(({ seq }) => seq >= message.seq);
   if (room.items[index]?.seq === message.seq) return;
   if (index === 0 && room.hasBefore) return;
   if (index === -1 && room.hasAfter) {
-    room.missed = true;
+    room.missedLive = true;
     return;
   }
-  room.items.splice(index === -1 ? room.items.length : index, 0, { ...message, asOf: rev });
+  room.items.splice(index === -1 ? room.items.length : index, 0, { ...message, shownRev: rev });
   store.touch(`room:${message.conversation_id}`);
 }
 
-function filled(store, id, changes) {
-  Object.assign(roomOf(store.state, id), changes, { status: 'ready', older: 'idle', newer: 'idle', missed: false });
+function replaceRoom(store, id, changes) {
+  Object.assign(getRoom(store.state, id), changes, {
+    status: 'ready',
+    olderStatus: 'idle',
+    newerStatus: 'idle',
+    missedLive: false,
+  });
   store.touch(`room:${id}`);
 }
 
-function read(store, { items, rev }) {
-  met(
+function messagesOf(store, { items, rev }) {
+  rememberUsers(
     store,
     items.map(({ sender }) => sender),
   );
-  return items.map((message) => ({ ...message, asOf: rev }));
+  return items.map((message) => ({ ...message, shownRev: rev }));
 }

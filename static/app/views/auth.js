@@ -1,18 +1,18 @@
-// Before the app: signing in and signing up.
-// Lives here: the two forms and the page around them. May not live here: tokens (the SDK keeps those).
+// The page for signing in and signing up.
+// This file contains the two forms and the page around them. It must not contain tokens (the SDK stores those).
 
 import { fill, h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
-import { LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD } from '../lib/limits.js';
+import { MAX_NAME_LENGTH, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from '../lib/limits.js';
 import { isBlank } from '../lib/text.js';
 import { to } from '../router.js';
 import { field, form } from './form.js';
-import { signedOutSentence } from './words.js';
+import { signedOutText } from './texts.js';
 
 const USERNAME = /^[A-Za-z0-9_.-]{3,32}$/;
 
 export function mountAuth(root, { router, actions, notice = null }) {
-  let note = signedOutSentence(notice);
+  let note = signedOutText(notice);
   const card = h('div', { class: 'auth-card' });
   const show = () => {
     const typed = [...card.querySelectorAll('input')].map(({ autocomplete, value }) => [
@@ -27,7 +27,7 @@ export function mountAuth(root, { router, actions, notice = null }) {
       ...(signUp ? signUpView(actions) : signInView(actions)),
     );
     note = null;
-    keepTyped(card, new Map(typed));
+    restoreInput(card, new Map(typed));
     card.querySelector('input').focus();
   };
   root.append(
@@ -42,8 +42,8 @@ export function mountAuth(root, { router, actions, notice = null }) {
   return router.onChange(show);
 }
 
-/** Who began in the wrong one of the two forms need not type again. */
-function keepTyped(card, typed) {
+/** Keeps the input when the user changes from one form to the other. */
+function restoreInput(card, typed) {
   for (const input of card.querySelectorAll('input')) {
     input.value = typed.get(input.autocomplete.replace(/^(new|current)-/, '')) ?? '';
   }
@@ -91,12 +91,12 @@ function signUpView(actions) {
     display_name: field(
       'Display name',
       { autocomplete: 'name' },
-      { hint: 'How your name is shown. You can change it later.', most: LONGEST_NAME },
+      { hint: 'How your name is shown. You can change it later.', maxLength: MAX_NAME_LENGTH },
     ),
     password: field(
       'Password',
       { type: 'password', autocomplete: 'new-password', required: true },
-      { hint: `At least ${SHORTEST_PASSWORD} characters.`, reveal: true, most: LONGEST_PASSWORD },
+      { hint: `At least ${MIN_PASSWORD_LENGTH} characters.`, reveal: true, maxLength: MAX_PASSWORD_LENGTH },
     ),
   };
   return [
@@ -121,6 +121,7 @@ function signUpView(actions) {
 
 function checkSignUp({ username, password }) {
   if (!USERNAME.test(username.trim())) return ['username', 'Use 3 to 32 letters, digits, or _ . -'];
-  if ([...password].length < SHORTEST_PASSWORD) return ['password', `Use at least ${SHORTEST_PASSWORD} characters.`];
+  if ([...password].length < MIN_PASSWORD_LENGTH)
+    return ['password', `Use at least ${MIN_PASSWORD_LENGTH} characters.`];
   return null;
 }

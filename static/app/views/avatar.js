@@ -1,36 +1,37 @@
-// Faces.
-// Lives here: a user's or group's picture, or initials in a colour that stays theirs; the dot that tells presence.
-// May not live here: names in text.
+// Avatars and presence.
+// This file shows the picture of a user or group, or initials in a colour that is always the same, and the dot for
+// presence. It must not contain names in text.
 
 import { h, setAttribute, setText } from '../lib/dom.js';
-import { bucket, initials } from '../lib/text.js';
+import { stableIndex, initials } from '../lib/text.js';
 import { icon } from '../lib/icons.js';
 
 const TINTS = 8;
 
 /**
- * @param {{id: string, name: string, url?: string|null, group?: boolean}} who
+ * Creates the avatar of a user or group.
+ * @param {{id: string, name: string, url?: string|null, group?: boolean}} subject
  * @param {{fileToken?: string|null, className?: string}} [options]
  */
 export function avatar({ id, name, url, group = false }, { fileToken = null, className = '' } = {}) {
-  const face = h('span', { class: `avatar tint-${bucket(id, TINTS)} ${className}`, 'aria-hidden': 'true' });
-  const stand = () => face.replaceChildren(group ? icon('people', 22) : initials(name));
+  const element = h('span', { class: `avatar tint-${stableIndex(id, TINTS)} ${className}`, 'aria-hidden': 'true' });
+  const showInitials = () => element.replaceChildren(group ? icon('people', 22) : initials(name));
   if (url) {
     const image = h('img', {
       src: source(url, fileToken),
       alt: '',
       loading: 'lazy',
       referrerpolicy: 'no-referrer',
-      on: { error: stand },
+      on: { error: showInitials },
     });
-    face.append(image);
+    element.append(image);
   } else {
-    stand();
+    showInitials();
   }
-  return face;
+  return element;
 }
 
-/** Our own files open with the file token; other pictures come from where their owner keeps them. */
+/** Returns the address of a picture. Files of this server need the file token; other pictures are on other servers. */
 function source(url, fileToken) {
   if (!url.startsWith('/api/')) return url;
   return fileToken ? `${url}?t=${encodeURIComponent(fileToken)}` : url;
@@ -38,7 +39,7 @@ function source(url, fileToken) {
 
 const LABELS = { online: 'Online', away: 'Away', offline: 'Offline' };
 
-/** A dot with its meaning for those who cannot see it. */
+/** Creates a dot, with a text for screen readers. */
 export function presenceDot() {
   return h('span', { class: 'presence' }, h('span', { class: 'sr-only' }));
 }

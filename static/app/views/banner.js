@@ -1,10 +1,10 @@
-// How the connection is doing.
-// Lives here: the strip that appears when it is not well. May not live here: reconnecting (the SDK does that).
+// The state of the connection.
+// This file shows a bar while the connection does not work. It must not contain reconnecting (the SDK does that).
 
 import { fill, h } from '../lib/dom.js';
 
-/** A connection that is back this soon is not worth a word, in milliseconds. */
-const GRACE = 1_200;
+/** The bar is not shown before this time, because most connections are back sooner. In milliseconds. */
+const GRACE_MS = 1_200;
 
 const STOPPED = {
   replaced: ['Greenroom is open in too many places, so this one was paused.', 'Use it here'],
@@ -37,15 +37,15 @@ export function mountBanner(parent, { store, actions }) {
 
   const update = () => {
     clearTimeout(timer);
-    const { state, reason, level } = store.state.connection;
-    if (state === 'open' && level) {
+    const { state, reason, upToDate } = store.state.connection;
+    if (state === 'open' && upToDate) {
       troubleSince = null;
       return show(null);
     }
     troubleSince ??= Date.now();
-    const grace = troubleSince + GRACE - Date.now();
-    if (state !== 'stopped' && grace > 0) {
-      timer = setTimeout(update, grace);
+    const remainingMs = troubleSince + GRACE_MS - Date.now();
+    if (state !== 'stopped' && remainingMs > 0) {
+      timer = setTimeout(update, remainingMs);
       return undefined;
     }
     if (state === 'stopped' && STOPPED[reason]) return show(reason, STOPPED[reason][0], button(STOPPED[reason][1]));

@@ -1,5 +1,6 @@
-// People the user has blocked.
-// Lives here: their list in the settings, and unblocking. May not live here: blocking (details/farewell.js).
+// The users whom this user has blocked.
+// This file contains their list in the settings, and unblocking. It must not contain blocking
+// (details/leave-or-block.js).
 
 import { h, setText } from '../lib/dom.js';
 import { keepFocus } from '../lib/focus.js';
@@ -7,8 +8,8 @@ import { keyedList } from '../lib/keyed.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
 import { section } from './section.js';
-import { complain } from './toast.js';
-import { sentence } from './words.js';
+import { toastOnError } from './toast.js';
+import { errorText } from './texts.js';
 
 /** @returns {{element: Element, stop: () => void}} */
 export function blockedPeople({ store, actions, client }) {
@@ -32,7 +33,7 @@ export function blockedPeople({ store, actions, client }) {
         class: 'button quiet',
         'aria-label': `Unblock ${name}`,
         textContent: 'Unblock',
-        on: { click: () => complain(actions.unblock(user.id)) },
+        on: { click: () => toastOnError(actions.unblock(user.id)) },
       }),
     );
   };
@@ -40,10 +41,10 @@ export function blockedPeople({ store, actions, client }) {
   const update = () => {
     const blocks = [...store.state.blocks.values()];
     keepFocus(list, () => keyedList(list, blocks, { key: ({ user }) => user.id, create: row }), hint);
-    setText(hint, blocks.length === 0 ? 'Nobody. Somebody is blocked from the details of your conversation.' : '');
+    setText(hint, blocks.length === 0 ? 'Nobody. To block somebody, open the details of your conversation.' : '');
   };
 
   update();
-  actions.loadBlocks().catch((error) => setText(hint, sentence(error)));
+  actions.loadBlocks().catch((error) => setText(hint, errorText(error)));
   return { element: section('Blocked people', list, hint), stop: store.watch(['blocks'], update) };
 }

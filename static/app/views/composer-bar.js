@@ -1,5 +1,6 @@
-// The strip above the text box.
-// Lives here: what is being answered or edited, and giving that up. May not live here: the text box.
+// The bar above the text box.
+// This file shows the message that is being answered or edited, and a button to cancel. It must not contain the text
+// box.
 
 import { fill, h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -8,11 +9,11 @@ import { nameOf } from '../state/conversations.js';
 export function composerBar(store, { onCancel }) {
   const element = h('div', { class: 'reply-bar', hidden: true });
 
-  /** @param {{kind: 'reply'|'edit', message: object}|null} about */
-  function show(about) {
-    element.hidden = about === null;
-    if (!about) return fill(element);
-    const { kind, message } = about;
+  /** @param {{kind: 'reply'|'edit', message: object}|null} target null hides the bar */
+  function show(target) {
+    element.hidden = target === null;
+    if (!target) return fill(element);
+    const { kind, message } = target;
     return fill(
       element,
       icon(kind, 18),
@@ -21,7 +22,7 @@ export function composerBar(store, { onCancel }) {
         { class: 'reply-bar-text' },
         h('span', {
           class: 'reply-bar-name',
-          textContent: kind === 'edit' ? 'Editing your message' : `Replying to ${whose(message, store.state)}`,
+          textContent: kind === 'edit' ? 'Editing your message' : `Replying to ${authorOf(message, store.state)}`,
         }),
         h('span', { dir: 'auto', textContent: message.content }),
       ),
@@ -41,6 +42,6 @@ export function composerBar(store, { onCancel }) {
   return { element, show };
 }
 
-function whose({ sender_id }, { me, people }) {
+function authorOf({ sender_id }, { me, people }) {
   return sender_id === me?.id ? 'yourself' : (nameOf(people.get(sender_id)) ?? 'somebody');
 }

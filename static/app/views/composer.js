@@ -1,21 +1,22 @@
-// Where messages are written.
-// Lives here: the text box, its keys and size, the draft, the limit, and whether one writes, replies or edits. May not
-// live here: sending (the SDK), the strip above the box (composer-bar.js), names after an @ (mention-list.js).
+// The text box for messages.
+// This file contains the text box, its keys and size, the draft, the limit, and whether the user writes, replies or
+// edits. It must not contain sending (the SDK), the bar above the box (composer-bar.js), or names after an @
+// (mention-list.js).
 
 import { h, setAttribute, setText } from '../lib/dom.js';
 import { readDraft, writeDraft } from '../lib/drafts.js';
 import { icon } from '../lib/icons.js';
 import { mayWrite } from '../lib/rights.js';
-import { LONGEST_MESSAGE, isBlank, plural, scalarCount } from '../lib/text.js';
+import { MAX_MESSAGE_LENGTH, isBlank, plural, scalarCount } from '../lib/text.js';
 import { findMessage } from '../state/messages.js';
 import { composerBar } from './composer-bar.js';
 import { mountMentionList } from './mention-list.js';
 import { mayEdit } from './message-menu.js';
 import { readOnlyNote } from './read-only.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
-/** From here on the rest of the limit is shown. */
-const WARN_FROM = LONGEST_MESSAGE - 500;
+/** From this length the number of characters left is shown. */
+const WARNING_LENGTH = MAX_MESSAGE_LENGTH - 500;
 
 /** @returns {{stop: () => void, replyTo: (message: object) => void, edit: (message: object) => void}} */
 export function mountComposer(parent, id, app, { onSent }) {
@@ -42,8 +43,8 @@ export function mountComposer(parent, id, app, { onSent }) {
   const mentions = mountMentionList(form, box, id, app);
   parent.append(form, note.element);
 
-  /** `{kind: 'reply'|'edit', message}` while one does either. */
-  let about = null;
+  /** `{kind: 'reply'|'edit', message}` while the user replies or edits, else null. */
+  let target = null;
   let busy = false;
   const userId = store.state.me.id;
 
@@ -51,55 +52,55 @@ export function mountComposer(parent, id, app, { onSent }) {
     event.preventDefault();
     const content = box.value.trim();
     if (button.disabled) return;
-    if (about?.kind === 'edit') {
-      save(about.message, content);
+    if (target?.kind === 'edit') {
+      save(target.message, content);
       return;
     }
-    actions.send(id, content, about?.message);
+    actions.send(id, content, target?.message);
     box.value = '';
-    turnTo(null);
+    setTarget(null);
     box.focus();
     onSent();
   }
 
-  /** The text stays in the box until the server has it. */
+  /** Saves an edit. The text stays in the box until the server has answered. */
   async function save(message, content) {
     if (content === message.content) return cancel();
     busy = true;
-    changed();
-    let problem = '';
+    update();
+    let errorMessage = '';
     try {
       await actions.edit(message, content);
     } catch (error) {
-      problem = sentence(error);
+      errorMessage = errorText(error);
     }
     busy = false;
-    if (about?.message === message && problem === '') return cancel();
-    changed();
-    return setText(counter, problem);
+    if (target?.message === message && errorMessage === '') return cancel();
+    update();
+    return setText(counter, errorMessage);
   }
 
-  function changed() {
+  function update() {
     const count = scalarCount(box.value);
-    const tooLong = count > LONGEST_MESSAGE;
+    const tooLong = count > MAX_MESSAGE_LENGTH;
     button.disabled = isBlank(box.value) || tooLong || busy || form.hidden;
     setText(counter, limitText(count));
     counter.classList.toggle('over', tooLong);
     setAttribute(box, 'aria-invalid', tooLong ? 'true' : null);
-    if (about?.kind !== 'edit') writeDraft(userId, id, box.value);
+    if (target?.kind !== 'edit') writeDraft(userId, id, box.value);
     resize();
   }
 
-  /** As high as its text; the style sheet sets the most it may take. */
+  /** Makes the box as high as its text. The style sheet limits the height. */
   function resize() {
     box.style.height = 'auto';
     box.style.height = `${box.scrollHeight}px`;
   }
 
-  /** Editing puts the draft aside, and afterwards it is back. */
-  function turnTo(next) {
-    if (about?.kind === 'edit') box.value = readDraft(userId, id);
-    about = next;
+  /** Sets the message to answer or edit. The draft is stored while the user edits, and shown again afterwards. */
+  function setTarget(next) {
+    if (target?.kind === 'edit') box.value = readDraft(userId, id);
+    target = next;
     if (next?.kind === 'edit') box.value = next.message.content;
     form.classList.toggle('editing', next?.kind === 'edit');
     bar.show(next);
@@ -107,78 +108,78 @@ export function mountComposer(parent, id, app, { onSent }) {
     setAttribute(button, 'aria-label', label);
     setAttribute(button, 'title', label);
     button.replaceChildren(icon(next?.kind === 'edit' ? 'check' : 'send', 20));
-    changed();
+    update();
   }
 
   function cancel() {
-    turnTo(null);
+    setTarget(null);
     box.focus();
   }
 
-  function begin(kind, message) {
-    turnTo({ kind, message });
+  function start(kind, message) {
+    setTarget({ kind, message });
     box.focus();
     box.setSelectionRange(box.value.length, box.value.length);
   }
 
-  /** The newest of one's own that can be edited. */
+  /** Edits the newest message of the user that can be edited. @returns {boolean} whether there is one */
   function editLast() {
     const items = store.state.rooms.get(id)?.items ?? [];
     const last = items.findLast((item) => mayEdit(item, item.sender_id === userId));
-    if (last) begin('edit', last);
+    if (last) start('edit', last);
     return Boolean(last);
   }
 
   box.addEventListener('input', () => {
-    changed();
-    if (about?.kind === 'edit') return;
-    if (isBlank(box.value)) actions.stoppedTyping();
-    else actions.typed(id);
+    update();
+    if (target?.kind === 'edit') return;
+    if (isBlank(box.value)) actions.stopTyping();
+    else actions.noteKeystroke(id);
   });
   box.addEventListener('keydown', (event) => {
-    // While an input method composes a word, Enter chooses it; while names are offered, the list has the keys.
+    // While an input method composes a word, Enter chooses it. While names are offered, their list handles the keys.
     if (event.isComposing || event.defaultPrevented) return;
-    if (event.key === 'Escape' && about) {
+    if (event.key === 'Escape' && target) {
       event.preventDefault();
       event.stopPropagation();
       cancel();
     }
-    if (event.key === 'ArrowUp' && box.value === '' && !about && editLast()) event.preventDefault();
+    if (event.key === 'ArrowUp' && box.value === '' && !target && editLast()) event.preventDefault();
     if (event.key !== 'Enter' || event.shiftKey) return;
     event.preventDefault();
     form.requestSubmit();
   });
-  box.addEventListener('blur', () => actions.stoppedTyping());
+  box.addEventListener('blur', () => actions.stopTyping());
 
-  /** Who may only read sees why; who may write again finds the draft. */
+  /** Shows either the form, or the reason why the user cannot write. */
   function showRights() {
     const conversation = store.state.conversations.get(id);
-    const was = form.hidden;
+    const wasHidden = form.hidden;
     form.hidden = !conversation || !mayWrite(conversation);
     note.show(conversation && form.hidden ? conversation : null);
-    const message = about && findMessage(store.state, id, about.message.id);
-    // What was deleted meanwhile can neither be answered nor edited.
-    if (about && (message?.deleted_at || (!message && about.kind === 'edit'))) turnTo(null);
-    else if (form.hidden !== was) changed();
+    const message = target && findMessage(store.state, id, target.message.id);
+    // A message that was deleted meanwhile can neither be answered nor edited.
+    if (target && (message?.deleted_at || (!message && target.kind === 'edit'))) setTarget(null);
+    else if (form.hidden !== wasHidden) update();
   }
 
   box.value = readDraft(userId, id);
-  turnTo(null);
+  setTarget(null);
   showRights();
   const unwatch = store.watch([`room:${id}`, 'conversations', 'blocks'], showRights);
   return {
-    replyTo: (message) => begin('reply', message),
-    edit: (message) => begin('edit', message),
+    replyTo: (message) => start('reply', message),
+    edit: (message) => start('edit', message),
     stop() {
       unwatch();
       mentions.stop();
-      actions.stoppedTyping();
+      actions.stopTyping();
     },
   };
 }
 
 function limitText(count) {
-  if (count < WARN_FROM) return '';
-  if (count > LONGEST_MESSAGE) return `${plural(count - LONGEST_MESSAGE, 'character')} too many`;
-  return `${plural(LONGEST_MESSAGE - count, 'character')} left`;
+  if (count < WARNING_LENGTH) return '';
+  if (count > MAX_MESSAGE_LENGTH) return `${plural(count - MAX_MESSAGE_LENGTH, 'character')} too many`;
+  return `${plural(MAX_MESSAGE_LENGTH - count, 'character')} left`;
 }

@@ -1,9 +1,9 @@
-// What may be done with a conversation from the list.
-// Lives here: its menu. May not live here: everything else there is to set (details/).
+// The menu of a conversation in the list.
+// This file contains the menu. It must not contain the other settings of a conversation (details/).
 
 import { isArchived, isMuted, titleOf } from '../state/conversations.js';
 import { openMenu } from './menu.js';
-import { complain } from './toast.js';
+import { toastOnError } from './toast.js';
 
 export function openConversationMenu(conversation, at, { actions }) {
   const { id, my, unread_count, last_seq } = conversation;
@@ -13,21 +13,21 @@ export function openConversationMenu(conversation, at, { actions }) {
     label: titleOf(conversation),
     at,
     items: [
-      unread_count > 0 && { label: 'Mark as read', icon: 'checks', run: () => actions.sawUpTo(id, last_seq) },
+      unread_count > 0 && { label: 'Mark as read', icon: 'checks', run: () => actions.markRead(id, last_seq) },
       {
         label: my.pinned ? 'No longer at the top' : 'Keep at the top',
         icon: 'pin',
-        run: () => complain(actions.pinConversation(id, !my.pinned)),
+        run: () => toastOnError(actions.pinConversation(id, !my.pinned)),
       },
       {
         label: muted ? 'Unmute' : 'Mute',
         icon: muted ? 'bell' : 'muted',
-        run: () => complain(muted ? actions.unmute(id) : actions.mute(id, null)),
+        run: () => toastOnError(muted ? actions.unmute(id) : actions.mute(id, null)),
       },
       {
         label: archived ? 'Back to the list' : 'Archive',
         icon: 'archive',
-        run: () => complain(actions.archive(id, !archived)),
+        run: () => toastOnError(actions.archive(id, !archived)),
       },
     ],
   });

@@ -1,6 +1,6 @@
 // One conversation in the list.
-// Lives here: its row — face, name, preview, time, what is unread, muted, pinned. May not live here: the list
-// (conversations.js), or counts (state/).
+// This file contains its row: avatar, name, preview, time, and the marks for unread, muted and pinned. It must not
+// contain the list (conversations.js), or counts (state/).
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -10,12 +10,12 @@ import { to } from '../router.js';
 import { isMuted, nameOf, titleOf } from '../state/conversations.js';
 import { unreadMentions } from '../state/mentions.js';
 import { avatar, presenceDot, updatePresenceDot } from './avatar.js';
-import { systemText } from './words.js';
+import { systemText } from './texts.js';
 
 /** @returns {HTMLElement & {update: (conversation: object) => void}} */
 export function conversationRow({ id }, { store, router, client }) {
   const link = h('a', { class: 'conversation', href: to.conversation(id), data: { id } });
-  const face = h('span', { class: 'conversation-face' });
+  const avatarBox = h('span', { class: 'conversation-face' });
   const dot = presenceDot();
   const name = h('span', { class: 'conversation-name' });
   const time = h('time', { class: 'conversation-time' });
@@ -30,7 +30,7 @@ export function conversationRow({ id }, { store, router, client }) {
   );
   const badge = h('span', { class: 'badge' }, h('span', { 'aria-hidden': 'true' }), h('span', { class: 'sr-only' }));
   link.append(
-    face,
+    avatarBox,
     h(
       'span',
       { class: 'conversation-text' },
@@ -39,15 +39,15 @@ export function conversationRow({ id }, { store, router, client }) {
     ),
   );
   const element = h('li', {}, link);
-  let look = null;
+  let avatarKey = null;
 
   element.update = (conversation) => {
     const { state } = store;
     const title = titleOf(conversation);
-    const who = faceOf(conversation);
-    if (look !== `${title} ${who.url}`)
-      fill(face, avatar(who, { fileToken: client.connection.fileToken }), conversation.peer && dot);
-    look = `${title} ${who.url}`;
+    const subject = avatarOf(conversation);
+    if (avatarKey !== `${title} ${subject.url}`)
+      fill(avatarBox, avatar(subject, { fileToken: client.connection.fileToken }), conversation.peer && dot);
+    avatarKey = `${title} ${subject.url}`;
     if (conversation.peer)
       updatePresenceDot(dot, state.presence.get(conversation.peer.id)?.status ?? conversation.peer.presence);
     setText(name, title);
@@ -69,19 +69,19 @@ export function conversationRow({ id }, { store, router, client }) {
     setAttribute(time, 'title', exactTime(at));
   }
 
-  function showUnread(unread, quiet) {
+  function showUnread(unread, isSilent) {
     badge.hidden = unread === 0;
-    badge.classList.toggle('muted', quiet);
+    badge.classList.toggle('muted', isSilent);
     setText(badge.firstChild, unread > 99 ? '99+' : String(unread));
     setText(badge.lastChild, plural(unread, 'unread message'));
-    link.classList.toggle('unread', unread > 0 && !quiet);
+    link.classList.toggle('unread', unread > 0 && !isSilent);
   }
 
   return element;
 }
 
-/** What stands for a conversation: the other one, or the group. */
-export function faceOf(conversation) {
+/** Returns what the avatar of a conversation shows: the peer, or the group. */
+export function avatarOf(conversation) {
   if (conversation.type === 'direct') {
     const { peer } = conversation;
     return { id: peer?.id ?? conversation.id, name: nameOf(peer) ?? '?', url: peer?.avatar_url };
@@ -106,7 +106,7 @@ function mark(name, label) {
 function previewText(conversation, state) {
   const { last_message: last } = conversation;
   if (!last) return conversation.type === 'direct' ? 'Say hello' : 'New group';
-  // The list does not say what was deleted; a text that is empty was.
+  // The list does not say whether a message was deleted. A text message without text was.
   if (last.deleted_at || (last.type === 'text' && last.content === '')) return 'Message deleted';
   if (last.type === 'system') return systemText(last, state);
   const text = last.content.replace(/\s+/g, ' ') || 'Attachment';

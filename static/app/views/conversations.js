@@ -1,48 +1,48 @@
 // The list of conversations.
-// Lives here: the list, its other half with those put away, and moving through it by keyboard. May not live here: one row
-// (conversation-row.js), order and counts (state/conversations.js).
+// This file contains the list, the list of archived conversations, and moving through them by keyboard. It must not
+// contain a row (conversation-row.js), or order and counts (state/conversations.js).
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { keepFocus } from '../lib/focus.js';
 import { icon } from '../lib/icons.js';
 import { keyedList } from '../lib/keyed.js';
-import { onLongPress } from '../lib/press.js';
+import { onLongPress } from '../lib/long-press.js';
 import { isArchived, sortedConversations } from '../state/conversations.js';
 import { openConversationMenu } from './conversation-menu.js';
 import { conversationRow } from './conversation-row.js';
 
-/** @returns {{stop: () => void, focus: () => void}} `focus` goes to where one was in the list */
+/** @returns {{stop: () => void, focus: () => void}} `focus` gives the focus to the row that had it last */
 export function mountConversations(parent, app) {
   const { store, router, onNew } = app;
   const list = h('ul', {
     class: 'conversations',
     role: 'list',
     'aria-label': 'Conversations',
-    on: { keydown: moveByKeys, focusin: ({ target }) => stopAt(target.closest('a')?.dataset.id) },
+    on: { keydown: moveByKeys, focusin: ({ target }) => setTabStop(target.closest('a')?.dataset.id) },
   });
   const back = h(
     'button',
-    { type: 'button', class: 'list-switch', hidden: true, on: { click: () => turn(false) } },
+    { type: 'button', class: 'list-switch', hidden: true, on: { click: () => showArchived(false) } },
     icon('back', 19),
     h('span', { class: 'list-switch-name', textContent: 'Archived' }),
     h('span', { class: 'sr-only', textContent: ', back to all conversations' }),
   );
   const count = h('span', { class: 'list-switch-count' });
-  const entry = h(
+  const archivedButton = h(
     'button',
-    { type: 'button', class: 'list-switch', hidden: true, on: { click: () => turn(true) } },
+    { type: 'button', class: 'list-switch', hidden: true, on: { click: () => showArchived(true) } },
     icon('archive', 19),
     h('span', { class: 'list-switch-name', textContent: 'Archived' }),
     count,
   );
   const empty = h('div', { class: 'list-empty', hidden: true });
-  parent.append(back, list, empty, entry);
+  parent.append(back, list, empty, archivedButton);
   const typingWatches = new Map();
   let archived = false;
-  /** Id of the one row in the order of tabs, and of the open one that was brought into sight. */
-  let stop = null;
-  let revealed = null;
-  let emptyLook = null;
+  /** The id of the only row that the Tab key reaches, and of the open conversation whose row was scrolled to. */
+  let tabStopId = null;
+  let revealedId = null;
+  let emptyKind = null;
 
   const create = (conversation) => {
     const row = conversationRow(conversation, app);
@@ -50,8 +50,8 @@ export function mountConversations(parent, app) {
     return row;
   };
 
-  function turn(to) {
-    archived = to;
+  function showArchived(value) {
+    archived = value;
     update();
     if (archived) back.focus({ preventScroll: true });
     else focus();
@@ -60,43 +60,43 @@ export function mountConversations(parent, app) {
   const openId = () => (router.route.name === 'conversation' ? router.route.id : null);
   const linkOf = (id) => id && list.querySelector(`a[data-id="${CSS.escape(id)}"]`);
 
-  /** Tab comes to one row, where one was last; arrows lead to the others. */
-  function stopAt(id) {
-    const link = linkOf(id) ?? linkOf(stop) ?? linkOf(openId()) ?? list.querySelector('a');
-    stop = link?.dataset.id ?? null;
+  /** Makes one row reachable by the Tab key: the one that had the focus last. Arrow keys lead to the others. */
+  function setTabStop(id) {
+    const link = linkOf(id) ?? linkOf(tabStopId) ?? linkOf(openId()) ?? list.querySelector('a');
+    tabStopId = link?.dataset.id ?? null;
     for (const other of list.querySelectorAll('a')) other.tabIndex = other === link ? 0 : -1;
   }
 
   function reveal() {
     const id = openId();
-    if (id === revealed || (id && !linkOf(id))) return;
-    revealed = id;
-    if (id) stopAt(id);
+    if (id === revealedId || (id && !linkOf(id))) return;
+    revealedId = id;
+    if (id) setTabStop(id);
     linkOf(id)?.scrollIntoView({ block: 'nearest' });
   }
 
   function focus() {
-    const target = linkOf(stop) ?? empty.querySelector('button') ?? entry;
+    const target = linkOf(tabStopId) ?? empty.querySelector('button') ?? archivedButton;
     target.focus({ preventScroll: true });
     target.scrollIntoView({ block: 'nearest' });
   }
 
   function update() {
-    const away = sortedConversations(store.state, { archived: true });
-    if (away.length === 0) archived = false;
-    const conversations = archived ? away : sortedConversations(store.state);
+    const archivedOnes = sortedConversations(store.state, { archived: true });
+    if (archivedOnes.length === 0) archived = false;
+    const conversations = archived ? archivedOnes : sortedConversations(store.state);
     const rows = { key: ({ id }) => id, create, update: (element, item) => element.update(item) };
-    const within = list.contains(document.activeElement);
+    const hadFocus = list.contains(document.activeElement);
     keepFocus(list, () => keyedList(list, conversations, rows));
-    showEmpty(conversations.length > 0 ? 'none' : store.state.listed ? 'nobody' : 'loading');
+    showEmpty(conversations.length > 0 ? 'none' : store.state.isListLoaded ? 'empty' : 'loading');
     back.hidden = !archived;
-    entry.hidden = archived || away.length === 0;
-    setText(count, String(away.length));
-    setAttribute(entry, 'aria-label', `Archived, ${away.length}`);
-    stopAt(null);
+    archivedButton.hidden = archived || archivedOnes.length === 0;
+    setText(count, String(archivedOnes.length));
+    setAttribute(archivedButton, 'aria-label', `Archived, ${archivedOnes.length}`);
+    setTabStop(null);
     reveal();
     const present = new Set(conversations.map(({ id }) => id));
-    if (within && !list.contains(document.activeElement)) focus();
+    if (hadFocus && !list.contains(document.activeElement)) focus();
     for (const [id, unwatch] of typingWatches) {
       if (present.has(id)) continue;
       unwatch();
@@ -104,12 +104,12 @@ export function mountConversations(parent, app) {
     }
   }
 
-  /** Made anew only when it is another: the button in it may have the focus. */
-  function showEmpty(look) {
-    if (look === emptyLook) return;
-    emptyLook = look;
-    empty.hidden = look === 'none';
-    fill(empty, ...(look === 'nobody' ? nobodyYet(onNew) : look === 'loading' ? [skeleton()] : []));
+  /** Fills the empty list only after a change, because the button in it may have the focus. */
+  function showEmpty(kind) {
+    if (kind === emptyKind) return;
+    emptyKind = kind;
+    empty.hidden = kind === 'none';
+    fill(empty, ...(kind === 'empty' ? noConversations(onNew) : kind === 'loading' ? [skeleton()] : []));
   }
 
   const menu = (link) => {
@@ -118,7 +118,7 @@ export function mountConversations(parent, app) {
   };
   list.addEventListener('contextmenu', (event) => {
     const link = event.target.closest('a[data-id]');
-    // The menu key and the second button of a mouse; a finger comes by its long press.
+    // This is for the menu key and the right mouse button. A finger uses the long press.
     if (!link || event.defaultPrevented || event.pointerType === 'touch') return;
     event.preventDefault();
     menu(link);
@@ -126,12 +126,12 @@ export function mountConversations(parent, app) {
   onLongPress(list, 'a[data-id]', menu);
 
   update();
-  const stops = [store.watch(['conversations', 'presence', 'mentions', 'me'], update), router.onChange(shown)];
-  // "Today" becomes "Yesterday" also while nobody writes.
+  const stops = [store.watch(['conversations', 'presence', 'mentions', 'me'], update), router.onChange(onRoute)];
+  // "Today" becomes "Yesterday" also when no message comes.
   const clock = setInterval(update, 60_000);
 
-  /** The half of the list that holds the open conversation is the one that is shown. */
-  function shown() {
+  /** Shows the list, archived or not, that contains the open conversation. */
+  function onRoute() {
     const open = store.state.conversations.get(openId());
     if (open) archived = isArchived(open);
     update();
@@ -146,7 +146,7 @@ export function mountConversations(parent, app) {
   };
 }
 
-function nobodyYet(onNew) {
+function noConversations(onNew) {
   return [
     h('p', { class: 'list-empty-title', textContent: 'It is quiet here' }),
     h('p', { textContent: 'Find somebody you know and say hello.' }),

@@ -1,6 +1,6 @@
 // Dialogs.
-// Lives here: the frame of every dialog — heading, close button, and putting it away. The browser's own modal dialog
-// keeps the focus inside, closes on Escape and gives the focus back. May not live here: what a dialog is about.
+// This file contains the frame of every dialog: heading, close button, and closing. The browser's modal dialog keeps
+// the focus inside, closes on Escape and gives the focus back. It must not contain the content of a dialog.
 
 import { h, uniqueId } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -9,7 +9,7 @@ import { icon } from '../lib/icons.js';
  * Opens a modal dialog.
  * @param {{title: string, className?: string, onClose?: () => void}} options
  * @param {(body: HTMLElement, close: () => void) => void} build fills the body
- * @returns {() => void} closes it
+ * @returns {() => void} a function that closes the dialog
  */
 export function openDialog({ title, className = '', onClose = () => {} }, build) {
   const titleId = uniqueId('dialog');
@@ -50,15 +50,15 @@ export function openDialog({ title, className = '', onClose = () => {} }, build)
   return close;
 }
 
-/** Closes whatever is open over the page, as when the page changes; the focus goes back to where it was. */
+/** Closes all open dialogs and popups, as when the route changes. The focus goes back to the element that had it. */
 export function closeDialogs() {
   for (const dialog of [...document.querySelectorAll('dialog[open]')].reverse()) dialog.close();
 }
 
 /**
- * Asks before something that cannot be taken back.
+ * Asks the user to choose, before an action that cannot be undone.
  * @param {{title: string, text: string, choices: ({value: string, label: string, danger?: boolean}|false)[]}} question
- * @returns {Promise<string|null>} the value chosen, null for none
+ * @returns {Promise<string|null>} the chosen value; null if the user cancels
  */
 export function askDialog({ title, text, choices }) {
   return new Promise((resolve) => {
@@ -68,13 +68,18 @@ export function askDialog({ title, text, choices }) {
         chosen = value;
         close();
       };
-      const stay = h('button', { type: 'button', class: 'button quiet', textContent: 'Cancel', on: { click: close } });
+      const cancel = h('button', {
+        type: 'button',
+        class: 'button quiet',
+        textContent: 'Cancel',
+        on: { click: close },
+      });
       body.append(
         h('p', { class: 'dialog-text', textContent: text }),
         h(
           'div',
           { class: 'dialog-actions' },
-          stay,
+          cancel,
           choices.filter(Boolean).map(({ value, label, danger }) =>
             h('button', {
               type: 'button',
@@ -85,12 +90,12 @@ export function askDialog({ title, text, choices }) {
           ),
         ),
       );
-      stay.focus();
+      cancel.focus();
     });
   });
 }
 
-/** @returns {Promise<boolean>} */
+/** Asks the user to confirm an action. @returns {Promise<boolean>} whether the user confirmed */
 export async function confirmDialog({ title, text, action }) {
   return (await askDialog({ title, text, choices: [{ value: 'yes', label: action, danger: true }] })) === 'yes';
 }

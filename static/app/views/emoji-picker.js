@@ -1,32 +1,36 @@
 // Choosing an emoji.
-// Lives here: the picker — those used last, the common ones, and a box for any other — and the short row above a menu.
-// May not live here: the list (lib/emoji.js), or what is done with the chosen one.
+// This file contains the picker (the emoji used last, the common ones, and a box for any other) and the short row above
+// a menu. It must not contain the list of emoji (lib/emoji.js), or what is done with the chosen one.
 
 import { h, setText } from '../lib/dom.js';
-import { COMMON, emojiName, isOneEmoji, noteEmoji, quickEmoji, recentEmoji } from '../lib/emoji.js';
+import { COMMON, emojiName, isOneEmoji, rememberEmoji, quickEmoji, recentEmoji } from '../lib/emoji.js';
 import { openPopup } from './popup.js';
 
 /** @param {{at: Element, onChoose: (emoji: string) => void}} options */
 export function openEmojiPicker({ at, onChoose }) {
   openPopup({ label: 'Choose a reaction', at, className: 'picker-popup' }, (close) => {
     const choose = (emoji) => {
-      noteEmoji(emoji);
+      rememberEmoji(emoji);
       close(() => onChoose(emoji));
     };
     const recent = recentEmoji();
     const common = COMMON.map(([emoji]) => emoji);
-    return [recent.length > 0 && grid('Used last', recent, choose), grid('Common', common, choose), anyOther(choose)];
+    return [
+      recent.length > 0 && grid('Used last', recent, choose),
+      grid('Common', common, choose),
+      otherEmojiForm(choose),
+    ];
   });
 }
 
-/** A few emoji in a row, with a button that leads to the whole picker. */
+/** Creates a row of a few emoji, with a button that opens the picker. */
 export function quickRow({ chosen, onChoose, onMore }) {
   return h(
     'div',
     { class: 'quick-row', role: 'group', 'aria-label': 'React', on: { keydown: moveByKeys } },
     quickEmoji().map((emoji) => {
       const button = emojiButton(emoji, () => {
-        noteEmoji(emoji);
+        rememberEmoji(emoji);
         onChoose(emoji);
       });
       button.setAttribute('aria-pressed', String(chosen.has(emoji)));
@@ -43,7 +47,7 @@ export function quickRow({ chosen, onChoose, onMore }) {
 }
 
 function grid(title, emoji, choose) {
-  const buttons = emoji.map((one) => emojiButton(one, () => choose(one)));
+  const buttons = emoji.map((item) => emojiButton(item, () => choose(item)));
   for (const button of buttons.slice(1)) button.tabIndex = -1;
   return h(
     'section',
@@ -64,31 +68,31 @@ function emojiButton(emoji, run) {
   });
 }
 
-/** The keyboards of phones and systems have every emoji there is. */
-function anyOther(choose) {
+/** Creates a box for any other emoji, because the keyboards of phones and systems have all of them. */
+function otherEmojiForm(choose) {
   const input = h('input', {
     class: 'input',
     'aria-label': 'Any emoji',
     placeholder: 'Any emoji',
     autocomplete: 'off',
   });
-  const problem = h('p', { class: 'field-hint', role: 'status' });
+  const message = h('p', { class: 'field-hint', role: 'status' });
   const submit = (event) => {
     event.preventDefault();
     const emoji = input.value.trim();
     if (isOneEmoji(emoji)) choose(emoji);
-    else setText(problem, 'Type one emoji.');
+    else setText(message, 'Type one emoji.');
   };
   return h(
     'form',
     { class: 'emoji-other', on: { submit } },
     input,
     h('button', { type: 'submit', class: 'button soft', textContent: 'React' }),
-    problem,
+    message,
   );
 }
 
-/** Arrows move inside a grid, which is one stop on the way of the Tab key. */
+/** Moves the focus inside a grid by arrow keys. The Tab key reaches the grid as one element. */
 function moveByKeys(event) {
   const buttons = [...event.currentTarget.querySelectorAll('button')];
   const index = buttons.indexOf(document.activeElement);

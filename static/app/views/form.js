@@ -1,21 +1,22 @@
 // Forms.
-// Lives here: a labelled field, and a form that is busy while it is sent and says kindly what was wrong. What is too long
-// is said, never cut off: whoever pastes a password would not know which one they have.
-// May not live here: what is sent.
+// This file contains a field with a label, and a form that shows progress and errors. Input that is too long is refused
+// and never cut off: a user who pastes a password would not know which password is stored. It must not contain what is
+// sent.
 
 import { h, setAttribute, setText, uniqueId } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
-import { limitSentence } from '../lib/limits.js';
+import { lengthError } from '../lib/limits.js';
 import { scalarCount } from '../lib/text.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
 /**
- * @param {string} label also the field's accessible name
- * @param {object} attributes of the input
- * @param {{hint?: string, reveal?: boolean, tag?: string, most?: number}} [options] `reveal`: a button that shows what is
- *   typed; `most`: characters
+ * Creates a field.
+ * @param {string} label the label, also for screen readers
+ * @param {object} attributes the attributes of the input
+ * @param {{hint?: string, reveal?: boolean, tag?: string, maxLength?: number}} [options] `reveal`: adds a button that
+ *   shows the characters of a password; `maxLength`: in characters
  */
-export function field(label, attributes, { hint = '', reveal = false, tag = 'input', most = Infinity } = {}) {
+export function field(label, attributes, { hint = '', reveal = false, tag = 'input', maxLength = Infinity } = {}) {
   const id = uniqueId('field');
   const hintId = `${id}-hint`;
   const input = h(tag, { id, class: 'input', 'aria-describedby': hintId, ...attributes });
@@ -32,14 +33,14 @@ export function field(label, attributes, { hint = '', reveal = false, tag = 'inp
     element.classList.toggle('invalid', Boolean(text));
     setText(note, text || hint);
   };
-  // As the server counts: white space around anything but a password is no part of it.
-  const secret = attributes.type === 'password';
-  const excess = () => limitSentence(secret ? [...input.value].length : scalarCount(input.value), most);
-  input.addEventListener('input', () => setError(excess()));
-  return { element, input, setError, excess };
+  // Count as the server does: white space around the text does not count, except in a password.
+  const isPassword = attributes.type === 'password';
+  const lengthErrorText = () => lengthError(isPassword ? [...input.value].length : scalarCount(input.value), maxLength);
+  input.addEventListener('input', () => setError(lengthErrorText()));
+  return { element, input, setError, lengthErrorText };
 }
 
-/** The same for a text of several lines. */
+/** Creates a field with several lines. */
 export function area(label, attributes, options = {}) {
   return field(label, attributes, { ...options, tag: 'textarea' });
 }
@@ -59,31 +60,34 @@ function revealButton(input) {
 }
 
 /**
- * @param {{fields: Record<string, ReturnType<typeof field>>, button: HTMLButtonElement, submit: (values: Record<string, string>) => Promise<string|void>,
+ * Creates a form.
+ * @param {{fields: Record<string, ReturnType<typeof field>>, button: HTMLButtonElement,
+ *   submit: (values: Record<string, string>) => Promise<string|void>,
  *   check?: (values: Record<string, string>) => [string, string]|null, className?: string}} options
- *   `check` names a field and what is wrong with it; `submit` may return a sentence of success
+ *   `check` returns the name of a field and its error; `submit` may return a text that is shown after success
  */
 export function form({ fields, button, submit, check = () => null, className = '' }, ...more) {
   const status = h('p', { class: 'form-status', role: 'alert' });
-  const say = (text, kind) => {
+  const showStatus = (text, kind) => {
     status.dataset.kind = kind;
     setText(status, text);
   };
-  const blame = (name, text) => {
+  const showFieldError = (name, text) => {
     fields[name].setError(text);
     fields[name].input.focus();
   };
-  const refused = (error) => {
+  const showError = (error) => {
     const [first, ...others] = error.fields ?? [];
-    const named = first && fields[first.field];
-    if (named && others.length === 0) blame(first.field, `This ${first.message}.`.replace(/\.\.$/, '.'));
-    else if (error.code === 'username_taken' && fields.username) blame('username', sentence(error));
+    const isKnownField = first && fields[first.field];
+    if (isKnownField && others.length === 0)
+      showFieldError(first.field, `This ${first.message}.`.replace(/\.\.$/, '.'));
+    else if (error.code === 'username_taken' && fields.username) showFieldError('username', errorText(error));
     else if (error.code === 'invalid_credentials' && fields.current_password)
-      blame('current_password', 'This is not your password.');
-    else say(sentence(error), 'error');
+      showFieldError('current_password', 'This is not your password.');
+    else showStatus(errorText(error), 'error');
   };
   let busy = false;
-  // The button keeps the focus meanwhile, which one that is disabled would lose.
+  // The button keeps the focus while the form is sent. A disabled button would lose it.
   const setBusy = (value) => {
     busy = value;
     for (const name of ['aria-disabled', 'data-busy']) setAttribute(button, name, value ? 'true' : null);
@@ -91,16 +95,16 @@ export function form({ fields, button, submit, check = () => null, className = '
   const onSubmit = async (event) => {
     event.preventDefault();
     if (busy) return;
-    say('', 'none');
+    showStatus('', 'none');
     const values = Object.fromEntries(Object.entries(fields).map(([name, { input }]) => [name, input.value]));
-    const long = Object.entries(fields).find(([, { excess }]) => excess());
-    const wrong = long ? [long[0], long[1].excess()] : check(values);
-    if (wrong) return void blame(...wrong);
+    const tooLong = Object.entries(fields).find(([, { lengthErrorText }]) => lengthErrorText());
+    const invalid = tooLong ? [tooLong[0], tooLong[1].lengthErrorText()] : check(values);
+    if (invalid) return void showFieldError(...invalid);
     setBusy(true);
     try {
-      say((await submit(values)) ?? '', 'success');
+      showStatus((await submit(values)) ?? '', 'success');
     } catch (error) {
-      refused(error);
+      showError(error);
     } finally {
       setBusy(false);
     }

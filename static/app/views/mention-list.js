@@ -1,6 +1,6 @@
 // Names after an @.
-// Lives here: the list of people one may mean while writing, moved through by arrows while the cursor stays in the text.
-// May not live here: the text box itself, or what counts as a mention (lib/mentions.js).
+// This file contains the list of users whom the user can mention while writing. Arrow keys move through it while the
+// cursor stays in the text. It must not contain the text box, or what counts as a mention (lib/mentions.js).
 
 import { h, setAttribute, uniqueId } from '../lib/dom.js';
 import { mentionAtCursor, mentionCandidates } from '../lib/mentions.js';
@@ -23,11 +23,11 @@ export function mountMentionList(parent, box, id, { store, client }) {
   parent.append(list);
   setAttribute(box, 'aria-autocomplete', 'list');
   setAttribute(box, 'aria-controls', listId);
-  let found = [];
+  let candidates = [];
   let current = 0;
   let start = 0;
-  /** The @ after which somebody pressed Escape: no list there any more. */
-  let refused = null;
+  /** The position of the @ at which the user pressed Escape. No list is shown there any more. */
+  let closedAt = null;
 
   function people() {
     const { members, conversations, me } = store.state;
@@ -41,17 +41,17 @@ export function mountMentionList(parent, box, id, { store, client }) {
 
   function update() {
     const typed = box.selectionStart === box.selectionEnd ? mentionAtCursor(box.value, box.selectionStart) : null;
-    if (!typed || typed.start !== refused) refused = null;
-    found = typed && refused === null ? mentionCandidates(people(), typed.query) : [];
+    if (!typed || typed.start !== closedAt) closedAt = null;
+    candidates = typed && closedAt === null ? mentionCandidates(people(), typed.query) : [];
     start = typed?.start ?? 0;
     current = 0;
     show();
   }
 
   function show() {
-    list.hidden = found.length === 0;
-    list.replaceChildren(...found.map(option));
-    setAttribute(box, 'aria-activedescendant', found.length > 0 ? `${listId}-${current}` : null);
+    list.hidden = candidates.length === 0;
+    list.replaceChildren(...candidates.map(option));
+    setAttribute(box, 'aria-activedescendant', candidates.length > 0 ? `${listId}-${current}` : null);
     list.children[current]?.scrollIntoView({ block: 'nearest' });
   }
 
@@ -86,14 +86,14 @@ export function mountMentionList(parent, box, id, { store, client }) {
     box.focus();
   }
 
-  function key(event) {
+  function onKey(event) {
     if (list.hidden || event.isComposing) return;
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) current = (current + step + found.length) % found.length;
+    if (step) current = (current + step + candidates.length) % candidates.length;
     else if (event.key === 'Escape') {
-      refused = start;
-      found = [];
-    } else if ((event.key === 'Enter' && !event.shiftKey) || event.key === 'Tab') choose(found[current]);
+      closedAt = start;
+      candidates = [];
+    } else if ((event.key === 'Enter' && !event.shiftKey) || event.key === 'Tab') choose(candidates[current]);
     else return;
     event.preventDefault();
     event.stopPropagation();
@@ -101,12 +101,12 @@ export function mountMentionList(parent, box, id, { store, client }) {
   }
 
   const hide = () => {
-    found = [];
+    candidates = [];
     show();
   };
   box.addEventListener('input', update);
   box.addEventListener('click', update);
-  box.addEventListener('keydown', key);
+  box.addEventListener('keydown', onKey);
   box.addEventListener('keyup', (event) => ['ArrowLeft', 'ArrowRight', 'Home', 'End'].includes(event.key) && update());
   box.addEventListener('blur', hide);
   const unwatch = store.watch([`members:${id}`], () => document.activeElement === box && update());

@@ -1,16 +1,17 @@
 // Menus.
-// Lives here: a list of things to choose from, moved through by arrows, Home, End and first letters. May not live here:
-// where it stands (popup.js), or what is chosen from.
+// This file contains a list of items to choose from. Arrows, Home, End and first letters move through it. It must not
+// contain the position of the menu (popup.js), or the items.
 
 import { h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
 import { openPopup } from './popup.js';
 
 /**
- * @typedef {{label: string, icon?: string, danger?: boolean, checked?: boolean, run: () => void}} MenuItem `checked` makes
- *   it one of several of which one holds
- * @param {{label: string, at: Element|object, items: (MenuItem|false|null)[], header?: (close: Function) => Node}} options
- *   `header` stands above the items
+ * Opens a menu.
+ * @typedef {{label: string, icon?: string, danger?: boolean, checked?: boolean, run: () => void}} MenuItem `checked`:
+ *   the item is one of several options, and whether it is the chosen one
+ * @param {{label: string, at: Element|object, items: (MenuItem|false|null)[], header?: (close: Function) => Node}}
+ *   options `header` is shown above the items
  */
 export function openMenu({ label, at, items, header = null }) {
   openPopup({ label, at, className: 'menu-popup' }, (close) => {
@@ -56,7 +57,7 @@ function moveByKeys(event) {
   target.focus();
 }
 
-/** The next item that begins with the letter. */
+/** Returns the next item that begins with the letter. */
 function byLetter(items, index, { key, ctrlKey, metaKey, altKey }) {
   if (key.length !== 1 || key === ' ' || ctrlKey || metaKey || altKey) return null;
   const letter = key.toLocaleLowerCase();

@@ -1,5 +1,5 @@
-// What else is known of a message.
-// Lives here: the dialogs with its former texts, who got and read it, and who reacted. May not live here: its menu.
+// Details of a message.
+// This file contains the dialogs with former texts, receipts and reactions. It must not contain the menu of a message.
 
 import { h, fill } from '../lib/dom.js';
 import { plural } from '../lib/text.js';
@@ -7,11 +7,11 @@ import { exactTime } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
 import { openDialog } from './dialog.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
-/** Former texts, the oldest first, and the present one. */
+/** Opens the former texts, the oldest first, and the present text. */
 export function openHistory(item, { actions }) {
-  ask(
+  openLoadingDialog(
     'History',
     () => actions.history(item),
     (versions) => [
@@ -35,13 +35,13 @@ export function openHistory(item, { actions }) {
 }
 
 export function openReceipts(item, app) {
-  ask(
+  openLoadingDialog(
     'Receipts',
     () => app.actions.receipts(item),
     ({ read, delivered, member_count, read_ratio }) => {
       const readers = new Set(read.map(({ user_id }) => user_id));
       const others = Math.max(0, member_count - 1);
-      const waiting = delivered.filter(({ user_id }) => !readers.has(user_id));
+      const deliveredOnly = delivered.filter(({ user_id }) => !readers.has(user_id));
       return [
         h('p', {
           class: 'dialog-text',
@@ -50,22 +50,22 @@ export function openReceipts(item, app) {
               ? 'Nobody else is here.'
               : `Read by ${Math.round(read_ratio * 100)} % of ${plural(others, 'other')}.`,
         }),
-        group(`Read by ${read.length}`, 'Nobody has read it yet.', read, app),
-        waiting.length > 0 && group(`Delivered to ${waiting.length}`, '', waiting, app),
+        userSection(`Read by ${read.length}`, 'Nobody has read it yet.', read, app),
+        deliveredOnly.length > 0 && userSection(`Delivered to ${deliveredOnly.length}`, '', deliveredOnly, app),
       ];
     },
   );
 }
 
 export function openReactors(item, app) {
-  ask(
+  openLoadingDialog(
     'Reactions',
     () => app.actions.reactions(item),
     (reactions) =>
       reactions.length === 0
         ? [h('p', { class: 'dialog-text', textContent: 'Nobody reacts to it any more.' })]
         : reactions.map(({ emoji, count, user_ids }) =>
-            group(
+            userSection(
               `${emoji} ${count}`,
               '',
               user_ids.map((user_id) => ({ user_id, at: null })),
@@ -75,23 +75,23 @@ export function openReactors(item, app) {
   );
 }
 
-/** A dialog that asks the server first. */
-function ask(title, question, show) {
+/** Opens a dialog whose content is loaded from the server. */
+function openLoadingDialog(title, load, show) {
   openDialog({ title }, async (body) => {
     fill(body, h('p', { class: 'dialog-text', role: 'status', textContent: 'One moment…' }));
     try {
-      const answer = await question();
+      const answer = await load();
       fill(body, ...show(answer));
     } catch (error) {
       fill(
         body,
-        h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' }, textContent: sentence(error) }),
+        h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' }, textContent: errorText(error) }),
       );
     }
   });
 }
 
-function group(title, empty, entries, { store, client }) {
+function userSection(title, empty, entries, { store, client }) {
   return h(
     'section',
     { class: 'info-group' },

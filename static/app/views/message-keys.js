@@ -1,35 +1,36 @@
 // Moving through messages by keyboard.
-// Lives here: one message at a time is in the order of tabs, arrows change which; its buttons and links follow it, and
-// the menu key opens its menu. May not live here: what the menu holds.
+// The Tab key reaches one message at a time, and its buttons and links. Arrow keys choose the message, and the menu key
+// opens its menu. This file must not contain the menu.
 
 /**
- * @param {HTMLElement} box the log
+ * Handles the keys in the message list.
+ * @param {HTMLElement} box the message list
  * @param {HTMLElement} list its rows
  * @param {(element: Element) => void} onMenu
  */
-export function moveThroughMessages(box, list, onMenu) {
+export function handleMessageKeys(box, list, onMenu) {
   const messages = () => [...list.querySelectorAll('.message')];
 
-  const enter = (element) => {
-    for (const other of list.querySelectorAll('.message[data-current]')) if (other !== element) leave(other);
+  const activate = (element) => {
+    for (const other of list.querySelectorAll('.message[data-current]')) if (other !== element) deactivate(other);
     element.dataset.current = '';
     for (const button of element.querySelectorAll('button')) button.tabIndex = 0;
   };
-  const leave = (element) => {
+  const deactivate = (element) => {
     delete element.dataset.current;
     for (const button of element.querySelectorAll('button')) button.tabIndex = -1;
   };
 
   list.addEventListener('focusin', (event) => {
     const element = event.target.closest('.message');
-    if (element) enter(element);
+    if (element) activate(element);
   });
 
   box.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     const all = messages();
     if (event.target === box) {
-      // From the log itself: the newest that can be seen.
+      // From the message list itself, go to the newest visible message.
       if (!['Enter', 'ArrowUp'].includes(event.key)) return;
       const edge = box.getBoundingClientRect().bottom;
       const last = all.filter((element) => element.getBoundingClientRect().top < edge - 8).at(-1);
@@ -49,7 +50,7 @@ export function moveThroughMessages(box, list, onMenu) {
     }
     if (event.key === 'Escape') {
       event.preventDefault();
-      leave(current);
+      deactivate(current);
       box.focus({ preventScroll: true });
       return;
     }

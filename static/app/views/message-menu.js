@@ -1,6 +1,6 @@
-// What may be done with a message.
-// Lives here: its menu, with only what the user may do, and asking before something is deleted. May not live here: the
-// rules that count (the server's), or how a menu works (menu.js).
+// The menu of a message.
+// This file contains the menu, with only what the user may do, and asks before a message is deleted. It must not
+// contain the permissions (the server checks them), or how a menu works (menu.js).
 
 import { copyText } from '../lib/clipboard.js';
 import { mayDeleteOthers, mayPin, mayWrite } from '../lib/rights.js';
@@ -8,11 +8,12 @@ import { openEmojiPicker, quickRow } from './emoji-picker.js';
 import { askDialog } from './dialog.js';
 import { openMenu } from './menu.js';
 import { openHistory, openReactors, openReceipts } from './message-info.js';
-import { complain, say } from './toast.js';
+import { toastOnError, showToast } from './toast.js';
 
 /**
+ * Opens the menu of a message.
  * @param {object} item the message
- * @param {Element} at what the menu stands beside
+ * @param {Element} at the element beside which the menu opens
  * @param {object} app
  * @param {{onReply: Function, onEdit: Function}} listeners
  */
@@ -21,51 +22,52 @@ export function openMessageMenu(item, at, app, { onReply, onEdit }) {
   const conversation = store.state.conversations.get(item.conversation_id);
   if (!conversation) return;
   const own = item.sender_id === store.state.me?.id;
-  const there = !item.deleted_at;
-  const write = mayWrite(conversation) && there;
+  const isPresent = !item.deleted_at;
+  const canReply = mayWrite(conversation) && isPresent;
   const react = (emoji) => reactTo(item, emoji, !reactedWith(item).has(emoji), app);
 
   openMenu({
     label: 'Message actions',
     at,
     header: (close) =>
-      write &&
+      canReply &&
       quickRow({
         chosen: reactedWith(item),
         onChoose: (emoji) => close(() => react(emoji)),
         onMore: () => close(() => openEmojiPicker({ at, onChoose: react })),
       }),
     items: [
-      write && { label: 'Reply', icon: 'reply', run: () => onReply(item) },
-      write && { label: 'React', icon: 'reaction', run: () => openEmojiPicker({ at, onChoose: react }) },
-      write && mayEdit(item, own) && { label: 'Edit', icon: 'edit', run: () => onEdit(item) },
-      there && item.content && { label: 'Copy', icon: 'copy', run: () => copy(item) },
-      there &&
+      canReply && { label: 'Reply', icon: 'reply', run: () => onReply(item) },
+      canReply && { label: 'React', icon: 'reaction', run: () => openEmojiPicker({ at, onChoose: react }) },
+      canReply && mayEdit(item, own) && { label: 'Edit', icon: 'edit', run: () => onEdit(item) },
+      isPresent && item.content && { label: 'Copy', icon: 'copy', run: () => copy(item) },
+      isPresent &&
         mayPin(conversation) && {
           label: item.pinned ? 'Unpin' : 'Pin',
           icon: 'pin',
-          run: () => complain(actions.pinMessage(item, !item.pinned)),
+          run: () => toastOnError(actions.pinMessage(item, !item.pinned)),
         },
-      there && item.reactions.length > 0 && { label: 'Reactions', icon: 'people', run: () => openReactors(item, app) },
-      there && own && { label: 'Receipts', icon: 'checks', run: () => openReceipts(item, app) },
-      there && item.edited_at && { label: 'History', icon: 'history', run: () => openHistory(item, app) },
+      isPresent &&
+        item.reactions.length > 0 && { label: 'Reactions', icon: 'people', run: () => openReactors(item, app) },
+      isPresent && own && { label: 'Receipts', icon: 'checks', run: () => openReceipts(item, app) },
+      isPresent && item.edited_at && { label: 'History', icon: 'history', run: () => openHistory(item, app) },
       {
         label: 'Delete',
         icon: 'trash',
         danger: true,
-        run: () => remove(item, there && (own || mayDeleteOthers(conversation)), app),
+        run: () => deleteMessage(item, isPresent && (own || mayDeleteOthers(conversation)), app),
       },
     ],
   });
 }
 
-/** Text of one's own; what has none has nothing to edit. */
+/** Whether the user can edit a message: only own messages with text. */
 export function mayEdit(item, own) {
   return own && !item.deleted_at && item.content !== '' && item.seq > 0;
 }
 
 export function reactTo(item, emoji, on, { actions }) {
-  return complain(actions.react(item, emoji, on));
+  return toastOnError(actions.react(item, emoji, on));
 }
 
 function reactedWith({ reactions }) {
@@ -73,11 +75,11 @@ function reactedWith({ reactions }) {
 }
 
 async function copy({ content }) {
-  say((await copyText(content)) ? 'Copied.' : 'This browser does not let the page copy.');
+  showToast((await copyText(content)) ? 'Copied.' : 'This browser does not let the page copy.');
 }
 
-async function remove(item, forEveryone, { actions }) {
-  const who = await askDialog({
+async function deleteMessage(item, forEveryone, { actions }) {
+  const scope = await askDialog({
     title: 'Delete this message?',
     text: forEveryone
       ? 'For everyone: its text is gone for all, and a note stays in its place. For you: only you no longer see it.'
@@ -87,5 +89,5 @@ async function remove(item, forEveryone, { actions }) {
       { value: 'me', label: 'Delete for me', danger: !forEveryone },
     ],
   });
-  if (who) await complain(actions.deleteMessage(item, who));
+  if (scope) await toastOnError(actions.deleteMessage(item, scope));
 }

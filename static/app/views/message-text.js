@@ -1,19 +1,19 @@
-// The words of a message.
-// Lives here: text, links and mentions as elements, and what stands for content without text. May not live here: markup;
-// what people wrote reaches the page as text nodes only.
+// The text of a message.
+// This file creates elements for text, links and mentions, and for content without text. It must not contain markup:
+// what users write is added as text nodes only.
 
 import { h } from '../lib/dom.js';
 import { addressRanges, hrefOf } from '../lib/links.js';
 import { mentionRanges } from '../lib/mentions.js';
 
-/** The body of a message. */
+/** Returns the nodes of the body of a message. */
 export function bodyNodes(item, state) {
   if (item.deleted_at) return h('span', { class: 'message-text', textContent: 'Message deleted' });
   return [
     dataNodes(item),
     item.content && h('span', { class: 'message-text', dir: 'auto' }, textNodes(item, state)),
     !item.content &&
-      !TYPED[item.type] &&
+      !DATA_LINES[item.type] &&
       h('span', {
         class: 'message-text aside',
         textContent: 'This message has content that this page cannot show yet.',
@@ -21,7 +21,7 @@ export function bodyNodes(item, state) {
   ];
 }
 
-/** Plain text, links and mentions. */
+/** Returns nodes for plain text, links and mentions. */
 function textNodes({ content, sender_id, mentions = [], mentions_all = false }, { people, me }) {
   const names = new Map();
   for (const id of mentions) {
@@ -30,15 +30,15 @@ function textNodes({ content, sender_id, mentions = [], mentions_all = false }, 
   }
   const nodes = [];
   let end = 0;
-  const marked = [...addressRanges(content), ...mentionRanges(content, names, mentions_all)];
-  for (const range of marked.sort((a, b) => a.start - b.start)) {
+  const ranges = [...addressRanges(content), ...mentionRanges(content, names, mentions_all)];
+  for (const range of ranges.sort((a, b) => a.start - b.start)) {
     const text = content.slice(range.start, range.end);
-    nodes.push(content.slice(end, range.start), range.id ? mentioned(text, range.id) : link(text));
+    nodes.push(content.slice(end, range.start), range.id ? mentionNode(text, range.id) : link(text));
     end = range.end;
   }
   return [...nodes, content.slice(end)].filter((node) => node !== '');
 
-  function mentioned(text, id) {
+  function mentionNode(text, id) {
     const own = id === me?.id || (id === 'all' && sender_id !== me?.id);
     return h('span', { class: own ? 'mention own-mention' : 'mention', textContent: text });
   }
@@ -50,15 +50,15 @@ function link(text) {
   return h('a', { href, target: '_blank', rel: 'noopener noreferrer nofollow', textContent: text });
 }
 
-/** What the types with `data` say; each takes its fields as text. */
-const TYPED = {
+/** The lines for the types with `data`. Only fields that are texts are shown. */
+const DATA_LINES = {
   location: ({ label, lat, lon }) => ['Place', label, `${lat}, ${lon}`],
   contact: ({ name, phone, email }) => ['Contact', name, phone, email],
   sticker: ({ id }) => ['Sticker', id],
 };
 
 function dataNodes({ type, data }) {
-  const lines = data && TYPED[type]?.(data).filter((line) => typeof line === 'string' && line !== '');
+  const lines = data && DATA_LINES[type]?.(data).filter((line) => typeof line === 'string' && line !== '');
   if (!lines) return null;
   const [kind, ...rest] = lines;
   return h(

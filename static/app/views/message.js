@@ -1,7 +1,7 @@
-// One message on the screen.
-// Lives here: the bubble — author, quote, text, time, how far it got, what went wrong — and what stands around it.
-// May not live here: which messages there are (messages.js), what the text is made of (message-text.js), reactions
-// (reactions.js), or what may be done with it (message-menu.js).
+// One message in the message list.
+// This file contains the bubble with author, quote, text, time, status and errors, and the elements around it. It must
+// not contain which messages are shown (messages.js), the nodes of the text (message-text.js), reactions
+// (reactions.js), or the menu (message-menu.js).
 
 import { fill, h } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -11,7 +11,7 @@ import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
 import { bodyNodes } from './message-text.js';
 import { reactionBar } from './reactions.js';
-import { sentenceFor, systemText } from './words.js';
+import { errorTextForCode, systemText } from './texts.js';
 
 const STATUS = {
   queued: ['clock', 'Waiting to be sent'],
@@ -21,23 +21,24 @@ const STATUS = {
   seen: ['checks', 'Seen'],
 };
 
-/** An element for a message row; `updateMessage` fills it. */
+/** Creates the element of a message, which `updateMessage` fills. */
 export function createMessage() {
   return h('div', { class: 'message', role: 'article', tabIndex: -1 });
 }
 
 /**
+ * Shows a message in its element.
  * @param {HTMLElement} element
- * @param {{item: object, own: boolean, first: boolean, last: boolean, grouped: boolean}} row `item` is a message, or an
- *   outbox entry in the shape of one; `first` and `last` of a run by one author; `grouped`: names and faces are shown
+ * @param {{item: object, own: boolean, first: boolean, last: boolean, grouped: boolean}} row `item`: a message, or an
+ *   outbox entry in the same format; `first`, `last`: of a run by one author; `grouped`: names and avatars are shown
  * @param {{state: object, fileToken: string|null, mayWrite: boolean, onReply: Function, onMenu: Function,
- *   onReact: Function, onPicker: Function, reactors: Function, onRetry: Function, onDiscard: Function,
+ *   onReact: Function, onPicker: Function, reactorNames: Function, onRetry: Function, onDiscard: Function,
  *   onQuote: Function}} context
  */
 export function updateMessage(element, row, context) {
   const { item, own, first, last } = row;
   const status = item.state ?? item.status ?? 'sent';
-  const alone = !item.deleted_at && !item.reply_to && isEmojiOnly(item.content);
+  const onlyEmoji = !item.deleted_at && !item.reply_to && isEmojiOnly(item.content);
   element.className = [
     'message',
     own ? 'own' : 'other',
@@ -51,10 +52,10 @@ export function updateMessage(element, row, context) {
     .join(' ');
   if (item.seq) element.dataset.seq = item.seq;
   if (item.seq) element.dataset.id = item.id;
-  const focused = element.contains(document.activeElement) ? document.activeElement.dataset.part : null;
+  const focusedPart = element.contains(document.activeElement) ? document.activeElement.dataset.part : null;
   fill(
     element,
-    !own && row.grouped && face(item, last, context),
+    !own && row.grouped && senderAvatar(item, last, context),
     h(
       'div',
       { class: 'message-column' },
@@ -63,7 +64,7 @@ export function updateMessage(element, row, context) {
         { class: 'message-line' },
         h(
           'div',
-          { class: `bubble ${alone ? 'emoji' : ''}` },
+          { class: `bubble ${onlyEmoji ? 'emoji' : ''}` },
           author(row, context),
           item.reply_to && !item.deleted_at && quote(item.reply_to, context),
           bodyNodes(item, context.state),
@@ -75,20 +76,21 @@ export function updateMessage(element, row, context) {
       item.state === 'failed' && failure(item, context),
     ),
   );
-  if (element.hasAttribute('data-current')) for (const button of element.querySelectorAll('button')) button.tabIndex = 0;
-  // Whoever pressed a button of it stays on that button.
-  if (focused)
-    (element.querySelector(`[data-part="${CSS.escape(focused)}"]`) ?? element).focus({ preventScroll: true });
+  if (element.hasAttribute('data-current'))
+    for (const button of element.querySelectorAll('button')) button.tabIndex = 0;
+  // If a button of the message had the focus, the new button gets it.
+  if (focusedPart)
+    (element.querySelector(`[data-part="${CSS.escape(focusedPart)}"]`) ?? element).focus({ preventScroll: true });
 }
 
-/** A line that tells of the group itself. */
+/** Shows a system message in its element. */
 export function updateSystem(element, { item }, { state }) {
   element.className = 'system';
   element.dataset.seq = item.seq;
   fill(element, h('p', { textContent: systemText(item, state), title: exactTime(item.created_at) }));
 }
 
-function face(item, last, { state, fileToken }) {
+function senderAvatar(item, last, { state, fileToken }) {
   if (!last) return h('span', { class: 'avatar-gap' });
   const user = state.people.get(item.sender_id) ?? item.sender;
   return avatar(
@@ -97,7 +99,7 @@ function face(item, last, { state, fileToken }) {
   );
 }
 
-/** Who wrote it: for the eye only where it is not plain, for the ear always. */
+/** Creates the author: visible only if it is not clear from the message before, and always for screen readers. */
 function author({ item, own, first, grouped }, { state }) {
   const name = own ? 'You' : (nameOf(state.people.get(item.sender_id) ?? item.sender) ?? 'Deleted account');
   const shown = first && grouped && !own;
@@ -154,7 +156,7 @@ function meta(item, own, status) {
   );
 }
 
-/** Shown on hover and focus; a finger rests on the message instead, or presses the last one. */
+/** Creates the buttons that appear on hover and focus. On a touch screen a long press opens the menu instead. */
 function tools(item, { mayWrite, onPicker, onReply, onMenu }) {
   const tool = (part, label, name, run) =>
     h(
@@ -185,7 +187,7 @@ function failure(item, { onRetry, onDiscard }) {
     'div',
     { class: 'failure' },
     icon('alert', 16),
-    h('span', { textContent: `Not delivered. ${sentenceFor(item.error)}` }),
+    h('span', { textContent: `Not delivered. ${errorTextForCode(item.error)}` }),
     h('button', { type: 'button', class: 'link-button', textContent: 'Try again', on: { click: () => onRetry(item) } }),
     h('button', { type: 'button', class: 'link-button', textContent: 'Discard', on: { click: () => onDiscard(item) } }),
   );

@@ -1,55 +1,56 @@
-// The log of a room.
-// Lives here: showing its rows, keeping the reader's place, loading what is missing above and below, the unread line, and
-// saying what was seen. May not live here: how one message looks (message.js), moving through them by keyboard
-// (message-keys.js), or the composer.
+// The message list of a room.
+// This file shows the rows, keeps the scroll position, loads missing messages above and below, shows the unread line,
+// and marks messages as read. It must not contain how a message looks (message.js), moving through messages by keyboard
+// (message-keys.js), or the text box.
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { keepFocus } from '../lib/focus.js';
 import { icon } from '../lib/icons.js';
 import { keyedList } from '../lib/keyed.js';
-import { onLongPress } from '../lib/press.js';
+import { onLongPress } from '../lib/long-press.js';
 import { mayWrite } from '../lib/rights.js';
 import { ScrollKeeper } from '../lib/scroll.js';
 import { nameList, plural } from '../lib/text.js';
 import { dayName } from '../lib/time.js';
 import { nameOf } from '../state/conversations.js';
 import { findMessage } from '../state/messages.js';
-import { roomOf } from '../state/rooms.js';
+import { getRoom } from '../state/rooms.js';
 import { openEmojiPicker } from './emoji-picker.js';
-import { logTop, roomNotice } from './log-hints.js';
+import { messageListTop, roomNotice } from './message-list-hints.js';
 import { createMessage, updateMessage, updateSystem } from './message.js';
-import { moveThroughMessages } from './message-keys.js';
+import { handleMessageKeys } from './message-keys.js';
 import { openMessageMenu, reactTo } from './message-menu.js';
 import { roomRows } from './rows.js';
-import { say } from './toast.js';
-import { sentence } from './words.js';
+import { showToast } from './toast.js';
+import { errorText } from './texts.js';
 
 /**
+ * Shows the message list of a conversation.
  * @param {HTMLElement} parent
- * @param {string} id of the conversation
+ * @param {string} id the id of the conversation
  * @param {object} app
  * @param {{onReply: (message: object) => void, onEdit: (message: object) => void}} listeners
- * @returns {{stop: () => void, toEnd: () => void, show: (place: {id: string, seq: number}) => void}}
+ * @returns {{stop: () => void, toEnd: () => void, show: (target: {id: string, seq: number}) => void}}
  */
 export function mountMessages(parent, id, app, { onReply, onEdit }) {
   const { store, actions, client } = app;
   const list = h('div', { class: 'rows' });
-  const top = logTop({ onRetry: () => actions.loadOlder(id) });
+  const top = messageListTop({ onRetry: () => actions.loadOlder(id) });
   const notice = roomNotice({ onRetry: () => actions.openRoom(id) });
   const box = h('div', { class: 'log', role: 'log', 'aria-label': 'Messages', tabIndex: 0 }, top.element, list);
   const jump = h(
     'button',
-    { type: 'button', class: 'jump', hidden: true, on: { click: () => leap() } },
+    { type: 'button', class: 'jump', hidden: true, on: { click: () => jumpToEnd() } },
     icon('down', 20),
     h('span', { class: 'jump-count', 'aria-hidden': 'true' }),
   );
   parent.append(h('div', { class: 'log-frame' }, box, jump, notice.element));
 
   let divider = null;
-  let placed = false;
-  let wanted = null;
-  let settling = null;
-  const scroll = new ScrollKeeper(box, list, { onTop: older, onMove: moved });
+  let isPositioned = false;
+  let targetId = null;
+  let frameRequest = null;
+  const scroll = new ScrollKeeper(box, list, { onTop: loadOlder, onMove });
   const context = {
     get state() {
       return store.state;
@@ -65,7 +66,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     onMenu: menu,
     onReact: (item, emoji, on) => reactTo(item, emoji, on, app),
     onPicker: (item, at) => openEmojiPicker({ at, onChoose: (emoji) => reactTo(item, emoji, true, app) }),
-    reactors,
+    reactorNames,
     onRetry: ({ temp_id }) => actions.retry(temp_id),
     onDiscard: ({ temp_id }) => actions.discard(temp_id),
     onQuote: show,
@@ -73,12 +74,12 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
 
   function update() {
     const { state } = store;
-    const room = roomOf(state, id);
+    const room = getRoom(state, id);
     const conversation = state.conversations.get(id);
-    setAttribute(box, 'aria-busy', room.status === 'loading' || room.older === 'loading' ? 'true' : null);
+    setAttribute(box, 'aria-busy', room.status === 'loading' || room.olderStatus === 'loading' ? 'true' : null);
     notice.update(room);
     if (room.status !== 'ready' || !conversation) return;
-    if ((!placed || !looking()) && conversation.unread_count > 0) divider = conversation.my.last_read_seq;
+    if ((!isPositioned || !isPageActive()) && conversation.unread_count > 0) divider = conversation.my.last_read_seq;
     const pending = state.outbox.get(id) ?? [];
     const rows = roomRows({
       items: room.items,
@@ -91,27 +92,27 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
       keepFocus(list, () => keyedList(list, rows, { key: ({ key }) => key, create, update: updateRow }), box);
       top.update(room, conversation, rows.length);
     };
-    if (placed) scroll.keep(change);
-    else place(change);
+    if (isPositioned) scroll.keepPosition(change);
+    else showFirst(change);
     scroll.follow = !room.hasAfter;
-    if (wanted !== null) point(wanted);
-    settling ??= requestAnimationFrame(settle);
+    if (targetId !== null) highlight(targetId);
+    frameRequest ??= requestAnimationFrame(checkPosition);
   }
 
-  /** What follows from where things stand is found out once a frame: asking for it makes the browser lay everything out. */
-  function settle() {
-    settling = null;
-    moved(scroll.atEnd);
-    if (scroll.nearTop) older();
+  /** Acts on the scroll position, at most once in a frame, because reading it makes the browser lay out the page. */
+  function checkPosition() {
+    frameRequest = null;
+    onMove(scroll.atEnd);
+    if (scroll.nearTop) loadOlder();
   }
 
-  /** Where a room opens: at the unread line if there is one, else at the end. */
-  function place(change) {
+  /** Shows the rows for the first time, and scrolls to the unread line, or to the end if there is none. */
+  function showFirst(change) {
     change();
-    placed = true;
+    isPositioned = true;
     scroll.toEnd();
     const line = list.querySelector('.unread-line');
-    if (line) scroll.show(line);
+    if (line) scroll.scrollTo(line);
   }
 
   function create({ kind }) {
@@ -120,26 +121,26 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
   }
 
   function updateRow(element, row) {
-    const face = row.grouped ? store.state.people.get(row.item.sender_id) : null;
-    const named = row.item.mentions?.length > 0 || row.item.reply_to ? store.state.members.get(id) : null;
-    const look = [row.item, row.first, row.last, row.grouped, face, context.mayWrite, named];
-    if (element.look?.every((value, index) => value === look[index]) && !row.item.state) return;
-    element.look = look;
+    const sender = row.grouped ? store.state.people.get(row.item.sender_id) : null;
+    const members = row.item.mentions?.length > 0 || row.item.reply_to ? store.state.members.get(id) : null;
+    const inputs = [row.item, row.first, row.last, row.grouped, sender, context.mayWrite, members];
+    if (element.inputs?.every((value, index) => value === inputs[index]) && !row.item.state) return;
+    element.inputs = inputs;
     if (row.kind === 'message') updateMessage(element, row, context);
     else if (row.kind === 'system') updateSystem(element, row, context);
     else if (row.kind === 'day') fill(element, h('span', { textContent: dayName(row.item.created_at) }));
     else fill(element, h('span', { textContent: 'New messages' }));
   }
 
-  function older() {
-    const room = roomOf(store.state, id);
-    if (placed && room.hasBefore && room.older === 'idle') actions.loadOlder(id);
+  function loadOlder() {
+    const room = getRoom(store.state, id);
+    if (isPositioned && room.hasBefore && room.olderStatus === 'idle') actions.loadOlder(id);
   }
 
-  function moved(atEnd) {
-    seen();
-    const room = roomOf(store.state, id);
-    if (placed && atEnd && room.hasAfter && room.newer === 'idle') actions.loadNewer(id);
+  function onMove(atEnd) {
+    markSeen();
+    const room = getRoom(store.state, id);
+    if (isPositioned && atEnd && room.hasAfter && room.newerStatus === 'idle') actions.loadNewer(id);
     const unread = store.state.conversations.get(id)?.unread_count ?? 0;
     jump.hidden = atEnd && !room.hasAfter;
     setAttribute(
@@ -150,48 +151,48 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     setText(jump.lastChild, unread > 0 ? String(Math.min(unread, 99)) : '');
   }
 
-  /** Read is what was on the screen of somebody who was looking. */
-  function seen() {
-    if (!placed || !looking()) return;
+  /** Marks messages as read that are on the screen, if the user looks at the page. */
+  function markSeen() {
+    if (!isPositioned || !isPageActive()) return;
     const edge = box.getBoundingClientRect().bottom + 24;
     for (let element = list.lastElementChild; element; element = element.previousElementSibling) {
       if (!element.dataset.seq || element.getBoundingClientRect().bottom > edge) continue;
-      actions.sawUpTo(id, Number(element.dataset.seq));
+      actions.markRead(id, Number(element.dataset.seq));
       return;
     }
   }
 
-  async function leap() {
+  async function jumpToEnd() {
     await toEnd({ smooth: true });
     box.focus({ preventScroll: true });
   }
 
-  /** To the newest message, which after a jump into the past has to be loaded first. */
+  /** Scrolls to the newest message. After a jump to an old message it is loaded first. */
   async function toEnd({ smooth = false } = {}) {
     divider = null;
-    const loaded = roomOf(store.state, id).hasAfter && (await attempt(actions.loadNewest(id)));
+    const loaded = getRoom(store.state, id).hasAfter && (await attempt(actions.loadNewest(id)));
     if (loaded) update();
     scroll.toEnd({ smooth: smooth && !loaded });
   }
 
-  /** Points at a message, which may have to be loaded first. */
+  /** Scrolls to a message, and loads it first if necessary. */
   async function show({ id: messageId, seq }) {
-    if (findMessage(store.state, id, messageId)) return point(messageId);
-    wanted = messageId;
-    if (!(await attempt(actions.loadAround(id, seq)))) wanted = null;
+    if (findMessage(store.state, id, messageId)) return highlight(messageId);
+    targetId = messageId;
+    if (!(await attempt(actions.loadAround(id, seq)))) targetId = null;
     else if (!findMessage(store.state, id, messageId)) {
-      wanted = null;
-      say('That message is not here any more.');
+      targetId = null;
+      showToast('That message is not here any more.');
     }
     return undefined;
   }
 
-  function point(messageId) {
+  function highlight(messageId) {
     const item = findMessage(store.state, id, messageId);
     const element = item && list.querySelector(`[data-seq="${item.seq}"]`);
     if (!element) return;
-    wanted = null;
-    scroll.show(element);
+    targetId = null;
+    scroll.scrollTo(element);
     element.classList.add('pointed');
     setTimeout(() => element.classList.remove('pointed'), 1_600);
   }
@@ -201,7 +202,7 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
       await promise;
       return true;
     } catch (error) {
-      say(sentence(error), 'error');
+      showToast(errorText(error), 'error');
       return false;
     }
   }
@@ -210,8 +211,8 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     openMessageMenu(item, at, app, { onReply, onEdit });
   }
 
-  /** Names behind a reaction; null when they cannot be had right now. */
-  async function reactors(item, emoji) {
+  /** Returns the names of the users who reacted with an emoji; null if they cannot be loaded. */
+  async function reactorNames(item, emoji) {
     try {
       const found = (await actions.reactions(item)).find((reaction) => reaction.emoji === emoji);
       const { people, me } = store.state;
@@ -227,32 +228,32 @@ export function mountMessages(parent, id, app, { onReply, onEdit }) {
     const item = messageOf(element);
     if (item) menu(item, element.querySelector('.bubble'));
   });
-  moveThroughMessages(box, list, (element) => {
+  handleMessageKeys(box, list, (element) => {
     const item = messageOf(element);
     if (item) menu(item, element.querySelector('.bubble'));
   });
 
-  const look = () => {
-    if (!looking()) return;
+  const onReturn = () => {
+    if (!isPageActive()) return;
     update();
   };
-  document.addEventListener('visibilitychange', look);
-  window.addEventListener('focus', look);
+  document.addEventListener('visibilitychange', onReturn);
+  window.addEventListener('focus', onReturn);
   const unwatch = store.watch([`room:${id}`, `outbox:${id}`, 'conversations', 'me'], update);
   update();
   return {
     toEnd,
     show,
     stop() {
-      document.removeEventListener('visibilitychange', look);
-      window.removeEventListener('focus', look);
-      cancelAnimationFrame(settling);
+      document.removeEventListener('visibilitychange', onReturn);
+      window.removeEventListener('focus', onReturn);
+      cancelAnimationFrame(frameRequest);
       unwatch();
       scroll.stop();
     },
   };
 }
 
-function looking() {
+function isPageActive() {
   return document.visibilityState === 'visible' && document.hasFocus();
 }

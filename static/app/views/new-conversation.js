@@ -1,14 +1,15 @@
 // Starting a conversation.
-// Lives here: the dialog for writing to one person or making a group. May not live here: the search (people-picker.js).
+// This file contains the dialog for writing to one user or creating a group. It must not contain the search
+// (people-picker.js).
 
 import { h } from '../lib/dom.js';
-import { LONGEST_NAME } from '../lib/limits.js';
+import { MAX_NAME_LENGTH } from '../lib/limits.js';
 import { isBlank } from '../lib/text.js';
 import { openDialog } from './dialog.js';
 import { field, form } from './form.js';
 import { peoplePicker } from './people-picker.js';
 import { focusRoom } from './room.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
 export function openNewConversation(app) {
   if (document.querySelector('dialog[open]')) return;
@@ -17,8 +18,8 @@ export function openNewConversation(app) {
     let chosen = [];
     const problem = h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' } });
 
-    /** A room that was open already is behind the dialog; another one has closed it by now. */
-    const arrive = () => {
+    /** Closes the dialog. A change of the route has closed it already, but not if the conversation was open before. */
+    const finish = () => {
       close();
       focusRoom();
     };
@@ -26,14 +27,14 @@ export function openNewConversation(app) {
       problem.textContent = '';
       try {
         await actions.startDirect(user.id);
-        arrive();
+        finish();
       } catch (error) {
-        problem.textContent = sentence(error);
+        problem.textContent = errorText(error);
       }
     };
-    const picker = peoplePicker(app, { several: false, onChoose: start, onChange: (users) => (chosen = users) });
+    const picker = peoplePicker(app, { multiple: false, onChoose: start, onChange: (users) => (chosen = users) });
 
-    const name = field('Group name', { autocomplete: 'off' }, { most: LONGEST_NAME });
+    const name = field('Group name', { autocomplete: 'off' }, { maxLength: MAX_NAME_LENGTH });
     const group = form({
       className: 'group-form',
       fields: { name },
@@ -44,7 +45,7 @@ export function openNewConversation(app) {
           values.name.trim(),
           chosen.map(({ id }) => id),
         );
-        arrive();
+        finish();
       },
     });
     group.hidden = true;
@@ -55,7 +56,7 @@ export function openNewConversation(app) {
       on: {
         change: () => {
           group.hidden = !toggle.checked;
-          picker.setSeveral(toggle.checked);
+          picker.setMultiple(toggle.checked);
           picker.focus();
         },
       },

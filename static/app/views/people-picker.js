@@ -1,25 +1,27 @@
-// Finding people.
-// Lives here: the search box and its results, for choosing one person or several. May not live here: what is done with
-// the chosen.
+// Finding users.
+// This file contains the search box and its results, for choosing one user or several. It must not contain what is done
+// with the chosen users.
 
 import { fill, h, setText, uniqueId } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
 import { keyedList } from '../lib/keyed.js';
 import { nameOf } from '../state/conversations.js';
 import { avatar } from './avatar.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
-/** Pause after the last keystroke before the server is asked, in milliseconds. */
-const PAUSE = 180;
+/** The pause after the last keystroke before the search is sent, in milliseconds. */
+const SEARCH_DELAY_MS = 180;
 
 /**
+ * Creates the search.
  * @param {object} app
- * @param {{several: boolean, without?: Set<string>, onChoose: (user: object) => void, onChange?: (chosen: object[]) => void}} options
- *   `several`: a chosen person joins the chips below the box, else `onChoose` is called at once
+ * @param {{multiple: boolean, exclude?: Set<string>, onChoose: (user: object) => void,
+ *   onChange?: (chosen: object[]) => void}} options
+ *   `multiple`: chosen users are added to a list below the box, else `onChoose` is called at once
  */
 export function peoplePicker(
   { actions, client },
-  { several, without = new Set(), onChoose = () => {}, onChange = () => {} },
+  { multiple, exclude = new Set(), onChoose = () => {}, onChange = () => {} },
 ) {
   const id = uniqueId('find');
   const input = h('input', {
@@ -48,14 +50,14 @@ export function peoplePicker(
     hint,
   );
   const chosen = new Map();
-  let found = [];
+  let foundUsers = [];
   let request = null;
   let timer = null;
 
   function show() {
     keyedList(chips, [...chosen.values()], { key: (user) => user.id, create: chip });
     chips.hidden = chosen.size === 0;
-    keyedList(results, found, { key: (user) => user.id, create: person, update: updatePerson });
+    keyedList(results, foundUsers, { key: (user) => user.id, create: person, update: updatePerson });
   }
 
   function person(user) {
@@ -84,7 +86,7 @@ export function peoplePicker(
 
   function updatePerson(element, user) {
     const button = element.firstChild;
-    if (!several) return;
+    if (!multiple) return;
     button.setAttribute('aria-pressed', String(chosen.has(user.id)));
     fill(button.lastChild, chosen.has(user.id) && icon('check', 18));
   }
@@ -104,7 +106,7 @@ export function peoplePicker(
   }
 
   function choose(user) {
-    if (!several) return onChoose(user);
+    if (!multiple) return onChoose(user);
     if (!chosen.delete(user.id)) chosen.set(user.id, user);
     show();
     onChange([...chosen.values()]);
@@ -112,11 +114,11 @@ export function peoplePicker(
   }
 
   async function search() {
-    // An @ alone, with which some begin, names nobody yet; before a name the server takes it.
+    // Some users begin with an @. Alone it matches no user; before a name the server ignores it.
     const query = input.value.trim().replace(/^[@＠]$/, '');
     request?.abort();
     if (query === '') {
-      found = [];
+      foundUsers = [];
       setText(hint, 'Type a name to find people on this server.');
       return show();
     }
@@ -125,20 +127,20 @@ export function peoplePicker(
     try {
       const users = await actions.findPeople(query, current.signal);
       if (request !== current) return undefined;
-      found = users.filter((user) => !without.has(user.id));
-      const nobody = users.length > 0 ? 'Already in the group.' : `Nobody here is called “${query}”.`;
-      setText(hint, found.length === 0 ? nobody : '');
+      foundUsers = users.filter((user) => !exclude.has(user.id));
+      const emptyText = users.length > 0 ? 'Already in the group.' : `Nobody here is called “${query}”.`;
+      setText(hint, foundUsers.length === 0 ? emptyText : '');
     } catch (error) {
       if (request !== current || error.code === 'aborted') return undefined;
-      found = [];
-      setText(hint, sentence(error));
+      foundUsers = [];
+      setText(hint, errorText(error));
     }
     return show();
   }
 
   input.addEventListener('input', () => {
     clearTimeout(timer);
-    timer = setTimeout(search, PAUSE);
+    timer = setTimeout(search, SEARCH_DELAY_MS);
   });
   input.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown') {
@@ -147,7 +149,7 @@ export function peoplePicker(
     }
     if (event.key !== 'Enter') return;
     event.preventDefault();
-    if (found.length === 1) choose(found[0]);
+    if (foundUsers.length === 1) choose(foundUsers[0]);
   });
   results.addEventListener('keydown', (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -164,15 +166,15 @@ export function peoplePicker(
   return {
     element,
     focus: () => input.focus(),
-    /** Changes between choosing one and choosing several. */
-    setSeveral(value) {
-      several = value;
-      if (!several) chosen.clear();
+    /** Changes between choosing one user and choosing several. */
+    setMultiple(value) {
+      multiple = value;
+      if (!multiple) chosen.clear();
       results.replaceChildren();
-      const shown = found;
-      found = [];
+      const shown = foundUsers;
+      foundUsers = [];
       show();
-      found = shown;
+      foundUsers = shown;
       show();
       onChange([...chosen.values()]);
     },

@@ -1,13 +1,13 @@
-// Reactions under a message.
-// Lives here: one button for each emoji that takes part or takes back, and who stands behind it, asked for when somebody
-// points at it. May not live here: choosing an emoji (emoji-picker.js).
+// Reactions below a message.
+// This file contains one button for each emoji, which adds or removes the user's reaction. The names of the users are
+// loaded when the pointer or the focus is on a button. It must not contain choosing an emoji (emoji-picker.js).
 
 import { h, setText } from '../lib/dom.js';
 import { emojiName } from '../lib/emoji.js';
 import { icon } from '../lib/icons.js';
 import { plural } from '../lib/text.js';
 
-/** @param {{mayWrite: boolean, onReact: Function, onPicker: Function, reactors: Function}} context */
+/** @param {{mayWrite: boolean, onReact: Function, onPicker: Function, reactorNames: Function}} context */
 export function reactionBar(item, context) {
   if (!item.reactions?.length) return null;
   return h(
@@ -31,7 +31,7 @@ export function reactionBar(item, context) {
   );
 }
 
-function toggle(item, { emoji, count, me }, { mayWrite, onReact, reactors }) {
+function toggle(item, { emoji, count, me }, { mayWrite, onReact, reactorNames }) {
   const tip = h('span', { class: 'tip', role: 'tooltip' });
   const button = h(
     'button',
@@ -49,16 +49,16 @@ function toggle(item, { emoji, count, me }, { mayWrite, onReact, reactors }) {
     h('span', { class: 'reaction-count', 'aria-hidden': 'true', textContent: String(count) }),
     tip,
   );
-  let asked = false;
-  const ask = async () => {
-    if (asked) return;
-    asked = true;
-    const names = await reactors(item, emoji);
+  let isRequested = false;
+  const loadNames = async () => {
+    if (isRequested) return;
+    isRequested = true;
+    const names = await reactorNames(item, emoji);
     if (!names) return;
     setText(tip, names);
     button.setAttribute('aria-description', names);
   };
-  button.addEventListener('pointerenter', ask);
-  button.addEventListener('focus', ask);
+  button.addEventListener('pointerenter', loadNames);
+  button.addEventListener('focus', loadNames);
   return button;
 }

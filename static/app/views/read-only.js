@@ -1,21 +1,21 @@
-// Where the text box would be for somebody who may not write.
-// Lives here: the note that says why, and undoing a block of one's own. May not live here: who may write (lib/rights.js).
+// The note instead of the text box, for a user who may not write.
+// This file shows the reason, and a button that ends an own block. It must not decide who may write (lib/rights.js).
 
 import { fill, h } from '../lib/dom.js';
 import { nameOf } from '../state/conversations.js';
-import { complain } from './toast.js';
+import { toastOnError } from './toast.js';
 
 export function readOnlyNote({ store, actions }) {
   const element = h('div', { class: 'read-only', role: 'note', hidden: true });
   let shown = null;
 
-  /** @param {object|null} conversation null: one may write */
+  /** @param {object|null} conversation null if the user may write */
   function show(conversation) {
-    const text = conversation && why(conversation, store.state);
+    const text = conversation && reasonFor(conversation, store.state);
     const own = conversation?.my.blocked && store.state.blocks.has(conversation.peer?.id);
-    const look = `${text} ${own}`;
-    if (look === shown) return;
-    shown = look;
+    const key = `${text} ${own}`;
+    if (key === shown) return;
+    shown = key;
     element.hidden = !text;
     fill(
       element,
@@ -25,7 +25,7 @@ export function readOnlyNote({ store, actions }) {
           type: 'button',
           class: 'button soft',
           textContent: 'Unblock',
-          on: { click: () => complain(actions.unblock(conversation.peer.id)) },
+          on: { click: () => toastOnError(actions.unblock(conversation.peer.id)) },
         }),
     );
   }
@@ -33,9 +33,9 @@ export function readOnlyNote({ store, actions }) {
   return { element, show };
 }
 
-function why({ my, class: kept, peer }, { blocks }) {
+function reasonFor({ my, class: classInfo, peer }, { blocks }) {
   if (my.blocked && blocks.has(peer?.id)) return `You blocked ${nameOf(peer)}. Unblock to write again.`;
   if (my.blocked) return 'You cannot write to this person.';
-  if (kept?.archived) return 'This class is archived, so nobody can write here.';
+  if (classInfo?.archived) return 'This class is archived, so nobody can write here.';
   return 'You can read here, but not write.';
 }

@@ -1,6 +1,6 @@
 // One conversation on the screen.
-// Lives here: its head — who, whether they are there, who types — and putting log and composer together.
-// May not live here: messages, members, or the list.
+// This file contains the head (title, presence, typing), and connects the message list and the text box. It must not
+// contain messages, members, or the list of conversations.
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -10,7 +10,7 @@ import { to } from '../router.js';
 import { isMuted, titleOf } from '../state/conversations.js';
 import { avatar, presenceDot, updatePresenceDot } from './avatar.js';
 import { mountComposer } from './composer.js';
-import { faceOf, typingText } from './conversation-row.js';
+import { avatarOf, typingText } from './conversation-row.js';
 import { openDetails } from './details/index.js';
 import { mountMessages } from './messages.js';
 
@@ -24,7 +24,7 @@ export function mountRoom(pane, id, app) {
     icon('muted', 18),
     h('span', { class: 'sr-only', textContent: 'Muted' }),
   );
-  const face = h('span', { class: 'room-face' });
+  const avatarBox = h('span', { class: 'room-face' });
   const dot = presenceDot();
   const details = h(
     'button',
@@ -32,7 +32,7 @@ export function mountRoom(pane, id, app) {
       type: 'button',
       class: 'icon-button',
       hidden: true,
-      on: { click: () => openDetails(id, app, { onShow: (place) => messages.show(place) }) },
+      on: { click: () => openDetails(id, app, { onShow: (target) => messages.show(target) }) },
     },
     icon('info', 22),
   );
@@ -41,7 +41,7 @@ export function mountRoom(pane, id, app) {
   const foot = h('div', { class: 'room-foot' }, typing);
   const room = h(
     'section',
-    { class: 'room', 'aria-label': 'Conversation', on: { keydown: leaveOnEscape } },
+    { class: 'room', 'aria-label': 'Conversation', on: { keydown: focusListOnEscape } },
     h(
       'header',
       { class: 'room-head' },
@@ -50,7 +50,7 @@ export function mountRoom(pane, id, app) {
         { class: 'icon-button back', href: to.home(), data: { back: '' }, 'aria-label': 'Back to all conversations' },
         icon('back', 22),
       ),
-      face,
+      avatarBox,
       h('div', { class: 'room-names' }, title, subtitle),
       muted,
       details,
@@ -66,17 +66,17 @@ export function mountRoom(pane, id, app) {
   });
   const composer = mountComposer(foot, id, app, { onSent: () => messages.toEnd() });
 
-  let look = null;
+  let avatarKey = null;
   function showHead() {
     const conversation = store.state.conversations.get(id);
     if (!conversation) return;
     const name = titleOf(conversation);
-    const who = faceOf(conversation);
+    const subject = avatarOf(conversation);
     setText(title, name);
     setAttribute(room, 'aria-label', `Conversation with ${name}`);
-    if (look !== `${name} ${who.url}`)
-      fill(face, avatar(who, { fileToken: client.connection.fileToken }), conversation.peer && dot);
-    look = `${name} ${who.url}`;
+    if (avatarKey !== `${name} ${subject.url}`)
+      fill(avatarBox, avatar(subject, { fileToken: client.connection.fileToken }), conversation.peer && dot);
+    avatarKey = `${name} ${subject.url}`;
     const label = conversation.type === 'direct' ? 'Conversation details' : 'Group details';
     details.hidden = false;
     setAttribute(details, 'aria-label', label);
@@ -120,26 +120,26 @@ export function mountRoom(pane, id, app) {
     );
   }
 
-  let membersWanted = true;
-  function wantMembers() {
+  let membersNeeded = true;
+  function loadMembersOnce() {
     const conversation = store.state.conversations.get(id);
-    if (!membersWanted || !conversation || conversation.type === 'direct' || !store.state.connection.level) return;
-    membersWanted = false;
+    if (!membersNeeded || !conversation || conversation.type === 'direct' || !store.state.connection.upToDate) return;
+    membersNeeded = false;
     actions.loadMembers(id);
   }
 
   const stops = [
     store.watch(['conversations', 'presence', `room:${id}`, `members:${id}`, 'me'], showHead),
     store.watch([`typing:${id}`, 'conversations'], showTyping),
-    store.watch(['conversations', 'connection'], wantMembers),
+    store.watch(['conversations', 'connection'], loadMembersOnce),
   ];
-  // "Last seen 5 minutes ago" grows older by itself.
+  // "Last seen 5 minutes ago" changes without an event.
   const clock = setInterval(showHead, 60_000);
   showHead();
   showTyping();
-  wantMembers();
-  if (store.state.listed) actions.openRoom(id);
-  else stops.push(once(store, id, actions));
+  loadMembersOnce();
+  if (store.state.isListLoaded) actions.openRoom(id);
+  else stops.push(openWhenListed(store, id, actions));
   focusRoom();
 
   return () => {
@@ -150,7 +150,7 @@ export function mountRoom(pane, id, app) {
   };
 }
 
-/** Where one goes on in the open room: the text box, or the heading on a phone, whose keyboard would cover the room. */
+/** Gives the focus to the text box. On a phone, whose keyboard would cover the messages, the heading gets it. */
 export function focusRoom() {
   const box = document.querySelector('.composer-box');
   const wide = matchMedia('(min-width: 50rem)').matches;
@@ -158,17 +158,17 @@ export function focusRoom() {
   if (!wide || document.activeElement !== box) document.querySelector('.room-title')?.focus({ preventScroll: true });
 }
 
-/** Opened by its address before the list is here: the list comes first, so that the room finds its conversation. */
-function once(store, id, actions) {
+/** Waits until the list is loaded before it opens a room, so that the conversation of the room is known. */
+function openWhenListed(store, id, actions) {
   const unwatch = store.watch(['conversations'], () => {
-    if (!store.state.listed) return;
+    if (!store.state.isListLoaded) return;
     unwatch();
     actions.openRoom(id);
   });
   return unwatch;
 }
 
-function leaveOnEscape(event) {
+function focusListOnEscape(event) {
   if (event.key !== 'Escape' || event.defaultPrevented) return;
   document.querySelector('.conversation[aria-current]')?.focus();
 }

@@ -1,17 +1,19 @@
-// From messages to the rows of a room.
-// Lives here: a pure function that puts in day lines and the unread line and finds runs of one author.
-// May not live here: elements.
+// From messages to the rows of a message list.
+// This file contains a pure function that adds day lines and the unread line, and finds runs of one author. It must not
+// contain elements.
 
 import { preview } from '../lib/text.js';
-import { MINUTE, dayOf } from '../lib/time.js';
+import { MINUTE_MS, dayKey } from '../lib/time.js';
 
-/** Messages of one author that are closer than this belong together, in milliseconds. */
-const RUN = 5 * MINUTE;
+/** Two messages of one author belong to one run if less time than this is between them, in milliseconds. */
+const RUN_MS = 5 * MINUTE_MS;
 
 /**
+ * Returns the rows of a message list.
  * @param {{items: object[], pending: object[], divider: number|null, meId: string, grouped: boolean}} room
- *   `divider`: the read mark below which the unread line stands, null for none
- * @returns {{key: string, kind: 'day'|'unread'|'system'|'message', item: object, own?: boolean, first?: boolean, last?: boolean, grouped?: boolean}[]}
+ *   `divider`: the read mark after which the unread line is shown; null for no line
+ * @returns {{key: string, kind: 'day'|'unread'|'system'|'message', item: object, own?: boolean, first?: boolean,
+ *   last?: boolean, grouped?: boolean}[]}
  */
 export function roomRows({ items, pending, divider, meId, grouped }) {
   const rows = [];
@@ -21,16 +23,16 @@ export function roomRows({ items, pending, divider, meId, grouped }) {
     ...pending.filter(({ temp_id }) => !acknowledged.has(temp_id)).map((entry) => asMessage(entry, items, meId)),
   ];
   let day = null;
-  let line = divider;
+  let unreadAfter = divider;
   for (const item of all) {
     const own = item.sender_id === meId;
-    if (dayOf(item.created_at) !== day) {
-      day = dayOf(item.created_at);
+    if (dayKey(item.created_at) !== day) {
+      day = dayKey(item.created_at);
       rows.push({ key: `day ${day}`, kind: 'day', item });
     }
-    if (line !== null && item.seq > line && !own && item.type !== 'system') {
+    if (unreadAfter !== null && item.seq > unreadAfter && !own && item.type !== 'system') {
       rows.push({ key: 'unread', kind: 'unread', item });
-      line = null;
+      unreadAfter = null;
     }
     if (item.type === 'system') rows.push({ key: `m ${item.id}`, kind: 'system', item });
     else rows.push(message(item, own, grouped, rows.at(-1)));
@@ -39,14 +41,14 @@ export function roomRows({ items, pending, divider, meId, grouped }) {
 }
 
 function message(item, own, grouped, before) {
-  const joins =
+  const continuesRun =
     before?.kind === 'message' &&
     before.item.sender_id === item.sender_id &&
-    new Date(item.created_at) - new Date(before.item.created_at) < RUN;
-  if (joins) before.last = false;
-  // A message keeps its element when it turns from pending to sent, so its key is the id that both have.
+    new Date(item.created_at) - new Date(before.item.created_at) < RUN_MS;
+  if (continuesRun) before.last = false;
+  // A message must keep its element when it is acknowledged. So its key is the `temp_id`, which both have.
   const key = own && item.temp_id ? `t ${item.temp_id}` : `m ${item.id}`;
-  return { key, kind: 'message', item, own, first: !joins, last: true, grouped };
+  return { key, kind: 'message', item, own, first: !continuesRun, last: true, grouped };
 }
 
 function asMessage(entry, items, meId) {

@@ -1,5 +1,5 @@
 // A part of a dialog.
-// Lives here: a section with its heading. May not live here: what is in it.
+// This file contains a section with its heading. It must not contain the content.
 
 import { h } from '../lib/dom.js';
 

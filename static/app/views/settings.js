@@ -1,10 +1,10 @@
-// The user's own account.
-// Lives here: the dialog with profile, looks, password, signed-in devices, and signing out. May not live here: tokens, or
-// the blocked (blocked.js).
+// The settings of the user's account.
+// This file contains the dialog with profile, appearance, password, signed-in devices, and signing out. It must not
+// contain tokens, or the blocked users (blocked.js).
 
 import { fill, h, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
-import { LONGEST_NAME, LONGEST_PASSWORD, SHORTEST_PASSWORD } from '../lib/limits.js';
+import { MAX_NAME_LENGTH, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from '../lib/limits.js';
 import { setTheme, theme } from '../lib/theme.js';
 import { isBlank, plural, preview } from '../lib/text.js';
 import { ago } from '../lib/time.js';
@@ -15,13 +15,21 @@ import { confirmDialog, openDialog } from './dialog.js';
 import { field, form } from './form.js';
 import { section } from './section.js';
 import { switchRow } from './switch.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
 export function openSettings(app) {
   if (document.querySelector('dialog[open]')) return;
   const blocked = blockedPeople(app);
   openDialog({ title: 'Settings', onClose: blocked.stop }, (body) => {
-    const parts = [profile(app), looks(), privacy(app), blocked.element, password(app), devices(app), signingOut(app)];
+    const parts = [
+      profile(app),
+      appearance(),
+      privacy(app),
+      blocked.element,
+      password(app),
+      devices(app),
+      signOutSection(app),
+    ];
     body.append(...parts);
   });
 }
@@ -31,7 +39,7 @@ function profile({ store, actions, client }) {
   const name = field(
     'Display name',
     { value: me.display_name ?? '', autocomplete: 'name' },
-    { hint: 'How others see you.', most: LONGEST_NAME },
+    { hint: 'How others see you.', maxLength: MAX_NAME_LENGTH },
   );
   return section(
     'Profile',
@@ -61,7 +69,7 @@ function profile({ store, actions, client }) {
   );
 }
 
-function looks() {
+function appearance() {
   const choice = (value, label) =>
     h(
       'label',
@@ -95,7 +103,7 @@ function privacy({ store, actions }) {
     hint: 'When off, you do not see what they have read either.',
     change: async (on) => {
       setText(problem, '');
-      await actions.shareReceipts(on).catch((error) => setText(problem, sentence(error)));
+      await actions.shareReceipts(on).catch((error) => setText(problem, errorText(error)));
     },
     settled: show,
   });
@@ -109,7 +117,10 @@ function password({ actions }) {
     new_password: field(
       'New password',
       { type: 'password', autocomplete: 'new-password' },
-      { hint: `At least ${SHORTEST_PASSWORD} characters. Other devices are signed out.`, most: LONGEST_PASSWORD },
+      {
+        hint: `At least ${MIN_PASSWORD_LENGTH} characters. Other devices are signed out.`,
+        maxLength: MAX_PASSWORD_LENGTH,
+      },
     ),
   };
   return section(
@@ -119,8 +130,8 @@ function password({ actions }) {
       button: h('button', { type: 'submit', class: 'button soft', textContent: 'Change password' }),
       check: (values) => {
         if (values.current_password === '') return ['current_password', 'Type your present password.'];
-        return [...values.new_password].length < SHORTEST_PASSWORD
-          ? ['new_password', `Use at least ${SHORTEST_PASSWORD} characters.`]
+        return [...values.new_password].length < MIN_PASSWORD_LENGTH
+          ? ['new_password', `Use at least ${MIN_PASSWORD_LENGTH} characters.`]
           : null;
       },
       submit: async (values) => {
@@ -143,7 +154,7 @@ function devices({ actions }) {
         items.map((login) => device(login, end)),
       );
     } catch (error) {
-      setText(problem, sentence(error));
+      setText(problem, errorText(error));
     }
   };
   const end = async (login) => {
@@ -152,7 +163,7 @@ function devices({ actions }) {
       await actions.revokeSession(login.id);
       await load();
     } catch (error) {
-      setText(problem, sentence(error));
+      setText(problem, errorText(error));
     }
   };
   load();
@@ -184,7 +195,7 @@ function device(login, end) {
   );
 }
 
-/** The two words of a browser's self-description that people know. */
+/** Returns browser and system from the browser's user agent text. */
 function deviceName(agent) {
   if (!agent) return 'Unknown device';
   const browser = [
@@ -206,14 +217,14 @@ function deviceName(agent) {
   return agent.length > 40 ? `${preview(agent, 40)}…` : agent;
 }
 
-function signingOut({ actions }) {
+function signOutSection({ actions }) {
   const leave = async () => {
-    const waiting = actions.unsent();
+    const unsentCount = actions.countUnsent();
     const sure =
-      waiting === 0 ||
+      unsentCount === 0 ||
       (await confirmDialog({
         title: 'Sign out?',
-        text: `${plural(waiting, 'message')} not sent yet will be thrown away.`,
+        text: `${plural(unsentCount, 'message')} not sent yet will be thrown away.`,
         action: 'Sign out anyway',
       }));
     if (sure) await actions.signOut();

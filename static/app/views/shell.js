@@ -1,6 +1,6 @@
-// The app's frame.
-// Lives here: the two panes — list and room — their swap on a phone, and the connection's strip.
-// May not live here: what is inside the panes.
+// The frame of the app.
+// This file contains the two panes (list and room), the change between them on a phone, and the connection bar. It must
+// not contain the content of the panes.
 
 import { fill, h, setAttribute } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';
@@ -14,7 +14,7 @@ import { closeDialogs } from './dialog.js';
 import { openNewConversation } from './new-conversation.js';
 import { mountRoom } from './room.js';
 import { openSettings } from './settings.js';
-import { say } from './toast.js';
+import { showToast } from './toast.js';
 
 export function mountShell(root, app) {
   const { store, router } = app;
@@ -50,7 +50,7 @@ export function mountShell(root, app) {
   shell.append(panes);
   const list = mountConversations(listBox, { ...app, onNew });
 
-  const showMe = () => {
+  const showProfile = () => {
     const { me } = store.state;
     const name = nameOf(me) || 'You';
     fill(
@@ -70,25 +70,25 @@ export function mountShell(root, app) {
     setAttribute(profile, 'aria-label', `Settings for ${name}`);
   };
 
-  let leaveRoom = () => {};
-  const showRoute = (arrived) => {
-    // First, for behind an open dialog nothing takes the focus.
+  let unmountPane = () => {};
+  const showRoute = (navigated) => {
+    // Close dialogs first: no element behind an open dialog can take the focus.
     closeDialogs();
-    leaveRoom();
+    unmountPane();
     pane.replaceChildren();
     const { route } = router;
     const inRoom = route.name === 'conversation';
     panes.dataset.showing = inRoom ? 'room' : 'list';
-    leaveRoom = inRoom ? mountRoom(pane, route.id, app) : showNothing(pane);
-    if (arrived && !inRoom) list.focus();
+    unmountPane = inRoom ? mountRoom(pane, route.id, app) : showEmptyPane(pane);
+    if (navigated && !inRoom) list.focus();
   };
 
-  showMe();
+  showProfile();
   showRoute(false);
   const stops = [
     stopBanner,
     list.stop,
-    store.watch(['me'], showMe),
+    store.watch(['me'], showProfile),
     router.onChange(() => showRoute(true)),
     watchRemoval(app),
     announceUnread(root, store),
@@ -102,12 +102,12 @@ export function mountShell(root, app) {
   return () => {
     document.removeEventListener('keydown', onKey);
     closeDialogs();
-    leaveRoom();
+    unmountPane();
     for (const stop of stops) stop();
   };
 }
 
-function showNothing(pane) {
+function showEmptyPane(pane) {
   pane.append(
     h(
       'div',
@@ -120,39 +120,40 @@ function showNothing(pane) {
   return () => {};
 }
 
-/** Whoever is removed from the conversation on the screen is told so, and goes back to the list. */
+/** Shows a note and goes back to the list when the user is removed from the open conversation. */
 function watchRemoval({ store, router }) {
-  let was = null;
+  let previous = null;
   const update = () => {
     const { name, id } = router.route;
     const now = name === 'conversation' ? store.state.conversations.get(id) : null;
-    const gone = was !== null && was.id === id && store.state.listed && !now;
+    const gone = previous !== null && previous.id === id && store.state.isListLoaded && !now;
     if (gone) {
-      say(`You are no longer in “${was.title}”.`);
+      showToast(`You are no longer in “${previous.title}”.`);
       router.back(to.home());
     }
-    was = now ? { id, title: titleOf(now) } : null;
+    previous = now ? { id, title: titleOf(now) } : null;
   };
   const stops = [store.watch(['conversations'], update), router.onChange(update)];
   return () => stops.forEach((stop) => stop());
 }
 
 /**
- * New messages elsewhere are said to those who listen rather than look; the open room's log says its own. Each time it is
- * a new element, because the same words in the old one would be no change; and what is not true any more goes.
+ * Announces new messages in other conversations to screen readers. The message list of the open room announces
+ * its own. Each time a new element is added, because the same text in the old one would be no change. An old
+ * announcement is removed.
  */
 function announceUnread(root, store) {
-  const voice = h('div', { class: 'sr-only', role: 'status' });
-  root.append(voice);
+  const announcer = h('div', { class: 'sr-only', role: 'status' });
+  root.append(announcer);
   let before = null;
   return store.watch(['conversations'], () => {
-    const waiting = new Set();
+    const unread = new Set();
     for (const conversation of store.state.conversations.values())
       if (conversation.unread_count > 0 && !isMuted(conversation) && !isArchived(conversation))
-        waiting.add(conversation.id);
-    const more = before !== null && [...waiting].some((id) => !before.has(id));
-    if (more) fill(voice, h('p', { textContent: plural(waiting.size, 'unread conversation') }));
-    else if (before !== null && waiting.size < before.size) fill(voice);
-    before = waiting;
+        unread.add(conversation.id);
+    const more = before !== null && [...unread].some((id) => !before.has(id));
+    if (more) fill(announcer, h('p', { textContent: plural(unread.size, 'unread conversation') }));
+    else if (before !== null && unread.size < before.size) fill(announcer);
+    before = unread;
   });
 }

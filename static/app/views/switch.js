@@ -1,15 +1,16 @@
-// A switch that asks the server.
-// Lives here: its row, and that it waits for one answer before it takes the next press; it keeps the focus meanwhile.
-// May not live here: what is switched.
+// A switch whose change is sent to the server.
+// This file contains its row. It ignores presses until the server has answered, and keeps the focus meanwhile. It must
+// not contain what is switched.
 
 import { h } from '../lib/dom.js';
 
 /**
- * @param {{label: string, hint?: string, change: (on: boolean) => Promise<unknown>, settled: () => void}} options
- *   `settled` is called after each change, to show how things stand
+ * Creates a switch.
+ * @param {{label: string, hint?: string, change: (on: boolean) => Promise<unknown>, afterChange: () => void}} options
+ *   `afterChange` is called after each change, to show the present value
  * @returns {{element: Element, show: (on: boolean) => void}}
  */
-export function switchRow({ label, hint = '', change, settled }) {
+export function switchRow({ label, hint = '', change, afterChange }) {
   let busy = false;
   const input = h('input', {
     type: 'checkbox',
@@ -20,7 +21,7 @@ export function switchRow({ label, hint = '', change, settled }) {
         busy = true;
         await change(input.checked);
         busy = false;
-        settled();
+        afterChange();
       },
     },
   });

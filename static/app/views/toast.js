@@ -1,40 +1,40 @@
-// A word at the edge of the screen.
-// Lives here: saying shortly that something worked, or why it did not. May not live here: anything that must be answered.
+// Short notes at the edge of the screen.
+// This file shows that an action worked, or why it failed. It must not contain questions to the user.
 
 import { h } from '../lib/dom.js';
-import { sentence } from './words.js';
+import { errorText } from './texts.js';
 
-/** How long it stays, in milliseconds. */
-const STAY = 5_000;
+/** How long a note is shown, in milliseconds. */
+const TOAST_MS = 5_000;
 
-let box = null;
+let layer = null;
 
-/** @param {'note'|'error'} kind */
-export function say(text, kind = 'note') {
-  box ??= h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite', popover: 'manual' });
-  if (!box.isConnected) document.body.append(box);
-  // Above an open dialog too: what was shown last is on top.
-  lower();
-  box.showPopover?.();
+/** Shows a note. @param {'note'|'error'} kind */
+export function showToast(text, kind = 'note') {
+  layer ??= h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite', popover: 'manual' });
+  if (!layer.isConnected) document.body.append(layer);
+  // The note must be above an open dialog, and the layer that was shown last is on top.
+  hideLayer();
+  layer.showPopover?.();
   const toast = h('p', { class: 'toast', data: { kind }, textContent: text });
-  box.replaceChildren(toast);
+  layer.replaceChildren(toast);
   setTimeout(() => {
     toast.remove();
-    if (box.childElementCount === 0) lower();
-  }, STAY);
+    if (layer.childElementCount === 0) hideLayer();
+  }, TOAST_MS);
 }
 
-function lower() {
-  if (box.hidePopover && box.matches(':popover-open')) box.hidePopover();
+function hideLayer() {
+  if (layer.hidePopover && layer.matches(':popover-open')) layer.hidePopover();
 }
 
-/** Says why something failed. @returns {Promise<boolean>} whether it worked */
-export async function complain(promise) {
+/** Shows a note if `promise` rejects. @returns {Promise<boolean>} whether it resolved */
+export async function toastOnError(promise) {
   try {
     await promise;
     return true;
   } catch (error) {
-    say(sentence(error), 'error');
+    showToast(errorText(error), 'error');
     return false;
   }
 }

@@ -1,15 +1,15 @@
-// Who or what a conversation is.
-// Lives here: picture, name, description, and changing them. May not live here: members.
+// Picture, name and description of a conversation.
+// This file shows them, and changes them. It must not contain members.
 
 import { fill, h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';
-import { LONGEST_ADDRESS, LONGEST_DESCRIPTION, LONGEST_NAME } from '../../lib/limits.js';
+import { MAX_URL_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH } from '../../lib/limits.js';
 import { mayManage } from '../../lib/rights.js';
 import { isBlank } from '../../lib/text.js';
 import { ago } from '../../lib/time.js';
 import { titleOf } from '../../state/conversations.js';
 import { avatar } from '../avatar.js';
-import { faceOf } from '../conversation-row.js';
+import { avatarOf } from '../conversation-row.js';
 import { area, field, form } from '../form.js';
 
 export function about({ id, app, conversation }) {
@@ -28,19 +28,19 @@ export function about({ id, app, conversation }) {
     icon('edit', 20),
   );
   const element = h('section', { class: 'section' }, h('div', { class: 'section-head top' }, shown, change), editor);
-  let look = null;
+  let shownKey = null;
 
   function update() {
     const now = conversation();
-    const face = faceOf(now);
+    const subject = avatarOf(now);
     change.hidden = !mayManage(now) || !editor.hidden;
     if (!mayManage(now)) hide();
-    const next = JSON.stringify([titleOf(now), face.url, now.description, lastSeen(now)]);
-    if (next === look) return;
-    look = next;
+    const next = JSON.stringify([titleOf(now), subject.url, now.description, lastSeen(now)]);
+    if (next === shownKey) return;
+    shownKey = next;
     fill(
       shown,
-      avatar(face, { fileToken: client.connection.fileToken, className: 'large' }),
+      avatar(subject, { fileToken: client.connection.fileToken, className: 'large' }),
       h(
         'div',
         { class: 'about-text' },
@@ -68,16 +68,16 @@ export function about({ id, app, conversation }) {
   function edit() {
     const now = conversation();
     const fields = {
-      name: field('Group name', { value: now.name ?? '', autocomplete: 'off' }, { most: LONGEST_NAME }),
+      name: field('Group name', { value: now.name ?? '', autocomplete: 'off' }, { maxLength: MAX_NAME_LENGTH }),
       description: area(
         'Description',
         { value: now.description ?? '', rows: '3', dir: 'auto' },
-        { most: LONGEST_DESCRIPTION },
+        { maxLength: MAX_DESCRIPTION_LENGTH },
       ),
       avatar_url: field(
         'Address of a picture',
         { value: now.avatar_url ?? '', type: 'url', autocomplete: 'off' },
-        { hint: 'Begins with https://. Leave it empty for none.', most: LONGEST_ADDRESS },
+        { hint: 'Begins with https://. Leave it empty for none.', maxLength: MAX_URL_LENGTH },
       ),
     };
     const cancel = () => {
@@ -111,7 +111,7 @@ export function about({ id, app, conversation }) {
   return { element, update };
 }
 
-/** Only what is different; an emptied field is taken away. */
+/** Returns only the fields that differ. An empty field becomes null. */
 function changes(now, values) {
   const changed = {};
   for (const [name, value] of Object.entries(values)) {

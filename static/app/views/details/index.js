@@ -1,19 +1,21 @@
-// What there is to know and to set about a conversation.
-// Lives here: the dialog and the order of its sections. May not live here: the sections, one file each.
+// The details of a conversation.
+// This file contains the dialog and the order of its sections. It must not contain the sections, which have one file
+// each.
 
 import { titleOf } from '../../state/conversations.js';
 import { openDialog } from '../dialog.js';
 import { about } from './about.js';
-import { farewell } from './farewell.js';
+import { leaveOrBlock } from './leave-or-block.js';
 import { members } from './members.js';
-import { mine } from './mine.js';
+import { ownSettings } from './own-settings.js';
 import { pins } from './pins.js';
 import { stats } from './stats.js';
 
 /**
+ * Opens the details of a conversation.
  * @param {string} id
  * @param {object} app
- * @param {{onShow: (place: {id: string, seq: number}) => void}} listeners leads to a message
+ * @param {{onShow: (target: {id: string, seq: number}) => void}} listeners `onShow` scrolls to a message
  */
 export function openDetails(id, app, { onShow }) {
   const { store } = app;
@@ -23,9 +25,14 @@ export function openDetails(id, app, { onShow }) {
   const title = conversation.type === 'direct' ? 'Conversation details' : 'Group details';
   openDialog({ title, className: 'details', onClose: () => stops.forEach((stop) => stop()) }, (body, close) => {
     const part = { id, app, close, onShow, conversation: () => store.state.conversations.get(id) };
-    const sections = [about, mine, ...(conversation.type === 'direct' ? [] : [members]), pins, stats, farewell].map(
-      (section) => section(part),
-    );
+    const sections = [
+      about,
+      ownSettings,
+      ...(conversation.type === 'direct' ? [] : [members]),
+      pins,
+      stats,
+      leaveOrBlock,
+    ].map((section) => section(part));
     body.append(...sections.map(({ element }) => element));
     const update = () => {
       if (!part.conversation()) return close();

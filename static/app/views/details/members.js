@@ -1,19 +1,19 @@
-// Who is in a group.
-// Lives here: the list with roles and presence, and what one may do with somebody. May not live here: adding people
-// (adding.js), or the rules (the server holds them; lib/rights.js only hides what it would refuse).
+// The members of a group.
+// This file contains the list with roles and presence, and the menu of a member. It must not contain adding members
+// (add-people.js), or the permissions (the server checks them; lib/rights.js only hides what the server would refuse).
 
 import { h, setText } from '../../lib/dom.js';
 import { keepFocus } from '../../lib/focus.js';
 import { icon } from '../../lib/icons.js';
 import { keyedList } from '../../lib/keyed.js';
-import { mayManage, mayRemove, mayStepDown, rolesToGive } from '../../lib/rights.js';
+import { mayManage, mayRemove, mayStepDown, assignableRoles } from '../../lib/rights.js';
 import { plural } from '../../lib/text.js';
 import { nameOf } from '../../state/conversations.js';
 import { avatar, presenceDot, updatePresenceDot } from '../avatar.js';
 import { confirmDialog } from '../dialog.js';
 import { openMenu } from '../menu.js';
-import { complain } from '../toast.js';
-import { addingPeople } from './adding.js';
+import { toastOnError } from '../toast.js';
+import { addPeopleForm } from './add-people.js';
 
 const ROLES = { owner: 'Owner', admin: 'Admin', observer: 'Observer' };
 const RANK = { owner: 0, admin: 1, member: 2, observer: 3 };
@@ -22,7 +22,7 @@ export function members({ id, app, conversation, close }) {
   const { store, actions, client } = app;
   const count = h('h3', { class: 'section-title' });
   const list = h('ul', { class: 'people members', role: 'list', 'aria-label': 'Members' });
-  const adding = addingPeople(id, app);
+  const adding = addPeopleForm(id, app);
   const element = h(
     'section',
     { class: 'section' },
@@ -86,16 +86,16 @@ export function members({ id, app, conversation, close }) {
       openMenu({ label: name, at, items: [down] });
       return;
     }
-    const words = { owner: 'Make owner…', admin: 'Make admin', member: 'Make member', observer: 'Make observer' };
+    const labels = { owner: 'Make owner…', admin: 'Make admin', member: 'Make member', observer: 'Make observer' };
     openMenu({
       label: name,
       at,
       items: [
         { label: 'Write a message', icon: 'compose', run: () => write(user) },
-        ...rolesToGive(conversation(), role).map((to) => ({
-          label: words[to],
+        ...assignableRoles(conversation(), role).map((to) => ({
+          label: labels[to],
           icon: 'people',
-          run: () => give(user, to),
+          run: () => changeRole(user, to),
         })),
         mayRemove(conversation(), role) && {
           label: 'Remove from the group',
@@ -108,10 +108,10 @@ export function members({ id, app, conversation, close }) {
   }
 
   async function write(user) {
-    if (await complain(actions.startDirect(user.id))) close();
+    if (await toastOnError(actions.startDirect(user.id))) close();
   }
 
-  async function give(user, role) {
+  async function changeRole(user, role) {
     const name = nameOf(user);
     const sure =
       role !== 'owner' ||
@@ -120,16 +120,16 @@ export function members({ id, app, conversation, close }) {
         text: 'A group has one owner. You become an admin, and only the new owner can give it back.',
         action: 'Make owner',
       }));
-    if (sure) await complain(actions.setRole(id, user.id, role));
+    if (sure) await toastOnError(actions.setRole(id, user.id, role));
   }
 
   async function stepDown(user) {
     const sure = await confirmDialog({
-      title: 'Be an admin no more?',
+      title: 'Stop being an admin?',
       text: 'You stay in the group as a member. Only its owner can make you an admin again.',
       action: 'Be a member',
     });
-    if (sure) await complain(actions.setRole(id, user.id, 'member'));
+    if (sure) await toastOnError(actions.setRole(id, user.id, 'member'));
   }
 
   async function remove(user) {
@@ -139,7 +139,7 @@ export function members({ id, app, conversation, close }) {
       text: `${name} will no longer see this conversation.`,
       action: 'Remove',
     });
-    if (sure) await complain(actions.removeMember(id, user.id));
+    if (sure) await toastOnError(actions.removeMember(id, user.id));
   }
 
   function update() {

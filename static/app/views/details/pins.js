@@ -1,5 +1,5 @@
-// Pinned messages of a conversation.
-// Lives here: the list, and going from it to the message. May not live here: pinning (message-menu.js).
+// The pinned messages of a conversation.
+// This file contains the list, and opening a message from it. It must not contain pinning (message-menu.js).
 
 import { fill, h } from '../../lib/dom.js';
 import { keepFocus } from '../../lib/focus.js';
@@ -8,31 +8,31 @@ import { mayPin } from '../../lib/rights.js';
 import { shortTime } from '../../lib/time.js';
 import { nameOf } from '../../state/conversations.js';
 import { section } from '../section.js';
-import { complain } from '../toast.js';
+import { toastOnError } from '../toast.js';
 
 export function pins({ id, app: { store, actions }, conversation, close, onShow }) {
   const list = h('ul', { class: 'pins', role: 'list', 'aria-label': 'Pinned messages' });
   const hint = h('p', { class: 'people-hint', tabIndex: -1 });
   const element = section('Pinned messages', list, hint);
-  let look = null;
+  let shown = null;
 
   function update() {
     const known = store.state.pins.get(id);
     if (known?.status === 'stale') actions.loadPins(id);
-    const may = mayPin(conversation());
-    if (look?.known === known && look.may === may) return;
-    look = { known, may };
-    const words = { loading: 'Loading…', error: 'The pinned messages could not be loaded.' };
+    const mayUnpin = mayPin(conversation());
+    if (shown?.known === known && shown.mayUnpin === mayUnpin) return;
+    shown = { known, mayUnpin };
+    const texts = { loading: 'Loading…', error: 'The pinned messages could not be loaded.' };
     const empty = known?.items.length > 0 ? '' : 'None yet. A message can be pinned from its menu.';
-    hint.textContent = known?.items.length > 0 ? '' : (words[known?.status] ?? empty);
-    const rows = (known?.items ?? []).map((item) => pin(item, may));
+    hint.textContent = known?.items.length > 0 ? '' : (texts[known?.status] ?? empty);
+    const rows = (known?.items ?? []).map((item) => pin(item, mayUnpin));
     keepFocus(list, () => fill(list, rows), hint);
   }
 
-  function pin(item, may) {
+  function pin(item, mayUnpin) {
     const { people, me } = store.state;
     const name = item.sender_id === me?.id ? 'You' : (nameOf(people.get(item.sender_id) ?? item.sender) ?? 'Somebody');
-    const lead = () => {
+    const openMessage = () => {
       close();
       onShow({ id: item.id, seq: item.seq });
     };
@@ -41,7 +41,7 @@ export function pins({ id, app: { store, actions }, conversation, close, onShow 
       { class: 'pin' },
       h(
         'button',
-        { type: 'button', class: 'pin-message', on: { click: lead } },
+        { type: 'button', class: 'pin-message', on: { click: openMessage } },
         h(
           'span',
           { class: 'pin-head' },
@@ -50,7 +50,7 @@ export function pins({ id, app: { store, actions }, conversation, close, onShow 
         ),
         h('span', { class: 'quote-text', dir: 'auto', textContent: item.content || 'Attachment' }),
       ),
-      may &&
+      mayUnpin &&
         h(
           'button',
           {
@@ -58,7 +58,7 @@ export function pins({ id, app: { store, actions }, conversation, close, onShow 
             class: 'icon-button small',
             'aria-label': 'Unpin this message',
             title: 'Unpin',
-            on: { click: () => complain(actions.pinMessage(item, false)) },
+            on: { click: () => toastOnError(actions.pinMessage(item, false)) },
           },
           icon('close', 18),
         ),

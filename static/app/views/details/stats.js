@@ -1,13 +1,14 @@
-// What was said in a conversation, in figures.
-// Lives here: the figures, asked for when somebody wants to see them. May not live here: counting; the server does that.
+// The statistics of a conversation.
+// This file shows counts, which are loaded when the user opens the section. It must not contain counting; the server
+// does that.
 
 import { fill, h } from '../../lib/dom.js';
 import { dateOf } from '../../lib/time.js';
 import { nameOf } from '../../state/conversations.js';
-import { sentence } from '../words.js';
+import { errorText } from '../texts.js';
 
-/** People named in the list of who wrote most. */
-const MOST = 5;
+/** The most members in the list of those who wrote the most messages. */
+const MAX_WRITERS = 5;
 
 export function stats({ id, app: { store, actions } }) {
   const body = h('div', { class: 'stats' });
@@ -19,7 +20,7 @@ export function stats({ id, app: { store, actions } }) {
     } catch (error) {
       fill(
         body,
-        h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' }, textContent: sentence(error) }),
+        h('p', { class: 'form-status', role: 'alert', data: { kind: 'error' }, textContent: errorText(error) }),
       );
     }
   };
@@ -39,7 +40,7 @@ export function stats({ id, app: { store, actions } }) {
       ['Members', members],
     ];
     const nameFor = (userId) => (userId === me?.id ? 'You' : (nameOf(people.get(userId)) ?? 'Somebody who left'));
-    const most = Math.max(1, ...writers.map(({ count }) => count));
+    const maxCount = Math.max(1, ...writers.map(({ count }) => count));
     fill(
       body,
       h(
@@ -55,13 +56,13 @@ export function stats({ id, app: { store, actions } }) {
           'ul',
           { class: 'writers', role: 'list', 'aria-label': 'Messages by member' },
           writers
-            .slice(0, MOST)
+            .slice(0, MAX_WRITERS)
             .map(({ user_id, count }) =>
               h(
                 'li',
                 {},
                 h('span', { class: 'person-name', textContent: nameFor(user_id) }),
-                h('meter', { max: String(most), value: count, 'aria-hidden': 'true' }),
+                h('meter', { max: String(maxCount), value: count, 'aria-hidden': 'true' }),
                 h('span', { class: 'writer-count', textContent: count.toLocaleString() }),
               ),
             ),

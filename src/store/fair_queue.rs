@@ -1,0 +1,292 @@
+//! A fair queue for a limited number of permits, ordered by what each user's requests cost.
+//!
+//! Every user has a line of virtual time. A request takes a span of this line that is as long as its cost. The span
+//! begins where the user's previous request ends, or now if the user has none. The waiting request whose span ends
+//! first gets the next permit. So a user with many or costly requests waits behind every user with few and cheap ones,
+//! even if many users have costly requests. A user who is alone in the queue is not delayed by others. Virtual time
+//! advances by the cost of each finished request, divided by the number of users in the queue. So no request can be
+//! overtaken for ever.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Units of virtual time for a cost of 1. A small cost divided by many users must not become 0.
+const UNITS_PER_COST: u64 = 1 << 10;
+/// The number of past line ends that may stay in memory, besides as many as there were after the last removal.
+const SPARE_LINE_ENDS: usize = 64;
+
+/// The queue, cheap to clone. `K` identifies a user.
+pub struct FairQueue<K: Eq + Hash + Copy>(Arc<Mutex<QueueState<K>>>);
+
+struct QueueState<K: Eq + Hash + Copy> {
+    free_permits: usize,
+    virtual_now: u64,
+    /// The number of requests that had to wait so far.
+    arrivals: u64,
+    /// The virtual time at which the line of a user ends. An end before `virtual_now` means the same as none.
+    line_ends: HashMap<K, u64>,
+    /// The number of line ends above which those before `virtual_now` are removed.
+    max_line_ends: usize,
+    /// The waiting requests; the first one gets the next permit.
+    waiting: BTreeMap<QueueOrder, WaitingRequest<K>>,
+    /// The users with a request that waits or has a permit.
+    users: HashMap<K, UserRequests>,
+}
+
+/// The virtual end of a request, then its arrival number.
+type QueueOrder = (u64, u64);
+
+/// The requests of one user.
+#[derive(Default)]
+struct UserRequests {
+    /// The number of requests that wait or have a permit.
+    count: usize,
+    /// The virtual ends of the waiting requests, by arrival number.
+    waiting_ends: BTreeMap<u64, u64>,
+}
+
+struct WaitingRequest<K: Eq + Hash + Copy> {
+    key: K,
+    virtual_start: u64,
+    cost: u64,
+    sender: oneshot::Sender<FairPermit<K>>,
+}
+
+/// The error for a user who has too many requests in the queue already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QueueFull;
+
+/// A permit of the queue. Dropping it passes it on to the next request.
+pub struct FairPermit<K: Eq + Hash + Copy> {
+    queue: FairQueue<K>,
+    key: K,
+    cost: u64,
+    virtual_start: u64,
+    /// False as long as the permit is on its way to a waiting caller, who may have stopped waiting.
+    received: bool,
+}
+
+impl<K: Eq + Hash + Copy> Clone for FairQueue<K> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Eq + Hash + Copy> FairQueue<K> {
+    /// Creates a queue with this number of permits, and with one permit if the number is 0.
+    pub fn new(permits: usize) -> Self {
+        Self(Arc::new(Mutex::new(QueueState {
+            free_permits: permits.max(1),
+            virtual_now: 0,
+            arrivals: 0,
+            line_ends: HashMap::new(),
+            max_line_ends: SPARE_LINE_ENDS,
+            waiting: BTreeMap::new(),
+            users: HashMap::new(),
+        })))
+    }
+
+    /// Waits for a permit for a request of user `key` that costs `cost`. Fails at once if `max_requests` requests of
+    /// this user wait or have a permit already. A caller who stops waiting leaves the queue and pays nothing.
+    #[allow(clippy::missing_panics_doc, reason = "every waiting caller gets a permit unless it stops waiting")]
+    pub async fn acquire(&self, key: K, cost: u64, max_requests: usize) -> Result<FairPermit<K>, QueueFull> {
+        let (arrival, receiver) = {
+            let mut state = self.state();
+            let requests = state.users.entry(key).or_default();
+            if requests.count >= max_requests {
+                return Err(QueueFull);
+            }
+            requests.count += 1;
+            let cost = cost.max(1).saturating_mul(UNITS_PER_COST);
+            let virtual_start = state.line_ends.get(&key).copied().unwrap_or_default().max(state.virtual_now);
+            let virtual_end = virtual_start.saturating_add(cost);
+            state.line_ends.insert(key, virtual_end);
+            if state.free_permits > 0 {
+                state.free_permits -= 1;
+                return Ok(FairPermit { queue: self.clone(), key, cost, virtual_start, received: true });
+            }
+            state.arrivals += 1;
+            let arrival = state.arrivals;
+            let (sender, receiver) = oneshot::channel();
+            state.insert_waiting(arrival, WaitingRequest { key, virtual_start, cost, sender });
+            (arrival, receiver)
+        };
+        let cancel_on_drop = CancelOnDrop { queue: self, key, arrival };
+        let mut permit = receiver.await.expect("a waiting request gets a permit before it is removed");
+        permit.received = true;
+        drop(cancel_on_drop);
+        Ok(permit)
+    }
+
+    /// Returns the number of waiting requests.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, QueueState<K>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes the permit of a finished request on to the next waiting request. `cost` is the final cost of the finished
+    /// one.
+    fn release(&self, key: K, cost: u64) {
+        let (sender, permit) = {
+            let mut state = self.state();
+            let users = state.users.len().max(1) as u64;
+            state.virtual_now = state.virtual_now.saturating_add(cost / users);
+            state.remove_request(key);
+            let Some(next) = state.take_next() else {
+                state.free_permits += 1;
+                if state.users.is_empty() {
+                    // the queue is empty, so no earlier cost can delay another user: start again from 0
+                    state.virtual_now = 0;
+                    state.line_ends.clear();
+                }
+                state.remove_past_line_ends();
+                return;
+            };
+            // virtual time is never behind the start of a request that has a permit
+            state.virtual_now = state.virtual_now.max(next.virtual_start);
+            state.remove_past_line_ends();
+            let WaitingRequest { key, virtual_start, cost, sender } = next;
+            (sender, FairPermit { queue: self.clone(), key, cost, virtual_start, received: false })
+        };
+        // if the caller stopped waiting, the permit is dropped here, which passes it on again
+        let _ = sender.send(permit);
+    }
+}
+
+impl<K: Eq + Hash + Copy> QueueState<K> {
+    fn insert_waiting(&mut self, arrival: u64, request: WaitingRequest<K>) {
+        let virtual_end = request.virtual_start.saturating_add(request.cost);
+        self.users.entry(request.key).or_default().waiting_ends.insert(arrival, virtual_end);
+        self.waiting.insert((virtual_end, arrival), request);
+    }
+
+    fn take_next(&mut self) -> Option<WaitingRequest<K>> {
+        let ((_, arrival), request) = self.waiting.pop_first()?;
+        if let Some(requests) = self.users.get_mut(&request.key) {
+            requests.waiting_ends.remove(&arrival);
+        }
+        Some(request)
+    }
+
+    fn remove_request(&mut self, key: K) {
+        if let Some(requests) = self.users.get_mut(&key) {
+            requests.count -= 1;
+            if requests.count == 0 {
+                self.users.remove(&key);
+            }
+        }
+    }
+
+    /// Removes a waiting request whose caller stopped waiting. The user's later requests move up. Does nothing if the
+    /// request does not wait any more.
+    fn cancel(&mut self, key: K, arrival: u64) {
+        let virtual_end = self.users.get_mut(&key).and_then(|requests| requests.waiting_ends.remove(&arrival));
+        let Some(request) = virtual_end.and_then(|end| self.waiting.remove(&(end, arrival))) else { return };
+        self.refund(key, arrival, request.virtual_start, request.cost);
+        self.remove_request(key);
+    }
+
+    /// Removes the span of a request, which began at `virtual_start`, from its user's line. The requests that follow it
+    /// without a gap move up by `cost`. A request after a gap began when it arrived, so it does not move. `arrival` is
+    /// the number of the request, or 0 if all waiting requests of the user came after it.
+    fn refund(&mut self, key: K, arrival: u64, virtual_start: u64, cost: u64) {
+        let mut end = virtual_start.saturating_add(cost);
+        for (later_arrival, later_end) in self.waiting_after(key, arrival) {
+            let Some(mut request) = self.waiting.remove(&(later_end, later_arrival)) else { return };
+            let follows = request.virtual_start == end;
+            if follows {
+                request.virtual_start = request.virtual_start.saturating_sub(cost);
+            }
+            self.insert_waiting(later_arrival, request);
+            if !follows {
+                return;
+            }
+            end = later_end;
+        }
+        if let Some(line_end) = self.line_ends.get_mut(&key)
+            && *line_end == end
+        {
+            *line_end -= cost;
+        }
+    }
+
+    /// Moves all waiting requests of a user back by `cost`.
+    fn delay(&mut self, key: K, cost: u64) {
+        for (arrival, virtual_end) in self.waiting_after(key, 0) {
+            if let Some(mut request) = self.waiting.remove(&(virtual_end, arrival)) {
+                request.virtual_start = request.virtual_start.saturating_add(cost);
+                self.insert_waiting(arrival, request);
+            }
+        }
+        let line_end = self.line_ends.entry(key).or_insert(self.virtual_now);
+        *line_end = line_end.saturating_add(cost);
+    }
+
+    /// Returns the arrival numbers after `arrival` of a user's waiting requests, each with its virtual end.
+    fn waiting_after(&self, key: K, arrival: u64) -> Vec<(u64, u64)> {
+        let requests = self.users.get(&key);
+        requests
+            .map(|requests| requests.waiting_ends.range(arrival + 1..).map(|(at, end)| (*at, *end)).collect())
+            .unwrap_or_default()
+    }
+
+    /// Removes the line ends in the past, once there are about twice as many line ends as after the last removal.
+    fn remove_past_line_ends(&mut self) {
+        if self.line_ends.len() > self.max_line_ends {
+            let now = self.virtual_now;
+            self.line_ends.retain(|_, end| *end > now);
+            self.max_line_ends = 2 * self.line_ends.len() + SPARE_LINE_ENDS;
+        }
+    }
+}
+
+impl<K: Eq + Hash + Copy> FairPermit<K> {
+    /// Raises the cost of the request to `cost`, when the real cost is known. The user's waiting requests move back by
+    /// the difference. A lower cost changes nothing.
+    pub fn raise_cost(&mut self, cost: u64) {
+        let more = cost.saturating_mul(UNITS_PER_COST).saturating_sub(self.cost);
+        if more > 0 {
+            self.cost += more;
+            self.queue.state().delay(self.key, more);
+        }
+    }
+}
+
+impl<K: Eq + Hash + Copy> Drop for FairPermit<K> {
+    fn drop(&mut self) {
+        if !self.received {
+            // the caller stopped waiting before the permit arrived, so it pays nothing
+            self.queue.state().refund(self.key, 0, self.virtual_start, self.cost);
+            self.cost = 0;
+        }
+        self.queue.release(self.key, self.cost);
+    }
+}
+
+impl<K: Eq + Hash + Copy> fmt::Debug for FairPermit<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FairPermit")
+    }
+}
+
+/// Removes a request from the queue when its caller stops waiting. Has no effect once the request has a permit.
+struct CancelOnDrop<'q, K: Eq + Hash + Copy> {
+    queue: &'q FairQueue<K>,
+    key: K,
+    arrival: u64,
+}
+
+impl<K: Eq + Hash + Copy> Drop for CancelOnDrop<'_, K> {
+    fn drop(&mut self) {
+        self.queue.state().cancel(self.key, self.arrival);
+    }
+}
+
+#[cfg(test)]
+mod tests;

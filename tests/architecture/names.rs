@@ -1,0 +1,124 @@
+//! What things are called, and what must be explained: no type name twice, no banned word, no public item without a
+//! sentence about it.
+
+use super::source::Source;
+use std::collections::BTreeMap;
+
+/// Words that have several meanings here, or that are metaphors, each with what to write in its place.
+const BANNED: &[(&str, &str)] = &[
+    ("anybody", "a user, a client, another transaction"),
+    ("door", "the term of the glossary"),
+    ("gave", "returned, sent"),
+    ("house", "project"),
+    ("lobby", "the term of the glossary"),
+    ("office", "the term of the glossary"),
+    ("place", "seq, position or permit"),
+    ("places", "permits"),
+    ("pulse", "wakeup"),
+    ("somebody", "a user, a client, another transaction"),
+    ("standing", "state"),
+    ("stranger", "unauthenticated client"),
+    ("strangers", "unauthenticated clients"),
+    ("told", "notified, informed"),
+    ("whoever", "the user who, the client that"),
+    ("whomever", "the user whom"),
+];
+
+/// The kinds of items that name a type.
+const TYPES: &[&str] = &["struct", "enum", "trait", "type", "union"];
+
+/// No type name occurs twice in `src`. Associated types of traits are not names of their own.
+pub fn type_names(files: &[Source]) -> Vec<String> {
+    let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for file in files {
+        for (index, line) in file.text.lines().enumerate() {
+            let Some((kind, name)) = declared_type(line) else { continue };
+            let associated = kind == "type" && line.starts_with(' ');
+            if !associated {
+                places.entry(name).or_default().push(format!("{}:{}", file.path, index + 1));
+            }
+        }
+    }
+    let twice = places.into_iter().filter(|(_, at)| at.len() > 1);
+    twice.map(|(name, at)| format!("`{name}` is the name of {} types: {}", at.len(), at.join(", "))).collect()
+}
+
+/// The keyword and the name, if a line declares a type.
+fn declared_type(line: &str) -> Option<(&str, &str)> {
+    let mut words = without_visibility(line.trim_start()).split_whitespace();
+    let kind = words.next().filter(|word| TYPES.contains(word))?;
+    let name = words.next()?;
+    let end = name.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(name.len());
+    let name = &name[..end];
+    name.starts_with(char::is_uppercase).then_some((kind, name))
+}
+
+fn without_visibility(line: &str) -> &str {
+    let Some(rest) = line.strip_prefix("pub") else { return line };
+    match rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        Some((_, rest)) => rest.trim_start(),
+        None => rest.trim_start(),
+    }
+}
+
+/// No banned word stands in a name, a comment or a text.
+pub fn banned_words(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files {
+        for (index, line) in file.text.lines().enumerate() {
+            for word in words(line) {
+                if let Some((banned, instead)) = BANNED.iter().find(|(banned, _)| word.eq_ignore_ascii_case(banned)) {
+                    broken.push(format!("{}:{}: write {instead} instead of `{banned}`", file.path, index + 1));
+                }
+            }
+        }
+    }
+    broken
+}
+
+/// The words of a line; those of `snake_case` and `CamelCase` names count one by one.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let pieces = line.split(|character: char| !character.is_ascii_alphabetic());
+    pieces.flat_map(|piece| {
+        let mut starts: Vec<usize> = vec![0];
+        let bytes = piece.as_bytes();
+        starts.extend((1..bytes.len()).filter(|&at| bytes[at].is_ascii_uppercase() && bytes[at - 1].is_ascii_lowercase()));
+        starts.push(piece.len());
+        starts.windows(2).map(|pair| &piece[pair[0]..pair[1]]).collect::<Vec<_>>()
+    })
+}
+
+/// Every public type and function is explained by a sentence of at least three words. Fields and variants need none.
+pub fn explained(files: &[Source]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for file in files {
+        let lines: Vec<&str> = file.untested().lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let Some(name) = public_item(line) else { continue };
+            let above = lines[..index].iter().rev().map(|line| line.trim());
+            // attributes stand between the comment and the item
+            let comment: Vec<&str> = above
+                .skip_while(|line| !line.starts_with("//") && !line.is_empty() && !line.ends_with(['{', '}', ';']))
+                .take_while(|line| line.starts_with("///"))
+                .collect();
+            let count = comment.iter().flat_map(|line| line.trim_start_matches('/').split_whitespace()).count();
+            if count < 3 {
+                broken.push(format!("{}:{}: say in a sentence what `{name}` is for", file.path, index + 1));
+            }
+        }
+    }
+    broken
+}
+
+/// The name of the type or function, if a line begins a public one.
+fn public_item(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("pub ")?;
+    let mut words = rest.split_whitespace().skip_while(|word| ["async", "const", "unsafe"].contains(word));
+    let kind = words.next()?;
+    if kind != "fn" && !TYPES.contains(&kind) {
+        return None;
+    }
+    let name = words.next()?;
+    let end = name.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(name.len());
+    Some(&name[..end])
+}

@@ -1,0 +1,67 @@
+//! What a session follows, driven through random interleavings of commits, deliveries, leaves and returns, commands, checks
+//! of rights and slow clients. The rooms are real orders. `following/world.rs` holds what happened and what may happen
+//! next, `following/client.rs` checks what the client gets.
+
+#[path = "following/client.rs"]
+mod client;
+#[path = "following/world.rs"]
+mod world;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use world::{CONVERSATIONS, Step, World};
+
+fn step() -> impl Strategy<Value = Step> {
+    let conversation = || 0..CONVERSATIONS;
+    let pick = || 0..100_usize;
+    prop_oneof![
+        60 => conversation().prop_map(Step::SendMessage),
+        15 => conversation().prop_map(Step::LeaveOrReturn),
+        60 => pick().prop_map(Step::Deliver),
+        5 => pick().prop_map(Step::LoseDelivery),
+        20 => Just(Step::CatchUp),
+        80 => pick().prop_map(Step::RoomMessage),
+        40 => (pick(), 1..6_usize).prop_map(|(pick, rows)| Step::ReadLog(pick, rows)),
+        120 => Just(Step::SessionMessage),
+        60 => Just(Step::ReadRights),
+        60 => Just(Step::AnswerRights),
+        8 => any::<bool>().prop_map(Step::Reconnect),
+        12 => (0..8_usize).prop_map(Step::Subscribe),
+        8 => (0..8_usize).prop_map(Step::Unsubscribe),
+        25 => any::<bool>().prop_map(Step::Sync),
+        10 => Just(Step::ClientStops),
+        20 => Just(Step::ClientReads),
+        8 => Just(Step::TimeIsUp),
+    ]
+}
+
+/// The steps of one run, printed one a line.
+struct Steps(Vec<Step>);
+
+impl std::fmt::Debug for Steps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|step| write!(f, "\n  {step:?}"))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 3000,
+        failure_persistence: None,
+        rng_algorithm: proptest::test_runner::RngAlgorithm::XorShift,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_client_gets_every_event_of_what_it_follows_once_and_in_order(
+        steps in vec(step(), 1..150).prop_map(Steps),
+    ) {
+        let mut world = World::new();
+        for step in &steps.0 {
+            let checked = world.step(step);
+            prop_assert!(checked.is_ok(), "at {step:?}: {}", checked.unwrap_err());
+        }
+        let checked = world.settle();
+        prop_assert!(checked.is_ok(), "at the end: {}", checked.unwrap_err());
+    }
+}

@@ -105,9 +105,9 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the database of `settings` and starts the writers on `runtime`. A batch has at most
-    /// `batch_size` sends; in a server it has [`limits::BATCH_SIZE`]. `deliver` gets the committed events. Without it
-    /// they are discarded, like all ephemeral frames. The caller must be inside an actix system.
+    /// Opens the database of `settings` and starts the writers on `runtime`. A batch has at most `batch_size` sends; in a
+    /// server it has [`limits::BATCH_SIZE`]. `deliver` gets the committed events. Without it they are discarded, like
+    /// all ephemeral frames. The caller must be inside an actix system.
     pub async fn start(
         settings: Settings,
         runtime: &Handle,

@@ -103,7 +103,7 @@ impl Refusals {
         }
     }
 
-    /// Writes the log line if [`LOG_INTERVAL`] has passed and at least one request was refused since the last line.
+    /// Writes the log line if a minute has passed and at least one request was refused since the last line.
     pub fn log_if_due(&self) {
         let Ok(mut last_logged) = self.last_logged.try_lock() else { return };
         let (at, before) = *last_logged;

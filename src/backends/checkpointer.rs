@@ -8,7 +8,7 @@
 //! failure it tries again a second later, on a new connection. `/health` names it until it succeeds.
 //!
 //! No other part of this process writes to the database file. So a write by another process can be detected
-//! ([`super::history::OpenFile`]), and after such a write nothing is copied.
+//! (`OpenFile` in `history.rs`), and after such a write nothing is copied.
 
 use super::{BackendResult, sqlite};
 use crate::config::Settings;

@@ -24,7 +24,7 @@ Example:
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         steps: u32,
     },
-    /// List all migrations and whether they are applied. This command changes nothing.
+    /// List all migrations and whether they are applied, without any change.
     Status,
 }
 

@@ -40,7 +40,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Run the server until SIGTERM or Ctrl-C. This is the default command.
+    /// Run the server until SIGTERM or Ctrl-C (the default command).
     #[command(after_long_help = "\
 The server migrates a SQLite database at the start. It migrates PostgreSQL if GREENROOM_AUTO_MIGRATE is true. Otherwise
 run `greenroom migrate up` before the start, once for all nodes.
@@ -53,7 +53,7 @@ Examples:
     /// Change the schema of the database to this version or to an older one.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
-    /// Create and change accounts. The server may run meanwhile.
+    /// Create and change accounts, also while the server runs.
     #[command(subcommand)]
     User(user::UserCommand),
     /// Issue access tokens.

@@ -10,7 +10,7 @@ const DEVICE: &str = "greenroom token issue";
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Print an access token for a user. It is valid for 15 minutes.
+    /// Print an access token for a user, valid for 15 minutes.
     #[command(after_long_help = "\
 The token belongs to a new login. The user sees this login in the list of sessions and can end it.
 

@@ -30,7 +30,7 @@ Examples:
         /// The e-mail address, with which the user can sign in instead of the username.
         #[arg(long, value_name = "E")]
         email: Option<String>,
-        /// The name that other users see. The default is the username.
+        /// The name that other users see (default: the username).
         #[arg(long, value_name = "D")]
         display_name: Option<String>,
         /// Give the account the role admin.
@@ -73,7 +73,7 @@ pub(super) struct PasswordArguments {
     /// Read the password from the first line of the standard input.
     #[arg(long)]
     password_stdin: bool,
-    /// The password, 8 to 128 characters. Other users of this machine can see it while the command runs.
+    /// The password of 8 to 128 characters, which other users of this machine can see while the command runs.
     #[arg(long, value_name = "P")]
     password: Option<String>,
 }
@@ -86,7 +86,7 @@ pub(super) enum RoleName {
 
 /// Reads the user that a command names.
 pub(super) fn user_ref(text: &str) -> Result<UserRef, &'static str> {
-    UserRef::parse(text).ok_or("this is no username, no id and no ext: with an id")
+    UserRef::parse(text).ok_or("it must be a username, an id, or ext: followed by an id")
 }
 
 pub(super) fn run(command: UserCommand) -> Result<(), CommandError> {

@@ -7,7 +7,7 @@
 //!
 //! The permit of the address comes before the account lookup. So an address without permits costs the database nothing,
 //! whatever names its clients invent. Accounts that are known at the address may be tried without that permit: those
-//! are read from the database at most once in [`KNOWN_TARGETS_LIFETIME`] for the whole address ([`KnownTargets`]). A
+//! are read from the database at most once in ten seconds for the whole address ([`KnownTargets`]). A
 //! name that was refused after its lookup is not looked up again until the wait is over, or for a minute if the wait is
 //! longer.
 

@@ -11,7 +11,7 @@ use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::roles::ConversationKind;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::{ConversationChange, NewConversation, NewKind, ReadUpTo};
+use crate::protocol::conversations::{ConversationChange, NewConversation, NewConversationKind, ReadUpTo};
 use crate::protocol::resources::{Conversation, ConversationDetail, Page, ReadMark, UnreadCount, UserIds};
 use crate::store::conversations::{ConversationFilter, ConversationSortKey};
 use crate::usecases::conversations::{self, CreatedConversation};
@@ -40,7 +40,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let (caller, new) = (caller.0, body.0);
     let users = parse_references("participant_ids", &new.participant_ids)?;
-    if new.kind == NewKind::Direct {
+    if new.kind == NewConversationKind::Direct {
         if new.name.is_some() || new.avatar_url.is_some() || new.description.is_some() {
             return Err(Error::invalid("name", "and the like belong to a group").into());
         }

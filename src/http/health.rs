@@ -102,7 +102,7 @@ pub async fn health(app: web::Data<App>) -> HttpResponse {
     answer.json(Health { status, database, redis: RedisHealth::Disabled, failing, sessions, version })
 }
 
-/// Get whether the process runs
+/// Check that the process runs
 ///
 /// The answer is always 200. A process supervisor restarts the server if it gets no answer.
 #[utoipa::path(
@@ -113,7 +113,7 @@ pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Readiness { status: "alive" })
 }
 
-/// Get whether the server accepts requests
+/// Check that the server accepts requests
 ///
 /// The answer is 503 while the database does not answer or cannot be written to, and as soon as the server begins to
 /// stop. A load balancer then sends requests to other nodes.

@@ -10,7 +10,7 @@ use crate::domain::ids::{ConversationId, MessageId, Seq};
 use crate::domain::limits;
 use crate::error::Error;
 use crate::protocol::client::Audience;
-use crate::protocol::conversations::{ChangedText, NewMessage};
+use crate::protocol::conversations::{NewMessage, NewText};
 use crate::protocol::resources::{FormerText, Message, MessageContext, MessagePage, Page};
 use crate::usecases::messages::{self, Draft, MessageRange};
 use crate::usecases::{deletions, edits};
@@ -151,7 +151,7 @@ pub async fn context(
 ///
 /// Only the author can edit a message. The server keeps the former text. The same text again changes nothing.
 #[utoipa::path(
-    method(patch, put), path = "/conversations/{id}/messages/{mid}", tag = "messages", request_body = ChangedText,
+    method(patch, put), path = "/conversations/{id}/messages/{mid}", tag = "messages", request_body = NewText,
     params(
         ("id" = ConversationId, Path, description = "The conversation"),
         ("mid" = MessageId, Path, description = "The message"),
@@ -162,7 +162,7 @@ pub async fn edit(
     app: web::Data<App>,
     caller: AuthCaller,
     path: web::Path<(String, String)>,
-    body: Json<ChangedText>,
+    body: Json<NewText>,
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = parse_message_path(&path)?;
     let owned_app = app.as_ref().clone();

@@ -6,7 +6,7 @@ use super::extract::{AuthCaller, ClientAddr, StrictQuery, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::limits;
-use crate::protocol::accounts::{PasswordChange, PresenceQuestion, ProfileChange};
+use crate::protocol::accounts::{PasswordChange, PresenceRequest, ProfileChange};
 use crate::protocol::resources::{Me, Page, PresenceStates, User, UserOrMe};
 use crate::store::users::SearchCursor;
 use crate::usecases::{accounts, users};
@@ -107,13 +107,13 @@ pub async fn search(
 ///
 /// Users whose presence the caller may not see are not in the answer.
 #[utoipa::path(
-    post, path = "/users/presence", tag = "users", request_body = PresenceQuestion,
+    post, path = "/users/presence", tag = "users", request_body = PresenceRequest,
     responses((status = 200, description = "The presence of each user", body = PresenceStates))
 )]
 pub async fn presence(
     app: web::Data<App>,
     caller: AuthCaller,
-    body: Json<PresenceQuestion>,
+    body: Json<PresenceRequest>,
 ) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(users::list_presence(&app, caller.0, body.0).await?))
 }

@@ -110,7 +110,7 @@ pub struct PasswordChange {
 /// The users whose presence the caller asks for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PresenceQuestion {
+pub struct PresenceRequest {
     /// At most 100 users, each as an id, a username or `ext:` and the id of the host application.
     pub user_ids: Vec<String>,
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 pub struct NewConversation {
     /// The type: `direct` or `group`. The server creates the conversation of a class.
     #[serde(rename = "type")]
-    pub kind: NewKind,
+    pub kind: NewConversationKind,
     /// The participants without the caller: ids, usernames or `ext:` references. Exactly one for a direct conversation.
     pub participant_ids: Vec<String>,
     /// The name of a group, 1–255 characters.
@@ -37,7 +37,7 @@ pub struct NewConversation {
 /// The type of a conversation that a client can create.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum NewKind {
+pub enum NewConversationKind {
     Direct,
     Group,
 }
@@ -152,7 +152,7 @@ pub struct NewMessage {
 /// The new text of a message.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ChangedText {
+pub struct NewText {
     /// The text, 1–10,000 characters. It may be empty where the message has data or files.
     pub content: String,
 }

@@ -8,7 +8,7 @@ use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::search::UserQuery;
 use crate::error::{Error, Result};
-use crate::protocol::accounts::PresenceQuestion;
+use crate::protocol::accounts::PresenceRequest;
 use crate::protocol::resources::{PresenceState, PresenceStates, User, UserOrMe};
 use crate::store::pools::ReadPool;
 use crate::store::users::{self, SearchCursor, UserRow};
@@ -83,7 +83,7 @@ fn parse_query(query: &str) -> Result<UserQuery> {
 }
 
 /// Returns the presence of users. It leaves out users that do not exist or that the caller may not see.
-pub async fn list_presence(app: &App, caller: Caller, input: PresenceQuestion) -> Result<PresenceStates> {
+pub async fn list_presence(app: &App, caller: Caller, input: PresenceRequest) -> Result<PresenceStates> {
     if input.user_ids.len() > limits::PRESENCE_USERS {
         return Err(Error::invalid("user_ids", "must name at most 100 users"));
     }

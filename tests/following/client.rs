@@ -31,6 +31,11 @@ pub struct Client {
     pub held: BTreeMap<Stream, Rev>,
     /// Revisions that came before earlier ones.
     ahead: BTreeMap<Stream, BTreeSet<Rev>>,
+    /// Events that came in this session.
+    received: BTreeSet<(Stream, Rev)>,
+    /// Conversations that it knows from the answer to `subscribe`, from a later revision than the one at which its user was
+    /// added. Events between the two may come when it is told of that.
+    known_from_answer: BTreeSet<Stream>,
     /// Conversations of which this session must get every event.
     pub follows: BTreeSet<ConversationId>,
     /// Whether the session subscribes by itself to conversations that the user is added to.
@@ -38,9 +43,9 @@ pub struct Client {
     /// Whether live events of the user's own stream may come before those that a sync replays.
     may_be_ahead: bool,
     /// Syncs that were sent and not answered.
-    syncs: usize,
-    /// The same of `unsubscribe`. A sync that is sent meanwhile would ask for events that are still on their way.
-    pub unsubscribes: usize,
+    pub syncs: usize,
+    /// The same of `subscribe` and `unsubscribe`. An answer may change what the client holds, so it sends no sync before.
+    pub unanswered: usize,
 }
 
 impl Client {
@@ -48,7 +53,9 @@ impl Client {
     pub fn opens(&mut self, own: Stream, user_rev: Rev, heads: &[(ConversationId, Rev)], subscribe_none: bool) {
         self.ahead.clear();
         self.follows.clear();
-        (self.syncs, self.unsubscribes) = (0, 0);
+        self.received.clear();
+        self.known_from_answer.clear();
+        (self.syncs, self.unanswered) = (0, 0);
         (self.follows_added, self.may_be_ahead) = (!subscribe_none, false);
         self.held.entry(own).or_insert(user_rev);
         if !subscribe_none {
@@ -62,7 +69,7 @@ impl Client {
     }
 
     /// Sends a sync with everything it holds.
-    pub fn syncs(&mut self) -> BTreeMap<ConversationId, Rev> {
+    pub fn sends_sync(&mut self) -> BTreeMap<ConversationId, Rev> {
         self.syncs += 1;
         let conversations = self.held.iter().filter_map(|(stream, rev)| match stream {
             Stream::Conversation(id) => Some((*id, *rev)),
@@ -84,6 +91,10 @@ impl Client {
         if let Stream::Conversation(id) = stream {
             must(self.follows.contains(&id) || self.syncs > 0, || format!("{stream:?} {} is not followed", frame.rev))?;
         }
+        must(self.received.insert((stream, frame.rev)), || format!("{stream:?} {} came twice", frame.rev))?;
+        if frame.rev <= held && self.known_from_answer.contains(&stream) {
+            return Ok(());
+        }
         must(frame.rev > held, || format!("{stream:?} {} came again, or late: {held} is held", frame.rev))?;
         if frame.rev == held.next() {
             self.hold(stream, frame.rev);
@@ -96,7 +107,7 @@ impl Client {
         match (stream, meaning) {
             (Stream::Conversation(id), Meaning::Left) => drop(self.follows.remove(&id)),
             (_, Meaning::Added(id, rev)) => {
-                if self.follows_added {
+                if self.follows_added || self.syncs > 0 {
                     self.follows.insert(id);
                 }
                 let stream = Stream::Conversation(id);
@@ -123,14 +134,16 @@ impl Client {
     pub fn frame(&mut self, own: Stream, frame: &ServerFrame) -> Checked {
         match frame {
             ServerFrame::Subscribed { revs, .. } => {
+                self.unanswered -= 1;
                 for (id, rev) in revs {
                     if self.follows.insert(*id) {
+                        self.known_from_answer.insert(Stream::Conversation(*id));
                         self.hold(Stream::Conversation(*id), *rev);
                     }
                 }
             }
             ServerFrame::Unsubscribed { conversation_ids } => {
-                self.unsubscribes -= 1;
+                self.unanswered -= 1;
                 for id in conversation_ids {
                     self.follows.remove(id);
                 }
@@ -156,10 +169,7 @@ impl Client {
             must(held >= Some(*rev), || format!("sync.done names {rev} of {id}, {held:?} is held"))?;
         }
         must(self.held[&own] >= done.user_rev, || format!("sync.done names {} of the user", done.user_rev))?;
-        for denied in &done.denied {
-            self.follows.remove(&denied.id);
-        }
-        // it is out of these, or reads that they are its own later
+        // of those that are denied, events from before the user left may still be on their way
         self.follows.extend(done.conversations.keys());
         Ok(())
     }

@@ -368,18 +368,18 @@ impl World {
     fn command(&mut self, job: Job) {
         if self.open {
             self.client.sends_no_sync_first();
-            self.client.unsubscribes += usize::from(matches!(job, Job::Unsubscribe(_)));
+            self.client.unanswered += 1;
             self.following.no_sync_first();
             self.enter_lane(job);
         }
     }
 
     fn send_sync(&mut self, in_parts: bool) {
-        if !self.open || self.client.unsubscribes > 0 {
+        if !self.open || self.client.unanswered > 0 || self.client.syncs > 0 {
             return;
         }
         let user_rev = Some(self.client.held[&OWN]);
-        let mut conversations = self.client.syncs();
+        let mut conversations = self.client.sends_sync();
         if in_parts && let Some((id, rev)) = conversations.pop_first() {
             let part =
                 SyncConversations { conversations: BTreeMap::from([(id, rev)]), more: true, ..Default::default() };

@@ -184,7 +184,7 @@ impl<R: Clone> Following<R> {
         let number = self.subscriptions;
         self.effects.push_back(Effect::Attach { room: room.clone(), stream, number, from, checked });
         let first = self.streams.get(&stream).map_or(number, |followed| followed.first);
-        let followed = FollowedStream { room, checked, number, first, sent: from, after: from, synced: false };
+        let followed = FollowedStream { room, checked, number, first, sent: from, after: from, asked: false };
         self.streams.insert(stream, followed);
     }
 
@@ -270,6 +270,7 @@ impl<R: Clone> Following<R> {
                 && let Some(room) = rooms.remove(&membership.conversation_id)
             {
                 self.attach(stream, room, membership.last_rev, membership.last_rev);
+                self.streams.entry(stream).and_modify(|followed| followed.asked = true);
             }
         }
         self.effects.push_back(Effect::LeaveLane);
@@ -394,7 +395,7 @@ impl<R: Clone> Following<R> {
         }
         self.attach(stream, room, from, checked);
         if let Some(followed) = self.streams.get_mut(&stream) {
-            (followed.after, followed.synced) = (after, asked);
+            (followed.after, followed.asked) = (after, asked);
         }
     }
 
@@ -470,7 +471,7 @@ impl<R: Clone> Following<R> {
             return;
         }
         let Stream::Conversation(id) = stream else { return };
-        if self.sync.as_mut().is_some_and(|sync| sync.left(id, followed.synced)) {
+        if self.sync.as_mut().is_some_and(|sync| sync.left(id, followed.asked)) {
             self.go_on();
         }
     }

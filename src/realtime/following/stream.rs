@@ -15,13 +15,14 @@ pub(super) struct FollowedStream<R> {
     pub sent: Rev,
     /// Events up to here are not sent: they belong to an earlier subscription, from before the user left and came back.
     pub after: Rev,
-    /// Whether a sync asked for it: then it begins where the client said, which may be before the user was added again.
-    pub synced: bool,
+    /// Whether the client asked for it by name. Then it begins where the client knows, which may be before the user was
+    /// added again, or after it.
+    pub asked: bool,
 }
 
 impl<R> FollowedStream<R> {
-    /// Whether a sync found that the user was added at `rev`.
+    /// Whether the client asked for it after the user was added at `rev`.
     pub fn covers(&self, rev: Rev) -> bool {
-        self.synced && self.checked >= rev
+        self.asked && self.checked >= rev
     }
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # what is unused here is used by who sources it
-# Shared by the scripts beside this file, which source it: temporary folders, free ports, running a
-# command so that its servers outlive it by a moment and nobody by more. Starts nothing by itself.
+# shellcheck disable=SC2034 # the scripts that source this file use its variables
+# Functions that the other scripts source: temporary folders, free ports, and running a command so that its
+# servers end shortly after it. This file starts nothing by itself.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -14,8 +14,8 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# A folder that other users may pass through but not list: PostgreSQL refuses to run as root, so its
-# own folder inside this one belongs to somebody else.
+# Creates a folder that other users may enter but not list. PostgreSQL refuses to run as root, so its own folder
+# inside this one belongs to another user.
 make_temp_folder() {
   local folder
   folder=$(mktemp -d "${TMPDIR:-/tmp}/greenroom.XXXXXX")
@@ -23,8 +23,8 @@ make_temp_folder() {
   printf '%s\n' "$folder"
 }
 
-# A port nobody listens on, below the range from which the kernel hands out client ports. Somebody
-# may take it before our server does: whoever starts a server tries again with another.
+# Prints a free port below the range from which the kernel takes client ports. Another process may use it before
+# the server does, so the caller tries again with another port.
 free_port() {
   local port
   while :; do
@@ -38,11 +38,10 @@ free_port() {
 
 random_word() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# Runs a command to its end and returns its status; when we are told to stop, stops it first, with
-# everything it started. At a terminal it stays in the foreground, so that an interactive program
-# (psql, a shell) works and Ctrl-C reaches it. Elsewhere it gets a process group of its own: bash
-# would otherwise sit out a signal until the command ends, and the servers would be left behind when
-# a runner loses its patience.
+# Runs a command to its end and returns its status. If this script gets a signal to stop, it first stops the command
+# with all its processes. At a terminal the command stays in the foreground, so that an interactive program (psql, a
+# shell) works and Ctrl-C reaches it. Otherwise it gets a process group of its own: bash handles a signal only after
+# the command has ended, and a runner that kills this script earlier would leave the servers running.
 run_to_end() {
   local status=0
   if [ -t 0 ]; then

@@ -32,16 +32,24 @@ pub struct App(Arc<AppParts>);
 /// The parts of [`App`], which `startup` creates.
 pub struct AppParts {
     pub settings: Arc<Settings>,
-    pub db: Db,
-    pub keys: Keys,
-    pub presence: PresenceTable,
-    pub typing: TypingTable,
     pub admission: Admission,
-    pub accepted: AcceptedGenerations,
-    pub ended_logins: EndedLogins,
-    pub attempts: Arc<PasswordAttempts>,
-    pub sign_in_limits: SignInLimits,
-    pub hashing: HashingQueue,
+    pub supervision: Supervision,
+    pub data: DataParts,
+    pub delivery: DeliveryParts,
+    pub sign_in: SignInParts,
+    pub signals: SignalParts,
+}
+
+/// The database and its threads.
+pub struct DataParts {
+    pub db: Db,
+    /// Everything that waits for the database runs on this runtime, so that no connection depends on a thread that is
+    /// busy with sockets.
+    pub runtime: Handle,
+}
+
+/// The ways of a change: through the queues of the writers into the database, and from there to the subscribers.
+pub struct DeliveryParts {
     /// A conversation always belongs to the same writer.
     pub writers: Vec<mpsc::Sender<SendJob>>,
     pub marks: mpsc::Sender<MarkJob>,
@@ -51,12 +59,24 @@ pub struct AppParts {
     pub ephemeral: Recipient<Ephemeral>,
     /// Wakes the catch-up when events could not be delivered.
     pub catch_up: Arc<Notify>,
-    pub supervision: Supervision,
     /// Wakes the relay when events were committed.
     pub log_grew: Arc<Notify>,
-    /// Everything that waits for the database runs on this runtime, so that no connection depends on a thread that is
-    /// busy with sockets.
-    pub runtime: Handle,
+}
+
+/// The keys of tokens, and what the node remembers of logins and passwords.
+pub struct SignInParts {
+    pub keys: Keys,
+    pub accepted: AcceptedGenerations,
+    pub ended_logins: EndedLogins,
+    pub attempts: Arc<PasswordAttempts>,
+    pub limits: SignInLimits,
+    pub hashing: HashingQueue,
+}
+
+/// The state of the moment, which is never stored as an event.
+pub struct SignalParts {
+    pub presence: PresenceTable,
+    pub typing: TypingTable,
 }
 
 impl App {
@@ -72,22 +92,22 @@ impl App {
 
     /// Returns the database with its connection pools.
     pub fn db(&self) -> &Db {
-        &self.0.db
+        &self.0.data.db
     }
 
     /// Returns the keys that sign and check tokens.
     pub fn keys(&self) -> &Keys {
-        &self.0.keys
+        &self.0.sign_in.keys
     }
 
     /// Returns the presence of the users.
     pub fn presence(&self) -> &PresenceTable {
-        &self.0.presence
+        &self.0.signals.presence
     }
 
     /// Returns which sessions are typing, and where.
     pub fn typing(&self) -> &TypingTable {
-        &self.0.typing
+        &self.0.signals.typing
     }
 
     /// Returns the admission, which charges callers and limits what they have under way.
@@ -97,27 +117,27 @@ impl App {
 
     /// Returns the wrong passwords, and the attempts that are still being hashed, by account and by address.
     pub fn attempts(&self) -> &Arc<PasswordAttempts> {
-        &self.0.attempts
+        &self.0.sign_in.attempts
     }
 
     /// Returns the limits for registering, signing in and refreshing.
     pub fn sign_in_limits(&self) -> &SignInLimits {
-        &self.0.sign_in_limits
+        &self.0.sign_in.limits
     }
 
     /// Returns the queue for hashing passwords.
     pub fn hashing(&self) -> &HashingQueue {
-        &self.0.hashing
+        &self.0.sign_in.hashing
     }
 
     /// Returns the generations of access tokens that were accepted just now.
     pub fn accepted(&self) -> &AcceptedGenerations {
-        &self.0.accepted
+        &self.0.sign_in.accepted
     }
 
     /// Returns the logins that are known to have ended.
     pub fn ended_logins(&self) -> &EndedLogins {
-        &self.0.ended_logins
+        &self.0.sign_in.ended_logins
     }
 
     /// Returns the supervision, which counts failures by part.
@@ -128,12 +148,17 @@ impl App {
     /// Returns the epoch of all revisions, as far as this node knows it. It changes when the database holds another
     /// history.
     pub fn epoch(&self) -> String {
-        self.0.db.history().epoch().to_string()
+        self.0.data.db.history().epoch().to_string()
+    }
+
+    /// Sets the epoch that was read from the database, unless it has ended for this process.
+    pub fn set_epoch(&self, epoch: &str) {
+        self.0.data.db.history().set_epoch(epoch);
     }
 
     /// Returns the read permits of `user`, for [`reading::with_permits`].
     pub fn read_permits(&self, user: UserId) -> ReadPermits {
-        self.0.admission.read_permits(user, self.0.db.read_permits_per_user())
+        self.0.admission.read_permits(user, self.0.data.db.read_permits_per_user())
     }
 
     /// Runs `work` to its end on the runtime of the database, even if the caller stops waiting for it. It is refused at
@@ -143,7 +168,7 @@ impl App {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let db = self.0.db.clone();
+        let db = self.0.data.db.clone();
         // Put the future into a box, so that futures that contain it stay small.
         let guarded: Pin<Box<dyn Future<Output = Result<T>> + Send>> = Box::pin(async move { db.run(work).await });
         self.run_to_end(guarded).await
@@ -158,7 +183,7 @@ impl App {
     {
         let (part, permits) = (self.use_cases_part(), reading::current_permits());
         let work = reading::with_permits(permits, async move { part.attempt(work).await });
-        match self.0.runtime.spawn(work).await {
+        match self.0.data.runtime.spawn(work).await {
             Ok(outcome) => outcome.unwrap_or_else(|panicked| Err(Error::internal(panicked))),
             Err(ended) => Err(Error::internal(ended)),
         }
@@ -167,7 +192,7 @@ impl App {
     /// Runs `work`, which computes and does not wait, on a thread that serves no client.
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let part = self.use_cases_part();
-        let computed = self.0.runtime.spawn_blocking(move || part.catch(work)).await;
+        let computed = self.0.data.runtime.spawn_blocking(move || part.catch(work)).await;
         computed.map_err(Error::internal)?.map_err(Error::internal)
     }
 
@@ -175,7 +200,7 @@ impl App {
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let part = self.use_cases_part();
         // Tasks that run for ever have a part of their own, which counts their panics first.
-        self.0.runtime.spawn(async move { part.attempt(work).await });
+        self.0.data.runtime.spawn(async move { part.attempt(work).await });
     }
 
     /// Returns the part for the work of callers. A panic fails only this work, and is counted.
@@ -186,26 +211,26 @@ impl App {
     /// Delivers committed events to the rooms. If the hub cannot take them, the catch-up finds them in the log.
     pub fn deliver(&self, committed: Vec<(Stream, Arc<Batch>)>) {
         if !committed.is_empty() {
-            self.0.log_grew.notify_one();
+            self.0.delivery.log_grew.notify_one();
         }
-        if !committed.is_empty() && self.0.deliver.try_send(Committed(committed)).is_err() {
+        if !committed.is_empty() && self.0.delivery.deliver.try_send(Committed(committed)).is_err() {
             self.wake_catch_up();
         }
     }
 
     /// Returns what is notified when this node has committed events. Only one task waits for it.
     pub fn log_grew(&self) -> Arc<Notify> {
-        self.0.log_grew.clone()
+        self.0.delivery.log_grew.clone()
     }
 
     /// Returns the runtime for everything that waits for the database.
     pub fn runtime(&self) -> &Handle {
-        &self.0.runtime
+        &self.0.data.runtime
     }
 
     /// Makes the catch-up read the log at once, because some events may not be delivered.
     pub fn wake_catch_up(&self) {
-        self.0.catch_up.notify_one();
+        self.0.delivery.catch_up.notify_one();
     }
 
     /// Sends a frame without a revision to the sessions that follow `streams`, except those of one user. Best effort.
@@ -215,14 +240,14 @@ impl App {
 
     /// Does the same as [`Self::notify`] with any number of excluded users.
     pub fn notify_except(&self, streams: Vec<Stream>, frame: &ServerFrame, except: Arc<[UserId]>) {
-        let _ = self.0.ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
+        let _ = self.0.delivery.ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
     }
 
     /// Puts a send into the queue of the writer of its conversation. The answer of the job is called in any case, and
     /// is the only result. If the queue is full, it is called at once with `unavailable`.
     pub fn enqueue_send(&self, job: SendJob) {
-        let writer = writer_index(job.conversation_id, self.0.writers.len());
-        if let Err(full) = self.0.writers[writer].try_send(job) {
+        let writer = writer_index(job.conversation_id, self.0.delivery.writers.len());
+        if let Err(full) = self.0.delivery.writers[writer].try_send(job) {
             (full.into_inner().answer)(Err(Error::unavailable("Too many sends are waiting; try again.")));
         }
     }
@@ -230,7 +255,7 @@ impl App {
     /// Puts a mark into the queue of the marks writer. If the queue is full, the answer of the job, if it has one, is
     /// called with `unavailable`.
     pub fn enqueue_mark(&self, job: MarkJob) {
-        if let Err(full) = self.0.marks.try_send(job)
+        if let Err(full) = self.0.delivery.marks.try_send(job)
             && let Some(answer) = full.into_inner().answer
         {
             answer(Err(Error::unavailable("Too many marks are waiting; try again.")));

@@ -4,6 +4,7 @@
 //! it answers, and never sends it to a client.
 
 use crate::domain::codes::Code;
+use crate::domain::limits;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -67,7 +68,7 @@ impl Error {
     }
 
     /// Returns the error for a missing token, or for a token that is not valid.
-    pub fn unauthorized(detail: &'static str) -> Self {
+    pub fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Unauthorized, detail)
     }
 
@@ -163,7 +164,7 @@ impl Error {
 
     /// Returns the error for a group that would get too many members.
     pub fn group_full() -> Self {
-        Self::new(Code::GroupFull, "A group has at most 1000 members.")
+        Self::new(Code::GroupFull, format!("A group has at most {} members.", limits::GROUP_MEMBERS))
     }
 
     /// Returns the error for an action that the present state does not allow.

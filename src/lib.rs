@@ -11,11 +11,12 @@
 //! 6. [`admission`]: the limits of each caller
 //! 7. [`mailboxes`]: the messages of all actors
 //! 8. [`app`]: everything that a use case needs
-//! 9. [`usecases`]: one function for each action of a caller
-//! 10. [`realtime`], [`relay`]: the sockets, sessions, rooms, hub and presence, and the readers of the log
-//! 11. [`http`]: the HTTP routes, which read a request, call a use case and answer
-//! 12. [`backends`], [`startup`]: the choice of the database, the start and the stop
-//! 13. [`cli`]: the commands of the program
+//! 9. [`work`]: what the use cases run on: reads, transactions, the writers and access rights
+//! 10. [`usecases`]: one function for each action of a caller
+//! 11. [`realtime`], [`relay`]: the sockets, sessions, rooms, hub and presence, and the readers of the log
+//! 12. [`http`]: the HTTP routes, which read a request, call a use case and answer
+//! 13. [`backends`], [`startup`]: the choice of the database, the start and the stop
+//! 14. [`cli`]: the commands of the program
 //!
 //! `docs/architecture.md` follows one message through these files by name.
 
@@ -39,3 +40,4 @@ pub mod store;
 pub mod supervision;
 pub mod telemetry;
 pub mod usecases;
+pub mod work;

@@ -2,6 +2,10 @@
 //! more. What a rule says is in `architecture/rules.rs`; here each is tried on a forged source first, because a rule that
 //! cannot fail holds nothing, and then on the real ones.
 
+#[path = "architecture/circles.rs"]
+mod circles;
+#[path = "architecture/limits.rs"]
+mod limits;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/source.rs"]
@@ -52,6 +56,34 @@ fn a_module_uses_only_those_before_it() {
                   use crate::app::App;\n#[cfg(test)]\nmod tests { use crate::http::x; }";
     holds(&rules::imports(&forged("src/usecases/messages.rs", lawful)));
     holds(&rules::imports(&read(&["src"])));
+}
+
+#[test]
+fn no_two_files_use_each_other() {
+    let two = |first: &str, second: &str| {
+        vec![Source::new("src/usecases/members.rs", first), Source::new("src/usecases/groups.rs", second)]
+    };
+    let circle = two("use super::groups::{self, create};", "use crate::{app::App, usecases::{members, pins}};");
+    assert_eq!(circles::circles(&circle).len(), 2, "both files are named");
+    let mut through_a_third = two("use super::groups;", "fn f() { super::pins::add() }");
+    through_a_third.push(Source::new("src/usecases/pins.rs", "use crate::usecases::members::remove as r;"));
+    assert_eq!(circles::circles(&through_a_third).len(), 3);
+    holds(&circles::circles(&two("use super::groups;", "use crate::work::members; // super::members")));
+    let folder = vec![
+        Source::new("src/usecases/mod.rs", "use self::pins::add;"),
+        Source::new("src/usecases/pins.rs", "use super::Caller;"),
+    ];
+    holds(&circles::circles(&folder));
+    holds(&circles::circles(&read(&["src"])));
+}
+
+#[test]
+fn a_use_case_reads_and_changes_through_one_seam() {
+    finds(&circles::seams(&forged("src/usecases/pins.rs", "let conn = app.db().read(pool);")), "through `work::read`");
+    finds(&circles::seams(&forged("src/http/pins.rs", "app.run_detached(pins::add())")), "safe from anywhere");
+    finds(&circles::seams(&forged("src/realtime/session/auth.rs", "app.db().run(work)")), "call a use case");
+    holds(&circles::seams(&forged("src/work/read.rs", "app.run_detached(app.db().read(pool))")));
+    holds(&circles::seams(&read(&["src"])));
 }
 
 #[test]
@@ -223,4 +255,16 @@ fn links_between_documents_lead_somewhere() {
             .filter(|file| has_extension(&file.path, "md"))
             .collect();
     holds(&rules::links(&documents, |path| root.join(path).exists()));
+}
+
+#[test]
+fn the_manual_of_limits_has_the_numbers_of_the_code() {
+    let manual = one("docs/limits.md").expect("a manual");
+    let forged = manual.text.replace("the head of a request | 10 s", "the head of a request | 11 s");
+    finds(&limits::stated(&forged), "the row `the head of a request` does not state 10 s");
+    finds(
+        &limits::stated(&manual.text.replace("| the time to authenticate", "| x")),
+        "has no row `the time to authenticate`",
+    );
+    holds(&limits::stated(&manual.text));
 }

@@ -1,4 +1,4 @@
-//! What was acknowledged is stored (G1), whatever the disk under SQLite does: it is full, it refuses, somebody else locks
+//! What was acknowledged is stored, whatever the disk under SQLite does: it is full, it refuses, somebody else locks
 //! the file. Writes are refused meanwhile, `/health` says so, and they are taken again by themselves.
 
 mod support;
@@ -175,7 +175,7 @@ async fn a_file_that_somebody_else_locks_takes_no_writes_until_it_is_released() 
     for lock in ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"] {
         let other = beside(&file_of(&server)).await;
         other.execute_unprepared(lock).await.expect("the lock");
-        // SPEC 13: within 6 seconds, and then at once
+        // within 6 seconds, and then at once
         let patience = std::time::Duration::from_secs(8);
         let refused = tokio::time::timeout(patience, say(&ann, &room, "locked out")).await;
         refused.expect("an answer in time").refused(503, "unavailable");

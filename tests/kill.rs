@@ -1,4 +1,4 @@
-//! The kill test (G1, G2, G3): writers and readers over twenty conversations while the server is killed again and
+//! The kill test: writers and readers over twenty conversations while the server is killed again and
 //! again without warning. What was acknowledged is there, once and in order, and nobody missed anything.
 
 mod support;

@@ -4,7 +4,7 @@
 //!
 //! `model/commands.rs` is what may happen and `model/generator.rs` how often, `model/rules.rs` what there is,
 //! `model/judge.rs` what is granted, `model/act.rs` and `model/said.rs` what it changes, `model/shown.rs` what users are
-//! then shown: all from SPEC 4, 5 and 8. `model/view.rs` is a client, from SPEC 12, and `model/coming_back.rs` how it
+//! then shown: all from the contract with clients. `model/view.rs` is a client, and `model/coming_back.rs` how it
 //! syncs. `model/world.rs` has the server and `model/people.rs` the users, `model/calls.rs` says it each command, and
 //! `model/compare.rs` has the last word. `model/complete.rs` goes through all
 //! commands one by one, so that none is forgotten.

@@ -19,7 +19,7 @@ use greenroom::domain::codes::Code;
 use greenroom::domain::ids::UserId;
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
-use greenroom::protocol::client::Audience;
+use greenroom::protocol::messages::Audience;
 use greenroom::usecases::messages::{self, Draft};
 use greenroom::usecases::{blocks, conversations, deletions, members, reactions};
 use inside::{Inside, on_each_database};

@@ -1,23 +1,19 @@
-//! The cost of each call and command (SPEC 14). Calls and commands that are not named here cost 1.
+//! The cost of each call and command. Calls and commands that are not named here cost 1.
 
 use super::ChargeKind;
+use crate::domain::limits;
 use crate::protocol::client::Command;
-
-/// The cost of a search for users.
-pub const USER_SEARCH: u32 = 5;
-/// The ids that one unit pays for: conversations in a `sync` or `subscribe`, or users in a presence command.
-const IDS_PER_UNIT: usize = 100;
-/// The users that one unit pays for when a group is created or members are added.
-const MEMBERS_PER_UNIT: usize = 10;
 
 /// Returns the bucket that a command is charged to, and its cost.
 pub fn of_command(command: &Command) -> (ChargeKind, u32) {
     match command {
         Command::Send(_) => (ChargeKind::Send, 1),
-        Command::Sync(sync) => (ChargeKind::Command, units(sync.conversations.len(), IDS_PER_UNIT)),
-        Command::Subscribe(subscribe) => (ChargeKind::Command, units(subscribe.conversation_ids.len(), IDS_PER_UNIT)),
+        Command::Sync(sync) => (ChargeKind::Command, units(sync.conversations.len(), limits::IDS_PER_COST)),
+        Command::Subscribe(subscribe) => {
+            (ChargeKind::Command, units(subscribe.conversation_ids.len(), limits::IDS_PER_COST))
+        }
         Command::WatchPresence(presence) | Command::UnwatchPresence(presence) => {
-            (ChargeKind::Command, units(presence.user_ids.len(), IDS_PER_UNIT))
+            (ChargeKind::Command, units(presence.user_ids.len(), limits::IDS_PER_COST))
         }
         _ => (ChargeKind::Command, 1),
     }
@@ -25,7 +21,7 @@ pub fn of_command(command: &Command) -> (ChargeKind, u32) {
 
 /// Returns the cost of a call that adds this number of members to a group.
 pub fn of_members(users: usize) -> u32 {
-    units(users, MEMBERS_PER_UNIT)
+    units(users, limits::MEMBERS_PER_COST)
 }
 
 fn units(items: usize, items_per_unit: usize) -> u32 {
@@ -36,7 +32,9 @@ fn units(items: usize, items_per_unit: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::domain::ids::{ConversationId, Rev};
-    use crate::protocol::client::{ConversationIds, PresenceUsers, SendMessage, SyncConversations};
+    use crate::protocol::messages::SendMessage;
+    use crate::protocol::presence::PresenceUsers;
+    use crate::protocol::subscriptions::{ConversationIds, SyncConversations};
 
     #[test]
     fn a_unit_pays_for_a_hundred_ids_or_ten_members() {

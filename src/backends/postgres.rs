@@ -15,8 +15,6 @@ use std::time::Duration;
 
 /// How long the start waits for the first answer of the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request waits for a free connection, including the time to open a new one.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that was idle for this long is tested before use, because a firewall may have dropped it.
 const IDLE_BEFORE_TEST: Duration = Duration::from_secs(30);
 /// The key of the advisory lock that a migrating process holds.
@@ -84,7 +82,7 @@ fn pool(
     PgPoolOptions::new()
         .max_connections(size)
         .min_connections(size)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(limits::ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         // A test before every use would cost a round trip each time.
         .test_before_acquire(false)

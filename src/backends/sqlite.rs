@@ -6,7 +6,7 @@ use super::history::OpenFile;
 use super::{BackendError, BackendResult, folder, reason};
 use crate::config::{Settings, WriteConnections};
 use crate::domain::limits;
-use crate::store::db::{self, Db, PROBE_INTERVAL, ProbeFuture};
+use crate::store::db::{self, Db, ProbeFuture};
 use crate::store::history::History;
 use crate::store::pools::{LastBreak, Pools};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
@@ -31,8 +31,6 @@ const STEPS_BETWEEN_CHECKS: i32 = 10_000;
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a migration waits for the lock of another process.
 const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a request waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Older versions can corrupt a database in WAL mode when a checkpoint and a commit happen at the same time.
 const OLDEST_VERSION: (u32, u32, u32) = (3, 51, 3);
 
@@ -73,7 +71,7 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
         last_break: LastBreak::default(),
     };
     let probe = SqliteProbe {
-        options: write_options(settings)?.create_if_missing(false).busy_timeout(PROBE_INTERVAL),
+        options: write_options(settings)?.create_if_missing(false).busy_timeout(limits::DATABASE_PROBE_INTERVAL),
         connection: None,
     };
     Ok(Db::new(pools, Box::new(probe), history))
@@ -150,7 +148,7 @@ fn pool(size: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(size)
         .min_connections(size)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(limits::ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)

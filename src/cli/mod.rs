@@ -131,7 +131,7 @@ fn run_command(command: CliCommand) -> Result<(), CommandError> {
         CliCommand::User(command) => user::run(command),
         CliCommand::Token(command) => token::run(command),
         CliCommand::Openapi => {
-            output::print_line(&http::openapi::document().to_pretty_json().map_err(CommandError::failed)?)
+            output::print_line(&http::routes::document().to_pretty_json().map_err(CommandError::failed)?)
         }
     }
 }

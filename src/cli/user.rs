@@ -4,7 +4,8 @@ use super::{CommandError, output, run_offline};
 use crate::app::App;
 use crate::domain::names::UserRef;
 use crate::domain::sealed;
-use crate::protocol::resources::{Me, UserRole};
+use crate::protocol::accounts::Me;
+use crate::protocol::users::UserRole;
 use crate::usecases::accounts::NewAccount;
 use crate::usecases::operator;
 use clap::{Args, Subcommand, ValueEnum};
@@ -175,7 +176,7 @@ fn row(me: Me) -> [String; 6] {
     [
         me.user.brief.username,
         me.user.role.as_str().to_owned(),
-        me.status,
+        me.status.as_str().to_owned(),
         me.email.unwrap_or_else(|| "-".to_owned()),
         me.user.created_at.to_string(),
         me.user.brief.id.to_string(),

@@ -1,4 +1,4 @@
-//! Limits on password attempts, by account and by address (SPEC 14).
+//! Limits on password attempts, by account and by address.
 //!
 //! An attempt acquires its permits before the password is hashed. It returns them if the password was right; a wrong
 //! password counts as an event for a minute or an hour. So any number of guesses at the same time gets no more answers

@@ -3,7 +3,7 @@
 
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::PresenceStatus;
+use crate::protocol::presence::PresenceStatus;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

@@ -1,4 +1,4 @@
-//! Limits on registrations, sign-ins and token refreshes (SPEC 14). Wrong passwords are counted in [`super::attempts`].
+//! Limits on registrations, sign-ins and token refreshes. Wrong passwords are counted in [`super::attempts`].
 
 use super::windows::PerMinuteLimiter;
 use crate::domain::address::network;

@@ -5,7 +5,7 @@
 //! start, so that the same users are not notified of its end.
 
 use crate::domain::ids::{ConversationId, SessionId, UserId};
-use crate::protocol::server::Typing;
+use crate::protocol::typing::Typing;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,6 +3,7 @@
 use super::limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// The kind of a message, which decides which content and `data` it needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -62,24 +63,24 @@ impl MessageKind {
 
 /// Trims the text of a message and checks it: no NUL, at most 10,000 Unicode scalar values. A text of invisible
 /// characters becomes empty. Empty text is no error here, because a message may consist of `data` or attachments.
-pub fn parse_content(text: &str) -> Result<String, &'static str> {
+pub fn parse_content(text: &str) -> Result<String, Cow<'static, str>> {
     let text = text.trim();
     if text.contains('\0') {
-        return Err("must not contain NUL");
+        return Err("must not contain NUL".into());
     }
     if text.len() > limits::CONTENT_CHARS && text.chars().count() > limits::CONTENT_CHARS {
-        return Err("must have at most 10000 characters");
+        return Err(limits::at_most(limits::CONTENT_CHARS, "characters"));
     }
     Ok(if super::text::is_blank(text) { String::new() } else { text.to_owned() })
 }
 
 /// Checks the `temp_id` of a client: 1–64 characters, no control characters.
-pub fn parse_temp_id(text: &str) -> Result<String, &'static str> {
+pub fn parse_temp_id(text: &str) -> Result<String, Cow<'static, str>> {
     if text.is_empty() || text.chars().count() > limits::TEMP_ID_CHARS {
-        return Err("must have 1 to 64 characters");
+        return Err(limits::out_of_range(&(1..=limits::TEMP_ID_CHARS)));
     }
     if text.chars().any(char::is_control) {
-        return Err("must not contain control characters");
+        return Err("must not contain control characters".into());
     }
     Ok(text.to_owned())
 }
@@ -125,7 +126,7 @@ pub fn check_data(kind: MessageKind, data: Option<&Value>) -> Result<(), String>
     };
     let text = data.to_string();
     if text.len() > limits::DATA_BYTES {
-        return Err("must have at most 4096 bytes".into());
+        return Err(limits::at_most(limits::DATA_BYTES, "bytes").into_owned());
     }
     match kind {
         MessageKind::Sticker => {

@@ -1,6 +1,9 @@
-//! Defines every limit of the server that is not a setting (SPEC 14). All limits are per node.
+//! Defines every limit of the server that is not a setting. All limits are per node. `docs/limits.md` lists the answers
+//! beyond them.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The greatest length of a message after trimming, in Unicode scalar values.
@@ -9,6 +12,8 @@ pub const CONTENT_CHARS: usize = 10_000;
 pub const PREVIEW_CHARS: usize = 100;
 /// The greatest length of a client's `temp_id`.
 pub const TEMP_ID_CHARS: usize = 64;
+/// The greatest length of a client's own id of a command, if it is a text.
+pub const FRAME_ID_CHARS: usize = 64;
 /// The greatest size of the `data` of a message.
 pub const DATA_BYTES: usize = 4096;
 /// The number of different names that one message can mention. Later names are plain text.
@@ -25,6 +30,20 @@ pub const LISTED_USERS: i64 = 1000;
 pub const ATTACHMENTS_PER_MESSAGE: usize = 10;
 /// The greatest length of the name of a conversation or class, and of a display name.
 pub const NAME_CHARS: usize = 255;
+/// The length of a username. Usernames are ASCII, so this is also their length in bytes.
+pub const USERNAME_CHARS: RangeInclusive<usize> = 3..=32;
+/// The length of a new password after the preparation of RFC 8265.
+pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
+/// The greatest size of an e-mail address.
+pub const EMAIL_BYTES: usize = 254;
+/// The greatest size of the part of an e-mail address before the `@`.
+pub const EMAIL_LOCAL_BYTES: usize = 64;
+/// The greatest length of a language tag.
+pub const LOCALE_CHARS: usize = 35;
+/// The length at which the name of a device, from its `User-Agent`, is cut.
+pub const DEVICE_CHARS: usize = 255;
+/// The greatest size of a reference to a user: an id, a username, or `ext:` and the id of the host application.
+pub const USER_REF_BYTES: usize = 256;
 /// The number of combining marks on one letter of such a name.
 pub const COMBINING_MARKS_PER_LETTER: usize = 4;
 /// The greatest length of a description.
@@ -52,6 +71,11 @@ pub const FRAME_BYTES: usize = 64 * 1024;
 pub const BODY_BYTES: usize = 256 * 1024;
 /// The greatest size of a body in a request without a token.
 pub const UNAUTHENTICATED_BODY_BYTES: usize = 8 * 1024;
+/// The size up to which the body of an authenticated request is read, also if it is too large, so that the client gets
+/// the answer.
+pub const READ_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The greatest size of a cursor.
+pub const CURSOR_BYTES: usize = 1024;
 /// The number of live sessions of one user. The oldest session closes when one more opens.
 pub const SESSIONS_PER_USER: usize = 20;
 /// The number of conversations listed in one `auth.success`.
@@ -101,6 +125,9 @@ pub const UNAUTHENTICATED_SOCKETS_PER_ADDRESS: usize = 128;
 pub const UNAUTHENTICATED_SOCKETS: usize = 4096;
 /// The greatest size of the head of a request: its request line and its headers.
 pub const HEAD_BYTES: usize = 16 * 1024;
+/// The number of bytes of a connection that are read before the framework processes them. It is the first size of the
+/// buffer of the framework.
+pub const READ_STEP_BYTES: usize = 8 * 1024;
 /// If the head of a request is not complete after this time, the answer is 408 and the connection closes.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// If the body of a request is not complete after this time, the request fails, so that a client cannot keep a
@@ -117,6 +144,10 @@ pub const RESERVED_DESCRIPTORS: u64 = 128;
 pub const RECOMMENDED_DESCRIPTORS: u64 = 8192;
 /// The greatest number of connections of a node, for any number of file descriptors.
 pub const CONNECTIONS: usize = 100_000;
+/// The number of connections that wait to be accepted. After a restart, all clients of a school connect at once.
+pub const CONNECTION_BACKLOG: i32 = 1024;
+/// The least time between two warnings that the node has no free connections.
+pub const CONNECTIONS_WARNING_PAUSE: Duration = Duration::from_mins(10);
 
 /// Wrong passwords in a minute for one account from one address.
 pub const WRONG_PASSWORDS_PER_MINUTE: usize = 5;
@@ -136,6 +167,8 @@ pub const HASHING_QUEUE: usize = 256;
 
 /// A connection that is not authenticated after this time closes.
 pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
+/// A client gets `auth.expiring` this long before its token expires.
+pub const EXPIRY_WARNING: Duration = Duration::from_mins(1);
 /// A session with `subscribe=none` waits this long after `auth.success` for its first command. Events of the user's own
 /// stream are not sent meanwhile.
 pub const FIRST_SYNC_WAIT: Duration = Duration::from_secs(3);
@@ -165,6 +198,14 @@ pub const TYPING_DURATION: Duration = Duration::from_secs(10);
 pub const TYPING_INTERVAL: Duration = Duration::from_secs(2);
 /// A user becomes offline after this time without a session.
 pub const OFFLINE_GRACE: Duration = Duration::from_secs(5);
+/// Changes of presence are announced together, at most once in this time.
+pub const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of users in one announcement.
+pub const ANNOUNCED_USERS: usize = 500;
+/// When the users of an announcement have so many watchers together, no more users are added to it.
+pub const ANNOUNCED_WATCHERS: usize = 10_000;
+/// Changes of message status are collected for this time before other participants are notified.
+pub const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 /// The delay before a call over a limit gets its 429, so that a client that repeats it at once is slowed down.
 pub const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 /// A session is closed (4429) after so many refusals by a limit within [`FLOOD_WINDOW`].
@@ -176,10 +217,29 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 pub const BATCH_SIZE: usize = 256;
 /// The number of sends that wait for one writer. One more gets `unavailable` at once.
 pub const WRITER_QUEUE: usize = 4096;
+/// The number of marks that wait for the marks writer. One more gets `unavailable` at once.
+pub const MARKS_QUEUE: usize = 65_536;
 /// A transaction that takes longer is given up, and its connection is dropped.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
+/// A transaction of a user that waits longer for its write turn fails with `busy`. This time and the transaction itself
+/// together take less time than the caller waits.
+pub const WRITE_TURN_TIMEOUT: Duration = Duration::from_secs(4);
+/// A read that waits longer for its permit fails with `busy`.
+pub const READ_PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A request that waits longer for a connection to the database fails. The time includes opening a new connection.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Work that has not ended after this time causes a probe of the database.
+pub const DATABASE_SUSPECT_AFTER: Duration = Duration::from_secs(3);
+/// The shortest time between two probes while nothing fails. The result of a probe is valid for as long.
+pub const DATABASE_PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// A probe without an answer after this time has failed. Load alone does not delay an answer for so long.
+pub const DATABASE_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The number of users that a search for users examines.
 pub const SEARCH_CANDIDATES: u64 = 1000;
+/// The greatest length of a search query for users.
+pub const USER_QUERY_CHARS: usize = 200;
+/// The number of words of a search query for users. Later words are ignored.
+pub const USER_QUERY_WORDS: usize = 8;
 /// Transactions of one user that run or wait: as many as the calls and commands that a user can have under way.
 pub const WRITES_PER_USER: usize = 48;
 /// Transactions of one login that run or wait where the user is not known yet. A ticket handshake is one transaction,
@@ -213,12 +273,29 @@ pub const REPLAYS_AT_ONCE: usize = 4;
 pub const REPLAY_PAGE: u64 = 256;
 /// The size of all rings of a node together.
 pub const RINGS_BYTES: usize = 64 * 1024 * 1024;
+/// The number of frames in one ring.
+pub const RING_FRAMES: usize = 256;
+/// The size of one ring.
+pub const RING_BYTES: usize = 256 * 1024;
+/// The number of events that a room keeps beyond a gap. Later events are read from the log.
+pub const PENDING_FRAMES: usize = 1024;
 /// The interval at which a ring drops old frames. A frame stays in the ring for one to two intervals.
 pub const RING_ROUND: Duration = Duration::from_mins(1);
 /// A gap in a room waits this long for late events before the room reads the log.
 pub const GAP_WAIT: Duration = Duration::from_millis(20);
 /// The interval at which the catch-up reads the log for events that were not delivered.
 pub const CATCH_UP_INTERVAL: Duration = Duration::from_secs(2);
+/// The number of reads of the log that run at one time.
+pub const LOG_READS_AT_ONCE: usize = 4;
+/// The number of reads of the log that wait for one user, and that wait to be accepted. One more fails at once.
+pub const WAITING_LOG_READS: usize = 16_384;
+/// The size of one page of a replay, unless it is a single event that is larger.
+pub const REPLAY_PAGE_BYTES: usize = 128 * 1024;
+
+/// The time over which the sessions are closed when the server stops.
+pub const DRAIN_TIME: Duration = Duration::from_secs(3);
+/// The time after the drain within which requests may end. Then their connections are closed.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Calls of one user in a burst, as a multiple of the calls in a second.
 pub const CALLS_BURST: u32 = 2;
@@ -228,6 +305,12 @@ pub const SENDS_BURST: u32 = 3;
 pub const COMMANDS_PER_SECOND: (u32, u32) = (50, 200);
 /// Handshakes of one user: in a second, and in a burst.
 pub const HANDSHAKES_PER_SECOND: (u32, u32) = (10, 50);
+/// The cost of a search for users. Calls and commands cost 1 unless they have a cost of their own.
+pub const USER_SEARCH_COST: u32 = 5;
+/// The number of ids that cost 1: conversations in a `sync` or `subscribe`, or users in a presence command.
+pub const IDS_PER_COST: usize = 100;
+/// The number of users that cost 1 when a group is created or members are added.
+pub const MEMBERS_PER_COST: usize = 10;
 /// REST calls of one user that run at one time. One more gets `busy`.
 pub const CALLS_RUNNING: usize = 32;
 /// Commands of one user that run at one time in all sessions. Others wait.
@@ -240,3 +323,23 @@ pub const COMMANDS_WAITING: usize = 256;
 pub const UNAUTHENTICATED_WAITING_BYTES: usize = 1024 * 1024;
 /// The capacity of the mailbox of a session.
 pub const SESSION_MAILBOX: usize = 1024;
+/// The capacity of the mailbox of a socket: the frames of 128 bytes in what a client may leave unread.
+pub const SOCKET_MAILBOX: usize = UNREAD_BYTES / 128;
+/// The capacity of the mailbox of a room.
+pub const ROOM_MAILBOX: usize = 4096;
+/// The capacity of the mailbox of the hub.
+pub const HUB_MAILBOX: usize = 65_536;
+/// The capacity of the mailbox of the presence registry.
+pub const PRESENCE_MAILBOX: usize = 65_536;
+
+/// Returns what is wrong with a field that has more than `max` characters, bytes, items or users. The text continues the
+/// name of the field.
+pub fn at_most(max: usize, unit: &str) -> Cow<'static, str> {
+    format!("must have at most {max} {unit}").into()
+}
+
+/// Returns what is wrong with a field whose number of characters is not in `range`. The text continues the name of the
+/// field.
+pub fn out_of_range(range: &RangeInclusive<usize>) -> Cow<'static, str> {
+    format!("must have {} to {} characters", range.start(), range.end()).into()
+}

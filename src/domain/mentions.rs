@@ -9,9 +9,6 @@ use std::ops::Range;
 /// `@all` mentions all participants. The username `all` is reserved.
 pub const ALL: &str = "all";
 
-/// Usernames are ASCII, so this is also their greatest length in bytes.
-const USERNAME_CHARS: usize = 32;
-
 /// A mention begins with `@` or with the fullwidth `＠` of East Asian keyboards.
 const SIGNS: [char; 2] = ['@', '＠'];
 
@@ -90,7 +87,7 @@ fn has_empty_line(text: &str) -> bool {
 fn possible_names(text: &str) -> Vec<String> {
     let bytes = text.as_bytes();
     let length = bytes.iter().take_while(|byte| is_name_byte(**byte)).count();
-    let ends = (1..=length.min(USERNAME_CHARS)).rev().filter(|end| {
+    let ends = (1..=length.min(*limits::USERNAME_CHARS.end())).rev().filter(|end| {
         let next_byte = bytes.get(*end).filter(|_| *end < length);
         let at_end = next_byte.is_none_or(|byte| b".-".contains(byte));
         at_end && !b".-".contains(&bytes[*end - 1])
@@ -173,9 +170,15 @@ mod tests {
 
     #[test]
     fn a_text_longer_than_a_username_is_no_name() {
-        assert_eq!(joined_candidates(&format!("@{}", "a".repeat(USERNAME_CHARS + 1))), Vec::<String>::new());
-        assert_eq!(joined_candidates(&format!("@{}", "a".repeat(USERNAME_CHARS))), ["a".repeat(USERNAME_CHARS)]);
-        assert_eq!(joined_candidates(&format!("@bob.{}", "a".repeat(USERNAME_CHARS))), ["bob"]);
+        assert_eq!(
+            joined_candidates(&format!("@{}", "a".repeat(*limits::USERNAME_CHARS.end() + 1))),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            joined_candidates(&format!("@{}", "a".repeat(*limits::USERNAME_CHARS.end()))),
+            ["a".repeat(*limits::USERNAME_CHARS.end())]
+        );
+        assert_eq!(joined_candidates(&format!("@bob.{}", "a".repeat(*limits::USERNAME_CHARS.end()))), ["bob"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The types and rules of the project that need no input or output. A rule that needs a database or a socket is
 //! elsewhere.
 
+pub mod accounts;
 pub mod address;
 pub mod characters;
 pub mod codes;

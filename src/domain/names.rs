@@ -3,6 +3,7 @@
 //! The errors here are the ends of sentences that begin with the name of the field, such as "username is reserved".
 
 use super::{invisible, limits, precis};
+use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization;
 
 /// A valid username: 3–32 of `[A-Za-z0-9_.-]`, unique without case.
@@ -14,15 +15,15 @@ const RESERVED_USERNAMES: [&str; 8] = ["me", "all", "here", "everyone", "search"
 
 impl Username {
     /// Checks the length and the characters of a username, and that it is not reserved.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if !(3..=32).contains(&text.chars().count()) {
-            return Err("must have 3 to 32 characters");
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        if !limits::USERNAME_CHARS.contains(&text.chars().count()) {
+            return Err(limits::out_of_range(&limits::USERNAME_CHARS));
         }
         if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
-            return Err("may contain only the letters A to Z, digits, and _ . -");
+            return Err("may contain only the letters A to Z, digits, and _ . -".into());
         }
         if RESERVED_USERNAMES.contains(&text.to_ascii_lowercase().as_str()) {
-            return Err("is reserved; choose another one");
+            return Err("is reserved; choose another one".into());
         }
         Ok(Self(text.to_owned()))
     }
@@ -44,14 +45,17 @@ pub struct Email(String);
 
 impl Email {
     /// Trims and checks an e-mail address.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         let text = text.trim();
-        let valid = text.len() <= 254
+        let valid = text.len() <= limits::EMAIL_BYTES
             && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
             && text.split_once('@').is_some_and(|(local, domain)| {
-                !local.is_empty() && local.len() <= 64 && !domain.contains('@') && is_domain(domain)
+                !local.is_empty()
+                    && local.len() <= limits::EMAIL_LOCAL_BYTES
+                    && !domain.contains('@')
+                    && is_domain(domain)
             });
-        if valid { Ok(Self(text.to_owned())) } else { Err("is not an e-mail address") }
+        if valid { Ok(Self(text.to_owned())) } else { Err("is not an e-mail address".into()) }
     }
 
     /// Returns the address with the case that the user chose.
@@ -76,11 +80,11 @@ pub struct Password(String);
 
 impl Password {
     /// Prepares and checks a new password.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
         let prepared = precis::prepare_password(text)
             .ok_or("must not contain control characters, invisible characters, or unassigned Unicode characters")?;
-        if !(8..=128).contains(&prepared.chars().count()) {
-            return Err("must have 8 to 128 characters");
+        if !limits::PASSWORD_CHARS.contains(&prepared.chars().count()) {
+            return Err(limits::out_of_range(&limits::PASSWORD_CHARS));
         }
         Ok(Self(prepared))
     }
@@ -99,19 +103,19 @@ impl std::fmt::Debug for Password {
 
 /// Trims and checks a display name or the name of a conversation: 1–255 characters, no invisible character that neither
 /// a script nor an emoji needs, and at most four combining marks on a letter.
-pub fn parse_name(text: &str) -> Result<String, &'static str> {
+pub fn parse_name(text: &str) -> Result<String, Cow<'static, str>> {
     let text = text.trim();
     if super::text::is_blank(text) {
-        return Err("must not be empty");
+        return Err("must not be empty".into());
     }
     if text.chars().count() > limits::NAME_CHARS {
-        return Err("must have at most 255 characters");
+        return Err(limits::at_most(limits::NAME_CHARS, "characters"));
     }
     if invisible::has_needless_invisible(text) {
-        return Err("must not contain invisible characters");
+        return Err("must not contain invisible characters".into());
     }
     if invisible::has_too_many_marks(text) {
-        return Err("must have at most 4 marks on a letter");
+        return Err(limits::at_most(limits::COMBINING_MARKS_PER_LETTER, "marks on a letter"));
     }
     Ok(text.to_owned())
 }
@@ -119,44 +123,44 @@ pub fn parse_name(text: &str) -> Result<String, &'static str> {
 /// Trims and checks a description: at most 2,000 characters, no control characters except line breaks and tabs. Other
 /// control characters would take six bytes each in every event with the description. An empty description becomes
 /// `None`.
-pub fn parse_description(text: &str) -> Result<Option<String>, &'static str> {
+pub fn parse_description(text: &str) -> Result<Option<String>, Cow<'static, str>> {
     let text = text.trim();
     if text.chars().count() > limits::DESCRIPTION_CHARS {
-        return Err("must have at most 2000 characters");
+        return Err(limits::at_most(limits::DESCRIPTION_CHARS, "characters"));
     }
     if text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t')) {
-        return Err("must not contain control characters other than line breaks and tabs");
+        return Err("must not contain control characters other than line breaks and tabs".into());
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 /// Checks the URL of a picture: https, at most 2,048 characters. The limit holds for the URL from the client and for
 /// the stored URL, in which each byte of a character outside ASCII takes three characters.
-pub fn parse_picture_url(text: &str) -> Result<String, &'static str> {
-    const TOO_LONG: &str = "must have at most 2048 characters, with those that are not ASCII percent-encoded";
+pub fn parse_picture_url(text: &str) -> Result<String, Cow<'static, str>> {
+    let too_long = || limits::at_most(limits::URL_CHARS, "characters, with those that are not ASCII percent-encoded");
     if text.chars().count() > limits::URL_CHARS {
-        return Err(TOO_LONG);
+        return Err(too_long());
     }
     match url::Url::parse(text) {
-        Ok(url) if url.as_str().len() > limits::URL_CHARS => Err(TOO_LONG),
+        Ok(url) if url.as_str().len() > limits::URL_CHARS => Err(too_long()),
         Ok(url) if url.scheme() == "https" && url.has_host() => Ok(url.into()),
-        _ => Err("must be an https URL"),
+        _ => Err("must be an https URL".into()),
     }
 }
 
 /// Checks the format of a language tag (BCP 47): letters first, then parts of up to 8 letters and digits, joined by
 /// `-`; at most 35 characters. It does not check that the language exists.
-pub fn parse_locale(text: &str) -> Result<String, &'static str> {
+pub fn parse_locale(text: &str) -> Result<String, Cow<'static, str>> {
     let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let language = text.split('-').next().unwrap_or_default();
-    let valid = text.len() <= 35
+    let valid = text.len() <= limits::LOCALE_CHARS
         && text.split('-').all(is_part)
         && language.len() >= 2
         && language.bytes().all(|byte| byte.is_ascii_alphabetic());
-    if valid { Ok(text.to_owned()) } else { Err("is not a language tag such as en or pt-BR") }
+    if valid { Ok(text.to_owned()) } else { Err("is not a language tag such as en or pt-BR".into()) }
 }
 
-/// A reference to a user in a body or a path (SPEC 1).
+/// A reference to a user in a body or a path.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum UserRef {
     Id(super::ids::UserId),
@@ -169,7 +173,7 @@ pub enum UserRef {
 impl UserRef {
     /// Reads a reference: an id, `ext:…`, or otherwise a username. Returns `None` if no user can have such a name.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || text.len() > 256 || text.contains('\0') {
+        if text.is_empty() || text.len() > limits::USER_REF_BYTES || text.contains('\0') {
             return None;
         }
         if let Some(external) = text.strip_prefix("ext:") {

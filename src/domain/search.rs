@@ -5,7 +5,7 @@
 //! spaces. A query matches a name if each word of the query is at the beginning of a word of the name. A query word of
 //! three characters or more may also be inside a word of the name.
 
-use super::text;
+use super::{limits, text};
 use std::collections::BTreeSet;
 
 /// The length to which words in the index and words of a query are cut.
@@ -14,8 +14,6 @@ pub const INDEXED_CHARS: usize = 32;
 const MAX_INDEXED_WORDS: usize = 512;
 /// The least length of a query word that is also searched inside words.
 pub const INSIDE_CHARS: usize = 3;
-/// The number of words of a query that are used; later words are ignored.
-const QUERY_WORDS: usize = 8;
 
 /// One row of the index: the characters of a name from one offset on.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -97,7 +95,7 @@ impl UserQuery {
         let folded = text::fold(query.trim());
         let folded = folded.trim_start();
         let name = folded.strip_prefix('@').filter(|rest| !rest.trim().is_empty()).unwrap_or(folded);
-        let words: Vec<String> = name.split_whitespace().take(QUERY_WORDS).map(str::to_owned).collect();
+        let words: Vec<String> = name.split_whitespace().take(limits::USER_QUERY_WORDS).map(str::to_owned).collect();
         (!words.is_empty()).then(|| Self { whole: words.join(" "), words })
     }
 

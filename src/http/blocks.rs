@@ -7,8 +7,9 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::NewBlock;
-use crate::protocol::resources::{Block, BlockStatus, Page};
+use crate::protocol::blocks::NewBlock;
+use crate::protocol::blocks::{Block, BlockStatus};
+use crate::protocol::page::Page;
 use crate::usecases::blocks::{self, CreatedBlock};
 use actix_web::{HttpResponse, web};
 
@@ -25,9 +26,7 @@ use actix_web::{HttpResponse, web};
 )]
 pub async fn create(app: web::Data<App>, caller: AuthCaller, body: Json<NewBlock>) -> Result<HttpResponse, Problem> {
     let user = UserRef::parse(&body.0.user).ok_or_else(Error::user_not_found)?;
-    let owned_app = app.as_ref().clone();
-    let CreatedBlock { block, is_new } =
-        app.run_detached(async move { blocks::create(&owned_app, &caller.0, &user).await }).await?;
+    let CreatedBlock { block, is_new } = blocks::create(&app, &caller.0, &user).await?;
     let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer.json(block))
 }
@@ -44,8 +43,7 @@ pub async fn delete(
     user: UserRefPath,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    app.run_detached(async move { blocks::delete(&owned_app, &caller.0, &user.0).await }).await?;
+    blocks::delete(&app, &caller.0, &user.0).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -8,7 +8,7 @@ use crate::domain::codes::Code;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::protocol::json;
-use crate::usecases::Caller;
+use crate::work::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -17,9 +17,6 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::pin::Pin;
-
-/// The number of bytes that are read from an authenticated caller, also if the body is too large.
-const READ_BYTES: usize = 16 * 1024 * 1024;
 
 /// A JSON body without fields that `T` does not have.
 ///
@@ -147,7 +144,7 @@ struct BodyLimits {
 impl BodyLimits {
     fn of(req: &HttpRequest) -> Self {
         if req.extensions().contains::<Caller>() {
-            return Self { max_bytes: limits::BODY_BYTES, read_bytes: READ_BYTES };
+            return Self { max_bytes: limits::BODY_BYTES, read_bytes: limits::READ_BODY_BYTES };
         }
         Self { max_bytes: limits::UNAUTHENTICATED_BODY_BYTES, read_bytes: limits::UNAUTHENTICATED_BODY_BYTES }
     }
@@ -186,7 +183,7 @@ async fn read_bounded(mut payload: Payload, body_limits: BodyLimits) -> Result<B
 mod tests {
     use super::*;
     use crate::domain::ids::{LoginId, UserId};
-    use crate::protocol::resources::UserRole;
+    use crate::protocol::users::UserRole;
     use actix_web::test::TestRequest;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]

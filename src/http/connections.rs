@@ -27,9 +27,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// others have a head that does not end, or a body that no handler reads.
 const MAX_IDLE: Duration = limits::KEEP_ALIVE.saturating_add(limits::HEAD_DEADLINE);
 
-/// The least time between two warnings that the node has no free connections.
-const WARNING_PAUSE: Duration = Duration::from_mins(10);
-
 /// All connections of this node. It is cheap to clone.
 #[derive(Clone)]
 pub struct Connections(Arc<SharedTable>);
@@ -86,7 +83,9 @@ impl Connections {
         if let Ok(socket) = SockRef::from(stream).try_clone() {
             table.http.insert(number, HttpConnection { socket, calls: 0, idle_since: Instant::now() });
         }
-        if table.count >= self.0.max && table.warned_at.is_none_or(|at| at.elapsed() > WARNING_PAUSE) {
+        if table.count >= self.0.max
+            && table.warned_at.is_none_or(|at| at.elapsed() > limits::CONNECTIONS_WARNING_PAUSE)
+        {
             table.warned_at = Some(Instant::now());
             tracing::warn!(connections = table.count, "all connections are in use; new ones wait until others end");
         }

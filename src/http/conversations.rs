@@ -11,13 +11,18 @@ use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::roles::ConversationKind;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::{ConversationChange, NewConversation, NewConversationKind, ReadUpTo};
-use crate::protocol::resources::{Conversation, ConversationDetail, Page, ReadMark, UnreadCount, UserIds};
+use crate::protocol::conversations::{Conversation, ConversationDetail, UnreadCount};
+use crate::protocol::conversations::{ConversationChange, NewConversation, NewConversationKind};
+use crate::protocol::marks::ReadMark;
+use crate::protocol::marks::ReadUpTo;
+use crate::protocol::page::Page;
+use crate::protocol::users::UserIds;
 use crate::store::conversations::{ConversationFilter, ConversationSortKey};
 use crate::usecases::conversations::{self, CreatedConversation};
 use crate::usecases::groups;
 use crate::usecases::marks::{self, ReadTarget};
 use crate::usecases::{members, presence, typing};
+use crate::work::Caller;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -51,8 +56,7 @@ pub async fn create(
     let group = groups::check_new_group(&new, users)?;
     // free the names of up to a thousand users before the group waits for its transaction
     drop(new);
-    let owned_app = app.as_ref().clone();
-    Ok(answer(app.run_detached(async move { groups::create(&owned_app, &caller, group).await }).await?))
+    Ok(answer(groups::create(&app, &caller, group).await?))
 }
 
 fn answer(created: CreatedConversation) -> HttpResponse {
@@ -78,15 +82,8 @@ pub async fn create_with(
     get_or_create(app, caller.0, vec![user.0]).await
 }
 
-async fn get_or_create(
-    app: web::Data<App>,
-    caller: crate::usecases::Caller,
-    users: Vec<UserRef>,
-) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    Ok(answer(
-        app.run_detached(async move { conversations::get_or_create_direct(&owned_app, &caller, &users).await }).await?,
-    ))
+async fn get_or_create(app: web::Data<App>, caller: Caller, users: Vec<UserRef>) -> Result<HttpResponse, Problem> {
+    Ok(answer(conversations::get_or_create_direct(&app, &caller, &users).await?))
 }
 
 /// Get the direct conversation with a user
@@ -96,9 +93,7 @@ async fn get_or_create(
     responses((status = 200, description = "The conversation", body = Conversation))
 )]
 pub async fn get_with(app: web::Data<App>, caller: AuthCaller, user: UserRefPath) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let found =
-        app.run_detached(async move { conversations::get_direct(&owned_app, &caller.0, &user.0).await }).await?;
+    let found = conversations::get_direct(&app, &caller.0, &user.0).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -139,9 +134,7 @@ pub async fn list(
         params.cursor.as_deref().map(|cursor| cursor::decode(Collection::Conversations, cursor)).transpose()?;
     let filter =
         ConversationFilter { kind: params.kind, archived: params.archived.unwrap_or(false), unread: params.unread };
-    let owned_app = app.as_ref().clone();
-    let (items, next) =
-        app.run_detached(async move { conversations::list(&owned_app, &caller.0, filter, after, limit).await }).await?;
+    let (items, next) = conversations::list(&app, &caller.0, filter, after, limit).await?;
     Ok(HttpResponse::Ok().json(Page {
         items,
         next_cursor: next.as_ref().map(|sort_key| cursor::encode(Collection::Conversations, sort_key)),
@@ -154,8 +147,7 @@ pub async fn list(
     responses((status = 200, description = "The totals over all conversations", body = UnreadCount))
 )]
 pub async fn unread_count(app: web::Data<App>, caller: AuthCaller) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let count = app.run_detached(async move { conversations::get_unread_count(&owned_app, &caller.0).await }).await?;
+    let count = conversations::get_unread_count(&app, &caller.0).await?;
     Ok(HttpResponse::Ok().json(count))
 }
 
@@ -172,8 +164,7 @@ pub async fn detail(
     caller: AuthCaller,
     id: PathId<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let found = app.run_detached(async move { conversations::get_detail(&owned_app, &caller.0, id.0).await }).await?;
+    let found = conversations::get_detail(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -207,8 +198,7 @@ pub async fn online(
     caller: AuthCaller,
     id: PathId<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let user_ids = app.run_detached(async move { presence::list_online(&owned_app, &caller.0, id.0).await }).await?;
+    let user_ids = presence::list_online(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(UserIds { user_ids }))
 }
 
@@ -225,8 +215,7 @@ pub async fn typing(
     caller: AuthCaller,
     id: PathId<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let user_ids = app.run_detached(async move { typing::list(&owned_app, &caller.0, id.0).await }).await?;
+    let user_ids = typing::list(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(UserIds { user_ids }))
 }
 

@@ -4,7 +4,7 @@
 
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::protocol::resources::Page;
+use crate::protocol::page::Page;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -13,8 +13,6 @@ use serde_json::Value;
 
 /// The version of the content of cursors. It is raised when the content changes, so that old cursors are refused.
 const VERSION: u8 = 2;
-/// The most bytes of a cursor.
-const CURSOR_BYTES: usize = 1024;
 /// The greatest number in a sort key. Times in milliseconds and row numbers are much smaller, and all columns and casts
 /// that a sort key is compared with can hold it.
 const GREATEST_NUMBER: i64 = (1 << 53) - 1;
@@ -65,7 +63,7 @@ pub fn encode<T: Serialize>(collection: Collection, sort_key: &T) -> String {
 /// it cannot hold.
 pub fn decode<T: DeserializeOwned>(collection: Collection, cursor: &str) -> Result<T> {
     let bad = || Error::invalid_request("The cursor does not belong to this list. Begin without a cursor.");
-    if cursor.len() > CURSOR_BYTES {
+    if cursor.len() > limits::CURSOR_BYTES {
         return Err(bad());
     }
     let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;

@@ -1,7 +1,7 @@
 //! `/docs`: shows the OpenAPI document in a browser. The pages are in the binary and load nothing from other servers.
 
 use super::problem::Problem;
-use super::routes::API;
+use super::route::API;
 use crate::error::Error;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};

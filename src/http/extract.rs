@@ -5,9 +5,10 @@
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::usecases::Caller;
+use crate::work::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
@@ -144,7 +145,7 @@ impl FromRequest for Device {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let agent = req.headers().get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let printable = agent.iter().flat_map(|agent| agent.trim().chars()).filter(|letter| !letter.is_control());
-        ready(Ok(Self(printable.take(255).collect())))
+        ready(Ok(Self(printable.take(limits::DEVICE_CHARS).collect())))
     }
 }
 
@@ -248,7 +249,7 @@ mod tests {
         let req = TestRequest::default().insert_header((header::USER_AGENT, agent)).to_http_request();
         let device = Device::extract(&req).await.expect("a device").0;
         assert!(device.starts_with("Ada'sphone"));
-        assert_eq!(device.chars().count(), 255);
+        assert_eq!(device.chars().count(), limits::DEVICE_CHARS);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::domain::ids::ConversationId;
 use crate::domain::names::UserRef;
 use crate::domain::roles::Role;
 use crate::error::Error;
-use crate::protocol::conversations::{NewMembers, NewRole};
-use crate::protocol::resources::{Page, Participant};
+use crate::protocol::members::Participant;
+use crate::protocol::members::{NewMembers, NewRole};
+use crate::protocol::page::Page;
 use crate::usecases::members;
 use actix_web::{HttpResponse, web};
 
@@ -31,9 +32,7 @@ pub async fn list(
     query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::Members)?);
-    let owned_app = app.as_ref().clone();
-    let rows =
-        app.run_detached(async move { members::list(&owned_app, &caller.0, id.0, after, limit + 1).await }).await?;
+    let rows = members::list(&app, &caller.0, id.0, after, limit + 1).await?;
     Ok(HttpResponse::Ok().json(cursor::page(Collection::Members, rows, limit)))
 }
 
@@ -52,8 +51,7 @@ pub async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (id, user) = parse_member_path(path)?;
-    let owned_app = app.as_ref().clone();
-    let found = app.run_detached(async move { members::get(&owned_app, &caller.0, id, &user).await }).await?;
+    let found = members::get(&app, &caller.0, id, &user).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -75,8 +73,7 @@ pub async fn add(
     // the call itself is already charged
     app.admission().charge_rest(ChargeKind::Call, caller.0.user_id, costs::of_members(users.len()) - 1);
     let role = body.0.role.unwrap_or(Role::Member);
-    let owned_app = app.as_ref().clone();
-    let items = app.run_detached(async move { members::add(&owned_app, &caller.0, id.0, &users, role).await }).await?;
+    let items = members::add(&app, &caller.0, id.0, &users, role).await?;
     Ok(HttpResponse::Ok().json(Page { items, next_cursor: None }))
 }
 
@@ -96,8 +93,7 @@ pub async fn remove(
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (id, user) = parse_member_path(path)?;
-    let owned_app = app.as_ref().clone();
-    app.run_detached(async move { members::remove(&owned_app, &caller.0, id, &user).await }).await?;
+    members::remove(&app, &caller.0, id, &user).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -121,9 +117,7 @@ pub async fn set_role(
 ) -> Result<HttpResponse, Problem> {
     let (id, user) = parse_member_path(path)?;
     let role = body.0.role;
-    let owned_app = app.as_ref().clone();
-    let changed =
-        app.run_detached(async move { members::update_role(&owned_app, &caller.0, id, &user, role).await }).await?;
+    let changed = members::update_role(&app, &caller.0, id, &user, role).await?;
     Ok(HttpResponse::Ok().json(changed))
 }
 

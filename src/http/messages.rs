@@ -9,9 +9,10 @@ use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq};
 use crate::domain::limits;
 use crate::error::Error;
-use crate::protocol::client::Audience;
-use crate::protocol::conversations::{NewMessage, NewText};
-use crate::protocol::resources::{FormerText, Message, MessageContext, MessagePage, Page};
+use crate::protocol::messages::Audience;
+use crate::protocol::messages::{FormerText, Message, MessageContext, MessagePage};
+use crate::protocol::messages::{NewMessage, NewText};
+use crate::protocol::page::Page;
 use crate::usecases::messages::{self, Draft, MessageRange};
 use crate::usecases::{deletions, edits};
 use actix_web::{HttpResponse, web};
@@ -100,8 +101,7 @@ pub async fn list(
             );
         }
     };
-    let owned_app = app.as_ref().clone();
-    let page = app.run_detached(async move { messages::list(&owned_app, &caller.0, id.0, range, limit).await }).await?;
+    let page = messages::list(&app, &caller.0, id.0, range, limit).await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
@@ -112,8 +112,7 @@ pub async fn list(
     responses((status = 200, description = "The message", body = Message))
 )]
 pub async fn get(app: web::Data<App>, caller: AuthCaller, id: PathId<MessageId>) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let found = app.run_detached(async move { messages::get(&owned_app, &caller.0, id.0).await }).await?;
+    let found = messages::get(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -141,9 +140,7 @@ pub async fn context(
     query: StrictQuery<ContextParams>,
 ) -> Result<HttpResponse, Problem> {
     let limit = cursor::limit(query.0.limit, limits::PAGE_DEFAULT)?;
-    let owned_app = app.as_ref().clone();
-    let found =
-        app.run_detached(async move { messages::get_context(&owned_app, &caller.0, id.0, limit).await }).await?;
+    let found = messages::get_context(&app, &caller.0, id.0, limit).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -165,9 +162,7 @@ pub async fn edit(
     body: Json<NewText>,
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = parse_message_path(&path)?;
-    let owned_app = app.as_ref().clone();
-    let edited =
-        app.run_detached(async move { edits::edit(&owned_app, &caller.0, id, message, &body.0.content).await }).await?;
+    let edited = edits::edit(&app, &caller.0, id, message, &body.0.content).await?;
     Ok(HttpResponse::Ok().json(edited))
 }
 
@@ -228,7 +223,6 @@ pub async fn history(
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = parse_message_path(&path)?;
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::FormerTexts)?.unwrap_or(0));
-    let owned_app = app.as_ref().clone();
-    let work = async move { edits::list_former_texts(&owned_app, &caller.0, id, message, after, limit + 1).await };
-    Ok(HttpResponse::Ok().json(cursor::page(Collection::FormerTexts, app.run_detached(work).await?, limit)))
+    let rows = edits::list_former_texts(&app, &caller.0, id, message, after, limit + 1).await?;
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::FormerTexts, rows, limit)))
 }

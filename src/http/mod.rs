@@ -1,7 +1,7 @@
 //! HTTP: each handler reads a request, calls one use case and answers.
 //!
-//! [`routes`] says who may call a handler, [`problem`] gives errors their form, and [`middleware`] runs for every
-//! request.
+//! [`routes`] lists the handlers and says who may call them, [`problem`] gives errors their form, and [`middleware`]
+//! runs for every request.
 
 pub mod assets;
 pub mod auth;
@@ -22,6 +22,7 @@ pub mod pins;
 pub mod problem;
 pub mod reactions;
 pub mod receipts;
+pub mod route;
 pub mod routes;
 pub mod server;
 pub mod settings;

@@ -1,21 +1,18 @@
 //! The OpenAPI 3.1 document of the API.
 //!
-//! The types and comments of the handlers describe the operations. The route table adds the parts that all operations
+//! The attributes and comments of the handlers describe the operations. This module adds the parts that all operations
 //! have: who may call them, and the form of errors.
 
 use super::problem::{MEDIA_TYPE, Problem, ProblemDocument};
-use super::routes::{self, API, Access};
-use super::{
-    auth, blocks, conversations, health, members, messages, pins, reactions, receipts, settings, statistics, users, ws,
-};
+use super::route::{API, Access, METHODS, Route, operation};
 use crate::error::{Error, FieldError};
-use actix_web::HttpResponse;
 use actix_web::http::Method;
-use std::sync::LazyLock;
-use utoipa::openapi::path::{Operation, PathItem};
+use actix_web::{HttpResponse, web};
+use std::sync::OnceLock;
+use utoipa::OpenApi;
+use utoipa::openapi::path::PathItem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, Server};
-use utoipa::{Modify, OpenApi};
 
 const BEARER: &str = "bearer";
 
@@ -39,117 +36,66 @@ const BEARER: &str = "bearer";
         (name = "pins", description = "The pinned messages of a conversation"),
         (name = "operations", description = "The health of the server, the WebSocket, and this document"),
     ),
-    paths(
-        auth::register,
-        auth::login,
-        auth::refresh,
-        auth::logout,
-        auth::sessions,
-        auth::revoke_session,
-        auth::ticket,
-        users::me,
-        users::update_me,
-        users::set_password,
-        users::get,
-        users::search,
-        users::presence,
-        conversations::create,
-        conversations::list,
-        conversations::detail,
-        conversations::update,
-        conversations::online,
-        conversations::typing,
-        conversations::leave,
-        conversations::create_with,
-        conversations::get_with,
-        conversations::unread_count,
-        statistics::own_stats,
-        statistics::stats,
-        conversations::read,
-        members::list,
-        members::get,
-        members::add,
-        members::remove,
-        members::set_role,
-        settings::archive,
-        settings::unarchive,
-        settings::mute,
-        settings::unmute,
-        settings::pin,
-        settings::unpin,
-        settings::notify,
-        blocks::create,
-        blocks::list,
-        blocks::delete,
-        blocks::status,
-        messages::send,
-        messages::list,
-        messages::get,
-        messages::context,
-        messages::edit,
-        messages::delete,
-        messages::history,
-        receipts::get,
-        reactions::list,
-        reactions::add,
-        reactions::remove,
-        pins::add,
-        pins::remove,
-        pins::list,
-        ws::upgrade,
-        health::health,
-        health::live,
-        health::ready,
-        serve,
-    ),
     components(schemas(ProblemDocument, FieldError)),
-    modifiers(&CommonParts),
 )]
-struct ApiDocument;
+struct DocumentHead;
+
+/// Returns the document of `routes`.
+pub fn describe<'a>(routes: impl IntoIterator<Item = &'a Route>) -> utoipa::openapi::OpenApi {
+    let mut document = DocumentHead::openapi();
+    document.servers = Some(vec![Server::new(API)]);
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
+    for route in routes {
+        let mut described = route.describe();
+        for item in described.paths.paths.values_mut() {
+            add_common_parts(item, route.access);
+        }
+        document.merge(described);
+    }
+    document
+}
 
 /// Adds the parts that all operations have: the access, the form of errors, and a unique id.
-struct CommonParts;
-
-impl Modify for CommonParts {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        document.servers = Some(vec![Server::new(API)]);
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
-        for route in routes::ROUTES.iter().chain(routes::SHARED_ROUTES) {
-            let item = document.paths.paths.get_mut(route.path);
-            let Some(operation) = item.and_then(|item| operation(item, route.method.as_str())) else { continue };
-            let signed_in = SecurityRequirement::new(BEARER, [""; 0]);
-            // the name of the handler alone is not unique, such as `users::get` and `messages::get`
-            let tag = operation.tags.as_ref().and_then(|tags| tags.first());
-            if let Some((tag, name)) = tag.zip(operation.operation_id.as_ref()) {
-                // PUT and PATCH of one path have the same handler
-                let is_patch = |other: &routes::Route| other.path == route.path && other.method == Method::PATCH;
-                let is_second = route.method == Method::PUT && routes::ROUTES.iter().any(is_patch);
-                operation.operation_id = Some(format!("{tag}_{name}{}", if is_second { "_put" } else { "" }));
-            }
-            operation.security = Some(if route.access == Access::User { vec![signed_in] } else { Vec::new() });
-            let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-            let error = ResponseBuilder::new().description("An error. `code` is its type").content(MEDIA_TYPE, problem);
-            operation.responses.responses.insert("default".to_owned(), error.build().into());
+fn add_common_parts(item: &mut PathItem, access: Access) {
+    let has_patch = item.patch.is_some();
+    for method in METHODS {
+        let Some(operation) = operation(item, &method) else { continue };
+        // the name of the handler alone is not unique, such as `users::get` and `messages::get`
+        let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+        if let Some((tag, name)) = tag.zip(operation.operation_id.as_ref()) {
+            // PUT and PATCH of one path have the same handler
+            let suffix = if has_patch && method == Method::PUT { "_put" } else { "" };
+            operation.operation_id = Some(format!("{tag}_{name}{suffix}"));
         }
+        let signed_in = SecurityRequirement::new(BEARER, [""; 0]);
+        operation.security = Some(if access == Access::User { vec![signed_in] } else { Vec::new() });
+        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let error = ResponseBuilder::new().description("An error. `code` is its type").content(MEDIA_TYPE, problem);
+        operation.responses.responses.insert("default".to_owned(), error.build().into());
     }
 }
 
-fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operation> {
-    match method {
-        "GET" => item.get.as_mut(),
-        "POST" => item.post.as_mut(),
-        "PUT" => item.put.as_mut(),
-        "PATCH" => item.patch.as_mut(),
-        "DELETE" => item.delete.as_mut(),
-        _ => None,
-    }
+/// The document as JSON, which is made when a client first asks for it.
+pub struct DocumentText {
+    document: fn() -> utoipa::openapi::OpenApi,
+    text: OnceLock<String>,
 }
 
-/// Returns the document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    ApiDocument::openapi()
+impl DocumentText {
+    /// Returns the text of the document that `document` returns.
+    pub const fn new(document: fn() -> utoipa::openapi::OpenApi) -> Self {
+        Self { document, text: OnceLock::new() }
+    }
+
+    fn get(&self) -> serde_json::Result<&str> {
+        if let Some(text) = self.text.get() {
+            return Ok(text);
+        }
+        let text = (self.document)().to_json()?;
+        Ok(self.text.get_or_init(|| text))
+    }
 }
 
 /// Get this document
@@ -157,33 +103,17 @@ pub fn document() -> utoipa::openapi::OpenApi {
     get, path = "/openapi.json", tag = "operations",
     responses((status = 200, description = "The OpenAPI 3.1 document", content_type = "application/json"))
 )]
-pub async fn serve() -> Result<HttpResponse, Problem> {
-    static TEXT: LazyLock<Result<String, serde_json::Error>> = LazyLock::new(|| document().to_json());
-    let text = TEXT.as_deref().map_err(|error| Error::internal(error.to_string()))?;
+pub async fn serve(document: web::Data<&'static DocumentText>) -> Result<HttpResponse, Problem> {
+    let text = document.get().map_err(|error| Error::internal(error.to_string()))?;
     Ok(HttpResponse::Ok().content_type("application/json").body(text))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::domain::limits;
+    use crate::http::routes::document;
     use std::collections::BTreeSet;
-
-    #[test]
-    fn the_document_and_the_route_table_name_the_same_operations() {
-        let mut document = document();
-        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-        let mut described = BTreeSet::new();
-        for (path, item) in &mut document.paths.paths {
-            for method in methods {
-                if operation(item, method).is_some() {
-                    described.insert((path.clone(), method.to_owned()));
-                }
-            }
-        }
-        let routed = routes::ROUTES.iter().chain(routes::SHARED_ROUTES);
-        let routed: BTreeSet<_> = routed.map(|route| (route.path.to_owned(), route.method.to_string())).collect();
-        assert_eq!(described, routed);
-    }
+    use std::ops::RangeInclusive;
 
     #[test]
     fn the_document_is_openapi_3_1_and_names_the_access() {
@@ -227,6 +157,81 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Comments cannot take a number from a constant, so this test compares them.
+    #[test]
+    fn the_descriptions_state_the_limits() {
+        let text = document().to_json().expect("JSON");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let fields = [
+            ("Register/properties/username", range(limits::USERNAME_CHARS)),
+            ("Register/properties/password", range(limits::PASSWORD_CHARS)),
+            ("PasswordChange/properties/new_password", range(limits::PASSWORD_CHARS)),
+            ("Register/properties/display_name", range(1..=limits::NAME_CHARS)),
+            ("ProfileChange/properties/display_name", range(1..=limits::NAME_CHARS)),
+            ("ProfileChange/properties/avatar_url", grouped(limits::URL_CHARS)),
+            ("ProfileChange/properties/locale", grouped(limits::LOCALE_CHARS)),
+            ("PresenceRequest/properties/user_ids", grouped(limits::PRESENCE_USERS)),
+            ("NewConversation/properties/name", range(1..=limits::NAME_CHARS)),
+            ("NewConversation/properties/description", grouped(limits::DESCRIPTION_CHARS)),
+            ("NewConversation/properties/avatar_url", grouped(limits::URL_CHARS)),
+            ("NewConversation/properties/temp_id", range(1..=limits::TEMP_ID_CHARS)),
+            ("ConversationChange/properties/name", range(1..=limits::NAME_CHARS)),
+            ("ConversationChange/properties/description", grouped(limits::DESCRIPTION_CHARS)),
+            ("ConversationChange/properties/avatar_url", grouped(limits::URL_CHARS)),
+            ("ConversationDetail", grouped(limits::DETAIL_MEMBERS as usize)),
+            ("ConversationStatistics/properties/messages_by_member", grouped(limits::TOP_SENDERS as usize)),
+            ("Mute/properties/seconds", format!("1 to {}", grouped(limits::MUTE_SECONDS as usize))),
+            ("NewMessage/properties/content", range(1..=limits::CONTENT_CHARS)),
+            ("NewMessage/properties/temp_id", range(1..=limits::TEMP_ID_CHARS)),
+            ("NewMessage/properties/data", format!("{} KiB", limits::DATA_BYTES / 1024)),
+            ("NewText/properties/content", range(1..=limits::CONTENT_CHARS)),
+            ("LastMessage/properties/content", grouped(limits::PREVIEW_CHARS)),
+            ("Quote/properties/content", grouped(limits::PREVIEW_CHARS)),
+            ("Message/properties/status/oneOf/0", grouped(limits::STATUS_MEMBERS as usize)),
+            ("ReactionUsers/properties/user_ids", grouped(limits::LISTED_USERS as usize)),
+            ("Receipts/properties/delivered", grouped(limits::LISTED_USERS as usize)),
+            ("Receipts/properties/read", grouped(limits::LISTED_USERS as usize)),
+        ];
+        let fields = fields.map(|(field, number)| (format!("/components/schemas/{field}"), number));
+        let reaction = "/conversations/{id}/messages/{mid}/reactions/{emoji}";
+        let operations = [
+            ("/auth/register", "post", format!("{} accounts at once", limits::REGISTRATION_BURST)),
+            ("/auth/login", "post", format!("{} wrong passwords a minute", limits::WRONG_PASSWORDS_PER_MINUTE)),
+            ("/ws/ticket", "post", format!("{} seconds", limits::TICKET_LIFETIME.as_secs())),
+            ("/users/search", "get", grouped(limits::SEARCH_CANDIDATES as usize)),
+            ("/users/search", "get/parameters/0", range(1..=limits::USER_QUERY_CHARS)),
+            (reaction, "put/parameters/2", format!("{} bytes", limits::EMOJI_BYTES)),
+            (reaction, "delete/parameters/2", format!("{} bytes", limits::EMOJI_BYTES)),
+        ];
+        let operations = operations
+            .map(|(path, operation, number)| (format!("/paths/{}/{operation}", path.replace('/', "~1")), number));
+        for (place, number) in fields.into_iter().chain(operations) {
+            let description = document.pointer(&format!("{place}/description")).and_then(serde_json::Value::as_str);
+            let description = description.unwrap_or_else(|| panic!("{place} has no description"));
+            assert!(description.contains(&number), "{place} does not state {number}: {description}");
+        }
+        let operations = document["paths"].as_object().expect("paths").values();
+        let operations = operations.flat_map(|item| item.as_object().expect("operations").values());
+        for parameter in operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten()) {
+            if parameter["name"] == "limit" {
+                assert_eq!(parameter["schema"]["maximum"], limits::PAGE_MAX);
+                assert!(
+                    parameter["description"].as_str().expect("a text").contains(&format!("1–{}", limits::PAGE_MAX))
+                );
+            }
+        }
+    }
+
+    fn range(range: RangeInclusive<usize>) -> String {
+        format!("{}–{}", range.start(), grouped(*range.end()))
+    }
+
+    /// Returns a number with commas between groups of three digits, as the descriptions have them.
+    fn grouped(number: usize) -> String {
+        let rest = format!("{:03}", number % 1000);
+        if number < 1000 { number.to_string() } else { format!("{},{rest}", grouped(number / 1000)) }
     }
 
     fn walk(value: &serde_json::Value, references: &mut Vec<String>, ids: &mut Vec<String>) {

@@ -7,7 +7,8 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::{Message, Page};
+use crate::protocol::messages::Message;
+use crate::protocol::page::Page;
 use crate::usecases::pins;
 use actix_web::{HttpResponse, web};
 
@@ -30,8 +31,7 @@ pub async fn add(
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = parse_message_path(&path)?;
-    let owned_app = app.as_ref().clone();
-    let pinned = app.run_detached(async move { pins::add(&owned_app, &caller.0, conversation, message).await }).await?;
+    let pinned = pins::add(&app, &caller.0, conversation, message).await?;
     Ok(HttpResponse::Ok().json(pinned))
 }
 
@@ -51,8 +51,7 @@ pub async fn remove(
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = parse_message_path(&path)?;
-    let owned_app = app.as_ref().clone();
-    app.run_detached(async move { pins::remove(&owned_app, &caller.0, conversation, message).await }).await?;
+    pins::remove(&app, &caller.0, conversation, message).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -71,9 +70,8 @@ pub async fn list(
     query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
     let (limit, before) = (query.0.limit()?, Timestamp(query.0.after(Collection::Pins)?.unwrap_or(i64::MAX)));
-    let owned_app = app.as_ref().clone();
-    let read = async move { pins::list(&owned_app, &caller.0, id.0, before, limit + 1).await };
-    let rows = app.run_detached(read).await?.into_iter().map(|(message, at)| (message, at.0)).collect();
+    let rows = pins::list(&app, &caller.0, id.0, before, limit + 1).await?;
+    let rows = rows.into_iter().map(|(message, at)| (message, at.0)).collect();
     let Page { items, next_cursor } = cursor::page(Collection::Pins, rows, limit);
     Ok(HttpResponse::Ok().json(Page::<Message> { items: items.into_iter().flatten().collect(), next_cursor }))
 }

@@ -7,7 +7,8 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::error::{Error, Result};
-use crate::protocol::resources::{Page, Reaction, ReactionUsers};
+use crate::protocol::page::Page;
+use crate::protocol::reactions::{Reaction, ReactionUsers};
 use crate::usecases::reactions;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
@@ -47,10 +48,7 @@ pub async fn add(
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let ReactionPath { conversation, message, emoji } = ReactionPath::from_request(&req)?;
-    let owned_app = app.as_ref().clone();
-    let reacted = app
-        .run_detached(async move { reactions::add(&owned_app, &caller.0, conversation, message, &emoji).await })
-        .await?;
+    let reacted = reactions::add(&app, &caller.0, conversation, message, &emoji).await?;
     Ok(HttpResponse::Ok().json(reacted.reaction))
 }
 
@@ -71,9 +69,7 @@ pub async fn remove(
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
     let ReactionPath { conversation, message, emoji } = ReactionPath::from_request(&req)?;
-    let owned_app = app.as_ref().clone();
-    app.run_detached(async move { reactions::remove(&owned_app, &caller.0, conversation, message, &emoji).await })
-        .await?;
+    reactions::remove(&app, &caller.0, conversation, message, &emoji).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -98,7 +94,6 @@ pub async fn list(
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = parse_message_path(&path)?;
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::Reactions)?.unwrap_or(0));
-    let owned_app = app.as_ref().clone();
-    let read = async move { reactions::list(&owned_app, &caller.0, conversation, message, after, limit + 1).await };
-    Ok(HttpResponse::Ok().json(cursor::page(Collection::Reactions, app.run_detached(read).await?, limit)))
+    let rows = reactions::list(&app, &caller.0, conversation, message, after, limit + 1).await?;
+    Ok(HttpResponse::Ok().json(cursor::page(Collection::Reactions, rows, limit)))
 }

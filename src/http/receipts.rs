@@ -4,7 +4,7 @@ use super::extract::{AuthCaller, parse_message_path};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
-use crate::protocol::resources::Receipts;
+use crate::protocol::receipts::Receipts;
 use crate::usecases::receipts;
 use actix_web::{HttpResponse, web};
 
@@ -26,8 +26,6 @@ pub async fn get(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (conversation, message) = parse_message_path(&path)?;
-    let owned_app = app.as_ref().clone();
-    let found =
-        app.run_detached(async move { receipts::get(&owned_app, &caller.0, conversation, message).await }).await?;
+    let found = receipts::get(&app, &caller.0, conversation, message).await?;
     Ok(HttpResponse::Ok().json(found))
 }

@@ -14,19 +14,14 @@ use actix_web::rt::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
-
-/// The most connections that wait to be accepted. After a restart all clients of a school reconnect at once.
-const BACKLOG: i32 = 1024;
 
 /// Starts the server at `address`, with at most `max_connections` connections at a time. Returns the server and the
-/// address that it listens at. When the server stops, calls in progress have `shutdown_timeout` to end.
+/// address that it listens at. When the server stops, calls in progress have [`limits::SHUTDOWN_TIMEOUT`] to end.
 pub fn listen(
     address: SocketAddr,
     services: HttpServices,
     connections: Connections,
     max_connections: usize,
-    shutdown_timeout: Duration,
 ) -> io::Result<(Server, SocketAddr)> {
     let listener = bind(address)?;
     let address = listener.local_addr()?;
@@ -34,7 +29,7 @@ pub fn listen(
     let builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(max_connections.div_ceil(workers))
-        .shutdown_timeout(shutdown_timeout.as_secs())
+        .shutdown_timeout(limits::SHUTDOWN_TIMEOUT.as_secs())
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let builder = builder.listen("http", listener, move || {
@@ -77,6 +72,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     // without this option, connections of the last process on this port could prevent the start
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(limits::CONNECTION_BACKLOG)?;
     Ok(socket.into())
 }

@@ -6,8 +6,8 @@ use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::error::Result;
-use crate::protocol::conversations::{Mute, Notify};
-use crate::protocol::resources::Conversation;
+use crate::protocol::conversations::Conversation;
+use crate::protocol::settings::{Mute, Notify};
 use crate::usecases::settings::{self, SettingChange};
 use actix_web::{HttpResponse, web};
 

@@ -4,7 +4,7 @@ use super::extract::{AuthCaller, PathId};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::ConversationId;
-use crate::protocol::resources::{ConversationStatistics, OwnStatistics};
+use crate::protocol::statistics::{ConversationStatistics, OwnStatistics};
 use crate::usecases::statistics;
 use actix_web::{HttpResponse, web};
 
@@ -21,9 +21,7 @@ pub async fn stats(
     caller: AuthCaller,
     id: PathId<ConversationId>,
 ) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let found =
-        app.run_detached(async move { statistics::get_for_conversation(&owned_app, &caller.0, id.0).await }).await?;
+    let found = statistics::get_for_conversation(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::Ok().json(found))
 }
 
@@ -33,7 +31,6 @@ pub async fn stats(
     responses((status = 200, description = "The counts", body = OwnStatistics))
 )]
 pub async fn own_stats(app: web::Data<App>, caller: AuthCaller) -> Result<HttpResponse, Problem> {
-    let owned_app = app.as_ref().clone();
-    let found = app.run_detached(async move { statistics::get_own(&owned_app, &caller.0).await }).await?;
+    let found = statistics::get_own(&app, &caller.0).await?;
     Ok(HttpResponse::Ok().json(found))
 }

@@ -13,17 +13,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The number of bytes after which the framework processes the input before it reads more. It is the first size of the
-/// buffer of the framework.
-const STEP_BYTES: usize = 8 * 1024;
-
-/// The answer to a head that is too large. No handler gets such a request, so the answer is written here.
-const HEAD_TOO_LARGE: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\n\
-    connection: close\r\n\
-    content-type: application/problem+json\r\n\
-    content-length: 155\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"Too large\",\"status\":431,\"code\":\"payload_too_large\",\
-    \"detail\":\"The headers of a request have at most 16384 bytes. Send less.\"}";
+/// Returns the answer to a head that is too large. No handler gets such a request, so the answer is written here.
+fn head_too_large() -> String {
+    let body = format!(
+        "{{\"type\":\"about:blank\",\"title\":\"Too large\",\"status\":431,\"code\":\"payload_too_large\",\
+         \"detail\":\"The headers of a request have at most {} bytes. Send less.\"}}",
+        limits::HEAD_BYTES
+    );
+    format!(
+        "HTTP/1.1 431 Request Header Fields Too Large\r\n\
+         connection: close\r\n\
+         content-type: application/problem+json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 /// Counts the bytes of a connection until its first head is complete. The head may never be.
 ///
@@ -52,7 +56,7 @@ impl HeadProgress {
     }
 }
 
-/// A TCP connection that reports `Pending` after every [`STEP_BYTES`] bytes and wakes its task at once. In between, the
+/// A TCP connection that reports `Pending` after every [`limits::READ_STEP_BYTES`] bytes and wakes its task at once. In between, the
 /// framework parses a head, passes a body on, or drops a body that no handler reads.
 pub struct PacedStream {
     stream: TcpStream,
@@ -80,7 +84,7 @@ impl PacedStream {
 
 impl AsyncRead for PacedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.step_bytes >= STEP_BYTES {
+        if self.step_bytes >= limits::READ_STEP_BYTES {
             self.step_bytes = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -89,7 +93,7 @@ impl AsyncRead for PacedStream {
         if self.step_bytes == 0 && self.head_progress.is_too_large() {
             // no other answer is being written before the first call; a client whose window is full does not get this
             // one
-            let _ = self.stream.try_write(HEAD_TOO_LARGE.as_bytes());
+            let _ = self.stream.try_write(head_too_large().as_bytes());
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large")));
         }
         let before = buf.filled().len();
@@ -157,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_large_head_is_complete() {
-        let (head, body) = HEAD_TOO_LARGE.split_once("\r\n\r\n").expect("a head and a body");
+        let answer = head_too_large();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         assert!(
             head.contains(&format!("content-length: {}\r\n", body.len())) || head.ends_with(&body.len().to_string())
         );

@@ -2,7 +2,7 @@
 
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::error::Result;
-use crate::protocol::resources::ReadMark;
+use crate::protocol::marks::ReadMark;
 
 /// Takes the outcome of a mark; made by [`answer`](super::answer). It must not block.
 pub type MarkAnswer = Box<dyn FnOnce(Result<ReadMark>) + Send + Sync>;

@@ -2,8 +2,8 @@
 
 use super::{CloseSession, SessionHandle};
 use crate::domain::ids::{SessionId, UserId};
-use crate::protocol::client::OwnPresence;
-use crate::protocol::resources::PresenceStatus;
+use crate::protocol::presence::OwnPresence;
+use crate::protocol::presence::PresenceStatus;
 use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::error::Result;
-use crate::protocol::resources::Message;
+use crate::protocol::messages::Message;
 use tokio::time::Instant;
 
 /// Takes the outcome of a send; made by [`answer`](super::answer). The writer calls it in the order of commits, so it must

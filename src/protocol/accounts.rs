@@ -1,9 +1,13 @@
-//! The bodies that a client sends about accounts over REST. The use cases check their content.
+//! Accounts: registration, the profile and the password. The use cases check the content of the bodies.
 //!
-//! None of these types implements `Debug`, because most of them carry a secret.
+//! No type with a secret implements `Debug`.
 
-use serde::{Deserialize, Deserializer};
+use super::change::Change;
+use super::users::User;
+use crate::domain::accounts::AccountStatus;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// A new account.
 #[derive(Deserialize, ToSchema)]
@@ -21,24 +25,6 @@ pub struct Register {
     pub display_name: Option<String>,
 }
 
-/// The credentials of a user who signs in.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SignIn {
-    /// The username or the e-mail address.
-    pub login: String,
-    /// The password of the account.
-    pub password: String,
-}
-
-/// A request for a new access token.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Refresh {
-    /// The refresh token. It cannot be used again, apart from a short grace period.
-    pub refresh_token: String,
-}
-
 /// A change of the profile. Absent fields keep their value.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +40,7 @@ pub struct ProfileChange {
     /// The id of an uploaded image that becomes the avatar.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Uuid)]
-    pub avatar_upload_id: Change<uuid::Uuid>,
+    pub avatar_upload_id: Change<Uuid>,
     /// The language of the user: a BCP 47 tag of at most 35 characters. Null removes it.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -69,34 +55,6 @@ pub struct ProfileChange {
     pub share_read_receipts: Change<bool>,
 }
 
-/// A field of a partial change, in which absent and null are different.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Change<T> {
-    /// The field is absent, so its value does not change.
-    #[default]
-    Keep,
-    /// The field is null, so its value is removed.
-    Clear,
-    Set(T),
-}
-
-impl<T> Change<T> {
-    /// Returns the new value of a field that has the value `current` now. `None` is no value.
-    pub fn applied_to(self, current: Option<T>) -> Option<T> {
-        match self {
-            Self::Keep => current,
-            Self::Clear => None,
-            Self::Set(value) => Some(value),
-        }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(deserializer)?.map_or(Self::Clear, Self::Set))
-    }
-}
-
 /// A change of the caller's password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -107,24 +65,18 @@ pub struct PasswordChange {
     pub new_password: String,
 }
 
-/// The users whose presence the caller asks for.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PresenceRequest {
-    /// At most 100 users, each as an id, a username or `ext:` and the id of the host application.
-    pub user_ids: Vec<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn absent_null_and_a_value_are_different() {
-        let read: ProfileChange = serde_json::from_str(r#"{"avatar_url":null,"locale":"vi"}"#).unwrap();
-        assert_eq!(read.email, Change::Keep);
-        assert_eq!(read.avatar_url, Change::Clear);
-        assert_eq!(read.locale, Change::Set("vi".to_owned()));
-        assert!(serde_json::from_str::<ProfileChange>(r#"{"role":"admin"}"#).is_err());
-    }
+/// The caller's own user.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Me {
+    /// The user as other users see them.
+    #[serde(flatten)]
+    pub user: User,
+    /// The e-mail address. Null if there is none.
+    pub email: Option<String>,
+    /// The language, a BCP 47 tag. Null if there is none.
+    pub locale: Option<String>,
+    /// The status of the account.
+    pub status: AccountStatus,
+    /// Whether other users see what this user has read, and this user sees what they have read.
+    pub share_read_receipts: bool,
 }

@@ -4,12 +4,17 @@
 //! errors, and each error names what is unknown.
 
 use super::json::from_json;
-use crate::domain::content::MessageKind;
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq};
+use super::marks::{DeliveredMessage, ReadMessage};
+use super::messages::{DeleteMessage, EditMessage, SendMessage};
+use super::presence::{PresenceUsers, SetPresence};
+use super::reactions::ReactMessage;
+use super::sessions::Authenticate;
+use super::subscriptions::{ConversationIds, SyncConversations};
+use super::typing::TypingConversation;
+use crate::domain::limits;
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 
 /// A frame from a client after parsing.
 #[derive(Debug)]
@@ -59,164 +64,6 @@ pub enum Command {
     Ping,
 }
 
-/// The payload of `auth`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Authenticate {
-    /// An access token.
-    pub token: String,
-    /// With a value, the session subscribes to no conversation, only to the stream of its user.
-    #[serde(default)]
-    pub subscribe: Option<SubscribeNone>,
-}
-
-/// The only value that `subscribe` can have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SubscribeNone {
-    None,
-}
-
-/// The payload of `subscribe` and `unsubscribe`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ConversationIds {
-    pub conversation_ids: Vec<ConversationId>,
-}
-
-/// The payload of `sync`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyncConversations {
-    /// The last revision of each conversation that the client has.
-    pub conversations: BTreeMap<ConversationId, Rev>,
-    /// The last revision of the user stream that the client has. `None` means that the client needs no older events.
-    #[serde(default)]
-    pub user_rev: Option<Rev>,
-    /// The epoch that the revisions belong to.
-    #[serde(default)]
-    pub epoch: Option<String>,
-    /// True if the client sends another part of the same sync.
-    #[serde(default)]
-    pub more: bool,
-}
-
-/// The payload of `message.send`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SendMessage {
-    pub conversation_id: ConversationId,
-    #[serde(default)]
-    pub content: Option<String>,
-    /// The type, if it is one that needs `data`.
-    #[serde(default, rename = "type")]
-    pub kind: Option<MessageKind>,
-    /// The data that the type needs.
-    #[serde(default)]
-    pub data: Option<serde_json::Value>,
-    /// The ids of uploads to attach.
-    #[serde(default)]
-    pub attachment_ids: Option<Vec<uuid::Uuid>>,
-    /// The message of the same conversation to which this message is a reply.
-    #[serde(default)]
-    pub reply_to_id: Option<MessageId>,
-    /// The client's own id of the message. A send that is repeated with it sends no second message.
-    #[serde(default)]
-    pub temp_id: Option<String>,
-}
-
-/// The payload of `message.edit`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EditMessage {
-    pub conversation_id: ConversationId,
-    pub message_id: MessageId,
-    /// The new text.
-    pub content: String,
-}
-
-/// The payload of `message.delete`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeleteMessage {
-    pub conversation_id: ConversationId,
-    pub message_id: MessageId,
-    #[serde(default, rename = "for")]
-    pub audience: Audience,
-}
-
-/// The users for whom a message is deleted.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Audience {
-    /// All participants. The message keeps its `seq` and loses its content.
-    #[default]
-    Everyone,
-    /// Only the caller.
-    Me,
-}
-
-/// The payload of `reaction.add` and `reaction.remove`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReactMessage {
-    pub conversation_id: ConversationId,
-    pub message_id: MessageId,
-    pub emoji: String,
-}
-
-/// The payload of `message.read`. Without `seq` and `message_id` the mark moves to the newest message.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadMessage {
-    pub conversation_id: ConversationId,
-    /// The `seq` up to which the user has read.
-    #[serde(default)]
-    pub seq: Option<Seq>,
-    /// The message up to which the user has read. Only one of `seq` and `message_id` may be present.
-    #[serde(default)]
-    pub message_id: Option<MessageId>,
-}
-
-/// The payload of `message.delivered`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DeliveredMessage {
-    pub conversation_id: ConversationId,
-    /// The `seq` up to which the client has received messages.
-    pub seq: Seq,
-}
-
-/// The payload of `typing.start` and `typing.stop`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TypingConversation {
-    pub conversation_id: ConversationId,
-}
-
-/// The payload of `presence.set`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetPresence {
-    pub status: OwnPresence,
-}
-
-/// The presence that a client can set for its session. `offline` is not one of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OwnPresence {
-    Online,
-    Away,
-}
-
-/// The payload of `presence.subscribe` and `presence.unsubscribe`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PresenceUsers {
-    /// The users: ids, usernames or `ext:` references.
-    pub user_ids: Vec<String>,
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EmptyPayload {}
@@ -241,9 +88,9 @@ pub fn read(text: &str) -> ClientFrame {
     let payload = envelope.payload.map_or("{}", RawValue::get);
     let id = envelope.id;
     if let Some(FrameId::Text(text)) = &id
-        && text.chars().count() > 64
+        && text.chars().count() > limits::FRAME_ID_CHARS
     {
-        let error = Error::invalid("id", "must have at most 64 characters");
+        let error = Error::invalid("id", limits::at_most(limits::FRAME_ID_CHARS, "characters"));
         return ClientFrame { id: None, command: Err(error), temp_id: None };
     }
     let temp_id = if envelope.kind == "message.send" { find_temp_id(payload) } else { None };

@@ -1,12 +1,14 @@
-//! The bodies that a client sends about conversations and messages over REST. Those of the WebSocket are in `client`.
+//! Conversations, as a participant sees them, and how clients create and change them.
 
-use super::accounts::Change;
-use super::resources::NotifyLevel;
+use super::change::Change;
+use super::members::Participant;
+use super::settings::OwnView;
+use super::users::User;
 use crate::domain::content::MessageKind;
-use crate::domain::ids::{MessageId, Seq};
-use crate::domain::roles::Role;
+use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::roles::ConversationKind;
 use crate::domain::time::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -64,95 +66,88 @@ pub struct ConversationChange {
     pub description: Change<String>,
 }
 
-/// The new role of a participant.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewRole {
-    /// The new role. `owner` transfers the group to the participant.
-    pub role: Role,
+/// A conversation as the caller sees it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Conversation {
+    /// The id of the conversation.
+    pub id: ConversationId,
+    /// The type: `direct`, `group` or `class`.
+    #[serde(rename = "type")]
+    pub kind: ConversationKind,
+    /// The name. Null for a direct conversation.
+    pub name: Option<String>,
+    /// The description. Null if there is none.
+    pub description: Option<String>,
+    /// The URL of the avatar. Null if there is none.
+    pub avatar_url: Option<String>,
+    /// The class of a class conversation. Null for other conversations.
+    pub class: Option<ClassBrief>,
+    /// The user who created the conversation. Null if no user did.
+    pub created_by: Option<UserId>,
+    /// The time when the conversation was created.
+    pub created_at: Timestamp,
+    /// The time of the last change of the name, the avatar or the description.
+    pub updated_at: Timestamp,
+    /// The `seq` of the newest message.
+    pub last_seq: Seq,
+    /// The newest revision of the conversation.
+    pub last_rev: Rev,
+    /// The newest message. Null in events, and in a conversation without a message.
+    pub last_message: Option<LastMessage>,
+    /// The number of participants.
+    pub member_count: i64,
+    /// The number of messages after the caller's read mark, without system messages and hidden messages.
+    pub unread_count: i64,
+    /// The caller's own view of the conversation.
+    pub my: OwnView,
+    /// The other participant of a direct conversation. Null for other conversations.
+    pub peer: Option<User>,
 }
 
-/// The time until which the caller mutes a conversation. Without `until` and `seconds` the mute has no end.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Mute {
-    /// The end of the mute. It must be in the future.
-    #[serde(default)]
-    pub until: Option<Timestamp>,
-    /// The duration of the mute in seconds, by the clock of the server: 1 to 315,360,000 (ten years). It must be absent
-    /// if `until` is present.
-    #[serde(default)]
-    pub seconds: Option<i64>,
+/// A conversation with its first 100 participants.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConversationDetail {
+    /// The conversation as the caller sees it.
+    #[serde(flatten)]
+    pub conversation: Conversation,
+    /// The first 100 participants, in the order in which they joined.
+    pub members: Vec<Participant>,
 }
 
-/// The messages for which the caller wants a notification.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Notify {
-    /// The new level.
-    pub level: NotifyLevel,
+/// The class of a class conversation.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClassBrief {
+    /// The id of the class.
+    pub id: ClassId,
+    /// Whether the class is archived, so that its conversation is read-only.
+    pub archived: bool,
 }
 
-/// A user to block.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewBlock {
-    /// The user: an id, a username or an `ext:` reference.
-    pub user: String,
-}
-
-/// Users to add to a group.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewMembers {
-    /// The users: ids, usernames or `ext:` references.
-    pub user_ids: Vec<String>,
-    /// The role of the new members. It is `member` when absent.
-    #[serde(default)]
-    pub role: Option<Role>,
-}
-
-/// The new read mark: a `seq`, a message, or without either the newest message.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReadUpTo {
-    /// The `seq` up to which the caller has read. It must be absent if `message_id` is present.
-    #[serde(default)]
-    pub seq: Option<Seq>,
-    /// The message up to which the caller has read.
-    #[serde(default)]
-    pub message_id: Option<MessageId>,
-}
-
-/// A message to send.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewMessage {
-    /// The text, 1–10,000 characters. It may be empty where `data` has the content of the message.
-    #[serde(default)]
-    pub content: Option<String>,
-    /// The type of a message with `data`: `sticker`, `location` or `contact`. The server derives the other types.
-    #[serde(default, rename = "type")]
-    pub kind: Option<MessageKind>,
-    /// The data that the type needs, at most 4 KiB.
-    #[serde(default)]
-    pub data: Option<serde_json::Value>,
-    /// The ids of uploads to attach.
-    #[serde(default)]
-    pub attachment_ids: Option<Vec<Uuid>>,
-    /// The message of the same conversation to which this message is a reply.
-    #[serde(default)]
-    pub reply_to_id: Option<MessageId>,
-    /// The client's own random id of the message, 1–64 characters. A request that is repeated with it sends no second
-    /// message.
-    #[serde(default)]
-    pub temp_id: Option<String>,
-}
-
-/// The new text of a message.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewText {
-    /// The text, 1–10,000 characters. It may be empty where the message has data or files.
+/// The newest message of a conversation, for lists of conversations.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LastMessage {
+    /// The id of the message.
+    pub id: MessageId,
+    /// The number of the message in its conversation.
+    pub seq: Seq,
+    /// The author. Null for a system message.
+    pub sender_id: Option<UserId>,
+    /// The type of the message.
+    #[serde(rename = "type")]
+    pub kind: MessageKind,
+    /// The first 100 characters of the text. The cut is never inside of what people see as one character.
     pub content: String,
+    /// The time when the message was committed.
+    pub created_at: Timestamp,
+}
+
+/// The unread totals over all conversations of the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UnreadCount {
+    /// The number of unread messages, without those of muted conversations.
+    pub messages: i64,
+    /// The number of conversations with unread messages, without muted conversations.
+    pub conversations: i64,
+    /// The number of unread messages that mention the caller by name or with `@all`, with those of muted conversations.
+    pub mentions: i64,
 }

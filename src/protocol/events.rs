@@ -3,12 +3,20 @@
 //! An event is serialised once, when it is appended to the log. All users who may see the event get the same text, so
 //! it has no field whose value depends on the reader.
 
-use super::resources::{ClassBrief, Conversation, JoinedParticipant, Message, OwnView};
-use crate::domain::ids::{ConversationId, LoginId, MessageId, Rev, Seq, SessionId, UserId};
+use super::conversations::{ClassBrief, Conversation};
+use super::event_type::EventType;
+use super::logins::Revoked;
+use super::members::{JoinedParticipant, LeftReason};
+use super::messages::Message;
+use super::pins::Pin;
+use super::reactions::ReactionAction;
+use super::settings::OwnView;
+use super::users::PublicUser;
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use bytestring::ByteString;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// One durable change in a stream. The comment of each variant names the kind of stream.
 #[derive(Clone, Debug, Serialize)]
@@ -93,85 +101,6 @@ pub enum Event {
     UserUpdated { user: Box<PublicUser> },
 }
 
-/// The way in which a participant left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LeftReason {
-    /// The participant left.
-    Left,
-    /// Another user removed the participant.
-    Removed,
-}
-
-/// A message that a user pinned or unpinned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Pin {
-    pub conversation_id: ConversationId,
-    pub message_id: MessageId,
-    pub user_id: UserId,
-}
-
-/// The change of a reaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReactionAction {
-    Added,
-    Removed,
-}
-
-/// A user without the fields that change often, such as the presence.
-#[derive(Clone, Debug, Serialize)]
-pub struct PublicUser {
-    #[serde(flatten)]
-    pub brief: super::resources::UserBrief,
-    /// The id of the user in the host application.
-    pub external_id: Option<String>,
-    pub role: super::resources::UserRole,
-    pub created_at: Timestamp,
-}
-
-/// The logins or sessions that ended. If both ids are null, all logins and sessions of the user ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Revoked {
-    /// The login, as in `/auth/sessions`.
-    pub login_id: Option<LoginId>,
-    /// The live session, as in `auth.success`.
-    pub session_id: Option<SessionId>,
-    pub reason: RevokeReason,
-}
-
-/// Why a login or session ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RevokeReason {
-    /// The user signed out, or ended the login.
-    Logout,
-    /// The password was changed.
-    Password,
-    /// A refresh token was used again.
-    TokenReused,
-    /// An admin ended it.
-    Kicked,
-    /// The account was suspended.
-    Suspended,
-    /// The account was deleted.
-    Deleted,
-}
-
-impl RevokeReason {
-    /// Returns the reason as it is stored and sent.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::Password => "password",
-            Self::TokenReused => "token_reused",
-            Self::Kicked => "kicked",
-            Self::Suspended => "suspended",
-            Self::Deleted => "deleted",
-        }
-    }
-}
-
 /// The effect of an event on rooms and sessions. Delivery needs it in addition to the text of the event.
 #[derive(Clone, PartialEq, Debug)]
 pub enum EventEffect {
@@ -187,26 +116,26 @@ pub enum EventEffect {
 }
 
 impl Event {
-    /// Returns the type as clients and the log name it.
-    pub fn name(&self) -> &'static str {
+    /// Returns the type of the event.
+    pub fn event_type(&self) -> EventType {
         match self {
-            Self::MessageNew { .. } => "message.new",
-            Self::MessageEdited { .. } => "message.edited",
-            Self::MessageDeleted { .. } => "message.deleted",
-            Self::MessagePinned(_) => "message.pinned",
-            Self::MessageUnpinned(_) => "message.unpinned",
-            Self::ReactionUpdated { .. } => "reaction.updated",
-            Self::ConversationUpdated { .. } => "conversation.updated",
-            Self::ConversationSettings { .. } => "conversation.settings",
-            Self::MessageHidden { .. } => "message.hidden",
-            Self::ParticipantJoined { .. } => "participant.joined",
-            Self::ParticipantLeft { .. } => "participant.left",
-            Self::ParticipantUpdated { .. } => "participant.updated",
-            Self::ConversationCreated { .. } => "conversation.created",
-            Self::ConversationRemoved { .. } => "conversation.removed",
-            Self::SessionRevoked(_) => "session.revoked",
-            Self::UserCreated { .. } => "user.created",
-            Self::UserUpdated { .. } => "user.updated",
+            Self::MessageNew { .. } => EventType::MessageNew,
+            Self::MessageEdited { .. } => EventType::MessageEdited,
+            Self::MessageDeleted { .. } => EventType::MessageDeleted,
+            Self::MessagePinned(_) => EventType::MessagePinned,
+            Self::MessageUnpinned(_) => EventType::MessageUnpinned,
+            Self::ReactionUpdated { .. } => EventType::ReactionUpdated,
+            Self::ConversationUpdated { .. } => EventType::ConversationUpdated,
+            Self::ConversationSettings { .. } => EventType::ConversationSettings,
+            Self::MessageHidden { .. } => EventType::MessageHidden,
+            Self::ParticipantJoined { .. } => EventType::ParticipantJoined,
+            Self::ParticipantLeft { .. } => EventType::ParticipantLeft,
+            Self::ParticipantUpdated { .. } => EventType::ParticipantUpdated,
+            Self::ConversationCreated { .. } => EventType::ConversationCreated,
+            Self::ConversationRemoved { .. } => EventType::ConversationRemoved,
+            Self::SessionRevoked(_) => EventType::SessionRevoked,
+            Self::UserCreated { .. } => EventType::UserCreated,
+            Self::UserUpdated { .. } => EventType::UserUpdated,
         }
     }
 
@@ -235,23 +164,37 @@ impl Event {
         }
     }
 
-    /// Returns the message whose text the event contains, for the index of the log. The event is rewritten when that
-    /// message is deleted.
-    pub fn message_id(&self) -> Option<MessageId> {
+    /// Returns the message that the event contains. When it or the message that it quotes is deleted, the event is
+    /// rewritten by [`redact_frame`](super::redaction::redact_frame), which must know each type that has a message.
+    fn message(&self) -> Option<&Message> {
         match self {
-            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => Some(message.id),
-            _ => None,
+            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => Some(message),
+            Self::MessageDeleted { .. }
+            | Self::MessagePinned(_)
+            | Self::MessageUnpinned(_)
+            | Self::ReactionUpdated { .. }
+            | Self::ConversationUpdated { .. }
+            | Self::ConversationSettings { .. }
+            | Self::MessageHidden { .. }
+            | Self::ParticipantJoined { .. }
+            | Self::ParticipantLeft { .. }
+            | Self::ParticipantUpdated { .. }
+            | Self::ConversationCreated { .. }
+            | Self::ConversationRemoved { .. }
+            | Self::SessionRevoked(_)
+            | Self::UserCreated { .. }
+            | Self::UserUpdated { .. } => None,
         }
+    }
+
+    /// Returns the message whose text the event contains, for the index of the log.
+    pub fn message_id(&self) -> Option<MessageId> {
+        self.message().map(|message| message.id)
     }
 
     /// Returns the message that is quoted in the event, for the index of the log.
     pub fn quoted_id(&self) -> Option<MessageId> {
-        match self {
-            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => {
-                message.reply_to.as_ref().map(|quote| quote.id)
-            }
-            _ => None,
-        }
+        self.message().and_then(|message| message.reply_to.as_ref()).map(|quote| quote.id)
     }
 
     /// Returns the text that the log keeps and that clients get.
@@ -281,45 +224,6 @@ impl Event {
     }
 }
 
-impl EventEffect {
-    /// Returns the effect of a stored event, from its type and text. An unknown or malformed event has no effect.
-    pub fn from_stored(event_type: &str, frame: &str) -> Self {
-        #[derive(Deserialize)]
-        struct StoredFrame<P> {
-            payload: P,
-        }
-        #[derive(Deserialize)]
-        struct LeftPayload {
-            user_id: UserId,
-        }
-        #[derive(Deserialize)]
-        struct DeletedPayload {
-            message_id: MessageId,
-        }
-        #[derive(Deserialize)]
-        struct CreatedPayload {
-            conversation: ConversationHead,
-        }
-        #[derive(Deserialize)]
-        struct ConversationHead {
-            id: ConversationId,
-            last_rev: Rev,
-        }
-        fn payload<P: for<'de> Deserialize<'de>>(frame: &str) -> Option<P> {
-            serde_json::from_str::<StoredFrame<P>>(frame).ok().map(|frame| frame.payload)
-        }
-        let effect = match event_type {
-            "participant.left" => payload::<LeftPayload>(frame).map(|left| Self::Left(left.user_id)),
-            "message.deleted" => payload::<DeletedPayload>(frame).map(|deleted| Self::Deleted(deleted.message_id)),
-            "conversation.created" => payload::<CreatedPayload>(frame)
-                .map(|created| Self::Subscribe(created.conversation.id, created.conversation.last_rev)),
-            "session.revoked" => payload::<Revoked>(frame).map(Self::Revoked),
-            _ => None,
-        };
-        effect.unwrap_or(Self::None)
-    }
-}
-
 /// One event in the form in which rooms and sessions get it.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -332,3 +236,6 @@ pub struct Frame {
     /// The message that is quoted in the event.
     pub quoted_id: Option<MessageId>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,28 @@
 //! The wire format: the frames and bodies that clients and the server send, without the connections that carry them.
 
 pub mod accounts;
+pub mod blocks;
+pub mod change;
 pub mod client;
 pub mod conversations;
+pub mod event_type;
 pub mod events;
 pub mod json;
+pub mod logins;
+pub mod marks;
+pub mod members;
+pub mod messages;
+pub mod page;
+pub mod pins;
+pub mod presence;
+pub mod reactions;
+pub mod receipts;
 pub mod redaction;
-pub mod resources;
 pub mod server;
+pub mod sessions;
+pub mod settings;
+pub mod statistics;
+pub mod stored_event;
+pub mod subscriptions;
+pub mod typing;
+pub mod users;

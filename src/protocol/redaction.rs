@@ -2,42 +2,60 @@
 //!
 //! Nothing else in a frame changes, so that a client with a replay has the same state as a client that was online.
 
+use super::event_type::StoredEventType;
 use super::events::Event;
-use super::resources::Message;
-use crate::domain::ids::{ConversationId, MessageId, Rev};
+use super::messages::Message;
+use super::stored_event::{MessageFrame, MessagePayload, StoredEvent};
+use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use serde::Deserialize;
-
-/// A frame of the log that contains a message.
-#[derive(Deserialize)]
-struct MessageFrame {
-    rev: Rev,
-    payload: MessagePayload,
-}
-
-#[derive(Deserialize)]
-struct MessagePayload {
-    conversation_id: ConversationId,
-    message: Message,
-}
+use crate::error::{Error, Result};
 
 /// Returns the frame `text` of `stream` without the content of the message `deleted`, which was deleted at `at`. The
 /// message is the one of the frame, or the one that is quoted in it. `None` means that the frame needs no change: it
 /// contains neither, or their content is already removed.
+///
+/// An event of an unknown type is an error, because the log says that it contains the message, and this version cannot
+/// remove it. So the message is not deleted before a node of the newer version deletes it.
 pub fn redact_frame(
     stream: Stream,
-    event_type: &str,
+    event_type: &StoredEventType,
     text: &str,
     deleted: MessageId,
     at: Timestamp,
-) -> Result<Option<String>, serde_json::Error> {
-    let to_event: fn(ConversationId, Box<Message>) -> Event = match event_type {
-        "message.new" => |conversation_id, message| Event::MessageNew { conversation_id, message },
-        "message.edited" => |conversation_id, message| Event::MessageEdited { conversation_id, message },
-        _ => return Ok(None),
+) -> Result<Option<String>> {
+    type ToEvent = fn(ConversationId, Box<Message>) -> Event;
+    let (stored, to_event): (_, ToEvent) = match StoredEvent::parse(event_type, text) {
+        StoredEvent::MessageNew(stored) => {
+            (stored, |conversation_id, message| Event::MessageNew { conversation_id, message })
+        }
+        StoredEvent::MessageEdited(stored) => {
+            (stored, |conversation_id, message| Event::MessageEdited { conversation_id, message })
+        }
+        // These contain no text of a message.
+        StoredEvent::MessageDeleted(_)
+        | StoredEvent::MessagePinned
+        | StoredEvent::MessageUnpinned
+        | StoredEvent::ReactionUpdated
+        | StoredEvent::ConversationUpdated
+        | StoredEvent::ParticipantJoined
+        | StoredEvent::ParticipantLeft(_)
+        | StoredEvent::ParticipantUpdated
+        | StoredEvent::ConversationCreated(_)
+        | StoredEvent::ConversationRemoved
+        | StoredEvent::ConversationSettings
+        | StoredEvent::MessageHidden
+        | StoredEvent::SessionRevoked(_)
+        | StoredEvent::UserCreated
+        | StoredEvent::UserUpdated => return Ok(None),
+        StoredEvent::Unknown => {
+            return Err(Error::unavailable(
+                "A newer version of the server has stored this message, and this one cannot delete it; try again later.",
+            ));
+        }
     };
-    let MessageFrame { rev, payload: MessagePayload { conversation_id, mut message } } = serde_json::from_str(text)?;
+    let MessageFrame { rev, payload: MessagePayload { conversation_id, mut message } } =
+        stored.read_frame().map_err(Error::internal)?;
     if message.id == deleted && message.deleted_at.is_none() {
         remove_content(&mut message, at);
     } else if let Some(quote) =
@@ -47,7 +65,7 @@ pub fn redact_frame(
     } else {
         return Ok(None);
     }
-    Ok(Some(to_event(conversation_id, Box::new(message)).frame(stream, rev)))
+    Ok(Some(to_event(conversation_id, message).frame(stream, rev)))
 }
 
 /// Removes the content of a message that is deleted for everyone.
@@ -65,10 +83,16 @@ fn remove_content(message: &mut Message, at: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::codes::Code;
     use crate::domain::content::MessageKind;
-    use crate::domain::ids::{Seq, UserId};
-    use crate::protocol::resources::{Quote, Reaction};
+    use crate::domain::ids::{Rev, Seq, UserId};
+    use crate::protocol::event_type::EventType;
+    use crate::protocol::messages::Quote;
+    use crate::protocol::reactions::Reaction;
     use serde_json::{Value, json};
+
+    const EDITED: StoredEventType = StoredEventType::Known(EventType::MessageEdited);
+    const PINNED: StoredEventType = StoredEventType::Known(EventType::MessagePinned);
 
     fn message(conversation: ConversationId, text: &str) -> Message {
         Message {
@@ -105,7 +129,7 @@ mod tests {
     fn a_deleted_message_keeps_its_frame_and_loses_its_content() {
         let original = message(ConversationId::new(), "secret");
         let (stream, before) = frame(&original);
-        let after = redact_frame(stream, "message.edited", &before, original.id, Timestamp(8));
+        let after = redact_frame(stream, &EDITED, &before, original.id, Timestamp(8));
         let after = after.expect("our own frame").expect("it shows the message");
         assert!(!after.contains("secret"));
         let (before, after): (Value, Value) =
@@ -120,7 +144,7 @@ mod tests {
         message["pinned"] = json!(false);
         message["deleted_at"] = serde_json::to_value(Timestamp(8)).expect("a time");
         assert_eq!(after, expected);
-        let again = redact_frame(stream, "message.edited", &after.to_string(), original.id, Timestamp(9));
+        let again = redact_frame(stream, &EDITED, &after.to_string(), original.id, Timestamp(9));
         assert_eq!(again.expect("our own frame"), None, "nothing is left to take");
     }
 
@@ -133,10 +157,10 @@ mod tests {
         };
         reply.reply_to = quote("secret");
         let (stream, before) = frame(&reply);
-        let after = redact_frame(stream, "message.edited", &before, quoted, Timestamp(8)).expect("our own frame");
+        let after = redact_frame(stream, &EDITED, &before, quoted, Timestamp(8)).expect("our own frame");
         reply.reply_to = quote("");
         assert_eq!(after.as_deref(), Some(frame(&reply).1.as_str()), "the text is as it would be written today");
-        let again = redact_frame(stream, "message.edited", &after.expect("changed"), quoted, Timestamp(9));
+        let again = redact_frame(stream, &EDITED, &after.expect("changed"), quoted, Timestamp(9));
         assert_eq!(again.expect("our own frame"), None, "nothing is left to take");
     }
 
@@ -144,7 +168,15 @@ mod tests {
     fn other_frames_do_not_change() {
         let other = message(ConversationId::new(), "text");
         let (stream, text) = frame(&other);
-        assert_eq!(redact_frame(stream, "message.edited", &text, MessageId::new(), Timestamp(8)).expect("ours"), None);
-        assert_eq!(redact_frame(stream, "message.pinned", "{}", other.id, Timestamp(8)).expect("ours"), None);
+        assert_eq!(redact_frame(stream, &EDITED, &text, MessageId::new(), Timestamp(8)).expect("ours"), None);
+        assert_eq!(redact_frame(stream, &PINNED, "{}", other.id, Timestamp(8)).expect("ours"), None);
+    }
+    #[test]
+    fn an_event_of_a_newer_version_is_not_left_with_the_text() {
+        let shown = message(ConversationId::new(), "secret");
+        let (stream, text) = frame(&shown);
+        let unknown = StoredEventType::from("message.forwarded".to_owned());
+        let refused = redact_frame(stream, &unknown, &text, shown.id, Timestamp(8)).expect_err("a type from later");
+        assert_eq!(refused.code(), Code::Unavailable);
     }
 }

@@ -1,9 +1,15 @@
 //! The frames that the server sends in addition to durable events: answers, errors and ephemeral frames.
 
 use super::client::FrameId;
-use super::events::ReactionAction;
-use super::resources::{Message, PresenceStatus, ReadMark, UnreadCount};
-use crate::domain::ids::{ConversationId, Rev, Seq, SessionId, UserId};
+use super::conversations::UnreadCount;
+use super::marks::ReadMark;
+use super::messages::{Message, MessageStatus};
+use super::presence::PresenceStatus;
+use super::reactions::ReactionOutcome;
+use super::sessions::AuthSuccess;
+use super::subscriptions::{DeniedConversation, SyncDone};
+use super::typing::Typing;
+use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use bytestring::ByteString;
@@ -82,7 +88,7 @@ pub enum ServerFrame {
         conversation_id: ConversationId,
         /// The user who received or read the messages.
         user_id: UserId,
-        status: super::resources::MessageStatus,
+        status: MessageStatus,
         /// All messages up to this `seq` have the status.
         seq: Seq,
     },
@@ -101,76 +107,6 @@ pub enum ServerFrame {
     /// The server stops. The client reconnects after the given time.
     #[serde(rename = "server.draining")]
     ServerDraining { reconnect_after_ms: u64 },
-}
-
-/// The effect of a command on a reaction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReactionOutcome {
-    Added,
-    Removed,
-    Unchanged,
-}
-
-impl From<Option<ReactionAction>> for ReactionOutcome {
-    fn from(action: Option<ReactionAction>) -> Self {
-        match action {
-            Some(ReactionAction::Added) => Self::Added,
-            Some(ReactionAction::Removed) => Self::Removed,
-            None => Self::Unchanged,
-        }
-    }
-}
-
-/// The payload of `auth.success`, which a client gets when its session is authenticated.
-#[derive(Clone, Debug, Serialize)]
-pub struct AuthSuccess {
-    pub user_id: UserId,
-    pub session_id: SessionId,
-    /// The time between two pings of the server, in seconds.
-    pub heartbeat_seconds: u64,
-    /// The epoch that all revisions belong to.
-    pub epoch: String,
-    /// The token for `/files/…?t=`.
-    pub file_token: String,
-    /// The user's conversations and their revisions, at most 1,000.
-    pub conversations: BTreeMap<ConversationId, Rev>,
-    /// True if the user has more conversations than this frame names.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub truncated: bool,
-    /// The user's read marks in these conversations.
-    pub reads: BTreeMap<ConversationId, Seq>,
-    /// The revision of the user stream.
-    pub user_rev: Rev,
-}
-
-/// The payload of `sync.done`, the end of a `sync`.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct SyncDone {
-    /// The revision of each conversation up to which events were sent.
-    pub conversations: BTreeMap<ConversationId, Rev>,
-    /// The user's read marks in these conversations.
-    pub reads: BTreeMap<ConversationId, Seq>,
-    /// The revision of the user stream.
-    pub user_rev: Rev,
-    pub denied: Vec<DeniedConversation>,
-}
-
-/// A conversation that the user may not read.
-#[derive(Clone, Debug, Serialize)]
-pub struct DeniedConversation {
-    pub id: ConversationId,
-    /// The stable code of the error.
-    pub code: &'static str,
-}
-
-/// The payload of `typing.start` and `typing.stop`: a user and the conversation in which the user types.
-#[derive(Clone, Debug, Serialize)]
-pub struct Typing {
-    pub conversation_id: ConversationId,
-    pub user_id: UserId,
-    pub username: String,
-    pub display_name: String,
 }
 
 /// The payload of `error`.

@@ -1,12 +1,13 @@
 //! The hub: the actor that starts the rooms of a node and finds them.
 //!
 //! A room asks the hub whether it may stop, so that no subscription goes to a room that is stopping. No state of the
-//! hub lives across an await. Its mailbox holds `MAILBOX` messages; the catch-up finds the commits that did not fit.
-//! After a panic the hub ends all rooms, and the clients of their sessions reconnect.
+//! hub lives across an await. Its mailbox holds [`limits::HUB_MAILBOX`] messages; the catch-up finds the commits that
+//! did not fit. After a panic the hub ends all rooms, and the clients of their sessions reconnect.
 
 use super::order::RingBudget;
 use super::room::{Room, RoomResources};
 use crate::domain::ids::Rev;
+use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::mailboxes::{Committed, EndRooms, Ephemeral, Heads, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
@@ -19,8 +20,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
-/// Messages that may wait for the hub.
-const MAILBOX: usize = 65_536;
 /// A room may not stop within this time after a session asked for it. Every subscription arrives sooner.
 const OPEN_TIME: Duration = Duration::from_secs(30);
 
@@ -108,7 +107,7 @@ impl Actor for Hub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(limits::HUB_MAILBOX);
     }
 }
 

@@ -1,33 +1,27 @@
 //! The log reader: the task that reads the log for rooms, which do not use the database themselves.
 //!
-//! At most `READS_AT_ONCE` reads run at a time. Waiting reads are served by user in turn, so that a user with many
-//! reads does not delay others. Reads that serve all subscribers of a room come first. A read that panics fails alone,
-//! and its room gets the failure as the answer.
+//! At most [`limits::LOG_READS_AT_ONCE`] reads run at a time. Waiting reads are served by user in turn, so that a user
+//! with many reads does not delay others. Reads that serve all subscribers of a room come first. A read that panics
+//! fails alone, and its room gets the failure as the answer.
 
 use crate::app::App;
 use crate::domain::ids::UserId;
+use crate::domain::limits;
 use crate::mailboxes::{ReadLog, ReadPurpose};
 use crate::protocol::events::Frame;
 use crate::store::log;
 use crate::store::pools::ReadPool;
 use crate::supervision::Part;
 use crate::telemetry;
-use crate::usecases::history;
+use crate::work::history;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Reads that run at a time.
-const READS_AT_ONCE: usize = 4;
-/// Bytes of a page at most. A page of one event may be longer.
-const PAGE_BYTES: usize = 128 * 1024;
-/// Reads of one user that may wait, and reads in the queue of the task. Another one fails at once.
-pub const WAITING_READS: usize = 16_384;
-
 /// Serves the reads of the queue until it is closed.
 pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
     let part = app.supervision().part("log_reader");
-    let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
+    let permits = Arc::new(Semaphore::new(limits::LOG_READS_AT_ONCE));
     while part.run(serve(&app, &part, &permits, &mut queue)).await.is_err() {}
 }
 
@@ -80,7 +74,7 @@ impl<T> WaitingReads<T> {
                 VecDeque::new()
             }),
         };
-        if queue.len() < WAITING_READS {
+        if queue.len() < limits::WAITING_LOG_READS {
             queue.push_back(read);
         }
     }
@@ -115,7 +109,7 @@ async fn read(app: &App, request: ReadLog) {
         })
         .await;
     match frames {
-        Ok(frames) => request.answer(truncate(frames, PAGE_BYTES)),
+        Ok(frames) => request.answer(truncate(frames, limits::REPLAY_PAGE_BYTES)),
         Err(error) => telemetry::log_failure!(warn, error, "a read of the log failed"),
     }
 }
@@ -142,7 +136,7 @@ mod tests {
     fn users_are_served_in_turn_and_reads_of_rooms_come_first() {
         let (busy, quiet) = (Some(UserId::new()), Some(UserId::new()));
         let mut waiting = WaitingReads::default();
-        for number in 0..=WAITING_READS {
+        for number in 0..=limits::WAITING_LOG_READS {
             waiting.push(busy, number);
         }
         waiting.push(quiet, 1_000_000);
@@ -150,7 +144,7 @@ mod tests {
         waiting.push(None, 2_000_000);
         let read: Vec<_> = std::iter::from_fn(|| waiting.pop()).collect();
         assert_eq!(read[..6], [2_000_000, 0, 1_000_000, 1, 1_000_001, 2]);
-        assert_eq!(read.len(), WAITING_READS + 3, "the read above the limit has failed");
+        assert_eq!(read.len(), limits::WAITING_LOG_READS + 3, "the read above the limit has failed");
         assert!(waiting.is_empty() && waiting.by_user.is_empty());
         waiting.push(quiet, 7);
         assert_eq!(waiting.pop(), Some(7));

@@ -2,12 +2,12 @@
 //! changes.
 //!
 //! It also knows which session watches which users, and the grace period after the last session of a user. It does not
-//! decide who may see the status of a user. Its mailbox holds `MAILBOX` messages; opened and closed sessions are sent
-//! to it without that limit, because these messages must not be lost.
+//! decide who may see the status of a user. Its mailbox holds [`limits::PRESENCE_MAILBOX`] messages; opened and closed
+//! sessions are sent to it without that limit, because these messages must not be lost.
 //!
-//! Changes are announced together, at most once in `ANNOUNCE_INTERVAL`, and only the newest status of each user. A user
-//! who connects and disconnects a thousand times in between is one change, or none if the status is again the announced
-//! one.
+//! Changes are announced together, at most once in `limits::ANNOUNCE_INTERVAL`, and only the newest status of each
+//! user. A user who connects and disconnects a thousand times in between is one change, or none if the status is again
+//! the announced one.
 //!
 //! After a panic the registry forgets all sessions and closes them, so that their clients reconnect. It then announces
 //! the users whose clients did not.
@@ -17,25 +17,15 @@ use crate::domain::codes::Close;
 use crate::domain::ids::{SessionId, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::error::Error;
 use crate::mailboxes::{CloseSession, PresenceAnnounced, PresenceChanged, RoomEvent, SessionHandle, ToPresence};
-use crate::protocol::client::OwnPresence;
-use crate::protocol::resources::PresenceStatus;
+use crate::protocol::presence::OwnPresence;
+use crate::protocol::presence::PresenceStatus;
 use crate::protocol::server::ServerFrame;
 use crate::supervision::Part;
-use crate::usecases::presence;
+use crate::work::presence;
 use actix::prelude::*;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
-
-/// Messages that may wait for the registry.
-const MAILBOX: usize = 65_536;
-/// At most one announcement begins in this time.
-const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(250);
-/// Users in one announcement at most.
-const ANNOUNCED_USERS: usize = 500;
-/// When the users of an announcement have so many watchers together, no more users are added to it.
-const ANNOUNCED_WATCHERS: usize = 10_000;
 
 /// The actor that knows the live sessions of every user on this node.
 pub struct Presence {
@@ -126,8 +116,8 @@ impl Presence {
             return;
         }
         self.is_announcing = true;
-        let elapsed = self.announced_at.map_or(ANNOUNCE_INTERVAL, |at| at.elapsed());
-        let wait = ANNOUNCE_INTERVAL.saturating_sub(elapsed);
+        let elapsed = self.announced_at.map_or(limits::ANNOUNCE_INTERVAL, |at| at.elapsed());
+        let wait = limits::ANNOUNCE_INTERVAL.saturating_sub(elapsed);
         ctx.run_later(wait, |registry, ctx| registry.catch_panic(ctx, Self::announce));
     }
 
@@ -135,8 +125,8 @@ impl Presence {
     fn announce(&mut self, ctx: &mut Context<Self>) {
         self.announced_at = Some(Instant::now());
         let (mut changes, mut watcher_count) = (Vec::new(), 0);
-        while changes.len() < ANNOUNCED_USERS
-            && watcher_count < ANNOUNCED_WATCHERS
+        while changes.len() < limits::ANNOUNCED_USERS
+            && watcher_count < limits::ANNOUNCED_WATCHERS
             && let Some(user_id) = self.change_queue.pop_front()
         {
             self.changed.remove(&user_id);
@@ -157,13 +147,7 @@ impl Presence {
         let (app, registry) = (self.app.clone(), ctx.address());
         self.app.spawn(async move {
             let users: Vec<UserId> = changes.iter().map(|change| change.user_id).collect();
-            let task_app = app.clone();
-            let part = app.supervision().part("presence_announcements");
-            let announced = app.run_detached(async move {
-                let announced = part.attempt(presence::announce(&task_app, changes)).await;
-                announced.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
-            });
-            let announced = announced.await.map_err(|error| {
+            let announced = presence::announce(&app, changes).await.map_err(|error| {
                 tracing::debug!(%error, users = users.len(), "presence could not be announced; trying again");
                 users
             });
@@ -268,7 +252,7 @@ impl Actor for Presence {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(limits::PRESENCE_MAILBOX);
     }
 }
 

@@ -1,9 +1,9 @@
 //! A room: the actor of one stream that has subscribers on this node.
 //!
 //! It owns the [`Order`] of the stream and carries out its decisions. It does not use the database: the log reader
-//! reads the events that it lacks. Its mailbox holds `MAILBOX` messages; the catch-up finds the events that did not
-//! fit. A room stops when it has had no subscribers for [`IDLE_TIMEOUT`] and the hub agrees. If it ends for another
-//! reason, it sends `Gone` to its sessions, whose clients reconnect.
+//! reads the events that it lacks. Its mailbox holds [`limits::ROOM_MAILBOX`] messages; the catch-up finds the events
+//! that did not fit. A room stops when it has had no subscribers for [`IDLE_TIMEOUT`] and the hub agrees. If it ends
+//! for another reason, it sends `Gone` to its sessions, whose clients reconnect.
 
 use super::order::{Order, RingBudget, Sink, SubscribeRequest};
 use crate::domain::ids::Rev;
@@ -15,8 +15,6 @@ use actix::prelude::*;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// Messages that may wait for a room.
-const MAILBOX: usize = 4096;
 /// A room asks at most once in this time whether the database has another history.
 const VERIFY_INTERVAL: Duration = Duration::from_secs(1);
 /// A room without subscribers stops after this time.
@@ -148,7 +146,7 @@ impl Actor for Room {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(limits::ROOM_MAILBOX);
         self.update_timers(ctx);
     }
 }

@@ -18,9 +18,6 @@ use bytestring::ByteString;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-/// Messages that may wait for a socket: as many as there are frames of 128 bytes in what a client may leave unread.
-const MAILBOX: usize = limits::UNREAD_BYTES / 128;
-
 /// Starts the session of a socket and returns the mailbox of the session.
 type StartSession = Box<dyn FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket>>;
 
@@ -139,7 +136,7 @@ impl Actor for Socket {
     type Context = WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.set_mailbox_capacity(limits::SOCKET_MAILBOX);
         self.session = self.start_session.take().map(|start| start(ctx.address().recipient()));
     }
 

@@ -23,7 +23,7 @@ use crate::store::transaction::Transaction;
 use crate::store::write_queue::ServerWriter;
 use crate::store::{self, FailureKind};
 use crate::telemetry::FailureFlag;
-use crate::usecases::transact::Work;
+use crate::work::transact::Work;
 use sea_orm::DbErr;
 use std::sync::Arc;
 use std::time::Duration;

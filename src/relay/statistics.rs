@@ -3,16 +3,14 @@
 //! Deleted messages still count, but their links do not. System messages do not count.
 
 use super::reader::Reader;
-use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::links::links;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::protocol::stored_event::{CorePayload, DeletionPayload, MessageCore, StoredEvent};
 use crate::store::readers::LogRow;
 use crate::store::statistics::{self, CountDelta, Link};
 use crate::store::transaction::Transaction;
-use crate::usecases::transact::Work;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use crate::work::transact::Work;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -40,32 +38,6 @@ impl Reader for Statistics {
     }
 }
 
-/// The frame in a log row. Only the fields that are used here are read.
-#[derive(Deserialize)]
-struct LoggedFrame<T> {
-    payload: T,
-}
-
-#[derive(Deserialize)]
-struct LoggedMessagePayload {
-    conversation_id: ConversationId,
-    message: LoggedMessage,
-}
-
-#[derive(Deserialize)]
-struct LoggedMessage {
-    id: MessageId,
-    seq: Seq,
-    sender_id: Option<UserId>,
-    content: String,
-    created_at: Timestamp,
-}
-
-#[derive(Deserialize)]
-struct DeletedMessagePayload {
-    message_id: MessageId,
-}
-
 /// The changes that the rows of a page make to the statistics.
 #[derive(Default)]
 struct PageChanges {
@@ -79,9 +51,9 @@ struct PageChanges {
 
 impl PageChanges {
     fn add(&mut self, row: &LogRow) -> Result<()> {
-        match row.event_type.as_str() {
-            "message.new" => {
-                let LoggedMessagePayload { conversation_id, message } = payload(row)?;
+        match row.event() {
+            StoredEvent::MessageNew(stored) => {
+                let CorePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
                 if let Some(sender) = message.sender_id {
                     let delta = self.conversations.entry(conversation_id).or_default();
                     delta.messages += 1;
@@ -90,22 +62,37 @@ impl PageChanges {
                     self.find_links(conversation_id, &message);
                 }
             }
-            "message.edited" => {
-                let LoggedMessagePayload { conversation_id, message } = payload(row)?;
+            StoredEvent::MessageEdited(stored) => {
+                let CorePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
                 self.changed.insert(message.id);
                 self.find_links(conversation_id, &message);
             }
-            "message.deleted" => {
-                let DeletedMessagePayload { message_id } = payload(row)?;
+            StoredEvent::MessageDeleted(stored) => {
+                let DeletionPayload { message_id } = stored.read().map_err(Error::internal)?;
                 self.changed.insert(message_id);
                 self.links.remove(&message_id);
             }
-            _ => {}
+            StoredEvent::MessagePinned
+            | StoredEvent::MessageUnpinned
+            | StoredEvent::ReactionUpdated
+            | StoredEvent::ConversationUpdated
+            | StoredEvent::ParticipantJoined
+            | StoredEvent::ParticipantLeft(_)
+            | StoredEvent::ParticipantUpdated
+            | StoredEvent::ConversationCreated(_)
+            | StoredEvent::ConversationRemoved
+            | StoredEvent::ConversationSettings
+            | StoredEvent::MessageHidden
+            | StoredEvent::SessionRevoked(_)
+            | StoredEvent::UserCreated
+            | StoredEvent::UserUpdated => {}
+            // What a newer version has added is not counted, so that one such row does not stop the counts.
+            StoredEvent::Unknown => {}
         }
         Ok(())
     }
 
-    fn find_links(&mut self, conversation_id: ConversationId, message: &LoggedMessage) {
+    fn find_links(&mut self, conversation_id: ConversationId, message: &MessageCore) {
         let found = links(&message.content).into_iter().enumerate().map(|(index, url)| Link {
             message_id: message.id,
             index: index as i64,
@@ -135,8 +122,4 @@ impl PageChanges {
         statistics::add_sender_counts(conn, &self.senders.into_iter().collect::<Vec<_>>()).await?;
         Ok(())
     }
-}
-
-fn payload<T: DeserializeOwned>(row: &LogRow) -> Result<T> {
-    serde_json::from_str::<LoggedFrame<T>>(&row.payload).map(|frame| frame.payload).map_err(Error::internal)
 }

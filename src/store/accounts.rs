@@ -3,12 +3,13 @@
 //! The caller locks the row of the user before it changes an account.
 
 use super::user_words;
-use super::users::{AccountStatus, UserRow};
+use super::users::UserRow;
+use crate::domain::accounts::AccountStatus;
 use crate::domain::ids::UserId;
 use crate::domain::names::{Email, Username};
 use crate::domain::search;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::UserRole;
+use crate::protocol::users::UserRole;
 use entity::users::{self, ActiveModel, Entity, Model};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,

@@ -4,7 +4,8 @@
 
 use super::dialect;
 use crate::domain::ids::{MessageId, UserId};
-use crate::protocol::resources::{Message, Reaction};
+use crate::protocol::messages::Message;
+use crate::protocol::reactions::Reaction;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;

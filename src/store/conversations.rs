@@ -9,9 +9,10 @@ use crate::domain::limits;
 use crate::domain::roles::{ConversationKind, Role};
 use crate::domain::text::preview;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::{
-    ClassBrief, Conversation, LastMessage, NotifyLevel, OwnView, PresenceStatus, UnreadCount, User, UserBrief, UserRole,
-};
+use crate::protocol::conversations::{ClassBrief, Conversation, LastMessage, UnreadCount};
+use crate::protocol::presence::PresenceStatus;
+use crate::protocol::settings::{NotifyLevel, OwnView};
+use crate::protocol::users::{User, UserBrief, UserRole};
 use ::entity::conversations::ActiveModel;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, QueryResult, Value};
 use serde::{Deserialize, Serialize};

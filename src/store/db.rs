@@ -23,13 +23,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify, watch};
 
-/// The shortest time between two probes while nothing fails. The result of a probe is valid for as long.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// A probe without an answer after this time has failed. Load alone does not delay an answer for so long.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Work that has not ended after this time causes a probe.
-const SUSPECT_AFTER: Duration = Duration::from_secs(3);
-
 /// The state of the database, as far as this process knows. The greater value is the worse state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DbState {
@@ -182,11 +175,13 @@ impl Db {
         // Box the future: otherwise its size would count twice in the size of this one.
         let mut work = Box::pin(work);
         self.check_file().await?;
-        let mut outcome = tokio::time::timeout(SUSPECT_AFTER, &mut work).await;
+        let mut outcome = tokio::time::timeout(limits::DATABASE_SUSPECT_AFTER, &mut work).await;
         if outcome.is_err() {
             // Probe in the meantime: when this work reaches its deadline, other callers already know whether to wait.
             self.0.suspected.notify_one();
-            outcome = tokio::time::timeout(limits::TRANSACTION_TIMEOUT.saturating_sub(SUSPECT_AFTER), work).await;
+            outcome =
+                tokio::time::timeout(limits::TRANSACTION_TIMEOUT.saturating_sub(limits::DATABASE_SUSPECT_AFTER), work)
+                    .await;
         }
         match outcome {
             Ok(result) => {
@@ -209,14 +204,14 @@ impl Db {
         Err(Error::unavailable("The server has lost the file of its database; try again later."))
     }
 
-    /// Keeps the state up to date: probes after a failure and after slow work, and then every [`PROBE_INTERVAL`] until
+    /// Keeps the state up to date: probes after a failure and after slow work, and then every [`limits::DATABASE_PROBE_INTERVAL`] until
     /// the state is [`DbState::Ok`]. Never ends.
     pub async fn watch(&self) {
         loop {
             if self.state() == DbState::Ok {
                 self.0.suspected.notified().await;
             } else {
-                tokio::time::sleep(PROBE_INTERVAL).await;
+                tokio::time::sleep(limits::DATABASE_PROBE_INTERVAL).await;
             }
             self.probe().await;
         }
@@ -232,7 +227,7 @@ impl Db {
 
     /// Probes whether the database can be read and, only after a failure, whether it can be written. Waits for no pool.
     ///
-    /// While nothing fails there is at most one probe in [`PROBE_INTERVAL`], for any number of callers. Callers that
+    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of callers. Callers that
     /// arrive during a probe use its result: otherwise they would wait one after another for a database that hangs.
     async fn probe(&self) {
         let probes = self.0.probes.load(Ordering::Relaxed);
@@ -244,7 +239,7 @@ impl Db {
         let was_ok = before.state == DbState::Ok;
         // The probe opens the file that has the name now, which says nothing about the open one.
         let lost = !self.0.history.is_file_current().await;
-        if was_ok && !lost && prober.succeeded_at.is_some_and(|at| at.elapsed() < PROBE_INTERVAL) {
+        if was_ok && !lost && prober.succeeded_at.is_some_and(|at| at.elapsed() < limits::DATABASE_PROBE_INTERVAL) {
             return;
         }
         let mut found = DbState::Ok;
@@ -337,7 +332,7 @@ impl Db {
 }
 
 async fn with_timeout(probe: ProbeFuture<'_>) -> Result<(), String> {
-    match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
+    match tokio::time::timeout(limits::DATABASE_PROBE_TIMEOUT, probe).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(_) => Err("it does not answer in time".to_owned()),
     }

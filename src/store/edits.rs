@@ -5,7 +5,7 @@ use super::statistics::{self, CountDelta};
 use super::transaction::Transaction;
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::FormerText;
+use crate::protocol::messages::FormerText;
 use sea_orm::{ConnectionTrait, DbErr};
 
 /// Replaces the text of a message and keeps the old text as a former one. `mentions_all` says whether the new text

@@ -3,7 +3,7 @@
 use super::dialect;
 use crate::domain::ids::{MessageId, UserId};
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::Message;
+use crate::protocol::messages::Message;
 use sea_orm::{ConnectionTrait, DbErr};
 
 /// Returns a subquery that counts the messages after the `seq` `after` that the participant has hidden and that would

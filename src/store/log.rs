@@ -8,8 +8,10 @@ use crate::domain::floor::LogSnapshot;
 use crate::domain::ids::{MessageId, Rev, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use crate::protocol::events::{Event, EventEffect, Frame};
-use sea_orm::{ConnectionTrait, DbErr};
+use crate::protocol::event_type::{EventType, StoredEventType};
+use crate::protocol::events::{Event, Frame};
+use crate::protocol::stored_event::StoredEvent;
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -19,7 +21,7 @@ pub struct NewLogRow {
     pub stream: Stream,
     /// The frame that is delivered after the commit. The log stores its text.
     pub frame: Frame,
-    pub event_type: &'static str,
+    pub event_type: EventType,
     pub created_at: Timestamp,
 }
 
@@ -36,7 +38,7 @@ pub async fn append(conn: &impl ConnectionTrait, rows: &[NewLogRow]) -> Result<(
         Column::Int(rows.iter().map(|row| i64::from(row.stream.kind())).collect()),
         Column::Uuid(rows.iter().map(|row| row.stream.id()).collect()),
         Column::Int(rows.iter().map(|row| row.frame.rev.0).collect()),
-        Column::Text(rows.iter().map(|row| row.event_type.to_owned()).collect()),
+        Column::Text(rows.iter().map(|row| row.event_type.as_str().to_owned()).collect()),
         Column::Uuid(rows.iter().map(|row| optional(row.frame.message_id)).collect()),
         Column::Uuid(rows.iter().map(|row| optional(row.frame.quoted_id)).collect()),
         Column::Text(rows.iter().map(|row| row.frame.text.to_string()).collect()),
@@ -66,7 +68,7 @@ pub async fn append(conn: &impl ConnectionTrait, rows: &[NewLogRow]) -> Result<(
 pub async fn append_to_users(
     conn: &impl ConnectionTrait,
     revs: &[(UserId, Rev)],
-    event_type: &str,
+    event_type: EventType,
     tail: &str,
     created_at: Timestamp,
 ) -> Result<(), DbErr> {
@@ -79,7 +81,7 @@ pub async fn append_to_users(
         Column::Text(revs.iter().map(|(user, rev)| Event::frame_start(Stream::User(*user), *rev)).collect()),
     ];
     let mut values = dialect::rows(conn, columns);
-    values.extend([event_type.into(), tail.into(), created_at.into()]);
+    values.extend([event_type.as_str().into(), tail.into(), created_at.into()]);
     let statement = dialect::statement(
         conn,
         "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
@@ -109,11 +111,11 @@ pub async fn list_after(
     let rows = dialect::all(conn, statement).await?;
     rows.iter()
         .map(|row| {
-            let event_type: String = row.try_get("", "event_type")?;
+            let event_type = event_type(row)?;
             let text: String = row.try_get("", "payload")?;
             Ok(Frame {
                 rev: Rev(row.try_get("", "rev")?),
-                effect: EventEffect::from_stored(&event_type, &text),
+                effect: StoredEvent::parse(&event_type, &text).effect(),
                 text: text.into(),
                 message_id: row.try_get::<Option<Uuid>>("", "message_id")?.map(MessageId),
                 quoted_id: row.try_get::<Option<Uuid>>("", "quoted_id")?.map(MessageId),
@@ -122,12 +124,17 @@ pub async fn list_after(
         .collect()
 }
 
+/// Reads the type of an event from its row.
+pub(super) fn event_type(row: &QueryResult) -> Result<StoredEventType, DbErr> {
+    Ok(row.try_get::<String>("", "event_type")?.into())
+}
+
 /// A log row that shows a message, as the database stores it.
 #[derive(Clone, Debug)]
 pub struct MessageLogRow {
     pub id: i64,
     pub stream: Stream,
-    pub event_type: String,
+    pub event_type: StoredEventType,
     /// The text of the frame.
     pub text: String,
 }
@@ -183,7 +190,7 @@ pub async fn lock_rows(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<M
             Ok(MessageLogRow {
                 id: row.try_get("", "id")?,
                 stream: Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?),
-                event_type: row.try_get("", "event_type")?,
+                event_type: event_type(row)?,
                 text: row.try_get("", "payload")?,
             })
         })

@@ -4,12 +4,12 @@
 //! another.
 
 use super::dialect::{self, Column};
-use super::users::AccountStatus;
+use crate::domain::accounts::AccountStatus;
 use crate::domain::address;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::time::Timestamp;
-use crate::protocol::events::RevokeReason;
-use crate::protocol::resources::UserRole;
+use crate::protocol::logins::RevokeReason;
+use crate::protocol::users::UserRole;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 

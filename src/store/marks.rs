@@ -6,7 +6,7 @@ use super::hidden;
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::ReadMark;
+use crate::protocol::marks::ReadMark;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashSet;
 

@@ -1,13 +1,15 @@
 //! Reads of messages, and the reads that a send needs. The statements that insert messages are in `writes`.
 
 use super::dialect::{self, Column};
+use crate::domain::accounts::AccountStatus;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::roles::Role;
 use crate::domain::text::preview;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::{Message, MessageStatus, Quote, UserBrief};
+use crate::protocol::messages::{Message, MessageStatus, Quote};
+use crate::protocol::users::UserBrief;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -255,8 +257,7 @@ pub struct Sender {
     pub role: Option<Role>,
     /// `None` if the user is not in the conversation.
     pub last_read_seq: Option<Seq>,
-    /// The status of the account: `active`, `suspended` or `deleted`.
-    pub status: String,
+    pub status: AccountStatus,
     /// Whether the class of the conversation is archived.
     pub archived: bool,
     /// Whether there is a block between the two users of a direct conversation.
@@ -308,7 +309,7 @@ pub async fn senders(
                 },
                 role: row.try_get::<Option<String>>("", "role")?.map(|role| Role::from_stored(&role)),
                 last_read_seq: row.try_get::<Option<i64>>("", "last_read_seq")?.map(Seq),
-                status: row.try_get("", "status")?,
+                status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
                 archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
                 blocked: row.try_get("", "blocked")?,
             };

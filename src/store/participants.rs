@@ -4,7 +4,8 @@ use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::{PresenceStatus, UserBrief};
+use crate::protocol::presence::PresenceStatus;
+use crate::protocol::users::UserBrief;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -50,9 +51,9 @@ impl ParticipantRow {
         viewer: UserId,
         viewer_shares: bool,
         presence: PresenceStatus,
-    ) -> crate::protocol::resources::Participant {
+    ) -> crate::protocol::members::Participant {
         let shown = self.user.id == viewer || (viewer_shares && self.shares_receipts);
-        crate::protocol::resources::Participant {
+        crate::protocol::members::Participant {
             user: self.user,
             role: self.role,
             presence,

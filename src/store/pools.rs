@@ -107,16 +107,13 @@ impl HeavyRead {
     }
 }
 
-/// The longest time that a read waits for its permit.
-pub(super) const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl Db {
     /// Waits for a permit to run heavy reads. The permits are fair by user. The reads use a pool of their own, whose
     /// statements end after [`limits::HEAVY_STATEMENT_TIMEOUT`]. Fails with `busy` if [`limits::HEAVY_PER_USER`] reads
     /// of `user` run or wait already, or if there is no permit in time.
     pub async fn heavy(&self, user: UserId) -> Result<HeavyRead> {
         let permit = self.heavy_queue().acquire(user, 1, limits::HEAVY_PER_USER);
-        let permit = tokio::time::timeout(PERMIT_TIMEOUT, permit).await.map_err(Error::overloaded)?;
+        let permit = tokio::time::timeout(limits::READ_PERMIT_TIMEOUT, permit).await.map_err(Error::overloaded)?;
         let permit =
             permit.map_err(|_| Error::busy("Too many of your searches are still running; wait for their answers."))?;
         Ok(HeavyRead { pool: self.pools().heavy.clone(), _permit: permit })

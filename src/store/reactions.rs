@@ -6,7 +6,7 @@ use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::ReactionUsers;
+use crate::protocol::reactions::ReactionUsers;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashMap;
 

@@ -1,10 +1,12 @@
 //! The statements of readers of the log: positions of log rows, the lease and the cursor of each reader, and its parked
 //! streams. The work that a reader does with the rows is in `relay`.
 
-use super::dialect;
+use super::{dialect, log};
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
+use crate::protocol::event_type::StoredEventType;
+use crate::protocol::stored_event::StoredEvent;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -25,9 +27,16 @@ pub struct LogRow {
     pub position: i64,
     pub stream: Stream,
     pub rev: Rev,
-    pub event_type: String,
-    /// The JSON text of the frame that clients get.
-    pub payload: String,
+    pub event_type: StoredEventType,
+    /// The text of the frame.
+    pub text: String,
+}
+
+impl LogRow {
+    /// Returns the event of the row, whose payload is not read yet.
+    pub fn event(&self) -> StoredEvent<'_> {
+        StoredEvent::parse(&self.event_type, &self.text)
+    }
 }
 
 fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
@@ -35,8 +44,8 @@ fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
         position: row.try_get("", "log_position")?,
         stream: stream(row)?,
         rev: Rev(row.try_get("", "rev")?),
-        event_type: row.try_get("", "event_type")?,
-        payload: row.try_get("", "payload")?,
+        event_type: log::event_type(row)?,
+        text: row.try_get("", "payload")?,
     })
 }
 

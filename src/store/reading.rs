@@ -9,7 +9,8 @@
 //! limited.
 
 use super::db::Db;
-use super::pools::{PERMIT_TIMEOUT, ReadPool};
+use super::pools::ReadPool;
+use crate::domain::limits;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, Statement,
 };
@@ -54,7 +55,7 @@ impl ReadConnection {
 
     async fn acquire_permit(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
         let Some(permits) = current_permits().filter(|_| self.needs_permit) else { return Ok(None) };
-        let permit = tokio::time::timeout(PERMIT_TIMEOUT, permits.acquire_owned()).await;
+        let permit = tokio::time::timeout(limits::READ_PERMIT_TIMEOUT, permits.acquire_owned()).await;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         Ok(permit.ok())
     }

@@ -9,7 +9,7 @@ use super::target_messages::TargetMessage;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::{Receipt, Receipts};
+use crate::protocol::receipts::{Receipt, Receipts};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use uuid::Uuid;
 

@@ -1,6 +1,7 @@
 //! Reads and writes of a session about its own user.
 
 use super::dialect::{self, Column};
+use crate::domain::accounts::AccountStatus;
 use crate::domain::ids::{LoginId, Rev, UserId};
 use crate::domain::time::Timestamp;
 use sea_orm::{ConnectionTrait, DbErr};
@@ -11,8 +12,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 pub struct LoginSnapshot {
     /// The newest revision of the user's stream.
     pub last_rev: Rev,
-    /// The status of the account: `active`, `suspended` or `deleted`.
-    pub status: String,
+    pub status: AccountStatus,
     pub revoked: bool,
     /// The epoch that `last_rev` belongs to.
     pub epoch: String,
@@ -34,7 +34,7 @@ pub async fn login_snapshot(
     row.map(|row| {
         Ok(LoginSnapshot {
             last_rev: Rev(row.try_get("", "last_rev")?),
-            status: row.try_get("", "status")?,
+            status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
             epoch: row.try_get("", "epoch")?,
         })

@@ -3,7 +3,7 @@
 use super::dialect;
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::time::Timestamp;
-use crate::protocol::resources::NotifyLevel;
+use crate::protocol::settings::NotifyLevel;
 use sea_orm::{ConnectionTrait, DbErr, Value};
 
 /// A new value of one setting. `None` removes it.

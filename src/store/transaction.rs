@@ -28,7 +28,8 @@
 //! deadlocks occur before the first frame is written, so they are final.
 
 use super::FailureKind;
-use super::db::{Db, DbState, PROBE_INTERVAL};
+use super::db::{Db, DbState};
+use crate::domain::limits;
 use sea_orm::sea_query::Values;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr,
@@ -200,7 +201,7 @@ impl Drop for Transaction {
         }
         let state = self.state.get_mut();
         if let Stage::Committing(since) = state.stage
-            && since.elapsed() >= PROBE_INTERVAL
+            && since.elapsed() >= limits::DATABASE_PROBE_INTERVAL
         {
             // the caller stopped waiting because COMMIT has no answer: such a database takes no writes
             self.db.report_failure(DbState::ReadOnly);

@@ -2,12 +2,15 @@
 
 use super::dialect::{self, Column};
 use super::user_words;
+use crate::domain::accounts::AccountStatus;
 use crate::domain::ids::{Rev, UserId};
 use crate::domain::names::UserRef;
 use crate::domain::search::UserQuery;
 use crate::domain::time::Timestamp;
-use crate::protocol::events::PublicUser;
-use crate::protocol::resources::{Me, PresenceStatus, User, UserBrief, UserRole};
+use crate::protocol::accounts::Me;
+use crate::protocol::presence::PresenceStatus;
+use crate::protocol::users::PublicUser;
+use crate::protocol::users::{User, UserBrief, UserRole};
 use entity::users::{self, Entity, Model};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
@@ -15,36 +18,6 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-
-/// The status of an account. Only an active account can be used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AccountStatus {
-    Active,
-    /// An admin suspended the account and can make it active again.
-    Suspended,
-    /// The account is erased and never becomes active again.
-    Deleted,
-}
-
-impl AccountStatus {
-    /// Returns the text in the database and in answers to clients.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Deleted => "deleted",
-        }
-    }
-
-    /// Reads the stored text. An unknown text means `Deleted`, so that the account cannot be used.
-    pub fn from_stored(text: &str) -> Self {
-        match text {
-            "active" => Self::Active,
-            "suspended" => Self::Suspended,
-            _ => Self::Deleted,
-        }
-    }
-}
 
 /// An account as stored, without its password.
 #[derive(Clone, PartialEq, Debug)]
@@ -105,7 +78,7 @@ impl UserRow {
             user: self.to_user(presence),
             email: self.email.clone(),
             locale: self.locale.clone(),
-            status: self.status.as_str().to_owned(),
+            status: self.status,
             share_read_receipts: self.share_read_receipts,
         }
     }

@@ -22,13 +22,8 @@ use sea_orm::DatabaseBackend;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::Instant;
-
-/// A user's transaction that waits longer for its turn fails with `busy`. This time and the transaction itself together
-/// take less time than the caller waits.
-const TURN_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A part of the server that writes for all users together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -170,14 +165,14 @@ impl Db {
 
     /// Waits for a turn for a transaction that changes about `rows` rows. The owner is charged for them. Fails with
     /// `busy` if too many transactions of the owner run or wait already, or if the turn does not come within
-    /// [`TURN_TIMEOUT`].
+    /// [`limits::WRITE_TURN_TIMEOUT`].
     pub async fn take_owner_turn(&self, owner: WriteOwner, rows: usize) -> Result<WriteTurn> {
         let (queue, rows) = (self.write_queue(), rows as u64);
         let permits = async {
             let large = queue.large.acquire(owner, rows, owner.max_writes()).await?;
             Ok((queue.owners.acquire(owner, rows, owner.max_writes()).await?, large))
         };
-        let permits = tokio::time::timeout(TURN_TIMEOUT, permits).await.map_err(Error::overloaded)?;
+        let permits = tokio::time::timeout(limits::WRITE_TURN_TIMEOUT, permits).await.map_err(Error::overloaded)?;
         let (permit, large_permit) = permits.map_err(|fair_queue::QueueFull| {
             Error::busy("Too many changes of yours are waiting; wait for their answers.")
         })?;

@@ -1,11 +1,7 @@
 //! Accounts: registration, profiles and passwords. Signing in and out is in [`super::logins`]. What other users see is
 //! in [`super::users`].
 
-use super::logins::{ClientInfo, append_revoked, create_login, get_locked_user, to_tokens};
-use super::passwords::{PasswordAttempt, PasswordOwner};
-use super::read::read;
-use super::transact::{Tx, transact_for};
-use super::{Caller, passwords};
+use super::logins::{ClientInfo, append_revoked, create_login, to_tokens};
 use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
@@ -13,15 +9,24 @@ use crate::domain::names::{self, Email, Password, Username};
 use crate::domain::search;
 use crate::domain::stream::Stream;
 use crate::error::{Error, FieldError, Result};
-use crate::protocol::accounts::{Change, PasswordChange, ProfileChange, Register};
-use crate::protocol::events::{Event, RevokeReason};
-use crate::protocol::resources::{Me, Tokens, UserRole};
+use crate::protocol::accounts::Me;
+use crate::protocol::accounts::{PasswordChange, ProfileChange, Register};
+use crate::protocol::change::Change;
+use crate::protocol::events::Event;
+use crate::protocol::logins::RevokeReason;
+use crate::protocol::logins::Tokens;
+use crate::protocol::users::UserRole;
 use crate::store::accounts::{NewUser, Profile};
 use crate::store::pools::ReadPool;
-use crate::store::users::{AccountStatus, UserRow};
+use crate::store::users::UserRow;
 use crate::store::write_queue::WriteOwner;
 use crate::store::{accounts, logins, users};
+use crate::work::passwords::{PasswordAttempt, PasswordOwner};
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access, passwords};
 use sea_orm::{DbErr, SqlErr};
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// The invalid fields of one request. They are collected, so that one error names all of them.
@@ -33,8 +38,8 @@ impl FieldErrors {
         self.0.push(FieldError { field: field.to_owned(), message: message.to_owned() });
     }
 
-    fn check<T>(&mut self, field: &str, read: Result<T, &'static str>) -> Option<T> {
-        read.map_err(|message| self.add(field, message)).ok()
+    fn check<T>(&mut self, field: &str, read: Result<T, Cow<'static, str>>) -> Option<T> {
+        read.map_err(|message| self.add(field, &message)).ok()
     }
 
     fn into_result(self) -> Result<()> {
@@ -199,11 +204,11 @@ fn read_required<T, U>(
     errors: &mut FieldErrors,
     field: &str,
     change: Change<T>,
-    read: impl FnOnce(T) -> Result<U, &'static str>,
+    read: impl FnOnce(T) -> Result<U, Cow<'static, str>>,
 ) -> Option<U> {
     match change {
         Change::Keep => None,
-        Change::Clear => errors.check(field, Err("must not be null")),
+        Change::Clear => errors.check(field, Err("must not be null".into())),
         Change::Set(value) => errors.check(field, read(value)),
     }
 }
@@ -213,7 +218,7 @@ fn read_nullable<T, U>(
     errors: &mut FieldErrors,
     field: &str,
     change: Change<T>,
-    read: impl FnOnce(T) -> Result<U, &'static str>,
+    read: impl FnOnce(T) -> Result<U, Cow<'static, str>>,
 ) -> Change<U> {
     match change {
         Change::Keep => Change::Keep,
@@ -258,8 +263,7 @@ pub(super) fn append_profile(tx: &mut Tx, user: &UserRow) {
 /// Locks the caller, who may have been suspended since the token was checked, and returns the account.
 async fn lock_active_user(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
     tx.lock_users(&[user_id]).await?;
-    let user = get_locked_user(tx, user_id).await?;
-    if user.status == AccountStatus::Suspended { Err(Error::suspended()) } else { Ok(user) }
+    access::get_active_user(tx, user_id).await
 }
 
 /// Updates the caller's password and ends all other logins. A wrong password counts as in a sign-in, so that a stolen

@@ -1,22 +1,22 @@
 //! Blocks: a user can block another user. A block works in both directions: the two users exchange no direct messages,
 //! and neither sees presence, typing or receipts of the other, also in groups that both are in.
 
-use super::read::read;
-use super::transact::{Tx, transact_for};
-use super::{Caller, presence, rights, typing};
 use crate::app::App;
+use crate::domain::accounts::AccountStatus;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::protocol::blocks::{Block, BlockStatus};
 use crate::protocol::events::Event;
-use crate::protocol::resources::{Block, BlockStatus};
 use crate::store::blocks::{self, PairBlocks};
 use crate::store::pools::ReadPool;
-use crate::store::users::AccountStatus;
 use crate::store::{conversations, users};
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access, presence, typing};
 
 /// How often a change of a block is attempted. A second attempt is needed if the two users get a direct conversation
 /// meanwhile. This can happen only once.
@@ -55,15 +55,27 @@ pub async fn delete(app: &App, caller: &Caller, user: &UserRef) -> Result<()> {
 }
 
 async fn set_block(app: &App, caller: &Caller, user: &UserRef, blocked: bool) -> Result<BlockChange> {
-    let me = caller.user_id;
-    let other = users::by_ref(app.db().read(ReadPool::Ordinary), user).await?.ok_or_else(Error::user_not_found)?.id;
+    let (owned_app, me, user) = (app.clone(), caller.user_id, user.clone());
+    app.run_detached(async move {
+        let other = read(&owned_app, ReadPool::Ordinary, move |conn| {
+            Box::pin(async move { Ok(users::by_ref(conn, &user).await?.ok_or_else(Error::user_not_found)?.id) })
+        });
+        set_block_of(&owned_app, me, other.await?, blocked).await
+    })
+    .await
+}
+
+async fn set_block_of(app: &App, me: UserId, other: UserId, blocked: bool) -> Result<BlockChange> {
     if other == me {
         let unchanged = BlockChange { block: None, changed: false, separation_changed: false };
         return if blocked { Err(Error::self_block()) } else { Ok(unchanged) };
     }
     for _ in 0..MAX_ATTEMPTS {
         // The direct conversation of two users is never removed, so the id that is found here stays valid.
-        let direct = conversations::get_direct_id(app.db().read(ReadPool::Ordinary), me, other).await?;
+        let direct = read(app, ReadPool::Ordinary, move |conn| {
+            Box::pin(async move { Ok(conversations::get_direct_id(conn, me, other).await?) })
+        })
+        .await?;
         let outcome =
             transact_for(app, me, limits::FEW_ROWS, move |tx| Box::pin(set_block_in(tx, me, other, direct, blocked)))
                 .await?;
@@ -93,7 +105,7 @@ async fn set_block_in(
     if direct.is_none() && conversations::get_direct_id(tx.conn(), me, other).await?.is_some() {
         return Ok(None);
     }
-    rights::require_active_account(tx, me).await?;
+    access::get_active_user(tx, me).await?;
     if blocked && !tx.has_user(other) {
         return Err(Error::user_not_found());
     }
@@ -116,7 +128,10 @@ async fn set_block_in(
 
 /// Notifies each of two users who share a conversation that the other one is not visible any more, or is visible again.
 async fn notify_separation(app: &App, me: UserId, other: UserId, separated: bool) -> Result<()> {
-    if !users::have_common_conversation(app.db().read(ReadPool::Ordinary), me, other).await? {
+    let have_met = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(users::have_common_conversation(conn, me, other).await?) })
+    });
+    if !have_met.await? {
         return Ok(());
     }
     if !separated {

@@ -1,11 +1,7 @@
-//! Conversations: creating, listing, reading and updating them. Participants are in `members`, messages in `messages`.
+//! Conversations: creating direct ones, listing, reading and updating them. Participants are in `members`, messages in
+//! `messages`.
 
-use super::Caller;
 use super::members;
-use super::presence;
-use super::rights;
-use super::system_messages::{self, SystemMessage};
-use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
@@ -14,18 +10,21 @@ use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, FieldError, Result};
-use crate::protocol::accounts::Change;
+use crate::protocol::change::Change;
 use crate::protocol::conversations::ConversationChange;
+use crate::protocol::conversations::{Conversation, ConversationDetail, UnreadCount};
 use crate::protocol::events::Event;
-use crate::protocol::resources::{Conversation, ConversationDetail, UnreadCount};
 use crate::store::conversations::{
     self, ConversationDetails, ConversationFilter, ConversationSortKey, NewConversationRow,
 };
 use crate::store::participants::{self, NewParticipant, ViewStart};
 use crate::store::pools::ReadPool;
-use crate::store::writes::{self, LockedConversation};
 use crate::store::{blocks, users};
-use std::collections::BTreeMap;
+use crate::work::conversations::{self as shared, append_created, get_locked, with_presence};
+use crate::work::read::read;
+use crate::work::system_messages::{self, SystemMessage};
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access, presence};
 
 /// The result of a request to create a conversation.
 #[derive(Debug)]
@@ -39,31 +38,37 @@ pub struct CreatedConversation {
 /// have only one, also if both create it at once. `named` must name one other user; the caller and repetitions in it
 /// are ignored.
 pub async fn get_or_create_direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<CreatedConversation> {
-    let caller = *caller;
-    let peer = get_peer(caller, &members::resolve(app, named).await?)?;
-    let (id, is_new) = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
-        Box::pin(create_direct_in(tx, caller.user_id, peer))
+    let (owned_app, caller, named) = (app.clone(), *caller, named.to_vec());
+    app.run_detached(async move {
+        let named = read(&owned_app, ReadPool::Ordinary, move |conn| {
+            Box::pin(async move { members::resolve(conn, &named).await })
+        });
+        let peer = get_peer(caller.user_id, &named.await?)?;
+        let (id, is_new) = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
+            Box::pin(create_direct_in(tx, caller.user_id, peer))
+        })
+        .await?;
+        if is_new {
+            // The two users did not get each other's presence before the commit, because they were not peers yet.
+            presence::notify_visible(&owned_app, caller.user_id, peer);
+        }
+        Ok(CreatedConversation { conversation: get(&owned_app, &caller, id).await?, is_new })
     })
-    .await?;
-    if is_new {
-        // The two users did not get each other's presence before the commit, because they were not peers yet.
-        presence::notify_visible(app, caller.user_id, peer);
-    }
-    Ok(CreatedConversation { conversation: get(app, &caller, id).await?, is_new })
+    .await
 }
 
-fn get_peer(caller: Caller, named: &[UserId]) -> Result<UserId> {
+fn get_peer(caller: UserId, named: &[UserId]) -> Result<UserId> {
     match named {
-        [one] if *one == caller.user_id => Err(Error::self_conversation()),
+        [one] if *one == caller => Err(Error::self_conversation()),
         [peer] => Ok(*peer),
-        [one, peer] | [peer, one] if *one == caller.user_id => Ok(*peer),
+        [one, peer] | [peer, one] if *one == caller => Ok(*peer),
         _ => Err(Error::invalid("participant_ids", "must name exactly one other user")),
     }
 }
 
 async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(ConversationId, bool)> {
     tx.lock_users(&[caller, peer]).await?;
-    rights::require_active_account(tx, caller).await?;
+    access::get_active_user(tx, caller).await?;
     if !tx.has_user(peer) {
         return Err(Error::user_not_found());
     }
@@ -75,7 +80,7 @@ async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(
     }
     let id = ConversationId::new();
     let direct = Some(conversations::ordered_pair(caller, peer));
-    insert_conversation(
+    shared::insert_conversation(
         tx,
         NewConversationRow {
             id,
@@ -97,53 +102,6 @@ async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(
     Ok((id, true))
 }
 
-pub(super) async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result<()> {
-    conversations::insert(tx.conn(), &new).await?;
-    tx.add_conversation(
-        new.id,
-        LockedConversation {
-            kind: new.kind,
-            class_id: None,
-            direct: new.direct,
-            deleted: false,
-            last_seq: Seq(0),
-            last_count: 0,
-            last_rev: Rev(0),
-            last_message_at: None,
-        },
-    );
-    Ok(())
-}
-
-/// Appends `conversation.created` to the streams of `users`, who are locked and in the conversation. The event has the
-/// revision that this transaction has reached.
-pub(super) async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
-    tx.flush().await?;
-    for (user, mut conversation) in conversations::list_views(tx.conn(), users, id, tx.now()).await? {
-        conversation.last_message = None;
-        tx.append(Stream::User(user), &Event::ConversationCreated { conversation: Box::new(conversation) });
-    }
-    Ok(())
-}
-
-/// Does the same for users who joined a group in this transaction. Their views differ only in the role, so the view is
-/// read once.
-pub(super) async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewParticipant]) -> Result<()> {
-    let Some(one) = joined.first() else { return Ok(()) };
-    tx.flush().await?;
-    let mut conversation = get_locked(tx, one.user_id, id).await?;
-    conversation.last_message = None;
-    let mut by_role: BTreeMap<Role, Vec<UserId>> = BTreeMap::new();
-    for new in joined {
-        by_role.entry(new.role).or_default().push(new.user_id);
-    }
-    for (role, users) in by_role {
-        conversation.my.role = role;
-        tx.append_same(&users, &Event::ConversationCreated { conversation: Box::new(conversation.clone()) }).await?;
-    }
-    Ok(())
-}
-
 /// A valid change of a group.
 #[derive(Clone)]
 struct CheckedGroupChange {
@@ -160,22 +118,22 @@ fn check_change(change: ConversationChange) -> Result<CheckedGroupChange> {
     };
     let name = match change.name {
         Change::Keep => None,
-        Change::Clear => Some(Err("must not be null")),
+        Change::Clear => Some(Err("must not be null".into())),
         Change::Set(name) => Some(names::parse_name(&name)),
     };
-    let name = name.and_then(|name| name.map_err(|message| add_error("name", message)).ok());
+    let name = name.and_then(|name| name.map_err(|message| add_error("name", &message)).ok());
     let description = match change.description {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
         Change::Set(text) => names::parse_description(&text)
-            .map_err(|message| add_error("description", message))
+            .map_err(|message| add_error("description", &message))
             .map_or(Change::Keep, Change::Set),
     };
     let avatar_url = match change.avatar_url {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
         Change::Set(url) => names::parse_picture_url(&url)
-            .map_err(|message| add_error("avatar_url", message))
+            .map_err(|message| add_error("avatar_url", &message))
             .map_or(Change::Keep, Change::Set),
     };
     if let Change::Set(_) = change.avatar_upload_id {
@@ -202,7 +160,7 @@ pub async fn update(
         let CheckedGroupChange { name, description, avatar_url } = change.clone();
         Box::pin(async move {
             tx.lock_conversations(&[id]).await?;
-            if !members::require_group_role(tx, &caller, id).await?.may(Action::Update) {
+            if !access::require_group_role(tx, id, caller.user_id).await?.may(Action::Update) {
                 return Err(Error::forbidden("Only owners and admins can change a group."));
             }
             let old = conversations::get_details(tx.conn(), id).await?;
@@ -248,34 +206,37 @@ async fn update_group_in(
 
 /// Returns the direct conversation of the caller and another user. Fails with `not_found` if there is none.
 pub async fn get_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
-    let peer = users::by_ref(app.db().read(ReadPool::Ordinary), other)
-        .await?
-        .ok_or_else(|| Error::not_found("conversation"))?;
-    let id = conversations::get_direct_id(app.db().read(ReadPool::Ordinary), caller.user_id, peer.brief().id)
-        .await?
-        .ok_or_else(|| Error::not_found("conversation"))?;
-    get(app, caller, id).await
+    let (user, other) = (caller.user_id, other.clone());
+    let found = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let not_found = || Error::not_found("conversation");
+            let peer = users::by_ref(conn, &other).await?.ok_or_else(not_found)?;
+            let id = conversations::get_direct_id(conn, user, peer.id).await?.ok_or_else(not_found)?;
+            shared::get(conn, user, id).await
+        })
+    });
+    Ok(with_presence(app, found.await?))
 }
 
 /// Returns one conversation as the caller sees it. Fails if the caller is not a participant.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
-    match conversations::get_view(app.db().read(ReadPool::Ordinary), caller.user_id, id, Timestamp::now()).await? {
-        Some(view) => Ok(with_presence(app, view.conversation)),
-        None => Err(to_access_error(app, id).await?),
-    }
-}
-
-/// Returns a locked conversation as a participant sees it, with the changes of this transaction that are flushed.
-pub(super) async fn get_locked(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
-    let view = conversations::get_view(tx.conn(), user, id, tx.now()).await?;
-    Ok(view.ok_or_else(Error::not_a_participant)?.conversation)
+    let user = caller.user_id;
+    let found =
+        read(app, ReadPool::Ordinary, move |conn| Box::pin(async move { shared::get(conn, user, id).await })).await?;
+    Ok(with_presence(app, found))
 }
 
 /// Returns one conversation with its first participants, in the order in which they joined.
 pub async fn get_detail(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationDetail> {
-    let conversation = get(app, caller, id).await?;
-    let members = members::list(app, caller, id, None, limits::DETAIL_MEMBERS).await?;
-    Ok(ConversationDetail { conversation, members: members.into_iter().map(|(member, _)| member).collect() })
+    let user = caller.user_id;
+    let (conversation, first) = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let conversation = shared::get(conn, user, id).await?;
+            Ok((conversation, members::read_page(conn, user, id, None, limits::DETAIL_MEMBERS).await?))
+        })
+    })
+    .await?;
+    Ok(ConversationDetail { conversation: with_presence(app, conversation), members: first.into_participants(app) })
 }
 
 /// Lists the caller's conversations after the cursor `after`: pinned ones first, then those with the newest message
@@ -287,14 +248,10 @@ pub async fn list(
     after: Option<ConversationSortKey>,
     limit: u64,
 ) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
-    let mut views = conversations::list(
-        app.db().read(ReadPool::Ordinary),
-        caller.user_id,
-        filter,
-        after,
-        limit + 1,
-        Timestamp::now(),
-    )
+    let user = caller.user_id;
+    let mut views = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(conversations::list(conn, user, filter, after, limit + 1, Timestamp::now()).await?) })
+    })
     .await?;
     let more = views.len() as u64 > limit;
     views.truncate(limit as usize);
@@ -304,31 +261,9 @@ pub async fn list(
 
 /// Returns the unread counts over all of the caller's conversations.
 pub async fn get_unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
-    Ok(conversations::get_unread_count(app.db().read(ReadPool::Ordinary), caller.user_id, Timestamp::now()).await?)
-}
-
-/// Returns the caller's role in the conversation. The error is `not_found` if the conversation does not exist, and
-/// `not_a_participant` if the caller is not in it.
-pub async fn require_participant(app: &App, caller: &Caller, id: ConversationId) -> Result<Role> {
-    match participants::role(app.db().read(ReadPool::Ordinary), id, caller.user_id).await? {
-        Some(role) => Ok(role),
-        None => Err(to_access_error(app, id).await?),
-    }
-}
-
-async fn to_access_error(app: &App, id: ConversationId) -> Result<Error> {
-    let exists = !writes::list_existing(app.db().read(ReadPool::Ordinary), &[id]).await?.is_empty();
-    Ok(if exists { Error::not_a_participant() } else { Error::not_found("conversation") })
-}
-
-/// Adds the peer's presence, unless a block separates the two users.
-pub(super) fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
-    if let Some(peer) = &mut conversation.peer {
-        if conversation.my.blocked {
-            peer.last_seen_at = None;
-        } else {
-            peer.presence = app.presence().status(peer.brief.id);
-        }
-    }
-    conversation
+    let user = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(conversations::get_unread_count(conn, user, Timestamp::now()).await?) })
+    })
+    .await
 }

@@ -1,22 +1,23 @@
 //! Deleting messages, for everyone or for oneself. After a deletion for everyone, the server neither keeps nor sends
 //! the text. Other users do not notice a deletion for oneself.
 
-use super::read::read;
-use super::transact::{Tx, transact_for};
-use super::{Caller, marks, rights};
+use super::marks;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::protocol::client::Audience;
 use crate::protocol::events::Event;
+use crate::protocol::messages::Audience;
+use crate::protocol::messages::Message;
 use crate::protocol::redaction::redact_frame;
-use crate::protocol::resources::Message;
 use crate::store::log::{self, ShownAs};
 use crate::store::pools::ReadPool;
 use crate::store::{edits, hidden};
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access};
 
 /// Deletes a message for everyone, or hides it from the caller. If it was deleted before, nothing changes and no event
 /// is appended.
@@ -30,17 +31,22 @@ pub async fn delete(
     let caller = *caller;
     match audience {
         Audience::Everyone => delete_for_everyone(app, caller, conversation, id).await,
-        Audience::Me => {
-            if transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
-                Box::pin(hide_in(tx, caller, conversation, id))
-            })
-            .await?
-            {
-                marks::notify_hidden(app, conversation, caller.user_id);
-            }
-            Ok(())
-        }
+        Audience::Me => hide(app, caller, conversation, id).await,
     }
+}
+
+async fn hide(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+    let owned_app = app.clone();
+    app.run_detached(async move {
+        let is_new = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
+            Box::pin(hide_in(tx, caller, conversation, id))
+        });
+        if is_new.await? {
+            marks::notify_hidden(&owned_app, conversation, caller.user_id);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Deletes the message in one transaction, unless too many log rows show the message. Then earlier transactions rewrite
@@ -99,10 +105,10 @@ async fn delete_or_prepare(
     progress: RewriteProgress,
 ) -> Result<Option<RewriteProgress>> {
     tx.lock_conversations(&[conversation]).await?;
-    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
-    let role = rights::require_changeable(&sender)?;
+    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    let role = access::require_changeable(&sender)?;
     let kind = tx.require_conversation(conversation)?.kind;
-    let message = rights::get_message(tx, conversation, caller.user_id, id).await?;
+    let message = access::get_message(tx, conversation, caller.user_id, id).await?;
     require_delete_right(caller, role, kind, &message)?;
     if message.deleted_at.is_some() {
         return Ok(None);
@@ -152,7 +158,7 @@ async fn redact_rows(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
     for page in rows.chunks(limits::REPLAY_PAGE as usize) {
         let mut changed = Vec::with_capacity(page.len());
         for row in log::lock_rows(tx.conn(), page).await? {
-            let text = redact_frame(row.stream, &row.event_type, &row.text, id, tx.now()).map_err(Error::internal)?;
+            let text = redact_frame(row.stream, &row.event_type, &row.text, id, tx.now())?;
             changed.extend(text.map(|text| (row.id, text)));
         }
         log::rewrite_rows(tx.conn(), changed).await?;
@@ -164,9 +170,9 @@ async fn redact_rows(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
 async fn hide_in(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<bool> {
     tx.lock_conversations(&[conversation]).await?;
     tx.lock_users(&[caller.user_id]).await?;
-    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
-    rights::require_inside(&sender)?;
-    let message = rights::get_message(tx, conversation, caller.user_id, id).await?;
+    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    access::require_inside(&sender)?;
+    let message = access::get_message(tx, conversation, caller.user_id, id).await?;
     let is_new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
     if is_new {
         let event = Event::MessageHidden { conversation_id: conversation, message_id: id };

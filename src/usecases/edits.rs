@@ -1,7 +1,5 @@
 //! Editing one's own messages, and listing their former texts.
 
-use super::transact::{Tx, transact_for};
-use super::{Caller, conversations, mentions, rights};
 use crate::app::App;
 use crate::domain::content;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -10,10 +8,13 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::resources::{FormerText, Message};
+use crate::protocol::messages::{FormerText, Message};
 use crate::store::messages::FurthestMarks;
 use crate::store::pools::ReadPool;
-use crate::store::{self, edits, hidden};
+use crate::store::{self, edits};
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access, mentions};
 
 /// Replaces the text of the caller's own message and keeps the former text. Returns the message as its author sees it.
 /// If the text is the same, nothing changes.
@@ -41,12 +42,10 @@ async fn edit_in(
     text: String,
 ) -> Result<Message> {
     tx.lock_conversations(&[conversation]).await?;
-    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
-    rights::require_writable(&sender, Action::EditOwn)?;
-    let mut message = rights::get_message(tx, conversation, caller.user_id, id).await?;
-    if hidden::is_hidden(tx.conn(), caller.user_id, id).await? {
-        return Err(Error::not_found("message"));
-    }
+    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    access::require_writable(&sender, Action::EditOwn)?;
+    let mut message = access::get_message(tx, conversation, caller.user_id, id).await?;
+    access::require_not_hidden(tx.conn(), id, caller.user_id).await?;
     if message.sender_id != Some(caller.user_id) {
         return Err(Error::forbidden("Only the author can edit a message."));
     }
@@ -89,13 +88,19 @@ pub async fn list_former_texts(
     after: i64,
     limit: u64,
 ) -> Result<Vec<(FormerText, i64)>> {
-    let texts = edits::list(app.db().read(ReadPool::Ordinary), id, after, limit).await?;
-    let found = store::messages::get_seq(app.db().read(ReadPool::Ordinary), id).await?;
-    // Check membership after reading: a user removed meanwhile must not see newer rows.
-    conversations::require_participant(app, caller, conversation).await?;
-    let here = found.is_some_and(|(id, _)| id == conversation);
-    if !here || hidden::is_hidden(app.db().read(ReadPool::Ordinary), caller.user_id, id).await? {
-        return Err(Error::not_found("message"));
-    }
-    Ok(texts)
+    let user = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let texts = edits::list(conn, id, after, limit).await?;
+            let found = store::messages::get_seq(conn, id).await?;
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_participant(conn, conversation, user).await?;
+            if found.is_none_or(|(home, _)| home != conversation) {
+                return Err(Error::not_found("message"));
+            }
+            access::require_not_hidden(conn, id, user).await?;
+            Ok(texts)
+        })
+    })
+    .await
 }

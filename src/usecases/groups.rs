@@ -1,10 +1,8 @@
 //! Creating groups. A request that is repeated with its `temp_id` creates no second group. Later changes of a group are
 //! in `conversations` and `members`.
 
-use super::conversations::{self, CreatedConversation};
-use super::system_messages::{self, SystemMessage};
-use super::transact::{Tx, transact_for};
-use super::{Caller, members, rights};
+use super::conversations::CreatedConversation;
+use super::members;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, UserId};
 use crate::domain::names::{self, UserRef};
@@ -13,10 +11,15 @@ use crate::domain::time::Timestamp;
 use crate::domain::{content, limits, tokens};
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::conversations::NewConversation as CreateRequest;
-use crate::store::conversations::{self as conversation_rows, NewConversationRow};
+use crate::store::conversations::{self, NewConversationRow};
 use crate::store::groups::{self, GroupTempId};
 use crate::store::participants::{self, NewParticipant, ViewStart};
 use crate::store::pools::ReadPool;
+use crate::work::conversations::{self as shared, append_joined, with_presence};
+use crate::work::read::read;
+use crate::work::system_messages::{self, SystemMessage};
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access};
 use sea_orm::ConnectionTrait;
 
 /// A valid request to create a group.
@@ -38,14 +41,14 @@ pub fn check_new_group(new: &CreateRequest, members: Vec<UserRef>) -> Result<New
         errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
     };
     let name =
-        names::parse_name(new.name.as_deref().unwrap_or_default()).map_err(|message| add_error("name", message)).ok();
+        names::parse_name(new.name.as_deref().unwrap_or_default()).map_err(|message| add_error("name", &message)).ok();
     let description = names::parse_description(new.description.as_deref().unwrap_or_default())
-        .map_err(|message| add_error("description", message))
+        .map_err(|message| add_error("description", &message))
         .ok();
     let avatar_url = new.avatar_url.as_deref().map(names::parse_picture_url).transpose();
-    let avatar_url = avatar_url.map_err(|message| add_error("avatar_url", message)).ok();
+    let avatar_url = avatar_url.map_err(|message| add_error("avatar_url", &message)).ok();
     let temp_id = new.temp_id.as_deref().map(content::parse_temp_id).transpose();
-    let temp_id = temp_id.map_err(|message| add_error("temp_id", message)).ok();
+    let temp_id = temp_id.map_err(|message| add_error("temp_id", &message)).ok();
     match (name, description, avatar_url, temp_id) {
         (Some(name), Some(description), Some(avatar_url), Some(temp_id)) => {
             let temp_id = temp_id.map(|temp_id| GroupTempId { temp_id, body_hash: body_hash(new) });
@@ -65,32 +68,62 @@ fn body_hash(new: &CreateRequest) -> String {
 /// Creates a group. Its first message is a system message, which all members have read. If the caller sent the same
 /// request before, this function creates nothing and returns that group as the caller sees it now, whatever its members
 /// are now.
-pub async fn create(app: &App, caller: &Caller, mut new: NewGroup) -> Result<CreatedConversation> {
-    let caller = *caller;
-    // Look for the earlier group before the members are resolved, because their accounts may be deleted by now.
-    if let Some(temp_id) = &new.temp_id
-        && let Some(id) = find_by_temp_id(app.db().read(ReadPool::Ordinary), caller.user_id, temp_id).await?
-    {
-        return get_existing(app, &caller, id).await;
-    }
-    // Take the references out of `new`, so that they use no memory while the transaction waits for its turn.
-    let members = members::resolve(app, &std::mem::take(&mut new.members)).await?;
-    let new_id = ConversationId::new();
-    // Each member gets an event that contains the name, the description and the picture.
-    let bytes =
-        [Some(&new.name), new.description.as_ref(), new.avatar_url.as_ref()].into_iter().flatten().map(String::len);
-    let rows = limits::FEW_ROWS + members.len() * (limits::ROWS_PER_MEMBER + bytes.sum::<usize>() / limits::ROW_BYTES);
-    let id = transact_for(app, caller.user_id, rows, move |tx| {
-        let (new, mut members) = (new.clone(), members.clone());
-        members.retain(|id| *id != caller.user_id);
-        Box::pin(async move { create_in(tx, new_id, caller.user_id, new, members).await })
+pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<CreatedConversation> {
+    let (owned_app, user) = (app.clone(), caller.user_id);
+    app.run_detached(async move {
+        // The references are moved out of `new`, so that they use no memory while the transaction waits for its turn.
+        let (new, preparation) = prepare(&owned_app, user, new).await?;
+        let members = match preparation {
+            Preparation::Existing(id) => return get_existing(&owned_app, user, id).await,
+            Preparation::New(members) => members,
+        };
+        let new_id = ConversationId::new();
+        // Each member gets an event that contains the name, the description and the picture.
+        let bytes =
+            [Some(&new.name), new.description.as_ref(), new.avatar_url.as_ref()].into_iter().flatten().map(String::len);
+        let rows =
+            limits::FEW_ROWS + members.len() * (limits::ROWS_PER_MEMBER + bytes.sum::<usize>() / limits::ROW_BYTES);
+        let id = transact_for(&owned_app, user, rows, move |tx| {
+            let (new, mut members) = (new.clone(), members.clone());
+            members.retain(|id| *id != user);
+            Box::pin(async move { create_in(tx, new_id, user, new, members).await })
+        })
+        .await?;
+        if id != new_id {
+            return get_existing(&owned_app, user, id).await;
+        }
+        let created = read(&owned_app, ReadPool::Ordinary, move |conn| {
+            Box::pin(async move { shared::get(conn, user, id).await })
+        });
+        Ok(CreatedConversation { conversation: with_presence(&owned_app, created.await?), is_new: true })
     })
-    .await?;
-    if id == new_id {
-        Ok(CreatedConversation { conversation: conversations::get(app, &caller, id).await?, is_new: true })
-    } else {
-        get_existing(app, &caller, id).await
-    }
+    .await
+}
+
+/// What is read before a group is created.
+enum Preparation {
+    /// The group that the same request created before.
+    Existing(ConversationId),
+    /// The first members of a new group.
+    New(Vec<UserId>),
+}
+
+/// Returns the request without its members, which are looked up.
+async fn prepare(app: &App, user: UserId, mut new: NewGroup) -> Result<(NewGroup, Preparation)> {
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            // Look for the earlier group before the members are resolved, because their accounts may be deleted by
+            // now.
+            if let Some(temp_id) = &new.temp_id
+                && let Some(id) = find_by_temp_id(conn, user, temp_id).await?
+            {
+                return Ok((new, Preparation::Existing(id)));
+            }
+            let members = members::resolve(conn, &std::mem::take(&mut new.members)).await?;
+            Ok((new, Preparation::New(members)))
+        })
+    })
+    .await
 }
 
 /// Returns the group that the user created with this `temp_id`. Fails if the earlier request had another body.
@@ -105,12 +138,12 @@ async fn find_by_temp_id(
     }
 }
 
-async fn get_existing(app: &App, caller: &Caller, id: ConversationId) -> Result<CreatedConversation> {
-    match conversation_rows::get_view(app.db().read(ReadPool::Ordinary), caller.user_id, id, Timestamp::now()).await? {
-        Some(view) => Ok(CreatedConversation {
-            conversation: conversations::with_presence(app, view.conversation),
-            is_new: false,
-        }),
+async fn get_existing(app: &App, user: UserId, id: ConversationId) -> Result<CreatedConversation> {
+    let view = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(conversations::get_view(conn, user, id, Timestamp::now()).await?) })
+    });
+    match view.await? {
+        Some(view) => Ok(CreatedConversation { conversation: with_presence(app, view.conversation), is_new: false }),
         // The caller has left the group, or it was deleted with its last member.
         None => Err(Error::not_a_participant()),
     }
@@ -129,7 +162,7 @@ async fn create_in(
     let mut all_members = vec![caller];
     all_members.extend(&members);
     tx.lock_users(&all_members).await?;
-    rights::require_active_account(tx, caller).await?;
+    access::get_active_user(tx, caller).await?;
     // The row of the creator is locked. Of two equal requests at once, the second waits here and finds the first group.
     if let Some(temp_id) = &new.temp_id
         && let Some(before) = find_by_temp_id(tx.conn(), caller, temp_id).await?
@@ -139,7 +172,7 @@ async fn create_in(
     if !all_members.iter().all(|user| tx.has_user(*user)) {
         return Err(Error::user_not_found());
     }
-    conversations::insert_conversation(
+    shared::insert_conversation(
         tx,
         NewConversationRow {
             id,
@@ -162,6 +195,6 @@ async fn create_in(
     // Insert in the order of the indexes, so that each index page is visited once.
     joined.sort_unstable_by_key(|new| new.user_id);
     participants::insert(tx.conn(), id, &joined, start).await?;
-    conversations::append_joined(tx, id, &joined).await?;
+    append_joined(tx, id, &joined).await?;
     Ok(id)
 }

@@ -2,10 +2,6 @@
 //! tokens. Its end also ends all its refresh tokens, access tokens and sockets. Renewing tokens is in
 //! [`super::refresh`].
 
-use super::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
-use super::read::read;
-use super::transact::{Tx, transact_for};
-use super::{Caller, accepted, passwords, refresh};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
@@ -14,15 +10,21 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens::{self, Claims, TokenError};
 use crate::error::{Error, Result};
-use crate::protocol::accounts::SignIn;
-use crate::protocol::events::{Event, RevokeReason, Revoked};
-use crate::protocol::resources::{Login, Ticket, Tokens};
-use crate::store::logins::{LoginRow, LoginState};
+use crate::protocol::events::Event;
+use crate::protocol::logins::SignIn;
+use crate::protocol::logins::{Login, Ticket, Tokens};
+use crate::protocol::logins::{RevokeReason, Revoked};
+use crate::store::logins::{LoginRow, TokenRow};
 use crate::store::pools::ReadPool;
-use crate::store::users::{AccountStatus, UserRow};
+use crate::store::users::UserRow;
 use crate::store::write_queue::WriteOwner;
-use crate::store::{accounts, logins, users};
+use crate::store::{accounts, logins};
+use crate::work::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, accepted, access, passwords};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a client that signs in is called, and its address.
@@ -35,8 +37,6 @@ pub struct ClientInfo {
 
 /// The detail for an access token with a wrong format or signature.
 const INVALID: &str = "The access token is not valid; refresh it, or sign in again.";
-/// The detail for every token of a login that has ended.
-const ENDED: &str = "This login has ended; sign in again.";
 
 /// Returns the claims of an access token with a valid signature. It reads no database, so that the user in the token
 /// can be charged before the database is used. It refuses a token of a login that is known to have ended.
@@ -47,8 +47,8 @@ pub fn verify_access_token(app: &App, token: &str) -> Result<Claims> {
             TokenError::Invalid => INVALID,
         })
     })?;
-    if app.ended_logins().contains(claims.sid, &app.db().history().epoch()) {
-        return Err(Error::unauthorized(ENDED));
+    if app.ended_logins().contains(claims.sid, &app.epoch()) {
+        return Err(access::login_ended());
     }
     Ok(claims)
 }
@@ -56,12 +56,12 @@ pub fn verify_access_token(app: &App, token: &str) -> Result<Claims> {
 /// Returns the caller that an access token belongs to. It reads the database every time, so that suspended users and
 /// ended logins are refused at once.
 pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
-    let (login_id, epoch) = (claims.sid, app.db().history().epoch());
+    let (login_id, epoch): (_, Arc<str>) = (claims.sid, app.epoch().into());
     let login_state = read(app, ReadPool::Authentication, move |conn| {
         Box::pin(async move { Ok(logins::get_state(conn, login_id).await?) })
     })
     .await?;
-    let caller = to_caller(login_id, login_state).inspect_err(|error| {
+    let caller = access::to_caller(login_id, login_state).inspect_err(|error| {
         if error.code() == Code::Unauthorized {
             app.ended_logins().add(login_id, &epoch, Instant::now());
         }
@@ -73,17 +73,6 @@ pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
         accepted::record_generation(app, login_id, claims.generation).await?;
     }
     Ok(caller)
-}
-
-/// Returns the caller of a login, or an error if the login cannot be used.
-pub(super) fn to_caller(login_id: LoginId, login_state: Option<LoginState>) -> Result<Caller> {
-    let login_state = login_state.ok_or_else(|| Error::unauthorized(ENDED))?;
-    match login_state.status {
-        AccountStatus::Suspended => Err(Error::suspended()),
-        AccountStatus::Deleted => Err(Error::unauthorized(ENDED)),
-        AccountStatus::Active if login_state.revoked => Err(Error::unauthorized(ENDED)),
-        AccountStatus::Active => Ok(Caller { user_id: login_state.user_id, login_id, role: login_state.role }),
-    }
 }
 
 /// Signs a user in by username or e-mail address and password, and returns the tokens of a new login.
@@ -99,16 +88,12 @@ pub async fn sign_in(app: &App, input: SignIn, client: ClientInfo, address: IpAd
             // The password or the account may have changed while the password was checked.
             let current = accounts::get_password(tx.conn(), user_id).await?;
             let current = current.filter(|current| current.hash == hash).ok_or_else(Error::invalid_credentials)?;
-            match current.status {
-                AccountStatus::Active => {}
-                AccountStatus::Suspended => return Err(Error::suspended()),
-                AccountStatus::Deleted => return Err(Error::invalid_credentials()),
-            }
+            access::require_sign_in(current.status)?;
             if let Some(hash) = &new_hash {
                 accounts::update_password(tx.conn(), user_id, hash, tx.now()).await?;
             }
             let login_tokens = create_login(tx, &app, user_id, &client).await?;
-            Ok((get_locked_user(tx, user_id).await?, login_tokens))
+            Ok((access::get_locked_user(tx, user_id).await?, login_tokens))
         })
     })
     .await?;
@@ -124,10 +109,7 @@ pub async fn issue_tokens(app: &App, user_id: UserId, device: &str, ip: &str) ->
         let (app, client) = (owned_app.clone(), client.clone());
         Box::pin(async move {
             tx.lock_users(&[user_id]).await?;
-            let user = get_locked_user(tx, user_id).await?;
-            if user.status == AccountStatus::Suspended {
-                return Err(Error::suspended());
-            }
+            let user = access::get_active_user(tx, user_id).await?;
             Ok((user, create_login(tx, &app, user_id, &client).await?))
         })
     })
@@ -158,8 +140,15 @@ pub(super) async fn create_login(tx: &mut Tx, app: &App, user_id: UserId, client
     // The tokens of these logins have all expired. Removing them bounds the number of a user's logins.
     logins::remove_unused(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN_LIFETIME)).await?;
     logins::insert(tx.conn(), &login).await?;
-    refresh::store_token(tx, &refresh_token, login.id, 0).await?;
+    store_token(tx, &refresh_token, login.id, 0).await?;
     Ok(LoginTokens { login_id: login.id, generation: 0, refresh_token })
+}
+
+/// Stores a new refresh token.
+pub(super) async fn store_token(tx: &Tx, token: &str, login_id: LoginId, generation: i64) -> Result<()> {
+    let now = tx.now();
+    let row = TokenRow { login_id, generation, expires_at: now.plus(limits::REFRESH_TOKEN_LIFETIME), spent_at: None };
+    Ok(logins::insert_token(tx.conn(), &tokens::hash(token), &row, now).await?)
 }
 
 /// Builds the response to a registration, a sign-in or a refresh.
@@ -178,12 +167,6 @@ pub(super) fn to_tokens(app: &App, user: &UserRow, login_tokens: LoginTokens) ->
         token_type: "Bearer",
         expires_in: limits::ACCESS_TOKEN_LIFETIME.as_secs(),
     }
-}
-
-/// Returns the locked user. Fails with `unauthorized` if the user was deleted since the token or password was checked.
-pub(super) async fn get_locked_user(tx: &Tx, user_id: UserId) -> Result<UserRow> {
-    let user = if tx.has_user(user_id) { users::by_id(tx.conn(), user_id).await? } else { None };
-    user.ok_or_else(|| Error::unauthorized("This account was deleted; sign in with another one."))
 }
 
 /// Ends a login of a locked user and appends the event for its sessions. If it had ended before, nothing changes.
@@ -272,7 +255,10 @@ pub fn get_ticket_login(app: &App, ticket: &str) -> Result<LoginId> {
 }
 
 fn invalid_ticket() -> Error {
-    Error::unauthorized("The ticket is not valid: it opens one connection, within 30 seconds; get another one.")
+    Error::unauthorized(format!(
+        "The ticket is not valid: it opens one connection, within {} seconds; get another one.",
+        limits::TICKET_LIFETIME.as_secs()
+    ))
 }
 
 /// Uses up a ticket of this login and returns its caller. Also returns when the connection must be extended, in seconds
@@ -288,13 +274,15 @@ pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result
     })
     .await?
     .ok_or_else(invalid_ticket)?;
-    Ok((to_caller(login_id, login_state)?, Timestamp::now().plus(limits::ACCESS_TOKEN_LIFETIME).seconds()))
+    Ok((access::to_caller(login_id, login_state)?, Timestamp::now().plus(limits::ACCESS_TOKEN_LIFETIME).seconds()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::resources::UserRole;
+    use crate::domain::accounts::AccountStatus;
+    use crate::protocol::users::UserRole;
+    use crate::store::logins::LoginState;
 
     #[test]
     fn the_first_token_of_a_generation_is_noted_and_no_other() {
@@ -307,27 +295,5 @@ mod tests {
             !LoginState { seen_generation: 5, ..state }.is_first_use(9),
             "a generation that was never issued counts as the newest issued one"
         );
-    }
-
-    #[test]
-    fn only_an_active_user_with_a_live_login_is_accepted() {
-        let login_id = LoginId::new();
-        let login_state = |status, revoked| {
-            Some(LoginState {
-                user_id: UserId::new(),
-                role: UserRole::User,
-                status,
-                revoked,
-                generation: 0,
-                seen_generation: 0,
-            })
-        };
-        let code = |login_state| to_caller(login_id, login_state).map(|_| ()).map_err(|error| error.code());
-        assert_eq!(code(login_state(AccountStatus::Active, false)), Ok(()));
-        assert_eq!(code(login_state(AccountStatus::Active, true)), Err(Code::Unauthorized));
-        assert_eq!(code(login_state(AccountStatus::Suspended, false)), Err(Code::Suspended));
-        assert_eq!(code(login_state(AccountStatus::Suspended, true)), Err(Code::Suspended));
-        assert_eq!(code(login_state(AccountStatus::Deleted, false)), Err(Code::Unauthorized));
-        assert_eq!(code(None), Err(Code::Unauthorized));
     }
 }

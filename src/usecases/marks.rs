@@ -1,36 +1,16 @@
-//! Read and delivered marks: two numbers for each participant, instead of a row for each message and reader. Marks are
-//! not events, because only the newest mark of a user in a conversation matters. The marks that queue up during a round
-//! are merged and written together in the next one. Other participants are notified at most every [`NOTIFY_EVERY`].
+//! Read and delivered marks: how far a user has read, and how far a device of the user has received messages. The marks
+//! writer commits them.
 
-use super::transact;
 use crate::app::App;
-use crate::domain::codes::Code;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
-use crate::domain::limits;
-use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::mailboxes::{Mark, MarkAnswer, MarkJob};
-use crate::protocol::resources::{MessageStatus, ReadMark};
-use crate::protocol::server::ServerFrame;
-use crate::store::marks::{self, MarkUpdate, UpdatedMarks};
+use crate::protocol::marks::ReadMark;
+use crate::store::messages;
 use crate::store::pools::ReadPool;
-use crate::store::write_queue::ServerWriter;
-use crate::store::{blocks, conversations, messages, writes};
-use crate::telemetry;
-use crate::usecases::Caller;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
-
-/// The most marks in one round: half of the mailbox of a session, because one session may get all answers of a round.
-const MARKS_PER_ROUND: usize = limits::SESSION_MAILBOX / 2;
-/// How long changes of message status are collected before other participants are notified.
-const NOTIFY_EVERY: Duration = Duration::from_millis(200);
-/// A mark is refused after its row was locked in so many rounds.
-const MAX_ROUNDS: u32 = 100;
+use crate::work::read::read;
+use crate::work::{Caller, access};
+use tokio::sync::oneshot;
 
 /// A `seq` beyond every message.
 pub const END: Seq = Seq(i64::MAX);
@@ -53,10 +33,7 @@ pub async fn update_read_mark(
     let seq = match target {
         ReadTarget::Seq(seq) => seq,
         ReadTarget::End => END,
-        ReadTarget::Message(id) => {
-            let (owned_app, caller) = (app.clone(), *caller);
-            app.run_detached(async move { get_seq(&owned_app, &caller, conversation, id).await }).await?
-        }
+        ReadTarget::Message(id) => get_seq(app, caller, conversation, id).await?,
     };
     let (answer, answered) = oneshot::channel();
     enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)));
@@ -86,13 +63,19 @@ fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark,
 
 /// Returns the `seq` of a message of the conversation. Fails if the message is not there.
 pub async fn get_seq(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
-    match messages::get_seq(app.db().read(ReadPool::Ordinary), id).await? {
-        Some((home, seq)) if home == conversation => Ok(seq),
-        _ => {
-            super::conversations::require_participant(app, caller, conversation).await?;
-            Err(Error::not_found("message"))
-        }
-    }
+    let user = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            match messages::get_seq(conn, id).await? {
+                Some((home, seq)) if home == conversation => Ok(seq),
+                _ => {
+                    access::require_participant(conn, conversation, user).await?;
+                    Err(Error::not_found("message"))
+                }
+            }
+        })
+    })
+    .await
 }
 
 /// Queues a delivered mark: the caller's client has received all messages up to `seq`. A `seq` beyond the last message
@@ -111,288 +94,4 @@ pub fn enqueue_delivered(
 /// every notification about marks.
 pub(super) fn notify_hidden(app: &App, conversation_id: ConversationId, user_id: UserId) {
     app.enqueue_mark(MarkJob { conversation_id, user_id, mark: Mark::Hidden, answer: None });
-}
-
-type MarkKey = (ConversationId, UserId);
-
-/// The marks that are requested for one participant.
-#[derive(Default)]
-struct PendingMarks {
-    read: Option<Seq>,
-    delivered: Option<Seq>,
-    /// The answers to call for the read mark, and for the delivered mark.
-    read_answers: Vec<MarkAnswer>,
-    delivered_answers: Vec<MarkAnswer>,
-    /// The number of rounds in which the row was locked.
-    rounds: u32,
-}
-
-impl PendingMarks {
-    /// If several reads are answered together, only the first answer counts the messages that were marked.
-    fn accept(self, mut mark: ReadMark) {
-        for answer in self.read_answers {
-            answer(Ok(mark));
-            mark.marked = 0;
-        }
-        for answer in self.delivered_answers {
-            answer(Ok(mark));
-        }
-    }
-
-    fn refuse(self, error: impl Fn() -> Error) {
-        for answer in self.read_answers.into_iter().chain(self.delivered_answers) {
-            answer(Err(error()));
-        }
-    }
-}
-
-/// Runs the marks writer until its queue is closed. If it panics, the marks that it has taken are answered with
-/// `unavailable`. The marks in the queue stay there.
-pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
-    let part = app.supervision().part("marks_writer");
-    while part.run(write_marks(&app, &mut queue)).await.is_err() {}
-}
-
-async fn write_marks(app: &App, queue: &mut mpsc::Receiver<MarkJob>) {
-    let mut pending: BTreeMap<MarkKey, PendingMarks> = BTreeMap::new();
-    let mut changes = StatusChanges::default();
-    let mut jobs = Vec::with_capacity(MARKS_PER_ROUND);
-    loop {
-        if pending.is_empty() {
-            tokio::select! {
-                count = queue.recv_many(&mut jobs, MARKS_PER_ROUND) => if count == 0 { break },
-                () = changes.wait_until_due() => changes.send(app),
-            }
-        }
-        while jobs.len() < MARKS_PER_ROUND
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
-        }
-        for job in jobs.drain(..) {
-            merge(&mut pending, &mut changes, job);
-        }
-        if !pending.is_empty() {
-            run_round(app, &mut pending, &mut changes).await;
-        }
-        if changes.is_due() {
-            changes.send(app);
-        }
-    }
-    changes.send(app);
-}
-
-fn merge(pending: &mut BTreeMap<MarkKey, PendingMarks>, changes: &mut StatusChanges, job: MarkJob) {
-    let key = (job.conversation_id, job.user_id);
-    match job.mark {
-        Mark::Read(seq) => {
-            let entry = pending.entry(key).or_default();
-            entry.read = entry.read.max(Some(seq));
-            entry.read_answers.extend(job.answer);
-        }
-        Mark::Delivered(seq) => {
-            let entry = pending.entry(key).or_default();
-            entry.delivered = entry.delivered.max(Some(seq));
-            entry.delivered_answers.extend(job.answer);
-        }
-        Mark::Sent(from) => changes.add_sent(key, from),
-        Mark::Hidden => changes.add_hidden(job.user_id),
-    }
-}
-
-/// Writes the marks whose rows are free and answers them. Marks whose row is locked stay for the next round.
-async fn run_round(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, changes: &mut StatusChanges) {
-    let updates: Arc<Vec<MarkUpdate>> = Arc::new(
-        pending
-            .iter()
-            .map(|((conversation, user), entry)| MarkUpdate {
-                conversation_id: *conversation,
-                user_id: *user,
-                read: entry.read,
-                delivered: entry.delivered,
-            })
-            .collect(),
-    );
-    let work_updates = updates.clone();
-    let work = transact::work(move |tx| {
-        let updates = work_updates.clone();
-        Box::pin(async move {
-            let moved = marks::update(tx.conn(), &updates, tx.now()).await?;
-            let participants = marks::list_existing(tx.conn(), &updates).await?;
-            Ok((moved, participants))
-        })
-    });
-    let outcome = app
-        .db()
-        .run(async {
-            let _turn = app.db().take_server_turn(ServerWriter::Marks).await;
-            transact::run_attempt(app, &work, false)
-                .await
-                .map(|commit| commit.deliver(app, |moved| moved))
-                .map_err(Error::from)
-        })
-        .await;
-    let (moved, participants) = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            telemetry::log_failure!(error, error, marks = pending.len(), "a round of marks failed");
-            let refusal = if error.code() == Code::Busy {
-                || Error::busy("The server is overloaded; try again.")
-            } else {
-                || Error::unavailable("The database does not answer; try again.")
-            };
-            for entry in std::mem::take(pending).into_values() {
-                entry.refuse(refusal);
-            }
-            return;
-        }
-    };
-    for moved in moved {
-        let key = (moved.conversation_id, moved.user_id);
-        let Some(entry) = pending.remove(&key) else { continue };
-        changes.add(app, &moved, entry.read.is_some());
-        entry.accept(moved.read_mark());
-    }
-    refuse_outsiders(app, pending, &participants).await;
-}
-
-/// Refuses the marks of users who are not in the conversation. The rows of the others were locked, so their marks stay
-/// for the next round.
-async fn refuse_outsiders(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, participants: &HashSet<MarkKey>) {
-    let outside: Vec<MarkKey> = pending.keys().filter(|key| !participants.contains(key)).copied().collect();
-    let ids: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
-    let conn = app.db().read(ReadPool::Ordinary);
-    let existing = if ids.is_empty() { Ok(Vec::new()) } else { writes::list_existing(conn, &ids).await };
-    for key in outside {
-        let Some(entry) = pending.remove(&key) else { continue };
-        entry.refuse(|| match &existing {
-            Ok(existing) if existing.contains(&key.0) => Error::not_a_participant(),
-            Ok(_) => Error::not_found("conversation"),
-            Err(_) => Error::unavailable("The database does not answer; try again."),
-        });
-    }
-    for entry in pending.values_mut() {
-        entry.rounds += 1;
-    }
-    let expired: Vec<MarkKey> =
-        pending.iter().filter(|(_, entry)| entry.rounds > MAX_ROUNDS).map(|(key, _)| *key).collect();
-    for entry in expired.iter().filter_map(|key| pending.remove(key)).collect::<Vec<_>>() {
-        entry.refuse(|| Error::unavailable("The mark is locked by other changes; try again."));
-    }
-    if !pending.is_empty() {
-        // A batch of sends has locked these rows and commits soon.
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-}
-
-/// Notifies the other participants of how far a user has read or received messages. It leaves out users who are
-/// separated from this user by a block, and for read marks also users who do not share theirs.
-async fn notify_others(app: &App, seqs: HashMap<(ConversationId, UserId, MessageStatus), Seq>) {
-    let mut pairs: Vec<MarkKey> = seqs.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
-    pairs.sort_unstable();
-    pairs.dedup();
-    let conn = app.db().read(ReadPool::Ordinary);
-    let exclusions = app.db().run(async { Ok(blocks::receipt_exclusions(conn, &pairs).await?) }).await;
-    let Ok(exclusions) = exclusions else { return };
-    for ((conversation_id, user_id, status), seq) in seqs {
-        let mut except = vec![user_id];
-        if let Some(exclusions) = exclusions.get(&(conversation_id, user_id)) {
-            except.extend(&exclusions.blocked);
-            if status == MessageStatus::Seen {
-                except.extend(&exclusions.not_sharing);
-            }
-        }
-        let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
-        app.notify_except(vec![Stream::Conversation(conversation_id)], &frame, except.into());
-    }
-}
-
-/// Changes of message status of which other participants are not notified yet.
-#[derive(Default)]
-struct StatusChanges {
-    since: Option<Instant>,
-    seqs: HashMap<(ConversationId, UserId, MessageStatus), Seq>,
-    /// Users whose unread count changed.
-    unread_users: HashSet<UserId>,
-    /// Participants whose read mark was moved by a send, with the read mark before it.
-    sent_from: HashMap<MarkKey, Seq>,
-}
-
-impl StatusChanges {
-    fn add_sent(&mut self, key: MarkKey, from: Seq) {
-        self.since.get_or_insert_with(Instant::now);
-        self.sent_from.entry(key).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
-    }
-
-    fn add_hidden(&mut self, user: UserId) {
-        self.since.get_or_insert_with(Instant::now);
-        self.unread_users.insert(user);
-    }
-
-    fn add(&mut self, app: &App, moved: &UpdatedMarks, read_requested: bool) {
-        if read_requested && moved.read_moved() {
-            let frame = ServerFrame::ConversationRead {
-                conversation_id: moved.conversation_id,
-                last_read_seq: moved.last_read_seq,
-                unread_count: moved.read_mark().unread_count,
-            };
-            app.notify(vec![Stream::User(moved.user_id)], &frame, None);
-            self.since.get_or_insert_with(Instant::now);
-            self.unread_users.insert(moved.user_id);
-        }
-        if !moved.notifies_others {
-            return;
-        }
-        let mut add = |status, seq| {
-            self.since.get_or_insert_with(Instant::now);
-            self.seqs.insert((moved.conversation_id, moved.user_id, status), seq);
-        };
-        if moved.read_moved() && moved.shares_receipts {
-            add(MessageStatus::Seen, moved.last_read_seq);
-        }
-        if moved.delivered_moved() {
-            add(MessageStatus::Delivered, moved.delivered_seq);
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed() >= NOTIFY_EVERY)
-    }
-
-    async fn wait_until_due(&self) {
-        match self.since {
-            Some(since) => tokio::time::sleep_until(since + NOTIFY_EVERY).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn send(&mut self, app: &App) {
-        let (owned_app, changes) = (app.clone(), std::mem::take(self));
-        app.spawn(async move { changes.send_now(&owned_app).await });
-    }
-
-    /// Best effort: if a read fails, no notification is sent, and clients get the value with their next request.
-    async fn send_now(mut self, app: &App) {
-        if !self.sent_from.is_empty() {
-            let sent_from = std::mem::take(&mut self.sent_from);
-            let keys = sent_from.keys().copied();
-            let current =
-                app.db().run(async { Ok(marks::list_current(app.db().read(ReadPool::Ordinary), keys).await?) }).await;
-            for mark in current.unwrap_or_default() {
-                let from = sent_from.get(&(mark.conversation_id, mark.user_id)).copied();
-                self.add(app, &mark.with_earlier_read(from), true);
-            }
-        }
-        if !self.seqs.is_empty() {
-            notify_others(app, self.seqs).await;
-        }
-        for user in self.unread_users {
-            let now = Timestamp::now();
-            let conn = app.db().read(ReadPool::Ordinary);
-            let count = app.db().run(async { Ok(conversations::get_unread_count(conn, user, now).await?) }).await;
-            if let Ok(count) = count {
-                app.notify(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
-            }
-        }
-    }
 }

@@ -2,10 +2,6 @@
 //! conversation first and checks the role after the lock, so that a removal and a concurrent send see each other's
 //! result.
 
-use super::Caller;
-use super::system_messages::{self, SystemMessage};
-use super::transact::{Tx, transact_for};
-use super::{conversations, rights, typing};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
@@ -14,21 +10,30 @@ use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::protocol::events::{Event, LeftReason};
-use crate::protocol::resources::{JoinedParticipant, Participant, PresenceStatus};
+use crate::protocol::events::Event;
+use crate::protocol::members::LeftReason;
+use crate::protocol::members::{JoinedParticipant, Participant};
+use crate::protocol::presence::PresenceStatus;
 use crate::store::participants::{self, NewParticipant, ParticipantRow, ViewStart};
 use crate::store::pools::ReadPool;
 use crate::store::users;
+use crate::work::Caller;
+use crate::work::conversations::append_joined;
+use crate::work::read::read;
+use crate::work::system_messages::{self, SystemMessage};
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{access, typing};
+use sea_orm::ConnectionTrait;
 use std::collections::HashSet;
 
 /// Returns the users that `references` name, each once and in this order. Fails with `user_not_found` if one does not
 /// exist.
-pub async fn resolve(app: &App, references: &[UserRef]) -> Result<Vec<UserId>> {
+pub(super) async fn resolve(conn: &impl ConnectionTrait, references: &[UserRef]) -> Result<Vec<UserId>> {
     if references.len() > limits::IDS_IN_COMMAND {
         return Err(Error::group_full());
     }
     let (mut ids, mut seen) = (Vec::with_capacity(references.len()), HashSet::with_capacity(references.len()));
-    for id in users::ids_by_refs(app.db().read(ReadPool::Ordinary), references).await? {
+    for id in users::ids_by_refs(conn, references).await? {
         let id = id.ok_or_else(Error::user_not_found)?;
         if seen.insert(id) {
             ids.push(id);
@@ -45,41 +50,77 @@ pub async fn list(
     after: Option<(Timestamp, UserId)>,
     limit: u64,
 ) -> Result<Vec<(Participant, (Timestamp, UserId))>> {
-    let rows = participants::page(app.db().read(ReadPool::Ordinary), id, after, limit).await?;
+    let user = caller.user_id;
+    let page = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { read_page(conn, user, id, after, limit).await })
+    })
+    .await?;
+    let cursors: Vec<_> = page.rows.iter().map(|row| (row.joined_at, row.user.id)).collect();
+    Ok(page.into_participants(app).into_iter().zip(cursors).collect())
+}
+
+/// Reads participants in the order in which they joined.
+pub(super) async fn read_page(
+    conn: &impl ConnectionTrait,
+    user: UserId,
+    id: ConversationId,
+    after: Option<(Timestamp, UserId)>,
+    limit: u64,
+) -> Result<ParticipantsView> {
+    let page = ParticipantsView::read(conn, user, participants::page(conn, id, after, limit).await?).await?;
     // Check membership after reading: a user removed meanwhile must not see newer rows.
-    conversations::require_participant(app, caller, id).await?;
-    let cursors: Vec<_> = rows.iter().map(|row| (row.joined_at, row.user.id)).collect();
-    Ok(to_visible(app, caller, rows).await?.into_iter().zip(cursors).collect())
+    access::require_participant(conn, id, user).await?;
+    Ok(page)
 }
 
 /// Returns one participant of a conversation.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<Participant> {
-    let user = users::by_ref(app.db().read(ReadPool::Ordinary), user).await?;
-    let rows = match user {
-        Some(user) => participants::by_users(app.db().read(ReadPool::Ordinary), id, &[user.id]).await?,
-        None => Vec::new(),
-    };
-    let mut found = to_visible(app, caller, rows).await?;
-    // Check membership after reading: a user removed meanwhile must not see newer rows.
-    conversations::require_participant(app, caller, id).await?;
-    found.pop().ok_or_else(|| Error::not_found("participant"))
+    let (viewer, user) = (caller.user_id, user.clone());
+    let found = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let rows = match users::by_ref(conn, &user).await? {
+                Some(user) => participants::by_users(conn, id, &[user.id]).await?,
+                None => Vec::new(),
+            };
+            let found = ParticipantsView::read(conn, viewer, rows).await?;
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_participant(conn, id, viewer).await?;
+            Ok(found)
+        })
+    })
+    .await?;
+    found.into_participants(app).pop().ok_or_else(|| Error::not_found("participant"))
 }
 
-/// Converts rows to what the caller may see. A block hides presence and read marks. Read marks are shown only if both
-/// users share theirs.
-async fn to_visible(app: &App, caller: &Caller, rows: Vec<ParticipantRow>) -> Result<Vec<Participant>> {
-    let me = users::by_id(app.db().read(ReadPool::Ordinary), caller.user_id).await?;
-    let shares = me.is_some_and(|me| me.share_read_receipts);
-    let ids: Vec<UserId> = rows.iter().map(|row| row.user.id).collect();
-    let visible = users::visible_to(app.db().read(ReadPool::Ordinary), caller.user_id, &ids).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let is_visible = visible.contains(&row.user.id);
-            let presence = if is_visible { app.presence().status(row.user.id) } else { PresenceStatus::Offline };
-            row.into_resource(caller.user_id, shares && is_visible, presence)
-        })
-        .collect())
+/// Participants, and what a user may see of them. A block hides presence and read marks. Read marks are shown only if
+/// both users share theirs.
+pub(super) struct ParticipantsView {
+    rows: Vec<ParticipantRow>,
+    viewer: UserId,
+    /// Whether the viewer shares read marks.
+    shares: bool,
+    /// The users whose presence the viewer may see.
+    visible: HashSet<UserId>,
+}
+
+impl ParticipantsView {
+    async fn read(conn: &impl ConnectionTrait, viewer: UserId, rows: Vec<ParticipantRow>) -> Result<Self> {
+        let me = users::by_id(conn, viewer).await?;
+        let ids: Vec<UserId> = rows.iter().map(|row| row.user.id).collect();
+        let visible = users::visible_to(conn, viewer, &ids).await?;
+        Ok(Self { rows, viewer, shares: me.is_some_and(|me| me.share_read_receipts), visible })
+    }
+
+    pub(super) fn into_participants(self, app: &App) -> Vec<Participant> {
+        let Self { rows, viewer, shares, visible } = self;
+        rows.into_iter()
+            .map(|row| {
+                let is_visible = visible.contains(&row.user.id);
+                let presence = if is_visible { app.presence().status(row.user.id) } else { PresenceStatus::Offline };
+                row.into_resource(viewer, shares && is_visible, presence)
+            })
+            .collect()
+    }
 }
 
 /// Adds users to a group and returns them as participants. Users who are in it already keep their role.
@@ -97,21 +138,31 @@ pub async fn add(
     if role == Role::Owner {
         return Err(Error::invalid("role", "must be admin, member or observer"));
     }
-    let users = resolve(app, references).await?;
-    let named = users.clone();
-    let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * users.len();
-    transact_for(app, caller.user_id, rows, move |tx| {
-        let users = users.clone();
-        Box::pin(async move { add_in(tx, &caller, id, users, role).await })
+    let (owned_app, references) = (app.clone(), references.to_vec());
+    app.run_detached(async move {
+        let users =
+            read(&owned_app, ReadPool::Ordinary, move |conn| Box::pin(async move { resolve(conn, &references).await }))
+                .await?;
+        let named = users.clone();
+        let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * users.len();
+        transact_for(&owned_app, caller.user_id, rows, move |tx| {
+            let users = users.clone();
+            Box::pin(async move { add_in(tx, &caller, id, users, role).await })
+        })
+        .await?;
+        let added = read(&owned_app, ReadPool::Ordinary, move |conn| {
+            Box::pin(async move {
+                ParticipantsView::read(conn, caller.user_id, participants::by_users(conn, id, &named).await?).await
+            })
+        });
+        Ok(added.await?.into_participants(&owned_app))
     })
-    .await?;
-    let rows = participants::by_users(app.db().read(ReadPool::Ordinary), id, &named).await?;
-    to_visible(app, &caller, rows).await
+    .await
 }
 
 async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<UserId>, role: Role) -> Result<()> {
     tx.lock_conversations(&[id]).await?;
-    let own = require_group_role(tx, caller, id).await?;
+    let own = access::require_group_role(tx, id, caller.user_id).await?;
     let roles = participants::roles(tx.conn(), id, &users).await?;
     if !own.may(Action::Add(role)) {
         return Err(Error::forbidden("Only owners and admins can add members, with a role below their own."));
@@ -145,7 +196,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     // Insert in the order of the indexes, so that each index page is visited once.
     rows.sort_unstable_by_key(|new| new.user_id);
     participants::insert(tx.conn(), id, &rows, start).await?;
-    conversations::append_joined(tx, id, &rows).await
+    append_joined(tx, id, &rows).await
 }
 
 /// Splits the users who joined into one part for each event. A part has at most [`limits::JOINED_BYTES`], or one user.
@@ -167,17 +218,24 @@ fn split_joined(joined: impl Iterator<Item = JoinedParticipant>) -> Result<Vec<V
 /// Removes a participant. If this is the caller, the caller leaves. `participant.left` is the last event of the
 /// conversation that the user gets.
 pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<()> {
-    let user = match user {
-        UserRef::Id(user) => *user,
-        other => match users::by_ref(app.db().read(ReadPool::Ordinary), other).await? {
-            Some(row) => row.brief().id,
-            None => return Err(Error::not_found("participant")),
-        },
-    };
-    let caller = *caller;
-    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, caller, id, user))).await?;
-    typing::stop_all(app, id, user);
-    Ok(())
+    let (owned_app, caller, user) = (app.clone(), *caller, user.clone());
+    app.run_detached(async move {
+        let user = match user {
+            UserRef::Id(user) => user,
+            other => find_user(&owned_app, other).await?.ok_or_else(|| Error::not_found("participant"))?,
+        };
+        transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, caller, id, user)))
+            .await?;
+        typing::stop_all(&owned_app, id, user);
+        Ok(())
+    })
+    .await
+}
+
+async fn find_user(app: &App, user: UserRef) -> Result<Option<UserId>> {
+    let found =
+        read(app, ReadPool::Ordinary, move |conn| Box::pin(async move { Ok(users::by_ref(conn, &user).await?) }));
+    Ok(found.await?.map(|row| row.id))
 }
 
 /// Removes the caller from a group. The role of the owner passes to the oldest admin, else to the oldest member. The
@@ -190,7 +248,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     tx.lock_conversations(&[id]).await?;
     let kind = tx.require_conversation(id)?.kind;
     tx.lock_users(&[user]).await?;
-    let own = rights::require_inside(&rights::get_sender(tx, id, caller.user_id).await?)?;
+    let own = access::require_inside(&access::get_sender(tx, id, caller.user_id).await?)?;
     match kind {
         ConversationKind::Direct => return Err(Error::cannot_leave_direct()),
         ConversationKind::Class => return Err(Error::class_conversation()),
@@ -238,13 +296,19 @@ pub async fn update_role(
     user: &UserRef,
     role: Role,
 ) -> Result<Participant> {
-    let caller = *caller;
-    let user = users::by_ref(app.db().read(ReadPool::Ordinary), user).await?.map(|row| row.id);
-    let rows = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
-        Box::pin(change_role_in(tx, caller, id, user, role))
+    let (owned_app, caller, user) = (app.clone(), *caller, user.clone());
+    app.run_detached(async move {
+        let user = find_user(&owned_app, user).await?;
+        let rows = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
+            Box::pin(change_role_in(tx, caller, id, user, role))
+        })
+        .await?;
+        let changed = read(&owned_app, ReadPool::Ordinary, move |conn| {
+            Box::pin(async move { ParticipantsView::read(conn, caller.user_id, rows).await })
+        });
+        changed.await?.into_participants(&owned_app).pop().ok_or_else(|| Error::not_found("participant"))
     })
-    .await?;
-    to_visible(app, &caller, rows).await?.pop().ok_or_else(|| Error::not_found("participant"))
+    .await
 }
 
 async fn change_role_in(
@@ -255,7 +319,7 @@ async fn change_role_in(
     role: Role,
 ) -> Result<Vec<ParticipantRow>> {
     tx.lock_conversations(&[id]).await?;
-    let own = require_group_role(tx, &caller, id).await?;
+    let own = access::require_group_role(tx, id, caller.user_id).await?;
     let current = match user {
         Some(user) => participants::role(tx.conn(), id, user).await?.map(|current| (user, current)),
         None => None,
@@ -292,18 +356,4 @@ async fn update_role_in(tx: &mut Tx, id: ConversationId, user: UserId, role: Rol
     let event = Event::ParticipantUpdated { conversation_id: id, user_id: user, role };
     tx.append(Stream::Conversation(id), &event);
     Ok(())
-}
-
-/// Returns the caller's role in a locked conversation. Fails if it is not a group, because members of other
-/// conversations are not managed here.
-pub(super) async fn require_group_role(tx: &Tx, caller: &Caller, id: ConversationId) -> Result<Role> {
-    let kind = tx.require_conversation(id)?.kind;
-    let own = rights::require_inside(&rights::get_sender(tx, id, caller.user_id).await?)?;
-    match kind {
-        ConversationKind::Class => Err(Error::class_conversation()),
-        ConversationKind::Direct => Err(Error::conflict(
-            "A direct conversation always has two participants and no roles; create a group instead.",
-        )),
-        ConversationKind::Group => Ok(own),
-    }
 }

@@ -1,7 +1,5 @@
 //! Messages: sending, listing and reading them.
 
-use super::Caller;
-use super::conversations::require_participant;
 use crate::app::App;
 use crate::domain::content::{self, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
@@ -9,11 +7,14 @@ use crate::domain::limits;
 use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
 use crate::mailboxes::{SendJob, SentMessage};
-use crate::protocol::resources::{Message, MessageContext, MessagePage, MessageStatus};
+use crate::protocol::messages::{Message, MessageContext, MessagePage, MessageStatus};
 use crate::store::assemble::assemble;
 use crate::store::messages::{self, FurthestMarks, Side};
+use crate::store::participants;
 use crate::store::pools::ReadPool;
-use crate::store::{hidden, participants};
+use crate::work::read::read;
+use crate::work::{Caller, access};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -76,9 +77,17 @@ pub fn enqueue(
 
 async fn add_status(app: &App, sender: UserId, mut sent: SentMessage) -> Result<SentMessage> {
     let conversation = sent.message.conversation_id;
-    let is_participant = participants::role(app.db().read(ReadPool::Ordinary), conversation, sender).await?.is_some();
-    if is_participant {
-        let reached = messages::furthest_marks(app.db().read(ReadPool::Ordinary), conversation, sender).await?;
+    let reached = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let is_participant = participants::role(conn, conversation, sender).await?.is_some();
+            if is_participant {
+                Ok(Some(messages::furthest_marks(conn, conversation, sender).await?))
+            } else {
+                Ok(None)
+            }
+        })
+    });
+    if let Some(reached) = reached.await? {
         sent.message.status = Some(FurthestMarks::status(reached, sent.message.seq));
     }
     Ok(sent)
@@ -96,7 +105,7 @@ fn check_draft(draft: Draft) -> Result<Draft> {
     let mut errors = Vec::new();
     let mut add_error = |field: &str, message: String| errors.push(FieldError { field: field.to_owned(), message });
     let text = content::parse_content(draft.content.as_deref().unwrap_or_default())
-        .map_err(|message| add_error("content", message.to_owned()))
+        .map_err(|message| add_error("content", message.into_owned()))
         .unwrap_or_default();
     let kind = match draft.kind {
         None | Some(MessageKind::Text) => None,
@@ -115,10 +124,10 @@ fn check_draft(draft: Draft) -> Result<Draft> {
     if let Some(temp_id) = &draft.temp_id
         && let Err(message) = content::parse_temp_id(temp_id)
     {
-        add_error("temp_id", message.to_owned());
+        add_error("temp_id", message.into_owned());
     }
     if draft.attachment_ids.len() > limits::ATTACHMENTS_PER_MESSAGE {
-        add_error("attachment_ids", "must have at most 10 items".to_owned());
+        add_error("attachment_ids", limits::at_most(limits::ATTACHMENTS_PER_MESSAGE, "items").into_owned());
     } else if !draft.attachment_ids.is_empty() {
         add_error("attachment_ids", "must contain only ids of uploads of yours".to_owned());
     }
@@ -161,49 +170,56 @@ pub async fn list(
     range: MessageRange,
     limit: u64,
 ) -> Result<MessagePage> {
-    // Read the revision first. A change that is committed while the rows are read is then in the events, and may be in
-    // the rows too, but is never lost.
-    let Some((rev, last_seq)) = messages::head(app.db().read(ReadPool::Ordinary), conversation).await? else {
-        return Err(Error::not_found("conversation"));
-    };
-    let viewer = Viewer { app, user_id: caller.user_id, conversation };
-    let (items, has_more_before, has_more_after) = match range {
-        MessageRange::Newest => {
-            let (items, more) = viewer.before(Seq(i64::MAX), limit).await?;
-            (items, more, false)
-        }
-        MessageRange::Before(seq) => {
-            let (items, more) = viewer.before(seq, limit).await?;
-            let newest = items.last().map_or(Seq(seq.0 - 1), |message| message.seq);
-            (items, more, viewer.has_any(Side::After(newest)).await?)
-        }
-        MessageRange::After(seq) => {
-            let (items, more) = viewer.after(seq, limit).await?;
-            let oldest = items.first().map_or(Seq(seq.0.saturating_add(1)), |message| message.seq);
-            (items, viewer.has_any(Side::Before(oldest)).await?, more)
-        }
-        MessageRange::Around(seq) => {
-            let seq = Seq(seq.0.clamp(0, last_seq.0));
-            let (mut items, before) = viewer.before(seq, (limit - 1) / 2).await?;
-            let (after, more) = viewer.after(Seq(seq.0 - 1), limit - items.len() as u64).await?;
-            items.extend(after);
-            (items, before, more)
-        }
-    };
-    let items = complete(app, caller.user_id, conversation, items).await?;
-    // Check membership after reading: a user removed meanwhile must not see newer rows.
-    require_participant(app, caller, conversation).await?;
-    Ok(MessagePage { items, has_more_before, has_more_after, rev })
+    let user_id = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Viewer { conn, user_id, conversation }.list(range, limit).await })
+    })
+    .await
 }
 
 /// A user who reads the messages of a conversation that the user has not hidden.
-struct Viewer<'a> {
-    app: &'a App,
+struct Viewer<'r, C> {
+    conn: &'r C,
     user_id: UserId,
     conversation: ConversationId,
 }
 
-impl Viewer<'_> {
+impl<C: ConnectionTrait> Viewer<'_, C> {
+    async fn list(&self, range: MessageRange, limit: u64) -> Result<MessagePage> {
+        // Read the revision first. A change that is committed while the rows are read is then in the events, and may be
+        // in the rows too, but is never lost.
+        let Some((rev, last_seq)) = messages::head(self.conn, self.conversation).await? else {
+            return Err(Error::not_found("conversation"));
+        };
+        let (items, has_more_before, has_more_after) = match range {
+            MessageRange::Newest => {
+                let (items, more) = self.before(Seq(i64::MAX), limit).await?;
+                (items, more, false)
+            }
+            MessageRange::Before(seq) => {
+                let (items, more) = self.before(seq, limit).await?;
+                let newest = items.last().map_or(Seq(seq.0 - 1), |message| message.seq);
+                (items, more, self.has_any(Side::After(newest)).await?)
+            }
+            MessageRange::After(seq) => {
+                let (items, more) = self.after(seq, limit).await?;
+                let oldest = items.first().map_or(Seq(seq.0.saturating_add(1)), |message| message.seq);
+                (items, self.has_any(Side::Before(oldest)).await?, more)
+            }
+            MessageRange::Around(seq) => {
+                let seq = Seq(seq.0.clamp(0, last_seq.0));
+                let (mut items, before) = self.before(seq, (limit - 1) / 2).await?;
+                let (after, more) = self.after(Seq(seq.0 - 1), limit - items.len() as u64).await?;
+                items.extend(after);
+                (items, before, more)
+            }
+        };
+        let items = complete(self.conn, self.user_id, self.conversation, items).await?;
+        // Check membership after reading: a user removed meanwhile must not see newer rows.
+        access::require_participant(self.conn, self.conversation, self.user_id).await?;
+        Ok(MessagePage { items, has_more_before, has_more_after, rev })
+    }
+
     /// Returns the messages just before `seq`, ascending, and whether there are more.
     async fn before(&self, seq: Seq, limit: u64) -> Result<(Vec<Message>, bool)> {
         let (mut items, more) = self.list_beside(Side::Before(seq), limit).await?;
@@ -217,8 +233,7 @@ impl Viewer<'_> {
     }
 
     async fn list_beside(&self, side: Side, limit: u64) -> Result<(Vec<Message>, bool)> {
-        let conn = self.app.db().read(ReadPool::Ordinary);
-        let mut items = messages::page(conn, self.conversation, self.user_id, side, limit + 1).await?;
+        let mut items = messages::page(self.conn, self.conversation, self.user_id, side, limit + 1).await?;
         let more = items.len() as u64 > limit;
         items.truncate(limit as usize);
         Ok((items, more))
@@ -226,21 +241,21 @@ impl Viewer<'_> {
 
     /// Whether there are messages on that side.
     async fn has_any(&self, side: Side) -> Result<bool> {
-        Ok(messages::has_any(self.app.db().read(ReadPool::Ordinary), self.conversation, self.user_id, side).await?)
+        Ok(messages::has_any(self.conn, self.conversation, self.user_id, side).await?)
     }
 }
 
 /// Completes messages of one conversation for a viewer: with mentions and reactions, and with the status of the
 /// viewer's own messages.
 pub(super) async fn complete(
-    app: &App,
+    conn: &impl ConnectionTrait,
     viewer: UserId,
     conversation: ConversationId,
     mut items: Vec<Message>,
 ) -> Result<Vec<Message>> {
-    assemble(app.db().read(ReadPool::Ordinary), Some(viewer), &mut items).await?;
+    assemble(conn, Some(viewer), &mut items).await?;
     if items.iter().any(|message| message.sender_id == Some(viewer)) {
-        let reached = messages::furthest_marks(app.db().read(ReadPool::Ordinary), conversation, viewer).await?;
+        let reached = messages::furthest_marks(conn, conversation, viewer).await?;
         for message in items.iter_mut().filter(|message| message.sender_id == Some(viewer)) {
             message.status = Some(FurthestMarks::status(reached, message.seq));
         }
@@ -250,43 +265,48 @@ pub(super) async fn complete(
 
 /// Returns one message. Fails if the caller is not a participant, or has hidden it.
 pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
-    let message = read_message(app, id).await?;
-    let conversation = message.conversation_id;
-    let mut items = complete(app, caller.user_id, conversation, vec![message]).await?;
-    require_visible(app, caller, conversation, id).await?;
-    items.pop().ok_or_else(|| Error::not_found("message"))
+    let user = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let message = find(conn, id).await?;
+            let conversation = message.conversation_id;
+            let mut items = complete(conn, user, conversation, vec![message]).await?;
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_visible(conn, conversation, id, user).await?;
+            items.pop().ok_or_else(|| Error::not_found("message"))
+        })
+    })
+    .await
 }
 
-async fn read_message(app: &App, id: MessageId) -> Result<Message> {
-    let found = messages::by_ids(app.db().read(ReadPool::Ordinary), &[id]).await?.pop();
+async fn find(conn: &impl ConnectionTrait, id: MessageId) -> Result<Message> {
+    let found = messages::by_ids(conn, &[id]).await?.pop();
     found.map(|(message, _)| message).ok_or_else(|| Error::not_found("message"))
-}
-
-/// Checks after reading that the caller may see the message: a user removed meanwhile must not see newer rows.
-async fn require_visible(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
-    require_participant(app, caller, conversation).await?;
-    if hidden::is_hidden(app.db().read(ReadPool::Ordinary), caller.user_id, id).await? {
-        return Err(Error::not_found("message"));
-    }
-    Ok(())
 }
 
 /// Returns a message with at most `limit` neighbours in all: half of them on each side, one more before it if `limit`
 /// is odd.
 pub async fn get_context(app: &App, caller: &Caller, id: MessageId, limit: u64) -> Result<MessageContext> {
-    let message = read_message(app, id).await?;
-    let (conversation, seq) = (message.conversation_id, message.seq);
-    let viewer = Viewer { app, user_id: caller.user_id, conversation };
-    let (mut items, has_more_before) = viewer.before(seq, limit.div_ceil(2)).await?;
-    let (after, has_more_after) = viewer.after(seq, limit / 2).await?;
-    let before_count = items.len();
-    items.push(message);
-    items.extend(after);
-    let mut before = complete(app, caller.user_id, conversation, items).await?;
-    let after = before.split_off(before_count + 1);
-    let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
-    require_visible(app, caller, conversation, id).await?;
-    Ok(MessageContext { message, before, after, has_more_before, has_more_after })
+    let user_id = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let message = find(conn, id).await?;
+            let (conversation, seq) = (message.conversation_id, message.seq);
+            let viewer = Viewer { conn, user_id, conversation };
+            let (mut items, has_more_before) = viewer.before(seq, limit.div_ceil(2)).await?;
+            let (after, has_more_after) = viewer.after(seq, limit / 2).await?;
+            let before_count = items.len();
+            items.push(message);
+            items.extend(after);
+            let mut before = complete(conn, user_id, conversation, items).await?;
+            let after = before.split_off(before_count + 1);
+            let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_visible(conn, conversation, id, user_id).await?;
+            Ok(MessageContext { message, before, after, has_more_before, has_more_after })
+        })
+    })
+    .await
 }
 
 #[cfg(test)]

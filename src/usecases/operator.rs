@@ -1,21 +1,23 @@
 //! What the operator does to accounts, from the command line or the settings.
 
 use super::accounts::{NewAccount, append_profile, insert_user, to_me};
-use super::logins::{append_revoked, get_locked_user};
-use super::passwords;
-use super::read::read;
-use super::transact::transact_for;
+use super::logins::append_revoked;
 use crate::app::App;
+use crate::domain::accounts::AccountStatus;
 use crate::domain::codes::Code;
 use crate::domain::limits;
 use crate::domain::names::{Password, UserRef, Username};
 use crate::error::{Error, Result};
-use crate::protocol::events::RevokeReason;
-use crate::protocol::resources::{Me, UserRole};
+use crate::protocol::accounts::Me;
+use crate::protocol::logins::RevokeReason;
+use crate::protocol::users::UserRole;
 use crate::store::pools::ReadPool;
-use crate::store::users::{AccountStatus, UserRow};
+use crate::store::users::UserRow;
 use crate::store::write_queue::WriteOwner;
 use crate::store::{accounts, logins, meta, users};
+use crate::work::read::read;
+use crate::work::transact::transact_for;
+use crate::work::{access, passwords};
 
 /// Creates an account, also if registration is closed.
 pub async fn create(app: &App, new: NewAccount) -> Result<Me> {
@@ -37,7 +39,7 @@ pub async fn update_password(app: &App, user: &UserRef, password: &str) -> Resul
         let hash = hash.clone();
         Box::pin(async move {
             tx.lock_users(&[id]).await?;
-            get_locked_user(tx, id).await?;
+            access::get_locked_user(tx, id).await?;
             accounts::update_password(tx.conn(), id, &hash, tx.now()).await?;
             let reason = RevokeReason::Password;
             if !logins::revoke_all(tx.conn(), id, None, reason, tx.now()).await?.is_empty() {
@@ -55,7 +57,7 @@ pub async fn update_role(app: &App, user: &UserRef, role: UserRole) -> Result<Me
     let user = transact_for(app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
         Box::pin(async move {
             tx.lock_users(&[id]).await?;
-            let before = get_locked_user(tx, id).await?;
+            let before = access::get_locked_user(tx, id).await?;
             if before.role == role {
                 return Ok(before);
             }

@@ -1,11 +1,7 @@
 //! Pins: pinning a message for all participants, unpinning it, and listing pinned messages. Repeating a call changes
 //! nothing and appends no event.
 
-use super::Caller;
-use super::conversations::require_participant;
-use super::reactions::{get_target, get_undeleted_target};
-use super::rights;
-use super::transact::{Tx, transact_for};
+use super::messages;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
@@ -13,23 +9,32 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::protocol::events::{Event, Pin};
-use crate::protocol::resources::Message;
+use crate::protocol::events::Event;
+use crate::protocol::messages::Message;
+use crate::protocol::pins::Pin;
+use crate::store::messages as rows;
+use crate::store::pins;
 use crate::store::pools::ReadPool;
-use crate::store::{messages, pins};
-use crate::usecases::messages::{complete, get};
+use crate::work::Caller;
+use crate::work::access;
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
 use std::collections::HashMap;
 
 /// Pins a message and returns it as the caller sees it.
 pub async fn add(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Message> {
-    let request = (*caller, conversation, message);
-    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, request))).await?;
-    get(app, caller, message).await
+    let (owned_app, caller) = (app.clone(), *caller);
+    app.run_detached(async move {
+        let request = (caller, conversation, message);
+        transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, request))).await?;
+        messages::get(&owned_app, &caller, message).await
+    })
+    .await
 }
 
 async fn add_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
     lock_and_check_right(tx, caller, conversation).await?;
-    if get_undeleted_target(tx, caller, conversation, message).await?.pinned {
+    if access::get_undeleted_target(tx, conversation, message, caller.user_id).await?.pinned {
         return Ok(());
     }
     let newest = pins::newest(tx.conn(), conversation).await?;
@@ -50,7 +55,7 @@ pub async fn remove(app: &App, caller: &Caller, conversation: ConversationId, me
 async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
     lock_and_check_right(tx, caller, conversation).await?;
     // A deleted message has no pin, because the deletion removed it.
-    if !get_target(tx, caller, conversation, message).await?.pinned {
+    if !access::get_target(tx, conversation, message, caller.user_id).await?.pinned {
         return Ok(());
     }
     pins::remove(tx.conn(), message).await?;
@@ -63,8 +68,8 @@ async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, Conver
 async fn lock_and_check_right(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> Result<()> {
     tx.lock_conversations(&[conversation]).await?;
     let kind = tx.require_conversation(conversation)?.kind;
-    let sender = rights::get_sender(tx, conversation, caller.user_id).await?;
-    let role = rights::require_changeable(&sender)?;
+    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    let role = access::require_changeable(&sender)?;
     if sender.blocked {
         return Err(Error::blocked());
     }
@@ -83,13 +88,19 @@ pub async fn list(
     before: Timestamp,
     limit: u64,
 ) -> Result<Vec<(Option<Message>, Timestamp)>> {
-    let conn = app.db().read(ReadPool::Ordinary);
-    let pinned = pins::page(conn, conversation, caller.user_id, before, limit).await?;
-    let ids: Vec<MessageId> = pinned.iter().map(|(id, _)| *id).collect();
-    let found = messages::by_ids(conn, &ids).await?.into_iter().map(|(message, _)| message);
-    let found = complete(app, caller.user_id, conversation, found.collect()).await?;
-    // Check membership after reading: a user removed meanwhile must not see newer rows.
-    require_participant(app, caller, conversation).await?;
+    let user = caller.user_id;
+    let (pinned, found) = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let pinned = pins::page(conn, conversation, user, before, limit).await?;
+            let ids: Vec<MessageId> = pinned.iter().map(|(id, _)| *id).collect();
+            let found = rows::by_ids(conn, &ids).await?.into_iter().map(|(message, _)| message);
+            let found = messages::complete(conn, user, conversation, found.collect()).await?;
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_participant(conn, conversation, user).await?;
+            Ok((pinned, found))
+        })
+    })
+    .await?;
     let mut found: HashMap<MessageId, Message> = found.into_iter().map(|message| (message.id, message)).collect();
     Ok(pinned.into_iter().map(|(id, at)| (found.remove(&id).filter(|message| message.pinned), at)).collect())
 }

@@ -1,9 +1,5 @@
 //! Reactions: adding, removing and listing them. Repeating a call changes nothing and appends no event.
 
-use super::Caller;
-use super::conversations::require_participant;
-use super::rights;
-use super::transact::{Tx, transact_for};
 use crate::app::App;
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId};
@@ -11,11 +7,16 @@ use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::protocol::events::{Event, ReactionAction};
-use crate::protocol::resources::{Reaction, ReactionUsers};
+use crate::protocol::events::Event;
+use crate::protocol::reactions::ReactionAction;
+use crate::protocol::reactions::{Reaction, ReactionUsers};
 use crate::store::pools::ReadPool;
 use crate::store::reactions::{self, NewReaction};
-use crate::store::target_messages::{self, TargetMessage};
+use crate::store::target_messages;
+use crate::work::Caller;
+use crate::work::access;
+use crate::work::read::read;
+use crate::work::transact::{Tx, transact_for};
 
 /// The result of a request to add or remove a reaction.
 #[derive(Clone, PartialEq, Debug)]
@@ -73,13 +74,13 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
     let ReactionRequest { caller, conversation, message, emoji, action } = request;
     let user = caller.user_id;
     tx.lock_conversations(&[conversation]).await?;
-    rights::require_writable(&rights::get_sender(tx, conversation, user).await?, Action::React)?;
+    access::require_writable(&access::get_sender(tx, conversation, user).await?, Action::React)?;
     let adds = action == ReactionAction::Added;
     if adds {
-        get_undeleted_target(tx, caller, conversation, message).await?;
+        access::get_undeleted_target(tx, conversation, message, user).await?;
     } else {
         // A deleted message has no reactions, so a missing one is no error.
-        get_target(tx, caller, conversation, message).await?;
+        access::get_target(tx, conversation, message, user).await?;
     }
     let tally = reactions::count(tx.conn(), message, emoji, user).await?;
     let result = |action, count| ReactionChange {
@@ -130,32 +131,6 @@ async fn next_order(tx: &Tx, message: MessageId) -> Result<i64> {
     Ok(last + 1)
 }
 
-/// Returns a message that the caller can see and that is not deleted. Its conversation must be locked.
-pub(super) async fn get_undeleted_target(
-    tx: &Tx,
-    caller: Caller,
-    conversation: ConversationId,
-    message: MessageId,
-) -> Result<TargetMessage> {
-    let target = get_target(tx, caller, conversation, message).await?;
-    if target.deleted {
-        Err(Error::conflict("This message was deleted, so it takes no reactions or pins."))
-    } else {
-        Ok(target)
-    }
-}
-
-/// Returns a message that the caller can see, deleted for everyone or not. Its conversation must be locked.
-pub(super) async fn get_target(
-    tx: &Tx,
-    caller: Caller,
-    conversation: ConversationId,
-    message: MessageId,
-) -> Result<TargetMessage> {
-    let target = target_messages::find(tx.conn(), conversation, message, caller.user_id).await?;
-    target.ok_or_else(|| Error::not_found("message"))
-}
-
 /// Lists the users who reacted to a message, by emoji, each with the cursor after it.
 pub async fn list(
     app: &App,
@@ -165,14 +140,19 @@ pub async fn list(
     after: i64,
     limit: u64,
 ) -> Result<Vec<(ReactionUsers, i64)>> {
-    let conn = app.db().read(ReadPool::Ordinary);
-    let target = target_messages::find(conn, conversation, message, caller.user_id).await?;
-    let rows = match target {
-        Some(target) if !target.deleted => reactions::page(conn, message, after, limit).await?,
-        _ => Vec::new(),
-    };
-    // Check membership after reading: a user removed meanwhile must not see newer rows.
-    require_participant(app, caller, conversation).await?;
-    target.ok_or_else(|| Error::not_found("message"))?;
-    Ok(rows)
+    let user = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let target = target_messages::find(conn, conversation, message, user).await?;
+            let rows = match target {
+                Some(target) if !target.deleted => reactions::page(conn, message, after, limit).await?,
+                _ => Vec::new(),
+            };
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_participant(conn, conversation, user).await?;
+            target.ok_or_else(|| Error::not_found("message"))?;
+            Ok(rows)
+        })
+    })
+    .await
 }

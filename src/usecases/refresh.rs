@@ -1,4 +1,4 @@
-//! Renewing tokens (SPEC 2). A refresh token is spent for its successor, whose generation is greater by one. A client
+//! Renewing tokens. A refresh token is spent for its successor, whose generation is greater by one. A client
 //! that presents a spent token again gets the same successor in two cases:
 //!
 //! - within ten seconds, because two tabs may spend one token at once;
@@ -7,21 +7,21 @@
 //!
 //! In all other cases two parties hold the login, so it ends.
 
-use super::logins::{LoginTokens, end_login, get_locked_user, to_caller, to_tokens};
-use super::transact::{Tx, transact_for};
+use super::logins::{LoginTokens, end_login, store_token, to_tokens};
 use crate::app::App;
 use crate::domain::codes::Code;
-use crate::domain::ids::LoginId;
 use crate::domain::limits;
 use crate::domain::sealed::RefreshTokenForm;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens;
 use crate::error::{Error, Result};
-use crate::protocol::events::RevokeReason;
-use crate::protocol::resources::Tokens;
+use crate::protocol::logins::RevokeReason;
+use crate::protocol::logins::Tokens;
 use crate::store::logins::{self, TokenRow};
 use crate::store::users::UserRow;
 use crate::store::write_queue::WriteOwner;
+use crate::work::access;
+use crate::work::transact::{Tx, transact_for};
 use std::net::IpAddr;
 
 const INVALID_TOKEN: &str = "The refresh token is not valid; sign in again.";
@@ -100,7 +100,7 @@ async fn renew(
     let user_id = logins::get(tx.conn(), login_id).await?.ok_or_else(unknown)?.user_id;
     tx.lock_users(&[user_id]).await?;
 
-    let user = get_locked_user(tx, user_id).await?;
+    let user = access::get_locked_user(tx, user_id).await?;
     let row = logins::get_token(tx.conn(), &hash).await?.filter(|row| row.login_id == login_id).ok_or_else(unknown)?;
     let login_state = logins::get_state(tx.conn(), login_id).await?.ok_or_else(unknown)?;
     let candidates = app.keys().successors(token, login_id, presented);
@@ -110,7 +110,7 @@ async fn renew(
         end_login(tx, user_id, login_id, RevokeReason::TokenReused).await?;
         return Ok(None);
     }
-    to_caller(login_id, Some(login_state))?;
+    access::to_caller(login_id, Some(login_state))?;
     let login_tokens = match decision {
         RefreshDecision::Renew => {
             let new_token = candidates.into_iter().next().expect("there is a primary secret");
@@ -133,13 +133,6 @@ async fn renew(
     Ok(Some((user, login_tokens)))
 }
 
-/// Stores a new refresh token.
-pub(super) async fn store_token(tx: &Tx, token: &str, login_id: LoginId, generation: i64) -> Result<()> {
-    let now = tx.now();
-    let row = TokenRow { login_id, generation, expires_at: now.plus(limits::REFRESH_TOKEN_LIFETIME), spent_at: None };
-    Ok(logins::insert_token(tx.conn(), &tokens::hash(token), &row, now).await?)
-}
-
 /// Returns the stored one of the candidates. There are several, because the successor depends on the secret that was in
 /// use then.
 async fn find_successor(tx: &Tx, candidates: &[String]) -> Result<Option<(String, TokenRow)>> {
@@ -154,6 +147,7 @@ async fn find_successor(tx: &Tx, candidates: &[String]) -> Result<Option<(String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::LoginId;
     use std::time::Duration;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);

@@ -1,14 +1,15 @@
 //! The reads of a live session: its login, its memberships, and whether it may subscribe.
 
-use super::Caller;
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::stream::Stream;
-use crate::error::{Error, Result};
-use crate::protocol::server::DeniedConversation;
+use crate::error::Result;
+use crate::protocol::subscriptions::DeniedConversation;
 use crate::store::participants::{self, Membership};
 use crate::store::pools::ReadPool;
-use crate::store::{log, sessions, writes};
+use crate::store::{log, sessions};
+use crate::work::read::read;
+use crate::work::{Caller, access};
 use std::collections::HashSet;
 
 /// The state of a user when a session begins.
@@ -22,7 +23,9 @@ pub struct SessionStart {
 /// Returns the conversations that the user is probably in. Their rooms are started before membership is read for
 /// certain.
 pub async fn list_likely_conversations(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
-    Ok(participants::conversations_of(app.db().read(ReadPool::Log), caller.user_id).await?)
+    let user = caller.user_id;
+    read(app, ReadPool::Log, move |conn| Box::pin(async move { Ok(participants::conversations_of(conn, user).await?) }))
+        .await
 }
 
 /// Returns those of `conversations` that the caller is probably in; see [`list_likely_conversations`].
@@ -43,28 +46,35 @@ pub async fn read_start(app: &App, caller: &Caller, conversations: &[Conversatio
     Ok(SessionStart { user_rev, memberships })
 }
 
-/// Returns the caller's memberships among `conversations`. The node also adopts the epoch that they were read in.
+/// Returns the caller's memberships among `conversations`.
 async fn memberships(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<Membership>> {
-    let (memberships, epoch) =
-        participants::memberships(app.db().read(ReadPool::Log), caller.user_id, conversations).await?;
-    if let Some(epoch) = epoch {
-        app.db().history().set_epoch(&epoch);
-    }
+    let (user, conversations) = (caller.user_id, conversations.to_vec());
+    let (memberships, epoch) = read(app, ReadPool::Log, move |conn| {
+        Box::pin(async move { Ok(participants::memberships(conn, user, &conversations).await?) })
+    })
+    .await?;
+    adopt_epoch(app, epoch.as_deref());
     Ok(memberships)
+}
+
+/// The node adopts the epoch that rows were read in.
+fn adopt_epoch(app: &App, epoch: Option<&str>) {
+    if let Some(epoch) = epoch {
+        app.set_epoch(epoch);
+    }
 }
 
 /// Returns the revision of the caller's own stream. Fails if the account is not active or the login has ended.
 pub async fn check_login(app: &App, caller: &Caller) -> Result<Rev> {
-    let snapshot =
-        sessions::login_snapshot(app.db().read(ReadPool::Authentication), caller.user_id, caller.login_id).await?;
-    if let Some(snapshot) = &snapshot {
-        app.db().history().set_epoch(&snapshot.epoch);
-    }
-    match snapshot {
-        Some(snapshot) if snapshot.status == "suspended" => Err(Error::suspended()),
-        Some(snapshot) if snapshot.status == "active" && !snapshot.revoked => Ok(snapshot.last_rev),
-        _ => Err(Error::unauthorized("This login has ended; sign in again.")),
-    }
+    let Caller { user_id, login_id, .. } = *caller;
+    let snapshot = read(app, ReadPool::Authentication, move |conn| {
+        Box::pin(async move { Ok(sessions::login_snapshot(conn, user_id, login_id).await?) })
+    })
+    .await?
+    .ok_or_else(access::login_ended)?;
+    adopt_epoch(app, Some(&snapshot.epoch));
+    access::require_login(snapshot.status, snapshot.revoked)?;
+    Ok(snapshot.last_rev)
 }
 
 /// Returns the caller's memberships among `conversations`, and why the caller cannot subscribe to the others.
@@ -73,26 +83,27 @@ pub async fn check_subscriptions(
     caller: &Caller,
     conversations: &[ConversationId],
 ) -> Result<(Vec<Membership>, Vec<DeniedConversation>)> {
-    let conn = app.db().read(ReadPool::Log);
-    let memberships = memberships(app, caller, conversations).await?;
-    let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
-    let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
-    if missing.is_empty() {
-        return Ok((memberships, Vec::new()));
-    }
-    let existing = writes::list_existing(conn, &missing).await?;
-    let denied = missing
-        .into_iter()
-        .map(|id| {
-            let error =
-                if existing.contains(&id) { Error::not_a_participant() } else { Error::not_found("conversation") };
-            DeniedConversation { id, code: error.code().as_str() }
+    let (user, conversations) = (caller.user_id, conversations.to_vec());
+    let (memberships, denied, epoch) = read(app, ReadPool::Log, move |conn| {
+        Box::pin(async move {
+            let (memberships, epoch) = participants::memberships(conn, user, &conversations).await?;
+            let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
+            let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
+            let denied = access::list_denied(conn, &missing).await?;
+            Ok((memberships, denied, epoch))
         })
-        .collect();
-    Ok((memberships, denied))
+    })
+    .await?;
+    adopt_epoch(app, epoch.as_deref());
+    let denied = denied.into_iter().map(|(id, error)| DeniedConversation { id, code: error.code().as_str() });
+    Ok((memberships, denied.collect()))
 }
 
 /// Returns those streams for which the log does not have all events after the client's revision any more.
 pub async fn list_unreachable(app: &App, client_revs: &[(Stream, Rev)]) -> Result<Vec<Stream>> {
-    Ok(log::list_without_next_rev(app.db().read(ReadPool::Log), client_revs).await?)
+    let client_revs = client_revs.to_vec();
+    read(app, ReadPool::Log, move |conn| {
+        Box::pin(async move { Ok(log::list_without_next_rev(conn, &client_revs).await?) })
+    })
+    .await
 }

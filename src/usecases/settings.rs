@@ -1,8 +1,6 @@
 //! The caller's own settings of a conversation: archive, mute, pin and notification level. Only the caller's own
 //! sessions are notified of a change.
 
-use super::transact::{Tx, transact_for};
-use super::{Caller, conversations, rights};
 use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
@@ -10,10 +8,14 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::Mute;
+use crate::protocol::conversations::Conversation;
 use crate::protocol::events::Event;
-use crate::protocol::resources::{Conversation, NotifyLevel};
+use crate::protocol::settings::Mute;
+use crate::protocol::settings::NotifyLevel;
 use crate::store::settings::{self, ParticipantSetting};
+use crate::work::conversations::{get_locked, with_presence};
+use crate::work::transact::{Tx, transact_for};
+use crate::work::{Caller, access};
 use std::time::Duration;
 
 /// A change of the caller's settings.
@@ -51,18 +53,18 @@ pub async fn update(app: &App, caller: &Caller, id: ConversationId, change: Sett
     let changed =
         transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(update_in(tx, caller, id, change)))
             .await?;
-    Ok(conversations::with_presence(app, changed))
+    Ok(with_presence(app, changed))
 }
 
 async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: SettingChange) -> Result<Conversation> {
     let user = caller.user_id;
     tx.lock_conversations(&[id]).await?;
     tx.lock_users(&[user]).await?;
-    let role = rights::require_inside(&rights::get_sender(tx, id, user).await?)?;
+    let role = access::require_inside(&access::get_sender(tx, id, user).await?)?;
     if !role.may(Action::Read) {
         return Err(Error::forbidden("Only users who can read a conversation can archive, mute or pin it."));
     }
-    let before = conversations::get_locked(tx, user, id).await?;
+    let before = get_locked(tx, user, id).await?;
     let was_archived = settings::archived_seq(tx.conn(), id, user).await?;
     let setting = match change {
         SettingChange::Archive(on) => ParticipantSetting::Archived(on.then_some(before.last_seq)),
@@ -77,7 +79,7 @@ async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Sett
         // again while the conversation is muted.
         settings::update(tx.conn(), id, user, ParticipantSetting::Archived(None)).await?;
     }
-    let after = conversations::get_locked(tx, user, id).await?;
+    let after = get_locked(tx, user, id).await?;
     if after.my != before.my || is_archived_at_new_seq(setting, was_archived) {
         tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: id, my: after.my.clone() });
     }

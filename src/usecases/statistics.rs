@@ -1,40 +1,51 @@
 //! Statistics of a conversation, and of the caller's own conversations. A reader of the log updates most counts, so
 //! they are less than a second behind the messages.
 
-use super::Caller;
-use super::conversations;
 use crate::app::App;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::protocol::resources::{ConversationStatistics, MessagesOfMember, OwnStatistics};
+use crate::protocol::statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
 use crate::store::{self, statistics};
+use crate::work::read::read_heavy;
+use crate::work::{Caller, access};
 
 /// Returns the statistics of a conversation. Fails if the caller is not a participant.
 pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
-    let permit = app.db().heavy(caller.user_id).await?;
-    let conn = permit.conn();
-    let counted = statistics::conversation_counts(conn, id).await?;
-    let senders = statistics::top_senders(conn, id, limits::TOP_SENDERS).await?;
-    let members = statistics::count_members(conn, id).await?;
-    // Check membership after reading: a user removed meanwhile must not see newer rows.
-    conversations::require_participant(app, caller, id).await?;
-    Ok(ConversationStatistics {
-        messages: counted.messages,
-        attachments: counted.attachments,
-        links: counted.links,
-        members,
-        messages_by_member: senders.into_iter().map(|(user_id, count)| MessagesOfMember { user_id, count }).collect(),
-        first_message_at: counted.first_message_at,
+    let user = caller.user_id;
+    read_heavy(app, caller, move |conn| {
+        Box::pin(async move {
+            let counted = statistics::conversation_counts(conn, id).await?;
+            let senders = statistics::top_senders(conn, id, limits::TOP_SENDERS).await?;
+            let members = statistics::count_members(conn, id).await?;
+            // Check membership after reading: a user removed meanwhile must not see newer rows.
+            access::require_participant(conn, id, user).await?;
+            let by_member = senders.into_iter().map(|(user_id, count)| MessagesOfMember { user_id, count });
+            Ok(ConversationStatistics {
+                messages: counted.messages,
+                attachments: counted.attachments,
+                links: counted.links,
+                members,
+                messages_by_member: by_member.collect(),
+                first_message_at: counted.first_message_at,
+            })
+        })
     })
+    .await
 }
 
 /// Returns the statistics of the caller's conversations.
 pub async fn get_own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
-    let (permit, now) = (app.db().heavy(caller.user_id).await?, Timestamp::now());
-    let own = statistics::own_counts(permit.conn(), caller.user_id, now).await?;
-    let unread = store::conversations::get_unread_count(permit.conn(), caller.user_id, now).await?;
+    let user = caller.user_id;
+    let (own, unread) = read_heavy(app, caller, move |conn| {
+        Box::pin(async move {
+            let now = Timestamp::now();
+            let own = statistics::own_counts(conn, user, now).await?;
+            Ok((own, store::conversations::get_unread_count(conn, user, now).await?))
+        })
+    })
+    .await?;
     Ok(OwnStatistics {
         total: own.direct + own.group + own.class,
         direct: own.direct,

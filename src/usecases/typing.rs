@@ -1,7 +1,5 @@
 //! Typing notifications: ephemeral frames for the other participants, which end by themselves.
 
-use super::Caller;
-use super::conversations::require_participant;
 use crate::app::App;
 use crate::cluster::typing::{ExcludedUsers, TypingNotice, TypingSession};
 use crate::domain::ids::{ConversationId, UserId};
@@ -9,10 +7,15 @@ use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::protocol::resources::UserBrief;
-use crate::protocol::server::{ServerFrame, Typing};
+use crate::protocol::server::ServerFrame;
+use crate::protocol::typing::Typing;
+use crate::protocol::users::UserBrief;
 use crate::store::pools::ReadPool;
 use crate::store::{blocks, users};
+use crate::work::read::read;
+use crate::work::typing::notify_stopped;
+use crate::work::{Caller, access};
+use sea_orm::ConnectionTrait;
 
 /// Starts the caller's typing on one session. It ends with a stop, a message, the end of the session, or after
 /// [`limits::TYPING_DURATION`].
@@ -22,17 +25,22 @@ pub async fn start(
     typing_session: &TypingSession,
     conversation: ConversationId,
 ) -> Result<()> {
-    if !require_participant(app, caller, conversation).await?.may(Action::Type) {
-        return Err(Error::forbidden("Observers can only read this conversation."));
-    }
-    let typing = build_typing(app, caller, conversation).await?;
-    let blocked =
-        blocks::list_blocked_participants(app.db().read(ReadPool::Ordinary), caller.user_id, conversation).await?;
-    let excluded: ExcludedUsers = blocked.into_iter().chain([caller.user_id]).collect();
+    let user = caller.user_id;
+    let (typing, blocked) = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            if !access::require_participant(conn, conversation, user).await?.may(Action::Type) {
+                return Err(Error::forbidden("Observers can only read this conversation."));
+            }
+            let typing = build_typing(conn, user, conversation).await?;
+            Ok((typing, blocks::list_blocked_participants(conn, user, conversation).await?))
+        })
+    })
+    .await?;
+    let excluded: ExcludedUsers = blocked.into_iter().chain([user]).collect();
     let notice = TypingNotice { typing: typing.clone(), excluded: excluded.clone() };
     let Some(start) = app.typing().start(typing_session, notice) else { return Ok(()) };
     app.notify_except(vec![Stream::Conversation(conversation)], &ServerFrame::TypingStart(typing), excluded);
-    let (owned_app, user, typing_session) = (app.clone(), caller.user_id, typing_session.clone());
+    let (owned_app, typing_session) = (app.clone(), typing_session.clone());
     app.spawn(async move {
         tokio::time::sleep(limits::TYPING_DURATION).await;
         notify_stopped(&owned_app, owned_app.typing().expire(conversation, user, &typing_session, start));
@@ -47,7 +55,11 @@ pub async fn stop(
     typing_session: &TypingSession,
     conversation: ConversationId,
 ) -> Result<()> {
-    require_participant(app, caller, conversation).await?;
+    let user = caller.user_id;
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { access::require_participant(conn, conversation, user).await })
+    })
+    .await?;
     notify_stopped(app, app.typing().stop_session(conversation, caller.user_id, typing_session));
     Ok(())
 }
@@ -57,41 +69,25 @@ pub fn session_closed(app: &App, user: UserId, typing_session: &TypingSession) {
     notify_stopped(app, app.typing().end_session(user, typing_session));
 }
 
-/// Notifies the users who saw the typing that it has stopped.
-fn notify_stopped(app: &App, stopped: impl IntoIterator<Item = TypingNotice>) {
-    for TypingNotice { typing, excluded } in stopped {
-        let streams = vec![Stream::Conversation(typing.conversation_id)];
-        app.notify_except(streams, &ServerFrame::TypingStop(typing), excluded);
-    }
-}
-
 /// Lists the users who are typing in a conversation, without the caller and without users who are separated by a block.
 pub async fn list(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
-    require_participant(app, caller, conversation).await?;
-    // A block may be newer than the start of the typing.
-    let blocked =
-        blocks::list_blocked_participants(app.db().read(ReadPool::Ordinary), caller.user_id, conversation).await?;
+    let user = caller.user_id;
+    let blocked = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            access::require_participant(conn, conversation, user).await?;
+            // A block may be newer than the start of the typing.
+            Ok(blocks::list_blocked_participants(conn, user, conversation).await?)
+        })
+    })
+    .await?;
     let mut typing = app.typing().list_visible(caller.user_id, conversation);
     typing.retain(|user| !blocked.contains(user));
     typing.sort_unstable();
     Ok(typing)
 }
 
-/// Stops all typing of a user in a conversation, because the user left it or sent a message.
-pub(super) fn stop_all(app: &App, conversation: ConversationId, user: UserId) {
-    notify_stopped(app, app.typing().stop(conversation, user));
-}
-
-/// Stops showing the typing of `author` to `viewer`, because a block now separates them.
-pub(super) fn hide_from(app: &App, author: UserId, viewer: UserId) {
-    for typing in app.typing().exclude_viewer(author, viewer) {
-        app.notify(vec![Stream::User(viewer)], &ServerFrame::TypingStop(typing), None);
-    }
-}
-
-async fn build_typing(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Typing> {
-    let user =
-        users::by_id(app.db().read(ReadPool::Ordinary), caller.user_id).await?.ok_or_else(Error::user_not_found)?;
+async fn build_typing(conn: &impl ConnectionTrait, user: UserId, conversation_id: ConversationId) -> Result<Typing> {
+    let user = users::by_id(conn, user).await?.ok_or_else(Error::user_not_found)?;
     let UserBrief { id: user_id, username, display_name, .. } = user.brief();
     Ok(Typing { conversation_id, user_id, username, display_name })
 }

@@ -1,21 +1,19 @@
 //! Users as other users see them: one of them, a search by name, and their presence.
 
-use super::Caller;
-use super::read::{read, read_heavy};
 use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::search::UserQuery;
 use crate::error::{Error, Result};
-use crate::protocol::accounts::PresenceRequest;
-use crate::protocol::resources::{PresenceState, PresenceStates, User, UserOrMe};
+use crate::protocol::presence::PresenceRequest;
+use crate::protocol::presence::{PresenceState, PresenceStates};
+use crate::protocol::users::{User, UserOrMe};
 use crate::store::pools::ReadPool;
 use crate::store::users::{self, SearchCursor, UserRow};
+use crate::work::Caller;
+use crate::work::read::{read, read_heavy};
 use std::collections::HashSet;
-
-/// The most characters of a search query.
-const MAX_QUERY_CHARS: usize = 200;
 
 /// Returns a user. The caller's own account has private fields too.
 pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<UserOrMe> {
@@ -75,17 +73,17 @@ fn parse_query(query: &str) -> Result<UserQuery> {
     if query.contains('\0') {
         return Err(Error::invalid("q", "must not contain NUL"));
     }
-    let is_short = query.trim().chars().count() <= MAX_QUERY_CHARS;
+    let is_short = query.trim().chars().count() <= limits::USER_QUERY_CHARS;
     is_short
         .then(|| UserQuery::parse(query))
         .flatten()
-        .ok_or_else(|| Error::invalid("q", "must have 1 to 200 characters"))
+        .ok_or_else(|| Error::invalid("q", limits::out_of_range(&(1..=limits::USER_QUERY_CHARS))))
 }
 
 /// Returns the presence of users. It leaves out users that do not exist or that the caller may not see.
 pub async fn list_presence(app: &App, caller: Caller, input: PresenceRequest) -> Result<PresenceStates> {
     if input.user_ids.len() > limits::PRESENCE_USERS {
-        return Err(Error::invalid("user_ids", "must name at most 100 users"));
+        return Err(Error::invalid("user_ids", format!("must name at most {} users", limits::PRESENCE_USERS)));
     }
     let references: Vec<UserRef> = input.user_ids.iter().filter_map(|text| UserRef::parse(text)).collect();
     let (rows, visible) = read(app, ReadPool::Ordinary, move |conn| {

@@ -1,4 +1,4 @@
-//! Registering, signing in, profiles and finding each other (SPEC 2).
+//! Registering, signing in, profiles and finding each other.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -1,4 +1,4 @@
-//! Blocks: nothing passes between the two but what they say in shared groups (SPEC 8); and reads that are not shared.
+//! Blocks: nothing passes between the two but what they say in shared groups; and reads that are not shared.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What is committed reaches every node, in whatever order transactions draw their ids and end (SPEC 13, G3). Here
+//! What is committed reaches every node, in whatever order transactions draw their ids and end. Here
 //! another writer to the same PostgreSQL is played by statements, so that their order is certain; it appends events as a
 //! node does.
 

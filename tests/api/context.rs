@@ -1,4 +1,4 @@
-//! Reading around a message or a place, as far as a conversation reaches (SPEC 5).
+//! Reading around a message or a place, as far as a conversation reaches.
 
 use serde_json::{Value, json};
 

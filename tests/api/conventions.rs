@@ -1,4 +1,4 @@
-//! What holds for every call (SPEC 1): problem documents, ids, cursors, limits, request ids, and that nothing a client
+//! What holds for every call: problem documents, ids, cursors, limits, request ids, and that nothing a client
 //! sends is ever a 500.
 
 use reqwest::Method;

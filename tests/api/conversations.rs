@@ -1,4 +1,4 @@
-//! Making, finding and listing conversations (SPEC 4).
+//! Making, finding and listing conversations.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Deleting a message for everyone (SPEC 5, 12, G5).
+//! Deleting a message for everyone.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Messages on their way to the sessions: acknowledged, then announced to everybody, once and in order (SPEC 12, G3).
+//! Messages on their way to the sessions: acknowledged, then announced to everybody, once and in order.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Giving a message another text, and what it said before (SPEC 5, 12).
+//! Giving a message another text, and what it said before.
 
 use serde_json::{Value, json};
 

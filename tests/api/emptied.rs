@@ -1,4 +1,4 @@
-//! Retention has removed every row of an idle server's log. It still knows which history it had (SPEC 12, G3).
+//! Retention has removed every row of an idle server's log. It still knows which history it had.
 
 use std::fs;
 use std::path::PathBuf;

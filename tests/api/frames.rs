@@ -1,5 +1,5 @@
 //! Bad input over the socket: each thing gets its error or its closing code, the session or at least the server lives
-//! on, and nobody else notices (SPEC 12).
+//! on, and nobody else notices.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A group that is made with a `temp_id` is made once, however often its creator sends it (SPEC 4); and the two ways to say
+//! A group that is made with a `temp_id` is made once, however often its creator sends it; and the two ways to say
 //! until when a conversation is muted.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Opening a session: every way to present a token, what comes first, and who is turned away (SPEC 12).
+//! Opening a session: every way to present a token, what comes first, and who is turned away.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Deleting a message for oneself alone (SPEC 5, 12).
+//! Deleting a message for oneself alone.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What is large in itself or by its number: no one event, and no lawful `sync`, is more than a client can take (G7).
+//! What is large in itself or by its number: no one event, and no lawful `sync`, is more than a client can take.
 
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! Logins over time: refreshing, reuse of a spent token, signing out, revoking, changing the password (SPEC 2). A
+//! Logins over time: refreshing, reuse of a spent token, signing out, revoking, changing the password. A
 //! login that ended is refused at once, and its sockets close.
 
 use base64::Engine;

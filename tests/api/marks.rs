@@ -1,4 +1,4 @@
-//! Read and delivered marks, and the unread counts that follow from them (SPEC 4, 5, 12).
+//! Read and delivered marks, and the unread counts that follow from them.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Who is in a group: adding, removing, leaving, and what each of them tells whom (SPEC 4, 12).
+//! Who is in a group: adding, removing, leaving, and what each of them tells whom.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Mentions: whom a text names, who is told, and `@all` (SPEC 5).
+//! Mentions: whom a text names, who is told, and `@all`.
 
 use serde_json::{Value, json};
 

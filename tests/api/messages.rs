@@ -1,4 +1,4 @@
-//! Sending over REST and over the socket, once and only once (SPEC 5, G2, G3).
+//! Sending over REST and over the socket, once and only once.
 
 use std::collections::BTreeMap;
 

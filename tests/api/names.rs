@@ -1,4 +1,4 @@
-//! Names of people and groups (SPEC 2), and the beginnings of texts that are shown instead of them (SPEC 4, 5): nothing
+//! Names of people and groups, and the beginnings of texts that are shown instead of them: nothing
 //! invisible, no towers of marks, nothing cut in the middle of what people see as one.
 
 use serde_json::json;

@@ -1,5 +1,5 @@
 //! Two servers on one PostgreSQL database without Redis: events reach the other node through the log, and both agree
-//! on the order (SPEC 13, G3, G6).
+//! on the order.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Reading a conversation page by page (SPEC 5).
+//! Reading a conversation page by page.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Pinned messages: who may pin, who sees it, and their list (SPEC 5, 12).
+//! Pinned messages: who may pin, who sees it, and their list.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Two things at once, many times over: whichever commits first, the other one sees it (G5, SPEC 4). Here over REST and
+//! Two things at once, many times over: whichever commits first, the other one sees it. Here over REST and
 //! WebSocket, as clients meet it; `tests/races.rs` plays a thousand rounds of each inside the process.
 
 use serde_json::{Value, json};

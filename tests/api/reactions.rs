@@ -1,4 +1,4 @@
-//! Reactions: one emoji, once a user and message, seen by everybody at once (SPEC 5, 12).
+//! Reactions: one emoji, once a user and message, seen by everybody at once.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Who has a message and who has read it, and from whom that is hidden (SPEC 5, 8).
+//! Who has a message and who has read it, and from whom that is hidden.
 
 use serde_json::{Value, json};
 

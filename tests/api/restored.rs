@@ -1,5 +1,5 @@
 //! The database turns out to hold another history: a backup was put back, or a server took over that lacks what was
-//! committed last. Clients learn it, and nobody is left with rows that are no more (SPEC 12, G1, G3).
+//! committed last. Clients learn it, and nobody is left with rows that are no more.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

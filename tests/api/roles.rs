@@ -1,4 +1,4 @@
-//! Roles in a group: who gives them to whom, and how ownership passes (SPEC 4).
+//! Roles in a group: who gives them to whom, and how ownership passes.
 
 use serde_json::{Value, json};
 

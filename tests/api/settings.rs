@@ -1,4 +1,4 @@
-//! One's own view of a conversation: archived, muted, pinned, notify level (SPEC 4).
+//! One's own view of a conversation: archived, muted, pinned, notify level.
 
 use reqwest::Method;
 use serde_json::{Value, json};

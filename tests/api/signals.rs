@@ -1,4 +1,4 @@
-//! Typing and presence: what is seen, by whom, and when it ends by itself (SPEC 12). None of it is durable.
+//! Typing and presence: what is seen, by whom, and when it ends by itself. None of it is durable.
 
 use serde_json::{Value, json};
 

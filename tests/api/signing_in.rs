@@ -1,4 +1,4 @@
-//! How often one may try (SPEC 14): wrong passwords, registrations, sign-ins and refreshes, by account, login and address,
+//! How often one may try: wrong passwords, registrations, sign-ins and refreshes, by account, login and address,
 //! so that a school behind one address lives with it and somebody who guesses does not. Addresses are those that a trusted
 //! proxy names.
 

@@ -1,4 +1,4 @@
-//! A client that stops reading (G7): it is gone within the time the contract gives, costs a bounded amount of memory,
+//! A client that stops reading: it is gone within the time the contract gives, costs a bounded amount of memory,
 //! and the others get everything meanwhile.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is counted: in a conversation, and over one's own (SPEC 4). The counts follow the messages within a second.
+//! What is counted: in a conversation, and over one's own. The counts follow the messages within a second.
 
 use serde_json::{Value, json};
 

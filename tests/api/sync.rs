@@ -1,5 +1,5 @@
 //! Coming back: the missed events in order, then live ones without a seam; and the cases in which there is nothing to
-//! come back to (SPEC 12).
+//! come back to.
 
 use serde_json::{Value, json};
 

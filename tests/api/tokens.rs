@@ -1,4 +1,4 @@
-//! Access tokens that are not what they seem, and tickets (SPEC 2): refused over REST by 401, over WebSocket by an
+//! Access tokens that are not what they seem, and tickets: refused over REST by 401, over WebSocket by an
 //! error and 4401, and nobody else is disturbed.
 
 use std::time::{SystemTime, UNIX_EPOCH};

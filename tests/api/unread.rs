@@ -1,4 +1,4 @@
-//! What counts as unread, in a conversation and in all of them (SPEC 4): hidden messages and system messages aside, muted
+//! What counts as unread, in a conversation and in all of them: hidden messages and system messages aside, muted
 //! conversations in the totals aside, mentions everywhere.
 
 use serde_json::{Value, json};

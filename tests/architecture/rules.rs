@@ -17,6 +17,7 @@ const ROWS: &[&[&str]] = &[
     &["admission"],
     &["mailboxes"],
     &["app"],
+    &["work"],
     &["usecases"],
     &["realtime", "relay"],
     &["http"],

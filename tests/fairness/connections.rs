@@ -9,7 +9,8 @@ use greenroom::domain::limits;
 use greenroom::error::{Error, Result};
 use greenroom::store::db::DbState;
 use greenroom::store::pools::{HeavyRead, ReadPool};
-use greenroom::usecases::{Caller, logins, sessions, users};
+use greenroom::usecases::{logins, sessions, users};
+use greenroom::work::Caller;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 /// How many connections a pool has.

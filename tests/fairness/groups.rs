@@ -9,7 +9,8 @@ use greenroom::domain::stream::Stream;
 use greenroom::store::log;
 use greenroom::store::pools::ReadPool;
 use greenroom::usecases::groups::{self, NewGroup};
-use greenroom::usecases::{Caller, conversations, members};
+use greenroom::usecases::{conversations, members};
+use greenroom::work::Caller;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 

@@ -3,7 +3,8 @@
 use greenroom::domain::ids::{ConversationId, Rev};
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Frame;
-use greenroom::protocol::server::{ServerFrame, SyncDone};
+use greenroom::protocol::server::ServerFrame;
+use greenroom::protocol::subscriptions::SyncDone;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub type Checked<T = ()> = Result<T, String>;
@@ -29,13 +30,17 @@ pub enum Meaning {
 pub struct Client {
     /// The newest revision of each stream up to which nothing is missing.
     pub held: BTreeMap<Stream, Rev>,
-    /// Revisions that came before earlier ones.
-    ahead: BTreeMap<Stream, BTreeSet<Rev>>,
+    /// Events that came before earlier ones.
+    ahead: BTreeMap<Stream, BTreeMap<Rev, Meaning>>,
     /// Events that came in this session.
     received: BTreeSet<(Stream, Rev)>,
-    /// Conversations that it knows from the answer to `subscribe`, from a later revision than the one at which its user was
-    /// added. Events between the two may come when it is told of that.
-    known_from_answer: BTreeSet<Stream>,
+    /// Conversations that it asked for with `subscribe`, and after which revision the answer said that events come. Earlier
+    /// events may come when the client is told that its user was added.
+    answered: BTreeMap<Stream, Rev>,
+    /// Conversations that the user left in this session and was not added to again, as far as the client knows.
+    out: BTreeSet<ConversationId>,
+    /// Conversations of which no event may come until the client asks for them, or its user is added to them.
+    unsubscribed: BTreeSet<ConversationId>,
     /// Conversations of which this session must get every event.
     pub follows: BTreeSet<ConversationId>,
     /// Whether the session subscribes by itself to conversations that the user is added to.
@@ -54,7 +59,9 @@ impl Client {
         self.ahead.clear();
         self.follows.clear();
         self.received.clear();
-        self.known_from_answer.clear();
+        self.out.clear();
+        self.unsubscribed.clear();
+        self.answered.clear();
         (self.syncs, self.unanswered) = (0, 0);
         (self.follows_added, self.may_be_ahead) = (!subscribe_none, false);
         self.held.entry(own).or_insert(user_rev);
@@ -88,46 +95,56 @@ impl Client {
         let Some(held) = self.held.get(&stream).copied() else {
             return Err(format!("{stream:?} {} came and the client does not know the stream", frame.rev));
         };
-        if let Stream::Conversation(id) = stream {
-            must(self.follows.contains(&id) || self.syncs > 0, || format!("{stream:?} {} is not followed", frame.rev))?;
-        }
         must(self.received.insert((stream, frame.rev)), || format!("{stream:?} {} came twice", frame.rev))?;
-        if frame.rev <= held && self.known_from_answer.contains(&stream) {
+        let mut may_be_ahead = self.may_be_ahead;
+        if let Stream::Conversation(id) = stream {
+            // When the user's own stream said that the user left, what comes is from before that, or from after the user
+            // came back, of which the client will be told.
+            may_be_ahead = self.out.contains(&id);
+            let ended = self.unsubscribed.contains(&id) && self.syncs == 0;
+            must(!ended || may_be_ahead, || format!("{stream:?} {} came after `unsubscribed`", frame.rev))?;
+        }
+        if frame.rev <= held && (may_be_ahead || self.answered.contains_key(&stream)) {
             return Ok(());
         }
         must(frame.rev > held, || format!("{stream:?} {} came again, or late: {held} is held", frame.rev))?;
-        if frame.rev == held.next() {
-            self.hold(stream, frame.rev);
-        } else {
-            let may_be_ahead = self.may_be_ahead && matches!(stream, Stream::User(_));
-            must(may_be_ahead, || format!("{stream:?} {} came after {held}", frame.rev))?;
-            let new = self.ahead.entry(stream).or_default().insert(frame.rev);
-            must(new, || format!("{stream:?} {} came twice", frame.rev))?;
+        // The subscription that the client had may have ended without a word. Then it reads what lies between over REST.
+        let held = self.answered.get(&stream).copied().filter(|from| frame.rev == from.next()).unwrap_or(held);
+        must(may_be_ahead || frame.rev == held.next(), || format!("{stream:?} {} came after {held}", frame.rev))?;
+        self.ahead.entry(stream).or_default().insert(frame.rev, meaning);
+        self.hold(stream, held);
+        Ok(())
+    }
+
+    /// Everything up to `rev` is here, from events or from elsewhere. Acts on the events that follow it without a gap.
+    fn hold(&mut self, stream: Stream, rev: Rev) {
+        self.held.insert(stream, rev);
+        self.ahead.entry(stream).or_default().retain(|ahead, _| *ahead > rev);
+        let next = rev.next();
+        if let Some(meaning) = self.ahead.get_mut(&stream).and_then(|ahead| ahead.remove(&next)) {
+            self.act_on(stream, meaning);
+            self.hold(stream, next);
         }
+    }
+
+    fn act_on(&mut self, stream: Stream, meaning: Meaning) {
         match (stream, meaning) {
-            (Stream::Conversation(id), Meaning::Left) => drop(self.follows.remove(&id)),
+            (Stream::Conversation(id), Meaning::Left) | (_, Meaning::Removed(id)) => {
+                self.follows.remove(&id);
+                self.out.insert(id);
+            }
             (_, Meaning::Added(id, rev)) => {
+                self.out.remove(&id);
+                self.unsubscribed.remove(&id);
                 if self.follows_added || self.syncs > 0 {
                     self.follows.insert(id);
                 }
                 let stream = Stream::Conversation(id);
-                if self.held.get(&stream).is_none_or(|held| *held < rev) {
-                    self.hold(stream, rev);
-                }
+                let held = self.held.get(&stream).map_or(rev, |held| rev.max(*held));
+                self.hold(stream, held);
             }
             _ => {}
         }
-        Ok(())
-    }
-
-    fn hold(&mut self, stream: Stream, rev: Rev) {
-        let mut held = rev;
-        let ahead = self.ahead.entry(stream).or_default();
-        ahead.retain(|rev| *rev > held);
-        while ahead.remove(&held.next()) {
-            held = held.next();
-        }
-        self.held.insert(stream, held);
     }
 
     /// Gets a frame that is no event.
@@ -136,9 +153,17 @@ impl Client {
             ServerFrame::Subscribed { revs, .. } => {
                 self.unanswered -= 1;
                 for (id, rev) in revs {
+                    let stream = Stream::Conversation(*id);
+                    // an answer from before the event with which the user left is void
+                    let is_void = self.out.contains(id) && self.held.get(&stream).is_some_and(|held| rev < held);
+                    if is_void {
+                        continue;
+                    }
+                    self.answered.insert(stream, *rev);
                     if self.follows.insert(*id) {
-                        self.known_from_answer.insert(Stream::Conversation(*id));
-                        self.hold(Stream::Conversation(*id), *rev);
+                        self.out.remove(id);
+                        self.unsubscribed.remove(id);
+                        self.hold(stream, *rev);
                     }
                 }
             }
@@ -146,6 +171,10 @@ impl Client {
                 self.unanswered -= 1;
                 for id in conversation_ids {
                     self.follows.remove(id);
+                    self.unsubscribed.insert(*id);
+                    // should it be told later that its user was added, it gets everything after that again
+                    self.received.retain(|(stream, _)| *stream != Stream::Conversation(*id));
+                    self.answered.insert(Stream::Conversation(*id), Rev(0));
                 }
             }
             ServerFrame::SyncReset { conversation_id: Some(id), last_rev: Some(rev) } => {
@@ -164,24 +193,36 @@ impl Client {
     fn done(&mut self, own: Stream, done: &SyncDone) -> Checked {
         self.syncs -= 1;
         self.follows_added = true;
-        for (id, rev) in &done.conversations {
+        self.unsubscribed.retain(|id| !done.conversations.contains_key(id));
+        for (id, rev) in done.conversations.iter().filter(|(id, _)| !self.out.contains(id)) {
             let held = self.held.get(&Stream::Conversation(*id)).copied();
             must(held >= Some(*rev), || format!("sync.done names {rev} of {id}, {held:?} is held"))?;
         }
         must(self.held[&own] >= done.user_rev, || format!("sync.done names {} of the user", done.user_rev))?;
         // of those that are denied, events from before the user left may still be on their way
-        self.follows.extend(done.conversations.keys());
+        self.follows.extend(done.conversations.keys().filter(|id| !self.out.contains(id)));
         Ok(())
     }
 
-    /// Everything that was under way has come, after a last sync.
+    /// Everything that was under way has come: the session got all of what it follows.
+    pub fn rested(&self, head_of: impl Fn(Stream) -> Rev, is_in: impl Fn(ConversationId) -> bool) -> Checked {
+        must(self.syncs == 0 && self.unanswered == 0, || "a command has no answer".to_owned())?;
+        // a session that only subscribes to what it names must look at its user's own stream to see that a subscription ended
+        for id in self.follows.iter().filter(|id| self.follows_added && is_in(**id)) {
+            let stream = Stream::Conversation(*id);
+            let (held, head) = (self.held[&stream], head_of(stream));
+            must(held == head, || format!("{stream:?} is followed: {held} is held, the head is {head}"))?;
+        }
+        Ok(())
+    }
+
+    /// The same after a last sync.
     pub fn settled(
         &self,
         own: Stream,
         head_of: impl Fn(Stream) -> Rev,
         is_in: impl Fn(ConversationId) -> bool,
     ) -> Checked {
-        must(self.syncs == 0, || format!("{} syncs have no answer", self.syncs))?;
         for (stream, held) in &self.held {
             let complete = match stream {
                 Stream::User(_) => *stream == own,

@@ -4,10 +4,10 @@ use crate::client::{Checked, Client, Meaning};
 use greenroom::domain::ids::{ConversationId, MessageId, Rev, Seq, SessionId, UserId};
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use greenroom::protocol::client::SyncConversations;
 use greenroom::protocol::events::{EventEffect, Frame};
-use greenroom::protocol::server::DeniedConversation;
-use greenroom::realtime::following::{Effect, Following, Rights, SyncRights};
+use greenroom::protocol::subscriptions::DeniedConversation;
+use greenroom::protocol::subscriptions::SyncConversations;
+use greenroom::realtime::following::{FollowEffect, Following, Rights, SyncRights};
 use greenroom::realtime::order::{Order, Sink, SubscribeRequest};
 use greenroom::store::participants::Membership;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -175,7 +175,7 @@ impl World {
             Step::ReadRights => self.read_rights(),
             Step::AnswerRights => self.answer_rights(),
             Step::Reconnect(subscribe_none) => self.reconnect(*subscribe_none),
-            Step::Subscribe(bits) => self.command(Job::Subscribe(chosen(*bits))),
+            Step::Subscribe(bits) => self.subscribe(*bits),
             Step::Unsubscribe(bits) => self.command(Job::Unsubscribe(chosen(*bits))),
             Step::Sync(in_parts) => self.send_sync(*in_parts),
             Step::ClientStops => self.client_reads = false,
@@ -374,6 +374,12 @@ impl World {
         }
     }
 
+    /// The client subscribes only to what it does not follow, as far as it knows.
+    fn subscribe(&mut self, bits: usize) {
+        let missing = chosen(bits).into_iter().filter(|id| !self.client.follows.contains(id)).collect();
+        self.command(Job::Subscribe(missing));
+    }
+
     fn send_sync(&mut self, in_parts: bool) {
         if !self.open || self.client.unanswered > 0 || self.client.syncs > 0 {
             return;
@@ -445,30 +451,32 @@ impl World {
         while let Some(effect) = self.following.next_effect() {
             self.following.set_may_replay(self.client_reads);
             match effect {
-                Effect::Send(frame, _) => self.client.frame(OWN, &frame)?,
-                Effect::SendEvents(batch) => {
+                FollowEffect::Send(frame, _) => self.client.frame(OWN, &frame)?,
+                FollowEffect::SendEvents(batch) => {
                     for frame in &batch.frames {
                         let stream = self.stream_of(frame);
                         let (_, meaning) = self.log[&stream][frame.rev.0 as usize - 1];
                         self.client.event(stream, frame, meaning)?;
                     }
                 }
-                Effect::CheckSubscribe(of) | Effect::CheckAdded(of) => self.checks.push_back(Check::Rights(of)),
-                Effect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
-                Effect::Attach { room, number, from, checked, .. } => {
+                FollowEffect::CheckSubscribe(of) | FollowEffect::CheckAdded(of) => {
+                    self.checks.push_back(Check::Rights(of))
+                }
+                FollowEffect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
+                FollowEffect::Attach { room, number, from, checked, .. } => {
                     self.to_room(room, ToRoom::Subscribe { number, from, checked });
                 }
-                Effect::Detach { room } => self.to_room(room, ToRoom::Unsubscribe),
-                Effect::Continue { room } => self.to_room(room, ToRoom::Continue),
-                Effect::AwaitSync => self.waits_for_sync = true,
-                Effect::StopAwaitingSync => self.waits_for_sync = false,
-                Effect::QueueAdded => self.enter_lane(Job::Added),
-                Effect::LeaveLane => {
+                FollowEffect::Detach { room } => self.to_room(room, ToRoom::Unsubscribe),
+                FollowEffect::Continue { room } => self.to_room(room, ToRoom::Continue),
+                FollowEffect::AwaitSync => self.waits_for_sync = true,
+                FollowEffect::StopAwaitingSync => self.waits_for_sync = false,
+                FollowEffect::QueueAdded => self.enter_lane(Job::Added),
+                FollowEffect::LeaveLane => {
                     self.lane_taken = false;
                     self.work();
                 }
-                Effect::Refuse(error, _) => return Err(format!("refused: {error:?}")),
-                Effect::Close(close) => return Err(format!("closed: {close:?}")),
+                FollowEffect::Refuse(error, _) => return Err(format!("refused: {error:?}")),
+                FollowEffect::Close(close) => return Err(format!("closed: {close:?}")),
             }
         }
         self.following.set_may_replay(self.client_reads);
@@ -509,7 +517,8 @@ impl World {
             let rooms_rest = self.rooms.values().all(|room| room.inbox.is_empty() && room.reads.is_empty());
             let quiet = rooms_rest && self.undelivered.is_empty() && self.mailbox.is_empty() && self.checks.is_empty();
             if quiet && !self.rooms.values().any(|room| room.order.has_gap()) {
-                return Ok(());
+                let (joined, log) = (&self.joined, &self.log);
+                return self.client.rested(|stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some());
             }
         }
         Err("it does not come to rest".to_owned())

@@ -5,7 +5,7 @@ use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::tokens;
 use greenroom::error::Result;
 use greenroom::mailboxes::{self, SendJob, SentMessage};
-use greenroom::usecases::Caller;
+use greenroom::work::Caller;
 
 /// A send as a test writes it.
 #[derive(Clone, Debug)]

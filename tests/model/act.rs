@@ -1,4 +1,4 @@
-//! What a granted command changes, whose streams grow by it, and what it is answered with (SPEC 4, 5, 8).
+//! What a granted command changes, whose streams grow by it, and what it is answered with.
 
 use super::commands::{Command, Mute, Role, Text, What};
 use super::rules::{Conversation, Made, Message, Model, Seat};
@@ -17,7 +17,7 @@ pub enum Stream {
 pub enum Grow {
     By(i64),
     Some,
-    /// SPEC decides neither way.
+    /// The contract decides neither way.
     Maybe,
 }
 

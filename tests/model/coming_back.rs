@@ -1,5 +1,4 @@
-//! A client that comes back: `sync` from the revisions of its view, whatever they are, and what it does with the answer
-//! (SPEC 12).
+//! A client that comes back: `sync` from the revisions of its view, whatever they are, and what it does with the answer.
 
 use super::view::View;
 use super::world::World;

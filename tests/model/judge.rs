@@ -1,4 +1,4 @@
-//! Whether a command is granted, and with what it is refused otherwise: the rules of who may do what (SPEC 4, 5, 8).
+//! Whether a command is granted, and with what it is refused otherwise: the rules of who may do what.
 
 use super::commands::{Command, Role, What};
 use super::rules::{Model, Sent};
@@ -12,7 +12,7 @@ pub enum Verdict {
     Granted,
     /// With one of these.
     Refused(&'static [Refusal]),
-    /// SPEC decides neither way: granted, or refused with one of these.
+    /// The contract decides neither way: granted, or refused with one of these.
     Open(&'static [Refusal]),
 }
 

@@ -1,4 +1,4 @@
-//! The rules of conversations and messages in memory, as SPEC 4, 5 and 8 tell them: what there is, and what is derived
+//! The rules of conversations and messages in memory, as the contract with clients has them: what there is, and what is derived
 //! from it. Users, conversations and emoji are numbers here. What may be done is decided in `judge.rs`, what it changes
 //! stands in `act.rs`, and what a user is then shown in `shown.rs`. Nothing here knows the server's code.
 

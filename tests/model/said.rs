@@ -1,4 +1,4 @@
-//! What a granted command about messages changes (SPEC 5).
+//! What a granted command about messages changes.
 
 use super::act::{Answer, Effect, Grow, Stream, effect};
 use super::commands::{ReadTo, Role, Text, What};

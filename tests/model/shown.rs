@@ -1,5 +1,5 @@
 //! What a user is shown of the model, as JSON without times and ids of messages: the same form to which `compare.rs`
-//! brings what REST answers. Where SPEC leaves several answers, all of them stand there.
+//! brings what REST answers. Where the contract leaves several answers, all of them stand there.
 
 use super::commands::{EMOJI, LEVELS, Mute};
 use super::rules::{Conversation, Message, Model, Seat};
@@ -153,7 +153,7 @@ impl Model {
         shown
     }
 
-    /// How far an own message got. Not told by SPEC: whether it counts what those had before them who came later; and
+    /// How far an own message got. The contract does not say: whether it counts what those had before them who came later; and
     /// whether who does not tell what was read still acknowledges.
     fn status(&self, viewer: usize, conversation: &Conversation, seq: i64) -> Value {
         let mut certain = "sent";
@@ -185,7 +185,7 @@ impl Model {
     }
 }
 
-/// Sorted, where SPEC gives no order.
+/// Sorted, where the contract gives no order.
 fn sorted(mut ids: Vec<&str>) -> Vec<&str> {
     ids.sort_unstable();
     ids

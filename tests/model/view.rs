@@ -1,4 +1,4 @@
-//! A client's view of its user's conversations and how each event changes it, written from SPEC 12 as a client would:
+//! A client's view of its user's conversations and how each event changes it, written as a client would from `docs/websocket.md`:
 //! it is filled from REST when a conversation is new to it, and after that from events alone.
 
 use super::shown::preview;

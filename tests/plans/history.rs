@@ -10,7 +10,8 @@ use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Event;
 use greenroom::store::messages;
 use greenroom::store::pools::ReadPool;
-use greenroom::usecases::{Caller, members};
+use greenroom::usecases::members;
+use greenroom::work::Caller;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 /// Further users, so that the tables of people are large too.

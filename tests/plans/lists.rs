@@ -7,7 +7,7 @@ use greenroom::domain::roles::ConversationKind;
 use greenroom::domain::time::Timestamp;
 use greenroom::store::conversations::{self, ConversationFilter};
 use greenroom::store::pools::ReadPool;
-use greenroom::usecases::Caller;
+use greenroom::work::Caller;
 use sea_orm::Statement;
 use std::sync::{Arc, Mutex};
 

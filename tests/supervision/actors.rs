@@ -12,7 +12,7 @@ use greenroom::mailboxes::{
     EndRooms, Ephemeral, FromSocket, OpenRooms, PresenceAnnounced, RoomEvent, Subscription, ToPresence, ToRoom,
     ToSocket,
 };
-use greenroom::protocol::resources::PresenceStatus;
+use greenroom::protocol::presence::PresenceStatus;
 use greenroom::realtime::hub::Hub;
 use greenroom::realtime::presence::Presence;
 use greenroom::realtime::session::{Handshake, Session, SessionServices};

@@ -219,12 +219,12 @@ fn who_was_last_there_is_announced_and_written_down_after_a_panic() {
         expect_failing(&inside.app, "presence_announcements").await;
         mine.arm("last_seen_at");
         registry
-            .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::client::OwnPresence::Away))
+            .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::presence::OwnPresence::Away))
             .await
             .unwrap();
         expect_failing(&inside.app, "last_seen").await;
         registry
-            .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::client::OwnPresence::Online))
+            .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::presence::OwnPresence::Online))
             .await
             .unwrap();
         let seen = "SELECT 1 FROM users WHERE last_seen_at IS NOT NULL";

@@ -6,7 +6,7 @@ use crate::tasks::Mine;
 use crate::{DEADLINE, eventually, expect_failing};
 use actix::prelude::*;
 use greenroom::mailboxes::EndRooms;
-use greenroom::protocol::client::Audience;
+use greenroom::protocol::messages::Audience;
 use greenroom::realtime::catch_up;
 use greenroom::store::db::DbState;
 use greenroom::usecases::deletions;

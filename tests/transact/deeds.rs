@@ -6,7 +6,8 @@ use greenroom::domain::ids::ConversationId;
 use greenroom::error::Result;
 use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::messages::{self, Draft};
-use greenroom::usecases::{Caller, groups, members};
+use greenroom::usecases::{groups, members};
+use greenroom::work::Caller;
 use std::pin::Pin;
 
 /// The future of a deed.

@@ -5,7 +5,7 @@ use crate::deeds::{DEEDS, Deed, Stage};
 use crate::failpoint;
 use crate::inside::{Inside, Post, on_each_database, on_postgres, on_sqlite};
 use greenroom::domain::codes::Code;
-use greenroom::protocol::client::Audience;
+use greenroom::protocol::messages::Audience;
 use greenroom::store::db::DbState;
 use greenroom::usecases::deletions;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};

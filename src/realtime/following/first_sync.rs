@@ -2,7 +2,7 @@
 //! command. Until it runs, events of the user's own stream are not sent: they would come before those that the client
 //! missed. A client that sends another command first, or nothing for a while, gets what happened since `auth.success`.
 
-use super::{Effect, Following};
+use super::{FollowEffect, Following};
 use crate::domain::stream::Stream;
 
 /// Whether the first sync is still to come.
@@ -23,20 +23,20 @@ impl<R: Clone> Following<R> {
             own.first = next;
         }
         self.first_sync = FirstSync::Awaited;
-        self.effects.push_back(Effect::AwaitSync);
+        self.effects.push_back(FollowEffect::AwaitSync);
     }
 
     /// A part of a sync came, and more will follow.
     pub(super) fn sync_goes_on(&mut self) {
         if self.first_sync == FirstSync::Awaited {
-            self.effects.push_back(Effect::AwaitSync);
+            self.effects.push_back(FollowEffect::AwaitSync);
         }
     }
 
     pub(super) fn sync_begins(&mut self) {
         if self.first_sync == FirstSync::Awaited {
             self.first_sync = FirstSync::Running;
-            self.effects.push_back(Effect::StopAwaitingSync);
+            self.effects.push_back(FollowEffect::StopAwaitingSync);
         }
     }
 
@@ -64,9 +64,9 @@ impl<R: Clone> Following<R> {
             return;
         }
         self.first_sync = FirstSync::Over;
-        self.effects.push_back(Effect::StopAwaitingSync);
+        self.effects.push_back(FollowEffect::StopAwaitingSync);
         if let Some(followed) = self.streams.remove(&stream) {
-            self.effects.push_back(Effect::Detach { room: followed.room });
+            self.effects.push_back(FollowEffect::Detach { room: followed.room });
         }
     }
 }

@@ -15,14 +15,16 @@ pub(super) struct FollowedStream<R> {
     pub sent: Rev,
     /// Events up to here are not sent: they belong to an earlier subscription, from before the user left and came back.
     pub after: Rev,
-    /// Whether the client asked for it by name. Then it begins where the client knows, which may be before the user was
-    /// added again, or after it.
-    pub asked: bool,
+    /// Whether a sync asked for it by name. Then it begins where the client said, which may be before the user was added
+    /// again.
+    pub synced: bool,
+    /// Whether the event with which the user left was sent. The room will say so too.
+    pub ended: bool,
 }
 
 impl<R> FollowedStream<R> {
-    /// Whether the client asked for it after the user was added at `rev`.
+    /// Whether a sync asked for it after the user was added at `rev`.
     pub fn covers(&self, rev: Rev) -> bool {
-        self.asked && self.checked >= rev
+        self.synced && self.checked >= rev
     }
 }

@@ -5,7 +5,7 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::Error;
 use crate::protocol::client::FrameId;
-use crate::protocol::server::{DeniedConversation, SyncDone};
+use crate::protocol::subscriptions::{DeniedConversation, SyncDone};
 use crate::store::participants::Membership;
 use std::collections::{HashMap, HashSet, VecDeque};
 

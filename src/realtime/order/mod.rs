@@ -23,6 +23,7 @@ mod ring;
 mod subscriber;
 
 use crate::domain::ids::{Rev, SessionId, UserId};
+use crate::domain::limits;
 use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use crate::protocol::events::{EventEffect, Frame};
 use removals::{Removals, leaves_in};
@@ -32,9 +33,6 @@ pub use ring::RingBudget;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use subscriber::{Phase, Subscriber};
-
-/// Events kept beyond a gap. Further ones are read from the log.
-const PENDING_FRAMES: usize = 1024;
 
 /// Carries out the decisions of an [`Order`].
 pub trait Sink<H> {
@@ -181,7 +179,7 @@ impl<H: Clone> Order<H> {
 
     /// Removes the newest pending events above the limit.
     fn limit_pending(&mut self) {
-        while self.pending.len() > PENDING_FRAMES {
+        while self.pending.len() > limits::PENDING_FRAMES {
             self.pending.pop_last();
         }
     }

@@ -10,11 +10,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Frames in one ring at most.
-const RING_FRAMES: usize = 256;
-/// Bytes of one ring at most.
-const RING_BYTES: usize = 256 * 1024;
-
 /// Counts the bytes of all rings that share it. A clone counts in the same sum.
 #[derive(Clone, Debug)]
 pub struct RingBudget(Arc<RingUsage>);
@@ -81,7 +76,7 @@ impl Ring {
         self.bytes += size_bytes(frame);
         self.budget.add(size_bytes(frame));
         self.frames.push_back(frame.clone());
-        while self.frames.len() > RING_FRAMES || self.bytes > RING_BYTES || self.budget.is_exceeded() {
+        while self.frames.len() > limits::RING_FRAMES || self.bytes > limits::RING_BYTES || self.budget.is_exceeded() {
             let Some(oldest) = self.frames.pop_front() else { break };
             self.bytes -= size_bytes(&oldest);
             self.budget.subtract(size_bytes(&oldest));

@@ -1,7 +1,7 @@
 //! Authentication of a session: by a credential in the handshake or in the first frame, and later by a newer token.
 
 use super::lanes::{JobState, Lane};
-use super::{AuthState, Credential, Identity, LaneJob, RoomSubscription, Session};
+use super::{AuthState, Credential, Identity, LaneJob, Session};
 use crate::admission::ChargeKind;
 use crate::domain::codes::Close;
 use crate::domain::ids::{LoginId, Rev};
@@ -10,16 +10,16 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens::Claims;
 use crate::error::{Error, Result};
-use crate::mailboxes::{OpenRooms, Subscription, ToPresence, ToRoom};
-use crate::protocol::client::{Authenticate, FrameId};
-use crate::protocol::server::{AuthSuccess, ServerFrame};
+use crate::mailboxes::{OpenRooms, ToPresence, ToRoom};
+use crate::protocol::client::FrameId;
+use crate::protocol::server::ServerFrame;
+use crate::protocol::sessions::AuthSuccess;
+use crate::protocol::sessions::Authenticate;
 use crate::store::participants::Membership;
-use crate::usecases::{Caller, logins, sessions};
+use crate::usecases::{logins, sessions};
+use crate::work::Caller;
 use actix::prelude::*;
 use std::time::Duration;
-
-/// The client gets `auth.expiring` this long before its token expires.
-const EXPIRY_WARNING: Duration = Duration::from_mins(1);
 
 /// A credential with a valid signature. The database has not been asked yet.
 enum VerifiedCredential {
@@ -64,7 +64,7 @@ impl Session {
         if let AuthState::Unauthenticated(state) = &mut self.auth_state {
             state.is_checking = true;
         }
-        let (hub, subscribes) = (self.services.hub.clone(), self.subscribes_to_added);
+        let (hub, subscribes) = (self.services.hub.clone(), self.following.follows_all());
         let work = async move {
             let (caller, expires_at) = match verified {
                 VerifiedCredential::Claims(claims) => (logins::authenticate(&app, &claims).await?, claims.exp),
@@ -75,7 +75,7 @@ impl Session {
                 }
             };
             let expires_at = Timestamp(expires_at * 1000);
-            app.db().run(read_start(&app, &hub, caller, expires_at, subscribes)).await
+            read_start(&app, &hub, caller, expires_at, subscribes).await
         };
         self.run_use_case(
             work,
@@ -114,16 +114,10 @@ impl Session {
         let AuthState::Unauthenticated(before) = before else { return };
         self.command_permits = Some(self.services.app.admission().command_permits(caller.user_id));
         self.set_expiry(start.expires_at, ctx);
-        self.subscribe_to(Stream::User(caller.user_id), start.user_room, start.user_rev, start.user_rev, ctx);
-        if !self.subscribes_to_added {
-            self.await_first_sync(ctx);
-        }
-        for (membership, room) in start.rooms {
-            let stream = Stream::Conversation(membership.conversation_id);
-            self.subscribe_to(stream, room, membership.last_rev, membership.last_rev, ctx);
-        }
+        let rooms = start.rooms.into_iter().map(|(of, room)| (of.conversation_id, room, of.last_rev)).collect();
+        self.follow(ctx, |following| following.open(caller.user_id, start.user_room, start.user_rev, rooms));
         let presence = &self.services.presence;
-        presence.do_send(ToPresence::Opened(self.session_handle(&caller, ctx), ctx.address().recipient())); // attach
+        presence.do_send(ToPresence::Opened(self.session_handle(&caller, 0, ctx), ctx.address().recipient())); // attach
         for frame in before.waiting_frames {
             self.handle_frame(frame, ctx);
         }
@@ -143,29 +137,6 @@ impl Session {
             reads: shown.map(|of| (of.conversation_id, of.last_read_seq)).collect(),
             user_rev: start.user_rev,
         }))
-    }
-
-    /// Subscribes to a stream: the client gets every event after `from`. `checked` is the head of the stream when the
-    /// right to read it was checked.
-    pub(super) fn subscribe_to(
-        &mut self,
-        stream: Stream,
-        room: Recipient<ToRoom>,
-        from: Rev,
-        checked: Rev,
-        ctx: &mut Context<Self>,
-    ) {
-        let Some(caller) = self.caller() else { return };
-        self.remove_held_subscription(stream, ctx);
-        self.last_subscription += 1;
-        let subscription =
-            Subscription { stream, session: self.session_handle(&caller, ctx), from, checked, accepted: false };
-        room.do_send(ToRoom::Subscribe(subscription)); // attach
-        let number = self.last_subscription;
-        let first_sent = self.subscriptions.get(&stream).map_or(number, |earlier| earlier.first_sent);
-        let subscription =
-            RoomSubscription { room, checked, number, first_sent, sent_to: from, skip_to: from, sync_from: None };
-        self.subscriptions.insert(stream, subscription);
     }
 
     /// Handles `auth` in an authenticated session: a newer token of the same user replaces the old one.
@@ -214,7 +185,7 @@ impl Session {
     fn send_auth_success(&mut self, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         let Some(caller) = self.caller() else { return };
         let (app, hub, id) = (self.services.app.clone(), self.services.hub.clone(), id.cloned());
-        let work = async move { app.db().run(read_start(&app, &hub, caller, Timestamp::now(), false)).await };
+        let work = async move { read_start(&app, &hub, caller, Timestamp::now(), false).await };
         let then = move |session: &mut Self, outcome: Result<AuthenticatedStart>, ctx: &mut Context<Self>| {
             match outcome {
                 Ok(start) => session.send(&session.auth_success(&start), id.as_ref(), ctx),
@@ -237,7 +208,7 @@ impl Session {
             ctx.cancel_future(timer);
         }
         let left = Duration::from_millis((at.0 - Timestamp::now().0).max(0) as u64);
-        let until_warning = left.saturating_sub(EXPIRY_WARNING);
+        let until_warning = left.saturating_sub(limits::EXPIRY_WARNING);
         let timer = ctx.run_later(until_warning, move |session, ctx| {
             let rest = left.saturating_sub(until_warning);
             session.send(&ServerFrame::AuthExpiring { seconds: rest.as_secs() as i64 }, None, ctx);

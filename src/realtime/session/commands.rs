@@ -2,18 +2,23 @@
 
 use super::lanes::{JobState, Lane};
 use super::{LaneJob, RunTask, Session, SessionTask};
-use crate::app::App;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{SentMessage, ToPresence};
-use crate::protocol::client::{Command, DeliveredMessage, FrameId, ReactMessage, ReadMessage, SendMessage};
-use crate::protocol::resources::{PresenceStatus, ReadMark};
+use crate::protocol::client::{Command, FrameId};
+use crate::protocol::marks::ReadMark;
+use crate::protocol::marks::{DeliveredMessage, ReadMessage};
+use crate::protocol::messages::SendMessage;
+use crate::protocol::presence::PresenceStatus;
+use crate::protocol::reactions::ReactMessage;
 use crate::protocol::server::ServerFrame;
+use crate::realtime::following::Following;
 use crate::usecases::marks::ReadTarget;
 use crate::usecases::messages::Draft;
 use crate::usecases::reactions::ReactionChange;
-use crate::usecases::{Caller, deletions, edits, marks, messages, presence, reactions, typing};
+use crate::usecases::{deletions, edits, marks, messages, presence, reactions, typing};
+use crate::work::Caller;
 use actix::prelude::*;
 use std::time::Instant;
 
@@ -26,7 +31,7 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         if !matches!(command, Command::Sync(_)) {
-            self.skip_first_sync(ctx);
+            self.follow(ctx, Following::no_sync_first);
         }
         match command {
             Command::Auth(auth) => self.renew_auth(auth, id, ctx),
@@ -55,9 +60,7 @@ impl Session {
             Command::TypingStart(at) => self.start_typing(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
                 let (app, typing_session) = (self.services.app.clone(), self.typing_session.clone());
-                let work = with_database(app.clone(), async move {
-                    typing::stop(&app, &caller, &typing_session, at.conversation_id).await
-                });
+                let work = async move { typing::stop(&app, &caller, &typing_session, at.conversation_id).await };
                 self.run_with_optional_ack(Lane::Conversation(at.conversation_id), id, work, ctx);
             }
             Command::SetPresence(set) => {
@@ -74,11 +77,11 @@ impl Session {
             Command::WatchPresence(watch) => self.watch_presence(caller, watch.user_ids, id, ctx),
             Command::UnwatchPresence(unwatch) => {
                 let (app, session, registry) = (self.services.app.clone(), self.id, self.services.presence.clone());
-                let work = with_database(app.clone(), async move {
+                let work = async move {
                     let users = presence::resolve(&app, &unwatch.user_ids).await?;
                     registry.do_send(ToPresence::Unwatch(session, users)); // detach
                     Ok(())
-                });
+                };
                 let empty_state = |()| ServerFrame::PresenceState { users: std::collections::BTreeMap::new() };
                 self.run_with_answer(Lane::Presence, id, work, empty_state, ctx);
             }
@@ -158,8 +161,7 @@ impl Session {
                 ReadTarget::End => return session.enqueue_read_mark(&caller, conversation, marks::END, id, ctx),
             };
             let app = session.services.app.clone();
-            let work =
-                with_database(app.clone(), async move { marks::get_seq(&app, &caller, conversation, message).await });
+            let work = async move { marks::get_seq(&app, &caller, conversation, message).await };
             let then = move |session: &mut Self, seq: Result<Seq>, ctx: &mut Context<Self>| {
                 match seq {
                     Ok(seq) => drop(session.enqueue_read_mark(&caller, conversation, seq, id, ctx)),
@@ -230,7 +232,7 @@ impl Session {
         self.typing_started.insert(conversation, now);
         let (app, typing_session, mailbox) = (self.services.app.clone(), self.typing_session.clone(), ctx.address());
         let work = async move {
-            let started = app.db().run(typing::start(&app, &caller, &typing_session, conversation)).await;
+            let started = typing::start(&app, &caller, &typing_session, conversation).await;
             if started.is_err() {
                 // The client may repeat a refused command at once, and get the error again.
                 let forget: SessionTask = Box::new(move |session, _| {
@@ -248,7 +250,7 @@ impl Session {
         let job: LaneJob = Box::new(move |session, ctx| {
             let work = {
                 let app = app.clone();
-                with_database(app.clone(), async move { presence::list_visible(&app, &caller, &users).await })
+                async move { presence::list_visible(&app, &caller, &users).await }
             };
             let then = move |session: &mut Self, outcome: Result<Vec<_>>, ctx: &mut Context<Self>| {
                 match outcome {
@@ -334,10 +336,4 @@ impl Session {
         });
         self.enter_lane(lane, command_id.as_ref(), None, job, ctx);
     }
-}
-
-/// Runs work that uses the database. Fails at once if the database is known to be unreachable, and after a timeout if
-/// it does not answer.
-pub(super) async fn with_database<T>(app: App, work: impl Future<Output = Result<T>>) -> Result<T> {
-    app.db().run(work).await
 }

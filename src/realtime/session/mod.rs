@@ -8,12 +8,10 @@
 mod auth;
 mod commands;
 mod deliveries;
-mod first_sync;
 mod flow;
 mod lanes;
 mod output;
 mod receiving;
-mod running_sync;
 mod subscriptions;
 
 use crate::admission::bucket::Bucket;
@@ -23,21 +21,21 @@ use crate::cluster::typing::TypingSession;
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
-use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::mailboxes::{CloseSession, FromRoom, FromSocket, OpenRooms, SessionHandle, ToPresence, ToRoom, ToSocket};
-use crate::protocol::client::{self, ClientFrame};
+use crate::protocol::client::ClientFrame;
 use crate::protocol::server::ServerFrame;
-use crate::usecases::{Caller, typing};
+use crate::realtime::following::Following;
+use crate::usecases::typing;
+use crate::work::Caller;
 use actix::prelude::*;
-use first_sync::FirstSync;
 use flow::FlowControl;
 use lanes::{JobState, Lanes};
-use running_sync::RunningSync;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use subscriptions::SessionFollowing;
 use tokio::sync::Semaphore;
 
 /// How often a session checks its timeouts and pings.
@@ -78,24 +76,14 @@ pub struct Session {
     handshake: Handshake,
     socket: Recipient<ToSocket>,
     auth_state: AuthState,
-    subscriptions: HashMap<Stream, RoomSubscription>,
-    /// The number of the newest subscription. Subscriptions are counted from 1.
-    last_subscription: u64,
+    following: SessionFollowing,
     lanes: Lanes<LaneJob, SessionTask>,
     /// The permits for running commands of the user, shared by all sessions of the user. `None` until the user is
     /// known.
     command_permits: Option<Arc<Semaphore>>,
     flow: FlowControl,
-    /// The streams whose replay waits until the client has read enough.
-    paused_replays: Vec<Stream>,
-    sync_parts: client::SyncConversations,
-    running_sync: Option<RunningSync>,
-    first_sync: FirstSync,
-    /// Whether the session subscribes by itself to conversations that the user joins.
-    subscribes_to_added: bool,
-    /// Conversations that the user joined and to which the session has not subscribed yet, each with the revision at
-    /// which the user joined.
-    added_conversations: HashMap<ConversationId, Rev>,
+    /// Ends the wait for a first sync.
+    sync_timer: Option<SpawnHandle>,
     overrun: Arc<AtomicBool>,
     received_at: Instant,
     pinged_at: Instant,
@@ -106,33 +94,6 @@ pub struct Session {
     typing_session: TypingSession,
     expiry_timer: Option<SpawnHandle>,
     is_closing: bool,
-}
-
-/// The newest subscription of a session to a room.
-struct RoomSubscription {
-    room: Recipient<ToRoom>,
-    /// The head of the stream when the right to read it was last checked.
-    checked: Rev,
-    number: u64,
-    /// The number of the first subscription whose events the client gets. A later one brings the events of earlier ones
-    /// again.
-    first_sent: u64,
-    /// The newest revision that was sent to the client. During a replay, some revisions before it may not have been
-    /// sent.
-    sent_to: Rev,
-    /// Events up to this revision are not sent: the client has them, or they are from before the user left and joined
-    /// again.
-    skip_to: Rev,
-    /// The revision after which a sync of the client began. `None` if no sync made the subscription.
-    sync_from: Option<Rev>,
-}
-
-impl RoomSubscription {
-    /// Returns whether a sync made this subscription after the user had joined at the revision `joined`. Then the
-    /// client has chosen where it begins, which may be before or after `joined`.
-    fn includes_join(&self, joined: Rev) -> bool {
-        self.sync_from.is_some() && self.checked >= joined
-    }
 }
 
 enum AuthState {
@@ -180,23 +141,17 @@ impl Session {
         Self {
             id,
             services,
-            subscribes_to_added: !handshake.subscribe_none,
+            following: Following::new(handshake.subscribe_none),
             auth_state: AuthState::Unauthenticated(UnauthenticatedState {
                 _permit: handshake.permit.take(),
                 ..UnauthenticatedState::default()
             }),
             handshake,
             socket,
-            subscriptions: HashMap::new(),
-            last_subscription: 0,
             lanes: Lanes::default(),
             command_permits: None,
             flow: FlowControl::default(),
-            paused_replays: Vec::new(),
-            sync_parts: client::SyncConversations::default(),
-            running_sync: None,
-            first_sync: FirstSync::NotAwaited,
-            added_conversations: HashMap::new(),
+            sync_timer: None,
             overrun: Arc::default(),
             received_at: now,
             pinged_at: now,
@@ -215,13 +170,13 @@ impl Session {
         }
     }
 
-    fn session_handle(&self, caller: &Caller, ctx: &Context<Self>) -> SessionHandle {
+    fn session_handle(&self, caller: &Caller, subscription: u64, ctx: &Context<Self>) -> SessionHandle {
         SessionHandle {
             id: self.id,
             user_id: caller.user_id,
             mailbox: ctx.address().recipient(),
             overrun: self.overrun.clone(),
-            subscription: self.last_subscription,
+            subscription,
         }
     }
 
@@ -300,8 +255,8 @@ impl Actor for Session {
     }
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
-        for subscription in self.subscriptions.values() {
-            subscription.room.do_send(ToRoom::Unsubscribe(self.id)); // detach
+        for room in self.following.rooms() {
+            room.do_send(ToRoom::Unsubscribe(self.id)); // detach
         }
         if let Some(caller) = self.caller() {
             self.services.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach

@@ -56,7 +56,9 @@ impl Session {
         match (caller, command) {
             (_, Command::Ping) => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
             (None, Command::Auth(auth)) => {
-                self.subscribes_to_added &= auth.subscribe.is_none();
+                if auth.subscribe.is_some() {
+                    self.following.subscribe_none();
+                }
                 self.authenticate(Credential::Token(auth.token), id, ctx);
             }
             (None, _) => self.refuse(

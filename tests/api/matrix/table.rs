@@ -224,6 +224,6 @@ pub fn rows(table: &str, callers: usize) -> Vec<Row> {
 
 /// Every route below `/api/v1` as a row names it.
 pub fn routes() -> Vec<String> {
-    let known = routes::ROUTES.iter().chain(routes::SHARED_ROUTES);
+    let known = routes::ROUTES.iter().chain(routes::SHARED_ROUTES.iter());
     known.map(|route| format!("{} {}", route.method, route.path)).collect()
 }

@@ -7,37 +7,37 @@ use super::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Ti
 /// A broken promise. Each names enough to find the place in the history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Violation {
-    /// An acknowledged message is not in the conversation, or not as it was acknowledged (G1).
+    /// An acknowledged message is not in the conversation, or not as it was acknowledged.
     AcknowledgedButLost { conversation: String, temp_id: String },
-    /// Two answers to one message differ (G2).
+    /// Two answers to one message differ.
     AnswersDiffer { conversation: String, temp_id: String },
-    /// One sender's `temp_id` is stored more than once (G2).
+    /// One sender's `temp_id` is stored more than once.
     StoredTwice { conversation: String, temp_id: String },
     /// A send that was refused for good shows up.
     FailedButStored { conversation: String, temp_id: String },
     /// A stored message that nobody sent.
     Unsent { conversation: String, seq: i64 },
-    /// Message numbers do not count 1, 2, 3 … (G3).
+    /// Message numbers do not count 1, 2, 3 ….
     SeqNotDense { conversation: String, expected: i64, found: i64 },
-    /// Revisions do not count 1, 2, 3 …: nobody ever got this one (G3).
+    /// Revisions do not count 1, 2, 3 …: nobody ever got this one.
     RevNotDense { conversation: String, missing: i64 },
-    /// Sessions got different events under one revision (G3).
+    /// Sessions got different events under one revision.
     RevisionDiffers { conversation: String, rev: i64 },
-    /// The order of events is not the order of message numbers, or an event does not fit the stored message (G3).
+    /// The order of events is not the order of message numbers, or an event does not fit the stored message.
     EventDiffersFromLog { conversation: String, rev: i64 },
-    /// A message acknowledged before another was begun has the larger number (G3).
+    /// A message acknowledged before another was begun has the larger number.
     OrderInverted { conversation: String, earlier: String, later: String },
-    /// A session missed a revision (G3).
+    /// A session missed a revision.
     SessionGap { session: String, stream: String, expected: i64, found: i64 },
-    /// A session got a revision again, or an older one (G3).
+    /// A session got a revision again, or an older one.
     SessionRepeats { session: String, stream: String, rev: i64 },
     /// A session that had everything ended before the last revision.
     SessionEndsEarly { session: String, stream: String, held: i64, last: i64 },
     /// A session got events of a stream that it was not subscribed to.
     NotSubscribed { session: String, stream: String, rev: i64 },
-    /// An event reached a user after the revision that removed them (G5).
+    /// An event reached a user after the revision that removed them.
     AfterRemoval { session: String, stream: String, rev: i64 },
-    /// A message by a user has a revision after the one that removed them (G5).
+    /// A message by a user has a revision after the one that removed them.
     SentAfterRemoval { conversation: String, user: String, rev: i64 },
 }
 

@@ -1,0 +1,30 @@
+//! Receipts: which participants have received and read a message.
+
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The time when a client of one participant received a message, or when the participant read it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Receipt {
+    /// The participant.
+    pub user_id: UserId,
+    /// The time of the last move of the participant's mark, which is at the message or after it.
+    pub at: Timestamp,
+}
+
+/// The participants who have received and read a message, without its author. Participants whose receipts the caller
+/// may not see are not in the lists.
+#[derive(Clone, PartialEq, Debug, Serialize, ToSchema)]
+pub struct Receipts {
+    /// The participants who have received the message, with those who have read it. The latest first, at most 1,000.
+    pub delivered: Vec<Receipt>,
+    /// The participants who have read the message. The latest first, at most 1,000.
+    pub read: Vec<Receipt>,
+    /// The number of participants of the conversation.
+    pub member_count: i64,
+    /// The number of readers divided by the number of participants without the author: from 0 to 1. It is 1 if there is
+    /// no other participant.
+    pub read_ratio: f64,
+}

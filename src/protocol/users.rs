@@ -1,0 +1,88 @@
+//! Users, as they and other users see them.
+
+use super::accounts::Me;
+use super::presence::PresenceStatus;
+use crate::domain::ids::UserId;
+use crate::domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A user in short form, as part of a message or a list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UserBrief {
+    /// The id of the user.
+    pub id: UserId,
+    /// The unique name.
+    pub username: String,
+    /// The name that other users see.
+    pub display_name: String,
+    /// The URL of the avatar. Null if the user has none.
+    pub avatar_url: Option<String>,
+}
+
+/// The role of a user on the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    User,
+    Admin,
+}
+
+impl UserRole {
+    /// Returns the role as it is stored and as it is in a token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Returns the role for its stored form. An unknown text gives `User`, which has the fewest rights.
+    pub fn from_stored(text: &str) -> Self {
+        if text == "admin" { Self::Admin } else { Self::User }
+    }
+}
+
+/// A user as other users see them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct User {
+    /// The short form of the user.
+    #[serde(flatten)]
+    pub brief: UserBrief,
+    /// The id of the user in the host application. Null if it gave none.
+    pub external_id: Option<String>,
+    /// The role on the server: `user` or `admin`.
+    pub role: UserRole,
+    /// The presence. It is `offline` if the caller may not see it.
+    pub presence: PresenceStatus,
+    /// The time when the user was last online. Null if the user never was, or if the caller may not see it.
+    pub last_seen_at: Option<Timestamp>,
+    /// The time when the account was created.
+    pub created_at: Timestamp,
+}
+
+/// A user as the caller sees them. The caller may be that user.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum UserOrMe {
+    Me(Me),
+    Other(User),
+}
+
+/// A user without the fields that change often, such as the presence.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublicUser {
+    #[serde(flatten)]
+    pub brief: UserBrief,
+    /// The id of the user in the host application.
+    pub external_id: Option<String>,
+    pub role: UserRole,
+    pub created_at: Timestamp,
+}
+
+/// Users of a conversation, such as the users who type.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct UserIds {
+    /// The ids of the users, each of them once.
+    pub user_ids: Vec<UserId>,
+}

@@ -1,0 +1,140 @@
+//! Creates the application from its parts, and starts the tasks that work for it on the runtime of the database.
+
+use super::StartupError;
+use super::maintenance::DatabaseMaintenance;
+use crate::admission::Admission;
+use crate::app::{App, AppParts, DataParts, DeliveryParts, SignInParts, SignalParts};
+use crate::backends;
+use crate::cluster::accepted::AcceptedGenerations;
+use crate::cluster::attempts::PasswordAttempts;
+use crate::cluster::ended::EndedLogins;
+use crate::cluster::hashing::HashingQueue;
+use crate::cluster::presence::PresenceTable;
+use crate::cluster::sign_ins::SignInLimits;
+use crate::cluster::typing::TypingTable;
+use crate::config::Settings;
+use crate::domain::limits;
+use crate::domain::tokens::Keys;
+use crate::error::Error;
+use crate::mailboxes::{Committed, Ephemeral, MarkJob, SendJob};
+use crate::store::{db::Db, meta, pools::ReadPool};
+use crate::supervision::Supervision;
+use crate::work::writer::{self, WriterStats};
+use crate::work::{marks_writer, presence};
+use actix::prelude::*;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+
+/// The recipients of the events and frames of an application.
+pub struct DeliveryTargets {
+    pub deliver: Recipient<Committed>,
+    pub ephemeral: Recipient<Ephemeral>,
+    pub catch_up: Arc<Notify>,
+    pub supervision: Supervision,
+}
+
+impl DeliveryTargets {
+    /// Returns recipients that discard everything.
+    pub fn discarding() -> Self {
+        let discard = DiscardActor.start();
+        let (deliver, ephemeral) = (discard.clone().recipient(), discard.recipient());
+        Self { deliver, ephemeral, catch_up: Arc::default(), supervision: Supervision::default() }
+    }
+}
+
+/// The queues of the writers.
+pub struct WriterQueues {
+    /// The ends of the queues of sends that the application fills.
+    pub writers: Vec<mpsc::Sender<SendJob>>,
+    sends: Vec<mpsc::Receiver<SendJob>>,
+    marks: mpsc::Receiver<MarkJob>,
+}
+
+/// Creates the application and the queues of its writers. Tasks that wait for the database run on `runtime`.
+pub async fn create_app(
+    settings: &Arc<Settings>,
+    db: &Db,
+    runtime: &Handle,
+    targets: DeliveryTargets,
+) -> Result<(App, WriterQueues), StartupError> {
+    let (writers, sends): (Vec<_>, Vec<_>) =
+        (0..writer_count(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
+    let (marks, marks_queue) = mpsc::channel(limits::MARKS_QUEUE);
+    let meta_db = db.clone();
+    let plain_until = runtime.spawn(async move { meta::plain_tokens_until(meta_db.read(ReadPool::Ordinary)).await });
+    let plain_until = plain_until.await.map_err(Error::internal)?.map_err(Error::from)?;
+    let app = App::new(AppParts {
+        settings: settings.clone(),
+        admission: Admission::new(&settings.limits),
+        supervision: targets.supervision,
+        data: DataParts { db: db.clone(), runtime: runtime.clone() },
+        delivery: DeliveryParts {
+            writers: writers.clone(),
+            marks,
+            deliver: targets.deliver,
+            ephemeral: targets.ephemeral,
+            catch_up: targets.catch_up,
+            log_grew: Arc::default(),
+        },
+        sign_in: SignInParts {
+            keys: keys(settings)?.accept_plain_until(plain_until),
+            accepted: AcceptedGenerations::default(),
+            ended_logins: EndedLogins::default(),
+            attempts: Arc::new(PasswordAttempts::new(settings.limits.auth_per_minute)),
+            limits: SignInLimits::new(settings.limits.auth_per_minute),
+            hashing: HashingQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
+        },
+        signals: SignalParts { presence: PresenceTable::default(), typing: TypingTable::default() },
+    });
+    Ok((app, WriterQueues { writers, sends, marks: marks_queue }))
+}
+
+fn keys(settings: &Settings) -> Result<Keys, StartupError> {
+    let secret = backends::secrets::jwt_secret(settings)?;
+    let secondary = settings.auth.jwt_secret_secondary.as_ref().map(|secret| secret.expose().as_bytes());
+    Ok(Keys::new(secret.expose().as_bytes(), secondary))
+}
+
+/// Returns the number of writers of sends: 1 for SQLite, otherwise the number of the settings.
+fn writer_count(settings: &Settings) -> usize {
+    if settings.database.is_sqlite() { 1 } else { settings.database.writers.max(1) }
+}
+
+/// Starts the tasks without which the application cannot commit: the writers of sends, which count in `stats` and commit
+/// at most `batch_size` sends at once, the marks writer, the task that stores when users were last seen, the task that
+/// probes an unreachable database until it answers again, and the maintenance of the database.
+pub fn start_database_tasks(
+    app: &App,
+    queues: WriterQueues,
+    batch_size: usize,
+    stats: &Arc<WriterStats>,
+) -> DatabaseMaintenance {
+    for queue in queues.sends {
+        app.spawn(writer::run(app.clone(), queue, batch_size, stats.clone()));
+    }
+    app.spawn(marks_writer::run(app.clone(), queues.marks));
+    app.spawn(presence::run(app.clone()));
+    let (db, part) = (app.db().clone(), app.supervision().part("database_watch"));
+    app.spawn(async move { while part.run(db.watch()).await.is_err() {} });
+    DatabaseMaintenance::start(app)
+}
+
+/// Discards the events and frames of an application that has no rooms.
+struct DiscardActor;
+
+impl Actor for DiscardActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Committed> for DiscardActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Committed, _: &mut Self::Context) {}
+}
+
+impl Handler<Ephemeral> for DiscardActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ephemeral, _: &mut Self::Context) {}
+}

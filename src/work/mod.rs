@@ -1,0 +1,32 @@
+//! What the use cases run on: reads and transactions, the writers, access rights, and the parts of a change that several
+//! use cases share.
+//!
+//! `transact` is the only way to make durable changes: only this module commits, and then delivers the events. `read`
+//! is the only way for a use case to read outside a transaction.
+
+pub mod accepted;
+pub mod access;
+pub mod conversations;
+pub mod history;
+pub mod marks_writer;
+pub mod mentions;
+pub mod passwords;
+pub mod presence;
+pub mod read;
+pub mod system_messages;
+pub mod transact;
+pub mod typing;
+pub mod writer;
+mod writer_batch;
+
+use crate::domain::ids::{LoginId, UserId};
+use crate::protocol::users::UserRole;
+
+/// The user who acts. Only [`access::to_caller`] creates it, from the login of a token or ticket that was checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    pub user_id: UserId,
+    pub login_id: LoginId,
+    /// The role on the server.
+    pub role: UserRole,
+}

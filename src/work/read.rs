@@ -1,0 +1,40 @@
+//! Reading outside a transaction: on the runtime of the database, with a deadline, and refused at once while the
+//! database is unavailable. A result may be outdated a moment later, so no change may depend on it.
+//!
+//! A use case may be called from any task, and the caller may stop waiting for it: one read, or one transaction, runs to
+//! its end. A use case of several steps puts them into [`App::run_detached`], so that all of them run.
+
+use super::Caller;
+use crate::app::App;
+use crate::error::Result;
+use crate::store::pools::ReadPool;
+use crate::store::reading::ReadConnection;
+use sea_orm::DatabaseConnection;
+use std::pin::Pin;
+
+/// The future that reads.
+pub type ReadFuture<'r, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'r>>;
+
+/// Runs `work` with a connection of `pool`.
+pub async fn read<T, W>(app: &App, pool: ReadPool, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'r> FnOnce(&'r ReadConnection) -> ReadFuture<'r, T> + Send + 'static,
+{
+    let owned_app = app.clone();
+    app.run_detached(async move { work(owned_app.db().read(pool)).await }).await
+}
+
+/// Runs `work`, which may take long. It waits for one of the caller's permits for heavy reads.
+pub async fn read_heavy<T, W>(app: &App, caller: &Caller, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: for<'r> FnOnce(&'r DatabaseConnection) -> ReadFuture<'r, T> + Send + 'static,
+{
+    let (owned_app, user) = (app.clone(), caller.user_id);
+    app.run_detached(async move {
+        let permit = owned_app.db().heavy(user).await?;
+        work(permit.conn()).await
+    })
+    .await
+}

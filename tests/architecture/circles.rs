@@ -1,0 +1,145 @@
+//! Which file uses which: no files may need each other, and some paths are closed to some modules.
+
+use super::source::Source;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The handle of the database and its parts share their private fields.
+const EXEMPT: &str = "src/store/";
+
+/// No two files use each other, directly or through others. A `mod.rs` and the files of its folder are one unit.
+pub fn circles(files: &[Source]) -> Vec<String> {
+    let modules: BTreeMap<String, &str> =
+        files.iter().map(|file| (module_path(&file.path).join("::"), file.path.as_str())).collect();
+    let used: BTreeMap<&str, BTreeSet<&str>> = files
+        .iter()
+        .filter(|file| !file.path.starts_with(EXEMPT))
+        .map(|file| {
+            let paths = paths(file).into_iter().filter_map(|path| find_module(&modules, &path));
+            (file.path.as_str(), paths.filter(|other| !is_same_unit(&file.path, other)).collect())
+        })
+        .collect();
+    let reached: BTreeMap<&str, BTreeSet<&str>> = used.keys().map(|file| (*file, reachable(&used, file))).collect();
+    let in_circle = |file: &&str| reached[file].contains(*file);
+    used.keys()
+        .copied()
+        .filter(in_circle)
+        .map(|file| {
+            let back = used[file].iter().filter(|other| reached.get(**other).is_some_and(|r| r.contains(file)));
+            let back: Vec<&str> = back.copied().collect();
+            format!("{file} uses {}, which uses it too; move what both need to an earlier module", back.join(" and "))
+        })
+        .collect()
+}
+
+/// A folder's `mod.rs` and the files beside it may use each other.
+fn is_same_unit(one: &str, other: &str) -> bool {
+    let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    one == other || (folder(one) == folder(other) && (one.ends_with("/mod.rs") || other.ends_with("/mod.rs")))
+}
+
+fn reachable<'a>(used: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut waiting: Vec<&str> = used.get(from).into_iter().flatten().copied().collect();
+    while let Some(file) = waiting.pop() {
+        if found.insert(file) {
+            waiting.extend(used.get(file).into_iter().flatten());
+        }
+    }
+    found
+}
+
+/// The names of the modules on the way to a file: `src/store/log.rs` is `store`, `log`, and `src/lib.rs` has none.
+fn module_path(path: &str) -> Vec<&str> {
+    let inside = path.strip_prefix("src/").unwrap_or(path);
+    let mut names: Vec<&str> = inside.strip_suffix(".rs").unwrap_or(inside).split('/').collect();
+    if matches!(names.last(), Some(&"mod" | &"lib" | &"main")) {
+        names.pop();
+    }
+    names
+}
+
+fn find_module<'a>(modules: &BTreeMap<String, &'a str>, path: &[String]) -> Option<&'a str> {
+    (1..=path.len()).rev().find_map(|length| modules.get(&path[..length].join("::")).copied())
+}
+
+/// The paths below `crate` that a file names, in `use` and elsewhere.
+fn paths(file: &Source) -> Vec<Vec<String>> {
+    let own = module_path(&file.path);
+    let absolute = |names: &[String]| -> Option<Vec<String>> {
+        let ups = names.iter().take_while(|name| *name == "super").count();
+        let start: &[&str] = match names.first()?.as_str() {
+            "crate" => &[],
+            "self" => &own,
+            "super" => &own[..own.len().checked_sub(ups)?],
+            _ => return None,
+        };
+        let rest = names.iter().skip(ups.max(1)).cloned();
+        Some(start.iter().map(|name| (*name).to_owned()).chain(rest).collect())
+    };
+    let mut found = Vec::new();
+    for root in ["crate::", "super::", "self::"] {
+        for (start, _) in file.code.match_indices(root) {
+            let is_whole = !file.code[..start].ends_with(|c: char| c.is_alphanumeric() || "_:".contains(c));
+            if is_whole {
+                found.extend(tree(&file.code[start..]).iter().filter_map(|names| absolute(names)));
+            }
+        }
+    }
+    found
+}
+
+/// Every path of a tree like `a::{b, c::{d, e}}` at the beginning of a text.
+fn tree(text: &str) -> Vec<Vec<String>> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let Some(rest) = rest.strip_prefix("::") else {
+        return vec![vec![name.to_owned()]];
+    };
+    let branches = match rest.strip_prefix('{') {
+        Some(group) => elements(group).into_iter().flat_map(|element| tree(element.trim_start())).collect(),
+        None => tree(rest),
+    };
+    let full = |branch: Vec<String>| std::iter::once(name.to_owned()).chain(branch).collect();
+    branches.into_iter().map(full).collect()
+}
+
+/// The elements of a `{…}` whose opening brace was just passed.
+fn elements(group: &str) -> Vec<&str> {
+    let (mut found, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(&group[start..at]);
+                start = at + 1;
+            }
+            '}' => {
+                found.push(&group[start..at]);
+                break;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A use case reads and changes only through `work`, and nobody else decides where it runs.
+pub fn seams(files: &[Source]) -> Vec<String> {
+    let closed = [
+        ("src/usecases/", ".db()", "read through `work::read`, and change through `work::transact`"),
+        ("src/http/", "run_detached(", "a use case is safe from anywhere; call it"),
+        ("src/http/", ".db().read(", "call a use case"),
+        ("src/realtime/", "run_detached(", "a use case is safe from anywhere; call it"),
+        ("src/realtime/session/", ".db()", "call a use case"),
+    ];
+    let mut broken = Vec::new();
+    for (place, call, instead) in closed {
+        for file in files.iter().filter(|file| file.path.starts_with(place)) {
+            for (line, _) in file.code_lines().filter(|(_, code)| code.contains(call)) {
+                broken.push(format!("{}:{line}: `{call}`: {instead}", file.path));
+            }
+        }
+    }
+    broken
+}

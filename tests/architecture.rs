@@ -1,11 +1,13 @@
-//! The rules of the house, held by reading the sources: who may use whom, how long a file may be, what nobody calls any
-//! more. What a rule says is in `architecture/rules.rs`; here each is tried on a forged source first, because a rule that
-//! cannot fail holds nothing, and then on the real ones.
+//! The rules of the project, checked by reading the sources: which module may use which, how long a file may be, which words
+//! are not used. The rules are in `architecture/`. Each is tried on a forged source first, because a rule that cannot fail is
+//! worth nothing, and then on the real ones.
 
 #[path = "architecture/circles.rs"]
 mod circles;
 #[path = "architecture/limits.rs"]
 mod limits;
+#[path = "architecture/names.rs"]
+mod names;
 #[path = "architecture/rules.rs"]
 mod rules;
 #[path = "architecture/source.rs"]
@@ -117,6 +119,32 @@ fn a_file_is_one_room() {
     finds(&rules::file_size(&forged("static/sdk/x.js", &"\n".repeat(500))), "500 lines");
     holds(&rules::file_size(&forged("src/app.rs", &"\n".repeat(400))));
     holds(&rules::file_size(&ours()));
+}
+
+#[test]
+fn a_type_name_occurs_once() {
+    let twice = |other: &str| [forged("src/a.rs", "pub struct Row<'a>(u8);"), forged("src/b.rs", other)].concat();
+    finds(&names::type_names(&twice("pub(super) enum Row {}")), "`Row` is the name of 2 types: src/a.rs:1, src/b.rs:1");
+    holds(&names::type_names(&twice("struct Rows; // struct Row\nimpl X { type Row = u8; }\n    type Row = u8;")));
+    holds(&names::type_names(&read(&["src"])));
+}
+
+#[test]
+fn no_word_is_used_that_readers_stumble_over() {
+    finds(&names::banned_words(&forged("src/a.rs", "\nlet was_told = 1;")), "src/a.rs:2");
+    finds(&names::banned_words(&forged("static/a.js", "// Whoever comes")), "write the user who");
+    finds(&names::banned_words(&forged("src/a.rs", "struct FreePlace;")), "`place`");
+    holds(&names::banned_words(&forged("src/a.rs", "replaces(outdoors, misplaced)")));
+    holds(&names::banned_words(&read(&["src", "static"])));
+}
+
+#[test]
+fn public_types_and_functions_are_explained() {
+    finds(&names::explained(&forged("src/a.rs", "/// The id.\npub fn id() {}")), "src/a.rs:2: say in a sentence");
+    finds(&names::explained(&forged("src/a.rs", "}\n\npub enum Kind {}")), "`Kind`");
+    holds(&names::explained(&forged("src/a.rs", "/// Returns the newest row.\n#[must_use]\npub async fn row() {}")));
+    holds(&names::explained(&forged("src/a.rs", "pub const X: u8 = 1;\npub(super) fn f() {}\nfn g() {}")));
+    holds(&names::explained(&read(&["src"])));
 }
 
 #[test]

@@ -4,6 +4,10 @@
 
 #[path = "following/client.rs"]
 mod client;
+#[path = "following/rooms.rs"]
+mod rooms;
+#[path = "following/session.rs"]
+mod session;
 #[path = "following/world.rs"]
 mod world;
 

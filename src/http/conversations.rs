@@ -11,10 +11,10 @@ use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::roles::ConversationKind;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::{Conversation, ConversationDetail, UnreadCount};
-use crate::protocol::conversations::{ConversationChange, NewConversation, NewConversationKind};
-use crate::protocol::marks::ReadMark;
-use crate::protocol::marks::ReadUpTo;
+use crate::protocol::conversations::{
+    Conversation, ConversationChange, ConversationDetail, NewConversation, NewConversationKind, UnreadCount,
+};
+use crate::protocol::marks::{ReadMark, ReadUpTo};
 use crate::protocol::page::Page;
 use crate::protocol::users::UserIds;
 use crate::store::conversations::{ConversationFilter, ConversationSortKey};

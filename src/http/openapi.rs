@@ -207,10 +207,10 @@ mod tests {
         ];
         let operations = operations
             .map(|(path, operation, number)| (format!("/paths/{}/{operation}", path.replace('/', "~1")), number));
-        for (place, number) in fields.into_iter().chain(operations) {
-            let description = document.pointer(&format!("{place}/description")).and_then(serde_json::Value::as_str);
-            let description = description.unwrap_or_else(|| panic!("{place} has no description"));
-            assert!(description.contains(&number), "{place} does not state {number}: {description}");
+        for (pointer, number) in fields.into_iter().chain(operations) {
+            let description = document.pointer(&format!("{pointer}/description")).and_then(serde_json::Value::as_str);
+            let description = description.unwrap_or_else(|| panic!("{pointer} has no description"));
+            assert!(description.contains(&number), "{pointer} does not state {number}: {description}");
         }
         let operations = document["paths"].as_object().expect("paths").values();
         let operations = operations.flat_map(|item| item.as_object().expect("operations").values());

@@ -1,6 +1,6 @@
 //! One route: a method of a path, with its access, its cost, its handler and its description.
 //!
-//! The `#[utoipa::path]` attribute of a handler is the only place of its methods and its path. `route!` reads them, so
+//! The `#[utoipa::path]` attribute of a handler is the only source of its method and its path. `route!` reads them, so
 //! the server and the OpenAPI document cannot differ.
 
 use super::middleware::authenticate;
@@ -120,18 +120,18 @@ pub fn resources(routes: &[Route]) -> Vec<Resource> {
     }
     let resource = |path| {
         let routes = || routes.iter().filter(move |route| route.path == path);
-        let methods = routes().map(|route| route.method.clone()).collect();
-        routes().fold(refusing_resource(path, methods), |resource, route| resource.route(route.build()))
+        let methods: Vec<_> = routes().map(|route| route.method.clone()).collect();
+        routes().fold(refusing_resource(path, &methods), |resource, route| resource.route(route.build()))
     };
     paths.into_iter().map(resource).collect()
 }
 
 /// Returns the resource of a page, which has no description and answers GET.
 pub fn page(path: &str, handler: fn() -> actix_web::Route) -> Resource {
-    refusing_resource(path, vec![Method::GET]).route(handler().guard(guard::Any(guard::Get()).or(guard::Head())))
+    refusing_resource(path, &[Method::GET]).route(handler().guard(guard::Any(guard::Get()).or(guard::Head())))
 }
 
-fn refusing_resource(path: &str, methods: Vec<Method>) -> Resource {
+fn refusing_resource(path: &str, methods: &[Method]) -> Resource {
     let allow = methods.iter().map(|method| if method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allow = allow.collect::<Vec<_>>().join(", ");
     web::resource(path).default_service(web::to(move || {

@@ -2,8 +2,7 @@
 
 use super::{CloseSession, SessionHandle};
 use crate::domain::ids::{SessionId, UserId};
-use crate::protocol::presence::OwnPresence;
-use crate::protocol::presence::PresenceStatus;
+use crate::protocol::presence::{OwnPresence, PresenceStatus};
 use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
 use std::collections::HashSet;

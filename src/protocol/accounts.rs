@@ -80,3 +80,11 @@ pub struct Me {
     /// Whether other users see what this user has read, and this user sees what they have read.
     pub share_read_receipts: bool,
 }
+
+/// A user as the caller sees them. The caller may be that user.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum UserOrMe {
+    Me(Me),
+    Other(User),
+}

@@ -151,3 +151,28 @@ pub struct UnreadCount {
     /// The number of unread messages that mention the caller by name or with `@all`, with those of muted conversations.
     pub mentions: i64,
 }
+
+/// The payload of `conversation.updated`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationUpdated {
+    pub conversation_id: ConversationId,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub avatar_url: Option<String>,
+    /// The class of a class conversation.
+    pub class: Option<ClassBrief>,
+    pub updated_at: Timestamp,
+}
+
+/// The payload of `conversation.created`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationCreated {
+    /// The conversation as this user sees it. Its `last_message` is null.
+    pub conversation: Box<Conversation>,
+}
+
+/// The payload of `conversation.removed`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationRemoved {
+    pub conversation_id: ConversationId,
+}

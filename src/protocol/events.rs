@@ -3,18 +3,17 @@
 //! An event is serialised once, when it is appended to the log. All users who may see the event get the same text, so
 //! it has no field whose value depends on the reader.
 
-use super::conversations::{ClassBrief, Conversation};
+use super::conversations::{ConversationCreated, ConversationRemoved, ConversationUpdated};
 use super::event_type::EventType;
 use super::logins::Revoked;
-use super::members::{JoinedParticipant, LeftReason};
-use super::messages::Message;
+use super::members::{ParticipantJoined, ParticipantLeft, ParticipantUpdated};
+use super::messages::{Message, MessageDeleted, MessageEvent, MessageHidden};
 use super::pins::Pin;
-use super::reactions::ReactionAction;
-use super::settings::OwnView;
-use super::users::PublicUser;
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use super::reactions::ReactionUpdated;
+use super::settings::ConversationSettings;
+use super::users::UserEvent;
+use crate::domain::ids::{ConversationId, MessageId, Rev, UserId};
 use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use bytestring::ByteString;
 use serde::Serialize;
 
@@ -24,18 +23,13 @@ use serde::Serialize;
 pub enum Event {
     /// A message was sent. Conversation stream.
     #[serde(rename = "message.new")]
-    MessageNew { conversation_id: ConversationId, message: Box<Message> },
+    MessageNew(MessageEvent),
     /// A message has a new text. The database keeps the former texts. Conversation stream.
     #[serde(rename = "message.edited")]
-    MessageEdited { conversation_id: ConversationId, message: Box<Message> },
+    MessageEdited(MessageEvent),
     /// A message was deleted for everyone. Conversation stream.
     #[serde(rename = "message.deleted")]
-    MessageDeleted {
-        conversation_id: ConversationId,
-        message_id: MessageId,
-        /// The `seq` of the message, which no other message gets.
-        seq: Seq,
-    },
+    MessageDeleted(MessageDeleted),
     /// A message was pinned. Conversation stream.
     #[serde(rename = "message.pinned")]
     MessagePinned(Pin),
@@ -44,61 +38,42 @@ pub enum Event {
     MessageUnpinned(Pin),
     /// A user reacted to a message, or removed the reaction. Conversation stream.
     #[serde(rename = "reaction.updated")]
-    ReactionUpdated {
-        conversation_id: ConversationId,
-        message_id: MessageId,
-        emoji: String,
-        user_id: UserId,
-        action: ReactionAction,
-        /// The number of users who react with this emoji now.
-        count: i64,
-    },
+    ReactionUpdated(ReactionUpdated),
     /// The name, the description or the avatar of a conversation changed, or its class was archived or restored.
     /// Conversation stream.
     #[serde(rename = "conversation.updated")]
-    ConversationUpdated {
-        conversation_id: ConversationId,
-        name: Option<String>,
-        description: Option<String>,
-        avatar_url: Option<String>,
-        /// The class of a class conversation.
-        class: Option<ClassBrief>,
-        updated_at: Timestamp,
-    },
+    ConversationUpdated(ConversationUpdated),
     /// Users joined. Conversation stream.
     #[serde(rename = "participant.joined")]
-    ParticipantJoined { conversation_id: ConversationId, participants: Vec<JoinedParticipant> },
+    ParticipantJoined(ParticipantJoined),
     /// A participant left or was removed. Conversation stream. It is the last event of the stream that this user gets.
     #[serde(rename = "participant.left")]
-    ParticipantLeft { conversation_id: ConversationId, user_id: UserId, reason: LeftReason },
+    ParticipantLeft(ParticipantLeft),
     /// The role of a participant changed. Conversation stream.
     #[serde(rename = "participant.updated")]
-    ParticipantUpdated { conversation_id: ConversationId, user_id: UserId, role: crate::domain::roles::Role },
+    ParticipantUpdated(ParticipantUpdated),
     /// The user became a participant of a conversation. User stream. The subscription begins after `last_rev` of the
     /// conversation.
     #[serde(rename = "conversation.created")]
-    ConversationCreated {
-        /// The conversation as this user sees it. Its `last_message` is null.
-        conversation: Box<Conversation>,
-    },
+    ConversationCreated(ConversationCreated),
     /// The user is no longer a participant of a conversation. User stream.
     #[serde(rename = "conversation.removed")]
-    ConversationRemoved { conversation_id: ConversationId },
+    ConversationRemoved(ConversationRemoved),
     /// The user's own view of a conversation changed, because of the user or because of a block. User stream.
     #[serde(rename = "conversation.settings")]
-    ConversationSettings { conversation_id: ConversationId, my: OwnView },
+    ConversationSettings(ConversationSettings),
     /// The user hid a message from their own view. User stream.
     #[serde(rename = "message.hidden")]
-    MessageHidden { conversation_id: ConversationId, message_id: MessageId },
+    MessageHidden(MessageHidden),
     /// One or all of the logins or sessions of the user ended. User stream.
     #[serde(rename = "session.revoked")]
     SessionRevoked(Revoked),
     /// The account was created. User stream.
     #[serde(rename = "user.created")]
-    UserCreated { user: Box<PublicUser> },
+    UserCreated(UserEvent),
     /// The profile changed. User stream.
     #[serde(rename = "user.updated")]
-    UserUpdated { user: Box<PublicUser> },
+    UserUpdated(UserEvent),
 }
 
 /// The effect of an event on rooms and sessions. Delivery needs it in addition to the text of the event.
@@ -119,46 +94,46 @@ impl Event {
     /// Returns the type of the event.
     pub fn event_type(&self) -> EventType {
         match self {
-            Self::MessageNew { .. } => EventType::MessageNew,
-            Self::MessageEdited { .. } => EventType::MessageEdited,
-            Self::MessageDeleted { .. } => EventType::MessageDeleted,
+            Self::MessageNew(_) => EventType::MessageNew,
+            Self::MessageEdited(_) => EventType::MessageEdited,
+            Self::MessageDeleted(_) => EventType::MessageDeleted,
             Self::MessagePinned(_) => EventType::MessagePinned,
             Self::MessageUnpinned(_) => EventType::MessageUnpinned,
-            Self::ReactionUpdated { .. } => EventType::ReactionUpdated,
-            Self::ConversationUpdated { .. } => EventType::ConversationUpdated,
-            Self::ConversationSettings { .. } => EventType::ConversationSettings,
-            Self::MessageHidden { .. } => EventType::MessageHidden,
-            Self::ParticipantJoined { .. } => EventType::ParticipantJoined,
-            Self::ParticipantLeft { .. } => EventType::ParticipantLeft,
-            Self::ParticipantUpdated { .. } => EventType::ParticipantUpdated,
-            Self::ConversationCreated { .. } => EventType::ConversationCreated,
-            Self::ConversationRemoved { .. } => EventType::ConversationRemoved,
+            Self::ReactionUpdated(_) => EventType::ReactionUpdated,
+            Self::ConversationUpdated(_) => EventType::ConversationUpdated,
+            Self::ConversationSettings(_) => EventType::ConversationSettings,
+            Self::MessageHidden(_) => EventType::MessageHidden,
+            Self::ParticipantJoined(_) => EventType::ParticipantJoined,
+            Self::ParticipantLeft(_) => EventType::ParticipantLeft,
+            Self::ParticipantUpdated(_) => EventType::ParticipantUpdated,
+            Self::ConversationCreated(_) => EventType::ConversationCreated,
+            Self::ConversationRemoved(_) => EventType::ConversationRemoved,
             Self::SessionRevoked(_) => EventType::SessionRevoked,
-            Self::UserCreated { .. } => EventType::UserCreated,
-            Self::UserUpdated { .. } => EventType::UserUpdated,
+            Self::UserCreated(_) => EventType::UserCreated,
+            Self::UserUpdated(_) => EventType::UserUpdated,
         }
     }
 
     /// Returns the effect of the event on rooms and sessions.
     pub fn effect(&self) -> EventEffect {
         match self {
-            Self::MessageNew { .. }
-            | Self::MessageEdited { .. }
+            Self::MessageNew(_)
+            | Self::MessageEdited(_)
             | Self::MessagePinned(_)
             | Self::MessageUnpinned(_)
-            | Self::ReactionUpdated { .. }
-            | Self::ConversationUpdated { .. }
-            | Self::ConversationSettings { .. }
-            | Self::MessageHidden { .. }
-            | Self::ParticipantJoined { .. }
-            | Self::ParticipantUpdated { .. }
-            | Self::ConversationRemoved { .. }
-            | Self::UserCreated { .. }
-            | Self::UserUpdated { .. } => EventEffect::None,
-            Self::MessageDeleted { message_id, .. } => EventEffect::Deleted(*message_id),
-            Self::ParticipantLeft { user_id, .. } => EventEffect::Left(*user_id),
-            Self::ConversationCreated { conversation } => {
-                EventEffect::Subscribe(conversation.id, conversation.last_rev)
+            | Self::ReactionUpdated(_)
+            | Self::ConversationUpdated(_)
+            | Self::ConversationSettings(_)
+            | Self::MessageHidden(_)
+            | Self::ParticipantJoined(_)
+            | Self::ParticipantUpdated(_)
+            | Self::ConversationRemoved(_)
+            | Self::UserCreated(_)
+            | Self::UserUpdated(_) => EventEffect::None,
+            Self::MessageDeleted(deleted) => EventEffect::Deleted(deleted.message_id),
+            Self::ParticipantLeft(left) => EventEffect::Left(left.user_id),
+            Self::ConversationCreated(created) => {
+                EventEffect::Subscribe(created.conversation.id, created.conversation.last_rev)
             }
             Self::SessionRevoked(revoked) => EventEffect::Revoked(*revoked),
         }
@@ -168,22 +143,22 @@ impl Event {
     /// rewritten by [`redact_frame`](super::redaction::redact_frame), which must know each type that has a message.
     fn message(&self) -> Option<&Message> {
         match self {
-            Self::MessageNew { message, .. } | Self::MessageEdited { message, .. } => Some(message),
-            Self::MessageDeleted { .. }
+            Self::MessageNew(event) | Self::MessageEdited(event) => Some(&event.message),
+            Self::MessageDeleted(_)
             | Self::MessagePinned(_)
             | Self::MessageUnpinned(_)
-            | Self::ReactionUpdated { .. }
-            | Self::ConversationUpdated { .. }
-            | Self::ConversationSettings { .. }
-            | Self::MessageHidden { .. }
-            | Self::ParticipantJoined { .. }
-            | Self::ParticipantLeft { .. }
-            | Self::ParticipantUpdated { .. }
-            | Self::ConversationCreated { .. }
-            | Self::ConversationRemoved { .. }
+            | Self::ReactionUpdated(_)
+            | Self::ConversationUpdated(_)
+            | Self::ConversationSettings(_)
+            | Self::MessageHidden(_)
+            | Self::ParticipantJoined(_)
+            | Self::ParticipantLeft(_)
+            | Self::ParticipantUpdated(_)
+            | Self::ConversationCreated(_)
+            | Self::ConversationRemoved(_)
             | Self::SessionRevoked(_)
-            | Self::UserCreated { .. }
-            | Self::UserUpdated { .. } => None,
+            | Self::UserCreated(_)
+            | Self::UserUpdated(_) => None,
         }
     }
 

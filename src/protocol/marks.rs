@@ -48,3 +48,11 @@ pub struct ReadMark {
     /// The number of messages that this call marked as read, counted like unread messages.
     pub marked: i64,
 }
+
+/// The payload of `conversation.read`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationRead {
+    pub conversation_id: ConversationId,
+    pub last_read_seq: Seq,
+    pub unread_count: i64,
+}

@@ -2,7 +2,7 @@
 
 use super::presence::PresenceStatus;
 use super::users::UserBrief;
-use crate::domain::ids::Seq;
+use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,4 +59,27 @@ pub enum LeftReason {
     Left,
     /// Another user removed the participant.
     Removed,
+}
+
+/// The payload of `participant.joined`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParticipantJoined {
+    pub conversation_id: ConversationId,
+    pub participants: Vec<JoinedParticipant>,
+}
+
+/// The payload of `participant.left`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParticipantLeft {
+    pub conversation_id: ConversationId,
+    pub user_id: UserId,
+    pub reason: LeftReason,
+}
+
+/// The payload of `participant.updated`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ParticipantUpdated {
+    pub conversation_id: ConversationId,
+    pub user_id: UserId,
+    pub role: Role,
 }

@@ -135,7 +135,7 @@ pub struct Message {
     /// participants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<MessageStatus>,
-    /// The id that the client of the author gave the message. Null if it gave none.
+    /// The id that the client of the author chose for the message. Null if it chose none.
     pub temp_id: Option<String>,
     /// The time of the last edit. Null if the message was not edited.
     pub edited_at: Option<Timestamp>,
@@ -239,4 +239,48 @@ pub enum MessageStatus {
     Delivered,
     /// Another participant has read the message.
     Seen,
+}
+
+/// The payload of `message.new` and `message.edited`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MessageEvent {
+    pub conversation_id: ConversationId,
+    pub message: Box<Message>,
+}
+
+/// The payload of `message.deleted`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageDeleted {
+    pub conversation_id: ConversationId,
+    pub message_id: MessageId,
+    /// The `seq` of the message, which no other message gets.
+    pub seq: Seq,
+}
+
+/// The payload of `message.hidden`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageHidden {
+    pub conversation_id: ConversationId,
+    pub message_id: MessageId,
+}
+
+/// The payload of `message.sent`.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageSent {
+    pub temp_id: Option<String>,
+    /// The revision of the event `message.new`.
+    pub rev: Rev,
+    /// The message as it is now.
+    pub message: Box<Message>,
+}
+
+/// The payload of `message.status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusUpdate {
+    pub conversation_id: ConversationId,
+    /// The user who received or read the messages.
+    pub user_id: UserId,
+    pub status: MessageStatus,
+    /// All messages up to this `seq` have the status.
+    pub seq: Seq,
 }

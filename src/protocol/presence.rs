@@ -64,3 +64,18 @@ pub struct PresenceUsers {
     /// The users: ids, usernames or `ext:` references.
     pub user_ids: Vec<String>,
 }
+
+/// The payload of `presence.state`.
+#[derive(Clone, Debug, Serialize)]
+pub struct WatchedPresence {
+    pub users: BTreeMap<UserId, PresenceStatus>,
+}
+
+/// The payload of `presence.update`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PresenceUpdate {
+    pub user_id: UserId,
+    pub status: PresenceStatus,
+    /// The time when the user was last online. Null if the user never was.
+    pub last_seen_at: Option<Timestamp>,
+}

@@ -62,3 +62,21 @@ impl From<Option<ReactionAction>> for ReactionOutcome {
         }
     }
 }
+
+/// The payload of `reaction.updated`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReactionUpdated {
+    pub conversation_id: ConversationId,
+    pub message_id: MessageId,
+    pub emoji: String,
+    pub user_id: UserId,
+    pub action: ReactionAction,
+    /// The number of users who react with this emoji now.
+    pub count: i64,
+}
+
+/// The payload of the answer to `reaction.add` and `reaction.remove`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReactionAck {
+    pub action: ReactionOutcome,
+}

@@ -4,9 +4,9 @@
 
 use super::event_type::StoredEventType;
 use super::events::Event;
-use super::messages::Message;
-use super::stored_event::{MessageFrame, MessagePayload, StoredEvent};
-use crate::domain::ids::{ConversationId, MessageId};
+use super::messages::{Message, MessageEvent};
+use super::stored_event::{MessageFrame, StoredEvent};
+use crate::domain::ids::MessageId;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -24,14 +24,9 @@ pub fn redact_frame(
     deleted: MessageId,
     at: Timestamp,
 ) -> Result<Option<String>> {
-    type ToEvent = fn(ConversationId, Box<Message>) -> Event;
-    let (stored, to_event): (_, ToEvent) = match StoredEvent::parse(event_type, text) {
-        StoredEvent::MessageNew(stored) => {
-            (stored, |conversation_id, message| Event::MessageNew { conversation_id, message })
-        }
-        StoredEvent::MessageEdited(stored) => {
-            (stored, |conversation_id, message| Event::MessageEdited { conversation_id, message })
-        }
+    let (stored, to_event): (_, fn(MessageEvent) -> Event) = match StoredEvent::parse(event_type, text) {
+        StoredEvent::MessageNew(stored) => (stored, Event::MessageNew),
+        StoredEvent::MessageEdited(stored) => (stored, Event::MessageEdited),
         // These contain no text of a message.
         StoredEvent::MessageDeleted(_)
         | StoredEvent::MessagePinned
@@ -54,10 +49,10 @@ pub fn redact_frame(
             ));
         }
     };
-    let MessageFrame { rev, payload: MessagePayload { conversation_id, mut message } } =
-        stored.read_frame().map_err(Error::internal)?;
+    let MessageFrame { rev, mut payload } = stored.read_frame().map_err(Error::internal)?;
+    let message = &mut payload.message;
     if message.id == deleted && message.deleted_at.is_none() {
-        remove_content(&mut message, at);
+        remove_content(message, at);
     } else if let Some(quote) =
         message.reply_to.as_mut().filter(|quote| quote.id == deleted && !quote.content.is_empty())
     {
@@ -65,7 +60,7 @@ pub fn redact_frame(
     } else {
         return Ok(None);
     }
-    Ok(Some(to_event(conversation_id, message).frame(stream, rev)))
+    Ok(Some(to_event(payload).frame(stream, rev)))
 }
 
 /// Removes the content of a message that is deleted for everyone.
@@ -85,7 +80,7 @@ mod tests {
     use super::*;
     use crate::domain::codes::Code;
     use crate::domain::content::MessageKind;
-    use crate::domain::ids::{Rev, Seq, UserId};
+    use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
     use crate::protocol::event_type::EventType;
     use crate::protocol::messages::Quote;
     use crate::protocol::reactions::Reaction;
@@ -121,7 +116,8 @@ mod tests {
     fn frame(message: &Message) -> (Stream, String) {
         let conversation_id = message.conversation_id;
         let stream = Stream::Conversation(conversation_id);
-        let text = Event::MessageEdited { conversation_id, message: Box::new(message.clone()) }.frame(stream, Rev(9));
+        let text = Event::MessageEdited(MessageEvent { conversation_id, message: Box::new(message.clone()) })
+            .frame(stream, Rev(9));
         (stream, text)
     }
 

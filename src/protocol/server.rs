@@ -2,19 +2,16 @@
 
 use super::client::FrameId;
 use super::conversations::UnreadCount;
-use super::marks::ReadMark;
-use super::messages::{Message, MessageStatus};
-use super::presence::PresenceStatus;
-use super::reactions::ReactionOutcome;
-use super::sessions::AuthSuccess;
-use super::subscriptions::{DeniedConversation, SyncDone};
+use super::marks::{ConversationRead, ReadMark};
+use super::messages::{MessageSent, StatusUpdate};
+use super::presence::{PresenceUpdate, WatchedPresence};
+use super::reactions::ReactionAck;
+use super::sessions::{AuthExpiring, AuthSuccess};
+use super::subscriptions::{Subscribed, SyncDone, SyncReset, Unsubscribed};
 use super::typing::Typing;
-use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
-use crate::domain::time::Timestamp;
 use crate::error::Error;
 use bytestring::ByteString;
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// A frame that is not a durable event, and so has no revision.
 #[derive(Clone, Debug, Serialize)]
@@ -30,43 +27,27 @@ pub enum ServerFrame {
     AckRead(ReadMark),
     /// The answer to `reaction.add` and `reaction.remove`.
     #[serde(rename = "ack")]
-    AckReaction { action: ReactionOutcome },
+    AckReaction(ReactionAck),
     /// The server refused a command, or a frame that it could not read.
     #[serde(rename = "error")]
     Error(ErrorPayload),
     /// The answer to `subscribe`. Some conversations may be subscribed and others denied.
     #[serde(rename = "subscribed")]
-    Subscribed {
-        conversation_ids: Vec<ConversationId>,
-        /// The revision of each conversation. Events after it follow.
-        revs: BTreeMap<ConversationId, Rev>,
-        denied: Vec<DeniedConversation>,
-    },
+    Subscribed(Subscribed),
     #[serde(rename = "unsubscribed")]
-    Unsubscribed { conversation_ids: Vec<ConversationId> },
+    Unsubscribed(Unsubscribed),
     /// The replay of a `sync` is over. Live events follow.
     #[serde(rename = "sync.done")]
     SyncDone(Box<SyncDone>),
     /// The log does not reach back to the revision of the client, so the client must read the conversation anew.
     #[serde(rename = "sync.reset")]
-    SyncReset {
-        /// Null means that the client must read everything anew.
-        conversation_id: Option<ConversationId>,
-        /// Events after this revision follow. It is null if the conversation is null.
-        last_rev: Option<Rev>,
-    },
+    SyncReset(SyncReset),
     /// The answer to `message.send`: the message is committed.
     #[serde(rename = "message.sent")]
-    MessageSent {
-        temp_id: Option<String>,
-        /// The revision of the event `message.new`.
-        rev: Rev,
-        /// The message as it is now.
-        message: Box<Message>,
-    },
+    MessageSent(MessageSent),
     /// The answer to `presence.subscribe`, without users whose presence the caller may not see.
     #[serde(rename = "presence.state")]
-    PresenceState { users: BTreeMap<UserId, PresenceStatus> },
+    PresenceState(WatchedPresence),
     /// The answer to `ping`.
     #[serde(rename = "pong")]
     Pong {},
@@ -76,34 +57,19 @@ pub enum ServerFrame {
     TypingStop(Typing),
     /// The presence of a watched user changed.
     #[serde(rename = "presence.update")]
-    PresenceUpdate {
-        user_id: UserId,
-        status: PresenceStatus,
-        /// The time when the user was last online. Null if the user never was.
-        last_seen_at: Option<Timestamp>,
-    },
+    PresenceUpdate(PresenceUpdate),
     /// The status of the receiver's own messages changed.
     #[serde(rename = "message.status")]
-    MessageStatus {
-        conversation_id: ConversationId,
-        /// The user who received or read the messages.
-        user_id: UserId,
-        status: MessageStatus,
-        /// All messages up to this `seq` have the status.
-        seq: Seq,
-    },
+    MessageStatus(StatusUpdate),
     /// The receiver's own read mark moved, on this device or on another one.
     #[serde(rename = "conversation.read")]
-    ConversationRead { conversation_id: ConversationId, last_read_seq: Seq, unread_count: i64 },
+    ConversationRead(ConversationRead),
     /// The receiver's unread totals over all conversations.
     #[serde(rename = "unread")]
     Unread(UnreadCount),
     /// The access token of the session expires soon.
     #[serde(rename = "auth.expiring")]
-    AuthExpiring {
-        /// The time until the token expires, in seconds.
-        seconds: i64,
-    },
+    AuthExpiring(AuthExpiring),
     /// The server stops. The client reconnects after the given time.
     #[serde(rename = "server.draining")]
     ServerDraining { reconnect_after_ms: u64 },

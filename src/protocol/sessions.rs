@@ -43,3 +43,10 @@ pub struct AuthSuccess {
     /// The revision of the user stream.
     pub user_rev: Rev,
 }
+
+/// The payload of `auth.expiring`.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuthExpiring {
+    /// The time until the token expires, in seconds.
+    pub seconds: i64,
+}

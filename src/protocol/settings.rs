@@ -1,6 +1,6 @@
 //! The caller's own view of a conversation: mute, archive, pin and notifications.
 
-use crate::domain::ids::Seq;
+use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::roles::Role;
 use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -65,4 +65,11 @@ pub struct OwnView {
     pub notify: NotifyLevel,
     /// Whether one of the two users of a direct conversation has blocked the other. False in other conversations.
     pub blocked: bool,
+}
+
+/// The payload of `conversation.settings`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConversationSettings {
+    pub conversation_id: ConversationId,
+    pub my: OwnView,
 }

@@ -7,7 +7,7 @@
 use super::event_type::{EventType, StoredEventType};
 use super::events::EventEffect;
 use super::logins::Revoked;
-use super::messages::Message;
+use super::messages::MessageEvent;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;
 use serde::Deserialize;
@@ -56,14 +56,7 @@ pub struct StoredMessage<'a> {
 #[derive(Debug, Deserialize)]
 pub struct MessageFrame {
     pub rev: Rev,
-    pub payload: MessagePayload,
-}
-
-/// The payload of an event that contains a message.
-#[derive(Debug, Deserialize)]
-pub struct MessagePayload {
-    pub conversation_id: ConversationId,
-    pub message: Box<Message>,
+    pub payload: MessageEvent,
 }
 
 /// The payload of an event that contains a message, with the fields that every version has.

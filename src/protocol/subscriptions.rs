@@ -47,3 +47,27 @@ pub struct DeniedConversation {
     /// The stable code of the error.
     pub code: &'static str,
 }
+
+/// The payload of `subscribed`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Subscribed {
+    pub conversation_ids: Vec<ConversationId>,
+    /// The revision of each conversation. Events after it follow.
+    pub revs: BTreeMap<ConversationId, Rev>,
+    pub denied: Vec<DeniedConversation>,
+}
+
+/// The payload of `unsubscribed`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unsubscribed {
+    pub conversation_ids: Vec<ConversationId>,
+}
+
+/// The payload of `sync.reset`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SyncReset {
+    /// Null means that the client must read everything anew.
+    pub conversation_id: Option<ConversationId>,
+    /// Events after this revision follow. It is null if the conversation is null.
+    pub last_rev: Option<Rev>,
+}

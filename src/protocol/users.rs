@@ -1,6 +1,5 @@
 //! Users, as they and other users see them.
 
-use super::accounts::Me;
 use super::presence::PresenceStatus;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
@@ -49,7 +48,7 @@ pub struct User {
     /// The short form of the user.
     #[serde(flatten)]
     pub brief: UserBrief,
-    /// The id of the user in the host application. Null if it gave none.
+    /// The id of the user in the host application. Null if it has none there.
     pub external_id: Option<String>,
     /// The role on the server: `user` or `admin`.
     pub role: UserRole,
@@ -59,14 +58,6 @@ pub struct User {
     pub last_seen_at: Option<Timestamp>,
     /// The time when the account was created.
     pub created_at: Timestamp,
-}
-
-/// A user as the caller sees them. The caller may be that user.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum UserOrMe {
-    Me(Me),
-    Other(User),
 }
 
 /// A user without the fields that change often, such as the presence.
@@ -85,4 +76,10 @@ pub struct PublicUser {
 pub struct UserIds {
     /// The ids of the users, each of them once.
     pub user_ids: Vec<UserId>,
+}
+
+/// The payload of `user.created` and `user.updated`.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserEvent {
+    pub user: Box<PublicUser>,
 }

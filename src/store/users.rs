@@ -9,8 +9,7 @@ use crate::domain::search::UserQuery;
 use crate::domain::time::Timestamp;
 use crate::protocol::accounts::Me;
 use crate::protocol::presence::PresenceStatus;
-use crate::protocol::users::PublicUser;
-use crate::protocol::users::{User, UserBrief, UserRole};
+use crate::protocol::users::{PublicUser, User, UserBrief, UserRole};
 use entity::users::{self, Entity, Model};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,

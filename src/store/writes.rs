@@ -177,7 +177,7 @@ pub struct NewMessageRow {
     pub created_at: Timestamp,
 }
 
-/// Inserts messages.
+/// Inserts the rows of new messages, in one statement.
 pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessageRow]) -> Result<(), DbErr> {
     if messages.is_empty() {
         return Ok(());

@@ -9,13 +9,11 @@ use crate::domain::names::{self, Email, Password, Username};
 use crate::domain::search;
 use crate::domain::stream::Stream;
 use crate::error::{Error, FieldError, Result};
-use crate::protocol::accounts::Me;
-use crate::protocol::accounts::{PasswordChange, ProfileChange, Register};
+use crate::protocol::accounts::{Me, PasswordChange, ProfileChange, Register};
 use crate::protocol::change::Change;
 use crate::protocol::events::Event;
-use crate::protocol::logins::RevokeReason;
-use crate::protocol::logins::Tokens;
-use crate::protocol::users::UserRole;
+use crate::protocol::logins::{RevokeReason, Tokens};
+use crate::protocol::users::{UserEvent, UserRole};
 use crate::store::accounts::{NewUser, Profile};
 use crate::store::pools::ReadPool;
 use crate::store::users::UserRow;
@@ -118,7 +116,7 @@ pub(super) async fn insert_user(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
     }
     let user = accounts::insert(tx.conn(), new, tx.now()).await.map_err(to_taken_error)?;
     tx.add_user(user.id);
-    tx.append(Stream::User(user.id), &Event::UserCreated { user: Box::new(user.to_public()) });
+    tx.append(Stream::User(user.id), &Event::UserCreated(UserEvent { user: Box::new(user.to_public()) }));
     Ok(user)
 }
 
@@ -257,7 +255,7 @@ pub async fn update_profile(app: &App, caller: Caller, input: ProfileChange) -> 
 }
 
 pub(super) fn append_profile(tx: &mut Tx, user: &UserRow) {
-    tx.append(Stream::User(user.id), &Event::UserUpdated { user: Box::new(user.to_public()) });
+    tx.append(Stream::User(user.id), &Event::UserUpdated(UserEvent { user: Box::new(user.to_public()) }));
 }
 
 /// Locks the caller, who may have been suspended since the token was checked, and returns the account.

@@ -11,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::blocks::{Block, BlockStatus};
 use crate::protocol::events::Event;
+use crate::protocol::settings::ConversationSettings;
 use crate::store::blocks::{self, PairBlocks};
 use crate::store::pools::ReadPool;
 use crate::store::{conversations, users};
@@ -119,7 +120,10 @@ async fn set_block_in(
     if separation_changed && let Some(direct) = direct {
         for (user, view) in conversations::list_views(tx.conn(), &[me, other], direct, tx.now()).await? {
             if tx.has_user(user) {
-                tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: direct, my: view.my });
+                tx.append(
+                    Stream::User(user),
+                    &Event::ConversationSettings(ConversationSettings { conversation_id: direct, my: view.my }),
+                );
             }
         }
     }

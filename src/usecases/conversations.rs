@@ -11,8 +11,9 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::change::Change;
-use crate::protocol::conversations::ConversationChange;
-use crate::protocol::conversations::{Conversation, ConversationDetail, UnreadCount};
+use crate::protocol::conversations::{
+    Conversation, ConversationChange, ConversationDetail, ConversationUpdated, UnreadCount,
+};
 use crate::protocol::events::Event;
 use crate::store::conversations::{
     self, ConversationDetails, ConversationFilter, ConversationSortKey, NewConversationRow,
@@ -189,14 +190,14 @@ async fn update_group_in(
 ) -> Result<()> {
     conversations::update_details(tx.conn(), id, &new, tx.now()).await?;
     let renamed = new.name.clone().filter(|_| new.name != old.name);
-    let event = Event::ConversationUpdated {
+    let event = Event::ConversationUpdated(ConversationUpdated {
         conversation_id: id,
         name: new.name,
         description: new.description,
         avatar_url: new.avatar_url,
         class: None,
         updated_at: tx.now(),
-    };
+    });
     tx.append(Stream::Conversation(id), &event);
     if let Some(name) = renamed {
         system_messages::insert(tx, id, SystemMessage::Renamed { actor, name: &name }).await?;

@@ -9,8 +9,7 @@ use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::messages::Audience;
-use crate::protocol::messages::Message;
+use crate::protocol::messages::{Audience, Message, MessageDeleted, MessageHidden};
 use crate::protocol::redaction::redact_frame;
 use crate::store::log::{self, ShownAs};
 use crate::store::pools::ReadPool;
@@ -129,7 +128,8 @@ async fn delete_or_prepare(
     rows.sort_unstable();
     redact_rows(tx, id, &rows).await?;
     edits::delete_text(tx.conn(), id, caller.user_id, tx.now()).await?;
-    let event = Event::MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq };
+    let event =
+        Event::MessageDeleted(MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq });
     tx.append(Stream::Conversation(conversation), &event);
     Ok(None)
 }
@@ -175,7 +175,7 @@ async fn hide_in(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: 
     let message = access::get_message(tx, conversation, caller.user_id, id).await?;
     let is_new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
     if is_new {
-        let event = Event::MessageHidden { conversation_id: conversation, message_id: id };
+        let event = Event::MessageHidden(MessageHidden { conversation_id: conversation, message_id: id });
         tx.append(Stream::User(caller.user_id), &event);
     }
     Ok(is_new)

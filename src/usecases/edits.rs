@@ -8,7 +8,7 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::messages::{FormerText, Message};
+use crate::protocol::messages::{FormerText, Message, MessageEvent};
 use crate::store::messages::FurthestMarks;
 use crate::store::pools::ReadPool;
 use crate::store::{self, edits};
@@ -62,7 +62,10 @@ async fn edit_in(
         message.content = text;
         message.edited_at = Some(tx.now());
         let message = Box::new(without_viewer_fields(&message));
-        tx.append(Stream::Conversation(conversation), &Event::MessageEdited { conversation_id: conversation, message });
+        tx.append(
+            Stream::Conversation(conversation),
+            &Event::MessageEdited(MessageEvent { conversation_id: conversation, message }),
+        );
     }
     let reached = store::messages::furthest_marks(tx.conn(), conversation, caller.user_id).await?;
     message.status = Some(FurthestMarks::status(reached, message.seq));

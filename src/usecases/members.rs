@@ -10,9 +10,11 @@ use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::protocol::conversations::ConversationRemoved;
 use crate::protocol::events::Event;
-use crate::protocol::members::LeftReason;
-use crate::protocol::members::{JoinedParticipant, Participant};
+use crate::protocol::members::{
+    JoinedParticipant, LeftReason, Participant, ParticipantJoined, ParticipantLeft, ParticipantUpdated,
+};
 use crate::protocol::presence::PresenceStatus;
 use crate::store::participants::{self, NewParticipant, ParticipantRow, ViewStart};
 use crate::store::pools::ReadPool;
@@ -182,7 +184,10 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let joined =
         new.iter().filter_map(|user| briefs.get(user)).map(|user| JoinedParticipant { user: user.clone(), role });
     for participants in split_joined(joined)? {
-        tx.append(Stream::Conversation(id), &Event::ParticipantJoined { conversation_id: id, participants });
+        tx.append(
+            Stream::Conversation(id),
+            &Event::ParticipantJoined(ParticipantJoined { conversation_id: id, participants }),
+        );
     }
     let added =
         system_messages::insert(tx, id, SystemMessage::MembersAdded { actor: caller.user_id, users: &new }).await?;
@@ -267,11 +272,11 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
         return Err(Error::forbidden("Owners can remove every member, and admins can remove members and observers."));
     }
     let reason = if leaves { LeftReason::Left } else { LeftReason::Removed };
-    let event = Event::ParticipantLeft { conversation_id: id, user_id: user, reason };
+    let event = Event::ParticipantLeft(ParticipantLeft { conversation_id: id, user_id: user, reason });
     let rev = tx.append(Stream::Conversation(id), &event);
     participants::leave(tx.conn(), id, user, tx.now(), rev).await?;
     if tx.has_user(user) {
-        tx.append(Stream::User(user), &Event::ConversationRemoved { conversation_id: id });
+        tx.append(Stream::User(user), &Event::ConversationRemoved(ConversationRemoved { conversation_id: id }));
     }
     match participants::next_owner(tx.conn(), id).await? {
         Some(successor) if role == Role::Owner => update_role_in(tx, id, successor, Role::Owner).await?,
@@ -353,7 +358,7 @@ async fn change_role_in(
 
 async fn update_role_in(tx: &mut Tx, id: ConversationId, user: UserId, role: Role) -> Result<()> {
     participants::set_role(tx.conn(), id, user, role).await?;
-    let event = Event::ParticipantUpdated { conversation_id: id, user_id: user, role };
+    let event = Event::ParticipantUpdated(ParticipantUpdated { conversation_id: id, user_id: user, role });
     tx.append(Stream::Conversation(id), &event);
     Ok(())
 }

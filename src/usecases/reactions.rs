@@ -8,8 +8,7 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::reactions::ReactionAction;
-use crate::protocol::reactions::{Reaction, ReactionUsers};
+use crate::protocol::reactions::{Reaction, ReactionAction, ReactionUpdated, ReactionUsers};
 use crate::store::pools::ReadPool;
 use crate::store::reactions::{self, NewReaction};
 use crate::store::target_messages;
@@ -109,14 +108,14 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
         reactions::remove(tx.conn(), message, emoji, user).await?;
         tally.count - 1
     };
-    let event = Event::ReactionUpdated {
+    let event = Event::ReactionUpdated(ReactionUpdated {
         conversation_id: conversation,
         message_id: message,
         emoji: emoji.as_str().to_owned(),
         user_id: user,
         action,
         count,
-    };
+    });
     tx.append(Stream::Conversation(conversation), &event);
     Ok(result(Some(action), count))
 }

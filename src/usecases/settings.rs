@@ -10,8 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::conversations::Conversation;
 use crate::protocol::events::Event;
-use crate::protocol::settings::Mute;
-use crate::protocol::settings::NotifyLevel;
+use crate::protocol::settings::{ConversationSettings, Mute, NotifyLevel};
 use crate::store::settings::{self, ParticipantSetting};
 use crate::work::conversations::{get_locked, with_presence};
 use crate::work::transact::{Tx, transact_for};
@@ -81,7 +80,10 @@ async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Sett
     }
     let after = get_locked(tx, user, id).await?;
     if after.my != before.my || is_archived_at_new_seq(setting, was_archived) {
-        tx.append(Stream::User(user), &Event::ConversationSettings { conversation_id: id, my: after.my.clone() });
+        tx.append(
+            Stream::User(user),
+            &Event::ConversationSettings(ConversationSettings { conversation_id: id, my: after.my.clone() }),
+        );
     }
     Ok(after)
 }

@@ -9,7 +9,7 @@ use crate::domain::roles::Role;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::Conversation;
+use crate::protocol::conversations::{Conversation, ConversationCreated};
 use crate::protocol::events::Event;
 use crate::store::conversations::{self, NewConversationRow};
 use crate::store::participants::NewParticipant;
@@ -42,7 +42,10 @@ pub async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -
     tx.flush().await?;
     for (user, mut conversation) in conversations::list_views(tx.conn(), users, id, tx.now()).await? {
         conversation.last_message = None;
-        tx.append(Stream::User(user), &Event::ConversationCreated { conversation: Box::new(conversation) });
+        tx.append(
+            Stream::User(user),
+            &Event::ConversationCreated(ConversationCreated { conversation: Box::new(conversation) }),
+        );
     }
     Ok(())
 }
@@ -60,7 +63,11 @@ pub async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewPartici
     }
     for (role, users) in by_role {
         conversation.my.role = role;
-        tx.append_same(&users, &Event::ConversationCreated { conversation: Box::new(conversation.clone()) }).await?;
+        tx.append_same(
+            &users,
+            &Event::ConversationCreated(ConversationCreated { conversation: Box::new(conversation.clone()) }),
+        )
+        .await?;
     }
     Ok(())
 }

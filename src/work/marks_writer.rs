@@ -12,8 +12,8 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::mailboxes::{Mark, MarkAnswer, MarkJob};
-use crate::protocol::marks::ReadMark;
-use crate::protocol::messages::MessageStatus;
+use crate::protocol::marks::{ConversationRead, ReadMark};
+use crate::protocol::messages::{MessageStatus, StatusUpdate};
 use crate::protocol::server::ServerFrame;
 use crate::store::marks::{self, MarkUpdate, UpdatedMarks};
 use crate::store::pools::ReadPool;
@@ -220,7 +220,7 @@ async fn notify_others(app: &App, seqs: HashMap<(ConversationId, UserId, Message
                 except.extend(&exclusions.not_sharing);
             }
         }
-        let frame = ServerFrame::MessageStatus { conversation_id, user_id, status, seq };
+        let frame = ServerFrame::MessageStatus(StatusUpdate { conversation_id, user_id, status, seq });
         app.notify_except(vec![Stream::Conversation(conversation_id)], &frame, except.into());
     }
 }
@@ -249,11 +249,11 @@ impl StatusChanges {
 
     fn add(&mut self, app: &App, moved: &UpdatedMarks, read_requested: bool) {
         if read_requested && moved.read_moved() {
-            let frame = ServerFrame::ConversationRead {
+            let frame = ServerFrame::ConversationRead(ConversationRead {
                 conversation_id: moved.conversation_id,
                 last_read_seq: moved.last_read_seq,
                 unread_count: moved.read_mark().unread_count,
-            };
+            });
             app.notify(vec![Stream::User(moved.user_id)], &frame, None);
             self.since.get_or_insert_with(Instant::now);
             self.unread_users.insert(moved.user_id);

@@ -6,7 +6,7 @@ use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::mailboxes::{PresenceAnnounced, PresenceChanged};
-use crate::protocol::presence::PresenceStatus;
+use crate::protocol::presence::{PresenceStatus, PresenceUpdate};
 use crate::protocol::server::ServerFrame;
 use crate::store::pools::ReadPool;
 use crate::store::write_queue::ServerWriter;
@@ -40,7 +40,7 @@ async fn announce_in(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<Pre
     let visible = users::visible_pairs(conn, &watching).await?;
     let announced = changes.into_iter().map(|PresenceChanged { user_id, status, watchers }| {
         app.presence().set_last_seen(user_id, now);
-        let frame = ServerFrame::PresenceUpdate { user_id, status, last_seen_at: Some(now) };
+        let frame = ServerFrame::PresenceUpdate(PresenceUpdate { user_id, status, last_seen_at: Some(now) });
         let peers = peers.remove(&user_id).unwrap_or_default();
         app.notify(peers.iter().copied().map(Stream::User).collect(), &frame, None);
         let others =
@@ -65,7 +65,11 @@ fn notify_pair(app: &App, one: UserId, other: UserId, shown: impl Fn(PresenceSta
     for (viewer, seen) in [(one, other), (other, one)] {
         let status = app.presence().status(seen);
         if status != PresenceStatus::Offline {
-            let frame = ServerFrame::PresenceUpdate { user_id: seen, status: shown(status), last_seen_at: None };
+            let frame = ServerFrame::PresenceUpdate(PresenceUpdate {
+                user_id: seen,
+                status: shown(status),
+                last_seen_at: None,
+            });
             app.notify(vec![Stream::User(viewer)], &frame, None);
         }
     }

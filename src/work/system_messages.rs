@@ -7,7 +7,7 @@ use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::stream::Stream;
 use crate::error::Result;
 use crate::protocol::events::Event;
-use crate::protocol::messages::Message;
+use crate::protocol::messages::{Message, MessageEvent};
 use crate::store::users;
 use crate::store::writes::NewMessageRow;
 use serde_json::json;
@@ -91,7 +91,10 @@ pub async fn insert(tx: &mut Tx, id: ConversationId, system_message: SystemMessa
         mentions_all: false,
         created_at: tx.now(),
     });
-    tx.append(Stream::Conversation(id), &Event::MessageNew { conversation_id: id, message: Box::new(message) });
+    tx.append(
+        Stream::Conversation(id),
+        &Event::MessageNew(MessageEvent { conversation_id: id, message: Box::new(message) }),
+    );
     Ok(numbers)
 }
 

@@ -13,7 +13,7 @@ use crate::domain::text::preview;
 use crate::error::{Error, Result};
 use crate::mailboxes::{SendJob, SentMessage};
 use crate::protocol::events::Event;
-use crate::protocol::messages::{Message, Quote};
+use crate::protocol::messages::{Message, MessageEvent, Quote};
 use crate::store::assemble::assemble_for_authors;
 use crate::store::dialect;
 use crate::store::messages::{self, SendKey, Sender, StoredSend};
@@ -259,7 +259,8 @@ fn add_message(
         created_at: tx.now(),
     });
     tx.insert_mentions(mentioned.rows(&message));
-    let event = Event::MessageNew { conversation_id: job.conversation_id, message: Box::new(message.clone()) };
+    let event =
+        Event::MessageNew(MessageEvent { conversation_id: job.conversation_id, message: Box::new(message.clone()) });
     let rev = tx.append(Stream::Conversation(job.conversation_id), &event);
     let moved = state.marks.insert((job.conversation_id, job.sender_id), (numbers.seq, numbers.count));
     let read = moved.map(|(seq, _)| seq).or(sender.last_read_seq);

@@ -21,6 +21,7 @@ mod delivery;
 mod edits;
 mod emptied;
 mod failover;
+mod first_sync;
 mod frames;
 mod group_temp_ids;
 mod handshake;

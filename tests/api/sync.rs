@@ -7,7 +7,7 @@ use crate::support::user::text;
 use crate::support::{TestServer, TestSocket, TestUser};
 
 /// Sends `sync` and returns every frame before `sync.done`, and its payload.
-async fn sync(socket: &mut TestSocket, payload: Value) -> (Vec<Value>, Value) {
+pub async fn sync(socket: &mut TestSocket, payload: Value) -> (Vec<Value>, Value) {
     let id = socket.start("sync", payload);
     let mut frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
     let done = frames.pop().expect("the marker is last");
@@ -391,69 +391,4 @@ async fn who_was_told_where_a_conversation_begins_gets_nothing_from_before() {
         frames.extend(socket.frames_until_pong().await);
         assert_eq!(revs(&frames, &room), Vec::<i64>::new(), "{frames:?}");
     }
-}
-
-/// Bob's own stream: what he remembers, one event that he missed, and a session opened since with `subscribe=none`, during
-/// which another one happens. Returns that session, the revision that he remembers, and a session that got everything.
-async fn coming_back(alice: &TestUser, bob: &TestUser) -> (TestSocket, i64, TestSocket) {
-    let mut witness = bob.connect().await;
-    let remembered = witness.welcome["user_rev"].as_i64().expect("a rev");
-    alice.group("missed", &[bob]).await;
-    witness.expect("conversation.created").await;
-    let socket = bob.connect_unsubscribed().await;
-    alice.group("meanwhile", &[bob]).await;
-    witness.expect("conversation.created").await;
-    (socket, remembered, witness)
-}
-
-fn own_revs(frames: &[Value]) -> Vec<i64> {
-    let own = frames.iter().filter(|frame| frame["stream"] == "user");
-    own.map(|frame| frame["rev"].as_i64().expect("a rev")).collect()
-}
-
-#[tokio::test]
-async fn what_happens_between_auth_and_sync_comes_after_what_was_missed() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    let bob = server.user("bob").await;
-    let (mut socket, remembered, _witness) = coming_back(&alice, &bob).await;
-    // one that is refused says nothing about what was missed
-    for part in 0..=10 {
-        let made_up: serde_json::Map<_, _> = (0..1000).map(|_| (uuid::Uuid::now_v7().to_string(), json!(0))).collect();
-        socket.start("sync", json!({ "conversations": made_up, "more": part < 10 }));
-    }
-    socket.wait_for("a refusal", |frame| frame["type"] == "error").await;
-    let (mut frames, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": remembered })).await;
-    assert_eq!(done["user_rev"], remembered + 2);
-    alice.group("later", &[&bob]).await;
-    frames.push(socket.wait_for("what is new", |frame| frame["stream"] == "user").await);
-    frames.splice(0..0, socket.kept().cloned());
-    assert_eq!(own_revs(&frames), (remembered + 1..=remembered + 3).collect::<Vec<_>>());
-}
-
-#[tokio::test]
-async fn who_sends_no_sync_gets_what_happens_from_auth_on() {
-    let server = TestServer::start().await;
-    let alice = server.user("alice").await;
-    let bob = server.user("bob").await;
-    for first in [None, Some("subscribe")] {
-        let (mut socket, remembered, _witness) = coming_back(&alice, &bob).await;
-        if let Some(command) = first {
-            socket.accepted(command, json!({ "conversation_ids": [] }), "subscribed").await;
-        }
-        let mut frames = vec![socket.wait_for("what happened", |frame| frame["stream"] == "user").await];
-        frames.extend(socket.frames_until_pong().await);
-        assert_eq!(own_revs(&frames), [remembered + 2]);
-        alice.group("later", &[&bob]).await;
-        assert_eq!(socket.wait_for("what is new", |frame| frame["stream"] == "user").await["rev"], remembered + 3);
-    }
-}
-
-#[tokio::test]
-async fn a_session_that_was_revoked_ends_before_any_sync() {
-    let server = TestServer::start().await;
-    let bob = server.user("bob").await;
-    let mut socket = bob.connect_unsubscribed().await;
-    bob.post("/auth/logout", json!({})).await.expect(204);
-    socket.expect_close(4401).await;
 }

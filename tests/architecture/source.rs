@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// One file of the repository, by its path from the root.
+#[derive(Clone)]
 pub struct Source {
     pub path: String,
     pub text: String,

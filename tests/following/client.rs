@@ -4,7 +4,7 @@ use greenroom::domain::ids::{ConversationId, Rev};
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Frame;
 use greenroom::protocol::server::ServerFrame;
-use greenroom::protocol::subscriptions::SyncDone;
+use greenroom::protocol::subscriptions::{Subscribed, SyncDone, SyncReset, Unsubscribed};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub type Checked<T = ()> = Result<T, String>;
@@ -150,7 +150,7 @@ impl Client {
     /// Gets a frame that is no event.
     pub fn frame(&mut self, own: Stream, frame: &ServerFrame) -> Checked {
         match frame {
-            ServerFrame::Subscribed { revs, .. } => {
+            ServerFrame::Subscribed(Subscribed { revs, .. }) => {
                 self.unanswered -= 1;
                 for (id, rev) in revs {
                     let stream = Stream::Conversation(*id);
@@ -167,7 +167,7 @@ impl Client {
                     }
                 }
             }
-            ServerFrame::Unsubscribed { conversation_ids } => {
+            ServerFrame::Unsubscribed(Unsubscribed { conversation_ids }) => {
                 self.unanswered -= 1;
                 for id in conversation_ids {
                     self.follows.remove(id);
@@ -177,7 +177,7 @@ impl Client {
                     self.answered.insert(Stream::Conversation(*id), Rev(0));
                 }
             }
-            ServerFrame::SyncReset { conversation_id: Some(id), last_rev: Some(rev) } => {
+            ServerFrame::SyncReset(SyncReset { conversation_id: Some(id), last_rev: Some(rev) }) => {
                 let stream = Stream::Conversation(*id);
                 self.ahead.remove(&stream);
                 self.held.insert(stream, *rev);

@@ -1,14 +1,13 @@
 //! One user with one session at a time, three conversations, their rooms, and everything that is on its way between them.
 
 use crate::client::{Checked, Client, Meaning};
-use greenroom::domain::ids::{ConversationId, MessageId, Rev, Seq, SessionId, UserId};
+use greenroom::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
 use greenroom::protocol::events::{EventEffect, Frame};
-use greenroom::protocol::subscriptions::DeniedConversation;
-use greenroom::protocol::subscriptions::SyncConversations;
-use greenroom::realtime::following::{FollowEffect, Following, Rights, SyncRights};
-use greenroom::realtime::order::{Order, Sink, SubscribeRequest};
+use greenroom::protocol::subscriptions::{DeniedConversation, SyncConversations};
+use greenroom::realtime::following::{Following, Rights, SyncRights};
+use greenroom::realtime::order::{Order, Sink};
 use greenroom::store::participants::Membership;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,8 +15,8 @@ use uuid::Uuid;
 
 pub const CONVERSATIONS: usize = 3;
 
-const USER: UserId = UserId(Uuid::from_u128(1));
-const OWN: Stream = Stream::User(USER);
+pub const USER: UserId = UserId(Uuid::from_u128(1));
+pub const OWN: Stream = Stream::User(USER);
 
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -53,21 +52,21 @@ pub enum Step {
 }
 
 /// What a session asks of a room.
-enum ToRoom {
+pub enum ToRoom {
     Subscribe { number: u64, from: Rev, checked: Rev },
     Unsubscribe,
     Continue,
 }
 
 #[derive(Default)]
-struct TestRoom {
-    order: Order<(u64, u64)>,
-    inbox: VecDeque<(u64, ToRoom)>,
-    reads: Vec<(Rev, ReadPurpose)>,
+pub struct TestRoom {
+    pub order: Order<(u64, u64)>,
+    pub inbox: VecDeque<(u64, ToRoom)>,
+    pub reads: Vec<(Rev, ReadPurpose)>,
 }
 
 /// Rights that are to be read, or were read and are on their way.
-enum Check {
+pub enum Check {
     /// The rights with which a session begins.
     Open,
     Rights(Vec<ConversationId>),
@@ -77,7 +76,7 @@ enum Check {
     SyncRead(SyncRights<Stream>),
 }
 
-enum Job {
+pub enum Job {
     Subscribe(Vec<ConversationId>),
     Unsubscribe(Vec<ConversationId>),
     Sync(SyncConversations),
@@ -85,39 +84,39 @@ enum Job {
 }
 
 pub struct World {
-    log: BTreeMap<Stream, Vec<(Frame, Meaning)>>,
+    pub log: BTreeMap<Stream, Vec<(Frame, Meaning)>>,
     /// The revision at which the user was added, where the user is in.
-    joined: BTreeMap<ConversationId, Option<Rev>>,
-    rooms: BTreeMap<Stream, TestRoom>,
-    undelivered: Vec<(Stream, Arc<Batch>)>,
-    client: Client,
+    pub joined: BTreeMap<ConversationId, Option<Rev>>,
+    pub rooms: BTreeMap<Stream, TestRoom>,
+    pub undelivered: Vec<(Stream, Arc<Batch>)>,
+    pub client: Client,
     /// Numbers the sessions; 0 before the first.
-    session: u64,
-    following: Following<Stream>,
-    subscribe_none: bool,
-    open: bool,
-    mailbox: VecDeque<(Stream, u64, RoomEvent)>,
-    checks: VecDeque<Check>,
-    lane: VecDeque<Job>,
-    lane_taken: bool,
-    client_reads: bool,
-    waits_for_sync: bool,
+    pub session: u64,
+    pub following: Following<Stream>,
+    pub subscribe_none: bool,
+    pub open: bool,
+    pub mailbox: VecDeque<(Stream, u64, RoomEvent)>,
+    pub checks: VecDeque<Check>,
+    pub lane: VecDeque<Job>,
+    pub lane_taken: bool,
+    pub client_reads: bool,
+    pub waits_for_sync: bool,
 }
 
 pub fn conversation(index: usize) -> ConversationId {
     ConversationId(Uuid::from_u128(100 + index as u128))
 }
 
-fn chosen(bits: usize) -> Vec<ConversationId> {
+pub fn chosen(bits: usize) -> Vec<ConversationId> {
     (0..CONVERSATIONS).filter(|index| bits >> index & 1 == 1).map(conversation).collect()
 }
 
 /// Takes what an order sends.
-struct RoomSink<'w> {
-    stream: Stream,
-    session: u64,
-    mailbox: &'w mut VecDeque<(Stream, u64, RoomEvent)>,
-    reads: &'w mut Vec<(Rev, ReadPurpose)>,
+pub struct RoomSink<'w> {
+    pub stream: Stream,
+    pub session: u64,
+    pub mailbox: &'w mut VecDeque<(Stream, u64, RoomEvent)>,
+    pub reads: &'w mut Vec<(Rev, ReadPurpose)>,
 }
 
 impl Sink<(u64, u64)> for RoomSink<'_> {
@@ -187,7 +186,7 @@ impl World {
 
     // --- the database -------------------------------------------------------------------------------------------------
 
-    fn head(&self, stream: Stream) -> Rev {
+    pub fn head(&self, stream: Stream) -> Rev {
         Rev(self.log[&stream].len() as i64)
     }
 
@@ -271,224 +270,6 @@ impl World {
             Some(Check::SyncRead(rights)) => self.following.sync_rights_read(Ok(rights)),
             _ => {}
         }
-    }
-
-    // --- rooms ------------------------------------------------------------------------------------------------------
-
-    fn drive(&mut self, stream: Stream, input: impl FnOnce(&mut Order<(u64, u64)>, &mut RoomSink)) {
-        let TestRoom { order, reads, .. } = self.rooms.entry(stream).or_default();
-        let mut sink = RoomSink { stream, session: self.session, mailbox: &mut self.mailbox, reads };
-        input(order, &mut sink);
-    }
-
-    fn take_delivery(&mut self, pick: usize) -> Option<(Stream, Arc<Batch>)> {
-        let index = pick.checked_rem(self.undelivered.len())?;
-        Some(self.undelivered.remove(index))
-    }
-
-    fn deliver(&mut self, pick: usize) {
-        if let Some((stream, batch)) = self.take_delivery(pick)
-            && self.rooms.contains_key(&stream)
-        {
-            self.drive(stream, |order, sink| order.deliver(&batch, sink));
-        }
-    }
-
-    fn catch_up(&mut self) {
-        for stream in self.rooms.keys().copied().collect::<Vec<_>>() {
-            let head = self.head(stream);
-            self.drive(stream, |order, sink| {
-                order.note_known(head);
-                order.read_gap(sink);
-            });
-        }
-    }
-
-    fn room_message(&mut self, pick: usize) {
-        let waiting: Vec<Stream> =
-            self.rooms.iter().filter(|(_, room)| !room.inbox.is_empty()).map(|(stream, _)| *stream).collect();
-        let Some(stream) = pick.checked_rem(waiting.len()).map(|index| waiting[index]) else { return };
-        let room = self.rooms.get_mut(&stream).expect("a room that was just found");
-        let Some((session, message)) = room.inbox.pop_front() else { return };
-        let id = SessionId(Uuid::from_u128(u128::from(session)));
-        self.drive(stream, |order, sink| match message {
-            ToRoom::Subscribe { number, from, checked } => {
-                let handle = (session, number);
-                order.subscribe(SubscribeRequest { session: id, user: USER, handle, from, checked }, sink);
-            }
-            ToRoom::Unsubscribe => order.unsubscribe(id),
-            ToRoom::Continue => order.resume(id, sink),
-        });
-    }
-
-    fn read_log(&mut self, pick: usize, rows: usize) {
-        let waiting: Vec<Stream> =
-            self.rooms.iter().filter(|(_, room)| !room.reads.is_empty()).map(|(stream, _)| *stream).collect();
-        let Some(stream) = pick.checked_rem(waiting.len()).map(|index| waiting[index]) else { return };
-        let (after, purpose) = self.rooms.get_mut(&stream).expect("a room that was just found").reads.remove(0);
-        let rows = self.log[&stream].iter().skip(after.0 as usize).take(rows);
-        let frames: Vec<Frame> = rows.map(|(frame, _)| frame.clone()).collect();
-        self.drive(stream, |order, sink| match purpose {
-            ReadPurpose::Replay { session, number, .. } => {
-                order.handle_replay_read(session, number, Some(frames), sink);
-            }
-            ReadPurpose::Gap => order.handle_gap_read(Some(frames), sink),
-            ReadPurpose::Verify(_) => unreachable!("only the actor of a room verifies"),
-        });
-    }
-
-    // --- the session --------------------------------------------------------------------------------------------------
-
-    fn reconnect(&mut self, subscribe_none: bool) {
-        for room in self.rooms.values_mut() {
-            room.inbox.push_back((self.session, ToRoom::Unsubscribe));
-        }
-        self.session += 1;
-        self.following = Following::new(subscribe_none);
-        (self.subscribe_none, self.open) = (subscribe_none, false);
-        (self.lane_taken, self.client_reads, self.waits_for_sync) = (false, true, false);
-        self.mailbox.clear();
-        self.lane.clear();
-        // the rooms run before the rights are read
-        for stream in self.log.keys() {
-            self.rooms.entry(*stream).or_default();
-        }
-        self.checks = VecDeque::from([Check::Open]);
-    }
-
-    fn opened(&mut self, user_rev: Rev, memberships: &[Membership]) {
-        self.open = true;
-        let heads: Vec<_> = memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
-        self.client.opens(OWN, user_rev, &heads, self.subscribe_none);
-        let rooms = heads.iter().filter(|_| !self.subscribe_none);
-        let rooms = rooms.map(|(id, head)| (*id, Stream::Conversation(*id), *head)).collect();
-        self.following.open(USER, OWN, user_rev, rooms);
-    }
-
-    fn command(&mut self, job: Job) {
-        if self.open {
-            self.client.sends_no_sync_first();
-            self.client.unanswered += 1;
-            self.following.no_sync_first();
-            self.enter_lane(job);
-        }
-    }
-
-    /// The client subscribes only to what it does not follow, as far as it knows.
-    fn subscribe(&mut self, bits: usize) {
-        let missing = chosen(bits).into_iter().filter(|id| !self.client.follows.contains(id)).collect();
-        self.command(Job::Subscribe(missing));
-    }
-
-    fn send_sync(&mut self, in_parts: bool) {
-        if !self.open || self.client.unanswered > 0 || self.client.syncs > 0 {
-            return;
-        }
-        let user_rev = Some(self.client.held[&OWN]);
-        let mut conversations = self.client.sends_sync();
-        if in_parts && let Some((id, rev)) = conversations.pop_first() {
-            let part =
-                SyncConversations { conversations: BTreeMap::from([(id, rev)]), more: true, ..Default::default() };
-            assert!(self.following.sync_part(part).expect("a small sync").is_none());
-        }
-        let part = SyncConversations { conversations, user_rev, ..SyncConversations::default() };
-        let whole = self.following.sync_part(part).expect("a small sync").expect("the last part");
-        self.enter_lane(Job::Sync(whole));
-    }
-
-    fn time_is_up(&mut self) {
-        if self.waits_for_sync {
-            self.client.sends_no_sync_first();
-            self.following.no_sync_first();
-        }
-    }
-
-    fn client_reads(&mut self) {
-        self.client_reads = true;
-        self.following.set_may_replay(true);
-        self.following.client_read();
-    }
-
-    fn session_message(&mut self) {
-        let Some((stream, number, event)) = self.mailbox.pop_front() else { return };
-        match event {
-            RoomEvent::Frames(batch) => self.following.events(stream, number, &batch),
-            RoomEvent::Page(batch) => {
-                self.following.events(stream, number, &batch);
-                self.following.page_sent(stream);
-            }
-            RoomEvent::Attached(rev) => self.following.attached(stream, number, rev),
-            RoomEvent::Reset(rev) => self.following.reset(stream, number, rev),
-            RoomEvent::Left(checked) => self.following.left(stream, checked),
-            RoomEvent::Gone => self.reconnect(true),
-            RoomEvent::Ephemeral(_) => {}
-        }
-    }
-
-    fn enter_lane(&mut self, job: Job) {
-        self.lane.push_back(job);
-        self.work();
-    }
-
-    fn work(&mut self) {
-        while !self.lane_taken
-            && let Some(job) = self.lane.pop_front()
-        {
-            self.lane_taken = true;
-            match job {
-                Job::Subscribe(ids) => self.following.begin_subscribe(ids, None),
-                Job::Sync(sync) => self.following.begin_sync(sync, None),
-                Job::Added => self.following.begin_added(),
-                Job::Unsubscribe(ids) => {
-                    self.following.unsubscribe(ids, None);
-                    self.lane_taken = false;
-                }
-            }
-        }
-    }
-
-    fn carry_out(&mut self) -> Checked {
-        while let Some(effect) = self.following.next_effect() {
-            self.following.set_may_replay(self.client_reads);
-            match effect {
-                FollowEffect::Send(frame, _) => self.client.frame(OWN, &frame)?,
-                FollowEffect::SendEvents(batch) => {
-                    for frame in &batch.frames {
-                        let stream = self.stream_of(frame);
-                        let (_, meaning) = self.log[&stream][frame.rev.0 as usize - 1];
-                        self.client.event(stream, frame, meaning)?;
-                    }
-                }
-                FollowEffect::CheckSubscribe(of) | FollowEffect::CheckAdded(of) => {
-                    self.checks.push_back(Check::Rights(of))
-                }
-                FollowEffect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
-                FollowEffect::Attach { room, number, from, checked, .. } => {
-                    self.to_room(room, ToRoom::Subscribe { number, from, checked });
-                }
-                FollowEffect::Detach { room } => self.to_room(room, ToRoom::Unsubscribe),
-                FollowEffect::Continue { room } => self.to_room(room, ToRoom::Continue),
-                FollowEffect::AwaitSync => self.waits_for_sync = true,
-                FollowEffect::StopAwaitingSync => self.waits_for_sync = false,
-                FollowEffect::QueueAdded => self.enter_lane(Job::Added),
-                FollowEffect::LeaveLane => {
-                    self.lane_taken = false;
-                    self.work();
-                }
-                FollowEffect::Refuse(error, _) => return Err(format!("refused: {error:?}")),
-                FollowEffect::Close(close) => return Err(format!("closed: {close:?}")),
-            }
-        }
-        self.following.set_may_replay(self.client_reads);
-        Ok(())
-    }
-
-    fn to_room(&mut self, room: Stream, message: ToRoom) {
-        self.rooms.entry(room).or_default().inbox.push_back((self.session, message));
-    }
-
-    fn stream_of(&self, frame: &Frame) -> Stream {
-        *self.log.keys().find(|stream| stream.id().to_string() == *frame.text).expect("the text names the stream")
     }
 
     /// Lets everything under way come to its end, with a last sync; then the client has everything.

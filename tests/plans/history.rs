@@ -8,6 +8,7 @@ use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Event;
+use greenroom::protocol::messages::MessageEvent;
 use greenroom::store::messages;
 use greenroom::store::pools::ReadPool;
 use greenroom::usecases::members;
@@ -156,7 +157,7 @@ impl<'a> Filler<'a> {
         let (message, rev) =
             messages::by_ids(self.inside.app.db().read(ReadPool::Ordinary), &[id]).await.unwrap().remove(0);
         let conversation_id = message.conversation_id;
-        let event = Event::MessageNew { conversation_id, message: Box::new(message) };
+        let event = Event::MessageNew(MessageEvent { conversation_id, message: Box::new(message) });
         let text = event.frame(Stream::Conversation(conversation_id), rev).replace('\'', "''");
         let id = self.inside.literal(id);
         self.run(&format!("UPDATE outbox SET payload = '{text}' WHERE message_id = {id}")).await;

@@ -5,16 +5,19 @@
 
 use super::*;
 use crate::domain::content::MessageKind;
-use crate::domain::ids::{ClassId, LoginId};
+use crate::domain::ids::{ClassId, LoginId, Seq};
 use crate::domain::roles::{ConversationKind, Role};
+use crate::domain::time::Timestamp;
+use crate::protocol::conversations::{ClassBrief, Conversation};
 use crate::protocol::event_type::StoredEventType;
 use crate::protocol::logins::RevokeReason;
+use crate::protocol::members::{JoinedParticipant, LeftReason};
 use crate::protocol::messages::Quote;
 use crate::protocol::presence::PresenceStatus;
-use crate::protocol::reactions::Reaction;
-use crate::protocol::settings::NotifyLevel;
+use crate::protocol::reactions::{Reaction, ReactionAction};
+use crate::protocol::settings::{NotifyLevel, OwnView};
 use crate::protocol::stored_event::{CorePayload, MessageFrame, StoredEvent};
-use crate::protocol::users::{User, UserBrief, UserRole};
+use crate::protocol::users::{PublicUser, User, UserBrief, UserRole};
 use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -107,44 +110,44 @@ fn examples() -> Vec<Event> {
     let conversation_id = CONVERSATION;
     let pin = Pin { conversation_id, message_id: MESSAGE, user_id: USER };
     vec![
-        Event::MessageNew { conversation_id, message: message() },
-        Event::MessageEdited { conversation_id, message: message() },
-        Event::MessageDeleted { conversation_id, message_id: MESSAGE, seq: Seq(7) },
+        Event::MessageNew(MessageEvent { conversation_id, message: message() }),
+        Event::MessageEdited(MessageEvent { conversation_id, message: message() }),
+        Event::MessageDeleted(MessageDeleted { conversation_id, message_id: MESSAGE, seq: Seq(7) }),
         Event::MessagePinned(pin),
         Event::MessageUnpinned(pin),
-        Event::ReactionUpdated {
+        Event::ReactionUpdated(ReactionUpdated {
             conversation_id,
             message_id: MESSAGE,
             emoji: "👍".into(),
             user_id: USER,
             action: ReactionAction::Added,
             count: 3,
-        },
-        Event::ConversationUpdated {
+        }),
+        Event::ConversationUpdated(ConversationUpdated {
             conversation_id,
             name: Some("Maths".into()),
             description: None,
             avatar_url: None,
             class: Some(ClassBrief { id: ClassId(Uuid::from_u128(5)), archived: true }),
             updated_at: AT,
-        },
-        Event::ParticipantJoined {
+        }),
+        Event::ParticipantJoined(ParticipantJoined {
             conversation_id,
             participants: vec![JoinedParticipant { user: brief(), role: Role::Member }],
-        },
-        Event::ParticipantLeft { conversation_id, user_id: USER, reason: LeftReason::Removed },
-        Event::ParticipantUpdated { conversation_id, user_id: USER, role: Role::Admin },
-        Event::ConversationCreated { conversation: conversation() },
-        Event::ConversationRemoved { conversation_id },
-        Event::ConversationSettings { conversation_id, my: own_view() },
-        Event::MessageHidden { conversation_id, message_id: MESSAGE },
+        }),
+        Event::ParticipantLeft(ParticipantLeft { conversation_id, user_id: USER, reason: LeftReason::Removed }),
+        Event::ParticipantUpdated(ParticipantUpdated { conversation_id, user_id: USER, role: Role::Admin }),
+        Event::ConversationCreated(ConversationCreated { conversation: conversation() }),
+        Event::ConversationRemoved(ConversationRemoved { conversation_id }),
+        Event::ConversationSettings(ConversationSettings { conversation_id, my: own_view() }),
+        Event::MessageHidden(MessageHidden { conversation_id, message_id: MESSAGE }),
         Event::SessionRevoked(Revoked {
             login_id: Some(LoginId(Uuid::from_u128(6))),
             session_id: None,
             reason: RevokeReason::Kicked,
         }),
-        Event::UserCreated { user: public_user() },
-        Event::UserUpdated { user: public_user() },
+        Event::UserCreated(UserEvent { user: public_user() }),
+        Event::UserUpdated(UserEvent { user: public_user() }),
     ]
 }
 

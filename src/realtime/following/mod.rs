@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::mailboxes::Batch;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
-use crate::protocol::subscriptions::{DeniedConversation, SyncConversations};
+use crate::protocol::subscriptions::{DeniedConversation, SyncConversations, Unsubscribed};
 use crate::store::participants::Membership;
 use first_sync::FirstSync;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -210,7 +210,10 @@ impl<R: Clone> Following<R> {
                 self.effects.push_back(FollowEffect::Detach { room: followed.room });
             }
         }
-        self.effects.push_back(FollowEffect::Send(ServerFrame::Unsubscribed { conversation_ids: conversations }, id));
+        self.effects.push_back(FollowEffect::Send(
+            ServerFrame::Unsubscribed(Unsubscribed { conversation_ids: conversations }),
+            id,
+        ));
     }
 
     /// One part of a sync. Returns the whole sync with its last part, which then waits for its turn.

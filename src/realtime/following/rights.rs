@@ -8,7 +8,7 @@ use crate::domain::stream::Stream;
 use crate::error::Result;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
-use crate::protocol::subscriptions::SyncDone;
+use crate::protocol::subscriptions::{Subscribed, SyncDone, SyncReset};
 use crate::store::participants::Membership;
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,7 +22,7 @@ impl<R: Clone> Following<R> {
                 self.effects.push_back(FollowEffect::LeaveLane);
             }
             (Some(Check::Added(added)), Ok(rights)) => self.added_read(&added, rights),
-            // the client reconnects, reads its user's stream again, and is told of these conversations again
+            // the client reconnects, reads its user's stream again, and gets these conversations from it again
             (Some(Check::Added(_)), Err(_)) => self.effects.push_back(FollowEffect::Close(Close::Restart)),
             (Some(Check::Sync { .. }) | None, _) => {}
         }
@@ -32,12 +32,13 @@ impl<R: Clone> Following<R> {
     fn subscribed(&mut self, rights: Rights<R>, id: Option<FrameId>) {
         let Rights { mut rooms, memberships, denied } = rights;
         let revs: BTreeMap<_, _> = memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
-        let frame = ServerFrame::Subscribed { conversation_ids: revs.keys().copied().collect(), revs, denied };
+        let frame =
+            ServerFrame::Subscribed(Subscribed { conversation_ids: revs.keys().copied().collect(), revs, denied });
         self.effects.push_back(FollowEffect::Send(frame, id));
         for Membership { conversation_id, last_rev, joined_rev, .. } in memberships {
             let stream = Stream::Conversation(conversation_id);
             // The client may know already that its user was added, which promises everything after that event. If the user
-            // left and came back since, it will be told so, and the promise begins anew.
+            // left and came back since, a later event says so, and the promise begins there.
             let from = match self.added.get(&conversation_id).filter(|_| self.follows_added) {
                 Some(added) if *added < joined_rev => continue,
                 Some(added) => *added,
@@ -111,7 +112,7 @@ impl<R: Clone> Following<R> {
             added.retain(|conversation, _| !asked.contains_key(conversation));
         }
         if reset_all {
-            let frame = ServerFrame::SyncReset { conversation_id: None, last_rev: None };
+            let frame = ServerFrame::SyncReset(SyncReset { conversation_id: None, last_rev: None });
             self.effects.push_back(FollowEffect::Send(frame, None));
         }
         let mut done = SyncDone { user_rev: head, denied, ..SyncDone::default() };
@@ -168,7 +169,7 @@ impl<R: Clone> Following<R> {
                 return;
             }
             if reset {
-                let frame = ServerFrame::SyncReset { conversation_id: Some(id), last_rev: Some(from) };
+                let frame = ServerFrame::SyncReset(SyncReset { conversation_id: Some(id), last_rev: Some(from) });
                 self.effects.push_back(FollowEffect::Send(frame, None));
             }
         }

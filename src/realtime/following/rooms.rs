@@ -7,6 +7,7 @@ use crate::domain::stream::Stream;
 use crate::mailboxes::Batch;
 use crate::protocol::events::EventEffect;
 use crate::protocol::server::ServerFrame;
+use crate::protocol::subscriptions::SyncReset;
 use std::sync::Arc;
 
 impl<R: Clone> Following<R> {
@@ -71,7 +72,7 @@ impl<R: Clone> Following<R> {
             Stream::Conversation(id) => Some(id),
             Stream::User(_) => None,
         };
-        let frame = ServerFrame::SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) };
+        let frame = ServerFrame::SyncReset(SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) });
         self.effects.push_back(FollowEffect::Send(frame, None));
         self.attached(stream, number, rev);
     }

@@ -50,6 +50,7 @@ pub(super) struct RunningSync<R> {
 }
 
 impl<R> RunningSync<R> {
+    /// Returns a sync that subscribes to `nexts`, then to the conversations of `added`, and answers with `done`.
     pub fn new(
         id: Option<FrameId>,
         mut nexts: Vec<Next<R>>,
@@ -87,6 +88,7 @@ impl<R> RunningSync<R> {
         Some(next)
     }
 
+    /// Returns whether every stream was replayed.
     pub fn is_over(&self) -> bool {
         self.queue.is_empty() && self.waiting.is_empty()
     }
@@ -121,8 +123,8 @@ impl<R> RunningSync<R> {
         }
     }
 
-    /// The user left a conversation during its replay. If the client asked for it, it is told so; of others the user's own
-    /// stream tells. Returns false if the sync did not wait for it.
+    /// The user left a conversation during its replay. If the client asked for it, the answer denies it; for others the
+    /// user's own stream has an event. Returns false if the sync did not wait for it.
     pub fn left(&mut self, id: ConversationId, asked: bool) -> bool {
         let waited = self.ended(Stream::Conversation(id));
         if waited {

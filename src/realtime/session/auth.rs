@@ -13,8 +13,7 @@ use crate::error::{Error, Result};
 use crate::mailboxes::{OpenRooms, ToPresence, ToRoom};
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
-use crate::protocol::sessions::AuthSuccess;
-use crate::protocol::sessions::Authenticate;
+use crate::protocol::sessions::{AuthExpiring, AuthSuccess, Authenticate};
 use crate::store::participants::Membership;
 use crate::usecases::{logins, sessions};
 use crate::work::Caller;
@@ -211,7 +210,7 @@ impl Session {
         let until_warning = left.saturating_sub(limits::EXPIRY_WARNING);
         let timer = ctx.run_later(until_warning, move |session, ctx| {
             let rest = left.saturating_sub(until_warning);
-            session.send(&ServerFrame::AuthExpiring { seconds: rest.as_secs() as i64 }, None, ctx);
+            session.send(&ServerFrame::AuthExpiring(AuthExpiring { seconds: rest.as_secs() as i64 }), None, ctx);
             session.expiry_timer = Some(ctx.run_later(rest, |session, ctx| {
                 let error = Error::unauthorized("The access token has expired; refresh it and connect again.");
                 session.send(&ServerFrame::error(&error, None), None, ctx);

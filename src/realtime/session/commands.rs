@@ -7,11 +7,10 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{SentMessage, ToPresence};
 use crate::protocol::client::{Command, FrameId};
-use crate::protocol::marks::ReadMark;
-use crate::protocol::marks::{DeliveredMessage, ReadMessage};
-use crate::protocol::messages::SendMessage;
-use crate::protocol::presence::PresenceStatus;
-use crate::protocol::reactions::ReactMessage;
+use crate::protocol::marks::{DeliveredMessage, ReadMark, ReadMessage};
+use crate::protocol::messages::{MessageSent, SendMessage};
+use crate::protocol::presence::{PresenceStatus, WatchedPresence};
+use crate::protocol::reactions::{ReactMessage, ReactionAck};
 use crate::protocol::server::ServerFrame;
 use crate::realtime::following::Following;
 use crate::usecases::marks::ReadTarget;
@@ -82,7 +81,8 @@ impl Session {
                     registry.do_send(ToPresence::Unwatch(session, users)); // detach
                     Ok(())
                 };
-                let empty_state = |()| ServerFrame::PresenceState { users: std::collections::BTreeMap::new() };
+                let empty_state =
+                    |()| ServerFrame::PresenceState(WatchedPresence { users: std::collections::BTreeMap::new() });
                 self.run_with_answer(Lane::Presence, id, work, empty_state, ctx);
             }
             Command::Ping => self.send(&ServerFrame::Pong {}, id.as_ref(), ctx),
@@ -109,7 +109,7 @@ impl Session {
                 Err(error) => session.refuse(&error, id.as_ref(), temp_id, ctx),
                 Ok(sent) => {
                     let message = Box::new(sent.message);
-                    let frame = ServerFrame::MessageSent { temp_id, rev: sent.rev, message };
+                    let frame = ServerFrame::MessageSent(MessageSent { temp_id, rev: sent.rev, message });
                     session.send(&frame, id.as_ref(), ctx);
                 }
             };
@@ -136,7 +136,7 @@ impl Session {
                 reactions::remove(&app, &caller, *conversation_id, *message_id, emoji).await
             }
         };
-        let frame = |change: ReactionChange| ServerFrame::AckReaction { action: change.action.into() };
+        let frame = |change: ReactionChange| ServerFrame::AckReaction(ReactionAck { action: change.action.into() });
         self.run_with_answer(lane, id, work, frame, ctx);
     }
 
@@ -259,7 +259,7 @@ impl Session {
                         let states = visible.iter().map(|user| (*user, app.presence().status(*user)));
                         let users: std::collections::BTreeMap<_, PresenceStatus> = states.collect();
                         session.services.presence.do_send(ToPresence::Watch(session.id, visible)); // attach
-                        session.send(&ServerFrame::PresenceState { users }, id.as_ref(), ctx);
+                        session.send(&ServerFrame::PresenceState(WatchedPresence { users }), id.as_ref(), ctx);
                     }
                 }
                 session.leave_lane(Lane::Presence, ctx);

@@ -9,6 +9,7 @@ use crate::mailboxes::{Batch, FromRoom, RoomEvent};
 use crate::protocol::events::EventEffect;
 use crate::protocol::logins::{RevokeReason, Revoked};
 use crate::protocol::server::ServerFrame;
+use crate::protocol::subscriptions::SyncReset;
 use crate::realtime::following::Following;
 use actix::prelude::*;
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl Session {
     fn handle_room_gone(&mut self, ctx: &mut Context<Self>) {
         let AuthState::Authenticated(identity) = &self.auth_state else { return };
         if identity.epoch != self.services.app.epoch() {
-            self.send(&ServerFrame::SyncReset { conversation_id: None, last_rev: None }, None, ctx);
+            self.send(&ServerFrame::SyncReset(SyncReset { conversation_id: None, last_rev: None }), None, ctx);
         }
         self.close(Close::Restart, ctx);
     }

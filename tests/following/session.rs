@@ -1,0 +1,166 @@
+//! The session: its commands, its lane, the messages of rooms, and the effects that it carries out.
+
+use crate::client::Checked;
+use crate::world::{Check, Job, OWN, ToRoom, USER, World, chosen};
+use greenroom::domain::ids::Rev;
+use greenroom::domain::stream::Stream;
+use greenroom::mailboxes::RoomEvent;
+use greenroom::protocol::events::Frame;
+use greenroom::protocol::subscriptions::SyncConversations;
+use greenroom::realtime::following::{FollowEffect, Following};
+use greenroom::store::participants::Membership;
+use std::collections::{BTreeMap, VecDeque};
+
+impl World {
+    pub fn reconnect(&mut self, subscribe_none: bool) {
+        for room in self.rooms.values_mut() {
+            room.inbox.push_back((self.session, ToRoom::Unsubscribe));
+        }
+        self.session += 1;
+        self.following = Following::new(subscribe_none);
+        (self.subscribe_none, self.open) = (subscribe_none, false);
+        (self.lane_taken, self.client_reads, self.waits_for_sync) = (false, true, false);
+        self.mailbox.clear();
+        self.lane.clear();
+        // the rooms run before the rights are read
+        for stream in self.log.keys() {
+            self.rooms.entry(*stream).or_default();
+        }
+        self.checks = VecDeque::from([Check::Open]);
+    }
+
+    pub fn opened(&mut self, user_rev: Rev, memberships: &[Membership]) {
+        self.open = true;
+        let heads: Vec<_> = memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
+        self.client.opens(OWN, user_rev, &heads, self.subscribe_none);
+        let rooms = heads.iter().filter(|_| !self.subscribe_none);
+        let rooms = rooms.map(|(id, head)| (*id, Stream::Conversation(*id), *head)).collect();
+        self.following.open(USER, OWN, user_rev, rooms);
+    }
+
+    pub fn command(&mut self, job: Job) {
+        if self.open {
+            self.client.sends_no_sync_first();
+            self.client.unanswered += 1;
+            self.following.no_sync_first();
+            self.enter_lane(job);
+        }
+    }
+
+    /// The client subscribes only to what it does not follow, as far as it knows.
+    pub fn subscribe(&mut self, bits: usize) {
+        let missing = chosen(bits).into_iter().filter(|id| !self.client.follows.contains(id)).collect();
+        self.command(Job::Subscribe(missing));
+    }
+
+    pub fn send_sync(&mut self, in_parts: bool) {
+        if !self.open || self.client.unanswered > 0 || self.client.syncs > 0 {
+            return;
+        }
+        let user_rev = Some(self.client.held[&OWN]);
+        let mut conversations = self.client.sends_sync();
+        if in_parts && let Some((id, rev)) = conversations.pop_first() {
+            let part =
+                SyncConversations { conversations: BTreeMap::from([(id, rev)]), more: true, ..Default::default() };
+            assert!(self.following.sync_part(part).expect("a small sync").is_none());
+        }
+        let part = SyncConversations { conversations, user_rev, ..SyncConversations::default() };
+        let whole = self.following.sync_part(part).expect("a small sync").expect("the last part");
+        self.enter_lane(Job::Sync(whole));
+    }
+
+    pub fn time_is_up(&mut self) {
+        if self.waits_for_sync {
+            self.client.sends_no_sync_first();
+            self.following.no_sync_first();
+        }
+    }
+
+    pub fn client_reads(&mut self) {
+        self.client_reads = true;
+        self.following.set_may_replay(true);
+        self.following.client_read();
+    }
+
+    pub fn session_message(&mut self) {
+        let Some((stream, number, event)) = self.mailbox.pop_front() else { return };
+        match event {
+            RoomEvent::Frames(batch) => self.following.events(stream, number, &batch),
+            RoomEvent::Page(batch) => {
+                self.following.events(stream, number, &batch);
+                self.following.page_sent(stream);
+            }
+            RoomEvent::Attached(rev) => self.following.attached(stream, number, rev),
+            RoomEvent::Reset(rev) => self.following.reset(stream, number, rev),
+            RoomEvent::Left(checked) => self.following.left(stream, checked),
+            RoomEvent::Gone => self.reconnect(true),
+            RoomEvent::Ephemeral(_) => {}
+        }
+    }
+
+    pub fn enter_lane(&mut self, job: Job) {
+        self.lane.push_back(job);
+        self.work();
+    }
+
+    pub fn work(&mut self) {
+        while !self.lane_taken
+            && let Some(job) = self.lane.pop_front()
+        {
+            self.lane_taken = true;
+            match job {
+                Job::Subscribe(ids) => self.following.begin_subscribe(ids, None),
+                Job::Sync(sync) => self.following.begin_sync(sync, None),
+                Job::Added => self.following.begin_added(),
+                Job::Unsubscribe(ids) => {
+                    self.following.unsubscribe(ids, None);
+                    self.lane_taken = false;
+                }
+            }
+        }
+    }
+
+    pub fn carry_out(&mut self) -> Checked {
+        while let Some(effect) = self.following.next_effect() {
+            self.following.set_may_replay(self.client_reads);
+            match effect {
+                FollowEffect::Send(frame, _) => self.client.frame(OWN, &frame)?,
+                FollowEffect::SendEvents(batch) => {
+                    for frame in &batch.frames {
+                        let stream = self.stream_of(frame);
+                        let (_, meaning) = self.log[&stream][frame.rev.0 as usize - 1];
+                        self.client.event(stream, frame, meaning)?;
+                    }
+                }
+                FollowEffect::CheckSubscribe(of) | FollowEffect::CheckAdded(of) => {
+                    self.checks.push_back(Check::Rights(of))
+                }
+                FollowEffect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
+                FollowEffect::Attach { room, number, from, checked, .. } => {
+                    self.to_room(room, ToRoom::Subscribe { number, from, checked });
+                }
+                FollowEffect::Detach { room } => self.to_room(room, ToRoom::Unsubscribe),
+                FollowEffect::Continue { room } => self.to_room(room, ToRoom::Continue),
+                FollowEffect::AwaitSync => self.waits_for_sync = true,
+                FollowEffect::StopAwaitingSync => self.waits_for_sync = false,
+                FollowEffect::QueueAdded => self.enter_lane(Job::Added),
+                FollowEffect::LeaveLane => {
+                    self.lane_taken = false;
+                    self.work();
+                }
+                FollowEffect::Refuse(error, _) => return Err(format!("refused: {error:?}")),
+                FollowEffect::Close(close) => return Err(format!("closed: {close:?}")),
+            }
+        }
+        self.following.set_may_replay(self.client_reads);
+        Ok(())
+    }
+
+    pub fn to_room(&mut self, room: Stream, message: ToRoom) {
+        self.rooms.entry(room).or_default().inbox.push_back((self.session, message));
+    }
+
+    pub fn stream_of(&self, frame: &Frame) -> Stream {
+        *self.log.keys().find(|stream| stream.id().to_string() == *frame.text).expect("the text names the stream")
+    }
+}

@@ -201,7 +201,7 @@ pub(super) fn write_options(settings: &Settings) -> BackendResult<SqliteConnectO
 }
 
 /// Ensures that only their owner can use the database files. SQLite creates the files beside the database with the mode
-/// of the database file. So this function creates the database file if it does not exist and DATABASE_URL allows it.
+/// of the database file. So this function creates the database file if it does not exist and `DATABASE_URL` allows it.
 fn prepare_files(settings: &Settings) -> BackendResult<()> {
     let file = file(settings)?;
     let may_create = settings.database.url.expose().contains("mode=rwc");

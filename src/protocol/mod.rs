@@ -1,4 +1,7 @@
 //! The wire format: the frames and bodies that clients and the server send, without the connections that carry them.
+//!
+//! Each noun has a file with its resources, the bodies of REST, and the payloads of its commands and events. The frames
+//! around the payloads are in [`client`], [`server`] and [`events`]; [`stored_event`] reads events back from the log.
 
 pub mod accounts;
 pub mod blocks;

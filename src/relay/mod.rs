@@ -155,7 +155,7 @@ impl Relay {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "a task of the relay ended too early"),
                 Err(_) => {
-                    tracing::warn!("a task of the relay still waits for the database; the stop does not wait for it")
+                    tracing::warn!("a task of the relay still waits for the database; the stop does not wait for it");
                 }
             }
         }

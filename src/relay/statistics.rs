@@ -72,7 +72,9 @@ impl PageChanges {
                 self.changed.insert(message_id);
                 self.links.remove(&message_id);
             }
-            StoredEvent::MessagePinned
+            // An event of a newer version is not counted, so that one such row does not stop the counts.
+            StoredEvent::Unknown
+            | StoredEvent::MessagePinned
             | StoredEvent::MessageUnpinned
             | StoredEvent::ReactionUpdated
             | StoredEvent::ConversationUpdated
@@ -86,8 +88,6 @@ impl PageChanges {
             | StoredEvent::SessionRevoked(_)
             | StoredEvent::UserCreated
             | StoredEvent::UserUpdated => {}
-            // What a newer version has added is not counted, so that one such row does not stop the counts.
-            StoredEvent::Unknown => {}
         }
         Ok(())
     }

@@ -227,12 +227,13 @@ impl Db {
 
     /// Probes whether the database can be read and, only after a failure, whether it can be written. Waits for no pool.
     ///
-    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of callers. Callers that
-    /// arrive during a probe use its result: otherwise they would wait one after another for a database that hangs.
+    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of callers.
+    /// Callers that arrive during a probe use its result: otherwise they would wait one after another for a database that
+    /// hangs.
     async fn probe(&self) {
-        let probes = self.0.probes.load(Ordering::Relaxed);
+        let count = self.0.probes.load(Ordering::Relaxed);
         let mut prober = self.0.prober.lock().await;
-        if self.0.probes.load(Ordering::Relaxed) != probes {
+        if self.0.probes.load(Ordering::Relaxed) != count {
             return;
         }
         let before = *self.0.known.borrow();

@@ -88,11 +88,10 @@ pub async fn update(
     updates: &[MarkUpdate],
     now: Timestamp,
 ) -> Result<Vec<UpdatedMarks>, DbErr> {
-    let updated = compute(conn, updates, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
-    let changed: Vec<&UpdatedMarks> =
-        updated.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
+    let marks = compute(conn, updates, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
+    let changed: Vec<&UpdatedMarks> = marks.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
     if changed.is_empty() {
-        return Ok(updated);
+        return Ok(marks);
     }
     let mut values = dialect::rows(
         conn,
@@ -121,7 +120,7 @@ pub async fn update(
         values,
     );
     dialect::run(conn, statement).await?;
-    Ok(updated)
+    Ok(marks)
 }
 
 /// Returns the present marks of these participants. It updates and locks nothing.

@@ -1,6 +1,7 @@
 //! The manual of limits states the numbers of the constants.
 
 use greenroom::domain::limits;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Returns one sentence for each row of docs/limits.md that does not state its number.
@@ -80,8 +81,8 @@ fn per_second((count, burst): (u32, u32)) -> String {
     format!("{count} a second, {burst} in a burst")
 }
 
-fn both(one: impl ToString, other: impl ToString) -> String {
-    format!("{} · {}", one.to_string(), other.to_string())
+fn both(one: impl Display, other: impl Display) -> String {
+    format!("{one} · {other}")
 }
 
 /// Returns a number with commas between groups of three digits.

@@ -210,8 +210,8 @@ impl Client {
         // a session that only subscribes to what it names must look at its user's own stream to see that a subscription ended
         for id in self.follows.iter().filter(|id| self.follows_added && is_in(**id)) {
             let stream = Stream::Conversation(*id);
-            let (held, head) = (self.held[&stream], head_of(stream));
-            must(held == head, || format!("{stream:?} is followed: {held} is held, the head is {head}"))?;
+            let (newest, head) = (self.held[&stream], head_of(stream));
+            must(newest == head, || format!("{stream:?} is followed: {newest} is held, the head is {head}"))?;
         }
         Ok(())
     }

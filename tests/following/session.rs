@@ -133,14 +133,14 @@ impl World {
                     }
                 }
                 FollowEffect::CheckSubscribe(of) | FollowEffect::CheckAdded(of) => {
-                    self.checks.push_back(Check::Rights(of))
+                    self.checks.push_back(Check::Rights(of));
                 }
                 FollowEffect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
                 FollowEffect::Attach { room, number, from, checked, .. } => {
-                    self.to_room(room, ToRoom::Subscribe { number, from, checked });
+                    self.send_to_room(room, ToRoom::Subscribe { number, from, checked });
                 }
-                FollowEffect::Detach { room } => self.to_room(room, ToRoom::Unsubscribe),
-                FollowEffect::Continue { room } => self.to_room(room, ToRoom::Continue),
+                FollowEffect::Detach { room } => self.send_to_room(room, ToRoom::Unsubscribe),
+                FollowEffect::Continue { room } => self.send_to_room(room, ToRoom::Continue),
                 FollowEffect::AwaitSync => self.waits_for_sync = true,
                 FollowEffect::StopAwaitingSync => self.waits_for_sync = false,
                 FollowEffect::QueueAdded => self.enter_lane(Job::Added),
@@ -156,7 +156,7 @@ impl World {
         Ok(())
     }
 
-    pub fn to_room(&mut self, room: Stream, message: ToRoom) {
+    pub fn send_to_room(&mut self, room: Stream, message: ToRoom) {
         self.rooms.entry(room).or_default().inbox.push_back((self.session, message));
     }
 

@@ -83,6 +83,8 @@ pub enum Job {
     Added,
 }
 
+// what is on its way, and four facts about the session
+#[allow(clippy::struct_excessive_bools)]
 pub struct World {
     pub log: BTreeMap<Stream, Vec<(Frame, Meaning)>>,
     /// The revision at which the user was added, where the user is in.

@@ -101,8 +101,8 @@ fn conversation() -> Box<Conversation> {
     })
 }
 
-fn public_user() -> Box<PublicUser> {
-    Box::new(PublicUser { brief: brief(), external_id: Some("s-17".into()), role: UserRole::Admin, created_at: AT })
+fn public_user() -> PublicUser {
+    PublicUser { brief: brief(), external_id: Some("s-17".into()), role: UserRole::Admin, created_at: AT }
 }
 
 /// One example of every event, in the order of the lines.
@@ -146,8 +146,8 @@ fn examples() -> Vec<Event> {
             session_id: None,
             reason: RevokeReason::Kicked,
         }),
-        Event::UserCreated(UserEvent { user: public_user() }),
-        Event::UserUpdated(UserEvent { user: public_user() }),
+        Event::UserCreated(UserEvent { user: Box::new(public_user()) }),
+        Event::UserUpdated(UserEvent { user: Box::new(public_user()) }),
     ]
 }
 

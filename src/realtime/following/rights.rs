@@ -105,7 +105,8 @@ impl<R: Clone> Following<R> {
         user_rev: Option<Rev>,
         id: Option<FrameId>,
     ) {
-        let SyncRights { rights: Rights { mut rooms, memberships, denied }, user_rev: head, reset_all, reset } = sync;
+        let SyncRights { rights: Rights { mut rooms, memberships, denied }, user_rev: own_head, reset_all, reset } =
+            sync;
         let mut added = HashMap::new();
         if !std::mem::replace(&mut self.follows_added, true) {
             added = std::mem::take(&mut self.added);
@@ -115,7 +116,7 @@ impl<R: Clone> Following<R> {
             let frame = ServerFrame::SyncReset(SyncReset { conversation_id: None, last_rev: None });
             self.effects.push_back(FollowEffect::Send(frame, None));
         }
-        let mut done = SyncDone { user_rev: head, denied, ..SyncDone::default() };
+        let mut done = SyncDone { user_rev: own_head, denied, ..SyncDone::default() };
         let mut nexts = Vec::new();
         for membership in memberships {
             let conversation = membership.conversation_id;
@@ -128,10 +129,10 @@ impl<R: Clone> Following<R> {
         }
         if let Some((own, followed)) = self.own.and_then(|own| Some((own, self.streams.get(&own)?))) {
             // a client that names no revision has what was sent, and not what is still on its way from the room
-            let sent = followed.sent.min(head);
+            let sent = followed.sent.min(own_head);
             let from = user_rev.filter(|_| !reset_all).unwrap_or(sent);
             let room = followed.room.clone();
-            nexts.push(Next { stream: own, room, from, checked: head, reset: false, asked: true });
+            nexts.push(Next { stream: own, room, from, checked: own_head, reset: false, asked: true });
         }
         self.sync = Some(RunningSync::new(id, nexts, added, done));
         self.go_on();

@@ -239,7 +239,7 @@ async fn read_start(
     let user_room = rooms.next().ok_or_else(|| Error::internal("the hub answered without a room"))?;
     let mut rooms: std::collections::HashMap<_, _> = likely.iter().copied().zip(rooms).collect();
     let opened = sessions::read_start(app, &caller, &likely).await?;
-    let subscribed = opened
+    let followed = opened
         .memberships
         .iter()
         .filter_map(|membership| rooms.remove(&membership.conversation_id).map(|room| (*membership, room)))
@@ -251,6 +251,6 @@ async fn read_start(
         user_rev: opened.user_rev,
         user_room,
         memberships: opened.memberships,
-        rooms: subscribed,
+        rooms: followed,
     })
 }

@@ -58,19 +58,18 @@ impl Session {
             Command::Delivered(mark) => self.update_delivered_mark(caller, &mark, id, ctx),
             Command::TypingStart(at) => self.start_typing(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
-                let (app, typing_session) = (self.services.app.clone(), self.typing_session.clone());
+                let (app, typing_session) = (self.services.app.clone(), self.typist.clone());
                 let work = async move { typing::stop(&app, &caller, &typing_session, at.conversation_id).await };
                 self.run_with_optional_ack(Lane::Conversation(at.conversation_id), id, work, ctx);
             }
             Command::SetPresence(set) => {
                 let message = ToPresence::Set(caller.user_id, self.id, set.status);
                 let outcome = self.services.presence.try_send(message);
-                match outcome {
-                    Ok(()) => self.send(&ServerFrame::Ack {}, id.as_ref(), ctx),
-                    Err(_) => {
-                        let error = Error::unavailable("The server cannot change the presence now; try again.");
-                        self.refuse(&error, id.as_ref(), None, ctx);
-                    }
+                if outcome.is_ok() {
+                    self.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
+                } else {
+                    let error = Error::unavailable("The server cannot change the presence now; try again.");
+                    self.refuse(&error, id.as_ref(), None, ctx);
                 }
             }
             Command::WatchPresence(watch) => self.watch_presence(caller, watch.user_ids, id, ctx),
@@ -230,7 +229,7 @@ impl Session {
             return;
         }
         self.typing_started.insert(conversation, now);
-        let (app, typing_session, mailbox) = (self.services.app.clone(), self.typing_session.clone(), ctx.address());
+        let (app, typing_session, mailbox) = (self.services.app.clone(), self.typist.clone(), ctx.address());
         let work = async move {
             let started = typing::start(&app, &caller, &typing_session, conversation).await;
             if started.is_err() {

@@ -91,7 +91,7 @@ pub struct Session {
     refusals: VecDeque<Instant>,
     /// When the session last announced typing, by conversation.
     typing_started: HashMap<ConversationId, Instant>,
-    typing_session: TypingSession,
+    typist: TypingSession,
     expiry_timer: Option<SpawnHandle>,
     is_closing: bool,
 }
@@ -157,7 +157,7 @@ impl Session {
             pinged_at: now,
             refusals: VecDeque::new(),
             typing_started: HashMap::new(),
-            typing_session: TypingSession::new(id),
+            typist: TypingSession::new(id),
             expiry_timer: None,
             is_closing: false,
         }
@@ -260,7 +260,7 @@ impl Actor for Session {
         }
         if let Some(caller) = self.caller() {
             self.services.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach
-            typing::session_closed(&self.services.app, caller.user_id, &self.typing_session);
+            typing::session_closed(&self.services.app, caller.user_id, &self.typist);
         }
         if !self.is_closing {
             self.is_closing = true;

@@ -66,7 +66,7 @@ impl Client {
         (self.follows_added, self.may_be_ahead) = (!subscribe_none, false);
         self.held.entry(own).or_insert(user_rev);
         if !subscribe_none {
-            // it reads everything before these revisions over REST
+            // It reads everything before these revisions over REST.
             self.held.insert(own, user_rev);
             for (conversation, head) in heads {
                 self.held.insert(Stream::Conversation(*conversation), *head);
@@ -154,7 +154,7 @@ impl Client {
                 self.unanswered -= 1;
                 for (id, rev) in revs {
                     let stream = Stream::Conversation(*id);
-                    // an answer from before the event with which the user left is void
+                    // An answer from before the event with which the user left is void.
                     let is_void = self.out.contains(id) && self.held.get(&stream).is_some_and(|held| rev < held);
                     if is_void {
                         continue;
@@ -172,7 +172,7 @@ impl Client {
                 for id in conversation_ids {
                     self.follows.remove(id);
                     self.unsubscribed.insert(*id);
-                    // should it be told later that its user was added, it gets everything after that again
+                    // Should it be told later that its user was added, it gets everything after that again.
                     self.received.retain(|(stream, _)| *stream != Stream::Conversation(*id));
                     self.answered.insert(Stream::Conversation(*id), Rev(0));
                 }
@@ -199,7 +199,7 @@ impl Client {
             must(held >= Some(*rev), || format!("sync.done names {rev} of {id}, {held:?} is held"))?;
         }
         must(self.held[&own] >= done.user_rev, || format!("sync.done names {} of the user", done.user_rev))?;
-        // of those that are denied, events from before the user left may still be on their way
+        // Of those that are denied, events from before the user left may still be on their way.
         self.follows.extend(done.conversations.keys().filter(|id| !self.out.contains(id)));
         Ok(())
     }
@@ -207,7 +207,7 @@ impl Client {
     /// Everything that was under way has come: the session got all of what it follows.
     pub fn rested(&self, head_of: impl Fn(Stream) -> Rev, is_in: impl Fn(ConversationId) -> bool) -> Checked {
         must(self.syncs == 0 && self.unanswered == 0, || "a command has no answer".to_owned())?;
-        // a session that only subscribes to what it names must look at its user's own stream to see that a subscription ended
+        // A session that only subscribes to what it names must look at its user's own stream to see that a subscription ended.
         for id in self.follows.iter().filter(|id| self.follows_added && is_in(**id)) {
             let stream = Stream::Conversation(*id);
             let (newest, head) = (self.held[&stream], head_of(stream));

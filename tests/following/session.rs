@@ -22,7 +22,7 @@ impl World {
         (self.lane_taken, self.client_reads, self.waits_for_sync) = (false, true, false);
         self.mailbox.clear();
         self.lane.clear();
-        // the rooms run before the rights are read
+        // The rooms run before the rights are read.
         for stream in self.log.keys() {
             self.rooms.entry(*stream).or_default();
         }

@@ -83,7 +83,7 @@ pub enum Job {
     Added,
 }
 
-// what is on its way, and four facts about the session
+// What is on its way, and four facts about the session.
 #[allow(clippy::struct_excessive_bools)]
 pub struct World {
     pub log: BTreeMap<Stream, Vec<(Frame, Meaning)>>,

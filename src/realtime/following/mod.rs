@@ -202,7 +202,7 @@ impl<R: Clone> Following<R> {
     /// `unsubscribe` has its turn, which ends at once.
     pub fn unsubscribe(&mut self, conversations: Vec<ConversationId>, id: Option<FrameId>) {
         for conversation in &conversations {
-            // one that the user was just added to and that waits for its turn; before the first sync none does
+            // One that the user was just added to and that waits for its turn; before the first sync none does.
             if self.follows_added {
                 self.added.remove(conversation);
             }

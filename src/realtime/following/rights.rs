@@ -22,7 +22,7 @@ impl<R: Clone> Following<R> {
                 self.effects.push_back(FollowEffect::LeaveLane);
             }
             (Some(Check::Added(added)), Ok(rights)) => self.added_read(&added, rights),
-            // the client reconnects, reads its user's stream again, and gets these conversations from it again
+            // The client reconnects, reads its user's stream again, and gets these conversations from it again.
             (Some(Check::Added(_)), Err(_)) => self.effects.push_back(FollowEffect::Close(Close::Restart)),
             (Some(Check::Sync { .. }) | None, _) => {}
         }
@@ -64,7 +64,7 @@ impl<R: Clone> Following<R> {
                 continue;
             };
             let covered = self.streams.get(&stream).is_some_and(|followed| followed.covers(from));
-            // a user who left and came back meanwhile has a later event that says so
+            // A user who left and came back meanwhile has a later event that says so.
             if covered || from < membership.joined_rev {
                 continue;
             }
@@ -128,7 +128,7 @@ impl<R: Clone> Following<R> {
             nexts.push(Next { stream, room, from, checked, reset: reset && !reset_all, asked: true });
         }
         if let Some((own, followed)) = self.own.and_then(|own| Some((own, self.streams.get(&own)?))) {
-            // a client that names no revision has what was sent, and not what is still on its way from the room
+            // A client that names no revision has what was sent, and not what is still on its way from the room.
             let sent = followed.sent.min(own_head);
             let from = user_rev.filter(|_| !reset_all).unwrap_or(sent);
             let room = followed.room.clone();

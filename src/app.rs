@@ -1,9 +1,9 @@
-//! The dependencies of the use cases: the settings, the database, the queues of the writers, the state that nodes
-//! share, and delivery through recipients. This module imports no actor, which avoids circular dependencies.
+//! The dependencies of the use cases: the settings, the database, the queues of the writers, the state that each node
+//! keeps in memory, and delivery through recipients. This module imports no actor, which avoids circular dependencies.
 
 use crate::admission::Admission;
 use crate::cluster::accepted::AcceptedGenerations;
-use crate::cluster::attempts::PasswordAttempts;
+use crate::cluster::attempts::PasswordLimits;
 use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceTable;
@@ -37,7 +37,7 @@ pub struct AppParts {
     pub data: DataParts,
     pub delivery: DeliveryParts,
     pub sign_in: SignInParts,
-    pub signals: SignalParts,
+    pub live_state: LiveStateParts,
 }
 
 /// The database and its threads.
@@ -48,17 +48,17 @@ pub struct DataParts {
     pub runtime: Handle,
 }
 
-/// The ways of a change: through the queues of the writers into the database, and from there to the subscribers.
+/// The queues of the writers, and the recipients that deliver committed changes to the subscribers.
 pub struct DeliveryParts {
     /// A conversation always belongs to the same writer.
-    pub writers: Vec<mpsc::Sender<SendJob>>,
+    pub send_queues: Vec<mpsc::Sender<SendJob>>,
     pub marks: mpsc::Sender<MarkJob>,
     /// The hub, which gets committed events.
-    pub deliver: Recipient<Committed>,
+    pub hub_events: Recipient<Committed>,
     /// The hub, which gets frames without a revision.
-    pub ephemeral: Recipient<Ephemeral>,
+    pub hub_ephemeral: Recipient<Ephemeral>,
     /// Wakes the catch-up when events could not be delivered.
-    pub catch_up: Arc<Notify>,
+    pub wake_catch_up: Arc<Notify>,
     /// Wakes the relay when events were committed.
     pub log_grew: Arc<Notify>,
 }
@@ -68,13 +68,13 @@ pub struct SignInParts {
     pub keys: Keys,
     pub accepted: AcceptedGenerations,
     pub ended_logins: EndedLogins,
-    pub attempts: Arc<PasswordAttempts>,
+    pub attempts: Arc<PasswordLimits>,
     pub limits: SignInLimits,
     pub hashing: HashingQueue,
 }
 
-/// The state of the moment, which is never stored as an event.
-pub struct SignalParts {
+/// Presence and typing, which are never stored as events.
+pub struct LiveStateParts {
     pub presence: PresenceTable,
     pub typing: TypingTable,
 }
@@ -102,12 +102,12 @@ impl App {
 
     /// Returns the presence of the users.
     pub fn presence(&self) -> &PresenceTable {
-        &self.0.signals.presence
+        &self.0.live_state.presence
     }
 
     /// Returns which sessions are typing, and where.
     pub fn typing(&self) -> &TypingTable {
-        &self.0.signals.typing
+        &self.0.live_state.typing
     }
 
     /// Returns the admission, which charges callers and limits what they have under way.
@@ -115,8 +115,9 @@ impl App {
         &self.0.admission
     }
 
-    /// Returns the wrong passwords, and the attempts that are still being hashed, by account and by address.
-    pub fn attempts(&self) -> &Arc<PasswordAttempts> {
+    /// Returns the limits on password attempts: the recent wrong passwords, and the attempts that are still being
+    /// hashed, by account and by address.
+    pub fn attempts(&self) -> &Arc<PasswordLimits> {
         &self.0.sign_in.attempts
     }
 
@@ -131,7 +132,7 @@ impl App {
     }
 
     /// Returns the generations of access tokens that were accepted just now.
-    pub fn accepted(&self) -> &AcceptedGenerations {
+    pub fn accepted_generations(&self) -> &AcceptedGenerations {
         &self.0.sign_in.accepted
     }
 
@@ -161,9 +162,9 @@ impl App {
         self.0.admission.read_permits(user, self.0.data.db.read_permits_per_user())
     }
 
-    /// Runs `work` to its end on the runtime of the database, even if the caller stops waiting for it. It is refused at
-    /// once while the database is unavailable, and cancelled at its deadline.
-    pub async fn run_detached<T, W>(&self, work: W) -> Result<T>
+    /// Runs `work` on the runtime of the database, even if the calling function stops waiting, until it ends or reaches
+    /// its deadline. It is refused immediately while the database is unavailable.
+    pub async fn run_with_deadline<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
@@ -171,12 +172,12 @@ impl App {
         let db = self.0.data.db.clone();
         // Put the future into a box, so that futures that contain it stay small.
         let guarded: Pin<Box<dyn Future<Output = Result<T>> + Send>> = Box::pin(async move { db.run(work).await });
-        self.run_to_end(guarded).await
+        self.run_without_deadline(guarded).await
     }
 
-    /// Does the same as [`Self::run_detached`] for work of several transactions. It has no deadline itself; each of its
-    /// parts has one.
-    pub async fn run_to_end<T, W>(&self, work: W) -> Result<T>
+    /// Does the same as [`Self::run_with_deadline`] for work of several transactions. It has no deadline itself; each
+    /// of its parts has one.
+    pub async fn run_without_deadline<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
@@ -213,7 +214,7 @@ impl App {
         if !committed.is_empty() {
             self.0.delivery.log_grew.notify_one();
         }
-        if !committed.is_empty() && self.0.delivery.deliver.try_send(Committed(committed)).is_err() {
+        if !committed.is_empty() && self.0.delivery.hub_events.try_send(Committed(committed)).is_err() {
             self.wake_catch_up();
         }
     }
@@ -228,9 +229,9 @@ impl App {
         &self.0.data.runtime
     }
 
-    /// Makes the catch-up read the log at once, because some events may not be delivered.
+    /// Makes the catch-up read the log immediately, because some events may not be delivered.
     pub fn wake_catch_up(&self) {
-        self.0.delivery.catch_up.notify_one();
+        self.0.delivery.wake_catch_up.notify_one();
     }
 
     /// Sends a frame without a revision to the sessions that follow `streams`, except those of one user. Best effort.
@@ -240,14 +241,14 @@ impl App {
 
     /// Does the same as [`Self::notify`] with any number of excluded users.
     pub fn notify_except(&self, streams: Vec<Stream>, frame: &ServerFrame, except: Arc<[UserId]>) {
-        let _ = self.0.delivery.ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
+        let _ = self.0.delivery.hub_ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
     }
 
     /// Puts a send into the queue of the writer of its conversation. The answer of the job is called in any case, and
-    /// is the only result. If the queue is full, it is called at once with `unavailable`.
+    /// is the only result. If the queue is full, it is called immediately with `unavailable`.
     pub fn enqueue_send(&self, job: SendJob) {
-        let writer = writer_index(job.conversation_id, self.0.delivery.writers.len());
-        if let Err(full) = self.0.delivery.writers[writer].try_send(job) {
+        let writer = writer_index(job.conversation_id, self.0.delivery.send_queues.len());
+        if let Err(full) = self.0.delivery.send_queues[writer].try_send(job) {
             (full.into_inner().answer)(Err(Error::unavailable("Too many sends are waiting; try again.")));
         }
     }

@@ -45,12 +45,13 @@ struct PartRecord {
 }
 
 impl PartRecord {
-    fn has_panicked(&self, now: Instant) -> bool {
+    fn panicked_recently(&self, now: Instant) -> bool {
         self.latest_panic.is_some_and(|latest| now.saturating_duration_since(latest) < RECENT)
     }
 
     fn count_panic(&mut self, now: Instant) {
-        self.consecutive_panics = if self.has_panicked(now) { self.consecutive_panics.saturating_add(1) } else { 1 };
+        self.consecutive_panics =
+            if self.panicked_recently(now) { self.consecutive_panics.saturating_add(1) } else { 1 };
         self.panics += 1;
         self.latest_panic = Some(now);
     }
@@ -86,7 +87,7 @@ impl Supervision {
 
     fn failing_at(&self, now: Instant) -> Vec<String> {
         let failing = |(name, record): (&String, &PartRecord)| {
-            let is_failing = record.work_failed || record.has_panicked(now);
+            let is_failing = record.work_failed || record.panicked_recently(now);
             is_failing.then(|| name.clone())
         };
         self.with_records(|records| records.iter().filter_map(failing).collect())

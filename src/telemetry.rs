@@ -27,7 +27,7 @@ pub fn error_output() -> &'static OutputLines {
     &ERROR_OUTPUT
 }
 
-/// Returns the standard output of a server, which must continue also if no program reads it. A command of the CLI
+/// Returns the standard output of a server, which must continue even if no program reads it. A command of the CLI
 /// writes to the standard output directly, because it may wait for its reader.
 pub fn standard_output() -> &'static OutputLines {
     &STANDARD_OUTPUT

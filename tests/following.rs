@@ -11,8 +11,13 @@ mod session;
 #[path = "following/world.rs"]
 mod world;
 
+use greenroom::domain::ids::Rev;
+use greenroom::domain::stream::Stream;
+use greenroom::protocol::subscriptions::SyncConversations;
+use greenroom::realtime::following::{FollowEffect, Following, Rights, SyncRights};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
 use world::{CONVERSATIONS, Step, World};
 
 fn step() -> impl Strategy<Value = Step> {
@@ -32,7 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => any::<bool>().prop_map(Step::Reconnect),
         12 => (0..8_usize).prop_map(Step::Subscribe),
         8 => (0..8_usize).prop_map(Step::Unsubscribe),
-        25 => any::<bool>().prop_map(Step::Sync),
+        25 => (any::<bool>(), proptest::bool::weighted(0.8))
+            .prop_map(|(in_parts, names_user_rev)| Step::Sync { in_parts, names_user_rev }),
         10 => Just(Step::ClientStops),
         20 => Just(Step::ClientReads),
         8 => Just(Step::TimeIsUp),
@@ -45,6 +51,33 @@ struct Steps(Vec<Step>);
 impl std::fmt::Debug for Steps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|step| write!(f, "\n  {step:?}"))
+    }
+}
+
+/// What the room replays while events of the user stream are held back is asked for again.
+#[test]
+fn an_event_that_was_held_back_during_a_replay_is_not_lost() {
+    let (user, batch) = (world::USER, world::batch_of(world::OWN, 4));
+    for first in ["another command", "a sync that names no revision"] {
+        let mut following: Following<Stream> = Following::new(true);
+        following.begin_session(user, world::OWN, Rev(3), Vec::new());
+        following.events(world::OWN, 1, &batch);
+        following.page_sent(world::OWN);
+        following.attached(world::OWN, 1, Rev(4));
+        if first == "another command" {
+            following.no_sync_first();
+        } else {
+            following.begin_sync(SyncConversations::default(), None);
+            let rights = Rights { rooms: HashMap::new(), memberships: Vec::new(), denied: Vec::new() };
+            let (reset_all, reset) = (false, HashSet::new());
+            following.sync_rights_read(Ok(SyncRights { rights, user_rev: Rev(4), reset_all, reset }));
+        }
+        let attached = std::iter::from_fn(|| following.next_effect()).filter_map(|effect| match effect {
+            FollowEffect::Attach { from, .. } => Some(from),
+            FollowEffect::SendEvents(_) => panic!("an event was sent before {first}"),
+            _ => None,
+        });
+        assert_eq!(attached.collect::<Vec<_>>(), [Rev(3), Rev(3)], "{first}");
     }
 }
 

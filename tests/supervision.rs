@@ -134,7 +134,7 @@ impl Ear {
             id: SessionId::new(),
             user_id,
             mailbox: self.addr.clone().recipient(),
-            subscription: 1,
+            subscription_number: 1,
             overrun: std::sync::Arc::default(),
         }
     }

@@ -83,7 +83,7 @@ fn all_of_a_large_class_are_mentioned_by_one_flag() {
             assert_eq!(unread.mentions, i64::from(user != &users[0]));
         }
         let again = inside.send(Post::new(class, &users[0], &content).named("once")).await.unwrap();
-        assert_eq!((again.replayed, again.message.mentions_all), (true, true));
+        assert_eq!((again.repeated, again.message.mentions_all), (true, true));
     });
 }
 
@@ -104,7 +104,7 @@ fn a_name_stands_for_one_body_in_a_batch_too() {
             let outcomes = collect(&posts, answered, |_| {}).await;
             let [_, Ok(one), Err(other), Ok(again)] = outcomes.as_slice() else { panic!("{outcomes:?}") };
             assert_eq!(other.code(), Code::TempIdReused);
-            assert_eq!((again.replayed, again.message.id, again.rev), (true, one.message.id, one.rev));
+            assert_eq!((again.repeated, again.message.id, again.rev), (true, one.message.id, one.rev));
         }
         inside.audit().await;
     });
@@ -117,7 +117,7 @@ fn a_send_whose_outcome_was_not_known_is_found_by_its_id() {
         let post = Post::new(groups[0], &users[0], "was it stored?").named("name");
         let first = inside.send(post.clone()).await.unwrap();
         let again = inside.send(post).await.unwrap();
-        assert_eq!((again.replayed, again.message.id, again.rev), (false, first.message.id, first.rev));
+        assert_eq!((again.repeated, again.message.id, again.rev), (false, first.message.id, first.rev));
         inside.audit().await;
     });
 }

@@ -2,7 +2,7 @@
 //!
 //! Each call and command has a cost ([`costs`]). The user that a signed token names is charged for it before any work
 //! for the database begins. The number of calls, commands and reads that a user has under way at one time is bounded
-//! too. So one user's flood does not slow other users: its author is refused, and the refusals are counted
+//! too. So one user with too many calls does not slow other users: that user is refused, and the refusals are counted
 //! ([`refusals`]).
 //!
 //! A caller over a limit gets the error `rate_limited`. A caller with too much under way gets the error `busy`.
@@ -29,8 +29,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unauthenticated::{UnauthenticatedPermit, UnauthenticatedSockets};
 use uuid::Uuid;
 
-/// The number of parts of the payer table. Each part has its own lock.
-const PARTS: usize = 16;
+/// The number of shards of the payer table. Each shard has its own lock.
+const SHARDS: usize = 16;
 /// The time between two sweeps, which remove payers with full buckets and nothing under way.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -71,8 +71,8 @@ impl From<LoginId> for Payer {
 /// The limits of this node, and what each payer has used of them.
 pub struct Admission {
     rates: [Option<Rate>; ChargeKind::COUNT],
-    parts: [Mutex<HashMap<Payer, PayerState>>; PARTS],
-    // The seed is random, so no client can choose payers that share one part.
+    shards: [Mutex<HashMap<Payer, PayerState>>; SHARDS],
+    // The seed is random, so no client can choose payers that share one shard.
     hasher: RandomState,
     /// The start of the clock that the buckets use.
     started_at: Instant,
@@ -108,10 +108,10 @@ impl Admission {
             rates: [
                 Rate::per_second(calls, calls.saturating_mul(limits::CALLS_BURST)),
                 Rate::per_second(sends, sends.saturating_mul(limits::SENDS_BURST)),
-                unless_off(limits::COMMANDS_PER_SECOND),
+                unless_off(limits::COMMAND_RATE),
                 unless_off(limits::HANDSHAKES_PER_SECOND),
             ],
-            parts: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             started_at: Instant::now(),
             swept_at: Mutex::new(Instant::now()),
@@ -125,7 +125,7 @@ impl Admission {
         self.sweep();
         let Some(rate) = self.rates[kind as usize] else { return Ok(()) };
         let (payer, now) = (payer.into(), self.started_at.elapsed());
-        let taken = self.part(payer).entry(payer).or_default().buckets[kind as usize].take(rate, cost, now);
+        let taken = self.shard(payer).entry(payer).or_default().buckets[kind as usize].take(rate, cost, now);
         self.outcome(kind, taken)
     }
 
@@ -134,7 +134,7 @@ impl Admission {
     pub fn charge_rest(&self, kind: ChargeKind, user: UserId, cost: u32) {
         let Some(rate) = self.rates[kind as usize] else { return };
         let (payer, now) = (user.into(), self.started_at.elapsed());
-        self.part(payer).entry(payer).or_default().buckets[kind as usize].charge(rate, cost, now);
+        self.shard(payer).entry(payer).or_default().buckets[kind as usize].charge(rate, cost, now);
     }
 
     /// Charges one frame of an unauthenticated connection to the bucket of that connection.
@@ -155,8 +155,8 @@ impl Admission {
     /// permit left.
     pub fn acquire_call_permit(&self, user: UserId) -> Result<OwnedSemaphorePermit> {
         let permits = {
-            let mut part = self.part(user.into());
-            let calls = &mut part.entry(user.into()).or_default().calls;
+            let mut shard = self.shard(user.into());
+            let calls = &mut shard.entry(user.into()).or_default().calls;
             calls.get_or_insert_with(|| Arc::new(Semaphore::new(limits::CALLS_RUNNING))).clone()
         };
         permits
@@ -166,21 +166,21 @@ impl Admission {
 
     /// Returns the permits to run commands of `user`. All sessions of the user share them.
     pub fn command_permits(&self, user: UserId) -> Arc<Semaphore> {
-        let mut part = self.part(user.into());
-        let commands = &mut part.entry(user.into()).or_default().commands;
+        let mut shard = self.shard(user.into());
+        let commands = &mut shard.entry(user.into()).or_default().commands;
         commands.get_or_insert_with(|| Arc::new(Semaphore::new(limits::COMMANDS_RUNNING))).clone()
     }
 
     /// Returns the permits to read the database for `user`. All calls and sessions of the user share them. `count` is
     /// their number, used when they are created.
     pub fn read_permits(&self, user: UserId, count: usize) -> ReadPermits {
-        let mut part = self.part(user.into());
-        let reads = &mut part.entry(user.into()).or_default().reads;
+        let mut shard = self.shard(user.into());
+        let reads = &mut shard.entry(user.into()).or_default().reads;
         reads.get_or_insert_with(|| Arc::new(Semaphore::new(count))).clone()
     }
 
     /// Counts the outcome of a limit on sign-ins or passwords if it is a refusal, and returns the outcome unchanged.
-    pub fn count_sign_in<T>(&self, outcome: Result<T>) -> Result<T> {
+    pub fn count_sign_in_refusal<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.inspect_err(|error| match error.code() {
             Code::RateLimited => self.refusals.count_sign_in(),
             Code::Busy => self.refusals.count_busy(),
@@ -188,9 +188,9 @@ impl Admission {
         })
     }
 
-    /// Counts a refused call without a valid token.
-    pub fn count_unauthenticated(&self) {
-        self.refusals.count_unauthenticated();
+    /// Counts a refused call that no user was charged for.
+    pub fn count_uncharged(&self) {
+        self.refusals.count_uncharged();
         // Sweep here too, because there may be no other calls that start a sweep.
         self.sweep();
     }
@@ -221,9 +221,9 @@ impl Admission {
         })
     }
 
-    fn part(&self, payer: Payer) -> MutexGuard<'_, HashMap<Payer, PayerState>> {
-        let part = self.hasher.hash_one(payer) as usize % PARTS;
-        self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, payer: Payer) -> MutexGuard<'_, HashMap<Payer, PayerState>> {
+        let shard = self.hasher.hash_one(payer) as usize % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes payers with full buckets and nothing under way, at most once in [`SWEEP`], so that the table holds only
@@ -236,10 +236,10 @@ impl Admission {
         *swept_at = Instant::now();
         drop(swept_at);
         let now = self.started_at.elapsed();
-        for part in &self.parts {
-            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            part.retain(|_, state| !state.is_idle(now));
-            part.shrink_to_fit();
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.retain(|_, state| !state.is_idle(now));
+            shard.shrink_to_fit();
         }
         self.refusals.log_if_due();
     }
@@ -259,7 +259,7 @@ mod tests {
         })
     }
 
-    /// Makes a thousand attempts at once and returns how many pass.
+    /// Makes a thousand attempts together and returns how many pass.
     fn count_passed(mut attempt: impl FnMut() -> Result<()>) -> usize {
         (0..1000).filter(|_| attempt().is_ok()).count()
     }
@@ -315,10 +315,10 @@ mod tests {
         let (idle, in_debt, running) = (UserId::new(), UserId::new(), UserId::new());
         admission.charge(ChargeKind::Send, in_debt, 100).expect("the bucket is not empty");
         let (_, permit) = (admission.acquire_call_permit(idle), admission.acquire_call_permit(running));
-        let before: usize = admission.parts.iter().map(|part| part.lock().unwrap().len()).sum();
+        let before: usize = admission.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
         *admission.swept_at.lock().unwrap() = Instant::now().checked_sub(SWEEP).expect("the clock has run for longer");
         admission.sweep();
-        let is_kept = |user: UserId| admission.part(user.into()).contains_key(&user.into());
+        let is_kept = |user: UserId| admission.shard(user.into()).contains_key(&user.into());
         assert_eq!((before, is_kept(idle), is_kept(in_debt), is_kept(running)), (3, false, true, true));
         drop(permit);
     }

@@ -1,6 +1,6 @@
 //! Counts of refused calls and commands.
 //!
-//! Refusals are counted and not logged one by one, because a refused flood must not become a flood of log lines. The
+//! Refusals are counted and not logged one by one, because many refused calls must not become as many log lines. The
 //! log has at most one line a minute with the counts.
 
 use super::ChargeKind;
@@ -68,8 +68,8 @@ impl Refusals {
         self.sign_ins.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a refused call without a valid token.
-    pub fn count_unauthenticated(&self) {
+    /// Counts a refused call that no user was charged for.
+    pub fn count_uncharged(&self) {
         self.unauthenticated.fetch_add(1, Ordering::Relaxed);
     }
 

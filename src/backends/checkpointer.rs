@@ -1,10 +1,10 @@
-//! The checkpointer of SQLite, which copies commits from the write-ahead log into the database file.
+//! The checkpointer of SQLite, which copies commits from the write-ahead log (WAL) into the database file.
 //!
 //! It checks once a second whether there are new commits, and copies them. The writer does not do this, because a
 //! sender whose commit met a checkpoint would have to wait for it. Within one or two seconds after a deletion the
-//! checkpointer empties the log, so that the deleted text is in neither file.
+//! checkpointer empties the WAL, so that the deleted text is in neither file.
 //!
-//! It empties the log at the start too, because a process that was killed may have left deleted text there. After a
+//! It empties the WAL at the start too, because a process that was killed may have left deleted text there. After a
 //! failure it tries again a second later, on a new connection. `/health` names it until it succeeds.
 //!
 //! No other part of this process writes to the database file. So a write by another process can be detected
@@ -23,18 +23,18 @@ use tokio::time::MissedTickBehavior;
 
 /// The time between two checks for new commits.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The length of the write-ahead log, in pages of 4 KiB, above which writers wait while the log is started anew.
-const LONG_LOG_PAGES: i64 = 16 * 1024;
+/// The length of the WAL, in pages of 4 KiB, above which writers wait while the WAL is started anew.
+const LONG_WAL_PAGES: i64 = 16 * 1024;
 /// How long a checkpoint waits for readers of old pages. If they take longer, the next second tries again.
 const READER_WAIT: Duration = Duration::from_millis(50);
 
-/// Keeps the write-ahead log short.
+/// Keeps the WAL short.
 pub(super) struct Checkpointer {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
     /// The last `data_version` of SQLite, which changes when another connection commits.
     data_version: Option<i64>,
-    /// The number of deleted texts when the log was last emptied. `None` until it was emptied once.
+    /// The number of deleted texts when the WAL was last emptied. `None` until it was emptied once.
     deleted_when_emptied: Option<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Checkpointer {
         Ok(Self { options, connection: None, data_version: None, deleted_when_emptied: None })
     }
 
-    /// Runs until `stop` completes, and then empties the log.
+    /// Runs until `stop` completes, and then empties the WAL.
     pub(super) async fn run(mut self, db: &Db, part: &Part, stop: impl Future<Output = ()>) {
         // From now on no other process may write to the file.
         db.history().write_file(async {}).await;
@@ -94,8 +94,8 @@ impl Checkpointer {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut connection).await?;
         if self.data_version.replace(version) != Some(version) {
             let (_, pages) = checkpoint(db, &mut connection, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-            if pages > LONG_LOG_PAGES {
-                // Under constant load a passive checkpoint never reaches the end of the log, which would grow for ever.
+            if pages > LONG_WAL_PAGES {
+                // Under constant load a passive checkpoint never reaches the end of the WAL, which would grow for ever.
                 let _turn = db.take_server_turn(ServerWriter::System).await;
                 checkpoint(db, &mut connection, "PRAGMA wal_checkpoint(RESTART)").await?;
             }
@@ -104,7 +104,7 @@ impl Checkpointer {
         Ok(())
     }
 
-    /// Copies all commits and empties the log. Returns false if a reader prevented it.
+    /// Copies all commits and empties the WAL. Returns false if a reader prevented it.
     async fn empty(&mut self, db: &Db) -> sqlx::Result<bool> {
         let mut connection = self.take_connection().await?;
         let _turn = db.take_server_turn(ServerWriter::System).await;
@@ -123,7 +123,7 @@ impl Checkpointer {
     }
 }
 
-/// Runs a checkpoint. Returns whether readers or writers prevented a complete one, and the number of pages in the log.
+/// Runs a checkpoint. Returns whether readers or writers prevented a complete one, and the number of pages in the WAL.
 async fn checkpoint(db: &Db, connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
     // This fails while the database has no tables yet. Then there is no row to compare with later.
     let newest = newest_log_row(connection).await.ok();
@@ -178,8 +178,8 @@ mod tests {
             self.folder.path().join(format!("greenroom.db{ending}"))
         }
 
-        fn log_bytes(&self) -> u64 {
-            self.file("-wal").metadata().expect("the log exists").len()
+        fn wal_bytes(&self) -> u64 {
+            self.file("-wal").metadata().expect("the WAL exists").len()
         }
 
         fn start(&self) -> (oneshot::Sender<()>, JoinHandle<()>) {
@@ -202,9 +202,9 @@ mod tests {
     #[tokio::test]
     async fn it_empties_the_log_when_it_begins_and_when_it_stops() {
         let database = CheckpointerTest::new().await;
-        assert!(database.log_bytes() > 0, "the commit is in the log");
+        assert!(database.wal_bytes() > 0, "the commit is in the WAL");
         let (stop, task) = database.start();
-        database.eventually("the log is emptied", |database| database.log_bytes() == 0).await;
+        database.eventually("the WAL is emptied", |database| database.wal_bytes() == 0).await;
         database
             .db
             .write()
@@ -212,10 +212,10 @@ mod tests {
             .execute_unprepared("INSERT INTO word VALUES ('later')")
             .await
             .expect("the writer writes");
-        assert!(database.log_bytes() > 0);
+        assert!(database.wal_bytes() > 0);
         stop.send(()).expect("the checkpointer runs");
         task.await.expect("the task ends");
-        assert_eq!(database.log_bytes(), 0);
+        assert_eq!(database.wal_bytes(), 0);
         database.db.close().await;
     }
 
@@ -229,10 +229,10 @@ mod tests {
                 database.supervision.failing() == ["checkpointer"]
             })
             .await;
-        assert!(database.log_bytes() > 0);
+        assert!(database.wal_bytes() > 0);
         std::fs::rename(database.file(".away"), database.file("")).expect("the file is moved back");
         database.eventually("the checkpointer works again", |database| database.supervision.failing().is_empty()).await;
-        database.eventually("the log is emptied", |database| database.log_bytes() == 0).await;
+        database.eventually("the WAL is emptied", |database| database.wal_bytes() == 0).await;
         stop.send(()).expect("the checkpointer runs");
         task.await.expect("the task ends");
         database.db.close().await;

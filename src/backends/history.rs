@@ -7,8 +7,8 @@
 //!   whether the database was created anew. The newest log row that this process has seen committed must still exist. A
 //!   check is left out if the server cannot answer it or the database user may not ask.
 //! - *SQLite*: the start checks that the database has the log row that the file `history` in the data folder names,
-//!   which is the newest row seen committed. While the process runs, the open file must be the file with that name,
-//!   unchanged since the last checkpoint.
+//!   which is the newest row seen committed. While the process runs, the database path must still point to the open
+//!   file, and the file must be unchanged since the last checkpoint.
 
 use super::{BackendError, BackendResult};
 use crate::config::Settings;
@@ -51,7 +51,7 @@ pub(super) async fn check_connection(connection: &mut PgConnection, history: &Hi
                            (SELECT value FROM meta WHERE key = 'history_tables') AS tables";
         let row = sqlx::query(text).fetch_one(&mut *connection).await?;
         let Some(epoch) = row.try_get::<Option<String>, _>("epoch")? else { return Ok(()) };
-        let (server, tables) = (get_server_id(connection).await?, get_table_ids(connection).await?);
+        let (server, tables) = (get_postgres_timeline(connection).await?, get_database_ids(connection).await?);
         let stored = |column| row.try_get::<Option<String>, _>(column);
         let differs = |stored: Option<String>, now: &str| stored.is_some_and(|stored| !now.is_empty() && stored != now);
         let newest = history.newest_row();
@@ -79,7 +79,7 @@ pub(super) async fn check_connection(connection: &mut PgConnection, history: &Hi
 }
 
 /// Returns the identifier of the server and its timeline, or an empty text if the server does not answer this.
-async fn get_server_id(connection: &mut PgConnection) -> sqlx::Result<String> {
+async fn get_postgres_timeline(connection: &mut PgConnection) -> sqlx::Result<String> {
     let text = "SELECT (SELECT system_identifier FROM pg_control_system())::text || '/'
                        || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)";
     match sqlx::query_scalar(text).fetch_one(&mut *connection).await {
@@ -90,7 +90,7 @@ async fn get_server_id(connection: &mut PgConnection) -> sqlx::Result<String> {
 }
 
 /// Returns the object ids of the database and of the table `meta`. Both change when the database is created anew.
-async fn get_table_ids(connection: &mut PgConnection) -> sqlx::Result<String> {
+async fn get_database_ids(connection: &mut PgConnection) -> sqlx::Result<String> {
     let text = "SELECT concat((SELECT oid FROM pg_database WHERE datname = current_database()), '/',
                               'meta'::regclass::oid)";
     sqlx::query_scalar(text).fetch_one(&mut *connection).await
@@ -161,15 +161,15 @@ pub(super) async fn check_at_start(settings: &Settings, db: &Db) -> BackendResul
 /// only copies the write-ahead log, as `sqlite3` does after large changes: then the file still has the rows that this
 /// process copied.
 pub(super) struct OpenFile {
-    file: PathBuf,
-    wal_file: PathBuf,
+    path: PathBuf,
+    wal_path: PathBuf,
     file_id: Option<FileId>,
     /// Set at the first check that finds the file, because SQLite creates it when the database is first read.
     wal_id: OnceLock<Option<FileId>>,
     /// The stamp after the last write of this process. `None` during a write, and before the first one.
     last_stamp: Mutex<Option<FileStamp>>,
-    /// The newest row of the table `outbox` that was copied into the file.
-    copied: Mutex<RowDigest>,
+    /// The newest row of the table `outbox` that this process copied into the file.
+    newest_in_file: Mutex<RowDigest>,
     /// Whether another process wrote other content over the file. This never becomes false again, because the open
     /// connections hold pages of the previous content.
     overwritten: tokio::sync::Mutex<bool>,
@@ -188,22 +188,22 @@ const RECHECKS: usize = 20;
 
 impl OpenFile {
     /// Creates the watch of a database that was just opened.
-    pub(super) fn new(file: PathBuf) -> Self {
-        let mut wal_file = file.clone().into_os_string();
-        wal_file.push("-wal");
+    pub(super) fn new(path: PathBuf) -> Self {
+        let mut wal_path = path.clone().into_os_string();
+        wal_path.push("-wal");
         Self {
-            file_id: file_id(&file),
-            file,
-            wal_file: PathBuf::from(wal_file),
+            file_id: file_id(&path),
+            path,
+            wal_path: PathBuf::from(wal_path),
             wal_id: OnceLock::new(),
             last_stamp: Mutex::default(),
-            copied: Mutex::default(),
+            newest_in_file: Mutex::default(),
             overwritten: tokio::sync::Mutex::default(),
         }
     }
 
     fn stamp(&self) -> Option<FileStamp> {
-        fs::metadata(&self.file).ok().map(|file| (file.size(), file.mtime(), file.mtime_nsec()))
+        fs::metadata(&self.path).ok().map(|file| (file.size(), file.mtime(), file.mtime_nsec()))
     }
 
     fn last_stamp(&self) -> MutexGuard<'_, Option<FileStamp>> {
@@ -213,13 +213,13 @@ impl OpenFile {
     /// Returns whether the file has the newest row that this process copied. Reads the file without its write-ahead
     /// log.
     async fn has_copied_row(&self) -> sqlx::Result<bool> {
-        let copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let without_wal = SqliteConnectOptions::new().filename(&self.file).read_only(true).immutable(true);
-        let mut file = SqliteConnection::connect_with(&without_wal.disable_statement_logging()).await?;
+        let copied = self.newest_in_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let without_wal = SqliteConnectOptions::new().filename(&self.path).read_only(true).immutable(true);
+        let mut connection = SqliteConnection::connect_with(&without_wal.disable_statement_logging()).await?;
         let row = sqlx::query(AssertSqlSafe(format!("SELECT {ROW_COLUMNS} FROM outbox WHERE id = $1")));
-        let row = row.bind(copied.id).fetch_optional(&mut file).await?;
+        let row = row.bind(copied.id).fetch_optional(&mut connection).await?;
         let last_id = "SELECT COALESCE(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'";
-        let last_id: i64 = sqlx::query_scalar(last_id).fetch_one(&mut file).await?;
+        let last_id: i64 = sqlx::query_scalar(last_id).fetch_one(&mut connection).await?;
         let found = row.map(|row| RowDigest::from_row(&row.into())).transpose();
         let found = found.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
         Ok(copied.is_of_log(found.as_ref(), last_id))
@@ -256,11 +256,11 @@ impl OpenFile {
 
 impl DatabaseFile for OpenFile {
     fn is_at_path(&self) -> bool {
-        let wal_id = file_id(&self.wal_file);
+        let wal_id = file_id(&self.wal_path);
         if wal_id.is_some() {
             let _ = self.wal_id.set(wal_id);
         }
-        file_id(&self.file) == self.file_id && self.wal_id.get().is_none_or(|first| *first == wal_id)
+        file_id(&self.path) == self.file_id && self.wal_id.get().is_none_or(|first| *first == wal_id)
     }
 
     fn is_unchanged(&self) -> bool {
@@ -279,7 +279,7 @@ impl DatabaseFile for OpenFile {
     }
 
     fn set_newest_in_file(&self, newest: RowDigest) {
-        let mut copied = self.copied.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copied = self.newest_in_file.lock().unwrap_or_else(PoisonError::into_inner);
         // The argument can be older, because retention may have removed the newer rows.
         if newest.id > copied.id {
             *copied = newest;

@@ -67,7 +67,7 @@ pub async fn down(settings: &Settings, steps: u32) -> BackendResult<Vec<String>>
     session.close(result, before, false).await
 }
 
-/// A connection with the right to migrate, which no other process has at the same time.
+/// A connection that holds the migration lock.
 struct MigrationSession {
     connection: DatabaseConnection,
     _folder_lock: Option<File>,

@@ -53,7 +53,7 @@ Examples:
     /// Change the schema of the database to this version or to an older one.
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
-    /// Create and change accounts, also while the server runs.
+    /// Create and change accounts, even while the server runs.
     #[command(subcommand)]
     User(user::UserCommand),
     /// Issue access tokens.

@@ -16,7 +16,7 @@ const MAX_LINE_BYTES: u64 = 4096;
 
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
-    /// Create an account, also if registration is closed.
+    /// Create an account, even if registration is closed.
     #[command(after_long_help = "\
 Without a password the command generates one and prints it.
 

@@ -12,11 +12,11 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 /// The queue of generations to write. Only one batch of it is written at a time.
 #[derive(Default)]
 pub struct AcceptedGenerations {
-    pending: Mutex<Vec<PendingGeneration>>,
+    pending: Mutex<Vec<UnwrittenTokenGeneration>>,
     write_lock: Arc<tokio::sync::Mutex<()>>,
 }
 
-struct PendingGeneration {
+struct UnwrittenTokenGeneration {
     login: LoginId,
     generation: i64,
     written: oneshot::Sender<()>,
@@ -25,7 +25,7 @@ struct PendingGeneration {
 /// Generations that are written together. If the batch is dropped before [`Self::confirm`], all its requests learn that
 /// the write failed.
 pub struct GenerationBatch {
-    pending: Vec<PendingGeneration>,
+    pending: Vec<UnwrittenTokenGeneration>,
     _write_lock: OwnedMutexGuard<()>,
 }
 
@@ -34,7 +34,7 @@ impl AcceptedGenerations {
     /// write failed.
     pub fn add(&self, login: LoginId, generation: i64) -> oneshot::Receiver<()> {
         let (written, outcome) = oneshot::channel();
-        self.pending().push(PendingGeneration { login, generation, written });
+        self.pending().push(UnwrittenTokenGeneration { login, generation, written });
         outcome
     }
 
@@ -46,12 +46,12 @@ impl AcceptedGenerations {
         let mut all = self.pending();
         all.retain(|entry| !entry.written.is_closed());
         let count = all.len().min(limits::BATCH_SIZE);
-        let pending: Vec<PendingGeneration> = all.drain(..count).collect();
+        let pending: Vec<UnwrittenTokenGeneration> = all.drain(..count).collect();
         drop(all);
         (!pending.is_empty()).then_some(GenerationBatch { pending, _write_lock: write_lock })
     }
 
-    fn pending(&self) -> std::sync::MutexGuard<'_, Vec<PendingGeneration>> {
+    fn pending(&self) -> std::sync::MutexGuard<'_, Vec<UnwrittenTokenGeneration>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,9 +71,10 @@ impl GenerationBatch {
     /// the write includes their generation or a newer one.
     pub fn confirm(self, queue: &AcceptedGenerations) {
         let newest: BTreeMap<_, _> = self.newest().into_iter().collect();
-        let is_written =
-            |entry: &PendingGeneration| newest.get(&entry.login).is_some_and(|written| entry.generation <= *written);
-        let added_meanwhile: Vec<PendingGeneration> =
+        let is_written = |entry: &UnwrittenTokenGeneration| {
+            newest.get(&entry.login).is_some_and(|written| entry.generation <= *written)
+        };
+        let added_meanwhile: Vec<UnwrittenTokenGeneration> =
             queue.pending().extract_if(.., |entry| is_written(entry)).collect();
         for entry in self.pending.into_iter().chain(added_meanwhile) {
             // The send fails if the request no longer waits; then no answer is needed.

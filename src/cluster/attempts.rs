@@ -1,9 +1,9 @@
 //! Limits on password attempts, by account and by address.
 //!
 //! An attempt acquires its permits before the password is hashed. It returns them if the password was right; a wrong
-//! password counts as an event for a minute or an hour. So any number of guesses at the same time gets no more answers
-//! than the limits allow, and right passwords cost nothing. An attempt waits if all its permits are held by attempts
-//! that are still being hashed. Only wrong passwords cause a refusal.
+//! password counts for a minute or an hour. So any number of guesses at the same time gets no more answers than the
+//! limits allow, and right passwords cost nothing. An attempt waits if all its permits are held by attempts that are
+//! still being hashed. Only wrong passwords cause a refusal.
 //!
 //! The permit of the address comes before the account lookup. So an address without permits costs the database nothing,
 //! whatever names its clients invent. Accounts that are known at the address may be tried without that permit: those
@@ -11,7 +11,7 @@
 //! name that was refused after its lookup is not looked up again until the wait is over, or for a minute if the wait is
 //! longer.
 
-use super::windows::{EventWindow, SWEEP};
+use super::windows::{AttemptWindow, SWEEP};
 use crate::domain::address::network;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
@@ -47,12 +47,12 @@ pub enum KnownAtAddress {
     No,
 }
 
-/// What the caller must do next with an attempt.
+/// What the calling function must do next with an attempt.
 pub enum AttemptDecision<T> {
     Proceed(T),
-    /// All permits are held by other attempts. The caller waits until one of them finishes.
+    /// All permits are held by other attempts. The calling function waits until one of them finishes.
     Wait,
-    /// Only an account that is known at the address may be tried. The caller finds this out and asks again.
+    /// Only an account that is known at the address may be tried. The calling function finds this out and asks again.
     CheckAddress,
     /// The attempt is refused. The caller may try again after this time.
     Refuse(Duration),
@@ -61,8 +61,8 @@ pub enum AttemptDecision<T> {
 /// The accounts known at an address: their ids, and each name with which they can sign in.
 pub type KnownTargets = HashSet<PasswordTarget>;
 
-/// The password attempts of this node.
-pub struct PasswordAttempts {
+/// The limits on password attempts of this node, and the attempts that count.
+pub struct PasswordLimits {
     /// Wrong passwords a minute for each address; `None` if the operator turned the limits off.
     address_limit: Option<usize>,
     state: Mutex<AttemptState>,
@@ -72,9 +72,9 @@ pub struct PasswordAttempts {
 }
 
 struct AttemptState {
-    pairs: HashMap<(PasswordTarget, IpAddr), EventWindow>,
-    addresses: HashMap<IpAddr, EventWindow>,
-    accounts: HashMap<PasswordTarget, EventWindow>,
+    pairs: HashMap<(PasswordTarget, IpAddr), AttemptWindow>,
+    addresses: HashMap<IpAddr, AttemptWindow>,
+    accounts: HashMap<PasswordTarget, AttemptWindow>,
     /// Until when a target from an address is refused without a lookup.
     refused_until: HashMap<(PasswordTarget, IpAddr), Instant>,
     /// The known targets of addresses without permits, and the time from which their lifetime counts.
@@ -107,7 +107,7 @@ fn is_fresh(since: Instant, now: Instant) -> bool {
 
 /// The permits of one attempt, released when they are dropped.
 pub struct AttemptPermits {
-    attempts: Arc<PasswordAttempts>,
+    attempts: Arc<PasswordLimits>,
     address: IpAddr,
     /// The target as the client named it, before the lookup.
     requested: PasswordTarget,
@@ -121,9 +121,8 @@ pub struct AttemptPermits {
     wrong_at: Option<Instant>,
 }
 
-impl PasswordAttempts {
-    /// Creates attempts with `per_minute` wrong passwords a minute for each address. 0 turns all limits on attempts
-    /// off.
+impl PasswordLimits {
+    /// Creates the limits: `per_minute` wrong passwords a minute for each address. 0 turns all limits on attempts off.
     pub fn new(per_minute: u32) -> Self {
         Self {
             address_limit: (per_minute > 0).then_some(per_minute as usize),
@@ -147,7 +146,8 @@ impl PasswordAttempts {
     }
 
     /// Acquires the permit of `address` for an attempt at `now`. `requested` is the target as the client named it, and
-    /// `known` says what the caller read about it. The permits are `None` if the limits are turned off.
+    /// `known` says whether the account is known at the address, as far as it was checked. The permits are `None` if
+    /// the limits are turned off.
     pub fn acquire_address_permit(
         self: &Arc<Self>,
         requested: PasswordTarget,
@@ -168,25 +168,25 @@ impl PasswordAttempts {
             _ => known,
         };
         let window = state.addresses.entry(address).or_default();
-        let needs_permit = window.count(MINUTE, now) < address_limit;
+        let takes_permit = window.expire_and_count(MINUTE, now) < address_limit;
         match known {
-            _ if needs_permit => {}
+            _ if takes_permit => {}
             KnownAtAddress::Yes => {}
             KnownAtAddress::NotChecked => return AttemptDecision::CheckAddress,
             KnownAtAddress::No => {
                 return AttemptDecision::Refuse(window.wait_for_room(address_limit, MINUTE, now));
             }
         }
-        if needs_permit && window.is_full(address_limit) {
+        if takes_permit && window.is_full(address_limit) {
             return AttemptDecision::Wait;
         }
-        window.pending += usize::from(needs_permit);
+        window.pending += usize::from(takes_permit);
         AttemptDecision::Proceed(Some(AttemptPermits {
             attempts: self.clone(),
             address,
             requested,
             account: None,
-            has_address_permit: needs_permit,
+            has_address_permit: takes_permit,
             has_hour_permit: false,
             wrong_at: None,
         }))
@@ -244,10 +244,10 @@ impl AttemptPermits {
         let AttemptState { pairs, accounts, refused_until, .. } = &mut *state;
         let pair = pairs.entry((account, self.address)).or_default();
         let from_anywhere = accounts.entry(account).or_default();
-        let needs_hour_permit = from_anywhere.count(HOUR, now) < limits::WRONG_PASSWORDS_PER_HOUR;
-        let wait = if pair.count(MINUTE, now) >= limits::WRONG_PASSWORDS_PER_MINUTE {
+        let takes_hour_permit = from_anywhere.expire_and_count(HOUR, now) < limits::WRONG_PASSWORDS_PER_HOUR;
+        let wait = if pair.expire_and_count(MINUTE, now) >= limits::WRONG_PASSWORDS_PER_MINUTE {
             pair.wait_for_room(limits::WRONG_PASSWORDS_PER_MINUTE, MINUTE, now)
-        } else if needs_hour_permit || known == KnownAtAddress::Yes {
+        } else if takes_hour_permit || known == KnownAtAddress::Yes {
             Duration::ZERO
         } else if known == KnownAtAddress::No {
             from_anywhere.wait_for_room(limits::WRONG_PASSWORDS_PER_HOUR, HOUR, now)
@@ -259,13 +259,13 @@ impl AttemptPermits {
             return AttemptDecision::Refuse(wait);
         }
         if pair.is_full(limits::WRONG_PASSWORDS_PER_MINUTE)
-            || needs_hour_permit && from_anywhere.is_full(limits::WRONG_PASSWORDS_PER_HOUR)
+            || takes_hour_permit && from_anywhere.is_full(limits::WRONG_PASSWORDS_PER_HOUR)
         {
             return AttemptDecision::Wait;
         }
         pair.pending += 1;
-        from_anywhere.pending += usize::from(needs_hour_permit);
-        (self.account, self.has_hour_permit) = (Some(account), needs_hour_permit);
+        from_anywhere.pending += usize::from(takes_hour_permit);
+        (self.account, self.has_hour_permit) = (Some(account), takes_hour_permit);
         AttemptDecision::Proceed(())
     }
 

@@ -109,7 +109,7 @@ impl PresenceTable {
         self.last_seen.lock().unwrap_or_else(PoisonError::into_inner).insert(user, at);
     }
 
-    /// Removes and returns the times that the caller must write to the database.
+    /// Removes and returns the times that the calling function must write to the database.
     pub fn take_last_seen(&self) -> Vec<(UserId, Timestamp)> {
         self.last_seen.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
     }

@@ -61,8 +61,8 @@ impl SignInLimits {
     }
 
     /// Counts a sign-in of an account with the right password. Fails with `rate_limited` over the limit.
-    pub fn count_sign_in(&self, user: UserId) -> Result<()> {
-        self.0.as_ref().map_or(Ok(()), |counters| counters.sign_ins.count(user, Instant::now()).map_err(rate_limited))
+    pub fn count_successful_sign_in(&self, user: UserId) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |counters| counters.sign_ins.try_add(user, Instant::now()).map_err(rate_limited))
     }
 
     /// Checks whether an address may send a plain refresh token. Such a token carries no MAC, so it has to be looked up
@@ -77,7 +77,7 @@ impl SignInLimits {
     /// Counts a refresh token from an address that was looked up and does not exist.
     pub fn count_unknown_token(&self, address: IpAddr) {
         if let Some(counters) = &self.0 {
-            let _ = counters.unknown_tokens.count(network(address), Instant::now());
+            let _ = counters.unknown_tokens.try_add(network(address), Instant::now());
         }
     }
 }
@@ -132,8 +132,8 @@ mod tests {
     fn a_refusal_says_how_long_to_wait() {
         let limits = SignInLimits::new(1);
         let user = UserId::new();
-        assert!(limits.check_sign_in(user).is_ok() && limits.count_sign_in(user).is_ok());
-        for refused in [limits.check_sign_in(user), limits.count_sign_in(user)] {
+        assert!(limits.check_sign_in(user).is_ok() && limits.count_successful_sign_in(user).is_ok());
+        for refused in [limits.check_sign_in(user), limits.count_successful_sign_in(user)] {
             let refused = refused.expect_err("the limit is one sign-in a minute");
             assert_eq!(refused.code(), Code::RateLimited);
             let wait_ms = refused.retry_after_ms().expect("the error has a wait time");
@@ -157,7 +157,7 @@ mod tests {
         let (login, user) = (LoginId::new(), UserId::new());
         for _ in 0..1000 {
             assert!(limits.count_registration(ip("203.0.113.1")).is_ok() && limits.count_refresh(login).is_ok());
-            assert!(limits.check_sign_in(user).is_ok() && limits.count_sign_in(user).is_ok());
+            assert!(limits.check_sign_in(user).is_ok() && limits.count_successful_sign_in(user).is_ok());
         }
     }
 }

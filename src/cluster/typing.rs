@@ -60,8 +60,8 @@ impl TypingState {
         Some(entry.notice)
     }
 
-    /// Ends the typing of one session if `ends` returns true for its start. Returns the notice if it was the last
-    /// session of the user that types in the conversation.
+    /// Ends the typing of one session if `ends` returns true for the number of its newest start. Returns the notice if
+    /// no other session of the user types there.
     fn end(
         &mut self,
         conversation: ConversationId,

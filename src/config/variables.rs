@@ -96,7 +96,7 @@ pub(super) fn key(name: &str) -> String {
     name.strip_prefix("GREENROOM_").unwrap_or(name).to_ascii_lowercase()
 }
 
-/// Returns whether a variable of the environment is for Greenroom, also if its name is misspelled.
+/// Returns whether a variable of the environment is for Greenroom, even if its name is misspelled.
 pub(super) fn is_for_greenroom(name: &str) -> bool {
     let prefixed = name.starts_with("GREENROOM_") && !name.starts_with(TEST_PREFIX);
     prefixed || Variable::find(name).is_some() || Variable::find_by_file_name(name).is_some()

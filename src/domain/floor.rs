@@ -34,8 +34,8 @@ struct Tick {
     newest: i64,
     xid: i64,
     opened: Instant,
-    /// The running transactions that had written to the log, of those that ran at the first query. `None` before it.
-    writers: Option<HashSet<String>>,
+    /// Transactions of the first query that still run. `None` before the first query.
+    log_transactions: Option<HashSet<String>>,
 }
 
 /// What one read of the log found.
@@ -52,7 +52,7 @@ impl Floor {
     /// is the transaction of the tick, `None` on SQLite. Until [`Self::is_settled`], rows at or below the floor may
     /// still appear.
     pub fn new(newest: i64, xid: Option<i64>, now: Instant) -> Self {
-        let tick = xid.map(|xid| Tick { newest, xid, opened: now, writers: None });
+        let tick = xid.map(|xid| Tick { newest, xid, opened: now, log_transactions: None });
         Self { id: newest, tick, settled: false }
     }
 
@@ -68,19 +68,19 @@ impl Floor {
 
     /// Returns whether the reader must query the running transactions that have written to the log before its next
     /// read.
-    pub fn needs_writers(&self, now: Instant) -> bool {
+    pub fn needs_log_transactions(&self, now: Instant) -> bool {
         self.tick.as_ref().is_some_and(|tick| now.duration_since(tick.opened) >= XMIN_WAIT)
     }
 
-    /// Raises the floor after a read in which everything above the floor was read and passed on. `writers` are the
-    /// transactions that held the lock of the log at a moment before the read, if they were queried.
-    pub fn update(&mut self, snapshot: &LogSnapshot, writers: Option<&HashSet<String>>) {
+    /// Raises the floor after a read in which everything above the floor was read and passed on. `log_transactions` are
+    /// the transactions that held the lock of the log at a moment before the read, if they were queried.
+    pub fn update(&mut self, snapshot: &LogSnapshot, log_transactions: Option<&HashSet<String>>) {
         let Some(xmin) = snapshot.xmin else {
             self.id = self.id.max(snapshot.newest);
             self.settled = true;
             return;
         };
-        if self.tick.as_mut().is_some_and(|tick| tick.has_ended(xmin, writers))
+        if self.tick.as_mut().is_some_and(|tick| tick.has_ended(xmin, log_transactions))
             && let Some(ended) = self.tick.take()
         {
             self.id = self.id.max(ended.newest);
@@ -96,23 +96,24 @@ impl Floor {
 
     /// Opens a tick with the results of its statement.
     pub fn open_tick(&mut self, newest: i64, xid: i64, now: Instant) {
-        self.tick = Some(Tick { newest, xid, opened: now, writers: None });
+        self.tick = Some(Tick { newest, xid, opened: now, log_transactions: None });
     }
 }
 
 impl Tick {
-    fn has_ended(&mut self, xmin: i64, writers: Option<&HashSet<String>>) -> bool {
+    fn has_ended(&mut self, xmin: i64, log_transactions: Option<&HashSet<String>>) -> bool {
         if xmin >= self.xid {
             return true;
         }
-        let Some(now) = writers else { return false };
-        // A transaction that drew an id before the tick held the lock then, so the first query has found it.
-        let running = match self.writers.take() {
+        let Some(now) = log_transactions else { return false };
+        // A transaction that took a log id before the tick keeps the lock of the log table until it ends. So, if it
+        // still runs, the first query found it.
+        let running = match self.log_transactions.take() {
             Some(known) => known.into_iter().filter(|writer| now.contains(writer)).collect(),
             None => now.clone(),
         };
         let ended = running.is_empty();
-        self.writers = Some(running);
+        self.log_transactions = Some(running);
         ended
     }
 }
@@ -128,7 +129,7 @@ mod tests {
         LogSnapshot { xmin: Some(xmin), newest }
     }
 
-    fn writers(names: &[&str]) -> HashSet<String> {
+    fn log_transactions(names: &[&str]) -> HashSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
@@ -151,13 +152,13 @@ mod tests {
         let now = Instant::now();
         let mut floor = Floor::new(7, Some(20), now);
         let later = now + Duration::from_hours(1);
-        assert!(floor.needs_writers(later) && !floor.needs_writers(now));
+        assert!(floor.needs_log_transactions(later) && !floor.needs_log_transactions(now));
         floor.update(&snapshot(10, 9), None);
         assert!(!floor.is_settled());
-        floor.update(&snapshot(10, 9), Some(&writers(&["3/1", "4/1"])));
-        floor.update(&snapshot(10, 9), Some(&writers(&["3/1", "5/1"])));
+        floor.update(&snapshot(10, 9), Some(&log_transactions(&["3/1", "4/1"])));
+        floor.update(&snapshot(10, 9), Some(&log_transactions(&["3/1", "5/1"])));
         assert!(!floor.is_settled(), "3/1 has not ended");
-        floor.update(&snapshot(10, 9), Some(&writers(&["5/1", "4/1"])));
+        floor.update(&snapshot(10, 9), Some(&log_transactions(&["5/1", "4/1"])));
         assert!(floor.is_settled(), "5/1 began later, and 4/1 is a reused name");
         assert_eq!(floor.id(), 7);
     }
@@ -166,7 +167,7 @@ mod tests {
     fn a_transaction_that_does_not_write_to_the_log_delays_no_tick() {
         let now = Instant::now();
         let mut floor = Floor::new(7, Some(20), now);
-        floor.update(&snapshot(10, 0), Some(&writers(&[])));
+        floor.update(&snapshot(10, 0), Some(&log_transactions(&[])));
         assert!(floor.is_settled());
     }
 
@@ -235,7 +236,7 @@ mod tests {
             self.running.keys().copied().chain(self.unrelated).fold(xmax, i64::min)
         }
 
-        fn writers(&self) -> HashSet<String> {
+        fn log_transactions(&self) -> HashSet<String> {
             self.running.iter().filter(|(_, ids)| !ids.is_empty()).map(|(xid, _)| xid.to_string()).collect()
         }
 
@@ -276,11 +277,11 @@ mod tests {
                     Floor::new(newest, Some(xid), start)
                 });
                 let now = start + if late { XMIN_WAIT * 2 } else { Duration::ZERO };
-                let writers = floor.needs_writers(now).then(|| server.writers());
+                let log_transactions = floor.needs_log_transactions(now).then(|| server.log_transactions());
                 let rows: Vec<i64> = server.committed.range(floor.id() + 1..).copied().collect();
                 let snapshot = snapshot(server.xmin(), rows.last().copied().unwrap_or(0));
                 if floor.is_settled() { known.extend(rows) } else { known.extend(server.committed.iter().copied()) }
-                floor.update(&snapshot, writers.as_ref());
+                floor.update(&snapshot, log_transactions.as_ref());
                 if floor.needs_tick(&snapshot) {
                     let (newest, xid) = server.tick();
                     floor.open_tick(newest, xid, start);
@@ -314,7 +315,8 @@ mod tests {
                     SimulationStep::Read { late } => read(&mut server, &mut floor, &mut known, late),
                 }
             }
-            // All writers end. The floor must reach the last row although an unrelated transaction may still run.
+            // All writers end. The floor must reach the last row although an unrelated transaction may still
+            // run.
             for xid in server.running.keys().copied().collect::<Vec<_>>() {
                 let ids = server.end(xid);
                 server.committed.extend(ids);

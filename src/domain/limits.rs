@@ -44,7 +44,7 @@ pub const LOCALE_CHARS: usize = 35;
 pub const DEVICE_CHARS: usize = 255;
 /// The greatest size of a reference to a user: an id, a username, or `ext:` and the id of the host application.
 pub const USER_REF_BYTES: usize = 256;
-/// The number of combining marks on one letter of such a name.
+/// The number of combining marks on one letter of a name.
 pub const COMBINING_MARKS_PER_LETTER: usize = 4;
 /// The greatest length of a description.
 pub const DESCRIPTION_CHARS: usize = 2000;
@@ -71,9 +71,9 @@ pub const FRAME_BYTES: usize = 64 * 1024;
 pub const BODY_BYTES: usize = 256 * 1024;
 /// The greatest size of a body in a request without a token.
 pub const UNAUTHENTICATED_BODY_BYTES: usize = 8 * 1024;
-/// The size up to which the body of an authenticated request is read, also if it is too large, so that the client gets
-/// the answer.
-pub const READ_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// A body of an authenticated request that is too large is still read up to this size, because the client gets the
+/// answer only then.
+pub const REFUSED_BODY_READ_BYTES: usize = 16 * 1024 * 1024;
 /// The greatest size of a cursor.
 pub const CURSOR_BYTES: usize = 1024;
 /// The number of live sessions of one user. The oldest session closes when one more opens.
@@ -144,7 +144,7 @@ pub const RESERVED_DESCRIPTORS: u64 = 128;
 pub const RECOMMENDED_DESCRIPTORS: u64 = 8192;
 /// The greatest number of connections of a node, for any number of file descriptors.
 pub const CONNECTIONS: usize = 100_000;
-/// The number of connections that wait to be accepted. After a restart, all clients of a school connect at once.
+/// The number of connections that wait to be accepted. After a restart, all clients of a school connect together.
 pub const CONNECTION_BACKLOG: i32 = 1024;
 /// The least time between two warnings that the node has no free connections.
 pub const CONNECTIONS_WARNING_PAUSE: Duration = Duration::from_mins(10);
@@ -156,21 +156,21 @@ pub const WRONG_PASSWORDS_PER_MINUTE: usize = 5;
 pub const WRONG_PASSWORDS_PER_HOUR: usize = 100;
 /// An account is known at an address for this time after a sign-in or the registration from there.
 pub const KNOWN_ADDRESS_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// The number of ids and names of accounts known at one address that are read, the oldest accounts first.
-pub const KNOWN_NAMES_PER_ADDRESS: usize = 30_000;
-/// The number of known accounts that are read at once.
+/// At most so many ids and names of accounts are read for one network, the oldest accounts first.
+pub const KNOWN_NAMES_PER_NETWORK: usize = 30_000;
+/// The number of known accounts that are read together.
 pub const KNOWN_ACCOUNTS_PAGE: u64 = 500;
 /// Registrations from one address in a burst.
 pub const REGISTRATION_BURST: NonZeroU32 = NonZeroU32::new(60).expect("60 is not 0");
-/// The number of passwords that wait for a core to be hashed. One more gets `busy` at once.
+/// The number of passwords that wait for a core to be hashed. One more gets `busy` immediately.
 pub const HASHING_QUEUE: usize = 256;
 
 /// A connection that is not authenticated after this time closes.
 pub const AUTH_DEADLINE: Duration = Duration::from_secs(10);
 /// A client gets `auth.expiring` this long before its token expires.
 pub const EXPIRY_WARNING: Duration = Duration::from_mins(1);
-/// A session with `subscribe=none` waits this long after `auth.success` for its first command. Events of the user's own
-/// stream are not sent meanwhile.
+/// A session with `subscribe=none` waits this long for its first command, after `auth.success` and after each part of a
+/// sync. Events of the user's own stream are not sent meanwhile.
 pub const FIRST_SYNC_WAIT: Duration = Duration::from_secs(3);
 /// The interval of the server's pings to a session.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
@@ -183,10 +183,10 @@ pub const PING_EVERY_BYTES: usize = 16 * 1024;
 pub const REPLAY_UNREAD_BYTES: usize = 64 * 1024;
 /// With more unacknowledged bytes on a socket, nothing more is written and the session is closed (4410). A single frame
 /// never closes it, however large it is.
-pub const UNREAD_BYTES: usize = 1024 * 1024;
+pub const UNACKNOWLEDGED_BYTES: usize = 1024 * 1024;
 /// Events of one commit in one stream are sent directly up to this size. If they are larger, the subscribers get them
 /// page by page from the log.
-pub const LIVE_BYTES: usize = UNREAD_BYTES / 2;
+pub const LIVE_BYTES: usize = UNACKNOWLEDGED_BYTES / 2;
 /// A session that acknowledges nothing for this time, while bytes are unacknowledged, is closed (4410).
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(20);
 /// The kernel accepts no further bytes for a client while more than this are not sent yet.
@@ -206,7 +206,7 @@ pub const ANNOUNCED_USERS: usize = 500;
 pub const ANNOUNCED_WATCHERS: usize = 10_000;
 /// Changes of message status are collected for this time before other participants are notified.
 pub const STATUS_INTERVAL: Duration = Duration::from_millis(200);
-/// The delay before a call over a limit gets its 429, so that a client that repeats it at once is slowed down.
+/// The delay before a call over a limit gets its 429, so that a client that repeats it immediately is slowed down.
 pub const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 /// A session is closed (4429) after so many refusals by a limit within [`FLOOD_WINDOW`].
 pub const FLOOD_REFUSALS: usize = 100;
@@ -215,9 +215,9 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 
 /// The number of sends, or of accepted token generations, in one transaction.
 pub const BATCH_SIZE: usize = 256;
-/// The number of sends that wait for one writer. One more gets `unavailable` at once.
+/// The number of sends that wait for one writer. One more gets `unavailable` immediately.
 pub const WRITER_QUEUE: usize = 4096;
-/// The number of marks that wait for the marks writer. One more gets `unavailable` at once.
+/// The number of marks that wait for the marks writer. One more gets `unavailable` immediately.
 pub const MARKS_QUEUE: usize = 65_536;
 /// A transaction that takes longer is given up, and its connection is dropped.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
@@ -254,7 +254,7 @@ pub const FEW_ROWS: usize = 4;
 pub const ROWS_PER_MEMBER: usize = 3;
 /// A transaction with more rows is large. Large transactions run one at a time and let other transactions run in
 /// between.
-pub const LARGE_ROWS: u64 = 300;
+pub const LARGE_TRANSACTION_ROWS: u64 = 300;
 /// The longest time after a large transaction during which no other large one begins.
 pub const LARGE_PAUSE: Duration = Duration::from_millis(250);
 /// The number of times that a large transaction yields to sends before it runs to its end.
@@ -262,7 +262,7 @@ pub const LARGE_YIELDS: usize = 8;
 /// An event counts one more row for each so many bytes.
 pub const ROW_BYTES: usize = 1024;
 /// Heavy reads of one user that run or wait.
-pub const HEAVY_PER_USER: usize = 4;
+pub const HEAVY_READS_PER_USER: usize = 4;
 /// A statement of a heavy read that takes longer is cancelled.
 pub const HEAVY_STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The number of streams that one sync subscribes to at one time.
@@ -287,7 +287,7 @@ pub const GAP_WAIT: Duration = Duration::from_millis(20);
 pub const CATCH_UP_INTERVAL: Duration = Duration::from_secs(2);
 /// The number of reads of the log that run at one time.
 pub const LOG_READS_AT_ONCE: usize = 4;
-/// The number of reads of the log that wait for one user, and that wait to be accepted. One more fails at once.
+/// The number of reads of the log that wait for one user, and that wait to be accepted. One more fails immediately.
 pub const WAITING_LOG_READS: usize = 16_384;
 /// The size of one page of a replay, unless it is a single event that is larger.
 pub const REPLAY_PAGE_BYTES: usize = 128 * 1024;
@@ -302,7 +302,7 @@ pub const CALLS_BURST: u32 = 2;
 /// Sends of one user in a burst, as a multiple of the sends in a second.
 pub const SENDS_BURST: u32 = 3;
 /// Other commands of one user: in a second, and in a burst.
-pub const COMMANDS_PER_SECOND: (u32, u32) = (50, 200);
+pub const COMMAND_RATE: (u32, u32) = (50, 200);
 /// Handshakes of one user: in a second, and in a burst.
 pub const HANDSHAKES_PER_SECOND: (u32, u32) = (10, 50);
 /// The cost of a search for users. Calls and commands cost 1 unless they have a cost of their own.
@@ -324,7 +324,7 @@ pub const UNAUTHENTICATED_WAITING_BYTES: usize = 1024 * 1024;
 /// The capacity of the mailbox of a session.
 pub const SESSION_MAILBOX: usize = 1024;
 /// The capacity of the mailbox of a socket: the frames of 128 bytes in what a client may leave unread.
-pub const SOCKET_MAILBOX: usize = UNREAD_BYTES / 128;
+pub const SOCKET_MAILBOX: usize = UNACKNOWLEDGED_BYTES / 128;
 /// The capacity of the mailbox of a room.
 pub const ROOM_MAILBOX: usize = 4096;
 /// The capacity of the mailbox of the hub.
@@ -332,8 +332,8 @@ pub const HUB_MAILBOX: usize = 65_536;
 /// The capacity of the mailbox of the presence registry.
 pub const PRESENCE_MAILBOX: usize = 65_536;
 
-/// Returns what is wrong with a field that has more than `max` characters, bytes, items or users. The text continues the
-/// name of the field.
+/// Returns what is wrong with a field that has more than `max` characters, bytes, items or users. The text continues
+/// the name of the field.
 pub fn at_most(max: usize, unit: &str) -> Cow<'static, str> {
     format!("must have at most {max} {unit}").into()
 }

@@ -134,9 +134,9 @@ pub fn parse_description(text: &str) -> Result<Option<String>, Cow<'static, str>
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// Checks the URL of a picture: https, at most 2,048 characters. The limit holds for the URL from the client and for
+/// Checks the URL of an avatar: https, at most 2,048 characters. The limit holds for the URL from the client and for
 /// the stored URL, in which each byte of a character outside ASCII takes three characters.
-pub fn parse_picture_url(text: &str) -> Result<String, Cow<'static, str>> {
+pub fn parse_avatar_url(text: &str) -> Result<String, Cow<'static, str>> {
     let too_long = || limits::at_most(limits::URL_CHARS, "characters, with those that are not ASCII percent-encoded");
     if text.chars().count() > limits::URL_CHARS {
         return Err(too_long());
@@ -219,9 +219,9 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_a_picture_url_holds_for_its_stored_form() {
+    fn the_limit_of_an_avatar_url_holds_for_its_stored_form() {
         let path_chars = limits::URL_CHARS - "https://x/".len();
-        let parse = |path: &str| parse_picture_url(&format!("https://x/{path}"));
+        let parse = |path: &str| parse_avatar_url(&format!("https://x/{path}"));
         assert_eq!(parse(&"a".repeat(path_chars)).map(|url| url.len()), Ok(limits::URL_CHARS));
         assert!(parse(&"a".repeat(path_chars + 1)).is_err());
         assert!(parse(&"\u{1F600}".repeat(path_chars)).is_err());

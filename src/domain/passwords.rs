@@ -1,7 +1,7 @@
 //! Hashes passwords with argon2id and verifies them.
 //!
 //! Each hash contains its parameters and a random salt. One call uses a core for tens of milliseconds and 19 MiB of
-//! memory, so use cases limit how many calls run at once.
+//! memory, so use cases limit how many calls run at the same time.
 
 use super::names::Password;
 use super::precis;

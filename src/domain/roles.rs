@@ -88,7 +88,7 @@ pub enum Action {
     Pin(ConversationKind),
     /// Mention all participants with `@all`.
     MentionAll,
-    /// Change the name, the description or the picture of the conversation.
+    /// Change the name, the description or the avatar of the conversation.
     Update,
     /// Add a user with this role.
     Add(Role),

@@ -105,7 +105,7 @@ impl UserQuery {
     }
 
     /// Compares the query with the result of [`searchable_text`]. Returns `None` if it does not match.
-    pub fn matches(&self, text: &str) -> Option<NameMatch> {
+    pub fn rate(&self, text: &str) -> Option<NameMatch> {
         let chunks: Vec<&str> = text.split_whitespace().collect();
         let (username, display_name) = chunks.split_first()?;
         if *username == self.whole || display_name.join(" ") == self.whole {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn match_query(query: &str, username: &str, display_name: &str) -> Option<NameMatch> {
-        UserQuery::parse(query).expect("a query").matches(&searchable_text(username, display_name))
+        UserQuery::parse(query).expect("a query").rate(&searchable_text(username, display_name))
     }
 
     #[test]

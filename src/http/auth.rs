@@ -32,7 +32,7 @@ pub async fn register(
     device: Device,
     body: Json<Register>,
 ) -> Result<HttpResponse, Problem> {
-    app.admission().count_sign_in(app.sign_in_limits().count_registration(addr.0))?;
+    app.admission().count_sign_in_refusal(app.sign_in_limits().count_registration(addr.0))?;
     let tokens = accounts::register(&app, body.0, client(addr.0, device), addr.0).await?;
     Ok(HttpResponse::Created().json(tokens))
 }
@@ -58,9 +58,9 @@ pub async fn login(
 
 /// Renew an access token
 ///
-/// A refresh token is used once, and its successor replaces it. If the caller repeats the used one, the answer has the
-/// same successor for ten seconds. Later it has it only until an access token that came with that successor, or with a
-/// newer one, is used. After that the repetition ends the login (`token_reused`). A login can refresh 10 times a minute
+/// A refresh token is used once, and its successor replaces it. For ten seconds, repeating a used token returns the
+/// same successor. After that it still does, until the client uses an access token issued with that successor or a
+/// newer one. From then on, the repetition ends the login (`token_reused`). A login can refresh 10 times a minute
 /// (`rate_limited`).
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "accounts", request_body = Refresh,

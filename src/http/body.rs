@@ -144,7 +144,7 @@ struct BodyLimits {
 impl BodyLimits {
     fn of(req: &HttpRequest) -> Self {
         if req.extensions().contains::<Caller>() {
-            return Self { max_bytes: limits::BODY_BYTES, read_bytes: limits::READ_BODY_BYTES };
+            return Self { max_bytes: limits::BODY_BYTES, read_bytes: limits::REFUSED_BODY_READ_BYTES };
         }
         Self { max_bytes: limits::UNAUTHENTICATED_BODY_BYTES, read_bytes: limits::UNAUTHENTICATED_BODY_BYTES }
     }

@@ -51,7 +51,7 @@ struct ConnectionTable {
 
 struct HttpConnection {
     /// A second handle, with which the connection is closed.
-    socket: Socket,
+    close_handle: Socket,
     /// The number of calls in progress.
     calls: usize,
     /// The time when the connection was opened or when its last call ended.
@@ -80,8 +80,8 @@ impl Connections {
         table.opened += 1;
         table.count += 1;
         let number = table.opened;
-        if let Ok(socket) = SockRef::from(stream).try_clone() {
-            table.http.insert(number, HttpConnection { socket, calls: 0, idle_since: Instant::now() });
+        if let Ok(close_handle) = SockRef::from(stream).try_clone() {
+            table.http.insert(number, HttpConnection { close_handle, calls: 0, idle_since: Instant::now() });
         }
         if table.count >= self.0.max
             && table.warned_at.is_none_or(|at| at.elapsed() > limits::CONNECTIONS_WARNING_PAUSE)
@@ -106,7 +106,7 @@ impl Connections {
         let idle = table.http.values().filter(|entry| entry.calls == 0 && entry.idle_since.elapsed() > MAX_IDLE);
         for entry in idle {
             // an error means that the connection has ended meanwhile
-            let _ = entry.socket.shutdown(Shutdown::Both);
+            let _ = entry.close_handle.shutdown(Shutdown::Both);
         }
     }
 
@@ -114,7 +114,7 @@ impl Connections {
     pub fn stop_reading(req: &HttpRequest) {
         let Some(entry) = req.conn_data::<ConnectionEntry>() else { return };
         // an error means that the connection has ended meanwhile
-        entry.connections.update(entry.number, |entry| drop(entry.socket.shutdown(Shutdown::Read)));
+        entry.connections.update(entry.number, |entry| drop(entry.close_handle.shutdown(Shutdown::Read)));
     }
 
     fn update(&self, number: u64, change: impl FnOnce(&mut HttpConnection)) {

@@ -17,7 +17,7 @@ const VERSION: u8 = 2;
 /// that a sort key is compared with can hold it.
 const GREATEST_NUMBER: i64 = (1 << 53) - 1;
 
-/// The collection that a cursor belongs to. A cursor of another collection is refused, also if its sort key has the
+/// The collection that a cursor belongs to. A cursor of another collection is refused, even if its sort key has the
 /// same form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

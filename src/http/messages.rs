@@ -44,7 +44,7 @@ pub async fn send(
     };
     app.admission().charge(ChargeKind::Send, caller.0.user_id, 1)?;
     let sent = messages::send(&app, &caller.0, id.0, draft).await?;
-    let mut answer = if sent.replayed { HttpResponse::Ok() } else { HttpResponse::Created() };
+    let mut answer = if sent.repeated { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(sent.message))
 }
 

@@ -1,7 +1,7 @@
 //! Decides which pages may open a socket, by their origin.
 //!
-//! Behind a proxy that rewrites `Host`, the server's own page looks like a foreign one. So the error and the log say
-//! what the operator can set.
+//! Behind a proxy that rewrites `Host`, the server's own page looks like a foreign one. So the error and the log line
+//! name the settings that fix this.
 
 use crate::config::ServerSettings;
 use crate::domain::limits;

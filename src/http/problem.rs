@@ -75,12 +75,12 @@ impl Problem {
         .into()
     }
 
-    /// Returns the code of the error.
+    /// Returns the stable code that clients read in the answer.
     pub fn code(&self) -> Code {
         self.error.code()
     }
 
-    /// Returns the error.
+    /// Returns the error that this problem answers, with its cause for the log.
     pub fn error(&self) -> &Error {
         &self.error
     }

@@ -32,8 +32,8 @@ async fn update_without_answer(
 
 /// Archive a conversation
 ///
-/// An archived conversation is not in the list of conversations. A later message takes it out of the archive, unless it
-/// is muted.
+/// An archived conversation is not in the list of conversations. A later message takes it out of the archive, unless
+/// the conversation is muted.
 #[utoipa::path(
     post, path = "/conversations/{id}/archive", tag = "settings",
     params(("id" = ConversationId, Path, description = "The conversation")),

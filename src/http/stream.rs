@@ -56,8 +56,8 @@ impl HeadProgress {
     }
 }
 
-/// A TCP connection that reports `Pending` after every [`limits::READ_STEP_BYTES`] bytes and wakes its task at once. In between, the
-/// framework parses a head, passes a body on, or drops a body that no handler reads.
+/// A TCP connection that reports `Pending` after every [`limits::READ_STEP_BYTES`] bytes and wakes its task at once. In
+/// between, the framework parses a head, passes a body on, or drops a body that no handler reads.
 pub struct PacedStream {
     stream: TcpStream,
     head_progress: Arc<HeadProgress>,
@@ -66,7 +66,7 @@ pub struct PacedStream {
 }
 
 impl PacedStream {
-    /// Returns a paced stream over `stream`.
+    /// Creates the paced stream of a connection that was just accepted.
     pub fn new(stream: TcpStream) -> Self {
         Self { stream, head_progress: Arc::default(), step_bytes: 0 }
     }
@@ -76,7 +76,7 @@ impl PacedStream {
         &self.stream
     }
 
-    /// Returns the count of the bytes before the first call.
+    /// Returns the counter of the bytes of the first request head.
     pub fn head_progress(&self) -> &Arc<HeadProgress> {
         &self.head_progress
     }

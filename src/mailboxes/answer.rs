@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use std::marker::PhantomData;
 
-/// Makes a function that passes the outcome of a job to `then`. If it is dropped without being called, as when a writer
-/// panics, `then` gets `unavailable`: it is not known whether the work was done, and a repeated send is found by its
-/// `temp_id`.
+/// Returns a function that passes the outcome of a job to `then`. If it is dropped without being called, for example
+/// because a writer panics, `then` gets `unavailable`: it is not known whether the work was done, and a repeated send
+/// is found by its `temp_id`.
 pub fn answer<T: 'static>(
     then: impl FnOnce(Result<T>) + Send + Sync + 'static,
 ) -> Box<dyn FnOnce(Result<T>) + Send + Sync> {

@@ -42,7 +42,7 @@ pub struct EndRooms;
 /// Asks which streams have a room on this node. The answer is in no order.
 #[derive(Message, Debug)]
 #[rtype(result = "Vec<Stream>")]
-pub struct OpenStreams;
+pub struct ListOpenStreams;
 
 /// A room without subscribers asks whether it may stop.
 #[derive(Message, Debug)]

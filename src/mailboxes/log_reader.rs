@@ -14,13 +14,13 @@ pub enum ReadPurpose {
     Replay {
         user: UserId,
         session: SessionId,
-        /// Tells the reads of a room apart.
+        /// Distinguishes the reads of a room.
         number: u64,
     },
     /// The room misses a revision.
     Gap,
-    /// The room suspects since this moment that the database holds another history. The read has no answer: if the stream
-    /// does not reach as far as the room, all rooms end.
+    /// The room suspects since this moment that the database holds another history. The read has no answer: if the
+    /// stream does not reach as far as the room, all rooms end.
     Verify(Instant),
 }
 
@@ -38,12 +38,12 @@ pub struct ReadLog {
 }
 
 impl ReadLog {
-    /// A read for `room`.
+    /// Creates a read for `room`.
     pub fn new(stream: Stream, after: Rev, limit: u64, purpose: ReadPurpose, room: Recipient<ToRoom>) -> Self {
         Self { stream, after, limit, purpose, room: Some(room) }
     }
 
-    /// The user who is charged for the read: `None` if it serves all subscribers of the room.
+    /// Returns the user who is charged for the read; `None` if it serves all subscribers of the room.
     pub fn user(&self) -> Option<UserId> {
         match self.purpose {
             ReadPurpose::Replay { user, .. } => Some(user),
@@ -51,14 +51,14 @@ impl ReadLog {
         }
     }
 
-    /// Sends the room what was read.
+    /// Sends the events that were read to the room.
     pub fn answer(mut self, frames: Vec<Frame>) {
         self.reply(Some(frames));
     }
 
     fn reply(&mut self, frames: Option<Vec<Frame>>) {
         if let Some(room) = self.room.take() {
-            // attach: a replay waits for this answer, and a room that has ended needs none
+            // attach: a replay waits for this answer, so it is sent even if the mailbox of the room is full.
             room.do_send(ToRoom::Read { purpose: self.purpose, frames });
         }
     }

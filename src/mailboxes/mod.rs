@@ -1,5 +1,5 @@
-//! The messages of every actor and the jobs of the writers, one file for each receiver. No actor imports another: a room
-//! knows `Recipient`s, a session knows a mailbox, and neither knows what is behind it.
+//! The messages of every actor and the jobs of the writers, one file for each receiver. No actor imports another: a
+//! room knows `Recipient`s, a session knows a mailbox, and neither knows what is behind it.
 
 mod answer;
 mod batch;
@@ -14,9 +14,9 @@ mod writer;
 
 pub use answer::answer;
 pub use batch::Batch;
-pub use hub::{Committed, EndRooms, Ephemeral, Heads, OpenRooms, OpenStreams, Retire};
+pub use hub::{Committed, EndRooms, Ephemeral, Heads, ListOpenStreams, OpenRooms, Retire};
 pub use log_reader::{ReadLog, ReadPurpose};
-pub use marks_writer::{Mark, MarkAnswer, MarkJob};
+pub use marks_writer::{MarkAnswer, MarkJob, MarkWork};
 pub use presence::{PresenceAnnounced, PresenceChanged, ToPresence};
 pub use room::{Subscription, ToRoom};
 pub use session::{CloseSession, FromRoom, FromSocket, RoomEvent, SessionHandle};

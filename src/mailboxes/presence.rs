@@ -19,13 +19,14 @@ pub enum ToPresence {
     /// A session watches these users. Whether it may see them was checked.
     Watch(SessionId, Vec<UserId>),
     Unwatch(SessionId, Vec<UserId>),
-    /// The direct peers were notified of these changes, and the watchers are next. Or it failed for these users.
+    /// The direct peers were notified of these changes, and the watchers are next. The error has the users for whom
+    /// this failed.
     Announced(Result<Vec<PresenceAnnounced>, Vec<UserId>>),
     /// Closes every session, spread over this many milliseconds.
     Drain(u64),
 }
 
-/// A user came, went away or left.
+/// A user became online, away or offline.
 #[derive(Clone, Debug)]
 pub struct PresenceChanged {
     pub user_id: UserId,

@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub enum ToRoom {
     /// Events, in any order and any number of times.
     Deliver(Arc<Batch>),
-    /// The head of the stream as the log has it.
+    /// The head of the stream in the log. It can be newer than the head of the room, which is the revision up to which
+    /// the room has broadcast every event.
     Head(Rev),
     /// An ephemeral frame, and the users whose sessions do not get it.
     Ephemeral(ByteString, Arc<[UserId]>),
@@ -32,16 +33,16 @@ pub enum ToRoom {
     },
 }
 
-/// A subscription of a user whose right to read was checked in the database. If no room accepts it, because the room ended,
-/// dropping it makes the session reconnect, so that no session waits for ever.
+/// A subscription of a user whose right to read was checked in the database. If no room accepts it, because the room
+/// ended, dropping it makes the session reconnect, so that no session waits forever.
 #[derive(Debug)]
 pub struct Subscription {
     pub stream: Stream,
     pub session: SessionHandle,
     /// The session gets every event after this revision.
-    pub from: Rev,
+    pub after: Rev,
     /// The head of the stream when the right was checked.
-    pub checked: Rev,
+    pub checked_rev: Rev,
     pub accepted: bool,
 }
 

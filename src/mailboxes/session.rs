@@ -18,7 +18,7 @@ pub struct SessionHandle {
     pub user_id: UserId,
     pub mailbox: Recipient<FromRoom>,
     /// The number of the subscription that this handle belongs to.
-    pub subscription: u64,
+    pub subscription_number: u64,
     /// Set when a message did not fit into the mailbox. The session closes as soon as it sees this.
     pub overrun: Arc<AtomicBool>,
 }
@@ -26,7 +26,8 @@ pub struct SessionHandle {
 impl SessionHandle {
     /// Sends without waiting. Returns false, and marks the session as overrun, if its mailbox is full or gone.
     pub fn send(&self, stream: Stream, event: RoomEvent) -> bool {
-        let sent = self.mailbox.try_send(FromRoom { stream, subscription: self.subscription, event }).is_ok();
+        let sent =
+            self.mailbox.try_send(FromRoom { stream, subscription_number: self.subscription_number, event }).is_ok();
         if !sent {
             self.overrun.store(true, Ordering::Relaxed);
         }
@@ -40,7 +41,7 @@ impl SessionHandle {
 pub struct FromRoom {
     pub stream: Stream,
     /// The newest subscription of the session that the room knows.
-    pub subscription: u64,
+    pub subscription_number: u64,
     pub event: RoomEvent,
 }
 
@@ -59,7 +60,8 @@ pub enum RoomEvent {
     Reset(Rev),
     /// The user left. Ends the subscriptions whose right was checked at this revision or before.
     Left(Rev),
-    /// The room ended, or the log lacks events that the room missed. Rights must be read again, so the client reconnects.
+    /// The room ended, or the log lacks events that the room missed. Rights must be read again, so the client
+    /// reconnects.
     Gone,
 }
 

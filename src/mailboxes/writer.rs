@@ -6,13 +6,13 @@ use crate::error::Result;
 use crate::protocol::messages::Message;
 use tokio::time::Instant;
 
-/// Takes the outcome of a send; made by [`answer`](super::answer). The writer calls it in the order of commits, so it must
-/// not block.
+/// Takes the outcome of a send. [`answer`](super::answer) makes it. The writer calls it in the order of commits, so it
+/// must not block.
 pub type SendAnswer = Box<dyn FnOnce(Result<SentMessage>) + Send + Sync>;
 
 /// A send, checked as far as possible without the database.
 pub struct SendJob {
-    /// Made before the commit, so that a send with an unknown outcome can be looked up.
+    /// Created before the commit, so that a send with an unknown outcome can be looked up.
     pub message_id: MessageId,
     pub conversation_id: ConversationId,
     pub sender_id: UserId,
@@ -24,10 +24,10 @@ pub struct SendJob {
     pub temp_id: Option<String>,
     /// The hash of what the client sent, in hexadecimal.
     pub body_hash: String,
-    /// How often the send was put off because another transaction had locked its conversation.
-    pub skipped: u32,
-    /// Set when a COMMIT got no answer, so that the message may be stored. Until this moment the message is looked up by
-    /// its id, under the lock of its conversation, before it is written again.
+    /// How often the send was postponed because another transaction had locked its conversation.
+    pub times_postponed: u32,
+    /// Set when a COMMIT got no answer, so that the message may be stored. Until this moment the message is looked up
+    /// by its id, under the lock of its conversation, before it is written again.
     pub unknown_until: Option<Instant>,
     pub answer: SendAnswer,
 }
@@ -40,7 +40,7 @@ pub struct SentMessage {
     /// The message as it is now.
     pub message: Message,
     /// Whether an earlier send with the same `temp_id` had stored it.
-    pub replayed: bool,
+    pub repeated: bool,
     /// The sender's read mark before the send, if the send moved it past unread messages.
-    pub read_from: Option<Seq>,
+    pub previous_read_seq: Option<Seq>,
 }

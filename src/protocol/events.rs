@@ -1,7 +1,7 @@
 //! Durable events: the one form in which a change is stored, sent to other nodes and sent to clients.
 //!
 //! An event is serialised once, when it is appended to the log. All users who may see the event get the same text, so
-//! it has no field whose value depends on the reader.
+//! it has no field whose value depends on the user who gets it.
 
 use super::conversations::{ConversationCreated, ConversationRemoved, ConversationUpdated};
 use super::event_type::EventType;

@@ -14,7 +14,7 @@ pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = match serde_path_to_error::deserialize(&mut reader) {
         Ok(value) => value,
-        // malformed JSON is reported before a field that does not fit, also if it comes later in the text
+        // malformed JSON is reported before a field that does not fit, even if it comes later in the text
         Err(error) => return Err(syntax_error(text).unwrap_or_else(|| field_error(error))),
     };
     reader.end().map_err(|error| Error::invalid_request(format!("The JSON is malformed: {error}.")))?;

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 pub struct Receipt {
     /// The participant.
     pub user_id: UserId,
-    /// The time of the last move of the participant's mark, which is at the message or after it.
+    /// When the participant's mark last moved. The mark is at this message or later, so the time may be later than the
+    /// reading.
     pub at: Timestamp,
 }
 
@@ -24,7 +25,7 @@ pub struct Receipts {
     pub read: Vec<Receipt>,
     /// The number of participants of the conversation.
     pub member_count: i64,
-    /// The number of readers divided by the number of participants without the author: from 0 to 1. It is 1 if there is
-    /// no other participant.
+    /// The number of participants who have read it divided by the number of participants without the author: from 0 to
+    /// 1. It is 1 if there is no other participant.
     pub read_ratio: f64,
 }

@@ -1,8 +1,8 @@
 //! Events as they are read back from the log, which also has events of older and of newer versions of the server.
 //!
-//! Code that uses an event matches every variant of [`StoredEvent`] and reads only the payloads that it needs, so that
-//! one that it does not need costs nothing and cannot fail. The payloads here have the fields that the server uses; an
-//! unknown field or value elsewhere in the text is no error.
+//! Code that uses an event matches every variant of [`StoredEvent`] and reads only the payloads that it needs. A
+//! payload that is not needed is not parsed, so it costs nothing and cannot fail. The payloads here have the fields
+//! that the server uses; an unknown field or value elsewhere in the text is no error.
 
 use super::event_type::{EventType, StoredEventType};
 use super::events::EventEffect;
@@ -19,15 +19,15 @@ use std::marker::PhantomData;
 pub enum StoredEvent<'a> {
     MessageNew(StoredMessage<'a>),
     MessageEdited(StoredMessage<'a>),
-    MessageDeleted(StoredPayload<'a, DeletionPayload>),
+    MessageDeleted(StoredPayload<'a, StoredMessageDeleted>),
     MessagePinned,
     MessageUnpinned,
     ReactionUpdated,
     ConversationUpdated,
     ParticipantJoined,
-    ParticipantLeft(StoredPayload<'a, LeavePayload>),
+    ParticipantLeft(StoredPayload<'a, StoredParticipantLeft>),
     ParticipantUpdated,
-    ConversationCreated(StoredPayload<'a, AdditionPayload>),
+    ConversationCreated(StoredPayload<'a, StoredConversationCreated>),
     ConversationRemoved,
     ConversationSettings,
     MessageHidden,
@@ -39,14 +39,14 @@ pub enum StoredEvent<'a> {
     Unknown,
 }
 
-/// The unread payload of a stored event, with the type to read it as.
+/// The payload of a stored event, not yet parsed, with the type to read it as.
 #[derive(Debug)]
 pub struct StoredPayload<'a, P> {
     text: &'a str,
     payload: PhantomData<fn() -> P>,
 }
 
-/// The unread payload of a stored event that contains a message.
+/// The payload, not yet parsed, of a stored event that contains a message.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredMessage<'a> {
     text: &'a str,
@@ -61,14 +61,14 @@ pub struct MessageFrame {
 
 /// The payload of an event that contains a message, with the fields that every version has.
 #[derive(Debug, Deserialize)]
-pub struct CorePayload {
+pub struct StablePayload {
     pub conversation_id: ConversationId,
-    pub message: MessageCore,
+    pub message: StableMessageFields,
 }
 
 /// The fields of a message that every version has.
 #[derive(Debug, Deserialize)]
-pub struct MessageCore {
+pub struct StableMessageFields {
     pub id: MessageId,
     pub seq: Seq,
     pub sender_id: Option<UserId>,
@@ -78,19 +78,19 @@ pub struct MessageCore {
 
 /// The message that was deleted.
 #[derive(Debug, Deserialize)]
-pub struct DeletionPayload {
+pub struct StoredMessageDeleted {
     pub message_id: MessageId,
 }
 
 /// The user who is no longer a participant.
 #[derive(Debug, Deserialize)]
-pub struct LeavePayload {
+pub struct StoredParticipantLeft {
     pub user_id: UserId,
 }
 
 /// The conversation that a user was added to.
 #[derive(Debug, Deserialize)]
-pub struct AdditionPayload {
+pub struct StoredConversationCreated {
     pub conversation: ConversationHead,
 }
 
@@ -132,9 +132,9 @@ impl<'a> StoredEvent<'a> {
         let effect = match self {
             Self::ParticipantLeft(payload) => payload.read().map(|left| EventEffect::Left(left.user_id)),
             Self::MessageDeleted(payload) => payload.read().map(|deleted| EventEffect::Deleted(deleted.message_id)),
-            Self::ConversationCreated(payload) => payload
-                .read()
-                .map(|AdditionPayload { conversation }| EventEffect::Subscribe(conversation.id, conversation.last_rev)),
+            Self::ConversationCreated(payload) => payload.read().map(|StoredConversationCreated { conversation }| {
+                EventEffect::Subscribe(conversation.id, conversation.last_rev)
+            }),
             Self::SessionRevoked(payload) => payload.read().map(EventEffect::Revoked),
             Self::MessageNew(_)
             | Self::MessageEdited(_)
@@ -176,7 +176,7 @@ impl<P> Copy for StoredPayload<'_, P> {}
 
 impl StoredMessage<'_> {
     /// Reads what every version has. Use it where the rest of the message does not matter.
-    pub fn read_core(&self) -> Result<CorePayload, serde_json::Error> {
+    pub fn read_core(&self) -> Result<StablePayload, serde_json::Error> {
         read_payload(self.text)
     }
 

@@ -1,6 +1,6 @@
 //! The catch-up: the task that reads the new end of the log, so that rooms learn of events that were not delivered.
 //!
-//! It runs on every node, also if events travel between nodes in another way. It sends the heads of grown streams to
+//! It runs on every node, even if events travel between nodes in another way. It sends the heads of grown streams to
 //! the hub, and a room that is behind reads the events that it lacks.
 //!
 //! It reads the rows above a [floor](crate::domain::floor), below which no row can appear any more. The floor rises
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::domain::floor::Floor;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::mailboxes::{EndRooms, Heads, OpenStreams};
+use crate::mailboxes::{EndRooms, Heads, ListOpenStreams};
 use crate::store::log;
 use crate::store::pools::ReadPool;
 use crate::telemetry::FailureFlag;
@@ -26,7 +26,7 @@ const WAKEUP_DELAY: Duration = Duration::from_millis(20);
 /// The addresses under which the catch-up reaches the hub.
 pub struct CatchUpHub {
     pub heads: Recipient<Heads>,
-    pub open_streams: Recipient<OpenStreams>,
+    pub open_streams: Recipient<ListOpenStreams>,
 }
 
 /// Ends all rooms each time when the epoch changes, because the database then holds another history. Runs for ever.
@@ -95,11 +95,12 @@ async fn read_new_rows(app: &App, hub: &CatchUpHub, floor: &mut Option<Floor>) -
         floor.insert(Floor::new(newest, xid, Instant::now()))
     };
     // Read the writers before the rows: if a writer has ended by then, its rows are among those that are read.
-    let writers = if floor.needs_writers(Instant::now()) { Some(log::list_writers(conn).await?) } else { None };
+    let writers =
+        if floor.needs_log_transactions(Instant::now()) { Some(log::list_writers(conn).await?) } else { None };
     let tail = log::read_tail(conn, floor.id()).await?;
     let mut heads = tail.heads;
     if !floor.is_settled() {
-        let open_streams = hub.open_streams.send(OpenStreams).await.map_err(Error::internal)?;
+        let open_streams = hub.open_streams.send(ListOpenStreams).await.map_err(Error::internal)?;
         heads.extend(log::list_heads(conn, &open_streams).await?);
     }
     if hub.heads.try_send(Heads(heads)).is_err() {

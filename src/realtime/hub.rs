@@ -10,7 +10,7 @@ use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::mailboxes::{Committed, EndRooms, Ephemeral, Heads, OpenRooms, OpenStreams, ReadLog, Retire, ToRoom};
+use crate::mailboxes::{Committed, EndRooms, Ephemeral, Heads, ListOpenStreams, OpenRooms, ReadLog, Retire, ToRoom};
 use crate::supervision::{Panicked, Part, Supervision};
 use actix::prelude::*;
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub struct Hub {
     rooms: HashMap<Stream, RoomEntry>,
     arbiters: Vec<ArbiterHandle>,
     resources: RoomResources,
-    catch_up: Arc<Notify>,
+    wake_catch_up: Arc<Notify>,
     /// The newest revision that did not fit into the mailbox of a room. The hub sends it with the next [`Heads`].
     missed_heads: HashMap<Stream, Rev>,
     part: Part,
@@ -44,12 +44,12 @@ impl Hub {
     pub fn new(
         arbiters: Vec<ArbiterHandle>,
         log: mpsc::Sender<ReadLog>,
-        catch_up: Arc<Notify>,
+        wake_catch_up: Arc<Notify>,
         supervision: &Supervision,
     ) -> Self {
         let resources = RoomResources { log, part: supervision.part("rooms"), ring_budget: RingBudget::default() };
         let part = supervision.part("hub");
-        Self { rooms: HashMap::new(), arbiters, resources, catch_up, missed_heads: HashMap::new(), part }
+        Self { rooms: HashMap::new(), arbiters, resources, wake_catch_up, missed_heads: HashMap::new(), part }
     }
 
     /// Runs `work`. If it panics, all rooms end, because the state of the hub may be wrong.
@@ -94,7 +94,7 @@ impl Hub {
                 };
                 let missed_head = self.missed_heads.entry(stream).or_insert(head);
                 *missed_head = head.max(*missed_head);
-                self.catch_up.notify_one();
+                self.wake_catch_up.notify_one();
             }
             Err(SendError::Closed(_)) => {
                 self.rooms.remove(&stream);
@@ -164,10 +164,10 @@ impl Handler<EndRooms> for Hub {
     }
 }
 
-impl Handler<OpenStreams> for Hub {
+impl Handler<ListOpenStreams> for Hub {
     type Result = Vec<Stream>;
 
-    fn handle(&mut self, _: OpenStreams, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: ListOpenStreams, _: &mut Self::Context) -> Self::Result {
         self.rooms.keys().copied().collect()
     }
 }

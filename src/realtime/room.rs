@@ -129,7 +129,7 @@ impl Sink<SessionHandle> for RoomSink {
     fn send(&mut self, to: &SessionHandle, event: RoomEvent) -> bool {
         let RoomEvent::Page(batch) = event else { return to.send(self.stream, event) };
         // The page is sent in parts, so that a slow client can acknowledge each of them.
-        let mut parts = batch.parts();
+        let mut parts = batch.chunks();
         let last = parts.pop().expect("a batch has a part");
         let sent = parts.into_iter().all(|part| to.send(self.stream, RoomEvent::Frames(part)));
         sent && to.send(self.stream, RoomEvent::Page(last))
@@ -162,7 +162,7 @@ impl Handler<ToRoom> for Room {
                 if batch.bytes > limits::LIVE_BYTES {
                     self.order.postpone(&batch, &mut sink);
                 } else {
-                    for part in batch.parts() {
+                    for part in batch.chunks() {
                         self.order.deliver(&part, &mut sink);
                     }
                 }
@@ -176,12 +176,12 @@ impl Handler<ToRoom> for Room {
                 }
             }
             ToRoom::Subscribe(mut subscription) => {
-                self.verify_history(subscription.checked, ctx);
+                self.verify_history(subscription.checked_rev, ctx);
                 let request = SubscribeRequest {
                     session: subscription.session.id,
                     user: subscription.session.user_id,
-                    from: subscription.from,
-                    checked: subscription.checked,
+                    from: subscription.after,
+                    checked: subscription.checked_rev,
                     handle: subscription.session.clone(),
                 };
                 self.order.subscribe(request, &mut sink);

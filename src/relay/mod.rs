@@ -76,9 +76,9 @@ impl RelaySignals {
         *self.stopping.borrow()
     }
 
-    /// Forgets the growth so far. Call it before reading the log, so that [`Self::wait_for_growth`] notices the rows
-    /// that are committed after the read.
-    pub fn reset_growth(&mut self) {
+    /// Marks the growth so far as seen. Call it before reading the log, so that [`Self::wait_for_growth`] notices the
+    /// rows that are committed after the read.
+    pub fn mark_growth_seen(&mut self) {
         self.growth.mark_unchanged();
     }
 
@@ -93,7 +93,7 @@ impl RelaySignals {
     }
 
     /// Waits for the given time, or until the server stops.
-    pub async fn pause(&mut self, duration: Duration) {
+    pub async fn sleep(&mut self, duration: Duration) {
         let _ = tokio::time::timeout(duration, self.wait_for_stop()).await;
     }
 }
@@ -160,7 +160,7 @@ impl Relay {
             }
         }
         let app = self.app.clone();
-        let released = self.app.run_detached(async move {
+        let released = self.app.run_with_deadline(async move {
             let _turn = app.db().take_server_turn(ServerWriter::System).await;
             Ok(readers::release(app.db().write()?, &app.settings().node_id).await?)
         });

@@ -8,8 +8,8 @@
 //!   stays.
 //! - *A row that fails* is found by halving the page. It parks its stream for this reader: the cursor moves past the
 //!   row, and later rows of the stream wait. The row is tried again with growing pauses. When it succeeds, the waiting
-//!   rows follow in the order of their revisions. After [`MAX_ATTEMPTS`] the row is given up: its stream stays parked,
-//!   so that no row is processed out of order, until the operator sets its status back to `parked`.
+//!   rows follow in the order of their revisions. After [`MAX_ATTEMPTS`] the status becomes `failed`: the row is not
+//!   tried again and later rows of the stream keep waiting. The operator sets the status to `parked` to try again.
 
 use super::RelaySignals;
 use crate::app::App;
@@ -23,7 +23,7 @@ use crate::store::transaction::Transaction;
 use crate::store::write_queue::ServerWriter;
 use crate::store::{self, FailureKind};
 use crate::telemetry::FailureFlag;
-use crate::work::transact::Work;
+use crate::work::transact::WorkFuture;
 use sea_orm::DbErr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ use std::time::Duration;
 pub const LEASE_DURATION: Duration = Duration::from_secs(3);
 /// The pause after a database error.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// The number of failures after which a row is given up.
+/// The number of failures after which the status of a row becomes `failed`.
 pub const MAX_ATTEMPTS: i64 = 10;
 /// Rows in one transaction at most.
 pub const PAGE_ROWS: u64 = 1000;
@@ -50,12 +50,12 @@ pub trait Reader: Send + Sync + 'static {
 
     /// Returns the pause after a page that was not full. More rows arrive in the meantime, so that fewer transactions
     /// are necessary.
-    fn pause(&self) -> Duration;
+    fn page_interval(&self) -> Duration;
 
     /// Processes rows with statements of the transaction `conn`, and must have no other effects, because it runs again
     /// if the transaction fails. The rows of each stream come in the order of their revisions, each once. An error
     /// means that one of the rows cannot be processed, unless the database was not available.
-    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()>;
+    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> WorkFuture<'t, ()>;
 }
 
 /// The result of one round of a reader.
@@ -102,14 +102,14 @@ impl ReaderRunner {
         }
         let (reader, failure_flag) = (self.reader.name(), FailureFlag::default());
         while !signals.is_stopping() {
-            signals.reset_growth();
+            signals.mark_growth_seen();
             let result = self.run_round().await;
             if result.is_ok() && failure_flag.clear() {
                 tracing::info!(reader, "a reader of the log works again");
             }
             match result {
                 Ok(RoundResult::Worked { has_more: true }) => {}
-                Ok(RoundResult::Worked { has_more: false }) => signals.pause(self.reader.pause()).await,
+                Ok(RoundResult::Worked { has_more: false }) => signals.sleep(self.reader.page_interval()).await,
                 Ok(RoundResult::Idle(until)) => {
                     signals.wait_for_growth(until.map(|until| until.since(Timestamp::now()))).await;
                 }
@@ -117,7 +117,7 @@ impl ReaderRunner {
                     if failure_flag.set() {
                         tracing::warn!(reader, %error, "a reader of the log cannot continue; trying again");
                     }
-                    signals.pause(RETRY_PAUSE).await;
+                    signals.sleep(RETRY_PAUSE).await;
                 }
             }
         }

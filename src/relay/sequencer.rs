@@ -41,7 +41,7 @@ impl Sequencer {
     pub async fn run(self: Arc<Self>, growth: watch::Sender<u64>, mut signals: RelaySignals) {
         let failure_flag = FailureFlag::default();
         while !signals.is_stopping() {
-            signals.reset_growth();
+            signals.mark_growth_seen();
             let assigned = self.run_round().await;
             if assigned.is_ok() && failure_flag.clear() {
                 tracing::info!("the sequencer assigns positions again");
@@ -53,7 +53,7 @@ impl Sequencer {
                     if failure_flag.set() {
                         tracing::warn!(%error, "the sequencer cannot assign positions; trying again");
                     }
-                    signals.pause(RETRY_PAUSE).await;
+                    signals.sleep(RETRY_PAUSE).await;
                 }
             }
         }
@@ -66,7 +66,7 @@ impl Sequencer {
             .run(async {
                 let conn = self.app.db().read(ReadPool::Log);
                 let now = Timestamp::now();
-                if !readers::head(conn).await?.has_unnumbered_rows {
+                if !readers::head(conn).await?.has_rows_without_position {
                     return Ok(0);
                 }
                 match readers::lease(conn, SEQUENCER).await? {

@@ -6,11 +6,11 @@ use super::reader::Reader;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::links::links;
 use crate::error::{Error, Result};
-use crate::protocol::stored_event::{CorePayload, DeletionPayload, MessageCore, StoredEvent};
+use crate::protocol::stored_event::{StableMessageFields, StablePayload, StoredEvent, StoredMessageDeleted};
 use crate::store::readers::LogRow;
 use crate::store::statistics::{self, CountDelta, Link};
 use crate::store::transaction::Transaction;
-use crate::work::transact::Work;
+use crate::work::transact::WorkFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ impl Reader for Statistics {
         "statistics"
     }
 
-    fn pause(&self) -> Duration {
+    fn page_interval(&self) -> Duration {
         Duration::from_millis(200)
     }
 
-    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
+    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> WorkFuture<'t, ()> {
         Box::pin(async move {
             let mut changes = PageChanges::default();
             for row in rows {
@@ -53,7 +53,7 @@ impl PageChanges {
     fn add(&mut self, row: &LogRow) -> Result<()> {
         match row.event() {
             StoredEvent::MessageNew(stored) => {
-                let CorePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
+                let StablePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
                 if let Some(sender) = message.sender_id {
                     let delta = self.conversations.entry(conversation_id).or_default();
                     delta.messages += 1;
@@ -63,12 +63,12 @@ impl PageChanges {
                 }
             }
             StoredEvent::MessageEdited(stored) => {
-                let CorePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
+                let StablePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
                 self.changed.insert(message.id);
                 self.find_links(conversation_id, &message);
             }
             StoredEvent::MessageDeleted(stored) => {
-                let DeletionPayload { message_id } = stored.read().map_err(Error::internal)?;
+                let StoredMessageDeleted { message_id } = stored.read().map_err(Error::internal)?;
                 self.changed.insert(message_id);
                 self.links.remove(&message_id);
             }
@@ -92,7 +92,7 @@ impl PageChanges {
         Ok(())
     }
 
-    fn find_links(&mut self, conversation_id: ConversationId, message: &MessageCore) {
+    fn find_links(&mut self, conversation_id: ConversationId, message: &StableMessageFields) {
         let found = links(&message.content).into_iter().enumerate().map(|(index, url)| Link {
             message_id: message.id,
             index: index as i64,

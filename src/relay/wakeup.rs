@@ -1,16 +1,16 @@
-//! Wakes the other tasks of the relay: after commits of this node, and when a regular look at the log finds new rows.
+//! Wakes the other tasks of the relay: after commits of this node, and when a regular check of the log finds new rows.
 //!
-//! The look also finds the commits of other nodes. It is one cheap statement that uses indexes, for any number of
+//! The check also finds the commits of other nodes. It is one cheap statement that uses indexes, for any number of
 //! readers.
 
 use super::RelaySignals;
 use crate::app::App;
 use crate::store::pools::ReadPool;
-use crate::store::readers::{self, LogHead};
+use crate::store::readers::{self, LogEnd};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The time between two looks at the log.
+/// The time between two checks of the log.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause after a commit, so that several commits cause one page.
 const COMMIT_DELAY: Duration = Duration::from_millis(20);
@@ -18,7 +18,7 @@ const COMMIT_DELAY: Duration = Duration::from_millis(20);
 /// Runs until the server stops. It signals only that the log has grown; each reader finds out how far.
 pub async fn run(app: App, growth: watch::Sender<u64>, mut signals: RelaySignals) {
     let committed = app.log_grew();
-    let mut last_head: Option<LogHead> = None;
+    let mut last_head: Option<LogEnd> = None;
     loop {
         tokio::select! {
             () = signals.wait_for_stop() => return,
@@ -27,7 +27,7 @@ pub async fn run(app: App, growth: watch::Sender<u64>, mut signals: RelaySignals
                 let head = app.db().run(async { Ok(readers::head(app.db().read(ReadPool::Log)).await?) }).await;
                 // While the database is unavailable, there is nothing to signal. The readers try again by themselves.
                 let Ok(head) = head else { continue };
-                if last_head.replace(head) == Some(head) && !head.has_unnumbered_rows {
+                if last_head.replace(head) == Some(head) && !head.has_rows_without_position {
                     continue;
                 }
             }

@@ -31,15 +31,16 @@ pub struct Embedded {
     /// The counts of all writers of sends together.
     pub stats: Arc<WriterStats>,
     /// Notified when the log may contain events that were not delivered. In a server the catch-up waits for it.
-    pub catch_up: Arc<Notify>,
+    pub wake_catch_up: Arc<Notify>,
     maintenance: DatabaseMaintenance,
     relay: Option<Relay>,
 }
 
 impl Embedded {
-    /// Opens the database of `settings` and starts the writers on `runtime`. A batch has at most `batch_size` sends; in a
-    /// server it has [`limits::BATCH_SIZE`](crate::domain::limits::BATCH_SIZE). `deliver` gets the committed events.
-    /// Without it they are discarded, like all ephemeral frames. The caller must be inside an actix system.
+    /// Opens the database of `settings` and starts the writers on `runtime`. A batch has at most `batch_size` sends; in
+    /// a server it has [`limits::BATCH_SIZE`](crate::domain::limits::BATCH_SIZE). `deliver` gets the committed events.
+    /// If `deliver` is `None`, committed events are discarded. Ephemeral frames are always discarded. The caller must
+    /// be inside an actix system.
     pub async fn start(
         settings: Settings,
         runtime: &Handle,
@@ -51,11 +52,11 @@ impl Embedded {
         let db = runtime.spawn(async move { backends::open(&db_settings).await }).await.map_err(Error::internal)??;
         let discarding = DeliveryTargets::discarding();
         let targets = DeliveryTargets { deliver: deliver.unwrap_or(discarding.deliver), ..discarding };
-        let catch_up = targets.catch_up.clone();
+        let wake_catch_up = targets.wake_catch_up.clone();
         let (app, queues) = create_app(&settings, &db, runtime, targets).await?;
         let stats = Arc::new(WriterStats::default());
         let maintenance = start_database_tasks(&app, queues, batch_size.max(1), &stats);
-        Ok(Self { app, stats, catch_up, maintenance, relay: None })
+        Ok(Self { app, stats, wake_catch_up, maintenance, relay: None })
     }
 
     /// Starts the relay, as in a server. Without it, no reader follows the log.

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::backends;
 use tokio::sync::oneshot;
 
-/// The running task. It must outlive the last commit.
+/// The running task. Stop it only after the last commit.
 pub struct DatabaseMaintenance {
     stop: oneshot::Sender<()>,
     stopped: oneshot::Receiver<()>,

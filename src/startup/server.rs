@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 pub struct RunningServer {
     pub(super) app: App,
     /// The queues of sends. The server stops when they are empty.
-    pub(super) writers: Vec<mpsc::Sender<SendJob>>,
+    pub(super) send_queues: Vec<mpsc::Sender<SendJob>>,
     pub(super) presence: Addr<Presence>,
     pub(super) relay: Relay,
     pub(super) maintenance: DatabaseMaintenance,
@@ -40,23 +40,23 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// Starts all parts: the hub, the application with its recipients, the writers and readers, and the HTTP server. Must
-    /// be called inside an actix system.
+    /// Starts all parts: the hub, the application with its recipients, the writers and readers, and the HTTP server.
+    /// Must be called inside an actix system.
     pub async fn start(settings: Arc<Settings>, db: &Db, runtime: &Handle) -> Result<Self, StartupError> {
-        let catch_up = Arc::new(Notify::new());
+        let wake_catch_up = Arc::new(Notify::new());
         let (log_reads, log_queue) = mpsc::channel(limits::WAITING_LOG_READS);
         let (room_arbiter, hub_arbiter) = (Arbiter::new(), Arbiter::new());
-        let (room_handle, hub_catch_up) = (room_arbiter.handle(), catch_up.clone());
+        let (room_handle, hub_wake) = (room_arbiter.handle(), wake_catch_up.clone());
         let supervision = Supervision::default();
         let hub_supervision = supervision.clone();
         let hub = Hub::start_in_arbiter(&hub_arbiter.handle(), move |_| {
-            Hub::new(vec![room_handle], log_reads, hub_catch_up, &hub_supervision)
+            Hub::new(vec![room_handle], log_reads, hub_wake, &hub_supervision)
         });
 
         let (deliver, ephemeral) = (hub.clone().recipient(), hub.clone().recipient());
-        let targets = DeliveryTargets { deliver, ephemeral, catch_up: catch_up.clone(), supervision };
+        let targets = DeliveryTargets { deliver, ephemeral, wake_catch_up: wake_catch_up.clone(), supervision };
         let (app, queues) = create_app(&settings, db, runtime, targets).await?;
-        let writers = queues.writers.clone();
+        let send_queues = queues.send_queues.clone();
         let presence = {
             let app = app.clone();
             Presence::start_in_arbiter(&hub_arbiter.handle(), move |_| Presence::new(app))
@@ -64,7 +64,7 @@ impl RunningServer {
         let maintenance = start_database_tasks(&app, queues, limits::BATCH_SIZE, &Arc::default());
         runtime.spawn(log_reader::run(app.clone(), log_queue));
         let outlet = catch_up::CatchUpHub { heads: hub.clone().recipient(), open_streams: hub.clone().recipient() };
-        runtime.spawn(catch_up::run(app.clone(), outlet, catch_up));
+        runtime.spawn(catch_up::run(app.clone(), outlet, wake_catch_up));
         runtime.spawn(catch_up::end_rooms_on_new_epoch(app.clone(), hub.clone().recipient()));
         let relay = relay::start(&app);
         operator::log_lost_emails(&app).await?;
@@ -78,7 +78,7 @@ impl RunningServer {
         let server = listen(&settings, HttpServices { sessions, draining: draining.clone() })?;
         let http = server.handle();
         let http_task = actix::spawn(server);
-        Ok(Self { app, writers, presence, relay, maintenance, draining, http, http_task })
+        Ok(Self { app, send_queues, presence, relay, maintenance, draining, http, http_task })
     }
 }
 

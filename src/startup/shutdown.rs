@@ -41,7 +41,7 @@ impl RunningServer {
     /// Closes the sessions one after another, and waits until they and the queued sends have ended.
     async fn drain(&self) {
         self.presence.do_send(ToPresence::Drain(limits::DRAIN_TIME.as_millis() as u64)); // detach
-        let queues_are_empty = || self.writers.iter().all(|queue| queue.capacity() == queue.max_capacity());
+        let queues_are_empty = || self.send_queues.iter().all(|queue| queue.capacity() == queue.max_capacity());
         let is_idle = || self.app.presence().session_count() == 0 && queues_are_empty();
         let deadline = Instant::now() + limits::DRAIN_TIME + Duration::from_secs(1);
         while !is_idle() && Instant::now() < deadline {

@@ -3,10 +3,10 @@
 use super::StartupError;
 use super::maintenance::DatabaseMaintenance;
 use crate::admission::Admission;
-use crate::app::{App, AppParts, DataParts, DeliveryParts, SignInParts, SignalParts};
+use crate::app::{App, AppParts, DataParts, DeliveryParts, LiveStateParts, SignInParts};
 use crate::backends;
 use crate::cluster::accepted::AcceptedGenerations;
-use crate::cluster::attempts::PasswordAttempts;
+use crate::cluster::attempts::PasswordLimits;
 use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceTable;
@@ -30,7 +30,7 @@ use tokio::sync::{Notify, mpsc};
 pub struct DeliveryTargets {
     pub deliver: Recipient<Committed>,
     pub ephemeral: Recipient<Ephemeral>,
-    pub catch_up: Arc<Notify>,
+    pub wake_catch_up: Arc<Notify>,
     pub supervision: Supervision,
 }
 
@@ -39,14 +39,14 @@ impl DeliveryTargets {
     pub fn discarding() -> Self {
         let discard = DiscardActor.start();
         let (deliver, ephemeral) = (discard.clone().recipient(), discard.recipient());
-        Self { deliver, ephemeral, catch_up: Arc::default(), supervision: Supervision::default() }
+        Self { deliver, ephemeral, wake_catch_up: Arc::default(), supervision: Supervision::default() }
     }
 }
 
 /// The queues of the writers.
 pub struct WriterQueues {
     /// The ends of the queues of sends that the application fills.
-    pub writers: Vec<mpsc::Sender<SendJob>>,
+    pub send_queues: Vec<mpsc::Sender<SendJob>>,
     sends: Vec<mpsc::Receiver<SendJob>>,
     marks: mpsc::Receiver<MarkJob>,
 }
@@ -58,7 +58,7 @@ pub async fn create_app(
     runtime: &Handle,
     targets: DeliveryTargets,
 ) -> Result<(App, WriterQueues), StartupError> {
-    let (writers, sends): (Vec<_>, Vec<_>) =
+    let (send_queues, sends): (Vec<_>, Vec<_>) =
         (0..writer_count(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
     let (marks, marks_queue) = mpsc::channel(limits::MARKS_QUEUE);
     let meta_db = db.clone();
@@ -70,24 +70,24 @@ pub async fn create_app(
         supervision: targets.supervision,
         data: DataParts { db: db.clone(), runtime: runtime.clone() },
         delivery: DeliveryParts {
-            writers: writers.clone(),
+            send_queues: send_queues.clone(),
             marks,
-            deliver: targets.deliver,
-            ephemeral: targets.ephemeral,
-            catch_up: targets.catch_up,
+            hub_events: targets.deliver,
+            hub_ephemeral: targets.ephemeral,
+            wake_catch_up: targets.wake_catch_up,
             log_grew: Arc::default(),
         },
         sign_in: SignInParts {
             keys: keys(settings)?.accept_plain_until(plain_until),
             accepted: AcceptedGenerations::default(),
             ended_logins: EndedLogins::default(),
-            attempts: Arc::new(PasswordAttempts::new(settings.limits.auth_per_minute)),
+            attempts: Arc::new(PasswordLimits::new(settings.limits.auth_per_minute)),
             limits: SignInLimits::new(settings.limits.auth_per_minute),
             hashing: HashingQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
         },
-        signals: SignalParts { presence: PresenceTable::default(), typing: TypingTable::default() },
+        live_state: LiveStateParts { presence: PresenceTable::default(), typing: TypingTable::default() },
     });
-    Ok((app, WriterQueues { writers, sends, marks: marks_queue }))
+    Ok((app, WriterQueues { send_queues, sends, marks: marks_queue }))
 }
 
 fn keys(settings: &Settings) -> Result<Keys, StartupError> {
@@ -101,9 +101,9 @@ fn writer_count(settings: &Settings) -> usize {
     if settings.database.is_sqlite() { 1 } else { settings.database.writers.max(1) }
 }
 
-/// Starts the tasks without which the application cannot commit: the writers of sends, which count in `stats` and commit
-/// at most `batch_size` sends at once, the marks writer, the task that stores when users were last seen, the task that
-/// probes an unreachable database until it answers again, and the maintenance of the database.
+/// Starts the tasks without which the application cannot commit: the writers of sends, which count in `stats` and
+/// commit at most `batch_size` sends at once, the marks writer, the task that stores when users were last seen, the
+/// task that probes an unreachable database until it answers again, and the maintenance of the database.
 pub fn start_database_tasks(
     app: &App,
     queues: WriterQueues,

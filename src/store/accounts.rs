@@ -1,6 +1,6 @@
 //! Creates and changes accounts. No other file reads password hashes.
 //!
-//! The caller locks the row of the user before it changes an account.
+//! The calling function locks the row of the user before it changes an account.
 
 use super::user_words;
 use super::users::UserRow;

@@ -85,7 +85,7 @@ pub async fn get_direct_id(
     dialect::one(conn, statement).await?.map(|row| Ok(ConversationId(row.try_get("", "id")?))).transpose()
 }
 
-/// The name, the description and the picture of a conversation.
+/// The name, the description and the avatar of a conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConversationDetails {
     pub name: Option<String>,

@@ -144,7 +144,8 @@ impl Db {
     }
 
     /// Returns the connections for single statements that write outside any stream, such as maintenance. The caller
-    /// first takes a [`WriteTurn`](super::write_queue::WriteTurn). Fails at once unless the state is [`DbState::Ok`].
+    /// first takes a [`WriteTurn`](super::write_queue::WriteTurn). Fails immediately unless the state is
+    /// [`DbState::Ok`].
     pub fn write(&self) -> Result<&DatabaseConnection> {
         if self.state() != DbState::Ok {
             return Err(Error::unavailable("The server cannot store data at the moment; try again."));
@@ -157,12 +158,12 @@ impl Db {
     }
 
     /// Begins a transaction that writes. Only `transact`, the writer and the relay may call this, while they hold a
-    /// [`WriteTurn`](super::write_queue::WriteTurn). Fails at once unless the state is [`DbState::Ok`].
+    /// [`WriteTurn`](super::write_queue::WriteTurn). Fails immediately unless the state is [`DbState::Ok`].
     pub async fn begin(&self) -> Result<Transaction> {
         Ok(Transaction::begin(self, self.write()?).await?)
     }
 
-    /// Runs `work` with the deadline of a transaction, [`limits::TRANSACTION_TIMEOUT`]. Fails at once while the
+    /// Runs `work` with the deadline of a transaction, [`limits::TRANSACTION_TIMEOUT`]. Fails immediately while the
     /// database is down.
     ///
     /// A broken connection sets the state to [`DbState::Down`]. A full pool, and work that takes long, cause a probe:
@@ -204,8 +205,8 @@ impl Db {
         Err(Error::unavailable("The server has lost the file of its database; try again later."))
     }
 
-    /// Keeps the state up to date: probes after a failure and after slow work, and then every [`limits::DATABASE_PROBE_INTERVAL`] until
-    /// the state is [`DbState::Ok`]. Never ends.
+    /// Keeps the state up to date: probes after a failure and after slow work, and then every
+    /// [`limits::DATABASE_PROBE_INTERVAL`] until the state is [`DbState::Ok`]. Never ends.
     pub async fn watch(&self) {
         loop {
             if self.state() == DbState::Ok {
@@ -227,9 +228,9 @@ impl Db {
 
     /// Probes whether the database can be read and, only after a failure, whether it can be written. Waits for no pool.
     ///
-    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of callers.
-    /// Callers that arrive during a probe use its result: otherwise they would wait one after another for a database that
-    /// hangs.
+    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of
+    /// callers. Callers that arrive during a probe use its result: otherwise they would wait one after another for a
+    /// database that hangs.
     async fn probe(&self) {
         let count = self.0.probes.load(Ordering::Relaxed);
         let mut prober = self.0.prober.lock().await;
@@ -326,7 +327,7 @@ impl Db {
         }
     }
 
-    /// Closes all pools. The caller does this after the last commit.
+    /// Closes all pools. It must be called after the last commit.
     pub async fn close(&self) {
         self.0.pools.close().await;
     }

@@ -49,7 +49,7 @@ pub async fn list(
 }
 
 /// Deletes the text of a message, its former texts, mentions, reactions and links, and its copies in notifications. The
-/// row of the message stays. The caller removes the text from the log.
+/// row of the message stays. The calling function removes the text from the log.
 pub async fn delete_text(conn: &Transaction, id: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
     conn.mark_text_deleted();
     let text = "UPDATE messages SET content = '', data = NULL, deleted_at = $2, deleted_by = $3, pinned_at = NULL,

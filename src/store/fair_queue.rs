@@ -36,8 +36,12 @@ struct QueueState<K: Eq + Hash + Copy> {
     users: HashMap<K, UserRequests>,
 }
 
-/// The virtual end of a request, then its arrival number.
-type QueueOrder = (u64, u64);
+/// The order of the waiting requests: by virtual end, then by arrival number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct QueueOrder {
+    virtual_end: u64,
+    arrival: u64,
+}
 
 /// The requests of one user.
 #[derive(Default)]
@@ -89,8 +93,8 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
         })))
     }
 
-    /// Waits for a permit for a request of user `key` that costs `cost`. Fails at once if `max_requests` requests of
-    /// this user wait or have a permit already. A caller who stops waiting leaves the queue and pays nothing.
+    /// Waits for a permit for a request of user `key` that costs `cost`. Fails immediately if `max_requests` requests
+    /// of this user wait or have a permit already. A caller who stops waiting leaves the queue and pays nothing.
     #[allow(clippy::missing_panics_doc, reason = "every waiting caller gets a permit unless it stops waiting")]
     pub async fn acquire(&self, key: K, cost: u64, max_requests: usize) -> Result<FairPermit<K>, QueueFull> {
         let (arrival, receiver) = {
@@ -163,11 +167,11 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
     fn insert_waiting(&mut self, arrival: u64, request: WaitingRequest<K>) {
         let virtual_end = request.virtual_start.saturating_add(request.cost);
         self.users.entry(request.key).or_default().waiting_ends.insert(arrival, virtual_end);
-        self.waiting.insert((virtual_end, arrival), request);
+        self.waiting.insert(QueueOrder { virtual_end, arrival }, request);
     }
 
     fn take_next(&mut self) -> Option<WaitingRequest<K>> {
-        let ((_, arrival), request) = self.waiting.pop_first()?;
+        let (QueueOrder { arrival, .. }, request) = self.waiting.pop_first()?;
         if let Some(requests) = self.users.get_mut(&request.key) {
             requests.waiting_ends.remove(&arrival);
         }
@@ -183,11 +187,15 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
         }
     }
 
-    /// Removes a waiting request whose caller stopped waiting. The user's later requests move up. Does nothing if the
-    /// request does not wait any more.
+    /// Removes a waiting request whose caller stopped waiting. The user's later requests move earlier. Does nothing if
+    /// the request does not wait any more.
     fn cancel(&mut self, key: K, arrival: u64) {
         let virtual_end = self.users.get_mut(&key).and_then(|requests| requests.waiting_ends.remove(&arrival));
-        let Some(request) = virtual_end.and_then(|end| self.waiting.remove(&(end, arrival))) else { return };
+        let Some(request) =
+            virtual_end.and_then(|virtual_end| self.waiting.remove(&QueueOrder { virtual_end, arrival }))
+        else {
+            return;
+        };
         self.refund(key, arrival, request.virtual_start, request.cost);
         self.remove_request(key);
     }
@@ -197,17 +205,17 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
     /// the number of the request, or 0 if all waiting requests of the user came after it.
     fn refund(&mut self, key: K, arrival: u64, virtual_start: u64, cost: u64) {
         let mut end = virtual_start.saturating_add(cost);
-        for (later_arrival, later_end) in self.waiting_after(key, arrival) {
-            let Some(mut request) = self.waiting.remove(&(later_end, later_arrival)) else { return };
+        for later in self.waiting_after(key, arrival) {
+            let Some(mut request) = self.waiting.remove(&later) else { return };
             let follows = request.virtual_start == end;
             if follows {
                 request.virtual_start = request.virtual_start.saturating_sub(cost);
             }
-            self.insert_waiting(later_arrival, request);
+            self.insert_waiting(later.arrival, request);
             if !follows {
                 return;
             }
-            end = later_end;
+            end = later.virtual_end;
         }
         if let Some(line_end) = self.line_ends.get_mut(&key)
             && *line_end == end
@@ -216,24 +224,24 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
         }
     }
 
-    /// Moves all waiting requests of a user back by `cost`.
+    /// Moves all waiting requests of a user later by `cost`.
     fn delay(&mut self, key: K, cost: u64) {
-        for (arrival, virtual_end) in self.waiting_after(key, 0) {
-            if let Some(mut request) = self.waiting.remove(&(virtual_end, arrival)) {
+        for order in self.waiting_after(key, 0) {
+            if let Some(mut request) = self.waiting.remove(&order) {
                 request.virtual_start = request.virtual_start.saturating_add(cost);
-                self.insert_waiting(arrival, request);
+                self.insert_waiting(order.arrival, request);
             }
         }
         let line_end = self.line_ends.entry(key).or_insert(self.virtual_now);
         *line_end = line_end.saturating_add(cost);
     }
 
-    /// Returns the arrival numbers after `arrival` of a user's waiting requests, each with its virtual end.
-    fn waiting_after(&self, key: K, arrival: u64) -> Vec<(u64, u64)> {
+    /// Returns the waiting requests of a user that arrived after `arrival`, in the order of their arrival.
+    fn waiting_after(&self, key: K, arrival: u64) -> Vec<QueueOrder> {
+        let to_order =
+            |(arrival, virtual_end): (&u64, &u64)| QueueOrder { virtual_end: *virtual_end, arrival: *arrival };
         let requests = self.users.get(&key);
-        requests
-            .map(|requests| requests.waiting_ends.range(arrival + 1..).map(|(at, end)| (*at, *end)).collect())
-            .unwrap_or_default()
+        requests.map(|requests| requests.waiting_ends.range(arrival + 1..).map(to_order).collect()).unwrap_or_default()
     }
 
     /// Removes the line ends in the past, once there are about twice as many line ends as after the last removal.
@@ -247,7 +255,7 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
 }
 
 impl<K: Eq + Hash + Copy> FairPermit<K> {
-    /// Raises the cost of the request to `cost`, when the real cost is known. The user's waiting requests move back by
+    /// Raises the cost of the request to `cost`, when the real cost is known. The user's waiting requests move later by
     /// the difference. A lower cost changes nothing.
     pub fn raise_cost(&mut self, cost: u64) {
         let more = cost.saturating_mul(UNITS_PER_COST).saturating_sub(self.cost);

@@ -48,8 +48,8 @@ pub trait DatabaseFile: Send + Sync {
     /// Reads the file after another process has written to it. Returns whether it still is the database that is open.
     fn is_same_database(&self) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 
-    /// Tells that this process begins to write to the file (`true`) or has ended (`false`). From the end on, every
-    /// change of the file is by another process.
+    /// Must be called with `true` before this process writes to the file and with `false` after. Outside this time, a
+    /// changed file means that another process wrote to it.
     fn set_writing(&self, is_writing: bool);
 
     /// Sets the newest log row that is certainly in the file.
@@ -106,7 +106,7 @@ impl History {
 
     /// Returns whether everything on this node belonged to the current epoch at this time. After a change it takes a
     /// while until all rooms of the previous epoch have ended.
-    pub fn was_settled(&self, at: Instant) -> bool {
+    pub fn was_epoch_stable(&self, at: Instant) -> bool {
         let changed_at = *self.changed_at.lock().unwrap_or_else(PoisonError::into_inner);
         changed_at.is_none_or(|changed_at| at > changed_at + SETTLE_TIME)
     }
@@ -159,7 +159,8 @@ impl History {
         }
     }
 
-    /// Runs `write`, which writes to the file of the database. From its end on, no other process may write to the file.
+    /// Runs `write`, which writes to the file of the database. Outside this time, a changed file means that another
+    /// process wrote to it.
     pub async fn write_file<T>(&self, write: impl Future<Output = T>) -> T {
         struct FileWrite<'p>(Option<&'p dyn DatabaseFile>);
         impl Drop for FileWrite<'_> {
@@ -169,7 +170,7 @@ impl History {
                 }
             }
         }
-        // A value with a destructor reports the end even if the caller drops this future.
+        // A value with a destructor reports the end even if this future is dropped.
         let running = FileWrite(self.file.get().map(|file| &**file));
         if let Some(file) = running.0 {
             file.set_writing(true);

@@ -20,10 +20,10 @@ impl<K: Eq + Hash + Copy> Default for LargeWrites<K> {
 }
 
 impl<K: Eq + Hash + Copy> LargeWrites<K> {
-    /// Waits until `key` may run a transaction that changes `rows` rows. Returns `None` at once if that is not large.
-    /// Fails if `max` transactions of `key` run or wait already.
+    /// Waits until `key` may run a transaction that changes `rows` rows. Returns `None` immediately if that is not
+    /// large. Fails if `max` transactions of `key` run or wait already.
     pub(super) async fn acquire(&self, key: K, rows: u64, max: usize) -> Result<Option<FairPermit<K>>, QueueFull> {
-        if rows <= limits::LARGE_ROWS { Ok(None) } else { self.0.acquire(key, rows, max).await.map(Some) }
+        if rows <= limits::LARGE_TRANSACTION_ROWS { Ok(None) } else { self.0.acquire(key, rows, max).await.map(Some) }
     }
 
     /// Returns how many large transactions wait.
@@ -55,7 +55,7 @@ mod tests {
     use std::pin::pin;
     use std::task::Poll;
 
-    const ROWS: u64 = limits::LARGE_ROWS + 1;
+    const ROWS: u64 = limits::LARGE_TRANSACTION_ROWS + 1;
 
     #[tokio::test]
     async fn the_next_large_transaction_waits_and_others_do_not() {
@@ -64,7 +64,7 @@ mod tests {
         release_after_pause(first, limits::LARGE_PAUSE);
         let mut next = pin!(large.acquire('b', ROWS, 8));
         assert!(poll!(&mut next).is_pending());
-        let other = pin!(large.acquire('c', limits::LARGE_ROWS, 8));
+        let other = pin!(large.acquire('c', limits::LARGE_TRANSACTION_ROWS, 8));
         assert!(matches!(poll!(other), Poll::Ready(Ok(None))));
         assert!(next.await.expect("a free permit").is_some());
     }

@@ -25,7 +25,8 @@ pub struct NewLogRow {
     pub created_at: Timestamp,
 }
 
-/// Appends `rows` in their order. The caller has locked their streams, and their revisions continue without a gap.
+/// Appends `rows` in their order. The calling function has locked their streams, and their revisions continue without a
+/// gap.
 ///
 /// The transaction must have locked or written a row before. On PostgreSQL it then has its transaction id before it
 /// draws a log id, as the [floor](crate::domain::floor) requires. An INSERT alone would draw the log id first.
@@ -162,8 +163,8 @@ pub async fn list_ids_showing(
     };
     let statement = dialect::statement(
         conn,
-        // Do not compare with `=`: then `id` alone would be the order, and PostgreSQL would walk the primary key in the
-        // hope of reaching the limit early.
+        // Do not write `{column} = $1` here: PostgreSQL would then sort by `id` alone and scan the primary key instead
+        // of the index on `({column}, id)`.
         &format!(
             "SELECT id FROM outbox WHERE ({column}, id) > ($1, $2) AND {column} <= $1 ORDER BY {column}, id LIMIT $3"
         ),
@@ -215,8 +216,8 @@ pub async fn rewrite_rows(conn: &Transaction, rows: Vec<(i64, String)>) -> Resul
     Ok(())
 }
 
-/// Returns those streams whose next revision after the given one is not in the log any more.
-pub async fn list_without_next_rev(conn: &impl ConnectionTrait, revs: &[(Stream, Rev)]) -> Result<Vec<Stream>, DbErr> {
+/// Returns those streams of which the log no longer has the next event after the given revision.
+pub async fn list_truncated(conn: &impl ConnectionTrait, revs: &[(Stream, Rev)]) -> Result<Vec<Stream>, DbErr> {
     if revs.is_empty() {
         return Ok(Vec::new());
     }
@@ -242,7 +243,7 @@ pub async fn list_without_next_rev(conn: &impl ConnectionTrait, revs: &[(Stream,
 pub struct LogTail {
     /// The newest revision of each stream that has rows in the read part.
     pub heads: Vec<(Stream, Rev)>,
-    /// The values with which the caller updates the floor.
+    /// The values with which the floor is updated.
     pub snapshot: LogSnapshot,
 }
 

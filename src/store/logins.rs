@@ -1,7 +1,7 @@
 //! Reads and writes logins, their refresh tokens and their tickets. Of tokens and tickets the database has only hashes.
 //!
-//! The caller locks the row of the user before it changes a login, so that two changes of one login run one after
-//! another.
+//! The calling function locks the row of the user before it changes a login, so that two changes of one login run one
+//! after another.
 
 use super::dialect::{self, Column};
 use crate::domain::accounts::AccountStatus;
@@ -261,7 +261,7 @@ pub async fn record_refresh(
 }
 
 /// Removes the logins of a user that were last used before `before`, with everything that belongs to them.
-pub async fn remove_unused(conn: &impl ConnectionTrait, user_id: UserId, before: Timestamp) -> Result<(), DbErr> {
+pub async fn remove_expired(conn: &impl ConnectionTrait, user_id: UserId, before: Timestamp) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
         "DELETE FROM logins WHERE user_id = $1 AND last_used_at < $2",

@@ -86,8 +86,8 @@ pub async fn find_by_names(conn: &impl ConnectionTrait, names: &[NameKey]) -> Re
         .collect()
 }
 
-/// Returns those of these conversations in which no message mentioned all participants after `since`. The caller has
-/// locked the conversations.
+/// Returns those of these conversations in which no message mentioned all participants after `since`. The calling
+/// function has locked the conversations.
 pub async fn without_mention_all_since(
     conn: &impl ConnectionTrait,
     conversations: &[ConversationId],
@@ -101,8 +101,8 @@ pub async fn without_mention_all_since(
     rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
 }
 
-/// Stores `now` as the time when a message mentioned all participants of these conversations. The caller has locked
-/// them.
+/// Stores `now` as the time when a message mentioned all participants of these conversations. The calling function has
+/// locked them.
 pub async fn set_mentioned_all(
     conn: &impl ConnectionTrait,
     conversations: &[ConversationId],

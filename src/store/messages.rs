@@ -251,7 +251,7 @@ pub async fn stored_sends(
 
 /// The facts that decide whether a user may send into a conversation now.
 #[derive(Clone, Debug)]
-pub struct Sender {
+pub struct ParticipantRights {
     pub brief: UserBrief,
     /// `None` if the user is not in the conversation.
     pub role: Option<Role>,
@@ -259,7 +259,7 @@ pub struct Sender {
     pub last_read_seq: Option<Seq>,
     pub status: AccountStatus,
     /// Whether the class of the conversation is archived.
-    pub archived: bool,
+    pub class_archived: bool,
     /// Whether there is a block between the two users of a direct conversation.
     pub blocked: bool,
 }
@@ -272,11 +272,12 @@ const SENDER_JOINS: &str =
     "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
          LEFT JOIN classes cl ON cl.id = c.class_id";
 
-/// Returns the facts about these pairs of a conversation and a sender. The caller has locked the conversations.
+/// Returns the facts about these pairs of a conversation and a sender. The calling function has locked the
+/// conversations.
 pub async fn senders(
     conn: &impl ConnectionTrait,
     pairs: &[(ConversationId, UserId)],
-) -> Result<HashMap<(ConversationId, UserId), Sender>, DbErr> {
+) -> Result<HashMap<(ConversationId, UserId), ParticipantRights>, DbErr> {
     if pairs.is_empty() {
         return Ok(HashMap::new());
     }
@@ -300,7 +301,7 @@ pub async fn senders(
     rows.iter()
         .map(|row| {
             let user = UserId(row.try_get("", "u")?);
-            let sender = Sender {
+            let sender = ParticipantRights {
                 brief: UserBrief {
                     id: user,
                     username: row.try_get("", "username")?,
@@ -310,7 +311,7 @@ pub async fn senders(
                 role: row.try_get::<Option<String>>("", "role")?.map(|role| Role::from_stored(&role)),
                 last_read_seq: row.try_get::<Option<i64>>("", "last_read_seq")?.map(Seq),
                 status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
-                archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
+                class_archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
                 blocked: row.try_get("", "blocked")?,
             };
             Ok(((ConversationId(row.try_get("", "c")?), user), sender))
@@ -319,7 +320,10 @@ pub async fn senders(
 }
 
 /// Returns the newest revision and the `seq` of the newest message of a conversation.
-pub async fn head(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<(Rev, Seq)>, DbErr> {
+pub async fn newest_numbers(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+) -> Result<Option<(Rev, Seq)>, DbErr> {
     let text = "SELECT last_rev, last_seq FROM conversations WHERE id = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
     row.map(|row| Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))).transpose()

@@ -297,8 +297,8 @@ pub async fn direct_peers(conn: &impl ConnectionTrait, users: &[UserId]) -> Resu
     rows.iter().map(|row| Ok((UserId(row.try_get("", "user_id")?), UserId(row.try_get("", "peer_id")?)))).collect()
 }
 
-/// Returns the user who becomes the owner when the owner leaves: the admin who joined first, else the member who joined
-/// first, else the participant who joined first. `None` if the group is empty.
+/// Returns the user who becomes the owner when the owner leaves: the admin who joined first, else the first with the
+/// role `member`, else the first observer. `None` if the group is empty.
 pub async fn next_owner(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<Option<UserId>, DbErr> {
     let statement = dialect::plain(
         conn,

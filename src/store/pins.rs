@@ -13,7 +13,7 @@ pub async fn newest(conn: &impl ConnectionTrait, conversation: ConversationId) -
     row.map_or(Ok(None), |row| Ok(row.try_get::<Option<i64>>("", "newest")?.map(Timestamp)))
 }
 
-/// Pins a message. The caller makes sure that `at` is after the newest pin.
+/// Pins a message. The calling function makes sure that `at` is after the newest pin.
 pub async fn set(conn: &impl ConnectionTrait, message: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
     let text = "UPDATE messages SET pinned_at = $2, pinned_by = $3 WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![message.into(), at.into(), by.into()])).await?;

@@ -101,7 +101,7 @@ pub struct HeavyRead {
 }
 
 impl HeavyRead {
-    /// Returns the pool of heavy reads. The caller uses one of its connections at a time.
+    /// Returns the pool of heavy reads. The calling function uses one of its connections at a time.
     pub fn conn(&self) -> &DatabaseConnection {
         &self.pool
     }
@@ -109,10 +109,10 @@ impl HeavyRead {
 
 impl Db {
     /// Waits for a permit to run heavy reads. The permits are fair by user. The reads use a pool of their own, whose
-    /// statements end after [`limits::HEAVY_STATEMENT_TIMEOUT`]. Fails with `busy` if [`limits::HEAVY_PER_USER`] reads
-    /// of `user` run or wait already, or if there is no permit in time.
+    /// statements end after [`limits::HEAVY_STATEMENT_TIMEOUT`]. Fails with `busy` if [`limits::HEAVY_READS_PER_USER`]
+    /// reads of `user` run or wait already, or if there is no permit in time.
     pub async fn heavy(&self, user: UserId) -> Result<HeavyRead> {
-        let permit = self.heavy_queue().acquire(user, 1, limits::HEAVY_PER_USER);
+        let permit = self.heavy_queue().acquire(user, 1, limits::HEAVY_READS_PER_USER);
         let permit = tokio::time::timeout(limits::READ_PERMIT_TIMEOUT, permit).await.map_err(Error::overloaded)?;
         let permit =
             permit.map_err(|_| Error::busy("Too many of your searches are still running; wait for their answers."))?;

@@ -55,15 +55,15 @@ fn stream(row: &QueryResult) -> Result<Stream, DbErr> {
 
 /// The end of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct LogHead {
+pub struct LogEnd {
     /// The newest position; 0 if there is none.
     pub position: i64,
     /// Whether committed rows have no position yet. Always false on SQLite.
-    pub has_unnumbered_rows: bool,
+    pub has_rows_without_position: bool,
 }
 
 /// Returns the end of the log. The statement uses indexes only, so that it can run often.
-pub async fn head(conn: &impl ConnectionTrait) -> Result<LogHead, DbErr> {
+pub async fn head(conn: &impl ConnectionTrait) -> Result<LogEnd, DbErr> {
     let statement = dialect::statement(
         conn,
         "SELECT (SELECT max(position) FROM outbox) AS newest,
@@ -71,16 +71,16 @@ pub async fn head(conn: &impl ConnectionTrait) -> Result<LogHead, DbErr> {
         "SELECT (SELECT max(id) FROM outbox) AS newest, FALSE AS unstamped",
         vec![],
     );
-    let Some(row) = dialect::one(conn, statement).await? else { return Ok(LogHead::default()) };
-    Ok(LogHead {
+    let Some(row) = dialect::one(conn, statement).await? else { return Ok(LogEnd::default()) };
+    Ok(LogEnd {
         position: row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0),
-        has_unnumbered_rows: row.try_get("", "unstamped")?,
+        has_rows_without_position: row.try_get("", "unstamped")?,
     })
 }
 
 /// Assigns the positions after `after` to at most `limit` committed rows in the order of their ids, and returns their
-/// number. The caller has locked the sequencer's row. This function waits for locked rows: if it skipped a row, the row
-/// would get a position after later rows of its stream.
+/// number. The calling function has locked the sequencer's row. This function waits for locked rows: if it skipped a
+/// row, the row would get a position after later rows of its stream.
 pub async fn assign_positions(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<u64, DbErr> {
     let statement = dialect::plain(
         conn,
@@ -246,7 +246,7 @@ fn parked_stream(row: &QueryResult) -> Result<ParkedStream, DbErr> {
     })
 }
 
-/// Returns the parked stream of the reader whose next attempt is first, also if the time of the attempt is in the
+/// Returns the parked stream of the reader whose next attempt is first, even if the time of the attempt is in the
 /// future.
 pub async fn next_parked(conn: &impl ConnectionTrait, name: &str) -> Result<Option<ParkedStream>, DbErr> {
     let statement = dialect::plain(
@@ -258,8 +258,8 @@ pub async fn next_parked(conn: &impl ConnectionTrait, name: &str) -> Result<Opti
     dialect::one(conn, statement).await?.as_ref().map(parked_stream).transpose()
 }
 
-/// Returns true if the stream is still parked at the same row with the same number of attempts. The caller has locked
-/// the reader's row.
+/// Returns true if the stream is still parked at the same row with the same number of attempts. The calling function
+/// has locked the reader's row.
 pub async fn is_parked(conn: &impl ConnectionTrait, name: &str, row: &ParkedStream) -> Result<bool, DbErr> {
     let statement = dialect::plain(
         conn,
@@ -288,8 +288,9 @@ pub async fn park(
     Ok(())
 }
 
-/// Stores another failure of the row at which a stream is parked. If the row is given up, the stream stays parked until
-/// the operator sets its status back to `parked`.
+/// Stores another failure of the row at which a stream is parked. If `given_up` is true, the status becomes `failed`:
+/// the row is not tried again and later rows of the stream keep waiting. The operator sets the status to `parked` to
+/// try again.
 pub async fn record_failure(
     conn: &impl ConnectionTrait,
     name: &str,

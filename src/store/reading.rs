@@ -40,12 +40,12 @@ pub fn current_permits() -> Option<ReadPermits> {
 /// Runs single statements that read, each on some connection of one pool.
 pub struct ReadConnection {
     pool: DatabaseConnection,
-    needs_permit: bool,
+    takes_permit: bool,
 }
 
 impl ReadConnection {
     pub(super) fn new(connections: DatabaseConnection, pool: ReadPool) -> Self {
-        Self { pool: connections, needs_permit: pool == ReadPool::Ordinary }
+        Self { pool: connections, takes_permit: pool == ReadPool::Ordinary }
     }
 
     /// Returns the pool itself, whose statements need no permit.
@@ -54,7 +54,7 @@ impl ReadConnection {
     }
 
     async fn acquire_permit(&self) -> Result<Option<OwnedSemaphorePermit>, DbErr> {
-        let Some(permits) = current_permits().filter(|_| self.needs_permit) else { return Ok(None) };
+        let Some(permits) = current_permits().filter(|_| self.takes_permit) else { return Ok(None) };
         let permit = tokio::time::timeout(limits::READ_PERMIT_TIMEOUT, permits.acquire_owned()).await;
         let permit = permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         Ok(permit.ok())

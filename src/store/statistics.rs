@@ -95,7 +95,7 @@ pub struct Link {
 }
 
 /// Returns those of `messages` that are not deleted, and locks them until the transaction ends. A deletion for everyone
-/// waits for the lock and then removes the links that this transaction inserts. The caller calls this before
+/// waits for the lock and then removes the links that this transaction inserts. It must be called before
 /// [`remove_links`], because a deletion also locks the message before its links.
 pub async fn lock_messages(conn: &impl ConnectionTrait, messages: &[MessageId]) -> Result<HashSet<MessageId>, DbErr> {
     if messages.is_empty() {

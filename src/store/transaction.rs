@@ -148,7 +148,7 @@ impl Transaction {
         }
     }
 
-    /// Records that this transaction removes a text that was deleted for everyone. After the transaction, also if its
+    /// Records that this transaction removes a text that was deleted for everyone. After the transaction, even if its
     /// outcome is unknown, the text is erased from the files of the database.
     pub(super) fn mark_text_deleted(&self) {
         self.deletes_text.store(true, Ordering::Relaxed);

@@ -48,7 +48,7 @@ pub async fn update(conn: &impl ConnectionTrait, user: UserId, before: &str, aft
 }
 
 /// Returns at most [`SEARCH_CANDIDATES`] users who may match `query`: those with the word of the query that the fewest
-/// users have. The caller must compare them with the whole query.
+/// users have. The calling function must compare them with the whole query.
 pub async fn candidates(conn: &impl ConnectionTrait, query: &UserQuery) -> Result<Vec<Uuid>, DbErr> {
     let mut longest_first: Vec<&String> = query.words().iter().collect();
     longest_first.sort_by_key(|word| std::cmp::Reverse(word.chars().count()));

@@ -315,7 +315,7 @@ pub async fn search(
     let mut found = Vec::new();
     for row in dialect::all(conn, dialect::over_ids(conn, text, &candidates, vec![])).await? {
         let names: String = row.try_get("", "search_text")?;
-        if let Some(rank) = query.matches(&names) {
+        if let Some(rank) = query.rate(&names) {
             let cursor = SearchCursor { rank: rank as i64, key: row.try_get("", "username_key")? };
             let id: Uuid = row.try_get("", "id")?;
             found.push((cursor, id));

@@ -164,9 +164,7 @@ impl CheckedProfileChange {
             display_name: read_required(&mut errors, "display_name", input.display_name, |name| {
                 names::parse_name(&name)
             }),
-            avatar_url: read_nullable(&mut errors, "avatar_url", input.avatar_url, |url| {
-                names::parse_picture_url(&url)
-            }),
+            avatar_url: read_nullable(&mut errors, "avatar_url", input.avatar_url, |url| names::parse_avatar_url(&url)),
             locale: read_nullable(&mut errors, "locale", input.locale, |tag| names::parse_locale(&tag)),
             email: read_nullable(&mut errors, "email", input.email, |email| Email::parse(&email)),
             share_read_receipts: read_required(&mut errors, "share_read_receipts", input.share_read_receipts, Ok),

@@ -57,7 +57,7 @@ pub async fn delete(app: &App, caller: &Caller, user: &UserRef) -> Result<()> {
 
 async fn set_block(app: &App, caller: &Caller, user: &UserRef, blocked: bool) -> Result<BlockChange> {
     let (owned_app, me, user) = (app.clone(), caller.user_id, user.clone());
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let other = read(&owned_app, ReadPool::Ordinary, move |conn| {
             Box::pin(async move { Ok(users::by_ref(conn, &user).await?.ok_or_else(Error::user_not_found)?.id) })
         });
@@ -132,10 +132,10 @@ async fn set_block_in(
 
 /// Notifies each of two users who share a conversation that the other one is not visible any more, or is visible again.
 async fn notify_separation(app: &App, me: UserId, other: UserId, separated: bool) -> Result<()> {
-    let have_met = read(app, ReadPool::Ordinary, move |conn| {
+    let share_conversation = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move { Ok(users::have_common_conversation(conn, me, other).await?) })
     });
-    if !have_met.await? {
+    if !share_conversation.await? {
         return Ok(());
     }
     if !separated {

@@ -21,7 +21,7 @@ use crate::store::conversations::{
 use crate::store::participants::{self, NewParticipant, ViewStart};
 use crate::store::pools::ReadPool;
 use crate::store::{blocks, users};
-use crate::work::conversations::{self as shared, append_created, get_locked, with_presence};
+use crate::work::conversations::{self as conversation_views, append_created, get_view_in_tx, with_presence};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
@@ -35,12 +35,12 @@ pub struct CreatedConversation {
     pub is_new: bool,
 }
 
-/// Returns the direct conversation of the caller and another user, and creates it if there is none. Two users
-/// have only one, also if both create it at once. `named` must name one other user; the caller and repetitions in it
-/// are ignored.
+/// Returns the direct conversation of the caller and another user, and creates it if there is none. Two users have only
+/// one, even if both create it at the same time. `named` must name one other user; the caller and repetitions in it are
+/// ignored.
 pub async fn get_or_create_direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<CreatedConversation> {
     let (owned_app, caller, named) = (app.clone(), *caller, named.to_vec());
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let named = read(&owned_app, ReadPool::Ordinary, move |conn| {
             Box::pin(async move { members::resolve(conn, &named).await })
         });
@@ -81,7 +81,7 @@ async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(
     }
     let id = ConversationId::new();
     let direct = Some(conversations::ordered_pair(caller, peer));
-    shared::insert_conversation(
+    conversation_views::insert_conversation(
         tx,
         NewConversationRow {
             id,
@@ -133,7 +133,7 @@ fn check_change(change: ConversationChange) -> Result<CheckedGroupChange> {
     let avatar_url = match change.avatar_url {
         Change::Keep => Change::Keep,
         Change::Clear => Change::Clear,
-        Change::Set(url) => names::parse_picture_url(&url)
+        Change::Set(url) => names::parse_avatar_url(&url)
             .map_err(|message| add_error("avatar_url", &message))
             .map_or(Change::Keep, Change::Set),
     };
@@ -147,7 +147,7 @@ fn check_change(change: ConversationChange) -> Result<CheckedGroupChange> {
     }
 }
 
-/// Updates the name, the description and the picture of a group. Absent fields stay as they are. If nothing changes, no
+/// Updates the name, the description and the avatar of a group. Absent fields stay as they are. If nothing changes, no
 /// event is appended.
 pub async fn update(
     app: &App,
@@ -174,7 +174,7 @@ pub async fn update(
                 update_group_in(tx, id, caller.user_id, &old, new).await?;
                 tx.flush().await?;
             }
-            get_locked(tx, caller.user_id, id).await
+            get_view_in_tx(tx, caller.user_id, id).await
         })
     })
     .await?;
@@ -213,7 +213,7 @@ pub async fn get_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<C
             let not_found = || Error::not_found("conversation");
             let peer = users::by_ref(conn, &other).await?.ok_or_else(not_found)?;
             let id = conversations::get_direct_id(conn, user, peer.id).await?.ok_or_else(not_found)?;
-            shared::get(conn, user, id).await
+            conversation_views::get(conn, user, id).await
         })
     });
     Ok(with_presence(app, found.await?))
@@ -222,8 +222,10 @@ pub async fn get_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<C
 /// Returns one conversation as the caller sees it. Fails if the caller is not a participant.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
     let user = caller.user_id;
-    let found =
-        read(app, ReadPool::Ordinary, move |conn| Box::pin(async move { shared::get(conn, user, id).await })).await?;
+    let found = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { conversation_views::get(conn, user, id).await })
+    })
+    .await?;
     Ok(with_presence(app, found))
 }
 
@@ -232,7 +234,7 @@ pub async fn get_detail(app: &App, caller: &Caller, id: ConversationId) -> Resul
     let user = caller.user_id;
     let (conversation, first) = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let conversation = shared::get(conn, user, id).await?;
+            let conversation = conversation_views::get(conn, user, id).await?;
             Ok((conversation, members::read_page(conn, user, id, None, limits::DETAIL_MEMBERS).await?))
         })
     })

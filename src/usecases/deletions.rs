@@ -36,7 +36,7 @@ pub async fn delete(
 
 async fn hide(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
     let owned_app = app.clone();
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let is_new = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
             Box::pin(hide_in(tx, caller, conversation, id))
         });
@@ -70,7 +70,7 @@ async fn delete_for_everyone(app: &App, caller: Caller, conversation: Conversati
         }
         Ok(())
     };
-    app.run_to_end(steps).await
+    app.run_without_deadline(steps).await
 }
 
 /// How much of the log is rewritten before a deletion: the ids of the last rewritten rows.
@@ -104,7 +104,7 @@ async fn delete_or_prepare(
     progress: RewriteProgress,
 ) -> Result<Option<RewriteProgress>> {
     tx.lock_conversations(&[conversation]).await?;
-    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     let role = access::require_changeable(&sender)?;
     let kind = tx.require_conversation(conversation)?.kind;
     let message = access::get_message(tx, conversation, caller.user_id, id).await?;
@@ -170,7 +170,7 @@ async fn redact_rows(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
 async fn hide_in(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<bool> {
     tx.lock_conversations(&[conversation]).await?;
     tx.lock_users(&[caller.user_id]).await?;
-    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     access::require_inside(&sender)?;
     let message = access::get_message(tx, conversation, caller.user_id, id).await?;
     let is_new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;

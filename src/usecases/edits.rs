@@ -42,7 +42,7 @@ async fn edit_in(
     text: String,
 ) -> Result<Message> {
     tx.lock_conversations(&[conversation]).await?;
-    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     access::require_writable(&sender, Action::EditOwn)?;
     let mut message = access::get_message(tx, conversation, caller.user_id, id).await?;
     access::require_not_hidden(tx.conn(), id, caller.user_id).await?;
@@ -82,7 +82,8 @@ fn without_viewer_fields(message: &Message) -> Message {
     message
 }
 
-/// Lists the former texts of a message, oldest first, each with the cursor after it. A deleted message has none.
+/// Lists the former texts of a message, oldest first, each with the cursor after it. A deleted message has no former
+/// texts.
 pub async fn list_former_texts(
     app: &App,
     caller: &Caller,

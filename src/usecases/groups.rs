@@ -15,7 +15,7 @@ use crate::store::conversations::{self, NewConversationRow};
 use crate::store::groups::{self, GroupTempId};
 use crate::store::participants::{self, NewParticipant, ViewStart};
 use crate::store::pools::ReadPool;
-use crate::work::conversations::{self as shared, append_joined, with_presence};
+use crate::work::conversations::{self as conversation_views, append_joined, with_presence};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
@@ -45,7 +45,7 @@ pub fn check_new_group(new: &CreateRequest, members: Vec<UserRef>) -> Result<New
     let description = names::parse_description(new.description.as_deref().unwrap_or_default())
         .map_err(|message| add_error("description", &message))
         .ok();
-    let avatar_url = new.avatar_url.as_deref().map(names::parse_picture_url).transpose();
+    let avatar_url = new.avatar_url.as_deref().map(names::parse_avatar_url).transpose();
     let avatar_url = avatar_url.map_err(|message| add_error("avatar_url", &message)).ok();
     let temp_id = new.temp_id.as_deref().map(content::parse_temp_id).transpose();
     let temp_id = temp_id.map_err(|message| add_error("temp_id", &message)).ok();
@@ -70,7 +70,7 @@ fn body_hash(new: &CreateRequest) -> String {
 /// are now.
 pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<CreatedConversation> {
     let (owned_app, user) = (app.clone(), caller.user_id);
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         // The references are moved out of `new`, so that they use no memory while the transaction waits for its turn.
         let (new, preparation) = prepare(&owned_app, user, new).await?;
         let members = match preparation {
@@ -78,7 +78,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<Created
             Preparation::New(members) => members,
         };
         let new_id = ConversationId::new();
-        // Each member gets an event that contains the name, the description and the picture.
+        // Each member gets an event that contains the name, the description and the avatar.
         let bytes =
             [Some(&new.name), new.description.as_ref(), new.avatar_url.as_ref()].into_iter().flatten().map(String::len);
         let rows =
@@ -93,7 +93,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<Created
             return get_existing(&owned_app, user, id).await;
         }
         let created = read(&owned_app, ReadPool::Ordinary, move |conn| {
-            Box::pin(async move { shared::get(conn, user, id).await })
+            Box::pin(async move { conversation_views::get(conn, user, id).await })
         });
         Ok(CreatedConversation { conversation: with_presence(&owned_app, created.await?), is_new: true })
     })
@@ -163,7 +163,8 @@ async fn create_in(
     all_members.extend(&members);
     tx.lock_users(&all_members).await?;
     access::get_active_user(tx, caller).await?;
-    // The row of the creator is locked. Of two equal requests at once, the second waits here and finds the first group.
+    // The row of the creator is locked. Of two equal requests at the same time, the second waits here and finds the
+    // first group.
     if let Some(temp_id) = &new.temp_id
         && let Some(before) = find_by_temp_id(tx.conn(), caller, temp_id).await?
     {
@@ -172,7 +173,7 @@ async fn create_in(
     if !all_members.iter().all(|user| tx.has_user(*user)) {
         return Err(Error::user_not_found());
     }
-    shared::insert_conversation(
+    conversation_views::insert_conversation(
         tx,
         NewConversationRow {
             id,

@@ -25,16 +25,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a client that signs in is called, and its address.
+/// The device name and the address of a client that signs in.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
-    /// A name that the client chose.
+    /// The name of the device, from the `User-Agent`.
     pub device: String,
     pub ip: String,
 }
 
 /// The detail for an access token with a wrong format or signature.
-const INVALID: &str = "The access token is not valid; refresh it, or sign in again.";
+const INVALID_ACCESS_TOKEN: &str = "The access token is not valid; refresh it, or sign in again.";
 
 /// Returns the claims of an access token with a valid signature. It reads no database, so that the user in the token
 /// can be charged before the database is used. It refuses a token of a login that is known to have ended.
@@ -42,7 +42,7 @@ pub fn verify_access_token(app: &App, token: &str) -> Result<Claims> {
     let claims = app.keys().verify_access_token(token).map_err(|rejected| {
         Error::unauthorized(match rejected {
             TokenError::Expired => "The access token has expired; refresh it.",
-            TokenError::Invalid => INVALID,
+            TokenError::Invalid => INVALID_ACCESS_TOKEN,
         })
     })?;
     if app.ended_logins().contains(claims.sid, &app.epoch()) {
@@ -52,7 +52,7 @@ pub fn verify_access_token(app: &App, token: &str) -> Result<Claims> {
 }
 
 /// Returns the caller that an access token belongs to. It reads the database every time, so that suspended users and
-/// ended logins are refused at once.
+/// ended logins are refused immediately.
 pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
     let (login_id, epoch): (_, Arc<str>) = (claims.sid, app.epoch().into());
     let login_state = read(app, ReadPool::Authentication, move |conn| {
@@ -65,7 +65,7 @@ pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
         }
     })?;
     if caller.user_id != claims.sub {
-        return Err(Error::unauthorized(INVALID));
+        return Err(Error::unauthorized(INVALID_ACCESS_TOKEN));
     }
     if login_state.is_some_and(|login_state| login_state.is_first_use(claims.generation)) {
         accepted::record_generation(app, login_id, claims.generation).await?;
@@ -135,8 +135,8 @@ pub(super) async fn create_login(tx: &mut Tx, app: &App, user_id: UserId, client
         revoked: false,
     };
     let refresh_token = app.keys().refresh_token(login.id);
-    // The tokens of these logins have all expired. Removing them bounds the number of a user's logins.
-    logins::remove_unused(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN_LIFETIME)).await?;
+    // Remove logins whose tokens have all expired, so that the number of logins stays bounded.
+    logins::remove_expired(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN_LIFETIME)).await?;
     logins::insert(tx.conn(), &login).await?;
     store_token(tx, &refresh_token, login.id, 0).await?;
     Ok(LoginTokens { login_id: login.id, generation: 0, refresh_token })
@@ -260,7 +260,7 @@ fn invalid_ticket() -> Error {
 }
 
 /// Uses up a ticket of this login and returns its caller. Also returns when the connection must be extended, in seconds
-/// since 1970: as long from now as a new access token is valid. The ticket is used up also if the caller is refused.
+/// since 1970: as long from now as a new access token is valid. The ticket is used up even if the caller is refused.
 pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result<(Caller, i64)> {
     let hash = tokens::hash(ticket);
     let login_state = transact_for(app, login_id, limits::FEW_ROWS, move |tx| {

@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::error::{Error, Result};
-use crate::mailboxes::{Mark, MarkAnswer, MarkJob};
+use crate::mailboxes::{MarkAnswer, MarkJob, MarkWork};
 use crate::protocol::marks::ReadMark;
 use crate::store::messages;
 use crate::store::pools::ReadPool;
@@ -49,16 +49,16 @@ pub fn enqueue_read(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) {
-    enqueue(app, caller, conversation, Mark::Read(seq), crate::mailboxes::answer(answer));
+    enqueue(app, caller, conversation, MarkWork::MoveRead(seq), crate::mailboxes::answer(answer));
 }
 
-fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, mark: Mark, answer: MarkAnswer) {
-    if let Mark::Read(seq) | Mark::Delivered(seq) = mark
+fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, work: MarkWork, answer: MarkAnswer) {
+    if let MarkWork::MoveRead(seq) | MarkWork::MoveDelivered(seq) = work
         && seq.0 < 0
     {
         return answer(Err(Error::invalid("seq", "must not be negative")));
     }
-    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, mark, answer: Some(answer) });
+    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, work, answer: Some(answer) });
 }
 
 /// Returns the `seq` of a message of the conversation. Fails if the message is not there.
@@ -87,11 +87,11 @@ pub fn enqueue_delivered(
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) {
-    enqueue(app, caller, conversation, Mark::Delivered(seq), crate::mailboxes::answer(answer));
+    enqueue(app, caller, conversation, MarkWork::MoveDelivered(seq), crate::mailboxes::answer(answer));
 }
 
 /// Queues a notification of the user's sessions about the unread count, after the user hid a message. Best effort, like
 /// every notification about marks.
 pub(super) fn notify_hidden(app: &App, conversation_id: ConversationId, user_id: UserId) {
-    app.enqueue_mark(MarkJob { conversation_id, user_id, mark: Mark::Hidden, answer: None });
+    app.enqueue_mark(MarkJob { conversation_id, user_id, work: MarkWork::NotifyAfterHide, answer: None });
 }

@@ -141,7 +141,7 @@ pub async fn add(
         return Err(Error::invalid("role", "must be admin, member or observer"));
     }
     let (owned_app, references) = (app.clone(), references.to_vec());
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let users =
             read(&owned_app, ReadPool::Ordinary, move |conn| Box::pin(async move { resolve(conn, &references).await }))
                 .await?;
@@ -224,7 +224,7 @@ fn split_joined(joined: impl Iterator<Item = JoinedParticipant>) -> Result<Vec<V
 /// conversation that the user gets.
 pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<()> {
     let (owned_app, caller, user) = (app.clone(), *caller, user.clone());
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let user = match user {
             UserRef::Id(user) => user,
             other => find_user(&owned_app, other).await?.ok_or_else(|| Error::not_found("participant"))?,
@@ -253,7 +253,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     tx.lock_conversations(&[id]).await?;
     let kind = tx.require_conversation(id)?.kind;
     tx.lock_users(&[user]).await?;
-    let own = access::require_inside(&access::get_sender(tx, id, caller.user_id).await?)?;
+    let own = access::require_inside(&access::get_rights(tx, id, caller.user_id).await?)?;
     match kind {
         ConversationKind::Direct => return Err(Error::cannot_leave_direct()),
         ConversationKind::Class => return Err(Error::class_conversation()),
@@ -302,7 +302,7 @@ pub async fn update_role(
     role: Role,
 ) -> Result<Participant> {
     let (owned_app, caller, user) = (app.clone(), *caller, user.clone());
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let user = find_user(&owned_app, user).await?;
         let rows = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
             Box::pin(change_role_in(tx, caller, id, user, role))

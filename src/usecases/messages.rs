@@ -58,12 +58,12 @@ pub fn enqueue(
         data: draft.data,
         reply_to_id: draft.reply_to_id,
         temp_id: draft.temp_id,
-        skipped: 0,
+        times_postponed: 0,
         unknown_until: None,
         answer: Box::new(move |outcome| match outcome {
             // The status of a message that was stored by an earlier send is read in another task, so that other answers
             // do not wait.
-            Ok(sent) if sent.replayed => {
+            Ok(sent) if sent.repeated => {
                 let app = owned_app.clone();
                 owned_app.spawn(async move { answer(add_status(&app, sender, sent).await) });
             }
@@ -177,7 +177,7 @@ pub async fn list(
     .await
 }
 
-/// A user who reads the messages of a conversation that the user has not hidden.
+/// A user who reads a conversation, without the messages that the user has hidden.
 struct Viewer<'r, C> {
     conn: &'r C,
     user_id: UserId,
@@ -188,7 +188,7 @@ impl<C: ConnectionTrait> Viewer<'_, C> {
     async fn list(&self, range: MessageRange, limit: u64) -> Result<MessagePage> {
         // Read the revision first. A change that is committed while the rows are read is then in the events, and may be
         // in the rows too, but is never lost.
-        let Some((rev, last_seq)) = messages::head(self.conn, self.conversation).await? else {
+        let Some((rev, last_seq)) = messages::newest_numbers(self.conn, self.conversation).await? else {
             return Err(Error::not_found("conversation"));
         };
         let (items, has_more_before, has_more_after) = match range {

@@ -19,7 +19,7 @@ use crate::work::read::read;
 use crate::work::transact::transact_for;
 use crate::work::{access, passwords};
 
-/// Creates an account, also if registration is closed.
+/// Creates an account, even if registration is closed.
 pub async fn create(app: &App, new: NewAccount) -> Result<Me> {
     let new = new.into_new_user(app).await?;
     let user = transact_for(app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
@@ -70,7 +70,7 @@ pub async fn update_role(app: &App, user: &UserRef, role: UserRole) -> Result<Me
     Ok(to_me(app, &user))
 }
 
-/// Returns an account. Fails with `user_not_found` also if it was deleted.
+/// Returns an account. Fails with `user_not_found` even if it was deleted.
 pub async fn get(app: &App, user: &UserRef) -> Result<Me> {
     Ok(to_me(app, &find(app, user.clone()).await?))
 }

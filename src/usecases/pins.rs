@@ -24,7 +24,7 @@ use std::collections::HashMap;
 /// Pins a message and returns it as the caller sees it.
 pub async fn add(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Message> {
     let (owned_app, caller) = (app.clone(), *caller);
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let request = (caller, conversation, message);
         transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, request))).await?;
         messages::get(&owned_app, &caller, message).await
@@ -68,7 +68,7 @@ async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, Conver
 async fn lock_and_check_right(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> Result<()> {
     tx.lock_conversations(&[conversation]).await?;
     let kind = tx.require_conversation(conversation)?.kind;
-    let sender = access::get_sender(tx, conversation, caller.user_id).await?;
+    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     let role = access::require_changeable(&sender)?;
     if sender.blocked {
         return Err(Error::blocked());

@@ -46,17 +46,17 @@ pub async fn list_visible(app: &App, caller: &Caller, references: &[String]) -> 
 /// Lists the participants of a conversation who are online or away, without users who are separated from the caller by
 /// a block.
 pub async fn list_online(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
-    let user = caller.user_id;
-    let (participant_ids, blocked) = read(app, ReadPool::Ordinary, move |conn| {
+    let (user, owned_app) = (caller.user_id, app.clone());
+    read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             access::require_participant(conn, conversation, user).await?;
             // A conversation has at most as many participants as a class, so this list is bounded.
-            let participant_ids = participants::ids(conn, conversation).await?;
-            Ok((participant_ids, blocks::list_blocked_participants(conn, user, conversation).await?))
+            let mut present = owned_app.presence().list_present(participants::ids(conn, conversation).await?);
+            // Read the blocks last: a user who blocked the caller before coming online must not be shown.
+            let blocked = blocks::list_blocked_participants(conn, user, conversation).await?;
+            present.retain(|user| !blocked.contains(user));
+            Ok(present)
         })
     })
-    .await?;
-    let mut present = app.presence().list_present(participant_ids);
-    present.retain(|user| !blocked.contains(user));
-    Ok(present)
+    .await
 }

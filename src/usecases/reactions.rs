@@ -73,7 +73,7 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
     let ReactionRequest { caller, conversation, message, emoji, action } = request;
     let user = caller.user_id;
     tx.lock_conversations(&[conversation]).await?;
-    access::require_writable(&access::get_sender(tx, conversation, user).await?, Action::React)?;
+    access::require_writable(&access::get_rights(tx, conversation, user).await?, Action::React)?;
     let adds = action == ReactionAction::Added;
     if adds {
         access::get_undeleted_target(tx, conversation, message, user).await?;

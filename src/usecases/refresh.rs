@@ -1,7 +1,7 @@
 //! Renewing tokens. A refresh token is spent for its successor, whose generation is greater by one. A client
 //! that presents a spent token again gets the same successor in two cases:
 //!
-//! - within ten seconds, because two tabs may spend one token at once;
+//! - within ten seconds, because two tabs may spend one token at the same time;
 //! - later, as long as no access token of the successor's generation or a later one was used, because the response with
 //!   the successor may have been lost.
 //!
@@ -23,7 +23,7 @@ use crate::work::access;
 use crate::work::transact::{Tx, transact_for};
 use std::net::IpAddr;
 
-const INVALID_TOKEN: &str = "The refresh token is not valid; sign in again.";
+const INVALID_REFRESH_TOKEN: &str = "The refresh token is not valid; sign in again.";
 
 /// What to do with a refresh token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,19 +58,21 @@ fn decide(token: &TokenRow, successor: Option<&TokenRow>, seen: i64, now: Timest
 /// Spends a refresh token and returns its successor and a new access token. If two parties use the token, its login
 /// ends.
 pub async fn refresh(app: &App, token: &str, address: IpAddr) -> Result<Tokens> {
-    let presented =
-        app.keys().refresh_token_form(token, Timestamp::now()).ok_or_else(|| Error::unauthorized(INVALID_TOKEN))?;
-    let (account, allowed) = match presented {
+    let presented = app
+        .keys()
+        .refresh_token_form(token, Timestamp::now())
+        .ok_or_else(|| Error::unauthorized(INVALID_REFRESH_TOKEN))?;
+    let (owner, allowed) = match presented {
         RefreshTokenForm::Sealed(login) => (WriteOwner::Login(login), app.sign_in_limits().count_refresh(login)),
         RefreshTokenForm::Plain => {
             (WriteOwner::from_address(address), app.sign_in_limits().check_token_lookup(address))
         }
     };
-    app.admission().count_sign_in(allowed)?;
-    let (token, keys) = (token.to_owned(), app.clone());
-    let renewed = transact_for(app, account, limits::FEW_ROWS, move |tx| {
-        let (token, keys) = (token.clone(), keys.clone());
-        Box::pin(async move { renew(tx, &keys, presented, &token).await })
+    app.admission().count_sign_in_refusal(allowed)?;
+    let (token, owned_app) = (token.to_owned(), app.clone());
+    let renewed = transact_for(app, owner, limits::FEW_ROWS, move |tx| {
+        let (token, app) = (token.clone(), owned_app.clone());
+        Box::pin(async move { renew(tx, &app, presented, &token).await })
     })
     .await;
     if presented == RefreshTokenForm::Plain && renewed.as_ref().is_err_and(|error| error.code() == Code::Unauthorized) {
@@ -89,7 +91,7 @@ async fn renew(
     presented: RefreshTokenForm,
     token: &str,
 ) -> Result<Option<(UserRow, LoginTokens)>> {
-    let unknown = || Error::unauthorized(INVALID_TOKEN);
+    let unknown = || Error::unauthorized(INVALID_REFRESH_TOKEN);
     let hash = tokens::hash(token);
     // The user of a token never changes, so it may be read before the lock.
     let login_id = match presented {

@@ -41,7 +41,7 @@ pub async fn filter_likely_conversations(
 /// Reads the state for a session, after its rooms are started. It reads the user's revision first, in one statement
 /// with status and login: every later change is then an event above this revision.
 pub async fn read_start(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<SessionStart> {
-    let user_rev = check_login(app, caller).await?;
+    let user_rev = read_user_rev_of_valid_login(app, caller).await?;
     let memberships = memberships(app, caller, conversations).await?;
     Ok(SessionStart { user_rev, memberships })
 }
@@ -53,26 +53,26 @@ async fn memberships(app: &App, caller: &Caller, conversations: &[ConversationId
         Box::pin(async move { Ok(participants::memberships(conn, user, &conversations).await?) })
     })
     .await?;
-    adopt_epoch(app, epoch.as_deref());
+    set_epoch_of_read(app, epoch.as_deref());
     Ok(memberships)
 }
 
-/// The node adopts the epoch that rows were read in.
-fn adopt_epoch(app: &App, epoch: Option<&str>) {
+/// Sets the epoch of this node to that of the database at the read. `None` changes nothing.
+fn set_epoch_of_read(app: &App, epoch: Option<&str>) {
     if let Some(epoch) = epoch {
         app.set_epoch(epoch);
     }
 }
 
 /// Returns the revision of the caller's own stream. Fails if the account is not active or the login has ended.
-pub async fn check_login(app: &App, caller: &Caller) -> Result<Rev> {
+pub async fn read_user_rev_of_valid_login(app: &App, caller: &Caller) -> Result<Rev> {
     let Caller { user_id, login_id, .. } = *caller;
     let snapshot = read(app, ReadPool::Authentication, move |conn| {
         Box::pin(async move { Ok(sessions::login_snapshot(conn, user_id, login_id).await?) })
     })
     .await?
     .ok_or_else(access::login_ended)?;
-    adopt_epoch(app, Some(&snapshot.epoch));
+    set_epoch_of_read(app, Some(&snapshot.epoch));
     access::require_login(snapshot.status, snapshot.revoked)?;
     Ok(snapshot.last_rev)
 }
@@ -94,16 +94,14 @@ pub async fn check_subscriptions(
         })
     })
     .await?;
-    adopt_epoch(app, epoch.as_deref());
+    set_epoch_of_read(app, epoch.as_deref());
     let denied = denied.into_iter().map(|(id, error)| DeniedConversation { id, code: error.code().as_str() });
     Ok((memberships, denied.collect()))
 }
 
-/// Returns those streams for which the log does not have all events after the client's revision any more.
-pub async fn list_unreachable(app: &App, client_revs: &[(Stream, Rev)]) -> Result<Vec<Stream>> {
+/// Returns those streams of which the log no longer has the next event after the client's revision.
+pub async fn list_truncated(app: &App, client_revs: &[(Stream, Rev)]) -> Result<Vec<Stream>> {
     let client_revs = client_revs.to_vec();
-    read(app, ReadPool::Log, move |conn| {
-        Box::pin(async move { Ok(log::list_without_next_rev(conn, &client_revs).await?) })
-    })
-    .await
+    read(app, ReadPool::Log, move |conn| Box::pin(async move { Ok(log::list_truncated(conn, &client_revs).await?) }))
+        .await
 }

@@ -12,7 +12,7 @@ use crate::protocol::conversations::Conversation;
 use crate::protocol::events::Event;
 use crate::protocol::settings::{ConversationSettings, Mute, NotifyLevel};
 use crate::store::settings::{self, ParticipantSetting};
-use crate::work::conversations::{get_locked, with_presence};
+use crate::work::conversations::{get_view_in_tx, with_presence};
 use crate::work::transact::{Tx, transact_for};
 use crate::work::{Caller, access};
 use std::time::Duration;
@@ -59,11 +59,11 @@ async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Sett
     let user = caller.user_id;
     tx.lock_conversations(&[id]).await?;
     tx.lock_users(&[user]).await?;
-    let role = access::require_inside(&access::get_sender(tx, id, user).await?)?;
+    let role = access::require_inside(&access::get_rights(tx, id, user).await?)?;
     if !role.may(Action::Read) {
         return Err(Error::forbidden("Only users who can read a conversation can archive, mute or pin it."));
     }
-    let before = get_locked(tx, user, id).await?;
+    let before = get_view_in_tx(tx, user, id).await?;
     let was_archived = settings::archived_seq(tx.conn(), id, user).await?;
     let setting = match change {
         SettingChange::Archive(on) => ParticipantSetting::Archived(on.then_some(before.last_seq)),
@@ -78,7 +78,7 @@ async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Sett
         // again while the conversation is muted.
         settings::update(tx.conn(), id, user, ParticipantSetting::Archived(None)).await?;
     }
-    let after = get_locked(tx, user, id).await?;
+    let after = get_view_in_tx(tx, user, id).await?;
     if after.my != before.my || is_archived_at_new_seq(setting, was_archived) {
         tx.append(
             Stream::User(user),

@@ -12,18 +12,18 @@ use crate::store::write_queue::ServerWriter;
 /// Stores that an access token of `generation` was accepted. Concurrent calls are written in one transaction. Fails
 /// with `unavailable` if the write fails.
 pub async fn record_generation(app: &App, login_id: LoginId, generation: i64) -> Result<()> {
-    let outcome = app.accepted().add(login_id, generation);
+    let outcome = app.accepted_generations().add(login_id, generation);
     let owned_app = app.clone();
-    app.run_detached(async move {
-        let Some(accepted) = owned_app.accepted().take_batch().await else { return Ok(()) };
+    app.run_with_deadline(async move {
+        let Some(accepted) = owned_app.accepted_generations().take_batch().await else { return Ok(()) };
         let newest = accepted.newest();
-        let work = transact::work(move |tx| {
+        let work = transact::typed_work(move |tx| {
             let newest = newest.clone();
             Box::pin(async move { Ok(logins::record_accepted(tx.conn(), &newest).await?) })
         });
         let mut turn = owned_app.db().take_server_turn(ServerWriter::AcceptedTokens).await;
         transact::commit_with_retries(&owned_app, &mut turn, &work).await?.deliver(&owned_app, |()| ());
-        accepted.confirm(owned_app.accepted());
+        accepted.confirm(owned_app.accepted_generations());
         Ok(())
     })
     .await?;

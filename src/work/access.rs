@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::protocol::messages::Message;
 use crate::store::assemble::assemble;
 use crate::store::logins::LoginState;
-use crate::store::messages::{self, Sender};
+use crate::store::messages::{self, ParticipantRights};
 use crate::store::target_messages::{self, TargetMessage};
 use crate::store::users::{self, UserRow};
 use crate::store::{hidden, participants, writes};
@@ -113,7 +113,7 @@ pub async fn list_denied(
 }
 
 /// Reads what the rights of `user` in a conversation depend on. `tx` must have locked the conversation.
-pub async fn get_sender(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<Sender> {
+pub async fn get_rights(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<ParticipantRights> {
     tx.require_conversation(conversation)?;
     let mut found = messages::senders(tx.conn(), &[(conversation, user)]).await?;
     found.remove(&(conversation, user)).ok_or_else(Error::not_a_participant)
@@ -121,20 +121,20 @@ pub async fn get_sender(tx: &Tx, conversation: ConversationId, user: UserId) -> 
 
 /// Returns the role of an active account that is in the conversation. This is enough for actions that no other user
 /// sees.
-pub fn require_inside(sender: &Sender) -> Result<Role> {
+pub fn require_inside(sender: &ParticipantRights) -> Result<Role> {
     require_active(sender.status)?;
     sender.role.ok_or_else(Error::not_a_participant)
 }
 
 /// Does the same as [`require_inside`], and fails if the conversation is read-only.
-pub fn require_changeable(sender: &Sender) -> Result<Role> {
+pub fn require_changeable(sender: &ParticipantRights) -> Result<Role> {
     let role = require_inside(sender)?;
-    if sender.archived { Err(Error::class_archived()) } else { Ok(role) }
+    if sender.class_archived { Err(Error::class_archived()) } else { Ok(role) }
 }
 
 /// Does the same as [`require_changeable`], and fails if a block separates the users of a direct conversation, or if
 /// the role does not allow `action`.
-pub fn require_writable(sender: &Sender, action: Action) -> Result<Role> {
+pub fn require_writable(sender: &ParticipantRights, action: Action) -> Result<Role> {
     let role = require_changeable(sender)?;
     if sender.blocked {
         return Err(Error::blocked());
@@ -149,7 +149,7 @@ pub fn require_writable(sender: &Sender, action: Action) -> Result<Role> {
 /// conversations are not managed here.
 pub async fn require_group_role(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<Role> {
     let kind = tx.require_conversation(conversation)?.kind;
-    let own = require_inside(&get_sender(tx, conversation, user).await?)?;
+    let own = require_inside(&get_rights(tx, conversation, user).await?)?;
     match kind {
         ConversationKind::Class => Err(Error::class_conversation()),
         ConversationKind::Direct => Err(Error::conflict(

@@ -36,8 +36,8 @@ pub async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result
     Ok(())
 }
 
-/// Appends `conversation.created` to the streams of `users`, who are locked and in the conversation. The event has the
-/// revision that this transaction has reached.
+/// Appends `conversation.created` to the streams of `users`, who are locked and in the conversation. `last_rev` in the
+/// event is the revision that this transaction has reached.
 pub async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
     tx.flush().await?;
     for (user, mut conversation) in conversations::list_views(tx.conn(), users, id, tx.now()).await? {
@@ -55,7 +55,7 @@ pub async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -
 pub async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewParticipant]) -> Result<()> {
     let Some(one) = joined.first() else { return Ok(()) };
     tx.flush().await?;
-    let mut conversation = get_locked(tx, one.user_id, id).await?;
+    let mut conversation = get_view_in_tx(tx, one.user_id, id).await?;
     conversation.last_message = None;
     let mut by_role: BTreeMap<Role, Vec<UserId>> = BTreeMap::new();
     for new in joined {
@@ -81,12 +81,13 @@ pub async fn get(conn: &impl ConnectionTrait, user: UserId, id: ConversationId) 
 }
 
 /// Returns a locked conversation as a participant sees it, with the changes of this transaction that are flushed.
-pub async fn get_locked(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
+pub async fn get_view_in_tx(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
     let view = conversations::get_view(tx.conn(), user, id, tx.now()).await?;
     Ok(view.ok_or_else(Error::not_a_participant)?.conversation)
 }
 
-/// Adds the peer's presence, unless a block separates the two users.
+/// Sets the peer's presence. If a block separates the two users, removes the time when the peer was last online
+/// instead.
 pub fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
     if let Some(peer) = &mut conversation.peer {
         if conversation.my.blocked {

@@ -14,7 +14,7 @@ use std::time::Instant;
 pub async fn check_history(app: &App, stream: Stream, reached: Rev, since: Instant) -> Result<()> {
     let known = app.db().history();
     let epoch = known.epoch();
-    if !known.was_settled(since) {
+    if !known.was_epoch_stable(since) {
         // The room may belong to the previous history.
         return Ok(());
     }

@@ -1,7 +1,7 @@
-//! The writer of read and delivered marks. Marks are two numbers for each participant, instead of a row for each message
-//! and reader. They are not events, because only the newest mark of a user in a conversation matters. The marks that
-//! queue up during a round are merged and written together in the next one. Other participants are notified at most
-//! every [`limits::STATUS_INTERVAL`].
+//! The writer of read and delivered marks. Marks are two numbers for each participant, instead of a row for each
+//! message and reader. They are not events, because only the newest mark of a user in a conversation matters. The marks
+//! that queue up during a round are merged and written together in the next one. Other participants are notified at
+//! most every [`limits::STATUS_INTERVAL`].
 
 use super::transact;
 use crate::app::App;
@@ -11,7 +11,7 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
-use crate::mailboxes::{Mark, MarkAnswer, MarkJob};
+use crate::mailboxes::{MarkAnswer, MarkJob, MarkWork};
 use crate::protocol::marks::{ConversationRead, ReadMark};
 use crate::protocol::messages::{MessageStatus, StatusUpdate};
 use crate::protocol::server::ServerFrame;
@@ -102,19 +102,19 @@ async fn write_marks(app: &App, queue: &mut mpsc::Receiver<MarkJob>) {
 
 fn merge(pending: &mut BTreeMap<MarkKey, PendingMarks>, changes: &mut StatusChanges, job: MarkJob) {
     let key = (job.conversation_id, job.user_id);
-    match job.mark {
-        Mark::Read(seq) => {
+    match job.work {
+        MarkWork::MoveRead(seq) => {
             let entry = pending.entry(key).or_default();
             entry.read = entry.read.max(Some(seq));
             entry.read_answers.extend(job.answer);
         }
-        Mark::Delivered(seq) => {
+        MarkWork::MoveDelivered(seq) => {
             let entry = pending.entry(key).or_default();
             entry.delivered = entry.delivered.max(Some(seq));
             entry.delivered_answers.extend(job.answer);
         }
-        Mark::Sent(from) => changes.add_sent(key, from),
-        Mark::Hidden => changes.add_hidden(job.user_id),
+        MarkWork::NotifyAfterSend { previous } => changes.add_sent(key, previous),
+        MarkWork::NotifyAfterHide => changes.add_hidden(job.user_id),
     }
 }
 
@@ -132,7 +132,7 @@ async fn run_round(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, cha
             .collect(),
     );
     let work_updates = updates.clone();
-    let work = transact::work(move |tx| {
+    let work = transact::typed_work(move |tx| {
         let updates = work_updates.clone();
         Box::pin(async move {
             let moved = marks::update(tx.conn(), &updates, tx.now()).await?;

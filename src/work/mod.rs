@@ -1,5 +1,5 @@
-//! What the use cases run on: reads and transactions, the writers, access rights, and the parts of a change that several
-//! use cases share.
+//! What the use cases run on: reads and transactions, the writers, access rights, and the parts of a change that
+//! several use cases share.
 //!
 //! `transact` is the only way to make durable changes: only this module commits, and then delivers the events. `read`
 //! is the only way for a use case to read outside a transaction.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Takes a permit of the hashing queue. Fails with `busy` if there is none.
 pub fn acquire_queue_permit(app: &App) -> Result<QueuePermit> {
-    app.admission().count_sign_in(app.hashing().acquire_queue_permit())
+    app.admission().count_sign_in_refusal(app.hashing().acquire_queue_permit())
 }
 
 /// Returns the hash of a password as a PHC string. Fails with `busy` if too many passwords wait to be hashed.
@@ -76,19 +76,19 @@ pub async fn verify(app: &App, attempt: PasswordAttempt) -> Result<VerifiedPassw
         };
         verify_in_turn(&owned_app, queued, permits, attempt).await
     };
-    app.run_to_end(verification).await
+    app.run_without_deadline(verification).await
 }
 
 /// Waits for the permit of an address. This happens before the account is looked up.
 async fn wait_for_address_permit(app: &App, target: PasswordTarget, address: IpAddr) -> Result<Option<AttemptPermits>> {
     let mut known = KnownAtAddress::NotChecked;
     loop {
-        let mut answered = std::pin::pin!(app.attempts().finished().notified());
-        // Wait for notifications before asking, so that none is missed between the two.
-        answered.as_mut().enable();
+        let mut attempt_finished = std::pin::pin!(app.attempts().finished().notified());
+        // Register for the notification before asking, so that none is missed in between.
+        attempt_finished.as_mut().enable();
         match app.attempts().acquire_address_permit(target, address, known, Instant::now()) {
             AttemptDecision::Proceed(permits) => return Ok(permits),
-            AttemptDecision::Wait => answered.await,
+            AttemptDecision::Wait => attempt_finished.await,
             AttemptDecision::CheckAddress => known = is_known_target(app, target, address).await?,
             AttemptDecision::Refuse(wait) => return refuse(app, wait),
         }
@@ -112,7 +112,9 @@ async fn verify_in_turn(
     let user = stored.as_ref().map(|stored| stored.user_id);
     let core = app.hashing().acquire_core_permit().await?;
     // Check the limit of sign-ins after waiting, because other attempts of this user may have succeeded meanwhile.
-    if let Some(Err(error)) = user.map(|user| app.admission().count_sign_in(app.sign_in_limits().check_sign_in(user))) {
+    if let Some(Err(error)) =
+        user.map(|user| app.admission().count_sign_in_refusal(app.sign_in_limits().check_sign_in(user)))
+    {
         if let (Some(permits), Some(wait)) = (&permits, error.retry_after_ms()) {
             permits.refuse_lookups(Duration::from_millis(wait), Instant::now());
         }
@@ -130,7 +132,8 @@ async fn verify_in_turn(
     let Some(stored) = stored.filter(|_| verified != PasswordMatch::Wrong) else {
         return Err(Error::invalid_credentials());
     };
-    app.admission().count_sign_in(user.map_or(Ok(()), |user| app.sign_in_limits().count_sign_in(user)))?;
+    app.admission()
+        .count_sign_in_refusal(user.map_or(Ok(()), |user| app.sign_in_limits().count_successful_sign_in(user)))?;
     let new_hash = if let PasswordMatch::CorrectWithNewHash(hash) = verified { Some(hash) } else { None };
     Ok(VerifiedPassword { user_id: stored.user_id, hash, new_hash })
 }
@@ -164,11 +167,11 @@ async fn wait_for_account_permits(
 ) -> Result<()> {
     let mut known = if permits.is_known_at_address() { KnownAtAddress::Yes } else { KnownAtAddress::NotChecked };
     loop {
-        let mut answered = std::pin::pin!(app.attempts().finished().notified());
-        answered.as_mut().enable();
+        let mut attempt_finished = std::pin::pin!(app.attempts().finished().notified());
+        attempt_finished.as_mut().enable();
         match permits.acquire_account_permits(account, known, Instant::now()) {
             AttemptDecision::Proceed(()) => return Ok(()),
-            AttemptDecision::Wait => answered.await,
+            AttemptDecision::Wait => attempt_finished.await,
             AttemptDecision::CheckAddress => known = is_known_account(app, account, address).await?,
             AttemptDecision::Refuse(wait) => return refuse(app, wait),
         }
@@ -176,7 +179,7 @@ async fn wait_for_account_permits(
 }
 
 fn refuse<T>(app: &App, wait: Duration) -> Result<T> {
-    app.admission().count_sign_in(Err(Error::rate_limited(wait.as_millis() as u64 + 1)))
+    app.admission().count_sign_in_refusal(Err(Error::rate_limited(wait.as_millis() as u64 + 1)))
 }
 
 /// Returns whether an account signed in or registered from an address lately ([`limits::KNOWN_ADDRESS_LIFETIME`]). It
@@ -205,7 +208,7 @@ async fn is_known_target(app: &App, target: PasswordTarget, address: IpAddr) -> 
 async fn read_known_targets(app: &App, address: IpAddr) -> Result<KnownTargets> {
     let (network, since) = (network(address).to_string(), Timestamp::now().minus(limits::KNOWN_ADDRESS_LIFETIME));
     let (mut known_targets, mut after) = (KnownTargets::new(), None);
-    while known_targets.len() < limits::KNOWN_NAMES_PER_ADDRESS {
+    while known_targets.len() < limits::KNOWN_NAMES_PER_NETWORK {
         let network = network.clone();
         let page = read(app, ReadPool::Authentication, move |conn| {
             Box::pin(async move {
@@ -230,7 +233,7 @@ async fn on_core<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     app.compute(move || {
-        // The permits are released when the work ends, also when no caller waits for it any more.
+        // The permits are released when the work ends, even when no caller waits for it any more.
         let _permits = (queued, core);
         work()
     })

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// frame with those watchers who may see the user and were not notified as peers.
 pub async fn announce(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<PresenceAnnounced>> {
     let (owned_app, part) = (app.clone(), app.supervision().part("presence_announcements"));
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let announced = part.attempt(announce_in(&owned_app, changes)).await;
         announced.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
     })

@@ -1,8 +1,8 @@
-//! Reading outside a transaction: on the runtime of the database, with a deadline, and refused at once while the
+//! Reading outside a transaction: on the runtime of the database, with a deadline, and refused immediately while the
 //! database is unavailable. A result may be outdated a moment later, so no change may depend on it.
 //!
-//! A use case may be called from any task, and the caller may stop waiting for it: one read, or one transaction, runs to
-//! its end. A use case of several steps puts them into [`App::run_detached`], so that all of them run.
+//! A use case may be called from any task, and the caller may stop waiting for it: one read, or one transaction, runs
+//! to its end. A use case of several steps puts them into [`App::run_with_deadline`], so that all of them run.
 
 use super::Caller;
 use crate::app::App;
@@ -22,7 +22,7 @@ where
     W: for<'r> FnOnce(&'r ReadConnection) -> ReadFuture<'r, T> + Send + 'static,
 {
     let owned_app = app.clone();
-    app.run_detached(async move { work(owned_app.db().read(pool)).await }).await
+    app.run_with_deadline(async move { work(owned_app.db().read(pool)).await }).await
 }
 
 /// Runs `work`, which may take long. It waits for one of the caller's permits for heavy reads.
@@ -32,7 +32,7 @@ where
     W: for<'r> FnOnce(&'r DatabaseConnection) -> ReadFuture<'r, T> + Send + 'static,
 {
     let (owned_app, user) = (app.clone(), caller.user_id);
-    app.run_detached(async move {
+    app.run_with_deadline(async move {
         let permit = owned_app.db().heavy(user).await?;
         work(permit.conn()).await
     })

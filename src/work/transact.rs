@@ -3,7 +3,7 @@
 //! 1. *Lock first*: the class, then conversations by id, then users by id. Only later statements read what a decision
 //!    depends on.
 //! 2. *It cannot be cancelled*: it runs in a task of its own. From BEGIN until its events are delivered, no state
-//!    belongs to a caller that may disappear.
+//!    belongs to a task that may disappear.
 //! 3. *It ends*: see [`crate::domain::limits::TRANSACTION_TIMEOUT`].
 //! 4. *It owns its connection*. The connection returns to the pool only after a COMMIT or ROLLBACK that succeeded: see
 //!    [`crate::store::transaction`].
@@ -29,7 +29,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 /// The future of the work of a transaction.
-pub type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
+pub type WorkFuture<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
 
 /// An open transaction: its connection, the streams that it has locked, and what it will append. Messages and events
 /// are collected here and written together before the commit, so earlier statements of the same transaction do not see
@@ -177,8 +177,8 @@ impl Tx {
         rev
     }
 
-    /// Appends the same event to the streams of many locked users, and writes it at once. It is serialised only once
-    /// and sent to the database only once.
+    /// Appends the same event to the streams of many locked users, and writes it immediately. It is serialised only
+    /// once and sent to the database only once.
     ///
     /// # Panics
     ///
@@ -287,17 +287,17 @@ impl From<AbortReason> for Error {
 /// Runs `work` in a transaction, commits, delivers its events and returns its result. `work` may run again after a
 /// deadlock or a serialisation failure, so it must not change anything outside the transaction.
 ///
-/// The transaction is charged to `account` for about `rows` rows. If it changes more rows, these are charged after the
-/// commit. Turns are fair by user and charged by rows ([`crate::store::write_queue`]). If the caller disappears, the
-/// transaction still runs to its end.
-pub async fn transact_for<T, W>(app: &App, account: impl Into<WriteOwner>, rows: usize, work: W) -> Result<T>
+/// The transaction is charged to `owner` for about `rows` rows. If it changes more rows, these are charged after the
+/// commit. Turns are fair by user and charged by rows ([`crate::store::write_queue`]). If no task waits for the result
+/// any more, the transaction still runs to its end.
+pub async fn transact_for<T, W>(app: &App, owner: impl Into<WriteOwner>, rows: usize, work: W) -> Result<T>
 where
     T: Send + 'static,
-    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+    W: for<'t> Fn(&'t mut Tx) -> WorkFuture<'t, T> + Send + Sync + 'static,
 {
-    let (owned_app, account) = (app.clone(), account.into());
-    app.run_detached(async move {
-        let mut turn = owned_app.db().take_owner_turn(account, rows).await?;
+    let (owned_app, owner) = (app.clone(), owner.into());
+    app.run_with_deadline(async move {
+        let mut turn = owned_app.db().take_owner_turn(owner, rows).await?;
         let commit = commit_with_retries(&owned_app, &mut turn, &work).await?;
         turn.charge_rows(commit.changed_rows);
         Ok(commit.deliver(&owned_app, |result| result))
@@ -305,12 +305,12 @@ where
     .await
 }
 
-/// Repeats an attempt after a deadlock or a serialisation failure, at most four times. The caller holds `turn` and runs
-/// in a task that cannot be cancelled.
+/// Makes at most four attempts: repeats after a deadlock or a serialisation failure. The calling function holds `turn`
+/// and runs in a task that cannot be cancelled.
 pub(crate) async fn commit_with_retries<T>(
     app: &App,
     turn: &mut WriteTurn,
-    work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+    work: &(impl for<'t> Fn(&'t mut Tx) -> WorkFuture<'t, T> + Send + Sync),
 ) -> Result<Commit<T>> {
     let (mut attempts, mut yields) = (0, 0);
     loop {
@@ -341,18 +341,18 @@ fn is_retryable(reason: &AbortReason) -> bool {
 }
 
 /// Gives a closure the type of a transaction's work, which the compiler cannot infer for a closure in a variable.
-pub(crate) fn work<T, W>(work: W) -> W
+pub(crate) fn typed_work<T, W>(work: W) -> W
 where
-    W: for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync + 'static,
+    W: for<'t> Fn(&'t mut Tx) -> WorkFuture<'t, T> + Send + Sync + 'static,
 {
     work
 }
 
-/// Runs one attempt. If `may_yield` is true, it stops when sends wait. The caller holds the turn to write and runs in a
-/// task that cannot be cancelled.
+/// Runs one attempt. If `may_yield` is true, it stops when sends wait. The calling function holds the turn to write and
+/// runs in a task that cannot be cancelled.
 pub(crate) async fn run_attempt<T>(
     app: &App,
-    work: &(impl for<'t> Fn(&'t mut Tx) -> Work<'t, T> + Send + Sync),
+    work: &(impl for<'t> Fn(&'t mut Tx) -> WorkFuture<'t, T> + Send + Sync),
     may_yield: bool,
 ) -> Result<Commit<T>, AbortReason> {
     let conn = app.db().begin().await.map_err(AbortReason::Refused)?;

@@ -15,7 +15,7 @@ use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::mailboxes::{Mark, MarkJob, SendJob, SentMessage};
+use crate::mailboxes::{MarkJob, MarkWork, SendJob, SentMessage};
 use crate::store::db::DbState;
 use crate::store::write_queue::{ServerWriter, WriteOwner};
 use crate::store::{self, FailureKind};
@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// The most side tasks of one writer. Each takes a write turn from users' transactions.
+/// The greatest number of side tasks of one writer. Each takes a write turn from users' transactions.
 const MAX_SIDE_TASKS: usize = 2;
 
 /// Counters of a writer, for measurements.
@@ -91,7 +91,7 @@ async fn write_sends(app: &App, queue: &mut mpsc::Receiver<SendJob>, max_batch: 
             // Only side tasks can still bring sends. Wait a moment instead of looping without a pause.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let batch = writer.take_side_sends(batch);
+        let batch = writer.keep_main_sends(batch);
         if !batch.is_empty() {
             writer.commit(batch).await;
         }
@@ -109,9 +109,9 @@ struct Writer {
 }
 
 impl Writer {
-    /// Returns the sends that stay in `batch`. It takes out sends that queue behind a side task, and starts side tasks
-    /// for sends whose conversation was locked twice.
-    fn take_side_sends(&mut self, batch: Vec<SendJob>) -> Vec<SendJob> {
+    /// Returns the sends of `batch` that the writer commits itself. Sends to a conversation with a side task queue
+    /// behind that task, and sends whose conversation was locked twice start a side task.
+    fn keep_main_sends(&mut self, batch: Vec<SendJob>) -> Vec<SendJob> {
         let mut staying = Vec::with_capacity(batch.len());
         let mut leaving: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
         for job in batch {
@@ -126,7 +126,7 @@ impl Writer {
                 }
             } else if let Some(jobs) = leaving.get_mut(&conversation) {
                 jobs.push(job);
-            } else if job.skipped >= 2 && self.side_queues.len() + leaving.len() < MAX_SIDE_TASKS {
+            } else if job.times_postponed >= 2 && self.side_queues.len() + leaving.len() < MAX_SIDE_TASKS {
                 leaving.insert(conversation, vec![job]);
             } else {
                 staying.push(job);
@@ -160,7 +160,7 @@ impl Writer {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         for mut job in skipped.into_iter().rev() {
-            job.skipped += 1;
+            job.times_postponed += 1;
             self.front.push_front(job);
         }
     }
@@ -174,7 +174,7 @@ impl Writer {
             (job.answer)(Err(unavailable()));
         }
         if !self.front.is_empty() {
-            // Wait only a short time, because the sends in the queue must be refused too.
+            // Wait at most 20 ms. Then the sends that came meanwhile are refused too.
             let _ = tokio::time::timeout(Duration::from_millis(20), self.app.db().wait_until_writable()).await;
         }
     }
@@ -280,7 +280,7 @@ async fn try_commit(
 ) -> Result<Commit<Vec<SendOutcome>>, BatchFailure> {
     for attempt in 1.. {
         let work_jobs = jobs.clone();
-        let work = transact::work(move |tx| {
+        let work = transact::typed_work(move |tx| {
             let jobs = work_jobs.clone();
             Box::pin(async move { writer_batch::run(tx, &jobs, lock_mode).await })
         });
@@ -288,8 +288,8 @@ async fn try_commit(
             let _turn = match (lock_mode, jobs.first()) {
                 // It may wait as long as a user's transaction, so it uses a turn of users' transactions.
                 (LockMode::Wait, Some(job)) => {
-                    let account = WriteOwner::Conversation(job.conversation_id);
-                    app.db().take_owner_turn(account, limits::FEW_ROWS * jobs.len()).await?
+                    let owner = WriteOwner::Conversation(job.conversation_id);
+                    app.db().take_owner_turn(owner, limits::FEW_ROWS * jobs.len()).await?
                 }
                 _ => app.db().take_server_turn(ServerWriter::Sends).await,
             };
@@ -344,11 +344,11 @@ fn answer_senders(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<SendOutcome>
 
 /// A sender has read all earlier messages. Best effort, like every notification about marks.
 fn enqueue_sent_mark(app: &App, job: &SendJob, sent: &SentMessage) {
-    if let Some(from) = sent.read_from {
+    if let Some(previous) = sent.previous_read_seq {
         app.enqueue_mark(MarkJob {
             conversation_id: job.conversation_id,
             user_id: job.sender_id,
-            mark: Mark::Sent(from),
+            work: MarkWork::NotifyAfterSend { previous },
             answer: None,
         });
     }

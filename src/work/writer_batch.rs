@@ -16,7 +16,7 @@ use crate::protocol::events::Event;
 use crate::protocol::messages::{Message, MessageEvent, Quote};
 use crate::store::assemble::assemble_for_authors;
 use crate::store::dialect;
-use crate::store::messages::{self, SendKey, Sender, StoredSend};
+use crate::store::messages::{self, ParticipantRights, SendKey, StoredSend};
 use crate::store::writes::{self, NewMessageRow};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -85,7 +85,7 @@ struct BatchSnapshot {
     stored: HashMap<SendKey, StoredSend>,
     /// Messages as they are now: those of repeated sends, and those of sends with an unknown outcome.
     messages: HashMap<MessageId, (Message, Rev)>,
-    senders: HashMap<(ConversationId, UserId), Sender>,
+    senders: HashMap<(ConversationId, UserId), ParticipantRights>,
     targets: HashMap<MessageId, Message>,
 }
 
@@ -124,9 +124,9 @@ async fn read_current_messages(tx: &Tx, ids: &[MessageId]) -> Result<HashMap<Mes
 /// Returns the texts of the batch that may mention users.
 fn mention_texts(tx: &Tx, jobs: &[SendJob], snapshot: &BatchSnapshot) -> HashMap<MessageId, MentionText> {
     let named = |job: &SendJob| {
-        let head = tx.get_conversation(job.conversation_id).filter(|_| has_mention_sign(&job.content))?;
+        let conversation = tx.get_conversation(job.conversation_id).filter(|_| has_mention_sign(&job.content))?;
         let role = snapshot.senders.get(&(job.conversation_id, job.sender_id))?.role?;
-        let may_mention_all = role.may(Action::MentionAll) && head.kind != ConversationKind::Direct;
+        let may_mention_all = role.may(Action::MentionAll) && conversation.kind != ConversationKind::Direct;
         Some((job.message_id, MentionText::new(job.conversation_id, job.sender_id, may_mention_all, &job.content)))
     };
     jobs.iter().filter_map(named).collect()
@@ -136,7 +136,7 @@ fn send_key(job: &SendJob) -> Option<SendKey> {
     job.temp_id.clone().map(|temp_id| (job.conversation_id, job.sender_id, temp_id))
 }
 
-/// What this batch has added so far.
+/// What the later sends of this batch need: what the batch has added, and whom its texts can mention.
 #[derive(Default)]
 struct BatchState {
     /// Sends with a `temp_id`, because a batch may contain the same send twice.
@@ -152,7 +152,7 @@ struct BatchState {
 }
 
 fn decide(tx: &mut Tx, job: &SendJob, snapshot: &BatchSnapshot, state: &mut BatchState) -> Result<SentMessage> {
-    if let Some(sent) = find_repeated(job, snapshot, state)? {
+    if let Some(sent) = find_stored(job, snapshot, state)? {
         return Ok(sent);
     }
     tx.require_conversation(job.conversation_id)?;
@@ -165,15 +165,15 @@ fn decide(tx: &mut Tx, job: &SendJob, snapshot: &BatchSnapshot, state: &mut Batc
     Ok(add_message(tx, job, sender, reply_to, state))
 }
 
-/// Returns the message that an earlier send with the same `temp_id` stored. This comes before the check of membership:
-/// a sender who has left may still learn the outcome.
-fn find_repeated(job: &SendJob, snapshot: &BatchSnapshot, state: &BatchState) -> Result<Option<SentMessage>> {
+/// Returns the message that this send stored before its COMMIT got no answer, or that an earlier send with the same
+/// `temp_id` stored. This comes before the check of membership: a sender who has left may still learn the outcome.
+fn find_stored(job: &SendJob, snapshot: &BatchSnapshot, state: &BatchState) -> Result<Option<SentMessage>> {
     if let Some((message, rev)) = snapshot.messages.get(&job.message_id) {
-        return Ok(Some(SentMessage { rev: *rev, message: message.clone(), replayed: false, read_from: None }));
+        return Ok(Some(SentMessage { rev: *rev, message: message.clone(), repeated: false, previous_read_seq: None }));
     }
     let Some(key) = send_key(job) else { return Ok(None) };
     if let Some((hash, sent)) = state.sends.get(&key) {
-        let sent = SentMessage { replayed: true, read_from: None, ..sent.clone() };
+        let sent = SentMessage { repeated: true, previous_read_seq: None, ..sent.clone() };
         return if *hash == job.body_hash { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
     }
     let Some(stored) = snapshot.stored.get(&key) else { return Ok(None) };
@@ -193,7 +193,7 @@ fn find_repeated(job: &SendJob, snapshot: &BatchSnapshot, state: &BatchState) ->
             quote.content.clear();
         }
     }
-    Ok(Some(SentMessage { rev: *rev, message, replayed: true, read_from: None }))
+    Ok(Some(SentMessage { rev: *rev, message, repeated: true, previous_read_seq: None }))
 }
 
 fn build_quote(job: &SendJob, id: MessageId, snapshot: &BatchSnapshot, state: &BatchState) -> Result<Quote> {
@@ -215,7 +215,7 @@ fn build_quote(job: &SendJob, id: MessageId, snapshot: &BatchSnapshot, state: &B
 fn add_message(
     tx: &mut Tx,
     job: &SendJob,
-    sender: &Sender,
+    sender: &ParticipantRights,
     reply_to: Option<Quote>,
     state: &mut BatchState,
 ) -> SentMessage {
@@ -265,8 +265,8 @@ fn add_message(
     let moved = state.marks.insert((job.conversation_id, job.sender_id), (numbers.seq, numbers.count));
     let read = moved.map(|(seq, _)| seq).or(sender.last_read_seq);
     state.messages.insert(message.id, message.clone());
-    let read_from = read.filter(|read| read.0 + 1 < numbers.seq.0);
-    let sent = SentMessage { rev, message, replayed: false, read_from };
+    let previous_read_seq = read.filter(|read| read.0 + 1 < numbers.seq.0);
+    let sent = SentMessage { rev, message, repeated: false, previous_read_seq };
     if let Some(key) = send_key(job) {
         state.sends.insert(key, (job.body_hash.clone(), sent.clone()));
     }

@@ -1,7 +1,7 @@
 // From events to changes of the state.
 // This file contains one line for each frame type, which names the function that changes the state. A type that is not
-// listed comes from a later server and changes nothing. This file must not contain the changes themselves (state/), or
-// requests to the server (actions/).
+// listed comes from a newer server version and changes nothing. This file must not contain the changes themselves
+// (state/), or requests to the server (actions/).
 
 import * as conversations from './state/conversations.js';
 import * as members from './state/members.js';

@@ -6,7 +6,7 @@ import { Greenroom } from '../sdk/greenroom.js';
 import { createActions } from './actions/index.js';
 import { dispatch, applyMessage } from './dispatch.js';
 import { watchMutes } from './lib/mute-end.js';
-import { watchTitle } from './lib/title.js';
+import { showUnreadInTitle } from './lib/title.js';
 import { Router, to } from './router.js';
 import { removeConversation, recountUnread, setConversations, moveReadMarks } from './state/conversations.js';
 import { rememberUsers, clearTyping } from './state/people.js';
@@ -95,14 +95,14 @@ client.on('event', (frame) => {
   if (frame.type === 'conversation.created' && needsPreview(frame.payload.conversation))
     actions.loadPreview(frame.payload.conversation.id);
   if (frame.type === 'message.hidden' && !recountUnread(store, frame.payload)) actions.refreshUnread(id);
-  if (frame.type === 'conversation.settings') onSettings(id, before, frame.payload.my);
+  if (frame.type === 'conversation.settings') conversationSettingsChanged(id, before, frame.payload.my);
   if (frame.type === 'message.new' && frame.payload.message.sender_id !== store.state.me?.id)
     actions.markDelivered(id, frame.payload.message.seq);
 });
 
 const needsPreview = ({ last_message, last_seq }) => !last_message && last_seq > 0;
 
-function onSettings(id, before, my) {
+function conversationSettingsChanged(id, before, my) {
   if (!before) return;
   if (before.archived || my.archived) actions.refreshArchived(id);
   if (before.blocked === my.blocked) return;
@@ -129,7 +129,7 @@ router.onChange(({ name }) => {
     router.go(to.home(), { replace: true });
 });
 
-watchTitle(store);
+showUnreadInTitle(store);
 watchMutes(store, ({ id, my }) => my.archived && actions.refreshArchived(id));
 
 if (client.auth.signedIn) {

@@ -1,5 +1,5 @@
 // The view that the address names.
-// This file reads and writes the part of the address after `#`. It must not contain the views.
+// This file reads and writes the part of the address after `#`.
 
 /** @typedef {{name: 'home'|'sign-in'|'sign-up'} | {name: 'conversation', id: string}} Route */
 

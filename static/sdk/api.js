@@ -108,7 +108,7 @@ export class Api {
   }
 
   /**
-   * Creates the direct conversation with a user. @returns {Promise<object>} the conversation, also if it existed before
+   * Creates the direct conversation with a user. @returns {Promise<object>} the conversation, even if it existed before
    */
   createDirect(userRef) {
     return this.call('POST', '/conversations', { body: { type: 'direct', participant_ids: [userRef] } });
@@ -193,7 +193,7 @@ export class Api {
     return this.call('POST', `${pathOf('conversations', id)}/read`, { body: { seq } });
   }
 
-  /** @returns {Promise<string[]>} the ids of the participants who are online now */
+  /** @returns {Promise<string[]>} the ids of the participants who are online or away now */
   async online(id) {
     return (await this.call('GET', `${pathOf('conversations', id)}/online`)).user_ids;
   }

@@ -8,7 +8,7 @@ const COLLECT_MS = 250;
  * The most marks to send at a time. After a long absence there can be one for each conversation. All of them at once
  * would be more commands than the server accepts from one user.
  */
-const MAX_MARKS = 8;
+const MARKS_AT_ONCE = 8;
 
 /** Sends the marks of the signed-in user. Marks never move back. */
 export class Receipts {
@@ -65,7 +65,7 @@ export class Receipts {
     if (this.#unsent.read.size + this.#unsent.delivered.size === 0) return;
     this.#timer = this.#time.setTimeout(() => {
       this.#timer = null;
-      this.#flush('delivered', MAX_MARKS - this.#flush('read', MAX_MARKS));
+      this.#flush('delivered', MARKS_AT_ONCE - this.#flush('read', MARKS_AT_ONCE));
       this.#schedule();
     }, COLLECT_MS);
   }

@@ -15,8 +15,8 @@ const PONG_TIMEOUT_MS = 10_000;
 /** The longest time from a command to its answer, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 20_000;
 /**
- * After a connection that lasted this long, the delay of reconnecting starts again with its first bound. In
- * milliseconds.
+ * If the connection was open at least this long, the next reconnect delay starts again from the shortest.
+ * Milliseconds.
  */
 const STABLE_AFTER_MS = 5_000;
 

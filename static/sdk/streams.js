@@ -11,7 +11,7 @@ const MAX_HELD = 512;
 
 /**
  * Returns the name of the stream that a durable frame belongs to.
- * @returns {string|null} null for an ephemeral frame, or for a format of a later server
+ * @returns {string|null} null for an ephemeral frame, or for a format of a newer server version
  */
 export function streamOf(frame) {
   if (frame.stream === 'user') return USER;

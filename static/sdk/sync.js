@@ -15,10 +15,10 @@ const RELOAD_DELAY_MS = 2_000;
 /** The delay before a failed reload is repeated, in milliseconds: `min` and a random part, which grows. */
 const RETRY_MS = { min: 1_000, base: 2_000, cap: 30_000 };
 /** The most conversations to load again at a time. */
-const MAX_RELOADS = 4;
+const RELOADS_AT_ONCE = 4;
 /** How often a running `sync` is checked, in milliseconds. It has failed if no event came since the last check. */
 const SYNC_CHECK_MS = 20_000;
-/** A `sync` without an answer after this time has failed, also if events still come. In milliseconds. */
+/** A `sync` without an answer after this time has failed, even if events still come. In milliseconds. */
 const SYNC_TIMEOUT_MS = 120_000;
 
 /**
@@ -78,7 +78,8 @@ export class Sync extends Emitter {
 
   /**
    * Follows a new conversation, from its event or from an answer over REST. The server has subscribed this session from
-   * the `last_rev` of the event. Frames that came before the event were held, and are applied now.
+   * the `last_rev` of the event (after the first `sync`; before it, see `#subscribeAdded`). Frames that came before the
+   * event were held, and are applied now.
    */
   addConversation(conversation) {
     this.#removedIds.delete(conversation.id);
@@ -118,7 +119,7 @@ export class Sync extends Emitter {
 
   /** Waits until few other conversations are being loaded. After a week there may be a thousand to load. */
   async #acquireReloadPermit() {
-    if (this.#reloadCount === MAX_RELOADS) await new Promise((resolve) => this.#reloadQueue.push(resolve));
+    if (this.#reloadCount === RELOADS_AT_ONCE) await new Promise((resolve) => this.#reloadQueue.push(resolve));
     else this.#reloadCount += 1;
   }
 

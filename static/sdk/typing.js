@@ -26,15 +26,15 @@ export class Typing {
   /** Notes a keystroke in the text box of a conversation. May be called for every keystroke. */
   keystroke(conversationId) {
     if (this.#active && this.#active.id !== conversationId) this.stop();
-    this.#active ??= { id: conversationId, started: false, idle: null, start: null };
+    this.#active ??= { id: conversationId, started: false, idleTimer: null, startTimer: null };
     const active = this.#active;
-    this.#time.clearTimeout(active.idle);
-    active.idle = this.#time.setTimeout(() => this.stop(), IDLE_MS);
-    if (active.start !== null) return;
+    this.#time.clearTimeout(active.idleTimer);
+    active.idleTimer = this.#time.setTimeout(() => this.stop(), IDLE_MS);
+    if (active.startTimer !== null) return;
     const pause = active.started ? REPEAT_MS : MIN_INTERVAL_MS;
-    const since = this.#lastStart.id === conversationId ? this.#now() - this.#lastStart.at : Infinity;
-    if (since >= pause) this.#start(active);
-    else if (!active.started) active.start = this.#time.setTimeout(() => this.#start(active), pause - since);
+    const elapsedMs = this.#lastStart.id === conversationId ? this.#now() - this.#lastStart.at : Infinity;
+    if (elapsedMs >= pause) this.#start(active);
+    else if (!active.started) active.startTimer = this.#time.setTimeout(() => this.#start(active), pause - elapsedMs);
   }
 
   /** Ends the indicator: the text box is empty or closed, or the user pauses. */
@@ -49,7 +49,7 @@ export class Typing {
   }
 
   #start(active) {
-    active.start = null;
+    active.startTimer = null;
     active.started = true;
     this.#lastStart = { id: active.id, at: this.#now() };
     this.#send('typing.start', { conversation_id: active.id });
@@ -59,8 +59,8 @@ export class Typing {
     const active = this.#active;
     this.#active = null;
     if (!active) return null;
-    this.#time.clearTimeout(active.idle);
-    this.#time.clearTimeout(active.start);
+    this.#time.clearTimeout(active.idleTimer);
+    this.#time.clearTimeout(active.startTimer);
     return active;
   }
 }

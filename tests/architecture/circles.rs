@@ -128,9 +128,9 @@ fn elements(group: &str) -> Vec<&str> {
 pub fn seams(files: &[Source]) -> Vec<String> {
     let closed = [
         ("src/usecases/", ".db()", "read through `work::read`, and change through `work::transact`"),
-        ("src/http/", "run_detached(", "a use case is safe from anywhere; call it"),
+        ("src/http/", "run_with_deadline(", "a use case is safe from anywhere; call it"),
         ("src/http/", ".db().read(", "call a use case"),
-        ("src/realtime/", "run_detached(", "a use case is safe from anywhere; call it"),
+        ("src/realtime/", "run_with_deadline(", "a use case is safe from anywhere; call it"),
         ("src/realtime/session/", ".db()", "call a use case"),
     ];
     let mut broken = Vec::new();

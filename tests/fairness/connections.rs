@@ -102,15 +102,15 @@ fn one_user_waits_with_a_few_searches_and_no_more() {
         let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
         let db = inside.app.db();
         let taken = all_heavy(inside, &[modest]);
-        let waiting =
-            std::iter::repeat_with(async || db.heavy(greedy.user_id).await.map(drop)).take(limits::HEAVY_PER_USER);
+        let waiting = std::iter::repeat_with(async || db.heavy(greedy.user_id).await.map(drop))
+            .take(limits::HEAVY_READS_PER_USER);
         let mut waiting = std::pin::pin!(futures_util::future::join_all(waiting));
         assert!(futures_util::poll!(&mut waiting).is_pending());
         assert_busy(db.heavy(greedy.user_id).await);
         let other = db.heavy(modest.user_id);
         drop(taken);
         let waited = waiting.await.into_iter().collect::<Result<Vec<_>>>().unwrap();
-        assert_eq!(waited.len(), limits::HEAVY_PER_USER);
+        assert_eq!(waited.len(), limits::HEAVY_READS_PER_USER);
         other.await.unwrap();
     });
 }
@@ -121,7 +121,7 @@ fn a_heavy_read_ends_in_time_and_the_database_is_not_away_for_it() {
         let user = inside.user().await;
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         let app = inside.app.clone();
-        let outcome = inside.app.run_detached(async move {
+        let outcome = inside.app.run_with_deadline(async move {
             let turn = app.db().heavy(user.user_id).await?;
             turn.conn().execute_unprepared(endless).await.map_err(Error::from)
         });

@@ -72,7 +72,7 @@ async fn attempts(inside: &Inside, sends: usize) -> (usize, usize) {
     let group = inside.group(&[talker, friend]).await;
     let (begun, stored) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (app, counts) = (inside.app.clone(), (begun.clone(), stored.clone()));
-    let rows = limits::LARGE_ROWS as usize + 1;
+    let rows = limits::LARGE_TRANSACTION_ROWS as usize + 1;
     transact_for(&inside.app, maker.user_id, rows, move |tx| {
         let (app, (begun, stored)) = (app.clone(), counts.clone());
         Box::pin(async move {

@@ -32,6 +32,8 @@ pub struct Client {
     pub held: BTreeMap<Stream, Rev>,
     /// Events that came before earlier ones.
     ahead: BTreeMap<Stream, BTreeMap<Rev, Meaning>>,
+    /// The head of the user stream when the session began.
+    welcome_rev: Rev,
     /// Events that came in this session.
     received: BTreeSet<(Stream, Rev)>,
     /// Conversations that it asked for with `subscribe`, and after which revision the answer said that events come. Earlier
@@ -64,6 +66,7 @@ impl Client {
         self.answered.clear();
         (self.syncs, self.unanswered) = (0, 0);
         (self.follows_added, self.may_be_ahead) = (!subscribe_none, false);
+        self.welcome_rev = user_rev;
         self.held.entry(own).or_insert(user_rev);
         if !subscribe_none {
             // It reads everything before these revisions over REST.
@@ -76,8 +79,12 @@ impl Client {
     }
 
     /// Sends a sync with everything it holds.
-    pub fn sends_sync(&mut self) -> BTreeMap<ConversationId, Rev> {
+    /// If it names no revision of its user stream, it reads what happened before this session over REST.
+    pub fn sends_sync(&mut self, own: Stream, names_user_rev: bool) -> BTreeMap<ConversationId, Rev> {
         self.syncs += 1;
+        if !names_user_rev {
+            self.hold(own, self.held[&own].max(self.welcome_rev));
+        }
         let conversations = self.held.iter().filter_map(|(stream, rev)| match stream {
             Stream::Conversation(id) => Some((*id, *rev)),
             Stream::User(_) => None,
@@ -205,8 +212,19 @@ impl Client {
     }
 
     /// Everything that was under way has come: the session got all of what it follows.
-    pub fn rested(&self, head_of: impl Fn(Stream) -> Rev, is_in: impl Fn(ConversationId) -> bool) -> Checked {
+    pub fn rested(
+        &self,
+        own: Stream,
+        head_of: impl Fn(Stream) -> Rev,
+        is_in: impl Fn(ConversationId) -> bool,
+    ) -> Checked {
         must(self.syncs == 0 && self.unanswered == 0, || "a command has no answer".to_owned())?;
+        if self.follows_added || self.may_be_ahead {
+            let ahead = self.ahead.get(&own);
+            let has = |rev| rev <= self.held[&own] || ahead.is_some_and(|ahead| ahead.contains_key(&rev));
+            let missing = (self.welcome_rev.0 + 1..=head_of(own).0).map(Rev).find(|rev| !has(*rev));
+            must(missing.is_none(), || format!("{missing:?} of the user stream never came"))?;
+        }
         // A session that only subscribes to what it names must look at its user's own stream to see that a subscription ended.
         for id in self.follows.iter().filter(|id| self.follows_added && is_in(**id)) {
             let stream = Stream::Conversation(*id);

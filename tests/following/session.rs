@@ -35,7 +35,7 @@ impl World {
         self.client.opens(OWN, user_rev, &heads, self.subscribe_none);
         let rooms = heads.iter().filter(|_| !self.subscribe_none);
         let rooms = rooms.map(|(id, head)| (*id, Stream::Conversation(*id), *head)).collect();
-        self.following.open(USER, OWN, user_rev, rooms);
+        self.following.begin_session(USER, OWN, user_rev, rooms);
     }
 
     pub fn command(&mut self, job: Job) {
@@ -53,12 +53,12 @@ impl World {
         self.command(Job::Subscribe(missing));
     }
 
-    pub fn send_sync(&mut self, in_parts: bool) {
+    pub fn send_sync(&mut self, in_parts: bool, names_user_rev: bool) {
         if !self.open || self.client.unanswered > 0 || self.client.syncs > 0 {
             return;
         }
-        let user_rev = Some(self.client.held[&OWN]);
-        let mut conversations = self.client.sends_sync();
+        let mut conversations = self.client.sends_sync(OWN, names_user_rev);
+        let user_rev = names_user_rev.then_some(self.client.held[&OWN]);
         if in_parts && let Some((id, rev)) = conversations.pop_first() {
             let part =
                 SyncConversations { conversations: BTreeMap::from([(id, rev)]), more: true, ..Default::default() };

@@ -44,7 +44,10 @@ pub enum Step {
     Subscribe(usize),
     Unsubscribe(usize),
     /// A sync, in two parts or in one.
-    Sync(bool),
+    Sync {
+        in_parts: bool,
+        names_user_rev: bool,
+    },
     ClientStops,
     ClientReads,
     /// The wait for a first sync is over.
@@ -113,6 +116,12 @@ pub fn chosen(bits: usize) -> Vec<ConversationId> {
     (0..CONVERSATIONS).filter(|index| bits >> index & 1 == 1).map(conversation).collect()
 }
 
+/// A batch with one event.
+pub fn batch_of(stream: Stream, rev: i64) -> Arc<Batch> {
+    let text = stream.id().to_string().into();
+    Batch::new(vec![Frame { rev: Rev(rev), text, effect: EventEffect::None, message_id: None, quoted_id: None }])
+}
+
 /// Takes what an order sends.
 pub struct RoomSink<'w> {
     pub stream: Stream,
@@ -178,7 +187,7 @@ impl World {
             Step::Reconnect(subscribe_none) => self.reconnect(*subscribe_none),
             Step::Subscribe(bits) => self.subscribe(*bits),
             Step::Unsubscribe(bits) => self.command(Job::Unsubscribe(chosen(*bits))),
-            Step::Sync(in_parts) => self.send_sync(*in_parts),
+            Step::Sync { in_parts, names_user_rev } => self.send_sync(*in_parts, *names_user_rev),
             Step::ClientStops => self.client_reads = false,
             Step::ClientReads => self.client_reads(),
             Step::TimeIsUp => self.time_is_up(),
@@ -277,7 +286,7 @@ impl World {
     /// Lets everything under way come to its end, with a last sync; then the client has everything.
     pub fn settle(&mut self) -> Checked {
         self.rest()?;
-        self.step(&Step::Sync(false))?;
+        self.step(&Step::Sync { in_parts: false, names_user_rev: true })?;
         self.rest()?;
         let (joined, log) = (&self.joined, &self.log);
         self.client.settled(OWN, |stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some())
@@ -301,7 +310,7 @@ impl World {
             let quiet = rooms_rest && self.undelivered.is_empty() && self.mailbox.is_empty() && self.checks.is_empty();
             if quiet && !self.rooms.values().any(|room| room.order.has_gap()) {
                 let (joined, log) = (&self.joined, &self.log);
-                return self.client.rested(|stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some());
+                return self.client.rested(OWN, |stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some());
             }
         }
         Err("it does not come to rest".to_owned())

@@ -306,12 +306,12 @@ impl Inside {
 
     /// Notified when the log is to be looked through for what was not delivered.
     pub fn catch_up(&self) -> &Notify {
-        &self.embedded.catch_up
+        &self.embedded.wake_catch_up
     }
 
     /// Waits until the log is to be looked through for what was not delivered.
     pub async fn catch_up_woken(&self) {
-        tokio::time::timeout(DEADLINE, self.embedded.catch_up.notified()).await.unwrap();
+        tokio::time::timeout(DEADLINE, self.embedded.wake_catch_up.notified()).await.unwrap();
     }
 
     /// Waits until the tasks of the start have ended, and returns how many stay.

@@ -62,7 +62,7 @@ impl Post {
             data: self.data,
             reply_to_id: self.reply_to,
             temp_id: self.temp_id,
-            skipped: 0,
+            times_postponed: 0,
             unknown_until: None,
             answer: mailboxes::answer(answer),
         }

@@ -69,7 +69,7 @@ test('names are offered while a mention is typed, not inside a word', () => {
   assert.equal(mentionCandidates([all, ...users], '').at(-1).id, 'all');
 });
 
-test('one emoji counts as one, also if it consists of several characters', () => {
+test('one emoji counts as one, even if it consists of several characters', () => {
   for (const emoji of ['👍', '❤️', '🇫🇷', '👩‍👩‍👧‍👦', '👍🏽', '1️⃣']) assert.ok(isOneEmoji(emoji), emoji);
   for (const text of ['', 'a', '👍👍', '1', ':)', 'a👍', '👍 ', null]) assert.ok(!isOneEmoji(text), String(text));
 });

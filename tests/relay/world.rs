@@ -16,7 +16,7 @@ use greenroom::store::readers::LogRow;
 use greenroom::store::transaction::Transaction;
 use greenroom::usecases::{deletions, edits};
 use greenroom::work::Caller;
-use greenroom::work::transact::Work;
+use greenroom::work::transact::WorkFuture;
 use sea_orm::TryGetable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -246,11 +246,11 @@ impl Reader for Diary {
         "diary"
     }
 
-    fn pause(&self) -> Duration {
+    fn page_interval(&self) -> Duration {
         Duration::ZERO
     }
 
-    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> Work<'t, ()> {
+    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> WorkFuture<'t, ()> {
         Box::pin(async move {
             for row in rows {
                 let failing = self.fails.lock().unwrap().get(&(row.stream, row.rev.0)).copied();

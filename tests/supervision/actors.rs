@@ -33,7 +33,13 @@ async fn open(hub: &Addr<Hub>, stream: Stream) -> Recipient<ToRoom> {
 
 fn subscribe(room: &Recipient<ToRoom>, stream: Stream, ear: &Ear) {
     let session = ear.handle(ear.user);
-    room.do_send(ToRoom::Subscribe(Subscription { stream, session, from: Rev(3), checked: Rev(3), accepted: false }));
+    room.do_send(ToRoom::Subscribe(Subscription {
+        stream,
+        session,
+        after: Rev(3),
+        checked_rev: Rev(3),
+        accepted: false,
+    }));
 }
 
 /// A stream with a room, and a session that follows it.

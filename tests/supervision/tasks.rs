@@ -7,7 +7,7 @@ use greenroom::app::App;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
-use greenroom::mailboxes::{self, OpenStreams, ReadLog, ReadPurpose, ToPresence, ToRoom};
+use greenroom::mailboxes::{self, ListOpenStreams, ReadLog, ReadPurpose, ToPresence, ToRoom};
 use greenroom::realtime::catch_up::{self, CatchUpHub};
 use greenroom::realtime::log_reader;
 use greenroom::realtime::presence::Presence;
@@ -143,10 +143,10 @@ impl Handler<mailboxes::Heads> for Room {
     }
 }
 
-impl Handler<OpenStreams> for Room {
+impl Handler<ListOpenStreams> for Room {
     type Result = Vec<Stream>;
 
-    fn handle(&mut self, _: OpenStreams, _: &mut Self::Context) -> Vec<Stream> {
+    fn handle(&mut self, _: ListOpenStreams, _: &mut Self::Context) -> Vec<Stream> {
         vec![self.1]
     }
 }

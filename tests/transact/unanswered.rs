@@ -60,7 +60,7 @@ fn an_unanswered_commit_is_looked_up_however_often_its_send_is_skipped() {
         }
         locked.rollback().await.unwrap();
         let sent = answer.await.unwrap().unwrap();
-        assert_eq!((sent.message.id, sent.replayed), (id, false));
+        assert_eq!((sent.message.id, sent.repeated), (id, false));
         inside.run("DROP TRIGGER held ON outbox").await;
         let ledger = inside.ledger().await;
         assert_eq!(ledger.said(group).iter().filter(|message| message.content == "stored unheard").count(), 1);

@@ -77,7 +77,7 @@ impl Model {
             possible = vec![self.expect(post, Some(Role::Member)), self.expect(post, None)];
         }
         let actual = match outcome {
-            Ok(sent) if sent.replayed => Expected::Repeated(sent.message.id),
+            Ok(sent) if sent.repeated => Expected::Repeated(sent.message.id),
             Ok(_) => Expected::Stored,
             Err(error) => Expected::Refused(error.code()),
         };
@@ -91,7 +91,7 @@ impl Model {
         };
         *self.seen.entry(name).or_default() += 1;
         match outcome {
-            Ok(sent) if !sent.replayed => {
+            Ok(sent) if !sent.repeated => {
                 self.store(post, sent)?;
                 self.mention(post, sent, moving)
             }

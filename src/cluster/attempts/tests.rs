@@ -4,8 +4,8 @@ use super::*;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
 
-fn attempts() -> Arc<PasswordAttempts> {
-    Arc::new(PasswordAttempts::new(10))
+fn attempts() -> Arc<PasswordLimits> {
+    Arc::new(PasswordLimits::new(10))
 }
 
 fn other_address(number: u8) -> IpAddr {
@@ -14,7 +14,7 @@ fn other_address(number: u8) -> IpAddr {
 
 /// Acquires all permits of an attempt. The requested target and the account are the same.
 fn acquire(
-    attempts: &Arc<PasswordAttempts>,
+    attempts: &Arc<PasswordLimits>,
     account: PasswordTarget,
     address: IpAddr,
     known: KnownAtAddress,
@@ -34,7 +34,7 @@ fn acquire(
 
 /// Makes an attempt with a wrong password. Returns false if it was refused.
 fn guess(
-    attempts: &Arc<PasswordAttempts>,
+    attempts: &Arc<PasswordLimits>,
     account: PasswordTarget,
     address: IpAddr,
     known: KnownAtAddress,
@@ -127,7 +127,7 @@ fn an_attempt_waits_for_permits_that_others_hold_and_is_not_refused() {
 
 #[test]
 fn a_setting_of_zero_turns_the_limits_on_attempts_off() {
-    let attempts = Arc::new(PasswordAttempts::new(0));
+    let attempts = Arc::new(PasswordLimits::new(0));
     let account = PasswordTarget::User(UserId::new());
     for _ in 0..1000 {
         let decision = acquire(&attempts, account, HERE, KnownAtAddress::NotChecked, Instant::now());

@@ -106,7 +106,7 @@ fn count_refusal<B>(answer: &ServiceResponse<B>) -> bool {
         | Code::UnsupportedMediaType => {
             let is_unauthenticated = answer.request().extensions().get::<Caller>().is_none();
             if let (true, Some(app)) = (is_unauthenticated, app) {
-                app.admission().count_unauthenticated();
+                app.admission().count_uncharged();
             }
             is_unauthenticated
         }

@@ -1,7 +1,7 @@
 //! One example of every event, with the text that clients get: the lines of `tests/cases/events.jsonl`.
 //!
-//! A line changes only if the contract with clients changes. The server must be able to read also the former line, for as
-//! long as a log keeps such events.
+//! A line changes only if the contract with clients changes. The server must be able to read also the former line, for
+//! as long as a log keeps such events.
 
 use super::*;
 use crate::domain::content::MessageKind;
@@ -16,7 +16,7 @@ use crate::protocol::messages::Quote;
 use crate::protocol::presence::PresenceStatus;
 use crate::protocol::reactions::{Reaction, ReactionAction};
 use crate::protocol::settings::{NotifyLevel, OwnView};
-use crate::protocol::stored_event::{CorePayload, MessageFrame, StoredEvent};
+use crate::protocol::stored_event::{MessageFrame, StablePayload, StoredEvent};
 use crate::protocol::users::{PublicUser, User, UserBrief, UserRole};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -202,7 +202,7 @@ fn a_stored_message_is_read_as_it_was_written() {
         };
         let MessageFrame { rev, payload } = stored.read_frame().expect("our own frame");
         assert_eq!((rev, payload.conversation_id, payload.message), (Rev(8), CONVERSATION, message()));
-        let CorePayload { conversation_id, message } = stored.read_core().expect("our own frame");
+        let StablePayload { conversation_id, message } = stored.read_core().expect("our own frame");
         assert_eq!((conversation_id, Some(message.id), message.seq), (CONVERSATION, event.message_id(), Seq(7)));
     }
 }

@@ -58,7 +58,8 @@ impl<R: Clone> Following<R> {
         }
     }
 
-    /// Before the user's own stream is subscribed to anew: what its room has sent so far went nowhere and must come again.
+    /// Call before subscribing to the own stream again. Events received so far were not sent to the client, so the room
+    /// must send them again.
     pub(super) fn end_first_sync(&mut self, stream: Stream) {
         if !matches!(stream, Stream::User(_)) || self.first_sync == FirstSync::Over {
             return;

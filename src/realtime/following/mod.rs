@@ -1,9 +1,9 @@
-//! Which streams a session follows and how far. A pure type without actor, clock or database, so that a property test can
-//! drive it through every interleaving.
+//! Which streams a session follows and how far. A pure type without actor, clock or database, so that a property test
+//! can drive it through every interleaving.
 //!
-//! The session passes in what happens and carries out the [`FollowEffect`]s that come of it, in their order. `subscribe`,
-//! `unsubscribe`, `sync` and conversations that the user was added to run one at a time: the session calls the `begin_…`
-//! functions when their lane is free, and frees it with [`FollowEffect::LeaveLane`].
+//! The session passes in what happens and carries out the [`FollowEffect`]s that come of it, in their order. Everything
+//! that changes the subscriptions shares one lane (`Lane::Subscriptions` in `session/lanes.rs`): the session calls the
+//! `begin_…` functions when that lane is free, and frees it at [`FollowEffect::LeaveLane`].
 //!
 //! A right is read only after the room runs. What commits between the two is held by the room and not lost.
 
@@ -29,6 +29,9 @@ use std::sync::Arc;
 use stream::FollowedStream;
 use sync::RunningSync;
 
+/// The queue of effects keeps the memory for so many.
+const FEW_EFFECTS: usize = 8;
+
 /// An action of the session. `R` is how it reaches a room.
 #[derive(Debug)]
 pub enum FollowEffect<R> {
@@ -41,14 +44,15 @@ pub enum FollowEffect<R> {
     /// Start the rooms of these conversations, then read whether the user may follow them. The answer goes to
     /// [`Following::rights_read`].
     CheckSubscribe(Vec<ConversationId>),
-    /// The same for conversations that the user was added to. It needs no permit, since no command asks for it.
+    /// Like `CheckSubscribe`, for conversations to which the user was added. Runs without a command permit, because no
+    /// command caused it.
     CheckAdded(Vec<ConversationId>),
-    /// The same for the conversations of a sync, and find out which of them the log cannot bring up to date. The answer
-    /// goes to [`Following::sync_rights_read`].
+    /// Like `CheckSubscribe`, for the conversations of a sync. It also finds the conversations that the log cannot
+    /// bring up to date. The answer goes to [`Following::sync_rights_read`].
     CheckSync(SyncConversations),
-    /// Subscribe at a room. Its answers carry the number.
+    /// Subscribe to a room. Its answers carry the number.
     Attach { room: R, stream: Stream, number: u64, from: Rev, checked: Rev },
-    /// Unsubscribe at a room.
+    /// Unsubscribe from a room.
     Detach { room: R },
     /// Ask a room for the next page of a replay.
     Continue { room: R },
@@ -105,7 +109,7 @@ pub struct Following<R> {
     /// How many subscriptions there were, which numbers them.
     subscriptions: u64,
     /// The parts of a sync that has not come to its end.
-    parts: SyncConversations,
+    incomplete_sync: SyncConversations,
     check: Option<Check>,
     sync: Option<RunningSync<R>>,
     first_sync: FirstSync,
@@ -122,13 +126,14 @@ pub struct Following<R> {
 }
 
 impl<R: Clone> Following<R> {
-    /// Of a session that is not authenticated yet. With `subscribe_none` it follows only its user's own stream at first.
+    /// Of a session that is not authenticated yet. With `subscribe_none` it follows only its user's own stream at
+    /// first.
     pub fn new(subscribe_none: bool) -> Self {
         Self {
             own: None,
             streams: HashMap::new(),
             subscriptions: 0,
-            parts: SyncConversations::default(),
+            incomplete_sync: SyncConversations::default(),
             check: None,
             sync: None,
             first_sync: FirstSync::Over,
@@ -142,7 +147,12 @@ impl<R: Clone> Following<R> {
 
     /// The next thing to do.
     pub fn next_effect(&mut self) -> Option<FollowEffect<R>> {
-        self.effects.pop_front()
+        let next = self.effects.pop_front();
+        if next.is_none() && self.effects.capacity() > FEW_EFFECTS {
+            // A thousand subscriptions at once must not cost memory for as long as the session lives.
+            self.effects = VecDeque::new();
+        }
+        next
     }
 
     /// Whether the session wants to be subscribed to all conversations of its user when it is authenticated.
@@ -160,14 +170,20 @@ impl<R: Clone> Following<R> {
         self.may_replay = may_replay;
     }
 
-    /// All rooms that the session is subscribed at.
+    /// Returns all rooms that the session is subscribed to.
     pub fn rooms(&self) -> impl Iterator<Item = &R> {
         self.streams.values().map(|followed| &followed.room)
     }
 
     /// The session is authenticated as `user`, whose stream has its head at `user_rev`, and follows these conversations
     /// from their heads.
-    pub fn open(&mut self, user: UserId, room: R, user_rev: Rev, conversations: Vec<(ConversationId, R, Rev)>) {
+    pub fn begin_session(
+        &mut self,
+        user: UserId,
+        room: R,
+        user_rev: Rev,
+        conversations: Vec<(ConversationId, R, Rev)>,
+    ) {
         let own = Stream::User(user);
         self.own = Some(own);
         self.attach(own, room, user_rev, user_rev);
@@ -218,18 +234,18 @@ impl<R: Clone> Following<R> {
 
     /// One part of a sync. Returns the whole sync with its last part, which then waits for its turn.
     pub fn sync_part(&mut self, part: SyncConversations) -> Result<Option<SyncConversations>> {
-        self.parts.conversations.extend(part.conversations);
-        self.parts.user_rev = part.user_rev.or(self.parts.user_rev);
-        self.parts.epoch = part.epoch.or(self.parts.epoch.take());
-        if self.parts.conversations.len() > limits::CONVERSATIONS_IN_SYNC {
-            self.parts = SyncConversations::default();
+        self.incomplete_sync.conversations.extend(part.conversations);
+        self.incomplete_sync.user_rev = part.user_rev.or(self.incomplete_sync.user_rev);
+        self.incomplete_sync.epoch = part.epoch.or(self.incomplete_sync.epoch.take());
+        if self.incomplete_sync.conversations.len() > limits::CONVERSATIONS_IN_SYNC {
+            self.incomplete_sync = SyncConversations::default();
             return Err(too_many("conversations", limits::CONVERSATIONS_IN_SYNC));
         }
         if part.more {
             self.sync_goes_on();
             return Ok(None);
         }
-        Ok(Some(std::mem::take(&mut self.parts)))
+        Ok(Some(std::mem::take(&mut self.incomplete_sync)))
     }
 
     /// A whole sync has its turn.
@@ -253,7 +269,7 @@ impl<R: Clone> Following<R> {
 }
 
 /// Notes that the user was added. An event that a sync replays may be older than one that came live.
-fn note(added: &mut HashMap<ConversationId, Rev>, conversation: ConversationId, rev: Rev) {
+fn note_added(added: &mut HashMap<ConversationId, Rev>, conversation: ConversationId, rev: Rev) {
     let newest = added.entry(conversation).or_insert(rev);
     *newest = rev.max(*newest);
 }

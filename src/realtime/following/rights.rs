@@ -1,6 +1,6 @@
 //! What follows when the rights of the user were read: subscriptions, and the plan of a sync.
 
-use super::sync::{self, Next, RunningSync};
+use super::sync::{self, PlannedSubscription, RunningSync};
 use super::{Check, FollowEffect, Following, Rights, SyncRights};
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev};
@@ -37,10 +37,10 @@ impl<R: Clone> Following<R> {
         self.effects.push_back(FollowEffect::Send(frame, id));
         for Membership { conversation_id, last_rev, joined_rev, .. } in memberships {
             let stream = Stream::Conversation(conversation_id);
-            // The client may know already that its user was added, which promises everything after that event. If the user
-            // left and came back since, a later event says so, and the promise begins there.
+            // The client may know already that its user was added, which promises everything after that event. If the
+            // user left and came back since, a later event says so, and the promise begins there.
             let from = match self.added.get(&conversation_id).filter(|_| self.follows_added) {
-                Some(added) if *added < joined_rev => continue,
+                Some(added) if *added < joined_rev || *added > last_rev => continue,
                 Some(added) => *added,
                 None => last_rev,
             };
@@ -56,7 +56,7 @@ impl<R: Clone> Following<R> {
     /// Subscribes to those conversations that the user is in still. While a sync runs they belong to it.
     fn added_read(&mut self, added: &HashMap<ConversationId, Rev>, rights: Rights<R>) {
         let Rights { mut rooms, memberships, .. } = rights;
-        let mut nexts = Vec::new();
+        let mut planned = Vec::new();
         for membership in memberships {
             let conversation = membership.conversation_id;
             let stream = Stream::Conversation(conversation);
@@ -69,17 +69,20 @@ impl<R: Clone> Following<R> {
                 continue;
             }
             let checked = membership.last_rev;
-            nexts.push((Next { stream, room, from, checked, reset: false, asked: false }, membership));
+            planned.push((PlannedSubscription { stream, room, from, checked, reset: false, asked: false }, membership));
         }
         if let Some(sync) = &mut self.sync {
             sync.checking_added = false;
-            for (next, membership) in nexts {
+            for (next, membership) in planned {
                 sync.add(next, &membership);
             }
             return self.go_on();
         }
-        for (Next { stream, room, from, checked, .. }, _) in nexts {
-            self.attach(stream, room, from, checked);
+        for (PlannedSubscription { stream, room, from, checked, .. }, membership) in planned {
+            // A user who was added again since has a newer event, which subscribes from there.
+            if self.added.get(&membership.conversation_id).is_none_or(|newer| *newer <= checked) {
+                self.attach(stream, room, from, checked);
+            }
         }
         self.effects.push_back(FollowEffect::LeaveLane);
     }
@@ -110,36 +113,41 @@ impl<R: Clone> Following<R> {
         let mut added = HashMap::new();
         if !std::mem::replace(&mut self.follows_added, true) {
             added = std::mem::take(&mut self.added);
-            added.retain(|conversation, _| !asked.contains_key(conversation));
+            // One that the client named is part of this sync, unless its rights are from before the user was added.
+            let heads: HashMap<_, _> = memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
+            let is_covered = |id: &ConversationId, rev: Rev| {
+                asked.contains_key(id) && heads.get(id).is_some_and(|head| *head >= rev)
+            };
+            added.retain(|conversation, rev| !is_covered(conversation, *rev));
         }
         if reset_all {
             let frame = ServerFrame::SyncReset(SyncReset { conversation_id: None, last_rev: None });
             self.effects.push_back(FollowEffect::Send(frame, None));
         }
         let mut done = SyncDone { user_rev: own_head, denied, ..SyncDone::default() };
-        let mut nexts = Vec::new();
+        let mut planned = Vec::new();
         for membership in memberships {
             let conversation = membership.conversation_id;
             let Some(room) = rooms.remove(&conversation) else { continue };
             let (checked, reset) = (membership.last_rev, reset.contains(&conversation));
             let held = asked.get(&conversation).copied().filter(|_| !reset && !reset_all);
-            sync::name(&mut done, &membership);
+            sync::add_to_answer(&mut done, &membership);
             let (stream, from) = (Stream::Conversation(conversation), held.unwrap_or(checked));
-            nexts.push(Next { stream, room, from, checked, reset: reset && !reset_all, asked: true });
+            planned.push(PlannedSubscription { stream, room, from, checked, reset: reset && !reset_all, asked: true });
         }
         if let Some((own, followed)) = self.own.and_then(|own| Some((own, self.streams.get(&own)?))) {
             // A client that names no revision has what was sent, and not what is still on its way from the room.
             let sent = followed.sent.min(own_head);
             let from = user_rev.filter(|_| !reset_all).unwrap_or(sent);
             let room = followed.room.clone();
-            nexts.push(Next { stream: own, room, from, checked: own_head, reset: false, asked: true });
+            planned.push(PlannedSubscription { stream: own, room, from, checked: own_head, reset: false, asked: true });
         }
-        self.sync = Some(RunningSync::new(id, nexts, added, done));
+        self.sync = Some(RunningSync::new(id, planned, added, done));
         self.go_on();
     }
 
-    /// Subscribes to as much of a sync as the client has read enough for, then to the conversations of which the replay of
-    /// the user's own stream said that the user was added. Ends the sync when every room has replayed.
+    /// Subscribes to as much of a sync as the client has read enough for, then to the conversations of which the replay
+    /// of the user's own stream said that the user was added. Ends the sync when every room has replayed.
     pub(super) fn go_on(&mut self) {
         while self.may_replay
             && let Some(next) = self.sync.as_mut().and_then(RunningSync::next)
@@ -157,11 +165,11 @@ impl<R: Clone> Following<R> {
         self.effects.push_back(FollowEffect::LeaveLane);
     }
 
-    fn attach_next(&mut self, next: Next<R>) {
-        let Next { stream, room, from, checked, reset, asked } = next;
+    fn attach_next(&mut self, next: PlannedSubscription<R>) {
+        let PlannedSubscription { stream, room, from, checked, reset, asked } = next;
         if let Stream::Conversation(id) = stream {
-            // The client knows already that its user left and came back since the right was checked. It must get nothing from
-            // before that, and the conversation is subscribed to from there.
+            // The client knows already that its user left and came back since the right was checked. It must get
+            // nothing from before that, and the conversation is subscribed to from there.
             let added = self.sync.as_ref().and_then(|sync| sync.added.get(&id)).or(self.added.get(&id));
             if added.is_some_and(|added| *added > checked)
                 && let Some(sync) = &mut self.sync

@@ -1,6 +1,6 @@
 //! What follows from the messages of rooms: events to send, replays to continue, and subscriptions that end.
 
-use super::{FollowEffect, Following, note};
+use super::{FollowEffect, Following, note_added};
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -56,11 +56,14 @@ impl<R: Clone> Following<R> {
         }
     }
 
-    /// The replay of a subscription is over. That of an earlier subscription, such as the one that came with `auth`, ends no
-    /// sync.
+    /// The replay of a subscription is over. That of an earlier subscription, such as the one that came with `auth`,
+    /// ends no sync.
     pub fn attached(&mut self, stream: Stream, number: u64, rev: Rev) {
         let Some(followed) = self.streams.get_mut(&stream).filter(|followed| followed.number == number) else { return };
-        followed.sent = followed.sent.max(rev);
+        // Events that were held back were not sent, although the room has replayed them.
+        if number >= followed.first {
+            followed.sent = followed.sent.max(rev);
+        }
         if self.sync.as_mut().is_some_and(|sync| sync.replayed(stream, rev)) {
             self.go_on();
         }
@@ -90,12 +93,13 @@ impl<R: Clone> Following<R> {
         }
     }
 
-    /// The user was added to a conversation, with the event of this revision in it. A sync that replays the user's own
-    /// stream subscribes to it before its end. One that has done so waits for nothing more: the conversation then waits for
-    /// the lane.
+    /// The user was added to a conversation, with the event of this revision in it. While a sync still replays the
+    /// user's own stream, that sync also subscribes to this conversation. After that replay, the conversation waits for
+    /// the lane instead.
     ///
-    /// On a node that hears of events through the log, the user's stream can be ahead of the conversation's: what an earlier
-    /// subscription still brings, from before the user left, would be out of order.
+    /// On a node that reads events from the log, the user's own stream can be ahead of the stream of the conversation.
+    /// An earlier subscription, from before the user left, can then still send events. These would be out of order, so
+    /// events up to `rev` are not sent.
     fn add(&mut self, conversation: ConversationId, rev: Rev) {
         if let Some(followed) = self.streams.get_mut(&Stream::Conversation(conversation))
             && !followed.covers(rev)
@@ -103,18 +107,18 @@ impl<R: Clone> Following<R> {
             followed.after = followed.after.max(rev);
         }
         if let Some(sync) = self.sync.as_mut().filter(|sync| sync.own_replays) {
-            note(&mut sync.added, conversation, rev);
+            note_added(&mut sync.added, conversation, rev);
             return;
         }
         if !self.follows_added {
             if self.added.len() < limits::IDS_IN_COMMAND {
-                note(&mut self.added, conversation, rev);
+                note_added(&mut self.added, conversation, rev);
             }
             return;
         }
         if self.added.is_empty() {
             self.effects.push_back(FollowEffect::QueueAdded);
         }
-        note(&mut self.added, conversation, rev);
+        note_added(&mut self.added, conversation, rev);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::ids::Rev;
 
-/// See the module.
+/// A stream that a session follows, its room, and how far its events were sent.
 pub(super) struct FollowedStream<R> {
     pub room: R,
     /// The head of the stream when the right to follow it was last checked.
@@ -15,8 +15,8 @@ pub(super) struct FollowedStream<R> {
     pub sent: Rev,
     /// Events up to here are not sent: they belong to an earlier subscription, from before the user left and came back.
     pub after: Rev,
-    /// Whether a sync asked for it by name. Then it begins where the client said, which may be before the user was added
-    /// again.
+    /// Whether a sync asked for it by name. Then it begins where the client said, which may be before the user was
+    /// added again.
     pub synced: bool,
     /// Whether the event with which the user left was sent. The room will say so too.
     pub ended: bool,

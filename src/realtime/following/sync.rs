@@ -10,7 +10,7 @@ use crate::store::participants::Membership;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// A stream that a sync will subscribe to.
-pub(super) struct Next<R> {
+pub(super) struct PlannedSubscription<R> {
     pub stream: Stream,
     pub room: R,
     /// The client has every event up to here.
@@ -23,7 +23,7 @@ pub(super) struct Next<R> {
     pub asked: bool,
 }
 
-impl<R> Next<R> {
+impl<R> PlannedSubscription<R> {
     fn replays(&self) -> bool {
         self.from < self.checked
     }
@@ -35,35 +35,35 @@ pub(super) struct RunningSync<R> {
     pub id: Option<FrameId>,
     /// Whether the user's own stream has still to be replayed to its end.
     pub own_replays: bool,
-    queue: VecDeque<Next<R>>,
+    queue: VecDeque<PlannedSubscription<R>>,
     /// Streams that are subscribed to and have not replayed to their end.
     waiting: HashSet<Stream>,
     /// Those of them that have something to replay.
     replaying: HashSet<Stream>,
-    /// Conversations that the user was added to, as far as the user's own stream was replayed, each with the revision of the
-    /// event that says so.
+    /// Conversations that the user was added to, as far as the user's own stream was replayed, each with the revision
+    /// of the event that says so.
     pub added: HashMap<ConversationId, Rev>,
-    /// Whether the rights to those are being read.
+    /// Whether the rights to the conversations in `added` are being read.
     pub checking_added: bool,
     /// The answer, as far as it is known.
     pub done: SyncDone,
 }
 
 impl<R> RunningSync<R> {
-    /// Returns a sync that subscribes to `nexts`, then to the conversations of `added`, and answers with `done`.
+    /// Returns a sync that subscribes to `planned`, then to the conversations of `added`, and answers with `done`.
     pub fn new(
         id: Option<FrameId>,
-        mut nexts: Vec<Next<R>>,
+        mut planned: Vec<PlannedSubscription<R>>,
         added: HashMap<ConversationId, Rev>,
         done: SyncDone,
     ) -> Self {
-        // Streams without a replay go first, because they delay nothing. The user's own goes last, so that conversations
-        // that it names are subscribed to after those that the client asked for.
-        nexts.sort_by_key(|next| (matches!(next.stream, Stream::User(_)), next.replays()));
+        // Streams without a replay go first, because they delay nothing. The user's own goes last, so that
+        // conversations that it names are subscribed to after those that the client asked for.
+        planned.sort_by_key(|next| (matches!(next.stream, Stream::User(_)), next.replays()));
         Self {
             id,
-            own_replays: nexts.last().is_some_and(|next| matches!(next.stream, Stream::User(_))),
-            queue: nexts.into(),
+            own_replays: planned.last().is_some_and(|next| matches!(next.stream, Stream::User(_))),
+            queue: planned.into(),
             waiting: HashSet::new(),
             replaying: HashSet::new(),
             added,
@@ -73,7 +73,7 @@ impl<R> RunningSync<R> {
     }
 
     /// The next stream to subscribe to, if there is one and few enough replays run.
-    pub fn next(&mut self) -> Option<Next<R>> {
+    pub fn next(&mut self) -> Option<PlannedSubscription<R>> {
         let replays = self.queue.front()?.replays();
         if self.waiting.len() >= limits::SUBSCRIPTIONS_AT_ONCE
             || (replays && self.replaying.len() >= limits::REPLAYS_AT_ONCE)
@@ -138,15 +138,15 @@ impl<R> RunningSync<R> {
     }
 
     /// Adds a conversation that the user was added to.
-    pub fn add(&mut self, next: Next<R>, membership: &Membership) {
+    pub fn add(&mut self, next: PlannedSubscription<R>, membership: &Membership) {
         self.queue.push_back(next);
         self.done.denied.retain(|denied| denied.id != membership.conversation_id);
-        name(&mut self.done, membership);
+        add_to_answer(&mut self.done, membership);
     }
 }
 
-/// Names the conversation in the answer.
-pub(super) fn name(done: &mut SyncDone, membership: &Membership) {
+/// Adds the conversation to the answer.
+pub(super) fn add_to_answer(done: &mut SyncDone, membership: &Membership) {
     done.conversations.insert(membership.conversation_id, membership.last_rev);
     done.reads.insert(membership.conversation_id, membership.last_read_seq);
 }

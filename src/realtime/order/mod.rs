@@ -45,7 +45,8 @@ pub trait Sink<H> {
 /// The order of the events of one stream, and the subscribers of the stream. `H` is the handle by which a subscriber is
 /// reached.
 pub struct Order<H> {
-    /// Every event up to this revision was broadcast. `None` until the first subscription brings a checked revision.
+    /// The room has broadcast every event up to this revision. The head in the log can be newer. `None` until the first
+    /// subscription brings a checked revision.
     head: Option<Rev>,
     highest_known: Rev,
     /// Events beyond a gap, or all events while the head is unknown.
@@ -144,7 +145,7 @@ impl<H: Clone> Order<H> {
         }
         for frame in batch.frames.iter().filter(|frame| self.head.is_none_or(|head| frame.rev > head)) {
             self.highest_known = self.highest_known.max(frame.rev);
-            if !self.removals.is_deleted(frame) {
+            if !self.removals.shows_deleted_message(frame) {
                 self.pending.entry(frame.rev).or_insert_with(|| frame.clone());
             }
         }
@@ -170,7 +171,7 @@ impl<H: Clone> Order<H> {
                 }
                 EventEffect::Deleted(message) if self.removals.add_deletion(*message, frame.rev) => {
                     self.ring.remove_message(*message);
-                    self.pending.retain(|_, pending| !self.removals.is_deleted(pending));
+                    self.pending.retain(|_, pending| !self.removals.shows_deleted_message(pending));
                 }
                 _ => {}
             }

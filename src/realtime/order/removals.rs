@@ -46,7 +46,7 @@ impl Removals {
 
     /// Returns whether a delivered frame shows a message that was deleted after the frame was committed. The log
     /// contains the event without the text.
-    pub fn is_deleted(&self, frame: &Frame) -> bool {
+    pub fn shows_deleted_message(&self, frame: &Frame) -> bool {
         shows_deleted(frame, self.deletions.iter())
     }
 

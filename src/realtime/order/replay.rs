@@ -29,7 +29,7 @@ impl<H: Clone> Order<H> {
     pub fn subscribe(&mut self, request: SubscribeRequest<H>, sink: &mut impl Sink<H>) {
         let SubscribeRequest { session, user, handle, from, checked } = request;
         let left_at = self.removals.first_leave_after(user, checked);
-        // A subscriber with a newer check stays. If it is in a replay, it ends when the replay reaches the leave.
+        // A subscriber whose right was not checked later stays: its replay ends when it reaches the leave.
         if left_at.is_some() && self.subscribers.get(&session).is_none_or(|existing| existing.checked > checked) {
             self.subscribers.remove(&session);
             sink.send(&handle, RoomEvent::Left(checked));

@@ -1,6 +1,7 @@
 //! Authentication of a session: by a credential in the handshake or in the first frame, and later by a newer token.
 
 use super::lanes::{JobState, Lane};
+use super::subscriptions::open_rooms;
 use super::{AuthState, Credential, Identity, LaneJob, Session};
 use crate::admission::ChargeKind;
 use crate::domain::codes::Close;
@@ -114,7 +115,7 @@ impl Session {
         self.command_permits = Some(self.services.app.admission().command_permits(caller.user_id));
         self.set_expiry(start.expires_at, ctx);
         let rooms = start.rooms.into_iter().map(|(of, room)| (of.conversation_id, room, of.last_rev)).collect();
-        self.follow(ctx, |following| following.open(caller.user_id, start.user_room, start.user_rev, rooms));
+        self.follow(ctx, |following| following.begin_session(caller.user_id, start.user_room, start.user_rev, rooms));
         let presence = &self.services.presence;
         presence.do_send(ToPresence::Opened(self.session_handle(&caller, 0, ctx), ctx.address().recipient())); // attach
         for frame in before.waiting_frames {
@@ -235,7 +236,7 @@ async fn read_start(
     if subscribes {
         streams.extend(likely.iter().map(|id| Stream::Conversation(*id)));
     }
-    let mut rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)??.into_iter();
+    let mut rooms = open_rooms(hub, streams).await?.into_iter();
     let user_room = rooms.next().ok_or_else(|| Error::internal("the hub answered without a room"))?;
     let mut rooms: std::collections::HashMap<_, _> = likely.iter().copied().zip(rooms).collect();
     let opened = sessions::read_start(app, &caller, &likely).await?;

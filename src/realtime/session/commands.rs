@@ -58,8 +58,8 @@ impl Session {
             Command::Delivered(mark) => self.update_delivered_mark(caller, &mark, id, ctx),
             Command::TypingStart(at) => self.start_typing(caller, at.conversation_id, id, ctx),
             Command::TypingStop(at) => {
-                let (app, typing_session) = (self.services.app.clone(), self.typist.clone());
-                let work = async move { typing::stop(&app, &caller, &typing_session, at.conversation_id).await };
+                let (app, typist) = (self.services.app.clone(), self.typist.clone());
+                let work = async move { typing::stop(&app, &caller, &typist, at.conversation_id).await };
                 self.run_with_optional_ack(Lane::Conversation(at.conversation_id), id, work, ctx);
             }
             Command::SetPresence(set) => {
@@ -88,8 +88,8 @@ impl Session {
         }
     }
 
-    /// Queues a send. It leaves its lane as soon as it is in the queue of its writer, so that a burst of sends makes
-    /// one commit.
+    /// Queues a message. The lane is free as soon as the message is in the writer's queue, so the writer can commit
+    /// many messages at once.
     fn send_message(&mut self, caller: Caller, message: SendMessage, id: Option<FrameId>, ctx: &mut Context<Self>) {
         let lane = Lane::Conversation(message.conversation_id);
         let (command_id, command_temp_id) = (id.clone(), message.temp_id.clone());
@@ -229,9 +229,9 @@ impl Session {
             return;
         }
         self.typing_started.insert(conversation, now);
-        let (app, typing_session, mailbox) = (self.services.app.clone(), self.typist.clone(), ctx.address());
+        let (app, typist, mailbox) = (self.services.app.clone(), self.typist.clone(), ctx.address());
         let work = async move {
-            let started = typing::start(&app, &caller, &typing_session, conversation).await;
+            let started = typing::start(&app, &caller, &typist, conversation).await;
             if started.is_err() {
                 // The client may repeat a refused command at once, and get the error again.
                 let forget: SessionTask = Box::new(move |session, _| {

@@ -16,19 +16,21 @@ use std::sync::Arc;
 
 impl Session {
     pub(super) fn handle_room_event(&mut self, message: FromRoom, ctx: &mut Context<Self>) {
-        let FromRoom { stream, subscription, event } = message;
+        let FromRoom { stream, subscription_number, event } = message;
         if self.is_closing {
             return;
         }
         match event {
-            RoomEvent::Frames(batch) => self.handle_events(stream, subscription, &batch, ctx),
+            RoomEvent::Frames(batch) => self.handle_events(stream, subscription_number, &batch, ctx),
             RoomEvent::Page(batch) => {
-                self.handle_events(stream, subscription, &batch, ctx);
+                self.handle_events(stream, subscription_number, &batch, ctx);
                 self.follow(ctx, |following| following.page_sent(stream));
             }
             RoomEvent::Ephemeral(text) => self.send_text(text, ctx),
-            RoomEvent::Attached(rev) => self.follow(ctx, |following| following.attached(stream, subscription, rev)),
-            RoomEvent::Reset(rev) => self.follow(ctx, |following| following.reset(stream, subscription, rev)),
+            RoomEvent::Attached(rev) => {
+                self.follow(ctx, |following| following.attached(stream, subscription_number, rev));
+            }
+            RoomEvent::Reset(rev) => self.follow(ctx, |following| following.reset(stream, subscription_number, rev)),
             RoomEvent::Left(checked) => self.follow(ctx, |following| following.left(stream, checked)),
             RoomEvent::Gone => self.handle_room_gone(ctx),
         }
@@ -52,8 +54,8 @@ impl Session {
     }
 
     /// Sends events to the client, then acts on the revocations among those of the user stream.
-    fn handle_events(&mut self, stream: Stream, subscription: u64, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
-        self.follow(ctx, |following| following.events(stream, subscription, batch));
+    fn handle_events(&mut self, stream: Stream, subscription_number: u64, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
+        self.follow(ctx, |following| following.events(stream, subscription_number, batch));
         for frame in &batch.frames {
             if let EventEffect::Revoked(revoked) = &frame.effect {
                 self.handle_revocation(revoked, frame.rev, ctx);
@@ -61,8 +63,8 @@ impl Session {
         }
     }
 
-    /// Closes the session if a revocation concerns it. A revocation from before the status and the login were read is
-    /// ignored, because that reading has taken it into account.
+    /// Closes the session if a revocation concerns it. Ignores a revocation at or before `identity.checked`:
+    /// authentication has already seen it.
     fn handle_revocation(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
         let AuthState::Authenticated(identity) = &self.auth_state else { return };
         let concerns_all = revoked.login_id.is_none() && revoked.session_id.is_none();

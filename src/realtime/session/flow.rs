@@ -52,7 +52,7 @@ impl FlowControl {
     /// Returns whether so many bytes are unread that nothing more may be sent. A frame counts only after it was sent: a
     /// client that has read everything before a long frame is not closed because of its length.
     pub fn is_full(&self) -> bool {
-        self.unread_bytes() > limits::UNREAD_BYTES as u64
+        self.unread_bytes() > limits::UNACKNOWLEDGED_BYTES as u64
     }
 
     /// Returns whether the client has acknowledged nothing for too long.
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_client_is_too_slow_by_bytes_or_by_time() {
         let (mut flow, now) = (FlowControl::default(), Instant::now());
-        flow.note_sent(limits::UNREAD_BYTES, now);
+        flow.note_sent(limits::UNACKNOWLEDGED_BYTES, now);
         assert!(!flow.is_full());
         flow.note_sent(1, now);
         assert!(flow.is_full());

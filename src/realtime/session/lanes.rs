@@ -1,4 +1,5 @@
-//! Lanes: a session runs its commands about one conversation one at a time, in the order of their frames.
+//! Lanes: a session runs its commands about one conversation, about its subscriptions, or about presence one at a time,
+//! in the order of their frames.
 //!
 //! Each lane has a queue. Of the work that uses the database, only a few pieces run at a time over all lanes. The
 //! number of waiting commands is also bounded over all lanes, so that a client cannot wait more by naming more
@@ -18,7 +19,8 @@ use std::collections::{HashMap, VecDeque};
 pub enum Lane {
     /// Commands about one conversation.
     Conversation(ConversationId),
-    /// The commands subscribe, unsubscribe, sync and auth, for any conversations.
+    /// The commands `subscribe`, `unsubscribe` and `sync`, an `auth` that renews the token, and the subscriptions to
+    /// conversations that the user is added to.
     Subscriptions,
     /// The commands that change whose presence the session watches.
     Presence,
@@ -81,7 +83,7 @@ impl<J, W> Lanes<J, W> {
         }
     }
 
-    /// Adds a job to a lane, also if too many wait. For jobs that no client has caused. Returns the job if the lane was
+    /// Adds a job to a lane, even if too many wait. For jobs that no client has caused. Returns the job if the lane was
     /// free.
     pub fn enter_always(&mut self, lane: Lane, job: J) -> Option<J> {
         let Some(queue) = self.queues.get_mut(&lane) else {
@@ -158,7 +160,7 @@ impl Session {
     }
 
     /// Runs the use case of a command, and then `then` with its outcome in the session. The use case waits until few
-    /// others of this session run, and then until few others of its user run. Its permit ends with its outcome, also if
+    /// others of this session run, and then until few others of its user run. Its permit ends with its outcome, even if
     /// the job stays in its lane: a replay that waits for the client to read has no permit.
     pub(super) fn run_use_case<T: Send + 'static>(
         &mut self,

@@ -84,6 +84,7 @@ pub struct Session {
     flow: FlowControl,
     /// Ends the wait for a first sync.
     sync_timer: Option<SpawnHandle>,
+    /// Set when the session's mailbox was full.
     overrun: Arc<AtomicBool>,
     received_at: Instant,
     pinged_at: Instant,
@@ -170,13 +171,13 @@ impl Session {
         }
     }
 
-    fn session_handle(&self, caller: &Caller, subscription: u64, ctx: &Context<Self>) -> SessionHandle {
+    fn session_handle(&self, caller: &Caller, subscription_number: u64, ctx: &Context<Self>) -> SessionHandle {
         SessionHandle {
             id: self.id,
             user_id: caller.user_id,
             mailbox: ctx.address().recipient(),
             overrun: self.overrun.clone(),
-            subscription,
+            subscription_number,
         }
     }
 
@@ -240,7 +241,7 @@ impl Actor for Session {
         ctx.set_mailbox_capacity(limits::SESSION_MAILBOX);
         ctx.run_interval(TICK, Self::tick);
         ctx.run_later(limits::AUTH_DEADLINE, |session, ctx| {
-            // A credential that is being checked arrived in time. The outcome of the check decides.
+            // If a credential is still being checked, it arrived before the deadline; the result of the check decides.
             if matches!(&session.auth_state, AuthState::Unauthenticated(state) if !state.is_checking) {
                 let error = Error::unauthorized(
                     "This connection was not authenticated in time; connect again and send auth first.",

@@ -1,6 +1,6 @@
 //! The subscriptions of a session: it passes commands and timers to [`Following`], and carries out what comes of them.
 //!
-//! `subscribe`, `unsubscribe`, `sync` and conversations that the user is added to share one lane.
+//! Its jobs share the lane [`Lane::Subscriptions`], whose comment lists them.
 
 use super::lanes::{JobState, Lane};
 use super::{LaneJob, Session};
@@ -98,7 +98,7 @@ impl Session {
             FollowEffect::Attach { room, stream, number, from, checked } => {
                 let Some(caller) = self.caller() else { return };
                 let session = self.session_handle(&caller, number, ctx);
-                let subscription = Subscription { stream, session, from, checked, accepted: false };
+                let subscription = Subscription { stream, session, after: from, checked_rev: checked, accepted: false };
                 room.do_send(ToRoom::Subscribe(subscription)); // attach
             }
             FollowEffect::Detach { room } => room.do_send(ToRoom::Unsubscribe(self.id)), // detach
@@ -159,11 +159,18 @@ impl Session {
             // Start only rooms of conversations that the user is probably in, because a client can send any ids.
             let likely = sessions::filter_likely_conversations(&app, &caller, &conversations).await?;
             let streams = likely.iter().map(|id| Stream::Conversation(*id)).collect();
-            let rooms = hub.send(OpenRooms(streams)).await.map_err(Error::internal)??;
+            let rooms = open_rooms(&hub, streams).await?;
             let (memberships, denied) = sessions::check_subscriptions(&app, &caller, &conversations).await?;
             Ok(Rights { rooms: likely.into_iter().zip(rooms).collect(), memberships, denied })
         }
     }
+}
+
+/// Starts rooms and returns them in the order of the streams. A hub that does not answer must not hold the permits of
+/// the user for ever.
+pub(super) async fn open_rooms(hub: &Recipient<OpenRooms>, streams: Vec<Stream>) -> Result<Vec<Recipient<ToRoom>>> {
+    let answer = tokio::time::timeout(limits::TRANSACTION_TIMEOUT, hub.send(OpenRooms(streams))).await;
+    answer.map_err(Error::overloaded)?.map_err(Error::internal)?
 }
 
 /// Decides which conversations the client must read again. A reset is necessary if the client has revisions that the
@@ -174,7 +181,7 @@ async fn plan_sync(
     rights: Rights<Recipient<ToRoom>>,
     request: &SyncConversations,
 ) -> Result<SyncRights<Recipient<ToRoom>>> {
-    let user_rev = sessions::check_login(app, caller).await?;
+    let user_rev = sessions::read_user_rev_of_valid_login(app, caller).await?;
     let mut reset_all = request.epoch.as_ref().is_some_and(|epoch| *epoch != app.epoch());
     let mut reset = HashSet::new();
     let mut behind = Vec::new();
@@ -193,7 +200,7 @@ async fn plan_sync(
         _ => {}
     }
     if !reset_all {
-        for stream in sessions::list_unreachable(app, &behind).await? {
+        for stream in sessions::list_truncated(app, &behind).await? {
             match stream {
                 Stream::Conversation(id) => {
                     reset.insert(id);

@@ -1,5 +1,5 @@
 // The user's account and the users whom the user has blocked.
-// This file contains signing in and out, profile, devices and blocks. It must not contain conversations.
+// This file contains signing in and out, profile, devices and blocks.
 
 import { clearDrafts } from '../lib/drafts.js';
 import { clearRecentEmoji } from '../lib/emoji.js';

@@ -1,6 +1,5 @@
 // What the user does with a whole conversation.
-// This file contains starting, changing, muting, archiving, pinning and leaving. It must not contain messages and
-// members.
+// This file contains starting, changing, muting, archiving, pinning and leaving.
 
 import { uuid } from '../../sdk/ids.js';
 import { to } from '../router.js';
@@ -19,7 +18,7 @@ export function conversationActions({ client, store, router }) {
     router.go(to.conversation(conversation.id));
   };
   /** Shows the change in the answer at once. The event that follows contains the same. */
-  const showSettings = async (answer) => {
+  const applyOwnSettings = async (answer) => {
     const conversation = await answer;
     updateSettings(store, { conversation_id: conversation.id, my: conversation.my });
   };
@@ -49,11 +48,11 @@ export function conversationActions({ client, store, router }) {
       if (router.route.id === id) router.back(to.home());
     },
 
-    archive: (id, on) => showSettings(client.api.archive(id, on)),
-    pinConversation: (id, on) => showSettings(client.api.pinConversation(id, on)),
-    mute: (id, until) => showSettings(client.api.mute(id, until)),
-    unmute: (id) => showSettings(client.api.unmute(id)),
-    notifyLevel: (id, level) => showSettings(client.api.notifyLevel(id, level)),
+    archive: (id, on) => applyOwnSettings(client.api.archive(id, on)),
+    pinConversation: (id, on) => applyOwnSettings(client.api.pinConversation(id, on)),
+    mute: (id, until) => applyOwnSettings(client.api.mute(id, until)),
+    unmute: (id) => applyOwnSettings(client.api.unmute(id)),
+    notifyLevel: (id, level) => applyOwnSettings(client.api.notifyLevel(id, level)),
     stats: (id) => client.api.stats(id),
 
     /**

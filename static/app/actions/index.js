@@ -1,6 +1,6 @@
 // What the user does.
-// This file contains all actions of the user, combined from one file for each kind. It must not contain elements, or
-// changes of the state other than calls of state/.
+// This file contains all actions of the user, combined from one file for each kind. It must not contain DOM elements,
+// or changes of the state other than calls of state/.
 
 import { accountActions } from './accounts.js';
 import { conversationActions } from './conversations.js';

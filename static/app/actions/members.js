@@ -6,11 +6,11 @@ import { setMembers, setMembersStatus } from '../state/members.js';
 import { setPresences } from '../state/people.js';
 
 /** The most members that are listed and watched. The server watches no more for one session. */
-const MAX_MEMBERS = 1000;
+const MAX_LISTED_MEMBERS = 1000;
 
 export function memberActions({ client, store }, actions) {
   const watch = async (userIds) => {
-    const others = userIds.filter((id) => id !== store.state.me?.id).slice(0, MAX_MEMBERS);
+    const others = userIds.filter((id) => id !== store.state.me?.id).slice(0, MAX_LISTED_MEMBERS);
     if (others.length === 0) return;
     try {
       setPresences(store, await client.watchPresence(others));
@@ -23,7 +23,7 @@ export function memberActions({ client, store }, actions) {
     async loadMembers(id) {
       setMembersStatus(store, id, store.state.members.get(id)?.status === 'ready' ? 'ready' : 'loading');
       try {
-        const items = await client.api.members(id, { limit: MAX_MEMBERS });
+        const items = await client.api.members(id, { limit: MAX_LISTED_MEMBERS });
         setMembers(store, id, items);
         await watch(items.map(({ user }) => user.id));
       } catch {

@@ -1,5 +1,5 @@
 // The clipboard.
-// This file copies text, also on a page on plain HTTP, which has no clipboard API. It must not contain buttons.
+// This file copies text, also on a page on plain HTTP, which has no clipboard API.
 
 /** Copies a text. @returns {Promise<boolean>} whether the text was copied */
 export async function copyText(text) {

@@ -1,4 +1,4 @@
-// Creating elements.
+// Creating DOM elements.
 // This file contains `h`, which creates an element, and small helpers. It must not contain markup as text: what users
 // write is added as text nodes only, and the server's Content-Security-Policy forbids inline styles and scripts.
 

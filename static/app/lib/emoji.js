@@ -1,6 +1,5 @@
 // Emoji for reactions.
 // This file contains the common emoji with their names, the ones that this user used last, and the check for one emoji.
-// It must not contain elements.
 
 const STORAGE_KEY = 'greenroom.emoji';
 const MAX_RECENT = 8;

@@ -1,5 +1,5 @@
 // The icons.
-// This file contains path data on a grid of 24 by 24, drawn for this project. It must not contain where icons are used.
+// This file contains path data on a grid of 24 by 24, drawn for this project.
 
 import { svg } from './dom.js';
 

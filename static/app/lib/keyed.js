@@ -1,6 +1,6 @@
-// Keeping a list of elements equal to a list of items.
+// Keeping a list of DOM elements equal to a list of items.
 // This file contains the update by keys. An element stays the same as long as its key is in the list, so that focus,
-// scroll position and the position of a screen reader stay. It must not contain how the elements look.
+// scroll position and the position of a screen reader stay.
 
 const elementsOf = new WeakMap();
 

@@ -1,6 +1,6 @@
 // Web addresses in a text.
 // This file finds where an address begins and ends, by the rules of the server (`src/domain/links.rs`). Both are tested
-// with `tests/cases/links.json`. It must not contain elements.
+// with `tests/cases/links.json`.
 
 /** A letter, a digit, or a combining mark. */
 const WORD = String.raw`[\p{Alphabetic}\p{N}\p{M}]`;

@@ -1,5 +1,5 @@
 // Long presses.
-// This file distinguishes a long press of a finger from a tap or a scroll. It must not contain what a long press opens.
+// This file distinguishes a long press of a finger from a tap or a scroll.
 
 /** A press of a finger is long after this time, in milliseconds. */
 const LONG_PRESS_MS = 450;

@@ -1,12 +1,12 @@
 // Mentions in a text.
-// This file finds `@name` in a message and in the text box, by the rules of the server. It must not contain elements,
-// or the decision who is mentioned (the server says that in `mentions`).
+// This file finds `@name` in a message and in the text box, by the rules of the server. The server decides who is
+// mentioned (`mentions` of the message).
 
 import { addressRanges } from './links.js';
 
 /** A mention. The characters that can stand before the @ of an e-mail address cannot stand before it. */
 const MENTION = /(?<![A-Za-z0-9_.+-])[@＠]([A-Za-z0-9_.-]+)/g;
-/** In characters. */
+/** The most characters in a username. */
 const MAX_USERNAME_LENGTH = 32;
 
 /**

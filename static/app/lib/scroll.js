@@ -1,6 +1,5 @@
 // The scroll position in a list that grows at both ends.
-// This file keeps the list at its end, or keeps the visible messages still while older ones are added above. It must
-// not contain the loading of messages.
+// This file keeps the list at its end, or keeps the visible messages still while older ones are added above.
 
 /** A position this close to the end counts as the end, in pixels. */
 const END_DISTANCE_PX = 48;

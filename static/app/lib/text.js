@@ -1,8 +1,7 @@
 // Texts that users write.
-// This file counts and shortens texts as the server does, and makes initials. It must not contain elements (views
-// create those).
+// This file counts and shortens texts as the server does, and makes initials.
 
-/** In Unicode scalar values. */
+/** The most characters in a message, in Unicode scalar values. */
 export const MAX_MESSAGE_LENGTH = 10_000;
 
 /** Returns the number of Unicode scalar values without white space around the text, as the server counts. */

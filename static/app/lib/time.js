@@ -1,6 +1,5 @@
 // Times as texts.
-// This file formats times in the language and the time zone of the browser. The server sends UTC. It must not contain
-// other time zones.
+// This file formats times in the language and the time zone of the browser. The server sends UTC.
 
 const locale = globalThis.navigator?.language;
 const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });

@@ -3,7 +3,7 @@
 
 import { totalUnread } from '../state/conversations.js';
 
-export function watchTitle(store, page = document) {
+export function showUnreadInTitle(store, page = document) {
   const update = () => {
     const unread = totalUnread(store.state);
     const title = unread > 0 ? `(${unread}) Greenroom` : 'Greenroom';

@@ -127,7 +127,7 @@ export function mountConversations(parent, app) {
 
   update();
   const stops = [store.watch(['conversations', 'presence', 'mentions', 'me'], update), router.onChange(onRoute)];
-  // "Today" becomes "Yesterday" also when no message comes.
+  // "Today" becomes "Yesterday" even when no message comes.
   const clock = setInterval(update, 60_000);
 
   /** Shows the list, archived or not, that contains the open conversation. */

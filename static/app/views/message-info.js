@@ -1,5 +1,5 @@
 // Details of a message.
-// This file contains the dialogs with former texts, receipts and reactions. It must not contain the menu of a message.
+// This file contains the dialogs with former texts, receipts and reactions.
 
 import { h, fill } from '../lib/dom.js';
 import { plural } from '../lib/text.js';

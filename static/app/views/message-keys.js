@@ -1,6 +1,6 @@
 // Moving through messages by keyboard.
 // The Tab key reaches one message at a time, and its buttons and links. Arrow keys choose the message, and the menu key
-// opens its menu. This file must not contain the menu.
+// opens its menu.
 
 /**
  * Handles the keys in the message list.

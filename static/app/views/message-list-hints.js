@@ -1,6 +1,5 @@
 // Texts in the message list that are not messages.
-// This file contains the text above the oldest message, and the text instead of messages that are not loaded. It must
-// not contain messages (messages.js).
+// This file contains the text above the oldest message, and the text instead of messages that are not loaded.
 
 import { fill, h } from '../lib/dom.js';
 import { mayWrite } from '../lib/rights.js';

@@ -1,6 +1,6 @@
 // The text of a message.
-// This file creates elements for text, links and mentions, and for content without text. It must not contain markup:
-// what users write is added as text nodes only.
+// This file creates DOM elements for text, links and mentions, and for content without text. It must not contain
+// markup: what users write is added as text nodes only.
 
 import { h } from '../lib/dom.js';
 import { addressRanges, hrefOf } from '../lib/links.js';
@@ -10,7 +10,7 @@ import { mentionRanges } from '../lib/mentions.js';
 export function bodyNodes(item, state) {
   if (item.deleted_at) return h('span', { class: 'message-text', textContent: 'Message deleted' });
   return [
-    dataNodes(item),
+    structuredContent(item),
     item.content && h('span', { class: 'message-text', dir: 'auto' }, textNodes(item, state)),
     !item.content &&
       !DATA_LINES[item.type] &&
@@ -57,7 +57,7 @@ const DATA_LINES = {
   sticker: ({ id }) => ['Sticker', id],
 };
 
-function dataNodes({ type, data }) {
+function structuredContent({ type, data }) {
   const lines = data && DATA_LINES[type]?.(data).filter((line) => typeof line === 'string' && line !== '');
   if (!lines) return null;
   const [kind, ...rest] = lines;

@@ -1,6 +1,6 @@
 // One message in the message list.
-// This file contains the bubble with author, quote, text, time, status and errors, and the elements around it. It must
-// not contain which messages are shown (messages.js), the nodes of the text (message-text.js), reactions
+// This file contains the bubble with author, quote, text, time, status and errors, and the DOM elements around it. It
+// must not contain which messages are shown (messages.js), the nodes of the text (message-text.js), reactions
 // (reactions.js), or the menu (message-menu.js).
 
 import { fill, h } from '../lib/dom.js';

@@ -1,6 +1,5 @@
 // Finding users.
-// This file contains the search box and its results, for choosing one user or several. It must not contain what is done
-// with the chosen users.
+// This file contains the search box and its results, for choosing one user or several.
 
 import { fill, h, setText, uniqueId } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';

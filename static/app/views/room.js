@@ -1,6 +1,5 @@
 // One conversation on the screen.
-// This file contains the head (title, presence, typing), and connects the message list and the text box. It must not
-// contain messages, members, or the list of conversations.
+// This file contains the head (title, presence, typing), and connects the message list and the text box.
 
 import { fill, h, setAttribute, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';

@@ -1,6 +1,6 @@
 // From messages to the rows of a message list.
-// This file contains a pure function that adds day lines and the unread line, and finds runs of one author. It must not
-// contain elements.
+// This file contains a pure function without DOM elements that adds day lines and the unread line, and finds runs of
+// one author.
 
 import { preview } from '../lib/text.js';
 import { MINUTE_MS, dayKey } from '../lib/time.js';

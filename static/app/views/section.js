@@ -1,5 +1,5 @@
 // A part of a dialog.
-// This file contains a section with its heading. It must not contain the content.
+// This file contains a section with its heading.
 
 import { h } from '../lib/dom.js';
 

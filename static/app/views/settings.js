@@ -1,6 +1,5 @@
 // The settings of the user's account.
-// This file contains the dialog with profile, appearance, password, signed-in devices, and signing out. It must not
-// contain tokens, or the blocked users (blocked.js).
+// This file contains the dialog with profile, appearance, password, signed-in devices, and signing out.
 
 import { fill, h, setText } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';

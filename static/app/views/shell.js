@@ -1,6 +1,5 @@
 // The frame of the app.
-// This file contains the two panes (list and room), the change between them on a phone, and the connection bar. It must
-// not contain the content of the panes.
+// This file contains the two panes (list and room), the change between them on a phone, and the connection bar.
 
 import { fill, h, setAttribute } from '../lib/dom.js';
 import { icon } from '../lib/icons.js';

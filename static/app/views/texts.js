@@ -1,5 +1,5 @@
 // The texts for errors and system messages.
-// This file contains texts. It must not contain elements, or decisions.
+// This file contains texts.
 
 import { nameOf } from '../state/conversations.js';
 import { nameList } from '../lib/text.js';

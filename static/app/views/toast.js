@@ -1,5 +1,5 @@
 // Short notes at the edge of the screen.
-// This file shows that an action worked, or why it failed. It must not contain questions to the user.
+// This file shows that an action worked, or why it failed.
 
 import { h } from '../lib/dom.js';
 import { errorText } from './texts.js';

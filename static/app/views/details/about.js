@@ -1,5 +1,5 @@
 // Picture, name and description of a conversation.
-// This file shows them, and changes them. It must not contain members.
+// This file shows them, and changes them.
 
 import { fill, h } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';

@@ -1,6 +1,5 @@
 // The details of a conversation.
-// This file contains the dialog and the order of its sections. It must not contain the sections, which have one file
-// each.
+// This file contains the dialog and the order of its sections.
 
 import { titleOf } from '../../state/conversations.js';
 import { openDialog } from '../dialog.js';

@@ -1,5 +1,5 @@
 // The user's own settings of a conversation.
-// This file contains mute, notifications, pin and archive. It must not contain settings that others see.
+// This file contains mute, notifications, pin and archive.
 
 import { h, setText } from '../../lib/dom.js';
 import { icon } from '../../lib/icons.js';

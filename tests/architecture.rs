@@ -84,7 +84,7 @@ fn a_use_case_reads_and_changes_through_one_seam() {
     finds(&circles::seams(&forged("src/usecases/pins.rs", "let conn = app.db().read(pool);")), "through `work::read`");
     finds(&circles::seams(&forged("src/http/pins.rs", "app.run_with_deadline(pins::add())")), "safe from anywhere");
     finds(&circles::seams(&forged("src/realtime/session/auth.rs", "app.db().run(work)")), "call a use case");
-    holds(&circles::seams(&forged("src/work/read.rs", "app.run_with_deadline(app.db().read(pool))")));
+    holds(&circles::seams(&forged("src/work.rs", "app.run_with_deadline(app.db().read(pool))")));
     holds(&circles::seams(&read(&["src"])));
 }
 

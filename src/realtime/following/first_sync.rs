@@ -9,7 +9,6 @@ use crate::domain::stream::Stream;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FirstSync {
     Over,
-    /// A timer runs.
     Awaited,
     /// It came, and its rights are being read.
     Running,

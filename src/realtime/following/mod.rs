@@ -51,21 +51,30 @@ pub enum FollowEffect<R> {
     /// bring up to date. The answer goes to [`Following::sync_rights_read`].
     CheckSync(SyncConversations),
     /// Subscribe to a room. Its answers carry the number.
-    Attach { room: R, stream: Stream, number: u64, from: Rev, checked: Rev },
+    Attach {
+        room: R,
+        stream: Stream,
+        number: u64,
+        from: Rev,
+        checked: Rev,
+    },
     /// Unsubscribe from a room.
-    Detach { room: R },
+    Detach {
+        room: R,
+    },
     /// Ask a room for the next page of a replay.
-    Continue { room: R },
+    Continue {
+        room: R,
+    },
     /// Wait [`limits::FIRST_SYNC_WAIT`] for a first sync, anew if the session waits already; then call
     /// [`Following::no_sync_first`].
     AwaitSync,
-    /// Stop waiting.
+    /// The first sync runs, or is not awaited any more: end the timer of [`Self::AwaitSync`].
     StopAwaitingSync,
     /// Call [`Following::begin_added`] when the lane of subscriptions is free.
     QueueAdded,
     /// The lane of subscriptions is free.
     LeaveLane,
-    /// Close the connection.
     Close(Close),
 }
 

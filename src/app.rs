@@ -4,6 +4,7 @@
 use crate::admission::Admission;
 use crate::cluster::accepted::AcceptedGenerations;
 use crate::cluster::attempts::PasswordLimits;
+use crate::cluster::bus::Bus;
 use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceTable;
@@ -17,9 +18,8 @@ use crate::error::{Error, Result};
 use crate::mailboxes::{Batch, Committed, Ephemeral, MarkJob, SendJob};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
-use crate::store::reading::{self, ReadPermits};
+use crate::store::db::reading::{self, ReadPermits};
 use crate::supervision::{Part, Supervision};
-use actix::prelude::Recipient;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -48,17 +48,12 @@ pub struct DataParts {
     pub runtime: Handle,
 }
 
-/// The queues of the writers, and the recipients that deliver committed changes to the subscribers.
+/// The queues of the writers, and the bus that delivers committed changes to the subscribers.
 pub struct DeliveryParts {
     /// A conversation always belongs to the same writer.
     pub send_queues: Vec<mpsc::Sender<SendJob>>,
     pub marks: mpsc::Sender<MarkJob>,
-    /// The hub, which gets committed events.
-    pub hub_events: Recipient<Committed>,
-    /// The hub, which gets frames without a revision.
-    pub hub_ephemeral: Recipient<Ephemeral>,
-    /// Wakes the catch-up when events could not be delivered.
-    pub wake_catch_up: Arc<Notify>,
+    pub bus: Bus,
     /// Wakes the relay when events were committed.
     pub log_grew: Arc<Notify>,
 }
@@ -209,13 +204,11 @@ impl App {
         self.0.supervision.part("use_cases")
     }
 
-    /// Delivers committed events to the rooms. If the hub cannot take them, the catch-up finds them in the log.
+    /// Delivers the events of a commit over the bus, and wakes the relay.
     pub fn deliver(&self, committed: Vec<(Stream, Arc<Batch>)>) {
         if !committed.is_empty() {
             self.0.delivery.log_grew.notify_one();
-        }
-        if !committed.is_empty() && self.0.delivery.hub_events.try_send(Committed(committed)).is_err() {
-            self.wake_catch_up();
+            self.0.delivery.bus.deliver(Committed(committed));
         }
     }
 
@@ -231,7 +224,7 @@ impl App {
 
     /// Makes the catch-up read the log immediately, because some events may not be delivered.
     pub fn wake_catch_up(&self) {
-        self.0.delivery.wake_catch_up.notify_one();
+        self.0.delivery.bus.catch_up().wake();
     }
 
     /// Sends a frame without a revision to the sessions that follow `streams`, except those of one user. Best effort.
@@ -241,7 +234,7 @@ impl App {
 
     /// Does the same as [`Self::notify`] with any number of excluded users.
     pub fn notify_except(&self, streams: Vec<Stream>, frame: &ServerFrame, except: Arc<[UserId]>) {
-        let _ = self.0.delivery.hub_ephemeral.try_send(Ephemeral { streams, text: frame.text(None), except });
+        self.0.delivery.bus.notify(Ephemeral { streams, text: frame.text(None), except });
     }
 
     /// Puts a send into the queue of the writer of its conversation. The answer of the job is called in any case, and

@@ -7,9 +7,9 @@
 //! 2. [`domain`]: types and rules without input or output
 //! 3. [`error`]: the error type of the whole project
 //! 4. [`protocol`]: the frames, events and resources on the wire
-//! 5. [`store`], [`cluster`]: the SQL statements, and the state that nodes may share
-//! 6. [`admission`]: the limits of each caller
-//! 7. [`mailboxes`]: the messages of all actors
+//! 5. [`mailboxes`]: the messages of all actors
+//! 6. [`store`], [`cluster`]: the SQL statements, and what nodes may share
+//! 7. [`admission`]: the limits of each caller
 //! 8. [`app`]: everything that a use case needs
 //! 9. [`work`]: what the use cases run on: reads, transactions, the writers and access rights
 //! 10. [`usecases`]: one function for each action of a caller

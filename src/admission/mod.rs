@@ -17,7 +17,7 @@ use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::store::reading::ReadPermits;
+use crate::store::db::reading::ReadPermits;
 use bucket::{Bucket, Rate};
 use refusals::{RefusalCounts, Refusals};
 use std::collections::HashMap;

@@ -13,8 +13,8 @@
 use super::{BackendResult, sqlite};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::history::{ROW_COLUMNS, RowDigest};
-use crate::store::write_queue::ServerWriter;
+use crate::store::db::history::{ROW_COLUMNS, RowDigest};
+use crate::store::db::write_queue::ServerWriter;
 use crate::supervision::Part;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection};

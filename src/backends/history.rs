@@ -13,10 +13,10 @@
 use super::{BackendError, BackendResult};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::history::{
+use crate::store::db::history::{
     self, CHANGE_EPOCH_ON_POSTGRES, DatabaseFile, History, HistoryState, LAST_ID_ON_POSTGRES, ROW_COLUMNS, RowDigest,
 };
-use crate::store::pools::ReadPool;
+use crate::store::db::pools::ReadPool;
 use crate::supervision::Part;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

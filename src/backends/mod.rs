@@ -14,8 +14,8 @@ mod sqlite;
 
 use crate::config::Settings;
 use crate::store::db::Db;
+use crate::store::db::pools::ReadPool;
 use crate::store::log;
-use crate::store::pools::ReadPool;
 use crate::supervision::Supervision;
 use checkpointer::Checkpointer;
 use futures_util::FutureExt;

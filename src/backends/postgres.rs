@@ -3,9 +3,9 @@
 use super::{BackendError, BackendResult, history, reason};
 use crate::config::{ConnectionShares, Settings};
 use crate::domain::limits;
+use crate::store::db::history::History;
+use crate::store::db::pools::{LastBreak, Pools};
 use crate::store::db::{self, Db, Probe as _, ProbeFuture};
-use crate::store::history::History;
-use crate::store::pools::{LastBreak, Pools};
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};

@@ -6,9 +6,9 @@ use super::history::OpenFile;
 use super::{BackendError, BackendResult, folder, reason};
 use crate::config::{Settings, WriteConnections};
 use crate::domain::limits;
+use crate::store::db::history::History;
+use crate::store::db::pools::{LastBreak, Pools};
 use crate::store::db::{self, Db, ProbeFuture};
-use crate::store::history::History;
-use crate::store::pools::{LastBreak, Pools};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
@@ -247,7 +247,7 @@ fn is_supported(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::pools::ReadPool;
+    use crate::store::db::pools::ReadPool;
     use sea_orm::ConnectionTrait;
 
     /// Returns a folder whose name has to be escaped in a URL, and settings for it.

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::domain::names::UserRef;
 use crate::domain::sealed;
 use crate::protocol::accounts::Me;
-use crate::protocol::users::UserRole;
+use crate::domain::accounts::UserRole;
 use crate::usecases::accounts::NewAccount;
 use crate::usecases::operator;
 use clap::{Args, Subcommand, ValueEnum};

@@ -1,10 +1,12 @@
-//! State that all nodes need: presence, typing, and the limits on signing in.
+//! What nodes share: the bus, presence, typing, and the limits on signing in.
 //!
 //! Each part keeps its state in the memory of one process. An implementation over Redis can replace it later. No right
 //! to read or write is ever decided from this state.
 
 pub mod accepted;
 pub mod attempts;
+pub mod bus;
+pub mod catch_up;
 pub mod ended;
 pub mod hashing;
 pub mod presence;

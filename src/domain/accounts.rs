@@ -1,4 +1,4 @@
-//! The status of an account.
+//! The status of an account, and the role of its user on the server.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,5 +30,28 @@ impl AccountStatus {
             "suspended" => Self::Suspended,
             _ => Self::Deleted,
         }
+    }
+}
+
+/// The role of a user on the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UserRole {
+    User,
+    Admin,
+}
+
+impl UserRole {
+    /// Returns the role as it is stored and as it is in a token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Returns the role for its stored form. An unknown text gives `User`, which has the fewest rights.
+    pub fn from_stored(text: &str) -> Self {
+        if text == "admin" { Self::Admin } else { Self::User }
     }
 }

@@ -66,6 +66,10 @@ id!(
     LoginId
 );
 id!(
+    /// The id of a service token of the host application.
+    ServiceTokenId
+);
+id!(
     /// The id of the session of one WebSocket connection.
     SessionId
 );

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod address;
+pub mod caller;
 pub mod characters;
 pub mod codes;
 pub mod content;

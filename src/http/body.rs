@@ -8,7 +8,7 @@ use crate::domain::codes::Code;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::protocol::json;
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -183,7 +183,7 @@ async fn read_bounded(mut payload: Payload, body_limits: BodyLimits) -> Result<B
 mod tests {
     use super::*;
     use crate::domain::ids::{LoginId, UserId};
-    use crate::protocol::users::UserRole;
+    use crate::domain::accounts::UserRole;
     use actix_web::test::TestRequest;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]

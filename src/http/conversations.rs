@@ -17,12 +17,12 @@ use crate::protocol::conversations::{
 use crate::protocol::marks::{ReadMark, ReadUpTo};
 use crate::protocol::page::Page;
 use crate::protocol::users::UserIds;
-use crate::store::conversations::{ConversationFilter, ConversationSortKey};
+use crate::store::conversations::views::{ConversationFilter, ConversationSortKey};
 use crate::usecases::conversations::{self, CreatedConversation};
 use crate::usecases::groups;
 use crate::usecases::marks::{self, ReadTarget};
 use crate::usecases::{members, presence, typing};
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 

@@ -8,7 +8,7 @@ use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};

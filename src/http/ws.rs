@@ -47,7 +47,9 @@ pub async fn upgrade(
             Some(services.app.admission().acquire_unauthenticated_permit(client.0).map_err(Problem::from)?);
     }
     let services = services.as_ref().clone();
-    socket::upgrade(&req, stream, protocol, move |socket| Session::new(services, handshake, socket).start().recipient())
+    socket::upgrade(&req, stream, protocol, move |transport| {
+        Session::new(services, handshake, transport).start().recipient()
+    })
 }
 
 /// The only version of the WebSocket protocol, as RFC 6455 defines it.

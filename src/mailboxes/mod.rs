@@ -9,7 +9,7 @@ mod marks_writer;
 mod presence;
 mod room;
 mod session;
-mod socket;
+mod transport;
 mod writer;
 
 pub use answer::answer;
@@ -19,6 +19,6 @@ pub use log_reader::{ReadLog, ReadPurpose};
 pub use marks_writer::{MarkAnswer, MarkJob, MarkWork};
 pub use presence::{PresenceAnnounced, PresenceChanged, ToPresence};
 pub use room::{Subscription, ToRoom};
-pub use session::{CloseSession, FromRoom, FromSocket, RoomEvent, SessionHandle};
-pub use socket::ToSocket;
+pub use session::{CloseSession, FromRoom, FromTransport, RoomEvent, SessionHandle};
+pub use transport::ToTransport;
 pub use writer::{SendAnswer, SendJob, SentMessage};

@@ -1,4 +1,4 @@
-//! Messages to a session, from rooms and from its socket.
+//! Messages to a session, from rooms and from its transport.
 
 use super::Batch;
 use crate::domain::codes::Close;
@@ -65,17 +65,22 @@ pub enum RoomEvent {
     Gone,
 }
 
-/// A message from the socket.
+/// A message from the transport. Each one shows that the client is still there.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub enum FromSocket {
+pub enum FromTransport {
     Text(ByteString),
-    /// A frame that cannot be accepted, with the close code if the connection cannot go on.
+    /// A frame that cannot be accepted, with the close code if the connection cannot continue.
     Refused(Error, Option<Close>),
-    /// A ping of the client. The pong must carry the same bytes.
-    Ping(Bytes),
-    /// A pong with the byte count of the ping that it answers. `None` if it answers no ping of the server.
-    Pong(Option<u64>),
+    /// A frame of the transport itself, such as a ping of the client. The session charges it to the user. If the charge
+    /// is accepted, it sends the answer, if there is one, back to the transport.
+    Control {
+        answer: Option<Bytes>,
+    },
+    /// The number of bytes that the client has read since the connection was opened, out of those that
+    /// [`super::ToTransport::bytes`] counts.
+    Acknowledged(u64),
+    /// The connection has ended.
     Closed,
 }
 

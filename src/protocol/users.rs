@@ -1,6 +1,7 @@
 //! Users, as they and other users see them.
 
 use super::presence::PresenceStatus;
+use crate::domain::accounts::UserRole;
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,29 +18,6 @@ pub struct UserBrief {
     pub display_name: String,
     /// The URL of the avatar. Null if the user has none.
     pub avatar_url: Option<String>,
-}
-
-/// The role of a user on the server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum UserRole {
-    User,
-    Admin,
-}
-
-impl UserRole {
-    /// Returns the role as it is stored and as it is in a token.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// Returns the role for its stored form. An unknown text gives `User`, which has the fewest rights.
-    pub fn from_stored(text: &str) -> Self {
-        if text == "admin" { Self::Admin } else { Self::User }
-    }
 }
 
 /// A user as other users see them.

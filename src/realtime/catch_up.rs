@@ -8,20 +8,17 @@
 //! then the catch-up also reads the heads of the streams of all rooms.
 
 use crate::app::App;
+use crate::cluster::catch_up::CatchUpSchedule;
 use crate::domain::floor::Floor;
-use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{EndRooms, Heads, ListOpenStreams};
+use crate::store::db::pools::ReadPool;
 use crate::store::log;
-use crate::store::pools::ReadPool;
 use crate::telemetry::FailureFlag;
 use actix::prelude::Recipient;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::{Notify, watch};
-
-/// The pause after a wake-up, so that several wake-ups cause one read of the log.
-const WAKEUP_DELAY: Duration = Duration::from_millis(20);
+use std::time::Instant;
+use tokio::sync::watch;
 
 /// The addresses under which the catch-up reaches the hub.
 pub struct CatchUpHub {
@@ -47,14 +44,14 @@ async fn end_rooms(app: &App, hub: &Recipient<EndRooms>, epoch: &mut watch::Rece
     }
 }
 
-/// Runs the catch-up for ever. `wake` makes it read the log at once.
-pub async fn run(app: App, hub: CatchUpHub, wake: Arc<Notify>) {
+/// Runs the catch-up for ever, according to `schedule`.
+pub async fn run(app: App, hub: CatchUpHub, schedule: CatchUpSchedule) {
     let part = app.supervision().part("catch_up");
     // Each run begins with a new floor, so that it also finds the heads that a failed run did not send.
-    while part.run(read_repeatedly(&app, &hub, &wake)).await.is_err() {}
+    while part.run(read_repeatedly(&app, &hub, &schedule)).await.is_err() {}
 }
 
-async fn read_repeatedly(app: &App, hub: &CatchUpHub, wake: &Notify) {
+async fn read_repeatedly(app: &App, hub: &CatchUpHub, schedule: &CatchUpSchedule) {
     let (mut floor, failure_flag) = (None, FailureFlag::default());
     let mut epoch = app.db().history().epoch_changes();
     loop {
@@ -69,7 +66,7 @@ async fn read_repeatedly(app: &App, hub: &CatchUpHub, wake: &Notify) {
                     tracing::info!("the catch-up can read the log again");
                 }
                 if !accepted {
-                    wake.notify_one();
+                    schedule.wake();
                 }
             }
             Err(error) if failure_flag.set() => {
@@ -77,10 +74,7 @@ async fn read_repeatedly(app: &App, hub: &CatchUpHub, wake: &Notify) {
             }
             Err(error) => tracing::debug!(%error, "the catch-up cannot read the log; trying again"),
         }
-        tokio::select! {
-            () = tokio::time::sleep(limits::CATCH_UP_INTERVAL) => {}
-            () = wake.notified() => tokio::time::sleep(WAKEUP_DELAY).await,
-        }
+        schedule.wait().await;
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::order::RingBudget;
 use super::room::{Room, RoomResources};
+use crate::cluster::catch_up::CatchUpSchedule;
 use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -16,9 +17,8 @@ use actix::prelude::*;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 /// A room may not stop within this time after a session asked for it. Every subscription arrives sooner.
 const OPEN_TIME: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ pub struct Hub {
     rooms: HashMap<Stream, RoomEntry>,
     arbiters: Vec<ArbiterHandle>,
     resources: RoomResources,
-    wake_catch_up: Arc<Notify>,
+    catch_up: CatchUpSchedule,
     /// The newest revision that did not fit into the mailbox of a room. The hub sends it with the next [`Heads`].
     missed_heads: HashMap<Stream, Rev>,
     part: Part,
@@ -44,12 +44,12 @@ impl Hub {
     pub fn new(
         arbiters: Vec<ArbiterHandle>,
         log: mpsc::Sender<ReadLog>,
-        wake_catch_up: Arc<Notify>,
+        catch_up: CatchUpSchedule,
         supervision: &Supervision,
     ) -> Self {
         let resources = RoomResources { log, part: supervision.part("rooms"), ring_budget: RingBudget::default() };
         let part = supervision.part("hub");
-        Self { rooms: HashMap::new(), arbiters, resources, wake_catch_up, missed_heads: HashMap::new(), part }
+        Self { rooms: HashMap::new(), arbiters, resources, catch_up, missed_heads: HashMap::new(), part }
     }
 
     /// Runs `work`. If it panics, all rooms end, because the state of the hub may be wrong.
@@ -94,7 +94,7 @@ impl Hub {
                 };
                 let missed_head = self.missed_heads.entry(stream).or_insert(head);
                 *missed_head = head.max(*missed_head);
-                self.wake_catch_up.notify_one();
+                self.catch_up.wake();
             }
             Err(SendError::Closed(_)) => {
                 self.rooms.remove(&stream);

@@ -1,9 +1,9 @@
-//! Delivery: the actors between a commit and the socket of a client.
+//! Delivery: the actors between a commit and the connection of a client.
 //!
 //! | actor | how many | owns |
 //! |---|---|---|
-//! | `socket` | one per WebSocket | the conversion between bytes and frames |
-//! | `session` | one per WebSocket | the identity, the lanes, the subscriptions, the count of unread bytes |
+//! | `socket` | one per WebSocket | the conversion between bytes and frames, the pings |
+//! | `session` | one per connection | the identity, the lanes, the subscriptions, the count of unacknowledged bytes |
 //! | `room` | one per stream that has subscribers | the subscribers and the order of the events (module `order`) |
 //! | `hub` | one | which room belongs to which stream |
 //! | `presence` | one | the live sessions of each user |
@@ -17,6 +17,7 @@ pub mod frame_limit;
 pub mod hub;
 pub mod log_reader;
 pub mod order;
+pub mod pings;
 pub mod presence;
 pub mod room;
 pub mod session;

@@ -1,14 +1,16 @@
-//! The socket: the actor that converts between the bytes of a connection and frames.
+//! The socket: the actor that converts between the bytes of a WebSocket and frames. It is the transport of a session.
 //!
 //! This is the only file that imports actix-web-actors. Its actor is polled only while the client reads: a client that
-//! stops reading also stops the actor and its timers. Therefore the heartbeat, the limits and the decision to close are
-//! in the session, and `TCP_USER_TIMEOUT` ends a connection that has stopped.
+//! stops reading also stops the actor and its timers. Therefore the timeouts, the limits and the decision to close are
+//! in the session, and `TCP_USER_TIMEOUT` ends a connection that has stopped. The timer of the pings may stop, because
+//! no ping can be written meanwhile.
 
 use crate::domain::codes::Close;
 use crate::domain::limits;
 use crate::error::Error;
-use crate::mailboxes::{FromSocket, ToSocket};
+use crate::mailboxes::{FromTransport, ToTransport};
 use crate::realtime::frame_limit::{FrameLimit, FrameLimitState, FrameStatus};
+use crate::realtime::pings::Pings;
 use actix::prelude::*;
 use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
@@ -17,17 +19,22 @@ use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError,
 use bytestring::ByteString;
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How often a socket looks whether a ping is due.
+const PING_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Starts the session of a socket and returns the mailbox of the session.
-type StartSession = Box<dyn FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket>>;
+type StartSession = Box<dyn FnOnce(Recipient<ToTransport>) -> Recipient<FromTransport>>;
 
 /// The actor of one connection.
 pub struct Socket {
     start_session: Option<StartSession>,
-    session: Option<Recipient<FromSocket>>,
+    session: Option<Recipient<FromTransport>>,
     /// The fragments of an incomplete message, and whether they are text.
     fragments: Option<(Vec<u8>, bool)>,
     limit_state: Rc<FrameLimitState>,
+    pings: Pings,
     is_closed: bool,
 }
 
@@ -36,18 +43,19 @@ pub fn upgrade(
     request: &HttpRequest,
     payload: Payload,
     protocol: Option<&'static str>,
-    start_session: impl FnOnce(Recipient<ToSocket>) -> Recipient<FromSocket> + 'static,
+    start_session: impl FnOnce(Recipient<ToTransport>) -> Recipient<FromTransport> + 'static,
 ) -> Result<HttpResponse, actix_web::Error> {
     let limit_state = Rc::new(FrameLimitState::default());
     let payload = FrameLimit::new(payload, limits::FRAME_BYTES, limit_state.clone());
     let start_session: Option<StartSession> = Some(Box::new(start_session));
-    let socket = Socket { start_session, session: None, fragments: None, limit_state, is_closed: false };
+    let pings = Pings::new(Instant::now());
+    let socket = Socket { start_session, session: None, fragments: None, limit_state, pings, is_closed: false };
     let offered: &[&str] = protocol.as_slice();
     ws::WsResponseBuilder::new(socket, request, payload).protocols(offered).frame_size(limits::FRAME_BYTES).start()
 }
 
 impl Socket {
-    fn send_to_session(&mut self, message: FromSocket, ctx: &mut WebsocketContext<Self>) {
+    fn send_to_session(&mut self, message: FromTransport, ctx: &mut WebsocketContext<Self>) {
         let Some(session) = &self.session else { return };
         match session.try_send(message) {
             Ok(()) => {}
@@ -61,7 +69,7 @@ impl Socket {
     }
 
     fn refuse(&mut self, error: Error, close: Option<Close>, ctx: &mut WebsocketContext<Self>) {
-        self.send_to_session(FromSocket::Refused(error, close), ctx);
+        self.send_to_session(FromTransport::Refused(error, close), ctx);
     }
 
     fn close(&mut self, close: Close, ctx: &mut WebsocketContext<Self>) {
@@ -76,7 +84,7 @@ impl Socket {
     fn text(&mut self, bytes: &[u8], ctx: &mut WebsocketContext<Self>) {
         // Copy the text: a slice would keep the whole read buffer in memory while it waits.
         match std::str::from_utf8(bytes) {
-            Ok(text) => self.send_to_session(FromSocket::Text(ByteString::from(text)), ctx),
+            Ok(text) => self.send_to_session(FromTransport::Text(ByteString::from(text)), ctx),
             Err(_) => self.refuse(Error::invalid_request("Text must be UTF-8."), Some(Close::BadText), ctx),
         }
     }
@@ -138,11 +146,18 @@ impl Actor for Socket {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(limits::SOCKET_MAILBOX);
         self.session = self.start_session.take().map(|start| start(ctx.address().recipient()));
+        ctx.run_interval(PING_CHECK_INTERVAL, |socket, ctx| {
+            if !socket.is_closed
+                && let Some(ping) = socket.pings.begin_ping_if_due(Instant::now())
+            {
+                ctx.ping(&ping);
+            }
+        });
     }
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
         if let Some(session) = &self.session {
-            session.do_send(FromSocket::Closed); // detach
+            session.do_send(FromTransport::Closed); // detach
         }
         Running::Stop
     }
@@ -158,11 +173,15 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             }
             Ok(Message::Binary(_)) => self.binary(ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
-            // Copy the payload for the same reason as text.
-            Ok(Message::Ping(payload)) => self.send_to_session(FromSocket::Ping(Bytes::copy_from_slice(&payload)), ctx),
+            Ok(Message::Ping(payload)) => {
+                // Copy the payload for the same reason as text.
+                let answer = Some(Bytes::copy_from_slice(&payload));
+                self.send_to_session(FromTransport::Control { answer }, ctx);
+            }
             Ok(Message::Pong(payload)) => {
-                let count = <[u8; 8]>::try_from(payload.as_ref()).map(u64::from_be_bytes);
-                self.send_to_session(FromSocket::Pong(count.ok()), ctx);
+                // A pong without a ping is allowed (RFC 6455, section 5.5.3), but it is charged and gets no answer.
+                let acknowledged = self.pings.note_pong(&payload).map(FromTransport::Acknowledged);
+                self.send_to_session(acknowledged.unwrap_or(FromTransport::Control { answer: None }), ctx);
             }
             Ok(Message::Close(_)) => self.close(Close::Normal, ctx),
             Ok(Message::Nop) => {}
@@ -175,23 +194,26 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
     }
 }
 
-impl Handler<ToSocket> for Socket {
+impl Handler<ToTransport> for Socket {
     type Result = ();
 
-    fn handle(&mut self, message: ToSocket, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: ToTransport, ctx: &mut Self::Context) {
         if self.is_closed {
             return;
         }
+        let bytes = message.bytes();
         match message {
-            ToSocket::Text(text) => ctx.text(text),
-            ToSocket::Batch(batch) => {
+            ToTransport::Text(text) => ctx.text(text),
+            ToTransport::Batch(batch) => {
                 for frame in &batch.frames {
                     ctx.text(frame.text.clone());
                 }
             }
-            ToSocket::Ping(count) => ctx.ping(&count.to_be_bytes()),
-            ToSocket::Pong(payload) => ctx.pong(&payload),
-            ToSocket::Close(close) => self.close(close, ctx),
+            ToTransport::ControlAnswer(payload) => ctx.pong(&payload),
+            ToTransport::Close(close) => return self.close(close, ctx),
+        }
+        if let Some(ping) = self.pings.note_written(bytes, Instant::now()) {
+            ctx.ping(&ping);
         }
     }
 }

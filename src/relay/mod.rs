@@ -35,8 +35,8 @@ pub mod statistics;
 pub mod wakeup;
 
 use crate::app::App;
-use crate::store::readers;
-use crate::store::write_queue::ServerWriter;
+use crate::store::db::write_queue::ServerWriter;
+use crate::store::log::readers;
 use reader::{Reader, ReaderRunner};
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -17,11 +17,11 @@ use crate::domain::codes::Code;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::pools::ReadPool;
-use crate::store::readers::{self, LogRow, ParkedStream};
-use crate::store::transaction::Transaction;
-use crate::store::write_queue::ServerWriter;
-use crate::store::{self, FailureKind};
+use crate::store::db::failure::{FailureKind, failure_kind};
+use crate::store::db::pools::ReadPool;
+use crate::store::db::transaction::Transaction;
+use crate::store::db::write_queue::ServerWriter;
+use crate::store::log::readers::{self, LogRow, ParkedStream};
 use crate::telemetry::FailureFlag;
 use crate::work::transact::WorkFuture;
 use sea_orm::DbErr;
@@ -322,7 +322,7 @@ impl ReaderRunner {
 /// Returns whether an error is caused by a row, and not by a database that is unavailable, busy or slow.
 fn is_row_error(error: &Error) -> bool {
     match error.cause().and_then(|cause| cause.downcast_ref::<DbErr>()) {
-        Some(cause) => matches!(store::failure_kind(cause), FailureKind::Data | FailureKind::Fault),
+        Some(cause) => matches!(failure_kind(cause), FailureKind::Data | FailureKind::Fault),
         None => ![Code::Busy, Code::Unavailable].contains(&error.code()),
     }
 }

@@ -7,9 +7,9 @@ use super::RelaySignals;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::pools::ReadPool;
-use crate::store::readers;
-use crate::store::write_queue::ServerWriter;
+use crate::store::db::pools::ReadPool;
+use crate::store::db::write_queue::ServerWriter;
+use crate::store::log::readers;
 use std::time::Duration;
 
 /// The time between two removals.

@@ -5,8 +5,8 @@
 
 use super::RelaySignals;
 use crate::app::App;
-use crate::store::pools::ReadPool;
-use crate::store::readers::{self, LogEnd};
+use crate::store::db::pools::ReadPool;
+use crate::store::log::readers::{self, LogEnd};
 use std::time::Duration;
 use tokio::sync::watch;
 

@@ -3,24 +3,26 @@
 
 use super::StartupError;
 use super::maintenance::DatabaseMaintenance;
-use super::wiring::{DeliveryTargets, create_app, start_database_tasks};
+use super::wiring::{bus_without_rooms, create_app, start_database_tasks};
 use crate::app::App;
 use crate::backends;
+use crate::cluster::catch_up::CatchUpSchedule;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::mailboxes::Committed;
 use crate::relay::{self, Relay};
+use crate::supervision::Supervision;
 use crate::work::writer::WriterStats;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 
 /// Creates an application without actors, for the commands of the CLI. A running server learns of its commits through
 /// the log. The caller must create and use the application inside an actix system.
 pub async fn create_offline_app(settings: Settings) -> Result<App, StartupError> {
     let db = backends::open(&settings).await?;
-    let (app, _) = create_app(&Arc::new(settings), &db, &Handle::current(), DeliveryTargets::discarding()).await?;
+    let (bus, supervision) = (bus_without_rooms(None), Supervision::default());
+    let (app, _) = create_app(&Arc::new(settings), &db, &Handle::current(), bus, supervision).await?;
     Ok(app)
 }
 
@@ -30,8 +32,8 @@ pub struct Embedded {
     pub app: App,
     /// The counts of all writers of sends together.
     pub stats: Arc<WriterStats>,
-    /// Notified when the log may contain events that were not delivered. In a server the catch-up waits for it.
-    pub wake_catch_up: Arc<Notify>,
+    /// Woken when the log may contain events that were not delivered. In a server the catch-up waits for it.
+    pub catch_up: CatchUpSchedule,
     maintenance: DatabaseMaintenance,
     relay: Option<Relay>,
 }
@@ -50,13 +52,12 @@ impl Embedded {
         let settings = Arc::new(settings);
         let db_settings = settings.clone();
         let db = runtime.spawn(async move { backends::open(&db_settings).await }).await.map_err(Error::internal)??;
-        let discarding = DeliveryTargets::discarding();
-        let targets = DeliveryTargets { deliver: deliver.unwrap_or(discarding.deliver), ..discarding };
-        let wake_catch_up = targets.wake_catch_up.clone();
-        let (app, queues) = create_app(&settings, &db, runtime, targets).await?;
+        let bus = bus_without_rooms(deliver);
+        let catch_up = bus.catch_up().clone();
+        let (app, queues) = create_app(&settings, &db, runtime, bus, Supervision::default()).await?;
         let stats = Arc::new(WriterStats::default());
         let maintenance = start_database_tasks(&app, queues, batch_size.max(1), &stats);
-        Ok(Self { app, stats, wake_catch_up, maintenance, relay: None })
+        Ok(Self { app, stats, catch_up, maintenance, relay: None })
     }
 
     /// Starts the relay, as in a server. Without it, no reader follows the log.

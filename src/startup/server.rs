@@ -2,9 +2,11 @@
 
 use super::StartupError;
 use super::maintenance::DatabaseMaintenance;
-use super::wiring::{DeliveryTargets, create_app, start_database_tasks};
+use super::wiring::{create_app, start_database_tasks};
 use crate::app::App;
 use crate::backends;
+use crate::cluster::bus::Bus;
+use crate::cluster::catch_up::CatchUpSchedule;
 use crate::config::Settings;
 use crate::domain::limits;
 use crate::http::{self, HttpServices, connections::Connections, health::Draining};
@@ -23,7 +25,7 @@ use actix_web::dev::{Server, ServerHandle};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A server that answers requests. [`RunningServer::stop`] stops its parts in order.
@@ -43,19 +45,18 @@ impl RunningServer {
     /// Starts all parts: the hub, the application with its recipients, the writers and readers, and the HTTP server.
     /// Must be called inside an actix system.
     pub async fn start(settings: Arc<Settings>, db: &Db, runtime: &Handle) -> Result<Self, StartupError> {
-        let wake_catch_up = Arc::new(Notify::new());
+        let catch_up_schedule = CatchUpSchedule::default();
         let (log_reads, log_queue) = mpsc::channel(limits::WAITING_LOG_READS);
         let (room_arbiter, hub_arbiter) = (Arbiter::new(), Arbiter::new());
-        let (room_handle, hub_wake) = (room_arbiter.handle(), wake_catch_up.clone());
+        let (room_handle, hub_schedule) = (room_arbiter.handle(), catch_up_schedule.clone());
         let supervision = Supervision::default();
         let hub_supervision = supervision.clone();
         let hub = Hub::start_in_arbiter(&hub_arbiter.handle(), move |_| {
-            Hub::new(vec![room_handle], log_reads, hub_wake, &hub_supervision)
+            Hub::new(vec![room_handle], log_reads, hub_schedule, &hub_supervision)
         });
 
-        let (deliver, ephemeral) = (hub.clone().recipient(), hub.clone().recipient());
-        let targets = DeliveryTargets { deliver, ephemeral, wake_catch_up: wake_catch_up.clone(), supervision };
-        let (app, queues) = create_app(&settings, db, runtime, targets).await?;
+        let bus = Bus::new(hub.clone().recipient(), hub.clone().recipient(), catch_up_schedule.clone());
+        let (app, queues) = create_app(&settings, db, runtime, bus, supervision).await?;
         let send_queues = queues.send_queues.clone();
         let presence = {
             let app = app.clone();
@@ -64,7 +65,7 @@ impl RunningServer {
         let maintenance = start_database_tasks(&app, queues, limits::BATCH_SIZE, &Arc::default());
         runtime.spawn(log_reader::run(app.clone(), log_queue));
         let outlet = catch_up::CatchUpHub { heads: hub.clone().recipient(), open_streams: hub.clone().recipient() };
-        runtime.spawn(catch_up::run(app.clone(), outlet, wake_catch_up));
+        runtime.spawn(catch_up::run(app.clone(), outlet, catch_up_schedule));
         runtime.spawn(catch_up::end_rooms_on_new_epoch(app.clone(), hub.clone().recipient()));
         let relay = relay::start(&app);
         operator::log_lost_emails(&app).await?;

@@ -7,6 +7,8 @@ use crate::app::{App, AppParts, DataParts, DeliveryParts, LiveStateParts, SignIn
 use crate::backends;
 use crate::cluster::accepted::AcceptedGenerations;
 use crate::cluster::attempts::PasswordLimits;
+use crate::cluster::bus::Bus;
+use crate::cluster::catch_up::CatchUpSchedule;
 use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
 use crate::cluster::presence::PresenceTable;
@@ -17,31 +19,16 @@ use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
 use crate::mailboxes::{Committed, Ephemeral, MarkJob, SendJob};
-use crate::store::{db::Db, meta, pools::ReadPool};
+use crate::store::db::Db;
+use crate::store::db::pools::ReadPool;
+use crate::store::meta;
 use crate::supervision::Supervision;
 use crate::work::writer::{self, WriterStats};
 use crate::work::{marks_writer, presence};
 use actix::prelude::*;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
-
-/// The recipients of the events and frames of an application.
-pub struct DeliveryTargets {
-    pub deliver: Recipient<Committed>,
-    pub ephemeral: Recipient<Ephemeral>,
-    pub wake_catch_up: Arc<Notify>,
-    pub supervision: Supervision,
-}
-
-impl DeliveryTargets {
-    /// Returns recipients that discard everything.
-    pub fn discarding() -> Self {
-        let discard = DiscardActor.start();
-        let (deliver, ephemeral) = (discard.clone().recipient(), discard.recipient());
-        Self { deliver, ephemeral, wake_catch_up: Arc::default(), supervision: Supervision::default() }
-    }
-}
+use tokio::sync::mpsc;
 
 /// The queues of the writers.
 pub struct WriterQueues {
@@ -51,12 +38,14 @@ pub struct WriterQueues {
     marks: mpsc::Receiver<MarkJob>,
 }
 
-/// Creates the application and the queues of its writers. Tasks that wait for the database run on `runtime`.
+/// Creates the application and the queues of its writers. It delivers over `bus`. Tasks that wait for the database run
+/// on `runtime`.
 pub async fn create_app(
     settings: &Arc<Settings>,
     db: &Db,
     runtime: &Handle,
-    targets: DeliveryTargets,
+    bus: Bus,
+    supervision: Supervision,
 ) -> Result<(App, WriterQueues), StartupError> {
     let (send_queues, sends): (Vec<_>, Vec<_>) =
         (0..writer_count(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
@@ -67,16 +56,9 @@ pub async fn create_app(
     let app = App::new(AppParts {
         settings: settings.clone(),
         admission: Admission::new(&settings.limits),
-        supervision: targets.supervision,
+        supervision,
         data: DataParts { db: db.clone(), runtime: runtime.clone() },
-        delivery: DeliveryParts {
-            send_queues: send_queues.clone(),
-            marks,
-            hub_events: targets.deliver,
-            hub_ephemeral: targets.ephemeral,
-            wake_catch_up: targets.wake_catch_up,
-            log_grew: Arc::default(),
-        },
+        delivery: DeliveryParts { send_queues: send_queues.clone(), marks, bus, log_grew: Arc::default() },
         sign_in: SignInParts {
             keys: keys(settings)?.accept_plain_until(plain_until),
             accepted: AcceptedGenerations::default(),
@@ -118,6 +100,13 @@ pub fn start_database_tasks(
     let (db, part) = (app.db().clone(), app.supervision().part("database_watch"));
     app.spawn(async move { while part.run(db.watch()).await.is_err() {} });
     DatabaseMaintenance::start(app)
+}
+
+/// Returns a bus that delivers ephemeral frames to nobody, and events to `deliver` if it is given.
+pub fn bus_without_rooms(deliver: Option<Recipient<Committed>>) -> Bus {
+    let discard = DiscardActor.start();
+    let events = deliver.unwrap_or_else(|| discard.clone().recipient());
+    Bus::new(events, discard.recipient(), CatchUpSchedule::default())
 }
 
 /// Discards the events and frames of an application that has no rooms.

@@ -2,14 +2,13 @@
 //!
 //! The calling function locks the row of the user before it changes an account.
 
-use super::user_words;
-use super::users::UserRow;
-use crate::domain::accounts::AccountStatus;
+use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::ids::UserId;
 use crate::domain::names::{Email, Username};
 use crate::domain::search;
 use crate::domain::time::Timestamp;
-use crate::protocol::users::UserRole;
+use crate::store::users::UserRow;
+use crate::store::users::words;
 use entity::users::{self, ActiveModel, Entity, Model};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
@@ -106,7 +105,7 @@ pub async fn insert(conn: &impl ConnectionTrait, user: &NewUser, now: Timestamp)
         deleted_at: ActiveValue::Set(None),
     };
     let stored = model.insert(conn).await?;
-    user_words::update(conn, user.id, "", &stored.search_text).await?;
+    words::update(conn, user.id, "", &stored.search_text).await?;
     Ok(stored.into())
 }
 
@@ -132,7 +131,7 @@ pub async fn update_profile(
     if user.display_name != profile.display_name {
         let query = Entity::find_by_id(user.id.0).select_only().column(users::Column::SearchText);
         let before: Option<String> = query.into_tuple().one(conn).await?;
-        user_words::update(conn, user.id, &before.unwrap_or_default(), &text).await?;
+        words::update(conn, user.id, &before.unwrap_or_default(), &text).await?;
     }
     let model = ActiveModel {
         id: ActiveValue::Unchanged(user.id.0),

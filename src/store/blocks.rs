@@ -1,12 +1,12 @@
 //! Blocks between users. A row has one direction, but its effect has both: the server sends neither user ephemeral
 //! frames about the other.
 
-use super::dialect::{self, Column};
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::blocks::Block;
 use crate::protocol::users::UserBrief;
+use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;

@@ -3,13 +3,12 @@
 //! The calling function locks the row of the user before it changes a login, so that two changes of one login run one
 //! after another.
 
-use super::dialect::{self, Column};
-use crate::domain::accounts::AccountStatus;
 use crate::domain::address;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::time::Timestamp;
 use crate::protocol::logins::RevokeReason;
-use crate::protocol::users::UserRole;
+use crate::store::accounts::AccountState;
+use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use uuid::Uuid;
 
@@ -88,9 +87,7 @@ pub async fn list(
 /// The state of a login and its user, which decides whether the server accepts an access token now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LoginState {
-    pub user_id: UserId,
-    pub role: UserRole,
-    pub status: AccountStatus,
+    pub account: AccountState,
     pub revoked: bool,
     /// The generation of the newest refresh token that was issued.
     pub generation: i64,
@@ -118,9 +115,7 @@ pub async fn get_state(conn: &impl ConnectionTrait, id: LoginId) -> Result<Optio
     let row = dialect::one(conn, statement).await?;
     row.map(|row| {
         Ok(LoginState {
-            user_id: UserId(row.try_get("", "user_id")?),
-            role: UserRole::from_stored(&row.try_get::<String>("", "role")?),
-            status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
+            account: AccountState::from_row(&row)?,
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),
             generation: row.try_get("", "generation")?,
             seen_generation: row.try_get("", "seen_generation")?,
@@ -332,12 +327,13 @@ pub async fn spend_token(conn: &impl ConnectionTrait, hash: &[u8], now: Timestam
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Stores a ticket of a login, and removes the expired tickets of the user.
+/// Stores a ticket, and removes the expired tickets of the user. The end of `login_id` removes the ticket; it is `None`
+/// if the ticket was not created by a login.
 pub async fn insert_ticket(
     conn: &impl ConnectionTrait,
     hash: &[u8],
     user_id: UserId,
-    login_id: LoginId,
+    login_id: Option<LoginId>,
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<(), DbErr> {
@@ -350,17 +346,13 @@ pub async fn insert_ticket(
     let statement = dialect::plain(
         conn,
         "INSERT INTO tickets (ticket_hash, user_id, login_id, expires_at) VALUES ($1, $2, $3, $4)",
-        vec![hash.into(), user_id.into(), login_id.into(), expires_at.into()],
+        vec![hash.into(), user_id.into(), login_id.map(|id| id.0).into(), expires_at.into()],
     );
     dialect::run(conn, statement).await.map(|_| ())
 }
 
-/// Removes a ticket of a login. Returns false if there is no such ticket: each ticket can be used once.
-pub async fn remove_ticket(conn: &impl ConnectionTrait, hash: &[u8], login_id: LoginId) -> Result<bool, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "DELETE FROM tickets WHERE ticket_hash = $1 AND login_id = $2",
-        vec![hash.into(), login_id.into()],
-    );
+/// Removes a ticket. Returns false if there is no such ticket: each ticket can be used once.
+pub async fn remove_ticket(conn: &impl ConnectionTrait, hash: &[u8]) -> Result<bool, DbErr> {
+    let statement = dialect::plain(conn, "DELETE FROM tickets WHERE ticket_hash = $1", vec![hash.into()]);
     Ok(dialect::run(conn, statement).await?.rows_affected() > 0)
 }

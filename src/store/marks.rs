@@ -1,12 +1,12 @@
-//! The statements of read and delivered marks. They lock rows with SKIP LOCKED, so they never wait for another
-//! transaction. The writer of sends may wait for these statements, and for no others.
+//! The statements of read and delivered marks. Those of the marks writer lock rows with SKIP LOCKED, so they never wait
+//! for another transaction. The writer of sends, which moves the marks of senders, may wait for them, and for no others.
 
-use super::dialect::{self, ABSENT, Column};
-use super::hidden;
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::marks::ReadMark;
+use crate::store::dialect::{self, ABSENT, Column};
+use crate::store::messages::hidden;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashSet;
 
@@ -215,4 +215,41 @@ pub async fn list_existing(
     rows.iter()
         .map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), UserId(row.try_get("", "user_id")?))))
         .collect()
+}
+
+/// Moves the read mark of each sender to the message that the sender just sent. Each item has the conversation, the
+/// user, the `seq`, and the running count at it. Rows are locked in the order of conversation and user.
+pub async fn update_sender_marks(
+    conn: &impl ConnectionTrait,
+    marks: &[(ConversationId, UserId, Seq, i64)],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(marks.iter().map(|mark| mark.0.0).collect()),
+        Column::Uuid(marks.iter().map(|mark| mark.1.0).collect()),
+        Column::Int(marks.iter().map(|mark| mark.2.0).collect()),
+        Column::Int(marks.iter().map(|mark| mark.3).collect()),
+    ];
+    let mut values = dialect::rows(conn, columns);
+    values.push(now.into());
+    let statement = dialect::statement(
+        conn,
+        "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
+              locked AS (SELECT p.conversation_id AS c, p.user_id AS u FROM participants p
+                         JOIN wanted t ON t.c = p.conversation_id AND t.u = p.user_id
+                         ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p)
+         UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
+         FROM wanted t JOIN locked USING (c, u)
+         WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
+        "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
+         FROM jsonb_each($1) AS t
+         WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)
+               AND last_read_seq < t.value ->> 2",
+        values,
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Single values that the database stores about itself, in the table `meta`.
 
-use super::dialect;
 use crate::domain::time::Timestamp;
+use crate::store::dialect;
 use sea_orm::{ConnectionTrait, DbErr};
 
 /// Returns the epoch that all revisions belong to. The schema creates it, and a restored backup gets a new one.

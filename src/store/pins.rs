@@ -1,9 +1,9 @@
 //! Pinned messages of a conversation. The time of pinning is unique in a conversation, so that it is the order of the
 //! pins.
 
-use super::dialect;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::time::Timestamp;
+use crate::store::dialect;
 use sea_orm::{ConnectionTrait, DbErr};
 
 /// Returns the time of the newest pin of a conversation, or `None` if no message is pinned.

@@ -1,12 +1,12 @@
 //! Reactions to messages. `assemble` puts them into the messages that clients get. The column `place` orders the emojis
 //! of a message: an emoji gets the next number when the first user reacts with it.
 
-use super::dialect;
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::reactions::ReactionUsers;
+use crate::store::dialect;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashMap;
 

@@ -4,12 +4,12 @@
 //! Nothing is visible between two users with a block. A read mark counts only if the user has read something: the mark
 //! with which a new participant begins says nothing.
 
-use super::dialect;
-use super::target_messages::TargetMessage;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::protocol::receipts::{Receipt, Receipts};
+use crate::store::dialect;
+use crate::store::messages::target::TargetMessage;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use uuid::Uuid;
 

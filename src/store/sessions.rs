@@ -1,15 +1,15 @@
 //! Reads and writes of a session about its own user.
 
-use super::dialect::{self, Column};
 use crate::domain::accounts::AccountStatus;
 use crate::domain::ids::{LoginId, Rev, UserId};
 use crate::domain::time::Timestamp;
+use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr};
 
-/// The state of a user and a login, with the head of the user's stream. One statement reads all of them. So a
-/// revocation of the login is either in `revoked`, or it is an event after `last_rev`.
+/// The state of a user and, if a login is given, of the login, with the head of the user's stream. One statement reads
+/// all of them. So a revocation of the login is either in `revoked`, or it is an event after `last_rev`.
 #[derive(Clone, Debug)]
-pub struct LoginSnapshot {
+pub struct CallerSnapshot {
     /// The newest revision of the user's stream.
     pub last_rev: Rev,
     pub status: AccountStatus,
@@ -18,21 +18,30 @@ pub struct LoginSnapshot {
     pub epoch: String,
 }
 
-/// Returns the state of a user and a login, or `None` if there is no such user or login.
-pub async fn login_snapshot(
+/// Returns the state of a user and of one of the user's logins, or `None` if there is no such user or login. Without
+/// a login it returns the state of the user alone.
+pub async fn caller_snapshot(
     conn: &impl ConnectionTrait,
     user: UserId,
-    login: LoginId,
-) -> Result<Option<LoginSnapshot>, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT u.last_rev, u.status, l.revoked_at, (SELECT value FROM meta WHERE key = 'epoch') AS epoch FROM users u JOIN logins l ON l.user_id = u.id
-         WHERE u.id = $1 AND l.id = $2",
-        vec![user.into(), login.into()],
-    );
+    login: Option<LoginId>,
+) -> Result<Option<CallerSnapshot>, DbErr> {
+    let statement = match login {
+        Some(login) => dialect::plain(
+            conn,
+            "SELECT u.last_rev, u.status, l.revoked_at, (SELECT value FROM meta WHERE key = 'epoch') AS epoch
+             FROM users u JOIN logins l ON l.user_id = u.id WHERE u.id = $1 AND l.id = $2",
+            vec![user.into(), login.into()],
+        ),
+        None => dialect::plain(
+            conn,
+            "SELECT last_rev, status, CAST(NULL AS BIGINT) AS revoked_at,
+                    (SELECT value FROM meta WHERE key = 'epoch') AS epoch FROM users WHERE id = $1",
+            vec![user.into()],
+        ),
+    };
     let row = dialect::one(conn, statement).await?;
     row.map(|row| {
-        Ok(LoginSnapshot {
+        Ok(CallerSnapshot {
             last_rev: Rev(row.try_get("", "last_rev")?),
             status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
             revoked: row.try_get::<Option<i64>>("", "revoked_at")?.is_some(),

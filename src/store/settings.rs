@@ -1,9 +1,9 @@
 //! Settings of a participant for one conversation: archived, muted, pinned, and the level of notifications.
 
-use super::dialect;
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::time::Timestamp;
 use crate::protocol::settings::NotifyLevel;
+use crate::store::dialect;
 use sea_orm::{ConnectionTrait, DbErr, Value};
 
 /// A new value of one setting. `None` removes it.

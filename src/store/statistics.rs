@@ -2,9 +2,9 @@
 //! `message_links`. Besides it, only a deletion for everyone removes links, because nothing of the text may stay. All
 //! others only read.
 
-use super::dialect::{self, ABSENT, Column};
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::time::Timestamp;
+use crate::store::dialect::{self, ABSENT, Column};
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;

@@ -13,11 +13,13 @@ use crate::protocol::blocks::{Block, BlockStatus};
 use crate::protocol::events::Event;
 use crate::protocol::settings::ConversationSettings;
 use crate::store::blocks::{self, PairBlocks};
-use crate::store::pools::ReadPool;
+use crate::store::conversations::views;
+use crate::store::db::pools::ReadPool;
 use crate::store::{conversations, users};
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, access, presence, typing};
+use crate::domain::caller::Caller;
+use crate::work::{access, presence, typing};
 
 /// How often a change of a block is attempted. A second attempt is needed if the two users get a direct conversation
 /// meanwhile. This can happen only once.
@@ -118,7 +120,7 @@ async fn set_block_in(
     };
     let separation_changed = changed && !before.by_second;
     if separation_changed && let Some(direct) = direct {
-        for (user, view) in conversations::list_views(tx.conn(), &[me, other], direct, tx.now()).await? {
+        for (user, view) in views::list_views(tx.conn(), &[me, other], direct, tx.now()).await? {
             if tx.has_user(user) {
                 tx.append(
                     Stream::User(user),

@@ -15,17 +15,18 @@ use crate::protocol::conversations::{
     Conversation, ConversationChange, ConversationDetail, ConversationUpdated, UnreadCount,
 };
 use crate::protocol::events::Event;
-use crate::store::conversations::{
-    self, ConversationDetails, ConversationFilter, ConversationSortKey, NewConversationRow,
-};
-use crate::store::participants::{self, NewParticipant, ViewStart};
-use crate::store::pools::ReadPool;
+use crate::store;
+use crate::store::conversations::views::{self, ConversationFilter, ConversationSortKey};
+use crate::store::conversations::{self, ConversationDetails, NewConversationRow};
+use crate::store::db::pools::ReadPool;
+use crate::store::members::{NewParticipant, ViewStart};
 use crate::store::{blocks, users};
 use crate::work::conversations::{self as conversation_views, append_created, get_view_in_tx, with_presence};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, access, presence};
+use crate::domain::caller::Caller;
+use crate::work::{access, presence};
 
 /// The result of a request to create a conversation.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(
     .await?;
     let both = [caller, peer].map(|user_id| NewParticipant { user_id, role: Role::Member });
     let start = ViewStart { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
-    participants::insert(tx.conn(), id, &both, start).await?;
+    store::members::insert(tx.conn(), id, &both, start).await?;
     append_created(tx, id, &[caller, peer]).await?;
     Ok((id, true))
 }
@@ -253,7 +254,7 @@ pub async fn list(
 ) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
     let user = caller.user_id;
     let mut views = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(conversations::list(conn, user, filter, after, limit + 1, Timestamp::now()).await?) })
+        Box::pin(async move { Ok(views::list(conn, user, filter, after, limit + 1, Timestamp::now()).await?) })
     })
     .await?;
     let more = views.len() as u64 > limit;
@@ -266,7 +267,7 @@ pub async fn list(
 pub async fn get_unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(conversations::get_unread_count(conn, user, Timestamp::now()).await?) })
+        Box::pin(async move { Ok(views::get_unread_count(conn, user, Timestamp::now()).await?) })
     })
     .await
 }

@@ -11,12 +11,13 @@ use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::messages::{Audience, Message, MessageDeleted, MessageHidden};
 use crate::protocol::redaction::redact_frame;
+use crate::store::db::pools::ReadPool;
 use crate::store::log::{self, ShownAs};
-use crate::store::pools::ReadPool;
-use crate::store::{edits, hidden};
+use crate::store::messages::{edits, hidden};
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 
 /// Deletes a message for everyone, or hides it from the caller. If it was deleted before, nothing changes and no event
 /// is appended.

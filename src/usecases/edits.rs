@@ -9,12 +9,14 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::messages::{FormerText, Message, MessageEvent};
+use crate::store;
+use crate::store::db::pools::ReadPool;
 use crate::store::messages::FurthestMarks;
-use crate::store::pools::ReadPool;
-use crate::store::{self, edits};
+use crate::store::messages::edits;
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, access, mentions};
+use crate::domain::caller::Caller;
+use crate::work::{access, mentions};
 
 /// Replaces the text of the caller's own message and keeps the former text. Returns the message as its author sees it.
 /// If the text is the same, nothing changes.

@@ -11,15 +11,18 @@ use crate::domain::time::Timestamp;
 use crate::domain::{content, limits, tokens};
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::conversations::NewConversation as CreateRequest;
-use crate::store::conversations::{self, NewConversationRow};
-use crate::store::groups::{self, GroupTempId};
-use crate::store::participants::{self, NewParticipant, ViewStart};
-use crate::store::pools::ReadPool;
+use crate::store;
+use crate::store::conversations::NewConversationRow;
+use crate::store::conversations::groups::{self, GroupTempId};
+use crate::store::conversations::views;
+use crate::store::db::pools::ReadPool;
+use crate::store::members::{NewParticipant, ViewStart};
 use crate::work::conversations::{self as conversation_views, append_joined, with_presence};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use sea_orm::ConnectionTrait;
 
 /// A valid request to create a group.
@@ -140,7 +143,7 @@ async fn find_by_temp_id(
 
 async fn get_existing(app: &App, user: UserId, id: ConversationId) -> Result<CreatedConversation> {
     let view = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(conversations::get_view(conn, user, id, Timestamp::now()).await?) })
+        Box::pin(async move { Ok(views::get_view(conn, user, id, Timestamp::now()).await?) })
     });
     match view.await? {
         Some(view) => Ok(CreatedConversation { conversation: with_presence(app, view.conversation), is_new: false }),
@@ -195,7 +198,7 @@ async fn create_in(
     joined.extend(members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }));
     // Insert in the order of the indexes, so that each index page is visited once.
     joined.sort_unstable_by_key(|new| new.user_id);
-    participants::insert(tx.conn(), id, &joined, start).await?;
+    store::members::insert(tx.conn(), id, &joined, start).await?;
     append_joined(tx, id, &joined).await?;
     Ok(id)
 }

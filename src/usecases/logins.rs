@@ -12,15 +12,16 @@ use crate::domain::tokens::{self, Claims, TokenError};
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::logins::{Login, RevokeReason, Revoked, SignIn, Ticket, Tokens};
+use crate::store::db::pools::ReadPool;
+use crate::store::db::write_queue::WriteOwner;
 use crate::store::logins::{LoginRow, TokenRow};
-use crate::store::pools::ReadPool;
 use crate::store::users::UserRow;
-use crate::store::write_queue::WriteOwner;
 use crate::store::{accounts, logins};
 use crate::work::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, accepted, access, passwords};
+use crate::domain::caller::Caller;
+use crate::work::{accepted, access, passwords};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -278,8 +279,7 @@ pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::accounts::AccountStatus;
-    use crate::protocol::users::UserRole;
+    use crate::domain::accounts::{AccountStatus, UserRole};
     use crate::store::logins::LoginState;
 
     #[test]

@@ -6,10 +6,11 @@ use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::error::{Error, Result};
 use crate::mailboxes::{MarkAnswer, MarkJob, MarkWork};
 use crate::protocol::marks::ReadMark;
+use crate::store::db::pools::ReadPool;
 use crate::store::messages;
-use crate::store::pools::ReadPool;
 use crate::work::read::read;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use tokio::sync::oneshot;
 
 /// A `seq` beyond every message.

@@ -16,10 +16,10 @@ use crate::protocol::members::{
     JoinedParticipant, LeftReason, Participant, ParticipantJoined, ParticipantLeft, ParticipantUpdated,
 };
 use crate::protocol::presence::PresenceStatus;
-use crate::store::participants::{self, NewParticipant, ParticipantRow, ViewStart};
-use crate::store::pools::ReadPool;
+use crate::store::db::pools::ReadPool;
+use crate::store::members::{self, NewParticipant, ParticipantRow, ViewStart};
 use crate::store::users;
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use crate::work::conversations::append_joined;
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
@@ -69,7 +69,7 @@ pub(super) async fn read_page(
     after: Option<(Timestamp, UserId)>,
     limit: u64,
 ) -> Result<ParticipantsView> {
-    let page = ParticipantsView::read(conn, user, participants::page(conn, id, after, limit).await?).await?;
+    let page = ParticipantsView::read(conn, user, members::page(conn, id, after, limit).await?).await?;
     // Check membership after reading: a user removed meanwhile must not see newer rows.
     access::require_participant(conn, id, user).await?;
     Ok(page)
@@ -81,7 +81,7 @@ pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef)
     let found = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let rows = match users::by_ref(conn, &user).await? {
-                Some(user) => participants::by_users(conn, id, &[user.id]).await?,
+                Some(user) => members::by_users(conn, id, &[user.id]).await?,
                 None => Vec::new(),
             };
             let found = ParticipantsView::read(conn, viewer, rows).await?;
@@ -154,7 +154,7 @@ pub async fn add(
         .await?;
         let added = read(&owned_app, ReadPool::Ordinary, move |conn| {
             Box::pin(async move {
-                ParticipantsView::read(conn, caller.user_id, participants::by_users(conn, id, &named).await?).await
+                ParticipantsView::read(conn, caller.user_id, members::by_users(conn, id, &named).await?).await
             })
         });
         Ok(added.await?.into_participants(&owned_app))
@@ -165,7 +165,7 @@ pub async fn add(
 async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<UserId>, role: Role) -> Result<()> {
     tx.lock_conversations(&[id]).await?;
     let own = access::require_group_role(tx, id, caller.user_id).await?;
-    let roles = participants::roles(tx.conn(), id, &users).await?;
+    let roles = members::roles(tx.conn(), id, &users).await?;
     if !own.may(Action::Add(role)) {
         return Err(Error::forbidden("Only owners and admins can add members, with a role below their own."));
     }
@@ -173,7 +173,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     if new.is_empty() {
         return Ok(());
     }
-    if participants::count(tx.conn(), id).await? as usize + new.len() > limits::GROUP_MEMBERS {
+    if members::count(tx.conn(), id).await? as usize + new.len() > limits::GROUP_MEMBERS {
         return Err(Error::group_full());
     }
     tx.lock_users(&new).await?;
@@ -200,7 +200,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let mut rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
     // Insert in the order of the indexes, so that each index page is visited once.
     rows.sort_unstable_by_key(|new| new.user_id);
-    participants::insert(tx.conn(), id, &rows, start).await?;
+    members::insert(tx.conn(), id, &rows, start).await?;
     append_joined(tx, id, &rows).await
 }
 
@@ -260,7 +260,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
         ConversationKind::Group => {}
     }
     let leaves = user == caller.user_id;
-    let Some(role) = participants::role(tx.conn(), id, user).await? else {
+    let Some(role) = members::role(tx.conn(), id, user).await? else {
         // Removing a user who is not in the group changes nothing, but only for callers who may remove members.
         return if own.may(Action::Remove(Role::Observer)) {
             Ok(())
@@ -274,11 +274,11 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     let reason = if leaves { LeftReason::Left } else { LeftReason::Removed };
     let event = Event::ParticipantLeft(ParticipantLeft { conversation_id: id, user_id: user, reason });
     let rev = tx.append(Stream::Conversation(id), &event);
-    participants::leave(tx.conn(), id, user, tx.now(), rev).await?;
+    members::leave(tx.conn(), id, user, tx.now(), rev).await?;
     if tx.has_user(user) {
         tx.append(Stream::User(user), &Event::ConversationRemoved(ConversationRemoved { conversation_id: id }));
     }
-    match participants::next_owner(tx.conn(), id).await? {
+    match members::next_owner(tx.conn(), id).await? {
         Some(successor) if role == Role::Owner => update_role_in(tx, id, successor, Role::Owner).await?,
         Some(_) => {}
         None => crate::store::conversations::delete(tx.conn(), id, tx.now()).await?,
@@ -326,7 +326,7 @@ async fn change_role_in(
     tx.lock_conversations(&[id]).await?;
     let own = access::require_group_role(tx, id, caller.user_id).await?;
     let current = match user {
-        Some(user) => participants::role(tx.conn(), id, user).await?.map(|current| (user, current)),
+        Some(user) => members::role(tx.conn(), id, user).await?.map(|current| (user, current)),
         None => None,
     };
     let lowest = Action::SetRole { from: Role::Observer, to: Role::Observer };
@@ -353,11 +353,11 @@ async fn change_role_in(
             update_role_in(tx, id, caller.user_id, Role::Admin).await?;
         }
     }
-    Ok(participants::by_users(tx.conn(), id, &[user]).await?)
+    Ok(members::by_users(tx.conn(), id, &[user]).await?)
 }
 
 async fn update_role_in(tx: &mut Tx, id: ConversationId, user: UserId, role: Role) -> Result<()> {
-    participants::set_role(tx.conn(), id, user, role).await?;
+    members::set_role(tx.conn(), id, user, role).await?;
     let event = Event::ParticipantUpdated(ParticipantUpdated { conversation_id: id, user_id: user, role });
     tx.append(Stream::Conversation(id), &event);
     Ok(())

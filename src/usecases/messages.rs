@@ -8,12 +8,13 @@ use crate::domain::tokens;
 use crate::error::{Error, FieldError, Result};
 use crate::mailboxes::{SendJob, SentMessage};
 use crate::protocol::messages::{Message, MessageContext, MessagePage, MessageStatus};
-use crate::store::assemble::assemble;
+use crate::store::db::pools::ReadPool;
+use crate::store::members;
+use crate::store::messages::assemble::assemble;
 use crate::store::messages::{self, FurthestMarks, Side};
-use crate::store::participants;
-use crate::store::pools::ReadPool;
 use crate::work::read::read;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -79,7 +80,7 @@ async fn add_status(app: &App, sender: UserId, mut sent: SentMessage) -> Result<
     let conversation = sent.message.conversation_id;
     let reached = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let is_participant = participants::role(conn, conversation, sender).await?.is_some();
+            let is_participant = members::role(conn, conversation, sender).await?.is_some();
             if is_participant {
                 Ok(Some(messages::furthest_marks(conn, conversation, sender).await?))
             } else {

@@ -5,10 +5,11 @@ use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::store::pools::ReadPool;
-use crate::store::{blocks, participants, users};
+use crate::store::db::pools::ReadPool;
+use crate::store::{blocks, members, users};
 use crate::work::read::read;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use sea_orm::ConnectionTrait;
 
 /// Returns the users that `references` name. References that name no user are ignored.
@@ -51,7 +52,7 @@ pub async fn list_online(app: &App, caller: &Caller, conversation: ConversationI
         Box::pin(async move {
             access::require_participant(conn, conversation, user).await?;
             // A conversation has at most as many participants as a class, so this list is bounded.
-            let mut present = owned_app.presence().list_present(participants::ids(conn, conversation).await?);
+            let mut present = owned_app.presence().list_present(members::ids(conn, conversation).await?);
             // Read the blocks last: a user who blocked the caller before coming online must not be shown.
             let blocked = blocks::list_blocked_participants(conn, user, conversation).await?;
             present.retain(|user| !blocked.contains(user));

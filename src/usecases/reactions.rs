@@ -9,10 +9,10 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::reactions::{Reaction, ReactionAction, ReactionUpdated, ReactionUsers};
-use crate::store::pools::ReadPool;
+use crate::store::db::pools::ReadPool;
+use crate::store::messages::target;
 use crate::store::reactions::{self, NewReaction};
-use crate::store::target_messages;
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use crate::work::access;
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
@@ -142,7 +142,7 @@ pub async fn list(
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let target = target_messages::find(conn, conversation, message, user).await?;
+            let target = target::find(conn, conversation, message, user).await?;
             let rows = match target {
                 Some(target) if !target.deleted => reactions::page(conn, message, after, limit).await?,
                 _ => Vec::new(),

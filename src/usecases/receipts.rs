@@ -4,17 +4,19 @@ use crate::app::App;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::error::{Error, Result};
 use crate::protocol::receipts::Receipts;
-use crate::store::pools::ReadPool;
-use crate::store::{receipts, target_messages};
+use crate::store::db::pools::ReadPool;
+use crate::store::messages::target;
+use crate::store::receipts;
 use crate::work::read::read;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 
 /// Returns the receipts of a message. Fails if the caller cannot see the message.
 pub async fn get(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Receipts> {
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let found = match target_messages::find(conn, conversation, message, user).await? {
+            let found = match target::find(conn, conversation, message, user).await? {
                 Some(target) => Some(receipts::get(conn, conversation, &target, user).await?),
                 None => None,
             };

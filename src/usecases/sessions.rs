@@ -5,11 +5,12 @@ use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::stream::Stream;
 use crate::error::Result;
 use crate::protocol::subscriptions::DeniedConversation;
-use crate::store::participants::{self, Membership};
-use crate::store::pools::ReadPool;
+use crate::store::db::pools::ReadPool;
+use crate::store::members::{self, Membership};
 use crate::store::{log, sessions};
 use crate::work::read::read;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use std::collections::HashSet;
 
 /// The state of a user when a session begins.
@@ -24,7 +25,7 @@ pub struct SessionStart {
 /// certain.
 pub async fn list_likely_conversations(app: &App, caller: &Caller) -> Result<Vec<ConversationId>> {
     let user = caller.user_id;
-    read(app, ReadPool::Log, move |conn| Box::pin(async move { Ok(participants::conversations_of(conn, user).await?) }))
+    read(app, ReadPool::Log, move |conn| Box::pin(async move { Ok(members::conversations_of(conn, user).await?) }))
         .await
 }
 
@@ -50,7 +51,7 @@ pub async fn read_start(app: &App, caller: &Caller, conversations: &[Conversatio
 async fn memberships(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<Vec<Membership>> {
     let (user, conversations) = (caller.user_id, conversations.to_vec());
     let (memberships, epoch) = read(app, ReadPool::Log, move |conn| {
-        Box::pin(async move { Ok(participants::memberships(conn, user, &conversations).await?) })
+        Box::pin(async move { Ok(members::memberships(conn, user, &conversations).await?) })
     })
     .await?;
     set_epoch_of_read(app, epoch.as_deref());
@@ -86,7 +87,7 @@ pub async fn check_subscriptions(
     let (user, conversations) = (caller.user_id, conversations.to_vec());
     let (memberships, denied, epoch) = read(app, ReadPool::Log, move |conn| {
         Box::pin(async move {
-            let (memberships, epoch) = participants::memberships(conn, user, &conversations).await?;
+            let (memberships, epoch) = members::memberships(conn, user, &conversations).await?;
             let found: HashSet<_> = memberships.iter().map(|membership| membership.conversation_id).collect();
             let missing: Vec<_> = conversations.iter().filter(|id| !found.contains(id)).copied().collect();
             let denied = access::list_denied(conn, &missing).await?;

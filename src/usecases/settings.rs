@@ -14,7 +14,8 @@ use crate::protocol::settings::{ConversationSettings, Mute, NotifyLevel};
 use crate::store::settings::{self, ParticipantSetting};
 use crate::work::conversations::{get_view_in_tx, with_presence};
 use crate::work::transact::{Tx, transact_for};
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use std::time::Duration;
 
 /// A change of the caller's settings.

@@ -7,9 +7,11 @@ use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::protocol::statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
-use crate::store::{self, statistics};
+use crate::store::conversations::views;
+use crate::store::statistics;
 use crate::work::read::read_heavy;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 
 /// Returns the statistics of a conversation. Fails if the caller is not a participant.
 pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
@@ -42,7 +44,7 @@ pub async fn get_own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
         Box::pin(async move {
             let now = Timestamp::now();
             let own = statistics::own_counts(conn, user, now).await?;
-            Ok((own, store::conversations::get_unread_count(conn, user, now).await?))
+            Ok((own, views::get_unread_count(conn, user, now).await?))
         })
     })
     .await?;

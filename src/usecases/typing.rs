@@ -10,11 +10,12 @@ use crate::error::{Error, Result};
 use crate::protocol::server::ServerFrame;
 use crate::protocol::typing::Typing;
 use crate::protocol::users::UserBrief;
-use crate::store::pools::ReadPool;
+use crate::store::db::pools::ReadPool;
 use crate::store::{blocks, users};
 use crate::work::read::read;
 use crate::work::typing::notify_stopped;
-use crate::work::{Caller, access};
+use crate::domain::caller::Caller;
+use crate::work::access;
 use sea_orm::ConnectionTrait;
 
 /// Starts the caller's typing on one session. It ends with a stop, a message, the end of the session, or after

@@ -9,9 +9,9 @@ use crate::error::{Error, Result};
 use crate::protocol::accounts::UserOrMe;
 use crate::protocol::presence::{PresenceRequest, PresenceState, PresenceStates};
 use crate::protocol::users::User;
-use crate::store::pools::ReadPool;
+use crate::store::db::pools::ReadPool;
 use crate::store::users::{self, SearchCursor, UserRow};
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use crate::work::read::{read, read_heavy};
 use std::collections::HashSet;
 

@@ -6,8 +6,8 @@ use super::transact;
 use crate::app::App;
 use crate::domain::ids::LoginId;
 use crate::error::{Error, Result};
+use crate::store::db::write_queue::ServerWriter;
 use crate::store::logins;
-use crate::store::write_queue::ServerWriter;
 
 /// Stores that an access token of `generation` was accepted. Concurrent calls are written in one transaction. Fails
 /// with `unavailable` if the write fails.

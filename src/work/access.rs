@@ -4,19 +4,20 @@
 //! - a transaction checks after its locks;
 //! - a read checks membership after it has read: a user removed meanwhile must not see newer rows.
 
-use super::Caller;
 use super::transact::Tx;
-use crate::domain::accounts::AccountStatus;
+use crate::domain::accounts::{AccountStatus, UserRole};
+use crate::domain::caller::{Caller, Principal, Scope, Via};
 use crate::domain::ids::{ConversationId, LoginId, MessageId, UserId};
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::error::{Error, Result};
 use crate::protocol::messages::Message;
-use crate::store::assemble::assemble;
 use crate::store::logins::LoginState;
+use crate::store::messages::assemble::assemble;
+use crate::store::messages::hidden;
+use crate::store::messages::target::{self, TargetMessage};
 use crate::store::messages::{self, ParticipantRights};
-use crate::store::target_messages::{self, TargetMessage};
 use crate::store::users::{self, UserRow};
-use crate::store::{hidden, participants, writes};
+use crate::store::{self, members};
 use sea_orm::ConnectionTrait;
 
 // Accounts and logins
@@ -87,7 +88,7 @@ pub async fn require_participant(
     conversation: ConversationId,
     user: UserId,
 ) -> Result<Role> {
-    match participants::role(conn, conversation, user).await? {
+    match members::role(conn, conversation, user).await? {
         Some(role) => Ok(role),
         None => Err(outsider_error(conn, conversation).await?),
     }
@@ -107,7 +108,7 @@ pub async fn list_denied(
     if conversations.is_empty() {
         return Ok(Vec::new());
     }
-    let existing = writes::list_existing(conn, conversations).await?;
+    let existing = store::conversations::list_existing(conn, conversations).await?;
     let error = |id| if existing.contains(&id) { Error::not_a_participant() } else { Error::not_found("conversation") };
     Ok(conversations.iter().map(|id| (*id, error(*id))).collect())
 }
@@ -195,7 +196,7 @@ pub async fn get_target(
     message: MessageId,
     user: UserId,
 ) -> Result<TargetMessage> {
-    let target = target_messages::find(tx.conn(), conversation, message, user).await?;
+    let target = target::find(tx.conn(), conversation, message, user).await?;
     target.ok_or_else(|| Error::not_found("message"))
 }
 
@@ -218,7 +219,7 @@ pub async fn get_undeleted_target(
 mod tests {
     use super::*;
     use crate::domain::codes::Code;
-    use crate::protocol::users::UserRole;
+    use crate::domain::accounts::UserRole;
 
     #[test]
     fn only_an_active_user_with_a_live_login_is_accepted() {

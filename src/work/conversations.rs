@@ -11,9 +11,10 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::conversations::{Conversation, ConversationCreated};
 use crate::protocol::events::Event;
+use crate::store::conversations::views;
 use crate::store::conversations::{self, NewConversationRow};
-use crate::store::participants::NewParticipant;
-use crate::store::writes::LockedConversation;
+use crate::store::locks::LockedConversation;
+use crate::store::members::NewParticipant;
 use sea_orm::ConnectionTrait;
 use std::collections::BTreeMap;
 
@@ -40,7 +41,7 @@ pub async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result
 /// event is the revision that this transaction has reached.
 pub async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
     tx.flush().await?;
-    for (user, mut conversation) in conversations::list_views(tx.conn(), users, id, tx.now()).await? {
+    for (user, mut conversation) in views::list_views(tx.conn(), users, id, tx.now()).await? {
         conversation.last_message = None;
         tx.append(
             Stream::User(user),
@@ -74,7 +75,7 @@ pub async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewPartici
 
 /// Returns a conversation as a participant sees it. Fails if the user is not in it.
 pub async fn get(conn: &impl ConnectionTrait, user: UserId, id: ConversationId) -> Result<Conversation> {
-    match conversations::get_view(conn, user, id, Timestamp::now()).await? {
+    match views::get_view(conn, user, id, Timestamp::now()).await? {
         Some(view) => Ok(view.conversation),
         None => Err(access::outsider_error(conn, id).await?),
     }
@@ -82,7 +83,7 @@ pub async fn get(conn: &impl ConnectionTrait, user: UserId, id: ConversationId) 
 
 /// Returns a locked conversation as a participant sees it, with the changes of this transaction that are flushed.
 pub async fn get_view_in_tx(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
-    let view = conversations::get_view(tx.conn(), user, id, tx.now()).await?;
+    let view = views::get_view(tx.conn(), user, id, tx.now()).await?;
     Ok(view.ok_or_else(Error::not_a_participant)?.conversation)
 }
 

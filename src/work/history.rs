@@ -4,8 +4,9 @@ use crate::app::App;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::Result;
-use crate::store::pools::ReadPool;
-use crate::store::{history, log};
+use crate::store::db::history;
+use crate::store::db::pools::ReadPool;
+use crate::store::log;
 use std::time::Instant;
 
 /// Begins a new epoch if `stream` does not reach the revision `reached` any more. A room had sent this revision at the

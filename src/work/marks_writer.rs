@@ -15,10 +15,11 @@ use crate::mailboxes::{MarkAnswer, MarkJob, MarkWork};
 use crate::protocol::marks::{ConversationRead, ReadMark};
 use crate::protocol::messages::{MessageStatus, StatusUpdate};
 use crate::protocol::server::ServerFrame;
+use crate::store::conversations::views;
+use crate::store::db::pools::ReadPool;
+use crate::store::db::write_queue::ServerWriter;
 use crate::store::marks::{self, MarkUpdate, UpdatedMarks};
-use crate::store::pools::ReadPool;
-use crate::store::write_queue::ServerWriter;
-use crate::store::{blocks, conversations, writes};
+use crate::store::{blocks, conversations};
 use crate::telemetry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -180,7 +181,7 @@ async fn refuse_outsiders(app: &App, pending: &mut BTreeMap<MarkKey, PendingMark
     let outside: Vec<MarkKey> = pending.keys().filter(|key| !participants.contains(key)).copied().collect();
     let ids: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
     let conn = app.db().read(ReadPool::Ordinary);
-    let existing = if ids.is_empty() { Ok(Vec::new()) } else { writes::list_existing(conn, &ids).await };
+    let existing = if ids.is_empty() { Ok(Vec::new()) } else { conversations::list_existing(conn, &ids).await };
     for key in outside {
         let Some(entry) = pending.remove(&key) else { continue };
         entry.refuse(|| match &existing {
@@ -307,7 +308,7 @@ impl StatusChanges {
         for user in self.unread_users {
             let now = Timestamp::now();
             let conn = app.db().read(ReadPool::Ordinary);
-            let count = app.db().run(async { Ok(conversations::get_unread_count(conn, user, now).await?) }).await;
+            let count = app.db().run(async { Ok(views::get_unread_count(conn, user, now).await?) }).await;
             if let Ok(count) = count {
                 app.notify(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
             }

@@ -7,7 +7,7 @@ use crate::domain::limits;
 use crate::domain::mentions::{ALL, candidates};
 use crate::error::Result;
 use crate::protocol::messages::Message;
-use crate::store::mentions::{self, NameKey, NewMention};
+use crate::store::messages::mentions::{self, NameKey, NewMention};
 use std::collections::{HashMap, HashSet};
 
 /// A text that may mention users.

@@ -18,15 +18,3 @@ pub mod transact;
 pub mod typing;
 pub mod writer;
 mod writer_batch;
-
-use crate::domain::ids::{LoginId, UserId};
-use crate::protocol::users::UserRole;
-
-/// The user who acts. Only [`access::to_caller`] creates it, from the login of a token or ticket that was checked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Caller {
-    pub user_id: UserId,
-    pub login_id: LoginId,
-    /// The role on the server.
-    pub role: UserRole,
-}

@@ -13,8 +13,8 @@ use crate::domain::passwords::{self, PasswordMatch};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::accounts::{self, StoredPassword};
+use crate::store::db::pools::ReadPool;
 use crate::store::logins;
-use crate::store::pools::ReadPool;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

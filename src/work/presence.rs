@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::mailboxes::{PresenceAnnounced, PresenceChanged};
 use crate::protocol::presence::{PresenceStatus, PresenceUpdate};
 use crate::protocol::server::ServerFrame;
-use crate::store::pools::ReadPool;
-use crate::store::write_queue::ServerWriter;
-use crate::store::{participants, sessions, users};
+use crate::store::db::pools::ReadPool;
+use crate::store::db::write_queue::ServerWriter;
+use crate::store::{members, sessions, users};
 use crate::telemetry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn announce_in(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<Pre
     let watching: Vec<(UserId, UserId)> =
         changes.iter().flat_map(|change| change.watchers.iter().map(|watcher| (change.user_id, *watcher))).collect();
     let mut peers: HashMap<UserId, HashSet<UserId>> = HashMap::new();
-    for (user, peer) in participants::direct_peers(conn, &users).await? {
+    for (user, peer) in members::direct_peers(conn, &users).await? {
         peers.entry(user).or_default().insert(peer);
     }
     // Visibility is mutual: the two users share a conversation, and no block separates them.

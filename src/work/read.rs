@@ -4,11 +4,11 @@
 //! A use case may be called from any task, and the caller may stop waiting for it: one read, or one transaction, runs
 //! to its end. A use case of several steps puts them into [`App::run_with_deadline`], so that all of them run.
 
-use super::Caller;
+use crate::domain::caller::Caller;
 use crate::app::App;
 use crate::error::Result;
-use crate::store::pools::ReadPool;
-use crate::store::reading::ReadConnection;
+use crate::store::db::pools::ReadPool;
+use crate::store::db::reading::ReadConnection;
 use sea_orm::DatabaseConnection;
 use std::pin::Pin;
 

@@ -8,8 +8,8 @@ use crate::domain::stream::Stream;
 use crate::error::Result;
 use crate::protocol::events::Event;
 use crate::protocol::messages::{Message, MessageEvent};
+use crate::store::messages::insert::NewMessageRow;
 use crate::store::users;
-use crate::store::writes::NewMessageRow;
 use serde_json::json;
 
 /// The change that a system message reports.

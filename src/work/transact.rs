@@ -6,7 +6,7 @@
 //!    belongs to a task that may disappear.
 //! 3. *It ends*: see [`crate::domain::limits::TRANSACTION_TIMEOUT`].
 //! 4. *It owns its connection*. The connection returns to the pool only after a COMMIT or ROLLBACK that succeeded: see
-//!    [`crate::store::transaction`].
+//!    [`crate::store::db::transaction`].
 //! 5. Its events are appended while their streams are locked, so revisions count 1, 2, 3 … in the order of commits.
 
 use crate::app::App;
@@ -17,11 +17,13 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::mailboxes::Batch;
 use crate::protocol::events::{Event, Frame};
-use crate::store::mentions::{self, NewMention};
-use crate::store::transaction::Transaction;
-use crate::store::write_queue::{WriteOwner, WriteTurn};
-use crate::store::writes::{self, LockedConversation, NewMessageRow};
-use crate::store::{self, FailureKind, log};
+use crate::store::db::failure::{FailureKind, failure_kind};
+use crate::store::db::transaction::Transaction;
+use crate::store::db::write_queue::{WriteOwner, WriteTurn};
+use crate::store::locks::{self, LockedConversation};
+use crate::store::log;
+use crate::store::messages::insert::{self, NewMessageRow};
+use crate::store::messages::mentions::{self, NewMention};
 use bytestring::ByteString;
 use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,20 +90,20 @@ impl Tx {
     /// locked, and [`Self::get_conversation`] returns `None` for them.
     pub async fn lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
         debug_assert!(self.users.is_empty(), "conversations are locked before users");
-        self.conversations.extend(writes::lock_conversations(&self.conn, ids).await?);
+        self.conversations.extend(locks::lock_conversations(&self.conn, ids).await?);
         Ok(())
     }
 
     /// Locks those of `ids` that no other transaction has locked, without waiting.
     pub async fn try_lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
-        self.conversations.extend(writes::try_lock_conversations(&self.conn, ids).await?);
+        self.conversations.extend(locks::try_lock_conversations(&self.conn, ids).await?);
         Ok(())
     }
 
     /// Locks users. This must happen after all conversations are locked. Users that do not exist are not locked.
     pub async fn lock_users(&mut self, ids: &[UserId]) -> Result<()> {
         debug_assert!(ids.len() <= limits::USER_STREAMS_PER_TRANSACTION + 1, "split larger work into chunks");
-        self.users.extend(writes::lock_users(&self.conn, ids).await?);
+        self.users.extend(locks::lock_users(&self.conn, ids).await?);
         Ok(())
     }
 
@@ -223,11 +225,11 @@ impl Tx {
         let changed = std::mem::take(&mut self.changed_conversations);
         let heads: Vec<_> =
             changed.iter().filter_map(|id| self.conversations.get(id).map(|head| (*id, head))).collect();
-        writes::update_conversation_heads(&self.conn, &heads).await?;
+        locks::update_conversation_heads(&self.conn, &heads).await?;
         let changed_users = std::mem::take(&mut self.changed_users);
         let users: Vec<_> = changed_users.iter().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
-        writes::update_user_heads(&self.conn, &users).await?;
-        writes::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
+        locks::update_user_heads(&self.conn, &users).await?;
+        insert::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
         mentions::insert(&self.conn, &std::mem::take(&mut self.mentions)).await?;
         log::append(&self.conn, &self.events[self.written..]).await?;
         self.written = self.events.len();
@@ -288,7 +290,7 @@ impl From<AbortReason> for Error {
 /// deadlock or a serialisation failure, so it must not change anything outside the transaction.
 ///
 /// The transaction is charged to `owner` for about `rows` rows. If it changes more rows, these are charged after the
-/// commit. Turns are fair by user and charged by rows ([`crate::store::write_queue`]). If no task waits for the result
+/// commit. Turns are fair by user and charged by rows ([`crate::store::db::write_queue`]). If no task waits for the result
 /// any more, the transaction still runs to its end.
 pub async fn transact_for<T, W>(app: &App, owner: impl Into<WriteOwner>, rows: usize, work: W) -> Result<T>
 where
@@ -334,8 +336,8 @@ fn is_retryable(reason: &AbortReason) -> bool {
         AbortReason::Refused(error) => error
             .cause()
             .and_then(|cause| cause.downcast_ref::<DbErr>())
-            .is_some_and(|cause| store::failure_kind(cause) == FailureKind::Retry),
-        AbortReason::Failed(error) => store::failure_kind(error) == FailureKind::Retry,
+            .is_some_and(|cause| failure_kind(cause) == FailureKind::Retry),
+        AbortReason::Failed(error) => failure_kind(error) == FailureKind::Retry,
         AbortReason::Unknown(_) | AbortReason::Yielded => false,
     }
 }
@@ -378,7 +380,7 @@ pub(crate) async fn run_attempt<T>(
     if let Err(error) = conn.commit().await {
         // The commit may have happened. Then only the log contains its events.
         app.wake_catch_up();
-        let is_unknown = store::failure_kind(&error) == FailureKind::Unreachable;
+        let is_unknown = failure_kind(&error) == FailureKind::Unreachable;
         return Err(if is_unknown { AbortReason::Unknown(error) } else { AbortReason::Failed(error) });
     }
     Ok(Commit { result, events, changed_rows })

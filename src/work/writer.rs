@@ -17,8 +17,8 @@ use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{MarkJob, MarkWork, SendJob, SentMessage};
 use crate::store::db::DbState;
-use crate::store::write_queue::{ServerWriter, WriteOwner};
-use crate::store::{self, FailureKind};
+use crate::store::db::failure::{FailureKind, failure_kind};
+use crate::store::db::write_queue::{ServerWriter, WriteOwner};
 use crate::supervision::Panicked;
 use crate::telemetry;
 use std::collections::{HashMap, VecDeque};
@@ -301,7 +301,7 @@ async fn try_commit(
             Err(error) => return Err(BatchFailure { error, may_split: false, unanswered: false }),
         };
         let kind = match &reason {
-            AbortReason::Failed(error) | AbortReason::Unknown(error) => store::failure_kind(error),
+            AbortReason::Failed(error) | AbortReason::Unknown(error) => failure_kind(error),
             AbortReason::Refused(error) => failure_of(error),
             AbortReason::Yielded => FailureKind::Retry,
         };
@@ -314,10 +314,7 @@ async fn try_commit(
 }
 
 fn failure_of(error: &Error) -> FailureKind {
-    error
-        .cause()
-        .and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>())
-        .map_or(FailureKind::Fault, store::failure_kind)
+    error.cause().and_then(|cause| cause.downcast_ref::<sea_orm::DbErr>()).map_or(FailureKind::Fault, failure_kind)
 }
 
 fn unwrap_jobs(jobs: Arc<Vec<SendJob>>) -> Vec<SendJob> {

@@ -14,10 +14,11 @@ use crate::error::{Error, Result};
 use crate::mailboxes::{SendJob, SentMessage};
 use crate::protocol::events::Event;
 use crate::protocol::messages::{Message, MessageEvent, Quote};
-use crate::store::assemble::assemble_for_authors;
+use crate::store;
 use crate::store::dialect;
+use crate::store::messages::assemble::assemble_for_authors;
+use crate::store::messages::insert::NewMessageRow;
 use crate::store::messages::{self, ParticipantRights, SendKey, StoredSend};
-use crate::store::writes::{self, NewMessageRow};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What to do if another transaction has locked a conversation.
@@ -57,7 +58,7 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<V
     }
     let marks: Vec<_> =
         state.marks.iter().map(|((conversation, user), (seq, count))| (*conversation, *user, *seq, *count)).collect();
-    writes::update_sender_marks(tx.conn(), &marks, tx.now()).await?;
+    store::marks::update_sender_marks(tx.conn(), &marks, tx.now()).await?;
     state.mentionable.save(tx).await?;
     Ok(outcomes)
 }
@@ -76,7 +77,7 @@ async fn lock_conversations(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) 
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let existing = writes::list_existing(tx.conn(), &ids).await?;
+    let existing = store::conversations::list_existing(tx.conn(), &ids).await?;
     Ok(ids.into_iter().filter(|id| !existing.contains(id)).collect())
 }
 

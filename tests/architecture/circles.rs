@@ -3,16 +3,12 @@
 use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The handle of the database and its parts share their private fields.
-const EXEMPT: &str = "src/store/";
-
 /// No two files use each other, directly or through others. A `mod.rs` and the files of its folder are one unit.
 pub fn circles(files: &[Source]) -> Vec<String> {
     let modules: BTreeMap<String, &str> =
         files.iter().map(|file| (module_path(&file.path).join("::"), file.path.as_str())).collect();
     let used: BTreeMap<&str, BTreeSet<&str>> = files
         .iter()
-        .filter(|file| !file.path.starts_with(EXEMPT))
         .map(|file| {
             let paths = paths(file).into_iter().filter_map(|path| find_module(&modules, &path));
             (file.path.as_str(), paths.filter(|other| !is_same_unit(&file.path, other)).collect())

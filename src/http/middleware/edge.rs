@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::supervision::Supervision;
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;

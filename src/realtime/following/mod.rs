@@ -22,7 +22,7 @@ use crate::mailboxes::Batch;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use crate::protocol::subscriptions::{DeniedConversation, SyncConversations, Unsubscribed};
-use crate::store::participants::Membership;
+use crate::store::members::Membership;
 use first_sync::FirstSync;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;

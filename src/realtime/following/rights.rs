@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use crate::protocol::subscriptions::{Subscribed, SyncDone, SyncReset};
-use crate::store::participants::Membership;
+use crate::store::members::Membership;
 use std::collections::{BTreeMap, HashMap};
 
 impl<R: Clone> Following<R> {

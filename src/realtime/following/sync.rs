@@ -6,7 +6,7 @@ use crate::domain::stream::Stream;
 use crate::error::Error;
 use crate::protocol::client::FrameId;
 use crate::protocol::subscriptions::{DeniedConversation, SyncDone};
-use crate::store::participants::Membership;
+use crate::store::members::Membership;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 /// A stream that a sync will subscribe to.

@@ -15,9 +15,9 @@ use crate::mailboxes::{OpenRooms, ToPresence, ToRoom};
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use crate::protocol::sessions::{AuthExpiring, AuthSuccess, Authenticate};
-use crate::store::participants::Membership;
+use crate::store::members::Membership;
 use crate::usecases::{logins, sessions};
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix::prelude::*;
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use crate::usecases::marks::ReadTarget;
 use crate::usecases::messages::Draft;
 use crate::usecases::reactions::ReactionChange;
 use crate::usecases::{deletions, edits, marks, messages, presence, reactions, typing};
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix::prelude::*;
 use std::time::Instant;
 

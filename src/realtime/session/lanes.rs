@@ -10,7 +10,7 @@ use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::Result;
 use crate::protocol::client::FrameId;
-use crate::store::reading::with_permits;
+use crate::store::db::reading::with_permits;
 use actix::prelude::*;
 use std::collections::{HashMap, VecDeque};
 

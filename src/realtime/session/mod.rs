@@ -1,9 +1,9 @@
-//! A session: the actor of one connection, beside its socket.
+//! A session: the actor of one connection, beside its transport, which is a socket.
 //!
-//! It owns the identity of the user, the limits and the heartbeat of the connection, its subscriptions, and the count
-//! of bytes that the client has not read. It never waits for the database: it spawns a use case and gets the outcome as
-//! a message. Its mailbox holds [`limits::SESSION_MAILBOX`] messages; a session whose mailbox is full is too slow and
-//! closes (4410).
+//! It owns the identity of the user, the limits and timeouts of the connection, its subscriptions, and the count of
+//! bytes that the client has not acknowledged. It never waits for the database: it spawns a use case and gets the
+//! outcome as a message. Its mailbox holds [`limits::SESSION_MAILBOX`] messages; a session whose mailbox is full is too
+//! slow and closes (4410).
 
 mod auth;
 mod commands;
@@ -22,12 +22,14 @@ use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::mailboxes::{CloseSession, FromRoom, FromSocket, OpenRooms, SessionHandle, ToPresence, ToRoom, ToSocket};
+use crate::mailboxes::{
+    CloseSession, FromRoom, FromTransport, OpenRooms, SessionHandle, ToPresence, ToRoom, ToTransport,
+};
 use crate::protocol::client::ClientFrame;
 use crate::protocol::server::ServerFrame;
 use crate::realtime::following::Following;
 use crate::usecases::typing;
-use crate::work::Caller;
+use crate::domain::caller::Caller;
 use actix::prelude::*;
 use flow::FlowControl;
 use lanes::{JobState, Lanes};
@@ -38,7 +40,7 @@ use std::time::{Duration, Instant};
 use subscriptions::SessionFollowing;
 use tokio::sync::Semaphore;
 
-/// How often a session checks its timeouts and pings.
+/// How often a session checks its timeouts.
 const TICK: Duration = Duration::from_secs(5);
 
 /// The parts of the server that every session uses.
@@ -74,7 +76,7 @@ pub struct Session {
     id: SessionId,
     services: SessionServices,
     handshake: Handshake,
-    socket: Recipient<ToSocket>,
+    transport: Recipient<ToTransport>,
     auth_state: AuthState,
     following: SessionFollowing,
     lanes: Lanes<LaneJob, SessionTask>,
@@ -87,7 +89,6 @@ pub struct Session {
     /// Set when the session's mailbox was full.
     overrun: Arc<AtomicBool>,
     received_at: Instant,
-    pinged_at: Instant,
     /// The times of the newest refusals by a limit, oldest first.
     refusals: VecDeque<Instant>,
     /// When the session last announced typing, by conversation.
@@ -136,8 +137,8 @@ type LaneJob = Box<dyn FnOnce(&mut Session, &mut Context<Session>) -> JobState +
 struct RunTask(SessionTask);
 
 impl Session {
-    /// Returns a session that sends its frames to `socket`.
-    pub fn new(services: SessionServices, mut handshake: Handshake, socket: Recipient<ToSocket>) -> Self {
+    /// Returns a session that sends its frames to `transport`.
+    pub fn new(services: SessionServices, mut handshake: Handshake, transport: Recipient<ToTransport>) -> Self {
         let (now, id) = (Instant::now(), SessionId::new());
         Self {
             id,
@@ -148,14 +149,13 @@ impl Session {
                 ..UnauthenticatedState::default()
             }),
             handshake,
-            socket,
+            transport,
             lanes: Lanes::default(),
             command_permits: None,
             flow: FlowControl::default(),
             sync_timer: None,
             overrun: Arc::default(),
             received_at: now,
-            pinged_at: now,
             refusals: VecDeque::new(),
             typing_started: HashMap::new(),
             typist: TypingSession::new(id),
@@ -220,17 +220,8 @@ impl Session {
             self.close(Close::TooSlow, ctx);
         } else if now.duration_since(self.received_at) >= limits::SILENCE_TIMEOUT {
             self.close(Close::Silent, ctx);
-        } else if let Some(count) = self.flow.begin_ping_if_needed() {
-            self.ping(count);
-        } else if now.duration_since(self.pinged_at) >= limits::HEARTBEAT_INTERVAL {
-            let count = self.flow.begin_ping();
-            self.ping(count);
         }
         self.typing_started.retain(|_, at| now.duration_since(*at) < limits::TYPING_INTERVAL);
-    }
-
-    fn note_received(&mut self) {
-        self.received_at = Instant::now();
     }
 }
 
@@ -267,7 +258,7 @@ impl Actor for Session {
             self.is_closing = true;
             // This also runs when the session panics. Its client must then reconnect.
             let close = if std::thread::panicking() { Close::Restart } else { Close::Normal };
-            let _ = self.socket.try_send(ToSocket::Close(close));
+            let _ = self.transport.try_send(ToTransport::Close(close));
         }
         Running::Stop
     }
@@ -279,35 +270,26 @@ impl Drop for Session {
     }
 }
 
-impl Handler<FromSocket> for Session {
+impl Handler<FromTransport> for Session {
     type Result = ();
 
-    fn handle(&mut self, message: FromSocket, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: FromTransport, ctx: &mut Self::Context) {
+        self.received_at = Instant::now();
         match message {
-            FromSocket::Text(text) => {
-                self.note_received();
-                self.receive(&text, ctx);
-            }
-            FromSocket::Refused(error, close) => {
-                self.note_received();
-                self.handle_refused(&error, close, ctx);
-            }
-            FromSocket::Ping(payload) => {
-                self.note_received();
-                if self.charge_frame(ctx).is_ok() {
-                    self.send_to_socket(payload.len(), ToSocket::Pong(payload), ctx);
+            FromTransport::Text(text) => self.receive(&text, ctx),
+            FromTransport::Refused(error, close) => self.handle_refused(&error, close, ctx),
+            FromTransport::Control { answer } => {
+                if self.charge_frame(ctx).is_ok()
+                    && let Some(answer) = answer
+                {
+                    self.send_to_transport(ToTransport::ControlAnswer(answer), ctx);
                 }
             }
-            FromSocket::Pong(count) => {
-                self.note_received();
-                if count.is_some_and(|count| self.flow.note_pong(count, Instant::now())) {
-                    self.continue_replays(ctx);
-                } else {
-                    // A pong without a ping is allowed (RFC 6455, section 5.5.3), but it is charged and gets no answer.
-                    let _ = self.charge_frame(ctx);
-                }
+            FromTransport::Acknowledged(total_bytes) => {
+                self.flow.note_acknowledged(total_bytes, Instant::now());
+                self.continue_replays(ctx);
             }
-            FromSocket::Closed => {
+            FromTransport::Closed => {
                 self.is_closing = true;
                 ctx.stop();
             }

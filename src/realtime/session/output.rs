@@ -1,9 +1,9 @@
-//! Sending to the client: all messages pass one function, which counts their bytes and closes a session that is too
-//! slow.
+//! Sending to the client: all messages pass one function, which counts their bytes and closes a session whose client is
+//! too slow.
 
 use super::Session;
 use crate::domain::codes::Close;
-use crate::mailboxes::ToSocket;
+use crate::mailboxes::ToTransport;
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use actix::prelude::*;
@@ -17,35 +17,28 @@ impl Session {
     }
 
     pub(super) fn send_text(&mut self, text: ByteString, ctx: &mut Context<Self>) {
-        self.send_to_socket(text.len(), ToSocket::Text(text), ctx);
+        self.send_to_transport(ToTransport::Text(text), ctx);
     }
 
-    /// Sends a message of `bytes` bytes to the socket, or closes the session if its client reads too slowly.
-    pub(super) fn send_to_socket(&mut self, bytes: usize, message: ToSocket, ctx: &mut Context<Self>) {
+    /// Sends a message to the transport, or closes the session if its client reads too slowly.
+    pub(super) fn send_to_transport(&mut self, message: ToTransport, ctx: &mut Context<Self>) {
         if self.is_closing {
             return;
         }
-        let now = Instant::now();
+        let (bytes, now) = (message.bytes(), Instant::now());
         let too_slow = self.flow.is_full() || self.flow.is_stalled(now);
-        if too_slow || self.socket.try_send(message).is_err() {
+        if too_slow || self.transport.try_send(message).is_err() {
             self.close(Close::TooSlow, ctx);
             return;
         }
-        if let Some(count) = self.flow.note_sent(bytes, now) {
-            self.ping(count);
-        }
-    }
-
-    pub(super) fn ping(&mut self, count: u64) {
-        self.pinged_at = Instant::now();
-        let _ = self.socket.try_send(ToSocket::Ping(count));
+        self.flow.note_sent(bytes, now);
     }
 
     pub(super) fn close(&mut self, close: Close, ctx: &mut Context<Self>) {
         if !self.is_closing {
             self.is_closing = true;
             tracing::debug!(session.id = %self.id, code = close.code(), "session closes");
-            let _ = self.socket.try_send(ToSocket::Close(close));
+            let _ = self.transport.try_send(ToTransport::Close(close));
             ctx.stop();
         }
     }

@@ -71,7 +71,7 @@ impl Session {
         }
     }
 
-    /// Handles a frame that the socket has refused. A frame that closes the connection is not charged.
+    /// Handles a frame that the transport has refused. A frame that closes the connection is not charged.
     pub(super) fn handle_refused(&mut self, error: &Error, close: Option<Close>, ctx: &mut Context<Self>) {
         if let Some(close) = close {
             self.refuse(error, None, None, ctx);

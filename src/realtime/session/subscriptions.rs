@@ -8,7 +8,7 @@ use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::mailboxes::{OpenRooms, Subscription, ToRoom, ToSocket};
+use crate::mailboxes::{OpenRooms, Subscription, ToRoom, ToTransport};
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use crate::protocol::subscriptions::SyncConversations;
@@ -84,7 +84,7 @@ impl Session {
     fn carry_out(&mut self, effect: FollowEffect<Recipient<ToRoom>>, ctx: &mut Context<Self>) {
         match effect {
             FollowEffect::Send(frame, id) => self.send(&frame, id.as_ref(), ctx),
-            FollowEffect::SendEvents(batch) => self.send_to_socket(batch.bytes, ToSocket::Batch(batch), ctx),
+            FollowEffect::SendEvents(batch) => self.send_to_transport(ToTransport::Batch(batch), ctx),
             FollowEffect::Refuse(error, id) => self.refuse(&error, id.as_ref(), None, ctx),
             FollowEffect::CheckSubscribe(conversations) => {
                 let work = self.check_rights(conversations);
@@ -177,7 +177,7 @@ pub(super) async fn open_rooms(hub: &Recipient<OpenRooms>, streams: Vec<Stream>)
 /// server does not have, if the user was not a participant all the time, or if the log lacks events.
 async fn plan_sync(
     app: &crate::app::App,
-    caller: &crate::work::Caller,
+    caller: &crate::domain::caller::Caller,
     rights: Rights<Recipient<ToRoom>>,
     request: &SyncConversations,
 ) -> Result<SyncRights<Recipient<ToRoom>>> {

@@ -1,0 +1,41 @@
+//! The bus: the one way by which committed events and ephemeral frames reach those who follow their streams.
+
+use super::catch_up::CatchUpSchedule;
+use crate::mailboxes::{Committed, Ephemeral};
+use actix::prelude::Recipient;
+
+/// Passes events and frames on to the hub of this node. Nothing waits for it: the log has every event that it drops.
+///
+/// A bus that connects nodes also sends them to the other nodes here, after it has passed them on. A bus between nodes
+/// may lose anything, because every node reads the log.
+pub struct Bus {
+    events: Recipient<Committed>,
+    ephemeral: Recipient<Ephemeral>,
+    catch_up: CatchUpSchedule,
+}
+
+impl Bus {
+    /// Returns a bus to the hub of this node. It wakes the catch-up when the hub cannot take events.
+    pub fn new(events: Recipient<Committed>, ephemeral: Recipient<Ephemeral>, catch_up: CatchUpSchedule) -> Self {
+        Self { events, ephemeral, catch_up }
+    }
+
+    /// Delivers the events of a commit to the rooms of their streams. If the hub cannot take them, the catch-up finds
+    /// them in the log.
+    pub fn deliver(&self, committed: Committed) {
+        if self.events.try_send(committed).is_err() {
+            self.catch_up.wake();
+        }
+    }
+
+    /// Sends an ephemeral frame to the sessions that follow its streams, except those of the excluded users. Best
+    /// effort.
+    pub fn notify(&self, frame: Ephemeral) {
+        let _ = self.ephemeral.try_send(frame);
+    }
+
+    /// Returns the schedule of the catch-up of this node.
+    pub fn catch_up(&self) -> &CatchUpSchedule {
+        &self.catch_up
+    }
+}

@@ -1,0 +1,320 @@
+//! A transaction that writes. It owns its connection from before BEGIN until the database has confirmed the end.
+//!
+//! The database driver counts open transactions. It sends SAVEPOINT instead of BEGIN if it counts one as open already.
+//! SQLite rolls back a transaction by itself when the disk fails, and then the count of the driver is wrong. Every
+//! later transaction on this connection would be acknowledged and delivered, but never committed. So this module uses
+//! no count:
+//!
+//! - BEGIN is sent as a plain statement. The database itself refuses it inside a transaction: SQLite always, PostgreSQL
+//!   because of `NOT DEFERRABLE`, if a statement has run since the earlier BEGIN.
+//! - After a statement that failed or was interrupted, no other statement runs and nothing is committed. SQLite may
+//!   have rolled back and would run the next statement outside a transaction. PostgreSQL answers such a COMMIT with a
+//!   rollback and without an error.
+//! - COMMIT is also sent as a plain statement, and SQLite refuses it outside a transaction. So a COMMIT that succeeds
+//!   ended the outermost transaction, and every other connection can read what it wrote.
+//! - A connection goes back to its pool only if its COMMIT or ROLLBACK succeeded. In all other cases it is closed,
+//!   which ends the open transaction in the database. So a caller may drop the transaction at any time.
+//!
+//! **A failed fsync on SQLite.** The kernel may treat pages as written that are not on the disk. SQLite has then not
+//! moved the end of the write-ahead log in its index. So no other connection reads the doubtful frames, and the next
+//! commit overwrites them and syncs its own. A failed checkpoint begins again at the same frame and writes every page
+//! again, and until one succeeds, readers take the pages from the log. So it is enough to close the connection that
+//! wrote. Connections that read, and the files, may stay open.
+//!
+//! The index does not outlive the process. If the process is killed before a commit overwrites the doubtful frames, the
+//! frames stay in the log, and the next start may take them as committed. The same can happen after a power cut. So a
+//! COMMIT that failed on SQLite may have happened all the same, like a COMMIT without an answer. Then the caller gets
+//! `unavailable` and never a final failure, and a repeated send is found by its `temp_id`. Errors of the data and
+//! deadlocks occur before the first frame is written, so they are final.
+
+use crate::domain::limits;
+use crate::store::db::failure::{FailureKind, failure_kind};
+use crate::store::db::{Db, DbState};
+use sea_orm::sea_query::Values;
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, ExecResult, QueryResult, RuntimeErr,
+    Statement,
+};
+use sea_query_sqlx::SqlxValues;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+/// An open transaction. If it is dropped before its end, its connection is closed and the database rolls it back.
+pub struct Transaction {
+    db: Db,
+    backend: DatabaseBackend,
+    state: Mutex<TransactionState>,
+    /// Whether the transaction removes a text that was deleted for everyone.
+    deletes_text: AtomicBool,
+    /// Whether the transaction stops as soon as sends wait.
+    yields_to_sends: AtomicBool,
+    /// Whether the transaction stopped because sends wait. Every further statement is refused.
+    has_yielded: AtomicBool,
+}
+
+struct TransactionState {
+    conn: WriteConnection,
+    stage: Stage,
+    /// The number of rows that the statements have changed.
+    changed_rows: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The next statement may run.
+    Open,
+    /// A statement runs now, or a statement failed or was interrupted. No other statement may run.
+    Doubtful,
+    /// COMMIT was sent at this time and is not answered yet.
+    Committing(Instant),
+    /// The database has confirmed the end of the transaction.
+    Ended,
+}
+
+enum WriteConnection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+impl Transaction {
+    /// Begins a transaction on a connection of `pool`.
+    pub(super) async fn begin(db: &Db, pool: &DatabaseConnection) -> Result<Self, DbErr> {
+        let backend = pool.get_database_backend();
+        let (conn, begin) = match backend {
+            DatabaseBackend::Sqlite => {
+                (pool.get_sqlite_connection_pool().acquire().await.map(WriteConnection::Sqlite), "BEGIN IMMEDIATE")
+            }
+            _ => (
+                pool.get_postgres_connection_pool().acquire().await.map(WriteConnection::Postgres),
+                "BEGIN NOT DEFERRABLE",
+            ),
+        };
+        let conn = conn.map_err(acquire_error)?;
+        // exists before BEGIN is sent, so that the connection is closed if the caller stops waiting meanwhile
+        let state = Mutex::new(TransactionState { conn, stage: Stage::Doubtful, changed_rows: 0 });
+        let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
+        let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
+        let mut state = transaction.state.lock().await;
+        let outcome = state.conn.execute_text(begin).await;
+        transaction.end_statement(state, outcome, |_| 0)?;
+        Ok(transaction)
+    }
+
+    /// Commits. After [`FailureKind::Unreachable`] the commit may have happened all the same. After
+    /// [`FailureKind::Data`] and [`FailureKind::Retry`] it has not happened. After all other errors no connection of
+    /// this process sees the changes, but the next process may see them: see the text at the top of this file.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        self.yields_to_sends.store(false, Ordering::Relaxed);
+        let mut state = self.begin_statement().await?;
+        state.stage = Stage::Committing(Instant::now());
+        let committed = state.conn.execute_text("COMMIT").await;
+        state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Doubtful };
+        committed.map(drop).map_err(|error| {
+            let error = statement_error(error);
+            match failure_kind(&error) {
+                // the error concerns this transaction only; another one may succeed
+                FailureKind::Data | FailureKind::Retry | FailureKind::Timeout | FailureKind::Busy => {}
+                FailureKind::Unreachable => self.db.report_failure(DbState::Down),
+                FailureKind::Unwritable | FailureKind::Fault => self.db.report_failure(DbState::ReadOnly),
+            }
+            error
+        })
+    }
+
+    /// Makes the transaction stop before its next statement if sends wait for the write connection then.
+    pub fn yield_to_sends(&self) {
+        self.yields_to_sends.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true if a statement was refused because sends wait. All further statements are refused too, so the
+    /// caller must roll back.
+    pub fn has_yielded(&self) -> bool {
+        self.has_yielded.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of rows that the statements have changed so far.
+    pub async fn changed_rows(&self) -> u64 {
+        self.state.lock().await.changed_rows
+    }
+
+    /// Rolls back. If this fails, the connection is closed, and the database rolls back.
+    pub async fn rollback(self) {
+        let mut state = self.state.lock().await;
+        if state.conn.execute_text("ROLLBACK").await.is_ok() {
+            state.stage = Stage::Ended;
+        }
+    }
+
+    /// Records that this transaction removes a text that was deleted for everyone. After the transaction, even if its
+    /// outcome is unknown, the text is erased from the files of the database.
+    pub(in crate::store) fn mark_text_deleted(&self) {
+        self.deletes_text.store(true, Ordering::Relaxed);
+    }
+
+    /// Locks the connection for one statement. The transaction is doubtful until the statement has succeeded.
+    async fn begin_statement(&self) -> Result<MutexGuard<'_, TransactionState>, DbErr> {
+        let mut state = self.state.lock().await;
+        if self.yields_to_sends.load(Ordering::Relaxed) && self.db.has_waiting_sends() {
+            self.has_yielded.store(true, Ordering::Relaxed);
+        }
+        if self.has_yielded() {
+            return Err(DbErr::Custom("a large transaction stopped because sends wait".to_owned()));
+        }
+        if state.stage != Stage::Open {
+            return Err(DbErr::Custom(
+                "an earlier statement of this transaction failed, so no other may run".to_owned(),
+            ));
+        }
+        state.stage = Stage::Doubtful;
+        Ok(state)
+    }
+
+    /// Records the outcome of a statement. `changed_rows` returns the number of rows that it changed.
+    fn end_statement<T>(
+        &self,
+        mut state: MutexGuard<'_, TransactionState>,
+        outcome: sqlx::Result<T>,
+        changed_rows: impl FnOnce(&T) -> u64,
+    ) -> Result<T, DbErr> {
+        match outcome {
+            Ok(result) => {
+                state.stage = Stage::Open;
+                state.changed_rows += changed_rows(&result);
+                Ok(result)
+            }
+            Err(error) => {
+                let error = statement_error(error);
+                self.db.report_error(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if *self.deletes_text.get_mut() {
+            self.db.count_text_deletion();
+        }
+        let state = self.state.get_mut();
+        if let Stage::Committing(since) = state.stage
+            && since.elapsed() >= limits::DATABASE_PROBE_INTERVAL
+        {
+            // the caller stopped waiting because COMMIT has no answer: such a database takes no writes
+            self.db.report_failure(DbState::ReadOnly);
+        }
+        if state.stage != Stage::Ended {
+            state.conn.close_on_drop();
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Transaction {
+    fn get_database_backend(&self) -> DatabaseBackend {
+        self.backend
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let result = state.conn.execute(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, result, ExecResult::rows_affected)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let result = state.conn.execute_text(sql).await;
+        self.db.report_statement(&Statement::from_string(self.backend, sql), started.elapsed());
+        self.end_statement(state, result, ExecResult::rows_affected)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let row = state.conn.query_one(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, row, |row| changed_rows(&statement, row.iter().count()))
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let rows = state.conn.query_all(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, rows, |rows| changed_rows(&statement, rows.len()))
+    }
+}
+
+/// `AssertSqlSafe` is right here: every statement comes from the store, which passes all values of clients as
+/// parameters.
+impl WriteConnection {
+    async fn execute_text(&mut self, sql: &str) -> sqlx::Result<ExecResult> {
+        match self {
+            Self::Sqlite(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
+            Self::Postgres(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
+        }
+    }
+
+    async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {
+        let (sql, values) = parts(statement);
+        match self {
+            Self::Sqlite(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
+            Self::Postgres(conn) => sqlx::query_with(sql, values).execute(&mut **conn).await.map(ExecResult::from),
+        }
+    }
+
+    async fn query_one(&mut self, statement: &Statement) -> sqlx::Result<Option<QueryResult>> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Sqlite(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
+            Self::Postgres(conn) => sqlx::query_with(sql, values).fetch_optional(&mut **conn).await?.map(Into::into),
+        })
+    }
+
+    async fn query_all(&mut self, statement: &Statement) -> sqlx::Result<Vec<QueryResult>> {
+        let (sql, values) = parts(statement);
+        Ok(match self {
+            Self::Sqlite(conn) => {
+                sqlx::query_with(sql, values).fetch_all(&mut **conn).await?.into_iter().map(Into::into).collect()
+            }
+            Self::Postgres(conn) => {
+                sqlx::query_with(sql, values).fetch_all(&mut **conn).await?.into_iter().map(Into::into).collect()
+            }
+        })
+    }
+
+    fn close_on_drop(&mut self) {
+        match self {
+            Self::Sqlite(conn) => conn.close_on_drop(),
+            Self::Postgres(conn) => conn.close_on_drop(),
+        }
+    }
+}
+
+/// Returns the number of rows that a statement with this number of result rows changed. A statement that writes returns
+/// the rows that it changed; all others change none.
+fn changed_rows(statement: &Statement, rows: usize) -> u64 {
+    let sql = statement.sql.trim_start();
+    let writes = |verb: &str| sql.get(..verb.len()).is_some_and(|first| first.eq_ignore_ascii_case(verb));
+    if ["INSERT", "UPDATE", "DELETE"].into_iter().any(writes) { rows as u64 } else { 0 }
+}
+
+fn parts(statement: &Statement) -> (AssertSqlSafe<&str>, SqlxValues) {
+    let values = statement.values.clone().unwrap_or_else(|| Values(Vec::new()));
+    (AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+}
+
+fn statement_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+/// Returns the same error as the pools of the ORM return if they have no connection.
+fn acquire_error(error: sqlx::Error) -> DbErr {
+    match error {
+        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+    }
+}

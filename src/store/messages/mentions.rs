@@ -1,0 +1,122 @@
+//! Mentions of users in messages. `assemble` puts them into the messages that clients get.
+
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::time::Timestamp;
+use crate::store::dialect::{self, Column};
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// A mention to insert.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewMention {
+    /// The mentioned user.
+    pub user_id: UserId,
+    pub conversation_id: ConversationId,
+    pub seq: Seq,
+    pub message_id: MessageId,
+    /// The index among the mentions of the message, from 0.
+    pub index: i64,
+}
+
+/// Inserts mentions. Their messages must be in the database already.
+pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Result<(), DbErr> {
+    if mentions.is_empty() {
+        return Ok(());
+    }
+    let columns = vec![
+        Column::Uuid(mentions.iter().map(|mention| mention.user_id.0).collect()),
+        Column::Uuid(mentions.iter().map(|mention| mention.conversation_id.0).collect()),
+        Column::Int(mentions.iter().map(|mention| mention.seq.0).collect()),
+        Column::Uuid(mentions.iter().map(|mention| mention.message_id.0).collect()),
+        Column::Int(mentions.iter().map(|mention| mention.index).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])",
+        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+         SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4
+         FROM jsonb_each($1)",
+        dialect::rows(conn, columns),
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
+/// Removes all mentions of a message.
+pub async fn remove(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
+    let text = "DELETE FROM mentions WHERE message_id = $1";
+    dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+    Ok(())
+}
+
+/// A conversation and the unique form of a username that a message in it mentions.
+pub type NameKey = (ConversationId, String);
+
+/// Returns the participants with these usernames. A name that no participant of its conversation has is left out.
+pub async fn find_by_names(conn: &impl ConnectionTrait, names: &[NameKey]) -> Result<HashMap<NameKey, UserId>, DbErr> {
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = vec![
+        Column::Uuid(names.iter().map(|(conversation, _)| conversation.0).collect()),
+        Column::Text(names.iter().map(|(_, name)| name.clone()).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small
+        "SELECT t.c AS conversation_id, t.k AS name, u.id AS user_id FROM unnest($1::uuid[], $2::text[]) AS t(c, k)
+         CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
+         CROSS JOIN LATERAL (
+             SELECT 1 FROM participants WHERE conversation_id = t.c AND user_id = u.id AND left_at IS NULL LIMIT 1
+         ) p",
+        "SELECT p.conversation_id, u.username_key AS name, u.id AS user_id FROM jsonb_each($1) AS t
+         CROSS JOIN users u ON u.username_key = t.value ->> 1 AND u.status <> 'deleted'
+         CROSS JOIN participants p
+         ON p.conversation_id = unhex(t.value ->> 0) AND p.user_id = u.id AND p.left_at IS NULL",
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let key = (ConversationId(row.try_get("", "conversation_id")?), row.try_get("", "name")?);
+            Ok((key, UserId(row.try_get("", "user_id")?)))
+        })
+        .collect()
+}
+
+/// Returns those of these conversations in which no message mentioned all participants after `since`. The calling
+/// function has locked the conversations.
+pub async fn without_mention_all_since(
+    conn: &impl ConnectionTrait,
+    conversations: &[ConversationId],
+    since: Timestamp,
+) -> Result<HashSet<ConversationId>, DbErr> {
+    if conversations.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let text = "SELECT id FROM conversations WHERE id IN ({set}) AND COALESCE(all_mentioned_at, $2) <= $2";
+    let rows = dialect::all(conn, dialect::over_ids(conn, text, &uuids(conversations), vec![since.into()])).await?;
+    rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
+}
+
+/// Stores `now` as the time when a message mentioned all participants of these conversations. The calling function has
+/// locked them.
+pub async fn set_mentioned_all(
+    conn: &impl ConnectionTrait,
+    conversations: &[ConversationId],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if conversations.is_empty() {
+        return Ok(());
+    }
+    let text = "UPDATE conversations SET all_mentioned_at = $2 WHERE id IN ({set})";
+    let values: Vec<Value> = vec![now.into()];
+    dialect::run(conn, dialect::over_ids(conn, text, &uuids(conversations), values)).await?;
+    Ok(())
+}
+
+fn uuids(conversations: &[ConversationId]) -> Vec<Uuid> {
+    conversations.iter().map(|id| id.0).collect()
+}

@@ -1,0 +1,337 @@
+//! Reads of messages, and the reads that a send needs. The statements that insert messages are in `writes`.
+
+pub mod assemble;
+pub mod edits;
+pub mod hidden;
+pub mod insert;
+pub mod mentions;
+pub mod target;
+
+use crate::domain::accounts::AccountStatus;
+use crate::domain::content::MessageKind;
+use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::limits;
+use crate::domain::roles::Role;
+use crate::domain::text::preview;
+use crate::domain::time::Timestamp;
+use crate::protocol::messages::{Message, MessageStatus, Quote};
+use crate::protocol::users::UserBrief;
+use crate::store::dialect::{self, Column};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+const MESSAGE: &str = "SELECT m.id, m.conversation_id, m.seq, m.rev, m.sender_id, m.kind, m.content, m.data, m.reply_to_id, m.temp_id,
+            m.edited_at, m.deleted_at, m.pinned_at, m.created_at, m.mentions_all,
+            u.username, u.display_name, u.avatar_url,
+            q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind, q.content AS q_content, q.deleted_at AS q_deleted_at
+     FROM messages m LEFT JOIN users u ON u.id = m.sender_id LEFT JOIN messages q ON q.id = m.reply_to_id";
+
+fn message(row: &QueryResult) -> Result<(Message, Rev), DbErr> {
+    let sender_id: Option<UserId> = row.try_get::<Option<Uuid>>("", "sender_id")?.map(UserId);
+    let sender = match sender_id {
+        Some(id) => Some(UserBrief {
+            id,
+            username: row.try_get("", "username")?,
+            display_name: row.try_get("", "display_name")?,
+            avatar_url: row.try_get("", "avatar_url")?,
+        }),
+        None => None,
+    };
+    let deleted_at = row.try_get::<Option<i64>>("", "deleted_at")?.map(Timestamp);
+    let content: String = row.try_get("", "content")?;
+    let data: Option<String> = row.try_get("", "data")?;
+    let message = Message {
+        id: MessageId(row.try_get("", "id")?),
+        conversation_id: ConversationId(row.try_get("", "conversation_id")?),
+        seq: Seq(row.try_get("", "seq")?),
+        sender_id,
+        sender,
+        kind: MessageKind::from_stored(&row.try_get::<String>("", "kind")?),
+        content: if deleted_at.is_some() { String::new() } else { content },
+        data: if deleted_at.is_some() { None } else { data.and_then(|text| serde_json::from_str(&text).ok()) },
+        attachments: Vec::new(),
+        reply_to: quote(row)?,
+        mentions: Vec::new(),
+        mentions_all: row.try_get("", "mentions_all")?,
+        reactions: Vec::new(),
+        pinned: row.try_get::<Option<i64>>("", "pinned_at")?.is_some(),
+        status: None,
+        temp_id: row.try_get("", "temp_id")?,
+        edited_at: row.try_get::<Option<i64>>("", "edited_at")?.map(Timestamp),
+        deleted_at,
+        created_at: Timestamp(row.try_get("", "created_at")?),
+    };
+    Ok((message, Rev(row.try_get("", "rev")?)))
+}
+
+fn quote(row: &QueryResult) -> Result<Option<Quote>, DbErr> {
+    let Some(id) = row.try_get::<Option<Uuid>>("", "reply_to_id")? else { return Ok(None) };
+    let Some(seq) = row.try_get::<Option<i64>>("", "q_seq")? else { return Ok(None) };
+    let content: String = row.try_get("", "q_content")?;
+    let deleted = row.try_get::<Option<i64>>("", "q_deleted_at")?.is_some();
+    Ok(Some(Quote {
+        id: MessageId(id),
+        seq: Seq(seq),
+        sender_id: row.try_get::<Option<Uuid>>("", "q_sender_id")?.map(UserId),
+        kind: MessageKind::from_stored(&row.try_get::<String>("", "q_kind")?),
+        content: if deleted { String::new() } else { preview(&content, limits::PREVIEW_CHARS) },
+    }))
+}
+
+/// Returns the messages with these ids, each with the revision of its `message.new`. `status`, `mentions` and
+/// `reactions` are not filled in. The order is undefined.
+pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Vec<(Message, Rev)>, DbErr> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let text = format!("{MESSAGE} WHERE m.id IN ({{set}})");
+    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
+    rows.iter().map(message).collect()
+}
+
+/// The messages before or after a `seq`, which is not included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    Before(Seq),
+    After(Seq),
+}
+
+impl Side {
+    /// Returns the SQL comparison, the SQL order with the nearest message first, and the `seq`.
+    fn to_sql(self) -> (&'static str, &'static str, Seq) {
+        match self {
+            Self::Before(seq) => ("<", "DESC", seq),
+            Self::After(seq) => (">", "ASC", seq),
+        }
+    }
+}
+
+/// The condition that the viewer ($3) has not hidden a message `m` of the conversation ($1).
+const VISIBLE: &str = "NOT EXISTS (SELECT 1 FROM hidden_messages h
+                        WHERE h.user_id = $3 AND h.conversation_id = $1 AND h.seq = m.seq)";
+
+/// Returns at most `limit` messages on one side that `viewer` has not hidden. The message nearest to the `seq` is
+/// first.
+pub async fn page(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    viewer: UserId,
+    side: Side,
+    limit: u64,
+) -> Result<Vec<Message>, DbErr> {
+    let (compare, order, seq) = side.to_sql();
+    let text = format!(
+        "{MESSAGE} WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE} ORDER BY m.seq {order} LIMIT $4"
+    );
+    let values = vec![conversation.into(), seq.into(), viewer.into(), (limit as i64).into()];
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
+    rows.iter().map(|row| message(row).map(|(message, _)| message)).collect()
+}
+
+/// Returns true if there is a message on one side that `viewer` has not hidden.
+pub async fn has_any(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    viewer: UserId,
+    side: Side,
+) -> Result<bool, DbErr> {
+    let (compare, order, seq) = side.to_sql();
+    let text = format!(
+        "SELECT 1 AS found FROM messages m WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE}
+         ORDER BY m.seq {order} LIMIT 1"
+    );
+    let values = vec![conversation.into(), seq.into(), viewer.into()];
+    Ok(dialect::one(conn, dialect::plain(conn, &text, values)).await?.is_some())
+}
+
+/// The greatest read mark and the greatest delivered mark of the other participants, as far as a viewer may know them.
+#[derive(Clone, Copy, Debug)]
+pub struct FurthestMarks {
+    read: Seq,
+    delivered: Seq,
+}
+
+impl FurthestMarks {
+    /// Returns the status of the viewer's own message at `seq`. `None`: there is no status beyond `sent`.
+    pub fn status(marks: Option<Self>, seq: Seq) -> MessageStatus {
+        match marks {
+            Some(marks) if marks.read >= seq => MessageStatus::Seen,
+            Some(marks) if marks.delivered >= seq => MessageStatus::Delivered,
+            _ => MessageStatus::Sent,
+        }
+    }
+}
+
+/// Returns the furthest marks of the other participants, or `None` if the conversation has more than
+/// [`limits::STATUS_MEMBERS`] members.
+///
+/// A read mark counts only if both users share their read marks, and only if the user has read something: the mark with
+/// which a new participant begins says nothing. Marks of users who left count. Marks of users with a block between them
+/// and the viewer do not count.
+pub async fn furthest_marks(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    viewer: UserId,
+) -> Result<Option<FurthestMarks>, DbErr> {
+    let statement = dialect::plain(
+        conn,
+        // count the participants first, so that no mark of a large conversation is read; sub-selects, because with
+        // joins PostgreSQL reads the whole table of users instead of a few rows by index
+        "WITH size AS (SELECT count(*) AS others FROM (
+                 SELECT 1 FROM participants
+                 WHERE conversation_id = $1 AND user_id <> $2 AND left_at IS NULL LIMIT $3) z)
+         SELECT (SELECT others FROM size) AS others,
+                COALESCE(max(CASE WHEN NOT o.apart AND o.shares THEN o.read_to END), 0) AS seen,
+                COALESCE(max(CASE WHEN o.apart THEN 0 WHEN o.read_to > o.delivered_seq THEN o.read_to
+                                  ELSE o.delivered_seq END), 0) AS delivered
+         FROM (SELECT CASE WHEN p.read_at IS NULL THEN p.former_read_seq ELSE p.last_read_seq END AS read_to,
+                      p.delivered_seq,
+                      (SELECT v.share_read_receipts FROM users v WHERE v.id = $2)
+                          AND (SELECT u.share_read_receipts FROM users u WHERE u.id = p.user_id) AS shares,
+                      EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
+                                                        OR (b.blocker_id = p.user_id AND b.blocked_id = $2)) AS apart
+               FROM participants p
+               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND (SELECT others FROM size) < $3) o",
+        vec![conversation.into(), viewer.into(), limits::STATUS_MEMBERS.into()],
+    );
+    let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };
+    let others: i64 = row.try_get("", "others")?;
+    let marks = FurthestMarks { read: Seq(row.try_get("", "seen")?), delivered: Seq(row.try_get("", "delivered")?) };
+    Ok((others < limits::STATUS_MEMBERS).then_some(marks))
+}
+
+/// Returns the conversation and the `seq` of a message.
+pub async fn get_seq(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
+    let statement = dialect::plain(conn, "SELECT conversation_id, seq FROM messages WHERE id = $1", vec![id.into()]);
+    let row = dialect::one(conn, statement).await?;
+    row.map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), Seq(row.try_get("", "seq")?)))).transpose()
+}
+
+/// The message of an earlier send with the same key.
+#[derive(Clone, Debug)]
+pub struct StoredSend {
+    pub id: MessageId,
+    /// The hash of the content of the first send, in hexadecimal.
+    pub body_hash: String,
+}
+
+/// The key that identifies a send for ever: conversation, sender, `temp_id`.
+pub type SendKey = (ConversationId, UserId, String);
+
+/// Returns those of these sends that are stored already.
+pub async fn stored_sends(
+    conn: &impl ConnectionTrait,
+    sends: &[SendKey],
+) -> Result<HashMap<SendKey, StoredSend>, DbErr> {
+    if sends.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = vec![
+        Column::Uuid(sends.iter().map(|send| send.0.0).collect()),
+        Column::Uuid(sends.iter().map(|send| send.1.0).collect()),
+        Column::Text(sends.iter().map(|send| send.2.clone()).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
+         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
+         CROSS JOIN LATERAL (
+             SELECT * FROM messages WHERE conversation_id = t.c AND sender_id = t.u AND temp_id = t.k LIMIT 1
+         ) m",
+        "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, lower(hex(m.body_hash)) AS body_hash
+         FROM jsonb_each($1) AS t CROSS JOIN messages m
+         ON m.conversation_id = unhex(t.value ->> 0) AND m.sender_id = unhex(t.value ->> 1) AND m.temp_id = t.value ->> 2",
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let key = (
+                ConversationId(row.try_get("", "conversation_id")?),
+                UserId(row.try_get("", "sender_id")?),
+                row.try_get::<String>("", "temp_id")?,
+            );
+            Ok((key, StoredSend { id: MessageId(row.try_get("", "id")?), body_hash: row.try_get("", "body_hash")? }))
+        })
+        .collect()
+}
+
+/// The facts that decide whether a user may send into a conversation now.
+#[derive(Clone, Debug)]
+pub struct ParticipantRights {
+    pub brief: UserBrief,
+    /// `None` if the user is not in the conversation.
+    pub role: Option<Role>,
+    /// `None` if the user is not in the conversation.
+    pub last_read_seq: Option<Seq>,
+    pub status: AccountStatus,
+    /// Whether the class of the conversation is archived.
+    pub class_archived: bool,
+    /// Whether there is a block between the two users of a direct conversation.
+    pub blocked: bool,
+}
+
+const SENDER_COLUMNS: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq,
+                cl.archived_at, c.kind = 'direct' AND EXISTS (
+                    SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
+                                              OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
+const SENDER_JOINS: &str =
+    "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
+         LEFT JOIN classes cl ON cl.id = c.class_id";
+
+/// Returns the facts about these pairs of a conversation and a sender. The calling function has locked the
+/// conversations.
+pub async fn senders(
+    conn: &impl ConnectionTrait,
+    pairs: &[(ConversationId, UserId)],
+) -> Result<HashMap<(ConversationId, UserId), ParticipantRights>, DbErr> {
+    if pairs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = vec![
+        Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
+        Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
+    ];
+    let statement = dialect::statement(
+        conn,
+        &format!(
+            "{SENDER_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t(c, u)
+             JOIN conversations c ON c.id = t.c JOIN users u ON u.id = t.u {SENDER_JOINS}"
+        ),
+        &format!(
+            "{SENDER_COLUMNS} FROM jsonb_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
+             CROSS JOIN users u ON u.id = unhex(t.value ->> 1) {SENDER_JOINS}"
+        ),
+        dialect::rows(conn, columns),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter()
+        .map(|row| {
+            let user = UserId(row.try_get("", "u")?);
+            let sender = ParticipantRights {
+                brief: UserBrief {
+                    id: user,
+                    username: row.try_get("", "username")?,
+                    display_name: row.try_get("", "display_name")?,
+                    avatar_url: row.try_get("", "avatar_url")?,
+                },
+                role: row.try_get::<Option<String>>("", "role")?.map(|role| Role::from_stored(&role)),
+                last_read_seq: row.try_get::<Option<i64>>("", "last_read_seq")?.map(Seq),
+                status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
+                class_archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
+                blocked: row.try_get("", "blocked")?,
+            };
+            Ok(((ConversationId(row.try_get("", "c")?), user), sender))
+        })
+        .collect()
+}
+
+/// Returns the newest revision and the `seq` of the newest message of a conversation.
+pub async fn newest_numbers(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+) -> Result<Option<(Rev, Seq)>, DbErr> {
+    let text = "SELECT last_rev, last_seq FROM conversations WHERE id = $1";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into()])).await?;
+    row.map(|row| Ok((Rev(row.try_get("", "last_rev")?), Seq(row.try_get("", "last_seq")?)))).transpose()
+}

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # the scripts that source this file use its variables
-# Functions that the other scripts source: temporary folders, free ports, and running a command so that its
-# servers end shortly after it. This file starts nothing by itself.
+# Functions that the other scripts source: they create temporary folders, find free ports, and run a command and stop
+# its processes. Sourcing this file starts nothing.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -23,8 +23,8 @@ make_temp_folder() {
   printf '%s\n' "$folder"
 }
 
-# Prints a free port below the range from which the kernel takes client ports. Another process may use it before
-# the server does, so the caller tries again with another port.
+# Prints a free port below the range from which the kernel takes client ports. Another process may use the port before
+# the server does. The caller must then try another port.
 free_port() {
   local port
   while :; do
@@ -38,10 +38,11 @@ free_port() {
 
 random_word() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# Runs a command to its end and returns its status. If this script gets a signal to stop, it first stops the command
-# with all its processes. At a terminal the command stays in the foreground, so that an interactive program (psql, a
-# shell) works and Ctrl-C reaches it. Otherwise it gets a process group of its own: bash handles a signal only after
-# the command has ended, and a runner that kills this script earlier would leave the servers running.
+# Runs a command to its end and returns its status. A signal that stops this script first stops the command with all its
+# processes. At a terminal the command stays in the foreground, so that an interactive program (psql, a shell) works and
+# Ctrl-C reaches it. Otherwise the command gets its own process group and runs in the background: bash handles a signal
+# only after a command in the foreground has ended, and a runner that kills this script earlier would leave the servers
+# running.
 run_to_end() {
   local status=0
   if [ -t 0 ]; then

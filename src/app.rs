@@ -1,12 +1,13 @@
 //! The dependencies of the use cases: the settings, the database, the queues of the writers, the state that each node
-//! keeps in memory, and delivery through recipients. This module imports no actor, which avoids circular dependencies.
+//! keeps in memory, and the bus. This module imports no actor, which avoids circular dependencies.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Payer};
 use crate::cluster::accepted::AcceptedGenerations;
 use crate::cluster::attempts::PasswordLimits;
 use crate::cluster::bus::Bus;
 use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
+use crate::cluster::last_seen::LastSeenTimes;
 use crate::cluster::presence::PresenceTable;
 use crate::cluster::sign_ins::SignInLimits;
 use crate::cluster::typing::TypingTable;
@@ -15,7 +16,8 @@ use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::tokens::Keys;
 use crate::error::{Error, Result};
-use crate::mailboxes::{Batch, Committed, Ephemeral, MarkJob, SendJob};
+use crate::mailboxes::{Ephemeral, MarkJob, SendJob};
+use crate::protocol::envelope::Envelope;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
 use crate::store::db::reading::{self, ReadPermits};
@@ -71,6 +73,7 @@ pub struct SignInParts {
 /// Presence and typing, which are never stored as events.
 pub struct LiveStateParts {
     pub presence: PresenceTable,
+    pub last_seen: LastSeenTimes,
     pub typing: TypingTable,
 }
 
@@ -98,6 +101,11 @@ impl App {
     /// Returns the presence of the users.
     pub fn presence(&self) -> &PresenceTable {
         &self.0.live_state.presence
+    }
+
+    /// Returns the times of last presence that are not yet written to the database.
+    pub fn last_seen(&self) -> &LastSeenTimes {
+        &self.0.live_state.last_seen
     }
 
     /// Returns which sessions are typing, and where.
@@ -152,9 +160,9 @@ impl App {
         self.0.data.db.history().set_epoch(epoch);
     }
 
-    /// Returns the read permits of `user`, for [`reading::with_permits`].
-    pub fn read_permits(&self, user: UserId) -> ReadPermits {
-        self.0.admission.read_permits(user, self.0.data.db.read_permits_per_user())
+    /// Returns the read permits of `payer`, for [`reading::with_permits`].
+    pub fn read_permits(&self, payer: impl Into<Payer>) -> ReadPermits {
+        self.0.admission.read_permits(payer, self.0.data.db.read_permits_per_user())
     }
 
     /// Runs `work` on the runtime of the database, even if the calling function stops waiting, until it ends or reaches
@@ -205,10 +213,10 @@ impl App {
     }
 
     /// Delivers the events of a commit over the bus, and wakes the relay.
-    pub fn deliver(&self, committed: Vec<(Stream, Arc<Batch>)>) {
-        if !committed.is_empty() {
+    pub fn deliver(&self, events: Vec<Envelope>) {
+        if !events.is_empty() {
             self.0.delivery.log_grew.notify_one();
-            self.0.delivery.bus.deliver(Committed(committed));
+            self.0.delivery.bus.deliver(events);
         }
     }
 
@@ -237,10 +245,17 @@ impl App {
         self.0.delivery.bus.notify(Ephemeral { streams, text: frame.text(None), except });
     }
 
+    /// Sends ephemeral frames that were made before a commit and wait for it. Best effort.
+    pub fn notify_all(&self, frames: Vec<Ephemeral>) {
+        for frame in frames {
+            self.0.delivery.bus.notify(frame);
+        }
+    }
+
     /// Puts a send into the queue of the writer of its conversation. The answer of the job is called in any case, and
     /// is the only result. If the queue is full, it is called immediately with `unavailable`.
     pub fn enqueue_send(&self, job: SendJob) {
-        let writer = writer_index(job.conversation_id, self.0.delivery.send_queues.len());
+        let writer = writer_index(job.send.conversation_id(), self.0.delivery.send_queues.len());
         if let Err(full) = self.0.delivery.send_queues[writer].try_send(job) {
             (full.into_inner().answer)(Err(Error::unavailable("Too many sends are waiting; try again.")));
         }

@@ -97,6 +97,11 @@ impl Error {
         Self::new(Code::RegistrationClosed, "Registration is closed. Ask the operator of this server for an account.")
     }
 
+    /// Returns the error for a call about the logins or the password of a user of the host application.
+    pub fn host_account() -> Self {
+        Self::new(Code::HostAccount, "The host application manages the logins and the password of this account.")
+    }
+
     /// Returns the error for an action that the caller must not do. `detail` says who may do it.
     pub fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Forbidden, detail)

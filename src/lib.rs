@@ -1,7 +1,7 @@
 //! Greenroom is an actor-based realtime chat and notification server.
 //!
 //! The list shows the modules in groups. The modules of a group use only modules of their own and of earlier groups. A
-//! test in `tests/architecture.rs` checks this rule.
+//! test in `tests/architecture/` checks this rule.
 //!
 //! 1. [`config`], [`telemetry`], [`supervision`]: the settings, the log output, and the restart of parts that panic
 //! 2. [`domain`]: types and rules without input or output

@@ -104,8 +104,8 @@ impl Supervision {
 }
 
 impl Part {
-    /// Runs a task. The caller repeats this in a loop while the result is an error. After a panic the future waits
-    /// before it returns the error.
+    /// Runs a task. The calling code repeats this in a loop while the result is an error. After a panic the future
+    /// waits before it returns the error.
     pub fn run<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
         let attempt = self.attempt(work);
         async move {
@@ -130,7 +130,7 @@ impl Part {
         catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.report_panic(panic.as_ref()))
     }
 
-    /// Reports whether the last attempt of repeated work succeeded. The caller writes the log.
+    /// Reports whether the last attempt of repeated work succeeded. The calling code writes the log.
     pub fn set_working(&self, succeeded: bool) {
         let failed = PartRecord { work_failed: true, ..PartRecord::default() };
         self.supervision.with_records(|records| match records.get_mut(&*self.name) {

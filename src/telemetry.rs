@@ -129,7 +129,7 @@ impl OutputLines {
         Self { jobs, counts }
     }
 
-    /// Adds a line, which includes its line break, to the queue and returns at once.
+    /// Adds a line, which includes its line break, to the queue and returns immediately.
     pub fn write_line(&self, line: &[u8]) {
         let before = self.counts.waiting_bytes.fetch_add(line.len(), Ordering::Relaxed);
         let fits = before + line.len() <= WAITING_BYTES;

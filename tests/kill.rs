@@ -22,7 +22,7 @@ async fn nothing_is_lost_doubled_or_disordered_when_the_server_is_killed() {
     let users = register(&server).await;
     let conversations = crowd::conversations(&users, 5).await;
     assert_eq!(conversations.len(), 20);
-    let before = crowd::positions(&users, &conversations).await;
+    let before = crowd::last_numbers(&users, &conversations).await;
 
     let run = Run::default();
     let mut writers = Vec::new();
@@ -55,7 +55,7 @@ async fn nothing_is_lost_doubled_or_disordered_when_the_server_is_killed() {
     for writer in writers {
         clients.push(writer.await.expect("the writer ends well"));
     }
-    let after = crowd::positions(&users, &conversations).await;
+    let after = crowd::last_numbers(&users, &conversations).await;
     for reader in readers {
         clients.push(reader.await.expect("the reader ends well"));
     }
@@ -64,13 +64,14 @@ async fn nothing_is_lost_doubled_or_disordered_when_the_server_is_killed() {
         let client = client.finish(socket, &last, &mut random).await;
         assert_eq!(client.resets, 0, "the log reaches back, so nothing is reset");
     }
-    crowd::note_conversations(&run, &users, &conversations, &before, &after).await;
+    crowd::record_conversations(&run, &users, &conversations, &before, &after).await;
 
     let history = run.recorder.history();
     eprintln!("{} messages, {} sessions, {KILLS} kills", history.sends.len(), history.sessions.len());
     let unanswered = history.sends.iter().filter(|send| send.outcomes.is_empty()).count();
     assert_eq!(unanswered, 0, "every message was acknowledged in the end");
     assert_eq!(check(&history), []);
+    assert_eq!(server.count_wrong_member_counts().await, 0);
     server.stop().await;
 }
 

@@ -37,6 +37,8 @@ pub struct Model {
     pub temp_id: Option<String>,
     /// The hash of the request that created the group, in hexadecimal. Set if `temp_id` is set.
     pub body_hash: Option<String>,
+    /// The number of participants who have not left.
+    pub member_count: i64,
 }
 
 /// The relations of this table to other tables.

@@ -9,9 +9,10 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub message_id: Uuid,
     pub conversation_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i64,
+    pub message_id: Uuid,
     pub created_at: i64,
     /// Whether the message counts as unread. False for system messages.
     pub counts: bool,
@@ -29,8 +30,8 @@ pub enum Relation {
     User,
     #[sea_orm(
         belongs_to = "super::messages::Entity",
-        from = "Column::MessageId",
-        to = "super::messages::Column::Id",
+        from = "(Column::ConversationId, Column::MessageId)",
+        to = "(super::messages::Column::ConversationId, super::messages::Column::Id)",
         on_delete = "Cascade"
     )]
     Message,

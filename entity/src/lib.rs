@@ -9,6 +9,7 @@
 #![allow(missing_docs)]
 
 pub mod blocks;
+pub mod bulk_changes;
 pub mod class_members;
 pub mod classes;
 pub mod conversation_statistics;

@@ -29,8 +29,8 @@ pub enum Relation {
     User,
     #[sea_orm(
         belongs_to = "super::messages::Entity",
-        from = "Column::MessageId",
-        to = "super::messages::Column::Id",
+        from = "(Column::ConversationId, Column::MessageId)",
+        to = "(super::messages::Column::ConversationId, super::messages::Column::Id)",
         on_delete = "Cascade"
     )]
     Message,

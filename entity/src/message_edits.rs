@@ -8,6 +8,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i64,
+    pub conversation_id: Uuid,
     pub message_id: Uuid,
     pub content: String,
     /// The time at which this text was replaced.
@@ -19,8 +20,8 @@ pub struct Model {
 pub enum Relation {
     #[sea_orm(
         belongs_to = "super::messages::Entity",
-        from = "Column::MessageId",
-        to = "super::messages::Column::Id",
+        from = "(Column::ConversationId, Column::MessageId)",
+        to = "(super::messages::Column::ConversationId, super::messages::Column::Id)",
         on_delete = "Cascade"
     )]
     Message,

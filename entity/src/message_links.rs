@@ -7,11 +7,12 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "message_links")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
+    pub conversation_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub message_id: Uuid,
     /// The index among the links of the message, from 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
-    pub conversation_id: Uuid,
     pub seq: i64,
     pub url: String,
 }
@@ -21,8 +22,8 @@ pub struct Model {
 pub enum Relation {
     #[sea_orm(
         belongs_to = "super::messages::Entity",
-        from = "Column::MessageId",
-        to = "super::messages::Column::Id",
+        from = "(Column::ConversationId, Column::MessageId)",
+        to = "(super::messages::Column::ConversationId, super::messages::Column::Id)",
         on_delete = "Cascade"
     )]
     Message,

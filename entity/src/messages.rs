@@ -7,8 +7,10 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "messages")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
     pub conversation_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    /// Unique in the whole table, so that a message is also found by its id alone.
+    pub id: Uuid,
     /// The number of the message in its conversation: 1, 2, 3 … without a gap.
     pub seq: i64,
     /// The number of messages up to this one, without system messages.
@@ -22,6 +24,7 @@ pub struct Model {
     pub content: String,
     /// JSON. Set for stickers, locations, contacts and system messages that are not deleted.
     pub data: Option<String>,
+    /// The quoted message, which is in the same conversation.
     pub reply_to_id: Option<Uuid>,
     /// The id that the client of the sender chose. Unique for each sender and conversation.
     pub temp_id: Option<String>,
@@ -55,7 +58,11 @@ pub enum Relation {
         on_delete = "Restrict"
     )]
     Sender,
-    #[sea_orm(belongs_to = "Entity", from = "Column::ReplyToId", to = "Column::Id", on_delete = "SetNull")]
+    #[sea_orm(
+        belongs_to = "Entity",
+        from = "(Column::ConversationId, Column::ReplyToId)",
+        to = "(Column::ConversationId, Column::Id)"
+    )]
     ReplyTo,
     #[sea_orm(
         belongs_to = "super::users::Entity",

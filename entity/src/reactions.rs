@@ -7,15 +7,16 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "reactions")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
+    pub conversation_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub message_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub emoji: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
-    pub conversation_id: Uuid,
     pub created_at: i64,
     /// The order of the emoji among the emojis of the message, from 1. All rows with the emoji have the same value.
-    pub place: i64,
+    pub position: i64,
 }
 
 /// The relations of this table to other tables.
@@ -23,8 +24,8 @@ pub struct Model {
 pub enum Relation {
     #[sea_orm(
         belongs_to = "super::messages::Entity",
-        from = "Column::MessageId",
-        to = "super::messages::Column::Id",
+        from = "(Column::ConversationId, Column::MessageId)",
+        to = "(super::messages::Column::ConversationId, super::messages::Column::Id)",
         on_delete = "Cascade"
     )]
     Message,

@@ -14,6 +14,8 @@ pub struct Model {
     /// The last position that the reader has read, or that the sequencer has assigned.
     pub cursor: i64,
     pub updated_at: i64,
+    /// `None` while the reader works. A failed reader does not run and keeps no rows in the log.
+    pub failed_at: Option<i64>,
 }
 
 /// The relations of this table to other tables.

@@ -9,7 +9,8 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub ticket_hash: Vec<u8>,
     pub user_id: Uuid,
-    pub login_id: Uuid,
+    /// Null if the caller who created the ticket did not act by a login.
+    pub login_id: Option<Uuid>,
     pub expires_at: i64,
 }
 

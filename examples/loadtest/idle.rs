@@ -1,49 +1,52 @@
-//! `idle`: many sockets that do nothing but answer pings, and what each of them costs.
+//! `idle`: many sockets that only answer pings, and the memory that each of them uses.
+
+use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::Result;
-use crate::measure::Counters;
-use crate::options::{Idle, Options};
-use crate::people::{pair, register};
+use crate::measurement::Counters;
+use crate::options::{IdleOptions, Options};
 use crate::progress;
 use crate::report::Report;
+use crate::socket::Socket;
 use crate::target::Target;
-use crate::wire::Connection;
+use crate::users::{create_direct_conversations, register};
 
-/// How long memory is given to settle before a look.
-const SETTLE: std::time::Duration = std::time::Duration::from_secs(1);
+/// The pause before each sample of memory, in which the server finishes its work.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Runs the scenario.
-pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<Report> {
+pub async fn run(target: &mut Target, options: &Options, load: &IdleOptions) -> Result<Report> {
     tokio::time::sleep(SETTLE).await;
     let started = target.resident_bytes();
-    let users = load.sockets.div_ceil(load.each).next_multiple_of(2);
-    let people = register(target, users).await?;
-    pair(target, &people).await?;
+    let user_count = load.sockets.div_ceil(load.each).next_multiple_of(2);
+    let users = register(target, user_count).await?;
+    create_direct_conversations(target, &users).await?;
     tokio::time::sleep(SETTLE).await;
     let registered = target.resident_bytes();
-    // What the registrations left behind shows in the figure above and blurs none below.
+    // The figure above contains memory that the registrations used. The restart keeps it out of the figures below.
     let fresh = target.restart().await?;
     tokio::time::sleep(SETTLE).await;
     let before = target.resident_bytes();
 
     let (finish, finished) = watch::channel(false);
-    let counters = std::rc::Rc::new(Counters::default());
+    let counters = Rc::new(Counters::default());
     let mut tasks = Vec::new();
     for number in 0..load.sockets {
-        let person = &people[(number / load.each) as usize];
-        let connection = Connection::open(target.address, &person.token).await?;
-        tasks.push(tokio::task::spawn_local(rest(connection, counters.clone(), finished.clone())));
+        let user = &users[(number / load.each) as usize];
+        let socket = Socket::open(target.address, &user.access_token).await?;
+        tasks.push(tokio::task::spawn_local(answer_pings(socket, counters.clone(), finished.clone())));
         if (number + 1) % 100 == 0 {
-            progress::tell(&format!("opened {} of {} sockets", number + 1, load.sockets));
+            progress::show(&format!("opened {} of {} sockets", number + 1, load.sockets));
         }
     }
     progress::end_line();
     tokio::time::sleep(SETTLE).await;
     let opened = target.resident_bytes();
     let cpu = target.cpu_seconds();
-    tokio::time::sleep(std::time::Duration::from_secs(options.seconds)).await;
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
     let after = target.resident_bytes();
     let cpu = target.cpu_seconds().zip(cpu).map(|(after, before)| after - before);
     finish.send_replace(true);
@@ -54,37 +57,37 @@ pub async fn run(target: &mut Target, options: &Options, load: &Idle) -> Result<
     let closed = target.resident_bytes();
 
     let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / (1024.0 * 1024.0));
-    let each = |bytes: Option<u64>| {
-        let grown = bytes.zip(before).map(|(after, before)| after.saturating_sub(before));
-        grown.map(|grown| grown as f64 / 1024.0 / f64::from(load.sockets))
+    let kib_per_socket = |bytes: Option<u64>| {
+        let growth = bytes.zip(before).map(|(after, before)| after.saturating_sub(before));
+        growth.map(|growth| growth as f64 / 1024.0 / f64::from(load.sockets))
     };
     let mut report = Report::new("idle");
     report.add("sockets", load.sockets);
-    report.add("users", users);
+    report.add("users", user_count);
     report.add("fresh_start", fresh);
     report.add("seconds", options.seconds);
-    report.add_known("server_rss_mib_started", mib(started));
-    report.add_known("server_rss_mib_registered", mib(registered));
-    report.add_known("server_rss_mib_base", mib(before));
-    report.add_known("server_rss_mib_opened", mib(opened));
-    report.add_known("server_rss_mib_after", mib(after));
-    report.add_known("server_rss_mib_closed", mib(closed));
-    report.add_known("kib_per_socket_opened", each(opened));
-    report.add_known("kib_per_socket_after", each(after));
-    report.add_known("server_cpu_cores", cpu.map(|cpu| cpu / options.seconds as f64));
+    report.add_rounded("server_rss_mib_started", mib(started));
+    report.add_rounded("server_rss_mib_registered", mib(registered));
+    report.add_rounded("server_rss_mib_base", mib(before));
+    report.add_rounded("server_rss_mib_opened", mib(opened));
+    report.add_rounded("server_rss_mib_after", mib(after));
+    report.add_rounded("server_rss_mib_closed", mib(closed));
+    report.add_rounded("kib_per_socket_opened", kib_per_socket(opened));
+    report.add_rounded("kib_per_socket_after", kib_per_socket(after));
+    report.add_rounded("server_cpu_cores", cpu.map(|cpu| cpu / options.seconds as f64));
     report.add_faults(&counters, 0);
     Ok(report)
 }
 
 /// Answers pings until the run is over.
-async fn rest(mut connection: Connection, counters: std::rc::Rc<Counters>, mut finished: watch::Receiver<bool>) {
+async fn answer_pings(mut socket: Socket, counters: Rc<Counters>, mut finished: watch::Receiver<bool>) {
     loop {
         let outcome = tokio::select! {
-            ready = connection.ready() => ready.and_then(|()| connection.read(|_, _| ())),
+            ready = socket.ready() => ready.and_then(|()| socket.read(|_| ())),
             _ = finished.changed() => return,
         };
         if let Err(error) = outcome {
-            counters.error(&error.to_string());
+            counters.add_error(&error.to_string());
             return;
         }
     }

@@ -1,24 +1,25 @@
-//! The load tool: puts a known load on a server on this machine and tells what came of it, as a table for people
+//! The load tool: puts a known load on a server on this machine, and reports what it measured, as a table for readers
 //! (standard error) and as JSON for programs (standard output).
 //!
-//! It measures honestly rather than kindly: in the open loop the time of a message runs from the moment it was *due*, so
-//! that a server which stalls is charged for everybody it kept waiting; and it tells its own share of the processor,
-//! because on a small machine the tool and the server compete for it.
+//! In the open loop the latency of a message begins when the message is *due*. A server that stalls is therefore
+//! charged for all messages that it delays. The report contains the tool's own share of the processor time, because the
+//! tool and the server may compete for the same cores.
 
-// What it has to say goes to the terminal.
+// The report, the progress and the errors of this program are for the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod back;
 mod direct;
+mod history;
 mod idle;
-mod measure;
+mod measurement;
 mod options;
-mod people;
 mod progress;
+mod reconnect;
 mod report;
 mod room;
+mod socket;
 mod target;
-mod wire;
+mod users;
 
 use std::process::ExitCode;
 
@@ -28,12 +29,12 @@ use report::Report;
 use target::Target;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The program's own, as the server this measures must be the one that ships.
+/// The allocator of the program `greenroom`, so that the server in this executable uses memory as that program does.
 #[cfg(not(target_env = "msvc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Whatever stops a run; it is told in one line.
+/// The result of a step. An error ends the run and is printed in one line.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
@@ -44,11 +45,11 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("loadtest: no runtime: {error}");
+            eprintln!("loadtest: the runtime did not start: {error}");
             return ExitCode::FAILURE;
         }
     };
-    // One thread: the clients share their counters without locks, and the tool never takes more than one core.
+    // With one thread the clients share their counters without locks, and the tool uses one core at most.
     match tokio::task::LocalSet::new().block_on(&runtime, until_interrupted(run(&options))) {
         Ok(report) => {
             eprint!("{}", report.table());
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Gives up at Ctrl-C or SIGTERM; giving up stops the tool's own server and removes its folder.
+/// Runs to the end, or until Ctrl-C or SIGTERM. Both stop the tool's own server and remove its folder.
 async fn until_interrupted(run: impl Future<Output = Result<Report>>) -> Result<Report> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -78,6 +79,7 @@ async fn run(options: &Options) -> Result<Report> {
         Scenario::Dm(load) => direct::run(&mut target, options, load).await,
         Scenario::Room(load) => room::run(&mut target, options, load).await,
         Scenario::Idle(load) => idle::run(&mut target, options, load).await,
-        Scenario::Return(load) => back::run(target, load).await,
+        Scenario::Return(load) => reconnect::run(target, load).await,
+        Scenario::History(load) => history::run(&mut target, options, load).await,
     }
 }

@@ -1,5 +1,4 @@
-//! What can be asked of the tool, and how far it goes. Every number is bounded, so that a slip of the finger cannot
-//! take the machine down.
+//! The options of the tool. Every number has bounds, so that a mistyped one cannot overload the machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -8,59 +7,61 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::Result;
 
-/// Puts load on a Greenroom server on this machine and measures what comes of it.
+/// Puts load on a Greenroom server on this machine and measures its speed and cost.
 #[derive(Debug, Parser)]
 #[command(
     name = "loadtest",
     after_help = "Examples:
   cargo run --release --example loadtest -- dm --rate 2000
-      2,000 messages a second between pairs of users, due at even intervals; latency runs from the due time
+      2,000 messages a second between pairs of users, due at even intervals; latency begins at the due time
   cargo run --release --example loadtest -- dm --closed 512
-      as many as the server can store with 512 on their way at any time
+      as many messages as the server can store with 512 under way at any time
   cargo run --release --example loadtest -- room --users 50 --sockets 20 --window 8
-      one group, 1,000 sockets, 8 broadcasts on their way
+      one group, 1,000 sockets, 8 broadcasts under way
   cargo run --release --example loadtest -- idle --sockets 1000
-      what a socket costs that does nothing
+      the memory of sockets that only answer pings
   cargo run --release --example loadtest -- return
-      1,000 users behind one address come back at once after a restart, under the limits of the contract
+      1,000 users reconnect at the same time from one address after a restart, under the normal limits
+  cargo run --release --example loadtest -- history
+      pages of 50 messages from random points of a conversation with 100,000 messages
 
-Without --url the tool starts a server of its own on a fresh SQLite file in a temporary folder, with all limits off,
-starts it afresh once the users are registered, and stops it afterwards. That server is this tool's own executable in
-server mode, the same library that the program `greenroom` runs; --server names a program to start instead. With
---database-url the server uses the database named, which should be empty.
-The table goes to standard error and the JSON to standard output. The exit code is 2 when a message was lost, doubled,
-out of order or refused."
+Without --url the tool starts its own server, on a new SQLite file in a temporary folder and without limits. It restarts
+the server when the users are registered, and stops it at the end. This server is the tool's own executable in server
+mode, with the same library as the program `greenroom`; --server names another program. With --database-url the server
+uses that database, which should be empty.
+The table goes to standard error and the JSON to standard output. The exit code is 2 if a message was lost, doubled, out
+of order or refused, or if a request failed."
 )]
 pub struct Options {
-    /// What kind of load.
+    /// The kind of load.
     #[command(subcommand)]
     pub scenario: Scenario,
 
-    /// How long to measure.
+    /// Seconds of the measurement.
     #[arg(long, global = true, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
     pub seconds: u64,
 
-    /// How long to load the server before measuring.
+    /// Seconds of load before the measurement.
     #[arg(long, global = true, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub warmup: u64,
 
-    /// A server that runs already, at a loopback address; it must have its limits off.
+    /// The address of a server that is running already, on a loopback address and without limits.
     #[arg(long, global = true, value_name = "http://127.0.0.1:PORT")]
     pub url: Option<String>,
 
-    /// The process id of the server at --url, to tell its memory and processor time.
+    /// The process id of the server at --url, so that the report contains its memory and processor time.
     #[arg(long, global = true, requires = "url")]
     pub pid: Option<u32>,
 
-    /// A program `greenroom` to start; else this tool starts its own executable in server mode.
+    /// A program `greenroom` to start instead of the tool's own executable.
     #[arg(long, global = true, conflicts_with = "url")]
     pub server: Option<PathBuf>,
 
-    /// The database of the server to start, at a loopback address; else a fresh SQLite file.
+    /// The database of the server that the tool starts, on a loopback address, instead of a new SQLite file.
     #[arg(long, global = true, conflicts_with = "url")]
     pub database_url: Option<String>,
 
-    /// A setting of the server to start; may be given again.
+    /// A setting of the server that the tool starts. It can be given several times.
     #[arg(long = "set", global = true, value_name = "NAME=VALUE", conflicts_with = "url")]
     pub settings: Vec<String>,
 }
@@ -69,31 +70,33 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 pub enum Scenario {
     /// Pairs of users write to each other.
-    Dm(Direct),
-    /// One user writes to a group in which everybody listens.
-    Room(Room),
-    /// Many sockets that do nothing.
-    Idle(Idle),
-    /// Everybody comes back at once after a restart of the server.
-    Return(Return),
+    Dm(DirectOptions),
+    /// One user writes to a group, and all members receive each message.
+    Room(RoomOptions),
+    /// Many sockets are open and only answer pings.
+    Idle(IdleOptions),
+    /// All users reconnect at the same time after a restart of the server.
+    Return(ReconnectOptions),
+    /// Clients read pages of 50 messages from random points of a long conversation.
+    History(HistoryOptions),
 }
 
-/// Options of `dm`.
+/// The options of `dm`.
 #[derive(Args, Debug)]
-pub struct Direct {
-    /// Users; every two of them share a conversation.
+pub struct DirectOptions {
+    /// Users. Each pair of them has one conversation.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]
     pub users: u32,
 
-    /// Sockets of each user; all of them send and receive.
+    /// Sockets of each user. All of them send and receive.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub sockets: u32,
 
-    /// Messages a second, over all users, due at even intervals (open loop).
+    /// Messages a second of all users together, due at even intervals (open loop).
     #[arg(long, default_value_t = 1_000, conflicts_with = "closed", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: u32,
 
-    /// Instead: this many messages on their way at any time, the next one when one is acknowledged (closed loop).
+    /// Messages under way at any time. The next one is sent when one is acknowledged (closed loop).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub closed: Option<u32>,
 
@@ -102,9 +105,9 @@ pub struct Direct {
     pub size: u32,
 }
 
-/// Options of `room`.
+/// The options of `room`.
 #[derive(Args, Debug)]
-pub struct Room {
+pub struct RoomOptions {
     /// Members of the group.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=1_000))]
     pub users: u32,
@@ -113,7 +116,7 @@ pub struct Room {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub sockets: u32,
 
-    /// Broadcasts on their way at any time; the next one goes out when one has reached everybody.
+    /// Broadcasts under way at any time. The next one is sent when all sockets have received one.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub window: u32,
 
@@ -122,45 +125,59 @@ pub struct Room {
     pub size: u32,
 }
 
-/// Options of `idle`.
+/// The options of `idle`.
 #[derive(Args, Debug)]
-pub struct Idle {
-    /// Sockets in all.
+pub struct IdleOptions {
+    /// Sockets of all users together.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     pub sockets: u32,
 
-    /// Sockets of each user, at most as many as the server allows.
+    /// Sockets of each user. The server allows 20.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub each: u32,
 }
 
-/// Options of `return`.
+/// The options of `return`.
 #[derive(Args, Debug)]
-pub struct Return {
-    /// Users, all behind one address.
+pub struct ReconnectOptions {
+    /// Users, who all connect from one address.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=5_000))]
     pub users: u32,
 
-    /// They sign in with their passwords instead of refreshing their tokens.
+    /// Sign in by password instead of refreshing the tokens.
     #[arg(long)]
     pub sign_in: bool,
 }
 
-/// The address in `url`, if it is on this machine.
-pub fn loopback(url: &str) -> Result<SocketAddr> {
+/// The options of `history`.
+#[derive(Args, Debug)]
+pub struct HistoryOptions {
+    /// Messages in the conversation.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
+    pub messages: u64,
+
+    /// HTTP connections. Each sends its next request when the last one is answered.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub connections: u32,
+}
+
+/// Returns the address in `url`. Fails if it is not on this machine.
+pub fn loopback_address(url: &str) -> Result<SocketAddr> {
     let parsed = url::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
     let port = parsed.port_or_known_default().ok_or_else(|| format!("{url} has no port"))?;
     Ok(SocketAddr::new(loopback_host(&parsed)?, port))
 }
 
-/// The host of `url`, if it is this machine. The tool loads no other: it would be an attack. (The host is read as text,
-/// because only the schemes of the web have their addresses recognised; and an error names it alone, because what stands
-/// before it may be a password.)
+/// Returns the host of `url`. Fails if it is not this machine, because a load on another machine could be an attack.
+///
+/// The host is read as text, because `url` parses addresses only for the schemes of the web. The error contains only
+/// the host, because the URL may contain a password.
 pub fn loopback_host(url: &url::Url) -> Result<IpAddr> {
     let host = url.host_str().unwrap_or_default();
     let ip = match host.trim_matches(['[', ']']) {
         "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
         other => other.parse().ok(),
     };
-    ip.filter(IpAddr::is_loopback).ok_or_else(|| format!("only a loopback address is loaded, not {host:?}").into())
+    ip.filter(IpAddr::is_loopback)
+        .ok_or_else(|| format!("{host:?} is not a loopback address, and the tool loads no other machine").into())
 }

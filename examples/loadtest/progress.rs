@@ -1,34 +1,33 @@
-//! Telling how far a run is, on the error output: one line that is rewritten where somebody watches a terminal, and now
-//! and then a line where the output goes to a file.
+//! Shows the progress of a run on standard error: one line that is overwritten on a terminal, and a line every two
+//! seconds otherwise.
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Between two lines of a file.
-const PAUSE: Duration = Duration::from_secs(2);
+/// The shortest time between two lines when standard error is not a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
 thread_local! {
-    /// When a line was last written.
-    static WRITTEN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static LAST_LINE_AT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Tells how far the run is.
-pub fn tell(text: &str) {
-    let mut errors = std::io::stderr();
-    // Progress is a courtesy: that it cannot be written must not end the run.
-    if errors.is_terminal() {
-        let _ = write!(errors, "\r\x1b[K{text}").and_then(|()| errors.flush());
-    } else if WRITTEN.get().is_none_or(|written| written.elapsed() >= PAUSE) {
-        WRITTEN.set(Some(Instant::now()));
-        let _ = writeln!(errors, "{text}");
+/// Shows `text` as the progress of the run.
+pub fn show(text: &str) {
+    let mut stderr = std::io::stderr();
+    // A failed write is ignored, because the run is useful without its progress.
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
+    } else if LAST_LINE_AT.get().is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+        LAST_LINE_AT.set(Some(Instant::now()));
+        let _ = writeln!(stderr, "{text}");
     }
 }
 
-/// Leaves the line as it is; what is told next begins another.
+/// Keeps the line on the terminal as it is, so that the next text begins a new line.
 pub fn end_line() {
-    let mut errors = std::io::stderr();
-    if errors.is_terminal() {
-        let _ = writeln!(errors);
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = writeln!(stderr);
     }
 }

@@ -1,33 +1,33 @@
-//! What came of a run: one list of figures, shown as a table and as JSON.
+//! The report of a run: one list of figures, printed as a table and as JSON.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::measure::{Cost, Counters, Latency};
+use crate::measurement::{Cost, Counters, Latency};
 
-/// The figures of a run, in the order in which they are told.
+/// The figures of a run, in the order in which they are printed.
 #[derive(Debug, Default)]
 pub struct Report {
     figures: Vec<(String, Value)>,
-    wrong: u64,
+    fault_count: u64,
 }
 
 impl Report {
-    /// The head of a report.
+    /// Returns a report that contains only the name of the scenario.
     pub fn new(scenario: &str) -> Self {
         let mut report = Self::default();
         report.add("scenario", scenario);
         report
     }
 
-    /// Adds a figure; its name tells the unit.
+    /// Adds a figure. Its name contains the unit.
     pub fn add(&mut self, name: &str, value: impl Into<Value>) {
         self.figures.push((name.to_owned(), value.into()));
     }
 
-    /// Adds a figure where it is known, with two digits behind the point.
-    pub fn add_known(&mut self, name: &str, value: Option<f64>) {
+    /// Adds a figure with two decimals, or null if it is not known.
+    pub fn add_rounded(&mut self, name: &str, value: Option<f64>) {
         self.add(name, value.map(|value| (value * 100.0).round() / 100.0));
     }
 
@@ -39,44 +39,51 @@ impl Report {
         }
     }
 
-    /// Adds what was wrong: nothing should be.
+    /// Adds the numbers of lost, doubled and unordered deliveries, of which `expected` should have arrived, and the
+    /// errors.
     pub fn add_faults(&mut self, counters: &Counters, expected: u64) {
         let lost = expected.saturating_sub(counters.delivered.get());
-        let errors = counters.errors.borrow();
         for (name, count) in
             [("lost", lost), ("doubled", counters.doubled.get()), ("out_of_order", counters.disordered.get())]
         {
             self.add(name, count);
-            self.wrong += count;
+            self.fault_count += count;
         }
+        self.add_errors(counters);
+    }
+
+    /// Adds the errors, and the number of messages or requests without an answer.
+    pub fn add_errors(&mut self, counters: &Counters) {
+        let errors = counters.errors.borrow();
         let refused: u64 = errors.values().sum();
         let unanswered = counters.sent.get().saturating_sub(counters.acknowledged.get() + refused);
         self.add("unanswered", unanswered);
-        self.wrong += unanswered + refused;
+        self.fault_count += unanswered + refused;
         self.add("errors", json!(*errors));
     }
 
-    /// Adds what the run cost over `seconds`, and for each thousand of `count` messages.
-    pub fn add_cost(&mut self, cost: &Cost, seconds: f64, count: u64) {
+    /// Adds the cost of a measurement of `seconds`, in all and for each thousand of the `count` things that were
+    /// measured. `unit` is the plural name of these things.
+    pub fn add_cost(&mut self, cost: &Cost, seconds: f64, unit: &str, count: u64) {
         let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / (1024.0 * 1024.0));
         let thousands = count as f64 / 1000.0;
-        self.add_known("server_cpu_cores", cost.server_cpu.map(|cpu| cpu / seconds));
+        self.add_rounded("server_cpu_cores", cost.server_cpu.map(|cpu| cpu / seconds));
         let per_thousand = cost.server_cpu.filter(|_| count > 0).map(|cpu| cpu / thousands * 1000.0);
-        self.add_known("server_cpu_ms_per_1000_messages", per_thousand);
-        self.add_known("own_cpu_cores", Some(cost.own_cpu / seconds));
+        self.add_rounded(&format!("server_cpu_ms_per_1000_{unit}"), per_thousand);
+        self.add_rounded("own_cpu_cores", Some(cost.own_cpu / seconds));
         let share = cost.server_cpu.map(|cpu| 100.0 * cost.own_cpu / (cost.own_cpu + cpu).max(f64::EPSILON));
-        self.add_known("own_cpu_share_percent", share);
-        self.add_known("server_rss_mib_before", mib(cost.resident_before));
-        self.add_known("server_rss_mib_peak", mib(cost.resident_peak));
-        self.add_known("server_rss_mib_after", mib(cost.resident_after));
+        self.add_rounded("own_cpu_share_percent", share);
+        self.add_rounded("server_rss_mib_before", mib(cost.resident_before));
+        self.add_rounded("server_rss_mib_peak", mib(cost.resident_peak));
+        self.add_rounded("server_rss_mib_after", mib(cost.resident_after));
     }
 
-    /// True when nothing was lost, doubled, out of order, refused or left without an answer.
+    /// Returns true if there were no errors, and no lost, doubled, unordered or unanswered messages.
     pub fn is_sound(&self) -> bool {
-        self.wrong == 0
+        self.fault_count == 0
     }
 
-    /// For people: one figure a line. What is not known is a dash.
+    /// Returns the table for readers, with one figure in each line. A figure that is not known is a dash.
     pub fn table(&self) -> String {
         let width = self.figures.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let mut table = String::new();
@@ -91,7 +98,7 @@ impl Report {
         table
     }
 
-    /// For programs: one object.
+    /// Returns the JSON object for programs.
     pub fn json(&self) -> String {
         let object: Map<String, Value> = self.figures.iter().cloned().collect();
         Value::Object(object).to_string()

@@ -1,4 +1,6 @@
-//! `room`: one user writes to a group; everybody listens. A broadcast is on its way until every socket has it.
+//! `room`: one user writes to a group, and every socket of all members receives each message.
+//!
+//! A message is under way until every socket has received it. Such a message is called a broadcast here.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -6,80 +8,79 @@ use std::rc::Rc;
 use tokio::sync::{Notify, watch};
 
 use crate::Result;
-use crate::measure::{Clock, Counters, watch as watch_run};
-use crate::options::{Options, Room};
-use crate::people::{group, register};
+use crate::measurement::{Clock, Counters, observe};
+use crate::options::{Options, RoomOptions};
 use crate::progress;
 use crate::report::Report;
+use crate::socket::{Socket, find, number_after};
 use crate::target::Target;
-use crate::wire::{Connection, find, number_after};
+use crate::users::{create_group, register};
 
-/// What the publisher and the listeners know of each broadcast.
+/// The state of all broadcasts, which the sender and the receivers share. A broadcast is known by its index.
 struct Broadcasts {
     clock: Clock,
-    /// The revision before the first broadcast.
-    base: u64,
-    sockets: u32,
-    /// When each went out.
+    /// The revision of the group before the first broadcast.
+    base_rev: u64,
+    socket_count: u32,
     sent_at: RefCell<Vec<u64>>,
-    /// How many sockets have each.
-    received: RefCell<Vec<u32>>,
-    /// How many have reached everybody.
-    complete: Cell<u64>,
-    /// Rung when one more has.
+    /// The number of sockets that have received each broadcast.
+    receivers: RefCell<Vec<u32>>,
+    /// The number of broadcasts that all sockets have received.
+    complete_count: Cell<u64>,
+    /// Wakes the sender when one more broadcast is complete.
     completed: Notify,
 }
 
 /// Runs the scenario.
-pub async fn run(target: &mut Target, options: &Options, load: &Room) -> Result<Report> {
-    let people = register(target, load.users).await?;
-    let (conversation, base) = group(target, &people).await?;
+pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> Result<Report> {
+    let users = register(target, load.users).await?;
+    let (conversation_id, base_rev) = create_group(target, &users).await?;
     let fresh = target.restart().await?;
-    let sockets = load.users * load.sockets;
-    let mut connections = Vec::new();
-    for person in &people {
+    let socket_count = load.users * load.sockets;
+    let mut sockets = Vec::new();
+    for user in &users {
         for _ in 0..load.sockets {
-            connections.push(Connection::open(target.address, &person.token).await?);
+            sockets.push(Socket::open(target.address, &user.access_token).await?);
         }
-        progress::tell(&format!("opened {} of {sockets} sockets", connections.len()));
+        progress::show(&format!("opened {} of {socket_count} sockets", sockets.len()));
     }
     progress::end_line();
 
     let broadcasts = Rc::new(Broadcasts {
         clock: Clock::start(options),
-        base,
-        sockets,
+        base_rev,
+        socket_count,
         sent_at: RefCell::default(),
-        received: RefCell::default(),
-        complete: Cell::default(),
+        receivers: RefCell::default(),
+        complete_count: Cell::default(),
         completed: Notify::new(),
     });
     let counters = Rc::new(Counters::default());
     let (finish, finished) = watch::channel(false);
-    let mut connections = connections.into_iter();
-    let publisher = connections.next().ok_or("there is a socket")?;
+    let mut sockets = sockets.into_iter();
+    let sender = sockets.next().ok_or("there is no socket")?;
     let frame = format!(
-        r#"{{"type":"message.send","id":1,"payload":{{"conversation_id":"{conversation}","content":"{}"}}}}"#,
+        r#"{{"type":"message.send","id":1,"payload":{{"conversation_id":"{conversation_id}","content":"{}"}}}}"#,
         "x".repeat(load.size as usize),
     );
-    let mut tasks = vec![tokio::task::spawn_local(publish(
-        publisher,
+    let mut tasks = vec![tokio::task::spawn_local(send_and_receive(
+        sender,
         frame,
         u64::from(load.window),
         Rc::clone(&broadcasts),
         Rc::clone(&counters),
         finished.clone(),
     ))];
-    for connection in connections {
-        tasks.push(tokio::task::spawn_local(listen(
-            connection,
+    for socket in sockets {
+        tasks.push(tokio::task::spawn_local(receive(
+            socket,
             Rc::clone(&broadcasts),
             Rc::clone(&counters),
             finished.clone(),
         )));
     }
-    let copies = u64::from(sockets);
-    let cost = watch_run(target, broadcasts.clock, &counters, |acknowledged| acknowledged * copies).await;
+    let copies = u64::from(socket_count);
+    let cost = observe(target, broadcasts.clock, &counters, |acknowledged| acknowledged * copies).await;
     finish.send_replace(true);
     for task in tasks {
         task.await?;
@@ -88,82 +89,82 @@ pub async fn run(target: &mut Target, options: &Options, load: &Room) -> Result<
     let seconds = options.seconds as f64;
     let mut report = Report::new("room");
     report.add("users", load.users);
-    report.add("sockets", sockets);
+    report.add("sockets", socket_count);
     report.add("window", load.window);
     report.add("content_characters", load.size);
     report.add("fresh_start", fresh);
     report.add("seconds", options.seconds);
     report.add("broadcasts", counters.sent.get());
-    report.add_known("broadcasts_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
-    report.add_known("deliveries_per_second", Some(counters.delivered_measured.get() as f64 / seconds));
+    report.add_rounded("broadcasts_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
+    report.add_rounded("deliveries_per_second", Some(counters.delivered_measured.get() as f64 / seconds));
     let per_cpu = cost.server_cpu.map(|cpu| counters.delivered_measured.get() as f64 / cpu.max(f64::EPSILON));
-    report.add_known("deliveries_per_server_cpu_second", per_cpu);
+    report.add_rounded("deliveries_per_server_cpu_second", per_cpu);
     report.add_latency("acknowledgement", &counters.acknowledgement);
     report.add_latency("delivery", &counters.delivery);
     report.add_faults(&counters, counters.acknowledged.get() * copies);
-    report.add_cost(&cost, seconds, counters.acknowledged_measured.get());
+    report.add_cost(&cost, seconds, "messages", counters.acknowledged_measured.get());
     Ok(report)
 }
 
-/// Keeps `window` broadcasts on their way, and listens like everybody.
-async fn publish(
-    mut connection: Connection,
+/// Keeps `window` broadcasts under way, and receives them like the other sockets.
+async fn send_and_receive(
+    mut socket: Socket,
     frame: String,
     window: u64,
     broadcasts: Rc<Broadcasts>,
     counters: Rc<Counters>,
     mut finished: watch::Receiver<bool>,
 ) {
-    let mut held = None;
+    let mut last_rev = None;
     loop {
-        while !broadcasts.clock.is_over() && counters.sent.get() < broadcasts.complete.get() + window {
+        while !broadcasts.clock.is_over() && counters.sent.get() < broadcasts.complete_count.get() + window {
             broadcasts.sent_at.borrow_mut().push(broadcasts.clock.now());
-            broadcasts.received.borrow_mut().push(0);
-            connection.outbox().text(&frame);
+            broadcasts.receivers.borrow_mut().push(0);
+            socket.send_buffer().text(&frame);
             Counters::add(&counters.sent);
         }
         let outcome = tokio::select! {
-            ready = connection.ready() => ready.and_then(|()| broadcasts.receive(&mut connection, &mut held, &counters)),
+            ready = socket.ready() => ready.and_then(|()| broadcasts.read(&mut socket, &mut last_rev, &counters)),
             () = broadcasts.completed.notified() => Ok(()),
             _ = finished.changed() => return,
         };
         if let Err(error) = outcome {
-            counters.error(&error.to_string());
+            counters.add_error(&error.to_string());
             return;
         }
     }
 }
 
-async fn listen(
-    mut connection: Connection,
+async fn receive(
+    mut socket: Socket,
     broadcasts: Rc<Broadcasts>,
     counters: Rc<Counters>,
     mut finished: watch::Receiver<bool>,
 ) {
-    let mut held = None;
+    let mut last_rev = None;
     loop {
         let outcome = tokio::select! {
-            ready = connection.ready() => ready.and_then(|()| broadcasts.receive(&mut connection, &mut held, &counters)),
+            ready = socket.ready() => ready.and_then(|()| broadcasts.read(&mut socket, &mut last_rev, &counters)),
             _ = finished.changed() => return,
         };
         if let Err(error) = outcome {
-            counters.error(&error.to_string());
+            counters.add_error(&error.to_string());
             return;
         }
     }
 }
 
 impl Broadcasts {
-    /// Reads what has come. The frames are not parsed: a million deliveries leave no time for it, and the revision near
-    /// the beginning tells which broadcast it is.
-    fn receive(&self, connection: &mut Connection, held: &mut Option<u64>, counters: &Counters) -> Result<()> {
+    /// Reads the frames that have arrived. It does not parse them, because that would take too long for a million
+    /// deliveries: the revision near the beginning of a frame identifies the broadcast.
+    fn read(&self, socket: &mut Socket, last_rev: &mut Option<u64>, counters: &Counters) -> Result<()> {
         let now = self.clock.now();
-        connection.read(|frame, _| {
+        socket.read(|frame| {
             let start = &frame[..frame.len().min(160)];
             if find(start, b"\"message.new\"").is_some() {
                 let rev = number_after(start, b"\"rev\":").unwrap_or_default();
-                counters.event(held, rev);
-                self.delivered(rev, now, counters);
+                counters.check_order(last_rev, rev);
+                self.add_delivery(rev, now, counters);
             } else if find(start, b"\"message.sent\"").is_some() {
                 let index = counters.acknowledged.get() as usize;
                 Counters::add(&counters.acknowledged);
@@ -172,33 +173,34 @@ impl Broadcasts {
                 }
                 if let Some(sent_at) = self.sent_at.borrow().get(index).filter(|sent_at| self.clock.measures(**sent_at))
                 {
-                    counters.acknowledgement.note(now - sent_at);
+                    counters.acknowledgement.record(now - sent_at);
                 }
             } else if find(start, b"\"error\"").is_some() {
-                counters.error(&String::from_utf8_lossy(frame));
+                counters.add_error(&String::from_utf8_lossy(frame));
             }
         })
     }
 
-    fn delivered(&self, rev: u64, now: u64, counters: &Counters) {
+    /// Counts that one socket has received the event `rev`.
+    fn add_delivery(&self, rev: u64, now: u64, counters: &Counters) {
         Counters::add(&counters.delivered);
         if self.clock.measures(now) {
             Counters::add(&counters.delivered_measured);
         }
-        // There is one publisher, so the revisions are its broadcasts in their order.
-        let index = rev.wrapping_sub(self.base + 1) as usize;
-        let mut received = self.received.borrow_mut();
-        let Some(count) = received.get_mut(index) else {
-            counters.error("a revision that was not sent");
+        // Only one user sends, so each broadcast has the revision after the one before it.
+        let index = rev.wrapping_sub(self.base_rev + 1) as usize;
+        let mut receivers = self.receivers.borrow_mut();
+        let Some(count) = receivers.get_mut(index) else {
+            counters.add_error("a revision that was not sent");
             return;
         };
         *count += 1;
-        if *count == self.sockets {
-            self.complete.set(self.complete.get() + 1);
+        if *count == self.socket_count {
+            self.complete_count.set(self.complete_count.get() + 1);
             self.completed.notify_one();
         }
         if let Some(sent_at) = self.sent_at.borrow().get(index).filter(|sent_at| self.clock.measures(**sent_at)) {
-            counters.delivery.note(now - sent_at);
+            counters.delivery.record(now - sent_at);
         }
     }
 }

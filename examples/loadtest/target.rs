@@ -1,5 +1,5 @@
-//! The server under load: started for the run or already running, and what the kernel tells of its memory and
-//! processor time.
+//! The server under load, which the tool starts or which is running already, and its memory and processor time as the
+//! kernel reports them.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -10,30 +10,29 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::options::{Options, loopback, loopback_host};
+use crate::options::{Options, loopback_address, loopback_host};
 
-/// The first argument with which this tool is the server instead. It is nobody's to type: cargo does not build the program
-/// `greenroom` for an example, so the tool starts itself, and runs the library that the program runs.
+/// The first argument with which this executable runs as a server. Only the tool itself uses it: cargo does not build
+/// the program `greenroom` for an example, so the tool starts its own executable, which contains the same library.
 pub const SERVE: &str = "serve-for-loadtest";
-/// Ticks of the kernel's processor clock in a second, as `/proc` shows it on Linux.
+/// The unit of processor time in `/proc` on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
-/// How long a start or a stop may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time for a start, a stop, or one call.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where the load goes.
+/// The server under load.
 #[derive(Debug)]
 pub struct Target {
-    /// The server's address.
     pub address: SocketAddr,
-    /// For the calls that prepare the run.
+    /// The client for the calls that prepare the run.
     pub http: reqwest::Client,
     pid: Option<u32>,
-    own: Option<Own>,
+    own: Option<OwnServer>,
 }
 
-/// A server that was started for this run. Dropping it ends the process and removes its folder.
+/// A server that the tool has started. Dropping it ends the process and removes the folder.
 #[derive(Debug)]
-struct Own {
+struct OwnServer {
     child: Child,
     program: PathBuf,
     argument: &'static str,
@@ -42,11 +41,11 @@ struct Own {
 }
 
 impl Target {
-    /// The server that the options name, ready for traffic.
+    /// Starts the server, or uses the one that the options name, and waits until it is ready.
     pub async fn open(options: &Options) -> Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
         if let Some(url) = &options.url {
-            let target = Self { address: loopback(url)?, http, pid: options.pid, own: None };
+            let target = Self { address: loopback_address(url)?, http, pid: options.pid, own: None };
             target.wait_until_ready().await?;
             return Ok(target);
         }
@@ -56,7 +55,7 @@ impl Target {
             loopback_host(&url::Url::parse(url)?)?;
         }
         let (program, argument) = match &options.server {
-            // It starts in a folder of its own, where a relative path would lead elsewhere.
+            // The path becomes absolute, because the server starts in another folder.
             Some(program) => {
                 (program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?, "serve")
             }
@@ -67,26 +66,26 @@ impl Target {
         let environment = environment(options, folder.path(), port)?;
         let child = serve(&program, argument, &environment, folder.path())?;
         let pid = Some(child.id());
-        let own = Some(Own { child, program, argument, environment, folder });
+        let own = Some(OwnServer { child, program, argument, environment, folder });
         let target = Self { address: ([127, 0, 0, 1], port).into(), http, pid, own };
         target.wait_until_ready().await?;
         Ok(target)
     }
 
-    /// A URL under the API.
+    /// Returns the URL of a path of the API.
     pub fn api(&self, path: &str) -> String {
         format!("http://{}/api/v1{path}", self.address)
     }
 
-    /// Stops the tool's own server and starts it afresh on the same data, so that what came before leaves no trace in its
-    /// memory. Returns false for a server that is not the tool's.
+    /// Stops the tool's own server and starts it again on the same data, so that its memory contains nothing of the
+    /// preparation. Returns false, and does nothing, if the tool has not started the server.
     pub async fn restart(&mut self) -> Result<bool> {
         let Some(own) = &mut self.own else { return Ok(false) };
         Command::new("sh").arg("-c").arg(format!("kill -TERM {}", own.child.id())).status()?;
         let started = Instant::now();
         while own.child.try_wait()?.is_none() {
-            if started.elapsed() > PATIENCE {
-                return Err("the server does not stop".into());
+            if started.elapsed() > TIMEOUT {
+                return Err("the server did not stop in time".into());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -96,7 +95,7 @@ impl Target {
         Ok(true)
     }
 
-    /// [`Self::restart`] with the limits of the contract, which the tool's own server is otherwise without.
+    /// Like [`Self::restart`], but with the normal limits of the server, which are off otherwise.
     pub async fn restart_limited(&mut self) -> Result<bool> {
         if let Some(own) = &mut self.own {
             own.environment.retain(|(name, _)| !name.starts_with("GREENROOM_LIMIT_"));
@@ -104,7 +103,7 @@ impl Target {
         self.restart().await
     }
 
-    /// Resident memory of the server in bytes, where its process is known.
+    /// Returns the resident memory of the server in bytes, or `None` if its process is not known.
     pub fn resident_bytes(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid?)).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
@@ -112,7 +111,7 @@ impl Target {
         Some(kib * 1024)
     }
 
-    /// Processor time that the server used so far, in seconds, where its process is known.
+    /// Returns the processor time that the server has used, in seconds, or `None` if its process is not known.
     pub fn cpu_seconds(&self) -> Option<f64> {
         cpu_seconds(&self.pid?.to_string())
     }
@@ -124,7 +123,7 @@ impl Target {
             if self.http.get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
                 return Ok(());
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > TIMEOUT {
                 let log = self.own.as_ref().map(|own| fs::read_to_string(own.folder.path().join("log")));
                 let log = log.and_then(std::result::Result::ok).unwrap_or_default();
                 return Err(format!("the server at {} is not ready\n{log}", self.address).into());
@@ -134,22 +133,23 @@ impl Target {
     }
 }
 
-impl Drop for Own {
+impl Drop for OwnServer {
     fn drop(&mut self) {
-        // An error means that it is gone already.
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Processor time that this tool used so far, in seconds.
+/// Returns the processor time that this tool has used, in seconds.
 pub fn own_cpu_seconds() -> f64 {
     cpu_seconds("self").unwrap_or_default()
 }
 
 fn cpu_seconds(process: &str) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may contain anything, so count from behind it: user and system time are 12th and 13th.
+    // The name in parentheses may contain any characters, so the fields are counted after it. The 12th and the 13th are
+    // the user time and the system time.
     let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
     let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
     Some(ticks as f64 / TICKS_PER_SECOND)
@@ -171,7 +171,7 @@ fn environment(options: &Options, folder: &Path, port: u16) -> Result<Vec<(Strin
         environment.push(("GREENROOM_AUTO_MIGRATE".to_owned(), "true".to_owned()));
     }
     for setting in &options.settings {
-        let (name, value) = setting.split_once('=').ok_or_else(|| format!("{setting} is not NAME=VALUE"))?;
+        let (name, value) = setting.split_once('=').ok_or_else(|| format!("--set {setting}: it must be NAME=VALUE"))?;
         environment.push((name.to_owned(), value.to_owned()));
     }
     Ok(environment)
@@ -187,7 +187,7 @@ fn serve(program: &Path, argument: &str, environment: &[(String, String)], folde
     }
     let child = command
         .arg(argument)
-        // A `.env` file of the place where the tool runs is not meant for this server.
+        // This server must not read a `.env` file in the folder in which the tool runs.
         .current_dir(folder)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

@@ -1,44 +1,47 @@
-//! The closed loop: so many senders, each sending its next message when the last one is acknowledged.
+//! The closed loop: each sender sends its next message when the last one is acknowledged.
 
-use crate::stage::{CONVERSATIONS, MEMBERS, Stage};
+use crate::application::{Application, CONVERSATIONS, MEMBERS};
 use futures_util::future::join_all;
 use greenroom::app::App;
-use greenroom::usecases::messages::{self, Draft};
+use greenroom::protocol::messages::NewMessage;
+use greenroom::protocol::sends::CheckedSend;
+use greenroom::usecases::messages;
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Before measuring.
+/// The time of load before the measurement.
 const WARM_UP: Duration = Duration::from_secs(1);
-/// What is said.
+/// The text of every message.
 const CONTENT: &str = "A message of the usual length, which is about as long as what people write to each other here.";
 
-/// What a run came to.
+/// The figures of one measurement.
 #[derive(Clone, Debug)]
 pub struct Figures {
-    /// Sends acknowledged a second.
+    /// Acknowledged sends a second.
     pub per_second: f64,
-    /// From the call to the acknowledgement, in milliseconds.
-    pub p50: f64,
-    pub p99: f64,
-    /// Sends in a commit; none for pgbench, which has always one.
-    pub batch: Option<f64>,
-    /// Processor cores that this process used; the database's own are not in it where it is another process.
+    /// A quantile of the time from the call to the acknowledgement, in milliseconds.
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    /// The mean number of sends in a commit. `None` for pgbench, which commits each one.
+    pub mean_batch: Option<f64>,
+    /// The processor cores that this process used, without those of the processes of PostgreSQL. `None` if not known.
     pub cores: Option<f64>,
-    /// Sends refused.
+    /// The number of refused sends.
     pub errors: u64,
 }
 
-/// Measures for so many seconds.
-pub async fn run(stage: &Stage, senders: u32, seconds: u64) -> Figures {
-    let app = &stage.embedded.app;
+/// Measures `senders` senders for `seconds` seconds.
+pub async fn run(application: &Application, senders: u32, seconds: u64) -> Figures {
+    let app = &application.embedded.app;
     let began = Instant::now();
     let (from, until) = (WARM_UP, WARM_UP + Duration::from_secs(seconds));
     let latency = RefCell::new(Histogram::<u64>::new_with_bounds(1_000, 60_000_000_000, 3).expect("bounds in order"));
     let (acknowledged, errors) = (Cell::new(0_u64), Cell::new(0_u64));
     let sender = async |number: u32| {
-        // its own sequence in every run: what was sent before would be a repetition
+        // Each sender of each run has another sequence, because a send with a `temp_id` that was used before is
+        // repeated.
         let mut random = Random((u64::from(senders) << 32) + u64::from(number));
         while began.elapsed() < until {
             let sent = Instant::now();
@@ -53,23 +56,23 @@ pub async fn run(stage: &Stage, senders: u32, seconds: u64) -> Figures {
             }
         }
     };
-    let watch = async {
+    let observation = async {
         tokio::time::sleep(from).await;
-        let before = (counters(stage), cpu_seconds());
+        let before = (counters(application), cpu_seconds());
         tokio::time::sleep_until((began + until).into()).await;
-        let after = (counters(stage), cpu_seconds());
+        let after = (counters(application), cpu_seconds());
         let (sends, batches) = (after.0.0 - before.0.0, after.0.1 - before.0.1);
         let cores = after.1.zip(before.1).map(|(after, before)| (after - before) / seconds as f64);
         (sends as f64 / batches.max(1) as f64, cores)
     };
-    let (_, (batch, cores)) = tokio::join!(join_all((0..senders).map(sender)), watch);
+    let (_, (mean_batch, cores)) = tokio::join!(join_all((0..senders).map(sender)), observation);
     let latency = latency.into_inner();
     let quantile = |share: f64| latency.value_at_quantile(share) as f64 / 1e6;
     Figures {
         per_second: acknowledged.get() as f64 / seconds as f64,
-        p50: quantile(0.5),
-        p99: quantile(0.99),
-        batch: Some(batch),
+        p50_ms: quantile(0.5),
+        p99_ms: quantile(0.99),
+        mean_batch: Some(mean_batch),
         cores,
         errors: errors.get(),
     }
@@ -77,31 +80,32 @@ pub async fn run(stage: &Stage, senders: u32, seconds: u64) -> Figures {
 
 async fn send(app: &App, random: &mut Random) -> greenroom::error::Result<()> {
     let conversation = random.below(CONVERSATIONS);
-    let caller = Stage::member(conversation, random.below(MEMBERS));
-    let draft = Draft {
+    let caller = Application::member(conversation, random.below(MEMBERS));
+    let new = NewMessage {
         content: Some(CONTENT.to_owned()),
         temp_id: Some(format!("{:016x}{:016x}", random.next(), random.next())),
-        ..Draft::default()
+        ..NewMessage::default()
     };
-    messages::send(app, &caller, Stage::conversation(conversation), draft).await.map(drop)
+    let send = CheckedSend::parse(caller.user_id, Application::conversation_id(conversation), new)?;
+    messages::send(app, send).await.map(drop)
 }
 
-/// Sends and batches so far.
-fn counters(stage: &Stage) -> (u64, u64) {
-    let stats = &stage.embedded.stats;
+/// Returns the numbers of sends and batches since the start of the application.
+fn counters(application: &Application) -> (u64, u64) {
+    let stats = &application.embedded.stats;
     (stats.sends.load(Ordering::Relaxed), stats.batches.load(Ordering::Relaxed))
 }
 
-/// Processor time of this process, where `/proc` tells it.
+/// Returns the processor time of this process in seconds, or `None` without `/proc`.
 fn cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // after the name in brackets; the kernel counts in hundredths
+    // The fields follow the name in parentheses. Their unit is a hundredth of a second.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     Some(ticks / 100.0)
 }
 
-/// `SplitMix64`: even enough for picking conversations.
+/// `SplitMix64`, a generator that spreads the sends evenly enough over the conversations.
 struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! What can be asked of the benchmark. Every number is bounded, so that a slip of the finger cannot take the machine down.
+//! The options of the benchmark. Every number has bounds, so that a mistyped one cannot overload the machine.
 
 use crate::Result;
 use clap::Parser;
@@ -11,19 +11,19 @@ use url::Url;
     name = "writes",
     after_help = "Examples:
   cargo run --release --example writes
-      on a fresh SQLite file in the temporary folder; TMPDIR names another, which should be on a real disk
+      on a new SQLite file in the temporary folder; TMPDIR names another folder, which should be on a real disk
   scripts/postgres-run sh -c 'cargo run --release --example writes -- --database-url $DATABASE_URL'
-      on SQLite and then on a fresh database of a PostgreSQL of its own, beside pgbench
+      on SQLite, then on a temporary PostgreSQL, and there also with pgbench
 
-A closed loop: every sender sends its next message when the last one is acknowledged. The exit code is 2 when a send
-was refused."
+Each sender sends its next message when the last one is acknowledged (closed loop). The exit code is 2 if a send was
+refused."
 )]
 pub struct Options {
-    /// A PostgreSQL on this machine in which databases may be created; they are dropped afterwards.
+    /// A PostgreSQL on this machine. The benchmark creates databases in it, and drops them afterwards.
     #[arg(long)]
     pub database_url: Option<String>,
 
-    /// How long to measure each number of senders, after a second of warming up.
+    /// Seconds of the measurement for each number of senders, after a second of load.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=120))]
     pub seconds: u64,
 
@@ -33,18 +33,18 @@ pub struct Options {
 }
 
 impl Options {
-    /// The administrator's address, if it is on this machine.
+    /// Returns the address in `--database-url`. Fails if it is not a PostgreSQL on this machine.
     pub fn postgres(&self) -> Result<Option<&str>> {
         let Some(text) = &self.database_url else { return Ok(None) };
         let url = Url::parse(text)?;
         if !["postgres", "postgresql"].contains(&url.scheme()) {
-            return Err("--database-url: a postgres:// address".into());
+            return Err("--database-url: the address must begin with postgres://".into());
         }
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let here = match host.parse::<IpAddr>() {
+        let is_local = match host.parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),
             Err(_) => (host, 0).to_socket_addrs()?.all(|address| address.ip().is_loopback()),
         };
-        if here { Ok(Some(text)) } else { Err("--database-url: only a database on this machine is loaded".into()) }
+        if is_local { Ok(Some(text)) } else { Err("--database-url: the database must be on this machine".into()) }
     }
 }

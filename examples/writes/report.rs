@@ -1,13 +1,13 @@
-//! What comes out: a table for people, one JSON object for programs.
+//! The report: a table for readers, and a JSON object for programs.
 
+use crate::application::{CONVERSATIONS, USERS};
 use crate::load::Figures;
 use crate::options::Options;
-use crate::stage::{CONVERSATIONS, USERS};
-use crate::{GROUPED, ONES};
+use crate::{BATCHES_OF_ONE, GROUP_COMMIT};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// All figures so far.
+/// The figures of all measurements.
 #[derive(Default)]
 pub struct Report(Vec<Row>);
 
@@ -19,40 +19,43 @@ struct Row {
 }
 
 impl Report {
-    /// Adds what a run came to.
+    /// Adds the figures of one measurement.
     pub fn add(&mut self, database: &'static str, path: &'static str, senders: u32, figures: Figures) {
         self.0.push(Row { database, path, senders, figures });
     }
 
-    /// True when no send was refused.
+    /// Returns true if no send was refused.
     pub fn is_sound(&self) -> bool {
         self.0.iter().all(|row| row.figures.errors == 0)
     }
 
-    /// How many times as fast group commit is as batches of one, where both were measured.
+    /// Returns the speed of group commit divided by that of batches of one with the same database and senders. `None`
+    /// if the row is not one of group commit, or if batches of one were not measured.
     fn ratio(&self, grouped: &Row) -> Option<f64> {
-        let same = |row: &&Row| row.path == ONES && row.database == grouped.database && row.senders == grouped.senders;
+        let same = |row: &&Row| {
+            row.path == BATCHES_OF_ONE && row.database == grouped.database && row.senders == grouped.senders
+        };
         let ones = self.0.iter().find(same)?;
-        (grouped.path == GROUPED).then(|| grouped.figures.per_second / ones.figures.per_second)
+        (grouped.path == GROUP_COMMIT).then(|| grouped.figures.per_second / ones.figures.per_second)
     }
 
-    /// For people.
+    /// Returns the table for readers.
     pub fn table(&self) -> String {
         let mut table = String::new();
         let head = ["database", "path", "senders", "sends/s", "p50 ms", "p99 ms", "batch", "cores", "ratio"];
         let rows = self.0.iter().map(|row| {
             let figures = &row.figures;
-            let known = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+            let optional = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
             [
                 row.database.to_owned(),
                 row.path.to_owned(),
                 row.senders.to_string(),
                 format!("{:.0}", figures.per_second),
-                format!("{:.2}", figures.p50),
-                format!("{:.2}", figures.p99),
-                known(figures.batch),
-                known(figures.cores),
-                known(self.ratio(row)),
+                format!("{:.2}", figures.p50_ms),
+                format!("{:.2}", figures.p99_ms),
+                optional(figures.mean_batch),
+                optional(figures.cores),
+                optional(self.ratio(row)),
             ]
         });
         for row in std::iter::once(head.map(str::to_owned)).chain(rows) {
@@ -66,7 +69,7 @@ impl Report {
         table
     }
 
-    /// For programs.
+    /// Returns the JSON object for programs.
     pub fn json(&self, options: &Options) -> Value {
         let round = |value: f64| (value * 1000.0).round() / 1000.0;
         let rows = self.0.iter().map(|row| {
@@ -76,9 +79,9 @@ impl Report {
                 "path": row.path,
                 "senders": row.senders,
                 "sends_per_second": figures.per_second.round(),
-                "ack_ms_p50": round(figures.p50),
-                "ack_ms_p99": round(figures.p99),
-                "mean_batch": figures.batch.map(round),
+                "ack_ms_p50": round(figures.p50_ms),
+                "ack_ms_p99": round(figures.p99_ms),
+                "mean_batch": figures.mean_batch.map(round),
                 "own_cpu_cores": figures.cores.map(round),
                 "errors": figures.errors,
                 "group_commit_over_batches_of_one": self.ratio(row).map(round),

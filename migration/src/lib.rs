@@ -8,8 +8,8 @@
 //! - A value from a fixed list is text with a check and not a native enum, so that the list can grow on both databases.
 //! - Users and conversations are only marked as deleted. So the messages of other users can refer to them with
 //!   `RESTRICT`.
-//! - A column that is copied from a message (`conversation_id`, `seq`) has no foreign key of its own, because the row
-//!   has one on `message_id`.
+//! - A row that refers to a message has a foreign key on `conversation_id` and `message_id` together. A column that is
+//!   copied from the message (`seq`) has none of its own.
 //! - No index contains `last_seq`, `last_rev`, the time of the last message or a mark. These columns change with every
 //!   message. With such an index PostgreSQL would write to all indexes of the table at each change (no HOT update).
 
@@ -35,6 +35,10 @@ mod m20261130_000016_mentions_all;
 mod m20261130_000017_group_temp_id;
 mod m20261130_000018_known_networks;
 mod m20261130_000019_participants_of_user;
+mod m20261130_000020_message_keys;
+mod m20261130_000021_member_count;
+mod m20261130_000022_tickets_without_login;
+mod m20261130_000023_failed_readers;
 mod sql;
 
 /// The list of all migrations, oldest first.
@@ -62,6 +66,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000017_group_temp_id::Migration),
             Box::new(m20261130_000018_known_networks::Migration),
             Box::new(m20261130_000019_participants_of_user::Migration),
+            Box::new(m20261130_000020_message_keys::Migration),
+            Box::new(m20261130_000021_member_count::Migration),
+            Box::new(m20261130_000022_tickets_without_login::Migration),
+            Box::new(m20261130_000023_failed_readers::Migration),
         ]
     }
 }

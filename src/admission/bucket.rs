@@ -23,7 +23,7 @@ impl Rate {
     }
 }
 
-/// The bucket of one key. It stores only the time at which it is full again, on a clock that the caller chooses.
+/// The bucket of one key. It stores only the time at which it is full again, on the clock of the calling code.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Bucket {
     full_at: Duration,

@@ -13,8 +13,9 @@ pub mod refusals;
 pub mod unauthenticated;
 
 use crate::config::LimitSettings;
+use crate::domain::caller::{Caller, Principal, TicketHolder};
 use crate::domain::codes::Code;
-use crate::domain::ids::{LoginId, UserId};
+use crate::domain::ids::{LoginId, ServiceTokenId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::store::db::reading::ReadPermits;
@@ -27,7 +28,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unauthenticated::{UnauthenticatedPermit, UnauthenticatedSockets};
-use uuid::Uuid;
 
 /// The number of shards of the payer table. Each shard has its own lock.
 const SHARDS: usize = 16;
@@ -51,20 +51,43 @@ impl ChargeKind {
     const COUNT: usize = 4;
 }
 
-/// The user that is charged, or the login if the user is not known yet.
+/// The user that is charged. If no user is known, it is the login or the service token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Payer(Uuid);
+pub enum Payer {
+    User(UserId),
+    Login(LoginId),
+    Service(ServiceTokenId),
+}
 
 impl From<UserId> for Payer {
     fn from(user: UserId) -> Self {
-        Self(user.0)
+        Self::User(user)
     }
 }
 
-/// A ticket names only its login, so its handshake is charged to the login.
-impl From<LoginId> for Payer {
-    fn from(login: LoginId) -> Self {
-        Self(login.0)
+/// A user pays whatever the credential is, so two credentials do not give one user twice the limits.
+impl From<&Caller> for Payer {
+    fn from(caller: &Caller) -> Self {
+        Self::User(caller.user_id)
+    }
+}
+
+impl From<&Principal> for Payer {
+    fn from(principal: &Principal) -> Self {
+        match principal {
+            Principal::User(caller) => caller.into(),
+            Principal::Service(token) => Self::Service(token.id),
+        }
+    }
+}
+
+/// A ticket of a login does not name the user, so its handshake is charged to the login.
+impl From<TicketHolder> for Payer {
+    fn from(holder: TicketHolder) -> Self {
+        match holder {
+            TicketHolder::Login(login) => Self::Login(login),
+            TicketHolder::Host { user_id, .. } | TicketHolder::Service { user_id, .. } => Self::User(user_id),
+        }
     }
 }
 
@@ -129,11 +152,11 @@ impl Admission {
         self.outcome(kind, taken)
     }
 
-    /// Charges `user` for the rest of the cost of an accepted call, if the full cost was not known when it was
+    /// Charges `payer` for the rest of the cost of an accepted call, if the full cost was not known when it was
     /// accepted.
-    pub fn charge_rest(&self, kind: ChargeKind, user: UserId, cost: u32) {
+    pub fn charge_rest(&self, kind: ChargeKind, payer: impl Into<Payer>, cost: u32) {
         let Some(rate) = self.rates[kind as usize] else { return };
-        let (payer, now) = (user.into(), self.started_at.elapsed());
+        let (payer, now) = (payer.into(), self.started_at.elapsed());
         self.shard(payer).entry(payer).or_default().buckets[kind as usize].charge(rate, cost, now);
     }
 
@@ -151,12 +174,13 @@ impl Admission {
         })
     }
 
-    /// Returns a permit to run one call of `user`, released when it is dropped. Fails with `busy` if `user` has no
+    /// Returns a permit to run one call of `payer`, released when it is dropped. Fails with `busy` if `payer` has no
     /// permit left.
-    pub fn acquire_call_permit(&self, user: UserId) -> Result<OwnedSemaphorePermit> {
+    pub fn acquire_call_permit(&self, payer: impl Into<Payer>) -> Result<OwnedSemaphorePermit> {
+        let payer = payer.into();
         let permits = {
-            let mut shard = self.shard(user.into());
-            let calls = &mut shard.entry(user.into()).or_default().calls;
+            let mut shard = self.shard(payer);
+            let calls = &mut shard.entry(payer).or_default().calls;
             calls.get_or_insert_with(|| Arc::new(Semaphore::new(limits::CALLS_RUNNING))).clone()
         };
         permits
@@ -164,18 +188,20 @@ impl Admission {
             .map_err(|_| self.busy("Too many of your calls are in progress; wait for their answers."))
     }
 
-    /// Returns the permits to run commands of `user`. All sessions of the user share them.
-    pub fn command_permits(&self, user: UserId) -> Arc<Semaphore> {
-        let mut shard = self.shard(user.into());
-        let commands = &mut shard.entry(user.into()).or_default().commands;
+    /// Returns the permits to run commands of `payer`. All sessions of a user share them.
+    pub fn command_permits(&self, payer: impl Into<Payer>) -> Arc<Semaphore> {
+        let payer = payer.into();
+        let mut shard = self.shard(payer);
+        let commands = &mut shard.entry(payer).or_default().commands;
         commands.get_or_insert_with(|| Arc::new(Semaphore::new(limits::COMMANDS_RUNNING))).clone()
     }
 
-    /// Returns the permits to read the database for `user`. All calls and sessions of the user share them. `count` is
+    /// Returns the permits to read the database for `payer`. All calls and sessions of a user share them. `count` is
     /// their number, used when they are created.
-    pub fn read_permits(&self, user: UserId, count: usize) -> ReadPermits {
-        let mut shard = self.shard(user.into());
-        let reads = &mut shard.entry(user.into()).or_default().reads;
+    pub fn read_permits(&self, payer: impl Into<Payer>, count: usize) -> ReadPermits {
+        let payer = payer.into();
+        let mut shard = self.shard(payer);
+        let reads = &mut shard.entry(payer).or_default().reads;
         reads.get_or_insert_with(|| Arc::new(Semaphore::new(count))).clone()
     }
 
@@ -248,6 +274,9 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::accounts::UserRole;
+    use crate::domain::caller::{Scopes, ServiceToken, Via};
+    use crate::domain::time::Timestamp;
 
     fn admission(sends_per_second: u32, api_per_second: u32) -> Admission {
         Admission::new(&LimitSettings {
@@ -279,6 +308,24 @@ mod tests {
         assert_eq!((refused.calls, refused.sends), (998, 997));
         assert_eq!(refused.commands + commands as u64, 1000);
         assert_eq!(refused.handshakes + handshakes as u64, 1000);
+    }
+
+    #[test]
+    fn a_user_pays_with_every_credential_and_a_service_token_for_itself() {
+        let (user_id, login_id, expires_at) = (UserId::new(), LoginId::new(), Timestamp::FAR_FUTURE);
+        let token = ServiceToken { id: ServiceTokenId::new(), scopes: Scopes::default() };
+        for via in [Via::Login { login_id }, Via::Host { expires_at }, Via::Service(token)] {
+            let caller = Caller { user_id, role: UserRole::User, via };
+            assert_eq!(Payer::from(&caller), Payer::User(user_id));
+            assert_eq!(Payer::from(&Principal::User(caller)), Payer::User(user_id));
+        }
+        assert_eq!(Payer::from(&Principal::Service(token)), Payer::Service(token.id));
+        assert_eq!(Payer::from(TicketHolder::Login(login_id)), Payer::Login(login_id));
+        for holder in
+            [TicketHolder::Host { user_id, expires_at }, TicketHolder::Service { user_id, token_id: token.id }]
+        {
+            assert_eq!(Payer::from(holder), Payer::User(user_id));
+        }
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Checkpointer {
         Ok(!busy)
     }
 
-    /// Takes the connection out of `self`, or opens a new one. The caller puts it back only after success, so a
+    /// Takes the connection out of `self`, or opens a new one. The calling code puts it back only after success, so a
     /// connection that failed is not used again.
     async fn take_connection(&mut self) -> sqlx::Result<SqliteConnection> {
         match self.connection.take() {

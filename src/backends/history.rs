@@ -227,7 +227,7 @@ impl OpenFile {
 
     /// Returns whether the file still has the content of the open database. Waits while another process writes to it.
     async fn check_content(&self) -> bool {
-        // Callers that come meanwhile wait for the lock and use the result of this check.
+        // Calls in the meantime wait for the lock and use the result of this check.
         let mut overwritten = self.overwritten.lock().await;
         for _ in 0..RECHECKS {
             if *overwritten || self.is_unchanged() {

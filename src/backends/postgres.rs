@@ -127,8 +127,8 @@ struct PostgresProbe {
 impl db::Probe for PostgresProbe {
     fn read(&mut self) -> ProbeFuture<'_> {
         Box::pin(async move {
-            // The connection is taken out of `self`. If the caller cancels this future, the connection is dropped with
-            // it.
+            // The connection is taken out of `self`. If the calling code cancels this future, the connection is dropped
+            // with it.
             if let Some(mut connection) = self.connection.take()
                 && connection.ping().await.is_ok()
             {

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Returns the secret that signs access tokens: the configured one, or the one in `<data folder>/jwt_secret`. Creates
-/// that file if it does not exist. Two servers that start for the first time at once get the same secret.
+/// that file if it does not exist. Two servers that start for the first time at the same time get the same secret.
 pub fn jwt_secret(settings: &Settings) -> BackendResult<Secret> {
     if let Some(configured) = &settings.auth.jwt_secret {
         return Ok(configured.clone());
@@ -57,7 +57,7 @@ fn create(data_dir: &Path, path: &Path) -> BackendResult<Secret> {
 }
 
 /// Writes a file beside `path` and renames it, so that a process that is killed meanwhile leaves no incomplete secret.
-/// The caller holds the lock of the folder, so no other process writes there. Only the owner can read the file.
+/// The calling code holds the lock of the folder, so no other process writes there. Only the owner can read the file.
 fn write(data_dir: &Path, path: &Path, text: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     match fs::remove_file(&beside) {

@@ -91,8 +91,8 @@ struct SqliteProbe {
 impl db::Probe for SqliteProbe {
     fn read(&mut self) -> ProbeFuture<'_> {
         Box::pin(async move {
-            // The connection is taken out of `self`. If the caller cancels this future, the connection is dropped with
-            // it.
+            // The connection is taken out of `self`. If the calling code cancels this future, the connection is dropped
+            // with it.
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => SqliteConnection::connect_with(&self.options).await?,

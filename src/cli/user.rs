@@ -2,10 +2,10 @@
 
 use super::{CommandError, output, run_offline};
 use crate::app::App;
+use crate::domain::accounts::UserRole;
 use crate::domain::names::UserRef;
 use crate::domain::sealed;
 use crate::protocol::accounts::Me;
-use crate::domain::accounts::UserRole;
 use crate::usecases::accounts::NewAccount;
 use crate::usecases::operator;
 use clap::{Args, Subcommand, ValueEnum};

@@ -54,7 +54,7 @@ pub enum AttemptDecision<T> {
     Wait,
     /// Only an account that is known at the address may be tried. The calling function finds this out and asks again.
     CheckAddress,
-    /// The attempt is refused. The caller may try again after this time.
+    /// The attempt is refused. The client may try again after this time.
     Refuse(Duration),
 }
 
@@ -192,8 +192,8 @@ impl PasswordLimits {
         }))
     }
 
-    /// Returns the cell for the known targets of `address`. If it is empty, the first caller reads them from the
-    /// database and the other callers wait for that read.
+    /// Returns the cell for the known targets of `address`. If it is empty, the first call reads them from the
+    /// database and the other calls wait for that read.
     pub fn known_targets(&self, address: IpAddr, now: Instant) -> Arc<OnceCell<KnownTargets>> {
         let mut state = self.state();
         let (since, known) = state.known_targets.entry(network(address)).or_insert_with(|| (now, Arc::default()));

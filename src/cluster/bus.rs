@@ -1,13 +1,12 @@
 //! The bus: the one way by which committed events and ephemeral frames reach those who follow their streams.
 
 use super::catch_up::CatchUpSchedule;
-use crate::mailboxes::{Committed, Ephemeral};
+use crate::mailboxes::{Batch, Committed, Ephemeral};
+use crate::protocol::envelope::Envelope;
 use actix::prelude::Recipient;
 
-/// Passes events and frames on to the hub of this node. Nothing waits for it: the log has every event that it drops.
-///
-/// A bus that connects nodes also sends them to the other nodes here, after it has passed them on. A bus between nodes
-/// may lose anything, because every node reads the log.
+/// Passes events and frames on to the hub of this node. It never waits, so it may lose what the hub cannot take: the
+/// catch-up finds every event in the log. Other nodes find the events there too.
 pub struct Bus {
     events: Recipient<Committed>,
     ephemeral: Recipient<Ephemeral>,
@@ -22,8 +21,8 @@ impl Bus {
 
     /// Delivers the events of a commit to the rooms of their streams. If the hub cannot take them, the catch-up finds
     /// them in the log.
-    pub fn deliver(&self, committed: Committed) {
-        if self.events.try_send(committed).is_err() {
+    pub fn deliver(&self, events: Vec<Envelope>) {
+        if self.events.try_send(Committed(Batch::by_stream(events))).is_err() {
             self.catch_up.wake();
         }
     }

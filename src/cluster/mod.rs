@@ -9,6 +9,7 @@ pub mod bus;
 pub mod catch_up;
 pub mod ended;
 pub mod hashing;
+pub mod last_seen;
 pub mod presence;
 pub mod sign_ins;
 pub mod typing;

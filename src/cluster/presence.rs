@@ -1,18 +1,15 @@
-//! The table of live sessions by user, from which the presence of a user follows. Only the presence actor writes it;
-//! all other parts read it.
+//! The registry of live sessions by user, and of grace periods, from which the presence of a user follows. Only the
+//! presence actor writes it; all other parts read it.
 
 use crate::domain::ids::{SessionId, UserId};
-use crate::domain::time::Timestamp;
 use crate::protocol::presence::PresenceStatus;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The presence of all users on this node. A clone shares the same data.
 #[derive(Clone, Default)]
 pub struct PresenceTable {
     users: Arc<RwLock<HashMap<UserId, UserPresence>>>,
-    /// The times of last presence that are not yet written to the database.
-    last_seen: Arc<Mutex<HashMap<UserId, Timestamp>>>,
 }
 
 #[derive(Default)]
@@ -54,14 +51,12 @@ impl PresenceTable {
         users.values().map(|presence| presence.sessions.len()).sum()
     }
 
-    /// Adds a session and ends a grace period of its user. If the user now has more than `limit` sessions, removes the
-    /// oldest ones and returns them, oldest first.
-    pub fn add_session(&self, user: UserId, session: SessionId, limit: usize) -> Vec<SessionId> {
+    /// Adds a session and ends a grace period of its user. Returns all live sessions of the user, the oldest first.
+    pub fn add_session(&self, user: UserId, session: SessionId) -> Vec<SessionId> {
         self.update(user, |presence| {
             presence.grace = None;
             presence.sessions.push((session, false));
-            let surplus = presence.sessions.len().saturating_sub(limit);
-            presence.sessions.drain(..surplus).map(|(session, _)| session).collect()
+            presence.sessions.iter().map(|(session, _)| *session).collect()
         })
     }
 
@@ -104,16 +99,6 @@ impl PresenceTable {
         });
     }
 
-    /// Stores when a user was last present. [`Self::take_last_seen`] returns these times for one common write.
-    pub fn set_last_seen(&self, user: UserId, at: Timestamp) {
-        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner).insert(user, at);
-    }
-
-    /// Removes and returns the times that the calling function must write to the database.
-    pub fn take_last_seen(&self) -> Vec<(UserId, Timestamp)> {
-        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
-    }
-
     fn update<T>(&self, user: UserId, update: impl FnOnce(&mut UserPresence) -> T) -> T {
         let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
         let presence = users.entry(user).or_default();
@@ -133,8 +118,9 @@ mod tests {
     fn a_user_is_online_then_away_and_after_the_grace_period_offline() {
         let table = PresenceTable::default();
         let (user, one, two) = (UserId::new(), SessionId::new(), SessionId::new());
-        assert!(table.add_session(user, one, 20).is_empty());
-        assert!(table.add_session(user, two, 20).is_empty());
+        assert_eq!(table.add_session(user, one), [one]);
+        assert_eq!(table.add_session(user, two), [one, two]);
+        assert_eq!(table.session_count(), 2);
         table.set_away(user, one, true);
         assert_eq!(table.status(user), PresenceStatus::Online);
         table.set_away(user, two, true);
@@ -151,7 +137,7 @@ mod tests {
         let (table, user) = (PresenceTable::default(), UserId::new());
         let (first, second) = (SessionId::new(), SessionId::new());
         for session in [first, second] {
-            table.add_session(user, session, 20);
+            table.add_session(user, session);
             assert!(table.remove_session(user, session));
         }
         assert!(!table.end_grace(user, first));
@@ -165,21 +151,10 @@ mod tests {
         let table = PresenceTable::default();
         let user = UserId::new();
         let first = SessionId::new();
-        table.add_session(user, first, 20);
+        table.add_session(user, first);
         assert!(table.remove_session(user, first));
-        table.add_session(user, SessionId::new(), 20);
+        table.add_session(user, SessionId::new());
         assert!(!table.end_grace(user, first));
         assert_eq!(table.status(user), PresenceStatus::Online);
-    }
-
-    #[test]
-    fn the_oldest_session_is_removed_when_there_are_too_many() {
-        let table = PresenceTable::default();
-        let user = UserId::new();
-        let sessions: Vec<SessionId> = (0..3).map(|_| SessionId::new()).collect();
-        assert!(table.add_session(user, sessions[0], 2).is_empty());
-        assert!(table.add_session(user, sessions[1], 2).is_empty());
-        assert_eq!(table.add_session(user, sessions[2], 2), [sessions[0]]);
-        assert_eq!(table.session_count(), 2);
     }
 }

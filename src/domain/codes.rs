@@ -15,6 +15,8 @@ pub enum Code {
     TokenReused,
     Suspended,
     RegistrationClosed,
+    /// The host application manages the logins and the password of the user.
+    HostAccount,
     /// The action is not allowed, and no more specific code says why.
     Forbidden,
     /// The caller is not in the conversation (any more).
@@ -69,6 +71,7 @@ impl Code {
             Self::TokenReused => "token_reused",
             Self::Suspended => "suspended",
             Self::RegistrationClosed => "registration_closed",
+            Self::HostAccount => "host_account",
             Self::Forbidden => "forbidden",
             Self::NotAParticipant => "not_a_participant",
             Self::Blocked => "blocked",
@@ -103,6 +106,7 @@ impl Code {
             Self::Unauthorized | Self::InvalidCredentials | Self::TokenReused => 401,
             Self::Suspended
             | Self::RegistrationClosed
+            | Self::HostAccount
             | Self::Forbidden
             | Self::NotAParticipant
             | Self::Blocked
@@ -136,6 +140,7 @@ impl Code {
             Self::TokenReused => "The refresh token was already used",
             Self::Suspended => "The account is suspended",
             Self::RegistrationClosed => "Registration is closed",
+            Self::HostAccount => "The host application manages the account",
             Self::Forbidden => "Not allowed",
             Self::NotAParticipant => "Not a participant of the conversation",
             Self::Blocked => "A block forbids it",

@@ -1,4 +1,4 @@
-//! Checks the content of messages: text, kind and typed data.
+//! The content of messages: the rules for its text, its kind and its typed data.
 
 use super::limits;
 use serde::{Deserialize, Serialize};
@@ -61,28 +61,61 @@ impl MessageKind {
     }
 }
 
-/// Trims the text of a message and checks it: no NUL, at most 10,000 Unicode scalar values. A text of invisible
-/// characters becomes empty. Empty text is no error here, because a message may consist of `data` or attachments.
-pub fn parse_content(text: &str) -> Result<String, Cow<'static, str>> {
-    let text = text.trim();
-    if text.contains('\0') {
-        return Err("must not contain NUL".into());
+/// The text of a message: trimmed, without NUL, at most 10,000 Unicode scalar values. It may be empty, because a message
+/// may consist of `data` or attachments.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content(String);
+
+impl Content {
+    /// Trims and checks a text. A text of invisible characters becomes empty. The error is the end of a sentence that
+    /// begins with the name of the field.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        let text = text.trim();
+        if text.contains('\0') {
+            return Err("must not contain NUL".into());
+        }
+        if text.len() > limits::CONTENT_CHARS && text.chars().count() > limits::CONTENT_CHARS {
+            return Err(limits::at_most(limits::CONTENT_CHARS, "characters"));
+        }
+        Ok(Self(if super::text::is_blank(text) { String::new() } else { text.to_owned() }))
     }
-    if text.len() > limits::CONTENT_CHARS && text.chars().count() > limits::CONTENT_CHARS {
-        return Err(limits::at_most(limits::CONTENT_CHARS, "characters"));
+
+    /// Returns the text without spaces at its ends.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
-    Ok(if super::text::is_blank(text) { String::new() } else { text.to_owned() })
+
+    /// Returns true if a message with this text needs `data` or attachments.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
-/// Checks the `temp_id` of a client: 1–64 characters, no control characters.
-pub fn parse_temp_id(text: &str) -> Result<String, Cow<'static, str>> {
-    if text.is_empty() || text.chars().count() > limits::TEMP_ID_CHARS {
-        return Err(limits::out_of_range(&(1..=limits::TEMP_ID_CHARS)));
+/// The id that a client chooses for a send or for a new group: 1–64 characters, no control characters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TempId(String);
+
+impl TempId {
+    /// Checks an id. The error is the end of a sentence that begins with the name of the field.
+    pub fn parse(text: &str) -> Result<Self, Cow<'static, str>> {
+        if text.is_empty() || text.chars().count() > limits::TEMP_ID_CHARS {
+            return Err(limits::out_of_range(&(1..=limits::TEMP_ID_CHARS)));
+        }
+        if text.chars().any(char::is_control) {
+            return Err("must not contain control characters".into());
+        }
+        Ok(Self(text.to_owned()))
     }
-    if text.chars().any(char::is_control) {
-        return Err("must not contain control characters".into());
+
+    /// Takes an id from the database, which contains only ids that were parsed.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
     }
-    Ok(text.to_owned())
+
+    /// Returns the id as the client wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 #[derive(Deserialize)]
@@ -172,10 +205,19 @@ mod tests {
 
     #[test]
     fn content_is_trimmed_and_counted_in_characters() {
-        assert_eq!(parse_content("  hi \n").as_deref(), Ok("hi"));
-        assert!(parse_content(&"é".repeat(limits::CONTENT_CHARS)).is_ok());
-        assert!(parse_content(&"é".repeat(limits::CONTENT_CHARS + 1)).is_err());
-        assert!(parse_content("a\0b").is_err());
+        assert_eq!(Content::parse("  hi \n").as_ref().map(Content::as_str), Ok("hi"));
+        assert!(Content::parse("\u{200b}").is_ok_and(|content| content.is_empty()));
+        assert!(Content::parse(&"é".repeat(limits::CONTENT_CHARS)).is_ok());
+        assert!(Content::parse(&"é".repeat(limits::CONTENT_CHARS + 1)).is_err());
+        assert!(Content::parse("a\0b").is_err());
+    }
+
+    #[test]
+    fn a_temp_id_is_short_and_has_no_control_characters() {
+        assert!(TempId::parse(&"é".repeat(limits::TEMP_ID_CHARS)).is_ok());
+        for bad in ["", "a\n", &"é".repeat(limits::TEMP_ID_CHARS + 1)] {
+            assert!(TempId::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

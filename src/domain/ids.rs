@@ -74,6 +74,10 @@ id!(
     SessionId
 );
 id!(
+    /// The id of a change that is too large for one transaction and is done in steps.
+    BulkChangeId
+);
+id!(
     /// The id of a direct, group or class conversation.
     ConversationId
 );
@@ -85,6 +89,9 @@ id!(
     /// The id of a class of the host application.
     ClassId
 );
+
+/// The key of a message: its conversation and its id.
+pub type MessageKey = (ConversationId, MessageId);
 
 macro_rules! count {
     ($(#[$doc:meta])* $name:ident) => {

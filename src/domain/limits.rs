@@ -285,12 +285,22 @@ pub const RING_ROUND: Duration = Duration::from_mins(1);
 pub const GAP_WAIT: Duration = Duration::from_millis(20);
 /// The interval at which the catch-up reads the log for events that were not delivered.
 pub const CATCH_UP_INTERVAL: Duration = Duration::from_secs(2);
-/// The number of reads of the log that run at one time.
+/// The number of reads of the log that run at one time, besides one repair of rooms.
 pub const LOG_READS_AT_ONCE: usize = 4;
+/// The number of rooms that one query repairs.
+pub const REPAIRED_ROOMS: usize = 256;
+/// The number of events that one query of a repair reads for all its rooms together. One room gets at most a page.
+pub const REPAIRED_EVENTS: u64 = 4 * REPLAY_PAGE;
 /// The number of reads of the log that wait for one user, and that wait to be accepted. One more fails immediately.
 pub const WAITING_LOG_READS: usize = 16_384;
 /// The size of one page of a replay, unless it is a single event that is larger.
 pub const REPLAY_PAGE_BYTES: usize = 128 * 1024;
+/// The number of rows that a reader of the log processes in one transaction.
+pub const READER_PAGE_ROWS: usize = 1000;
+/// The size of the rows that a reader of the log processes in one transaction, without the last row.
+pub const READER_PAGE_BYTES: u64 = 1024 * 1024;
+/// A reader that no running node knows is failed if it does not read a row for this time.
+pub const UNKNOWN_READER_LAG: Duration = Duration::from_hours(7 * 24);
 
 /// The time over which the sessions are closed when the server stops.
 pub const DRAIN_TIME: Duration = Duration::from_secs(3);
@@ -329,7 +339,7 @@ pub const SOCKET_MAILBOX: usize = UNACKNOWLEDGED_BYTES / 128;
 pub const ROOM_MAILBOX: usize = 4096;
 /// The capacity of the mailbox of the hub.
 pub const HUB_MAILBOX: usize = 65_536;
-/// The capacity of the mailbox of the presence registry.
+/// The capacity of the mailbox of the presence actor.
 pub const PRESENCE_MAILBOX: usize = 65_536;
 
 /// Returns what is wrong with a field that has more than `max` characters, bytes, items or users. The text continues

@@ -4,6 +4,7 @@
 //! from the spent token, so the server can return it again without storing it. The format of refresh tokens and tickets
 //! is in [`super::sealed`].
 
+use super::caller::TicketHolder;
 use super::ids::{LoginId, UserId};
 use super::limits;
 use super::sealed::{self, RefreshTokenForm, SealKeys};
@@ -165,15 +166,15 @@ impl Keys {
         }
     }
 
-    /// Creates a ticket of a login that expires at `expires_at`.
-    pub fn ticket(&self, login: LoginId, expires_at: Timestamp) -> String {
-        self.primary.seals.ticket(login, expires_at)
+    /// Creates a ticket that expires at `expires_at`.
+    pub fn ticket(&self, holder: TicketHolder, expires_at: Timestamp) -> String {
+        self.primary.seals.ticket(holder, expires_at)
     }
 
-    /// Returns the login of a ticket; `None` if it is forged or has expired, so that no database read is needed.
-    pub fn verify_ticket(&self, ticket: &str, now: Timestamp) -> Option<LoginId> {
-        let (login, expires_at) = self.seals().find_map(|seals| seals.open_ticket(ticket))?;
-        (now < expires_at).then_some(login)
+    /// Returns the holder of a ticket; `None` if it is forged or has expired, so that no database read is needed.
+    pub fn verify_ticket(&self, ticket: &str, now: Timestamp) -> Option<TicketHolder> {
+        let (holder, expires_at) = self.seals().find_map(|seals| seals.open_ticket(ticket))?;
+        (now < expires_at).then_some(holder)
     }
 
     fn seals(&self) -> impl Iterator<Item = &SealKeys> {
@@ -382,14 +383,12 @@ mod tests {
 
     #[test]
     fn a_ticket_is_valid_until_it_expires() {
-        let (login, end) = (LoginId::new(), Timestamp::now());
-        let ticket = keys().ticket(login, end);
-        assert_eq!(keys().verify_ticket(&ticket, Timestamp(end.0 - 1)), Some(login));
+        let (holder, end) = (TicketHolder::Login(LoginId::new()), Timestamp::now());
+        let ticket = keys().ticket(holder, end);
+        assert_eq!(keys().verify_ticket(&ticket, Timestamp(end.0 - 1)), Some(holder));
         assert_eq!(keys().verify_ticket(&ticket, end), None);
-        assert_eq!(
-            Keys::new(SECRET, Some(OTHER)).verify_ticket(&Keys::new(OTHER, None).ticket(login, end), Timestamp(0)),
-            Some(login)
-        );
+        let older = Keys::new(OTHER, None).ticket(holder, end);
+        assert_eq!(Keys::new(SECRET, Some(OTHER)).verify_ticket(&older, Timestamp(0)), Some(holder));
         assert_eq!(keys().verify_ticket("nonsense", Timestamp(0)), None);
     }
 

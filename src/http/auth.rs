@@ -20,8 +20,9 @@ fn client(addr: IpAddr, device: Device) -> ClientInfo {
 
 /// Create an account
 ///
-/// The answer is the same as for a sign-in. One address can register 60 accounts at once and 10 a minute, with failed
-/// registrations included (`rate_limited`). A password has 8 to 128 characters after the preparation of RFC 8265.
+/// The answer is the same as for a sign-in. One address can register 60 accounts in a burst and 10 a minute, with
+/// failed registrations included (`rate_limited`). A password has 8 to 128 characters after the preparation of RFC
+/// 8265.
 #[utoipa::path(
     post, path = "/auth/register", tag = "accounts", request_body = Register,
     responses((status = 201, description = "The tokens of a login to the new account", body = Tokens))

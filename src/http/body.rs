@@ -4,11 +4,11 @@
 
 use super::connections::Connections;
 use super::problem::Problem;
+use crate::domain::caller::Principal;
 use crate::domain::codes::Code;
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::protocol::json;
-use crate::domain::caller::Caller;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -143,7 +143,7 @@ struct BodyLimits {
 
 impl BodyLimits {
     fn of(req: &HttpRequest) -> Self {
-        if req.extensions().contains::<Caller>() {
+        if req.extensions().contains::<Principal>() {
             return Self { max_bytes: limits::BODY_BYTES, read_bytes: limits::REFUSED_BODY_READ_BYTES };
         }
         Self { max_bytes: limits::UNAUTHENTICATED_BODY_BYTES, read_bytes: limits::UNAUTHENTICATED_BODY_BYTES }
@@ -182,8 +182,9 @@ async fn read_bounded(mut payload: Payload, body_limits: BodyLimits) -> Result<B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::{LoginId, UserId};
     use crate::domain::accounts::UserRole;
+    use crate::domain::caller::{Caller, Via};
+    use crate::domain::ids::{LoginId, UserId};
     use actix_web::test::TestRequest;
 
     #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -227,8 +228,9 @@ mod tests {
         }
     }
 
-    fn caller() -> Caller {
-        Caller { user_id: UserId::new(), login_id: LoginId::new(), role: UserRole::User }
+    fn caller() -> Principal {
+        let via = Via::Login { login_id: LoginId::new() };
+        Principal::User(Caller { user_id: UserId::new(), role: UserRole::User, via })
     }
 
     #[actix_web::test]

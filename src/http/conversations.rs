@@ -6,6 +6,7 @@ use super::extract::{AuthCaller, PathId, StrictQuery, UserRefPath};
 use super::problem::Problem;
 use crate::admission::{ChargeKind, costs};
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
@@ -22,7 +23,6 @@ use crate::usecases::conversations::{self, CreatedConversation};
 use crate::usecases::groups;
 use crate::usecases::marks::{self, ReadTarget};
 use crate::usecases::{members, presence, typing};
-use crate::domain::caller::Caller;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -52,7 +52,7 @@ pub async fn create(
         return get_or_create(app, caller, users).await;
     }
     // the call itself is already charged
-    app.admission().charge_rest(ChargeKind::Call, caller.user_id, costs::of_members(users.len()) - 1);
+    app.admission().charge_rest(ChargeKind::Call, &caller, costs::of_members(users.len()) - 1);
     let group = groups::check_new_group(&new, users)?;
     // free the names of up to a thousand users before the group waits for its transaction
     drop(new);

@@ -4,11 +4,12 @@
 
 use super::problem::Problem;
 use crate::app::App;
+use crate::domain::caller::{Caller, Principal};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
-use crate::domain::caller::Caller;
+use crate::work::access;
 use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
@@ -95,8 +96,8 @@ impl FromRequest for UserRefPath {
     }
 }
 
-/// The authenticated caller. The route table wraps all handlers for signed-in users into `middleware::authenticate`, so
-/// they never run without a caller.
+/// The authenticated user. The route table wraps all handlers for users into `middleware::authenticate`, so they never
+/// run without a user. A handler for admins and service tokens takes `web::ReqData<Principal>`.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthCaller(pub Caller);
 
@@ -105,8 +106,9 @@ impl FromRequest for AuthCaller {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let caller = req.extensions().get::<Caller>().copied();
-        ready(caller.map(Self).ok_or_else(|| Error::unauthorized(NO_TOKEN).into()))
+        let principal = req.extensions().get::<Principal>().copied();
+        let principal = principal.ok_or_else(|| Error::unauthorized(NO_TOKEN));
+        ready(principal.and_then(|principal| access::require_user(&principal)).map(Self).map_err(Problem::from))
     }
 }
 

@@ -11,7 +11,8 @@ use crate::domain::limits;
 use crate::error::Error;
 use crate::protocol::messages::{Audience, FormerText, Message, MessageContext, MessagePage, NewMessage, NewText};
 use crate::protocol::page::Page;
-use crate::usecases::messages::{self, Draft, MessageRange};
+use crate::protocol::sends::CheckedSend;
+use crate::usecases::messages::{self, MessageRange};
 use crate::usecases::{deletions, edits};
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -33,17 +34,9 @@ pub async fn send(
     id: PathId<ConversationId>,
     body: Json<NewMessage>,
 ) -> Result<HttpResponse, Problem> {
-    let new = body.0;
-    let draft = Draft {
-        content: new.content,
-        kind: new.kind,
-        data: new.data,
-        attachment_ids: new.attachment_ids.unwrap_or_default(),
-        reply_to_id: new.reply_to_id,
-        temp_id: new.temp_id,
-    };
-    app.admission().charge(ChargeKind::Send, caller.0.user_id, 1)?;
-    let sent = messages::send(&app, &caller.0, id.0, draft).await?;
+    app.admission().charge(ChargeKind::Send, &caller.0, 1)?;
+    let send = CheckedSend::parse(caller.0.user_id, id.0, body.0)?;
+    let sent = messages::send(&app, send).await?;
     let mut answer = if sent.repeated { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(sent.message))
 }
@@ -160,7 +153,7 @@ pub async fn edit(
     body: Json<NewText>,
 ) -> Result<HttpResponse, Problem> {
     let (id, message) = parse_message_path(&path)?;
-    let edited = edits::edit(&app, &caller.0, id, message, &body.0.content).await?;
+    let edited = edits::edit(&app, &caller.0, id, message, body.0.parse()?).await?;
     Ok(HttpResponse::Ok().json(edited))
 }
 

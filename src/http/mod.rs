@@ -3,6 +3,7 @@
 //! [`routes`] lists the handlers and says who may call them, [`problem`] gives errors their form, and [`middleware`]
 //! runs for every request.
 
+pub mod access;
 pub mod assets;
 pub mod auth;
 pub mod blocks;

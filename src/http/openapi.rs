@@ -3,8 +3,9 @@
 //! The attributes and comments of the handlers describe the operations. This module adds the parts that all operations
 //! have: who may call them, and the form of errors.
 
+use super::access::Access;
 use super::problem::{MEDIA_TYPE, Problem, ProblemDocument};
-use super::route::{API, Access, METHODS, Route, operation};
+use super::route::{API, METHODS, Route, operation};
 use crate::error::{Error, FieldError};
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
@@ -69,8 +70,8 @@ fn add_common_parts(item: &mut PathItem, access: Access) {
             let suffix = if has_patch && method == Method::PUT { "_put" } else { "" };
             operation.operation_id = Some(format!("{tag}_{name}{suffix}"));
         }
-        let signed_in = SecurityRequirement::new(BEARER, [""; 0]);
-        operation.security = Some(if access == Access::User { vec![signed_in] } else { Vec::new() });
+        let requirement = access.roles().map(|roles| SecurityRequirement::new(BEARER, roles));
+        operation.security = Some(requirement.into_iter().collect());
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let error = ResponseBuilder::new().description("An error. `code` is its type").content(MEDIA_TYPE, problem);
         operation.responses.responses.insert("default".to_owned(), error.build().into());
@@ -197,7 +198,7 @@ mod tests {
         let fields = fields.map(|(field, number)| (format!("/components/schemas/{field}"), number));
         let reaction = "/conversations/{id}/messages/{mid}/reactions/{emoji}";
         let operations = [
-            ("/auth/register", "post", format!("{} accounts at once", limits::REGISTRATION_BURST)),
+            ("/auth/register", "post", format!("{} accounts in a burst", limits::REGISTRATION_BURST)),
             ("/auth/login", "post", format!("{} wrong passwords a minute", limits::WRONG_PASSWORDS_PER_MINUTE)),
             ("/ws/ticket", "post", format!("{} seconds", limits::TICKET_LIFETIME.as_secs())),
             ("/users/search", "get", grouped(limits::SEARCH_CANDIDATES as usize)),

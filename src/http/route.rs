@@ -3,6 +3,7 @@
 //! The `#[utoipa::path]` attribute of a handler is the only source of its method and its path. `route!` reads them, so
 //! the server and the OpenAPI document cannot differ.
 
+use super::access::Access;
 use super::middleware::authenticate;
 use super::problem::Problem;
 use actix_web::http::Method;
@@ -16,16 +17,6 @@ pub const API: &str = "/api/v1";
 
 /// The methods that a route can have.
 pub const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE];
-
-/// The callers of a route. The use case checks the rights in a conversation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    Anyone,
-    /// Callers with a valid access token.
-    User,
-    /// The handler checks the access itself.
-    ByHandler,
-}
 
 /// One method of one path.
 #[derive(Debug)]
@@ -83,11 +74,12 @@ impl Route {
     }
 
     fn build(&self) -> actix_web::Route {
-        let cost = self.cost;
-        let route = if self.access == Access::User {
-            (self.handler)().wrap(from_fn(move |req, next| authenticate(cost, req, next)))
-        } else {
-            (self.handler)()
+        let (access, cost) = (self.access, self.cost);
+        let route = match access {
+            Access::Anyone | Access::ByHandler => (self.handler)(),
+            Access::User | Access::Admin | Access::Scope(_) => {
+                (self.handler)().wrap(from_fn(move |req, next| authenticate(access, cost, req, next)))
+            }
         };
         if self.method == Method::GET {
             route.guard(guard::Any(guard::Get()).or(guard::Head()))

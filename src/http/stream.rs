@@ -2,7 +2,7 @@
 //! head.
 //!
 //! Without it, the framework reads up to 128 KiB before it looks at the head of a request, and hundreds of connections
-//! would need that memory at once.
+//! would need that memory at the same time.
 
 use crate::domain::limits;
 use actix_web::rt::net::{ActixStream, Ready, TcpStream};
@@ -56,8 +56,8 @@ impl HeadProgress {
     }
 }
 
-/// A TCP connection that reports `Pending` after every [`limits::READ_STEP_BYTES`] bytes and wakes its task at once. In
-/// between, the framework parses a head, passes a body on, or drops a body that no handler reads.
+/// A TCP connection that reports `Pending` after every [`limits::READ_STEP_BYTES`] bytes and wakes its task
+/// immediately. In between, the framework parses a head, passes a body on, or drops a body that no handler reads.
 pub struct PacedStream {
     stream: TcpStream,
     head_progress: Arc<HeadProgress>,

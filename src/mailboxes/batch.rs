@@ -2,31 +2,47 @@
 
 use crate::domain::ids::Rev;
 use crate::domain::limits;
-use crate::protocol::events::Frame;
+use crate::domain::stream::Stream;
+use crate::protocol::envelope::Envelope;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Events of one stream in the order of their revisions, without a gap. A socket writes them in one write.
 #[derive(Debug)]
 pub struct Batch {
-    pub frames: Vec<Frame>,
+    pub frames: Vec<Envelope>,
     /// The sum of the lengths of all texts.
     pub bytes: usize,
 }
 
 impl Batch {
     /// Creates a batch of these events.
-    pub fn new(frames: Vec<Frame>) -> Arc<Self> {
+    pub fn new(frames: Vec<Envelope>) -> Arc<Self> {
         let bytes = frames.iter().map(|frame| frame.text.len()).sum();
         Arc::new(Self { frames, bytes })
     }
 
+    /// Returns the events of a commit as one batch for each stream.
+    pub fn by_stream(events: Vec<Envelope>) -> Vec<Arc<Self>> {
+        let mut streams: BTreeMap<Stream, Vec<Envelope>> = BTreeMap::new();
+        for event in events {
+            streams.entry(event.stream).or_default().push(event);
+        }
+        streams.into_values().map(Self::new).collect()
+    }
+
+    /// Returns the stream of the events; `None` if there are none.
+    pub fn stream(&self) -> Option<Stream> {
+        self.frames.first().map(|frame| frame.stream)
+    }
+
     /// Returns the events after `after` up to `last`: `None` if there are none, the batch itself if it is all of them.
     pub fn between(self: &Arc<Self>, after: Rev, last: Rev) -> Option<Arc<Self>> {
-        let wanted = |frame: &&Frame| frame.rev > after && frame.rev <= last;
+        let wanted = |frame: &&Envelope| frame.rev > after && frame.rev <= last;
         if self.frames.first().as_ref().is_some_and(wanted) && self.last_rev() <= last {
             return Some(self.clone());
         }
-        let chunk: Vec<Frame> = self.frames.iter().filter(wanted).cloned().collect();
+        let chunk: Vec<Envelope> = self.frames.iter().filter(wanted).cloned().collect();
         (!chunk.is_empty()).then(|| Self::new(chunk))
     }
 

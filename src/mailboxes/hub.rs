@@ -8,10 +8,10 @@ use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
 use std::sync::Arc;
 
-/// The events that a transaction committed, by stream.
+/// The events that a transaction committed, one batch for each stream.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub struct Committed(pub Vec<(Stream, Arc<Batch>)>);
+pub struct Committed(pub Vec<Arc<Batch>>);
 
 /// An ephemeral frame for the sessions that follow one of these streams now.
 #[derive(Message, Clone, Debug)]

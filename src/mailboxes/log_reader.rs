@@ -1,9 +1,9 @@
 //! Reads of the log that rooms ask for.
 
-use super::ToRoom;
+use super::{ToRoom, send_always};
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::domain::stream::Stream;
-use crate::protocol::events::Frame;
+use crate::protocol::envelope::Envelope;
 use actix::prelude::Recipient;
 use std::time::Instant;
 
@@ -30,8 +30,6 @@ pub struct ReadLog {
     pub stream: Stream,
     /// Events after this revision are read.
     pub after: Rev,
-    /// The most rows to read.
-    pub limit: u64,
     pub purpose: ReadPurpose,
     /// The room, until it has its answer.
     room: Option<Recipient<ToRoom>>,
@@ -39,8 +37,8 @@ pub struct ReadLog {
 
 impl ReadLog {
     /// Creates a read for `room`.
-    pub fn new(stream: Stream, after: Rev, limit: u64, purpose: ReadPurpose, room: Recipient<ToRoom>) -> Self {
-        Self { stream, after, limit, purpose, room: Some(room) }
+    pub fn new(stream: Stream, after: Rev, purpose: ReadPurpose, room: Recipient<ToRoom>) -> Self {
+        Self { stream, after, purpose, room: Some(room) }
     }
 
     /// Returns the user who is charged for the read; `None` if it serves all subscribers of the room.
@@ -52,14 +50,13 @@ impl ReadLog {
     }
 
     /// Sends the events that were read to the room.
-    pub fn answer(mut self, frames: Vec<Frame>) {
+    pub fn answer(mut self, frames: Vec<Envelope>) {
         self.reply(Some(frames));
     }
 
-    fn reply(&mut self, frames: Option<Vec<Frame>>) {
+    fn reply(&mut self, frames: Option<Vec<Envelope>>) {
         if let Some(room) = self.room.take() {
-            // attach: a replay waits for this answer, so it is sent even if the mailbox of the room is full.
-            room.do_send(ToRoom::Read { purpose: self.purpose, frames });
+            send_always(&room, ToRoom::Read { purpose: self.purpose, frames });
         }
     }
 }

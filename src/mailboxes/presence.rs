@@ -1,4 +1,4 @@
-//! Messages to the presence registry, which knows the live sessions of every user on this node.
+//! Messages to the presence actor, which knows the live sessions of every user on this node.
 
 use super::{CloseSession, SessionHandle};
 use crate::domain::ids::{SessionId, UserId};
@@ -7,7 +7,7 @@ use actix::prelude::{Message, Recipient};
 use bytestring::ByteString;
 use std::collections::HashSet;
 
-/// The inputs of the registry.
+/// The inputs of the presence actor.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub enum ToPresence {

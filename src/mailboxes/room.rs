@@ -3,7 +3,7 @@
 use super::{Batch, ReadPurpose, RoomEvent, SessionHandle};
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::domain::stream::Stream;
-use crate::protocol::events::Frame;
+use crate::protocol::envelope::Envelope;
 use actix::prelude::Message;
 use bytestring::ByteString;
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use std::sync::Arc;
 pub enum ToRoom {
     /// Events, in any order and any number of times.
     Deliver(Arc<Batch>),
-    /// The head of the stream in the log. It can be newer than the head of the room, which is the revision up to which
-    /// the room has broadcast every event.
+    /// The head of the stream. The room may not have broadcast all events up to it yet.
     Head(Rev),
     /// An ephemeral frame, and the users whose sessions do not get it.
     Ephemeral(ByteString, Arc<[UserId]>),
@@ -29,7 +28,7 @@ pub enum ToRoom {
     Read {
         purpose: ReadPurpose,
         /// The events after the revision asked for, without a gap. `None` if the read failed.
-        frames: Option<Vec<Frame>>,
+        frames: Option<Vec<Envelope>>,
     },
 }
 

@@ -55,7 +55,7 @@ pub enum RoomEvent {
     /// An ephemeral frame.
     Ephemeral(ByteString),
     /// The replay is over. Live events follow after this revision.
-    Attached(Rev),
+    Live(Rev),
     /// The log does not reach back far enough. Live events follow after this revision.
     Reset(Rev),
     /// The user left. Ends the subscriptions whose right was checked at this revision or before.

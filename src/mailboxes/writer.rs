@@ -1,29 +1,20 @@
 //! Jobs of the writer, which commits sends in batches.
 
-use crate::domain::content::MessageKind;
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::ids::{MessageId, Rev, Seq};
 use crate::error::Result;
-use crate::protocol::messages::Message;
+use crate::protocol::sends::CheckedSend;
+use crate::protocol::shared_message::SharedMessage;
 use tokio::time::Instant;
 
 /// Takes the outcome of a send. [`answer`](super::answer) makes it. The writer calls it in the order of commits, so it
 /// must not block.
 pub type SendAnswer = Box<dyn FnOnce(Result<SentMessage>) + Send + Sync>;
 
-/// A send, checked as far as possible without the database.
+/// A send in the queue of a writer.
 pub struct SendJob {
     /// Created before the commit, so that a send with an unknown outcome can be looked up.
     pub message_id: MessageId,
-    pub conversation_id: ConversationId,
-    pub sender_id: UserId,
-    pub kind: MessageKind,
-    pub content: String,
-    /// What the kind needs besides text, such as a location.
-    pub data: Option<serde_json::Value>,
-    pub reply_to_id: Option<MessageId>,
-    pub temp_id: Option<String>,
-    /// The hash of what the client sent, in hexadecimal.
-    pub body_hash: String,
+    pub send: CheckedSend,
     /// How often the send was postponed because another transaction had locked its conversation.
     pub times_postponed: u32,
     /// Set when a COMMIT got no answer, so that the message may be stored. Until this moment the message is looked up
@@ -38,7 +29,9 @@ pub struct SentMessage {
     /// The revision of its `message.new`.
     pub rev: Rev,
     /// The message as it is now.
-    pub message: Message,
+    pub message: SharedMessage,
+    /// The emojis with which its author has reacted to it.
+    pub own_emojis: Vec<String>,
     /// Whether an earlier send with the same `temp_id` had stored it.
     pub repeated: bool,
     /// The sender's read mark before the send, if the send moved it past unread messages.

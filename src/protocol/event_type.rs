@@ -65,3 +65,13 @@ impl From<String> for StoredEventType {
         EventType::parse(&name).map_or(Self::Unknown(name), Self::Known)
     }
 }
+
+impl StoredEventType {
+    /// Returns the name as clients and the log have it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(event_type) => event_type.as_str(),
+            Self::Unknown(name) => name,
+        }
+    }
+}

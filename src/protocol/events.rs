@@ -14,7 +14,6 @@ use super::settings::ConversationSettings;
 use super::users::UserEvent;
 use crate::domain::ids::{ConversationId, MessageId, Rev, UserId};
 use crate::domain::stream::Stream;
-use bytestring::ByteString;
 use serde::Serialize;
 
 /// One durable change in a stream. The comment of each variant names the kind of stream.
@@ -197,19 +196,6 @@ impl Event {
         text.remove(0);
         text
     }
-}
-
-/// One event in the form in which rooms and sessions get it.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    pub rev: Rev,
-    /// The text that clients get. It is serialised once.
-    pub text: ByteString,
-    pub effect: EventEffect,
-    /// The message whose text the event contains.
-    pub message_id: Option<MessageId>,
-    /// The message that is quoted in the event.
-    pub quoted_id: Option<MessageId>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! No type with a secret implements `Debug`.
 
 use super::accounts::Me;
+use crate::domain::caller::Via;
 use crate::domain::ids::{LoginId, SessionId};
 use crate::domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,19 @@ pub struct Revoked {
     pub reason: RevokeReason,
 }
 
+impl Revoked {
+    /// Returns whether a session ends whose user acts by `via`.
+    pub fn ends_session(&self, session: SessionId, via: Via) -> bool {
+        let ends_all = self.login_id.is_none() && self.session_id.is_none();
+        let ends_login = match via {
+            Via::Login { login_id } => self.login_id == Some(login_id),
+            // These sessions have no login. They end one by one, or all together when the account is suspended.
+            Via::Host { .. } | Via::Service(_) => false,
+        };
+        ends_all || ends_login || self.session_id == Some(session)
+    }
+}
+
 /// Why a login or session ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,5 +120,29 @@ impl RevokeReason {
             Self::Suspended => "suspended",
             Self::Deleted => "deleted",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::caller::{Scopes, ServiceToken};
+    use crate::domain::ids::ServiceTokenId;
+
+    #[test]
+    fn a_revocation_ends_the_sessions_of_its_login_or_the_session_that_it_names_or_all() {
+        let (login_id, session) = (LoginId::new(), SessionId::new());
+        let login = Via::Login { login_id };
+        let host = Via::Host { expires_at: Timestamp::FAR_FUTURE };
+        let service = Via::Service(ServiceToken { id: ServiceTokenId::new(), scopes: Scopes::default() });
+        let ended = |login_id, session_id| {
+            let revoked = Revoked { login_id, session_id, reason: RevokeReason::Kicked };
+            [login, host, service].map(|via| revoked.ends_session(session, via))
+        };
+        assert_eq!(ended(None, None), [true, true, true]);
+        assert_eq!(ended(Some(login_id), None), [true, false, false]);
+        assert_eq!(ended(Some(LoginId::new()), None), [false, false, false]);
+        assert_eq!(ended(None, Some(session)), [true, true, true]);
+        assert_eq!(ended(None, Some(SessionId::new())), [false, false, false]);
     }
 }

@@ -1,16 +1,18 @@
 //! Messages: sending, editing, deleting and reading them.
 
 use super::reactions::Reaction;
+use super::shared_message::SharedMessage;
 use super::users::UserBrief;
-use crate::domain::content::MessageKind;
+use crate::domain::content::{Content, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A message to send.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// The text, 1–10,000 characters. It may be empty where `data` has the content of the message.
@@ -34,12 +36,23 @@ pub struct NewMessage {
     pub temp_id: Option<String>,
 }
 
-/// The new text of a message.
+/// The new text of a message, as the client wrote it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewText {
     /// The text, 1–10,000 characters. It may be empty where the message has data or files.
     pub content: String,
+}
+
+impl NewText {
+    /// Checks the text.
+    pub fn parse(&self) -> Result<Content> {
+        parse_new_text(&self.content)
+    }
+}
+
+fn parse_new_text(text: &str) -> Result<Content> {
+    Content::parse(text).map_err(|message| Error::invalid("content", message))
 }
 
 /// The payload of `message.send`.
@@ -74,6 +87,13 @@ pub struct EditMessage {
     pub message_id: MessageId,
     /// The new text.
     pub content: String,
+}
+
+impl EditMessage {
+    /// Checks the new text.
+    pub fn parse_content(&self) -> Result<Content> {
+        parse_new_text(&self.content)
+    }
 }
 
 /// The payload of `message.delete`.
@@ -245,7 +265,14 @@ pub enum MessageStatus {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MessageEvent {
     pub conversation_id: ConversationId,
-    pub message: Box<Message>,
+    pub message: SharedMessage,
+}
+
+impl MessageEvent {
+    /// Returns the payload for the stream of the conversation of the message.
+    pub fn new(message: SharedMessage) -> Self {
+        Self { conversation_id: message.conversation_id, message }
+    }
 }
 
 /// The payload of `message.deleted`.

@@ -52,11 +52,11 @@ pub fn redact_frame(
     let MessageFrame { rev, mut payload } = stored.read_frame().map_err(Error::internal)?;
     let message = &mut payload.message;
     if message.id == deleted && message.deleted_at.is_none() {
-        remove_content(message, at);
-    } else if let Some(quote) =
-        message.reply_to.as_mut().filter(|quote| quote.id == deleted && !quote.content.is_empty())
-    {
-        quote.content.clear();
+        remove_content(message.to_mut(), at);
+    } else if message.reply_to.as_ref().is_some_and(|quote| quote.id == deleted && !quote.content.is_empty()) {
+        if let Some(quote) = &mut message.to_mut().reply_to {
+            quote.content.clear();
+        }
     } else {
         return Ok(None);
     }
@@ -84,6 +84,7 @@ mod tests {
     use crate::protocol::event_type::EventType;
     use crate::protocol::messages::Quote;
     use crate::protocol::reactions::Reaction;
+    use crate::protocol::shared_message::SharedMessage;
     use serde_json::{Value, json};
 
     const EDITED: StoredEventType = StoredEventType::Known(EventType::MessageEdited);
@@ -114,10 +115,9 @@ mod tests {
     }
 
     fn frame(message: &Message) -> (Stream, String) {
-        let conversation_id = message.conversation_id;
-        let stream = Stream::Conversation(conversation_id);
-        let text = Event::MessageEdited(MessageEvent { conversation_id, message: Box::new(message.clone()) })
-            .frame(stream, Rev(9));
+        let stream = Stream::Conversation(message.conversation_id);
+        let message = SharedMessage::new(message.clone());
+        let text = Event::MessageEdited(MessageEvent::new(message)).frame(stream, Rev(9));
         (stream, text)
     }
 

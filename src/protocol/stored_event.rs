@@ -79,6 +79,7 @@ pub struct StableMessageFields {
 /// The message that was deleted.
 #[derive(Debug, Deserialize)]
 pub struct StoredMessageDeleted {
+    pub conversation_id: ConversationId,
     pub message_id: MessageId,
 }
 

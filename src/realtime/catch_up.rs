@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::cluster::catch_up::CatchUpSchedule;
 use crate::domain::floor::Floor;
 use crate::error::{Error, Result};
-use crate::mailboxes::{EndRooms, Heads, ListOpenStreams};
+use crate::mailboxes::{EndRooms, Heads, ListOpenStreams, send_always};
 use crate::store::db::pools::ReadPool;
 use crate::store::log;
 use crate::telemetry::FailureFlag;
@@ -39,7 +39,7 @@ pub fn end_rooms_on_new_epoch(app: App, hub: Recipient<EndRooms>) -> impl Future
 
 async fn end_rooms(app: &App, hub: &Recipient<EndRooms>, epoch: &mut watch::Receiver<Arc<str>>) {
     while epoch.changed().await.is_ok() {
-        hub.do_send(EndRooms); // detach
+        send_always(hub, EndRooms);
         app.wake_catch_up();
     }
 }

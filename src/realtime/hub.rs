@@ -11,7 +11,9 @@ use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
-use crate::mailboxes::{Committed, EndRooms, Ephemeral, Heads, ListOpenStreams, OpenRooms, ReadLog, Retire, ToRoom};
+use crate::mailboxes::{
+    Committed, EndRooms, Ephemeral, Heads, ListOpenStreams, OpenRooms, ReadLog, Retire, ToRoom, send_always,
+};
 use crate::supervision::{Panicked, Part, Supervision};
 use actix::prelude::*;
 use std::collections::HashMap;
@@ -62,7 +64,7 @@ impl Hub {
     fn end_rooms(&mut self) {
         self.missed_heads.clear();
         for entry in std::mem::take(&mut self.rooms).into_values() {
-            entry.room.do_send(ToRoom::End); // detach
+            send_always(&entry.room.recipient(), ToRoom::End);
         }
     }
 
@@ -114,10 +116,12 @@ impl Actor for Hub {
 impl Handler<Committed> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Committed(streams): Committed, _: &mut Self::Context) {
+    fn handle(&mut self, Committed(batches): Committed, _: &mut Self::Context) {
         let _ = self.catch_panic(|hub| {
-            for (stream, batch) in streams {
-                hub.send_to_room(stream, ToRoom::Deliver(batch));
+            for batch in batches {
+                if let Some(stream) = batch.stream() {
+                    hub.send_to_room(stream, ToRoom::Deliver(batch));
+                }
             }
         });
     }

@@ -98,19 +98,20 @@ impl Room {
             .wait(ctx);
     }
 
-    /// Asks the log reader whether the stream still reaches the head of the room, if `rev` is below the head. `rev` is
-    /// the revision of an event of this node, or of a right that was just checked. Usually the room has got newer
+    /// Asks the log reader whether the stream still reaches as far as the room has broadcast, if `rev` is less. `rev`
+    /// is the revision of an event of this node, or of a right that was just checked. Usually the room has got newer
     /// events in the meantime. But the database may hold another history, in which the stream is shorter.
     fn verify_history(&mut self, rev: Rev, ctx: &Context<Self>) {
         let now = Instant::now();
-        let Some(head) = self.order.head().filter(|head| rev < *head) else { return };
+        let Some(broadcast_to) = self.order.broadcast_to().filter(|broadcast_to| rev < *broadcast_to) else { return };
         if self.verified_at.is_some_and(|at| now.duration_since(at) < VERIFY_INTERVAL) {
             return;
         }
         self.verified_at = Some(now);
         let purpose = ReadPurpose::Verify(now);
         // If the queue is full, a later event asks again.
-        let _ = self.resources.log.try_send(ReadLog::new(self.stream, head, 0, purpose, ctx.address().recipient()));
+        let _ =
+            self.resources.log.try_send(ReadLog::new(self.stream, broadcast_to, purpose, ctx.address().recipient()));
     }
 
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
@@ -138,7 +139,7 @@ impl Sink<SessionHandle> for RoomSink {
     fn read_log(&mut self, after: Rev, purpose: ReadPurpose) {
         // If the queue is full, the read is dropped. This tells the room that it failed, and the room asks again if it
         // must.
-        let _ = self.log.try_send(ReadLog::new(self.stream, after, limits::REPLAY_PAGE, purpose, self.room.clone()));
+        let _ = self.log.try_send(ReadLog::new(self.stream, after, purpose, self.room.clone()));
     }
 }
 

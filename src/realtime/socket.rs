@@ -8,7 +8,7 @@
 use crate::domain::codes::Close;
 use crate::domain::limits;
 use crate::error::Error;
-use crate::mailboxes::{FromTransport, ToTransport};
+use crate::mailboxes::{FromTransport, ToTransport, send_always};
 use crate::realtime::frame_limit::{FrameLimit, FrameLimitState, FrameStatus};
 use crate::realtime::pings::Pings;
 use actix::prelude::*;
@@ -157,7 +157,7 @@ impl Actor for Socket {
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
         if let Some(session) = &self.session {
-            session.do_send(FromTransport::Closed); // detach
+            send_always(session, FromTransport::Closed);
         }
         Running::Stop
     }

@@ -4,10 +4,11 @@
 //!
 //! - [`sequencer`] assigns every committed row its position in the order of all streams. Without it, a reader that
 //!   pages by id would skip rows that are committed late. SQLite needs no sequencer: its ids appear in order.
-//! - [`reader`] runs one [`reader::Reader`]: on one node at a time, by a lease. The cursor moves in the transaction of
-//!   the effects. A row that fails parks its stream for this reader only.
+//! - [`reader`] is what a reader states, and [`runner`] runs it: on one node at a time, by a lease. The cursor moves in
+//!   the transaction of the effects. A row that fails parks its stream for this reader only ([`parked`]).
 //! - [`statistics`] is the reader that counts messages and links.
-//! - [`retention`] removes old rows that every reader has processed.
+//! - [`retention`] removes old rows that every reader has processed, and [`lag`] fails readers that are too far behind.
+//! - [`bulk`] makes changes that are too large for one transaction, step by step.
 //! - [`wakeup`] wakes the others: after every commit of this node, and when another node has added rows, for which it
 //!   looks ten times a second.
 //!
@@ -18,18 +19,25 @@
 //! # How to add a reader
 //!
 //! *With effects in the database* (notifications, a search index, a queue of webhook deliveries): implement
-//! [`reader::Reader`] and add it to [`start`]. Its row in `readers` is registered automatically.
+//! [`reader::Reader`] and add it to [`start`]. Its row in `readers` is registered automatically. When a reader is removed
+//! from the program, its row may stay: nothing reads for it any more, so it is failed like one that is too far behind.
 //!
 //! *With effects outside the database* (the request of a webhook, a Redis stream): no transaction may stay open during
-//! a network call, so implement a separate loop with the functions of `store::readers`. Call `claim` in a short
+//! a network call, so implement a separate loop with the functions of `store::log::readers`. Call `claim` in a short
 //! transaction, which renews the lease, then `page`, then do the network call, then `claim` and `set_cursor` in another
 //! transaction. That one must change nothing if another node has the lease or the cursor has moved. The effects happen
 //! at least once, so they must carry the stream and the rev. If the order must never change, keep the cursor and try
-//! again; otherwise use `park`. Each webhook is a separate reader, named after its id. Remove its row together with the
-//! webhook: a remaining row prevents the removal of old rows.
+//! again; otherwise use `store::log::parked`. Each webhook is a separate reader, named after its id. Remove its row
+//! together with the webhook: until it is failed, a remaining row prevents the removal of old rows.
 
+pub mod bulk;
+pub mod failures;
+pub mod lag;
+mod page_size;
+mod parked;
 pub mod reader;
 pub mod retention;
+pub mod runner;
 pub mod sequencer;
 pub mod statistics;
 pub mod wakeup;
@@ -37,7 +45,10 @@ pub mod wakeup;
 use crate::app::App;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::log::readers;
-use reader::{Reader, ReaderRunner};
+use bulk::{BulkChange, BulkRunner};
+use lag::LagWatch;
+use reader::Reader;
+use runner::ReaderRunner;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,22 +111,24 @@ impl RelaySignals {
 
 /// Starts the wakeup, the retention, the sequencer if it is needed, and every reader on the runtime of the database.
 pub fn start(app: &App) -> Relay {
-    start_with(app, vec![Arc::new(statistics::Statistics)])
+    start_with(app, vec![Arc::new(statistics::Statistics)], Vec::new())
 }
 
-/// Starts the relay like [`start`], but with the given readers.
-pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>) -> Relay {
+/// Starts the relay like [`start`], but with the given readers and bulk changes.
+pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>, bulk_changes: Vec<Arc<dyn BulkChange>>) -> Relay {
     let (stopping, stopping_receiver) = watch::channel(false);
     let (growth, growth_receiver) = watch::channel(0);
     let signals = RelaySignals { growth: growth_receiver, stopping: stopping_receiver };
     let node = &app.settings().node_id;
     let (wakeup_app, wakeup_growth, wakeup_signals) = (app.clone(), growth.clone(), signals.clone());
-    let (retention_app, retention_signals) = (app.clone(), signals.clone());
+    let (retention_app, retention_signals, lag_readers) = (app.clone(), signals.clone(), readers.clone());
     let mut tasks = vec![
         spawn_supervised(app, "wakeup", move || {
             wakeup::run(wakeup_app.clone(), wakeup_growth.clone(), wakeup_signals.clone())
         }),
-        spawn_supervised(app, "retention", move || retention::run(retention_app.clone(), retention_signals.clone())),
+        spawn_supervised(app, "retention", move || {
+            retention::run(retention_app.clone(), LagWatch::new(&lag_readers), retention_signals.clone())
+        }),
     ];
     if sequencer::is_needed(app) {
         let sequencer = Arc::new(sequencer::Sequencer::new(app.clone(), node));
@@ -124,8 +137,12 @@ pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>) -> Relay {
     }
     for reader in readers {
         let name = format!("reader {}", reader.name());
-        let (runner, signals) = (Arc::new(ReaderRunner::new(app.clone(), reader, node)), signals.clone());
+        let (runner, signals) = (ReaderRunner::new(app.clone(), reader, node), signals.clone());
         tasks.push(spawn_supervised(app, name, move || runner.clone().run(signals.clone())));
+    }
+    if !bulk_changes.is_empty() {
+        let (runner, signals) = (BulkRunner::new(app.clone(), bulk_changes), signals.clone());
+        tasks.push(spawn_supervised(app, "bulk_changes", move || runner.clone().run(signals.clone())));
     }
     Relay { app: app.clone(), stopping, tasks }
 }

@@ -1,15 +1,17 @@
-//! Retention: removes rows of the log that are older than a setting and that every reader has processed.
+//! Retention: removes rows of the log that are older than a setting and that every reader has processed. Before that it
+//! fails the readers that are too far behind ([`super::lag`]).
 //!
 //! It removes ranges of ids in small steps, so that other transactions can write in between. In a stream that is parked
 //! for a reader, all rows from the parked one on stay. A client that has only older revisions gets a `sync.reset`.
 
 use super::RelaySignals;
+use super::lag::LagWatch;
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
-use crate::store::log::readers;
+use crate::store::log::retention;
 use std::time::Duration;
 
 /// The time between two removals.
@@ -19,11 +21,14 @@ const STEP_ROWS: u64 = 500;
 /// The pause between two steps.
 const STEP_PAUSE: Duration = Duration::from_millis(50);
 
-/// Removes old rows at the start and then once in each [`INTERVAL`], until the server stops.
-pub async fn run(app: App, mut signals: RelaySignals) {
-    let retention = Duration::from_hours(24) * app.settings().log.retention_days;
+/// Checks the readers and removes old rows at the start and then once in each [`INTERVAL`], until the server stops.
+pub async fn run(app: App, mut lags: LagWatch, mut signals: RelaySignals) {
+    let kept = Duration::from_hours(24) * app.settings().log.retention_days;
     loop {
-        let before = Timestamp::now().minus(retention);
+        if let Err(error) = lags.check(&app, Timestamp::now()).await {
+            tracing::warn!(%error, "the lags of the readers of the log could not be checked; trying again later");
+        }
+        let before = Timestamp::now().minus(kept);
         tokio::select! {
             // Each step is a single statement, so an interrupted step is done or not done.
             () = signals.wait_for_stop() => return,
@@ -46,13 +51,13 @@ pub async fn remove_old_rows(app: &App, before: Timestamp) -> Result<u64> {
     loop {
         let db = app.db();
         let old = db
-            .run(async { Ok(readers::find_old_rows(db.read(ReadPool::Log), from, before, STEP_ROWS).await?) })
+            .run(async { Ok(retention::find_old_rows(db.read(ReadPool::Log), from, before, STEP_ROWS).await?) })
             .await?;
         let Some(old) = old else { return Ok(removed) };
         removed += db
             .run(async {
                 let _turn = db.take_server_turn(ServerWriter::System).await;
-                Ok(readers::remove_rows(db.write()?, from, old.last_id).await?)
+                Ok(retention::remove_rows(db.write()?, from, old.last_id).await?)
             })
             .await?;
         if !old.has_more {

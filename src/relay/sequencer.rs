@@ -5,7 +5,7 @@
 //! order, and the positions of one stream follow its revisions.
 
 use super::RelaySignals;
-use super::reader::{LEASE_DURATION, RETRY_PAUSE};
+use super::runner::{LEASE_DURATION, RETRY_PAUSE};
 use crate::app::App;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -14,6 +14,7 @@ use crate::store::db::write_queue::ServerWriter;
 use crate::store::dialect;
 use crate::store::log::readers::{self, SEQUENCER};
 use crate::telemetry::FailureFlag;
+use crate::work::transact::{transact_as, typed_work};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -61,38 +62,36 @@ impl Sequencer {
 
     /// Assigns the positions of one page, if this node has the lease or can get it. Returns the number of rows.
     pub async fn run_round(&self) -> Result<u64> {
-        self.app
-            .db()
-            .run(async {
-                let conn = self.app.db().read(ReadPool::Log);
-                let now = Timestamp::now();
-                if !readers::head(conn).await?.has_rows_without_position {
-                    return Ok(0);
-                }
-                match readers::lease(conn, SEQUENCER).await? {
-                    Some(lease) if lease.is_held_by_another(&self.node, now) => Ok(0),
-                    Some(_) => self.assign_positions(now).await,
-                    None => {
-                        let turn = self.app.db().take_server_turn(ServerWriter::System).await;
-                        readers::register(self.app.db().write()?, SEQUENCER, 0, now).await?;
-                        drop(turn);
-                        self.assign_positions(now).await
-                    }
-                }
-            })
-            .await
+        let db = self.app.db();
+        let is_free = db.run(async {
+            let (conn, now) = (db.read(ReadPool::Log), Timestamp::now());
+            if !readers::head(conn).await?.has_rows_without_position {
+                return Ok(false);
+            }
+            if let Some(lease) = readers::lease(conn, SEQUENCER).await? {
+                return Ok(!lease.is_held_by_another(&self.node, now));
+            }
+            let _turn = db.take_server_turn(ServerWriter::System).await;
+            readers::register(db.write()?, SEQUENCER, 0, now).await?;
+            Ok(true)
+        });
+        if is_free.await? { self.assign_positions().await } else { Ok(0) }
     }
 
-    async fn assign_positions(&self, now: Timestamp) -> Result<u64> {
-        let _turn = self.app.db().take_server_turn(ServerWriter::System).await;
-        let tx = self.app.db().begin().await?;
-        let Some(last) = readers::claim(&tx, SEQUENCER, &self.node, now, now.plus(LEASE_DURATION)).await? else {
-            tx.rollback().await;
-            return Ok(0);
-        };
-        let assigned = readers::assign_positions(&tx, last, PAGE_ROWS).await?;
-        readers::set_cursor(&tx, SEQUENCER, last + assigned as i64).await?;
-        tx.commit().await?;
-        Ok(assigned)
+    async fn assign_positions(&self) -> Result<u64> {
+        let node = self.node.clone();
+        let work = typed_work(move |tx| {
+            let node = node.clone();
+            Box::pin(async move {
+                let (conn, now) = (tx.conn(), tx.now());
+                let Some(last) = readers::claim(conn, SEQUENCER, &node, now, now.plus(LEASE_DURATION)).await? else {
+                    return Ok(0);
+                };
+                let assigned = readers::assign_positions(conn, last, PAGE_ROWS).await?;
+                readers::set_cursor(conn, SEQUENCER, last + assigned as i64).await?;
+                Ok(assigned)
+            })
+        });
+        transact_as(&self.app, ServerWriter::System, &work).await
     }
 }

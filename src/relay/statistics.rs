@@ -2,17 +2,21 @@
 //!
 //! Deleted messages still count, but their links do not. System messages do not count.
 
-use super::reader::Reader;
-use crate::domain::ids::{ConversationId, MessageId, UserId};
+use super::reader::{Begin, Reader};
+use crate::domain::ids::{ConversationId, MessageId, MessageKey, UserId};
 use crate::domain::links::links;
 use crate::error::{Error, Result};
+use crate::mailboxes::Ephemeral;
 use crate::protocol::stored_event::{StableMessageFields, StablePayload, StoredEvent, StoredMessageDeleted};
 use crate::store::db::transaction::Transaction;
 use crate::store::log::readers::LogRow;
 use crate::store::statistics::{self, CountDelta, Link};
-use crate::work::transact::WorkFuture;
+use crate::work::transact::{Tx, WorkFuture};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Rows that are removed before they are counted are missing in the counts for ever, so the operator gets a week.
+const MAX_LAG: Duration = Duration::from_hours(7 * 24);
 
 /// The reader that keeps the statistics of conversations.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +27,26 @@ impl Reader for Statistics {
         "statistics"
     }
 
+    fn begin(&self) -> Begin {
+        Begin::Start
+    }
+
+    fn max_lag(&self) -> Duration {
+        MAX_LAG
+    }
+
     fn page_interval(&self) -> Duration {
         Duration::from_millis(200)
     }
 
-    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> WorkFuture<'t, ()> {
+    fn handle<'t>(&'t self, tx: &'t mut Tx, rows: &'t [&'t LogRow]) -> WorkFuture<'t, Vec<Ephemeral>> {
         Box::pin(async move {
             let mut changes = PageChanges::default();
             for row in rows {
                 changes.add(row)?;
             }
-            changes.write(conn).await
+            changes.write(tx.conn()).await?;
+            Ok(Vec::new())
         })
     }
 }
@@ -44,9 +57,9 @@ struct PageChanges {
     conversations: BTreeMap<ConversationId, CountDelta>,
     senders: BTreeMap<(ConversationId, UserId), i64>,
     /// The links of each message after its last row in the page.
-    links: BTreeMap<MessageId, Vec<Link>>,
+    links: BTreeMap<MessageKey, Vec<Link>>,
     /// Messages that may have had other links before this page.
-    changed: BTreeSet<MessageId>,
+    changed: BTreeMap<ConversationId, BTreeSet<MessageId>>,
 }
 
 impl PageChanges {
@@ -64,13 +77,13 @@ impl PageChanges {
             }
             StoredEvent::MessageEdited(stored) => {
                 let StablePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
-                self.changed.insert(message.id);
+                self.changed.entry(conversation_id).or_default().insert(message.id);
                 self.find_links(conversation_id, &message);
             }
             StoredEvent::MessageDeleted(stored) => {
-                let StoredMessageDeleted { message_id } = stored.read().map_err(Error::internal)?;
-                self.changed.insert(message_id);
-                self.links.remove(&message_id);
+                let StoredMessageDeleted { conversation_id, message_id } = stored.read().map_err(Error::internal)?;
+                self.changed.entry(conversation_id).or_default().insert(message_id);
+                self.links.remove(&(conversation_id, message_id));
             }
             // An event of a newer version is not counted, so that one such row does not stop the counts.
             StoredEvent::Unknown
@@ -100,7 +113,7 @@ impl PageChanges {
             seq: message.seq,
             url: url.to_owned(),
         });
-        self.links.insert(message.id, found.collect());
+        self.links.insert((conversation_id, message.id), found.collect());
     }
 
     async fn write(mut self, conn: &Transaction) -> Result<()> {
@@ -108,10 +121,13 @@ impl PageChanges {
         // meantime.
         self.links.retain(|_, links| !links.is_empty());
         let existing = statistics::lock_messages(conn, &self.links.keys().copied().collect::<Vec<_>>()).await?;
-        self.links.retain(|message, _| existing.contains(message));
-        let changed: Vec<MessageId> = self.changed.into_iter().collect();
-        for (conversation, removed) in statistics::remove_links(conn, &changed).await? {
-            self.conversations.entry(conversation).or_default().links -= removed;
+        self.links.retain(|(_, message), _| existing.contains(message));
+        for (conversation, messages) in self.changed {
+            let messages: Vec<MessageId> = messages.into_iter().collect();
+            let removed = statistics::remove_links(conn, conversation, &messages).await?;
+            if removed > 0 {
+                self.conversations.entry(conversation).or_default().links -= removed;
+            }
         }
         let links: Vec<Link> = self.links.into_values().flatten().collect();
         for link in &links {

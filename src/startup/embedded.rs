@@ -9,7 +9,7 @@ use crate::backends;
 use crate::cluster::catch_up::CatchUpSchedule;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::mailboxes::Committed;
+use crate::mailboxes::{Committed, Ephemeral};
 use crate::relay::{self, Relay};
 use crate::supervision::Supervision;
 use crate::work::writer::WriterStats;
@@ -40,14 +40,13 @@ pub struct Embedded {
 
 impl Embedded {
     /// Opens the database of `settings` and starts the writers on `runtime`. A batch has at most `batch_size` sends; in
-    /// a server it has [`limits::BATCH_SIZE`](crate::domain::limits::BATCH_SIZE). `deliver` gets the committed events.
-    /// If `deliver` is `None`, committed events are discarded. Ephemeral frames are always discarded. The caller must
-    /// be inside an actix system.
+    /// a server it has [`limits::BATCH_SIZE`](crate::domain::limits::BATCH_SIZE). `deliver` gets the committed events
+    /// and the ephemeral frames. If it is `None`, they are discarded. The caller must be inside an actix system.
     pub async fn start(
         settings: Settings,
         runtime: &Handle,
         batch_size: usize,
-        deliver: Option<Recipient<Committed>>,
+        deliver: Option<(Recipient<Committed>, Recipient<Ephemeral>)>,
     ) -> Result<Self, StartupError> {
         let settings = Arc::new(settings);
         let db_settings = settings.clone();

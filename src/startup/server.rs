@@ -10,7 +10,7 @@ use crate::cluster::catch_up::CatchUpSchedule;
 use crate::config::Settings;
 use crate::domain::limits;
 use crate::http::{self, HttpServices, connections::Connections, health::Draining};
-use crate::mailboxes::SendJob;
+use crate::mailboxes::{SendJob, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::SessionServices;
@@ -33,7 +33,7 @@ pub struct RunningServer {
     pub(super) app: App,
     /// The queues of sends. The server stops when they are empty.
     pub(super) send_queues: Vec<mpsc::Sender<SendJob>>,
-    pub(super) presence: Addr<Presence>,
+    pub(super) presence: Recipient<ToPresence>,
     pub(super) relay: Relay,
     pub(super) maintenance: DatabaseMaintenance,
     pub(super) draining: Draining,
@@ -60,7 +60,7 @@ impl RunningServer {
         let send_queues = queues.send_queues.clone();
         let presence = {
             let app = app.clone();
-            Presence::start_in_arbiter(&hub_arbiter.handle(), move |_| Presence::new(app))
+            Presence::start_in_arbiter(&hub_arbiter.handle(), move |_| Presence::new(app)).recipient()
         };
         let maintenance = start_database_tasks(&app, queues, limits::BATCH_SIZE, &Arc::default());
         runtime.spawn(log_reader::run(app.clone(), log_queue));
@@ -74,8 +74,7 @@ impl RunningServer {
         }
 
         let draining = Draining::default();
-        let sessions =
-            SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.clone().recipient() };
+        let sessions = SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.clone() };
         let server = listen(&settings, HttpServices { sessions, draining: draining.clone() })?;
         let http = server.handle();
         let http_task = actix::spawn(server);

@@ -4,7 +4,7 @@ use super::StartupError;
 use super::server::RunningServer;
 use crate::domain::limits;
 use crate::error::Error;
-use crate::mailboxes::ToPresence;
+use crate::mailboxes::{ToPresence, send_always};
 use crate::work::presence;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -40,7 +40,7 @@ impl RunningServer {
 
     /// Closes the sessions one after another, and waits until they and the queued sends have ended.
     async fn drain(&self) {
-        self.presence.do_send(ToPresence::Drain(limits::DRAIN_TIME.as_millis() as u64)); // detach
+        send_always(&self.presence, ToPresence::Drain(limits::DRAIN_TIME.as_millis() as u64));
         let queues_are_empty = || self.send_queues.iter().all(|queue| queue.capacity() == queue.max_capacity());
         let is_idle = || self.app.presence().session_count() == 0 && queues_are_empty();
         let deadline = Instant::now() + limits::DRAIN_TIME + Duration::from_secs(1);

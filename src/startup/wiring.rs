@@ -11,6 +11,7 @@ use crate::cluster::bus::Bus;
 use crate::cluster::catch_up::CatchUpSchedule;
 use crate::cluster::ended::EndedLogins;
 use crate::cluster::hashing::HashingQueue;
+use crate::cluster::last_seen::LastSeenTimes;
 use crate::cluster::presence::PresenceTable;
 use crate::cluster::sign_ins::SignInLimits;
 use crate::cluster::typing::TypingTable;
@@ -67,7 +68,11 @@ pub async fn create_app(
             limits: SignInLimits::new(settings.limits.auth_per_minute),
             hashing: HashingQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
         },
-        live_state: LiveStateParts { presence: PresenceTable::default(), typing: TypingTable::default() },
+        live_state: LiveStateParts {
+            presence: PresenceTable::default(),
+            last_seen: LastSeenTimes::default(),
+            typing: TypingTable::default(),
+        },
     });
     Ok((app, WriterQueues { send_queues, sends, marks: marks_queue }))
 }
@@ -84,7 +89,7 @@ fn writer_count(settings: &Settings) -> usize {
 }
 
 /// Starts the tasks without which the application cannot commit: the writers of sends, which count in `stats` and
-/// commit at most `batch_size` sends at once, the marks writer, the task that stores when users were last seen, the
+/// commit at most `batch_size` sends together, the marks writer, the task that stores when users were last seen, the
 /// task that probes an unreachable database until it answers again, and the maintenance of the database.
 pub fn start_database_tasks(
     app: &App,
@@ -102,11 +107,13 @@ pub fn start_database_tasks(
     DatabaseMaintenance::start(app)
 }
 
-/// Returns a bus that delivers ephemeral frames to nobody, and events to `deliver` if it is given.
-pub fn bus_without_rooms(deliver: Option<Recipient<Committed>>) -> Bus {
-    let discard = DiscardActor.start();
-    let events = deliver.unwrap_or_else(|| discard.clone().recipient());
-    Bus::new(events, discard.recipient(), CatchUpSchedule::default())
+/// Returns a bus that delivers events and ephemeral frames to `deliver`, or to nobody if it is `None`.
+pub fn bus_without_rooms(deliver: Option<(Recipient<Committed>, Recipient<Ephemeral>)>) -> Bus {
+    let (events, frames) = deliver.unwrap_or_else(|| {
+        let discard = DiscardActor.start();
+        (discard.clone().recipient(), discard.recipient())
+    });
+    Bus::new(events, frames, CatchUpSchedule::default())
 }
 
 /// Discards the events and frames of an application that has no rooms.

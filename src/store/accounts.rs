@@ -7,11 +7,13 @@ use crate::domain::ids::UserId;
 use crate::domain::names::{Email, Username};
 use crate::domain::search;
 use crate::domain::time::Timestamp;
+use crate::store::dialect;
 use crate::store::users::UserRow;
 use crate::store::users::words;
 use entity::users::{self, ActiveModel, Entity, Model};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult,
+    QuerySelect,
 };
 use uuid::Uuid;
 
@@ -28,6 +30,32 @@ impl From<Model> for StoredPassword {
     fn from(model: Model) -> Self {
         Self { user_id: UserId(model.id), hash: model.password_hash, status: AccountStatus::from_stored(&model.status) }
     }
+}
+
+/// The state of an account, which decides whether the server accepts a credential of its user now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountState {
+    pub user_id: UserId,
+    pub role: UserRole,
+    pub status: AccountStatus,
+}
+
+impl AccountState {
+    /// Reads the columns `user_id`, `role` and `status` of a row.
+    pub(super) fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
+        Ok(Self {
+            user_id: UserId(row.try_get("", "user_id")?),
+            role: UserRole::from_stored(&row.try_get::<String>("", "role")?),
+            status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
+        })
+    }
+}
+
+/// Returns the state of the account of a user. `None` if there is no such user.
+pub async fn get_state(conn: &impl ConnectionTrait, id: UserId) -> Result<Option<AccountState>, DbErr> {
+    let statement =
+        dialect::plain(conn, "SELECT id AS user_id, role, status FROM users WHERE id = $1", vec![id.into()]);
+    dialect::one(conn, statement).await?.as_ref().map(AccountState::from_row).transpose()
 }
 
 /// Returns the stored password of a user. `None` if there is no such user.

@@ -211,7 +211,7 @@ pub async fn get(conn: &impl ConnectionTrait, user: UserId, other: UserId) -> Re
 }
 
 /// Lists at most `limit` blocks that `user` has made, newest first. `after` is the creation time and the blocked user
-/// of the last block that the caller has.
+/// of the last block of the page before.
 pub async fn list(
     conn: &impl ConnectionTrait,
     user: UserId,

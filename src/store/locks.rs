@@ -1,5 +1,6 @@
 //! Locks the streams that a transaction changes, which are rows of conversations and users, and stores their new heads.
-//! Each statement has a constant text and works on a set of rows, because the writer of sends runs them for every batch.
+//! Each statement has a constant text and works on a set of rows, because the writer of sends runs them for every
+//! batch.
 
 use crate::domain::ids::{ClassId, ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::ConversationKind;
@@ -25,12 +26,14 @@ pub struct LockedConversation {
     pub last_count: i64,
     /// The newest revision.
     pub last_rev: Rev,
+    /// The number of participants.
+    pub member_count: i64,
     /// The time of the newest message of this transaction; `None` if the transaction has added none.
     pub last_message_at: Option<Timestamp>,
 }
 
 const CONVERSATION: &str =
-    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, deleted_at
+    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, member_count, deleted_at
      FROM conversations WHERE id IN ({set}) ORDER BY id";
 
 /// Locks conversations in the order of their ids and returns them. Waits for locked rows. Missing conversations are
@@ -72,6 +75,7 @@ fn locked_conversation(row: &QueryResult) -> Result<(ConversationId, LockedConve
         last_seq: Seq(row.try_get("", "last_seq")?),
         last_count: row.try_get("", "last_count")?,
         last_rev: Rev(row.try_get("", "last_rev")?),
+        member_count: row.try_get("", "member_count")?,
         last_message_at: None,
     };
     Ok((ConversationId(row.try_get("", "id")?), conversation))
@@ -88,7 +92,7 @@ pub async fn lock_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<V
     rows.iter().map(|row| Ok((UserId(row.try_get("", "id")?), Rev(row.try_get("", "last_rev")?)))).collect()
 }
 
-/// Stores the newest `seq`, count, revision and time of conversations.
+/// Stores the newest `seq`, count, revision and time, and the number of participants, of conversations.
 pub async fn update_conversation_heads(
     conn: &impl ConnectionTrait,
     conversations: &[(ConversationId, &LockedConversation)],
@@ -107,15 +111,17 @@ pub async fn update_conversation_heads(
                 .map(|(_, conversation)| conversation.last_message_at.map_or(ABSENT, |at| at.0))
                 .collect(),
         ),
+        Column::Int(conversations.iter().map(|(_, conversation)| conversation.member_count).collect()),
     ];
     let statement = dialect::statement(
         conn,
         "UPDATE conversations c SET last_seq = t.s, last_count = t.n, last_rev = t.r,
-                last_message_at = COALESCE(NULLIF(t.m, -1), c.last_message_at)
-         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) AS t(id, s, n, r, m)
+                last_message_at = COALESCE(NULLIF(t.m, -1), c.last_message_at), member_count = t.p
+         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+              AS t(id, s, n, r, m, p)
          WHERE c.id = t.id",
         "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
-                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at)
+                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at), member_count = t.value ->> 5
          FROM jsonb_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
         dialect::rows(conn, columns),
     );

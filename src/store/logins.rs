@@ -145,7 +145,7 @@ pub struct NetworkUser {
     pub user_id: UserId,
     /// The keys of the names that the user can sign in with: the username and, if there is one, the e-mail address.
     pub names: Vec<String>,
-    /// Whether the user has done so after the time that the caller asked for.
+    /// Whether the user has done so after the time in the arguments.
     pub is_recent: bool,
 }
 

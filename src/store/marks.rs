@@ -1,5 +1,6 @@
 //! The statements of read and delivered marks. Those of the marks writer lock rows with SKIP LOCKED, so they never wait
-//! for another transaction. The writer of sends, which moves the marks of senders, may wait for them, and for no others.
+//! for another transaction. The writer of sends, which moves the marks of senders, may wait for them, and for no
+//! others.
 
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::limits;
@@ -135,9 +136,9 @@ pub async fn list_current(
 
 /// Reads the rows with the clause `lock` and returns the marks as they will be after the update.
 async fn compute(conn: &impl ConnectionTrait, updates: &[MarkUpdate], lock: &str) -> Result<Vec<UpdatedMarks>, DbErr> {
-    const COLUMNS: &str = "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
-            u.share_read_receipts,
-            (SELECT count(*) FROM (SELECT 1 FROM participants x WHERE x.conversation_id = c.id AND x.left_at IS NULL LIMIT 101) z) AS members";
+    const COLUMNS: &str =
+        "p.conversation_id, p.user_id, p.last_read_seq, p.last_read_count, p.delivered_seq, c.last_seq, c.last_count,
+            c.member_count, u.share_read_receipts";
     let old_hidden = hidden::unread_count_query("p.last_read_seq");
     let postgres = format!(
         "SELECT {COLUMNS}, t.r, t.d, {old_hidden} AS old_hidden, {} AS new_hidden,
@@ -168,7 +169,7 @@ async fn compute(conn: &impl ConnectionTrait, updates: &[MarkUpdate], lock: &str
             let number = |name: &str| row.try_get::<i64>("", name);
             let (last_seq, old_read, old_count) =
                 (number("last_seq")?, number("last_read_seq")?, number("last_read_count")?);
-            let (old_delivered, members) = (number("delivered_seq")?, number("members")?);
+            let (old_delivered, members) = (number("delivered_seq")?, number("member_count")?);
             let new_read = number("r")?.min(last_seq);
             // the running count at the message with the new mark
             let target_count: Option<i64> = row.try_get("", "target_count")?;

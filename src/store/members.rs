@@ -3,7 +3,6 @@
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::domain::time::Timestamp;
-use crate::protocol::presence::PresenceStatus;
 use crate::protocol::users::UserBrief;
 use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
@@ -43,26 +42,6 @@ fn brief(row: &QueryResult) -> Result<UserBrief, DbErr> {
     })
 }
 
-impl ParticipantRow {
-    /// Returns the participant as `viewer` may see it. The read mark is shown to the user themself, and to a viewer if
-    /// both users share their read marks.
-    pub fn into_resource(
-        self,
-        viewer: UserId,
-        viewer_shares: bool,
-        presence: PresenceStatus,
-    ) -> crate::protocol::members::Participant {
-        let shown = self.user.id == viewer || (viewer_shares && self.shares_receipts);
-        crate::protocol::members::Participant {
-            user: self.user,
-            role: self.role,
-            presence,
-            joined_at: self.joined_at,
-            last_read_seq: shown.then_some(self.last_read_seq),
-        }
-    }
-}
-
 /// Returns the role of a user in a conversation, or `None` if the user is not in it now.
 pub async fn role(
     conn: &impl ConnectionTrait,
@@ -95,16 +74,6 @@ pub async fn roles(
             Ok((UserId(row.try_get("", "user_id")?), Role::from_stored(&role)))
         })
         .collect()
-}
-
-/// Returns the number of participants.
-pub async fn count(conn: &impl ConnectionTrait, conversation: ConversationId) -> Result<i64, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT count(*) AS members FROM participants WHERE conversation_id = $1 AND left_at IS NULL",
-        vec![conversation.into()],
-    );
-    dialect::one(conn, statement).await?.map_or(Ok(0), |row| row.try_get("", "members"))
 }
 
 /// Returns the ids of all participants.
@@ -175,7 +144,8 @@ const REJOIN: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role 
              last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL,
              muted_until = NULL, archived_seq = NULL, pinned_at = NULL, notify = 'all'";
 
-/// Inserts participants. A user who was in the conversation before gets the same row again, with a new view.
+/// Inserts participants. A user who was in the conversation before gets the same row again, with a new view. The calling
+/// function changes `member_count` of the conversation.
 pub async fn insert(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -211,7 +181,8 @@ pub async fn insert(
     Ok(())
 }
 
-/// Stores that a user left the conversation at this time and revision.
+/// Stores that a user left the conversation at this time and revision. The calling function changes `member_count` of
+/// the conversation.
 pub async fn leave(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,

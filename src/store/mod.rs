@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod blocks;
+pub mod bulk_changes;
 pub mod conversations;
 pub mod db;
 pub mod dialect;

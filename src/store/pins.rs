@@ -14,16 +14,27 @@ pub async fn newest(conn: &impl ConnectionTrait, conversation: ConversationId) -
 }
 
 /// Pins a message. The calling function makes sure that `at` is after the newest pin.
-pub async fn set(conn: &impl ConnectionTrait, message: MessageId, by: UserId, at: Timestamp) -> Result<(), DbErr> {
-    let text = "UPDATE messages SET pinned_at = $2, pinned_by = $3 WHERE id = $1";
-    dialect::run(conn, dialect::plain(conn, text, vec![message.into(), at.into(), by.into()])).await?;
+pub async fn set(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    message: MessageId,
+    by: UserId,
+    at: Timestamp,
+) -> Result<(), DbErr> {
+    let text = "UPDATE messages SET pinned_at = $3, pinned_by = $4 WHERE conversation_id = $1 AND id = $2";
+    let values = vec![conversation.into(), message.into(), at.into(), by.into()];
+    dialect::run(conn, dialect::plain(conn, text, values)).await?;
     Ok(())
 }
 
 /// Removes the pin of a message.
-pub async fn remove(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
-    let text = "UPDATE messages SET pinned_at = NULL, pinned_by = NULL WHERE id = $1";
-    dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+pub async fn remove(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    message: MessageId,
+) -> Result<(), DbErr> {
+    let text = "UPDATE messages SET pinned_at = NULL, pinned_by = NULL WHERE conversation_id = $1 AND id = $2";
+    dialect::run(conn, dialect::plain(conn, text, vec![conversation.into(), message.into()])).await?;
     Ok(())
 }
 
@@ -40,7 +51,8 @@ pub async fn page(
         conn,
         "SELECT m.id, m.pinned_at FROM messages m
          WHERE m.conversation_id = $1 AND m.pinned_at IS NOT NULL AND m.pinned_at < $3
-           AND NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.user_id = $2 AND h.message_id = m.id)
+           AND NOT EXISTS (SELECT 1 FROM hidden_messages h
+                           WHERE h.user_id = $2 AND h.conversation_id = $1 AND h.seq = m.seq)
          ORDER BY m.pinned_at DESC LIMIT $4",
         vec![conversation.into(), viewer.into(), before.into(), (limit as i64).into()],
     );

@@ -1,5 +1,5 @@
-//! Reactions to messages. `assemble` puts them into the messages that clients get. The column `place` orders the emojis
-//! of a message: an emoji gets the next number when the first user reacts with it.
+//! Reactions to messages. [`super::messages::parts`] reads them for the messages that clients get. The column `position`
+//! orders the emojis of a message: an emoji gets the next number when the first user reacts with it.
 
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
@@ -23,15 +23,17 @@ pub struct ReactionCount {
 /// Counts the reactions to a message with one emoji, and looks for the reaction of `user` among them.
 pub async fn count(
     conn: &impl ConnectionTrait,
+    conversation: ConversationId,
     message: MessageId,
     emoji: Emoji,
     user: UserId,
 ) -> Result<ReactionCount, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT count(*) AS count, min(place) AS place, COALESCE(max(CASE WHEN user_id = $3 THEN 1 ELSE 0 END), 0) AS mine
-         FROM reactions WHERE message_id = $1 AND emoji = $2",
-        vec![message.into(), emoji.as_str().into(), user.into()],
+        "SELECT count(*) AS count, min(position) AS first,
+                COALESCE(max(CASE WHEN user_id = $4 THEN 1 ELSE 0 END), 0) AS mine
+         FROM reactions WHERE conversation_id = $1 AND message_id = $2 AND emoji = $3",
+        vec![conversation.into(), message.into(), emoji.as_str().into(), user.into()],
     );
     let Some(row) = dialect::one(conn, statement).await? else {
         return Ok(ReactionCount { count: 0, mine: false, order: None });
@@ -39,17 +41,21 @@ pub async fn count(
     Ok(ReactionCount {
         count: row.try_get("", "count")?,
         mine: row.try_get::<i32>("", "mine")? == 1,
-        order: row.try_get("", "place")?,
+        order: row.try_get("", "first")?,
     })
 }
 
 /// Returns the number of different emojis among the reactions to a message, and the greatest order among them: 0 if
 /// there are none.
-pub async fn count_emojis(conn: &impl ConnectionTrait, message: MessageId) -> Result<(i64, i64), DbErr> {
-    let text = "SELECT count(DISTINCT emoji) AS emojis, COALESCE(max(place), 0) AS place FROM reactions
-         WHERE message_id = $1";
-    let row = dialect::one(conn, dialect::plain(conn, text, vec![message.into()])).await?;
-    row.map_or(Ok((0, 0)), |row| Ok((row.try_get("", "emojis")?, row.try_get("", "place")?)))
+pub async fn count_emojis(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    message: MessageId,
+) -> Result<(i64, i64), DbErr> {
+    let text = "SELECT count(DISTINCT emoji) AS emojis, COALESCE(max(position), 0) AS last FROM reactions
+         WHERE conversation_id = $1 AND message_id = $2";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into(), message.into()])).await?;
+    row.map_or(Ok((0, 0)), |row| Ok((row.try_get("", "emojis")?, row.try_get("", "last")?)))
 }
 
 /// A reaction to insert.
@@ -68,7 +74,7 @@ pub struct NewReaction {
 pub async fn insert(conn: &impl ConnectionTrait, new: &NewReaction) -> Result<(), DbErr> {
     let statement = dialect::plain(
         conn,
-        "INSERT INTO reactions (message_id, emoji, user_id, conversation_id, created_at, place)
+        "INSERT INTO reactions (message_id, emoji, user_id, conversation_id, created_at, position)
          VALUES ($1, $2, $3, $4, $5, $6)",
         vec![
             new.message_id.into(),
@@ -84,9 +90,15 @@ pub async fn insert(conn: &impl ConnectionTrait, new: &NewReaction) -> Result<()
 }
 
 /// Removes a reaction. Does nothing if there is none.
-pub async fn remove(conn: &impl ConnectionTrait, message: MessageId, emoji: Emoji, user: UserId) -> Result<(), DbErr> {
-    let text = "DELETE FROM reactions WHERE message_id = $1 AND emoji = $2 AND user_id = $3";
-    let values = vec![message.into(), emoji.as_str().into(), user.into()];
+pub async fn remove(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    message: MessageId,
+    emoji: Emoji,
+    user: UserId,
+) -> Result<(), DbErr> {
+    let text = "DELETE FROM reactions WHERE conversation_id = $1 AND message_id = $2 AND emoji = $3 AND user_id = $4";
+    let values = vec![conversation.into(), message.into(), emoji.as_str().into(), user.into()];
     dialect::run(conn, dialect::plain(conn, text, values)).await?;
     Ok(())
 }
@@ -95,22 +107,24 @@ pub async fn remove(conn: &impl ConnectionTrait, message: MessageId, emoji: Emoj
 /// [`limits::LISTED_USERS`] users who reacted with it.
 pub async fn page(
     conn: &impl ConnectionTrait,
+    conversation: ConversationId,
     message: MessageId,
     after: i64,
     limit: u64,
 ) -> Result<Vec<(ReactionUsers, i64)>, DbErr> {
-    let text = "SELECT emoji, count(*) AS count, min(place) AS place FROM reactions
-         WHERE message_id = $1 AND place > $2 GROUP BY emoji ORDER BY min(place) LIMIT $3";
-    let values = vec![message.into(), after.into(), (limit as i64).into()];
+    let text = "SELECT emoji, count(*) AS count, min(position) AS first FROM reactions
+         WHERE conversation_id = $1 AND message_id = $2 AND position > $3
+         GROUP BY emoji ORDER BY min(position) LIMIT $4";
+    let values = vec![conversation.into(), message.into(), after.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, text, values)).await?;
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
         let reactors =
             ReactionUsers { emoji: row.try_get("", "emoji")?, count: row.try_get("", "count")?, user_ids: Vec::new() };
-        found.push((reactors, row.try_get::<i64>("", "place")?));
+        found.push((reactors, row.try_get::<i64>("", "first")?));
     }
     let Some(last) = found.last().map(|(_, order)| *order) else { return Ok(found) };
-    let mut user_ids = list_user_ids(conn, message, after, last).await?;
+    let mut user_ids = list_user_ids(conn, conversation, message, after, last).await?;
     for (reactors, _) in &mut found {
         reactors.user_ids = user_ids.remove(&reactors.emoji).unwrap_or_default();
     }
@@ -120,6 +134,7 @@ pub async fn page(
 /// Returns the first users of each emoji whose order is after `after` and not after `last`.
 async fn list_user_ids(
     conn: &impl ConnectionTrait,
+    conversation: ConversationId,
     message: MessageId,
     after: i64,
     last: i64,
@@ -128,9 +143,9 @@ async fn list_user_ids(
         conn,
         "SELECT emoji, user_id FROM (
              SELECT emoji, user_id, row_number() OVER (PARTITION BY emoji ORDER BY created_at, user_id) AS number
-             FROM reactions WHERE message_id = $1 AND place > $2 AND place <= $3
-         ) AS numbered WHERE number <= $4 ORDER BY emoji, number",
-        vec![message.into(), after.into(), last.into(), limits::LISTED_USERS.into()],
+             FROM reactions WHERE conversation_id = $1 AND message_id = $2 AND position > $3 AND position <= $4
+         ) AS numbered WHERE number <= $5 ORDER BY emoji, number",
+        vec![conversation.into(), message.into(), after.into(), last.into(), limits::LISTED_USERS.into()],
     );
     let mut found: HashMap<String, Vec<UserId>> = HashMap::new();
     for row in dialect::all(conn, statement).await? {

@@ -52,13 +52,15 @@ pub async fn get(
     let read = dialect::all(conn, list("o.has_read AND o.shares", "o.read_at")).await?;
     let read = read.iter().map(receipt).collect::<Result<Vec<_>, _>>()?;
     let text = format!(
-        "SELECT count(*) AS members, COALESCE(sum(CASE WHEN user_id <> $4 THEN 1 ELSE 0 END), 0) AS others,
+        "SELECT c.member_count,
+                c.member_count - (SELECT count(*) FROM participants a WHERE a.conversation_id = $1 AND a.user_id = $4
+                                                                        AND a.left_at IS NULL) AS others,
                 (SELECT count(*) FROM ({RECEIVERS}) o WHERE o.has_read AND o.shares) AS readers
-         FROM participants WHERE conversation_id = $1 AND left_at IS NULL"
+         FROM conversations c WHERE c.id = $1"
     );
     let (mut member_count, mut others, mut readers) = (0_i64, 0_i64, 0_i64);
     if let Some(row) = dialect::one(conn, dialect::plain(conn, &text, values())).await? {
-        member_count = row.try_get("", "members")?;
+        member_count = row.try_get("", "member_count")?;
         others = row.try_get("", "others")?;
         readers = row.try_get("", "readers")?;
     }

@@ -2,11 +2,12 @@
 //! `message_links`. Besides it, only a deletion for everyone removes links, because nothing of the text may stay. All
 //! others only read.
 
-use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
+use crate::domain::ids::{ConversationId, MessageId, MessageKey, Seq, UserId};
 use crate::domain::time::Timestamp;
 use crate::store::dialect::{self, ABSENT, Column};
+use crate::store::messages::key_parameters;
 use sea_orm::{ConnectionTrait, DbErr};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// The numbers to add to the counts of one conversation.
@@ -94,17 +95,25 @@ pub struct Link {
     pub url: String,
 }
 
-/// Returns those of `messages` that are not deleted, and locks them until the transaction ends. A deletion for everyone
-/// waits for the lock and then removes the links that this transaction inserts. It must be called before
-/// [`remove_links`], because a deletion also locks the message before its links.
-pub async fn lock_messages(conn: &impl ConnectionTrait, messages: &[MessageId]) -> Result<HashSet<MessageId>, DbErr> {
-    if messages.is_empty() {
+/// Returns those of these messages that are not deleted, and locks them until the transaction ends, in the order of
+/// `keys`. A deletion for everyone waits for the lock and then removes the links that this transaction inserts. It must
+/// be called before [`remove_links`], because a deletion also locks the message before its links.
+pub async fn lock_messages(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> Result<HashSet<MessageId>, DbErr> {
+    if keys.is_empty() {
         return Ok(HashSet::new());
     }
-    let ids: Vec<Uuid> = messages.iter().map(|id| id.0).collect();
-    let lock = if dialect::is_postgres(conn) { "FOR SHARE" } else { "" };
-    let text = format!("SELECT id FROM messages WHERE id IN ({{set}}) AND deleted_at IS NULL ORDER BY id {lock}");
-    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
+    let statement = dialect::statement(
+        conn,
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        "SELECT m.id FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
+         CROSS JOIN LATERAL (
+             SELECT id FROM messages WHERE conversation_id = k.c AND id = k.i AND deleted_at IS NULL LIMIT 1 FOR SHARE
+         ) m",
+        "SELECT m.id FROM jsonb_each($1) AS k CROSS JOIN messages m
+         ON m.conversation_id = unhex(k.value ->> 0) AND m.id = unhex(k.value ->> 1) AND m.deleted_at IS NULL",
+        key_parameters(conn, keys),
+    );
+    let rows = dialect::all(conn, statement).await?;
     rows.iter().map(|row| Ok(MessageId(row.try_get("", "id")?))).collect()
 }
 
@@ -132,23 +141,18 @@ pub async fn add_links(conn: &impl ConnectionTrait, links: &[Link]) -> Result<()
     Ok(())
 }
 
-/// Removes the links of these messages and returns the number of removed links for each conversation. Only the rows
-/// that this statement removed are counted, because a deletion for everyone and the reader may remove links of one
-/// message together.
+/// Removes the links of messages of one conversation and returns the number of removed links. Only the rows that this
+/// statement removed are counted, because a deletion for everyone and the reader may remove links of one message
+/// together.
 pub async fn remove_links(
     conn: &impl ConnectionTrait,
+    conversation: ConversationId,
     messages: &[MessageId],
-) -> Result<BTreeMap<ConversationId, i64>, DbErr> {
-    let mut removed = BTreeMap::new();
-    if messages.is_empty() {
-        return Ok(removed);
-    }
+) -> Result<i64, DbErr> {
     let ids: Vec<Uuid> = messages.iter().map(|id| id.0).collect();
-    let delete = "DELETE FROM message_links WHERE message_id IN ({set}) RETURNING conversation_id";
-    for row in dialect::all(conn, dialect::over_ids(conn, delete, &ids, vec![])).await? {
-        *removed.entry(ConversationId(row.try_get("", "conversation_id")?)).or_default() += 1;
-    }
-    Ok(removed)
+    let text = "DELETE FROM message_links WHERE conversation_id = $2 AND message_id IN ({set})";
+    let removed = dialect::run(conn, dialect::over_ids(conn, text, &ids, vec![conversation.into()])).await?;
+    Ok(removed.rows_affected() as i64)
 }
 
 /// The counts of one conversation.
@@ -191,10 +195,10 @@ pub async fn top_senders(
 }
 
 /// Returns the number of participants of a conversation.
-pub async fn count_members(conn: &impl ConnectionTrait, id: ConversationId) -> Result<i64, DbErr> {
-    let text = "SELECT count(*) AS members FROM participants WHERE conversation_id = $1 AND left_at IS NULL";
+pub async fn get_member_count(conn: &impl ConnectionTrait, id: ConversationId) -> Result<i64, DbErr> {
+    let text = "SELECT member_count FROM conversations WHERE id = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![id.into()])).await?;
-    row.map_or(Ok(0), |row| row.try_get("", "members"))
+    row.map_or(Ok(0), |row| row.try_get("", "member_count"))
 }
 
 /// The counts of one user: conversations by kind, how many of them are archived or muted, and sent messages.

@@ -3,6 +3,8 @@
 
 use super::logins::{ClientInfo, append_revoked, create_login, to_tokens};
 use crate::app::App;
+use crate::domain::accounts::UserRole;
+use crate::domain::caller::Caller;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::{self, Email, Password, Username};
@@ -13,17 +15,16 @@ use crate::protocol::accounts::{Me, PasswordChange, ProfileChange, Register};
 use crate::protocol::change::Change;
 use crate::protocol::events::Event;
 use crate::protocol::logins::{RevokeReason, Tokens};
-use crate::domain::accounts::UserRole;
 use crate::protocol::users::UserEvent;
 use crate::store::accounts::{NewUser, Profile};
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::WriteOwner;
 use crate::store::users::UserRow;
 use crate::store::{accounts, logins, users};
+use crate::work::assemble::users::{to_me, to_public};
 use crate::work::passwords::{PasswordAttempt, PasswordOwner};
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
 use crate::work::{access, passwords};
 use sea_orm::{DbErr, SqlErr};
 use std::borrow::Cow;
@@ -118,7 +119,7 @@ pub(super) async fn insert_user(tx: &mut Tx, new: &NewUser) -> Result<UserRow> {
     }
     let user = accounts::insert(tx.conn(), new, tx.now()).await.map_err(to_taken_error)?;
     tx.add_user(user.id);
-    tx.append(Stream::User(user.id), &Event::UserCreated(UserEvent { user: Box::new(user.to_public()) }));
+    tx.append(Stream::User(user.id), &Event::UserCreated(UserEvent { user: Box::new(to_public(&user)) }));
     Ok(user)
 }
 
@@ -130,10 +131,6 @@ fn to_taken_error(error: DbErr) -> Error {
         Some(SqlErr::UniqueConstraintViolation(message)) if message.contains("email_key") => Error::email_taken(),
         _ => error.into(),
     }
-}
-
-pub(super) fn to_me(app: &App, user: &UserRow) -> Me {
-    user.to_me(app.presence().status(user.id))
 }
 
 /// Returns the caller's own account with its private fields.
@@ -255,7 +252,7 @@ pub async fn update_profile(app: &App, caller: Caller, input: ProfileChange) -> 
 }
 
 pub(super) fn append_profile(tx: &mut Tx, user: &UserRow) {
-    tx.append(Stream::User(user.id), &Event::UserUpdated(UserEvent { user: Box::new(user.to_public()) }));
+    tx.append(Stream::User(user.id), &Event::UserUpdated(UserEvent { user: Box::new(to_public(user)) }));
 }
 
 /// Locks the caller, who may have been suspended since the token was checked, and returns the account.
@@ -267,6 +264,7 @@ async fn lock_active_user(tx: &mut Tx, user_id: UserId) -> Result<UserRow> {
 /// Updates the caller's password and ends all other logins. A wrong password counts as in a sign-in, so that a stolen
 /// access token cannot be used to guess the password.
 pub async fn update_password(app: &App, caller: Caller, input: PasswordChange, address: IpAddr) -> Result<()> {
+    let own_login = access::require_own_logins(&caller)?;
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
     let attempt = PasswordAttempt { owner: PasswordOwner::User(caller.user_id), address, password: current_password };
@@ -286,8 +284,7 @@ pub async fn update_password(app: &App, caller: Caller, input: PasswordChange, a
             }
             accounts::update_password(tx.conn(), caller.user_id, &new, tx.now()).await?;
             let reason = RevokeReason::Password;
-            let others = Some(caller.login_id);
-            for login in logins::revoke_all(tx.conn(), caller.user_id, others, reason, tx.now()).await? {
+            for login in logins::revoke_all(tx.conn(), caller.user_id, own_login, reason, tx.now()).await? {
                 append_revoked(tx, caller.user_id, Some(login), reason);
             }
             Ok(())

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::domain::accounts::AccountStatus;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
@@ -18,7 +19,6 @@ use crate::store::db::pools::ReadPool;
 use crate::store::{conversations, users};
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
 use crate::work::{access, presence, typing};
 
 /// How often a change of a block is attempted. A second attempt is needed if the two users get a direct conversation

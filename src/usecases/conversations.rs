@@ -3,6 +3,7 @@
 
 use super::members;
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::names::{self, UserRef};
@@ -15,17 +16,16 @@ use crate::protocol::conversations::{
     Conversation, ConversationChange, ConversationDetail, ConversationUpdated, UnreadCount,
 };
 use crate::protocol::events::Event;
-use crate::store;
 use crate::store::conversations::views::{self, ConversationFilter, ConversationSortKey};
 use crate::store::conversations::{self, ConversationDetails, NewConversationRow};
 use crate::store::db::pools::ReadPool;
 use crate::store::members::{NewParticipant, ViewStart};
 use crate::store::{blocks, users};
-use crate::work::conversations::{self as conversation_views, append_created, get_view_in_tx, with_presence};
+use crate::work::assemble::conversations::for_viewer;
+use crate::work::conversations::{self as conversation_views, append_created, get_in_tx};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
 use crate::work::{access, presence};
 
 /// The result of a request to create a conversation.
@@ -99,7 +99,7 @@ async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(
     .await?;
     let both = [caller, peer].map(|user_id| NewParticipant { user_id, role: Role::Member });
     let start = ViewStart { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
-    store::members::insert(tx.conn(), id, &both, start).await?;
+    conversation_views::insert_participants(tx, id, &both, start).await?;
     append_created(tx, id, &[caller, peer]).await?;
     Ok((id, true))
 }
@@ -175,11 +175,11 @@ pub async fn update(
                 update_group_in(tx, id, caller.user_id, &old, new).await?;
                 tx.flush().await?;
             }
-            get_view_in_tx(tx, caller.user_id, id).await
+            get_in_tx(tx, caller.user_id, id).await
         })
     })
     .await?;
-    Ok(with_presence(app, changed))
+    Ok(for_viewer(app, changed))
 }
 
 async fn update_group_in(
@@ -217,7 +217,7 @@ pub async fn get_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<C
             conversation_views::get(conn, user, id).await
         })
     });
-    Ok(with_presence(app, found.await?))
+    Ok(for_viewer(app, found.await?))
 }
 
 /// Returns one conversation as the caller sees it. Fails if the caller is not a participant.
@@ -227,7 +227,7 @@ pub async fn get(app: &App, caller: &Caller, id: ConversationId) -> Result<Conve
         Box::pin(async move { conversation_views::get(conn, user, id).await })
     })
     .await?;
-    Ok(with_presence(app, found))
+    Ok(for_viewer(app, found))
 }
 
 /// Returns one conversation with its first participants, in the order in which they joined.
@@ -240,7 +240,7 @@ pub async fn get_detail(app: &App, caller: &Caller, id: ConversationId) -> Resul
         })
     })
     .await?;
-    Ok(ConversationDetail { conversation: with_presence(app, conversation), members: first.into_participants(app) })
+    Ok(ConversationDetail { conversation: for_viewer(app, conversation), members: first.into_participants(app) })
 }
 
 /// Lists the caller's conversations after the cursor `after`: pinned ones first, then those with the newest message
@@ -253,14 +253,14 @@ pub async fn list(
     limit: u64,
 ) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
     let user = caller.user_id;
-    let mut views = read(app, ReadPool::Ordinary, move |conn| {
+    let mut rows = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move { Ok(views::list(conn, user, filter, after, limit + 1, Timestamp::now()).await?) })
     })
     .await?;
-    let more = views.len() as u64 > limit;
-    views.truncate(limit as usize);
-    let next = if more { views.last().map(|view| view.sort_key) } else { None };
-    Ok((views.into_iter().map(|view| with_presence(app, view.conversation)).collect(), next))
+    let more = rows.len() as u64 > limit;
+    rows.truncate(limit as usize);
+    let next = if more { rows.last().map(|row| row.sort_key) } else { None };
+    Ok((rows.into_iter().map(|row| for_viewer(app, row)).collect(), next))
 }
 
 /// Returns the unread counts over all of the caller's conversations.

@@ -3,21 +3,21 @@
 
 use super::marks;
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::messages::{Audience, Message, MessageDeleted, MessageHidden};
+use crate::protocol::messages::{Audience, MessageDeleted, MessageHidden};
 use crate::protocol::redaction::redact_frame;
 use crate::store::db::pools::ReadPool;
 use crate::store::log::{self, ShownAs};
-use crate::store::messages::{edits, hidden};
+use crate::store::messages::{MessageRow, edits, hidden};
+use crate::work::access;
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
-use crate::work::access;
 
 /// Deletes a message for everyone, or hides it from the caller. If it was deleted before, nothing changes and no event
 /// is appended.
@@ -108,7 +108,7 @@ async fn delete_or_prepare(
     let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     let role = access::require_changeable(&sender)?;
     let kind = tx.require_conversation(conversation)?.kind;
-    let message = access::get_message(tx, conversation, caller.user_id, id).await?;
+    let message = access::get_message(tx, conversation, id).await?;
     require_delete_right(caller, role, kind, &message)?;
     if message.deleted_at.is_some() {
         return Ok(None);
@@ -128,7 +128,7 @@ async fn delete_or_prepare(
     rows.extend(own_rows);
     rows.sort_unstable();
     redact_rows(tx, id, &rows).await?;
-    edits::delete_text(tx.conn(), id, caller.user_id, tx.now()).await?;
+    edits::delete_text(tx.conn(), conversation, id, caller.user_id, tx.now()).await?;
     let event =
         Event::MessageDeleted(MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq });
     tx.append(Stream::Conversation(conversation), &event);
@@ -137,8 +137,8 @@ async fn delete_or_prepare(
 
 /// Authors can delete their own messages, owners and admins also those of others. In a direct conversation users can
 /// delete only their own messages. Nobody can delete a system message.
-fn require_delete_right(caller: Caller, role: Role, kind: ConversationKind, message: &Message) -> Result<()> {
-    let allowed = match message.sender_id {
+fn require_delete_right(caller: Caller, role: Role, kind: ConversationKind, message: &MessageRow) -> Result<()> {
+    let allowed = match message.sender_id() {
         None => false,
         Some(author) if author == caller.user_id => role.may(Action::DeleteOwn),
         Some(_) => kind != ConversationKind::Direct && role.may(Action::DeleteOthers),
@@ -173,7 +173,7 @@ async fn hide_in(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: 
     tx.lock_users(&[caller.user_id]).await?;
     let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     access::require_inside(&sender)?;
-    let message = access::get_message(tx, conversation, caller.user_id, id).await?;
+    let message = access::get_message(tx, conversation, id).await?;
     let is_new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
     if is_new {
         let event = Event::MessageHidden(MessageHidden { conversation_id: conversation, message_id: id });

@@ -1,7 +1,8 @@
 //! Editing one's own messages, and listing their former texts.
 
 use crate::app::App;
-use crate::domain::content;
+use crate::domain::caller::Caller;
+use crate::domain::content::Content;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
 use crate::domain::roles::Action;
@@ -9,13 +10,13 @@ use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
 use crate::protocol::messages::{FormerText, Message, MessageEvent};
+use crate::protocol::shared_message::SharedMessage;
 use crate::store;
 use crate::store::db::pools::ReadPool;
-use crate::store::messages::FurthestMarks;
 use crate::store::messages::edits;
+use crate::work::assemble::messages::get_for_viewer;
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
 use crate::work::{access, mentions};
 
 /// Replaces the text of the caller's own message and keeps the former text. Returns the message as its author sees it.
@@ -25,13 +26,12 @@ pub async fn edit(
     caller: &Caller,
     conversation: ConversationId,
     id: MessageId,
-    content: &str,
+    content: Content,
 ) -> Result<Message> {
-    let text = content::parse_content(content).map_err(|message| Error::invalid("content", message))?;
     let caller = *caller;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
-        let text = text.clone();
-        Box::pin(async move { edit_in(tx, caller, conversation, id, text).await })
+        let content = content.clone();
+        Box::pin(async move { edit_in(tx, caller, conversation, id, &content).await })
     })
     .await
 }
@@ -41,47 +41,36 @@ async fn edit_in(
     caller: Caller,
     conversation: ConversationId,
     id: MessageId,
-    text: String,
+    content: &Content,
 ) -> Result<Message> {
     tx.lock_conversations(&[conversation]).await?;
     let sender = access::get_rights(tx, conversation, caller.user_id).await?;
     access::require_writable(&sender, Action::EditOwn)?;
-    let mut message = access::get_message(tx, conversation, caller.user_id, id).await?;
-    access::require_not_hidden(tx.conn(), id, caller.user_id).await?;
-    if message.sender_id != Some(caller.user_id) {
+    let mut row = access::get_message(tx, conversation, id).await?;
+    access::require_not_hidden(tx.conn(), conversation, row.seq, caller.user_id).await?;
+    if row.sender_id() != Some(caller.user_id) {
         return Err(Error::forbidden("Only the author can edit a message."));
     }
-    if message.deleted_at.is_some() {
+    if row.deleted_at.is_some() {
         return Err(Error::conflict("This message was deleted and cannot be edited."));
     }
-    if text.is_empty() && message.data.is_none() && message.attachments.is_empty() {
+    if content.is_empty() && row.data.is_none() {
         return Err(Error::invalid("content", "must not be empty"));
     }
-    if text != message.content {
-        let mentioned = mentions::update(tx, &message, &text).await?;
-        edits::update_text(tx.conn(), id, &text, mentioned.all, tx.now()).await?;
-        (message.mentions, message.mentions_all) = (mentioned.users, mentioned.all);
-        message.content = text;
-        message.edited_at = Some(tx.now());
-        let message = Box::new(without_viewer_fields(&message));
-        tx.append(
-            Stream::Conversation(conversation),
-            &Event::MessageEdited(MessageEvent { conversation_id: conversation, message }),
-        );
+    let is_new_text = content.as_str() != row.content;
+    if is_new_text {
+        let mentioned = mentions::update(tx, &row, content.as_str()).await?;
+        edits::update_text(tx.conn(), conversation, id, content.as_str(), mentioned.all, tx.now()).await?;
+        row.content = content.as_str().to_owned();
+        row.mentions_all = mentioned.all;
+        row.edited_at = Some(tx.now());
     }
-    let reached = store::messages::furthest_marks(tx.conn(), conversation, caller.user_id).await?;
-    message.status = Some(FurthestMarks::status(reached, message.seq));
+    let message = get_for_viewer(tx.conn(), caller.user_id, row).await?;
+    if is_new_text {
+        let event = Event::MessageEdited(MessageEvent::new(SharedMessage::new(message.clone())));
+        tx.append(Stream::Conversation(conversation), &event);
+    }
     Ok(message)
-}
-
-/// Returns the message without the fields that depend on the viewer.
-fn without_viewer_fields(message: &Message) -> Message {
-    let mut message = message.clone();
-    message.status = None;
-    for reaction in &mut message.reactions {
-        reaction.me = None;
-    }
-    message
 }
 
 /// Lists the former texts of a message, oldest first, each with the cursor after it. A deleted message has no former
@@ -97,14 +86,12 @@ pub async fn list_former_texts(
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let texts = edits::list(conn, id, after, limit).await?;
-            let found = store::messages::get_seq(conn, id).await?;
+            let texts = edits::list(conn, conversation, id, after, limit).await?;
+            let found = store::messages::get_seq(conn, conversation, id).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
             access::require_participant(conn, conversation, user).await?;
-            if found.is_none_or(|(home, _)| home != conversation) {
-                return Err(Error::not_found("message"));
-            }
-            access::require_not_hidden(conn, id, user).await?;
+            let seq = found.ok_or_else(|| Error::not_found("message"))?;
+            access::require_not_hidden(conn, conversation, seq, user).await?;
             Ok(texts)
         })
     })

@@ -4,25 +4,26 @@
 use super::conversations::CreatedConversation;
 use super::members;
 use crate::app::App;
+use crate::domain::caller::Caller;
+use crate::domain::content::TempId;
 use crate::domain::ids::{ConversationId, Rev, UserId};
 use crate::domain::names::{self, UserRef};
 use crate::domain::roles::{ConversationKind, Role};
 use crate::domain::time::Timestamp;
-use crate::domain::{content, limits, tokens};
+use crate::domain::{limits, tokens};
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::conversations::NewConversation as CreateRequest;
-use crate::store;
 use crate::store::conversations::NewConversationRow;
 use crate::store::conversations::groups::{self, GroupTempId};
 use crate::store::conversations::views;
 use crate::store::db::pools::ReadPool;
 use crate::store::members::{NewParticipant, ViewStart};
-use crate::work::conversations::{self as conversation_views, append_joined, with_presence};
+use crate::work::access;
+use crate::work::assemble::conversations::for_viewer;
+use crate::work::conversations::{self as conversation_views, append_joined};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
-use crate::work::access;
 use sea_orm::ConnectionTrait;
 
 /// A valid request to create a group.
@@ -50,7 +51,7 @@ pub fn check_new_group(new: &CreateRequest, members: Vec<UserRef>) -> Result<New
         .ok();
     let avatar_url = new.avatar_url.as_deref().map(names::parse_avatar_url).transpose();
     let avatar_url = avatar_url.map_err(|message| add_error("avatar_url", &message)).ok();
-    let temp_id = new.temp_id.as_deref().map(content::parse_temp_id).transpose();
+    let temp_id = new.temp_id.as_deref().map(TempId::parse).transpose();
     let temp_id = temp_id.map_err(|message| add_error("temp_id", &message)).ok();
     match (name, description, avatar_url, temp_id) {
         (Some(name), Some(description), Some(avatar_url), Some(temp_id)) => {
@@ -98,7 +99,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<Created
         let created = read(&owned_app, ReadPool::Ordinary, move |conn| {
             Box::pin(async move { conversation_views::get(conn, user, id).await })
         });
-        Ok(CreatedConversation { conversation: with_presence(&owned_app, created.await?), is_new: true })
+        Ok(CreatedConversation { conversation: for_viewer(&owned_app, created.await?), is_new: true })
     })
     .await
 }
@@ -142,11 +143,11 @@ async fn find_by_temp_id(
 }
 
 async fn get_existing(app: &App, user: UserId, id: ConversationId) -> Result<CreatedConversation> {
-    let view = read(app, ReadPool::Ordinary, move |conn| {
+    let row = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move { Ok(views::get_view(conn, user, id, Timestamp::now()).await?) })
     });
-    match view.await? {
-        Some(view) => Ok(CreatedConversation { conversation: with_presence(app, view.conversation), is_new: false }),
+    match row.await? {
+        Some(row) => Ok(CreatedConversation { conversation: for_viewer(app, row), is_new: false }),
         // The caller has left the group, or it was deleted with its last member.
         None => Err(Error::not_a_participant()),
     }
@@ -198,7 +199,7 @@ async fn create_in(
     joined.extend(members.iter().map(|user_id| NewParticipant { user_id: *user_id, role: Role::Member }));
     // Insert in the order of the indexes, so that each index page is visited once.
     joined.sort_unstable_by_key(|new| new.user_id);
-    store::members::insert(tx.conn(), id, &joined, start).await?;
+    conversation_views::insert_participants(tx, id, &joined, start).await?;
     append_joined(tx, id, &joined).await?;
     Ok(id)
 }

@@ -3,6 +3,7 @@
 //! [`super::refresh`].
 
 use crate::app::App;
+use crate::domain::caller::{Caller, TicketHolder};
 use crate::domain::codes::Code;
 use crate::domain::ids::{LoginId, UserId};
 use crate::domain::limits;
@@ -17,10 +18,10 @@ use crate::store::db::write_queue::WriteOwner;
 use crate::store::logins::{LoginRow, TokenRow};
 use crate::store::users::UserRow;
 use crate::store::{accounts, logins};
+use crate::work::assemble::users::to_me;
 use crate::work::passwords::{PasswordAttempt, PasswordOwner, VerifiedPassword};
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
 use crate::work::{accepted, access, passwords};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,7 +61,7 @@ pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
         Box::pin(async move { Ok(logins::get_state(conn, login_id).await?) })
     })
     .await?;
-    let caller = access::to_caller(login_id, login_state).inspect_err(|error| {
+    let caller = access::to_login_caller(login_id, login_state).inspect_err(|error| {
         if error.code() == Code::Unauthorized {
             app.ended_logins().add(login_id, &epoch, Instant::now());
         }
@@ -154,7 +155,7 @@ pub(super) async fn store_token(tx: &Tx, token: &str, login_id: LoginId, generat
 pub(super) fn to_tokens(app: &App, user: &UserRow, login_tokens: LoginTokens) -> Tokens {
     let now = Timestamp::now();
     Tokens {
-        user: user.to_me(app.presence().status(user.id)),
+        user: to_me(app, user),
         access_token: app.keys().access_token(
             user.id,
             login_tokens.login_id,
@@ -183,12 +184,16 @@ pub(super) fn append_revoked(tx: &mut Tx, user_id: UserId, login_id: Option<Logi
 
 /// Signs the caller out: ends the caller's login.
 pub async fn sign_out(app: &App, caller: Caller) -> Result<()> {
-    revoke(app, caller, caller.login_id).await
+    let own = access::require_own_logins(&caller)?;
+    let login_id =
+        own.ok_or_else(|| Error::forbidden("A service token has no login to end. Name the login that is to end."))?;
+    revoke(app, caller, login_id).await
 }
 
 /// Ends one of the caller's logins. If it had ended before, nothing changes. Fails with `not_found` if it belongs to
 /// another user.
 pub async fn revoke(app: &App, caller: Caller, login_id: LoginId) -> Result<()> {
+    access::require_own_logins(&caller)?;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         Box::pin(async move {
             tx.lock_users(&[caller.user_id]).await?;
@@ -210,6 +215,7 @@ pub async fn list(
     before: Option<LoginId>,
     limit: u64,
 ) -> Result<(Vec<Login>, Option<LoginId>)> {
+    let current = access::require_own_logins(&caller)?;
     let used_after = Timestamp::now().minus(limits::REFRESH_TOKEN_LIFETIME);
     let mut rows = read(app, ReadPool::Authentication, move |conn| {
         Box::pin(async move { Ok(logins::list(conn, caller.user_id, used_after, before, limit + 1).await?) })
@@ -218,38 +224,43 @@ pub async fn list(
     let more = rows.len() as u64 > limit;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id);
-    Ok((rows.into_iter().map(|row| to_resource(row, caller.login_id)).collect(), next))
+    Ok((rows.into_iter().map(|row| to_resource(row, current)).collect(), next))
 }
 
-fn to_resource(row: LoginRow, current: LoginId) -> Login {
+fn to_resource(row: LoginRow, current: Option<LoginId>) -> Login {
     Login {
         id: row.id,
         device: row.device,
         ip: row.ip,
         created_at: row.created_at,
         last_used_at: row.last_used_at,
-        current: row.id == current,
+        current: Some(row.id) == current,
     }
 }
 
 /// Creates a single-use ticket, with which a client opens one socket or event stream as the caller.
 pub async fn create_ticket(app: &App, caller: Caller) -> Result<Ticket> {
     let expires_at = Timestamp::now().plus(limits::TICKET_LIFETIME);
-    let ticket = app.keys().ticket(caller.login_id, expires_at);
+    let holder = TicketHolder::from(&caller);
+    let login_id = match holder {
+        TicketHolder::Login(login_id) => Some(login_id),
+        TicketHolder::Host { .. } | TicketHolder::Service { .. } => None,
+    };
+    let ticket = app.keys().ticket(holder, expires_at);
     let hash = tokens::hash(&ticket);
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
             let now = tx.now();
-            Ok(logins::insert_ticket(tx.conn(), &hash, caller.user_id, caller.login_id, now, expires_at).await?)
+            Ok(logins::insert_ticket(tx.conn(), &hash, caller.user_id, login_id, now, expires_at).await?)
         })
     })
     .await?;
     Ok(Ticket { ticket, expires_in: limits::TICKET_LIFETIME.as_secs() })
 }
 
-/// Returns the login that a ticket names. A forged or expired ticket is refused without a read of the database.
-pub fn get_ticket_login(app: &App, ticket: &str) -> Result<LoginId> {
+/// Returns the holder of a ticket. A forged or expired ticket is refused without a read of the database.
+pub fn get_ticket_holder(app: &App, ticket: &str) -> Result<TicketHolder> {
     app.keys().verify_ticket(ticket, Timestamp::now()).ok_or_else(invalid_ticket)
 }
 
@@ -260,33 +271,44 @@ fn invalid_ticket() -> Error {
     ))
 }
 
-/// Uses up a ticket of this login and returns its caller. Also returns when the connection must be extended, in seconds
-/// since 1970: as long from now as a new access token is valid. The ticket is used up even if the caller is refused.
-pub async fn redeem_ticket(app: &App, ticket: &str, login_id: LoginId) -> Result<(Caller, i64)> {
+/// Uses up a ticket of this holder and returns its caller. Also returns when the session that it opens must be renewed.
+/// The ticket is used up even if the caller is refused.
+pub async fn redeem_ticket(app: &App, ticket: &str, holder: TicketHolder) -> Result<(Caller, Timestamp)> {
     let hash = tokens::hash(ticket);
-    let login_state = transact_for(app, login_id, limits::FEW_ROWS, move |tx| {
+    let caller = transact_for(app, holder, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();
         Box::pin(async move {
-            let is_valid = logins::remove_ticket(tx.conn(), &hash, login_id).await?;
-            if is_valid { Ok(Some(logins::get_state(tx.conn(), login_id).await?)) } else { Ok(None) }
+            if !logins::remove_ticket(tx.conn(), &hash).await? {
+                return Ok(Err(invalid_ticket()));
+            }
+            Ok(match holder {
+                TicketHolder::Login(login_id) => {
+                    access::to_login_caller(login_id, logins::get_state(tx.conn(), login_id).await?)
+                }
+                TicketHolder::Host { user_id, .. } | TicketHolder::Service { user_id, .. } => {
+                    let account = accounts::get_state(tx.conn(), user_id).await?;
+                    account
+                        .ok_or_else(invalid_ticket)
+                        .and_then(|account| access::to_caller(holder.via(), account, false))
+                }
+            })
         })
     })
-    .await?
-    .ok_or_else(invalid_ticket)?;
-    Ok((access::to_caller(login_id, login_state)?, Timestamp::now().plus(limits::ACCESS_TOKEN_LIFETIME).seconds()))
+    .await??;
+    Ok((caller, caller.via.ticket_session_end(Timestamp::now())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::accounts::{AccountStatus, UserRole};
+    use crate::store::accounts::AccountState;
     use crate::store::logins::LoginState;
 
     #[test]
     fn the_first_token_of_a_generation_is_noted_and_no_other() {
-        let (role, status) = (UserRole::User, AccountStatus::Active);
-        let state =
-            LoginState { user_id: UserId::new(), role, status, revoked: false, generation: 5, seen_generation: 3 };
+        let account = AccountState { user_id: UserId::new(), role: UserRole::User, status: AccountStatus::Active };
+        let state = LoginState { account, revoked: false, generation: 5, seen_generation: 3 };
         assert!(!state.is_first_use(0) && !state.is_first_use(3));
         assert!(state.is_first_use(4) && state.is_first_use(5) && state.is_first_use(9));
         assert!(

@@ -2,15 +2,15 @@
 //! writer commits them.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::error::{Error, Result};
 use crate::mailboxes::{MarkAnswer, MarkJob, MarkWork};
 use crate::protocol::marks::ReadMark;
 use crate::store::db::pools::ReadPool;
 use crate::store::messages;
-use crate::work::read::read;
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::read::read;
 use tokio::sync::oneshot;
 
 /// A `seq` beyond every message.
@@ -67,9 +67,9 @@ pub async fn get_seq(app: &App, caller: &Caller, conversation: ConversationId, i
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            match messages::get_seq(conn, id).await? {
-                Some((home, seq)) if home == conversation => Ok(seq),
-                _ => {
+            match messages::get_seq(conn, conversation, id).await? {
+                Some(seq) => Ok(seq),
+                None => {
                     access::require_participant(conn, conversation, user).await?;
                     Err(Error::not_found("message"))
                 }

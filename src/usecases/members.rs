@@ -3,6 +3,7 @@
 //! result.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
@@ -15,12 +16,11 @@ use crate::protocol::events::Event;
 use crate::protocol::members::{
     JoinedParticipant, LeftReason, Participant, ParticipantJoined, ParticipantLeft, ParticipantUpdated,
 };
-use crate::protocol::presence::PresenceStatus;
 use crate::store::db::pools::ReadPool;
 use crate::store::members::{self, NewParticipant, ParticipantRow, ViewStart};
 use crate::store::users;
-use crate::domain::caller::Caller;
-use crate::work::conversations::append_joined;
+use crate::work::assemble::members::ParticipantsView;
+use crate::work::conversations::{append_joined, insert_participants, remove_participant};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
 use crate::work::transact::{Tx, transact_for};
@@ -57,7 +57,7 @@ pub async fn list(
         Box::pin(async move { read_page(conn, user, id, after, limit).await })
     })
     .await?;
-    let cursors: Vec<_> = page.rows.iter().map(|row| (row.joined_at, row.user.id)).collect();
+    let cursors = page.cursors();
     Ok(page.into_participants(app).into_iter().zip(cursors).collect())
 }
 
@@ -92,37 +92,6 @@ pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef)
     })
     .await?;
     found.into_participants(app).pop().ok_or_else(|| Error::not_found("participant"))
-}
-
-/// Participants, and what a user may see of them. A block hides presence and read marks. Read marks are shown only if
-/// both users share theirs.
-pub(super) struct ParticipantsView {
-    rows: Vec<ParticipantRow>,
-    viewer: UserId,
-    /// Whether the viewer shares read marks.
-    shares: bool,
-    /// The users whose presence the viewer may see.
-    visible: HashSet<UserId>,
-}
-
-impl ParticipantsView {
-    async fn read(conn: &impl ConnectionTrait, viewer: UserId, rows: Vec<ParticipantRow>) -> Result<Self> {
-        let me = users::by_id(conn, viewer).await?;
-        let ids: Vec<UserId> = rows.iter().map(|row| row.user.id).collect();
-        let visible = users::visible_to(conn, viewer, &ids).await?;
-        Ok(Self { rows, viewer, shares: me.is_some_and(|me| me.share_read_receipts), visible })
-    }
-
-    pub(super) fn into_participants(self, app: &App) -> Vec<Participant> {
-        let Self { rows, viewer, shares, visible } = self;
-        rows.into_iter()
-            .map(|row| {
-                let is_visible = visible.contains(&row.user.id);
-                let presence = if is_visible { app.presence().status(row.user.id) } else { PresenceStatus::Offline };
-                row.into_resource(viewer, shares && is_visible, presence)
-            })
-            .collect()
-    }
 }
 
 /// Adds users to a group and returns them as participants. Users who are in it already keep their role.
@@ -173,7 +142,8 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     if new.is_empty() {
         return Ok(());
     }
-    if members::count(tx.conn(), id).await? as usize + new.len() > limits::GROUP_MEMBERS {
+    let members_before = tx.require_conversation(id)?.member_count as usize;
+    if members_before + new.len() > limits::GROUP_MEMBERS {
         return Err(Error::group_full());
     }
     tx.lock_users(&new).await?;
@@ -200,7 +170,7 @@ async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<Use
     let mut rows: Vec<_> = new.iter().map(|user_id| NewParticipant { user_id: *user_id, role }).collect();
     // Insert in the order of the indexes, so that each index page is visited once.
     rows.sort_unstable_by_key(|new| new.user_id);
-    members::insert(tx.conn(), id, &rows, start).await?;
+    insert_participants(tx, id, &rows, start).await?;
     append_joined(tx, id, &rows).await
 }
 
@@ -274,7 +244,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     let reason = if leaves { LeftReason::Left } else { LeftReason::Removed };
     let event = Event::ParticipantLeft(ParticipantLeft { conversation_id: id, user_id: user, reason });
     let rev = tx.append(Stream::Conversation(id), &event);
-    members::leave(tx.conn(), id, user, tx.now(), rev).await?;
+    remove_participant(tx, id, user, rev).await?;
     if tx.has_user(user) {
         tx.append(Stream::User(user), &Event::ConversationRemoved(ConversationRemoved { conversation_id: id }));
     }

@@ -1,6 +1,6 @@
 //! What the operator does to accounts, from the command line or the settings.
 
-use super::accounts::{NewAccount, append_profile, insert_user, to_me};
+use super::accounts::{NewAccount, append_profile, insert_user};
 use super::logins::append_revoked;
 use crate::app::App;
 use crate::domain::accounts::{AccountStatus, UserRole};
@@ -14,6 +14,7 @@ use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::WriteOwner;
 use crate::store::users::UserRow;
 use crate::store::{accounts, logins, meta, users};
+use crate::work::assemble::users::to_me;
 use crate::work::read::read;
 use crate::work::transact::transact_for;
 use crate::work::{access, passwords};

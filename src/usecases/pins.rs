@@ -3,7 +3,8 @@
 
 use super::messages;
 use crate::app::App;
-use crate::domain::ids::{ConversationId, MessageId};
+use crate::domain::caller::Caller;
+use crate::domain::ids::{ConversationId, MessageId, MessageKey};
 use crate::domain::limits;
 use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
@@ -15,8 +16,8 @@ use crate::protocol::pins::Pin;
 use crate::store::db::pools::ReadPool;
 use crate::store::messages as rows;
 use crate::store::pins;
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::assemble::messages::list_for_viewer;
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
 use std::collections::HashMap;
@@ -40,7 +41,7 @@ async fn add_in(tx: &mut Tx, (caller, conversation, message): (Caller, Conversat
     let newest = pins::newest(tx.conn(), conversation).await?;
     // Each pin is later than every other pin of the conversation, even if the clock goes back.
     let at = newest.map_or(tx.now(), |newest| tx.now().max(Timestamp(newest.0 + 1)));
-    pins::set(tx.conn(), message, caller.user_id, at).await?;
+    pins::set(tx.conn(), conversation, message, caller.user_id, at).await?;
     let pin = Pin { conversation_id: conversation, message_id: message, user_id: caller.user_id };
     tx.append(Stream::Conversation(conversation), &Event::MessagePinned(pin));
     Ok(())
@@ -58,7 +59,7 @@ async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, Conver
     if !access::get_target(tx, conversation, message, caller.user_id).await?.pinned {
         return Ok(());
     }
-    pins::remove(tx.conn(), message).await?;
+    pins::remove(tx.conn(), conversation, message).await?;
     let pin = Pin { conversation_id: conversation, message_id: message, user_id: caller.user_id };
     tx.append(Stream::Conversation(conversation), &Event::MessageUnpinned(pin));
     Ok(())
@@ -92,9 +93,8 @@ pub async fn list(
     let (pinned, found) = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let pinned = pins::page(conn, conversation, user, before, limit).await?;
-            let ids: Vec<MessageId> = pinned.iter().map(|(id, _)| *id).collect();
-            let found = rows::by_ids(conn, &ids).await?.into_iter().map(|(message, _)| message);
-            let found = messages::complete(conn, user, conversation, found.collect()).await?;
+            let keys: Vec<MessageKey> = pinned.iter().map(|(id, _)| (conversation, *id)).collect();
+            let found = list_for_viewer(conn, user, conversation, rows::by_keys(conn, &keys).await?).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
             access::require_participant(conn, conversation, user).await?;
             Ok((pinned, found))

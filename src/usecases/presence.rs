@@ -1,15 +1,15 @@
 //! Presence: which users may see it.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
 use crate::store::db::pools::ReadPool;
 use crate::store::{blocks, members, users};
-use crate::work::read::read;
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::read::read;
 use sea_orm::ConnectionTrait;
 
 /// Returns the users that `references` name. References that name no user are ignored.

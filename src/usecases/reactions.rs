@@ -1,6 +1,7 @@
 //! Reactions: adding, removing and listing them. Repeating a call changes nothing and appends no event.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
@@ -12,7 +13,6 @@ use crate::protocol::reactions::{Reaction, ReactionAction, ReactionUpdated, Reac
 use crate::store::db::pools::ReadPool;
 use crate::store::messages::target;
 use crate::store::reactions::{self, NewReaction};
-use crate::domain::caller::Caller;
 use crate::work::access;
 use crate::work::read::read;
 use crate::work::transact::{Tx, transact_for};
@@ -81,7 +81,7 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
         // A deleted message has no reactions, so a missing one is no error.
         access::get_target(tx, conversation, message, user).await?;
     }
-    let tally = reactions::count(tx.conn(), message, emoji, user).await?;
+    let tally = reactions::count(tx.conn(), conversation, message, emoji, user).await?;
     let result = |action, count| ReactionChange {
         action,
         reaction: Reaction { emoji: emoji.as_str().to_owned(), count, me: Some(adds) },
@@ -92,7 +92,7 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
     let count = if adds {
         let order = match tally.order {
             Some(order) => order,
-            None => next_order(tx, message).await?,
+            None => next_order(tx, conversation, message).await?,
         };
         let new = NewReaction {
             message_id: message,
@@ -105,7 +105,7 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
         reactions::insert(tx.conn(), &new).await?;
         tally.count + 1
     } else {
-        reactions::remove(tx.conn(), message, emoji, user).await?;
+        reactions::remove(tx.conn(), conversation, message, emoji, user).await?;
         tally.count - 1
     };
     let event = Event::ReactionUpdated(ReactionUpdated {
@@ -122,8 +122,8 @@ async fn change_in(tx: &mut Tx, request: ReactionRequest) -> Result<ReactionChan
 
 /// Returns the order of an emoji that the message did not have before: after all others. Clients that list the
 /// reactions and clients that follow the events then see the same order.
-async fn next_order(tx: &Tx, message: MessageId) -> Result<i64> {
-    let (emojis, last) = reactions::count_emojis(tx.conn(), message).await?;
+async fn next_order(tx: &Tx, conversation: ConversationId, message: MessageId) -> Result<i64> {
+    let (emojis, last) = reactions::count_emojis(tx.conn(), conversation, message).await?;
     if emojis >= limits::EMOJIS_PER_MESSAGE {
         return Err(Error::conflict("This message has the largest number of different emojis; choose one of those."));
     }
@@ -144,7 +144,7 @@ pub async fn list(
         Box::pin(async move {
             let target = target::find(conn, conversation, message, user).await?;
             let rows = match target {
-                Some(target) if !target.deleted => reactions::page(conn, message, after, limit).await?,
+                Some(target) if !target.deleted => reactions::page(conn, conversation, message, after, limit).await?,
                 _ => Vec::new(),
             };
             // Check membership after reading: a user removed meanwhile must not see newer rows.

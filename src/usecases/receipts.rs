@@ -1,15 +1,15 @@
 //! Receipts: which participants have received or read a message.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::error::{Error, Result};
 use crate::protocol::receipts::Receipts;
 use crate::store::db::pools::ReadPool;
 use crate::store::messages::target;
 use crate::store::receipts;
-use crate::work::read::read;
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::read::read;
 
 /// Returns the receipts of a message. Fails if the caller cannot see the message.
 pub async fn get(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Receipts> {

@@ -111,7 +111,7 @@ async fn renew(
         end_login(tx, user_id, login_id, RevokeReason::TokenReused).await?;
         return Ok(None);
     }
-    access::to_caller(login_id, Some(login_state))?;
+    access::to_login_caller(login_id, Some(login_state))?;
     let login_tokens = match decision {
         RefreshDecision::Renew => {
             let new_token = candidates.into_iter().next().expect("there is a primary secret");

@@ -1,6 +1,7 @@
 //! The reads of a live session: its login, its memberships, and whether it may subscribe.
 
 use crate::app::App;
+use crate::domain::caller::{Caller, Via};
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::stream::Stream;
 use crate::error::Result;
@@ -8,9 +9,8 @@ use crate::protocol::subscriptions::DeniedConversation;
 use crate::store::db::pools::ReadPool;
 use crate::store::members::{self, Membership};
 use crate::store::{log, sessions};
-use crate::work::read::read;
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::read::read;
 use std::collections::HashSet;
 
 /// The state of a user when a session begins.
@@ -42,7 +42,7 @@ pub async fn filter_likely_conversations(
 /// Reads the state for a session, after its rooms are started. It reads the user's revision first, in one statement
 /// with status and login: every later change is then an event above this revision.
 pub async fn read_start(app: &App, caller: &Caller, conversations: &[ConversationId]) -> Result<SessionStart> {
-    let user_rev = read_user_rev_of_valid_login(app, caller).await?;
+    let user_rev = read_user_rev_of_valid_caller(app, caller).await?;
     let memberships = memberships(app, caller, conversations).await?;
     Ok(SessionStart { user_rev, memberships })
 }
@@ -65,16 +65,21 @@ fn set_epoch_of_read(app: &App, epoch: Option<&str>) {
     }
 }
 
-/// Returns the revision of the caller's own stream. Fails if the account is not active or the login has ended.
-pub async fn read_user_rev_of_valid_login(app: &App, caller: &Caller) -> Result<Rev> {
-    let Caller { user_id, login_id, .. } = *caller;
+/// Returns the revision of the caller's own stream. Fails if the account is not active or the login, if the caller acts
+/// by one, has ended.
+pub async fn read_user_rev_of_valid_caller(app: &App, caller: &Caller) -> Result<Rev> {
+    let Caller { user_id, via, .. } = *caller;
+    let login_id = match via {
+        Via::Login { login_id } => Some(login_id),
+        Via::Host { .. } | Via::Service(_) => None,
+    };
     let snapshot = read(app, ReadPool::Authentication, move |conn| {
-        Box::pin(async move { Ok(sessions::login_snapshot(conn, user_id, login_id).await?) })
+        Box::pin(async move { Ok(sessions::caller_snapshot(conn, user_id, login_id).await?) })
     })
     .await?
     .ok_or_else(access::login_ended)?;
     set_epoch_of_read(app, Some(&snapshot.epoch));
-    access::require_login(snapshot.status, snapshot.revoked)?;
+    access::require_valid(via, snapshot.status, snapshot.revoked)?;
     Ok(snapshot.last_rev)
 }
 

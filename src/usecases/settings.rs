@@ -2,6 +2,7 @@
 //! sessions are notified of a change.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::limits;
 use crate::domain::roles::Action;
@@ -11,11 +12,12 @@ use crate::error::{Error, Result};
 use crate::protocol::conversations::Conversation;
 use crate::protocol::events::Event;
 use crate::protocol::settings::{ConversationSettings, Mute, NotifyLevel};
+use crate::store::conversations::views::ConversationRow;
 use crate::store::settings::{self, ParticipantSetting};
-use crate::work::conversations::{get_view_in_tx, with_presence};
-use crate::work::transact::{Tx, transact_for};
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::assemble::conversations::for_viewer;
+use crate::work::conversations::get_in_tx;
+use crate::work::transact::{Tx, transact_for};
 use std::time::Duration;
 
 /// A change of the caller's settings.
@@ -53,10 +55,10 @@ pub async fn update(app: &App, caller: &Caller, id: ConversationId, change: Sett
     let changed =
         transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(update_in(tx, caller, id, change)))
             .await?;
-    Ok(with_presence(app, changed))
+    Ok(for_viewer(app, changed))
 }
 
-async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: SettingChange) -> Result<Conversation> {
+async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: SettingChange) -> Result<ConversationRow> {
     let user = caller.user_id;
     tx.lock_conversations(&[id]).await?;
     tx.lock_users(&[user]).await?;
@@ -64,7 +66,7 @@ async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Sett
     if !role.may(Action::Read) {
         return Err(Error::forbidden("Only users who can read a conversation can archive, mute or pin it."));
     }
-    let before = get_view_in_tx(tx, user, id).await?;
+    let before = get_in_tx(tx, user, id).await?;
     let was_archived = settings::archived_seq(tx.conn(), id, user).await?;
     let setting = match change {
         SettingChange::Archive(on) => ParticipantSetting::Archived(on.then_some(before.last_seq)),
@@ -79,7 +81,7 @@ async fn update_in(tx: &mut Tx, caller: Caller, id: ConversationId, change: Sett
         // again while the conversation is muted.
         settings::update(tx.conn(), id, user, ParticipantSetting::Archived(None)).await?;
     }
-    let after = get_view_in_tx(tx, user, id).await?;
+    let after = get_in_tx(tx, user, id).await?;
     if after.my != before.my || is_archived_at_new_seq(setting, was_archived) {
         tx.append(
             Stream::User(user),

@@ -2,6 +2,7 @@
 //! they are less than a second behind the messages.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
@@ -9,9 +10,8 @@ use crate::error::Result;
 use crate::protocol::statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
 use crate::store::conversations::views;
 use crate::store::statistics;
-use crate::work::read::read_heavy;
-use crate::domain::caller::Caller;
 use crate::work::access;
+use crate::work::read::read_heavy;
 
 /// Returns the statistics of a conversation. Fails if the caller is not a participant.
 pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
@@ -20,7 +20,7 @@ pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId
         Box::pin(async move {
             let counted = statistics::conversation_counts(conn, id).await?;
             let senders = statistics::top_senders(conn, id, limits::TOP_SENDERS).await?;
-            let members = statistics::count_members(conn, id).await?;
+            let members = statistics::get_member_count(conn, id).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
             access::require_participant(conn, id, user).await?;
             let by_member = senders.into_iter().map(|(user_id, count)| MessagesOfMember { user_id, count });

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::cluster::typing::{ExcludedUsers, TypingNotice, TypingSession};
+use crate::domain::caller::Caller;
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::roles::Action;
@@ -12,10 +13,9 @@ use crate::protocol::typing::Typing;
 use crate::protocol::users::UserBrief;
 use crate::store::db::pools::ReadPool;
 use crate::store::{blocks, users};
+use crate::work::access;
 use crate::work::read::read;
 use crate::work::typing::notify_stopped;
-use crate::domain::caller::Caller;
-use crate::work::access;
 use sea_orm::ConnectionTrait;
 
 /// Starts the caller's typing on one session. It ends with a stop, a message, the end of the session, or after

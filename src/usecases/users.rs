@@ -1,6 +1,7 @@
 //! Users as other users see them: one of them, a search by name, and their presence.
 
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
@@ -11,34 +12,32 @@ use crate::protocol::presence::{PresenceRequest, PresenceState, PresenceStates};
 use crate::protocol::users::User;
 use crate::store::db::pools::ReadPool;
 use crate::store::users::{self, SearchCursor, UserRow};
-use crate::domain::caller::Caller;
+use crate::work::assemble::users::{UsersView, to_me};
 use crate::work::read::{read, read_heavy};
-use std::collections::HashSet;
+
+/// A user that was found: the caller, or another one.
+enum FoundUser {
+    Own(UserRow),
+    Other(UsersView),
+}
 
 /// Returns a user. The caller's own account has private fields too.
 pub async fn get(app: &App, caller: Caller, user: UserRef) -> Result<UserOrMe> {
     let found = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let Some(user) = users::by_ref(conn, &user).await? else { return Ok(None) };
-            let visible = users::visible_to(conn, caller.user_id, &[user.id]).await?;
-            Ok(Some((user, visible)))
+            let user = users::by_ref(conn, &user).await?.ok_or_else(|| Error::not_found("user"))?;
+            if user.id == caller.user_id {
+                return Ok(FoundUser::Own(user));
+            }
+            Ok(FoundUser::Other(UsersView::read(conn, caller.user_id, vec![user]).await?))
         })
     })
     .await?;
-    let (user, visible) = found.ok_or_else(|| Error::not_found("user"))?;
-    if user.id == caller.user_id {
-        return Ok(UserOrMe::Me(user.to_me(app.presence().status(user.id))));
-    }
-    Ok(UserOrMe::Other(to_visible(app, &user, &visible)))
-}
-
-/// Converts a user to what the caller may see. Presence is visible only if the two users share a conversation and no
-/// block separates them.
-fn to_visible(app: &App, user: &UserRow, visible: &HashSet<UserId>) -> User {
-    if visible.contains(&user.id) {
-        user.to_user(app.presence().status(user.id))
-    } else {
-        user.to_user_without_presence()
+    match found {
+        FoundUser::Own(own) => Ok(UserOrMe::Me(to_me(app, &own))),
+        FoundUser::Other(other) => {
+            other.into_users(app).pop().map(UserOrMe::Other).ok_or_else(|| Error::not_found("user"))
+        }
     }
 }
 
@@ -52,19 +51,18 @@ pub async fn search(
     limit: u64,
 ) -> Result<(Vec<User>, Option<SearchCursor>)> {
     let query = parse_query(query)?;
-    let (mut rows, visible) = read_heavy(app, &caller, move |conn| {
+    let (found, next) = read_heavy(app, &caller, move |conn| {
         Box::pin(async move {
-            let rows = users::search(conn, &query, after.as_ref(), limit + 1).await?;
-            let ids: Vec<UserId> = rows.iter().map(|(_, user)| user.id).collect();
-            let visible = users::visible_to(conn, caller.user_id, &ids).await?;
-            Ok((rows, visible))
+            let mut rows = users::search(conn, &query, after.as_ref(), limit + 1).await?;
+            let more = rows.len() as u64 > limit;
+            rows.truncate(limit as usize);
+            let next = rows.last().filter(|_| more).map(|(cursor, _)| cursor.clone());
+            let rows = rows.into_iter().map(|(_, user)| user).collect();
+            Ok((UsersView::read(conn, caller.user_id, rows).await?, next))
         })
     })
     .await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|(cursor, _)| cursor.clone());
-    Ok((rows.iter().map(|(_, user)| to_visible(app, user, &visible)).collect(), next))
+    Ok((found.into_users(app), next))
 }
 
 /// Parses a search query. A query without searchable characters, such as a single accent, is refused, because it

@@ -7,20 +7,19 @@
 use super::transact::Tx;
 use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::caller::{Caller, Principal, Scope, Via};
-use crate::domain::ids::{ConversationId, LoginId, MessageId, UserId};
+use crate::domain::ids::{ConversationId, LoginId, MessageId, Seq, UserId};
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::error::{Error, Result};
-use crate::protocol::messages::Message;
+use crate::store::accounts::AccountState;
 use crate::store::logins::LoginState;
-use crate::store::messages::assemble::assemble;
 use crate::store::messages::hidden;
 use crate::store::messages::target::{self, TargetMessage};
-use crate::store::messages::{self, ParticipantRights};
+use crate::store::messages::{self, MessageRow, ParticipantRights};
 use crate::store::users::{self, UserRow};
 use crate::store::{self, members};
 use sea_orm::ConnectionTrait;
 
-// Accounts and logins
+// Accounts and callers
 
 /// Fails unless the account is active.
 pub fn require_active(status: AccountStatus) -> Result<()> {
@@ -58,12 +57,16 @@ pub async fn get_active_user(tx: &Tx, user: UserId) -> Result<UserRow> {
     Ok(found)
 }
 
-/// Fails unless the login can be used: its account is active, and it has not ended.
-pub fn require_login(status: AccountStatus, revoked: bool) -> Result<()> {
-    match status {
-        AccountStatus::Suspended => Err(Error::suspended()),
-        AccountStatus::Active if !revoked => Ok(()),
-        AccountStatus::Active | AccountStatus::Deleted => Err(login_ended()),
+/// Fails unless a user with this status may act by this credential. `revoked` says whether its login has ended.
+pub fn require_valid(via: Via, status: AccountStatus, revoked: bool) -> Result<()> {
+    match via {
+        Via::Login { .. } => match status {
+            AccountStatus::Suspended => Err(Error::suspended()),
+            AccountStatus::Active if !revoked => Ok(()),
+            AccountStatus::Active | AccountStatus::Deleted => Err(login_ended()),
+        },
+        // The token itself was checked when it was accepted, and limits how long its sessions last.
+        Via::Host { .. } | Via::Service(_) => require_active(status),
     }
 }
 
@@ -73,10 +76,51 @@ pub fn login_ended() -> Error {
 }
 
 /// Returns the caller of a login, or an error if the login cannot be used.
-pub fn to_caller(login_id: LoginId, login_state: Option<LoginState>) -> Result<Caller> {
-    let LoginState { user_id, role, status, revoked, .. } = login_state.ok_or_else(login_ended)?;
-    require_login(status, revoked)?;
-    Ok(Caller { user_id, login_id, role })
+pub fn to_login_caller(login_id: LoginId, login_state: Option<LoginState>) -> Result<Caller> {
+    let LoginState { account, revoked, .. } = login_state.ok_or_else(login_ended)?;
+    to_caller(Via::Login { login_id }, account, revoked)
+}
+
+/// Returns the caller who acts by this credential, or an error if the account or the login cannot be used.
+pub fn to_caller(via: Via, account: AccountState, revoked: bool) -> Result<Caller> {
+    let AccountState { user_id, role, status } = account;
+    require_valid(via, status, revoked)?;
+    Ok(Caller { user_id, role, via })
+}
+
+/// Returns the user who makes a call. Fails for a service token that acts for no user.
+pub fn require_user(principal: &Principal) -> Result<Caller> {
+    match principal {
+        Principal::User(caller) => Ok(*caller),
+        Principal::Service(_) => Err(Error::forbidden(
+            "A service token needs the scope act and the header X-On-Behalf-Of for the calls of users.",
+        )),
+    }
+}
+
+/// Fails unless the caller is an admin, or a service token with this scope. A service token that acts for a user is
+/// refused even if the user is an admin: it has its own scopes for these calls.
+pub fn require_scope(principal: &Principal, scope: Scope) -> Result<()> {
+    let is_allowed = match principal {
+        Principal::User(Caller { via: Via::Service(_), .. }) => false,
+        Principal::User(Caller { role, via: Via::Login { .. } | Via::Host { .. }, .. }) => *role == UserRole::Admin,
+        Principal::Service(token) => token.scopes.allow(scope),
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    let scope = scope.as_str();
+    Err(Error::forbidden(format!("Only admins and service tokens with the scope {scope} can make this call.")))
+}
+
+/// Returns the login by which a caller acts in calls about logins and passwords, or `None` for a service token. Fails
+/// with `host_account` for a token of the host application, which signs its users in itself.
+pub fn require_own_logins(caller: &Caller) -> Result<Option<LoginId>> {
+    match caller.via {
+        Via::Login { login_id } => Ok(Some(login_id)),
+        Via::Host { .. } => Err(Error::host_account()),
+        Via::Service(_) => Ok(None),
+    }
 }
 
 // Conversations
@@ -162,31 +206,31 @@ pub async fn require_group_role(tx: &Tx, conversation: ConversationId, user: Use
 
 // Messages
 
-/// Fails unless the user is in the conversation and has not hidden the message. The message must be one of this
-/// conversation.
+/// Fails unless the user is in the conversation and has not hidden the message with this `seq`.
 pub async fn require_visible(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
-    message: MessageId,
+    seq: Seq,
     user: UserId,
 ) -> Result<()> {
     require_participant(conn, conversation, user).await?;
-    require_not_hidden(conn, message, user).await
+    require_not_hidden(conn, conversation, seq, user).await
 }
 
-/// Fails if the user has hidden the message.
-pub async fn require_not_hidden(conn: &impl ConnectionTrait, message: MessageId, user: UserId) -> Result<()> {
-    if hidden::is_hidden(conn, user, message).await? { Err(Error::not_found("message")) } else { Ok(()) }
+/// Fails if the user has hidden the message with this `seq`.
+pub async fn require_not_hidden(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    seq: Seq,
+    user: UserId,
+) -> Result<()> {
+    if hidden::is_hidden(conn, user, conversation, seq).await? { Err(Error::not_found("message")) } else { Ok(()) }
 }
 
-/// Returns a message of a conversation that `tx` has locked, with mentions, and with reactions as `viewer` sees them.
-pub async fn get_message(tx: &Tx, conversation: ConversationId, viewer: UserId, id: MessageId) -> Result<Message> {
-    let found = messages::by_ids(tx.conn(), &[id]).await?.pop();
-    let (mut message, _) = found
-        .filter(|(message, _)| message.conversation_id == conversation)
-        .ok_or_else(|| Error::not_found("message"))?;
-    assemble(tx.conn(), Some(viewer), std::slice::from_mut(&mut message)).await?;
-    Ok(message)
+/// Returns the row of a message of a conversation that `tx` has locked.
+pub async fn get_message(tx: &Tx, conversation: ConversationId, id: MessageId) -> Result<MessageRow> {
+    let found = messages::by_keys(tx.conn(), &[(conversation, id)]).await?.pop();
+    found.ok_or_else(|| Error::not_found("message"))
 }
 
 /// Returns a message of a locked conversation that the user has not hidden, deleted for everyone or not.
@@ -218,28 +262,81 @@ pub async fn get_undeleted_target(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::caller::{Scopes, ServiceToken};
     use crate::domain::codes::Code;
-    use crate::domain::accounts::UserRole;
+    use crate::domain::ids::ServiceTokenId;
+    use crate::domain::time::Timestamp;
+
+    const HOST: Via = Via::Host { expires_at: Timestamp::FAR_FUTURE };
+
+    fn account(status: AccountStatus) -> AccountState {
+        AccountState { user_id: UserId::new(), role: UserRole::User, status }
+    }
+
+    fn service(scopes: &[Scope]) -> ServiceToken {
+        ServiceToken { id: ServiceTokenId::new(), scopes: Scopes::of(scopes) }
+    }
+
+    fn code<T>(outcome: Result<T>) -> Result<(), Code> {
+        outcome.map(drop).map_err(|error| error.code())
+    }
 
     #[test]
     fn only_an_active_user_with_a_live_login_is_accepted() {
         let login_id = LoginId::new();
-        let login_state = |status, revoked| {
-            Some(LoginState {
-                user_id: UserId::new(),
-                role: UserRole::User,
-                status,
+        let code = |status: Option<AccountStatus>, revoked| {
+            let state = status.map(|status| LoginState {
+                account: account(status),
                 revoked,
                 generation: 0,
                 seen_generation: 0,
-            })
+            });
+            code(to_login_caller(login_id, state))
         };
-        let code = |login_state| to_caller(login_id, login_state).map(|_| ()).map_err(|error| error.code());
-        assert_eq!(code(login_state(AccountStatus::Active, false)), Ok(()));
-        assert_eq!(code(login_state(AccountStatus::Active, true)), Err(Code::Unauthorized));
-        assert_eq!(code(login_state(AccountStatus::Suspended, false)), Err(Code::Suspended));
-        assert_eq!(code(login_state(AccountStatus::Suspended, true)), Err(Code::Suspended));
-        assert_eq!(code(login_state(AccountStatus::Deleted, false)), Err(Code::Unauthorized));
-        assert_eq!(code(None), Err(Code::Unauthorized));
+        assert_eq!(code(Some(AccountStatus::Active), false), Ok(()));
+        assert_eq!(code(Some(AccountStatus::Active), true), Err(Code::Unauthorized));
+        assert_eq!(code(Some(AccountStatus::Suspended), false), Err(Code::Suspended));
+        assert_eq!(code(Some(AccountStatus::Suspended), true), Err(Code::Suspended));
+        assert_eq!(code(Some(AccountStatus::Deleted), false), Err(Code::Unauthorized));
+        assert_eq!(code(None, false), Err(Code::Unauthorized));
+    }
+
+    #[test]
+    fn without_a_login_the_account_alone_decides() {
+        for via in [HOST, Via::Service(service(&[Scope::Act]))] {
+            let code = |status| code(to_caller(via, account(status), false));
+            assert_eq!(code(AccountStatus::Active), Ok(()));
+            assert_eq!(code(AccountStatus::Suspended), Err(Code::Suspended));
+            assert_eq!(code(AccountStatus::Deleted), Err(Code::Unauthorized));
+        }
+    }
+
+    #[test]
+    fn calls_for_admins_need_the_role_or_the_scope_of_a_token_that_acts_for_itself() {
+        let user = |role, via| Principal::User(Caller { user_id: UserId::new(), role, via });
+        let login = Via::Login { login_id: LoginId::new() };
+        let every = [Scope::Act, Scope::UsersWrite, Scope::EventsRead, Scope::NotificationsSend, Scope::Admin];
+        for scope in [Scope::UsersWrite, Scope::Admin] {
+            let code = |principal| code(require_scope(&principal, scope));
+            for via in [login, HOST] {
+                assert_eq!(code(user(UserRole::Admin, via)), Ok(()));
+                assert_eq!(code(user(UserRole::User, via)), Err(Code::Forbidden));
+            }
+            assert_eq!(code(user(UserRole::Admin, Via::Service(service(&every)))), Err(Code::Forbidden));
+            assert_eq!(code(Principal::Service(service(&[scope]))), Ok(()));
+            assert_eq!(code(Principal::Service(service(&[Scope::Act, Scope::EventsRead]))), Err(Code::Forbidden));
+        }
+        let caller = Caller { user_id: UserId::new(), role: UserRole::User, via: Via::Service(service(&every)) };
+        assert_eq!(require_user(&Principal::User(caller)).expect("a user"), caller);
+        assert_eq!(code(require_user(&Principal::Service(service(&every)))), Err(Code::Forbidden));
+    }
+
+    #[test]
+    fn users_of_the_host_application_have_no_logins_here() {
+        let own = |via| require_own_logins(&Caller { user_id: UserId::new(), role: UserRole::User, via });
+        let login_id = LoginId::new();
+        assert_eq!(own(Via::Login { login_id }).expect("a login"), Some(login_id));
+        assert_eq!(code(own(HOST)), Err(Code::HostAccount));
+        assert_eq!(own(Via::Service(service(&[Scope::Act]))).expect("no login"), None);
     }
 }

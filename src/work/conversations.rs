@@ -1,20 +1,21 @@
-//! Conversations as one user sees them, and the events that give them to users who join. Several use cases create and
+//! The rows of conversations for one user, and the events that give them to users who join. Several use cases create and
 //! change conversations.
 
 use super::access;
+use super::assemble::conversations::for_event;
 use super::transact::Tx;
-use crate::app::App;
+
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::protocol::conversations::{Conversation, ConversationCreated};
+use crate::protocol::conversations::ConversationCreated;
 use crate::protocol::events::Event;
-use crate::store::conversations::views;
+use crate::store::conversations::views::{self, ConversationRow};
 use crate::store::conversations::{self, NewConversationRow};
 use crate::store::locks::LockedConversation;
-use crate::store::members::NewParticipant;
+use crate::store::members::{self, NewParticipant, ViewStart};
 use sea_orm::ConnectionTrait;
 use std::collections::BTreeMap;
 
@@ -31,9 +32,29 @@ pub async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result
             last_seq: Seq(0),
             last_count: 0,
             last_rev: Rev(0),
+            member_count: 0,
             last_message_at: None,
         },
     );
+    Ok(())
+}
+
+/// Inserts participants of a locked conversation, who are not in it yet, and counts them.
+pub async fn insert_participants(
+    tx: &mut Tx,
+    id: ConversationId,
+    participants: &[NewParticipant],
+    start: ViewStart,
+) -> Result<()> {
+    members::insert(tx.conn(), id, participants, start).await?;
+    tx.add_to_member_count(id, participants.len() as i64);
+    Ok(())
+}
+
+/// Stores that a participant left a locked conversation with the event of this revision, and counts the others.
+pub async fn remove_participant(tx: &mut Tx, id: ConversationId, user: UserId, rev: Rev) -> Result<()> {
+    members::leave(tx.conn(), id, user, tx.now(), rev).await?;
+    tx.add_to_member_count(id, -1);
     Ok(())
 }
 
@@ -41,12 +62,8 @@ pub async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result
 /// event is the revision that this transaction has reached.
 pub async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -> Result<()> {
     tx.flush().await?;
-    for (user, mut conversation) in views::list_views(tx.conn(), users, id, tx.now()).await? {
-        conversation.last_message = None;
-        tx.append(
-            Stream::User(user),
-            &Event::ConversationCreated(ConversationCreated { conversation: Box::new(conversation) }),
-        );
+    for (user, row) in views::list_views(tx.conn(), users, id, tx.now()).await? {
+        tx.append(Stream::User(user), &created(row));
     }
     Ok(())
 }
@@ -56,46 +73,31 @@ pub async fn append_created(tx: &mut Tx, id: ConversationId, users: &[UserId]) -
 pub async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewParticipant]) -> Result<()> {
     let Some(one) = joined.first() else { return Ok(()) };
     tx.flush().await?;
-    let mut conversation = get_view_in_tx(tx, one.user_id, id).await?;
-    conversation.last_message = None;
+    let mut row = get_in_tx(tx, one.user_id, id).await?;
     let mut by_role: BTreeMap<Role, Vec<UserId>> = BTreeMap::new();
     for new in joined {
         by_role.entry(new.role).or_default().push(new.user_id);
     }
     for (role, users) in by_role {
-        conversation.my.role = role;
-        tx.append_same(
-            &users,
-            &Event::ConversationCreated(ConversationCreated { conversation: Box::new(conversation.clone()) }),
-        )
-        .await?;
+        row.my.role = role;
+        tx.append_same(&users, &created(row.clone())).await?;
     }
     Ok(())
 }
 
-/// Returns a conversation as a participant sees it. Fails if the user is not in it.
-pub async fn get(conn: &impl ConnectionTrait, user: UserId, id: ConversationId) -> Result<Conversation> {
+fn created(row: ConversationRow) -> Event {
+    Event::ConversationCreated(ConversationCreated { conversation: Box::new(for_event(row)) })
+}
+
+/// Returns the row of a conversation for a participant. Fails if the user is not in it.
+pub async fn get(conn: &impl ConnectionTrait, user: UserId, id: ConversationId) -> Result<ConversationRow> {
     match views::get_view(conn, user, id, Timestamp::now()).await? {
-        Some(view) => Ok(view.conversation),
+        Some(row) => Ok(row),
         None => Err(access::outsider_error(conn, id).await?),
     }
 }
 
-/// Returns a locked conversation as a participant sees it, with the changes of this transaction that are flushed.
-pub async fn get_view_in_tx(tx: &Tx, user: UserId, id: ConversationId) -> Result<Conversation> {
-    let view = views::get_view(tx.conn(), user, id, tx.now()).await?;
-    Ok(view.ok_or_else(Error::not_a_participant)?.conversation)
-}
-
-/// Sets the peer's presence. If a block separates the two users, removes the time when the peer was last online
-/// instead.
-pub fn with_presence(app: &App, mut conversation: Conversation) -> Conversation {
-    if let Some(peer) = &mut conversation.peer {
-        if conversation.my.blocked {
-            peer.last_seen_at = None;
-        } else {
-            peer.presence = app.presence().status(peer.brief.id);
-        }
-    }
-    conversation
+/// Returns the row of a locked conversation for a participant, with the changes of this transaction that are flushed.
+pub async fn get_in_tx(tx: &Tx, user: UserId, id: ConversationId) -> Result<ConversationRow> {
+    views::get_view(tx.conn(), user, id, tx.now()).await?.ok_or_else(Error::not_a_participant)
 }

@@ -2,11 +2,11 @@
 //! moment. A batch without `@` in its texts needs no statement.
 
 use super::transact::Tx;
-use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::mentions::{ALL, candidates};
 use crate::error::Result;
-use crate::protocol::messages::Message;
+use crate::store::messages::MessageRow;
 use crate::store::messages::mentions::{self, NameKey, NewMention};
 use std::collections::{HashMap, HashSet};
 
@@ -118,9 +118,13 @@ fn resolve(text: &MentionText, names: &HashMap<NameKey, UserId>, may_mention_all
 }
 
 impl Mentioned {
-    /// Returns the rows to store for the mentions of `message`.
-    pub fn rows(&self, message: &Message) -> impl Iterator<Item = NewMention> {
-        let (conversation_id, seq, message_id) = (message.conversation_id, message.seq, message.id);
+    /// Returns the rows to store for the mentions of a message.
+    pub fn rows(
+        &self,
+        conversation_id: ConversationId,
+        seq: Seq,
+        message_id: MessageId,
+    ) -> impl Iterator<Item = NewMention> {
         self.users.iter().zip(0..).map(move |(user, index)| NewMention {
             user_id: *user,
             conversation_id,
@@ -133,13 +137,13 @@ impl Mentioned {
 
 /// Replaces the mentions of a stored message by those of its new `text`. The conversation must be locked. An edit
 /// cannot add an `@all`, but an earlier one stays while the text contains it.
-pub async fn update(tx: &Tx, message: &Message, text: &str) -> Result<Mentioned> {
-    let Some(author) = message.sender_id else { return Ok(Mentioned::default()) };
+pub async fn update(tx: &Tx, message: &MessageRow, text: &str) -> Result<Mentioned> {
+    let Some(author) = message.sender_id() else { return Ok(Mentioned::default()) };
     let text = MentionText::new(message.conversation_id, author, false, text);
     let mentionable = Mentionable::read(tx, std::iter::once(&text)).await?;
     let found = resolve(&text, &mentionable.names, message.mentions_all);
-    mentions::remove(tx.conn(), message.id).await?;
-    let rows: Vec<NewMention> = found.rows(message).collect();
+    mentions::remove(tx.conn(), message.conversation_id, message.id).await?;
+    let rows: Vec<NewMention> = found.rows(message.conversation_id, message.seq, message.id).collect();
     mentions::insert(tx.conn(), &rows).await?;
     Ok(found)
 }

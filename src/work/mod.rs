@@ -6,6 +6,8 @@
 
 pub mod accepted;
 pub mod access;
+pub mod assemble;
+pub mod bulk_changes;
 pub mod conversations;
 pub mod history;
 pub mod marks_writer;

@@ -49,15 +49,15 @@ pub enum PasswordOwner {
 /// The result of a correct password.
 pub struct VerifiedPassword {
     pub user_id: UserId,
-    /// The stored hash. The caller compares it again in the transaction, because it may change meanwhile.
+    /// The stored hash. The calling code compares it again in the transaction, because it may change meanwhile.
     pub hash: Option<String>,
     /// A new hash to store, if the stored one was made with old parameters.
     pub new_hash: Option<String>,
 }
 
 /// Verifies a password. Fails with `invalid_credentials` if it is wrong. An attempt that is over a limit is refused
-/// before it takes a permit of the hashing queue. The caller cannot cancel an attempt: it counts even if the client
-/// disconnects.
+/// before it takes a permit of the hashing queue. The calling code cannot cancel an attempt: it counts even if the
+/// client disconnects.
 pub async fn verify(app: &App, attempt: PasswordAttempt) -> Result<VerifiedPassword> {
     let target = match &attempt.owner {
         PasswordOwner::Name(name) => app.attempts().name_target(name),
@@ -233,7 +233,7 @@ async fn on_core<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
     app.compute(move || {
-        // The permits are released when the work ends, even when no caller waits for it any more.
+        // The permits are released when the work ends, even when no code waits for it any more.
         let _permits = (queued, core);
         work()
     })

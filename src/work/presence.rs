@@ -39,7 +39,7 @@ async fn announce_in(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<Pre
     // Visibility is mutual: the two users share a conversation, and no block separates them.
     let visible = users::visible_pairs(conn, &watching).await?;
     let announced = changes.into_iter().map(|PresenceChanged { user_id, status, watchers }| {
-        app.presence().set_last_seen(user_id, now);
+        app.last_seen().set(user_id, now);
         let frame = ServerFrame::PresenceUpdate(PresenceUpdate { user_id, status, last_seen_at: Some(now) });
         let peers = peers.remove(&user_id).unwrap_or_default();
         app.notify(peers.iter().copied().map(Stream::User).collect(), &frame, None);
@@ -87,7 +87,7 @@ pub async fn run(app: App) {
 
 /// Stores the times that are not stored yet.
 pub async fn store_last_seen(app: &App) {
-    let seen = app.presence().take_last_seen();
+    let seen = app.last_seen().take();
     if seen.is_empty() {
         return;
     }

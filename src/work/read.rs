@@ -1,11 +1,11 @@
 //! Reading outside a transaction: on the runtime of the database, with a deadline, and refused immediately while the
 //! database is unavailable. A result may be outdated a moment later, so no change may depend on it.
 //!
-//! A use case may be called from any task, and the caller may stop waiting for it: one read, or one transaction, runs
-//! to its end. A use case of several steps puts them into [`App::run_with_deadline`], so that all of them run.
+//! A use case may be called from any task, and the calling code may stop waiting for it: one read, or one transaction,
+//! runs to its end. A use case of several steps puts them into [`App::run_with_deadline`], so that all of them run.
 
-use crate::domain::caller::Caller;
 use crate::app::App;
+use crate::domain::caller::Caller;
 use crate::error::Result;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::reading::ReadConnection;

@@ -1,14 +1,12 @@
 //! System messages, which the server writes into a conversation. Each is inserted in the transaction that makes the
 //! change that it reports.
 
+use super::assemble::new_messages::{self, MessageParts};
+use super::mentions::Mentioned;
 use super::transact::{MessageNumbers, Tx};
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
-use crate::domain::stream::Stream;
 use crate::error::Result;
-use crate::protocol::events::Event;
-use crate::protocol::messages::{Message, MessageEvent};
-use crate::store::messages::insert::NewMessageRow;
 use crate::store::users;
 use serde_json::json;
 
@@ -53,49 +51,20 @@ pub async fn insert(tx: &mut Tx, id: ConversationId, system_message: SystemMessa
             format!("{} renamed the conversation to “{name}”", name_of(actor)),
         ),
     };
-    let numbers = tx.next_message_numbers(id, false);
-    let message = Message {
-        id: MessageId::new(),
-        conversation_id: id,
-        seq: numbers.seq,
-        sender_id: None,
-        sender: None,
-        kind: MessageKind::System,
-        content,
-        data: Some(data),
-        attachments: Vec::new(),
-        reply_to: None,
-        mentions: Vec::new(),
-        mentions_all: false,
-        reactions: Vec::new(),
-        pinned: false,
-        status: None,
-        temp_id: None,
-        edited_at: None,
-        deleted_at: None,
-        created_at: tx.now(),
-    };
-    tx.insert_message(NewMessageRow {
-        id: message.id,
-        conversation_id: id,
-        seq: numbers.seq,
-        count: numbers.count,
-        rev: numbers.rev,
-        sender_id: None,
-        kind: MessageKind::System.as_str(),
-        content: message.content.clone(),
-        data: message.data.as_ref().map(ToString::to_string),
-        reply_to_id: None,
-        temp_id: None,
-        body_hash: None,
-        mentions_all: false,
-        created_at: tx.now(),
-    });
-    tx.append(
-        Stream::Conversation(id),
-        &Event::MessageNew(MessageEvent { conversation_id: id, message: Box::new(message) }),
+    let inserted = new_messages::insert(
+        tx,
+        MessageParts {
+            id: MessageId::new(),
+            conversation_id: id,
+            author: None,
+            kind: MessageKind::System,
+            content: &content,
+            data: Some(&data),
+            reply_to: None,
+            mentioned: Mentioned::default(),
+        },
     );
-    Ok(numbers)
+    Ok(inserted.numbers)
 }
 
 /// Formats a list of names: "Ada", "Ada and Bo", "Ada, Bo and 7 others".

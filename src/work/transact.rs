@@ -15,20 +15,18 @@ use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::mailboxes::Batch;
-use crate::protocol::events::{Event, Frame};
+use crate::protocol::envelope::Envelope;
+use crate::protocol::events::Event;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::transaction::Transaction;
-use crate::store::db::write_queue::{WriteOwner, WriteTurn};
+use crate::store::db::write_queue::{ServerWriter, WriteOwner, WriteTurn};
 use crate::store::locks::{self, LockedConversation};
 use crate::store::log;
 use crate::store::messages::insert::{self, NewMessageRow};
 use crate::store::messages::mentions::{self, NewMention};
-use bytestring::ByteString;
 use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
-use std::sync::Arc;
 
 /// The future of the work of a transaction.
 pub type WorkFuture<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
@@ -45,7 +43,7 @@ pub struct Tx {
     changed_users: BTreeSet<UserId>,
     messages: Vec<NewMessageRow>,
     mentions: Vec<NewMention>,
-    events: Vec<log::NewLogRow>,
+    events: Vec<Envelope>,
     /// The number of `events` that are written already.
     written: usize,
 }
@@ -138,7 +136,7 @@ impl Tx {
     /// # Panics
     ///
     /// Panics if this transaction has not locked the conversation.
-    pub fn next_message_numbers(&mut self, id: ConversationId, counts: bool) -> MessageNumbers {
+    pub(super) fn next_message_numbers(&mut self, id: ConversationId, counts: bool) -> MessageNumbers {
         let now = self.now;
         let head =
             self.conversations.get_mut(&id).expect("the conversation of a message is locked by this transaction");
@@ -149,13 +147,24 @@ impl Tx {
         MessageNumbers { seq: head.last_seq, count: head.last_count, rev: head.last_rev.next() }
     }
 
+    /// Changes the number of participants of a locked conversation by `delta`. The next flush stores it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this transaction has not locked the conversation.
+    pub fn add_to_member_count(&mut self, id: ConversationId, delta: i64) {
+        let head = self.conversations.get_mut(&id).expect("the conversation of a participant is locked");
+        head.member_count += delta;
+        self.changed_conversations.insert(id);
+    }
+
     /// Collects a message with numbers from [`Self::next_message_numbers`]. The next flush inserts it.
-    pub fn insert_message(&mut self, message: NewMessageRow) {
+    pub(super) fn insert_message(&mut self, message: NewMessageRow) {
         self.messages.push(message);
     }
 
     /// Collects the mentions of a message. The next flush inserts them after the message.
-    pub fn insert_mentions(&mut self, mentions: impl IntoIterator<Item = NewMention>) {
+    pub(super) fn insert_mentions(&mut self, mentions: impl IntoIterator<Item = NewMention>) {
         self.mentions.extend(mentions);
     }
 
@@ -166,16 +175,10 @@ impl Tx {
     /// Panics if this transaction has not locked the stream.
     pub fn append(&mut self, stream: Stream, event: &Event) -> Rev {
         let rev = self.next_rev(stream);
-        let text = event.frame(stream, rev);
-        debug_assert!(text.len() <= limits::EVENT_BYTES, "{} of {} bytes", event.event_type().as_str(), text.len());
-        let frame = Frame {
-            rev,
-            text: text.into(),
-            effect: event.effect(),
-            message_id: event.message_id(),
-            quoted_id: event.quoted_id(),
-        };
-        self.events.push(log::NewLogRow { stream, frame, event_type: event.event_type(), created_at: self.now });
+        let envelope = Envelope::new(event, stream, rev);
+        let bytes = envelope.text.len();
+        debug_assert!(bytes <= limits::EVENT_BYTES, "{} of {bytes} bytes", envelope.event_type.as_str());
+        self.events.push(envelope);
         rev
     }
 
@@ -192,9 +195,8 @@ impl Tx {
         log::append_to_users(&self.conn, &revs, event.event_type(), &tail, self.now).await?;
         for (user, rev) in revs {
             let stream = Stream::User(user);
-            let text: ByteString = (Event::frame_start(stream, rev) + &tail).into();
-            let frame = Frame { rev, text, effect: event.effect(), message_id: None, quoted_id: None };
-            self.events.push(log::NewLogRow { stream, frame, event_type: event.event_type(), created_at: self.now });
+            let text = Event::frame_start(stream, rev) + &tail;
+            self.events.push(Envelope::with_text(event, stream, rev, text));
         }
         self.written = self.events.len();
         Ok(())
@@ -231,35 +233,26 @@ impl Tx {
         locks::update_user_heads(&self.conn, &users).await?;
         insert::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
         mentions::insert(&self.conn, &std::mem::take(&mut self.mentions)).await?;
-        log::append(&self.conn, &self.events[self.written..]).await?;
+        log::append(&self.conn, &self.events[self.written..], self.now).await?;
         self.written = self.events.len();
         Ok(())
     }
-}
-
-/// Returns the events of each stream as one batch.
-fn batches(events: Vec<log::NewLogRow>) -> Vec<(Stream, Arc<Batch>)> {
-    let mut streams: BTreeMap<Stream, Vec<Frame>> = BTreeMap::new();
-    for row in events {
-        streams.entry(row.stream).or_default().push(row.frame);
-    }
-    streams.into_iter().map(|(stream, frames)| (stream, Batch::new(frames))).collect()
 }
 
 /// The result of a committed attempt, and its events, which must still be delivered.
 #[must_use = "events that are not delivered reach no client before the catch-up finds them"]
 pub(crate) struct Commit<T> {
     result: T,
-    events: Vec<log::NewLogRow>,
+    events: Vec<Envelope>,
     changed_rows: u64,
 }
 
 impl<T> Commit<T> {
-    /// Calls `answer` first and then delivers the events, so that the caller knows the result before other users get
+    /// Calls `answer` first and then delivers the events, so that the sender knows the result before other users get
     /// the events.
     pub(crate) fn deliver<R>(self, app: &App, answer: impl FnOnce(T) -> R) -> R {
         let answered = answer(self.result);
-        app.deliver(batches(self.events));
+        app.deliver(self.events);
         answered
     }
 }
@@ -290,8 +283,8 @@ impl From<AbortReason> for Error {
 /// deadlock or a serialisation failure, so it must not change anything outside the transaction.
 ///
 /// The transaction is charged to `owner` for about `rows` rows. If it changes more rows, these are charged after the
-/// commit. Turns are fair by user and charged by rows ([`crate::store::db::write_queue`]). If no task waits for the result
-/// any more, the transaction still runs to its end.
+/// commit. Turns are fair by user and charged by rows ([`crate::store::db::write_queue`]). If no task waits for the
+/// result any more, the transaction still runs to its end.
 pub async fn transact_for<T, W>(app: &App, owner: impl Into<WriteOwner>, rows: usize, work: W) -> Result<T>
 where
     T: Send + 'static,
@@ -305,6 +298,22 @@ where
         Ok(commit.deliver(&owned_app, |result| result))
     })
     .await
+}
+
+/// Runs `work` like [`transact_for`], but as a part of the server that writes for all users together, and in the task of
+/// the calling function. If that task ends before the COMMIT, the database rolls back. If it ends during the COMMIT, the
+/// catch-up delivers the events.
+pub(crate) async fn transact_as<T>(
+    app: &App,
+    writer: ServerWriter,
+    work: &(impl for<'t> Fn(&'t mut Tx) -> WorkFuture<'t, T> + Send + Sync),
+) -> Result<T> {
+    let attempts = async {
+        let mut turn = app.db().take_server_turn(writer).await;
+        let commit = commit_with_retries(app, &mut turn, work).await?;
+        Ok(commit.deliver(app, |result| result))
+    };
+    app.db().run(attempts).await
 }
 
 /// Makes at most four attempts: repeats after a deadlock or a serialisation failure. The calling function holds `turn`

@@ -115,7 +115,7 @@ impl Writer {
         let mut staying = Vec::with_capacity(batch.len());
         let mut leaving: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
         for job in batch {
-            let conversation = job.conversation_id;
+            let conversation = job.send.conversation_id();
             if let Some(behind) = self.side_queues.get_mut(&conversation) {
                 if !is_writable(&self.app) {
                     (job.answer)(Err(unavailable()));
@@ -201,7 +201,8 @@ async fn commit_all(app: &App, stats: &WriterStats, batch: Vec<SendJob>, lock_mo
     let mut pending = vec![batch];
     while let Some(batch) = pending.pop() {
         // A conversation that was locked in an earlier part may be free by now, but its earlier sends come first.
-        let is_behind = |job: &SendJob| skipped.iter().any(|first| first.conversation_id == job.conversation_id);
+        let is_behind =
+            |job: &SendJob| skipped.iter().any(|first| first.send.conversation_id() == job.send.conversation_id());
         let (behind, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(is_behind);
         skipped.extend(behind);
         if batch.is_empty() {
@@ -288,7 +289,7 @@ async fn try_commit(
             let _turn = match (lock_mode, jobs.first()) {
                 // It may wait as long as a user's transaction, so it uses a turn of users' transactions.
                 (LockMode::Wait, Some(job)) => {
-                    let owner = WriteOwner::Conversation(job.conversation_id);
+                    let owner = WriteOwner::Conversation(job.send.conversation_id());
                     app.db().take_owner_turn(owner, limits::FEW_ROWS * jobs.len()).await?
                 }
                 _ => app.db().take_server_turn(ServerWriter::Sends).await,
@@ -329,7 +330,7 @@ fn answer_senders(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<SendOutcome>
             SendOutcome::Skipped => skipped.push(job),
             SendOutcome::Decided(result) => {
                 if let Ok(sent) = result.as_ref() {
-                    typing::stop_all(app, job.conversation_id, job.sender_id);
+                    typing::stop_all(app, job.send.conversation_id(), job.send.sender_id());
                     enqueue_sent_mark(app, &job, sent);
                 }
                 (job.answer)(*result);
@@ -343,8 +344,8 @@ fn answer_senders(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<SendOutcome>
 fn enqueue_sent_mark(app: &App, job: &SendJob, sent: &SentMessage) {
     if let Some(previous) = sent.previous_read_seq {
         app.enqueue_mark(MarkJob {
-            conversation_id: job.conversation_id,
-            user_id: job.sender_id,
+            conversation_id: job.send.conversation_id(),
+            user_id: job.send.sender_id(),
             work: MarkWork::NotifyAfterSend { previous },
             answer: None,
         });

@@ -2,23 +2,20 @@
 //! sets: the number of statements does not grow with the batch.
 
 use super::access;
+use super::assemble::messages::{AuthorMessage, for_former_participant, list_for_authors, quote_message, quote_row};
+use super::assemble::new_messages::{self, InsertedMessage, MessageAuthor, MessageParts};
 use super::mentions::{MentionText, Mentionable};
 use super::transact::Tx;
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
-use crate::domain::limits;
+use crate::domain::ids::{ConversationId, MessageId, MessageKey, Seq, UserId};
 use crate::domain::mentions::has_mention_sign;
 use crate::domain::roles::{Action, ConversationKind};
-use crate::domain::stream::Stream;
-use crate::domain::text::preview;
 use crate::error::{Error, Result};
 use crate::mailboxes::{SendJob, SentMessage};
-use crate::protocol::events::Event;
-use crate::protocol::messages::{Message, MessageEvent, Quote};
+use crate::protocol::messages::Quote;
+use crate::protocol::shared_message::SharedMessage;
 use crate::store;
 use crate::store::dialect;
-use crate::store::messages::assemble::assemble_for_authors;
-use crate::store::messages::insert::NewMessageRow;
-use crate::store::messages::{self, ParticipantRights, SendKey, StoredSend};
+use crate::store::messages::{self, MessageRow, ParticipantRights, SendKey, StoredSend};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What to do if another transaction has locked a conversation.
@@ -47,9 +44,9 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<V
     state.mentionable = Mentionable::read(tx, state.texts.values()).await?;
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs {
-        let outcome = if tx.get_conversation(job.conversation_id).is_some() {
+        let outcome = if tx.get_conversation(job.send.conversation_id()).is_some() {
             SendOutcome::Decided(Box::new(decide(tx, job, &snapshot, &mut state)))
-        } else if missing.contains(&job.conversation_id) {
+        } else if missing.contains(&job.send.conversation_id()) {
             SendOutcome::Decided(Box::new(Err(Error::not_found("conversation"))))
         } else {
             SendOutcome::Skipped
@@ -66,7 +63,7 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<V
 /// Locks the conversations as `lock_mode` says. Returns those that do not exist; a conversation that another
 /// transaction has locked is not among them.
 async fn lock_conversations(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<HashSet<ConversationId>> {
-    let mut ids: Vec<ConversationId> = jobs.iter().map(|job| job.conversation_id).collect();
+    let mut ids: Vec<ConversationId> = jobs.iter().map(|job| job.send.conversation_id()).collect();
     ids.sort_unstable();
     ids.dedup();
     match lock_mode {
@@ -85,56 +82,54 @@ async fn lock_conversations(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) 
 struct BatchSnapshot {
     stored: HashMap<SendKey, StoredSend>,
     /// Messages as they are now: those of repeated sends, and those of sends with an unknown outcome.
-    messages: HashMap<MessageId, (Message, Rev)>,
+    messages: HashMap<MessageId, AuthorMessage>,
     senders: HashMap<(ConversationId, UserId), ParticipantRights>,
-    targets: HashMap<MessageId, Message>,
+    targets: HashMap<MessageId, MessageRow>,
 }
 
 impl BatchSnapshot {
     async fn read(tx: &Tx, jobs: &[SendJob]) -> Result<Self> {
-        let locked = || jobs.iter().filter(|job| tx.get_conversation(job.conversation_id).is_some());
+        let locked = || jobs.iter().filter(|job| tx.get_conversation(job.send.conversation_id()).is_some());
         let keys: Vec<SendKey> = locked().filter_map(send_key).collect();
         let stored = messages::stored_sends(tx.conn(), &keys).await?;
-        let mut ids: Vec<MessageId> = stored.values().map(|stored| stored.id).collect();
-        ids.extend(locked().filter(|job| job.unknown_until.is_some()).map(|job| job.message_id));
-        let found = read_current_messages(tx, &ids).await?;
-        let mut pairs: Vec<_> = locked().map(|job| (job.conversation_id, job.sender_id)).collect();
+        let mut current: Vec<MessageKey> = stored.iter().map(|(send, stored)| (send.0, stored.id)).collect();
+        let unknown = locked().filter(|job| job.unknown_until.is_some());
+        current.extend(unknown.map(|job| (job.send.conversation_id(), job.message_id)));
+        let found = list_for_authors(tx.conn(), messages::by_keys(tx.conn(), &current).await?).await?;
+        let mut pairs: Vec<_> = locked().map(sender_key).collect();
         pairs.sort_unstable();
         pairs.dedup();
-        let quoted: Vec<MessageId> = locked().filter_map(|job| job.reply_to_id).collect();
-        let targets = if quoted.is_empty() { Vec::new() } else { messages::by_ids(tx.conn(), &quoted).await? };
+        let quoted = |job: &SendJob| Some((job.send.conversation_id(), job.send.reply_to_id()?));
+        let quoted: Vec<MessageKey> = locked().filter_map(quoted).collect();
+        let targets = messages::by_keys(tx.conn(), &quoted).await?;
         Ok(Self {
             stored,
             messages: found,
             senders: messages::senders(tx.conn(), &pairs).await?,
-            targets: targets.into_iter().map(|(message, _)| (message.id, message)).collect(),
+            targets: targets.into_iter().map(|row| (row.id, row)).collect(),
         })
     }
-}
-
-/// Returns stored messages as their authors see them now, each with the revision of its `message.new`.
-async fn read_current_messages(tx: &Tx, ids: &[MessageId]) -> Result<HashMap<MessageId, (Message, Rev)>> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let (mut found, revs): (Vec<Message>, Vec<Rev>) = messages::by_ids(tx.conn(), ids).await?.into_iter().unzip();
-    assemble_for_authors(tx.conn(), &mut found).await?;
-    Ok(found.into_iter().zip(revs).map(|(message, rev)| (message.id, (message, rev))).collect())
 }
 
 /// Returns the texts of the batch that may mention users.
 fn mention_texts(tx: &Tx, jobs: &[SendJob], snapshot: &BatchSnapshot) -> HashMap<MessageId, MentionText> {
     let named = |job: &SendJob| {
-        let conversation = tx.get_conversation(job.conversation_id).filter(|_| has_mention_sign(&job.content))?;
-        let role = snapshot.senders.get(&(job.conversation_id, job.sender_id))?.role?;
+        let (send, text) = (&job.send, job.send.content().as_str());
+        let conversation = tx.get_conversation(send.conversation_id()).filter(|_| has_mention_sign(text))?;
+        let role = snapshot.senders.get(&sender_key(job))?.role?;
         let may_mention_all = role.may(Action::MentionAll) && conversation.kind != ConversationKind::Direct;
-        Some((job.message_id, MentionText::new(job.conversation_id, job.sender_id, may_mention_all, &job.content)))
+        let (conversation, sender) = sender_key(job);
+        Some((job.message_id, MentionText::new(conversation, sender, may_mention_all, text)))
     };
     jobs.iter().filter_map(named).collect()
 }
 
+fn sender_key(job: &SendJob) -> (ConversationId, UserId) {
+    (job.send.conversation_id(), job.send.sender_id())
+}
+
 fn send_key(job: &SendJob) -> Option<SendKey> {
-    job.temp_id.clone().map(|temp_id| (job.conversation_id, job.sender_id, temp_id))
+    job.send.temp_id().map(|temp_id| (job.send.conversation_id(), job.send.sender_id(), temp_id.clone()))
 }
 
 /// What the later sends of this batch need: what the batch has added, and whom its texts can mention.
@@ -143,7 +138,7 @@ struct BatchState {
     /// Sends with a `temp_id`, because a batch may contain the same send twice.
     sends: HashMap<SendKey, (String, SentMessage)>,
     /// Messages, because a send may quote one of the same batch.
-    messages: HashMap<MessageId, Message>,
+    messages: HashMap<MessageId, SharedMessage>,
     /// The texts of the batch that may mention users.
     texts: HashMap<MessageId, MentionText>,
     /// The users that these texts can mention.
@@ -156,10 +151,10 @@ fn decide(tx: &mut Tx, job: &SendJob, snapshot: &BatchSnapshot, state: &mut Batc
     if let Some(sent) = find_stored(job, snapshot, state)? {
         return Ok(sent);
     }
-    tx.require_conversation(job.conversation_id)?;
-    let sender = snapshot.senders.get(&(job.conversation_id, job.sender_id)).ok_or_else(Error::not_a_participant)?;
+    tx.require_conversation(job.send.conversation_id())?;
+    let sender = snapshot.senders.get(&sender_key(job)).ok_or_else(Error::not_a_participant)?;
     access::require_writable(sender, Action::Send)?;
-    let reply_to = match job.reply_to_id {
+    let reply_to = match job.send.reply_to_id() {
         Some(id) => Some(build_quote(job, id, snapshot, state)?),
         None => None,
     };
@@ -169,48 +164,40 @@ fn decide(tx: &mut Tx, job: &SendJob, snapshot: &BatchSnapshot, state: &mut Batc
 /// Returns the message that this send stored before its COMMIT got no answer, or that an earlier send with the same
 /// `temp_id` stored. This comes before the check of membership: a sender who has left may still learn the outcome.
 fn find_stored(job: &SendJob, snapshot: &BatchSnapshot, state: &BatchState) -> Result<Option<SentMessage>> {
-    if let Some((message, rev)) = snapshot.messages.get(&job.message_id) {
-        return Ok(Some(SentMessage { rev: *rev, message: message.clone(), repeated: false, previous_read_seq: None }));
+    if let Some(found) = snapshot.messages.get(&job.message_id) {
+        return Ok(Some(sent(found, false)));
     }
     let Some(key) = send_key(job) else { return Ok(None) };
     if let Some((hash, sent)) = state.sends.get(&key) {
         let sent = SentMessage { repeated: true, previous_read_seq: None, ..sent.clone() };
-        return if *hash == job.body_hash { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
+        return if *hash == job.send.body_hash() { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
     }
     let Some(stored) = snapshot.stored.get(&key) else { return Ok(None) };
-    if stored.body_hash != job.body_hash {
+    if stored.body_hash != job.send.body_hash() {
         return Err(Error::temp_id_reused());
     }
-    let (message, rev) =
-        snapshot.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
-    let mut message = message.clone();
-    let is_participant =
-        snapshot.senders.get(&(job.conversation_id, job.sender_id)).is_some_and(|sender| sender.role.is_some());
+    let found = snapshot.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
+    let is_participant = snapshot.senders.get(&sender_key(job)).is_some_and(|sender| sender.role.is_some());
+    let mut sent = sent(found, true);
     if !is_participant {
-        message.reactions.clear();
-        message.pinned = false;
-        // The quote is the text of another user, who may have changed it since.
-        if let Some(quote) = &mut message.reply_to {
-            quote.content.clear();
-        }
+        sent.message = for_former_participant(&sent.message);
     }
-    Ok(Some(SentMessage { rev: *rev, message, repeated: true, previous_read_seq: None }))
+    Ok(Some(sent))
 }
 
+fn sent(found: &AuthorMessage, repeated: bool) -> SentMessage {
+    let AuthorMessage { message, own_emojis, rev } = found.clone();
+    SentMessage { rev, message, own_emojis, repeated, previous_read_seq: None }
+}
+
+/// Returns the quote of the message to which a send replies, which may be of the same batch.
 fn build_quote(job: &SendJob, id: MessageId, snapshot: &BatchSnapshot, state: &BatchState) -> Result<Quote> {
-    let target = snapshot
-        .targets
-        .get(&id)
-        .or_else(|| state.messages.get(&id))
-        .filter(|target| target.conversation_id == job.conversation_id)
-        .ok_or_else(|| Error::invalid("reply_to_id", "must be the id of a message of this conversation"))?;
-    Ok(Quote {
-        id,
-        seq: target.seq,
-        sender_id: target.sender_id,
-        kind: target.kind,
-        content: preview(&target.content, limits::PREVIEW_CHARS),
-    })
+    let conversation = job.send.conversation_id();
+    let stored = snapshot.targets.get(&id).filter(|target| target.conversation_id == conversation).map(quote_row);
+    let added = || state.messages.get(&id).filter(|target| target.conversation_id == conversation).map(quote_message);
+    stored
+        .or_else(added)
+        .ok_or_else(|| Error::invalid("reply_to_id", "must be the id of a message of this conversation"))
 }
 
 fn add_message(
@@ -220,56 +207,28 @@ fn add_message(
     reply_to: Option<Quote>,
     state: &mut BatchState,
 ) -> SentMessage {
-    let numbers = tx.next_message_numbers(job.conversation_id, true);
+    let send = &job.send;
     let mentioned = state.texts.get(&job.message_id).map(|text| state.mentionable.resolve(text)).unwrap_or_default();
-    let message = Message {
-        id: job.message_id,
-        conversation_id: job.conversation_id,
-        seq: numbers.seq,
-        sender_id: Some(job.sender_id),
-        sender: Some(sender.brief.clone()),
-        kind: job.kind,
-        content: job.content.clone(),
-        data: job.data.clone(),
-        attachments: Vec::new(),
-        reply_to,
-        mentions: mentioned.users.clone(),
-        mentions_all: mentioned.all,
-        reactions: Vec::new(),
-        pinned: false,
-        status: None,
-        temp_id: job.temp_id.clone(),
-        edited_at: None,
-        deleted_at: None,
-        created_at: tx.now(),
-    };
-    tx.insert_message(NewMessageRow {
-        id: job.message_id,
-        conversation_id: job.conversation_id,
-        seq: numbers.seq,
-        count: numbers.count,
-        rev: numbers.rev,
-        sender_id: Some(job.sender_id),
-        kind: job.kind.as_str(),
-        content: job.content.clone(),
-        data: job.data.as_ref().map(ToString::to_string),
-        reply_to_id: job.reply_to_id,
-        temp_id: job.temp_id.clone(),
-        body_hash: Some(job.body_hash.clone()),
-        mentions_all: mentioned.all,
-        created_at: tx.now(),
-    });
-    tx.insert_mentions(mentioned.rows(&message));
-    let event =
-        Event::MessageNew(MessageEvent { conversation_id: job.conversation_id, message: Box::new(message.clone()) });
-    let rev = tx.append(Stream::Conversation(job.conversation_id), &event);
-    let moved = state.marks.insert((job.conversation_id, job.sender_id), (numbers.seq, numbers.count));
+    let InsertedMessage { numbers, rev, message } = new_messages::insert(
+        tx,
+        MessageParts {
+            id: job.message_id,
+            conversation_id: send.conversation_id(),
+            author: Some(MessageAuthor { brief: &sender.brief, temp_id: send.temp_id(), body_hash: send.body_hash() }),
+            kind: send.kind(),
+            content: send.content().as_str(),
+            data: send.data(),
+            reply_to,
+            mentioned,
+        },
+    );
+    let moved = state.marks.insert(sender_key(job), (numbers.seq, numbers.count));
     let read = moved.map(|(seq, _)| seq).or(sender.last_read_seq);
     state.messages.insert(message.id, message.clone());
     let previous_read_seq = read.filter(|read| read.0 + 1 < numbers.seq.0);
-    let sent = SentMessage { rev, message, repeated: false, previous_read_seq };
+    let sent = SentMessage { rev, message, own_emojis: Vec::new(), repeated: false, previous_read_seq };
     if let Some(key) = send_key(job) {
-        state.sends.insert(key, (job.body_hash.clone(), sent.clone()));
+        state.sends.insert(key, (send.body_hash().to_owned(), sent.clone()));
     }
     sent
 }

@@ -50,8 +50,8 @@ export class Router {
   }
 
   /**
-   * Handles a click on a link of the app at once. The browser's `hashchange` comes a moment later, and in that moment
-   * the user could type into the view that is about to close.
+   * Handles a click on a link of the app immediately. The browser's `hashchange` comes a moment later, and in that
+   * moment the user could type into the view that is about to close.
    */
   #follow(event) {
     const link = event.target.closest?.('a[href^="#/"]');

@@ -124,8 +124,8 @@ export class Auth extends Emitter {
   }
 
   /**
-   * Ends this login. The device forgets it at once, even if the server cannot be reached. The server needs an access
-   * token to end the login: the present one, else that of a running refresh, else one that is requested for this
+   * Ends this login. The device forgets it immediately, even if the server cannot be reached. The server needs an
+   * access token to end the login: the present one, else that of a running refresh, else one that is requested for this
    * purpose.
    */
   async logout() {

@@ -5,7 +5,7 @@
 /** How long marks are collected before they are sent, in milliseconds. */
 const COLLECT_MS = 250;
 /**
- * The most marks to send at a time. After a long absence there can be one for each conversation. All of them at once
+ * The most marks to send at a time. After a long absence there can be one for each conversation. All of them together
  * would be more commands than the server accepts from one user.
  */
 const MARKS_AT_ONCE = 8;

@@ -1,4 +1,4 @@
-//! Which file uses which: no files may need each other, and some paths are closed to some modules.
+//! The rules about files that use each other: no circle of files, and some functions are closed to some modules.
 
 use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ pub fn circles(files: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// A folder's `mod.rs` and the files beside it may use each other.
+/// Returns whether one file is the `mod.rs` of the folder of the other: these may use each other.
 fn is_same_unit(one: &str, other: &str) -> bool {
     let folder = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
     one == other || (folder(one) == folder(other) && (one.ends_with("/mod.rs") || other.ends_with("/mod.rs")))
@@ -44,7 +44,7 @@ fn reachable<'a>(used: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> BTr
     found
 }
 
-/// The names of the modules on the way to a file: `src/store/log.rs` is `store`, `log`, and `src/lib.rs` has none.
+/// Returns the names of the modules on the way to a file: `src/store/log.rs` is `store`, `log`, and `src/lib.rs` has none.
 fn module_path(path: &str) -> Vec<&str> {
     let inside = path.strip_prefix("src/").unwrap_or(path);
     let mut names: Vec<&str> = inside.strip_suffix(".rs").unwrap_or(inside).split('/').collect();
@@ -58,7 +58,7 @@ fn find_module<'a>(modules: &BTreeMap<String, &'a str>, path: &[String]) -> Opti
     (1..=path.len()).rev().find_map(|length| modules.get(&path[..length].join("::")).copied())
 }
 
-/// The paths below `crate` that a file names, in `use` and elsewhere.
+/// Returns the paths below `crate` that a file names, in `use` and elsewhere.
 fn paths(file: &Source) -> Vec<Vec<String>> {
     let own = module_path(&file.path);
     let absolute = |names: &[String]| -> Option<Vec<String>> {
@@ -84,7 +84,7 @@ fn paths(file: &Source) -> Vec<Vec<String>> {
     found
 }
 
-/// Every path of a tree like `a::{b, c::{d, e}}` at the beginning of a text.
+/// Returns every path of a tree like `a::{b, c::{d, e}}` at the beginning of a text.
 fn tree(text: &str) -> Vec<Vec<String>> {
     let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
@@ -99,7 +99,7 @@ fn tree(text: &str) -> Vec<Vec<String>> {
     branches.into_iter().map(full).collect()
 }
 
-/// The elements of a `{…}` whose opening brace was just passed.
+/// Returns the elements of a `{…}`. `group` begins after the opening brace.
 fn elements(group: &str) -> Vec<&str> {
     let (mut found, mut depth, mut start) = (Vec::new(), 0, 0);
     for (at, character) in group.char_indices() {
@@ -130,8 +130,8 @@ pub fn seams(files: &[Source]) -> Vec<String> {
         ("src/realtime/session/", ".db()", "call a use case"),
     ];
     let mut broken = Vec::new();
-    for (place, call, instead) in closed {
-        for file in files.iter().filter(|file| file.path.starts_with(place)) {
+    for (folder, call, instead) in closed {
+        for file in files.iter().filter(|file| file.path.starts_with(folder)) {
             for (line, _) in file.code_lines().filter(|(_, code)| code.contains(call)) {
                 broken.push(format!("{}:{line}: `{call}`: {instead}", file.path));
             }

@@ -1,11 +1,11 @@
-//! The manual of limits states the numbers of the constants.
+//! The document of limits has the numbers of the constants.
 
 use greenroom::domain::limits;
 use std::fmt::Display;
 use std::time::Duration;
 
 /// Returns one sentence for each row of docs/limits.md that does not state its number.
-pub fn stated(manual: &str) -> Vec<String> {
+pub fn list_missing(document: &str) -> Vec<String> {
     let rows: Vec<(&str, String)> = vec![
         ("connections of a node", grouped(limits::CONNECTIONS)),
         ("connections of a node", grouped(limits::CONNECTION_BACKLOG as usize)),
@@ -59,7 +59,7 @@ pub fn stated(manual: &str) -> Vec<String> {
     ];
     let is_row = |line: &&str, start: &str| line.strip_prefix("| ").is_some_and(|row| row.starts_with(start));
     let missing =
-        rows.into_iter().filter_map(|(start, number)| match manual.lines().find(|line| is_row(line, start)) {
+        rows.into_iter().filter_map(|(start, number)| match document.lines().find(|line| is_row(line, start)) {
             None => Some(format!("docs/limits.md has no row `{start}`")),
             Some(row) if row.contains(&number) => None,
             Some(_) => {

@@ -1,10 +1,11 @@
-//! The rules of the project, checked by reading the sources: which module may use which, how long a file may be, which words
-//! are not used. The rules are in `architecture/`. Each is tried on a forged source first, because a rule that cannot fail is
-//! worth nothing, and then on the real ones.
+//! Checks the rules of the project by reading its sources: which module may use which, how long a file may be, which
+//! words are not used. Each test first runs its rule on an invented source that breaks it, because a rule that cannot
+//! fail is worth nothing, and then on the real sources.
 
 mod circles;
 mod limits;
 mod names;
+mod resources;
 mod rules;
 mod source;
 mod words;
@@ -12,45 +13,45 @@ mod words;
 use source::{Source, has_extension, read};
 use std::path::Path;
 
-/// Fails with every place that breaks the rule.
+/// Fails with every line that breaks the rule.
 fn holds(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
 
-/// Fails unless the rule finds exactly one fault in a forgery, and says this about it.
-fn finds(broken: &[String], said: &str) {
-    assert_eq!(broken.len(), 1, "one fault was forged, the rule found: {broken:#?}");
-    assert!(broken[0].contains(said), "{:?} does not mention {said:?}", broken[0]);
+/// Fails unless the rule finds exactly one fault in an invented source, with this text in its message.
+fn finds(broken: &[String], message: &str) {
+    assert_eq!(broken.len(), 1, "the source has one fault, the rule found: {broken:#?}");
+    assert!(broken[0].contains(message), "{:?} does not contain {message:?}", broken[0]);
 }
 
-fn forged(path: &str, text: &str) -> Vec<Source> {
+fn invented(path: &str, text: &str) -> Vec<Source> {
     vec![Source::new(path, text)]
 }
 
-fn one(path: &str) -> Option<Source> {
+fn read_one(path: &str) -> Option<Source> {
     read(&[path]).pop()
 }
 
-fn ours() -> Vec<Source> {
+fn all_sources() -> Vec<Source> {
     read(&["src", "entity", "migration", "tests", "examples", "static"])
 }
 
 #[test]
 fn a_module_uses_only_those_before_it() {
     finds(
-        &rules::imports(&forged("src/domain/ids.rs", "use crate::store::log;")),
+        &rules::imports(&invented("src/domain/ids.rs", "use crate::store::log;")),
         "src/domain/ids.rs:1: `domain` uses `store`",
     );
     finds(
-        &rules::imports(&forged("src/app.rs", "\nuse crate::{config, http::{self, routes}};")),
+        &rules::imports(&invented("src/app.rs", "\nuse crate::{config, http::{self, routes}};")),
         "src/app.rs:2: `app` uses `http`",
     );
-    finds(&rules::imports(&forged("src/store/log.rs", "fn f() { crate::cluster::bus() }")), "`store` uses `cluster`");
-    finds(&rules::imports(&forged("src/realtime/room.rs", "use super::super::http;")), "write `crate::…`");
-    finds(&rules::imports(&forged("src/lounge/mod.rs", "")), "no place in the order");
-    let lawful = "//! [`crate::http`]\nuse crate::{config::Settings, store::{log, db}}; // crate::http\nconst S: &str = \"crate::http\";\n\
+    finds(&rules::imports(&invented("src/store/log.rs", "fn f() { crate::cluster::bus() }")), "`store` uses `cluster`");
+    finds(&rules::imports(&invented("src/realtime/room.rs", "use super::super::http;")), "write `crate::…`");
+    finds(&rules::imports(&invented("src/lounge/mod.rs", "")), "is not in the order");
+    let allowed = "//! [`crate::http`]\nuse crate::{config::Settings, store::{log, db}}; // crate::http\nconst S: &str = \"crate::http\";\n\
                   use crate::app::App;\n#[cfg(test)]\nmod tests { use crate::http::x; }";
-    holds(&rules::imports(&forged("src/usecases/messages.rs", lawful)));
+    holds(&rules::imports(&invented("src/usecases/messages.rs", allowed)));
     holds(&rules::imports(&read(&["src"])));
 }
 
@@ -75,94 +76,108 @@ fn no_two_files_use_each_other() {
 
 #[test]
 fn a_use_case_reads_and_changes_through_one_seam() {
-    finds(&circles::seams(&forged("src/usecases/pins.rs", "let conn = app.db().read(pool);")), "through `work::read`");
-    finds(&circles::seams(&forged("src/http/pins.rs", "app.run_with_deadline(pins::add())")), "safe from anywhere");
-    finds(&circles::seams(&forged("src/realtime/session/auth.rs", "app.db().run(work)")), "call a use case");
-    holds(&circles::seams(&forged("src/work.rs", "app.run_with_deadline(app.db().read(pool))")));
+    finds(
+        &circles::seams(&invented("src/usecases/pins.rs", "let conn = app.db().read(pool);")),
+        "through `work::read`",
+    );
+    finds(&circles::seams(&invented("src/http/pins.rs", "app.run_with_deadline(pins::add())")), "safe from anywhere");
+    finds(&circles::seams(&invented("src/realtime/session/auth.rs", "app.db().run(work)")), "call a use case");
+    holds(&circles::seams(&invented("src/work.rs", "app.run_with_deadline(app.db().read(pool))")));
     holds(&circles::seams(&read(&["src"])));
 }
 
 #[test]
-fn the_map_of_modules_is_true() {
+fn the_list_of_modules_is_complete_and_in_order() {
     let lib = |text: &str| Source::new("src/lib.rs", text);
     let modules = "pub mod domain;\npub mod config;\n";
     finds(
-        &rules::map_of_modules(&lib(&format!("//! 1. [`domain`]: words\n//! 2. [`config`]: settings\n{modules}"))),
+        &rules::module_list(&lib(&format!("//! 1. [`domain`]: words\n//! 2. [`config`]: settings\n{modules}"))),
         "make the two agree",
     );
-    finds(&rules::map_of_modules(&lib(&format!("//! 1. [`config`]: settings\n{modules}"))), "make the two agree");
-    holds(&rules::map_of_modules(&lib(&format!("//! 1. [`config`], [`domain`]: both\n{modules}"))));
-    holds(&rules::map_of_modules(&one("src/lib.rs").expect("a library")));
+    finds(&rules::module_list(&lib(&format!("//! 1. [`config`]: settings\n{modules}"))), "make the two agree");
+    holds(&rules::module_list(&lib(&format!("//! 1. [`config`], [`domain`]: both\n{modules}"))));
+    holds(&rules::module_list(&read_one("src/lib.rs").expect("a library")));
 }
 
 #[test]
-fn some_crates_are_known_to_one_place() {
+fn some_crates_are_used_by_one_module_only() {
     for line in ["use entity::messages;", "use ::entity::messages;", "let x = entity::users::Entity;"] {
-        finds(&rules::guarded_crates(&forged("src/usecases/messages.rs", line)), "only the store knows tables");
-        holds(&rules::guarded_crates(&forged("src/store/messages.rs", line)));
+        finds(&rules::guarded_crates(&invented("src/usecases/messages.rs", line)), "only the store knows tables");
+        holds(&rules::guarded_crates(&invented("src/store/messages.rs", line)));
     }
-    finds(&rules::guarded_crates(&forged("src/realtime/session.rs", "use actix_web_actors::ws;")), "only the socket");
-    holds(&rules::guarded_crates(&forged("src/realtime/socket.rs", "use actix_web_actors::ws;")));
-    holds(&rules::guarded_crates(&forged("src/http/mod.rs", "let entity = self::identity::x; // entity::users")));
+    finds(&rules::guarded_crates(&invented("src/realtime/session.rs", "use actix_web_actors::ws;")), "only the socket");
+    holds(&rules::guarded_crates(&invented("src/realtime/socket.rs", "use actix_web_actors::ws;")));
+    holds(&rules::guarded_crates(&invented("src/http/mod.rs", "let entity = self::identity::x; // entity::users")));
     holds(&rules::guarded_crates(&read(&["src"])));
 }
 
 #[test]
-fn a_file_is_one_room() {
-    finds(&rules::file_size(&forged("src/app.rs", &"\n".repeat(401))), "401 lines");
-    finds(&rules::file_size(&forged("static/sdk/x.js", &"\n".repeat(500))), "500 lines");
-    holds(&rules::file_size(&forged("src/app.rs", &"\n".repeat(400))));
-    holds(&rules::file_size(&ours()));
+fn only_the_assembler_constructs_resources_with_several_parts() {
+    for line in ["let x = Message {", "vec![messages::Message { id }]", "Ok(Some(User {", "    Message { id, ..old }"] {
+        finds(&resources::constructions(&invented("src/store/messages/mod.rs", line)), "let the assembler");
+    }
+    let messages = "src/work/assemble/messages.rs";
+    holds(&resources::constructions(&invented(messages, "Message { id }")));
+    finds(&resources::constructions(&invented(messages, "NewMessageRow {")), "new_messages.rs");
+    for allowed in ["pub struct Message {", "fn a() -> Message {", "impl fmt::Display for Message {", "SystemMessage {", "Event::User {"] {
+        holds(&resources::constructions(&invented("src/store/messages/mod.rs", allowed)));
+    }
+    holds(&resources::constructions(&read(&["src"])));
+}
+
+#[test]
+fn a_file_has_at_most_400_lines() {
+    finds(&rules::file_size(&invented("src/app.rs", &"\n".repeat(401))), "401 lines");
+    finds(&rules::file_size(&invented("static/sdk/x.js", &"\n".repeat(500))), "500 lines");
+    holds(&rules::file_size(&invented("src/app.rs", &"\n".repeat(400))));
+    holds(&rules::file_size(&all_sources()));
 }
 
 #[test]
 fn a_type_name_occurs_once() {
-    let twice = |other: &str| [forged("src/a.rs", "pub struct Row<'a>(u8);"), forged("src/b.rs", other)].concat();
+    let twice = |other: &str| [invented("src/a.rs", "pub struct Row<'a>(u8);"), invented("src/b.rs", other)].concat();
     finds(&names::type_names(&twice("pub(super) enum Row {}")), "`Row` is the name of 2 types: src/a.rs:1, src/b.rs:1");
     holds(&names::type_names(&twice("struct Rows; // struct Row\nimpl X { type Row = u8; }\n    type Row = u8;")));
     holds(&names::type_names(&read(&["src"])));
 }
 
 #[test]
-fn no_word_is_used_that_readers_stumble_over() {
-    finds(&names::banned_words(&forged("src/a.rs", "\nlet was_told = 1;")), "src/a.rs:2");
-    finds(&names::banned_words(&forged("static/a.js", "// Whoever comes")), "write the user who");
-    finds(&names::banned_words(&forged("src/a.rs", "struct FreePlace;")), "`place`");
-    holds(&names::banned_words(&forged("src/a.rs", "replaces(outdoors, misplaced)")));
+fn no_banned_word_is_used() {
+    finds(&names::banned_words(&invented("src/a.rs", "\nlet was_told = 1;")), "src/a.rs:2");
+    finds(&names::banned_words(&invented("static/a.js", "// Whoever comes")), "write the user who");
+    finds(&names::banned_words(&invented("src/a.rs", "struct FreePlace;")), "`place`");
+    holds(&names::banned_words(&invented("src/a.rs", "replaces(outdoors, misplaced)")));
     holds(&names::banned_words(&read(&["src", "static"])));
 }
 
 #[test]
 fn public_types_and_functions_are_explained() {
-    finds(&names::explained(&forged("src/a.rs", "/// The id.\npub fn id() {}")), "src/a.rs:2: say in a sentence");
-    finds(&names::explained(&forged("src/a.rs", "}\n\npub enum Kind {}")), "`Kind`");
-    holds(&names::explained(&forged("src/a.rs", "/// Returns the newest row.\n#[must_use]\npub async fn row() {}")));
-    holds(&names::explained(&forged("src/a.rs", "pub const X: u8 = 1;\npub(super) fn f() {}\nfn g() {}")));
+    finds(&names::explained(&invented("src/a.rs", "/// The id.\npub fn id() {}")), "src/a.rs:2: say in a sentence");
+    finds(&names::explained(&invented("src/a.rs", "}\n\npub enum Kind {}")), "`Kind`");
+    holds(&names::explained(&invented("src/a.rs", "/// Returns the newest row.\n#[must_use]\npub async fn row() {}")));
+    holds(&names::explained(&invented("src/a.rs", "pub const X: u8 = 1;\npub(super) fn f() {}\nfn g() {}")));
     holds(&names::explained(&read(&["src"])));
 }
 
 #[test]
-fn a_module_says_first_what_lives_in_it() {
-    finds(&rules::first_lines(&forged("src/app.rs", "use std::fmt;")), "begins without");
-    holds(&rules::first_lines(&forged("src/app.rs", "//! What a use case may touch.")));
-    holds(&rules::first_lines(&ours()));
+fn the_first_line_of_a_file_says_what_is_in_it() {
+    finds(&rules::first_lines(&invented("src/app.rs", "use std::fmt;")), "begins without");
+    holds(&rules::first_lines(&invented("src/app.rs", "//! What a use case may touch.")));
+    holds(&rules::first_lines(&all_sources()));
 }
 
 #[test]
-fn only_attaching_and_detaching_ignore_a_full_mailbox() {
-    finds(&rules::do_send(&forged("src/realtime/room.rs", "\nsession.do_send(frame);")), "room.rs:2: `do_send`");
-    holds(&rules::do_send(&forged(
-        "src/realtime/room.rs",
-        "hub.do_send(x); // attach\n// detach: it must arrive\nhub.do_send(y);",
-    )));
-    holds(&rules::do_send(&forged("src/realtime/room.rs", "// never do_send( here\n")));
+fn one_function_ignores_a_full_mailbox() {
+    finds(&rules::do_send(&invented("src/realtime/room.rs", "\nsession.do_send(frame);")), "room.rs:2: `do_send`");
+    holds(&rules::do_send(&invented("src/mailboxes/send_always.rs", "receiver.do_send(message);")));
+    holds(&rules::do_send(&invented("src/realtime/room.rs", "// never do_send( here\n")));
     holds(&rules::do_send(&read(&["src"])));
 }
 
 #[test]
-fn nothing_unwraps_outside_tests() {
-    finds(&rules::unwraps(&forged("src/app.rs", "let x = y.unwrap();")), "src/app.rs:1");
-    holds(&rules::unwraps(&forged(
+fn no_unwrap_outside_tests() {
+    finds(&rules::unwraps(&invented("src/app.rs", "let x = y.unwrap();")), "src/app.rs:1");
+    holds(&rules::unwraps(&invented(
         "src/app.rs",
         "y.unwrap_or(1); \".unwrap()\"; '\"'; y // .unwrap()\n#[cfg(test)]\nmod tests { fn f() { y.unwrap() } }",
     )));
@@ -189,52 +204,52 @@ fn every_code_and_every_error_is_used() {
     finds(&rules::dead_codes(&all(&fewer, "Error::gone()"), &codes, &fewer), "`Code::NotFound`");
     holds(&rules::dead_codes(&all(&errors, "Error::gone(); Error::not_found(1)"), &codes, &errors));
 
-    if let (Some(codes), Some(errors)) = (one("src/domain/codes.rs"), one("src/error.rs")) {
+    if let (Some(codes), Some(errors)) = (read_one("src/domain/codes.rs"), read_one("src/error.rs")) {
         holds(&rules::dead_codes(&read(&["src"]), &codes, &errors));
     }
 }
 
 #[test]
-fn the_manual_has_every_error_with_its_status() {
+fn the_document_has_every_error_with_its_status() {
     let codes = Source::new(
         "src/domain/codes.rs",
         "enum Code {\n    Gone,\n    Late,\n}\nfn as_str() { match self { Self::Gone => \"gone\", Self::Late => \"late\" } }\n\
          fn status() { match self { Self::Gone\n | Self::Late => 404, } }\nfn title() {}",
     );
-    let manual = |text: &str| Source::new("docs/websocket.md", text);
-    finds(&words::table_of_errors(&codes, &manual("| `gone` | 404 | x |")), "`late` has no row");
-    finds(&words::table_of_errors(&codes, &manual("| `gone` | 404 | x |\n| `late` | 409 | x |")), "no row");
+    let document = |text: &str| Source::new("docs/websocket.md", text);
+    finds(&words::table_of_errors(&codes, &document("| `gone` | 404 | x |")), "`late` has no row");
+    finds(&words::table_of_errors(&codes, &document("| `gone` | 404 | x |\n| `late` | 409 | x |")), "no row");
     let whole = "| `gone` | 404 | x |\n| `late` | 404 | x |\n| 1009 | too large | x |";
-    finds(&words::table_of_errors(&codes, &manual(&format!("{whole}\n| `lost` | 404 | x |"))), "no error `lost`");
-    holds(&words::table_of_errors(&codes, &manual(whole)));
-    if let (Some(codes), Some(manual)) = (one("src/domain/codes.rs"), one("docs/websocket.md")) {
-        holds(&words::table_of_errors(&codes, &manual));
+    finds(&words::table_of_errors(&codes, &document(&format!("{whole}\n| `lost` | 404 | x |"))), "no error `lost`");
+    holds(&words::table_of_errors(&codes, &document(whole)));
+    if let (Some(codes), Some(document)) = (read_one("src/domain/codes.rs"), read_one("docs/websocket.md")) {
+        holds(&words::table_of_errors(&codes, &document));
     }
 }
 
 #[test]
 fn the_detail_of_an_error_is_a_sentence_that_says_what_to_do() {
-    let details = |code: &str| words::details(&forged("src/store/write_queue.rs", code));
+    let details = |code: &str| words::details(&invented("src/store/write_queue.rs", code));
     finds(&details("fn f() { Err(Error::forbidden(\"no right\")) }"), "\"no right\" is no sentence");
     finds(&details("fn f() { Err(Error::conflict(format!(\n\"Not {x} \\\n   allowed\"))) }"), "\"Not {x} allowed\"");
     finds(&details("fn f() { Self::new(Code::Gone, format!(\"gone\")) }"), "\"gone\" is no sentence");
     finds(&details("const GONE: &str = \"gone.\"; fn f() { Error::forbidden(GONE) }"), "\"gone.\" is no sentence");
     finds(&details("fn f() { Err(Error::busy(\"Too much.\")) }"), "\"Too much.\" says what is wrong");
     let tested = "fn f() {}\n#[cfg(test)]\nmod tests { fn g() { Error::busy(\"x\") } }";
-    for lawful in [
+    for allowed in [
         tested,
         "Error::busy(\"Too much; try again.\")",
         "Error::unauthorized(\"The token is missing. Sign in.\")",
         "Error::forbidden(\"`x` is forbidden.\"); Error::invalid(\"x\", \"is needed\"); Error::conflict(detail)",
     ] {
-        holds(&details(lawful));
+        holds(&details(allowed));
     }
     holds(&words::details(&read(&["src"])));
 }
 
 #[test]
 fn the_example_settings_are_those_that_are_read() {
-    let config = forged(
+    let config = invented(
         "src/config.rs",
         "env(\"GREENROOM_PORT\"); env(\"DATABASE_URL\"); prefix(\"GREENROOM_\")\n#[cfg(test)]\nmod tests { \"GREENROOM_PROT\" }",
     );
@@ -242,32 +257,32 @@ fn the_example_settings_are_those_that_are_read() {
     finds(&rules::settings(&config, &example("# the port\nGREENROOM_PORT=1")), "DATABASE_URL is read");
     finds(
         &rules::settings(&config, &example("GREENROOM_PORT=1\n#DATABASE_URL=\n# GREENROOM_HOST=x")),
-        "GREENROOM_HOST stands in",
+        "GREENROOM_HOST is in",
     );
     holds(&rules::settings(&config, &example("GREENROOM_PORT=1\n# DATABASE_URL=sqlite\n#DATABASE_URL_FILE=")));
 
     let config = read(&["src/config.rs", "src/config"]);
-    if let (false, Some(example)) = (config.is_empty(), one(".env.example")) {
+    if let (false, Some(example)) = (config.is_empty(), read_one(".env.example")) {
         holds(&rules::settings(&config, &example));
     }
 }
 
 #[test]
-fn the_client_shows_words_as_words() {
-    finds(&rules::client_modules(&forged("static/app/room.js", "node.innerHTML = content;")), "`innerHTML`");
-    finds(&rules::client_modules(&forged("static/sdk/x.js", "import { a } from '../app/a.js';")), "importable alone");
-    holds(&rules::client_modules(&forged("static/sdk/x.js", "// never innerHTML\nimport { a } from './a.js';")));
+fn the_client_shows_text_of_users_as_text() {
+    finds(&rules::client_modules(&invented("static/app/room.js", "node.innerHTML = content;")), "`innerHTML`");
+    finds(&rules::client_modules(&invented("static/sdk/x.js", "import { a } from '../app/a.js';")), "importable alone");
+    holds(&rules::client_modules(&invented("static/sdk/x.js", "// never innerHTML\nimport { a } from './a.js';")));
     holds(&rules::client_modules(&read(&["static"])));
 }
 
 #[test]
-fn links_between_documents_lead_somewhere() {
-    let documents = forged(
+fn links_between_documents_have_a_target() {
+    let documents = invented(
         "docs/a.md",
         "# One two\n[x](#one-two) [y](b.md) [z](../README.md#top) [w](https://x.y/z)\n```\n[no](link)\n```\n",
     );
     finds(&rules::links(&documents, |path| path != "docs/b.md"), "`b.md`");
-    finds(&rules::links(&forged("docs/a.md", "# One\n[x](#two)"), |_| true), "no such heading");
+    finds(&rules::links(&invented("docs/a.md", "# One\n[x](#two)"), |_| true), "no such heading");
     holds(&rules::links(&documents, |path| ["docs/a.md", "docs/b.md", "README.md"].contains(&path)));
 
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -280,13 +295,13 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
-fn the_manual_of_limits_has_the_numbers_of_the_code() {
-    let manual = one("docs/limits.md").expect("a manual");
-    let forged = manual.text.replace("the head of a request | 10 s", "the head of a request | 11 s");
-    finds(&limits::stated(&forged), "the row `the head of a request` does not state 10 s");
+fn the_document_of_limits_has_the_numbers_of_the_code() {
+    let document = read_one("docs/limits.md").expect("the document");
+    let changed = document.text.replace("the head of a request | 10 s", "the head of a request | 11 s");
+    finds(&limits::list_missing(&changed), "the row `the head of a request` does not state 10 s");
     finds(
-        &limits::stated(&manual.text.replace("| the time to authenticate", "| x")),
+        &limits::list_missing(&document.text.replace("| the time to authenticate", "| x")),
         "has no row `the time to authenticate`",
     );
-    holds(&limits::stated(&manual.text));
+    holds(&limits::list_missing(&document.text));
 }

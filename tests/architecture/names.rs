@@ -1,10 +1,9 @@
-//! What things are called, and what must be explained: no type name twice, no banned word, no public item without a
-//! sentence about it.
+//! The rules about names and comments: no type name twice, no banned word, no public item without a sentence about it.
 
 use super::source::Source;
 use std::collections::BTreeMap;
 
-/// Words that have several meanings here, or that are metaphors, each with what to write in its place.
+/// Words that have several meanings in this project, or that are metaphors, each with what to write instead.
 const BANNED: &[(&str, &str)] = &[
     ("anybody", "a user, a client, another transaction"),
     ("door", "the term of the glossary"),
@@ -27,7 +26,7 @@ const BANNED: &[(&str, &str)] = &[
 /// Banned words that are names in the database or in the log, which do not change.
 const ALLOWED: &[(&str, &str)] = &[
     ("src/admission/refusals.rs", "strangers"),
-    ("src/store/messages/assemble.rs", "place"),
+    ("src/store/messages/parts.rs", "place"),
     ("src/store/reactions.rs", "place"),
 ];
 
@@ -39,21 +38,21 @@ const TYPES: &[&str] = &["struct", "enum", "trait", "type", "union"];
 
 /// No type name occurs twice in `src`. Associated types of traits are not names of their own.
 pub fn type_names(files: &[Source]) -> Vec<String> {
-    let mut places: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut lines: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for file in files {
         for (index, line) in file.text.lines().enumerate() {
             let Some((kind, name)) = declared_type(line) else { continue };
             let associated = kind == "type" && line.starts_with(' ');
             if !associated {
-                places.entry(name).or_default().push(format!("{}:{}", file.path, index + 1));
+                lines.entry(name).or_default().push(format!("{}:{}", file.path, index + 1));
             }
         }
     }
-    let twice = places.into_iter().filter(|(_, at)| at.len() > 1);
+    let twice = lines.into_iter().filter(|(_, at)| at.len() > 1);
     twice.map(|(name, at)| format!("`{name}` is the name of {} types: {}", at.len(), at.join(", "))).collect()
 }
 
-/// The keyword and the name, if a line declares a type.
+/// Returns the keyword and the name if a line declares a type.
 fn declared_type(line: &str) -> Option<(&str, &str)> {
     let mut words = without_visibility(line.trim_start()).split_whitespace();
     let kind = words.next().filter(|word| TYPES.contains(word))?;
@@ -71,18 +70,18 @@ fn without_visibility(line: &str) -> &str {
     }
 }
 
-/// No banned word stands in a name, a comment or a text.
+/// No banned word is part of a name, a comment or a text.
 pub fn banned_words(files: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files {
         for (index, line) in file.text.lines().enumerate() {
             for word in words(line) {
                 let banned = BANNED.iter().find(|(banned, _)| word.eq_ignore_ascii_case(banned));
-                let is_lawful = |banned: &str| {
+                let is_allowed = |banned: &str| {
                     ALLOWED.contains(&(&*file.path, banned))
                         || (file.path.starts_with("static/") && FOR_USERS.contains(&banned))
                 };
-                if let Some((banned, instead)) = banned.filter(|(banned, _)| !is_lawful(banned)) {
+                if let Some((banned, instead)) = banned.filter(|(banned, _)| !is_allowed(banned)) {
                     broken.push(format!("{}:{}: write {instead} instead of `{banned}`", file.path, index + 1));
                 }
             }
@@ -91,7 +90,7 @@ pub fn banned_words(files: &[Source]) -> Vec<String> {
     broken
 }
 
-/// The words of a line; those of `snake_case` and `CamelCase` names count one by one.
+/// Returns the words of a line. Each part of a name in `snake_case` or `CamelCase` is a word.
 fn words(line: &str) -> impl Iterator<Item = &str> {
     let pieces = line.split(|character: char| !character.is_ascii_alphabetic());
     pieces.flat_map(|piece| {
@@ -113,7 +112,7 @@ pub fn explained(files: &[Source]) -> Vec<String> {
         for (index, line) in lines.iter().enumerate() {
             let Some(name) = public_item(line) else { continue };
             let above = lines[..index].iter().rev().map(|line| line.trim());
-            // attributes stand between the comment and the item
+            // attributes may be between the comment and the item
             let comment: Vec<&str> = above
                 .skip_while(|line| !line.starts_with("//") && !line.is_empty() && !line.ends_with(['{', '}', ';']))
                 .take_while(|line| line.starts_with("///"))
@@ -127,7 +126,7 @@ pub fn explained(files: &[Source]) -> Vec<String> {
     broken
 }
 
-/// The name of the type or function, if a line begins a public one.
+/// Returns the name of the type or function if a line begins a public one.
 fn public_item(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix("pub ")?;
     let mut words = rest.split_whitespace().skip_while(|word| ["async", "const", "unsafe"].contains(word));

@@ -1,11 +1,11 @@
-//! The rules of the house. Each takes files and returns one sentence for every place that breaks it, which says what to
-//! do instead; an empty list is a kept rule. None of them reads a file, so that each can be tried on forged ones.
+//! The rules of the project. Each takes files and returns one message for every line that breaks it, which says what to
+//! do instead; an empty list means that the rule holds. No rule reads a file, so a test can give it invented ones.
 
 use super::source::{Source, has_extension};
 use std::collections::BTreeSet;
 
-/// The modules of the crate in the order in which a message passes them. A module uses those of earlier rows only;
-/// modules of one row do not know each other.
+/// The modules of the crate in the order in which a message passes them. A module uses only modules of earlier rows, so
+/// modules of the same row do not use each other.
 const ROWS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
@@ -27,27 +27,27 @@ const ROWS: &[&[&str]] = &[
     &["main"],
 ];
 
-const MOST_LINES: usize = 400;
+const MAX_LINES: usize = 400;
 
 fn row(module: &str) -> Option<usize> {
     ROWS.iter().position(|row| row.contains(&module))
 }
 
-/// The module of a file in src: `src/store/log.rs` and `src/store.rs` are both `store`.
+/// Returns the module of a file in `src`: `src/store/log.rs` and `src/store.rs` are both `store`.
 fn module_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("src/")?;
     let first = inside.split('/').next()?;
     Some(first.strip_suffix(".rs").unwrap_or(first))
 }
 
-/// Each module uses only those before it.
+/// A module uses only the modules before it.
 pub fn imports(files: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files {
         let Some(module) = module_of(&file.path).filter(|&module| module != "lib") else { continue };
         let Some(own) = row(module) else {
             broken.push(format!(
-                "{}: the module `{module}` has no place in the order of modules; give it one in src/lib.rs, \
+                "{}: the module `{module}` is not in the order of modules; add it to src/lib.rs, \
                  docs/architecture.md and ROWS of tests/architecture/rules.rs",
                 file.path
             ));
@@ -57,7 +57,7 @@ pub fn imports(files: &[Source]) -> Vec<String> {
             if used != module && row(&used).is_some_and(|other| other >= own) {
                 broken.push(format!(
                     "{}:{line}: `{module}` uses `{used}`, which does not come before it (the order is in src/lib.rs); \
-                     move what is shared to an earlier module, or hand it in as an argument or a Recipient",
+                     move what is shared to an earlier module, or pass it as an argument or a Recipient",
                     file.path
                 ));
             }
@@ -71,7 +71,7 @@ pub fn imports(files: &[Source]) -> Vec<String> {
     broken
 }
 
-/// The modules of the crate that some code names, each with its line: `crate::a::b`, `crate::{a, b::{c, d}}`, and in
+/// Returns the modules of the crate that some code names, each with its line: `crate::a::b`, `crate::{a, b::{c, d}}`, and in
 /// main.rs `greenroom::a`.
 fn used_modules(code: &str) -> Vec<(usize, String)> {
     let mut used = Vec::new();
@@ -89,7 +89,7 @@ fn used_modules(code: &str) -> Vec<(usize, String)> {
     used
 }
 
-/// The first word of every element of a `{…}` whose opening brace was just passed.
+/// Returns the first word of every element of a `{…}`. `group` begins after the opening brace.
 fn group_heads(group: &str) -> Vec<&str> {
     let mut heads = Vec::new();
     let (mut depth, mut start) = (0, 0);
@@ -115,9 +115,9 @@ fn leading_word(text: &str) -> &str {
     &text[..end]
 }
 
-/// The map in src/lib.rs names the modules in the order that is checked.
-pub fn map_of_modules(lib: &Source) -> Vec<String> {
-    let mapped: Vec<&str> = lib
+/// The list in `src/lib.rs` names the modules in the order that is checked.
+pub fn module_list(lib: &Source) -> Vec<String> {
+    let listed: Vec<&str> = lib
         .text
         .lines()
         .filter_map(|line| line.strip_prefix("//! ")?.split_once(". [`"))
@@ -132,41 +132,45 @@ pub fn map_of_modules(lib: &Source) -> Vec<String> {
         .collect();
     let expected: Vec<&str> =
         ROWS.iter().flat_map(|row| row.iter().copied()).filter(|m| declared.contains(m)).collect();
-    if mapped == expected {
+    if listed == expected {
         return Vec::new();
     }
     vec![format!(
-        "{}: the map at the top names the modules as {mapped:?}, but those declared stand in the order {expected:?} \
+        "{}: the list at the top names the modules as {listed:?}, but the order of those declared is {expected:?} \
          (ROWS of tests/architecture/rules.rs); make the two agree",
         lib.path
     )]
 }
 
-/// Some crates are known to one place only.
+/// Some crates are used by one module or file only.
 pub fn guarded_crates(files: &[Source]) -> Vec<String> {
     let guards = [
-        ("entity", "src/store/", "only the store knows tables; ask it for what you need through a function of its own"),
+        (
+            "entity",
+            "src/store/",
+            "only the store knows tables; add a function to the store that returns what is needed",
+        ),
         (
             "actix_web_actors",
             "src/realtime/socket.rs",
-            "a WebSocket's actor freezes with its client, so only the socket is one",
+            "an actor of this crate stops with its client, so only the socket is one",
         ),
     ];
     let mut broken = Vec::new();
     for file in files.iter().filter(|file| file.path.starts_with("src/")) {
-        for (name, place, reason) in guards {
-            if file.path.starts_with(place) {
+        for (name, allowed, reason) in guards {
+            if file.path.starts_with(allowed) {
                 continue;
             }
             for (line, code) in file.code_lines().filter(|(_, code)| names_crate(code, name)) {
-                broken.push(format!("{}:{line}: `{}` outside {place}: {reason}", file.path, code.trim()));
+                broken.push(format!("{}:{line}: `{}` outside {allowed}: {reason}", file.path, code.trim()));
             }
         }
     }
     broken
 }
 
-/// True for `name::` and `use name;` where the name is the crate's, not the tail of another path.
+/// Returns true for `name::` and `use name;` if the name is that of the crate and not the end of another path.
 fn names_crate(code: &str, name: &str) -> bool {
     code.match_indices(name).any(|(start, _)| {
         let before = code[..start].trim_end_matches("::");
@@ -177,51 +181,48 @@ fn names_crate(code: &str, name: &str) -> bool {
     })
 }
 
-/// A file is one room.
+/// A file has one idea, and therefore a bounded length.
 pub fn file_size(files: &[Source]) -> Vec<String> {
     let measured = |path: &str| ["rs", "js"].iter().any(|extension| has_extension(path, extension));
     files
         .iter()
         .filter(|file| measured(&file.path))
         .map(|file| (file, file.text.lines().count()))
-        .filter(|(_, lines)| *lines > MOST_LINES)
+        .filter(|(_, lines)| *lines > MAX_LINES)
         .map(|(file, lines)| {
-            format!("{}: {lines} lines, and {MOST_LINES} are the most; split it by idea, not by size", file.path)
+            format!("{}: {lines} lines; at most {MAX_LINES} are allowed; split it by idea, not by size", file.path)
         })
         .collect()
 }
 
-/// The first lines of a module say what lives there.
+/// The first lines of a file say what is in it.
 pub fn first_lines(files: &[Source]) -> Vec<String> {
     files
         .iter()
         .filter(|file| has_extension(&file.path, "rs") && !file.text.starts_with("//!"))
-        .map(|file| format!("{}: begins without `//!`; say what lives here, and what may not", file.path))
+        .map(|file| format!("{}: begins without `//!`; say what belongs in this file", file.path))
         .collect()
 }
 
-/// `do_send` ignores a mailbox's capacity, so it is for what must not be lost and comes once: attaching, detaching.
+/// `do_send` ignores the capacity of a mailbox, so only the function that says when this is right calls it.
 pub fn do_send(files: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files.iter().filter(|file| file.path.starts_with("src/")) {
-        let text: Vec<&str> = file.text.lines().collect();
+        if file.path == "src/mailboxes/send_always.rs" {
+            continue;
+        }
         for (line, _) in file.code_lines().filter(|(_, code)| code.contains("do_send(")) {
-            let here = text[line - 1];
-            let above = line.checked_sub(2).map_or("", |index| text[index].trim());
-            let said = |comment: &str| here.contains(comment) || above.starts_with(comment);
-            if !said("// attach") && !said("// detach") {
-                broken.push(format!(
-                    "{}:{line}: `do_send` ignores the mailbox's capacity; use `try_send` and answer to a full one, or \
-                     say `// attach` or `// detach` beside it if it is one of these",
-                    file.path
-                ));
-            }
+            broken.push(format!(
+                "{}:{line}: `do_send` ignores the capacity of the mailbox; use `try_send` and handle a full one, or \
+                 `mailboxes::send_always` if the message is one of those that it is for",
+                file.path
+            ));
         }
     }
     broken
 }
 
-/// Clippy refuses it too; this one cannot be allowed away.
+/// Clippy has this rule too, but an attribute can switch that one off.
 pub fn unwraps(files: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files.iter().filter(|file| file.path.starts_with("src/")) {
@@ -235,7 +236,7 @@ pub fn unwraps(files: &[Source]) -> Vec<String> {
     broken
 }
 
-/// Every code of an error and of a close is used, and every way to make an error.
+/// Every code of an error and of a close is used, and so is every constructor of an error.
 pub fn dead_codes(files: &[Source], codes: &Source, errors: &Source) -> Vec<String> {
     let elsewhere = |defined_in: &str, name: &str| {
         files.iter().any(|file| file.path != defined_in && contains_name(&file.code, name))
@@ -263,7 +264,7 @@ fn contains_name(code: &str, name: &str) -> bool {
         .any(|(start, _)| !code[start + name.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
-/// The variants of an enum, in their order.
+/// Returns the variants of an enum, in their order.
 pub fn variants(code: &str, name: &str) -> Vec<String> {
     let Some((_, body)) = code.split_once(&format!("enum {name} {{")) else { return Vec::new() };
     let body = body.split('}').next().unwrap_or_default();
@@ -280,7 +281,7 @@ fn constructors(code: &str) -> Vec<&str> {
         .collect()
 }
 
-/// `.env.example` is the manual of the settings: it names every variable that is read, and no other.
+/// `.env.example` documents the settings: it names every variable that is read, and no other.
 pub fn settings(config: &[Source], example: &Source) -> Vec<String> {
     let read: BTreeSet<&str> = config.iter().flat_map(|file| variables(file.untested())).collect();
     let shown: BTreeSet<&str> = example
@@ -298,9 +299,10 @@ pub fn settings(config: &[Source], example: &Source) -> Vec<String> {
     });
     // A secret may also be given as the name of a file that holds it.
     let twin = |name: &str| name.strip_suffix("_FILE").is_some_and(|secret| read.contains(secret));
-    let unread = shown.difference(&read).filter(|name| !twin(name)).map(|name| {
-        format!("{name} stands in {} but src/config does not read it: remove it, or read it", example.path)
-    });
+    let unread = shown
+        .difference(&read)
+        .filter(|name| !twin(name))
+        .map(|name| format!("{name} is in {} but src/config does not read it: remove it, or read it", example.path));
     undocumented.chain(unread).collect()
 }
 
@@ -309,12 +311,12 @@ fn is_variable(name: &str) -> bool {
     known && !name.ends_with('_') && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// The variables that a text names in quotes.
+/// Returns the variables that a text names in quotes.
 fn variables(text: &str) -> impl Iterator<Item = &str> {
     text.split('"').filter(|part| is_variable(part))
 }
 
-/// The client shows other people's words: only ever as text. And its SDK can be taken alone.
+/// The client shows texts of users only as text, never as HTML. The SDK uses no file outside its folder.
 pub fn client_modules(files: &[Source]) -> Vec<String> {
     let forbidden = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"];
     let mut broken = Vec::new();
@@ -323,12 +325,16 @@ pub fn client_modules(files: &[Source]) -> Vec<String> {
             let code = line.split("//").next().unwrap_or_default().trim_start();
             let comment = code.starts_with('*') || code.starts_with("/*");
             if let Some(word) = forbidden.iter().find(|word| !comment && code.contains(**word)) {
-                broken.push(format!("{}:{}: `{word}` runs what others wrote; use `textContent`", file.path, index + 1));
+                broken.push(format!(
+                    "{}:{}: `{word}` can run code that a user wrote; use `textContent`",
+                    file.path,
+                    index + 1
+                ));
             }
             let leaves = line.contains("from '../") || line.contains("from \"../") || line.contains("import('../");
             if file.path.starts_with("static/sdk/") && leaves {
                 broken.push(format!(
-                    "{}:{}: the SDK is importable alone: it knows nothing outside its folder",
+                    "{}:{}: the SDK must be importable alone: it uses no file outside its folder",
                     file.path,
                     index + 1
                 ));
@@ -338,7 +344,7 @@ pub fn client_modules(files: &[Source]) -> Vec<String> {
     broken
 }
 
-/// Links from one document to another lead somewhere.
+/// Links from one document to another have a target.
 pub fn links(documents: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String> {
     let mut broken = Vec::new();
     for document in documents {
@@ -347,11 +353,11 @@ pub fn links(documents: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String>
             let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
             let path = if path.is_empty() { document.path.clone() } else { resolved(folder, path) };
             if !exists(&path) {
-                broken.push(format!("{}: the link to `{target}` leads nowhere", document.path));
+                broken.push(format!("{}: the link to `{target}` has no target", document.path));
                 continue;
             }
-            let headed = documents.iter().find(|other| other.path == path);
-            if !anchor.is_empty() && headed.is_some_and(|other| !has_heading(&other.text, anchor)) {
+            let linked = documents.iter().find(|other| other.path == path);
+            if !anchor.is_empty() && linked.is_some_and(|other| !has_heading(&other.text, anchor)) {
                 broken.push(format!("{}: `{target}`: there is no such heading in {path}", document.path));
             }
         }
@@ -359,7 +365,7 @@ pub fn links(documents: &[Source], exists: impl Fn(&str) -> bool) -> Vec<String>
     broken
 }
 
-/// Where `[text](target)` points, as far as it stays in the repository.
+/// Returns the targets of all links `[text](target)` within the repository.
 fn link_targets(text: &str) -> impl Iterator<Item = &str> {
     let prose = text.split("```").step_by(2);
     prose

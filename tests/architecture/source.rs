@@ -1,15 +1,15 @@
-//! Files as the rules see them: their text, and for Rust what is left of it without comments, strings and tests.
+//! The files that the rules check: their text and, for Rust, the code without comments, strings and tests.
 
 use std::fs;
 use std::path::Path;
 
-/// One file of the repository, by its path from the root.
+/// One file of the repository, with its path from the root.
 #[derive(Clone)]
 pub struct Source {
     pub path: String,
     pub text: String,
-    /// The text with comments and the insides of literals blanked out, and ended where its tests begin. Line numbers
-    /// are those of the text. Empty for other files than Rust.
+    /// The text with spaces instead of comments and the insides of literals, up to the beginning of its tests. Line
+    /// numbers are those of the text. Empty for files that are not Rust.
     pub code: String,
 }
 
@@ -19,23 +19,24 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), code }
     }
 
-    /// The text up to where its tests begin.
+    /// Returns the text up to the beginning of its tests.
     pub fn untested(&self) -> &str {
         without_tests(&self.text)
     }
 
-    /// The lines of the code, numbered from one.
+    /// Returns the lines of the code, numbered from one.
     pub fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.code.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 }
 
-/// True for `name.extension`, whatever the folder.
+/// Returns true for `name.extension` in any folder.
 pub fn has_extension(path: &str, extension: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == extension)
 }
 
-/// All text files below some folders and files of the repository, in order of path. What does not exist is left out.
+/// Reads all text files below these folders and files of the repository, in the order of their paths. Paths that do not
+/// exist are left out.
 pub fn read(roots: &[&str]) -> Vec<Source> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
@@ -54,7 +55,7 @@ fn collect(repository: &Path, path: &Path, sources: &mut Vec<Source>) {
             collect(repository, &entry.expect("a readable entry").path(), sources);
         }
     }
-    // Pictures and fonts are no text, and no rule is about them.
+    // Images and fonts are not text, and no rule concerns them.
     if path.is_file()
         && let Ok(text) = fs::read_to_string(path)
     {
@@ -63,12 +64,12 @@ fn collect(repository: &Path, path: &Path, sources: &mut Vec<Source>) {
     }
 }
 
-/// Unit tests stand last in their file, so everything from their module on is test.
+/// Unit tests are the last part of their file, so everything from their module on is left out.
 fn without_tests(code: &str) -> &str {
     code.find("#[cfg(test)]\nmod ").map_or(code, |start| &code[..start])
 }
 
-/// Rust with comments and the insides of string and character literals replaced by spaces.
+/// Replaces comments and the insides of string and character literals by spaces.
 fn blanked(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
@@ -84,7 +85,7 @@ fn blanked(text: &str) -> String {
     out
 }
 
-/// Where the comment or literal that begins at `at` ends, or `at` itself where none begins.
+/// Returns the end of the comment or literal that begins at `at`, or `at` itself if none begins there.
 fn opaque_end(text: &[char], at: usize) -> usize {
     let next = |offset: usize| text.get(at + offset).copied();
     match (text[at], next(1)) {
@@ -92,7 +93,7 @@ fn opaque_end(text: &[char], at: usize) -> usize {
         ('/', Some('*')) => block_comment_end(text, at),
         ('r', Some('"' | '#')) if !continues_a_word(text, at) => raw_string_end(text, at),
         ('"', _) => quoted_end(text, at, '"'),
-        // A lifetime has no closing quote: 'a' and '\n' are literals, 'a is none.
+        // A lifetime has no closing quote: 'a' and '\n' are literals, 'a is not.
         ('\'', Some('\\')) => quoted_end(text, at, '\''),
         ('\'', Some(_)) if next(2) == Some('\'') => at + 3,
         _ => at,

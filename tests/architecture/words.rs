@@ -1,9 +1,9 @@
-//! What errors say, and where it is written down.
+//! The texts of errors, and the table of errors in the documents.
 
 use super::rules::variants;
 use super::source::Source;
 
-/// The table of errors in a document names every code with its status, and no other.
+/// The table of errors in a document has every code with its status, and no other code.
 pub fn table_of_errors(codes: &Source, document: &Source) -> Vec<String> {
     let statuses = statuses(&codes.code);
     let mut broken = Vec::new();
@@ -15,7 +15,7 @@ pub fn table_of_errors(codes: &Source, document: &Source) -> Vec<String> {
         let row = format!("| `{name}` | {status} | ");
         if !document.text.contains(&row) {
             broken.push(format!(
-                "{}: `{name}` has no row in the table of errors: begin one with `{}`",
+                "{}: `{name}` has no row in the table of errors: add one that begins with `{}`",
                 document.path,
                 row.trim_end()
             ));
@@ -34,7 +34,7 @@ pub fn table_of_errors(codes: &Source, document: &Source) -> Vec<String> {
     broken
 }
 
-/// Each variant with the status that `fn status` gives it.
+/// Returns each variant with the status that `fn status` returns for it.
 fn statuses(code: &str) -> Vec<(&str, &str)> {
     let Some(body) = code.split("fn status").nth(1).and_then(|rest| rest.split("fn ").next()) else {
         return Vec::new();
@@ -51,7 +51,7 @@ fn statuses(code: &str) -> Vec<(&str, &str)> {
 
 /// The functions that take the detail of an error for the client.
 const WITH_DETAIL: [&str; 6] = ["invalid_request", "unauthorized", "forbidden", "conflict", "busy", "unavailable"];
-/// Those of them whose error the client can overcome, by waiting or by signing in. Their details say how.
+/// Those of them after which the client can do something: wait, or sign in. Their details say what.
 const WITH_REMEDY: [&str; 3] = ["unauthorized", "busy", "unavailable"];
 
 /// The detail of an error is one or more sentences. It begins with a capital letter or a backtick, and ends with a full
@@ -94,7 +94,7 @@ fn form_of(file: &Source, detail: &str) -> Option<String> {
     })
 }
 
-/// The string literal that some code begins with, also inside of `format!(…)`: `None` if it begins with other code.
+/// Returns the string literal that some code begins with, also inside of `format!(…)`: `None` if it begins with other code.
 fn literal(code: &str) -> Option<String> {
     let code = code.trim_start();
     let code = code.strip_prefix("format!(").unwrap_or(code).trim_start().strip_prefix('"')?;
@@ -112,7 +112,7 @@ fn literal(code: &str) -> Option<String> {
     }
 }
 
-/// The code behind `=` of the constant whose name some code begins with.
+/// Returns the code behind `=` of the constant whose name some code begins with.
 fn constant<'a>(text: &'a str, code: &str) -> Option<&'a str> {
     let end = code.find(|character: char| !character.is_ascii_uppercase() && character != '_')?;
     if end == 0 {

@@ -1,12 +1,8 @@
-//! Signing in, seen from inside: what it costs the database.
+//! Signing in: the statements that it costs, and the refusals that are counted.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
-
-#[path = "inside/mod.rs"]
-mod inside;
-
+use crate::harness::{Inside, on_each_database, on_sqlite};
 use actix_web::test::{TestRequest, call_service, init_service};
+use greenroom::domain::caller::TicketHolder;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::LoginId;
 use greenroom::domain::limits;
@@ -18,7 +14,6 @@ use greenroom::protocol::accounts::Register;
 use greenroom::protocol::logins::{SignIn, Tokens};
 use greenroom::usecases::logins::ClientInfo;
 use greenroom::usecases::{accounts, logins, refresh};
-use inside::{Inside, on_each_database, on_sqlite};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
@@ -89,7 +84,7 @@ fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
     on_each_database(&async |inside: &Inside| {
         let forger = Keys::new(b"another secret of more than thirty-two bytes", None);
         let soon = Timestamp(Timestamp::now().0 + 10_000);
-        let run_out = inside.app.keys().ticket(LoginId::new(), Timestamp(soon.0 - 20_000));
+        let run_out = inside.app.keys().ticket(TicketHolder::Login(LoginId::new()), Timestamp(soon.0 - 20_000));
         inside.settled().await;
         let said = heard(inside);
         // the last look of the catch-up and the like at the start are over
@@ -101,11 +96,11 @@ fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
             "A".repeat(43),
             "A".repeat(86),
             forger.refresh_token(LoginId::new()),
-            forger.ticket(LoginId::new(), soon),
+            forger.ticket(TicketHolder::Login(LoginId::new()), soon),
             run_out,
         ] {
             assert!(refresh::refresh(&inside.app, &made_up, HERE).await.is_err(), "{made_up}");
-            assert!(logins::get_ticket_login(&inside.app, &made_up).is_err(), "{made_up}");
+            assert!(logins::get_ticket_holder(&inside.app, &made_up).is_err(), "{made_up}");
         }
         let said: Vec<String> = said.lock().unwrap().clone();
         assert!(said.is_empty(), "{said:#?}");

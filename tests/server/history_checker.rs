@@ -1,11 +1,7 @@
-//! The judge on trial: before it may acquit a server it must convict forged histories, one for each promise.
+//! The history checker of `tests/support/history/check.rs` finds the fault in forged histories, one for each promise. Only
+//! then may other tests rely on it.
 
-// Built by hand, so a test stops by panicking; the histories are small.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use support::history::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Violation, check};
+use crate::support::history::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Violation, check};
 
 const ROOM: &str = "room";
 const ALICE: &str = "alice";

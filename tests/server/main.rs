@@ -1,54 +1,29 @@
-//! What a client can rely on, area by area, told as sentences. Every test has a server of its own and talks to it over
-//! the network only. Tests that need PostgreSQL (two servers on one database) are left out of a plain `cargo test` and
-//! run with `--include-ignored` in the PostgreSQL pass.
+//! The server as its clients see it: these tests start the built program as a child process and use it over the network.
+//! Each test has a server of its own, so no test disturbs another.
+//!
+//! Tests that need PostgreSQL, for example those with two servers on one database, are marked as ignored. A plain
+//! `cargo test` leaves them out; `scripts/test postgres` runs them with `--include-ignored`.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used)]
+// A test stops by panicking, and measurements are printed for the person who reads the output.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abuse;
 mod accounts;
-mod bad_input;
-mod blocks;
-mod catching_up;
-mod context;
-mod conventions;
+mod authorization;
+mod connections;
 mod conversations;
-mod cursors;
-mod deletions;
-mod delivery;
-mod edits;
-mod emptied;
-mod failover;
-mod first_sync;
-mod frames;
-mod group_temp_ids;
-mod handshake;
-mod hiding;
-mod large;
-mod limits;
-mod logins;
-mod marks;
-mod matrix;
-mod members;
-mod mentions;
+mod disk;
+mod history_checker;
+mod live_and_replayed;
+mod long;
 mod messages;
-mod names;
+mod model;
 mod nodes;
-mod paging;
-mod pins;
+mod program;
 mod races;
-mod reactions;
-mod receipts;
-mod restored;
-mod roles;
-mod settings;
-mod signals;
-mod signing_in;
-mod slow;
-mod statistics;
+mod rest;
+mod sessions;
 mod sync;
-mod tokens;
-mod unread;
-mod witness;

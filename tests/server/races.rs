@@ -1,5 +1,5 @@
 //! Two things at once, many times over: whichever commits first, the other one sees it. Here over REST and
-//! WebSocket, as clients meet it; `tests/races.rs` plays a thousand rounds of each inside the process.
+//! WebSocket, as clients meet it; `tests/embedded/races` plays a thousand rounds of each inside the process.
 
 use serde_json::{Value, json};
 
@@ -82,11 +82,11 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     let number = |value: &Value, name: &str| value[name].as_i64().unwrap();
     let (first_seq, last_rev) = (number(&before, "last_seq"), number(&after, "last_rev"));
     for (client, socket) in [(&mut witness, &mut witness_socket), (&mut removed, &mut removed_socket)] {
-        while client.held(&room) < Some(last_rev) {
-            client.note(&socket.frame("the rest of the events").await);
+        while client.rev(&room) < Some(last_rev) {
+            client.record(&socket.frame("the rest of the events").await);
         }
         for frame in socket.frames_until_pong().await {
-            client.note(&frame);
+            client.record(&frame);
         }
     }
     let rows: Vec<Row> =
@@ -107,6 +107,7 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     });
     eprintln!("{} of {} sends came before the removal", stored.count(), history.sends.len());
     assert_eq!(check(&history), []);
+    assert_eq!(server.count_wrong_member_counts().await, 0);
 }
 
 #[tokio::test]

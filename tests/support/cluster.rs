@@ -1,4 +1,4 @@
-//! A PostgreSQL of a test's own, for what happens to a whole server: a standby that does not answer, a failover.
+//! A PostgreSQL server of one test, for failures of the whole server: a standby that does not answer, a failover.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,15 +7,15 @@ use tempfile::TempDir;
 
 use super::process::free_port;
 
-/// A running PostgreSQL server; dropping it stops it. Its folder is kept by whoever made it.
+/// A running PostgreSQL server. Dropping it stops it; the caller owns its folder.
 #[derive(Debug)]
 pub struct Cluster {
     data: PathBuf,
     port: u16,
 }
 
-/// Where servers keep their files: readable by the user that PostgreSQL runs as.
-pub fn place() -> TempDir {
+/// Creates a folder that the user of PostgreSQL can read and write.
+pub fn cluster_folder() -> TempDir {
     let folder = TempDir::with_prefix("greenroom-cluster-").expect("a temporary folder");
     if is_root() {
         run(Command::new("chown").arg("postgres").arg(folder.path()));
@@ -24,57 +24,56 @@ pub fn place() -> TempDir {
 }
 
 impl Cluster {
-    /// A new and empty server with its files in `place`, with these settings (`name=value`).
-    pub fn start(place: &Path, settings: &[&str]) -> Self {
-        let data = place.join("first");
-        let mut initdb = owned("initdb");
+    /// Starts a new and empty server with its files in `folder` and with these settings (`name=value`).
+    pub fn start(folder: &Path, settings: &[&str]) -> Self {
+        let data = folder.join("first");
+        let mut initdb = postgres_command("initdb");
         initdb.args(["--no-sync", "-U", "greenroom", "-E", "UTF8", "--locale=C", "--auth=trust", "-D"]).arg(&data);
         run(&mut initdb);
         Self::serve(data, free_port(), settings)
     }
 
-    /// A copy of this server's files as they are now, in `place`; see [`Self::take_over`].
-    pub fn copy(&self, place: &Path) -> PathBuf {
-        let data = place.join("second");
-        let mut copy = owned("pg_basebackup");
+    /// Copies the files of this server into `folder`, for [`Self::take_over`].
+    pub fn copy(&self, folder: &Path) -> PathBuf {
+        let data = folder.join("second");
+        let mut copy = postgres_command("pg_basebackup");
         copy.args(["-h", "127.0.0.1", "-U", "greenroom", "-p", &self.port.to_string(), "-c", "fast", "-X", "stream"]);
         copy.arg("-R").arg("-D").arg(&data);
         run(&mut copy);
         data
     }
 
-    /// Stops at once, as a crash does. A standby with the files of `copy`, which has applied nothing since, takes over: it
-    /// becomes the primary and answers at the same address.
+    /// Stops this server as a crash does. A standby with the files of `copy`, which has applied nothing since, becomes the
+    /// primary at the same address.
     pub fn take_over(&mut self, copy: PathBuf) {
         self.stop();
         *self = Self::serve(copy, self.port, &[]);
-        run(owned("pg_ctl").args(["promote", "-w", "-D"]).arg(&self.data));
+        run(postgres_command("pg_ctl").args(["promote", "-w", "-D"]).arg(&self.data));
     }
 
     fn serve(data: PathBuf, port: u16, settings: &[&str]) -> Self {
         let options: Vec<String> = settings.iter().map(|setting| format!("-c {setting}")).collect();
         let options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c fsync=off -c max_connections=100 {}",
-            data.parent().expect("a folder in the place").display(),
+            data.parent().expect("a parent folder").display(),
             options.join(" ")
         );
-        let mut start = owned("pg_ctl");
+        let mut start = postgres_command("pg_ctl");
         start.args(["start", "-w", "-t", "60", "-s", "-o", &options, "-l"]).arg(data.join("log")).arg("-D").arg(&data);
         run(&mut start);
         Self { data, port }
     }
 
-    /// Stops it at once, as a crash does; nobody notices who is not connected.
+    /// Stops the server without a checkpoint, as a crash does.
     pub fn stop(&self) {
-        let _ = owned("pg_ctl").args(["stop", "-m", "immediate", "-w", "-D"]).arg(&self.data).status();
+        let _ = postgres_command("pg_ctl").args(["stop", "-m", "immediate", "-w", "-D"]).arg(&self.data).status();
     }
 
-    /// The address of a database on it.
+    /// Returns the address of a database on this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://greenroom@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The port on which it listens.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -86,8 +85,8 @@ impl Drop for Cluster {
     }
 }
 
-/// A program of PostgreSQL, run as the user it wants to run as.
-fn owned(program: &str) -> Command {
+/// Returns a command for a program of PostgreSQL that runs as the user `postgres` where this process is root.
+fn postgres_command(program: &str) -> Command {
     let program = binaries().join(program);
     let mut command = if is_root() {
         let mut command = Command::new("runuser");
@@ -105,7 +104,7 @@ fn is_root() -> bool {
     id.stdout.starts_with(b"0")
 }
 
-/// The newest version that is installed, or the one that `POSTGRES_BIN` names.
+/// Returns the folder of the newest version that is installed, or the one that `POSTGRES_BIN` names.
 fn binaries() -> PathBuf {
     if let Some(folder) = std::env::var_os("POSTGRES_BIN") {
         return folder.into();

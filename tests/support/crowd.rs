@@ -1,5 +1,5 @@
-//! Honest clients for long runs: writers that keep messages on their way whatever happens to the server, and readers that
-//! follow. What they did and saw is written down, to be judged by [`super::history::check`].
+//! Clients for long runs: writers that send and repeat their messages whatever happens to the server, and readers. All that
+//! they do and get is recorded, for [`super::history::check`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,27 +14,26 @@ use super::history::{Conversation, Recorder, Row, SendId};
 use super::rest::Body;
 use super::{Random, TestSocket, TestUser};
 
-/// Messages that one writer has on their way at a time.
+/// The number of unacknowledged messages of one writer.
 const WINDOW: usize = 4;
-/// Answers that mean: not now, send it again.
+/// Error codes after which a client sends again.
 const TRANSIENT: [&str; 3] = ["unavailable", "busy", "rate_limited"];
 
-/// What all clients of a run share.
+/// The state that all clients of a run share.
 #[derive(Clone, Default)]
 pub struct Run {
-    /// Where everything is written down.
     pub recorder: Recorder,
-    /// Acknowledgements so far, by which a run measures its progress.
+    /// The number of acknowledgements so far.
     pub acknowledged: Arc<AtomicU64>,
-    /// No new messages any more; what is open is still brought to its end.
+    /// True when no new messages are sent; the open ones are still completed.
     pub closing: Arc<AtomicBool>,
-    /// Refusals that are part of the run, because members are removed meanwhile for example. Any other is a fault.
-    pub lawful: &'static [&'static str],
-    /// The pause between two messages of a writer.
+    /// Error codes that are expected, for example because members are removed meanwhile. Any other is a failure.
+    pub expected_errors: &'static [&'static str],
+    /// The pause of a writer between two messages.
     pub pause: Duration,
 }
 
-/// A message that is not acknowledged yet.
+/// A message without an acknowledgement.
 struct Pending {
     conversation: String,
     temp_id: String,
@@ -43,13 +42,13 @@ struct Pending {
 }
 
 impl Pending {
-    /// The path and the body of the REST call for the same message.
+    /// Returns the path and the body of the REST call for the same message.
     fn request(&self) -> (String, Value) {
         let path = format!("/conversations/{}/messages", self.conversation);
         (path, json!({ "content": self.content, "temp_id": self.temp_id }))
     }
 
-    fn put(&self, socket: &TestSocket) {
+    fn send_over(&self, socket: &TestSocket) {
         socket.send(json!({
             "type": "message.send",
             "id": self.temp_id,
@@ -62,15 +61,14 @@ impl Pending {
     }
 }
 
-/// What the answer to a send asks of its writer.
+/// What a writer does after a frame.
 enum Next {
-    /// Go on.
-    GoOn,
-    /// Put this message on the wire again after the pause that the server named.
-    Again(usize, Duration),
+    Continue,
+    /// Send the message with this index again, after the pause that the server named.
+    Repeat(usize, Duration),
 }
 
-/// Sends until the run closes; after every loss of the connection what is unanswered goes out again.
+/// Sends until the run closes. After every loss of the connection it sends the unanswered messages again.
 pub async fn write(mut client: Follower, mine: Vec<String>, run: Run, mut random: Random) -> (Follower, TestSocket) {
     let mut pending: VecDeque<Pending> = VecDeque::new();
     let mut socket = client.connect(&mut random).await;
@@ -83,26 +81,26 @@ pub async fn write(mut client: Follower, mine: Vec<String>, run: Run, mut random
             let send = run.recorder.invoke(&conversation, &client.user.id, &temp_id);
             let content = format!("message {number} of {}", client.user.username);
             let message = Pending { conversation, temp_id, content, send };
-            message.put(&socket);
+            message.send_over(&socket);
             pending.push_back(message);
         }
         if pending.is_empty() {
             return (client, socket);
         }
         if let Ok(frame) = socket.try_frame().await {
-            client.note(&frame);
-            if let Next::Again(index, pause) = answered(&frame, &mut pending, &run) {
+            client.record(&frame);
+            if let Next::Repeat(index, pause) = record_answer(&frame, &mut pending, &run) {
                 tokio::time::sleep(pause).await;
-                pending[index].put(&socket);
+                pending[index].send_over(&socket);
             }
         } else {
             socket = client.connect(&mut random).await;
             for message in &pending {
-                // Some clients have a second way: the same message over REST at the same time is still one message.
+                // Some clients send the same message over REST at the same time. It must still be one message.
                 if random.one_in(3) {
-                    tokio::spawn(put_over_rest(client.user.clone(), run.clone(), message.request(), message.send));
+                    tokio::spawn(send_over_rest(client.user.clone(), run.clone(), message.request(), message.send));
                 }
-                message.put(&socket);
+                message.send_over(&socket);
             }
         }
         if !run.pause.is_zero() {
@@ -111,8 +109,8 @@ pub async fn write(mut client: Follower, mine: Vec<String>, run: Run, mut random
     }
 }
 
-/// The server may die under it; then the outcome stays unknown and the socket's answer counts.
-async fn put_over_rest(user: TestUser, run: Run, (path, body): (String, Value), send: SendId) {
+/// Sends a message over REST. If the server dies meanwhile, the outcome is unknown and the answer on the socket counts.
+async fn send_over_rest(user: TestUser, run: Run, (path, body): (String, Value), send: SendId) {
     let answer = user.target.try_call(Method::POST, &path, Some(&user.access_token), Body::Json(body)).await;
     match answer {
         Ok(answer) if matches!(answer.status, 200 | 201) => run.recorder.stored(send, &answer.body, None),
@@ -122,37 +120,37 @@ async fn put_over_rest(user: TestUser, run: Run, (path, body): (String, Value), 
     }
 }
 
-/// Notes the answer to a send.
-fn answered(frame: &Value, pending: &mut VecDeque<Pending>, run: &Run) -> Next {
+/// Records the answer to a send.
+fn record_answer(frame: &Value, pending: &mut VecDeque<Pending>, run: &Run) -> Next {
     let Some(index) = pending.iter().position(|message| frame["id"] == message.temp_id.as_str()) else {
-        return Next::GoOn;
+        return Next::Continue;
     };
     let payload = &frame["payload"];
     let code = payload["code"].as_str().unwrap_or_default();
     if frame["type"] == "error" && TRANSIENT.contains(&code) {
         let pause = payload["retry_after_ms"].as_u64().unwrap_or(100).clamp(10, 1_000);
-        return Next::Again(index, Duration::from_millis(pause));
+        return Next::Repeat(index, Duration::from_millis(pause));
     }
     let message = pending.remove(index).expect("the index was just found");
-    if frame["type"] == "error" && run.lawful.contains(&code) {
+    if frame["type"] == "error" && run.expected_errors.contains(&code) {
         run.recorder.failed(message.send, code);
-        return Next::GoOn;
+        return Next::Continue;
     }
-    assert_eq!(frame["type"], "message.sent", "a send was answered by {frame}");
+    assert_eq!(frame["type"], "message.sent", "the answer to a send is {frame}");
     assert_eq!(payload["temp_id"], message.temp_id.as_str());
     let rev = payload["rev"].as_i64();
     assert!(rev.is_some(), "message.sent names a revision: {frame}");
     run.recorder.stored(message.send, &payload["message"], rev);
     run.acknowledged.fetch_add(1, Ordering::Relaxed);
-    Next::GoOn
+    Next::Continue
 }
 
-/// Reads until the run closes.
+/// Receives events until the run closes.
 pub async fn read(mut client: Follower, run: Run, mut random: Random) -> (Follower, TestSocket) {
     let mut socket = client.connect(&mut random).await;
     while !run.closing.load(Ordering::Relaxed) {
         match socket.poll_frame(Duration::from_millis(100)).await {
-            Some(Ok(frame)) => client.note(&frame),
+            Some(Ok(frame)) => client.record(&frame),
             Some(Err(_)) => socket = client.connect(&mut random).await,
             None => (),
         }
@@ -160,39 +158,39 @@ pub async fn read(mut client: Follower, run: Run, mut random: Random) -> (Follow
     (client, socket)
 }
 
-/// Conversations by id, each with the ids of its participants.
+/// The ids of conversations, each with the ids of its participants.
 pub type Conversations = Vec<(String, Vec<String>)>;
 
-/// A direct conversation for each pair, and `groups` groups of all, each owned by another user.
+/// Creates a direct conversation for each pair, and `groups` groups of all users, each with another owner.
 pub async fn conversations(users: &[TestUser], groups: usize) -> Conversations {
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for (index, one) in users.iter().enumerate() {
         for other in &users[index + 1..] {
-            made.push((one.direct(other).await, vec![one.id.clone(), other.id.clone()]));
+            created.push((one.direct(other).await, vec![one.id.clone(), other.id.clone()]));
         }
     }
     for (number, owner) in users.iter().take(groups).enumerate() {
         let others: Vec<&TestUser> = users.iter().filter(|user| user.id != owner.id).collect();
         let id = owner.group(&format!("group {number}"), &others).await;
-        made.push((id, users.iter().map(|user| user.id.clone()).collect()));
+        created.push((id, users.iter().map(|user| user.id.clone()).collect()));
     }
-    made
+    created
 }
 
-/// Each conversation's last number and revision.
-pub async fn positions(users: &[TestUser], conversations: &Conversations) -> BTreeMap<String, (i64, i64)> {
-    let mut positions = BTreeMap::new();
+/// Returns the `last_seq` and `last_rev` of each conversation.
+pub async fn last_numbers(users: &[TestUser], conversations: &Conversations) -> BTreeMap<String, (i64, i64)> {
+    let mut numbers = BTreeMap::new();
     for (id, of) in conversations {
         let reader = users.iter().find(|user| of.contains(&user.id)).expect("a participant");
         let conversation = reader.conversation(id).await;
         let number = |name: &str| conversation[name].as_i64().expect("a number");
-        positions.insert(id.clone(), (number("last_seq"), number("last_rev")));
+        numbers.insert(id.clone(), (number("last_seq"), number("last_rev")));
     }
-    positions
+    numbers
 }
 
-/// Writes down each conversation as the server tells it at the end, from the positions before the run to those after it.
-pub async fn note_conversations(
+/// Records the messages of each conversation between the numbers before the run and those after it.
+pub async fn record_conversations(
     run: &Run,
     users: &[TestUser],
     conversations: &Conversations,

@@ -1,11 +1,11 @@
-//! Which database a test server runs on: SQLite in its own folder, or a PostgreSQL database made for it alone.
+//! The database of a test server: SQLite in its own folder, or a PostgreSQL database of its own.
 
 use std::sync::Arc;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, Statement};
 
-/// A database that lives as long as somebody holds it. On PostgreSQL it is created fresh and dropped at the end; on
-/// SQLite it is a file inside the server's data folder and this value is only a mark.
+/// A database that exists as long as this value. On PostgreSQL it is created and dropped; on SQLite the file is in the
+/// server's data folder, and this value does nothing.
 #[derive(Debug)]
 pub struct TestDatabase {
     postgres: Option<Postgres>,
@@ -17,13 +17,13 @@ struct Postgres {
     name: String,
 }
 
-/// True when this run is the PostgreSQL pass (`GREENROOM_TEST_DATABASE=postgres`).
+/// Returns true in a run on PostgreSQL (`GREENROOM_TEST_DATABASE=postgres`).
 pub fn runs_on_postgres() -> bool {
     std::env::var("GREENROOM_TEST_DATABASE").is_ok_and(|kind| kind == "postgres")
 }
 
 impl TestDatabase {
-    /// A fresh database of the kind that this run asks for.
+    /// Creates an empty database of the kind that this run uses.
     pub async fn fresh() -> Arc<Self> {
         if !runs_on_postgres() {
             return Arc::new(Self { postgres: None });
@@ -35,14 +35,14 @@ impl TestDatabase {
         Arc::new(Self { postgres: Some(Postgres { admin_url, name }) })
     }
 
-    /// The `DATABASE_URL` for a server, or none where the server's own default (a file in its data folder) is meant.
+    /// Returns the `DATABASE_URL` for a server, or `None` for the server's default: a file in its data folder.
     pub fn url(&self) -> Option<String> {
         self.postgres.as_ref().map(Postgres::url)
     }
 }
 
 impl Postgres {
-    /// The administrator's address with the path replaced by this database.
+    /// Returns the administrator's address with the name of this database.
     fn url(&self) -> String {
         let mut url = url::Url::parse(&self.admin_url).expect("GREENROOM_TEST_POSTGRES is a URL");
         url.set_path(&self.name);
@@ -54,7 +54,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let admin_url = self.admin_url.clone();
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // A destructor cannot await and may run inside a runtime, so the statement gets a thread and a runtime.
+        // A destructor cannot await and may run inside a runtime, so the statement gets its own thread and runtime.
         let dropped = std::thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -67,38 +67,49 @@ impl Drop for Postgres {
     }
 }
 
-/// Runs a statement on a connection of its own.
+/// Runs a statement on a new connection.
 pub async fn execute(url: &str, statement: &str) {
     let connection = Database::connect(url).await.expect("the database answers");
     connection.execute_unprepared(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     connection.close().await.expect("the connection closes");
 }
 
-/// Locks that somebody beside the server holds.
+/// Locks that a connection beside the server holds.
 #[derive(Debug)]
-pub struct Held(DatabaseConnection);
+pub struct HeldLocks(DatabaseConnection);
 
-/// Begins a transaction on a connection of its own and holds what `statement` locks; on SQLite the transaction itself locks
-/// the whole file against writing, and the statement is not run.
-pub async fn hold(url: &str, statement: &str) -> Held {
+/// Begins a transaction on a new connection and holds what `statement` locks. On SQLite the transaction locks the whole file
+/// against writing, and the statement is not run.
+pub async fn hold(url: &str, statement: &str) -> HeldLocks {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
     let connection = Database::connect(options).await.expect("the database answers");
     let postgres = connection.get_database_backend() == DatabaseBackend::Postgres;
     let begin = if postgres { format!("BEGIN; {statement}") } else { "BEGIN IMMEDIATE".to_owned() };
     connection.execute_unprepared(&begin).await.unwrap_or_else(|error| panic!("{begin}: {error}"));
-    Held(connection)
+    HeldLocks(connection)
 }
 
-impl Held {
-    /// Gives the locks back; nothing was changed.
+impl HeldLocks {
+    /// Releases the locks with a rollback.
     pub async fn release(self) {
         self.0.execute_unprepared("ROLLBACK").await.expect("the end of a transaction");
         self.0.close().await.expect("the connection closes");
     }
 }
 
-/// The tables of the rows that contain `text`, each as often as it has such a row. Bytes count as well as texts.
+/// Returns the number of conversations whose stored number of members is not the number of their participants.
+pub async fn count_wrong_member_counts(url: &str) -> usize {
+    let connection = Database::connect(url).await.expect("the database answers");
+    let text = "SELECT id FROM conversations c WHERE member_count <> (
+                    SELECT count(*) FROM participants p WHERE p.conversation_id = c.id AND p.left_at IS NULL)";
+    let statement = Statement::from_string(connection.get_database_backend(), text);
+    let count = connection.query_all_raw(statement).await.expect("rows").len();
+    connection.close().await.expect("the connection closes");
+    count
+}
+
+/// Returns the table of each row that contains `text`, also in bytes. A table is named once for each such row.
 pub async fn rows_with(url: &str, text: &str) -> Vec<String> {
     let connection = Database::connect(url).await.expect("the database answers");
     let backend = connection.get_database_backend();

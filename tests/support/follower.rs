@@ -1,5 +1,5 @@
-//! A client that comes back: it remembers the last revision it holds of every stream, reconnects with
-//! `subscribe=none` and `sync`, and writes down everything it gets.
+//! A client that reconnects: it keeps the last revision of every stream, connects with `subscribe=none`, sends `sync`, and
+//! records everything that it gets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::{DEADLINE, Random, TestUser};
 /// One client over many connections.
 #[derive(Debug)]
 pub struct Follower {
-    /// Whose it is.
     pub user: TestUser,
-    /// How often it was told that the log does not reach back.
+    /// The number of resets.
     pub resets: usize,
     name: String,
     recorder: Recorder,
-    held: BTreeMap<String, i64>,
+    /// The last revision of each conversation.
+    revs: BTreeMap<String, i64>,
     user_rev: i64,
     epoch: Value,
     connections: u64,
@@ -27,17 +27,17 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// A client that knows the user's conversations as they are now and has not missed anything.
+    /// Creates a client that knows the current heads of the user's conversations, so that it has missed nothing.
     pub async fn new(user: &TestUser, name: &str, recorder: &Recorder) -> Self {
         let mut socket = user.connect_unsubscribed().await;
         let welcome = std::mem::take(&mut socket.welcome);
-        let held = welcome["conversations"].as_object().expect("conversations").iter();
+        let heads = welcome["conversations"].as_object().expect("conversations").iter();
         Self {
             user: user.clone(),
             resets: 0,
             name: name.to_owned(),
             recorder: recorder.clone(),
-            held: held.map(|(id, rev)| (id.clone(), rev.as_i64().expect("a rev"))).collect(),
+            revs: heads.map(|(id, rev)| (id.clone(), rev.as_i64().expect("a rev"))).collect(),
             user_rev: welcome["user_rev"].as_i64().expect("a user_rev"),
             epoch: welcome["epoch"].clone(),
             connections: 0,
@@ -45,18 +45,18 @@ impl Follower {
         }
     }
 
-    /// The last revision held of a conversation.
-    pub fn held(&self, conversation: &str) -> Option<i64> {
-        self.held.get(conversation).copied()
+    /// Returns the last revision that this client has of a conversation.
+    pub fn rev(&self, conversation: &str) -> Option<i64> {
+        self.revs.get(conversation).copied()
     }
 
-    /// Connects and fetches what was missed. Tries again while the server is down, with a backoff as clients have.
+    /// Connects and syncs. While the server is down it tries again, with a pause as clients have.
     pub async fn connect(&mut self, random: &mut Random) -> TestSocket {
         let started = std::time::Instant::now();
         loop {
             match self.try_connect().await {
                 Ok(socket) => return socket,
-                // A run that is longer than an access token lives signs in again.
+                // In a run longer than the life of an access token, the client signs in again.
                 Err(Refusal::Closed(Some(4401))) => self.sign_in_again().await,
                 Err(refusal) => assert!(started.elapsed() < DEADLINE * 3, "{}: no session: {refusal:?}", self.name),
             }
@@ -76,12 +76,12 @@ impl Follower {
         self.connections += 1;
         let session = self.recorder.session(format!("{}#{}", self.name, self.connections), &self.user.id);
         self.session = Some(session);
-        for (id, rev) in &self.held {
+        for (id, rev) in &self.revs {
             self.recorder.entry(session, id, Entry::Start(*rev));
         }
         self.recorder.entry(session, "user", Entry::Start(self.user_rev));
 
-        let payload = json!({ "conversations": self.held, "user_rev": self.user_rev, "epoch": self.epoch });
+        let payload = json!({ "conversations": self.revs, "user_rev": self.user_rev, "epoch": self.epoch });
         let id = socket.start("sync", payload);
         loop {
             let frame = socket.try_frame().await.map_err(|Closed(code)| Refusal::Closed(code))?;
@@ -89,31 +89,31 @@ impl Follower {
                 return Err(Refusal::Closed(None));
             }
             if frame["id"] == id.as_str() {
-                self.check_answer(&frame);
+                self.check_sync_done(&frame);
                 return Ok(socket);
             }
-            self.note(&frame);
+            self.record(&frame);
         }
     }
 
-    /// `sync.done` comes after the events that it speaks of.
-    fn check_answer(&self, frame: &Value) {
+    /// Checks that `sync.done` comes after the events up to the heads that it names.
+    fn check_sync_done(&self, frame: &Value) {
         assert_eq!(frame["type"], "sync.done", "{}: sync was answered by {frame}", self.name);
         for (id, rev) in frame["payload"]["conversations"].as_object().expect("conversations") {
             let rev = rev.as_i64().expect("a rev");
-            assert!(self.held(id) >= Some(rev), "{}: sync.done before the events up to {rev} of {id}", self.name);
+            assert!(self.rev(id) >= Some(rev), "{}: sync.done before the events up to {rev} of {id}", self.name);
         }
     }
 
-    /// Takes notice of a frame. Those that are not durable events are left to the caller.
-    pub fn note(&mut self, frame: &Value) {
+    /// Records a frame if it is a durable event or a reset.
+    pub fn record(&mut self, frame: &Value) {
         let session = self.session.expect("a frame comes from a session");
         if frame["type"] == "sync.reset" {
             self.resets += 1;
             let (id, rev) = (frame["payload"]["conversation_id"].as_str(), frame["payload"]["last_rev"].as_i64());
             if let (Some(id), Some(rev)) = (id, rev) {
                 self.recorder.entry(session, id, Entry::Start(rev));
-                self.held.insert(id.to_owned(), rev);
+                self.revs.insert(id.to_owned(), rev);
             }
             return;
         }
@@ -121,40 +121,40 @@ impl Follower {
         if frame["stream"] == "user" {
             self.recorder.entry(session, "user", Entry::Event(Event::from_frame(frame)));
             self.user_rev = rev;
-            self.note_gained(session, frame);
+            self.record_new_conversation(session, frame);
             return;
         }
         let id =
             frame["payload"]["conversation_id"].as_str().or(frame["payload"]["message"]["conversation_id"].as_str());
         let id = id.unwrap_or_else(|| panic!("{}: which conversation? {frame}", self.name));
         self.recorder.entry(session, id, Entry::Event(Event::from_frame(frame)));
-        self.held.insert(id.to_owned(), rev);
+        self.revs.insert(id.to_owned(), rev);
     }
 
-    /// A conversation gained is subscribed from the revision that the event names, unless a reset named a later one.
-    fn note_gained(&mut self, session: SessionId, frame: &Value) {
+    /// A new conversation is subscribed from the revision that the event names, unless a reset named a later one.
+    fn record_new_conversation(&mut self, session: SessionId, frame: &Value) {
         let conversation = &frame["payload"]["conversation"];
         if let ("conversation.created", Some(id), Some(rev)) =
             (frame["type"].as_str().unwrap_or_default(), conversation["id"].as_str(), conversation["last_rev"].as_i64())
-            && self.held(id).is_none_or(|held| held < rev)
+            && self.rev(id).is_none_or(|known| known < rev)
         {
             self.recorder.entry(session, id, Entry::Start(rev));
-            self.held.insert(id.to_owned(), rev);
+            self.revs.insert(id.to_owned(), rev);
         }
     }
 
-    /// Reads until everything up to these revisions is held, reconnecting if need be, and notes that the session is
+    /// Receives, and reconnects if necessary, until the client has everything up to these revisions. Then the session is
     /// complete.
     pub async fn finish(mut self, mut socket: TestSocket, last: &BTreeMap<String, i64>, random: &mut Random) -> Self {
-        while last.iter().any(|(id, rev)| self.held(id).is_some_and(|held| held < *rev)) {
+        while last.iter().any(|(id, rev)| self.rev(id).is_some_and(|known| known < *rev)) {
             match socket.try_frame().await {
-                Ok(frame) => self.note(&frame),
+                Ok(frame) => self.record(&frame),
                 Err(_) => socket = self.connect(random).await,
             }
         }
-        // Whatever else is under way: a repetition, or an event beyond the last one, would be wrong.
+        // Record further frames too: a repetition, or an event beyond the last one, would be a failure.
         for frame in socket.frames_until_pong().await {
-            self.note(&frame);
+            self.record(&frame);
         }
         self.recorder.complete(self.session.expect("it was connected"));
         self

@@ -1,6 +1,6 @@
-//! What clients did and what they saw, written down while it happens, to be judged when all is over.
+//! A record of all that clients did and got during a run, for a check at the end.
 //!
-//! The records are plain data, so that a test can forge a history and prove that the judge (`check`) notices.
+//! The record is plain data, so that a test can forge a history and prove that `check` finds its fault.
 
 mod check;
 
@@ -11,120 +11,109 @@ use serde_json::Value;
 
 pub use check::{Violation, check};
 
-/// A point in the run. All clients share one clock, so a smaller tick really came before.
+/// A time in the run. All clients share one clock, so an action with a smaller tick happened before.
 pub type Tick = u64;
 
-/// Everything that was written down.
+/// The record of one run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Every send that was begun, in the order of beginning.
+    /// All sends, in the order in which they began.
     pub sends: Vec<Send>,
-    /// Every session of every client.
     pub sessions: Vec<Session>,
-    /// Each conversation as the server told it when all was over.
+    /// Each conversation at the end of the run, by id.
     pub conversations: BTreeMap<String, Conversation>,
 }
 
-/// One message that somebody wanted to send, however often it was put on the wire.
+/// One message that a client sent, once or several times.
 #[derive(Clone, Debug)]
 pub struct Send {
-    /// The conversation it was for.
     pub conversation: String,
-    /// The sender's user id.
+    /// The user id of the sender.
     pub sender: String,
-    /// What makes it one message.
     pub temp_id: String,
-    /// When it was first put on the wire.
+    /// The time of the first attempt.
     pub invoked: Tick,
-    /// What became of it; empty is unknown.
+    /// All answers; empty if the outcome is unknown.
     pub outcomes: Vec<Outcome>,
 }
 
-/// An answer to a send. A message that was sent again may have several, which must agree.
+/// An answer to a send. A repeated send may have several, which must agree.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Acknowledged.
+    /// The message is acknowledged.
     Stored {
-        /// When the answer arrived.
         at: Tick,
-        /// The message's id.
         message_id: String,
-        /// Its number.
         seq: i64,
-        /// The revision of its `message.new`; REST does not tell it.
+        /// The revision of its `message.new`; `None` in an answer of REST.
         rev: Option<i64>,
     },
-    /// Refused for good, with this code: it must never show up.
+    /// The final error code: this message must never be stored.
     Failed(String),
 }
 
-/// One session of one client, with all it got.
+/// One session of one client, with everything that it got.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// For messages of the checker: who, and which connection.
+    /// The client and the number of the connection, for messages of the checker.
     pub name: String,
-    /// The user's id.
+    /// The user id.
     pub user: String,
-    /// The client had everything when it ended: each stream must reach the conversation's last revision.
+    /// True if the client had everything at the end, so each stream must reach the last revision of its conversation.
     pub complete: bool,
-    /// What came, by stream: a conversation's id, or `user`.
+    /// The entries by stream: the id of a conversation, or `user`.
     pub streams: BTreeMap<String, Vec<Entry>>,
 }
 
-/// One thing that happened to a session's view of a stream.
+/// One change of what a session has of a stream.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// Subscribed: the next event has the revision after this.
+    /// A subscription or reset: the next event has the revision after this one.
     Start(i64),
-    /// An event.
     Event(Event),
 }
 
 /// A durable event as a session got it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// Its place in the stream.
     pub rev: i64,
-    /// Its type, `message.new` and so on.
+    /// The type, for example `message.new`.
     pub kind: String,
-    /// The message it is about: id and number.
+    /// The id and the `seq` of its message.
     pub message: Option<(String, i64)>,
     /// The author of a `message.new`.
     pub sender: Option<String>,
-    /// The users it is about: who joined or left.
+    /// The users that joined or left.
     pub users: Vec<String>,
 }
 
-/// A conversation when all was over, and where it stood when recording began.
+/// A conversation at the end of the run, with its counters before the run.
 #[derive(Clone, Debug, Default)]
 pub struct Conversation {
-    /// The last number before the run.
+    /// The last `seq` before the run.
     pub first_seq: i64,
     /// The last revision before the run.
     pub first_rev: i64,
-    /// The last number after it.
+    /// The last `seq` after the run.
     pub last_seq: i64,
-    /// The last revision after it.
+    /// The last revision after the run.
     pub last_rev: i64,
-    /// The messages of the run, as REST tells them.
+    /// The messages of the run, from REST.
     pub rows: Vec<Row>,
 }
 
 /// A stored message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Row {
-    /// Its id.
     pub id: String,
-    /// Its number.
     pub seq: i64,
-    /// Its author; none for a system message.
+    /// The user id of the author; `None` for a system message.
     pub sender: Option<String>,
-    /// What its author called it.
     pub temp_id: Option<String>,
 }
 
 impl Event {
-    /// From a durable frame.
+    /// Reads a durable frame.
     pub fn from_frame(frame: &Value) -> Self {
         let payload = &frame["payload"];
         let message = &payload["message"];
@@ -147,7 +136,7 @@ impl Event {
 }
 
 impl Row {
-    /// From a message as REST gives it.
+    /// Reads a message in an answer of REST.
     pub fn from_message(message: &Value) -> Self {
         let string = |name: &str| message[name].as_str().map(str::to_owned);
         Self {
@@ -159,28 +148,28 @@ impl Row {
     }
 }
 
-/// The shared notebook of all clients of a run.
+/// Records the history of a run. All clients of the run share one recorder.
 #[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<Notes>>);
+pub struct Recorder(Arc<Mutex<Recording>>);
 
 #[derive(Debug, Default)]
-struct Notes {
+struct Recording {
     clock: Tick,
     history: History,
 }
 
-/// A send that was begun, to note its outcome by.
+/// The number of a send, with which its outcomes are recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct SendId(usize);
 
-/// A session that was begun, to note its events by.
+/// The number of a session, with which its entries are recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionId(usize);
 
 impl Recorder {
-    /// Notes that a message is about to be put on the wire for the first time.
+    /// Records that a client is about to send a message for the first time.
     pub fn invoke(&self, conversation: &str, sender: &str, temp_id: &str) -> SendId {
-        self.note(|clock, history| {
+        self.record(|clock, history| {
             history.sends.push(Send {
                 conversation: conversation.to_owned(),
                 sender: sender.to_owned(),
@@ -192,55 +181,55 @@ impl Recorder {
         })
     }
 
-    /// Notes an acknowledgement that just arrived.
+    /// Records an acknowledgement.
     pub fn stored(&self, send: SendId, message: &Value, rev: Option<i64>) {
         let row = Row::from_message(message);
-        self.note(|at, history| {
+        self.record(|at, history| {
             let outcome = Outcome::Stored { at, message_id: row.id, seq: row.seq, rev };
             history.sends[send.0].outcomes.push(outcome);
         });
     }
 
-    /// Notes a refusal that is final.
+    /// Records a final error.
     pub fn failed(&self, send: SendId, code: &str) {
-        self.note(|_, history| history.sends[send.0].outcomes.push(Outcome::Failed(code.to_owned())));
+        self.record(|_, history| history.sends[send.0].outcomes.push(Outcome::Failed(code.to_owned())));
     }
 
-    /// Notes that a client has a new session.
+    /// Records a new session.
     pub fn session(&self, name: String, user: &str) -> SessionId {
-        self.note(|_, history| {
+        self.record(|_, history| {
             let session = Session { name, user: user.to_owned(), complete: false, streams: BTreeMap::new() };
             history.sessions.push(session);
             SessionId(history.sessions.len() - 1)
         })
     }
 
-    /// Notes something that happened to a session's view of a stream.
+    /// Records a change of what a session has of a stream.
     pub fn entry(&self, session: SessionId, stream: &str, entry: Entry) {
-        self.note(|_, history| {
+        self.record(|_, history| {
             history.sessions[session.0].streams.entry(stream.to_owned()).or_default().push(entry);
         });
     }
 
-    /// Notes that the session had everything when it ended.
+    /// Records that the session had everything at its end.
     pub fn complete(&self, session: SessionId) {
-        self.note(|_, history| history.sessions[session.0].complete = true);
+        self.record(|_, history| history.sessions[session.0].complete = true);
     }
 
-    /// Notes a conversation as it stands at the end.
+    /// Records a conversation at the end of the run.
     pub fn conversation(&self, id: &str, conversation: Conversation) {
-        self.note(|_, history| history.conversations.insert(id.to_owned(), conversation));
+        self.record(|_, history| history.conversations.insert(id.to_owned(), conversation));
     }
 
-    /// All that was written down so far.
+    /// Returns everything that was recorded so far.
     pub fn history(&self) -> History {
-        self.note(|_, history| history.clone())
+        self.record(|_, history| history.clone())
     }
 
-    fn note<T>(&self, write: impl FnOnce(Tick, &mut History) -> T) -> T {
-        let mut notes = self.0.lock().expect("no writer panics");
-        notes.clock += 1;
-        let clock = notes.clock;
-        write(clock, &mut notes.history)
+    fn record<T>(&self, write: impl FnOnce(Tick, &mut History) -> T) -> T {
+        let mut recording = self.0.lock().expect("no writer panics");
+        recording.clock += 1;
+        let clock = recording.clock;
+        write(clock, &mut recording.history)
     }
 }

@@ -1,4 +1,4 @@
-//! A child process of the real program: started with a clean environment, its output kept, gone when dropped.
+//! A child process of the built program: it has a clean environment, its output is kept, and dropping it kills it.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -17,8 +17,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `greenroom serve` in `folder`; what it prints is appended to `log`. A `launcher` is a shell script that ends
-    /// with `exec "$@"`, so that the process id stays.
+    /// Starts `greenroom serve` in `folder` and appends its output to `log`. A `launcher` is a shell script that ends with
+    /// `exec "$@"`, so that the process id stays the same.
     pub fn serve(folder: &Path, environment: &[(String, String)], log: &Path, launcher: Option<&str>) -> Self {
         let output = File::options().create(true).append(true).open(log).expect("the log file opens");
         let mut command = program(folder, environment);
@@ -37,19 +37,18 @@ impl Process {
         Self { child, log: log.to_owned() }
     }
 
-    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the process has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the child can be asked")
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process has ended.
     pub fn kill_nine(&mut self) {
-        // An error means that it ended by itself before, which the caller learns from what follows.
+        // An error means that the process had ended before. The caller notices that in its next call.
         let _ = self.child.kill();
         self.child.wait().expect("the child is reaped");
     }
@@ -60,36 +59,36 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "the signal is sent");
     }
 
-    /// SIGTERM, and time to end in: a process that is killed leaves no record of what it ran through.
+    /// Sends SIGTERM and waits: a killed process does not write its coverage counters.
     fn stop_gently(&mut self) {
-        let patience = std::time::Instant::now() + super::DEADLINE;
+        let deadline = std::time::Instant::now() + super::DEADLINE;
         if self.ended().is_none() {
             self.terminate();
         }
-        while self.ended().is_none() && std::time::Instant::now() < patience {
+        while self.ended().is_none() && std::time::Instant::now() < deadline {
             std::thread::sleep(super::POLL);
         }
     }
 
-    /// Resident memory in bytes, as the kernel counts it now.
+    /// Returns the resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         resident_bytes(self.id())
     }
 
-    /// The same without the pages of the program itself: what was allocated and not given back.
+    /// Returns the resident memory without the pages of the program itself: what was allocated and not returned.
     pub fn allocated_bytes(&self) -> u64 {
         memory(self.id(), "RssAnon:")
     }
 }
 
-/// Resident memory in bytes of the process with this id, as the kernel counts it now.
+/// Returns the resident memory of a process in bytes.
 pub fn resident_bytes(id: u32) -> u64 {
     memory(id, "VmRSS:")
 }
 
 fn memory(id: u32, kind: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the process is alive");
-    let line = status.lines().find(|line| line.starts_with(kind)).expect("the kernel tells it");
+    let line = status.lines().find(|line| line.starts_with(kind)).expect("the kernel reports it");
     let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
     kib * 1024
 }
@@ -109,9 +108,9 @@ impl Drop for Process {
     }
 }
 
-/// The program under test with nothing inherited that could configure it: neither variables nor a `.env` file.
-/// `GREENROOM_TEST_PROGRAM` names another build of it, a release or an installed one; else it is the one that cargo
-/// built beside the tests.
+/// Returns a command for the program under test, which inherits no variables and no `.env` file that could configure it.
+/// `GREENROOM_TEST_PROGRAM` names another build, for example a release; otherwise it is the one that cargo built beside
+/// the tests.
 pub fn program(folder: &Path, environment: &[(String, String)]) -> Command {
     let other = std::env::var_os("GREENROOM_TEST_PROGRAM");
     let program = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_greenroom").into());
@@ -128,9 +127,9 @@ fn with_environment(mut command: Command, folder: &Path, environment: &[(String,
     command
 }
 
-/// A port on the loopback address that was free a moment ago. It is taken from below the range that the kernel gives
-/// to outgoing connections: there a client that calls while the server is down could be given the server's own port,
-/// connect to itself and keep the server from coming back.
+/// Returns a port of the loopback address that was free a moment ago. It is below the range of outgoing connections: in
+/// that range a client that connects while the server is down could get the server's own port, connect to itself and
+/// prevent the restart.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 18_000).expect("it fits");

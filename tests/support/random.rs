@@ -1,18 +1,18 @@
-//! A small seeded generator, so that a run which failed can be repeated choice by choice. Not for secrets.
+//! A small generator with a seed, so that a failed run can be repeated with the same choices. Not for secrets.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `SplitMix64`: tiny, even enough for picking delays and conversations.
+/// `SplitMix64`: small, and uniform enough for delays and choices.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// The generator that follows from `seed`.
+    /// Creates the generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The seed in `GREENROOM_TEST_SEED`, else one from the clock; printed, so that a failure can be run again.
+    /// Takes the seed from `GREENROOM_TEST_SEED`, otherwise from the clock, and prints it, so that a failure can be repeated.
     pub fn from_environment() -> Self {
         let seed = std::env::var("GREENROOM_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.subsec_nanos().into())
@@ -21,12 +21,12 @@ impl Random {
         Self(seed)
     }
 
-    /// An independent generator, for a task of its own.
+    /// Returns an independent generator for another task.
     pub fn fork(&mut self) -> Self {
         Self(self.next())
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -35,19 +35,19 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in `low..high`.
+    /// Returns a number in `low..high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         assert!(low < high, "an empty range");
         low + self.next() % (high - low)
     }
 
-    /// One of `items`.
+    /// Returns one of `items`.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         let index = self.between(0, items.len() as u64);
         &items[usize::try_from(index).expect("an index fits")]
     }
 
-    /// True once in `n` times.
+    /// Returns true once in `n` times.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.between(0, n) == 0
     }

@@ -1,35 +1,31 @@
-//! One REST call and its answer, with the two things a test asks of it: it went well, or it was refused so.
+//! One REST call and its answer, and the checks of the answer: it has a status, or it is a certain error.
 
 use reqwest::Method;
 use serde_json::Value;
 
 use super::Target;
 
-/// What came back. The body is `Null` where there was none, a string where it was not JSON.
+/// An answer. The body is `Null` if there was none, and a string if it was not JSON.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The parsed body.
     pub body: Value,
-    /// The headers, names in lower case.
     pub headers: reqwest::header::HeaderMap,
     call: String,
 }
 
-/// A body as it goes out: JSON, or bytes that claim to be.
+/// The body of a request.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// No body and no content type.
     None,
-    /// A JSON value.
     Json(Value),
-    /// Bytes sent as `application/json`, whatever they are.
+    /// Any bytes, with the content type `application/json`.
     Raw(Vec<u8>),
 }
 
 impl Target {
-    /// Calls `/api/v1{path}`; fails only when no answer came (the server is down).
+    /// Calls `/api/v1{path}`. Returns an error only if there is no answer, for example because the server is down.
     pub async fn try_call(
         &self,
         method: Method,
@@ -59,26 +55,26 @@ impl Target {
         Ok(Answer { status, body, headers, call })
     }
 
-    /// The same from a test that expects the server to be up.
+    /// Calls `/api/v1{path}` and panics if there is no answer.
     pub async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Body) -> Answer {
         self.try_call(method, path, token, body).await.unwrap_or_else(|error| panic!("{path}: no answer: {error}"))
     }
 
-    /// A POST without a token, for what comes before signing in.
+    /// Sends a POST without a token.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, None, Body::Json(body)).await
     }
 }
 
 impl Answer {
-    /// The body of an answer that must have this status.
+    /// Returns the body; panics if the status is another.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{} answered {}", self.call, self.body);
         self.body
     }
 
-    /// The problem document of a refusal that must have this status and code, and every field that one has.
+    /// Returns the problem document; panics if the status or the code is another, or if a field is missing.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(
@@ -97,7 +93,7 @@ impl Answer {
         self.body
     }
 
-    /// A validation refusal that names `field`.
+    /// Returns the problem document of a failed validation; panics if it does not name `field`.
     #[track_caller]
     pub fn invalid(self, field: &str) -> Value {
         let call = self.call.clone();
@@ -110,7 +106,7 @@ impl Answer {
         problem
     }
 
-    /// A validation refusal that names `field` or something inside it.
+    /// Returns the problem document of a failed validation; panics if it names neither `field` nor a part of it.
     #[track_caller]
     pub fn invalid_somewhere(self, field: &str) -> Value {
         let call = self.call.clone();

@@ -1,4 +1,4 @@
-//! A server under test: a folder, a port, a database and a process that can be killed and brought back.
+//! A server under test: a folder, a port, a database, and a process that a test can kill and restart.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,17 @@ use tempfile::TempDir;
 use super::process::{Process, free_port, program};
 use super::{DEADLINE, TestDatabase, TestUser};
 
-/// Where a server is reached. Cheap to copy into tasks; stays right across restarts.
+/// The address of a server, which stays the same when it restarts. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// `http://127.0.0.1:port`, without a slash at the end.
     pub origin: String,
-    /// The same as an address.
     pub address: SocketAddr,
-    /// A client with its own connection pool.
+    /// An HTTP client with its own connection pool.
     pub http: reqwest::Client,
 }
 
-/// What a server is started with. Rate limits are off unless a test asks for them.
+/// The settings of a server. Rate limits are off unless a test sets them.
 #[derive(Debug, Default)]
 pub struct ServerBuilder {
     environment: Vec<(String, String)>,
@@ -30,11 +29,11 @@ pub struct ServerBuilder {
     launcher: Option<String>,
 }
 
-/// A server that belongs to one test. Dropping it ends the process and removes its folder.
+/// A server of one test. Dropping it ends the process and removes the folder.
 #[derive(Debug)]
 pub struct TestServer {
     target: Target,
-    // Before the database and the folder: fields are dropped in order, and the process must be gone first.
+    // Before the database and the folder: fields are dropped in order, and the process must end first.
     process: Option<Process>,
     database: Arc<TestDatabase>,
     environment: Vec<(String, String)>,
@@ -49,19 +48,19 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts it through a shell script that ends with `exec "$@"`.
+    /// Starts the server through a shell script that ends with `exec "$@"`.
     pub fn through(mut self, launcher: &str) -> Self {
         self.launcher = Some(launcher.to_owned());
         self
     }
 
-    /// Runs on a database that other servers share.
+    /// Uses a database that other servers share.
     pub fn on(mut self, database: &Arc<TestDatabase>) -> Self {
         self.database = Some(Arc::clone(database));
         self
     }
 
-    /// Starts it and waits until it is ready for traffic.
+    /// Starts the server and waits until it is ready.
     pub async fn start(self) -> TestServer {
         let database = match self.database {
             Some(database) => database,
@@ -93,47 +92,46 @@ impl ServerBuilder {
 }
 
 impl TestServer {
-    /// A server with defaults, on a fresh database.
+    /// Starts a server with the default settings on an empty database.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// A further server on a database that another one already uses.
+    /// Starts a server on a database that another one uses.
     pub async fn start_on(database: &Arc<TestDatabase>) -> Self {
         Self::builder().on(database).start().await
     }
 
-    /// A server with settings of one's own.
+    /// Returns a builder for a server with other settings.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// Where it is reached.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Its database, to start another server on.
+    /// Returns the database, to start another server on it.
     pub fn database(&self) -> &Arc<TestDatabase> {
         &self.database
     }
 
-    /// Registers a user; the name is free on a fresh database.
+    /// Registers a user. The name is the username, so it must be new in this database.
     pub async fn user(&self, name: &str) -> TestUser {
         TestUser::register(&self.target, name).await
     }
 
-    /// The process as it runs now.
+    /// Returns the running process.
     pub fn process(&self) -> &Process {
         self.process.as_ref().expect("the server runs")
     }
 
-    /// SIGKILL: no destructor, no flush, no goodbye.
+    /// Kills the server with SIGKILL, so that it cannot flush or say goodbye.
     pub fn kill_nine(&mut self) {
         self.process.take().expect("the server runs").kill_nine();
     }
 
-    /// Starts it again on the same port, database and folder, and waits until it is ready.
+    /// Starts the server again on the same port, database and folder, and waits until it is ready.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "the server still runs");
         self.process =
@@ -147,12 +145,12 @@ impl TestServer {
         }
     }
 
-    /// SIGTERM; the orderly stop must end with exit code 0.
+    /// Stops the server with SIGTERM. Its exit status must be 0.
     pub async fn stop(mut self) {
         self.halt().await;
     }
 
-    /// [`Self::stop`] for a server that starts again.
+    /// Stops the server like [`Self::stop`], so that it can start again.
     pub async fn halt(&mut self) {
         let mut process = self.process.take().expect("the server runs");
         process.terminate();
@@ -167,39 +165,44 @@ impl TestServer {
         }
     }
 
-    /// Runs another command of the program with the same settings (`token issue alice`), to its end.
+    /// Runs another command of the program with the same settings, for example `token issue alice`.
     pub fn run(&self, arguments: &[&str]) -> Output {
         program(self.folder.path(), &self.environment).args(arguments).output().expect("the program runs")
     }
 
-    /// Runs a statement in its database, beside it: for what no call can bring about.
+    /// Runs a statement in the database beside the server, for changes that no call makes.
     pub async fn sql(&self, statement: &str) {
         super::database::execute(&self.database_url(), statement).await;
     }
 
-    /// Holds locks in its database until they are released: on PostgreSQL those that `statement` takes, on SQLite the whole
-    /// file's.
-    pub async fn hold(&self, statement: &str) -> super::database::Held {
+    /// Holds locks in the database until they are released: on PostgreSQL the locks that `statement` takes, on SQLite the lock
+    /// of the whole file.
+    pub async fn hold(&self, statement: &str) -> super::database::HeldLocks {
         super::database::hold(&self.database_url(), statement).await
     }
 
-    /// Every row of every table that contains `text`, by the name of its table: for what no call shows.
+    /// Returns the number of conversations whose stored number of members is wrong.
+    pub async fn count_wrong_member_counts(&self) -> usize {
+        super::database::count_wrong_member_counts(&self.database_url()).await
+    }
+
+    /// Returns the table of each row that contains `text`.
     pub async fn rows_with(&self, text: &str) -> Vec<String> {
         super::database::rows_with(&self.database_url(), text).await
     }
 
-    /// The address of its database, for a connection beside the server.
+    /// Returns the address of the database, for a connection beside the server.
     pub fn database_url(&self) -> String {
         let file = || format!("sqlite://{}", self.folder.path().join("data/greenroom.db").display());
         self.database.url().unwrap_or_else(file)
     }
 
-    /// What the server printed so far, over all its starts.
+    /// Returns the output of the server, since its first start.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// The server's working folder; `data` inside it is the data folder.
+    /// Returns the working folder of the server, which contains the data folder `data`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -210,13 +213,13 @@ impl TestServer {
 }
 
 impl Target {
-    /// A server on this port of the loopback address.
+    /// Returns the target for a server on this port of the loopback address.
     pub fn new(port: u16) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().expect("a client");
         Self { origin: format!("http://127.0.0.1:{port}"), address: ([127, 0, 0, 1], port).into(), http }
     }
 
-    /// True when `/health/ready` answers 200.
+    /// Returns true if `/health/ready` answers 200.
     pub async fn is_ready(&self) -> bool {
         let answer = self.http.get(format!("{}/health/ready", self.origin)).send().await;
         answer.is_ok_and(|answer| answer.status() == 200)

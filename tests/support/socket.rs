@@ -1,5 +1,5 @@
-//! A WebSocket client that loses nothing: a task of its own reads all the time (and so answers the server's pings),
-//! and every frame waits in order until the test asks for it.
+//! A WebSocket client that keeps every frame: a task reads all the time, and so answers the server's pings. The frames wait in
+//! order until the test asks for them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,10 +16,10 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::client::Clie
 use super::user::text;
 use super::{DEADLINE, Target};
 
-/// How the token is presented.
+/// How the client sends its token.
 #[derive(Clone, Debug, Default)]
 pub enum Auth {
-    /// `Sec-WebSocket-Protocol: greenroom.v1, bearer.<token>`, as browsers do it.
+    /// `Sec-WebSocket-Protocol: greenroom.v1, bearer.<token>`, as browsers do.
     #[default]
     Subprotocol,
     /// `?token=`.
@@ -28,39 +28,38 @@ pub enum Auth {
     Ticket(String),
     /// `Authorization: Bearer`.
     Header,
-    /// A first frame `auth`.
+    /// The first frame is `auth`.
     FirstFrame,
-    /// Not at all.
+    /// The client sends no token.
     Nothing,
 }
 
-/// What is asked for in the handshake.
+/// The options of a handshake.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// How the token is presented.
     pub auth: Auth,
-    /// Asks for no subscription at the start.
+    /// Sends `subscribe=none`.
     pub subscribe_none: bool,
-    /// The `Origin` header, as a browser on that page would send it.
+    /// The `Origin` header, which browsers send.
     pub origin: Option<String>,
 }
 
-/// Why there is no open session.
+/// The reason why a session did not open.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// The upgrade was answered by this status instead.
+    /// The HTTP status of the answer to the handshake.
     Http(u16),
-    /// The connection ended before `auth.success`, perhaps with a closing code.
+    /// The connection ended before `auth.success`, with this closing code if there was one.
     Closed(Option<u16>),
 }
 
-/// The connection is over; the closing code if one was sent.
+/// The connection has ended, with this closing code if there was one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Closed(pub Option<u16>);
 
-/// One session as a client has it.
+/// One session of a client.
 pub struct TestSocket {
-    /// The payload of `auth.success`; `Null` before it.
+    /// The payload of `auth.success`; `Null` before.
     pub welcome: Value,
     outgoing: UnboundedSender<Message>,
     incoming: UnboundedReceiver<Result<Value, Closed>>,
@@ -92,7 +91,7 @@ impl TestSocket {
         Ok(socket)
     }
 
-    /// Opens the connection and nothing more, for tests of what comes before `auth.success`.
+    /// Opens the connection without waiting for `auth.success`.
     pub async fn handshake(target: &Target, token: &str, options: ConnectOptions) -> Result<Self, Refusal> {
         let stream = upgrade(target, token, options, connect(target).await?).await?;
         let (outgoing, commands) = mpsc::unbounded_channel();
@@ -101,34 +100,34 @@ impl TestSocket {
         Ok(Self { welcome: Value::Null, outgoing, incoming, kept: VecDeque::new(), closed: None, commands: 0 })
     }
 
-    /// The id of this session, from `auth.success`.
+    /// Returns the id of this session, from `auth.success`.
     pub fn session_id(&self) -> String {
         text(&self.welcome["session_id"])
     }
 
-    /// Sends one frame as it stands.
+    /// Sends one frame.
     pub fn send(&self, frame: Value) {
         self.send_message(Message::text(frame.to_string()));
     }
 
-    /// Sends text that need not be JSON.
+    /// Sends a text frame, which need not be JSON.
     pub fn send_text(&self, text: impl Into<String>) {
         self.send_message(Message::text(text.into()));
     }
 
-    /// Sends any WebSocket message, raw frames among them.
+    /// Sends any WebSocket message, also raw frames.
     pub fn send_message(&self, message: Message) {
-        // A connection that is gone shows itself to whoever reads.
+        // If the connection has ended, the next read reports it.
         let _ = self.outgoing.send(message);
     }
 
-    /// Sends a command with an id and returns the frame that answers it, whatever its type.
+    /// Sends a command with an id and returns the frame that answers it.
     pub async fn command(&mut self, kind: &str, payload: Value) -> Value {
         let id = self.start(kind, payload);
         self.wait_for(&format!("the answer to {kind}"), |frame| frame["id"] == id.as_str()).await
     }
 
-    /// Sends a command with an id and does not wait; the id to look for.
+    /// Sends a command and returns its id without waiting for the answer.
     pub fn start(&mut self, kind: &str, payload: Value) -> String {
         self.commands += 1;
         let id = format!("command-{}", self.commands);
@@ -136,14 +135,14 @@ impl TestSocket {
         id
     }
 
-    /// A command that must be answered by a frame of type `answer`; its payload.
+    /// Sends a command and returns the payload of the answer, which must have the type `answer`.
     pub async fn accepted(&mut self, kind: &str, payload: Value, answer: &str) -> Value {
         let frame = self.command(kind, payload).await;
         assert_eq!(frame["type"], answer, "{kind} was answered by {frame}");
         frame["payload"].clone()
     }
 
-    /// A command that must be refused with `code`; the payload of the error.
+    /// Sends a command and returns the payload of the error, which must have this code.
     pub async fn refused(&mut self, kind: &str, payload: Value, code: &str) -> Value {
         let frame = self.command(kind, payload).await;
         assert_eq!(frame["type"], "error", "{kind} was answered by {frame}");
@@ -152,18 +151,18 @@ impl TestSocket {
         frame["payload"].clone()
     }
 
-    /// Sends a text message; the payload of `message.sent`.
+    /// Sends a text message and returns the payload of `message.sent`.
     pub async fn say(&mut self, conversation: &str, content: &str) -> Value {
         let payload = json!({ "conversation_id": conversation, "content": content });
         self.accepted("message.send", payload, "message.sent").await
     }
 
-    /// The next frame of this type; all others stay, in order.
+    /// Returns the next frame of this type. The others stay, in order.
     pub async fn expect(&mut self, kind: &str) -> Value {
         self.wait_for(kind, |frame| frame["type"] == kind).await
     }
 
-    /// The next frame that `wanted` accepts; all others stay, in order.
+    /// Returns the next frame that `wanted` accepts. The others stay, in order.
     pub async fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         if let Some(position) = self.kept.iter().position(&mut wanted) {
             return self.kept.remove(position).expect("the position was just found");
@@ -178,8 +177,8 @@ impl TestSocket {
         }
     }
 
-    /// Every frame up to the first that `marker` accepts, in order, the marker last. What must not have come can be
-    /// looked for in it: this is how silence is checked without waiting for time to pass.
+    /// Returns all frames up to and with the first that `marker` accepts. A test that expects no frame of some kind looks
+    /// through them, so it need not wait for time to pass.
     pub async fn frames_until(&mut self, what: &str, mut marker: impl FnMut(&Value) -> bool) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
@@ -192,7 +191,7 @@ impl TestSocket {
         }
     }
 
-    /// Every frame that came before the answer to a `ping` sent now.
+    /// Sends a `ping` and returns all frames that came before its answer.
     pub async fn frames_until_pong(&mut self) -> Vec<Value> {
         let id = self.start("ping", json!({}));
         let mut frames = self.frames_until("pong", |frame| frame["id"] == id.as_str()).await;
@@ -201,17 +200,17 @@ impl TestSocket {
         frames
     }
 
-    /// The session is alive: it answers a ping. Frames that came meanwhile stay.
+    /// Checks that the session answers a `ping`. Frames that come before stay.
     pub async fn is_alive(&mut self) {
         self.accepted("ping", json!({}), "pong").await;
     }
 
-    /// The next frame, whatever it is.
+    /// Returns the next frame.
     pub async fn frame(&mut self, what: &str) -> Value {
         self.try_frame().await.unwrap_or_else(|closed| panic!("waiting for {what}: {closed:?}"))
     }
 
-    /// The next frame, or the news that the connection is over.
+    /// Returns the next frame, or an error if the connection has ended.
     pub async fn try_frame(&mut self) -> Result<Value, Closed> {
         if let Some(frame) = self.kept.pop_front() {
             return Ok(frame);
@@ -219,15 +218,15 @@ impl TestSocket {
         self.receive(DEADLINE).await.unwrap_or_else(|| panic!("no frame within {DEADLINE:?}"))
     }
 
-    /// The next frame if one comes within `patience`; for loops that have something else to do meanwhile.
-    pub async fn poll_frame(&mut self, patience: Duration) -> Option<Result<Value, Closed>> {
+    /// Returns the next frame if one comes within `timeout`.
+    pub async fn poll_frame(&mut self, timeout: Duration) -> Option<Result<Value, Closed>> {
         match self.kept.pop_front() {
             Some(frame) => Some(Ok(frame)),
-            None => self.receive(patience).await,
+            None => self.receive(timeout).await,
         }
     }
 
-    /// Waits until the server closes; frames that come before stay.
+    /// Waits until the server closes the connection. Frames that come before stay.
     pub async fn until_closed(&mut self) -> Closed {
         let started = Instant::now();
         loop {
@@ -240,22 +239,22 @@ impl TestSocket {
         }
     }
 
-    /// Waits until the server closes with this code.
+    /// Waits until the server closes the connection, with this code.
     pub async fn expect_close(&mut self, code: u16) {
         let closed = self.until_closed().await;
         assert_eq!(closed, Closed(Some(code)), "frames before it: {:#?}", self.kept);
     }
 
-    /// Frames that came and were not asked for.
+    /// Returns the frames that came and that the test has not read.
     pub fn kept(&self) -> impl Iterator<Item = &Value> {
         self.kept.iter()
     }
 
-    async fn receive(&mut self, patience: Duration) -> Option<Result<Value, Closed>> {
+    async fn receive(&mut self, timeout: Duration) -> Option<Result<Value, Closed>> {
         if let Some(closed) = self.closed {
             return Some(Err(closed));
         }
-        let received = tokio::time::timeout(patience, self.incoming.recv()).await.ok()?;
+        let received = tokio::time::timeout(timeout, self.incoming.recv()).await.ok()?;
         let received = received.unwrap_or(Err(Closed(None)));
         if let Err(closed) = received {
             self.closed = Some(closed);
@@ -274,14 +273,14 @@ impl fmt::Debug for TestSocket {
     }
 }
 
-/// A TCP connection to the server, or the news that it is down.
+/// Opens a TCP connection; returns an error if the server is down.
 pub async fn connect(target: &Target) -> Result<TcpStream, Refusal> {
     let stream = TcpStream::connect(target.address).await.map_err(|_| Refusal::Closed(None))?;
     stream.set_nodelay(true).map_err(|_| Refusal::Closed(None))?;
     Ok(stream)
 }
 
-/// The WebSocket handshake on an open connection.
+/// Makes the WebSocket handshake on an open connection.
 pub async fn upgrade(
     target: &Target,
     token: &str,
@@ -319,7 +318,7 @@ pub async fn upgrade(
     }
 }
 
-/// Moves frames both ways until the connection is over. Reading never waits for the test.
+/// Moves frames in both directions until the connection ends. Reading never waits for the test.
 async fn pump(
     mut stream: WebSocketStream<TcpStream>,
     mut commands: UnboundedReceiver<Message>,
@@ -331,7 +330,7 @@ async fn pump(
             message = stream.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     let frame = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
-                    // The test may be over; then nobody wants the frame.
+                    // The test may have ended.
                     let _ = frames.send(Ok(frame));
                 }
                 Some(Ok(Message::Close(close))) => code = close.map(|close| close.code.into()),
@@ -343,7 +342,7 @@ async fn pump(
                     let _ = stream.close(None).await;
                     break;
                 };
-                // An error shows itself to the reading half, which also learns the closing code.
+                // An error is reported to the reading half, together with the closing code.
                 let _ = stream.send(message).await;
             }
         }

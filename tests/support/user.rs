@@ -1,4 +1,4 @@
-//! A signed-in user: registered over REST, with a method for each thing that tests do all the time.
+//! A signed-in user, with a method for each call that many tests make.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,16 @@ use super::rest::{Answer, Body};
 use super::socket::{Auth, ConnectOptions, TestSocket};
 use super::{Target, TestServer};
 
-/// Every test user's first password.
+/// The password of every test user after registering.
 pub const PASSWORD: &str = "correct horse battery";
 
 /// One login of one user on one server.
 #[derive(Clone, Debug)]
 pub struct TestUser {
-    /// The server it talks to.
     pub target: Target,
-    /// The user's id.
     pub id: String,
-    /// The user's name, as registered.
     pub username: String,
-    /// The access token of this login.
     pub access_token: String,
-    /// The refresh token of this login.
     pub refresh_token: String,
 }
 
@@ -34,20 +29,20 @@ impl TestUser {
         Self::signed_in(target, &target.post("/auth/register", body).await.expect(201))
     }
 
-    /// A further login of the same user.
+    /// Signs in the same user once more.
     pub async fn login(&self) -> Self {
         let body = json!({ "login": self.username, "password": PASSWORD });
         Self::signed_in(&self.target, &self.target.post("/auth/login", body).await.expect(200))
     }
 
-    /// A further login of the same user, if the server gives one now.
+    /// Signs in the same user once more; returns `None` if the server is down or refuses.
     pub async fn try_login(&self) -> Option<Self> {
         let body = json!({ "login": self.username, "password": PASSWORD });
         let answer = self.target.try_call(Method::POST, "/auth/login", None, Body::Json(body)).await.ok()?;
         (answer.status == 200).then(|| Self::signed_in(&self.target, &answer.body))
     }
 
-    /// From the answer to register, login or refresh.
+    /// Reads the answer to a registration, login or refresh.
     pub fn signed_in(target: &Target, answer: &Value) -> Self {
         Self {
             target: target.clone(),
@@ -58,47 +53,47 @@ impl TestUser {
         }
     }
 
-    /// The same login, talking to another node.
+    /// Returns the same login for calls to another node.
     pub fn on(&self, server: &TestServer) -> Self {
         Self { target: server.target().clone(), ..self.clone() }
     }
 
-    /// GET `/api/v1{path}`.
+    /// Calls GET `/api/v1{path}`.
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, Body::None).await
     }
 
-    /// POST with a JSON body.
+    /// Calls POST with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Body::Json(body)).await
     }
 
-    /// POST without a body.
+    /// Calls POST without a body.
     pub async fn post_nothing(&self, path: &str) -> Answer {
         self.call(Method::POST, path, Body::None).await
     }
 
-    /// PUT with a JSON body.
+    /// Calls PUT with a JSON body.
     pub async fn put(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PUT, path, Body::Json(body)).await
     }
 
-    /// PATCH with a JSON body.
+    /// Calls PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PATCH, path, Body::Json(body)).await
     }
 
-    /// DELETE.
+    /// Calls DELETE without a body.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path, Body::None).await
     }
 
-    /// Any call with this login's token.
+    /// Calls any route with the token of this login.
     pub async fn call(&self, method: Method, path: &str, body: Body) -> Answer {
         self.target.call(method, path, Some(&self.access_token), body).await
     }
 
-    /// The id of the direct conversation with `other`, made if need be.
+    /// Returns the id of the direct conversation with `other`, which is created if there is none.
     pub async fn direct(&self, other: &Self) -> String {
         let body = json!({ "type": "direct", "participant_ids": [other.id] });
         let answer = self.post("/conversations", body).await;
@@ -106,19 +101,19 @@ impl TestUser {
         text(&answer.body["id"])
     }
 
-    /// The id of a new group with `others`.
+    /// Creates a group with `others` and returns its id.
     pub async fn group(&self, name: &str, others: &[&Self]) -> String {
         let ids: Vec<&str> = others.iter().map(|other| other.id.as_str()).collect();
         let body = json!({ "type": "group", "name": name, "participant_ids": ids });
         text(&self.post("/conversations", body).await.expect(201)["id"])
     }
 
-    /// Sends a text over REST; the stored message.
+    /// Sends a text over REST and returns the stored message.
     pub async fn send(&self, conversation: &str, content: &str) -> Value {
         self.post(&format!("/conversations/{conversation}/messages"), json!({ "content": content })).await.expect(201)
     }
 
-    /// Every message of a conversation, oldest first, walked page by page.
+    /// Reads all messages of a conversation page by page, oldest first.
     pub async fn history(&self, conversation: &str) -> Vec<Value> {
         let mut messages = Vec::new();
         let mut seen = BTreeSet::new();
@@ -137,45 +132,45 @@ impl TestUser {
         }
     }
 
-    /// A conversation as this user sees it.
+    /// Returns a conversation as this user sees it.
     pub async fn conversation(&self, id: &str) -> Value {
         self.get(&format!("/conversations/{id}")).await.expect(200)
     }
 
-    /// A socket, signed in through the subprotocol as a browser does it.
+    /// Opens a socket with the token in the subprotocol, as browsers do.
     pub async fn connect(&self) -> TestSocket {
         self.connect_with(ConnectOptions::default()).await
     }
 
-    /// A socket opened in a particular way; it must be let in.
+    /// Opens a socket with these options.
     pub async fn connect_with(&self, options: ConnectOptions) -> TestSocket {
         self.try_connect(options).await.expect("the socket opens")
     }
 
-    /// The same where refusal, or a server that is down, is expected.
+    /// Opens a socket with these options; returns an error if it is refused or the server is down.
     pub async fn try_connect(&self, options: ConnectOptions) -> Result<TestSocket, super::Refusal> {
         TestSocket::open(&self.target, &self.access_token, options).await
     }
 
-    /// A socket that is subscribed to nothing until it says so.
+    /// Opens a socket with `subscribe=none`.
     pub async fn connect_unsubscribed(&self) -> TestSocket {
         self.connect_with(ConnectOptions { subscribe_none: true, ..ConnectOptions::default() }).await
     }
 
-    /// A single-use ticket.
+    /// Returns a ticket, which is valid for one socket.
     pub async fn ticket(&self) -> String {
         let answer = self.post_nothing("/ws/ticket").await;
         assert!(matches!(answer.status, 200 | 201), "a ticket: {}", answer.body);
         text(&answer.body["ticket"])
     }
 
-    /// Options that present this login's token in the given way.
+    /// Returns options that send the token in this way.
     pub fn by(auth: Auth) -> ConnectOptions {
         ConnectOptions { auth, ..ConnectOptions::default() }
     }
 }
 
-/// The string inside a JSON value that must be one.
+/// Returns the string in a JSON value; panics if the value is no string.
 #[track_caller]
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a string was expected, not {value}")).to_owned()

@@ -1,5 +1,4 @@
-//! Clients below the level of messages: one that writes bytes that are no WebSocket frames, one that never reads, and one
-//! that reads slowly.
+//! Clients that no WebSocket library would be: one writes any bytes, one never reads, and one reads slowly.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,26 +16,26 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::socket::{ConnectOptions, connect, upgrade};
 use super::{DEADLINE, TestUser};
 
-/// An open session whose bytes the test writes by hand.
+/// An open session on which the test writes any bytes.
 #[derive(Debug)]
 pub struct RawSocket {
     stream: TcpStream,
 }
 
 impl RawSocket {
-    /// Signs in properly; from then on everything is up to the test.
+    /// Makes a correct handshake. All further bytes are those of the test.
     pub async fn open(user: &TestUser) -> Self {
         let stream = connect(&user.target).await.expect("the server is up");
         let stream = upgrade(&user.target, &user.access_token, ConnectOptions::default(), stream).await;
         Self { stream: stream.expect("the upgrade succeeds").into_inner() }
     }
 
-    /// Writes bytes as they are.
+    /// Writes these bytes.
     pub async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the bytes go out");
     }
 
-    /// Writes the bytes this many times, or until the server has ended the connection.
+    /// Writes the bytes `times` times, or until the server has ended the connection.
     pub async fn write_until_ended(&mut self, bytes: &[u8], times: usize) {
         for _ in 0..times {
             if self.stream.write_all(bytes).await.is_err() {
@@ -45,7 +44,7 @@ impl RawSocket {
         }
     }
 
-    /// Waits until the server has ended the connection, by a close or by a reset.
+    /// Waits until the server has closed or reset the connection.
     pub async fn until_ended(&mut self) {
         let mut buffer = [0; 4096];
         let reading = async { while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {} };
@@ -53,23 +52,23 @@ impl RawSocket {
     }
 }
 
-/// A session that signed in and then never reads again, with as small a receive buffer as the kernel gives.
+/// A session that never reads, with the smallest receive buffer that the kernel allows.
 #[derive(Debug)]
 pub struct StalledSocket {
     _stream: WebSocketStream<TcpStream>,
 }
 
 impl StalledSocket {
-    /// Opens it; nothing is read after the handshake, not even `auth.success`.
+    /// Opens the session. It does not even read `auth.success`.
     pub async fn open(user: &TestUser) -> Self {
-        Self { _stream: through_a_small_window(user, ConnectOptions::default()).await }
+        Self { _stream: connect_with_small_buffer(user, ConnectOptions::default()).await }
     }
 }
 
-/// A connection with as small a receive buffer as the kernel gives.
-async fn through_a_small_window(user: &TestUser, options: ConnectOptions) -> WebSocketStream<TcpStream> {
+/// Opens a connection with the smallest receive buffer that the kernel allows.
+async fn connect_with_small_buffer(user: &TestUser, options: ConnectOptions) -> WebSocketStream<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    // Before connecting: the window is agreed on in the first packets.
+    // Before connecting, because the first packets negotiate the window.
     socket.set_recv_buffer_size(4096).expect("a small buffer");
     socket.connect(&user.target.address.into()).expect("the server is up");
     socket.set_nonblocking(true).expect("a non-blocking socket");
@@ -77,21 +76,21 @@ async fn through_a_small_window(user: &TestUser, options: ConnectOptions) -> Web
     upgrade(&user.target, &user.access_token, options, stream).await.expect("the upgrade succeeds")
 }
 
-/// A session that reads without a pause and answers every ping, but only so many bytes a second, through as small a
-/// receive buffer as the kernel gives.
+/// A session that reads a limited number of bytes a second and answers every ping, with the smallest receive buffer that
+/// the kernel allows.
 #[derive(Debug)]
 pub struct SlowSocket {
-    stream: WebSocketStream<Slowly>,
+    stream: WebSocketStream<SlowStream>,
 }
 
 impl SlowSocket {
-    /// Opens it, subscribed to nothing.
+    /// Opens the session with `subscribe=none`.
     pub async fn open(user: &TestUser, bytes_per_second: usize) -> Self {
         let options = ConnectOptions { subscribe_none: true, ..ConnectOptions::default() };
-        let stream = through_a_small_window(user, options).await.into_inner();
+        let stream = connect_with_small_buffer(user, options).await.into_inner();
         let tick = tokio::time::interval(std::time::Duration::from_millis(100));
-        let slowly = Slowly { stream, tick, at_once: bytes_per_second / 10 };
-        Self { stream: WebSocketStream::from_raw_socket(slowly, Role::Client, None).await }
+        let slow = SlowStream { stream, tick, bytes_per_tick: bytes_per_second / 10 };
+        Self { stream: WebSocketStream::from_raw_socket(slow, Role::Client, None).await }
     }
 
     /// Sends a frame.
@@ -99,7 +98,7 @@ impl SlowSocket {
         self.stream.send(Message::text(frame.to_string())).await.expect("the frame goes out");
     }
 
-    /// The next frame, however long it takes to come through.
+    /// Returns the next frame, without a timeout.
     pub async fn frame(&mut self) -> Value {
         loop {
             match self.stream.next().await.expect("the connection stands").expect("the connection stands") {
@@ -111,30 +110,30 @@ impl SlowSocket {
     }
 }
 
-/// A stream of which so many bytes are read at each tick.
+/// A stream that reads a limited number of bytes at each tick.
 #[derive(Debug)]
-struct Slowly {
+struct SlowStream {
     stream: TcpStream,
     tick: Interval,
-    at_once: usize,
+    bytes_per_tick: usize,
 }
 
-impl AsyncRead for Slowly {
+impl AsyncRead for SlowStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         ready!(self.tick.poll_tick(cx));
-        let mut bytes = vec![0; self.at_once.min(buffer.remaining())];
-        let mut few = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut few))?;
-        buffer.put_slice(few.filled());
+        let mut bytes = vec![0; self.bytes_per_tick.min(buffer.remaining())];
+        let mut part = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        buffer.put_slice(part.filled());
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Slowly {
+impl AsyncWrite for SlowStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -47,7 +47,7 @@ fn guess(
         }
         AttemptDecision::Refuse(_) => false,
         AttemptDecision::Wait => panic!("no other attempt is being hashed"),
-        AttemptDecision::CheckAddress => panic!("the caller said whether the account is known"),
+        AttemptDecision::CheckAddress => panic!("the call says whether the account is known"),
     }
 }
 
@@ -145,7 +145,7 @@ fn the_known_accounts_of_an_address_without_permits_are_read_once() {
     let (ada, id) = (attempts.name_target("Ada"), UserId::new());
     assert!(matches!(attempt(ada, now), AttemptDecision::CheckAddress));
     let known = attempts.known_targets(HERE, now);
-    assert!(Arc::ptr_eq(&known, &attempts.known_targets(HERE, now)), "a second caller waits for the same read");
+    assert!(Arc::ptr_eq(&known, &attempts.known_targets(HERE, now)), "a second call waits for the same read");
     assert!(known.set(KnownTargets::from([PasswordTarget::User(id), attempts.name_target("ada")])).is_ok());
     for number in 0..1000 {
         let unknown = attempts.name_target(&number.to_string());

@@ -6,13 +6,13 @@
 use super::REQUEST_ID;
 use super::headers::add_common;
 use crate::app::App;
+use crate::domain::caller::Principal;
 use crate::domain::codes::Code;
 use crate::domain::limits;
 use crate::error::Error;
 use crate::http::extract::RequestId;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::supervision::Supervision;
-use crate::domain::caller::Caller;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
@@ -34,7 +34,7 @@ pub async fn edge<B: MessageBody + 'static>(
     copy_header_values(req.headers_mut());
     let id = request_id(&req);
     req.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", id, method = %req.method(), user = Empty);
+    let span = tracing::info_span!("request", id, method = %req.method(), user = Empty, via = Empty);
     let supervision = req.app_data::<web::Data<Supervision>>().map(|data| data.as_ref().clone()).unwrap_or_default();
     async move {
         let started = Instant::now();
@@ -46,7 +46,8 @@ pub async fn edge<B: MessageBody + 'static>(
             Err(panicked) => return Err(answer_problem(&Error::internal(panicked).into(), &id)),
         };
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
-            // without the delay, a client that repeats its call at once would be refused thousands of times a second
+            // without the delay, a client that repeats its call immediately would be refused thousands of times a
+            // second
             tokio::time::sleep(limits::REFUSAL_DELAY).await;
         }
         let is_counted = count_refusal(&answer);
@@ -104,7 +105,7 @@ fn count_refusal<B>(answer: &ServiceResponse<B>) -> bool {
         | Code::MethodNotAllowed
         | Code::PayloadTooLarge
         | Code::UnsupportedMediaType => {
-            let is_unauthenticated = answer.request().extensions().get::<Caller>().is_none();
+            let is_unauthenticated = answer.request().extensions().get::<Principal>().is_none();
             if let (true, Some(app)) = (is_unauthenticated, app) {
                 app.admission().count_uncharged();
             }

@@ -5,7 +5,7 @@
 //! 2. [`headers()`]: adds the headers that keep browsers safe
 //! 3. [`edge`]: the id and the span of the request, the form of all errors and panics, and the log
 //! 4. [`cors`]: the other origins that the operator allows
-//! 5. [`authenticate`]: only before the routes for signed-in users
+//! 5. [`authenticate`]: only before the routes that need a token
 
 mod authenticate;
 mod compress;

@@ -4,6 +4,7 @@
 //! as long as a log keeps such events.
 
 use super::*;
+use crate::domain::accounts::UserRole;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ClassId, LoginId, Seq};
 use crate::domain::roles::{ConversationKind, Role};
@@ -16,8 +17,8 @@ use crate::protocol::messages::Quote;
 use crate::protocol::presence::PresenceStatus;
 use crate::protocol::reactions::{Reaction, ReactionAction};
 use crate::protocol::settings::{NotifyLevel, OwnView};
+use crate::protocol::shared_message::SharedMessage;
 use crate::protocol::stored_event::{MessageFrame, StablePayload, StoredEvent};
-use crate::domain::accounts::UserRole;
 use crate::protocol::users::{PublicUser, User, UserBrief};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -32,8 +33,8 @@ fn brief() -> UserBrief {
     UserBrief { id: USER, username: "ada".into(), display_name: "Ada".into(), avatar_url: None }
 }
 
-fn message() -> Box<Message> {
-    Box::new(Message {
+fn message() -> SharedMessage {
+    SharedMessage::new(Message {
         id: MESSAGE,
         conversation_id: CONVERSATION,
         seq: Seq(7),

@@ -1,5 +1,6 @@
-//! What follows from the messages of rooms: events to send, replays to continue, and subscriptions that end.
+//! The inputs from rooms: events to send, replays to continue, and subscriptions that end.
 
+use super::stream::FollowedStream;
 use super::{FollowEffect, Following, note_added};
 use crate::domain::ids::{ConversationId, Rev};
 use crate::domain::limits;
@@ -11,43 +12,46 @@ use crate::protocol::subscriptions::SyncReset;
 use std::sync::Arc;
 
 impl<R: Clone> Following<R> {
-    /// Events of a room, from the subscription of that number.
-    pub fn events(&mut self, stream: Stream, number: u64, batch: &Arc<Batch>) {
+    /// Takes events from a room. `number` is the subscription that they belong to.
+    pub fn handle_events(&mut self, stream: Stream, number: u64, batch: &Arc<Batch>) {
         let Some(followed) = self.streams.get_mut(&stream) else { return };
-        let Some(batch) = batch.between(followed.after, batch.last_rev()) else { return };
-        if number >= followed.first {
-            followed.sent = followed.sent.max(batch.last_rev());
+        let Some(batch) = batch.between(followed.skipped_to, batch.last_rev()) else { return };
+        if number >= followed.first_number {
+            followed.sent_to = followed.sent_to.max(batch.last_rev());
             if let Some(sync) = &mut self.sync {
-                sync.sent(stream, batch.last_rev());
+                sync.note_sent(stream, batch.last_rev());
             }
             self.effects.push_back(FollowEffect::SendEvents(batch.clone()));
         }
         for frame in &batch.frames {
             match &frame.effect {
-                EventEffect::Subscribe(conversation, rev) => self.add(*conversation, *rev),
-                EventEffect::Left(user) if self.own == Some(Stream::User(*user)) => {
-                    self.streams.entry(stream).and_modify(|followed| followed.ended |= frame.rev > followed.checked);
+                EventEffect::Subscribe(conversation, rev) => self.add_conversation(*conversation, *rev),
+                EventEffect::Left(user) if self.own_stream == Some(Stream::User(*user)) => {
+                    let note_leave = |followed: &mut FollowedStream<R>| {
+                        followed.leave_sent |= frame.rev > followed.checked;
+                    };
+                    self.streams.entry(stream).and_modify(note_leave);
                 }
                 _ => {}
             }
         }
     }
 
-    /// A page of a replay was sent. The next one follows when the client has read enough.
-    pub fn page_sent(&mut self, stream: Stream) {
+    /// Notes that a page of a replay was sent. The next page follows when the client has read enough.
+    pub fn handle_page_sent(&mut self, stream: Stream) {
         if self.may_replay {
             self.continue_replay(stream);
         } else {
-            self.paused.push(stream);
+            self.paused_replays.push(stream);
         }
     }
 
-    /// The client has read enough for more replays.
-    pub fn client_read(&mut self) {
-        for stream in std::mem::take(&mut self.paused) {
+    /// Continues the paused replays and the sync, because the client has read enough.
+    pub fn continue_replays(&mut self) {
+        for stream in std::mem::take(&mut self.paused_replays) {
             self.continue_replay(stream);
         }
-        self.go_on();
+        self.continue_sync();
     }
 
     fn continue_replay(&mut self, stream: Stream) {
@@ -56,57 +60,60 @@ impl<R: Clone> Following<R> {
         }
     }
 
-    /// The replay of a subscription is over. That of an earlier subscription, such as the one that came with `auth`,
-    /// ends no sync.
-    pub fn attached(&mut self, stream: Stream, number: u64, rev: Rev) {
-        let Some(followed) = self.streams.get_mut(&stream).filter(|followed| followed.number == number) else { return };
+    /// Notes that the replay of a subscription has ended. If the subscription is not the newest one, such as the one
+    /// that came with `auth`, this does not concern the sync.
+    pub fn handle_live(&mut self, stream: Stream, number: u64, rev: Rev) {
+        let is_newest = |followed: &&mut FollowedStream<R>| followed.subscription_number == number;
+        let Some(followed) = self.streams.get_mut(&stream).filter(is_newest) else { return };
         // Events that were held back were not sent, although the room has replayed them.
-        if number >= followed.first {
-            followed.sent = followed.sent.max(rev);
+        if number >= followed.first_number {
+            followed.sent_to = followed.sent_to.max(rev);
         }
-        if self.sync.as_mut().is_some_and(|sync| sync.replayed(stream, rev)) {
-            self.go_on();
+        if self.sync.as_mut().is_some_and(|sync| sync.note_replayed(stream, rev)) {
+            self.continue_sync();
         }
     }
 
-    /// The log does not reach back far enough for the replay of a subscription, which goes on after `rev`.
-    pub fn reset(&mut self, stream: Stream, number: u64, rev: Rev) {
+    /// Sends a reset, because the log does not reach back far enough for the replay of a subscription. Events after
+    /// `rev` follow.
+    pub fn handle_reset(&mut self, stream: Stream, number: u64, rev: Rev) {
         let conversation_id = match stream {
             Stream::Conversation(id) => Some(id),
             Stream::User(_) => None,
         };
         let frame = ServerFrame::SyncReset(SyncReset { conversation_id, last_rev: conversation_id.map(|_| rev) });
         self.effects.push_back(FollowEffect::Send(frame, None));
-        self.attached(stream, number, rev);
+        self.handle_live(stream, number, rev);
     }
 
-    /// The user left. Ends the subscription if its right was not checked later than at `checked`.
-    pub fn left(&mut self, stream: Stream, checked: Rev) {
+    /// Ends a subscription, because the user left. A subscription whose right was checked later than at `checked`
+    /// continues.
+    pub fn handle_left(&mut self, stream: Stream, checked: Rev) {
         let Some(followed) = self.streams.remove(&stream) else { return };
         if followed.checked > checked {
             self.streams.insert(stream, followed);
             return;
         }
         let Stream::Conversation(id) = stream else { return };
-        if self.sync.as_mut().is_some_and(|sync| sync.left(id, followed.synced)) {
-            self.go_on();
+        if self.sync.as_mut().is_some_and(|sync| sync.note_left(id, followed.is_requested)) {
+            self.continue_sync();
         }
     }
 
-    /// The user was added to a conversation, with the event of this revision in it. While a sync still replays the
-    /// user's own stream, that sync also subscribes to this conversation. After that replay, the conversation waits for
-    /// the lane instead.
+    /// Follows a conversation to which the user was added, after the event with this revision in it. While a sync still
+    /// replays the own stream, that sync also subscribes to this conversation. After that replay, the conversation
+    /// waits for the lane instead.
     ///
-    /// On a node that reads events from the log, the user's own stream can be ahead of the stream of the conversation.
-    /// An earlier subscription, from before the user left, can then still send events. These would be out of order, so
+    /// On a node that reads events from the log, the own stream can be ahead of the stream of the conversation. An
+    /// earlier subscription, from before the user left, can then still send events. These would be out of order, so
     /// events up to `rev` are not sent.
-    fn add(&mut self, conversation: ConversationId, rev: Rev) {
+    fn add_conversation(&mut self, conversation: ConversationId, rev: Rev) {
         if let Some(followed) = self.streams.get_mut(&Stream::Conversation(conversation))
-            && !followed.covers(rev)
+            && !followed.covers_addition(rev)
         {
-            followed.after = followed.after.max(rev);
+            followed.skipped_to = followed.skipped_to.max(rev);
         }
-        if let Some(sync) = self.sync.as_mut().filter(|sync| sync.own_replays) {
+        if let Some(sync) = self.sync.as_mut().filter(|sync| sync.awaits_own_stream) {
             note_added(&mut sync.added, conversation, rev);
             return;
         }

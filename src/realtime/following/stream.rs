@@ -8,23 +8,25 @@ pub(super) struct FollowedStream<R> {
     /// The head of the stream when the right to follow it was last checked.
     pub checked: Rev,
     /// The number of the newest subscription.
-    pub number: u64,
-    /// The first subscription whose events are sent. What an earlier one still brings will come again.
-    pub first: u64,
-    /// The newest revision that was sent. While a replay runs, earlier ones may still come.
-    pub sent: Rev,
-    /// Events up to here are not sent: they belong to an earlier subscription, from before the user left and came back.
-    pub after: Rev,
-    /// Whether a sync asked for it by name. Then it begins where the client said, which may be before the user was
-    /// added again.
-    pub synced: bool,
-    /// Whether the event with which the user left was sent. The room will say so too.
-    pub ended: bool,
+    pub subscription_number: u64,
+    /// The first subscription whose events are sent. The room sends the events of an earlier one again.
+    pub first_number: u64,
+    /// The newest revision that was sent. While a replay runs, lower revisions may still be sent.
+    pub sent_to: Rev,
+    /// Events up to this revision are not sent: they belong to an earlier subscription, from before the user left and
+    /// was added again.
+    pub skipped_to: Rev,
+    /// Whether a sync named the stream. Then it begins after the revision of the client, which may be from before the
+    /// user was added again.
+    pub is_requested: bool,
+    /// Whether the event with which the user left was sent. The message of the room that ends the subscription follows.
+    pub leave_sent: bool,
 }
 
 impl<R> FollowedStream<R> {
-    /// Whether a sync asked for it after the user was added at `rev`.
-    pub fn covers(&self, rev: Rev) -> bool {
-        self.synced && self.checked >= rev
+    /// Returns whether a sync named the stream and its right was checked after the user was added at `rev`. Then that
+    /// addition needs no further subscription.
+    pub fn covers_addition(&self, rev: Rev) -> bool {
+        self.is_requested && self.checked >= rev
     }
 }

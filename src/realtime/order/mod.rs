@@ -2,15 +2,15 @@
 //! interleaving.
 //!
 //! Events arrive in any order and any number of times. Each subscriber gets every revision once and in order: from the
-//! revision it asked for to the one at which its user left. Three numbers control this:
+//! revision it asked for to the one at which its user left. Three revisions control this:
 //!
-//! - the *head*: the room has broadcast every event up to it;
-//! - the *highest known revision*: if it is above the head, the room has a gap;
-//! - for each subscriber the revision up to which events were sent to it.
+//! - `broadcast_to`: the room has broadcast every event up to this revision;
+//! - `highest_known`: the newest revision that the room knows of; if it is above `broadcast_to`, the room has a gap;
+//! - `sent_to` of each subscriber: every event up to this revision was sent to the subscriber.
 //!
-//! A subscriber gets a replay until it reaches the head, then it is live. A session that subscribes again gets another
-//! replay, which skips the events that it has. A subscriber may skip a revision that it did not get only if its right
-//! was checked at a later revision: the missing event may be the one with which its user left.
+//! A subscriber gets a replay until it reaches `broadcast_to`, then it is live. A session that subscribes again gets
+//! another replay, which skips the events that it has. A subscriber may skip a revision that it did not get only if its
+//! right was checked at a later revision: the missing event may be the one with which its user left.
 //!
 //! No subscriber gets the text of a message that was deleted before its right was checked, or that the room knows to be
 //! deleted. The log contains such events without the text, so the room reads them from there.
@@ -25,7 +25,8 @@ mod subscriber;
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::domain::limits;
 use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use crate::protocol::events::{EventEffect, Frame};
+use crate::protocol::envelope::Envelope;
+use crate::protocol::events::EventEffect;
 use removals::{Removals, leaves_in};
 pub use replay::SubscribeRequest;
 use ring::Ring;
@@ -45,12 +46,12 @@ pub trait Sink<H> {
 /// The order of the events of one stream, and the subscribers of the stream. `H` is the handle by which a subscriber is
 /// reached.
 pub struct Order<H> {
-    /// The room has broadcast every event up to this revision. The head in the log can be newer. `None` until the first
+    /// The room has broadcast every event up to this revision. The log can have newer events. `None` until the first
     /// subscription brings a checked revision.
-    head: Option<Rev>,
+    broadcast_to: Option<Rev>,
     highest_known: Rev,
-    /// Events beyond a gap, or all events while the head is unknown.
-    pending: BTreeMap<Rev, Frame>,
+    /// Events beyond a gap, or all events while `broadcast_to` is unknown.
+    pending: BTreeMap<Rev, Envelope>,
     ring: Ring,
     subscribers: HashMap<SessionId, Subscriber<H>>,
     /// The known leaves and deletions, also those that were not broadcast yet.
@@ -71,7 +72,7 @@ impl<H> Order<H> {
     /// Returns an order without subscribers. The bytes of its ring count in `budget`.
     pub fn new(budget: RingBudget) -> Self {
         Self {
-            head: None,
+            broadcast_to: None,
             highest_known: Rev(0),
             pending: BTreeMap::new(),
             ring: Ring::new(budget),
@@ -85,8 +86,8 @@ impl<H> Order<H> {
 
 impl<H: Clone> Order<H> {
     /// Returns the revision up to which every event was broadcast. `None` before the first subscription.
-    pub fn head(&self) -> Option<Rev> {
-        self.head
+    pub fn broadcast_to(&self) -> Option<Rev> {
+        self.broadcast_to
     }
 
     /// Returns whether the ring has frames.
@@ -106,7 +107,7 @@ impl<H: Clone> Order<H> {
 
     /// Returns whether the room misses an event that exists, and does not read it at this moment.
     pub fn has_gap(&self) -> bool {
-        self.gap_read.is_none() && self.head.is_some_and(|head| head < self.highest_known)
+        self.gap_read.is_none() && self.broadcast_to.is_some_and(|broadcast_to| broadcast_to < self.highest_known)
     }
 
     /// Returns the subscribers that get ephemeral frames, with their users: all of them, also during a replay, except
@@ -133,9 +134,10 @@ impl<H: Clone> Order<H> {
 
     // --- live events ----------------------------------------------------------------------------------------------
 
-    /// Takes events in any order and any number of times, and broadcasts those that continue the head without a gap.
+    /// Takes events in any order and any number of times, and broadcasts those that follow `broadcast_to` without a
+    /// gap.
     pub fn deliver(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
-        let next = self.head.filter(|head| self.highest_known <= *head).map(Rev::next);
+        let next = self.broadcast_to.filter(|broadcast_to| self.highest_known <= *broadcast_to).map(Rev::next);
         self.note_removals(&batch.frames);
         if self.pending.is_empty() && next.is_some() && batch.frames.first().map(|frame| frame.rev) == next {
             // The usual case: broadcast the batch unchanged.
@@ -143,7 +145,8 @@ impl<H: Clone> Order<H> {
             self.broadcast(batch, sink);
             return;
         }
-        for frame in batch.frames.iter().filter(|frame| self.head.is_none_or(|head| frame.rev > head)) {
+        let broadcast_to = self.broadcast_to;
+        for frame in batch.frames.iter().filter(|frame| broadcast_to.is_none_or(|rev| frame.rev > rev)) {
             self.highest_known = self.highest_known.max(frame.rev);
             if !self.removals.shows_deleted_message(frame) {
                 self.pending.entry(frame.rev).or_insert_with(|| frame.clone());
@@ -153,16 +156,16 @@ impl<H: Clone> Order<H> {
         self.broadcast_pending(sink);
     }
 
-    /// Notes events that are too large to be broadcast at once. The room reads them from the log, page by page.
+    /// Notes events that are too large to be broadcast together. The room reads them from the log, page by page.
     pub fn postpone(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         self.note_removals(&batch.frames);
         self.note_known(batch.last_rev());
         self.read_gap(sink);
     }
 
-    /// Notes leaves and deletions at once, even if their events are broadcast later. From now on a user who left gets
-    /// no ephemeral frames, and neither the ring nor the pending events show a deleted message.
-    fn note_removals(&mut self, frames: &[Frame]) {
+    /// Notes leaves and deletions immediately, even if their events are broadcast later. From now on a user who left
+    /// gets no ephemeral frames, and neither the ring nor the pending events show a deleted message.
+    fn note_removals(&mut self, frames: &[Envelope]) {
         for frame in frames {
             match &frame.effect {
                 EventEffect::Left(user) if self.removals.add_leave(*user, frame.rev) => {
@@ -185,10 +188,10 @@ impl<H: Clone> Order<H> {
         }
     }
 
-    /// Broadcasts the pending events that continue the head without a gap.
+    /// Broadcasts the pending events that follow `broadcast_to` without a gap.
     fn broadcast_pending(&mut self, sink: &mut impl Sink<H>) {
-        let Some(head) = self.head else { return };
-        let mut next = head.next();
+        let Some(broadcast_to) = self.broadcast_to else { return };
+        let mut next = broadcast_to.next();
         let mut frames = Vec::new();
         while let Some(entry) = self.pending.first_entry().filter(|entry| *entry.key() <= next) {
             let frame = entry.remove();
@@ -203,7 +206,7 @@ impl<H: Clone> Order<H> {
     }
 
     fn broadcast(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
-        self.head = Some(batch.last_rev());
+        self.broadcast_to = Some(batch.last_rev());
         for frame in &batch.frames {
             if let EventEffect::Deleted(message) = &frame.effect {
                 self.ring.remove_message(*message);
@@ -222,16 +225,16 @@ impl<H: Clone> Order<H> {
 
     /// Reads the missing events from the log, if the room has a gap and no such read runs.
     pub fn read_gap(&mut self, sink: &mut impl Sink<H>) {
-        if let Some(head) = self.head.filter(|_| self.has_gap()) {
-            self.gap_read = Some((head, self.removals.deletion_count()));
-            sink.read_log(head, ReadPurpose::Gap);
+        if let Some(after) = self.broadcast_to.filter(|_| self.has_gap()) {
+            self.gap_read = Some((after, self.removals.deletion_count()));
+            sink.read_log(after, ReadPurpose::Gap);
         }
     }
 
     /// Takes the result of a read of a gap. `None` means that the read failed; the caller then reads again. If the log
     /// lacks the events too, the room continues at the highest known revision, and the live subscribers that would have
     /// got them must reconnect, so that their rights are checked again.
-    pub fn handle_gap_read(&mut self, frames: Option<Vec<Frame>>, sink: &mut impl Sink<H>) {
+    pub fn handle_gap_read(&mut self, frames: Option<Vec<Envelope>>, sink: &mut impl Sink<H>) {
         let (Some((after, deletions)), Some(frames)) = (self.gap_read.take(), frames) else { return };
         // Events that show a message deleted during the read are read again.
         let (stale, fresh): (Vec<_>, Vec<_>) =
@@ -244,11 +247,12 @@ impl<H: Clone> Order<H> {
         }
         self.limit_pending();
         self.broadcast_pending(sink);
-        // The read only proves that the event after its own start is missing. If the head has moved, it proves nothing.
-        if self.head != Some(after) || !stale.is_empty() {
+        // The read only proves that the log lacks the event after its own start. If the room has broadcast that event
+        // in the meantime, the read proves nothing.
+        if self.broadcast_to != Some(after) || !stale.is_empty() {
             return;
         }
-        self.head = Some(self.highest_known);
+        self.broadcast_to = Some(self.highest_known);
         let is_behind =
             |subscriber: &Subscriber<H>| subscriber.phase == Phase::Live && subscriber.sent_to < self.highest_known;
         let behind = self.subscribers.iter().filter(|(_, subscriber)| is_behind(subscriber));

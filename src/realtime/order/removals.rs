@@ -3,10 +3,11 @@
 
 use crate::domain::ids::{MessageId, Rev, UserId};
 use crate::mailboxes::Batch;
-use crate::protocol::events::{EventEffect, Frame};
+use crate::protocol::envelope::Envelope;
+use crate::protocol::events::EventEffect;
 use std::collections::VecDeque;
 
-/// Leaves that are remembered, so that a subscription with an older check is refused at once.
+/// Leaves that are remembered, so that a subscription with an older check is refused immediately.
 const LEAVES: usize = 1024;
 /// Deletions that are remembered, so that no frame that shows a deleted message is sent.
 const DELETIONS: usize = 1024;
@@ -46,19 +47,19 @@ impl Removals {
 
     /// Returns whether a delivered frame shows a message that was deleted after the frame was committed. The log
     /// contains the event without the text.
-    pub fn shows_deleted_message(&self, frame: &Frame) -> bool {
+    pub fn shows_deleted_message(&self, frame: &Envelope) -> bool {
         shows_deleted(frame, self.deletions.iter())
     }
 
     /// Returns whether a row shows a message that was deleted while the row was being read. `deletions_at_start` is
     /// [`Self::deletion_count`] at the start of the read, which reflects those deletions.
-    pub fn is_stale(&self, row: &Frame, deletions_at_start: u64) -> bool {
+    pub fn is_stale(&self, row: &Envelope, deletions_at_start: u64) -> bool {
         let newer = usize::try_from(self.deletion_count - deletions_at_start).unwrap_or(usize::MAX);
         newer > DELETIONS || shows_deleted(row, self.deletions.iter().rev().take(newer))
     }
 }
 
-fn shows_deleted<'a>(frame: &Frame, mut deletions: impl Iterator<Item = &'a (MessageId, Rev)>) -> bool {
+fn shows_deleted<'a>(frame: &Envelope, mut deletions: impl Iterator<Item = &'a (MessageId, Rev)>) -> bool {
     let shows = |message: MessageId| frame.message_id == Some(message) || frame.quoted_id == Some(message);
     deletions.any(|(message, rev)| *rev > frame.rev && shows(*message))
 }
@@ -77,7 +78,7 @@ fn add_bounded<T: PartialEq>(items: &mut VecDeque<T>, item: T, max_items: usize)
 
 /// Returns the users who left within a batch, each with the revision.
 pub(super) fn leaves_in(batch: &Batch) -> Vec<(UserId, Rev)> {
-    let leave = |frame: &Frame| match &frame.effect {
+    let leave = |frame: &Envelope| match &frame.effect {
         EventEffect::Left(user) => Some((*user, frame.rev)),
         _ => None,
     };

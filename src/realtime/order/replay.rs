@@ -1,12 +1,12 @@
-//! Subscriptions until they are live: the replay from the ring, or page by page from the log, until it reaches the head
-//! of the room.
+//! Subscriptions until they are live: the replay from the ring, or page by page from the log, until it reaches the last
+//! event that the room has broadcast.
 
 use super::removals::leaves_in;
 use super::subscriber::{Phase, Subscriber};
 use super::{Order, Sink};
 use crate::domain::ids::{Rev, SessionId, UserId};
 use crate::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use crate::protocol::events::Frame;
+use crate::protocol::envelope::Envelope;
 use std::sync::Arc;
 
 /// A subscription of a session whose right to read the stream was checked.
@@ -17,14 +17,15 @@ pub struct SubscribeRequest<H> {
     /// The session gets every event after this revision. It is not above `checked`, and not below the revision at which
     /// the user joined.
     pub from: Rev,
-    /// The head of the stream when the right was checked. Only this number may set the first head of the room.
+    /// The head of the stream when the right was checked. Only this revision may set the first `broadcast_to` of
+    /// the room.
     pub checked: Rev,
 }
 
 impl<H: Clone> Order<H> {
     /// Adds a subscription. The session gets every event after `from`: first a replay, from the ring or page by page
     /// from the log, then live events. A session that is subscribed already gets only the events that it lacks; it is
-    /// taken to have those up to `from`. Each subscription gets one answer: `Attached`, `Reset`, `Left` or `Gone`. If
+    /// taken to have those up to `from`. Each subscription gets one answer: `Live`, `Reset`, `Left` or `Gone`. If
     /// the session subscribes again before the answer, only the newer subscription gets one.
     pub fn subscribe(&mut self, request: SubscribeRequest<H>, sink: &mut impl Sink<H>) {
         let SubscribeRequest { session, user, handle, from, checked } = request;
@@ -36,8 +37,8 @@ impl<H: Clone> Order<H> {
             return;
         }
         self.note_known(checked);
-        if self.head.is_none() {
-            self.head = Some(checked);
+        if self.broadcast_to.is_none() {
+            self.broadcast_to = Some(checked);
             self.broadcast_pending(sink);
         }
         let new = || Subscriber::new(handle.clone(), user, from, checked);
@@ -48,20 +49,20 @@ impl<H: Clone> Order<H> {
     }
 
     /// Takes the next step of a replay: it is over, or the ring has the remaining events, or the next page is read from
-    /// the log. A room whose head is below the checked revision may lack a deletion before that revision. Its ring may
+    /// the log. A room that has not broadcast up to the checked revision may lack a deletion before it. Its ring may
     /// show the deleted message, so it is not used.
     fn continue_replay(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
-        let head = self.head.unwrap_or(Rev(0));
+        let broadcast_to = self.broadcast_to.unwrap_or(Rev(0));
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        if subscriber.has_reached(head) {
+        if subscriber.has_reached(broadcast_to) {
             subscriber.phase = Phase::Live;
             subscriber.earlier_ranges.clear();
             let was_answered = std::mem::replace(&mut subscriber.is_answered, true);
-            if !was_answered && !sink.send(&subscriber.handle, RoomEvent::Attached(subscriber.sent_to)) {
+            if !was_answered && !sink.send(&subscriber.handle, RoomEvent::Live(subscriber.sent_to)) {
                 self.subscribers.remove(&session);
             }
-        } else if subscriber.checked <= head
-            && let Some(batch) = self.ring.between(subscriber.sent_to, head)
+        } else if subscriber.checked <= broadcast_to
+            && let Some(batch) = self.ring.between(subscriber.sent_to, broadcast_to)
         {
             self.send_page(session, &batch, sink);
             self.continue_replay(session, sink);
@@ -100,7 +101,7 @@ impl<H: Clone> Order<H> {
         &mut self,
         session: SessionId,
         read: u64,
-        frames: Option<Vec<Frame>>,
+        frames: Option<Vec<Envelope>>,
         sink: &mut impl Sink<H>,
     ) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
@@ -119,8 +120,8 @@ impl<H: Clone> Order<H> {
             return self.reset(session, sink);
         }
         self.send_page(session, &Batch::new(frames), sink);
-        let head = self.head.unwrap_or(Rev(0));
-        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.has_reached(head)) {
+        let broadcast_to = self.broadcast_to.unwrap_or(Rev(0));
+        if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.has_reached(broadcast_to)) {
             self.continue_replay(session, sink);
         }
     }

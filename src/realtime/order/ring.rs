@@ -5,7 +5,7 @@
 use crate::domain::ids::{MessageId, Rev};
 use crate::domain::limits;
 use crate::mailboxes::Batch;
-use crate::protocol::events::Frame;
+use crate::protocol::envelope::Envelope;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +52,7 @@ impl RingBudget {
 
 /// The newest frames of a stream, the oldest first.
 pub(super) struct Ring {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<Envelope>,
     bytes: usize,
     budget: RingBudget,
     /// The newest revision in the ring at the last round of ageing.
@@ -72,7 +72,7 @@ impl Ring {
 
     /// Adds a frame that was broadcast, and removes the oldest ones above the limits. If all rings together are too
     /// large, only this ring removes frames; the others become smaller by ageing.
-    pub fn push(&mut self, frame: &Frame) {
+    pub fn push(&mut self, frame: &Envelope) {
         self.bytes += size_bytes(frame);
         self.budget.add(size_bytes(frame));
         self.frames.push_back(frame.clone());
@@ -101,15 +101,15 @@ impl Ring {
         }
     }
 
-    /// Returns the events after `after` up to `head`, the newest that was broadcast. `None` if there are none, or if
+    /// Returns the events after `after` up to `last`, the newest that was broadcast. `None` if there are none, or if
     /// one of them is not in the ring.
-    pub fn between(&self, after: Rev, head: Rev) -> Option<Arc<Batch>> {
-        let frames: Vec<Frame> = self.frames.iter().filter(|frame| frame.rev > after).cloned().collect();
-        let is_complete = frames.len() as i64 == head.0 - after.0;
+    pub fn between(&self, after: Rev, last: Rev) -> Option<Arc<Batch>> {
+        let frames: Vec<Envelope> = self.frames.iter().filter(|frame| frame.rev > after).cloned().collect();
+        let is_complete = frames.len() as i64 == last.0 - after.0;
         (is_complete && !frames.is_empty()).then(|| Batch::new(frames))
     }
 
-    fn retain(&mut self, keeps: impl FnMut(&Frame) -> bool) {
+    fn retain(&mut self, keeps: impl FnMut(&Envelope) -> bool) {
         self.frames.retain(keeps);
         let bytes = self.frames.iter().map(size_bytes).sum();
         self.budget.subtract(self.bytes - bytes);
@@ -124,18 +124,28 @@ impl Drop for Ring {
 }
 
 /// Returns the memory that a frame uses in a ring.
-fn size_bytes(frame: &Frame) -> usize {
-    frame.text.len() + size_of::<Frame>()
+fn size_bytes(frame: &Envelope) -> usize {
+    frame.text.len() + size_of::<Envelope>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::ConversationId;
+    use crate::domain::stream::Stream;
+    use crate::protocol::event_type::{EventType, StoredEventType};
     use crate::protocol::events::EventEffect;
 
-    fn frame(rev: i64) -> Frame {
-        let text = "x".repeat(1000).into();
-        Frame { rev: Rev(rev), text, effect: EventEffect::None, message_id: Some(MessageId::new()), quoted_id: None }
+    fn frame(rev: i64) -> Envelope {
+        Envelope {
+            stream: Stream::Conversation(ConversationId::new()),
+            rev: Rev(rev),
+            event_type: StoredEventType::Known(EventType::MessageNew),
+            message_id: Some(MessageId::new()),
+            quoted_id: None,
+            text: "x".repeat(1000).into(),
+            effect: EventEffect::None,
+        }
     }
 
     fn fill(ring: &mut Ring, revs: std::ops::RangeInclusive<i64>) {

@@ -76,9 +76,10 @@ impl<H> Subscriber<H> {
         }
     }
 
-    /// Returns whether the replay is over. It must reach the checked revision, even if the head of the room is lower.
-    pub fn has_reached(&self, head: Rev) -> bool {
-        self.sent_to >= head.max(self.checked)
+    /// Returns whether the replay is over. It must reach the checked revision, even if the room has not broadcast
+    /// up to it yet.
+    pub fn has_reached(&self, broadcast_to: Rev) -> bool {
+        self.sent_to >= broadcast_to.max(self.checked)
     }
 
     /// Joins the sent range with the earlier ranges that touch it, so that the replay skips their events.

@@ -1,31 +1,31 @@
 //! Authentication of a session: by a credential in the handshake or in the first frame, and later by a newer token.
 
 use super::lanes::{JobState, Lane};
-use super::subscriptions::open_rooms;
+use super::rights::open_rooms;
 use super::{AuthState, Credential, Identity, LaneJob, Session};
-use crate::admission::ChargeKind;
+use crate::admission::{ChargeKind, Payer};
+use crate::domain::caller::{Caller, TicketHolder};
 use crate::domain::codes::Close;
-use crate::domain::ids::{LoginId, Rev};
+use crate::domain::ids::Rev;
 use crate::domain::limits;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
 use crate::domain::tokens::Claims;
 use crate::error::{Error, Result};
-use crate::mailboxes::{OpenRooms, ToPresence, ToRoom};
+use crate::mailboxes::{OpenRooms, ToPresence, ToRoom, send_always};
 use crate::protocol::client::FrameId;
 use crate::protocol::server::ServerFrame;
 use crate::protocol::sessions::{AuthExpiring, AuthSuccess, Authenticate};
 use crate::store::members::Membership;
 use crate::usecases::{logins, sessions};
-use crate::domain::caller::Caller;
 use actix::prelude::*;
 use std::time::Duration;
 
 /// A credential with a valid signature. The database has not been asked yet.
 enum VerifiedCredential {
     Claims(Claims),
-    /// A ticket and the login that it names. It may have been used already.
-    Ticket(String, LoginId),
+    /// A ticket and its holder. It may have been used already.
+    Ticket(String, TicketHolder),
 }
 
 /// What a session needs after its authentication.
@@ -52,9 +52,9 @@ impl Session {
                 self.command_permits = Some(app.admission().command_permits(claims.sub));
                 Ok(VerifiedCredential::Claims(claims))
             }),
-            Credential::Ticket(ticket) => logins::get_ticket_login(&app, &ticket).and_then(|login| {
-                app.admission().charge(ChargeKind::Handshake, login, 1)?;
-                Ok(VerifiedCredential::Ticket(ticket, login))
+            Credential::Ticket(ticket) => logins::get_ticket_holder(&app, &ticket).and_then(|holder| {
+                app.admission().charge(ChargeKind::Handshake, holder, 1)?;
+                Ok(VerifiedCredential::Ticket(ticket, holder))
             }),
         };
         let verified = match verified {
@@ -67,14 +67,17 @@ impl Session {
         let (hub, subscribes) = (self.services.hub.clone(), self.following.follows_all());
         let work = async move {
             let (caller, expires_at) = match verified {
-                VerifiedCredential::Claims(claims) => (logins::authenticate(&app, &claims).await?, claims.exp),
-                VerifiedCredential::Ticket(ticket, login) => {
-                    let (caller, expires_at) = logins::redeem_ticket(&app, &ticket, login).await?;
-                    app.admission().charge(ChargeKind::Handshake, caller.user_id, 1)?;
+                VerifiedCredential::Claims(claims) => {
+                    (logins::authenticate(&app, &claims).await?, Timestamp(claims.exp * 1000))
+                }
+                VerifiedCredential::Ticket(ticket, holder) => {
+                    let (caller, expires_at) = logins::redeem_ticket(&app, &ticket, holder).await?;
+                    if Payer::from(holder) != Payer::from(&caller) {
+                        app.admission().charge(ChargeKind::Handshake, &caller, 1)?;
+                    }
                     (caller, expires_at)
                 }
             };
-            let expires_at = Timestamp(expires_at * 1000);
             read_start(&app, &hub, caller, expires_at, subscribes).await
         };
         self.run_use_case(
@@ -112,12 +115,12 @@ impl Session {
         let identity = Identity { caller, checked: start.user_rev, epoch: start.epoch };
         let before = std::mem::replace(&mut self.auth_state, AuthState::Authenticated(identity));
         let AuthState::Unauthenticated(before) = before else { return };
-        self.command_permits = Some(self.services.app.admission().command_permits(caller.user_id));
+        self.command_permits = Some(self.services.app.admission().command_permits(&caller));
         self.set_expiry(start.expires_at, ctx);
         let rooms = start.rooms.into_iter().map(|(of, room)| (of.conversation_id, room, of.last_rev)).collect();
         self.follow(ctx, |following| following.begin_session(caller.user_id, start.user_room, start.user_rev, rooms));
         let presence = &self.services.presence;
-        presence.do_send(ToPresence::Opened(self.session_handle(&caller, 0, ctx), ctx.address().recipient())); // attach
+        send_always(presence, ToPresence::Opened(self.session_handle(&caller, 0, ctx), ctx.address().recipient()));
         for frame in before.waiting_frames {
             self.handle_frame(frame, ctx);
         }

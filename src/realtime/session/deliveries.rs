@@ -24,14 +24,16 @@ impl Session {
             RoomEvent::Frames(batch) => self.handle_events(stream, subscription_number, &batch, ctx),
             RoomEvent::Page(batch) => {
                 self.handle_events(stream, subscription_number, &batch, ctx);
-                self.follow(ctx, |following| following.page_sent(stream));
+                self.follow(ctx, |following| following.handle_page_sent(stream));
             }
             RoomEvent::Ephemeral(text) => self.send_text(text, ctx),
-            RoomEvent::Attached(rev) => {
-                self.follow(ctx, |following| following.attached(stream, subscription_number, rev));
+            RoomEvent::Live(rev) => {
+                self.follow(ctx, |following| following.handle_live(stream, subscription_number, rev));
             }
-            RoomEvent::Reset(rev) => self.follow(ctx, |following| following.reset(stream, subscription_number, rev)),
-            RoomEvent::Left(checked) => self.follow(ctx, |following| following.left(stream, checked)),
+            RoomEvent::Reset(rev) => {
+                self.follow(ctx, |following| following.handle_reset(stream, subscription_number, rev))
+            }
+            RoomEvent::Left(checked) => self.follow(ctx, |following| following.handle_left(stream, checked)),
             RoomEvent::Gone => self.handle_room_gone(ctx),
         }
     }
@@ -49,13 +51,13 @@ impl Session {
     /// Continues paused replays, and begins further ones of a sync, if the client has read enough.
     pub(super) fn continue_replays(&mut self, ctx: &mut Context<Self>) {
         if self.flow.has_room() {
-            self.follow(ctx, Following::client_read);
+            self.follow(ctx, Following::continue_replays);
         }
     }
 
     /// Sends events to the client, then acts on the revocations among those of the user stream.
     fn handle_events(&mut self, stream: Stream, subscription_number: u64, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
-        self.follow(ctx, |following| following.events(stream, subscription_number, batch));
+        self.follow(ctx, |following| following.handle_events(stream, subscription_number, batch));
         for frame in &batch.frames {
             if let EventEffect::Revoked(revoked) = &frame.effect {
                 self.handle_revocation(revoked, frame.rev, ctx);
@@ -67,10 +69,7 @@ impl Session {
     /// authentication has already seen it.
     fn handle_revocation(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
         let AuthState::Authenticated(identity) = &self.auth_state else { return };
-        let concerns_all = revoked.login_id.is_none() && revoked.session_id.is_none();
-        let concerns_session =
-            concerns_all || revoked.login_id == Some(identity.caller.login_id) || revoked.session_id == Some(self.id);
-        if rev > identity.checked && concerns_session {
+        if rev > identity.checked && revoked.ends_session(self.id, identity.caller.via) {
             let close = match revoked.reason {
                 RevokeReason::Kicked | RevokeReason::Suspended => Close::Kicked,
                 RevokeReason::Logout | RevokeReason::Password | RevokeReason::TokenReused | RevokeReason::Deleted => {

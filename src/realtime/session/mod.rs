@@ -9,35 +9,36 @@ mod auth;
 mod commands;
 mod deliveries;
 mod flow;
+mod following;
 mod lanes;
 mod output;
 mod receiving;
-mod subscriptions;
+mod rights;
 
 use crate::admission::bucket::Bucket;
 use crate::admission::unauthenticated::UnauthenticatedPermit;
 use crate::app::App;
 use crate::cluster::typing::TypingSession;
+use crate::domain::caller::Caller;
 use crate::domain::codes::Close;
 use crate::domain::ids::{ConversationId, Rev, SessionId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::mailboxes::{
-    CloseSession, FromRoom, FromTransport, OpenRooms, SessionHandle, ToPresence, ToRoom, ToTransport,
+    CloseSession, FromRoom, FromTransport, OpenRooms, SessionHandle, ToPresence, ToRoom, ToTransport, send_always,
 };
 use crate::protocol::client::ClientFrame;
 use crate::protocol::server::ServerFrame;
 use crate::realtime::following::Following;
 use crate::usecases::typing;
-use crate::domain::caller::Caller;
 use actix::prelude::*;
 use flow::FlowControl;
+use following::SessionFollowing;
 use lanes::{JobState, Lanes};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use subscriptions::SessionFollowing;
 use tokio::sync::Semaphore;
 
 /// How often a session checks its timeouts.
@@ -248,10 +249,10 @@ impl Actor for Session {
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
         for room in self.following.rooms() {
-            room.do_send(ToRoom::Unsubscribe(self.id)); // detach
+            send_always(&room, ToRoom::Unsubscribe(self.id));
         }
         if let Some(caller) = self.caller() {
-            self.services.presence.do_send(ToPresence::Closed(caller.user_id, self.id)); // detach
+            send_always(&self.services.presence, ToPresence::Closed(caller.user_id, self.id));
             typing::session_closed(&self.services.app, caller.user_id, &self.typist);
         }
         if !self.is_closing {

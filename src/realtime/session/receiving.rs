@@ -4,6 +4,7 @@
 
 use super::{AuthState, Credential, Session};
 use crate::admission::{ChargeKind, costs};
+use crate::domain::caller::Caller;
 use crate::domain::codes::{Close, Code};
 use crate::domain::limits;
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ impl Session {
         let ClientFrame { id, command, temp_id } = frame;
         let caller = self.caller();
         if let Some(caller) = caller
-            && let Err(error) = self.charge_command(caller.user_id, command.as_ref().ok())
+            && let Err(error) = self.charge_command(&caller, command.as_ref().ok())
         {
             self.refuse(&error, id.as_ref(), temp_id, ctx);
             return self.count_refusal(ctx);
@@ -88,7 +89,7 @@ impl Session {
         let charged = match (&mut self.auth_state, self.services.app.admission()) {
             (AuthState::Unauthenticated(state), admission) => admission.charge_unauthenticated(&mut state.bucket),
             (_, admission) => match self.caller() {
-                Some(caller) => admission.charge(ChargeKind::Command, caller.user_id, 1),
+                Some(caller) => admission.charge(ChargeKind::Command, &caller, 1),
                 None => Ok(()),
             },
         };
@@ -98,9 +99,9 @@ impl Session {
         charged
     }
 
-    fn charge_command(&self, user: crate::domain::ids::UserId, command: Option<&Command>) -> Result<()> {
+    fn charge_command(&self, caller: &Caller, command: Option<&Command>) -> Result<()> {
         let (kind, cost) = command.map_or((ChargeKind::Command, 1), costs::of_command);
-        self.services.app.admission().charge(kind, user, cost)
+        self.services.app.admission().charge(kind, caller, cost)
     }
 
     pub(super) fn refuse(

@@ -42,7 +42,7 @@ pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversationRow) -> Re
         created_by: Set(Some(new.created_by.0)),
         created_at: Set(new.created_at.0),
         updated_at: Set(new.created_at.0),
-        temp_id: Set(new.temp_id.as_ref().map(|group| group.temp_id.clone())),
+        temp_id: Set(new.temp_id.as_ref().map(|group| group.temp_id.as_str().to_owned())),
         body_hash: Set(new.temp_id.as_ref().map(|group| group.body_hash.clone())),
         ..ActiveModel::default()
     };
@@ -50,7 +50,7 @@ pub async fn insert(conn: &impl ConnectionTrait, new: &NewConversationRow) -> Re
     Ok(())
 }
 
-/// Marks a conversation as deleted. Callers do this when the last participant has left.
+/// Marks a conversation as deleted. This happens when the last participant has left.
 pub async fn delete(conn: &impl ConnectionTrait, id: ConversationId, at: Timestamp) -> Result<(), DbErr> {
     let statement =
         dialect::plain(conn, "UPDATE conversations SET deleted_at = $2 WHERE id = $1", vec![id.into(), at.into()]);

@@ -1,16 +1,15 @@
 //! Conversations as their participants see them: one, those of a list, and the number of unread messages.
 
+use crate::domain::accounts::UserRole;
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ClassId, ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::roles::{ConversationKind, Role};
 use crate::domain::text::preview;
 use crate::domain::time::Timestamp;
-use crate::protocol::conversations::{ClassBrief, Conversation, LastMessage, UnreadCount};
-use crate::protocol::presence::PresenceStatus;
+use crate::protocol::conversations::{ClassBrief, LastMessage, UnreadCount};
 use crate::protocol::settings::{NotifyLevel, OwnView};
-use crate::domain::accounts::UserRole;
-use crate::protocol::users::{User, UserBrief};
+use crate::protocol::users::UserBrief;
 use crate::store::dialect;
 use crate::store::messages::hidden;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
@@ -21,13 +20,12 @@ use uuid::Uuid;
 // `pinned` and `activity` are the sort key of a user's list. Both are computed, so no index contains them. `lm` is the
 // newest message that the user has not hidden.
 const VIEW: &str = "SELECT c.id, c.kind, c.name, c.description, c.avatar_url, c.created_by, c.created_at, c.updated_at,
-            c.last_seq, c.last_rev, COALESCE(c.last_message_at, c.created_at) AS activity,
+            c.last_seq, c.last_rev, c.member_count, COALESCE(c.last_message_at, c.created_at) AS activity,
             p.role, p.last_read_seq, c.last_count - p.last_read_count - {hidden} AS unread, p.muted_until, p.archived_seq, p.notify,
             CASE WHEN p.pinned_at IS NULL THEN 0 ELSE 1 END AS pinned,
             cl.id AS class_id, cl.archived_at AS class_archived_at,
             lm.id AS lm_id, lm.seq AS lm_seq, lm.sender_id AS lm_sender_id, lm.kind AS lm_kind, lm.content AS lm_content,
             lm.deleted_at AS lm_deleted_at, lm.created_at AS lm_created_at,
-            (SELECT count(*) FROM participants x WHERE x.conversation_id = c.id AND x.left_at IS NULL) AS member_count,
             o.id AS o_id, o.username AS o_username, o.display_name AS o_display_name, o.avatar_url AS o_avatar_url,
             o.external_id AS o_external_id, o.role AS o_role, o.last_seen_at AS o_last_seen_at, o.created_at AS o_created_at,
             CASE WHEN EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = p.user_id AND b.blocked_id = o.id)
@@ -50,17 +48,43 @@ fn view_statement(conn: &impl ConnectionTrait) -> String {
     let last = if dialect::is_postgres(conn) {
         format!("LEFT JOIN LATERAL (SELECT s.* {newest}) lm ON TRUE")
     } else {
-        format!("LEFT JOIN messages lm ON lm.id = (SELECT s.id {newest})")
+        format!("LEFT JOIN messages lm ON lm.conversation_id = c.id AND lm.seq = (SELECT s.seq {newest})")
     };
     VIEW.replace("{last}", &last).replace("{hidden}", &hidden::unread_count_query("p.last_read_seq"))
 }
 
-/// A conversation as a participant sees it, with its sort key in that user's list.
+/// A conversation as stored for a participant. The store does not know the presence of the peer.
 #[derive(Clone, Debug)]
-pub struct ConversationView {
-    /// The presence of its peer is always `offline`: the store does not know it.
-    pub conversation: Conversation,
+pub struct ConversationRow {
+    pub id: ConversationId,
+    pub kind: ConversationKind,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub avatar_url: Option<String>,
+    pub class: Option<ClassBrief>,
+    pub created_by: Option<UserId>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub last_seq: Seq,
+    pub last_rev: Rev,
+    /// The newest message that the participant has not hidden.
+    pub last_message: Option<LastMessage>,
+    pub member_count: i64,
+    pub unread_count: i64,
+    pub my: OwnView,
+    /// The other participant of a direct conversation.
+    pub peer: Option<PeerRow>,
     pub sort_key: ConversationSortKey,
+}
+
+/// The other participant of a direct conversation as stored.
+#[derive(Clone, Debug)]
+pub struct PeerRow {
+    pub brief: UserBrief,
+    pub external_id: Option<String>,
+    pub role: UserRole,
+    pub last_seen_at: Option<Timestamp>,
+    pub created_at: Timestamp,
 }
 
 /// The sort key of a conversation in a participant's list: pinned conversations first, then the newest message first.
@@ -72,7 +96,7 @@ pub struct ConversationSortKey {
     pub id: Uuid,
 }
 
-fn read_view(row: &QueryResult, now: Timestamp) -> Result<ConversationView, DbErr> {
+fn read_row(row: &QueryResult, now: Timestamp) -> Result<ConversationRow, DbErr> {
     let id = ConversationId(row.try_get("", "id")?);
     let last_seq = Seq(row.try_get("", "last_seq")?);
     let muted_until = row.try_get::<Option<i64>>("", "muted_until")?.map(Timestamp).filter(|until| *until > now);
@@ -80,7 +104,7 @@ fn read_view(row: &QueryResult, now: Timestamp) -> Result<ConversationView, DbEr
     let archived_seq: Option<i64> = row.try_get("", "archived_seq")?;
     let pinned = row.try_get::<i32>("", "pinned")? == 1;
     let notify: String = row.try_get("", "notify")?;
-    let conversation = Conversation {
+    Ok(ConversationRow {
         id,
         kind: ConversationKind::from_stored(&row.try_get::<String>("", "kind")?),
         name: row.try_get("", "name")?,
@@ -115,9 +139,6 @@ fn read_view(row: &QueryResult, now: Timestamp) -> Result<ConversationView, DbEr
             blocked: row.try_get::<i32>("", "blocked")? == 1,
         },
         peer: read_peer(row)?,
-    };
-    Ok(ConversationView {
-        conversation,
         sort_key: ConversationSortKey { pinned, activity: row.try_get("", "activity")?, id: id.0 },
     })
 }
@@ -136,9 +157,9 @@ fn read_last_message(row: &QueryResult) -> Result<Option<LastMessage>, DbErr> {
     }))
 }
 
-fn read_peer(row: &QueryResult) -> Result<Option<User>, DbErr> {
+fn read_peer(row: &QueryResult) -> Result<Option<PeerRow>, DbErr> {
     let Some(id) = row.try_get::<Option<Uuid>>("", "o_id")? else { return Ok(None) };
-    Ok(Some(User {
+    Ok(Some(PeerRow {
         brief: UserBrief {
             id: UserId(id),
             username: row.try_get("", "o_username")?,
@@ -147,7 +168,7 @@ fn read_peer(row: &QueryResult) -> Result<Option<User>, DbErr> {
         },
         external_id: row.try_get("", "o_external_id")?,
         role: UserRole::from_stored(&row.try_get::<String>("", "o_role")?),
-        presence: PresenceStatus::Offline,
+
         last_seen_at: row.try_get::<Option<i64>>("", "o_last_seen_at")?.map(Timestamp),
         created_at: Timestamp(row.try_get("", "o_created_at")?),
     }))
@@ -159,11 +180,11 @@ pub async fn get_view(
     user: UserId,
     id: ConversationId,
     now: Timestamp,
-) -> Result<Option<ConversationView>, DbErr> {
+) -> Result<Option<ConversationRow>, DbErr> {
     let text =
         format!("{} WHERE p.user_id = $1 AND p.conversation_id = $2 AND p.left_at IS NULL", view_statement(conn));
     let row = dialect::one(conn, dialect::plain(conn, &text, vec![user.into(), id.into()])).await?;
-    row.map(|row| read_view(&row, now)).transpose()
+    row.map(|row| read_row(&row, now)).transpose()
 }
 
 /// Returns a conversation as each of `users` sees it. Users who are not participants are left out.
@@ -172,18 +193,16 @@ pub async fn list_views(
     users: &[UserId],
     id: ConversationId,
     now: Timestamp,
-) -> Result<Vec<(UserId, Conversation)>, DbErr> {
+) -> Result<Vec<(UserId, ConversationRow)>, DbErr> {
     let ids: Vec<Uuid> = users.iter().map(|id| id.0).collect();
     let text = format!(
         "SELECT v.*, w.user_id AS viewer FROM participants w JOIN ({} WHERE p.conversation_id = $2) v ON v.viewer_id = w.user_id
          WHERE w.conversation_id = $2 AND w.user_id IN ({{set}}) AND w.left_at IS NULL",
         view_statement(conn)
     )
-    .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,")
-    // Count the members once for all users: otherwise a thousand members would be counted a thousand times.
-    .replace("x.conversation_id = c.id", "x.conversation_id = $2");
+    .replace("SELECT c.id,", "SELECT p.user_id AS viewer_id, c.id,");
     let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![id.into()])).await?;
-    rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), read_view(row, now)?.conversation))).collect()
+    rows.iter().map(|row| Ok((UserId(row.try_get("", "viewer")?), read_row(row, now)?))).collect()
 }
 
 /// Selects which conversations of a user to list.
@@ -204,7 +223,7 @@ pub async fn list(
     after: Option<ConversationSortKey>,
     limit: u64,
     now: Timestamp,
-) -> Result<Vec<ConversationView>, DbErr> {
+) -> Result<Vec<ConversationRow>, DbErr> {
     let archived = "(p.archived_seq IS NOT NULL AND (c.last_seq <= p.archived_seq OR COALESCE(p.muted_until, 0) > $2))";
     let mut ids = format!(
         "SELECT c.id FROM participants p JOIN conversations c ON c.id = p.conversation_id AND c.deleted_at IS NULL
@@ -246,7 +265,7 @@ pub async fn list(
         view_statement(conn)
     );
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(|row| read_view(row, now)).collect()
+    rows.iter().map(|row| read_row(row, now)).collect()
 }
 
 /// Returns the unread totals over all conversations of a user at `now`, including archived ones. A conversation that is

@@ -1,9 +1,9 @@
-//! Sorts database errors by what the caller can do about them.
+//! Sorts database errors by what the server can do about them.
 
 use crate::error::Error;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
-/// The kind of a database error, named after what the caller can do about it.
+/// The kind of a database error, named after what the server can do about it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FailureKind {
     /// A serialisation failure or a deadlock: run the transaction again.

@@ -69,7 +69,7 @@ pub struct FairPermit<K: Eq + Hash + Copy> {
     key: K,
     cost: u64,
     virtual_start: u64,
-    /// False as long as the permit is on its way to a waiting caller, who may have stopped waiting.
+    /// False as long as the permit is on its way to a waiting task, which may have stopped waiting.
     received: bool,
 }
 
@@ -94,8 +94,8 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
     }
 
     /// Waits for a permit for a request of user `key` that costs `cost`. Fails immediately if `max_requests` requests
-    /// of this user wait or have a permit already. A caller who stops waiting leaves the queue and pays nothing.
-    #[allow(clippy::missing_panics_doc, reason = "every waiting caller gets a permit unless it stops waiting")]
+    /// of this user wait or have a permit already. A task that stops waiting leaves the queue and pays nothing.
+    #[allow(clippy::missing_panics_doc, reason = "every waiting task gets a permit unless it stops waiting")]
     pub async fn acquire(&self, key: K, cost: u64, max_requests: usize) -> Result<FairPermit<K>, QueueFull> {
         let (arrival, receiver) = {
             let mut state = self.state();
@@ -158,7 +158,7 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
             let WaitingRequest { key, virtual_start, cost, sender } = next;
             (sender, FairPermit { queue: self.clone(), key, cost, virtual_start, received: false })
         };
-        // if the caller stopped waiting, the permit is dropped here, which passes it on again
+        // if the task stopped waiting, the permit is dropped here, which passes it on again
         let _ = sender.send(permit);
     }
 }
@@ -187,7 +187,7 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
         }
     }
 
-    /// Removes a waiting request whose caller stopped waiting. The user's later requests move earlier. Does nothing if
+    /// Removes a waiting request whose task stopped waiting. The user's later requests move earlier. Does nothing if
     /// the request does not wait any more.
     fn cancel(&mut self, key: K, arrival: u64) {
         let virtual_end = self.users.get_mut(&key).and_then(|requests| requests.waiting_ends.remove(&arrival));
@@ -269,7 +269,7 @@ impl<K: Eq + Hash + Copy> FairPermit<K> {
 impl<K: Eq + Hash + Copy> Drop for FairPermit<K> {
     fn drop(&mut self) {
         if !self.received {
-            // the caller stopped waiting before the permit arrived, so it pays nothing
+            // the task stopped waiting before the permit arrived, so it pays nothing
             self.queue.state().refund(self.key, 0, self.virtual_start, self.cost);
             self.cost = 0;
         }
@@ -283,7 +283,7 @@ impl<K: Eq + Hash + Copy> fmt::Debug for FairPermit<K> {
     }
 }
 
-/// Removes a request from the queue when its caller stops waiting. Has no effect once the request has a permit.
+/// Removes a request from the queue when its task stops waiting. Has no effect once the request has a permit.
 struct CancelOnDrop<'q, K: Eq + Hash + Copy> {
     queue: &'q FairQueue<K>,
     key: K,

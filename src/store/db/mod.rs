@@ -1,7 +1,7 @@
 //! The handle of the database: its pools, its write queue, and its state as far as this process knows.
 //!
 //! - The database is *down* when a connection breaks, or when it does not answer on the connection of the [`Probe`],
-//!   which serves nothing else. A wait for a connection of a pool is no sign of it: under load every caller waits.
+//!   which serves nothing else. A wait for a connection of a pool is no sign of it: under load every request waits.
 //! - The database is *read-only* when a commit failed, or when the database reported that it is full, read-only, locked
 //!   by another process, or has an I/O error.
 //! - An error about one statement changes nothing.
@@ -53,7 +53,7 @@ struct KnownState {
 
 /// Finds out whether the database works, on a connection that serves nothing else.
 pub trait Probe: Send {
-    /// Reads from the database. The caller may drop the future at any moment; the next call then opens a new
+    /// Reads from the database. The calling code may drop the future at any moment; the next call then opens a new
     /// connection.
     fn read(&mut self) -> ProbeFuture<'_>;
 
@@ -156,9 +156,9 @@ impl Db {
         &self.0.heavy_queue
     }
 
-    /// Returns the connections for single statements that write outside any stream, such as maintenance. The caller
-    /// first takes a [`WriteTurn`](crate::store::db::write_queue::WriteTurn). Fails immediately unless the state is
-    /// [`DbState::Ok`].
+    /// Returns the connections for single statements that write outside any stream, such as maintenance. The calling
+    /// code first takes a [`WriteTurn`](crate::store::db::write_queue::WriteTurn). Fails immediately unless the state
+    /// is [`DbState::Ok`].
     pub fn write(&self) -> Result<&DatabaseConnection> {
         if self.state() != DbState::Ok {
             return Err(Error::unavailable("The server cannot store data at the moment; try again."));
@@ -170,7 +170,7 @@ impl Db {
         &self.0.write_queue
     }
 
-    /// Begins a transaction that writes. Only `transact`, the writer and the relay may call this, while they hold a
+    /// Begins a transaction that writes. Only `transact` may call this, while it holds a
     /// [`WriteTurn`](crate::store::db::write_queue::WriteTurn). Fails immediately unless the state is [`DbState::Ok`].
     pub async fn begin(&self) -> Result<Transaction> {
         Ok(Transaction::begin(self, self.write()?).await?)
@@ -191,7 +191,7 @@ impl Db {
         self.check_file().await?;
         let mut outcome = tokio::time::timeout(limits::DATABASE_SUSPECT_AFTER, &mut work).await;
         if outcome.is_err() {
-            // Probe in the meantime: when this work reaches its deadline, other callers already know whether to wait.
+            // Probe in the meantime: when this work reaches its deadline, other tasks already know whether to wait.
             self.0.suspected.notify_one();
             outcome =
                 tokio::time::timeout(limits::TRANSACTION_TIMEOUT.saturating_sub(limits::DATABASE_SUSPECT_AFTER), work)
@@ -242,7 +242,7 @@ impl Db {
     /// Probes whether the database can be read and, only after a failure, whether it can be written. Waits for no pool.
     ///
     /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of
-    /// callers. Callers that arrive during a probe use its result: otherwise they would wait one after another for a
+    /// tasks. Tasks that ask during a probe use its result: otherwise they would wait one after another for a
     /// database that hangs.
     async fn probe(&self) {
         let count = self.0.probes.load(Ordering::Relaxed);
@@ -315,7 +315,7 @@ impl Db {
         match failure_kind(error) {
             FailureKind::Unreachable => self.report_failure(DbState::Down),
             FailureKind::Unwritable => self.report_failure(DbState::ReadOnly),
-            // A pool that cannot replace its broken connections lets its callers wait in vain, too.
+            // A pool that cannot replace its broken connections lets tasks wait in vain, too.
             FailureKind::Busy => self.0.suspected.notify_one(),
             FailureKind::Retry | FailureKind::Data | FailureKind::Timeout | FailureKind::Fault => {}
         }

@@ -13,7 +13,7 @@
 //! - COMMIT is also sent as a plain statement, and SQLite refuses it outside a transaction. So a COMMIT that succeeds
 //!   ended the outermost transaction, and every other connection can read what it wrote.
 //! - A connection goes back to its pool only if its COMMIT or ROLLBACK succeeded. In all other cases it is closed,
-//!   which ends the open transaction in the database. So a caller may drop the transaction at any time.
+//!   which ends the open transaction in the database. So the calling code may drop the transaction at any time.
 //!
 //! **A failed fsync on SQLite.** The kernel may treat pages as written that are not on the disk. SQLite has then not
 //! moved the end of the write-ahead log in its index. So no other connection reads the doubtful frames, and the next
@@ -23,7 +23,7 @@
 //!
 //! The index does not outlive the process. If the process is killed before a commit overwrites the doubtful frames, the
 //! frames stay in the log, and the next start may take them as committed. The same can happen after a power cut. So a
-//! COMMIT that failed on SQLite may have happened all the same, like a COMMIT without an answer. Then the caller gets
+//! COMMIT that failed on SQLite may have happened all the same, like a COMMIT without an answer. Then the answer is
 //! `unavailable` and never a final failure, and a repeated send is found by its `temp_id`. Errors of the data and
 //! deadlocks occur before the first frame is written, so they are final.
 
@@ -93,7 +93,7 @@ impl Transaction {
             ),
         };
         let conn = conn.map_err(acquire_error)?;
-        // exists before BEGIN is sent, so that the connection is closed if the caller stops waiting meanwhile
+        // exists before BEGIN is sent, so that the connection is closed if the calling code stops waiting meanwhile
         let state = Mutex::new(TransactionState { conn, stage: Stage::Doubtful, changed_rows: 0 });
         let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
         let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
@@ -130,7 +130,7 @@ impl Transaction {
     }
 
     /// Returns true if a statement was refused because sends wait. All further statements are refused too, so the
-    /// caller must roll back.
+    /// calling code must roll back.
     pub fn has_yielded(&self) -> bool {
         self.has_yielded.load(Ordering::Relaxed)
     }
@@ -203,7 +203,7 @@ impl Drop for Transaction {
         if let Stage::Committing(since) = state.stage
             && since.elapsed() >= limits::DATABASE_PROBE_INTERVAL
         {
-            // the caller stopped waiting because COMMIT has no answer: such a database takes no writes
+            // the calling code stopped waiting because COMMIT has no answer: such a database takes no writes
             self.db.report_failure(DbState::ReadOnly);
         }
         if state.stage != Stage::Ended {

@@ -1,10 +1,10 @@
 //! The queue in which everything that writes to the database waits for its turn.
 //!
 //! Sends, marks, the server's own work and users' transactions take turns. Users' transactions also queue among
-//! themselves ([`crate::store::db::fair_queue`]): fairly by user, and charged by the rows that they change. So a user who creates
-//! large groups waits behind users who change few rows. There are pauses between large transactions
-//! ([`crate::store::db::large_writes`]). On SQLite, a large transaction that has not reached its COMMIT starts again when a send
-//! waits.
+//! themselves ([`crate::store::db::fair_queue`]): fairly by user, and charged by the rows that they change. So a user
+//! who creates large groups waits behind users who change few rows. There are pauses between large transactions
+//! ([`crate::store::db::large_writes`]). On SQLite, a large transaction that has not reached its COMMIT starts again
+//! when a send waits.
 //!
 //! On SQLite one transaction writes at a time. On PostgreSQL each writer of sends has a connection, marks and the
 //! server's own work have one or two ([`WriteConnections`]), and users' transactions share the others. So each turn
@@ -12,7 +12,8 @@
 
 use crate::config::WriteConnections;
 use crate::domain::address::network;
-use crate::domain::ids::{ConversationId, LoginId, UserId};
+use crate::domain::caller::{Principal, TicketHolder};
+use crate::domain::ids::{ConversationId, LoginId, ServiceTokenId, UserId};
 use crate::domain::limits;
 use crate::error::{Error, Result};
 use crate::store::db::Db;
@@ -42,12 +43,16 @@ pub enum WriteOwner {
     User(UserId),
     /// Used if the server knows only the login: a refresh token and a ticket name no user.
     Login(LoginId),
+    /// A service token that acts for no user.
+    Service(ServiceTokenId),
     /// The network of a client that registers.
     Network(IpAddr),
     /// A conversation that another transaction has locked, for the sends to it that wait for the lock.
     Conversation(ConversationId),
     /// The operator, who creates accounts and tokens on the command line.
     Operator,
+    /// The steps of bulk changes, which the server makes one after another.
+    BulkChanges,
 }
 
 impl WriteOwner {
@@ -59,9 +64,9 @@ impl WriteOwner {
     /// Returns how many transactions of this owner may run or wait.
     fn max_writes(self) -> usize {
         match self {
-            Self::User(_) | Self::Conversation(_) => limits::WRITES_PER_USER,
+            Self::User(_) | Self::Service(_) | Self::Conversation(_) => limits::WRITES_PER_USER,
             Self::Login(_) => limits::WRITES_PER_LOGIN,
-            Self::Network(_) | Self::Operator => limits::WRITES_PER_NETWORK,
+            Self::Network(_) | Self::Operator | Self::BulkChanges => limits::WRITES_PER_NETWORK,
         }
     }
 }
@@ -69,6 +74,24 @@ impl WriteOwner {
 impl From<UserId> for WriteOwner {
     fn from(user: UserId) -> Self {
         Self::User(user)
+    }
+}
+
+impl From<&Principal> for WriteOwner {
+    fn from(principal: &Principal) -> Self {
+        match principal {
+            Principal::User(caller) => Self::User(caller.user_id),
+            Principal::Service(token) => Self::Service(token.id),
+        }
+    }
+}
+
+impl From<TicketHolder> for WriteOwner {
+    fn from(holder: TicketHolder) -> Self {
+        match holder {
+            TicketHolder::Login(login) => Self::Login(login),
+            TicketHolder::Host { user_id, .. } | TicketHolder::Service { user_id, .. } => Self::User(user_id),
+        }
     }
 }
 

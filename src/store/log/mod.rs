@@ -2,64 +2,57 @@
 //!
 //! Only `transact` appends rows. A row is rewritten only if it shows a message that is deleted.
 
+pub mod parked;
 pub mod readers;
+pub mod retention;
 
 use crate::domain::floor::LogSnapshot;
 use crate::domain::ids::{MessageId, Rev, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
+use crate::protocol::envelope::Envelope;
 use crate::protocol::event_type::{EventType, StoredEventType};
-use crate::protocol::events::{Event, Frame};
-use crate::protocol::stored_event::StoredEvent;
+use crate::protocol::events::Event;
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// An event to append.
-#[derive(Clone, Debug)]
-pub struct NewLogRow {
-    pub stream: Stream,
-    /// The frame that is delivered after the commit. The log stores its text.
-    pub frame: Frame,
-    pub event_type: EventType,
-    pub created_at: Timestamp,
-}
-
-/// Appends `rows` in their order. The calling function has locked their streams, and their revisions continue without a
-/// gap.
+/// Appends `events` in their order. The calling function has locked their streams, and their revisions continue without
+/// a gap.
 ///
 /// The transaction must have locked or written a row before. On PostgreSQL it then has its transaction id before it
 /// draws a log id, as the [floor](crate::domain::floor) requires. An INSERT alone would draw the log id first.
-pub async fn append(conn: &impl ConnectionTrait, rows: &[NewLogRow]) -> Result<(), DbErr> {
-    if rows.is_empty() {
+pub async fn append(conn: &impl ConnectionTrait, events: &[Envelope], created_at: Timestamp) -> Result<(), DbErr> {
+    if events.is_empty() {
         return Ok(());
     }
     let optional = |id: Option<MessageId>| id.map_or(Uuid::nil(), |id| id.0);
     let columns = vec![
-        Column::Int(rows.iter().map(|row| i64::from(row.stream.kind())).collect()),
-        Column::Uuid(rows.iter().map(|row| row.stream.id()).collect()),
-        Column::Int(rows.iter().map(|row| row.frame.rev.0).collect()),
-        Column::Text(rows.iter().map(|row| row.event_type.as_str().to_owned()).collect()),
-        Column::Uuid(rows.iter().map(|row| optional(row.frame.message_id)).collect()),
-        Column::Uuid(rows.iter().map(|row| optional(row.frame.quoted_id)).collect()),
-        Column::Text(rows.iter().map(|row| row.frame.text.to_string()).collect()),
-        Column::Int(rows.iter().map(|row| row.created_at.0).collect()),
+        Column::Int(events.iter().map(|event| i64::from(event.stream.kind())).collect()),
+        Column::Uuid(events.iter().map(|event| event.stream.id()).collect()),
+        Column::Int(events.iter().map(|event| event.rev.0).collect()),
+        Column::Text(events.iter().map(|event| event.event_type.as_str().to_owned()).collect()),
+        Column::Uuid(events.iter().map(|event| optional(event.message_id)).collect()),
+        Column::Uuid(events.iter().map(|event| optional(event.quoted_id)).collect()),
+        Column::Text(events.iter().map(|event| event.text.to_string()).collect()),
     ];
+    let mut values = dialect::rows(conn, columns);
+    values.push(created_at.into());
     let statement = dialect::statement(
         conn,
         "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
          SELECT k::smallint, s, r, e, NULLIF(m, '00000000-0000-0000-0000-000000000000'),
-                NULLIF(q, '00000000-0000-0000-0000-000000000000'), p, c
-         FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::bigint[])
-              WITH ORDINALITY AS t(k, s, r, e, m, q, p, c, n) ORDER BY n",
+                NULLIF(q, '00000000-0000-0000-0000-000000000000'), p, $8::bigint
+         FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[])
+              WITH ORDINALITY AS t(k, s, r, e, m, q, p, n) ORDER BY n",
         "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
          SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3,
                 NULLIF(unhex(value ->> 4), zeroblob(16)), NULLIF(unhex(value ->> 5), zeroblob(16)),
-                value ->> 6, value ->> 7
+                value ->> 6, $2
          FROM jsonb_each($1) ORDER BY key",
-        dialect::rows(conn, columns),
+        values,
     );
     dialect::run(conn, statement).await?;
     Ok(())
@@ -104,7 +97,7 @@ pub async fn list_after(
     stream: Stream,
     after: Rev,
     limit: u64,
-) -> Result<Vec<Frame>, DbErr> {
+) -> Result<Vec<Envelope>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT rev, event_type, message_id, quoted_id, payload FROM outbox
@@ -112,19 +105,55 @@ pub async fn list_after(
         vec![stream.kind().into(), stream.id().into(), after.into(), (limit as i64).into()],
     );
     let rows = dialect::all(conn, statement).await?;
-    rows.iter()
-        .map(|row| {
-            let event_type = event_type(row)?;
-            let text: String = row.try_get("", "payload")?;
-            Ok(Frame {
-                rev: Rev(row.try_get("", "rev")?),
-                effect: StoredEvent::parse(&event_type, &text).effect(),
-                text: text.into(),
-                message_id: row.try_get::<Option<Uuid>>("", "message_id")?.map(MessageId),
-                quoted_id: row.try_get::<Option<Uuid>>("", "quoted_id")?.map(MessageId),
-            })
-        })
-        .collect()
+    rows.iter().map(|row| envelope(row, stream)).collect()
+}
+
+/// Lists the events of many streams, each of which is named once: of each at most `limit` events after its revision,
+/// oldest first.
+pub async fn list_after_each(
+    conn: &impl ConnectionTrait,
+    after: &[(Stream, Rev)],
+    limit: u64,
+) -> Result<HashMap<Stream, Vec<Envelope>>, DbErr> {
+    let columns = vec![
+        Column::Int(after.iter().map(|(stream, _)| i64::from(stream.kind())).collect()),
+        Column::Uuid(after.iter().map(|(stream, _)| stream.id()).collect()),
+        Column::Int(after.iter().map(|(_, rev)| rev.0).collect()),
+    ];
+    let mut values = dialect::rows(conn, columns);
+    values.push((limit as i64).into());
+    let statement = dialect::statement(
+        conn,
+        // The LIMIT of each stream makes PostgreSQL read the index once for each, however large it expects the sets to be.
+        "SELECT o.* FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS t(k, s, r)
+         CROSS JOIN LATERAL (
+             SELECT stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload FROM outbox
+             WHERE stream_kind = t.k AND stream_id = t.s AND rev > t.r ORDER BY rev LIMIT $4
+         ) AS o",
+        // The revisions of a stream have no gap, so a range of them has at most as many events.
+        "SELECT o.stream_kind, o.stream_id, o.rev, o.event_type, o.message_id, o.quoted_id, o.payload
+         FROM jsonb_each($1) AS t CROSS JOIN outbox o
+         WHERE o.stream_kind = t.value ->> 0 AND o.stream_id = unhex(t.value ->> 1)
+           AND o.rev > t.value ->> 2 AND o.rev <= (t.value ->> 2) + $2",
+        values,
+    );
+    let mut events: HashMap<Stream, Vec<Envelope>> = HashMap::new();
+    for row in dialect::all(conn, statement).await? {
+        let stream = Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?);
+        events.entry(stream).or_default().push(envelope(&row, stream)?);
+    }
+    events.values_mut().for_each(|events| events.sort_unstable_by_key(|event| event.rev));
+    Ok(events)
+}
+
+fn envelope(row: &QueryResult, stream: Stream) -> Result<Envelope, DbErr> {
+    Ok(Envelope::from_stored(
+        (stream, Rev(row.try_get("", "rev")?)),
+        event_type(row)?,
+        row.try_get::<Option<Uuid>>("", "message_id")?.map(MessageId),
+        row.try_get::<Option<Uuid>>("", "quoted_id")?.map(MessageId),
+        row.try_get("", "payload")?,
+    ))
 }
 
 /// Reads the type of an event from its row.

@@ -1,5 +1,5 @@
-//! The statements of readers of the log: positions of log rows, the lease and the cursor of each reader, and its parked
-//! streams. The work that a reader does with the rows is in `relay`.
+//! The statements of readers of the log: positions of log rows, pages, and the lease and the cursor of each reader. The
+//! work that a reader does with the rows is in `relay`.
 
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
@@ -8,11 +8,14 @@ use crate::protocol::event_type::StoredEventType;
 use crate::protocol::stored_event::StoredEvent;
 use crate::store::{dialect, log};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
-use std::collections::HashSet;
-use uuid::Uuid;
 
 /// The name of the sequencer's row in `readers`. Its cursor is the last position that it assigned.
 pub const SEQUENCER: &str = "sequencer";
+
+/// The columns of a [`LogRow`], besides its position.
+const COLUMNS: &str = "stream_kind, stream_id, rev, event_type, payload";
+/// The size of a row. The databases read it from the header of a large value, not from all of it.
+const BYTES: &str = "CAST(octet_length(payload) AS BIGINT) AS bytes";
 
 /// Returns the column with the position of a log row, which orders the events of all streams. On SQLite this is the id:
 /// there is one writer, so ids appear in ascending order. On PostgreSQL ids are assigned before the commit, so a
@@ -49,7 +52,7 @@ fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
     })
 }
 
-fn stream(row: &QueryResult) -> Result<Stream, DbErr> {
+pub(super) fn stream(row: &QueryResult) -> Result<Stream, DbErr> {
     Ok(Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?))
 }
 
@@ -103,6 +106,8 @@ pub struct Lease {
     pub until: Timestamp,
     /// The position of the last row that the reader processed.
     pub cursor: i64,
+    /// Whether the reader is failed: it does not run until the operator restarts it.
+    pub is_failed: bool,
 }
 
 impl Lease {
@@ -114,13 +119,14 @@ impl Lease {
 
 /// Returns the lease of a reader without locking its row, or `None` if the reader is not registered.
 pub async fn lease(conn: &impl ConnectionTrait, name: &str) -> Result<Option<Lease>, DbErr> {
-    let text = "SELECT holder, leased_until, cursor FROM readers WHERE name = $1";
+    let text = "SELECT holder, leased_until, cursor, failed_at FROM readers WHERE name = $1";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![name.into()])).await?;
     row.map(|row| {
         Ok(Lease {
             holder: row.try_get("", "holder")?,
             until: Timestamp(row.try_get("", "leased_until")?),
             cursor: row.try_get("", "cursor")?,
+            is_failed: row.try_get::<Option<i64>>("", "failed_at")?.is_some(),
         })
     })
     .transpose()
@@ -138,7 +144,7 @@ pub async fn register(conn: &impl ConnectionTrait, name: &str, cursor: i64, now:
 }
 
 /// Takes or renews the lease of a reader for `node`, and locks the reader's row until the transaction ends. Returns the
-/// cursor, or `None` if another node has the lease.
+/// cursor, or `None` if another node has the lease or the reader is failed.
 pub async fn claim(
     conn: &impl ConnectionTrait,
     name: &str,
@@ -149,7 +155,8 @@ pub async fn claim(
     let statement = dialect::plain(
         conn,
         "UPDATE readers SET holder = $2, leased_until = $4, updated_at = $3
-         WHERE name = $1 AND (holder IS NULL OR holder = $2 OR leased_until < $3) RETURNING cursor",
+         WHERE name = $1 AND failed_at IS NULL AND (holder IS NULL OR holder = $2 OR leased_until < $3)
+         RETURNING cursor",
         vec![name.into(), node.into(), now.into(), until.into()],
     );
     dialect::one(conn, statement).await?.map(|row| row.try_get("", "cursor")).transpose()
@@ -180,204 +187,98 @@ pub async fn end_stale_lease(conn: &impl ConnectionTrait, name: &str) -> Result<
     Ok(())
 }
 
-/// Returns at most `limit` rows after the position `after`, in the order of their positions.
-pub async fn page(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<Vec<LogRow>, DbErr> {
-    let position = position_column(conn);
-    let text = format!(
-        "SELECT {position} AS log_position, stream_kind, stream_id, rev, event_type, payload FROM outbox
-         WHERE {position} > $1 ORDER BY {position} LIMIT $2"
-    );
-    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![after.into(), (limit as i64).into()])).await?;
-    rows.iter().map(log_row).collect()
+/// A reader that works, and how far behind it is.
+#[derive(Clone, Debug)]
+pub struct ReaderLag {
+    pub name: String,
+    pub cursor: i64,
+    /// When the oldest row that the reader has not processed was appended. `None` if there is no such row.
+    pub oldest_unread_at: Option<Timestamp>,
 }
 
-/// Returns at most `limit` rows of one stream, from revision `from` on, whose position is not after `cursor`.
+/// Returns the lags of all readers that are registered and not failed.
+pub async fn list_lags(conn: &impl ConnectionTrait) -> Result<Vec<ReaderLag>, DbErr> {
+    let position = position_column(conn);
+    let text = format!(
+        "SELECT name, cursor, (SELECT created_at FROM outbox WHERE {position} > readers.cursor
+                               ORDER BY {position} LIMIT 1) AS oldest_unread_at
+         FROM readers WHERE failed_at IS NULL"
+    );
+    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![])).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(ReaderLag {
+                name: row.try_get("", "name")?,
+                cursor: row.try_get("", "cursor")?,
+                oldest_unread_at: row.try_get::<Option<i64>>("", "oldest_unread_at")?.map(Timestamp),
+            })
+        })
+        .collect()
+}
+
+/// Marks a reader as failed. Returns false, and changes nothing, if it is failed already or has moved its cursor.
+pub async fn mark_failed(conn: &impl ConnectionTrait, lag: &ReaderLag, now: Timestamp) -> Result<bool, DbErr> {
+    let text = "UPDATE readers SET failed_at = $3 WHERE name = $1 AND cursor = $2 AND failed_at IS NULL";
+    let values = vec![lag.name.as_str().into(), lag.cursor.into(), now.into()];
+    Ok(dialect::run(conn, dialect::plain(conn, text, values)).await?.rows_affected() > 0)
+}
+
+/// A part of the log.
+#[derive(Clone, Debug, Default)]
+pub struct LogPage {
+    pub rows: Vec<LogRow>,
+    /// Whether the page ended because of its limit.
+    pub has_more: bool,
+}
+
+/// Returns the last number that fits into a page, and whether more rows follow. `sizes` are rows with a `number` and
+/// their `bytes`. No row follows those that have reached `max_bytes` together.
+fn fit(sizes: &[QueryResult], max_rows: usize, max_bytes: u64) -> Result<Option<(i64, bool)>, DbErr> {
+    let (mut last, mut bytes) = (None, 0);
+    for row in sizes {
+        if bytes >= max_bytes {
+            return Ok(last.map(|last| (last, true)));
+        }
+        last = Some(row.try_get("", "number")?);
+        bytes += row.try_get::<i64>("", "bytes")? as u64;
+    }
+    Ok(last.map(|last| (last, sizes.len() >= max_rows)))
+}
+
+/// Returns the rows after the position `after`, in the order of their positions: at most `max_rows`, and none after the
+/// rows before it have reached `max_bytes`.
+pub async fn page(conn: &impl ConnectionTrait, after: i64, max_rows: usize, max_bytes: u64) -> Result<LogPage, DbErr> {
+    let position = position_column(conn);
+    let text =
+        format!("SELECT {position} AS number, {BYTES} FROM outbox WHERE {position} > $1 ORDER BY {position} LIMIT $2");
+    let sizes = dialect::plain(conn, &text, vec![after.into(), (max_rows as i64).into()]);
+    let sizes = dialect::all(conn, sizes).await?;
+    let Some((last, has_more)) = fit(&sizes, max_rows, max_bytes)? else { return Ok(LogPage::default()) };
+    let text = format!(
+        "SELECT {position} AS log_position, {COLUMNS} FROM outbox
+         WHERE {position} > $1 AND {position} <= $2 ORDER BY {position}"
+    );
+    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![after.into(), last.into()])).await?;
+    Ok(LogPage { rows: rows.iter().map(log_row).collect::<Result<_, _>>()?, has_more })
+}
+
+/// Returns rows of one stream, from revision `from` on, whose position is not after `cursor`. The limits are those of
+/// [`page`].
 pub async fn stream_page(
     conn: &impl ConnectionTrait,
     stream: Stream,
     from: Rev,
     cursor: i64,
-    limit: u64,
-) -> Result<Vec<LogRow>, DbErr> {
+    max_rows: usize,
+    max_bytes: u64,
+) -> Result<LogPage, DbErr> {
     let position = position_column(conn);
-    let text = format!(
-        "SELECT {position} AS log_position, stream_kind, stream_id, rev, event_type, payload FROM outbox
-         WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {position} <= $4 ORDER BY rev LIMIT $5"
-    );
-    let values = vec![stream.kind().into(), stream.id().into(), from.into(), cursor.into(), (limit as i64).into()];
-    let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(log_row).collect()
-}
-
-/// Returns those of `streams` that are parked for the reader, including those whose row was given up.
-pub async fn list_parked(
-    conn: &impl ConnectionTrait,
-    name: &str,
-    streams: &[Stream],
-) -> Result<HashSet<Stream>, DbErr> {
-    if streams.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let ids: Vec<Uuid> = streams.iter().map(|stream| stream.id()).collect();
-    let text = "SELECT stream_kind, stream_id FROM reader_failures WHERE stream_id IN ({set}) AND reader = $2
-                AND stream_kind IN (0, 1)";
-    let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![name.into()])).await?;
-    rows.iter().map(stream).collect()
-}
-
-/// A parked stream of a reader.
-#[derive(Clone, Debug)]
-pub struct ParkedStream {
-    pub stream: Stream,
-    /// The revision of the row to try next.
-    pub rev: Rev,
-    /// The number of failed attempts at this row.
-    pub attempts: i64,
-    /// The time of the next attempt.
-    pub next_at: Timestamp,
-}
-
-fn parked_stream(row: &QueryResult) -> Result<ParkedStream, DbErr> {
-    Ok(ParkedStream {
-        stream: stream(row)?,
-        rev: Rev(row.try_get("", "rev")?),
-        attempts: row.try_get("", "attempts")?,
-        next_at: Timestamp(row.try_get("", "next_at")?),
-    })
-}
-
-/// Returns the parked stream of the reader whose next attempt is first, even if the time of the attempt is in the
-/// future.
-pub async fn next_parked(conn: &impl ConnectionTrait, name: &str) -> Result<Option<ParkedStream>, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT stream_kind, stream_id, rev, attempts, next_at FROM reader_failures
-         WHERE reader = $1 AND status = 'parked' ORDER BY next_at LIMIT 1",
-        vec![name.into()],
-    );
-    dialect::one(conn, statement).await?.as_ref().map(parked_stream).transpose()
-}
-
-/// Returns true if the stream is still parked at the same row with the same number of attempts. The calling function
-/// has locked the reader's row.
-pub async fn is_parked(conn: &impl ConnectionTrait, name: &str, row: &ParkedStream) -> Result<bool, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "SELECT 1 AS found FROM reader_failures WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4
-         AND status = 'parked' AND attempts = $5",
-        vec![name.into(), row.stream.kind().into(), row.stream.id().into(), row.rev.into(), row.attempts.into()],
-    );
-    Ok(dialect::one(conn, statement).await?.is_some())
-}
-
-/// Parks a stream at a row that failed for the first time.
-pub async fn park(
-    conn: &impl ConnectionTrait,
-    name: &str,
-    (stream, rev): (Stream, Rev),
-    next_at: Timestamp,
-    error: &str,
-) -> Result<(), DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "INSERT INTO reader_failures (reader, stream_kind, stream_id, rev, attempts, next_at, last_error)
-         VALUES ($1, $2, $3, $4, 1, $5, $6)",
-        vec![name.into(), stream.kind().into(), stream.id().into(), rev.into(), next_at.into(), error.into()],
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
-}
-
-/// Stores another failure of the row at which a stream is parked. If `given_up` is true, the status becomes `failed`:
-/// the row is not tried again and later rows of the stream keep waiting. The operator sets the status to `parked` to
-/// try again.
-pub async fn record_failure(
-    conn: &impl ConnectionTrait,
-    name: &str,
-    row: &ParkedStream,
-    next_at: Timestamp,
-    error: &str,
-    given_up: bool,
-) -> Result<(), DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "UPDATE reader_failures SET attempts = attempts + 1, next_at = $5, last_error = $6, status = $7
-         WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4",
-        vec![
-            name.into(),
-            row.stream.kind().into(),
-            row.stream.id().into(),
-            row.rev.into(),
-            next_at.into(),
-            error.into(),
-            if given_up { "failed" } else { "parked" }.into(),
-        ],
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
-}
-
-/// Parks a stream at its next row, which has not failed yet. With `None`, ends the parking of the stream.
-pub async fn advance_parked(
-    conn: &impl ConnectionTrait,
-    name: &str,
-    row: &ParkedStream,
-    next: Option<Rev>,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let of = "WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4";
-    let mut values = vec![name.into(), row.stream.kind().into(), row.stream.id().into(), row.rev.into()];
-    let text = match next {
-        Some(next) => {
-            values.extend([next.into(), now.into()]);
-            format!("UPDATE reader_failures SET rev = $5, attempts = 1, next_at = $6 {of}")
-        }
-        None => format!("DELETE FROM reader_failures {of}"),
-    };
-    dialect::run(conn, dialect::plain(conn, &text, values)).await?;
-    Ok(())
-}
-
-/// A range of old rows of the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OldRows {
-    /// The greatest id of the range.
-    pub last_id: i64,
-    /// Whether there may be more old rows after the range.
-    pub has_more: bool,
-}
-
-/// Returns the range of rows after id `from` that are older than `before`: at most `limit` rows, up to the first newer
-/// row. `None` if there is no such row.
-pub async fn find_old_rows(
-    conn: &impl ConnectionTrait,
-    from: i64,
-    before: Timestamp,
-    limit: u64,
-) -> Result<Option<OldRows>, DbErr> {
-    let text = "SELECT id, created_at FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
-    let rows = dialect::all(conn, dialect::plain(conn, text, vec![from.into(), (limit as i64).into()])).await?;
-    let mut last_old_id = None;
-    for row in &rows {
-        if row.try_get::<i64>("", "created_at")? >= before.0 {
-            return Ok(last_old_id.map(|last_id| OldRows { last_id, has_more: false }));
-        }
-        last_old_id = Some(row.try_get("", "id")?);
-    }
-    Ok(last_old_id.map(|last_id| OldRows { last_id, has_more: rows.len() as u64 == limit }))
-}
-
-/// Removes the rows with ids in `(from, last_id]` that every reader has processed, and returns their number. One
-/// statement checks the cursors and removes the rows. If a stream is parked for a reader, its rows stay from the parked
-/// row on.
-pub async fn remove_rows(conn: &impl ConnectionTrait, from: i64, last_id: i64) -> Result<u64, DbErr> {
-    let text = format!(
-        "DELETE FROM outbox WHERE id > $1 AND id <= $2 AND {} <= (SELECT min(cursor) FROM readers)
-         AND NOT EXISTS (SELECT 1 FROM readers r JOIN reader_failures f ON f.reader = r.name
-                         WHERE f.stream_kind = outbox.stream_kind AND f.stream_id = outbox.stream_id
-                         AND f.rev <= outbox.rev)",
-        position_column(conn)
-    );
-    let removed = dialect::run(conn, dialect::plain(conn, &text, vec![from.into(), last_id.into()])).await?;
-    Ok(removed.rows_affected())
+    let rows_of = format!("FROM outbox WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {position} <= $4");
+    let values = |last: i64| vec![stream.kind().into(), stream.id().into(), from.into(), cursor.into(), last.into()];
+    let text = format!("SELECT rev AS number, {BYTES} {rows_of} ORDER BY rev LIMIT $5");
+    let sizes = dialect::all(conn, dialect::plain(conn, &text, values(max_rows as i64))).await?;
+    let Some((last, has_more)) = fit(&sizes, max_rows, max_bytes)? else { return Ok(LogPage::default()) };
+    let text = format!("SELECT {position} AS log_position, {COLUMNS} {rows_of} AND rev <= $5 ORDER BY rev");
+    let rows = dialect::all(conn, dialect::plain(conn, &text, values(last))).await?;
+    Ok(LogPage { rows: rows.iter().map(log_row).collect::<Result<_, _>>()?, has_more })
 }

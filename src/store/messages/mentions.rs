@@ -1,4 +1,4 @@
-//! Mentions of users in messages. `assemble` puts them into the messages that clients get.
+//! Mentions of users in messages. [`super::parts`] reads them for the messages that clients get.
 
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::time::Timestamp;
@@ -45,9 +45,13 @@ pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Res
 }
 
 /// Removes all mentions of a message.
-pub async fn remove(conn: &impl ConnectionTrait, message: MessageId) -> Result<(), DbErr> {
-    let text = "DELETE FROM mentions WHERE message_id = $1";
-    dialect::run(conn, dialect::plain(conn, text, vec![message.into()])).await?;
+pub async fn remove(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    message: MessageId,
+) -> Result<(), DbErr> {
+    let text = "DELETE FROM mentions WHERE conversation_id = $1 AND message_id = $2";
+    dialect::run(conn, dialect::plain(conn, text, vec![conversation.into(), message.into()])).await?;
     Ok(())
 }
 

@@ -1,91 +1,169 @@
-//! Reads of messages, and the reads that a send needs. The statements that insert messages are in `writes`.
+//! Reads of messages, and the reads that a send needs. The statement that inserts messages is in [`insert`].
 
-pub mod assemble;
 pub mod edits;
 pub mod hidden;
 pub mod insert;
 pub mod mentions;
+pub mod parts;
 pub mod target;
 
 use crate::domain::accounts::AccountStatus;
-use crate::domain::content::MessageKind;
-use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
+use crate::domain::content::{MessageKind, TempId};
+use crate::domain::ids::{ConversationId, MessageId, MessageKey, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::roles::Role;
-use crate::domain::text::preview;
 use crate::domain::time::Timestamp;
-use crate::protocol::messages::{Message, MessageStatus, Quote};
 use crate::protocol::users::UserBrief;
 use crate::store::dialect::{self, Column};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-const MESSAGE: &str = "SELECT m.id, m.conversation_id, m.seq, m.rev, m.sender_id, m.kind, m.content, m.data, m.reply_to_id, m.temp_id,
+const MESSAGE_COLUMNS: &str = "SELECT m.id, m.conversation_id, m.seq, m.rev, m.sender_id, m.kind, m.content, m.data, m.reply_to_id, m.temp_id,
             m.edited_at, m.deleted_at, m.pinned_at, m.created_at, m.mentions_all,
             u.username, u.display_name, u.avatar_url,
-            q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind, q.content AS q_content, q.deleted_at AS q_deleted_at
-     FROM messages m LEFT JOIN users u ON u.id = m.sender_id LEFT JOIN messages q ON q.id = m.reply_to_id";
+            q.seq AS q_seq, q.sender_id AS q_sender_id, q.kind AS q_kind, q.content AS q_content, q.deleted_at AS q_deleted_at";
+const MESSAGE_JOINS: &str = "LEFT JOIN users u ON u.id = m.sender_id
+     LEFT JOIN messages q ON q.conversation_id = m.conversation_id AND q.id = m.reply_to_id";
 
-fn message(row: &QueryResult) -> Result<(Message, Rev), DbErr> {
-    let sender_id: Option<UserId> = row.try_get::<Option<Uuid>>("", "sender_id")?.map(UserId);
-    let sender = match sender_id {
-        Some(id) => Some(UserBrief {
-            id,
-            username: row.try_get("", "username")?,
-            display_name: row.try_get("", "display_name")?,
-            avatar_url: row.try_get("", "avatar_url")?,
-        }),
-        None => None,
-    };
-    let deleted_at = row.try_get::<Option<i64>>("", "deleted_at")?.map(Timestamp);
-    let content: String = row.try_get("", "content")?;
-    let data: Option<String> = row.try_get("", "data")?;
-    let message = Message {
-        id: MessageId(row.try_get("", "id")?),
-        conversation_id: ConversationId(row.try_get("", "conversation_id")?),
-        seq: Seq(row.try_get("", "seq")?),
-        sender_id,
-        sender,
-        kind: MessageKind::from_stored(&row.try_get::<String>("", "kind")?),
-        content: if deleted_at.is_some() { String::new() } else { content },
-        data: if deleted_at.is_some() { None } else { data.and_then(|text| serde_json::from_str(&text).ok()) },
-        attachments: Vec::new(),
-        reply_to: quote(row)?,
-        mentions: Vec::new(),
-        mentions_all: row.try_get("", "mentions_all")?,
-        reactions: Vec::new(),
-        pinned: row.try_get::<Option<i64>>("", "pinned_at")?.is_some(),
-        status: None,
-        temp_id: row.try_get("", "temp_id")?,
-        edited_at: row.try_get::<Option<i64>>("", "edited_at")?.map(Timestamp),
-        deleted_at,
-        created_at: Timestamp(row.try_get("", "created_at")?),
-    };
-    Ok((message, Rev(row.try_get("", "rev")?)))
+/// A message as stored, with its author and the message that it quotes. [`parts`] reads what other tables add.
+#[derive(Clone, Debug)]
+pub struct MessageRow {
+    pub id: MessageId,
+    pub conversation_id: ConversationId,
+    pub seq: Seq,
+    /// The revision of its `message.new`.
+    pub rev: Rev,
+    /// `None` for a system message.
+    pub sender: Option<UserBrief>,
+    pub kind: MessageKind,
+    /// Empty if the message was deleted.
+    pub content: String,
+    /// `None` if the message was deleted.
+    pub data: Option<serde_json::Value>,
+    /// The message to which this message is a reply.
+    pub reply_to: Option<QuotedRow>,
+    pub mentions_all: bool,
+    pub pinned: bool,
+    pub temp_id: Option<String>,
+    pub edited_at: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    pub created_at: Timestamp,
 }
 
-fn quote(row: &QueryResult) -> Result<Option<Quote>, DbErr> {
-    let Some(id) = row.try_get::<Option<Uuid>>("", "reply_to_id")? else { return Ok(None) };
-    let Some(seq) = row.try_get::<Option<i64>>("", "q_seq")? else { return Ok(None) };
-    let content: String = row.try_get("", "q_content")?;
-    let deleted = row.try_get::<Option<i64>>("", "q_deleted_at")?.is_some();
-    Ok(Some(Quote {
-        id: MessageId(id),
-        seq: Seq(seq),
-        sender_id: row.try_get::<Option<Uuid>>("", "q_sender_id")?.map(UserId),
-        kind: MessageKind::from_stored(&row.try_get::<String>("", "q_kind")?),
-        content: if deleted { String::new() } else { preview(&content, limits::PREVIEW_CHARS) },
-    }))
+/// A message that another one quotes.
+#[derive(Clone, Debug)]
+pub struct QuotedRow {
+    pub id: MessageId,
+    pub seq: Seq,
+    /// `None` for a system message.
+    pub sender_id: Option<UserId>,
+    pub kind: MessageKind,
+    /// The whole text. Empty if the message was deleted.
+    pub content: String,
 }
 
-/// Returns the messages with these ids, each with the revision of its `message.new`. `status`, `mentions` and
-/// `reactions` are not filled in. The order is undefined.
-pub async fn by_ids(conn: &impl ConnectionTrait, ids: &[MessageId]) -> Result<Vec<(Message, Rev)>, DbErr> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let text = format!("{MESSAGE} WHERE m.id IN ({{set}})");
-    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
-    rows.iter().map(message).collect()
+impl MessageRow {
+    /// Returns the key of the message.
+    pub fn key(&self) -> MessageKey {
+        (self.conversation_id, self.id)
+    }
+
+    /// Returns the author. `None` for a system message.
+    pub fn sender_id(&self) -> Option<UserId> {
+        self.sender.as_ref().map(|sender| sender.id)
+    }
+
+    fn from_row(row: &QueryResult) -> Result<Self, DbErr> {
+        let sender = match row.try_get::<Option<Uuid>>("", "sender_id")? {
+            Some(id) => Some(UserBrief {
+                id: UserId(id),
+                username: row.try_get("", "username")?,
+                display_name: row.try_get("", "display_name")?,
+                avatar_url: row.try_get("", "avatar_url")?,
+            }),
+            None => None,
+        };
+        let deleted_at = row.try_get::<Option<i64>>("", "deleted_at")?.map(Timestamp);
+        let content: String = row.try_get("", "content")?;
+        let data: Option<String> = row.try_get("", "data")?;
+        Ok(Self {
+            id: MessageId(row.try_get("", "id")?),
+            conversation_id: ConversationId(row.try_get("", "conversation_id")?),
+            seq: Seq(row.try_get("", "seq")?),
+            rev: Rev(row.try_get("", "rev")?),
+            sender,
+            kind: MessageKind::from_stored(&row.try_get::<String>("", "kind")?),
+            content: if deleted_at.is_some() { String::new() } else { content },
+            data: if deleted_at.is_some() { None } else { data.and_then(|text| serde_json::from_str(&text).ok()) },
+            reply_to: QuotedRow::from_row(row)?,
+            mentions_all: row.try_get("", "mentions_all")?,
+            pinned: row.try_get::<Option<i64>>("", "pinned_at")?.is_some(),
+            temp_id: row.try_get("", "temp_id")?,
+            edited_at: row.try_get::<Option<i64>>("", "edited_at")?.map(Timestamp),
+            deleted_at,
+            created_at: Timestamp(row.try_get("", "created_at")?),
+        })
+    }
+}
+
+impl QuotedRow {
+    fn from_row(row: &QueryResult) -> Result<Option<Self>, DbErr> {
+        let Some(id) = row.try_get::<Option<Uuid>>("", "reply_to_id")? else { return Ok(None) };
+        let Some(seq) = row.try_get::<Option<i64>>("", "q_seq")? else { return Ok(None) };
+        let content: String = row.try_get("", "q_content")?;
+        let deleted = row.try_get::<Option<i64>>("", "q_deleted_at")?.is_some();
+        Ok(Some(Self {
+            id: MessageId(id),
+            seq: Seq(seq),
+            sender_id: row.try_get::<Option<Uuid>>("", "q_sender_id")?.map(UserId),
+            kind: MessageKind::from_stored(&row.try_get::<String>("", "q_kind")?),
+            content: if deleted { String::new() } else { content },
+        }))
+    }
+}
+
+/// Returns the message with this id, in whichever conversation it is.
+pub async fn by_id(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<MessageRow>, DbErr> {
+    let text = format!("{MESSAGE_COLUMNS} FROM messages m {MESSAGE_JOINS} WHERE m.id = $1");
+    let row = dialect::one(conn, dialect::plain(conn, &text, vec![id.into()])).await?;
+    row.as_ref().map(MessageRow::from_row).transpose()
+}
+
+/// Returns the messages with these keys, each once. The order is undefined.
+pub async fn by_keys(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> Result<Vec<MessageRow>, DbErr> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut keys = keys.to_vec();
+    keys.sort_unstable();
+    keys.dedup();
+    let statement = dialect::statement(
+        conn,
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        &format!(
+            "{MESSAGE_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
+             CROSS JOIN LATERAL (SELECT * FROM messages WHERE conversation_id = k.c AND id = k.i LIMIT 1) m
+             {MESSAGE_JOINS}"
+        ),
+        &format!(
+            "{MESSAGE_COLUMNS} FROM jsonb_each($1) AS k CROSS JOIN messages m
+             ON m.conversation_id = unhex(k.value ->> 0) AND m.id = unhex(k.value ->> 1) {MESSAGE_JOINS}"
+        ),
+        key_parameters(conn, &keys),
+    );
+    let rows = dialect::all(conn, statement).await?;
+    rows.iter().map(MessageRow::from_row).collect()
+}
+
+/// Returns the parameters for a set of keys: on PostgreSQL the conversations ($1) and the ids ($2), on SQLite the pairs
+/// of both ($1).
+pub(super) fn key_parameters(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> Vec<Value> {
+    let columns = vec![
+        Column::Uuid(keys.iter().map(|(conversation, _)| conversation.0).collect()),
+        Column::Uuid(keys.iter().map(|(_, id)| id.0).collect()),
+    ];
+    dialect::rows(conn, columns)
 }
 
 /// The messages before or after a `seq`, which is not included.
@@ -117,14 +195,15 @@ pub async fn page(
     viewer: UserId,
     side: Side,
     limit: u64,
-) -> Result<Vec<Message>, DbErr> {
+) -> Result<Vec<MessageRow>, DbErr> {
     let (compare, order, seq) = side.to_sql();
     let text = format!(
-        "{MESSAGE} WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE} ORDER BY m.seq {order} LIMIT $4"
+        "{MESSAGE_COLUMNS} FROM messages m {MESSAGE_JOINS}
+         WHERE m.conversation_id = $1 AND m.seq {compare} $2 AND {VISIBLE} ORDER BY m.seq {order} LIMIT $4"
     );
     let values = vec![conversation.into(), seq.into(), viewer.into(), (limit as i64).into()];
     let rows = dialect::all(conn, dialect::plain(conn, &text, values)).await?;
-    rows.iter().map(|row| message(row).map(|(message, _)| message)).collect()
+    rows.iter().map(MessageRow::from_row).collect()
 }
 
 /// Returns true if there is a message on one side that `viewer` has not hidden.
@@ -146,19 +225,8 @@ pub async fn has_any(
 /// The greatest read mark and the greatest delivered mark of the other participants, as far as a viewer may know them.
 #[derive(Clone, Copy, Debug)]
 pub struct FurthestMarks {
-    read: Seq,
-    delivered: Seq,
-}
-
-impl FurthestMarks {
-    /// Returns the status of the viewer's own message at `seq`. `None`: there is no status beyond `sent`.
-    pub fn status(marks: Option<Self>, seq: Seq) -> MessageStatus {
-        match marks {
-            Some(marks) if marks.read >= seq => MessageStatus::Seen,
-            Some(marks) if marks.delivered >= seq => MessageStatus::Delivered,
-            _ => MessageStatus::Sent,
-        }
-    }
+    pub read: Seq,
+    pub delivered: Seq,
 }
 
 /// Returns the furthest marks of the other participants, or `None` if the conversation has more than
@@ -174,12 +242,10 @@ pub async fn furthest_marks(
 ) -> Result<Option<FurthestMarks>, DbErr> {
     let statement = dialect::plain(
         conn,
-        // count the participants first, so that no mark of a large conversation is read; sub-selects, because with
-        // joins PostgreSQL reads the whole table of users instead of a few rows by index
-        "WITH size AS (SELECT count(*) AS others FROM (
-                 SELECT 1 FROM participants
-                 WHERE conversation_id = $1 AND user_id <> $2 AND left_at IS NULL LIMIT $3) z)
-         SELECT (SELECT others FROM size) AS others,
+        // read the number of participants first, so that no mark of a large conversation is read; sub-selects, because
+        // with joins PostgreSQL reads the whole table of users instead of a few rows by index
+        "WITH size AS (SELECT member_count FROM conversations WHERE id = $1)
+         SELECT (SELECT member_count FROM size) AS member_count,
                 COALESCE(max(CASE WHEN NOT o.apart AND o.shares THEN o.read_to END), 0) AS seen,
                 COALESCE(max(CASE WHEN o.apart THEN 0 WHEN o.read_to > o.delivered_seq THEN o.read_to
                                   ELSE o.delivered_seq END), 0) AS delivered
@@ -190,20 +256,24 @@ pub async fn furthest_marks(
                       EXISTS (SELECT 1 FROM blocks b WHERE (b.blocker_id = $2 AND b.blocked_id = p.user_id)
                                                         OR (b.blocker_id = p.user_id AND b.blocked_id = $2)) AS apart
                FROM participants p
-               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND (SELECT others FROM size) < $3) o",
+               WHERE p.conversation_id = $1 AND p.user_id <> $2 AND (SELECT member_count FROM size) <= $3) o",
         vec![conversation.into(), viewer.into(), limits::STATUS_MEMBERS.into()],
     );
     let Some(row) = dialect::one(conn, statement).await? else { return Ok(None) };
-    let others: i64 = row.try_get("", "others")?;
+    let member_count: Option<i64> = row.try_get("", "member_count")?;
     let marks = FurthestMarks { read: Seq(row.try_get("", "seen")?), delivered: Seq(row.try_get("", "delivered")?) };
-    Ok((others < limits::STATUS_MEMBERS).then_some(marks))
+    Ok(member_count.is_some_and(|count| count <= limits::STATUS_MEMBERS).then_some(marks))
 }
 
-/// Returns the conversation and the `seq` of a message.
-pub async fn get_seq(conn: &impl ConnectionTrait, id: MessageId) -> Result<Option<(ConversationId, Seq)>, DbErr> {
-    let statement = dialect::plain(conn, "SELECT conversation_id, seq FROM messages WHERE id = $1", vec![id.into()]);
-    let row = dialect::one(conn, statement).await?;
-    row.map(|row| Ok((ConversationId(row.try_get("", "conversation_id")?), Seq(row.try_get("", "seq")?)))).transpose()
+/// Returns the `seq` of a message, or `None` if it is not in this conversation.
+pub async fn get_seq(
+    conn: &impl ConnectionTrait,
+    conversation: ConversationId,
+    id: MessageId,
+) -> Result<Option<Seq>, DbErr> {
+    let text = "SELECT seq FROM messages WHERE conversation_id = $1 AND id = $2";
+    let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into(), id.into()])).await?;
+    row.map(|row| Ok(Seq(row.try_get("", "seq")?))).transpose()
 }
 
 /// The message of an earlier send with the same key.
@@ -215,7 +285,7 @@ pub struct StoredSend {
 }
 
 /// The key that identifies a send for ever: conversation, sender, `temp_id`.
-pub type SendKey = (ConversationId, UserId, String);
+pub type SendKey = (ConversationId, UserId, TempId);
 
 /// Returns those of these sends that are stored already.
 pub async fn stored_sends(
@@ -228,7 +298,7 @@ pub async fn stored_sends(
     let columns = vec![
         Column::Uuid(sends.iter().map(|send| send.0.0).collect()),
         Column::Uuid(sends.iter().map(|send| send.1.0).collect()),
-        Column::Text(sends.iter().map(|send| send.2.clone()).collect()),
+        Column::Text(sends.iter().map(|send| send.2.as_str().to_owned()).collect()),
     ];
     let statement = dialect::statement(
         conn,
@@ -249,7 +319,7 @@ pub async fn stored_sends(
             let key = (
                 ConversationId(row.try_get("", "conversation_id")?),
                 UserId(row.try_get("", "sender_id")?),
-                row.try_get::<String>("", "temp_id")?,
+                TempId::from_stored(row.try_get("", "temp_id")?),
             );
             Ok((key, StoredSend { id: MessageId(row.try_get("", "id")?), body_hash: row.try_get("", "body_hash")? }))
         })

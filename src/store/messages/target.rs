@@ -26,10 +26,11 @@ pub async fn find(
 ) -> Result<Option<TargetMessage>, DbErr> {
     let statement = dialect::plain(
         conn,
-        "SELECT seq, sender_id, deleted_at, pinned_at FROM messages
-         WHERE id = $1 AND conversation_id = $2
-           AND NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.user_id = $3 AND h.message_id = $1)",
-        vec![message.into(), conversation.into(), viewer.into()],
+        "SELECT m.seq, m.sender_id, m.deleted_at, m.pinned_at FROM messages m
+         WHERE m.conversation_id = $1 AND m.id = $2
+           AND NOT EXISTS (SELECT 1 FROM hidden_messages h
+                           WHERE h.user_id = $3 AND h.conversation_id = $1 AND h.seq = m.seq)",
+        vec![conversation.into(), message.into(), viewer.into()],
     );
     let row = dialect::one(conn, statement).await?;
     row.map(|row| {

@@ -1,4 +1,5 @@
-//! Reads of users: by id, by reference, and by search. The statements that change accounts are in [`crate::store::accounts`].
+//! Reads of users: by id, by reference, and by search. The statements that change accounts are in
+//! [`crate::store::accounts`].
 
 pub mod words;
 
@@ -7,9 +8,7 @@ use crate::domain::ids::{Rev, UserId};
 use crate::domain::names::UserRef;
 use crate::domain::search::UserQuery;
 use crate::domain::time::Timestamp;
-use crate::protocol::accounts::Me;
-use crate::protocol::presence::PresenceStatus;
-use crate::protocol::users::{PublicUser, User, UserBrief};
+use crate::protocol::users::UserBrief;
 use crate::store::dialect::{self, Column};
 use entity::users::{self, Entity, Model};
 use sea_orm::{
@@ -51,45 +50,6 @@ impl UserRow {
             username: self.username.clone(),
             display_name: self.display_name.clone(),
             avatar_url: self.avatar_url.clone(),
-        }
-    }
-
-    /// Returns the profile for users who may see the presence of this user.
-    pub fn to_user(&self, presence: PresenceStatus) -> User {
-        User {
-            brief: self.brief(),
-            external_id: self.external_id.clone(),
-            role: self.role,
-            presence,
-            last_seen_at: self.last_seen_at,
-            created_at: self.created_at,
-        }
-    }
-
-    /// Returns the profile for users who must not see the presence of this user: offline, and without
-    /// the time when the user was last online.
-    pub fn to_user_without_presence(&self) -> User {
-        User { last_seen_at: None, ..self.to_user(PresenceStatus::Offline) }
-    }
-
-    /// Returns the profile for the user themself.
-    pub fn to_me(&self, presence: PresenceStatus) -> Me {
-        Me {
-            user: self.to_user(presence),
-            email: self.email.clone(),
-            locale: self.locale.clone(),
-            status: self.status,
-            share_read_receipts: self.share_read_receipts,
-        }
-    }
-
-    /// Returns the profile as events contain it.
-    pub fn to_public(&self) -> PublicUser {
-        PublicUser {
-            brief: self.brief(),
-            external_id: self.external_id.clone(),
-            role: self.role,
-            created_at: self.created_at,
         }
     }
 }

@@ -17,7 +17,7 @@ export function conversationActions({ client, store, router }) {
     client.sync.addConversation(conversation);
     router.go(to.conversation(conversation.id));
   };
-  /** Shows the change in the answer at once. The event that follows contains the same. */
+  /** Shows the change in the answer immediately. The event that follows contains the same. */
   const applyOwnSettings = async (answer) => {
     const conversation = await answer;
     updateSettings(store, { conversation_id: conversation.id, my: conversation.my });

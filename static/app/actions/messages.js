@@ -22,8 +22,8 @@ export function messageActions({ client, store }) {
     deleteMessage: ({ conversation_id, id }, scope) => client.delete({ conversation_id, message_id: id }, scope),
 
     /**
-     * Adds or removes a reaction. It is shown at once if the emoji has the same spelling on the server, which uses one
-     * for each emoji. If the server answers that nothing changed, its reactions are loaded.
+     * Adds or removes a reaction. It is shown immediately if the emoji has the same spelling on the server, which uses
+     * one for each emoji. If the server answers that nothing changed, its reactions are loaded.
      */
     async react({ conversation_id, id }, emoji, on) {
       const reaction = { conversation_id, message_id: id, emoji };

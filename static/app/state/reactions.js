@@ -12,7 +12,7 @@ export function setReaction(store, { conversation_id, message_id, emoji, user_id
   );
 }
 
-/** Shows a reaction of this user at once, before the server has answered. */
+/** Shows a reaction of this user immediately, before the server has answered. */
 export function showOwnReaction(store, { conversation_id, message_id, emoji }, on) {
   const room = store.state.rooms.get(conversation_id);
   const index = room?.items.findIndex(({ id }) => id === message_id) ?? -1;

@@ -16,7 +16,7 @@ const SEARCH_DELAY_MS = 180;
  * @param {object} app
  * @param {{multiple: boolean, exclude?: Set<string>, onChoose: (user: object) => void,
  *   onChange?: (chosen: object[]) => void}} options
- *   `multiple`: chosen users are added to a list below the box, else `onChoose` is called at once
+ *   `multiple`: chosen users are added to a list below the box, else `onChoose` is called immediately
  */
 export function peoplePicker(
   { actions, client },

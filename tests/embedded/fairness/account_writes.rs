@@ -1,17 +1,17 @@
 //! What is written for somebody is charged to that one, also where it is about an account: whoever floods the queue with
 //! refreshes, tickets or new names holds up nobody but those who do it from the same login, account or address.
 
-use crate::inside::{Inside, on_each_database, on_sqlite};
+use crate::harness::{Inside, on_each_database, on_sqlite};
 use futures_util::FutureExt;
+use greenroom::domain::caller::{Caller, TicketHolder, Via};
 use greenroom::domain::codes::Code;
 use greenroom::domain::limits;
 use greenroom::error::Result;
 use greenroom::protocol::accounts::{ProfileChange, Register};
 use greenroom::protocol::logins::SignIn;
-use greenroom::store::write_queue::WriteOwner;
+use greenroom::store::db::write_queue::WriteOwner;
 use greenroom::usecases::logins::ClientInfo;
 use greenroom::usecases::{accounts, logins, refresh};
-use greenroom::work::Caller;
 use greenroom::work::transact::transact_for;
 use sea_orm::ConnectionTrait;
 use std::net::{IpAddr, Ipv4Addr};
@@ -59,7 +59,8 @@ fn what_is_written_about_an_account_is_charged_to_it() {
         let app = &inside.app;
         let tokens = accounts::register(app, ada(), client(), HERE).await.unwrap();
         let claims = logins::verify_access_token(app, &tokens.access_token).unwrap();
-        let caller = Caller { user_id: claims.sub, login_id: claims.sid, ..inside.user().await };
+        let login_id = claims.sid;
+        let caller = Caller { user_id: claims.sub, via: Via::Login { login_id }, ..inside.user().await };
         let ticket = logins::create_ticket(app, caller).await.unwrap().ticket;
         let change = |name: &str| -> ProfileChange {
             serde_json::from_value(serde_json::json!({ "display_name": name })).unwrap()
@@ -68,7 +69,7 @@ fn what_is_written_about_an_account_is_charged_to_it() {
 
         let of_user = fill(inside, caller.user_id.into(), limits::WRITES_PER_USER);
         assert_its_own("a ticket", logins::create_ticket(app, caller).await);
-        assert_its_own("the end of a login", logins::revoke(app, caller, caller.login_id).await);
+        assert_its_own("the end of a login", logins::revoke(app, caller, login_id).await);
         assert_its_own("a profile", accounts::update_profile(app, caller, change("Ada")).await);
         assert_its_own("a sign-in", logins::sign_in(app, sign_in("correct horse"), client(), HERE).await);
         let password = serde_json::json!({ "current_password": "correct horse", "new_password": "a longer horse" });
@@ -76,9 +77,9 @@ fn what_is_written_about_an_account_is_charged_to_it() {
         assert_its_own("a password", accounts::update_password(app, caller, password, HERE).await);
         drop(of_user);
 
-        let of_login = fill(inside, caller.login_id.into(), limits::WRITES_PER_LOGIN);
+        let of_login = fill(inside, login_id.into(), limits::WRITES_PER_LOGIN);
         assert_its_own("a refresh", refresh::refresh(app, &tokens.refresh_token, HERE).await);
-        assert_its_own("a ticket's end", logins::redeem_ticket(app, &ticket, caller.login_id).await);
+        assert_its_own("a ticket's end", logins::redeem_ticket(app, &ticket, TicketHolder::Login(login_id)).await);
         drop(of_login);
 
         let of_network = fill(inside, WriteOwner::from_address(HERE), limits::WRITES_PER_NETWORK);

@@ -1,16 +1,16 @@
 //! Connections are shared out by what they are for: who waits in vain is `busy`, alone, and nobody takes that for a database
 //! that is away.
 
-use crate::inside::{Inside, Post, on_each_database};
+use crate::harness::{Inside, Post, on_each_database};
 use futures_util::FutureExt;
+use greenroom::domain::caller::Caller;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::ConversationId;
 use greenroom::domain::limits;
 use greenroom::error::{Error, Result};
 use greenroom::store::db::DbState;
-use greenroom::store::pools::{HeavyRead, ReadPool};
+use greenroom::store::db::pools::{HeavyRead, ReadPool};
 use greenroom::usecases::{logins, sessions, users};
-use greenroom::work::Caller;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 /// How many connections a pool has.

@@ -2,8 +2,8 @@
 
 use futures_util::FutureExt;
 use greenroom::config::WriteConnections;
+use greenroom::store::db::pools::{LastBreak, Pools};
 use greenroom::store::db::{Db, DbState, Probe, ProbeFuture};
-use greenroom::store::pools::{LastBreak, Pools};
 use sea_orm::Database;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

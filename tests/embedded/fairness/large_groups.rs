@@ -1,16 +1,16 @@
 //! Groups of a thousand: what all of their members are told alike is made once and travels once, so that a large group
 //! holds up the others who write no longer than it must.
 
-use crate::inside::{Inside, on_each_database};
+use crate::harness::{Inside, on_each_database};
+use greenroom::domain::caller::Caller;
 use greenroom::domain::ids::{ConversationId, Rev};
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
+use greenroom::store::db::pools::ReadPool;
 use greenroom::store::log;
-use greenroom::store::pools::ReadPool;
 use greenroom::usecases::groups::{self, NewGroup};
 use greenroom::usecases::{conversations, members};
-use greenroom::work::Caller;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 

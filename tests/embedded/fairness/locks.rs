@@ -1,6 +1,6 @@
 //! Who waits for a lock that somebody else holds, as another node may for a while, holds up nobody who needs none.
 
-use crate::inside::{Inside, Post, on_postgres};
+use crate::harness::{Inside, Post, on_postgres};
 use greenroom::domain::ids::ConversationId;
 use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::{logins, messages, reactions, refresh};

@@ -1,23 +1,10 @@
-//! One user's work holds up nobody else: what waits for a connection is busy, and the database is not away for it.
+//! The work of one user delays no other user, and a wait for a connection is `busy` and not an outage of the database.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
-
-#[path = "fairness/accounts.rs"]
-mod accounts;
-#[path = "fairness/connections.rs"]
+mod account_writes;
 mod connections;
-#[path = "fairness/groups.rs"]
-mod groups;
-#[path = "fairness/health.rs"]
 mod health;
-#[path = "inside/mod.rs"]
-mod inside;
-#[path = "fairness/locks.rs"]
+mod large_groups;
 mod locks;
-#[path = "fairness/reads.rs"]
 mod reads;
-#[path = "fairness/search.rs"]
 mod search;
-#[path = "fairness/writes.rs"]
 mod writes;

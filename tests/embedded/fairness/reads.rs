@@ -1,14 +1,14 @@
 //! Ordinary reads are fair by user: of all that one has under way, a few statements at a time ask for a connection.
 
-use crate::connections::all_of;
-use crate::inside::{Inside, on_each_database};
+use super::connections::all_of;
+use crate::harness::{Inside, on_each_database};
 use actix::prelude::*;
 use actix_web::test::{TestRequest, call_service, init_service};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use greenroom::http::{self, HttpServices, health::Draining};
 use greenroom::mailboxes::{OpenRooms, ToPresence, ToRoom};
 use greenroom::realtime::session::SessionServices;
-use greenroom::store::pools::ReadPool;
+use greenroom::store::db::pools::ReadPool;
 use greenroom::usecases::logins;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Users who search for what everybody is called hold up nobody.
 
-use crate::inside::{Inside, Post, on_each_database};
+use crate::harness::{Inside, Post, on_each_database};
 use greenroom::domain::limits;
 use greenroom::store::db::DbState;
 use greenroom::usecases::{logins, sessions, users};

@@ -1,20 +1,20 @@
 //! The queue of writes is fair by user and charged by the rows they touch: whoever makes one large group after another
 //! waits behind everybody who changes a row.
 
-use crate::inside::{Inside, Post, new_group, on_each_database, on_sqlite};
+use crate::harness::{Inside, Post, new_group, on_each_database, on_sqlite};
 use futures_util::future::join_all;
+use greenroom::domain::accounts::UserRole;
+use greenroom::domain::caller::{Caller, TicketHolder, Via};
 use greenroom::domain::codes::Code;
 use greenroom::domain::limits;
 use greenroom::error::Error;
 use greenroom::protocol::accounts::PasswordChange;
 use greenroom::protocol::messages::Audience;
-use greenroom::protocol::users::UserRole;
 use greenroom::store::db::Db;
-use greenroom::store::write_queue::WriteOwner;
+use greenroom::store::db::write_queue::WriteOwner;
 use greenroom::usecases::accounts::{self, NewAccount};
 use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::{deletions, groups, logins, operator, pins, refresh};
-use greenroom::work::Caller;
 use greenroom::work::transact::transact_for;
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::net::IpAddr;
@@ -148,7 +148,7 @@ fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
         let user_id = operator::create(app, new).await.unwrap().user.brief.id;
         let tokens = logins::issue_tokens(app, user_id, "a test", "127.0.0.1").await.unwrap();
         let login_id = logins::verify_access_token(app, &tokens.access_token).unwrap().sid;
-        let greedy = Caller { user_id, login_id, role: UserRole::User };
+        let greedy = Caller { user_id, role: UserRole::User, via: Via::Login { login_id } };
         let ticket = logins::create_ticket(app, greedy).await.unwrap().ticket;
 
         let waiting = crowded(app.db(), WriteOwner::User(user_id), limits::WRITES_PER_USER).await;
@@ -169,10 +169,10 @@ fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
 
         // of these only the login is known before the database is asked
         let waiting = crowded(app.db(), WriteOwner::Login(login_id), limits::WRITES_PER_LOGIN).await;
-        expect_own(&logins::redeem_ticket(app, &ticket, login_id).await.unwrap_err());
+        expect_own(&logins::redeem_ticket(app, &ticket, TicketHolder::Login(login_id)).await.unwrap_err());
         expect_own(&refresh::refresh(app, &tokens.refresh_token, here).await.unwrap_err());
         drop(waiting);
-        logins::redeem_ticket(app, &ticket, login_id).await.unwrap();
+        logins::redeem_ticket(app, &ticket, TicketHolder::Login(login_id)).await.unwrap();
     });
 }
 

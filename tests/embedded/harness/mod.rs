@@ -1,18 +1,16 @@
-//! The application inside a test: no server, no sockets, but the real use cases, writers and database, with every
-//! delivery written down. What a client can rely on is tested from outside, in `tests/api`; here is what only somebody
-//! inside can provoke: locks that others hold, statements that fail, callers that vanish at a given moment.
+//! One application inside the test process: real use cases, writers and database, without a server and without sockets. It
+//! records every delivery. Tests of what a client can rely on are in `tests/server`.
 
-// Each test program includes this harness and uses a part of it; and a test stops by panicking.
-#![allow(dead_code, clippy::unwrap_used, clippy::print_stderr)]
-
-pub mod ledger;
-mod post;
-#[path = "../support/random.rs"]
-pub mod random;
+mod recorder;
+pub mod stored_state;
+mod test_send;
 
 use actix::prelude::*;
 use greenroom::app::App;
+use greenroom::cluster::catch_up::CatchUpSchedule;
 use greenroom::config::Settings;
+use greenroom::domain::accounts::UserRole;
+use greenroom::domain::caller::{Caller, Via};
 use greenroom::domain::ids::{ConversationId, LoginId, UserId};
 use greenroom::domain::limits;
 use greenroom::domain::names::{UserRef, Username};
@@ -20,30 +18,30 @@ use greenroom::domain::stream::Stream;
 use greenroom::error::Result;
 use greenroom::http::HttpServices;
 use greenroom::http::health::Draining;
-use greenroom::mailboxes::{Committed, SentMessage};
-use greenroom::protocol::users::UserRole;
+use greenroom::mailboxes::SentMessage;
 use greenroom::realtime::hub::Hub;
 use greenroom::realtime::presence::Presence;
 use greenroom::realtime::session::SessionServices;
 use greenroom::startup::Embedded;
 use greenroom::store::accounts::{self, NewUser};
 use greenroom::store::db::DbState;
-use greenroom::store::pools::ReadPool;
-use greenroom::store::write_queue::WriteOwner;
+use greenroom::store::db::pools::ReadPool;
+use greenroom::store::db::write_queue::WriteOwner;
 use greenroom::usecases::conversations;
 use greenroom::usecases::groups::{self, NewGroup};
 use greenroom::usecases::members;
-use greenroom::work::Caller;
 use greenroom::work::transact::transact_for;
-use ledger::Ledger;
-pub use post::Post;
+pub use recorder::Delivered;
+use recorder::{Recorded, Recorder};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, QueryResult, Statement};
 use std::io::Write;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
+use stored_state::Ledger;
+pub use test_send::Post;
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// Far above what any single condition needs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -126,7 +124,7 @@ pub struct Inside {
     /// The application.
     pub app: App,
     embedded: Embedded,
-    delivered: Arc<Mutex<Vec<Delivered>>>,
+    recorded: Recorded,
     runtime: Handle,
     /// Tasks that run for as long as the application does.
     resident: usize,
@@ -149,14 +147,14 @@ impl Inside {
             pairs.push(("GREENROOM_DB_CONNECTIONS".to_owned(), "16".to_owned()));
         }
         let settings = Settings::from_pairs(pairs, None).unwrap();
-        let delivered = Arc::new(Mutex::new(Vec::new()));
-        let recorder = Recorder(delivered.clone()).start();
-        let deliver = Some(recorder.recipient());
+        let recorded = Recorded::default();
+        let recorder = Recorder(recorded.clone()).start();
+        let deliver = Some((recorder.clone().recipient(), recorder.recipient()));
         let embedded = Embedded::start(settings, runtime, limits::BATCH_SIZE, deliver).await.unwrap();
         let mut inside = Self {
             app: embedded.app.clone(),
             embedded,
-            delivered,
+            recorded,
             runtime: runtime.clone(),
             resident: 0,
             direct,
@@ -173,7 +171,7 @@ impl Inside {
     /// What its door needs, for a server without sockets; whatever is committed is still delivered to the recorder.
     pub fn services(&self) -> HttpServices {
         let (rooms, (log, _)) = (Arbiter::new().handle(), mpsc::channel(1));
-        let hub = Hub::new(vec![rooms], log, Arc::default(), self.app.supervision()).start().recipient();
+        let hub = Hub::new(vec![rooms], log, CatchUpSchedule::default(), self.app.supervision()).start().recipient();
         let presence = Presence::new(self.app.clone()).start().recipient();
         HttpServices {
             sessions: SessionServices { app: self.app.clone(), hub, presence },
@@ -235,7 +233,7 @@ impl Inside {
         })
         .await
         .unwrap();
-        Caller { user_id, login_id: LoginId::new(), role: UserRole::User }
+        Caller { user_id, role: UserRole::User, via: Via::Login { login_id: LoginId::new() } }
     }
 
     /// So many users.
@@ -304,14 +302,14 @@ impl Inside {
         }
     }
 
-    /// Notified when the log is to be looked through for what was not delivered.
-    pub fn catch_up(&self) -> &Notify {
-        &self.embedded.wake_catch_up
+    /// Woken when the log is to be looked through for what was not delivered.
+    pub fn catch_up(&self) -> &CatchUpSchedule {
+        &self.embedded.catch_up
     }
 
     /// Waits until the log is to be looked through for what was not delivered.
     pub async fn catch_up_woken(&self) {
-        tokio::time::timeout(DEADLINE, self.embedded.wake_catch_up.notified()).await.unwrap();
+        tokio::time::timeout(DEADLINE, self.embedded.catch_up.woken()).await.unwrap();
     }
 
     /// Waits until the tasks of the start have ended, and returns how many stay.
@@ -327,13 +325,24 @@ impl Inside {
         last
     }
 
+    /// Returns the texts of the ephemeral frames that were sent.
+    pub fn notified(&self) -> Vec<String> {
+        self.recorded.frames.lock().unwrap().clone()
+    }
+
+    /// Returns the revisions of a stream in the order in which its events were delivered.
+    pub fn delivered_revs(&self, stream: Stream) -> Vec<i64> {
+        let events = self.recorded.events.lock().unwrap();
+        events.iter().filter(|event| event.stream == stream).map(|event| event.rev).collect()
+    }
+
     /// Reads the whole database and checks that it agrees with itself and with what was delivered.
     pub async fn audit(&self) -> Ledger {
         let ledger = self.ledger().await;
         let started = Instant::now();
         loop {
             // senders are answered before the others are told, so the last delivery may be on its way
-            let faults = ledger.undelivered(&self.delivered.lock().unwrap());
+            let faults = ledger.undelivered(&self.recorded.events.lock().unwrap());
             if faults.is_empty() {
                 return ledger;
             }
@@ -356,39 +365,4 @@ impl Inside {
 pub fn new_group(others: &[Caller]) -> NewGroup {
     let members = others.iter().map(|caller| UserRef::Id(caller.user_id)).collect();
     NewGroup { name: "Friends".to_owned(), description: None, avatar_url: None, members, temp_id: None }
-}
-
-/// One event as it was delivered.
-#[derive(Clone, Debug)]
-pub struct Delivered {
-    /// Its stream.
-    pub stream: Stream,
-    /// Its revision.
-    pub rev: i64,
-    /// Its frame.
-    pub text: String,
-}
-
-/// Stands where the hub stands, and writes everything down.
-struct Recorder(Arc<Mutex<Vec<Delivered>>>);
-
-impl Actor for Recorder {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(1 << 20);
-    }
-}
-
-impl Handler<Committed> for Recorder {
-    type Result = ();
-
-    fn handle(&mut self, Committed(streams): Committed, _: &mut Self::Context) {
-        let mut delivered = self.0.lock().unwrap();
-        for (stream, batch) in streams {
-            for frame in &batch.frames {
-                delivered.push(Delivered { stream, rev: frame.rev.0, text: frame.text.to_string() });
-            }
-        }
-    }
 }

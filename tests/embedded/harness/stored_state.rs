@@ -33,6 +33,7 @@ pub struct Conversation {
     pub last_seq: i64,
     pub last_count: i64,
     pub last_rev: i64,
+    pub member_count: i64,
 }
 
 /// A row of `messages`.
@@ -78,12 +79,14 @@ impl Ledger {
     /// Reads everything. Nothing may be writing.
     pub async fn read(inside: &Inside) -> Self {
         let mut ledger = Self::default();
-        for row in inside.rows("SELECT id, kind, last_seq, last_count, last_rev FROM conversations").await {
+        for row in inside.rows("SELECT id, kind, last_seq, last_count, last_rev, member_count FROM conversations").await
+        {
             let conversation = Conversation {
                 kind: get(&row, "kind"),
                 last_seq: get(&row, "last_seq"),
                 last_count: get(&row, "last_count"),
                 last_rev: get(&row, "last_rev"),
+                member_count: get(&row, "member_count"),
             };
             ledger.conversations.insert(get(&row, "id"), conversation);
         }
@@ -149,6 +152,11 @@ impl Ledger {
         }
         for (id, conversation) in &self.conversations {
             self.check_messages(*id, conversation, &mut faults);
+            let inside = |key: &(Uuid, Uuid), row: &Participant| key.0 == *id && row.left_rev.is_none();
+            let members = self.participants.iter().filter(|(key, row)| inside(key, row)).count();
+            if conversation.member_count != members as i64 {
+                faults.push(format!("{id} counts {} members, not {members}", conversation.member_count));
+            }
         }
         for (&(conversation, user), participant) in &self.participants {
             self.check_participant(conversation, user, participant, &mut faults);

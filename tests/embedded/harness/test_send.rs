@@ -1,11 +1,13 @@
 //! A send as a test writes it, straight for the writer's queue: with an id that the test knows beforehand.
 
+use greenroom::domain::caller::Caller;
 use greenroom::domain::content::MessageKind;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::tokens;
 use greenroom::error::Result;
 use greenroom::mailboxes::{self, SendJob, SentMessage};
-use greenroom::work::Caller;
+use greenroom::protocol::messages::NewMessage;
+use greenroom::protocol::sends::CheckedSend;
 
 /// A send as a test writes it.
 #[derive(Clone, Debug)]
@@ -50,18 +52,24 @@ impl Post {
         tokens::body_hash(format!("{:?}", (&self.content, &self.data, self.reply_to)).as_bytes())
     }
 
+    /// As the use case takes it.
+    pub fn checked(self) -> CheckedSend {
+        let new = NewMessage {
+            content: Some(self.content),
+            kind: self.data.as_ref().map(|_| MessageKind::Sticker),
+            data: self.data,
+            attachment_ids: None,
+            reply_to_id: self.reply_to,
+            temp_id: self.temp_id,
+        };
+        CheckedSend::parse(self.sender, self.conversation, new).expect("a valid send")
+    }
+
     /// As the writer takes it.
     pub fn job(self, answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static) -> SendJob {
         SendJob {
             message_id: self.id,
-            conversation_id: self.conversation,
-            sender_id: self.sender,
-            kind: if self.data.is_some() { MessageKind::Sticker } else { MessageKind::Text },
-            body_hash: self.hash(),
-            content: self.content,
-            data: self.data,
-            reply_to_id: self.reply_to,
-            temp_id: self.temp_id,
+            send: self.checked(),
             times_postponed: 0,
             unknown_until: None,
             answer: mailboxes::answer(answer),

@@ -62,8 +62,8 @@ async fn rows(db: &DatabaseConnection, on_postgres: &str, on_sqlite: &str) -> Ve
 pub struct Catalogue {
     /// table → columns
     pub tables: BTreeMap<String, BTreeSet<String>>,
-    /// (table, column) that refers to another table
-    pub foreign_keys: BTreeSet<(String, String)>,
+    /// (table, columns) that refer to another table
+    pub foreign_keys: BTreeSet<(String, Vec<String>)>,
     /// index → its table, columns and predicate
     pub indexes: BTreeMap<String, (String, Vec<String>, String)>,
 }
@@ -85,14 +85,18 @@ impl Catalogue {
         }
         for row in rows(
             db,
-            "SELECT f.conrelid::regclass::text AS t, a.attname::text AS c FROM pg_constraint f, unnest(f.conkey) k, \
-             pg_attribute a WHERE f.contype = 'f' AND a.attrelid = f.conrelid AND a.attnum = k",
-            "SELECT t.name AS t, f.\"from\" AS c FROM sqlite_schema t, pragma_foreign_key_list(t.name) f \
-             WHERE t.type = 'table'",
+            "SELECT f.conrelid::regclass::text AS t, string_agg(a.attname, ' ' ORDER BY k.number) AS c \
+             FROM pg_constraint f, unnest(f.conkey) WITH ORDINALITY k (attnum, number), pg_attribute a \
+             WHERE f.contype = 'f' AND a.attrelid = f.conrelid AND a.attnum = k.attnum GROUP BY f.oid, f.conrelid",
+            "SELECT t, group_concat(c, ' ') AS c FROM ( \
+                 SELECT t.name AS t, f.id AS number, f.\"from\" AS c \
+                 FROM sqlite_schema t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' \
+                 ORDER BY t.name, f.id, f.seq) GROUP BY t, number",
         )
         .await
         {
-            catalogue.foreign_keys.insert((get(&row, "t"), get(&row, "c")));
+            let columns = get(&row, "c").split(' ').map(str::to_owned).collect();
+            catalogue.foreign_keys.insert((get(&row, "t"), columns));
         }
         for row in rows(
             db,

@@ -5,8 +5,8 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, ModelTrait};
 
-use crate::sample::{self, id};
-use crate::support::{insert, on_each_database};
+use super::sample_rows::{self, id};
+use crate::migrations::catalogue::{insert, on_each_database};
 
 /// Expects the row to be refused by `rule`: the name of a check, or the kind of constraint.
 async fn refused<M>(db: &DatabaseConnection, rule: &str, row: M)
@@ -36,11 +36,11 @@ macro_rules! refused {
 async fn world(db: &DatabaseConnection) {
     Migrator::up(db, None).await.expect("up");
     for number in 1..=3 {
-        insert(db, sample::user(number)).await.expect("a user");
+        insert(db, sample_rows::user(number)).await.expect("a user");
     }
-    insert(db, sample::group(30, 1)).await.expect("a group");
-    insert(db, sample::direct(31, 1, 2)).await.expect("a direct conversation");
-    insert(db, sample::message(40, 30, 1, 1)).await.expect("a message");
+    insert(db, sample_rows::group(30, 1)).await.expect("a group");
+    insert(db, sample_rows::direct(31, 1, 2)).await.expect("a direct conversation");
+    insert(db, sample_rows::message(40, 30, 1, 1)).await.expect("a message");
 }
 
 #[tokio::test]
@@ -49,16 +49,16 @@ async fn words_stay_in_their_lists() {
         let db = &db;
         world(db).await;
         let word = || "else".to_owned();
-        refused!(db, "check constraint", sample::user(4), role = word());
-        refused!(db, "check constraint", sample::user(4), status = word());
-        refused!(db, "check constraint", sample::login(10, 1), revoke_reason = Some(word()));
-        refused!(db, "check constraint", sample::group(32, 1), kind = word());
-        refused!(db, "check constraint", sample::participant(30, 1), role = word());
-        refused!(db, "check constraint", sample::participant(30, 1), notify = word());
-        refused!(db, "check constraint", sample::message(41, 30, 1, 2), kind = word());
-        refused!(db, "check constraint", sample::attachment(50, 1, 30, 40), kind = word());
-        refused!(db, "check constraint", sample::notification(60, 1, 30, 40), kind = word());
-        refused!(db, "check constraint", sample::log_row(1, 30, 1), stream_kind = 2);
+        refused!(db, "check constraint", sample_rows::user(4), role = word());
+        refused!(db, "check constraint", sample_rows::user(4), status = word());
+        refused!(db, "check constraint", sample_rows::login(10, 1), revoke_reason = Some(word()));
+        refused!(db, "check constraint", sample_rows::group(32, 1), kind = word());
+        refused!(db, "check constraint", sample_rows::participant(30, 1), role = word());
+        refused!(db, "check constraint", sample_rows::participant(30, 1), notify = word());
+        refused!(db, "check constraint", sample_rows::message(41, 30, 1, 2), kind = word());
+        refused!(db, "check constraint", sample_rows::attachment(50, 1, 30, 40), kind = word());
+        refused!(db, "check constraint", sample_rows::notification(60, 1, 30, 40), kind = word());
+        refused!(db, "check constraint", sample_rows::log_row(1, 30, 1), stream_kind = 2);
     })
     .await;
 }
@@ -68,24 +68,24 @@ async fn columns_that_belong_together_stay_together() {
     on_each_database(|db| async move {
         let db = &db;
         world(db).await;
-        refused!(db, "users_deleted_with_time", sample::user(4), status = "deleted".into());
-        refused!(db, "users_email_with_key", sample::user(4), email = None);
-        refused!(db, "blocks_not_oneself", sample::block(1, 1));
+        refused!(db, "users_deleted_with_time", sample_rows::user(4), status = "deleted".into());
+        refused!(db, "users_email_with_key", sample_rows::user(4), email = None);
+        refused!(db, "blocks_not_oneself", sample_rows::block(1, 1));
 
-        refused!(db, "conversations_direct_has_two", sample::direct(32, 1, 3), direct_low = None);
-        refused!(db, "conversations_direct_has_two", sample::direct(32, 1, 3), direct_high = None);
-        refused!(db, "conversations_direct_has_two", sample::group(32, 1), direct_low = Some(id(1)));
-        refused!(db, "conversations_direct_in_order", sample::direct(32, 3, 1));
-        refused!(db, "conversations_direct_in_order", sample::direct(32, 3, 3));
-        refused!(db, "conversations_class_has_class", sample::group(32, 1), kind = "class".into());
-        refused!(db, "conversations_named", sample::group(32, 1), name = None);
-        refused!(db, "conversations_count_within_seq", sample::group(32, 1), last_count = 10);
+        refused!(db, "conversations_direct_has_two", sample_rows::direct(32, 1, 3), direct_low = None);
+        refused!(db, "conversations_direct_has_two", sample_rows::direct(32, 1, 3), direct_high = None);
+        refused!(db, "conversations_direct_has_two", sample_rows::group(32, 1), direct_low = Some(id(1)));
+        refused!(db, "conversations_direct_in_order", sample_rows::direct(32, 3, 1));
+        refused!(db, "conversations_direct_in_order", sample_rows::direct(32, 3, 3));
+        refused!(db, "conversations_class_has_class", sample_rows::group(32, 1), kind = "class".into());
+        refused!(db, "conversations_named", sample_rows::group(32, 1), name = None);
+        refused!(db, "conversations_count_within_seq", sample_rows::group(32, 1), last_count = 10);
 
-        let participant = || sample::participant(30, 1);
+        let participant = || sample_rows::participant(30, 1);
         refused!(db, "participants_left_with_rev", participant(), left_at = None);
         refused!(db, "participants_count_within_seq", participant(), last_read_count = 6);
 
-        let message = || sample::message(41, 30, 1, 2);
+        let message = || sample_rows::message(41, 30, 1, 2);
         refused!(db, "messages_count_within_seq", message(), count = 3);
         refused!(db, "messages_system_has_no_sender", message(), kind = "system".into());
         refused!(db, "messages_temp_id_has_sender_and_hash", message(), body_hash = None);
@@ -93,15 +93,15 @@ async fn columns_that_belong_together_stay_together() {
         refused!(db, "messages_deleted_is_empty", message(), deleted_at = Some(1));
         refused!(db, "messages_pinned_by_with_time", message(), pinned_at = None);
 
-        let upload = || sample::attachment(50, 1, 30, 40);
+        let upload = || sample_rows::attachment(50, 1, 30, 40);
         refused!(db, "uploads_attached_with_purpose", upload(), attached_at = None);
-        refused!(db, "uploads_place_in_message", upload(), position = None);
-        refused!(db, "uploads_place_in_message", upload(), purpose = Some("avatar".into()));
+        refused!(db, "uploads_purpose_has_message", upload(), position = None);
+        refused!(db, "uploads_purpose_has_message", upload(), purpose = Some("avatar".into()));
         refused!(db, "uploads_both_sides", upload(), width = None);
 
-        let notification = || sample::notification(60, 1, 30, 40);
-        refused!(db, "notifications_message_with_place", notification(), seq = None);
-        let setting = || sample::notification_setting(1);
+        let notification = || sample_rows::notification(60, 1, 30, 40);
+        refused!(db, "notifications_message_has_seq", notification(), seq = None);
+        let setting = || sample_rows::notification_setting(1);
         refused!(db, "notification_settings_quiet_whole", setting(), quiet_tz = None);
     })
     .await;
@@ -112,33 +112,35 @@ async fn what_there_is_once_is_there_once() {
     on_each_database(|db| async move {
         let db = &db;
         world(db).await;
-        insert(db, sample::notification(60, 2, 30, 40)).await.expect("a notification");
-        insert(db, sample::log_row(1, 30, 1)).await.expect("a log row");
+        insert(db, sample_rows::notification(60, 2, 30, 40)).await.expect("a notification");
+        insert(db, sample_rows::log_row(1, 30, 1)).await.expect("a log row");
 
-        refused!(db, "unique constraint", sample::user(4), username_key = "user1".into());
-        refused!(db, "unique constraint", sample::user(4), external_id = Some("host-1".into()));
-        refused!(db, "unique constraint", sample::direct(32, 1, 2));
-        let message = || sample::message(41, 30, 1, 2);
+        refused!(db, "unique constraint", sample_rows::user(4), username_key = "user1".into());
+        refused!(db, "unique constraint", sample_rows::user(4), external_id = Some("host-1".into()));
+        refused!(db, "unique constraint", sample_rows::direct(32, 1, 2));
+        let message = || sample_rows::message(41, 30, 1, 2);
+        refused!(db, "unique constraint", message(), id = id(40));
+        refused!(db, "unique constraint", message(), id = id(40), conversation_id = id(31));
         refused!(db, "unique constraint", message(), seq = 1, count = 1);
         refused!(db, "unique constraint", message(), temp_id = Some("temp-40".into()));
-        refused!(db, "unique constraint", sample::notification(61, 2, 30, 40));
-        refused!(db, "unique constraint", sample::log_row(2, 30, 1));
-        refused!(db, "unique constraint", sample::log_row(2, 30, 2), position = Some(1));
+        refused!(db, "unique constraint", sample_rows::notification(61, 2, 30, 40));
+        refused!(db, "unique constraint", sample_rows::log_row(2, 30, 1));
+        refused!(db, "unique constraint", sample_rows::log_row(2, 30, 2), position = Some(1));
 
         let mut same = message();
         same.temp_id = Some("temp-40".into());
         let elsewhere = messages::Model { conversation_id: id(31), ..same.clone() };
         insert(db, elsewhere).await.expect("the same temp_id in another conversation");
-        let another = messages::Model { id: id(42), sender_id: Some(id(2)), ..same };
+        let another = messages::Model { id: id(42), reply_to_id: None, sender_id: Some(id(2)), ..same };
         insert(db, another).await.expect("the same temp_id from another sender");
         for (number, seq) in [(43, 3), (44, 4)] {
-            let without = messages::Model { temp_id: None, ..sample::message(number, 30, 1, seq) };
+            let without = messages::Model { temp_id: None, ..sample_rows::message(number, 30, 1, seq) };
             insert(db, without).await.expect("no temp_id");
         }
-        let mut read = sample::notification(61, 2, 30, 40);
+        let mut read = sample_rows::notification(61, 2, 30, 40);
         read.read_at = Some(1);
         insert(db, read).await.expect("a read notification");
-        let mut mention = sample::notification(62, 2, 30, 40);
+        let mut mention = sample_rows::notification(62, 2, 30, 40);
         mention.kind = "mention".into();
         insert(db, mention).await.expect("a mention");
     })
@@ -150,10 +152,19 @@ async fn rows_refer_to_what_is_there() {
     on_each_database(|db| async move {
         let db = &db;
         world(db).await;
-        refused!(db, "foreign key constraint", sample::message(41, 99, 1, 2));
-        refused!(db, "foreign key constraint", sample::message(41, 30, 1, 2), reply_to_id = Some(id(99)));
-        refused!(db, "foreign key constraint", sample::participant(30, 99));
-        refused!(db, "foreign key constraint", sample::failure("nobody", 30));
+        refused!(db, "foreign key constraint", sample_rows::message(41, 99, 1, 2));
+        refused!(db, "foreign key constraint", sample_rows::message(41, 30, 1, 2), reply_to_id = Some(id(99)));
+        // a message of another conversation is none of this one
+        refused!(db, "foreign key constraint", sample_rows::message(41, 31, 1, 1), reply_to_id = Some(id(40)));
+        refused!(db, "foreign key constraint", sample_rows::mention(2, 31, 1, 40));
+        refused!(db, "foreign key constraint", sample_rows::edit(1, 31, 40));
+        refused!(db, "foreign key constraint", sample_rows::hidden(2, 40, 31));
+        refused!(db, "foreign key constraint", sample_rows::reaction(40, 2, 31));
+        refused!(db, "foreign key constraint", sample_rows::link(40, 31));
+        refused!(db, "foreign key constraint", sample_rows::attachment(50, 2, 31, 40));
+        refused!(db, "foreign key constraint", sample_rows::notification(60, 2, 31, 40));
+        refused!(db, "foreign key constraint", sample_rows::participant(30, 99));
+        refused!(db, "foreign key constraint", sample_rows::failure("nobody", 30));
     })
     .await;
 }
@@ -163,24 +174,28 @@ async fn deleting_takes_what_belongs_and_keeps_what_was_said() {
     on_each_database(|db| async move {
         let db = &db;
         world(db).await;
-        insert(db, sample::login(10, 3)).await.expect("a login");
-        insert(db, sample::refresh_token(10)).await.expect("a token");
-        let mut reply = sample::message(41, 30, 2, 2);
+        insert(db, sample_rows::login(10, 3)).await.expect("a login");
+        insert(db, sample_rows::refresh_token(10)).await.expect("a token");
+        let mut reply = sample_rows::message(41, 30, 2, 2);
         reply.reply_to_id = Some(id(40));
         insert(db, reply).await.expect("a reply");
-        insert(db, sample::reaction(40, 2, 30)).await.expect("a reaction");
-        insert(db, sample::attachment(50, 2, 30, 41)).await.expect("an attachment");
+        insert(db, sample_rows::reaction(40, 2, 30)).await.expect("a reaction");
+        insert(db, sample_rows::attachment(50, 2, 30, 41)).await.expect("an attachment");
 
         let author = users::Entity::delete_by_id(id(1)).exec(db).await;
         is_refusal(&author.expect_err("who said something stays"), "foreign key constraint");
         users::Entity::delete_by_id(id(3)).exec(db).await.expect("who said nothing may go");
         assert_eq!(refresh_tokens::Entity::find().all(db).await.expect("tokens"), []);
 
-        messages::Entity::delete_by_id(id(40)).exec(db).await.expect("a message goes");
+        let quoted = messages::Entity::delete_by_id((id(30), id(40))).exec(db).await;
+        is_refusal(&quoted.expect_err("what a reply quotes stays"), "foreign key constraint");
+        let reply = messages::Entity::find_by_id((id(30), id(41))).one(db).await.expect("a query");
+        let mut reply = reply.expect("the reply").into_active_model();
+        reply.reply_to_id = Set(None);
+        reply.update(db).await.expect("a reply without its quote");
+        messages::Entity::delete_by_id((id(30), id(40))).exec(db).await.expect("a message goes");
         assert_eq!(reactions::Entity::find().all(db).await.expect("reactions"), []);
-        let reply = messages::Entity::find_by_id(id(41)).one(db).await.expect("a query");
-        assert_eq!(reply.expect("the reply").reply_to_id, None);
-        let stored = messages::Entity::delete_by_id(id(41)).exec(db).await;
+        let stored = messages::Entity::delete_by_id((id(30), id(41))).exec(db).await;
         is_refusal(&stored.expect_err("its bytes are still stored"), "foreign key constraint");
     })
     .await;
@@ -191,7 +206,7 @@ async fn log_ids_are_never_given_twice() {
     on_each_database(|db| async move {
         Migrator::up(&db, None).await.expect("up");
         let append = async |rev| {
-            let mut row = sample::log_row(0, 30, rev).into_active_model().reset_all();
+            let mut row = sample_rows::log_row(0, 30, rev).into_active_model().reset_all();
             row.id = NotSet;
             row.position = Set(None);
             let outcome = outbox::Entity::insert(row).exec(&db).await;

@@ -4,8 +4,8 @@ use ::entity::meta;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryResult, Statement};
 
-use crate::sample::id;
-use crate::support::on_each_database;
+use super::sample_rows::id;
+use crate::migrations::catalogue::on_each_database;
 
 /// Where a migration stands in their order.
 fn position(name: &str) -> u32 {

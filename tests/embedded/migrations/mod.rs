@@ -1,5 +1,12 @@
-//! The schema, on SQLite always and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server: it comes, goes and
-//! comes again; the entities fit it; its rules bite; its indexes serve the foreign keys and stay off the marks.
+//! The schema: the migrations run up, down and up again; the entities fit the tables; the constraints refuse what they must;
+//! indexes serve the foreign keys and contain no counters or marks.
+
+mod catalogue;
+mod constraints;
+mod emails;
+mod message_keys;
+mod sample_rows;
+mod upgrade;
 
 use std::collections::BTreeSet;
 
@@ -10,18 +17,7 @@ use sea_orm::{
     ModelTrait, Statement, TransactionTrait,
 };
 
-#[path = "migration/emails.rs"]
-mod emails;
-#[path = "migration/rules.rs"]
-mod rules;
-#[path = "migration/sample.rs"]
-mod sample;
-#[path = "migration/support.rs"]
-mod support;
-#[path = "migration/upgrade.rs"]
-mod upgrade;
-
-use support::{Catalogue, insert, on_each_database};
+use crate::migrations::catalogue::{Catalogue, insert, on_each_database};
 
 #[tokio::test]
 async fn comes_goes_and_comes_again() {
@@ -56,14 +52,16 @@ async fn indexes_serve_the_foreign_keys_and_avoid_the_marks() {
         Migrator::up(&db, None).await.expect("up");
         let catalogue = Catalogue::read(&db).await;
         assert!(catalogue.foreign_keys.len() > 30, "{:?}", catalogue.foreign_keys);
-        for (table, column) in &catalogue.foreign_keys {
+        for (table, key) in &catalogue.foreign_keys {
             // a partial index serves if it leaves out no more than the rows that refer to nothing
-            let whole = format!("{column} IS NOT NULL");
+            let whole: Vec<String> = key.iter().map(|column| format!("{column} IS NOT NULL")).collect();
             let served = catalogue.indexes.values().any(|(of, columns, predicate)| {
                 let predicate = predicate.trim_matches(['(', ')']);
-                of == table && columns[0] == *column && (predicate.is_empty() || predicate == whole)
+                // the last column is the id, which alone finds the rows
+                let finds = columns.starts_with(key) || Some(&columns[0]) == key.last();
+                of == table && finds && (predicate.is_empty() || whole.iter().any(|whole| whole == predicate))
             });
-            assert!(served, "no index serves {table}.{column}");
+            assert!(served, "no index serves {table}.{key:?}");
         }
 
         let everywhere = [
@@ -94,36 +92,37 @@ async fn entities_fit_the_tables() {
     on_each_database(|db| async move {
         Migrator::up(&db, None).await.expect("up");
         let (db, c) = (&db, &Catalogue::read(&db).await);
-        fits(db, c, sample::user(1)).await;
-        fits(db, c, sample::user(2)).await;
-        fits(db, c, sample::login(10, 1)).await;
-        fits(db, c, sample::refresh_token(10)).await;
-        fits(db, c, sample::ticket(1, 10)).await;
-        fits(db, c, sample::block(1, 2)).await;
-        fits(db, c, sample::class(20, 1)).await;
-        fits(db, c, sample::class_member(20, 1)).await;
-        fits(db, c, sample::group(30, 1)).await;
-        fits(db, c, sample::direct(31, 1, 2)).await;
-        fits(db, c, sample::of_class(32, 20, 1)).await;
-        fits(db, c, sample::participant(30, 1)).await;
-        fits(db, c, sample::message(40, 30, 1, 1)).await;
-        fits(db, c, sample::system_message(41, 30, 2)).await;
-        fits(db, c, sample::mention(2, 30, 1, 40)).await;
-        fits(db, c, sample::edit(1, 40)).await;
-        fits(db, c, sample::hidden(2, 40, 30)).await;
-        fits(db, c, sample::reaction(40, 2, 30)).await;
-        fits(db, c, sample::link(40, 30)).await;
-        fits(db, c, sample::attachment(50, 1, 30, 40)).await;
-        fits(db, c, sample::notification(60, 2, 30, 40)).await;
-        fits(db, c, sample::notification_setting(1)).await;
-        fits(db, c, sample::push_subscription(70, 1, 10)).await;
-        fits(db, c, sample::log_row(1, 30, 1)).await;
-        fits(db, c, sample::reader("search")).await;
-        fits(db, c, sample::failure("search", 30)).await;
-        fits(db, c, sample::statistics(30)).await;
-        fits(db, c, sample::sender(30, 1)).await;
-        fits(db, c, sample::user_word(1)).await;
-        fits(db, c, sample::fact()).await;
+        fits(db, c, sample_rows::user(1)).await;
+        fits(db, c, sample_rows::user(2)).await;
+        fits(db, c, sample_rows::login(10, 1)).await;
+        fits(db, c, sample_rows::refresh_token(10)).await;
+        fits(db, c, sample_rows::ticket(1, 10)).await;
+        fits(db, c, sample_rows::block(1, 2)).await;
+        fits(db, c, sample_rows::class(20, 1)).await;
+        fits(db, c, sample_rows::class_member(20, 1)).await;
+        fits(db, c, sample_rows::group(30, 1)).await;
+        fits(db, c, sample_rows::direct(31, 1, 2)).await;
+        fits(db, c, sample_rows::of_class(32, 20, 1)).await;
+        fits(db, c, sample_rows::participant(30, 1)).await;
+        fits(db, c, sample_rows::message(40, 30, 1, 1)).await;
+        fits(db, c, sample_rows::system_message(41, 30, 2)).await;
+        fits(db, c, sample_rows::mention(2, 30, 1, 40)).await;
+        fits(db, c, sample_rows::edit(1, 30, 40)).await;
+        fits(db, c, sample_rows::hidden(2, 40, 30)).await;
+        fits(db, c, sample_rows::reaction(40, 2, 30)).await;
+        fits(db, c, sample_rows::link(40, 30)).await;
+        fits(db, c, sample_rows::attachment(50, 1, 30, 40)).await;
+        fits(db, c, sample_rows::notification(60, 2, 30, 40)).await;
+        fits(db, c, sample_rows::notification_setting(1)).await;
+        fits(db, c, sample_rows::push_subscription(70, 1, 10)).await;
+        fits(db, c, sample_rows::log_row(1, 30, 1)).await;
+        fits(db, c, sample_rows::reader("search")).await;
+        fits(db, c, sample_rows::failure("search", 30)).await;
+        fits(db, c, sample_rows::bulk_change(80)).await;
+        fits(db, c, sample_rows::statistics(30)).await;
+        fits(db, c, sample_rows::sender(30, 1)).await;
+        fits(db, c, sample_rows::user_word(1)).await;
+        fits(db, c, sample_rows::fact()).await;
         for table in c.tables.keys() {
             let query = Statement::from_string(db.get_database_backend(), format!("SELECT 1 FROM {table} LIMIT 1"));
             let row = db.query_one_raw(query).await.expect("a query");
@@ -141,9 +140,9 @@ async fn counters_and_marks_are_updated_in_place() {
             return;
         }
         Migrator::up(&db, None).await.expect("up");
-        insert(&db, sample::user(1)).await.expect("a user");
-        insert(&db, sample::group(30, 1)).await.expect("a group");
-        insert(&db, sample::participant(30, 1)).await.expect("a participant");
+        insert(&db, sample_rows::user(1)).await.expect("a user");
+        insert(&db, sample_rows::group(30, 1)).await.expect("a group");
+        insert(&db, sample_rows::participant(30, 1)).await.expect("a participant");
         for (table, change) in [
             (
                 "conversations",

@@ -1,8 +1,8 @@
 //! Valid rows, every column set wherever the rules allow it. Ids are small numbers, so that a test reads well.
 
 use ::entity::{
-    blocks, class_members, classes, conversation_statistics, conversations, hidden_messages, logins, mentions,
-    message_edits, message_links, messages, meta, notification_settings, notifications, outbox, participants,
+    blocks, bulk_changes, class_members, classes, conversation_statistics, conversations, hidden_messages, logins,
+    mentions, message_edits, message_links, messages, meta, notification_settings, notifications, outbox, participants,
     push_subscriptions, reactions, reader_failures, readers, refresh_tokens, sender_statistics, tickets, uploads,
     user_words, users,
 };
@@ -66,7 +66,7 @@ pub fn refresh_token(login: u128) -> refresh_tokens::Model {
 }
 
 pub fn ticket(user: u128, login: u128) -> tickets::Model {
-    tickets::Model { ticket_hash: vec![0, 255, 8], user_id: id(user), login_id: id(login), expires_at: TIME }
+    tickets::Model { ticket_hash: vec![0, 255, 8], user_id: id(user), login_id: Some(id(login)), expires_at: TIME }
 }
 
 pub fn block(by: u128, whom: u128) -> blocks::Model {
@@ -119,6 +119,7 @@ pub fn group(number: u128, creator: u128) -> conversations::Model {
         deleted_at: Some(TIME),
         temp_id: Some(format!("temp-{number}")),
         body_hash: Some("ba7816bf".to_owned()),
+        member_count: 7,
     }
 }
 
@@ -198,8 +199,14 @@ pub fn mention(user: u128, conversation: u128, seq: i64, message: u128) -> menti
     mentions::Model { user_id: id(user), conversation_id: id(conversation), seq, message_id: id(message), position: 0 }
 }
 
-pub fn edit(number: i64, message: u128) -> message_edits::Model {
-    message_edits::Model { id: number, message_id: id(message), content: "before".to_owned(), edited_at: TIME }
+pub fn edit(number: i64, conversation: u128, message: u128) -> message_edits::Model {
+    message_edits::Model {
+        id: number,
+        conversation_id: id(conversation),
+        message_id: id(message),
+        content: "before".to_owned(),
+        edited_at: TIME,
+    }
 }
 
 pub fn hidden(user: u128, message: u128, conversation: u128) -> hidden_messages::Model {
@@ -220,7 +227,7 @@ pub fn reaction(message: u128, user: u128, conversation: u128) -> reactions::Mod
         user_id: id(user),
         conversation_id: id(conversation),
         created_at: TIME,
-        place: 1,
+        position: 1,
     }
 }
 
@@ -342,6 +349,21 @@ pub fn reader(name: &str) -> readers::Model {
         leased_until: TIME,
         cursor: 7,
         updated_at: TIME,
+        failed_at: Some(TIME),
+    }
+}
+
+pub fn bulk_change(number: u128) -> bulk_changes::Model {
+    bulk_changes::Model {
+        id: id(number),
+        kind: "broadcast".to_owned(),
+        argument: r#"{"text":"Đặng"}"#.to_owned(),
+        cursor: Some("7".to_owned()),
+        attempts: 2,
+        next_at: TIME,
+        last_error: Some("an error".to_owned()),
+        status: "failed".to_owned(),
+        created_at: TIME,
     }
 }
 

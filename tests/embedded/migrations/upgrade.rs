@@ -8,12 +8,13 @@ use greenroom::domain::search;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::ActiveValue::NotSet;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel, Statement,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel, QuerySelect,
+    Statement,
 };
 use uuid::Uuid;
 
-use crate::sample::{self, id};
-use crate::support::{insert, on_each_database};
+use super::sample_rows::{self, id};
+use crate::migrations::catalogue::{insert, on_each_database};
 
 /// Migrations before the one that counts.
 const BEFORE_STATISTICS: u32 = 8;
@@ -24,15 +25,19 @@ async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sende
         data: None,
         reply_to_id: None,
         content: content.to_owned(),
-        created_at: sample::TIME + seq,
+        created_at: sample_rows::TIME + seq,
         seq,
         count,
         rev: seq,
-        ..sample::message(number, 30, sender.unwrap_or(1), seq)
+        ..sample_rows::message(number, 30, sender.unwrap_or(1), seq)
     };
     let row = match sender {
         Some(_) => plain,
-        None => messages::Model { count, created_at: sample::TIME + seq, ..sample::system_message(number, 30, seq) },
+        None => messages::Model {
+            count,
+            created_at: sample_rows::TIME + seq,
+            ..sample_rows::system_message(number, 30, seq)
+        },
     };
     insert_message(db, row).await;
 }
@@ -44,18 +49,19 @@ async fn insert_message(db: &DatabaseConnection, row: messages::Model) {
     messages::Entity::insert(row).exec_without_returning(db).await.expect("a message");
 }
 
-/// Before groups had a `temp_id`.
-async fn insert_group(db: &DatabaseConnection, number: u128) {
-    let mut row = sample::group(number, 1).into_active_model().reset_all();
+/// Before groups had a `temp_id` and counted their members.
+pub async fn insert_group(db: &DatabaseConnection, number: u128) {
+    let mut row = sample_rows::group(number, 1).into_active_model().reset_all();
     row.temp_id = NotSet;
     row.body_hash = NotSet;
+    row.member_count = NotSet;
     conversations::Entity::insert(row).exec_without_returning(db).await.expect("a group");
 }
 
 /// A group in which there are a system message, four messages of two users, one of them deleted, and two with links.
 async fn history(db: &DatabaseConnection) {
     for number in 1..=2 {
-        insert(db, sample::user(number)).await.expect("a user");
+        insert(db, sample_rows::user(number)).await.expect("a user");
     }
     insert_group(db, 30).await;
     insert_group(db, 31).await;
@@ -69,18 +75,19 @@ async fn history(db: &DatabaseConnection) {
         kind: "text".to_owned(),
         reply_to_id: None,
         count: 4,
-        deleted_at: Some(sample::TIME),
-        ..sample::message(44, 30, 1, 5)
+        deleted_at: Some(sample_rows::TIME),
+        ..sample_rows::message(44, 30, 1, 5)
     };
     insert_message(db, deleted).await;
     for rev in 1..=5 {
-        let row = outbox::Model { position: None, ..sample::log_row(rev * 10, 30, rev) };
+        let row = outbox::Model { position: None, ..sample_rows::log_row(rev * 10, 30, rev) };
         insert(db, row).await.expect("a log row");
     }
 }
 
 async fn reader(db: &DatabaseConnection, name: &str) -> Option<i64> {
-    readers::Entity::find_by_id(name).one(db).await.expect("a query").map(|reader| reader.cursor)
+    let cursor = readers::Entity::find_by_id(name).select_only().column(readers::Column::Cursor);
+    cursor.into_tuple().one(db).await.expect("a query")
 }
 
 #[tokio::test]
@@ -97,7 +104,7 @@ async fn what_was_said_before_is_counted_once() {
                 messages: 4,
                 attachments: 0,
                 links: 3,
-                first_message_at: Some(sample::TIME + 2),
+                first_message_at: Some(sample_rows::TIME + 2),
             };
             assert_eq!(counted, [expected]);
             let mut senders = sender_statistics::Entity::find().all(db).await.expect("counts");
@@ -187,12 +194,12 @@ async fn logins_of_before_know_from_where_they_came_and_their_tokens_stay_good()
 }
 
 /// Migrations before this one.
-fn before(name: &str) -> u32 {
+pub fn before(name: &str) -> u32 {
     let migrations = Migrator::migrations();
     migrations.iter().position(|migration| migration.name() == name).expect("a migration of this name") as u32
 }
 
-fn literal(db: &DatabaseConnection, id: Uuid) -> String {
+pub fn literal(db: &DatabaseConnection, id: Uuid) -> String {
     if db.get_database_backend() == DbBackend::Postgres { format!("'{id}'") } else { format!("x'{}'", id.simple()) }
 }
 
@@ -210,16 +217,16 @@ async fn mentions_of_everybody_become_flags() {
         let steps = before("m20261130_000016_mentions_all");
         Migrator::up(db, Some(steps)).await.expect("up to the flags");
         for number in 1..=4 {
-            insert(db, sample::user(number)).await.expect("a user");
+            insert(db, sample_rows::user(number)).await.expect("a user");
         }
         let [room, owner] = [30, 1].map(|number| literal(db, id(number)));
         let columns = "id, kind, name, created_by, created_at, updated_at";
         let group = format!("INSERT INTO conversations ({columns}) VALUES ({room}, 'group', 'Room', {owner}, 1, 1)");
         db.execute_unprepared(&group).await.expect("a group");
         for number in 1..=4 {
-            let mut row = sample::participant(30, number).into_active_model().reset_all();
+            let mut row = sample_rows::participant(30, number).into_active_model().reset_all();
             (row.former_read_seq, row.left_at, row.left_rev) = (NotSet, sea_orm::Set(None), sea_orm::Set(None));
-            row.joined_at = sea_orm::Set(sample::TIME - number as i64);
+            row.joined_at = sea_orm::Set(sample_rows::TIME - number as i64);
             participants::Entity::insert(row).exec_without_returning(db).await.expect("a participant");
         }
         said(db, 40, 1, 0, None, "").await;
@@ -286,12 +293,12 @@ async fn names_that_were_there_before_are_found() {
             let words = search::indexed_words(&text);
             expected.extend(words.into_iter().map(|word| (number, word.inside, word.word)));
             // as an older version folded it
-            let row = users::Model { search_text: text.replace('σ', "ς"), ..sample::user(number) };
+            let row = users::Model { search_text: text.replace('σ', "ς"), ..sample_rows::user(number) };
             insert(db, row).await.expect("a user");
         }
         for (number, status) in [(100, "suspended"), (101, "deleted")] {
-            let deleted_at = (status == "deleted").then_some(sample::TIME);
-            let row = users::Model { status: status.to_owned(), deleted_at, ..sample::user(number) };
+            let deleted_at = (status == "deleted").then_some(sample_rows::TIME);
+            let row = users::Model { status: status.to_owned(), deleted_at, ..sample_rows::user(number) };
             insert(db, row).await.expect("a user who is not found");
         }
         expected.sort();

@@ -1,13 +1,13 @@
 //! The list of one who is in two thousand groups: what is dear of a conversation is found for those of the page alone.
 
-use crate::inside::{Inside, on_each_database};
-use crate::judge::Judge;
+use super::plan_check::Judge;
+use crate::harness::{Inside, on_each_database};
+use greenroom::domain::caller::Caller;
 use greenroom::domain::limits;
 use greenroom::domain::roles::ConversationKind;
 use greenroom::domain::time::Timestamp;
-use greenroom::store::conversations::{self, ConversationFilter};
-use greenroom::store::pools::ReadPool;
-use greenroom::work::Caller;
+use greenroom::store::conversations::views::{self, ConversationFilter};
+use greenroom::store::db::pools::ReadPool;
 use sea_orm::Statement;
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +41,7 @@ async fn fill(inside: &Inside, owner: Caller) {
              INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, counts, created_at)
              SELECT {owner}, id, conversation_id, seq, true, 1 FROM messages WHERE seq = {MESSAGES};
              UPDATE conversations SET last_seq = {MESSAGES}, last_count = {MESSAGES}, last_rev = {MESSAGES},
-                last_message_at = 1000000 + created_at WHERE created_by IS NOT NULL;
+                member_count = {MEMBERS}, last_message_at = 1000000 + created_at WHERE created_by IS NOT NULL;
              ANALYZE;",
             numbers(GROUPS),
             numbers(OTHERS),
@@ -63,7 +63,7 @@ fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
         let (conn, now) = (inside.app.db().read(ReadPool::Ordinary), Timestamp::now());
         let page = async |filter, after| {
             let user = users[0].user_id;
-            conversations::list(conn, user, filter, after, limits::PAGE_MAX + 1, now).await.unwrap()
+            views::list(conn, user, filter, after, limits::PAGE_MAX + 1, now).await.unwrap()
         };
         let mut after = None;
         let mut seen = Vec::new();
@@ -79,8 +79,7 @@ fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
             seen.is_sorted_by(|one, next| one.sort_key.activity > next.sort_key.activity),
             "the newest first, each once"
         );
-        for view in &seen {
-            let conversation = &view.conversation;
+        for conversation in &seen {
             assert_eq!((conversation.unread_count, conversation.member_count), (4, MEMBERS as i64));
             assert_eq!(conversation.last_message.as_ref().unwrap().seq.0, MESSAGES as i64 - 1, "the last is hidden");
         }

@@ -2,17 +2,18 @@
 //! everything that hangs on messages. Its rows are plausible, not true; what reads them reads as much as it would of true
 //! ones.
 
-use crate::inside::Inside;
+use crate::harness::Inside;
+use greenroom::domain::caller::Caller;
 use greenroom::domain::ids::{ConversationId, MessageId};
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Event;
 use greenroom::protocol::messages::MessageEvent;
+use greenroom::store::db::pools::ReadPool;
 use greenroom::store::messages;
-use greenroom::store::pools::ReadPool;
 use greenroom::usecases::members;
-use greenroom::work::Caller;
+use greenroom::work::assemble::messages::{AuthorMessage, list_for_authors};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
 /// Further users, so that the tables of people are large too.
@@ -116,7 +117,9 @@ impl<'a> Filler<'a> {
                  SELECT id, {owner}, 'member', created_at, 0 FROM conversations
                  WHERE id <> {room} AND kind = 'group' AND created_at % 1000 = 1;
                  INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
-                 SELECT {room}, id, 'member', created_at, 0 FROM users WHERE created_at BETWEEN 1 AND 100;",
+                 SELECT {room}, id, 'member', created_at, 0 FROM users WHERE created_at BETWEEN 1 AND 100;
+                 UPDATE conversations SET member_count = (
+                    SELECT count(*) FROM participants p WHERE p.conversation_id = conversations.id AND p.left_at IS NULL);",
                 numbers(CROWD),
                 numbers(GROUPS),
                 numbers(5),
@@ -154,10 +157,11 @@ impl<'a> Filler<'a> {
 
     /// The event of a message in its true form, for calls that read it.
     async fn tell(&self, id: MessageId) {
-        let (message, rev) =
-            messages::by_ids(self.inside.app.db().read(ReadPool::Ordinary), &[id]).await.unwrap().remove(0);
+        let conn = self.inside.app.db().read(ReadPool::Ordinary);
+        let rows = messages::by_id(conn, id).await.unwrap().into_iter().collect();
+        let AuthorMessage { message, rev, .. } = list_for_authors(conn, rows).await.unwrap().remove(&id).unwrap();
         let conversation_id = message.conversation_id;
-        let event = Event::MessageNew(MessageEvent { conversation_id, message: Box::new(message) });
+        let event = Event::MessageNew(MessageEvent::new(message));
         let text = event.frame(Stream::Conversation(conversation_id), rev).replace('\'', "''");
         let id = self.inside.literal(id);
         self.run(&format!("UPDATE outbox SET payload = '{text}' WHERE message_id = {id}")).await;
@@ -175,8 +179,8 @@ impl<'a> Filler<'a> {
                  INSERT INTO mentions (user_id, conversation_id, seq, message_id)
                  SELECT sender_id, conversation_id, seq, id FROM messages
                  WHERE seq % 3 = 0 AND sender_id IS NOT NULL AND sender_id <> {owner};
-                 INSERT INTO message_edits (message_id, content, edited_at)
-                 SELECT id, 'former text', created_at FROM messages WHERE seq % 11 = 0;
+                 INSERT INTO message_edits (conversation_id, message_id, content, edited_at)
+                 SELECT conversation_id, id, 'former text', created_at FROM messages WHERE seq % 11 = 0;
                  INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, created_at)
                  SELECT {owner}, id, conversation_id, seq, created_at FROM messages WHERE seq % 1013 = 0;
                  INSERT INTO hidden_messages (user_id, message_id, conversation_id, seq, created_at)

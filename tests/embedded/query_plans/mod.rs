@@ -1,27 +1,17 @@
-//! No list query grows with the length of the history: every route is called on a database with a long one, every statement
-//! that the server sends for it is written down with its parameters, and the database is asked what it does for each.
+//! No list query grows with the length of the history: each route is called on a database with a long history, every
+//! statement that the server sends is recorded with its parameters, and the database is asked for its plan.
 //!
-//! The calls are those of the authorisation matrix, so a new route is in this test as soon as it has its row there; and the
-//! statements are those that were really sent, so a new query is in it without being named anywhere.
+//! The calls are the rows of the authorisation matrix, so a new route is tested as soon as it has its row there. The
+//! statements are those that were really sent, so a new query is tested without being named here.
 //!
-//! On SQLite always, on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server. The history has 200,000 messages, or as
-//! many as `GREENROOM_TEST_HISTORY` says.
+//! The history has 200,000 messages, or as many as `GREENROOM_TEST_HISTORY` says.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+mod conversation_list;
+mod large_history;
+mod plan_check;
 
-#[path = "plans/history.rs"]
-mod history;
-#[path = "inside/mod.rs"]
-mod inside;
-#[path = "plans/judge.rs"]
-mod judge;
-#[path = "plans/lists.rs"]
-mod lists;
-#[path = "api/matrix/table.rs"]
-#[allow(dead_code)]
-mod table;
-
+use crate::harness::{Inside, on_each_database};
+use crate::support::authorization_table::{self, CALLERS, Row, TABLE};
 use actix::prelude::*;
 use actix_web::http::Method;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
@@ -31,16 +21,14 @@ use greenroom::domain::stream::Stream;
 use greenroom::http::{self, HttpServices, health::Draining};
 use greenroom::mailboxes::{OpenRooms, ToPresence, ToRoom};
 use greenroom::realtime::session::SessionServices;
+use greenroom::store::db::pools::ReadPool;
 use greenroom::store::log;
-use greenroom::store::pools::ReadPool;
 use greenroom::usecases::{logins, sessions};
-use history::History;
-use inside::{Inside, on_each_database};
-use judge::Judge;
+use large_history::History;
+use plan_check::Judge;
 use sea_orm::Statement;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use table::{CALLERS, Row, TABLE};
 
 /// Stands where the hub and the presence registry stand; no socket is opened here.
 struct Nobody;
@@ -110,7 +98,7 @@ fn no_query_grows_with_the_length_of_the_history() {
         let heard = court.said.clone();
         inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.clone()));
 
-        let mut rows = table::rows(TABLE, CALLERS.len());
+        let mut rows = authorization_table::rows(TABLE, CALLERS.len());
         rows.retain(|row| !row.path.starts_with("/auth") && !row.path.contains("password") && row.path != "/ws");
         rows.sort_by_key(|row| (row.method != "GET", ends(row)));
         for row in &rows {
@@ -152,6 +140,10 @@ fn no_query_grows_with_the_length_of_the_history() {
         sessions::list_truncated(&inside.app, &[(room, middle)]).await.unwrap();
         let replayed = log::list_after(conn, room, middle, limits::REPLAY_PAGE).await.unwrap();
         assert_eq!(replayed.len() as u64, limits::REPLAY_PAGE);
+        // what rooms that are behind read together
+        let own = Stream::User(history.target.user_id);
+        let repaired = log::list_after_each(conn, &[(room, middle), (own, Rev(0))], 4).await.unwrap();
+        assert_eq!(repaired[&room].len(), 4);
         court.judge("a session").await;
         let Court { known, wrong, .. } = court;
         assert!(known.len() > rows.len() / 2, "only {} statements were seen", known.len());

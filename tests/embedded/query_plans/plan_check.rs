@@ -5,7 +5,7 @@
 //! a table, or see more rows than a page needs. On SQLite the plan names what is scanned, and the steps of its virtual machine are counted while
 //! the query runs again.
 
-use crate::inside::Inside;
+use crate::harness::Inside;
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector, Statement};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tables that do not grow with people or history: reading all of one is fine.
-const SMALL: [&str; 4] = ["meta", "readers", "reader_failures", "seaql_migrations"];
+const SMALL: [&str; 5] = ["bulk_changes", "meta", "readers", "reader_failures", "seaql_migrations"];
 
 /// Rows that PostgreSQL may read of a table for one statement: a page of a hundred, each with a handful of reactions, of a group of a
 /// hundred, in a database where the caller is in two hundred conversations.

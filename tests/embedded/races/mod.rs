@@ -1,33 +1,22 @@
-//! Two things at once, a thousand times each, on SQLite always and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a
-//! server: one order wins, and the answers, the log and every user's view agree on which.
+//! Two actions at the same time, a thousand times each: one order wins, and the answers, the log and every user's view agree
+//! on it.
 //!
-//! The rounds are played inside one process, without sockets, because a thousand of them over HTTP would take minutes: what
-//! decides a race is in the transactions, which are the same. `tests/api/races.rs` plays fewer rounds over REST and
-//! WebSocket, where the sessions' events are looked at as well. Here what a session would have got is what was delivered,
-//! which a race compares with the log at its end, word for word.
+//! The rounds run inside the process, without sockets, because a thousand of them over HTTP would take minutes: the
+//! transactions decide a race, and they are the same. `tests/server/races.rs` plays fewer rounds over REST and WebSocket,
+//! where the events of the sessions are checked as well. Here the delivered frames are compared with the log at the end of
+//! a race, byte for byte.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+mod rounds;
 
-#[path = "races/arena.rs"]
-mod arena;
-#[path = "inside/mod.rs"]
-mod inside;
-
-use arena::{Round, contest, done, play, revs};
+use crate::harness::{Inside, Post, on_each_database};
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::UserId;
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::protocol::messages::Audience;
-use greenroom::usecases::messages::{self, Draft};
-use greenroom::usecases::{blocks, conversations, deletions, members, reactions};
-use inside::{Inside, on_each_database};
+use greenroom::usecases::{blocks, conversations, deletions, members, messages, reactions};
+use rounds::{Round, contest, done, play, revs};
 use serde_json::json;
-
-fn text(content: &str) -> Draft {
-    Draft { content: Some(content.to_owned()), ..Draft::default() }
-}
 
 /// What a deed needs on a task of its own: the application, a caller, a user.
 macro_rules! deed {
@@ -145,7 +134,7 @@ fn a_send_and_the_removal_of_its_sender() {
             let (removed, sent) = round
                 .at_once(
                     deed!(round, owner, |app, me| members::remove(&app, &me, group, &UserRef::Id(sender.user_id))),
-                    deed!(round, sender, |app, me| messages::send(&app, &me, group, text("hello"))),
+                    deed!(round, sender, |app, me| messages::send(&app, Post::new(group, &me, "hello").checked())),
                 )
                 .await;
             removed.unwrap();
@@ -176,7 +165,8 @@ fn a_reaction_and_the_deletion_of_its_message() {
         contest(inside, 3, &["deleted first", "reacted first"], async |round: &Round| {
             let [owner, author, reader] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Member, Role::Member]).await;
-            let sent = messages::send(&round.inside().app, &author, group, text("gone soon")).await.unwrap();
+            let sent =
+                messages::send(&round.inside().app, Post::new(group, &author, "gone soon").checked()).await.unwrap();
             let message = sent.message.id;
             let (deleted, reacted) = round
                 .at_once(
@@ -216,7 +206,7 @@ fn a_block_and_a_send_in_a_direct_conversation() {
             let (blocked, sent) = round
                 .at_once(
                     deed!(round, one, |app, me| blocks::create(&app, &me, &UserRef::Id(other.user_id))),
-                    deed!(round, other, |app, me| messages::send(&app, &me, direct, text("hello"))),
+                    deed!(round, other, |app, me| messages::send(&app, Post::new(direct, &me, "hello").checked())),
                 )
                 .await;
             assert!(blocked.unwrap().is_new);
@@ -229,7 +219,7 @@ fn a_block_and_a_send_in_a_direct_conversation() {
                 assert_eq!(seen.last().map(|message| message["id"].clone()), newest);
             }
             for (user, peer) in [(one, other), (other, one)] {
-                let again = messages::send(&round.inside().app, &user, direct, text("again")).await;
+                let again = messages::send(&round.inside().app, Post::new(direct, &user, "again").checked()).await;
                 assert!(!done(&again, &[Code::Blocked]));
                 assert!(conversations::get(&round.inside().app, &user, direct).await.unwrap().peer.is_some());
                 let status = blocks::get_status(&round.inside().app, &user, UserRef::Id(peer.user_id)).await.unwrap();

@@ -1,8 +1,9 @@
 //! Where two callers meet: starts two deeds at one barrier, plays a race many times over, and reads what came of it, from
 //! the log and as each user sees it.
 
-use crate::inside::Inside;
+use crate::harness::Inside;
 use futures_util::future::join_all;
+use greenroom::domain::caller::Caller;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ConversationId, UserId};
 use greenroom::domain::names::UserRef;
@@ -10,7 +11,6 @@ use greenroom::domain::roles::Role;
 use greenroom::error::Result;
 use greenroom::usecases::messages::{self, MessageRange};
 use greenroom::usecases::{conversations, members};
-use greenroom::work::Caller;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;

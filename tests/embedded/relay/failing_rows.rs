@@ -1,9 +1,9 @@
 //! A row that cannot be handled parks its stream for its reader, and nothing else.
 
-use crate::inside::random::Random;
-use crate::inside::{Inside, on_each_database};
-use crate::world::{Diary, Failing, Node, Talk, check_order, cursor, due, parked, write};
-use greenroom::relay::reader::MAX_ATTEMPTS;
+use super::harness::{Diary, Failing, Node, Talk, check_order, cursor, due, parked, write};
+use crate::harness::{Inside, on_each_database};
+use crate::support::Random;
+use greenroom::relay::failures::MAX_ATTEMPTS;
 use std::sync::Arc;
 
 /// Two groups in which the diary has read everything so far, and the last revision of the first.

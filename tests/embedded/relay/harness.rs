@@ -1,25 +1,28 @@
 //! What the tests of the relay share: things that happen, a reader that can be made to fail, and the recount with which
 //! the statistics must agree.
 
-use crate::inside::random::Random;
-use crate::inside::{Inside, Post};
+use crate::harness::{Inside, Post};
+use crate::support::Random;
+use greenroom::domain::caller::Caller;
+use greenroom::domain::content::Content;
 use greenroom::domain::ids::{ConversationId, MessageId};
 use greenroom::domain::links::links;
 use greenroom::domain::stream::Stream;
 use greenroom::error::Error;
+use greenroom::mailboxes::Ephemeral;
 use greenroom::protocol::messages::Audience;
-use greenroom::relay::reader::{Reader, ReaderRunner, RoundResult};
+use greenroom::relay::reader::{Begin, PageLimit, Reader, RoundResult};
+use greenroom::relay::runner::ReaderRunner;
 use greenroom::relay::sequencer::{self, Sequencer};
 use greenroom::relay::statistics::Statistics;
 use greenroom::store::dialect;
-use greenroom::store::readers::LogRow;
-use greenroom::store::transaction::Transaction;
+use greenroom::store::log::readers::LogRow;
 use greenroom::usecases::{deletions, edits};
-use greenroom::work::Caller;
-use greenroom::work::transact::WorkFuture;
-use sea_orm::TryGetable;
+use greenroom::work::transact::{Tx, WorkFuture};
+use sea_orm::{ConnectionTrait, DbErr, TryGetable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
@@ -85,7 +88,7 @@ impl Talk {
             deletions::delete(&inside.app, &sender, self.group, id, Audience::Everyone).await.unwrap();
         } else {
             let text = if random.one_in(2) { "https://d.example" } else { "changed" };
-            edits::edit(&inside.app, &sender, self.group, id, text).await.unwrap();
+            edits::edit(&inside.app, &sender, self.group, id, Content::parse(text).unwrap()).await.unwrap();
         }
     }
 }
@@ -136,7 +139,7 @@ pub async fn due(inside: &Inside) {
 
 /// A statement of the test beside whatever is writing.
 pub async fn write(inside: &Inside, statement: &str) {
-    let _turn = inside.app.db().take_server_turn(greenroom::store::write_queue::ServerWriter::System).await;
+    let _turn = inside.app.db().take_server_turn(greenroom::store::db::write_queue::ServerWriter::System).await;
     inside.run(statement).await;
 }
 
@@ -199,10 +202,18 @@ impl Counts {
 }
 
 /// A reader that writes down what it is given, in a table of its own, and fails where it is told to.
-#[derive(Default)]
 pub struct Diary {
     fails: Mutex<BTreeMap<(Stream, i64), Failing>>,
+    begin: Begin,
+    limit: PageLimit,
+    /// Pages of more rows take too long.
+    slow_above: AtomicUsize,
+    /// The sizes of the rows of each page that it was given.
+    pages: Mutex<Vec<Vec<usize>>>,
 }
+
+/// How far behind a diary may be.
+pub const DIARY_LAG: Duration = Duration::from_hours(100);
 
 /// How a row fails.
 #[derive(Clone, Copy)]
@@ -213,15 +224,38 @@ pub enum Failing {
     Data,
     /// The database is away.
     Away,
+    /// It takes too long, without taking the time.
+    Slow,
 }
 
 impl Diary {
     /// With its table. Its key refuses a row that is written down twice.
     pub async fn new(inside: &Inside) -> Arc<Self> {
+        Self::with(inside, Begin::Start, PageLimit { rows: 1000, bytes: 1 << 20 }).await
+    }
+
+    /// With its table, where it begins, and its pages.
+    pub async fn with(inside: &Inside, begin: Begin, limit: PageLimit) -> Arc<Self> {
         let table = "CREATE TABLE diary (
             line INTEGER NOT NULL, kind INTEGER NOT NULL, stream TEXT NOT NULL, rev BIGINT NOT NULL, UNIQUE (stream, rev))";
         inside.run(table).await;
-        Arc::default()
+        Self::again(begin, limit)
+    }
+
+    /// Without its table, which exists already.
+    pub fn again(begin: Begin, limit: PageLimit) -> Arc<Self> {
+        let (fails, slow_above, pages) = (Mutex::default(), AtomicUsize::new(usize::MAX), Mutex::default());
+        Arc::new(Self { fails, begin, limit, slow_above, pages })
+    }
+
+    /// The next page of more than so many rows takes too long.
+    pub fn slow_down(&self, above: usize) {
+        self.slow_above.store(above, Ordering::Relaxed);
+    }
+
+    /// Takes the sizes of the rows of each page since the last time.
+    pub fn pages(&self) -> Vec<Vec<usize>> {
+        std::mem::take(&mut self.pages.lock().unwrap())
     }
 
     /// This row fails from now on.
@@ -246,17 +280,39 @@ impl Reader for Diary {
         "diary"
     }
 
+    fn begin(&self) -> Begin {
+        self.begin
+    }
+
+    fn max_lag(&self) -> Duration {
+        DIARY_LAG
+    }
+
     fn page_interval(&self) -> Duration {
         Duration::ZERO
     }
 
-    fn handle<'t>(&'t self, conn: &'t Transaction, rows: &'t [&'t LogRow]) -> WorkFuture<'t, ()> {
+    fn page_limit(&self) -> PageLimit {
+        self.limit
+    }
+
+    fn handle<'t>(&'t self, tx: &'t mut Tx, rows: &'t [&'t LogRow]) -> WorkFuture<'t, Vec<Ephemeral>> {
         Box::pin(async move {
+            let conn = tx.conn();
+            self.pages.lock().unwrap().push(rows.iter().map(|row| row.text.len()).collect());
+            if rows.len() > self.slow_above.load(Ordering::Relaxed) {
+                self.slow_down(usize::MAX);
+                take_too_long(conn).await?;
+            }
             for row in rows {
                 let failing = self.fails.lock().unwrap().get(&(row.stream, row.rev.0)).copied();
                 match failing {
                     Some(Failing::Row) => return Err(Error::internal("this row cannot be read")),
                     Some(Failing::Away) => return Err(Error::unavailable("the database is away")),
+                    Some(Failing::Slow) => {
+                        let elapsed = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>()).await;
+                        return Err(Error::database_unreachable(elapsed.unwrap_err()));
+                    }
                     Some(Failing::Data) | None => {}
                 }
                 let kind = if failing.is_some() { "NULL" } else { "1" };
@@ -267,9 +323,18 @@ impl Reader for Diary {
                 );
                 dialect::run(conn, dialect::plain(conn, &text, vec![])).await?;
             }
-            Ok(())
+            Ok(Vec::new())
         })
     }
+}
+
+/// Takes longer than a statement may on PostgreSQL, and than a transaction may on SQLite, which has no such limit.
+async fn take_too_long(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
+    if !dialect::is_postgres(conn) {
+        return std::future::pending().await;
+    }
+    conn.execute_unprepared("SET LOCAL statement_timeout = 50").await?;
+    conn.execute_unprepared("SELECT pg_sleep(30)").await.map(drop)
 }
 
 /// The parked rows: stream, rev, attempts, status.

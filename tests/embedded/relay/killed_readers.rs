@@ -1,10 +1,10 @@
 //! Readers that die: dropped at each of their awaits, and with the whole server. Afterwards the statistics are what a
 //! recount of the messages says, exactly.
 
-use crate::inside::random::Random;
-use crate::inside::{Inside, on_each_database, on_postgres};
+use super::harness::{Counts, Diary, Failing, Node, Talk, check_order, due, parked, polled};
+use crate::harness::{Inside, on_each_database, on_postgres};
+use crate::support::Random;
 use crate::support::{DEADLINE, TestServer, TestUser, eventually, eventually_within};
-use crate::world::{Counts, Diary, Failing, Node, Talk, check_order, due, parked, polled};
 use greenroom::relay;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -116,7 +116,7 @@ const KILLS: u64 = 8;
 
 #[tokio::test]
 async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again() {
-    let mut random = crate::support::Random::from_environment();
+    let mut random = Random::from_environment();
     let mut server = TestServer::start().await;
     let users = [server.user("anne").await, server.user("beno").await, server.user("cara").await];
     let group = users[0].group("group", &[&users[1], &users[2]]).await;

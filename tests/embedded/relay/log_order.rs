@@ -1,8 +1,8 @@
 //! The one order of all streams, and nodes that compete for a lease.
 
-use crate::inside::random::Random;
-use crate::inside::{Inside, on_each_database, on_postgres};
-use crate::world::{Counts, Node, Talk, check_order, cursor, expire};
+use super::harness::{Counts, Node, Talk, check_order, cursor, expire};
+use crate::harness::{Inside, on_each_database, on_postgres};
+use crate::support::Random;
 use greenroom::relay::reader::RoundResult;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::cell::Cell;

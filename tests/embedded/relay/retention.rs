@@ -1,9 +1,9 @@
 //! What stays in the log, and what goes.
 
-use crate::inside::random::Random;
-use crate::inside::{Inside, on_each_database};
+use super::harness::{Counts, Diary, Failing, Node, Talk, due, write};
+use crate::harness::{Inside, on_each_database};
+use crate::support::Random;
 use crate::support::{TestServer, eventually};
-use crate::world::{Counts, Diary, Failing, Node, Talk, due, write};
 use greenroom::domain::time::Timestamp;
 use greenroom::relay::retention;
 use serde_json::json;

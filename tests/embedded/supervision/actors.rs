@@ -1,16 +1,17 @@
 //! The hub, a room, the registry of presence, a session. An actor that panics ends alone: its arbiter, and whoever else
 //! runs on it, goes on.
 
-use crate::inside::{Inside, on_sqlite};
-use crate::{Ear, Heard, expect_failing, poison};
+use super::{Ear, Heard, expect_failing, poison};
+use crate::harness::{Inside, on_sqlite};
 use actix::prelude::*;
 use greenroom::app::App;
+use greenroom::cluster::catch_up::CatchUpSchedule;
 use greenroom::domain::codes::Close;
 use greenroom::domain::ids::{Rev, UserId};
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{
-    EndRooms, Ephemeral, FromSocket, OpenRooms, PresenceAnnounced, RoomEvent, Subscription, ToPresence, ToRoom,
-    ToSocket,
+    EndRooms, Ephemeral, FromTransport, OpenRooms, PresenceAnnounced, RoomEvent, Subscription, ToPresence, ToRoom,
+    ToTransport,
 };
 use greenroom::protocol::presence::PresenceStatus;
 use greenroom::realtime::hub::Hub;
@@ -24,7 +25,7 @@ use tokio::sync::mpsc;
 fn hub(app: &App) -> (Addr<Hub>, Arbiter) {
     let rooms = Arbiter::new();
     let (log, _) = mpsc::channel(16);
-    (Hub::new(vec![rooms.handle()], log, Arc::default(), app.supervision()).start(), rooms)
+    (Hub::new(vec![rooms.handle()], log, CatchUpSchedule::default(), app.supervision()).start(), rooms)
 }
 
 async fn open(hub: &Addr<Hub>, stream: Stream) -> Recipient<ToRoom> {
@@ -47,7 +48,7 @@ async fn followed(hub: &Addr<Hub>) -> (Stream, Recipient<ToRoom>, Ear) {
     let (stream, mut ear) = (Stream::User(UserId::new()), Ear::new());
     let room = open(hub, stream).await;
     subscribe(&room, stream, &ear);
-    assert!(matches!(ear.next().await, Heard::Room(RoomEvent::Attached(Rev(3)))));
+    assert!(matches!(ear.next().await, Heard::Room(RoomEvent::Live(Rev(3)))));
     (stream, room, ear)
 }
 
@@ -103,10 +104,10 @@ fn a_room_that_panics_ends_alone_and_another_takes_its_place() {
         // its neighbour on the same arbiter goes on, and the hub starts another
         let mut newcomer = Ear::new();
         subscribe(&other, nobody, &newcomer);
-        assert!(matches!(newcomer.next().await, Heard::Room(RoomEvent::Attached(_))));
+        assert!(matches!(newcomer.next().await, Heard::Room(RoomEvent::Live(_))));
         assert!(beside.told.try_recv().is_err(), "it was told nothing");
         subscribe(&open(&hub, stream).await, stream, &ear);
-        assert!(matches!(ear.next().await, Heard::Room(RoomEvent::Attached(_))));
+        assert!(matches!(ear.next().await, Heard::Room(RoomEvent::Live(_))));
     });
 }
 
@@ -140,10 +141,10 @@ fn a_session_that_panics_closes_its_socket_and_its_client_comes_back() {
         let around = SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.recipient() };
         let mut socket = Ear::new();
         let session = Session::new(around, Handshake::default(), socket.addr.clone().recipient()).start();
-        session.do_send(FromSocket::Text(poison()));
+        session.do_send(FromTransport::Text(poison()));
         loop {
             match socket.next().await {
-                Heard::Socket(ToSocket::Close(why)) => break assert_eq!(why, Close::Restart),
+                Heard::Socket(ToTransport::Close(why)) => break assert_eq!(why, Close::Restart),
                 Heard::Socket(_) => {}
                 other => panic!("{other:?}"),
             }

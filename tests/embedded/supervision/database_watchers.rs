@@ -1,9 +1,9 @@
 //! What looks after the database beside the application. Each panics in the middle of what it does, by telling somebody
 //! who panics when told, or over a statement; afterwards it does its work as before, and nothing was missed meanwhile.
 
-use crate::inside::{Inside, Post, on_each_database, on_sqlite};
-use crate::tasks::Mine;
-use crate::{DEADLINE, eventually, expect_failing};
+use super::tasks::Mine;
+use super::{DEADLINE, eventually, expect_failing};
+use crate::harness::{Inside, Post, on_each_database, on_sqlite};
 use actix::prelude::*;
 use greenroom::mailboxes::EndRooms;
 use greenroom::protocol::messages::Audience;
@@ -101,7 +101,7 @@ fn whoever_follows_the_history_begins_anew_and_misses_no_change() {
         let (told, mut tells) = mpsc::unbounded_channel();
         let mut ended = async || timeout(DEADLINE, tells.recv()).await.expect("all rooms are to end").unwrap();
         app.spawn(catch_up::end_rooms_on_new_epoch(app.clone(), Rooms(told).start().recipient()));
-        let mut woken = pin!(inside.catch_up().notified());
+        let mut woken = pin!(inside.catch_up().woken());
         let owner = app.clone();
         trap(woken.as_mut(), move || owner.db().history().set_epoch("a third"));
         app.db().history().set_epoch("a second");

@@ -1,21 +1,11 @@
-//! Nothing in an actor or a task dies unseen: a panic in each part is counted, shown in `/health`, and the part begins
-//! anew, with its sessions told to come back where what they relied on was lost. Provoked from within the process by what
-//! no client can bring: a text whose memory panics when it is freed, statements whose observer panics, and somebody who
-//! waits and panics when told.
+//! A panic in any part of the server is counted and reported in `/health`, and the part restarts. Sessions must reconnect if
+//! the part lost state that they rely on. The tests cause panics in ways that no client can: a text whose memory panics
+//! when it is freed, an observer of statements that panics, and a subscriber that panics when it is notified.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used)]
-
-#[path = "supervision/actors.rs"]
 mod actors;
-#[path = "supervision/calls.rs"]
-mod calls;
-#[path = "inside/mod.rs"]
-mod inside;
-#[path = "supervision/tasks.rs"]
+mod database_watchers;
+mod rest_calls;
 mod tasks;
-#[path = "supervision/watches.rs"]
-mod watches;
 
 use actix::prelude::*;
 use actix_web::body::to_bytes;
@@ -26,7 +16,7 @@ use greenroom::app::App;
 use greenroom::domain::codes::Close;
 use greenroom::domain::ids::{SessionId, UserId};
 use greenroom::http::health;
-use greenroom::mailboxes::{CloseSession, FromRoom, RoomEvent, SessionHandle, ToSocket};
+use greenroom::mailboxes::{CloseSession, FromRoom, RoomEvent, SessionHandle, ToTransport};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -85,7 +75,7 @@ struct Listener(mpsc::UnboundedSender<Heard>);
 enum Heard {
     Room(RoomEvent),
     Close(Close),
-    Socket(ToSocket),
+    Socket(ToTransport),
 }
 
 impl Actor for Listener {
@@ -108,10 +98,10 @@ impl Handler<CloseSession> for Listener {
     }
 }
 
-impl Handler<ToSocket> for Listener {
+impl Handler<ToTransport> for Listener {
     type Result = ();
 
-    fn handle(&mut self, told: ToSocket, _: &mut Self::Context) {
+    fn handle(&mut self, told: ToTransport, _: &mut Self::Context) {
         let _ = self.0.send(Heard::Socket(told));
     }
 }

@@ -1,8 +1,8 @@
 //! A call over REST, in the middle of what it does: it fails alone.
 
-use crate::expect_failing;
-use crate::inside::{Inside, Post, on_each_database};
-use crate::tasks::Mine;
+use super::expect_failing;
+use super::tasks::Mine;
+use crate::harness::{Inside, Post, on_each_database};
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, call_service, init_service};
 use greenroom::http;

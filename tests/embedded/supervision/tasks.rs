@@ -1,9 +1,10 @@
 //! The tasks that wait for the database: the statement of each panics once, in the middle of what it does.
 
-use crate::inside::{Inside, Post, on_each_database};
-use crate::{DEADLINE, eventually, expect_failing};
+use super::{DEADLINE, eventually, expect_failing};
+use crate::harness::{Inside, Post, on_each_database};
 use actix::prelude::*;
 use greenroom::app::App;
+use greenroom::cluster::catch_up::CatchUpSchedule;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
@@ -14,7 +15,7 @@ use greenroom::realtime::presence::Presence;
 use greenroom::relay;
 use greenroom::usecases::marks::{self, ReadTarget};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Has a statement panic that contains a text: the next one, once, or all that have it among their values.
@@ -162,7 +163,7 @@ fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
         let (queue, reads) = mpsc::channel(16);
         inside.app.spawn(log_reader::run(inside.app.clone(), reads));
         let mut read = async || {
-            let read = ReadLog::new(stream, Rev(0), 10, ReadPurpose::Gap, room.clone().recipient());
+            let read = ReadLog::new(stream, Rev(0), ReadPurpose::Gap, room.clone().recipient());
             queue.send(read).await.unwrap();
             match timeout(DEADLINE, tells.recv()).await.expect("the room is answered") {
                 Some(ToRoom::Read { frames, .. }) => frames.map(|frames| frames.len()),
@@ -171,7 +172,7 @@ fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
         };
         let rows = read().await;
         assert!(rows.is_some_and(|rows| rows > 0));
-        mine.arm("FROM outbox");
+        mine.arm("outbox");
         assert_eq!(read().await, None);
         expect_failing(&inside.app, "log_reader").await;
         assert_eq!(read().await, rows);
@@ -186,13 +187,13 @@ fn the_catch_up_begins_anew_and_tells_what_it_did_not() {
         let group = inside.group(&users).await;
         let (told, mut tells) = mpsc::unbounded_channel();
         let hub = Room(told, Stream::Conversation(group)).start();
-        let wake = Arc::new(Notify::new());
+        let schedule = CatchUpSchedule::default();
         let outlet = CatchUpHub { heads: hub.clone().recipient(), open_streams: hub.recipient() };
         mine.arm("max(rev)");
-        inside.app.spawn(catch_up::run(inside.app.clone(), outlet, wake.clone()));
+        inside.app.spawn(catch_up::run(inside.app.clone(), outlet, schedule.clone()));
         expect_failing(&inside.app, "catch_up").await;
         let sent = inside.send(Post::new(group, &users[0], "hello")).await.unwrap();
-        wake.notify_one();
+        schedule.wake();
         let heard = async {
             while let Some(told) = tells.recv().await {
                 if matches!(told, ToRoom::Head(rev) if rev == sent.rev) {
@@ -210,7 +211,7 @@ fn who_was_last_there_is_announced_and_written_down_after_a_panic() {
         let mine = Mine::lay(&inside.app);
         let users = inside.users(1).await;
         let registry = Presence::new(inside.app.clone()).start();
-        let mut ear = crate::Ear::new();
+        let mut ear = super::Ear::new();
         ear.user = users[0].user_id;
         mine.arm("c.kind = 'direct'");
         let handle = ear.handle(users[0].user_id);

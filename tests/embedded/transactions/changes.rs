@@ -1,13 +1,12 @@
 //! What a caller may do that changes something, each on a fresh stage, and how to see that it happened.
 
-use crate::inside::ledger::Ledger;
-use crate::inside::{Inside, Post, new_group};
+use crate::harness::stored_state::Ledger;
+use crate::harness::{Inside, Post, new_group};
+use greenroom::domain::caller::Caller;
 use greenroom::domain::ids::ConversationId;
 use greenroom::error::Result;
 use greenroom::usecases::marks::{self, ReadTarget};
-use greenroom::usecases::messages::{self, Draft};
-use greenroom::usecases::{groups, members};
-use greenroom::work::Caller;
+use greenroom::usecases::{groups, members, messages};
 use std::pin::Pin;
 
 /// The future of a deed.
@@ -49,9 +48,8 @@ impl Stage {
         let app = &inside.app;
         match deed {
             Deed::Send => Box::pin(async {
-                let draft =
-                    Draft { content: Some("deed".to_owned()), temp_id: Some("deed".to_owned()), ..Draft::default() };
-                messages::send(app, &self.member, self.group, draft).await.map(drop)
+                let post = Post::new(self.group, &self.member, "deed").named("deed");
+                messages::send(app, post.checked()).await.map(drop)
             }),
             Deed::Create => {
                 Box::pin(async { groups::create(app, &self.member, new_group(&[self.outsider])).await.map(drop) })

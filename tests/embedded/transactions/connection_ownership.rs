@@ -1,9 +1,9 @@
 //! A transaction owns its connection: it begins on none that is in another, nothing follows a statement that failed, and
 //! what is acknowledged another connection reads.
 
-use crate::deeds::{DEEDS, Deed, Stage};
-use crate::failpoint;
-use crate::inside::{Inside, Post, on_each_database, on_postgres, on_sqlite};
+use super::changes::{DEEDS, Deed, Stage};
+use super::failing_statements;
+use crate::harness::{Inside, Post, on_each_database, on_postgres, on_sqlite};
 use greenroom::domain::codes::Code;
 use greenroom::protocol::messages::Audience;
 use greenroom::store::db::DbState;
@@ -88,17 +88,17 @@ fn nothing_follows_a_statement_that_failed() {
 #[test]
 fn a_deletion_counts_as_one_however_its_transaction_ends() {
     on_sqlite(&async |inside: &Inside| {
-        failpoint::install(inside).await;
+        failing_statements::install(inside).await;
         let users = inside.users(1).await;
         let group = inside.group(&users).await;
         let doomed = inside.send(Post::new(group, &users[0], "doomed")).await.unwrap().message.id;
         let counted = || inside.app.db().text_deletions();
         let delete = || deletions::delete(&inside.app, &users[0], group, doomed, Audience::Everyone);
         let before = counted();
-        failpoint::at_commit(inside).await;
+        failing_statements::at_commit(inside).await;
         delete().await.unwrap_err();
         assert_eq!(counted(), before + 1, "the commit failed");
-        failpoint::off(inside).await;
+        failing_statements::off(inside).await;
         inside.back().await;
         delete().await.unwrap();
         assert_eq!(counted(), before + 2, "it succeeded");

@@ -1,7 +1,7 @@
 //! Triggers that make a transaction fail from inside the database: at its so-many-th changed row, whichever table that is
 //! in, or at its commit. They count inside the transaction, so that another attempt fails at the same place.
 
-use crate::inside::Inside;
+use crate::harness::Inside;
 
 /// Every table that a transaction of the tests changes.
 const TABLES: [&str; 5] = ["conversations", "users", "participants", "messages", "outbox"];

@@ -1,39 +1,29 @@
-//! A transaction happens wholly or not at all, whatever becomes of its caller and wherever it fails: rows, log and delivery
-//! alike. On SQLite always, and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server.
+//! A transaction happens completely or not at all, wherever it fails and whichever caller disappears. This holds for rows,
+//! log and delivery.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used)]
+mod changes;
+mod connection_ownership;
+mod cut_connection;
+mod failing_statements;
+mod unanswered_commits;
 
-#[path = "transact/deeds.rs"]
-mod deeds;
-#[path = "transact/failpoint.rs"]
-mod failpoint;
-#[path = "inside/mod.rs"]
-mod inside;
-#[path = "transact/owned.rs"]
-mod owned;
-#[path = "transact/unanswered.rs"]
-mod unanswered;
-#[path = "transact/wire.rs"]
-mod wire;
-
-use deeds::{DEEDS, Deed, Stage};
+use crate::harness::{Inside, Post, new_group, on_each_database, on_postgres, through};
+use crate::support::Random;
+use changes::{DEEDS, Deed, Stage};
+use cut_connection::{Plan, Wire};
 use greenroom::domain::codes::Code;
+use greenroom::domain::content::Content;
 use greenroom::domain::limits;
 use greenroom::domain::names::UserRef;
 use greenroom::error::Result;
 use greenroom::protocol::messages::Audience;
-use greenroom::store::write_queue::WriteOwner;
-use greenroom::usecases::messages::{self, Draft};
+use greenroom::store::db::write_queue::WriteOwner;
 use greenroom::usecases::settings::{self, SettingChange};
-use greenroom::usecases::{blocks, conversations, deletions, edits, groups, members, pins, reactions};
+use greenroom::usecases::{blocks, conversations, deletions, edits, groups, members, messages, pins, reactions};
 use greenroom::work::transact::transact_for;
-use inside::random::Random;
-use inside::{Inside, Post, new_group, on_each_database, on_postgres, through};
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::future::poll_fn;
 use std::task::Poll;
-use wire::{Plan, Wire};
 
 /// Polls `work` until it is done, or so often at most, and drops it then: at each of its awaits in turn, as the number
 /// grows.
@@ -118,16 +108,16 @@ fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
 #[test]
 fn a_transaction_that_fails_at_any_row_leaves_nothing() {
     on_each_database(&async |inside: &Inside| {
-        failpoint::install(inside).await;
+        failing_statements::install(inside).await;
         // the data is refused; the statement took too long; the database wants it run again
         let codes: &[&str] = if inside.is_postgres() { &["23514", "57014", "40001"] } else { &[""] };
         for deed in DEEDS {
             for code in codes {
                 for row in 1.. {
                     let stage = Stage::new(inside).await;
-                    failpoint::at_row(inside, row, code).await;
+                    failing_statements::at_row(inside, row, code).await;
                     let outcome = stage.act(inside, deed).await;
-                    failpoint::off(inside).await;
+                    failing_statements::off(inside).await;
                     let times = stage.times(&inside.audit().await, deed);
                     if outcome.is_ok() {
                         assert_eq!(times, 1, "{deed:?} was done");
@@ -144,12 +134,12 @@ fn a_transaction_that_fails_at_any_row_leaves_nothing() {
 #[test]
 fn a_commit_that_fails_leaves_nothing() {
     on_each_database(&async |inside: &Inside| {
-        failpoint::install(inside).await;
+        failing_statements::install(inside).await;
         for deed in DEEDS {
             let stage = Stage::new(inside).await;
-            failpoint::at_commit(inside).await;
+            failing_statements::at_commit(inside).await;
             let outcome = stage.act(inside, deed).await;
-            failpoint::off(inside).await;
+            failing_statements::off(inside).await;
             let times = stage.times(&inside.audit().await, deed);
             fails_alone(inside, &stage, deed, outcome, times).await;
         }
@@ -266,7 +256,6 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
         let suspend = format!("UPDATE users SET status = 'suspended' WHERE id = {}", inside.literal(caller.user_id));
         inside.run(&suspend).await;
         let (app, peer) = (&inside.app, UserRef::Id(third.user_id));
-        let draft = || Draft { content: Some("more".to_owned()), ..Draft::default() };
         let rows = async || inside.rows("SELECT id FROM outbox").await.len();
         let before = rows().await;
         let outcomes = [
@@ -274,8 +263,8 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
             ("group", groups::create(app, &caller, new_group(&[third])).await.map(drop)),
             ("block", blocks::create(app, &caller, &peer).await.map(drop)),
             ("unblock", blocks::delete(app, &caller, &peer).await),
-            ("send", messages::send(app, &caller, group, draft()).await.map(drop)),
-            ("edit", edits::edit(app, &caller, group, message, "other").await.map(drop)),
+            ("send", messages::send(app, Post::new(group, &caller, "more").checked()).await.map(drop)),
+            ("edit", edits::edit(app, &caller, group, message, Content::parse("other").unwrap()).await.map(drop)),
             ("delete", deletions::delete(app, &caller, group, message, Audience::Everyone).await),
             ("hide", deletions::delete(app, &caller, group, message, Audience::Me).await),
             ("react", reactions::add(app, &caller, group, message, "👍").await.map(drop)),

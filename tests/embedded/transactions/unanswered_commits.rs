@@ -1,8 +1,8 @@
 //! A commit whose answer was lost, and a conversation that somebody else locks before it can be looked up: the outcome
 //! stays unknown through every skip and is found in the end (issue 7, 4.5).
 
-use crate::inside::{Inside, Post, through};
-use crate::wire::{Plan, Wire};
+use super::cut_connection::{Plan, Wire};
+use crate::harness::{Inside, Post, through};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use std::time::Duration;
 

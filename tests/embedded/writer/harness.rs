@@ -1,11 +1,12 @@
 //! A small world for the writer to work in: conversations of every kind, users in every state, and a stream of random
 //! sends, reads, additions and removals among them, judged by the model.
 
-use crate::inside::ledger::Ledger;
-use crate::inside::random::Random;
-use crate::inside::{Inside, Post};
-use crate::model::{Model, Place};
+use super::model::{Model, Place};
+use crate::harness::stored_state::Ledger;
+use crate::harness::{Inside, Post};
+use crate::support::Random;
 use futures_util::future::{join, join_all, join3};
+use greenroom::domain::caller::Caller;
 use greenroom::domain::ids::{ClassId, ConversationId, MessageId, Seq, UserId};
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
@@ -13,7 +14,6 @@ use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::SentMessage;
 use greenroom::usecases::marks::{self, ReadTarget};
 use greenroom::usecases::{conversations, members};
-use greenroom::work::Caller;
 use serde_json::json;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -128,7 +128,7 @@ impl<'a> World<'a> {
             post = post.named(format!("t{}", self.random.between(0, 12)));
         }
         if self.random.one_in(5) {
-            post.data = Some(json!({"pack": "cats", "sticker": "\"1\"", "n": 1.5}));
+            post.data = Some(json!({"pack": "cats", "id": "\"1\""}));
         }
         if self.random.one_in(3) && !self.posts.is_empty() {
             let near: Vec<_> = self.posts.iter().filter(|other| other.conversation == conversation).collect();
@@ -351,8 +351,9 @@ pub async fn make_class(
         .run(&format!(
             "INSERT INTO classes (id, name, code, code_key, created_by, created_at, updated_at)
              VALUES ({class}, 'Algebra', 'A', 'a', {creator}, 1, 1);
-             INSERT INTO conversations (id, kind, name, class_id, created_at, updated_at)
-             VALUES ({conversation}, 'class', 'Algebra', {class}, 1, 1)"
+             INSERT INTO conversations (id, kind, name, class_id, created_at, updated_at, member_count)
+             VALUES ({conversation}, 'class', 'Algebra', {class}, 1, 1, {})",
+            roles.len()
         ))
         .await;
     for (user, role) in roles {

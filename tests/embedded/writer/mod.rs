@@ -1,34 +1,25 @@
-//! The writer of sends against a model, on SQLite always and on PostgreSQL where `GREENROOM_TEST_POSTGRES` names a server:
-//! whatever is sent in whatever interleaving, each send gets the outcome that it would get if all came one by one, and the
-//! database holds exactly that. Then what only PostgreSQL can do to it: conversations that others have locked.
+//! The writer of sends against a model: for any interleaving, each send gets the outcome that it would get if all came one
+//! by one, and the database contains exactly that. The tests for PostgreSQL alone lock conversations from outside.
 
-// A test stops by panicking.
-#![allow(clippy::unwrap_used)]
-
-#[path = "inside/mod.rs"]
-mod inside;
-#[path = "writer/model.rs"]
+mod harness;
 mod model;
-#[path = "writer/world.rs"]
-mod world;
 
+use crate::harness::{Inside, Post, on_each_database, on_postgres};
+use crate::support::Random;
 use futures_util::future::join;
+use greenroom::domain::caller::Caller;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ClassId, ConversationId, Seq};
 use greenroom::domain::roles::Role;
 use greenroom::error::Error;
-use greenroom::usecases::messages::Draft;
 use greenroom::usecases::{conversations, marks, messages};
-use greenroom::work::Caller;
-use inside::random::Random;
-use inside::{Inside, Post, on_each_database, on_postgres};
+use harness::{World, collect, make_class, send_all};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, TransactionTrait};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
-use world::{World, collect, make_class, send_all};
 
 /// Rounds on each database.
 const ROUNDS: usize = 15;
@@ -313,8 +304,8 @@ fn what_finds_its_queue_full_is_answered_once() {
                 };
                 let (app, user, group) = (&inside.app, &users[0], groups[0]);
                 if kind == 0 {
-                    let draft = Draft { content: Some("hello".to_owned()), ..Draft::default() };
-                    messages::enqueue(app, user, group, draft, move |outcome| note(outcome.err()));
+                    let send = Post::new(group, user, "hello").checked();
+                    messages::enqueue(app, send, move |outcome| note(outcome.err()));
                 } else {
                     marks::enqueue_delivered(app, user, group, Seq(1), move |outcome| note(outcome.err()));
                 }

@@ -1,7 +1,7 @@
 //! What the writer of sends should do, in a model simple enough to be right by reading it: one send after another, each
 //! decided by what stands in a few maps. It knows no batches, no locks and no database.
 
-use crate::inside::Post;
+use crate::harness::Post;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::roles::Role;

@@ -14,9 +14,9 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::support::rest::Body;
-use super::support::socket::{Auth, ConnectOptions, connect, upgrade};
-use super::support::{Target, TestUser};
+use crate::support::rest::Body;
+use crate::support::socket::{Auth, ConnectOptions, connect, upgrade};
+use crate::support::{Target, TestUser};
 
 /// Frames that are written before one looks whether the connection still stands.
 const BATCH: usize = 64;

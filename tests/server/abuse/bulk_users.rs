@@ -1,6 +1,6 @@
 //! Many users, put into the database at once: registering each would hash a password.
 
-use super::support::TestServer;
+use crate::support::TestServer;
 
 /// Puts in users `pupil1`, `pupil2` … who are called "School 1", "School 2" …, with every word by which a search finds
 /// them. The server is stopped meanwhile, because on SQLite the file is locked for seconds.

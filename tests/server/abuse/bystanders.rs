@@ -7,9 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::attacks::Stop;
-use super::support::rest::Body;
-use super::support::{ConnectOptions, PASSWORD, TestUser};
-use super::world::seconds;
+use super::harness::seconds;
+use crate::support::rest::Body;
+use crate::support::{ConnectOptions, PASSWORD, TestUser};
 
 /// Messages of one bystander, a second: well within what a user may send.
 const PER_SECOND: u32 = 10;
@@ -19,7 +19,7 @@ const READS_EVERY: u64 = 5;
 /// long it is, nobody signs in more often than a user may.
 const COMINGS: u32 = 3;
 /// How long the client waits for the answer to a refresh before it asks again. Any other answer has
-/// [`super::support::DEADLINE`], which is as long as the client waits.
+/// [`crate::support::DEADLINE`], which is as long as the client waits.
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// What bystanders had.

@@ -5,8 +5,8 @@ use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
 use super::attacks::{Loot, Stop, flood};
-use super::support::TestUser;
-use super::world::World;
+use super::harness::World;
+use crate::support::TestUser;
 
 /// Lines that the server may log while it is flooded: its own, and one for each connection at most.
 const LINES: usize = 200;

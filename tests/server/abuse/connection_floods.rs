@@ -1,9 +1,9 @@
 //! Floods of connections by one user.
 
 use super::attacks::{Loot, Stop, handshakes};
-use super::support::TestUser;
-use super::support::socket::Auth;
-use super::world::World;
+use super::harness::World;
+use crate::support::TestUser;
+use crate::support::socket::Auth;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handshakes_as_fast_as_they_are_answered_cost_the_others_nothing() {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::attacks::Stop;
 use super::bystanders::{Had, live};
-use super::support::{Target, TestServer, TestUser};
+use crate::support::{Target, TestServer, TestUser};
 
 /// What the server may grow by under an attack.
 pub const GROWTH_BYTES: u64 = 64 * 1024 * 1024;
@@ -128,7 +128,7 @@ impl World {
         let process = self.server.process().id();
         tokio::spawn(async move {
             while !stop.is_over() {
-                most_bytes.fetch_max(super::support::process::resident_bytes(process), Ordering::Relaxed);
+                most_bytes.fetch_max(crate::support::process::resident_bytes(process), Ordering::Relaxed);
                 tokio::time::sleep(LOOK).await;
             }
         })

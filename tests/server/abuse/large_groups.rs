@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::attacks::{Stop, groups};
-use super::pupils::enrol;
-use super::world::World;
+use super::bulk_users::enrol;
+use super::harness::World;
 
 /// Who makes groups. One of 1,000 costs as much as a user is given in a second, and is served while anything is left: so
 /// each of them makes three at once and one a second from then on.

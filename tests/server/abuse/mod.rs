@@ -1,38 +1,21 @@
-//! One user takes the node on, and the others notice nothing: each input that once took it down, against a server with its
-//! limits as they are by default. Nothing that the bystanders do is refused, `/health` is always 200, and the server's memory
-//! stays within [`world::GROWTH_BYTES`] of what it was.
+//! One user attacks the server, and the other users notice nothing: every input that once made a server unusable, against
+//! a server with its default limits. No request of the other users is refused, `/health` is always 200, and the server's
+//! memory grows by less than [`harness::GROWTH_BYTES`].
 //!
-//! What the bystanders' messages take is measured and printed, never judged:
-//! `cargo test --release --test abuse -- --nocapture --test-threads 1`, with `GREENROOM_ABUSE_SECONDS=20` for figures.
-//! `tests/abuse/world.rs` is the stage, `bystanders.rs` what the others do meanwhile, `attacks.rs` what more than one test
-//! does, `pupils.rs` fills the database; every other file is a kind of abuse.
+//! The latency of the other users' messages is measured and printed, and no test fails because of it:
+//! `cargo test --release --test server abuse -- --nocapture --test-threads 1`, with `GREENROOM_ABUSE_SECONDS=20` for
+//! figures. `harness.rs` starts the server, `bystanders.rs` contains the other users, `attacks.rs` the attacks that several
+//! tests use, and `bulk_users.rs` fills the database. Every other file is one kind of attack.
 
-// What the bystanders' messages took is for whoever reads the output.
-#![allow(clippy::print_stderr)]
-
-mod support;
-
-#[path = "abuse/attacks.rs"]
-mod attacks;
-#[path = "abuse/bodies.rs"]
-mod bodies;
-#[path = "abuse/bystanders.rs"]
+pub mod attacks;
+pub mod bulk_users;
 mod bystanders;
-#[path = "abuse/calls.rs"]
-mod calls;
-#[path = "abuse/commands.rs"]
-mod commands;
-#[path = "abuse/groups.rs"]
-mod groups;
-#[path = "abuse/handshakes.rs"]
-mod handshakes;
-#[path = "abuse/presence.rs"]
+mod command_floods;
+mod connection_floods;
+mod harness;
+mod large_groups;
+mod password_guesses;
 mod presence;
-#[path = "abuse/pupils.rs"]
-mod pupils;
-#[path = "abuse/search.rs"]
+mod request_floods;
 mod search;
-#[path = "abuse/sign_ins.rs"]
-mod sign_ins;
-#[path = "abuse/world.rs"]
-mod world;
+mod unfinished_requests;

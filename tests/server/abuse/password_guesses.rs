@@ -9,9 +9,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::attacks::Stop;
-use super::support::rest::Body;
-use super::support::{PASSWORD, Target};
-use super::world::World;
+use super::harness::World;
+use crate::support::rest::Body;
+use crate::support::{PASSWORD, Target};
 
 /// Guesses on their way at a time.
 const GUESSES: usize = 32;

@@ -7,9 +7,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::attacks::{Stop, flood};
-use super::support::eventually;
-use super::support::socket::ConnectOptions;
-use super::world::World;
+use super::harness::World;
+use crate::support::eventually;
+use crate::support::socket::ConnectOptions;
 
 /// Updates that a peer may get of one user: four a second, and one at each end of the attack.
 const PER_SECOND: u64 = 4;

@@ -1,7 +1,7 @@
 //! Floods of calls over REST.
 
 use super::attacks::{Stop, calls};
-use super::world::World;
+use super::harness::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_as_fast_as_they_are_answered_cost_the_others_nothing() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::attacks::{Stop, calls};
-use super::pupils::enrol;
-use super::world::World;
+use super::bulk_users::enrol;
+use super::harness::World;
 
 /// Users whose names hold the same word.
 const PUPILS: usize = 50_000;

@@ -1,8 +1,8 @@
 //! Heads and bodies that are not finished, of people who have shown no token.
 
 use super::attacks::{Length, Stop, bodies, heads};
-use super::support::eventually;
-use super::world::{GROWTH_BYTES, World};
+use super::harness::{GROWTH_BYTES, World};
+use crate::support::eventually;
 
 /// Connections at a time.
 const CONNECTIONS: usize = 800;

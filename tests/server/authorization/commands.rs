@@ -1,5 +1,5 @@
 //! The commands of a session against every kind of caller. The table is made from the command enum: a command without a
-//! row does not compile. Cells are as in `table.rs`, with `ok` for whatever answer the command has; `denied` where a
+//! row does not compile. Cells are as in `authorization_table.rs`, with `ok` for whatever answer the command has; `denied` where a
 //! `subscribed` or `sync.done` denies the room, and `none` where a `presence.state` does not show the user.
 //!
 //! Somebody without a token has a session that never said who it is. A suspended user gets none.
@@ -7,9 +7,9 @@
 use greenroom::protocol::client::{self, Command};
 use serde_json::{Value, json};
 
-use super::table::{CALLERS, Row, rows};
-use super::world::{People, Room};
+use super::fixture::{People, Room};
 use super::{abbreviated, check};
+use crate::support::authorization_table::{CALLERS, Row, rows};
 use crate::support::{Auth, ConnectOptions, TestSocket};
 
 macro_rules! commands {

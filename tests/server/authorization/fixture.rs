@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use reqwest::Method;
 use serde_json::json;
 
-use super::table::Row;
+use crate::support::authorization_table::Row;
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
 use crate::support::{PASSWORD, TestServer, TestUser};

@@ -1,13 +1,12 @@
-//! The authorisation matrix: every route of the server and every command of a session against every kind of caller. What
-//! each gets stands in the tables (`matrix/table.rs`, `matrix/commands.rs`); here they are made true or false on a real
-//! server. A route that no row calls fails the first test by name; a command without a row does not compile.
+//! The authorisation matrix: every route of the server and every command of a session with every kind of caller. The
+//! expected answers are in the tables (`tests/support/authorization_table.rs` and `commands.rs`); these tests compare them
+//! with a real server. A route without a row fails the first test by name; a command without a row does not compile.
 
 mod commands;
-pub mod table;
-pub mod world;
+pub mod fixture;
 
-use table::{CALLERS, DIRECT, DIRECT_CALLERS, Row, TABLE};
-use world::{People, Room};
+use crate::support::authorization_table::{self, CALLERS, DIRECT, DIRECT_CALLERS, Row, TABLE};
+use fixture::{People, Room};
 
 use crate::support::rest::Answer;
 
@@ -47,10 +46,10 @@ fn check(row: &Row, caller: &str, expected: &str, found: &str, body: &serde_json
 
 #[test]
 fn every_route_has_a_row_and_every_row_a_route() {
-    let (rows, routes) = (table::rows(TABLE, CALLERS.len()), table::routes());
+    let (rows, routes) = (authorization_table::rows(TABLE, CALLERS.len()), authorization_table::routes());
     let missing: Vec<&String> = routes.iter().filter(|route| rows.iter().all(|row| row.route() != **route)).collect();
-    assert!(missing.is_empty(), "no row in tests/api/matrix/table.rs calls {missing:#?}");
-    let direct = table::rows(DIRECT, DIRECT_CALLERS.len());
+    assert!(missing.is_empty(), "no row in tests/support/authorization_table.rs calls {missing:#?}");
+    let direct = authorization_table::rows(DIRECT, DIRECT_CALLERS.len());
     let stale: Vec<String> = rows.iter().chain(&direct).map(Row::route).filter(|row| !routes.contains(row)).collect();
     assert!(stale.is_empty(), "no route is called by the rows {stale:#?}");
 }
@@ -58,7 +57,7 @@ fn every_route_has_a_row_and_every_row_a_route() {
 #[tokio::test]
 async fn every_route_answers_each_caller_as_the_table_says() {
     let people = People::gather(&CALLERS).await;
-    let rows = table::rows(TABLE, CALLERS.len());
+    let rows = authorization_table::rows(TABLE, CALLERS.len());
     let mut wrong = Vec::new();
     let mut room = people.room().await;
     for row in &rows {
@@ -94,7 +93,7 @@ async fn a_direct_conversation_answers_each_caller_as_the_table_says() {
         &own.unwrap_or(&rooms[0]).1
     };
     let mut wrong = Vec::new();
-    for row in table::rows(DIRECT, DIRECT_CALLERS.len()) {
+    for row in authorization_table::rows(DIRECT, DIRECT_CALLERS.len()) {
         for (&caller, expected) in DIRECT_CALLERS.iter().zip(&row.cells) {
             let answer = people.call(&row, caller, room_of(caller)).await;
             check(&row, caller, expected, &cell(&answer), &answer.body, &mut wrong);

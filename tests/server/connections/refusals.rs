@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::support::rest::Body;
-use super::support::{TestServer, eventually};
+use crate::support::rest::Body;
+use crate::support::{TestServer, eventually};
 
 #[tokio::test]
 async fn what_is_refused_without_a_token_has_no_line_in_the_log() {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser, eventually};
-use crate::witness::Witness;
 
 async fn block(user: &TestUser, other: &TestUser) -> Value {
     user.post("/blocks", json!({ "user": other.username })).await.expect(201)

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser, eventually};
-use crate::witness::Witness;
 
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 

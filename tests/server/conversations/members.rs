@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::database::runs_on_postgres;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
-use crate::witness::Witness;
 
 async fn add(owner: &TestUser, room: &str, references: &[&str]) -> crate::support::Answer {
     owner.post(&format!("/conversations/{room}/members"), json!({ "user_ids": references })).await
@@ -25,9 +25,11 @@ async fn fill(server: &TestServer, room: &str, count: usize) {
     }
     let statement = format!(
         "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at) VALUES {};
-         INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev) VALUES {}",
+         INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev) VALUES {};
+         UPDATE conversations SET member_count = member_count + {count} WHERE id = {}",
         users.join(", "),
-        participants.join(", ")
+        participants.join(", "),
+        id(room)
     );
     server.sql(&statement).await;
 }

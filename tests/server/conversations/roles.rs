@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::{Answer, TestServer, TestUser};
-use crate::witness::Witness;
 
 async fn give(giver: &TestUser, room: &str, user: &str, role: &str) -> Answer {
     giver.put(&format!("/conversations/{room}/members/{user}/role"), json!({ "role": role })).await

@@ -3,10 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::rest::Body;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser, eventually};
-use crate::witness::Witness;
 
 const FOR_GOOD: &str = "9999-12-31T23:59:59.999Z";
 

@@ -5,10 +5,10 @@ use std::process::Command;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
+use super::{beside, file_of, say};
 use crate::support::database::runs_on_postgres;
 use crate::support::user::text;
 use crate::support::{TestServer, eventually};
-use crate::{beside, file_of, say};
 
 /// The database's files that contain `word` as bytes. Another process looks: one that closes a file gives up the locks of
 /// all its connections to it.

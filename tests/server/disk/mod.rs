@@ -1,21 +1,17 @@
-//! What was acknowledged is stored, whatever the disk under SQLite does: it is full, it refuses, somebody else locks
-//! the file. Writes are refused meanwhile, `/health` says so, and they are taken again by themselves.
+//! Acknowledged data is stored, whatever the disk under SQLite does: it is full, it refuses writes, or another process locks
+//! the file. Meanwhile writes are refused and `/health` reports it; afterwards the server recovers by itself.
 
-mod support;
-
-#[path = "commits/deleted.rs"]
-mod deleted;
-#[path = "commits/faults.rs"]
-mod faults;
+mod deleted_texts;
+mod single_faults;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::database::{rows_with, runs_on_postgres};
+use crate::support::disk::{LIMITED, limit_files};
+use crate::support::{Answer, TestServer, TestUser, eventually};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
-use support::database::{rows_with, runs_on_postgres};
-use support::disk::{LIMITED, limit_files};
-use support::{Answer, TestServer, TestUser, eventually};
 
 /// Sends a text and returns the answer, whatever it is.
 async fn say(user: &TestUser, room: &str, content: &str) -> Answer {
@@ -44,7 +40,7 @@ async fn takes_no_writes(server: &TestServer, user: &TestUser, room: &str) {
     user.get(&format!("/conversations/{room}/messages")).await.expect(200);
     say(user, room, "refused").await.refused(503, "unavailable");
     user.post_nothing(&format!("/conversations/{room}/read")).await.refused(503, "unavailable");
-    let login = json!({ "login": user.username, "password": support::PASSWORD });
+    let login = json!({ "login": user.username, "password": crate::support::PASSWORD });
     server.target().post("/auth/login", login).await.refused(503, "unavailable");
 }
 
@@ -131,7 +127,7 @@ async fn after_a_disk_was_full_nothing_acknowledged_is_lost() {
         return;
     }
     let Some(disk) = Tmpfs::mount(8) else {
-        support::leave_out("a full disk: nothing may be mounted here");
+        crate::support::leave_out("a full disk: nothing may be mounted here");
         return;
     };
     let data = disk.path().join("data");
@@ -232,7 +228,7 @@ async fn a_first_start_that_the_disk_refuses_is_done_by_the_next() {
     }
     for blocks in [1, 8, 40, 100, 200] {
         let folder = tempfile::TempDir::new().expect("a folder");
-        let port = support::process::free_port().to_string();
+        let port = crate::support::process::free_port().to_string();
         let environment: Vec<(String, String)> = [
             ("GREENROOM_HOST", "127.0.0.1"),
             ("GREENROOM_PORT", &port),
@@ -241,7 +237,7 @@ async fn a_first_start_that_the_disk_refuses_is_done_by_the_next() {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         let migrate = |limit: &str| {
-            let program = support::process::program(folder.path(), &environment);
+            let program = crate::support::process::program(folder.path(), &environment);
             let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$@\" migrate up");
             let mut shell = Command::new("bash");
             shell.args(["-c", &script, "limited"]).arg(program.get_program()).current_dir(folder.path());

@@ -10,13 +10,13 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::deleted::files_with;
+use super::deleted_texts::files_with;
+use super::takes_writes_again;
 use crate::support::database::runs_on_postgres;
 use crate::support::follower::Follower;
 use crate::support::history::{Conversation, Recorder, Row, SendId, check};
 use crate::support::user::text;
 use crate::support::{Random, TestServer, TestUser, eventually, leave_out};
-use crate::takes_writes_again;
 
 /// The kinds of operations, in the words of strace.
 const WRITE: &str = "pwrite64";

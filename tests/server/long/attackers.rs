@@ -9,10 +9,10 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
-use super::attacks::{Length, Stop, bodies, calls, flood, groups, handshakes, heads};
-use super::support::rest::Body;
-use super::support::socket::Auth;
-use super::support::{Random, TestUser};
+use crate::abuse::attacks::{Length, Stop, bodies, calls, flood, groups, handshakes, heads};
+use crate::support::rest::Body;
+use crate::support::socket::Auth;
+use crate::support::{Random, TestUser};
 
 /// Users whom the attackers put into groups, of whom none is signed in.
 pub const PUPILS: usize = 999;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 
-use super::support::database::runs_on_postgres;
-use super::support::disk::limit_files;
-use super::support::{Random, TestServer};
+use crate::support::database::runs_on_postgres;
+use crate::support::disk::limit_files;
+use crate::support::{Random, TestServer};
 
 /// Brings one fault about, chosen by the seed, and takes it away again.
 pub async fn one(servers: &mut [TestServer], random: &mut Random) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use super::support::rest::Body;
-use super::support::{Random, TestUser};
+use crate::support::rest::Body;
+use crate::support::{Random, TestUser};
 
 /// Removes one member after another from one of `groups` and brings them back. `groups[n]` belongs to the user whose group
 /// it is by its owner. When the run closes everybody is in again.

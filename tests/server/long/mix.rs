@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::pupils::enrol;
-use super::support::crowd::{self, Run};
-use super::support::database::runs_on_postgres;
-use super::support::disk::LIMITED;
-use super::support::follower::Follower;
-use super::support::history::check;
-use super::support::{Random, TestServer, TestUser, eventually_within};
-use super::{abuse, churn, faults};
+use super::{attackers, faults, membership};
+use crate::abuse::bulk_users::enrol;
+use crate::support::crowd::{self, Run};
+use crate::support::database::runs_on_postgres;
+use crate::support::disk::LIMITED;
+use crate::support::follower::Follower;
+use crate::support::history::check;
+use crate::support::{Random, TestServer, TestUser, eventually_within};
 
 const USERS: usize = 6;
 const GROUPS: usize = 5;
@@ -26,13 +26,13 @@ const LAWFUL: &[&str] = &["not_a_participant"];
 pub async fn run(nodes: usize) {
     let mut random = Random::from_environment();
     let mut servers = start(nodes).await;
-    enrol(&mut servers[0], abuse::PUPILS).await;
+    enrol(&mut servers[0], attackers::PUPILS).await;
     let users = register(&servers).await;
     let conversations = crowd::conversations(&users, GROUPS).await;
-    let before = crowd::positions(&users, &conversations).await;
+    let before = crowd::last_numbers(&users, &conversations).await;
     let base: Vec<u64> = servers.iter().map(|server| server.process().resident_bytes()).collect();
 
-    let run = Run { lawful: LAWFUL, pause: Duration::from_millis(20), ..Run::default() };
+    let run = Run { expected_errors: LAWFUL, pause: Duration::from_millis(20), ..Run::default() };
     let (mut writers, mut readers) = (Vec::new(), Vec::new());
     for user in &users {
         let mine: Vec<String> =
@@ -43,11 +43,11 @@ pub async fn run(nodes: usize) {
         readers.push(tokio::spawn(crowd::read(reader, run.clone(), random.fork())));
     }
     let groups: Vec<String> = conversations.iter().rev().take(GROUPS).map(|(id, _)| id.clone()).collect();
-    let churning = tokio::spawn(churn::run(users.clone(), groups, run.closing.clone(), random.fork()));
+    let churning = tokio::spawn(membership::run(users.clone(), groups, run.closing.clone(), random.fork()));
     let mut attacking = Vec::new();
     for (number, server) in servers.iter().enumerate() {
         let attacker = server.user(&format!("attacker-{number}")).await;
-        attacking.push(tokio::spawn(abuse::run(attacker, run.closing.clone(), random.fork())));
+        attacking.push(tokio::spawn(attackers::run(attacker, run.closing.clone(), random.fork())));
     }
 
     let end = Instant::now() + duration();
@@ -72,7 +72,7 @@ pub async fn run(nodes: usize) {
         clients.push(writer.await.expect("the writer ends well"));
     }
     let users = sign_in_again(&users).await;
-    let after = crowd::positions(&users, &conversations).await;
+    let after = crowd::last_numbers(&users, &conversations).await;
     for reader in readers {
         clients.push(reader.await.expect("the reader ends well"));
     }
@@ -80,7 +80,7 @@ pub async fn run(nodes: usize) {
     for (client, socket) in clients {
         drop(client.finish(socket, &last, &mut random).await);
     }
-    crowd::note_conversations(&run, &users, &conversations, &before, &after).await;
+    crowd::record_conversations(&run, &users, &conversations, &before, &after).await;
     let history = run.recorder.history();
     eprintln!("{} messages, {} sessions", history.sends.len(), history.sessions.len());
     let unanswered = history.sends.iter().filter(|send| send.outcomes.is_empty()).count();

@@ -1,28 +1,15 @@
-//! Runs that take half an hour, by hand: `scripts/test --long`. Honest clients talk while the server is attacked, its
-//! commits fail, its processes die and members come and go, all mixed by one seed. Afterwards the history checker must
-//! find nothing, and the memory must have come back.
+//! Runs of half an hour, which `scripts/test --long` starts. Clients exchange messages while other clients attack the server,
+//! its commits fail, its processes are killed and members come and go, all chosen by one seed. Afterwards the history
+//! checker must find nothing, and the memory must be returned.
 //!
 //! `GREENROOM_LONG_MINUTES` shortens a run, `GREENROOM_TEST_SEED` repeats one.
 
-#![allow(clippy::print_stderr)] // how a run went is what its reader wants to see
-
-mod support;
-
-#[path = "long/abuse.rs"]
-mod abuse;
-#[allow(dead_code)] // the tests of single attacks use the rest of it
-#[path = "abuse/attacks.rs"]
-mod attacks;
-#[path = "long/churn.rs"]
-mod churn;
-#[path = "long/faults.rs"]
+mod attackers;
 mod faults;
-#[path = "long/mix.rs"]
+mod membership;
 mod mix;
-#[path = "abuse/pupils.rs"]
-mod pupils;
 
-use support::database::runs_on_postgres;
+use crate::support::database::runs_on_postgres;
 
 /// One node on SQLite or PostgreSQL.
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::deletions::{hide, last_rev, path, seqs};
+use crate::messages::deletions::{hide, last_rev, path, seqs};
 use crate::support::user::text;
 use crate::support::{TestServer, TestSocket};
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::database::runs_on_postgres;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
-use crate::witness::Witness;
 
 async fn mentions(user: &TestUser, room: &str, content: &str) -> Value {
     user.send(room, content).await["mentions"].clone()

@@ -3,10 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
-use crate::witness::Witness;
 
 fn path(room: &str, message: &Value) -> String {
     format!("/conversations/{room}/messages/{}", text(&message["id"]))

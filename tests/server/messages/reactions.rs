@@ -5,11 +5,11 @@ use std::fmt::Write;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::live_and_replayed::Witness;
 use crate::support::database::runs_on_postgres;
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
 use crate::support::{Random, TestServer, TestUser};
-use crate::witness::Witness;
 
 /// `text` as a segment of a path.
 fn encoded(text: &str) -> String {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::deletions::{hide, path};
+use crate::messages::deletions::{hide, path};
 use crate::support::{TestServer, TestUser, eventually};
 
 async fn totals(user: &TestUser) -> Value {

@@ -1,14 +1,14 @@
 //! A real server and the users of one case, each with two devices: performs commands, and waits until every device has
 //! what the server says there is.
 
-use super::act::{Effect, Grow, Stream};
-use super::coming_back;
 use super::commands::{Command, Step, USERS};
 use super::compare::{self, Compared};
-use super::judge::Verdict;
-use super::people::{Device, Person, Revs};
-use super::rules::{Identity, Model};
-use super::support::{DEADLINE, TestServer, eventually};
+use super::effects::{Effect, Grow, Stream};
+use super::permissions::Verdict;
+use super::replay;
+use super::state::{Identity, Model};
+use super::users::{Device, Person, Revs};
+use crate::support::{DEADLINE, TestServer, eventually};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -246,7 +246,7 @@ impl World {
             return Ok(());
         }
         let view = self.people[by].devices[device].view.clone();
-        let (view, socket) = coming_back::sync(self, by, view).await?;
+        let (view, socket) = replay::sync(self, by, view).await?;
         self.people[by].devices[device] = Device { view, socket: Some(socket) };
         self.settle(&BTreeMap::new()).await
     }
@@ -311,9 +311,9 @@ impl World {
             let rest = self.people[by].rest().await;
             let past = &self.people[by].past;
             let earlier = past[pick % past.len()].clone();
-            for (what, view) in [("an earlier point", earlier), ("the beginning", coming_back::nothing(self, by))] {
+            for (what, view) in [("an earlier point", earlier), ("the beginning", replay::nothing(self, by))] {
                 let (mut view, socket) =
-                    coming_back::sync(self, by, view).await.map_err(|error| format!("{by} from {what}: {error}"))?;
+                    replay::sync(self, by, view).await.map_err(|error| format!("{by} from {what}: {error}"))?;
                 let revs = self.people[by].revs().await;
                 let mut device = Device { view, socket: Some(socket) };
                 device.settle(&revs).await.map_err(|error| format!("{by} from {what}: {error}"))?;

@@ -1,7 +1,7 @@
 //! What users may try. Numbers in a generated command pick one of what there is when it is its turn; [`Command::resolve`]
 //! turns them into the place of a conversation in the model and the `seq` of a message.
 
-use super::rules::Model;
+use super::state::Model;
 
 /// Users in each case.
 pub const USERS: usize = 4;

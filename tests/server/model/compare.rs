@@ -1,14 +1,14 @@
 //! What is compared with what, and in which form: REST with the model (without times and ids of messages), a client's
 //! view with REST (with them), an answer with what came of the command. A difference is told by its path.
 
-use super::act::Answer;
-use super::calls::Outcome;
+use super::case::World;
+use super::client_view::View;
 use super::commands::EMOJI;
-use super::people::Rest;
-use super::rules::{Message, Model};
-use super::shown::{ONE_OF, YEAR, for_years, until};
-use super::view::View;
-use super::world::World;
+use super::effects::Answer;
+use super::expected_views::{ONE_OF, YEAR, for_years, until};
+use super::requests::Outcome;
+use super::state::{Message, Model};
+use super::users::Rest;
 use greenroom::domain::time::Timestamp;
 use serde_json::{Map, Value, json};
 

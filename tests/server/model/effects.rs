@@ -1,7 +1,7 @@
 //! What a granted command changes, whose streams grow by it, and what it is answered with.
 
 use super::commands::{Command, Mute, Role, Text, What};
-use super::rules::{Conversation, Made, Message, Model, Seat};
+use super::state::{Conversation, Made, Message, Model, Seat};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

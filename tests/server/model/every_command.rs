@@ -2,12 +2,12 @@
 //! shows after, live and by `sync`. The list is a story in which each command finds what it needs; the route table and the
 //! protocol's own commands say whether one is missing.
 
-use super::coming_back;
+use super::case::World;
 use super::commands::{Command, Mute, ReadTo, Role, Text, USERS, What};
 use super::compare;
-use super::people::{Device, Person, Rest};
-use super::support::TestServer;
-use super::world::World;
+use super::replay;
+use super::users::{Device, Person, Rest};
+use crate::support::TestServer;
 use greenroom::http::routes::ROUTES;
 use greenroom::protocol::client;
 use reqwest::Method;
@@ -175,7 +175,7 @@ async fn what_a_client_showed_and_the_events_make_what_it_is_shown() {
         world.look().await.map_err(told).unwrap();
         let after = world.all_rest().await;
         for (index, view) in views.into_iter().enumerate() {
-            let (view, socket) = coming_back::sync(&world, index, view).await.map_err(told).unwrap();
+            let (view, socket) = replay::sync(&world, index, view).await.map_err(told).unwrap();
             let revs = world.people[index].revs().await;
             let mut device = Device { view, socket: Some(socket) };
             device.settle(&revs).await.map_err(told).unwrap();

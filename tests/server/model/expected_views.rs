@@ -2,7 +2,7 @@
 //! brings what REST answers. Where the contract leaves several answers, all of them stand there.
 
 use super::commands::{EMOJI, LEVELS, Mute};
-use super::rules::{Conversation, Message, Model, Seat};
+use super::state::{Conversation, Message, Model, Seat};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;

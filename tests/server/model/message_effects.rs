@@ -1,8 +1,8 @@
 //! What a granted command about messages changes.
 
-use super::act::{Answer, Effect, Grow, Stream, effect};
 use super::commands::{ReadTo, Role, Text, What};
-use super::rules::{Message, Model, Sent};
+use super::effects::{Answer, Effect, Grow, Stream, effect};
+use super::state::{Message, Model, Sent};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

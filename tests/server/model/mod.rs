@@ -1,48 +1,33 @@
 //! Random commands by several users against a simple model of the rules. After every command every device of every user
-//! must have all events and no more; now and then, and at the end, what REST shows everybody is compared with the model
-//! and with what each device made of the events; and at the end everybody comes back with `sync`, from the beginning too.
+//! must have all events and no more. Sometimes, and at the end, the answers of REST are compared with the model and with
+//! what each device made of the events. At the end every device syncs, also from the beginning.
 //!
-//! `model/commands.rs` is what may happen and `model/generator.rs` how often, `model/rules.rs` what there is,
-//! `model/judge.rs` what is granted, `model/act.rs` and `model/said.rs` what it changes, `model/shown.rs` what users are
-//! then shown: all from the contract with clients. `model/view.rs` is a client, and `model/coming_back.rs` how it
-//! syncs. `model/world.rs` has the server and `model/people.rs` the users, `model/calls.rs` says it each command, and
-//! `model/compare.rs` has the last word. `model/complete.rs` goes through all
-//! commands one by one, so that none is forgotten.
+//! The model follows the contract with clients: `commands.rs` contains the possible commands and `generator.rs` their
+//! frequency, `state.rs` the state, `permissions.rs` what is allowed, `effects.rs` and `message_effects.rs` what a command
+//! changes, `expected_views.rs` what users then see. `client_view.rs` is a client, and `replay.rs` its `sync`. `case.rs` has
+//! the server and `users.rs` the users, `requests.rs` sends each command, and `compare.rs` compares. `every_command.rs`
+//! runs through all commands one by one, so that none is forgotten.
 
-// A test stops by panicking; and a table of rules has one arm a rule, however long it gets.
-#![allow(clippy::unwrap_used, clippy::match_same_arms, clippy::too_many_lines, clippy::struct_excessive_bools)]
+// A table of rules has one arm for each rule.
+#![allow(clippy::match_same_arms, clippy::too_many_lines, clippy::struct_excessive_bools)]
 
-mod support;
-
-#[path = "model/act.rs"]
-mod act;
-#[path = "model/calls.rs"]
-mod calls;
-#[path = "model/coming_back.rs"]
-mod coming_back;
-#[path = "model/commands.rs"]
+mod case;
+mod client_view;
 mod commands;
-#[path = "model/compare.rs"]
 mod compare;
-#[path = "model/complete.rs"]
-mod complete;
-#[path = "model/generator.rs"]
+mod effects;
+mod every_command;
+mod expected_views;
 mod generator;
-#[path = "model/judge.rs"]
-mod judge;
-#[path = "model/people.rs"]
-mod people;
-#[path = "model/rules.rs"]
-mod rules;
-#[path = "model/said.rs"]
-mod said;
-#[path = "model/shown.rs"]
-mod shown;
-#[path = "model/view.rs"]
-mod view;
-#[path = "model/world.rs"]
-mod world;
+mod message_effects;
+mod permissions;
+mod replay;
+mod requests;
+mod state;
+mod users;
 
+use crate::support::{Random, TestServer};
+use case::World;
 use commands::{Command, Step, Text, What};
 use generator::{Steps, steps};
 use proptest::prelude::*;
@@ -51,8 +36,6 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
-use support::{Random, TestServer};
-use world::World;
 
 /// Cases of one run, as far as they begin within [`PATIENCE`]. `GREENROOM_MODEL_CASES` says how many it is otherwise, and
 /// then they take their time.

@@ -1,7 +1,7 @@
 //! Whether a command is granted, and with what it is refused otherwise: the rules of who may do what.
 
 use super::commands::{Command, Role, What};
-use super::rules::{Model, Sent};
+use super::state::{Model, Sent};
 
 /// A status and a code.
 pub type Refusal = (u16, &'static str);

@@ -1,7 +1,7 @@
 //! A client that comes back: `sync` from the revisions of its view, whatever they are, and what it does with the answer.
 
-use super::view::View;
-use super::world::World;
+use super::case::World;
+use super::client_view::View;
 use crate::support::TestSocket;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,11 +1,11 @@
 //! Each command as a call over REST and, where it exists there, as a frame over WebSocket.
 
-use super::act;
+use super::case::World;
 use super::commands::{Command, EMOJI, LEVELS, Mute, ReadTo, What};
-use super::people::Person;
-use super::shown::{YEAR, until};
-use super::support::rest::Body;
-use super::world::World;
+use super::effects;
+use super::expected_views::{YEAR, until};
+use super::users::Person;
+use crate::support::rest::Body;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -154,19 +154,19 @@ impl World {
             }
             Command::CreateDirect { with } => (post, format!("/conversations/with/{}", user(with)), None),
             Command::CreateGroup { with, name, temp: None } => {
-                let body = json!({ "type": "group", "name": act::room(*name), "participant_ids": users(with) });
+                let body = json!({ "type": "group", "name": effects::room(*name), "participant_ids": users(with) });
                 (post, "/conversations".to_owned(), Some(body))
             }
             Command::CreateGroup { with, name, temp: Some(temp) } => {
                 // in one way on every device: another spelling would be another body
                 let ids: Vec<_> = with.iter().map(|user| &self.people[*user].user.id).collect();
-                let mut body = json!({ "type": "group", "name": act::room(*name), "participant_ids": ids });
+                let mut body = json!({ "type": "group", "name": effects::room(*name), "participant_ids": ids });
                 body["temp_id"] = json!(self.model.temp_id(by, *temp));
                 (post, "/conversations".to_owned(), Some(body))
             }
-            Command::Rename { place, name } => (change, at(place, ""), Some(json!({ "name": act::room(*name) }))),
+            Command::Rename { place, name } => (change, at(place, ""), Some(json!({ "name": effects::room(*name) }))),
             Command::Describe { place, text } => {
-                (change, at(place, ""), Some(json!({ "description": act::about(*text) })))
+                (change, at(place, ""), Some(json!({ "description": effects::about(*text) })))
             }
             Command::Add { place, whom, role } => {
                 let mut body = json!({ "user_ids": users(whom) });

@@ -1,8 +1,8 @@
 //! The users of a case and their devices, and what a real server says to each.
 
+use super::client_view::{Held, View};
 use super::compare::Compared;
-use super::support::{DEADLINE, TestServer, TestSocket, TestUser};
-use super::view::{Held, View};
+use crate::support::{DEADLINE, TestServer, TestSocket, TestUser};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;

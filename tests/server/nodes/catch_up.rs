@@ -146,7 +146,7 @@ async fn a_log_that_does_not_draw_its_ids_one_by_one_is_refused() {
 #[tokio::test]
 #[ignore = "long: needs PostgreSQL, waits for more than a minute"]
 async fn long_a_commit_that_waits_for_a_standby_is_not_skipped() {
-    let place = cluster::place();
+    let place = cluster::cluster_folder();
     let cluster = Cluster::start(place.path(), &[]);
     let admin = connect(&cluster.url("postgres")).await;
     admin.execute_unprepared("CREATE DATABASE greenroom").await.unwrap();

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::restored::{FIRST_IDS, Held, contents, newest_id, take_back};
 use crate::support::cluster::{self, Cluster};
 use crate::support::database::{execute, runs_on_postgres};
 use crate::support::{TestServer, TestSocket, TestUser, eventually};
+use crate::sync::restored::{FIRST_IDS, Held, contents, newest_id, take_back};
 
 /// Two nodes with one secret.
 async fn nodes() -> (TestServer, TestServer) {
@@ -95,7 +95,7 @@ async fn a_database_made_anew_from_an_older_backup_begins_a_new_epoch_on_both_no
 #[tokio::test]
 #[ignore = "long: needs PostgreSQL, makes two servers"]
 async fn long_a_standby_that_takes_over_and_lacks_rows_begins_a_new_epoch() {
-    let place = cluster::place();
+    let place = cluster::cluster_folder();
     let mut cluster = Cluster::start(place.path(), &[]);
     execute(&cluster.url("postgres"), "CREATE DATABASE greenroom").await;
     let url = cluster.url("greenroom");

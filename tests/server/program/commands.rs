@@ -1,13 +1,11 @@
 //! The commands of the program: what they print, how they end, and that a running server obeys what they did.
 
-mod support;
-
+use crate::support::process::program;
+use crate::support::{TestDatabase, TestServer, TestUser, database};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Output, Stdio};
 use std::sync::Arc;
-use support::process::program;
-use support::{TestDatabase, TestServer, TestUser, database};
 use tempfile::TempDir;
 
 /// A folder and a database for commands, without a server.
@@ -213,13 +211,13 @@ async fn a_running_server_accepts_an_issued_token_and_ends_logins_with_their_pas
     assert!(devices.iter().any(|device| *device == "greenroom token issue"), "{sessions}");
 
     succeeded(&server.run(&["user", "set-password", "ada", "--password", "a new password"]));
-    support::eventually("both logins have ended", async || {
+    crate::support::eventually("both logins have ended", async || {
         ada.get("/users/me").await.status == 401 && issued.get("/users/me").await.status == 401
     })
     .await;
     let sign_in = |password: &str| serde_json::json!({ "login": "ada", "password": password });
     let target = server.target();
-    assert_eq!(target.post("/auth/login", sign_in(support::PASSWORD)).await.status, 401);
+    assert_eq!(target.post("/auth/login", sign_in(crate::support::PASSWORD)).await.status, 401);
     assert_eq!(target.post("/auth/login", sign_in("a new password")).await.status, 200);
 }
 
@@ -233,7 +231,7 @@ async fn the_api_describes_itself() {
 
 /// Starts a server in the place, and stops it when it is open.
 async fn served(place: &Place) -> Output {
-    let port = support::process::free_port().to_string();
+    let port = crate::support::process::free_port().to_string();
     let mut server = program(place.folder.path(), &place.environment)
         .env("GREENROOM_PORT", &port)
         .env("GREENROOM_AUTO_MIGRATE", "true")
@@ -243,7 +241,7 @@ async fn served(place: &Place) -> Output {
         .spawn()
         .expect("the program starts");
     let address = format!("127.0.0.1:{port}");
-    support::eventually("the server is open", async || {
+    crate::support::eventually("the server is open", async || {
         std::net::TcpStream::connect(&address).is_ok() || server.try_wait().expect("it can be asked").is_some()
     })
     .await;
@@ -334,11 +332,11 @@ async fn a_byte_order_mark_before_settings_and_secrets_is_skipped() {
     // the secret is the same without the mark
     fs::remove_file(place.folder.path().join(".env")).expect("a file");
     let place = place.set("GREENROOM_JWT_SECRET", secret);
-    let port = support::process::free_port().to_string();
+    let port = crate::support::process::free_port().to_string();
     let place = place.set("GREENROOM_PORT", &port);
     let mut server = place.start(&["serve"]);
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-    support::eventually("the token is good", async || {
+    crate::support::eventually("the token is good", async || {
         let answer = client.get(format!("http://127.0.0.1:{port}/api/v1/users/me")).bearer_auth(&token).send().await;
         answer.is_ok_and(|answer| answer.status() == 200)
     })

@@ -1,15 +1,13 @@
 //! Outputs that cannot be written: closed, full, or read by nobody any more. A line that an output does not take is
 //! lost, and nothing else: the server starts, answers, and ends with 0.
 
-mod support;
-
+use crate::support::process::{free_port, program};
+use crate::support::{DEADLINE, Target, TestDatabase, TestUser};
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Read, pipe};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
-use support::process::{free_port, program};
-use support::{DEADLINE, Target, TestDatabase, TestUser};
 use tempfile::TempDir;
 
 /// A server whose outputs the test holds.

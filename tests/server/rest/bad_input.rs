@@ -6,8 +6,8 @@ use greenroom::domain::limits;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::matrix::table::{CALLERS, Row, TABLE, rows};
-use crate::matrix::world::{People, Room};
+use crate::authorization::fixture::{People, Room};
+use crate::support::authorization_table::{CALLERS, Row, TABLE, rows};
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::restored::{FIRST_IDS, Held, contents, newest_id};
 use crate::support::database::runs_on_postgres;
 use crate::support::{TestServer, TestUser, eventually};
+use crate::sync::restored::{FIRST_IDS, Held, contents, newest_id};
 
 /// A stopped server on SQLite that had more to say than the copy of its database beside it, and what a client holds.
 struct Idle {

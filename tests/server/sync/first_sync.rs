@@ -2,7 +2,7 @@
 //! after the events that the client missed.
 
 use crate::support::{TestServer, TestSocket, TestUser};
-use crate::sync::sync;
+use crate::sync::missed_events::sync;
 use serde_json::{Value, json};
 
 /// Bob misses one event of his user stream, opens a session with `subscribe=none`, and another event happens. Returns that

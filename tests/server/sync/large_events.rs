@@ -32,7 +32,7 @@ async fn groups(server: &TestServer, user: &TestUser, count: usize, logged: usiz
         let (mut conversations, mut participants, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for id in part {
             let (literal, user) = (literal(id), literal(&user.id));
-            conversations.push(format!("({literal}, 'group', 'many', 1, 1, 0, 0, {logged})"));
+            conversations.push(format!("({literal}, 'group', 'many', 1, 1, 0, 0, {logged}, 1)"));
             participants.push(format!("({literal}, {user}, 'owner', 1, 0)"));
             for rev in 1..=logged {
                 let payload = json!({ "stream": "conversation", "rev": rev, "type": "conversation.updated",
@@ -42,7 +42,8 @@ async fn groups(server: &TestServer, user: &TestUser, count: usize, logged: usiz
         }
         server
             .sql(&format!(
-                "INSERT INTO conversations (id, kind, name, created_at, updated_at, last_seq, last_count, last_rev)
+                "INSERT INTO conversations (id, kind, name, created_at, updated_at, last_seq, last_count, last_rev,
+                                            member_count)
                  VALUES {};
                  INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev) VALUES {};
                  INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at) VALUES {}",

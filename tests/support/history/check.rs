@@ -1,54 +1,54 @@
-//! The judge: reads a finished history and tells every promise that it breaks. Pure; it talks to nobody.
+//! The history checker: finds every promise that a finished history breaks. It is a pure function.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Tick};
 
-/// A broken promise. Each names enough to find the place in the history.
+/// A broken promise, with all that is needed to find it in the history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Violation {
-    /// An acknowledged message is not in the conversation, or not as it was acknowledged.
+    /// An acknowledged message is not stored, or its id or `seq` is another.
     AcknowledgedButLost { conversation: String, temp_id: String },
-    /// Two answers to one message differ.
+    /// Two answers to one send differ.
     AnswersDiffer { conversation: String, temp_id: String },
-    /// One sender's `temp_id` is stored more than once.
+    /// A `temp_id` of one sender is stored more than once.
     StoredTwice { conversation: String, temp_id: String },
-    /// A send that was refused for good shows up.
+    /// A send with a final error is stored.
     FailedButStored { conversation: String, temp_id: String },
-    /// A stored message that nobody sent.
+    /// A message is stored that no client sent.
     Unsent { conversation: String, seq: i64 },
-    /// Message numbers do not count 1, 2, 3 ….
+    /// The values of `seq` have a gap.
     SeqNotDense { conversation: String, expected: i64, found: i64 },
-    /// Revisions do not count 1, 2, 3 …: nobody ever got this one.
+    /// The revisions have a gap: no session got this one.
     RevNotDense { conversation: String, missing: i64 },
-    /// Sessions got different events under one revision.
+    /// Sessions got different events with one revision.
     RevisionDiffers { conversation: String, rev: i64 },
-    /// The order of events is not the order of message numbers, or an event does not fit the stored message.
+    /// The order of the events is not the order of the messages, or an event does not belong to the stored message.
     EventDiffersFromLog { conversation: String, rev: i64 },
-    /// A message acknowledged before another was begun has the larger number.
+    /// A message was acknowledged before another was sent, and has the greater `seq`.
     OrderInverted { conversation: String, earlier: String, later: String },
     /// A session missed a revision.
     SessionGap { session: String, stream: String, expected: i64, found: i64 },
     /// A session got a revision again, or an older one.
     SessionRepeats { session: String, stream: String, rev: i64 },
-    /// A session that had everything ended before the last revision.
+    /// A session that was complete ended before the last revision.
     SessionEndsEarly { session: String, stream: String, held: i64, last: i64 },
     /// A session got events of a stream that it was not subscribed to.
     NotSubscribed { session: String, stream: String, rev: i64 },
-    /// An event reached a user after the revision that removed them.
+    /// A session got an event after the revision that removed its user.
     AfterRemoval { session: String, stream: String, rev: i64 },
-    /// A message by a user has a revision after the one that removed them.
+    /// A message has a revision after the one that removed its sender.
     SentAfterRemoval { conversation: String, user: String, rev: i64 },
 }
 
-/// Everything that is wrong with a history; empty means that every promise was kept.
+/// Returns all broken promises of a history; empty means that every promise was kept.
 pub fn check(history: &History) -> Vec<Violation> {
     let mut found = Vec::new();
     let events = events_by_revision(history, &mut found);
     for (id, conversation) in &history.conversations {
         let sends: Vec<&Send> = history.sends.iter().filter(|send| send.conversation == *id).collect();
-        let named = conversation.rows.iter().filter_map(|row| Some((row.name()?, row))).collect();
-        let log = Log { id, conversation, named, sends: &sends, events: events.get(id.as_str()) };
+        let by_temp_id = conversation.rows.iter().filter_map(|row| Some((row.key()?, row))).collect();
+        let log = Log { id, conversation, by_temp_id, sends: &sends, events: events.get(id.as_str()) };
         log.check_rows(&mut found);
         log.check_sends(&mut found);
         log.check_order(&mut found);
@@ -67,25 +67,25 @@ pub fn check(history: &History) -> Vec<Violation> {
 
 type Events<'a> = BTreeMap<i64, &'a Event>;
 
-/// One conversation with all that is known about it.
+/// One conversation with everything that was recorded about it.
 struct Log<'a> {
     id: &'a str,
     conversation: &'a Conversation,
-    /// Its messages by sender and `temp_id`.
-    named: HashMap<(&'a str, &'a str), &'a Row>,
+    /// The messages by sender and `temp_id`.
+    by_temp_id: HashMap<(&'a str, &'a str), &'a Row>,
     sends: &'a [&'a Send],
     events: Option<&'a Events<'a>>,
 }
 
-/// A time in which a user was out: the revision of leaving and that of coming back.
+/// A time in which a user was no participant: the revisions of the leave and of the next join.
 struct Absence<'a> {
     user: &'a str,
     left: i64,
-    back: i64,
+    joined: i64,
 }
 
-/// The union of what all sessions got, by stream and revision. Users' own streams are private to each, so they are
-/// checked session by session only.
+/// Returns what all sessions got, by stream and revision. User streams belong to one user each, so they are checked only
+/// for each session.
 fn events_by_revision<'a>(history: &'a History, found: &mut Vec<Violation>) -> BTreeMap<&'a str, Events<'a>> {
     let mut streams: BTreeMap<&str, Events> = BTreeMap::new();
     for session in &history.sessions {
@@ -103,10 +103,10 @@ fn events_by_revision<'a>(history: &'a History, found: &mut Vec<Violation>) -> B
 }
 
 impl Log<'_> {
-    /// Numbers are dense, a `temp_id` is stored once, and every row was sent by somebody.
+    /// The values of `seq` have no gap, a `temp_id` is stored once, and a client sent every row.
     fn check_rows(&self, found: &mut Vec<Violation>) {
         let mut expected = self.conversation.first_seq;
-        let sent: HashSet<(&str, &str)> = self.sends.iter().map(|send| send.name()).collect();
+        let sent: HashSet<(&str, &str)> = self.sends.iter().map(|send| send.key()).collect();
         let mut stored: HashMap<(&str, &str), usize> = HashMap::new();
         for row in &self.conversation.rows {
             expected += 1;
@@ -114,9 +114,9 @@ impl Log<'_> {
                 found.push(Violation::SeqNotDense { conversation: self.id.to_owned(), expected, found: row.seq });
                 expected = row.seq;
             }
-            if let Some(name) = row.name() {
-                *stored.entry(name).or_default() += 1;
-                if !sent.contains(&name) {
+            if let Some(key) = row.key() {
+                *stored.entry(key).or_default() += 1;
+                if !sent.contains(&key) {
                     found.push(Violation::Unsent { conversation: self.id.to_owned(), seq: row.seq });
                 }
             }
@@ -131,7 +131,7 @@ impl Log<'_> {
         }
     }
 
-    /// What was acknowledged is there as it was acknowledged; what was refused is not.
+    /// Acknowledged messages are stored with the acknowledged id and `seq`; refused messages are not stored.
     fn check_sends(&self, found: &mut Vec<Violation>) {
         for send in self.sends {
             let row = self.row_of(send);
@@ -153,9 +153,9 @@ impl Log<'_> {
         }
     }
 
-    /// Real time is respected: acknowledged before another was begun means a smaller number.
+    /// A message that was acknowledged before another was sent has the smaller `seq`.
     fn check_order(&self, found: &mut Vec<Violation>) {
-        // By the time of beginning, walk along and keep the largest number acknowledged before.
+        // Go through the sends in the order of their beginning, with the greatest `seq` that was acknowledged before.
         let mut acknowledged: Vec<(Tick, i64, &Send)> = self
             .sends
             .iter()
@@ -165,13 +165,13 @@ impl Log<'_> {
             })
             .collect();
         acknowledged.sort_by_key(|(at, ..)| *at);
-        let mut begun: Vec<(&Send, i64)> =
+        let mut sent: Vec<(&Send, i64)> =
             self.sends.iter().filter_map(|send| Some((*send, self.row_of(send)?.seq))).collect();
-        begun.sort_by_key(|(send, _)| send.invoked);
+        sent.sort_by_key(|(send, _)| send.invoked);
 
         let mut before = acknowledged.into_iter().peekable();
         let mut largest: Option<(i64, &Send)> = None;
-        for (send, seq) in begun {
+        for (send, seq) in sent {
             while let Some((_, earlier_seq, earlier)) = before.next_if(|(at, ..)| *at < send.invoked) {
                 if largest.is_none_or(|(most, _)| earlier_seq > most) {
                     largest = Some((earlier_seq, earlier));
@@ -187,8 +187,8 @@ impl Log<'_> {
         }
     }
 
-    /// Revisions are dense, and every stored message is announced once, in the order of the numbers, under the
-    /// revision that its acknowledgement named.
+    /// The revisions have no gap, and every stored message has one event, in the order of `seq`, with the revision that its
+    /// acknowledgement named.
     fn check_events(&self, found: &mut Vec<Violation>) {
         let none = Events::new();
         let events = self.events.unwrap_or(&none);
@@ -197,10 +197,10 @@ impl Log<'_> {
         {
             found.push(Violation::RevNotDense { conversation: self.id.to_owned(), missing });
         }
-        let news =
+        let new_messages =
             events.values().filter(|event| event.kind == "message.new" && event.rev > self.conversation.first_rev);
         let mut rows = self.conversation.rows.iter();
-        for event in news {
+        for event in new_messages {
             let row = rows.next();
             if row.map(|row| (row.id.as_str(), row.seq)) != event.message.as_ref().map(|(id, seq)| (id.as_str(), *seq))
             {
@@ -211,26 +211,26 @@ impl Log<'_> {
         for send in self.sends {
             for (message_id, _, rev) in send.outcomes.iter().filter_map(Outcome::stored) {
                 let Some(rev) = rev else { continue };
-                let announced = events.get(&rev).and_then(|event| event.message.as_ref());
-                if announced.is_some_and(|(id, _)| id != message_id) {
+                let message = events.get(&rev).and_then(|event| event.message.as_ref());
+                if message.is_some_and(|(id, _)| id != message_id) {
                     found.push(Violation::EventDiffersFromLog { conversation: self.id.to_owned(), rev });
                 }
             }
         }
     }
 
-    /// When each user was out.
+    /// Returns the times in which users were no participants.
     fn absences(&self) -> Vec<Absence<'_>> {
         let mut absences: Vec<Absence> = Vec::new();
         for event in self.events.into_iter().flat_map(BTreeMap::values) {
             for user in &event.users {
                 match event.kind.as_str() {
-                    "participant.left" => absences.push(Absence { user, left: event.rev, back: i64::MAX }),
+                    "participant.left" => absences.push(Absence { user, left: event.rev, joined: i64::MAX }),
                     "participant.joined" => {
                         let open =
-                            absences.iter_mut().rfind(|absence| absence.user == user && absence.back == i64::MAX);
+                            absences.iter_mut().rfind(|absence| absence.user == user && absence.joined == i64::MAX);
                         if let Some(absence) = open {
-                            absence.back = event.rev;
+                            absence.joined = event.rev;
                         }
                     }
                     _ => (),
@@ -240,7 +240,7 @@ impl Log<'_> {
         absences
     }
 
-    /// Nobody's message was stored while they were out.
+    /// No message was stored while its sender was no participant.
     fn check_senders(&self, absences: &[Absence], found: &mut Vec<Violation>) {
         for event in self.events.into_iter().flat_map(BTreeMap::values) {
             let Some(sender) = event.sender.as_deref().filter(|_| event.kind == "message.new") else { continue };
@@ -252,14 +252,14 @@ impl Log<'_> {
     }
 
     fn row_of(&self, send: &Send) -> Option<&Row> {
-        self.named.get(&send.name()).copied()
+        self.by_temp_id.get(&send.key()).copied()
     }
 }
 
 impl Absence<'_> {
-    /// True when `user` was out at `rev`. The event that brings back is itself seen.
+    /// Returns true if `user` was no participant at `rev`. The user gets the event of the next join.
     fn covers(&self, user: &str, rev: i64) -> bool {
-        self.user == user && self.left < rev && rev < self.back
+        self.user == user && self.left < rev && rev < self.joined
     }
 }
 
@@ -282,13 +282,13 @@ impl Outcome {
 }
 
 impl Row {
-    fn name(&self) -> Option<(&str, &str)> {
+    fn key(&self) -> Option<(&str, &str)> {
         self.sender.as_deref().zip(self.temp_id.as_deref())
     }
 }
 
 impl Send {
-    fn name(&self) -> (&str, &str) {
+    fn key(&self) -> (&str, &str) {
         (&self.sender, &self.temp_id)
     }
 
@@ -300,7 +300,7 @@ impl Send {
     }
 }
 
-/// Nothing of a conversation reached a session while its user was out.
+/// A session got no event of a conversation while its user was no participant.
 fn check_absence(session: &Session, conversation: &str, absences: &[Absence], found: &mut Vec<Violation>) {
     let entries = session.streams.get(conversation).into_iter().flatten();
     for event in entries.filter_map(Entry::event) {
@@ -311,10 +311,10 @@ fn check_absence(session: &Session, conversation: &str, absences: &[Absence], fo
     }
 }
 
-/// A session's view of each stream starts where it was told and grows one by one.
+/// The events of each stream begin after the revision of the subscription, and have no gap.
 fn check_session(session: &Session, history: &History, found: &mut Vec<Violation>) {
     for (stream, entries) in &session.streams {
-        let place = || (session.name.clone(), stream.clone());
+        let names = || (session.name.clone(), stream.clone());
         let mut held: Option<i64> = None;
         for entry in entries {
             let event = match entry {
@@ -324,7 +324,7 @@ fn check_session(session: &Session, history: &History, found: &mut Vec<Violation
                 }
                 Entry::Event(event) => event,
             };
-            let (session, stream) = place();
+            let (session, stream) = names();
             match held {
                 None => found.push(Violation::NotSubscribed { session, stream, rev: event.rev }),
                 Some(held) if event.rev <= held => {
@@ -342,7 +342,7 @@ fn check_session(session: &Session, history: &History, found: &mut Vec<Violation
         if let (true, Some(held), Some(last)) = (session.complete, held, last)
             && held < last
         {
-            let (session, stream) = place();
+            let (session, stream) = names();
             found.push(Violation::SessionEndsEarly { session, stream, held, last });
         }
     }

@@ -148,7 +148,7 @@ async fn a_permit_that_was_never_received_costs_nothing() {
     let held = queue.acquire('x', 1, 9).await.expect("a permit");
     let cancelled = wait(&queue, 'a', 100).await;
     drop(held);
-    // the permit was sent, and the caller has not received it
+    // the permit was sent, and the waiting task has not received it
     drop(cancelled);
     let held = queue.acquire('x', 1, 9).await.expect("a permit");
     let waiting = vec![('a', wait(&queue, 'a', 1).await), ('b', wait(&queue, 'b', 1).await)];

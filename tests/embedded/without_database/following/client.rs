@@ -2,7 +2,7 @@
 
 use greenroom::domain::ids::{ConversationId, Rev};
 use greenroom::domain::stream::Stream;
-use greenroom::protocol::events::Frame;
+use greenroom::protocol::envelope::Envelope;
 use greenroom::protocol::server::ServerFrame;
 use greenroom::protocol::subscriptions::{Subscribed, SyncDone, SyncReset, Unsubscribed};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// Gets an event.
-    pub fn event(&mut self, stream: Stream, frame: &Frame, meaning: Meaning) -> Checked {
+    pub fn event(&mut self, stream: Stream, frame: &Envelope, meaning: Meaning) -> Checked {
         let Some(held) = self.held.get(&stream).copied() else {
             return Err(format!("{stream:?} {} came and the client does not know the stream", frame.rev));
         };

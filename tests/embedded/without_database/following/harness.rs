@@ -1,14 +1,16 @@
 //! One user with one session at a time, three conversations, their rooms, and everything that is on its way between them.
 
-use crate::client::{Checked, Client, Meaning};
+use super::client::{Checked, Client, Meaning};
 use greenroom::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use greenroom::protocol::events::{EventEffect, Frame};
+use greenroom::protocol::envelope::Envelope;
+use greenroom::protocol::event_type::{EventType, StoredEventType};
+use greenroom::protocol::events::EventEffect;
 use greenroom::protocol::subscriptions::{DeniedConversation, SyncConversations};
 use greenroom::realtime::following::{Following, Rights, SyncRights};
 use greenroom::realtime::order::{Order, Sink};
-use greenroom::store::participants::Membership;
+use greenroom::store::members::Membership;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -89,7 +91,7 @@ pub enum Job {
 // What is on its way, and four facts about the session.
 #[allow(clippy::struct_excessive_bools)]
 pub struct World {
-    pub log: BTreeMap<Stream, Vec<(Frame, Meaning)>>,
+    pub log: BTreeMap<Stream, Vec<(Envelope, Meaning)>>,
     /// The revision at which the user was added, where the user is in.
     pub joined: BTreeMap<ConversationId, Option<Rev>>,
     pub rooms: BTreeMap<Stream, TestRoom>,
@@ -118,8 +120,12 @@ pub fn chosen(bits: usize) -> Vec<ConversationId> {
 
 /// A batch with one event.
 pub fn batch_of(stream: Stream, rev: i64) -> Arc<Batch> {
-    let text = stream.id().to_string().into();
-    Batch::new(vec![Frame { rev: Rev(rev), text, effect: EventEffect::None, message_id: None, quoted_id: None }])
+    Batch::new(vec![event(stream, Rev(rev), EventEffect::None, None)])
+}
+
+fn event(stream: Stream, rev: Rev, effect: EventEffect, message_id: Option<MessageId>) -> Envelope {
+    let event_type = StoredEventType::Known(EventType::MessageNew);
+    Envelope { stream, rev, event_type, message_id, quoted_id: None, text: stream.id().to_string().into(), effect }
 }
 
 /// Takes what an order sends.
@@ -211,7 +217,7 @@ impl World {
                 Meaning::Message | Meaning::Removed(_) => EventEffect::None,
             };
             let message_id = Some(MessageId(Uuid::from_u128(rev.0 as u128)));
-            let frame = Frame { rev, text: stream.id().to_string().into(), effect, message_id, quoted_id: None };
+            let frame = event(*stream, rev, effect, message_id);
             self.undelivered.push((*stream, Batch::new(vec![frame.clone()])));
             self.log.get_mut(stream).expect("a known stream").push((frame, *meaning));
         }
@@ -277,8 +283,8 @@ impl World {
             .position(|check| matches!(check, Check::Opened(..) | Check::RightsRead(_) | Check::SyncRead(_)));
         match read.and_then(|index| self.checks.remove(index)) {
             Some(Check::Opened(user_rev, memberships)) => self.opened(user_rev, &memberships),
-            Some(Check::RightsRead(rights)) => self.following.rights_read(Ok(rights)),
-            Some(Check::SyncRead(rights)) => self.following.sync_rights_read(Ok(rights)),
+            Some(Check::RightsRead(rights)) => self.following.handle_rights(Ok(rights)),
+            Some(Check::SyncRead(rights)) => self.following.handle_sync_rights(Ok(rights)),
             _ => {}
         }
     }

@@ -1,24 +1,20 @@
 //! What a session follows, driven through random interleavings of commits, deliveries, leaves and returns, commands, checks
-//! of rights and slow clients. The rooms are real orders. `following/world.rs` holds what happened and what may happen
-//! next, `following/client.rs` checks what the client gets.
+//! of rights and slow clients. The rooms are real orders. `harness.rs` holds what happened and what may happen
+//! next, `client.rs` checks what the client gets.
 
-#[path = "following/client.rs"]
 mod client;
-#[path = "following/rooms.rs"]
+mod harness;
 mod rooms;
-#[path = "following/session.rs"]
 mod session;
-#[path = "following/world.rs"]
-mod world;
 
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::subscriptions::SyncConversations;
 use greenroom::realtime::following::{FollowEffect, Following, Rights, SyncRights};
+use harness::{CONVERSATIONS, Step, World};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
-use world::{CONVERSATIONS, Step, World};
 
 fn step() -> impl Strategy<Value = Step> {
     let conversation = || 0..CONVERSATIONS;
@@ -57,23 +53,23 @@ impl std::fmt::Debug for Steps {
 /// What the room replays while events of the user stream are held back is asked for again.
 #[test]
 fn an_event_that_was_held_back_during_a_replay_is_not_lost() {
-    let (user, batch) = (world::USER, world::batch_of(world::OWN, 4));
+    let (user, batch) = (harness::USER, harness::batch_of(harness::OWN, 4));
     for first in ["another command", "a sync that names no revision"] {
         let mut following: Following<Stream> = Following::new(true);
-        following.begin_session(user, world::OWN, Rev(3), Vec::new());
-        following.events(world::OWN, 1, &batch);
-        following.page_sent(world::OWN);
-        following.attached(world::OWN, 1, Rev(4));
+        following.begin_session(user, harness::OWN, Rev(3), Vec::new());
+        following.handle_events(harness::OWN, 1, &batch);
+        following.handle_page_sent(harness::OWN);
+        following.handle_live(harness::OWN, 1, Rev(4));
         if first == "another command" {
-            following.no_sync_first();
+            following.skip_first_sync();
         } else {
             following.begin_sync(SyncConversations::default(), None);
             let rights = Rights { rooms: HashMap::new(), memberships: Vec::new(), denied: Vec::new() };
             let (reset_all, reset) = (false, HashSet::new());
-            following.sync_rights_read(Ok(SyncRights { rights, user_rev: Rev(4), reset_all, reset }));
+            following.handle_sync_rights(Ok(SyncRights { rights, user_rev: Rev(4), reset_all, reset }));
         }
         let attached = std::iter::from_fn(|| following.next_effect()).filter_map(|effect| match effect {
-            FollowEffect::Attach { from, .. } => Some(from),
+            FollowEffect::Subscribe { from, .. } => Some(from),
             FollowEffect::SendEvents(_) => panic!("an event was sent before {first}"),
             _ => None,
         });

@@ -1,10 +1,10 @@
 //! The rooms: deliveries, reads of the log, and the messages of the session.
 
-use crate::world::{RoomSink, TestRoom, ToRoom, USER, World};
+use super::harness::{RoomSink, TestRoom, ToRoom, USER, World};
 use greenroom::domain::ids::SessionId;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{Batch, ReadPurpose};
-use greenroom::protocol::events::Frame;
+use greenroom::protocol::envelope::Envelope;
 use greenroom::realtime::order::{Order, SubscribeRequest};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -62,7 +62,7 @@ impl World {
         let Some(stream) = pick.checked_rem(waiting.len()).map(|index| waiting[index]) else { return };
         let (after, purpose) = self.rooms.get_mut(&stream).expect("a room that was just found").reads.remove(0);
         let rows = self.log[&stream].iter().skip(after.0 as usize).take(rows);
-        let frames: Vec<Frame> = rows.map(|(frame, _)| frame.clone()).collect();
+        let frames: Vec<Envelope> = rows.map(|(frame, _)| frame.clone()).collect();
         self.drive(stream, |order, sink| match purpose {
             ReadPurpose::Replay { session, number, .. } => {
                 order.handle_replay_read(session, number, Some(frames), sink);

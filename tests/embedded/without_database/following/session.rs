@@ -1,14 +1,14 @@
 //! The session: its commands, its lane, the messages of rooms, and the effects that it carries out.
 
-use crate::client::Checked;
-use crate::world::{Check, Job, OWN, ToRoom, USER, World, chosen};
+use super::client::Checked;
+use super::harness::{Check, Job, OWN, ToRoom, USER, World, chosen};
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::RoomEvent;
-use greenroom::protocol::events::Frame;
+use greenroom::protocol::envelope::Envelope;
 use greenroom::protocol::subscriptions::SyncConversations;
 use greenroom::realtime::following::{FollowEffect, Following};
-use greenroom::store::participants::Membership;
+use greenroom::store::members::Membership;
 use std::collections::{BTreeMap, VecDeque};
 
 impl World {
@@ -42,7 +42,7 @@ impl World {
         if self.open {
             self.client.sends_no_sync_first();
             self.client.unanswered += 1;
-            self.following.no_sync_first();
+            self.following.skip_first_sync();
             self.enter_lane(job);
         }
     }
@@ -62,37 +62,37 @@ impl World {
         if in_parts && let Some((id, rev)) = conversations.pop_first() {
             let part =
                 SyncConversations { conversations: BTreeMap::from([(id, rev)]), more: true, ..Default::default() };
-            assert!(self.following.sync_part(part).expect("a small sync").is_none());
+            assert!(self.following.add_sync_part(part).expect("a small sync").is_none());
         }
         let part = SyncConversations { conversations, user_rev, ..SyncConversations::default() };
-        let whole = self.following.sync_part(part).expect("a small sync").expect("the last part");
+        let whole = self.following.add_sync_part(part).expect("a small sync").expect("the last part");
         self.enter_lane(Job::Sync(whole));
     }
 
     pub fn time_is_up(&mut self) {
         if self.waits_for_sync {
             self.client.sends_no_sync_first();
-            self.following.no_sync_first();
+            self.following.skip_first_sync();
         }
     }
 
     pub fn client_reads(&mut self) {
         self.client_reads = true;
         self.following.set_may_replay(true);
-        self.following.client_read();
+        self.following.continue_replays();
     }
 
     pub fn session_message(&mut self) {
         let Some((stream, number, event)) = self.mailbox.pop_front() else { return };
         match event {
-            RoomEvent::Frames(batch) => self.following.events(stream, number, &batch),
+            RoomEvent::Frames(batch) => self.following.handle_events(stream, number, &batch),
             RoomEvent::Page(batch) => {
-                self.following.events(stream, number, &batch);
-                self.following.page_sent(stream);
+                self.following.handle_events(stream, number, &batch);
+                self.following.handle_page_sent(stream);
             }
-            RoomEvent::Attached(rev) => self.following.attached(stream, number, rev),
-            RoomEvent::Reset(rev) => self.following.reset(stream, number, rev),
-            RoomEvent::Left(checked) => self.following.left(stream, checked),
+            RoomEvent::Live(rev) => self.following.handle_live(stream, number, rev),
+            RoomEvent::Reset(rev) => self.following.handle_reset(stream, number, rev),
+            RoomEvent::Left(checked) => self.following.handle_left(stream, checked),
             RoomEvent::Gone => self.reconnect(true),
             RoomEvent::Ephemeral(_) => {}
         }
@@ -136,13 +136,13 @@ impl World {
                     self.checks.push_back(Check::Rights(of));
                 }
                 FollowEffect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
-                FollowEffect::Attach { room, number, from, checked, .. } => {
+                FollowEffect::Subscribe { room, number, from, checked, .. } => {
                     self.send_to_room(room, ToRoom::Subscribe { number, from, checked });
                 }
-                FollowEffect::Detach { room } => self.send_to_room(room, ToRoom::Unsubscribe),
+                FollowEffect::Unsubscribe { room } => self.send_to_room(room, ToRoom::Unsubscribe),
                 FollowEffect::Continue { room } => self.send_to_room(room, ToRoom::Continue),
-                FollowEffect::AwaitSync => self.waits_for_sync = true,
-                FollowEffect::StopAwaitingSync => self.waits_for_sync = false,
+                FollowEffect::StartSyncTimer => self.waits_for_sync = true,
+                FollowEffect::StopSyncTimer => self.waits_for_sync = false,
                 FollowEffect::QueueAdded => self.enter_lane(Job::Added),
                 FollowEffect::LeaveLane => {
                     self.lane_taken = false;
@@ -160,7 +160,7 @@ impl World {
         self.rooms.entry(room).or_default().inbox.push_back((self.session, message));
     }
 
-    pub fn stream_of(&self, frame: &Frame) -> Stream {
+    pub fn stream_of(&self, frame: &Envelope) -> Stream {
         *self.log.keys().find(|stream| stream.id().to_string() == *frame.text).expect("the text names the stream")
     }
 }

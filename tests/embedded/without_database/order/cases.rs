@@ -7,7 +7,8 @@ use super::recorder::{
 };
 use greenroom::domain::ids::MessageId;
 use greenroom::mailboxes::Batch;
-use greenroom::protocol::events::{EventEffect, Frame};
+use greenroom::protocol::envelope::Envelope;
+use greenroom::protocol::events::EventEffect;
 use greenroom::realtime::order::{Order, SubscribeRequest};
 use uuid::Uuid;
 
@@ -235,7 +236,7 @@ fn an_event_from_the_log_replaces_a_pending_one() {
     let (mut order, mut recorder) = order_at_10();
     order.deliver(&Batch::new(vec![message(12, 7)]), &mut recorder);
     order.read_gap(&mut recorder);
-    let rewritten = Frame { text: "rewritten".into(), ..message(12, 7) };
+    let rewritten = Envelope { text: "rewritten".into(), ..message(12, 7) };
     order.handle_gap_read(Some(vec![frame(11, EventEffect::None), rewritten, deletion(13, 7)]), &mut recorder);
     assert_eq!(recorder.take_sent(0), ["frames 11..13"]);
     assert_eq!(recorder.texts.last().map(String::as_str), Some("text rewritten text"));

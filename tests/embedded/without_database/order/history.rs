@@ -3,8 +3,11 @@
 //! This file does not use rooms or sessions.
 
 use bytestring::ByteString;
-use greenroom::domain::ids::{MessageId, Rev, UserId};
-use greenroom::protocol::events::{EventEffect, Frame};
+use greenroom::domain::ids::{ConversationId, MessageId, Rev, UserId};
+use greenroom::domain::stream::Stream;
+use greenroom::protocol::envelope::Envelope;
+use greenroom::protocol::event_type::{EventType, StoredEventType};
+use greenroom::protocol::events::EventEffect;
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -13,6 +16,19 @@ const BIG_BYTES: usize = 100 * 1024;
 
 /// The text of a log row whose message was deleted.
 const REWRITTEN: &str = "rewritten";
+
+/// Returns an event without a text, a message or an effect.
+pub fn empty_event(rev: Rev) -> Envelope {
+    Envelope {
+        stream: Stream::Conversation(ConversationId(Uuid::nil())),
+        rev,
+        event_type: StoredEventType::Known(EventType::MessageNew),
+        message_id: None,
+        quoted_id: None,
+        text: ByteString::new(),
+        effect: EventEffect::None,
+    }
+}
 
 fn text(is_big: bool) -> ByteString {
     static BIG_TEXT: LazyLock<ByteString> = LazyLock::new(|| ByteString::from("t".repeat(BIG_BYTES)));
@@ -32,7 +48,7 @@ pub enum Change {
 
 #[derive(Default)]
 pub struct History {
-    log: Vec<Frame>,
+    log: Vec<Envelope>,
     /// The memberships of each user: every event after the first revision, up to and including the second, is for the
     /// user.
     memberships: Vec<Vec<(Rev, Option<Rev>)>>,
@@ -58,7 +74,7 @@ impl History {
     }
 
     /// Commits changes. Returns the frames as they are delivered.
-    pub fn commit(&mut self, changes: &[Change]) -> Vec<Frame> {
+    pub fn commit(&mut self, changes: &[Change]) -> Vec<Envelope> {
         let before = self.log.len();
         for change in changes {
             self.append(*change, before);
@@ -69,7 +85,7 @@ impl History {
     /// Appends one event of a transaction. `before` is the number of events before the transaction.
     fn append(&mut self, change: Change, before: usize) {
         let rev = self.end().next();
-        let mut frame = Frame { rev, text: text(false), effect: EventEffect::None, message_id: None, quoted_id: None };
+        let mut frame = Envelope { text: text(false), ..empty_event(rev) };
         match change {
             Change::Message { quotes, is_big } => {
                 let id = MessageId(Uuid::from_u128(rev.0 as u128));
@@ -104,10 +120,10 @@ impl History {
     }
 
     /// Returns what a read of the log finds now. The rows that show a deleted message have another text.
-    pub fn read(&self, after: Rev, limit: usize) -> Vec<Frame> {
+    pub fn read(&self, after: Rev, limit: usize) -> Vec<Envelope> {
         let rows = self.log.iter().filter(|frame| frame.rev > after.max(self.lost_to)).take(limit).cloned();
-        let rewritten = |frame: Frame| match self.deleted_at(&frame) {
-            Some(_) => Frame { text: ByteString::from_static(REWRITTEN), ..frame },
+        let rewritten = |frame: Envelope| match self.deleted_at(&frame) {
+            Some(_) => Envelope { text: ByteString::from_static(REWRITTEN), ..frame },
             None => frame,
         };
         rows.map(rewritten).collect()
@@ -129,13 +145,13 @@ impl History {
     }
 
     /// Returns whether a frame belongs to the row of its revision. Its text may differ from the row.
-    pub fn contains(&self, frame: &Frame) -> bool {
+    pub fn contains(&self, frame: &Envelope) -> bool {
         let row = self.log.get(frame.rev.0 as usize - 1);
         row.is_some_and(|row| row.effect == frame.effect && row.message_id == frame.message_id)
     }
 
     /// Returns the revision at which a message was deleted whose text the frame shows. `None` if there is none.
-    pub fn deleted_at(&self, frame: &Frame) -> Option<Rev> {
+    pub fn deleted_at(&self, frame: &Envelope) -> Option<Rev> {
         let shows = |id: &MessageId| frame.message_id == Some(*id) || frame.quoted_id == Some(*id);
         let has_text = frame.text != REWRITTEN;
         self.deleted.iter().filter(|(id, at)| has_text && shows(id) && frame.rev < *at).map(|(_, at)| *at).min()

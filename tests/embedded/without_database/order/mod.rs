@@ -1,24 +1,19 @@
 //! The order of a room, driven through random interleavings of commits, local and late deliveries, losses, checks,
 //! subscriptions, leaves and joins.
 //!
-//! `order/history.rs` contains what was committed, `order/world.rs` contains the possible steps, and `order/session.rs`
-//! checks what each session gets. `order/cases.rs` contains notable cases, with the helpers in `order/recorder.rs`.
+//! `history.rs` contains what was committed, `simulation.rs` contains the possible steps, and `session.rs`
+//! checks what each session gets. `cases.rs` contains notable cases, with the helpers in `recorder.rs`.
 
-#[path = "order/cases.rs"]
 mod cases;
-#[path = "order/history.rs"]
 mod history;
-#[path = "order/recorder.rs"]
 mod recorder;
-#[path = "order/session.rs"]
 mod session;
-#[path = "order/world.rs"]
-mod world;
+mod simulation;
 
 use history::Change;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use world::{Delivery, SESSIONS, Start, Step, USERS, World};
+use simulation::{Delivery, SESSIONS, Start, Step, USERS, World};
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![

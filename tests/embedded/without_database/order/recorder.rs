@@ -1,9 +1,10 @@
 //! The helpers of the cases: frames, batches and requests, and a sink that records what the order sends and reads.
 
-use super::history::user;
+use super::history::{empty_event, user};
 use greenroom::domain::ids::{MessageId, Rev, SessionId};
 use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use greenroom::protocol::events::{EventEffect, Frame};
+use greenroom::protocol::envelope::Envelope;
+use greenroom::protocol::events::EventEffect;
 use greenroom::realtime::order::{Order, Sink, SubscribeRequest};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Sink<usize> for Recorder {
         let description = match event {
             RoomEvent::Frames(batch) => format!("frames {}", revs(&batch)),
             RoomEvent::Page(batch) => format!("page {}", revs(&batch)),
-            RoomEvent::Attached(rev) => format!("attached {rev}"),
+            RoomEvent::Live(rev) => format!("attached {rev}"),
             RoomEvent::Reset(rev) => format!("reset {rev}"),
             RoomEvent::Left(_) => "left".to_owned(),
             RoomEvent::Gone => "gone".to_owned(),
@@ -63,12 +64,12 @@ impl Recorder {
 }
 
 /// Returns an event that shows the message whose id is the revision.
-pub fn frame(rev: i64, effect: EventEffect) -> Frame {
+pub fn frame(rev: i64, effect: EventEffect) -> Envelope {
     let message_id = Some(MessageId(Uuid::from_u128(rev as u128)));
-    Frame { rev: Rev(rev), text: "text".into(), effect, message_id, quoted_id: None }
+    Envelope { text: "text".into(), effect, message_id, ..empty_event(Rev(rev)) }
 }
 
-pub fn frames(revs: RangeInclusive<i64>) -> Vec<Frame> {
+pub fn frames(revs: RangeInclusive<i64>) -> Vec<Envelope> {
     revs.map(|rev| frame(rev, EventEffect::None)).collect()
 }
 
@@ -104,7 +105,7 @@ pub fn answer_read(
     recorder: &mut Recorder,
     index: usize,
     after: i64,
-    frames: Option<Vec<Frame>>,
+    frames: Option<Vec<Envelope>>,
 ) {
     let read = recorder.reads.iter().rposition(|read| *read == (after, Some(session(index)))).expect("the read exists");
     order.handle_replay_read(session(index), recorder.read_numbers[read], frames, recorder);
@@ -119,11 +120,11 @@ pub fn order_at_10() -> (Order<usize>, Recorder) {
 }
 
 /// Returns an event that shows a message.
-pub fn message(rev: i64, id: u128) -> Frame {
-    Frame { message_id: Some(MessageId(Uuid::from_u128(id))), ..frame(rev, EventEffect::None) }
+pub fn message(rev: i64, id: u128) -> Envelope {
+    Envelope { message_id: Some(MessageId(Uuid::from_u128(id))), ..frame(rev, EventEffect::None) }
 }
 
 /// Returns the event that a message was deleted.
-pub fn deletion(rev: i64, id: u128) -> Frame {
-    Frame { message_id: None, ..frame(rev, EventEffect::Deleted(MessageId(Uuid::from_u128(id)))) }
+pub fn deletion(rev: i64, id: u128) -> Envelope {
+    Envelope { message_id: None, ..frame(rev, EventEffect::Deleted(MessageId(Uuid::from_u128(id)))) }
 }

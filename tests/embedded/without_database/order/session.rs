@@ -3,7 +3,7 @@
 use super::history::History;
 use greenroom::domain::ids::{Rev, SessionId};
 use greenroom::mailboxes::{Batch, RoomEvent};
-use greenroom::protocol::events::Frame;
+use greenroom::protocol::envelope::Envelope;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -114,7 +114,7 @@ impl Session {
             RoomEvent::Frames(batch) | RoomEvent::Page(batch) => {
                 subscription.check_batch(self.user, batch, history, known)
             }
-            RoomEvent::Attached(rev) => subscription.check_attached(*rev),
+            RoomEvent::Live(rev) => subscription.check_attached(*rev),
             RoomEvent::Reset(rev) => subscription.check_reset(*rev, history),
             RoomEvent::Left(checked) => {
                 let result = subscription.check_left(self.user, *checked, history);
@@ -170,7 +170,7 @@ impl Subscription {
         batch.frames.iter().try_for_each(|frame| self.check_frame(user, frame, history, known))
     }
 
-    fn check_frame(&mut self, user: usize, frame: &Frame, history: &History, known: &KnownRevs) -> Checked {
+    fn check_frame(&mut self, user: usize, frame: &Envelope, history: &History, known: &KnownRevs) -> Checked {
         let rev = frame.rev;
         require(history.contains(frame), || format!("{rev} is not the event in the log"))?;
         let deleted = history.deleted_at(frame);

@@ -5,7 +5,7 @@ use super::history::{Change, History, user};
 use super::session::{Failures, KnownRevs, RightCheck, Session};
 use greenroom::domain::ids::Rev;
 use greenroom::mailboxes::{Batch, ReadPurpose, RoomEvent};
-use greenroom::protocol::events::Frame;
+use greenroom::protocol::envelope::Envelope;
 use greenroom::realtime::order::{Order, Sink, SubscribeRequest};
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub enum Step {
 struct PendingRead {
     after: Rev,
     purpose: ReadPurpose,
-    result: Option<Vec<Frame>>,
+    result: Option<Vec<Envelope>>,
 }
 
 pub struct World {
@@ -124,7 +124,7 @@ impl World {
     }
 
     /// Notes events that were delivered to the room or that it has read.
-    fn note_known_events(&mut self, frames: &[Frame]) {
+    fn note_known_events(&mut self, frames: &[Envelope]) {
         self.known.extend(frames.iter().map(|frame| frame.rev));
     }
 

@@ -1,0 +1,83 @@
+//! Fails readers that are too far behind, so that no reader keeps old rows in the log for ever.
+//!
+//! A reader is too far behind if the oldest row that it has not processed is older than its greatest lag. One check is
+//! not enough to fail it: a server that was off for long finds all its readers behind. So a reader fails at the next
+//! check of the same node, an hour later, unless it has caught up or comes nearer to the end of the log.
+//!
+//! The rows in `readers` of names that this program does not know are checked too, with a lag of their own. Such a
+//! reader belongs to a version that is gone, or that still runs on another node during an upgrade.
+
+use super::reader::Reader;
+use crate::app::App;
+use crate::domain::limits;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::db::pools::ReadPool;
+use crate::store::db::write_queue::ServerWriter;
+use crate::store::log::readers::{self, ReaderLag};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Checks how far the readers are behind. It remembers what it found at the check before.
+pub struct LagWatch {
+    max_lags: BTreeMap<String, Duration>,
+    /// The ages of the oldest unread rows of those readers that were too far behind at the last check.
+    behind: BTreeMap<String, Duration>,
+}
+
+impl LagWatch {
+    /// Creates a watch that knows the greatest lags of `readers`.
+    pub fn new(readers: &[Arc<dyn Reader>]) -> Self {
+        let max_lags = readers.iter().map(|reader| (reader.name().to_owned(), reader.max_lag())).collect();
+        Self { max_lags, behind: BTreeMap::new() }
+    }
+
+    /// Marks those readers as failed that were too far behind at the last check and have not come nearer since. Returns
+    /// their names.
+    pub async fn check(&mut self, app: &App, now: Timestamp) -> Result<Vec<String>> {
+        let db = app.db();
+        let lags = db.run(async { Ok(readers::list_lags(db.read(ReadPool::Log)).await?) }).await?;
+        let (mut behind, mut failed) = (BTreeMap::new(), Vec::new());
+        for lag in lags {
+            let Some(age) = lag.oldest_unread_at.map(|at| now.since(at)).filter(|age| *age > self.max_lag(&lag)) else {
+                continue;
+            };
+            match self.behind.get(&lag.name) {
+                Some(earlier) if age >= *earlier => {
+                    if self.mark_failed(app, &lag, age, now).await? {
+                        failed.push(lag.name);
+                    }
+                }
+                _ => drop(behind.insert(lag.name, age)),
+            }
+        }
+        self.behind = behind;
+        Ok(failed)
+    }
+
+    fn max_lag(&self, lag: &ReaderLag) -> Duration {
+        self.max_lags.get(&lag.name).copied().unwrap_or(limits::UNKNOWN_READER_LAG)
+    }
+
+    async fn mark_failed(&self, app: &App, lag: &ReaderLag, age: Duration, now: Timestamp) -> Result<bool> {
+        let db = app.db();
+        let marked = db.run(async {
+            let _turn = db.take_server_turn(ServerWriter::System).await;
+            Ok(readers::mark_failed(db.write()?, lag, now).await?)
+        });
+        let is_marked = marked.await?;
+        if is_marked {
+            let (reader, hours) = (&lag.name, age.as_secs() / 3600);
+            let is_known = self.max_lags.contains_key(reader);
+            tracing::error!(
+                reader,
+                is_known,
+                hours,
+                "a reader of the log is too far behind and has failed: it stops, and the log keeps no rows for it; \
+                 after mending the cause, set its failed_at to NULL in the table readers"
+            );
+        }
+        Ok(is_marked)
+    }
+}

@@ -1,0 +1,6 @@
+//! Accounts and logins: registering, profiles, passwords, tokens, and the limits on signing in.
+
+mod logins;
+mod sign_in_limits;
+mod tokens;
+mod users;

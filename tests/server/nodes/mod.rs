@@ -1,0 +1,5 @@
+//! Several servers on one PostgreSQL database.
+
+mod catch_up;
+mod failover;
+mod two_nodes;

@@ -16,7 +16,7 @@ use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::stream::Stream;
 use crate::domain::tokens::Keys;
 use crate::error::{Error, Result};
-use crate::mailboxes::{Ephemeral, MarkJob, SendJob};
+use crate::mailboxes::{Ephemeral, MarkCause, MarkJob, MarkWork, MovedMarks, SendJob};
 use crate::protocol::envelope::Envelope;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
@@ -212,11 +212,23 @@ impl App {
         self.0.supervision.part("use_cases")
     }
 
-    /// Delivers the events of a commit over the bus, and wakes the relay.
-    pub fn deliver(&self, events: Vec<Envelope>) {
+    /// Delivers what a commit has changed: its events over the bus, and its marks to the marks writer, which notifies
+    /// of those that sends have moved. Wakes the relay.
+    pub fn deliver(&self, events: Vec<Envelope>, marks: &[MovedMarks]) {
         if !events.is_empty() {
             self.0.delivery.log_grew.notify_one();
             self.0.delivery.bus.deliver(events);
+        }
+        for mark in marks {
+            match mark.cause {
+                MarkCause::Send { unread_from: Some(previous) } => self.enqueue_mark(MarkJob {
+                    conversation_id: mark.conversation_id,
+                    user_id: mark.user_id,
+                    work: MarkWork::NotifyAfterSend { previous },
+                    answer: None,
+                }),
+                MarkCause::Send { unread_from: None } | MarkCause::Request => {}
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 //! 6. [`store`], [`cluster`]: the SQL statements, and what nodes may share
 //! 7. [`admission`]: the limits of each caller
 //! 8. [`app`]: everything that a use case needs
-//! 9. [`work`]: what the use cases run on: reads, transactions, the writers and access rights
+//! 9. [`work`]: what the use cases run on: reads, transactions, the writers, access rights and the assembler
 //! 10. [`usecases`]: one function for each action of a caller
 //! 11. [`realtime`], [`relay`]: the sockets, sessions, rooms, hub and presence, and the readers of the log
 //! 12. [`http`]: the HTTP routes, which read a request, call a use case and answer

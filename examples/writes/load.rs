@@ -86,7 +86,7 @@ async fn send(app: &App, random: &mut Random) -> greenroom::error::Result<()> {
         temp_id: Some(format!("{:016x}{:016x}", random.next(), random.next())),
         ..NewMessage::default()
     };
-    let send = CheckedSend::parse(caller.user_id, Application::conversation_id(conversation), new)?;
+    let send = CheckedSend::parse(&caller, Application::conversation_id(conversation), new)?;
     messages::send(app, send).await.map(drop)
 }
 

@@ -35,8 +35,8 @@ pub async fn send(
     body: Json<NewMessage>,
 ) -> Result<HttpResponse, Problem> {
     app.admission().charge(ChargeKind::Send, &caller.0, 1)?;
-    let send = CheckedSend::parse(caller.0.user_id, id.0, body.0)?;
-    let sent = messages::send(&app, send).await?;
+    let checked = CheckedSend::parse(&caller.0, id.0, body.0)?;
+    let sent = messages::send(&app, checked).await?;
     let mut answer = if sent.repeated { HttpResponse::Ok() } else { HttpResponse::Created() };
     Ok(answer.json(sent.message))
 }

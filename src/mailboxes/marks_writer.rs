@@ -16,12 +16,36 @@ pub struct MarkJob {
     pub answer: Option<MarkAnswer>,
 }
 
+/// The marks of one participant after a transaction that moved at least one of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MovedMarks {
+    pub conversation_id: ConversationId,
+    pub user_id: UserId,
+    pub last_read_seq: Seq,
+    /// The number of messages up to the read mark, without system messages.
+    pub last_read_count: i64,
+    /// `None` if the transaction did not read the delivered mark.
+    pub delivered_seq: Option<Seq>,
+    pub cause: MarkCause,
+}
+
+/// Why a transaction moved marks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MarkCause {
+    /// The user asked for it. The marks writer notifies of it.
+    Request,
+    /// The user sent a message, and so has read all earlier ones. `unread_from` is the read mark before, if there were
+    /// unread messages after it.
+    Send { unread_from: Option<Seq> },
+}
+
 /// What the marks writer does. A mark beyond the last message means the last message. Marks never move back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MarkWork {
     MoveRead(Seq),
     MoveDelivered(Seq),
-    /// A send moved the read mark from `previous` in its own transaction. Only the notification is left to do.
+    /// A send moved the read mark from `previous` past unread messages, in its own transaction. Only the notification
+    /// is left to do.
     NotifyAfterSend {
         previous: Seq,
     },

@@ -17,7 +17,7 @@ pub use answer::answer;
 pub use batch::Batch;
 pub use hub::{Committed, EndRooms, Ephemeral, Heads, ListOpenStreams, OpenRooms, Retire};
 pub use log_reader::{ReadLog, ReadPurpose};
-pub use marks_writer::{MarkAnswer, MarkJob, MarkWork};
+pub use marks_writer::{MarkAnswer, MarkCause, MarkJob, MarkWork, MovedMarks};
 pub use presence::{PresenceAnnounced, PresenceChanged, ToPresence};
 pub use room::{Subscription, ToRoom};
 pub use send_always::send_always;

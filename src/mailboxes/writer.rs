@@ -1,6 +1,6 @@
 //! Jobs of the writer, which commits sends in batches.
 
-use crate::domain::ids::{MessageId, Rev, Seq};
+use crate::domain::ids::{MessageId, Rev};
 use crate::error::Result;
 use crate::protocol::sends::CheckedSend;
 use crate::protocol::shared_message::SharedMessage;
@@ -34,6 +34,4 @@ pub struct SentMessage {
     pub own_emojis: Vec<String>,
     /// Whether an earlier send with the same `temp_id` had stored it.
     pub repeated: bool,
-    /// The sender's read mark before the send, if the send moved it past unread messages.
-    pub previous_read_seq: Option<Seq>,
 }

@@ -7,10 +7,11 @@ use super::conversations::{ConversationCreated, ConversationRemoved, Conversatio
 use super::event_type::EventType;
 use super::logins::Revoked;
 use super::members::{ParticipantJoined, ParticipantLeft, ParticipantUpdated};
-use super::messages::{Message, MessageDeleted, MessageEvent, MessageHidden};
+use super::messages::{Message, MessageDeleted, MessageHidden};
 use super::pins::Pin;
 use super::reactions::ReactionUpdated;
 use super::settings::ConversationSettings;
+use super::shared_message::MessageEvent;
 use super::users::UserEvent;
 use crate::domain::ids::{ConversationId, MessageId, Rev, UserId};
 use crate::domain::stream::Stream;

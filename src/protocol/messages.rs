@@ -1,7 +1,6 @@
 //! Messages: sending, editing, deleting and reading them.
 
 use super::reactions::Reaction;
-use super::shared_message::SharedMessage;
 use super::users::UserBrief;
 use crate::domain::content::{Content, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
@@ -259,20 +258,6 @@ pub enum MessageStatus {
     Delivered,
     /// Another participant has read the message.
     Seen,
-}
-
-/// The payload of `message.new` and `message.edited`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MessageEvent {
-    pub conversation_id: ConversationId,
-    pub message: SharedMessage,
-}
-
-impl MessageEvent {
-    /// Returns the payload for the stream of the conversation of the message.
-    pub fn new(message: SharedMessage) -> Self {
-        Self { conversation_id: message.conversation_id, message }
-    }
 }
 
 /// The payload of `message.deleted`.

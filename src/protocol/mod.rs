@@ -1,7 +1,8 @@
 //! The wire format: the frames and bodies that clients and the server send, without the connections that carry them.
 //!
 //! Each noun has a file with its resources, the bodies of REST, and the payloads of its commands and events. The frames
-//! around the payloads are in [`client`], [`server`] and [`events`]; [`stored_event`] reads events back from the log.
+//! around the payloads are in [`client`], [`server`] and [`events`]; [`stored_event`] reads events back from the log. A
+//! message to send is parsed in [`sends`], and [`shared_message`] is a message as events contain it.
 
 pub mod accounts;
 pub mod blocks;

@@ -4,7 +4,8 @@
 
 use super::event_type::StoredEventType;
 use super::events::Event;
-use super::messages::{Message, MessageEvent};
+use super::messages::Message;
+use super::shared_message::MessageEvent;
 use super::stored_event::{MessageFrame, StoredEvent};
 use crate::domain::ids::MessageId;
 use crate::domain::stream::Stream;

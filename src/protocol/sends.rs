@@ -1,6 +1,7 @@
 //! A send whose input was checked: what the use case takes and the writer stores.
 
 use super::messages::{NewMessage, SendMessage};
+use crate::domain::caller::Caller;
 use crate::domain::content::{self, Content, MessageKind, TempId};
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::limits;
@@ -22,8 +23,8 @@ pub struct CheckedSend {
 }
 
 impl CheckedSend {
-    /// Checks what a client sent. The error names all invalid fields.
-    pub fn parse(sender_id: UserId, conversation_id: ConversationId, new: NewMessage) -> Result<Self> {
+    /// Checks what a client of `caller` sent. The error names all invalid fields.
+    pub fn parse(caller: &Caller, conversation_id: ConversationId, new: NewMessage) -> Result<Self> {
         let NewMessage { content, kind, data, attachment_ids, reply_to_id, temp_id } = new;
         let attachment_ids = attachment_ids.unwrap_or_default();
         let mut errors = Vec::new();
@@ -65,7 +66,7 @@ impl CheckedSend {
         let kind_name = Some(kind).filter(|kind| *kind != MessageKind::Text).map(MessageKind::as_str);
         let body = json!([content.as_str(), kind_name, data, attachment_ids, reply_to_id]);
         let body_hash = tokens::body_hash(body.to_string().as_bytes());
-        Ok(Self { conversation_id, sender_id, kind, content, data, reply_to_id, temp_id, body_hash })
+        Ok(Self { conversation_id, sender_id: caller.user_id, kind, content, data, reply_to_id, temp_id, body_hash })
     }
 
     /// Returns the conversation to send the message to.
@@ -120,9 +121,14 @@ impl SendMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::accounts::UserRole;
+    use crate::domain::caller::Via;
+    use crate::domain::ids::LoginId;
 
     fn parse(new: NewMessage) -> Result<CheckedSend> {
-        CheckedSend::parse(UserId::new(), ConversationId::new(), new)
+        let via = Via::Login { login_id: LoginId::new() };
+        let caller = Caller { user_id: UserId::new(), role: UserRole::User, via };
+        CheckedSend::parse(&caller, ConversationId::new(), new)
     }
 
     fn refused(new: NewMessage) -> Vec<String> {

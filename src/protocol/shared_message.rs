@@ -1,6 +1,7 @@
 //! A message as all users get it, in events: without the fields that depend on the viewer.
 
 use super::messages::{Message, MessageStatus};
+use crate::domain::ids::ConversationId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -53,5 +54,46 @@ impl Serialize for SharedMessage {
 impl<'de> Deserialize<'de> for SharedMessage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Message::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// The payload of `message.new` and `message.edited`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MessageEvent {
+    pub conversation_id: ConversationId,
+    pub message: SharedMessage,
+}
+
+impl MessageEvent {
+    /// Returns the payload for the stream of the conversation of the message.
+    pub fn new(message: SharedMessage) -> Self {
+        Self { conversation_id: message.conversation_id, message }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::MessageId;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn what_depends_on_a_viewer_is_neither_kept_nor_read_back() {
+        let shown = json!({
+            "id": MessageId::new(), "conversation_id": ConversationId::new(), "seq": 1, "sender_id": null,
+            "sender": null, "type": "text", "content": "hi", "data": null, "attachments": [], "reply_to": null,
+            "mentions": [], "reactions": [{"emoji": "👍", "count": 1, "me": true}, {"emoji": "🎉", "count": 1}],
+            "pinned": false, "status": "seen", "temp_id": null, "edited_at": null, "deleted_at": null,
+            "created_at": "2026-01-01T00:00:00Z",
+        });
+        let message: Message = serde_json::from_value(shown).expect("a message");
+        let shared = SharedMessage::new(message);
+        let text = serde_json::to_value(&shared).expect("JSON");
+        assert_eq!((&text["status"], &text["reactions"][0]["me"]), (&Value::Null, &Value::Null));
+        let read: SharedMessage = serde_json::from_value(text).expect("a message");
+        assert_eq!(read, shared);
+        let message = read.for_viewer(&["👍".to_owned()], Some(MessageStatus::Sent));
+        let me: Vec<_> = message.reactions.iter().map(|reaction| reaction.me).collect();
+        assert_eq!((message.status, me), (Some(MessageStatus::Sent), vec![Some(true), Some(false)]));
     }
 }

@@ -7,7 +7,7 @@
 use super::event_type::{EventType, StoredEventType};
 use super::events::EventEffect;
 use super::logins::Revoked;
-use super::messages::MessageEvent;
+use super::shared_message::MessageEvent;
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;
 use serde::Deserialize;

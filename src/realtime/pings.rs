@@ -4,7 +4,10 @@
 //! acknowledges these bytes. This is a pure type without clock or connection.
 
 use crate::domain::limits;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often the owner of [`Pings`] must ask whether a ping is due.
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The payload of a ping: a number of bytes in network byte order.
 pub type PingPayload = [u8; 8];
@@ -17,13 +20,14 @@ pub struct Pings {
     /// The number in the newest ping.
     pinged_bytes: u64,
     pinged_at: Instant,
-    unanswered_pings: u64,
+    /// The number of pings without a pong.
+    unanswered: u64,
 }
 
 impl Pings {
     /// Returns the state of a connection that was opened at `now`.
     pub fn new(now: Instant) -> Self {
-        Self { written_bytes: 0, acknowledged_bytes: 0, pinged_bytes: 0, pinged_at: now, unanswered_pings: 0 }
+        Self { written_bytes: 0, acknowledged_bytes: 0, pinged_bytes: 0, pinged_at: now, unanswered: 0 }
     }
 
     /// Notes that `bytes` were written. Returns the ping that the caller must send now, if
@@ -34,17 +38,18 @@ impl Pings {
     }
 
     /// Returns the ping that the caller must send now, if bytes were written after the newest ping, or if that ping is
-    /// [`limits::HEARTBEAT_INTERVAL`] old.
+    /// [`limits::HEARTBEAT_INTERVAL`] old. Call it every [`CHECK_INTERVAL`].
     pub fn begin_ping_if_due(&mut self, now: Instant) -> Option<PingPayload> {
-        let is_due =
-            self.pinged_bytes < self.written_bytes || now.duration_since(self.pinged_at) >= limits::HEARTBEAT_INTERVAL;
-        is_due.then(|| self.begin_ping(now))
+        // The check nearest to the end of the interval counts, because timers are not exact: a check that is a
+        // millisecond early must not delay the heartbeat until the next one.
+        let needs_heartbeat = now.duration_since(self.pinged_at) + CHECK_INTERVAL / 2 >= limits::HEARTBEAT_INTERVAL;
+        (needs_heartbeat || self.pinged_bytes < self.written_bytes).then(|| self.begin_ping(now))
     }
 
     fn begin_ping(&mut self, now: Instant) -> PingPayload {
         self.pinged_bytes = self.written_bytes;
         self.pinged_at = now;
-        self.unanswered_pings += 1;
+        self.unanswered += 1;
         self.written_bytes.to_be_bytes()
     }
 
@@ -52,7 +57,7 @@ impl Pings {
     /// a pong with a wrong number does not change it. Returns `None` if the pong answers no ping.
     pub fn note_pong(&mut self, payload: &[u8]) -> Option<u64> {
         let count = u64::from_be_bytes(PingPayload::try_from(payload).ok()?);
-        self.unanswered_pings = self.unanswered_pings.checked_sub(1)?;
+        self.unanswered = self.unanswered.checked_sub(1)?;
         if count <= self.written_bytes {
             self.acknowledged_bytes = self.acknowledged_bytes.max(count);
         }
@@ -87,9 +92,9 @@ mod tests {
         pings.note_written(1, now);
         assert_eq!(pings.begin_ping_if_due(now), Some(payload(1)));
         assert_eq!(pings.begin_ping_if_due(now), None);
-        let just_before = now + limits::HEARTBEAT_INTERVAL.saturating_sub(Duration::from_millis(1));
-        assert_eq!(pings.begin_ping_if_due(just_before), None);
-        assert_eq!(pings.begin_ping_if_due(now + limits::HEARTBEAT_INTERVAL), Some(payload(1)));
+        let checks = (1..=12).map(|number| (CHECK_INTERVAL * number).saturating_sub(Duration::from_millis(1)));
+        let heartbeats = checks.filter(|passed| pings.begin_ping_if_due(now + *passed).is_some()).count();
+        assert_eq!(heartbeats, 2, "in a minute, although timers are not exact");
     }
 
     #[test]

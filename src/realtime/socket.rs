@@ -10,7 +10,7 @@ use crate::domain::limits;
 use crate::error::Error;
 use crate::mailboxes::{FromTransport, ToTransport, send_always};
 use crate::realtime::frame_limit::{FrameLimit, FrameLimitState, FrameStatus};
-use crate::realtime::pings::Pings;
+use crate::realtime::pings::{self, Pings};
 use actix::prelude::*;
 use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
@@ -19,10 +19,7 @@ use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError,
 use bytestring::ByteString;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// How often a socket looks whether a ping is due.
-const PING_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// Starts the session of a socket and returns the mailbox of the session.
 type StartSession = Box<dyn FnOnce(Recipient<ToTransport>) -> Recipient<FromTransport>>;
@@ -146,7 +143,7 @@ impl Actor for Socket {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(limits::SOCKET_MAILBOX);
         self.session = self.start_session.take().map(|start| start(ctx.address().recipient()));
-        ctx.run_interval(PING_CHECK_INTERVAL, |socket, ctx| {
+        ctx.run_interval(pings::CHECK_INTERVAL, |socket, ctx| {
             if !socket.is_closed
                 && let Some(ping) = socket.pings.begin_ping_if_due(Instant::now())
             {

@@ -21,7 +21,8 @@ use crate::store::bulk_changes::{self, DueBulkChange};
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::WriteOwner;
 use crate::telemetry::FailureFlag;
-use crate::work::transact::{Tx, WorkFuture, transact_for};
+use crate::work::transact::{WorkFuture, transact_for};
+use crate::work::tx::Tx;
 use std::sync::Arc;
 use std::time::Duration;
 

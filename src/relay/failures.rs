@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use sea_orm::DbErr;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 
 /// The number of failures after which a row or a step is given up.
 pub const MAX_ATTEMPTS: i64 = 10;
@@ -23,13 +24,11 @@ pub fn is_own_fault(error: &Error) -> bool {
 
 /// Returns whether a statement, a lock or the whole transaction took too long. Less work at once may succeed.
 pub fn is_timeout(error: &Error) -> bool {
-    match database_error(error) {
-        Some(cause) => failure_kind(cause) == FailureKind::Timeout,
-        None => {
-            let is_elapsed = error.cause().is_some_and(|cause| cause.is::<tokio::time::error::Elapsed>());
-            is_elapsed && error.code() == Code::Unavailable
-        }
+    if let Some(cause) = database_error(error) {
+        return failure_kind(cause) == FailureKind::Timeout;
     }
+    // A caller that got no write turn in time has the same cause, and the code `busy`.
+    error.code() == Code::Unavailable && error.cause().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Elapsed>)
 }
 
 fn database_error(error: &Error) -> Option<&DbErr> {

@@ -5,7 +5,7 @@
 //! - [`sequencer`] assigns every committed row its position in the order of all streams. Without it, a reader that
 //!   pages by id would skip rows that are committed late. SQLite needs no sequencer: its ids appear in order.
 //! - [`reader`] is what a reader states, and [`runner`] runs it: on one node at a time, by a lease. The cursor moves in
-//!   the transaction of the effects. A row that fails parks its stream for this reader only ([`parked`]).
+//!   the transaction of the effects. A row that fails parks its stream for this reader only (`parked.rs`).
 //! - [`statistics`] is the reader that counts messages and links.
 //! - [`retention`] removes old rows that every reader has processed, and [`lag`] fails readers that are too far behind.
 //! - [`bulk`] makes changes that are too large for one transaction, step by step.

@@ -20,7 +20,8 @@ use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::mailboxes::Ephemeral;
 use crate::store::log::readers::LogRow;
-use crate::work::transact::{Tx, WorkFuture};
+use crate::work::transact::WorkFuture;
+use crate::work::tx::Tx;
 use std::time::Duration;
 
 /// A reader of the log whose effects are only in the database.

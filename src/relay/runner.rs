@@ -15,7 +15,8 @@ use crate::store::log::parked::{self, ParkedStream};
 use crate::store::log::readers::{self, Lease, LogRow};
 use crate::supervision::Part;
 use crate::telemetry::FailureFlag;
-use crate::work::transact::{Tx, WorkFuture, transact_as, typed_work};
+use crate::work::transact::{WorkFuture, transact_as, typed_work};
+use crate::work::tx::Tx;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 

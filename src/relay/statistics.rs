@@ -11,7 +11,8 @@ use crate::protocol::stored_event::{StableMessageFields, StablePayload, StoredEv
 use crate::store::db::transaction::Transaction;
 use crate::store::log::readers::LogRow;
 use crate::store::statistics::{self, CountDelta, Link};
-use crate::work::transact::{Tx, WorkFuture};
+use crate::work::transact::WorkFuture;
+use crate::work::tx::Tx;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -66,6 +66,16 @@ impl UpdatedMarks {
         self.last_read_seq > self.old_read
     }
 
+    /// Returns true if one of the marks changed.
+    pub fn has_moved(&self) -> bool {
+        self.read_moved() || self.delivered_moved()
+    }
+
+    /// Returns the number of messages up to the read mark, without system messages.
+    pub fn last_read_count(&self) -> i64 {
+        self.new_count
+    }
+
     /// Returns true if the delivered mark changed.
     pub fn delivered_moved(&self) -> bool {
         self.delivered_seq > self.old_delivered
@@ -90,7 +100,7 @@ pub async fn update(
     now: Timestamp,
 ) -> Result<Vec<UpdatedMarks>, DbErr> {
     let marks = compute(conn, updates, "FOR NO KEY UPDATE OF p SKIP LOCKED").await?;
-    let changed: Vec<&UpdatedMarks> = marks.iter().filter(|mark| mark.read_moved() || mark.delivered_moved()).collect();
+    let changed: Vec<&UpdatedMarks> = marks.iter().filter(|mark| mark.has_moved()).collect();
     if changed.is_empty() {
         return Ok(marks);
     }

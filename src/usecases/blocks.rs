@@ -18,7 +18,8 @@ use crate::store::conversations::views;
 use crate::store::db::pools::ReadPool;
 use crate::store::{conversations, users};
 use crate::work::read::read;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 use crate::work::{access, presence, typing};
 
 /// How often a change of a block is attempted. A second attempt is needed if the two users get a direct conversation

@@ -9,14 +9,13 @@ use crate::domain::limits;
 use crate::domain::names::{self, UserRef};
 use crate::domain::roles::{Action, ConversationKind, Role};
 use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::change::Change;
 use crate::protocol::conversations::{
     Conversation, ConversationChange, ConversationDetail, ConversationUpdated, UnreadCount,
 };
 use crate::protocol::events::Event;
-use crate::store::conversations::views::{self, ConversationFilter, ConversationSortKey};
+use crate::store::conversations::views::{ConversationFilter, ConversationSortKey};
 use crate::store::conversations::{self, ConversationDetails, NewConversationRow};
 use crate::store::db::pools::ReadPool;
 use crate::store::members::{NewParticipant, ViewStart};
@@ -25,8 +24,9 @@ use crate::work::assemble::conversations::for_viewer;
 use crate::work::conversations::{self as conversation_views, append_created, get_in_tx};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
-use crate::work::transact::{Tx, transact_for};
-use crate::work::{access, presence};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
+use crate::work::{access, presence, views};
 
 /// The result of a request to create a conversation.
 #[derive(Debug)]
@@ -209,38 +209,30 @@ async fn update_group_in(
 /// Returns the direct conversation of the caller and another user. Fails with `not_found` if there is none.
 pub async fn get_direct(app: &App, caller: &Caller, other: &UserRef) -> Result<Conversation> {
     let (user, other) = (caller.user_id, other.clone());
-    let found = read(app, ReadPool::Ordinary, move |conn| {
+    let id = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let not_found = || Error::not_found("conversation");
             let peer = users::by_ref(conn, &other).await?.ok_or_else(not_found)?;
-            let id = conversations::get_direct_id(conn, user, peer.id).await?.ok_or_else(not_found)?;
-            conversation_views::get(conn, user, id).await
+            conversations::get_direct_id(conn, user, peer.id).await?.ok_or_else(not_found)
         })
     });
-    Ok(for_viewer(app, found.await?))
+    views::get(app, user, id.await?).await
 }
 
 /// Returns one conversation as the caller sees it. Fails if the caller is not a participant.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId) -> Result<Conversation> {
-    let user = caller.user_id;
-    let found = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { conversation_views::get(conn, user, id).await })
-    })
-    .await?;
-    Ok(for_viewer(app, found))
+    views::get(app, caller.user_id, id).await
 }
 
 /// Returns one conversation with its first participants, in the order in which they joined.
 pub async fn get_detail(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationDetail> {
     let user = caller.user_id;
-    let (conversation, first) = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move {
-            let conversation = conversation_views::get(conn, user, id).await?;
-            Ok((conversation, members::read_page(conn, user, id, None, limits::DETAIL_MEMBERS).await?))
-        })
-    })
-    .await?;
-    Ok(ConversationDetail { conversation: for_viewer(app, conversation), members: first.into_participants(app) })
+    let first = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { members::read_page(conn, user, id, None, limits::DETAIL_MEMBERS).await })
+    });
+    let first = first.await?.into_participants(app);
+    // Read the conversation last: it checks membership, and a user removed meanwhile must not see newer rows.
+    Ok(ConversationDetail { conversation: views::get(app, user, id).await?, members: first })
 }
 
 /// Lists the caller's conversations after the cursor `after`: pinned ones first, then those with the newest message
@@ -252,22 +244,10 @@ pub async fn list(
     after: Option<ConversationSortKey>,
     limit: u64,
 ) -> Result<(Vec<Conversation>, Option<ConversationSortKey>)> {
-    let user = caller.user_id;
-    let mut rows = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(views::list(conn, user, filter, after, limit + 1, Timestamp::now()).await?) })
-    })
-    .await?;
-    let more = rows.len() as u64 > limit;
-    rows.truncate(limit as usize);
-    let next = if more { rows.last().map(|row| row.sort_key) } else { None };
-    Ok((rows.into_iter().map(|row| for_viewer(app, row)).collect(), next))
+    views::list(app, caller.user_id, filter, after, limit).await
 }
 
 /// Returns the unread counts over all of the caller's conversations.
 pub async fn get_unread_count(app: &App, caller: &Caller) -> Result<UnreadCount> {
-    let user = caller.user_id;
-    read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(views::get_unread_count(conn, user, Timestamp::now()).await?) })
-    })
-    .await
+    views::get_unread_count(app, caller.user_id).await
 }

@@ -17,7 +17,8 @@ use crate::store::log::{self, ShownAs};
 use crate::store::messages::{MessageRow, edits, hidden};
 use crate::work::access;
 use crate::work::read::read;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 
 /// Deletes a message for everyone, or hides it from the caller. If it was deleted before, nothing changes and no event
 /// is appended.

@@ -9,14 +9,15 @@ use crate::domain::roles::Action;
 use crate::domain::stream::Stream;
 use crate::error::{Error, Result};
 use crate::protocol::events::Event;
-use crate::protocol::messages::{FormerText, Message, MessageEvent};
-use crate::protocol::shared_message::SharedMessage;
+use crate::protocol::messages::{FormerText, Message};
+use crate::protocol::shared_message::{MessageEvent, SharedMessage};
 use crate::store;
 use crate::store::db::pools::ReadPool;
 use crate::store::messages::edits;
 use crate::work::assemble::messages::get_for_viewer;
 use crate::work::read::read;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 use crate::work::{access, mentions};
 
 /// Replaces the text of the caller's own message and keeps the former text. Returns the message as its author sees it.

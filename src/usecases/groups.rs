@@ -9,21 +9,19 @@ use crate::domain::content::TempId;
 use crate::domain::ids::{ConversationId, Rev, UserId};
 use crate::domain::names::{self, UserRef};
 use crate::domain::roles::{ConversationKind, Role};
-use crate::domain::time::Timestamp;
 use crate::domain::{limits, tokens};
 use crate::error::{Error, FieldError, Result};
 use crate::protocol::conversations::NewConversation as CreateRequest;
 use crate::store::conversations::NewConversationRow;
 use crate::store::conversations::groups::{self, GroupTempId};
-use crate::store::conversations::views;
 use crate::store::db::pools::ReadPool;
 use crate::store::members::{NewParticipant, ViewStart};
-use crate::work::access;
-use crate::work::assemble::conversations::for_viewer;
 use crate::work::conversations::{self as conversation_views, append_joined};
 use crate::work::read::read;
 use crate::work::system_messages::{self, SystemMessage};
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
+use crate::work::{access, views};
 use sea_orm::ConnectionTrait;
 
 /// A valid request to create a group.
@@ -96,10 +94,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<Created
         if id != new_id {
             return get_existing(&owned_app, user, id).await;
         }
-        let created = read(&owned_app, ReadPool::Ordinary, move |conn| {
-            Box::pin(async move { conversation_views::get(conn, user, id).await })
-        });
-        Ok(CreatedConversation { conversation: for_viewer(&owned_app, created.await?), is_new: true })
+        Ok(CreatedConversation { conversation: views::get(&owned_app, user, id).await?, is_new: true })
     })
     .await
 }
@@ -143,11 +138,8 @@ async fn find_by_temp_id(
 }
 
 async fn get_existing(app: &App, user: UserId, id: ConversationId) -> Result<CreatedConversation> {
-    let row = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(views::get_view(conn, user, id, Timestamp::now()).await?) })
-    });
-    match row.await? {
-        Some(row) => Ok(CreatedConversation { conversation: for_viewer(app, row), is_new: false }),
+    match views::find(app, user, id).await? {
+        Some(conversation) => Ok(CreatedConversation { conversation, is_new: false }),
         // The caller has left the group, or it was deleted with its last member.
         None => Err(Error::not_a_participant()),
     }

@@ -29,12 +29,12 @@ pub struct AcknowledgedSend {
 
 /// Puts a send into the queue of the writer of its conversation. Messages get their `seq` in the order of the calls.
 /// `answer` is called once in any case, in the order of commits.
-pub fn enqueue(app: &App, send: CheckedSend, answer: impl FnOnce(Result<AcknowledgedSend>) + Send + Sync + 'static) {
+pub fn enqueue(app: &App, checked: CheckedSend, answer: impl FnOnce(Result<AcknowledgedSend>) + Send + Sync + 'static) {
     let answer = crate::mailboxes::answer(answer);
-    let (owned_app, sender) = (app.clone(), send.sender_id());
+    let (owned_app, sender) = (app.clone(), checked.sender_id());
     app.enqueue_send(SendJob {
         message_id: MessageId::new(),
-        send,
+        send: checked,
         times_postponed: 0,
         unknown_until: None,
         answer: Box::new(move |outcome| match outcome {
@@ -76,9 +76,9 @@ async fn read_status(
 }
 
 /// Sends a message and waits until it is committed or refused.
-pub async fn send(app: &App, send: CheckedSend) -> Result<AcknowledgedSend> {
+pub async fn send(app: &App, checked: CheckedSend) -> Result<AcknowledgedSend> {
     let (answer, answered) = oneshot::channel();
-    enqueue(app, send, |outcome| drop(answer.send(outcome)));
+    enqueue(app, checked, |outcome| drop(answer.send(outcome)));
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("The server is stopping; try again.")))
 }
 

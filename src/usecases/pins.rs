@@ -19,7 +19,8 @@ use crate::store::pins;
 use crate::work::access;
 use crate::work::assemble::messages::list_for_viewer;
 use crate::work::read::read;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 use std::collections::HashMap;
 
 /// Pins a message and returns it as the caller sees it.

@@ -15,7 +15,8 @@ use crate::store::messages::target;
 use crate::store::reactions::{self, NewReaction};
 use crate::work::access;
 use crate::work::read::read;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 
 /// The result of a request to add or remove a reaction.
 #[derive(Clone, PartialEq, Debug)]

@@ -20,7 +20,8 @@ use crate::store::db::write_queue::WriteOwner;
 use crate::store::logins::{self, TokenRow};
 use crate::store::users::UserRow;
 use crate::work::access;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 use std::net::IpAddr;
 
 const INVALID_REFRESH_TOKEN: &str = "The refresh token is not valid; sign in again.";

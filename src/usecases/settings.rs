@@ -17,7 +17,8 @@ use crate::store::settings::{self, ParticipantSetting};
 use crate::work::access;
 use crate::work::assemble::conversations::for_viewer;
 use crate::work::conversations::get_in_tx;
-use crate::work::transact::{Tx, transact_for};
+use crate::work::transact::transact_for;
+use crate::work::tx::Tx;
 use std::time::Duration;
 
 /// A change of the caller's settings.

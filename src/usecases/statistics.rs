@@ -8,10 +8,10 @@ use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::protocol::statistics::{ConversationStatistics, MessagesOfMember, OwnStatistics};
-use crate::store::conversations::views;
 use crate::store::statistics;
 use crate::work::access;
 use crate::work::read::read_heavy;
+use crate::work::views;
 
 /// Returns the statistics of a conversation. Fails if the caller is not a participant.
 pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId) -> Result<ConversationStatistics> {
@@ -40,14 +40,11 @@ pub async fn get_for_conversation(app: &App, caller: &Caller, id: ConversationId
 /// Returns the statistics of the caller's conversations.
 pub async fn get_own(app: &App, caller: &Caller) -> Result<OwnStatistics> {
     let user = caller.user_id;
-    let (own, unread) = read_heavy(app, caller, move |conn| {
-        Box::pin(async move {
-            let now = Timestamp::now();
-            let own = statistics::own_counts(conn, user, now).await?;
-            Ok((own, views::get_unread_count(conn, user, now).await?))
-        })
+    let own = read_heavy(app, caller, move |conn| {
+        Box::pin(async move { Ok(statistics::own_counts(conn, user, Timestamp::now()).await?) })
     })
     .await?;
+    let unread = views::get_unread_count(app, user).await?;
     Ok(OwnStatistics {
         total: own.direct + own.group + own.class,
         direct: own.direct,

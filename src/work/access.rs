@@ -4,7 +4,7 @@
 //! - a transaction checks after its locks;
 //! - a read checks membership after it has read: a user removed meanwhile must not see newer rows.
 
-use super::transact::Tx;
+use super::tx::Tx;
 use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::caller::{Caller, Principal, Scope, Via};
 use crate::domain::ids::{ConversationId, LoginId, MessageId, Seq, UserId};

@@ -3,7 +3,7 @@
 //! The use case changes the state in its own transaction and starts the bulk change there, so both happen or neither.
 //! The relay then makes the change in steps (`relay/bulk.rs`), whatever happens to this node.
 
-use super::transact::Tx;
+use super::tx::Tx;
 use crate::domain::ids::BulkChangeId;
 use crate::error::{Error, Result};
 use crate::store::bulk_changes;

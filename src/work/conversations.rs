@@ -1,14 +1,12 @@
 //! The rows of conversations for one user, and the events that give them to users who join. Several use cases create and
 //! change conversations.
 
-use super::access;
 use super::assemble::conversations::for_event;
-use super::transact::Tx;
+use super::tx::Tx;
 
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::Role;
 use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::protocol::conversations::ConversationCreated;
 use crate::protocol::events::Event;
@@ -16,7 +14,6 @@ use crate::store::conversations::views::{self, ConversationRow};
 use crate::store::conversations::{self, NewConversationRow};
 use crate::store::locks::LockedConversation;
 use crate::store::members::{self, NewParticipant, ViewStart};
-use sea_orm::ConnectionTrait;
 use std::collections::BTreeMap;
 
 /// Inserts a conversation, which then counts as locked.
@@ -87,14 +84,6 @@ pub async fn append_joined(tx: &mut Tx, id: ConversationId, joined: &[NewPartici
 
 fn created(row: ConversationRow) -> Event {
     Event::ConversationCreated(ConversationCreated { conversation: Box::new(for_event(row)) })
-}
-
-/// Returns the row of a conversation for a participant. Fails if the user is not in it.
-pub async fn get(conn: &impl ConnectionTrait, user: UserId, id: ConversationId) -> Result<ConversationRow> {
-    match views::get_view(conn, user, id, Timestamp::now()).await? {
-        Some(row) => Ok(row),
-        None => Err(access::outsider_error(conn, id).await?),
-    }
 }
 
 /// Returns the row of a locked conversation for a participant, with the changes of this transaction that are flushed.

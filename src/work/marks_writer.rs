@@ -3,19 +3,17 @@
 //! that queue up during a round are merged and written together in the next one. Other participants are notified at
 //! most every [`limits::STATUS_INTERVAL`].
 
-use super::transact;
+use super::{transact, views};
 use crate::app::App;
 use crate::domain::codes::Code;
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use crate::error::Error;
-use crate::mailboxes::{MarkAnswer, MarkJob, MarkWork};
+use crate::mailboxes::{MarkAnswer, MarkCause, MarkJob, MarkWork, MovedMarks};
 use crate::protocol::marks::{ConversationRead, ReadMark};
 use crate::protocol::messages::{MessageStatus, StatusUpdate};
 use crate::protocol::server::ServerFrame;
-use crate::store::conversations::views;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::marks::{self, MarkUpdate, UpdatedMarks};
@@ -137,6 +135,7 @@ async fn run_round(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, cha
         let updates = work_updates.clone();
         Box::pin(async move {
             let moved = marks::update(tx.conn(), &updates, tx.now()).await?;
+            tx.add_moved_marks(moved.iter().filter(|marks| marks.has_moved()).map(to_moved_marks));
             let participants = marks::list_existing(tx.conn(), &updates).await?;
             Ok((moved, participants))
         })
@@ -173,6 +172,17 @@ async fn run_round(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, cha
         entry.accept(moved.read_mark());
     }
     refuse_outsiders(app, pending, &participants).await;
+}
+
+fn to_moved_marks(marks: &UpdatedMarks) -> MovedMarks {
+    MovedMarks {
+        conversation_id: marks.conversation_id,
+        user_id: marks.user_id,
+        last_read_seq: marks.last_read_seq,
+        last_read_count: marks.last_read_count(),
+        delivered_seq: Some(marks.delivered_seq),
+        cause: MarkCause::Request,
+    }
 }
 
 /// Refuses the marks of users who are not in the conversation. The rows of the others were locked, so their marks stay
@@ -306,10 +316,7 @@ impl StatusChanges {
             notify_others(app, self.seqs).await;
         }
         for user in self.unread_users {
-            let now = Timestamp::now();
-            let conn = app.db().read(ReadPool::Ordinary);
-            let count = app.db().run(async { Ok(views::get_unread_count(conn, user, now).await?) }).await;
-            if let Ok(count) = count {
+            if let Ok(count) = views::get_unread_count(app, user).await {
                 app.notify(vec![Stream::User(user)], &ServerFrame::Unread(count), None);
             }
         }

@@ -1,7 +1,7 @@
 //! Finds the users that messages mention. Names are looked up together, after the locks, among the participants of that
 //! moment. A batch without `@` in its texts needs no statement.
 
-use super::transact::Tx;
+use super::tx::Tx;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::mentions::{ALL, candidates};

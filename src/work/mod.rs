@@ -2,7 +2,9 @@
 //! several use cases share.
 //!
 //! `transact` is the only way to make durable changes: only this module commits, and then delivers the events. `read`
-//! is the only way for a use case to read outside a transaction.
+//! is the only way for a use case to read outside a transaction. `assemble` is the only way from the rows of the store to
+//! messages, conversations, users and participants for clients. `views` is the only way to read what the list of
+//! conversations shows.
 
 pub mod accepted;
 pub mod access;
@@ -17,6 +19,8 @@ pub mod presence;
 pub mod read;
 pub mod system_messages;
 pub mod transact;
+pub mod tx;
 pub mod typing;
+pub mod views;
 pub mod writer;
 mod writer_batch;

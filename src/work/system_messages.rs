@@ -3,7 +3,7 @@
 
 use super::assemble::new_messages::{self, MessageParts};
 use super::mentions::Mentioned;
-use super::transact::{MessageNumbers, Tx};
+use super::tx::{MessageNumbers, Tx};
 use crate::domain::content::MessageKind;
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::error::Result;

@@ -9,250 +9,35 @@
 //!    [`crate::store::db::transaction`].
 //! 5. Its events are appended while their streams are locked, so revisions count 1, 2, 3 … in the order of commits.
 
+use super::tx::Tx;
 use crate::app::App;
-use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
-use crate::domain::stream::Stream;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::mailboxes::MovedMarks;
 use crate::protocol::envelope::Envelope;
-use crate::protocol::events::Event;
 use crate::store::db::failure::{FailureKind, failure_kind};
-use crate::store::db::transaction::Transaction;
 use crate::store::db::write_queue::{ServerWriter, WriteOwner, WriteTurn};
-use crate::store::locks::{self, LockedConversation};
-use crate::store::log;
-use crate::store::messages::insert::{self, NewMessageRow};
-use crate::store::messages::mentions::{self, NewMention};
 use sea_orm::DbErr;
-use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 /// The future of the work of a transaction.
 pub type WorkFuture<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
 
-/// An open transaction: its connection, the streams that it has locked, and what it will append. Messages and events
-/// are collected here and written together before the commit, so earlier statements of the same transaction do not see
-/// them.
-pub struct Tx {
-    conn: Transaction,
-    now: Timestamp,
-    conversations: BTreeMap<ConversationId, LockedConversation>,
-    changed_conversations: BTreeSet<ConversationId>,
-    users: BTreeMap<UserId, Rev>,
-    changed_users: BTreeSet<UserId>,
-    messages: Vec<NewMessageRow>,
-    mentions: Vec<NewMention>,
-    events: Vec<Envelope>,
-    /// The number of `events` that are written already.
-    written: usize,
-}
-
-/// The numbers of a new message.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageNumbers {
-    pub seq: Seq,
-    /// The number of messages up to this one, without system messages.
-    pub count: i64,
-    /// The revision of its `message.new`, if this is the next event that is appended.
-    pub rev: Rev,
-}
-
-impl Tx {
-    fn new(conn: Transaction) -> Self {
-        Self {
-            conn,
-            now: Timestamp::now(),
-            conversations: BTreeMap::new(),
-            changed_conversations: BTreeSet::new(),
-            users: BTreeMap::new(),
-            changed_users: BTreeSet::new(),
-            messages: Vec::new(),
-            mentions: Vec::new(),
-            events: Vec::new(),
-            written: 0,
-        }
-    }
-
-    /// Returns the connection, for statements of the store.
-    pub fn conn(&self) -> &Transaction {
-        &self.conn
-    }
-
-    /// Returns the time of this transaction: everything in it happens at this moment.
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    /// Locks conversations. This must happen before users are locked. Conversations that are missing or deleted are not
-    /// locked, and [`Self::get_conversation`] returns `None` for them.
-    pub async fn lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
-        debug_assert!(self.users.is_empty(), "conversations are locked before users");
-        self.conversations.extend(locks::lock_conversations(&self.conn, ids).await?);
-        Ok(())
-    }
-
-    /// Locks those of `ids` that no other transaction has locked, without waiting.
-    pub async fn try_lock_conversations(&mut self, ids: &[ConversationId]) -> Result<()> {
-        self.conversations.extend(locks::try_lock_conversations(&self.conn, ids).await?);
-        Ok(())
-    }
-
-    /// Locks users. This must happen after all conversations are locked. Users that do not exist are not locked.
-    pub async fn lock_users(&mut self, ids: &[UserId]) -> Result<()> {
-        debug_assert!(ids.len() <= limits::USER_STREAMS_PER_TRANSACTION + 1, "split larger work into chunks");
-        self.users.extend(locks::lock_users(&self.conn, ids).await?);
-        Ok(())
-    }
-
-    /// Returns a conversation that this transaction has locked.
-    pub fn get_conversation(&self, id: ConversationId) -> Option<&LockedConversation> {
-        self.conversations.get(&id)
-    }
-
-    /// Returns a conversation that this transaction has locked. Fails with `not_found` if it does not exist or is
-    /// deleted.
-    pub fn require_conversation(&self, id: ConversationId) -> Result<&LockedConversation> {
-        self.conversations.get(&id).filter(|head| !head.deleted).ok_or_else(|| Error::not_found("conversation"))
-    }
-
-    /// Returns whether the user exists and is locked.
-    pub fn has_user(&self, id: UserId) -> bool {
-        self.users.contains_key(&id)
-    }
-
-    /// Adds a conversation that this transaction has inserted. It counts as locked.
-    pub fn add_conversation(&mut self, id: ConversationId, head: LockedConversation) {
-        self.conversations.insert(id, head);
-    }
-
-    /// Adds a user that this transaction has inserted. The user counts as locked.
-    pub fn add_user(&mut self, id: UserId) {
-        self.users.insert(id, Rev(0));
-    }
-
-    /// Returns the numbers of the next message in a locked conversation. `counts` is false for a system message.
-    ///
-    /// # Panics
-    ///
-    /// Panics if this transaction has not locked the conversation.
-    pub(super) fn next_message_numbers(&mut self, id: ConversationId, counts: bool) -> MessageNumbers {
-        let now = self.now;
-        let head =
-            self.conversations.get_mut(&id).expect("the conversation of a message is locked by this transaction");
-        head.last_seq = head.last_seq.next();
-        head.last_count += i64::from(counts);
-        head.last_message_at = Some(now);
-        self.changed_conversations.insert(id);
-        MessageNumbers { seq: head.last_seq, count: head.last_count, rev: head.last_rev.next() }
-    }
-
-    /// Changes the number of participants of a locked conversation by `delta`. The next flush stores it.
-    ///
-    /// # Panics
-    ///
-    /// Panics if this transaction has not locked the conversation.
-    pub fn add_to_member_count(&mut self, id: ConversationId, delta: i64) {
-        let head = self.conversations.get_mut(&id).expect("the conversation of a participant is locked");
-        head.member_count += delta;
-        self.changed_conversations.insert(id);
-    }
-
-    /// Collects a message with numbers from [`Self::next_message_numbers`]. The next flush inserts it.
-    pub(super) fn insert_message(&mut self, message: NewMessageRow) {
-        self.messages.push(message);
-    }
-
-    /// Collects the mentions of a message. The next flush inserts them after the message.
-    pub(super) fn insert_mentions(&mut self, mentions: impl IntoIterator<Item = NewMention>) {
-        self.mentions.extend(mentions);
-    }
-
-    /// Appends an event to a locked stream and returns its revision.
-    ///
-    /// # Panics
-    ///
-    /// Panics if this transaction has not locked the stream.
-    pub fn append(&mut self, stream: Stream, event: &Event) -> Rev {
-        let rev = self.next_rev(stream);
-        let envelope = Envelope::new(event, stream, rev);
-        let bytes = envelope.text.len();
-        debug_assert!(bytes <= limits::EVENT_BYTES, "{} of {bytes} bytes", envelope.event_type.as_str());
-        self.events.push(envelope);
-        rev
-    }
-
-    /// Appends the same event to the streams of many locked users, and writes it immediately. It is serialised only
-    /// once and sent to the database only once.
-    ///
-    /// # Panics
-    ///
-    /// Panics if this transaction has not locked the streams.
-    pub async fn append_same(&mut self, users: &[UserId], event: &Event) -> Result<(), DbErr> {
-        let tail = event.frame_end();
-        let revs: Vec<_> = users.iter().map(|user| (*user, self.next_rev(Stream::User(*user)))).collect();
-        self.flush().await?;
-        log::append_to_users(&self.conn, &revs, event.event_type(), &tail, self.now).await?;
-        for (user, rev) in revs {
-            let stream = Stream::User(user);
-            let text = Event::frame_start(stream, rev) + &tail;
-            self.events.push(Envelope::with_text(event, stream, rev, text));
-        }
-        self.written = self.events.len();
-        Ok(())
-    }
-
-    fn next_rev(&mut self, stream: Stream) -> Rev {
-        let rev = match stream {
-            Stream::Conversation(id) => {
-                self.changed_conversations.insert(id);
-                &mut self
-                    .conversations
-                    .get_mut(&id)
-                    .expect("the stream of an event is locked by this transaction")
-                    .last_rev
-            }
-            Stream::User(id) => {
-                self.changed_users.insert(id);
-                self.users.get_mut(&id).expect("the stream of an event is locked by this transaction")
-            }
-        };
-        *rev = rev.next();
-        *rev
-    }
-
-    /// Writes everything that is collected, in a fixed order of tables, so that later statements see it. The commit
-    /// does this too. Only work that reads its own changes calls it.
-    pub async fn flush(&mut self) -> Result<(), DbErr> {
-        let changed = std::mem::take(&mut self.changed_conversations);
-        let heads: Vec<_> =
-            changed.iter().filter_map(|id| self.conversations.get(id).map(|head| (*id, head))).collect();
-        locks::update_conversation_heads(&self.conn, &heads).await?;
-        let changed_users = std::mem::take(&mut self.changed_users);
-        let users: Vec<_> = changed_users.iter().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
-        locks::update_user_heads(&self.conn, &users).await?;
-        insert::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
-        mentions::insert(&self.conn, &std::mem::take(&mut self.mentions)).await?;
-        log::append(&self.conn, &self.events[self.written..], self.now).await?;
-        self.written = self.events.len();
-        Ok(())
-    }
-}
-
-/// The result of a committed attempt, and its events, which must still be delivered.
+/// The result of a committed attempt, and its events and marks, which must still be delivered.
 #[must_use = "events that are not delivered reach no client before the catch-up finds them"]
 pub(crate) struct Commit<T> {
     result: T,
     events: Vec<Envelope>,
+    marks: Vec<MovedMarks>,
     changed_rows: u64,
 }
 
 impl<T> Commit<T> {
-    /// Calls `answer` first and then delivers the events, so that the sender knows the result before other users get
-    /// the events.
+    /// Calls `answer` first and then delivers the events and the marks, so that the sender knows the result before
+    /// other users get the events.
     pub(crate) fn deliver<R>(self, app: &App, answer: impl FnOnce(T) -> R) -> R {
         let answered = answer(self.result);
-        app.deliver(self.events);
+        app.deliver(self.events, &self.marks);
         answered
     }
 }
@@ -379,12 +164,13 @@ pub(crate) async fn run_attempt<T>(
     let result = match done.await {
         Ok(result) => result,
         Err(reason) => {
-            let yielded = tx.conn.has_yielded();
-            tx.conn.rollback().await;
+            let (conn, ..) = tx.into_parts();
+            let yielded = conn.has_yielded();
+            conn.rollback().await;
             return Err(if yielded { AbortReason::Yielded } else { reason });
         }
     };
-    let Tx { conn, events, .. } = tx;
+    let (conn, events, marks) = tx.into_parts();
     let changed_rows = conn.changed_rows().await;
     if let Err(error) = conn.commit().await {
         // The commit may have happened. Then only the log contains its events.
@@ -392,5 +178,5 @@ pub(crate) async fn run_attempt<T>(
         let is_unknown = failure_kind(&error) == FailureKind::Unreachable;
         return Err(if is_unknown { AbortReason::Unknown(error) } else { AbortReason::Failed(error) });
     }
-    Ok(Commit { result, events, changed_rows })
+    Ok(Commit { result, events, marks, changed_rows })
 }

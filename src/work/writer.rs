@@ -15,7 +15,7 @@ use crate::domain::codes::Code;
 use crate::domain::ids::ConversationId;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::mailboxes::{MarkJob, MarkWork, SendJob, SentMessage};
+use crate::mailboxes::SendJob;
 use crate::store::db::DbState;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::write_queue::{ServerWriter, WriteOwner};
@@ -329,25 +329,12 @@ fn answer_senders(app: &App, jobs: Arc<Vec<SendJob>>, outcomes: Vec<SendOutcome>
         match outcome {
             SendOutcome::Skipped => skipped.push(job),
             SendOutcome::Decided(result) => {
-                if let Ok(sent) = result.as_ref() {
+                if result.is_ok() {
                     typing::stop_all(app, job.send.conversation_id(), job.send.sender_id());
-                    enqueue_sent_mark(app, &job, sent);
                 }
                 (job.answer)(*result);
             }
         }
     }
     skipped
-}
-
-/// A sender has read all earlier messages. Best effort, like every notification about marks.
-fn enqueue_sent_mark(app: &App, job: &SendJob, sent: &SentMessage) {
-    if let Some(previous) = sent.previous_read_seq {
-        app.enqueue_mark(MarkJob {
-            conversation_id: job.send.conversation_id(),
-            user_id: job.send.sender_id(),
-            work: MarkWork::NotifyAfterSend { previous },
-            answer: None,
-        });
-    }
 }

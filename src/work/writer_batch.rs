@@ -5,12 +5,12 @@ use super::access;
 use super::assemble::messages::{AuthorMessage, for_former_participant, list_for_authors, quote_message, quote_row};
 use super::assemble::new_messages::{self, InsertedMessage, MessageAuthor, MessageParts};
 use super::mentions::{MentionText, Mentionable};
-use super::transact::Tx;
+use super::tx::{MessageNumbers, Tx};
 use crate::domain::ids::{ConversationId, MessageId, MessageKey, Seq, UserId};
 use crate::domain::mentions::has_mention_sign;
 use crate::domain::roles::{Action, ConversationKind};
 use crate::error::{Error, Result};
-use crate::mailboxes::{SendJob, SentMessage};
+use crate::mailboxes::{MarkCause, MovedMarks, SendJob, SentMessage};
 use crate::protocol::messages::Quote;
 use crate::protocol::shared_message::SharedMessage;
 use crate::store;
@@ -53,9 +53,13 @@ pub async fn run(tx: &mut Tx, jobs: &[SendJob], lock_mode: LockMode) -> Result<V
         };
         outcomes.push(outcome);
     }
-    let marks: Vec<_> =
-        state.marks.iter().map(|((conversation, user), (seq, count))| (*conversation, *user, *seq, *count)).collect();
-    store::marks::update_sender_marks(tx.conn(), &marks, tx.now()).await?;
+    let marks: Vec<MovedMarks> = std::mem::take(&mut state.marks).into_values().collect();
+    let updates: Vec<_> = marks
+        .iter()
+        .map(|mark| (mark.conversation_id, mark.user_id, mark.last_read_seq, mark.last_read_count))
+        .collect();
+    store::marks::update_sender_marks(tx.conn(), &updates, tx.now()).await?;
+    tx.add_moved_marks(marks);
     state.mentionable.save(tx).await?;
     Ok(outcomes)
 }
@@ -143,8 +147,30 @@ struct BatchState {
     texts: HashMap<MessageId, MentionText>,
     /// The users that these texts can mention.
     mentionable: Mentionable,
-    /// The new read mark of each sender, with the count of messages there.
-    marks: BTreeMap<(ConversationId, UserId), (Seq, i64)>,
+    /// The new read mark of each sender.
+    marks: BTreeMap<(ConversationId, UserId), MovedMarks>,
+}
+
+impl BatchState {
+    /// Moves the read mark of the sender to the new message: a user who sends has read all earlier messages.
+    fn move_read_mark(&mut self, job: &SendJob, stored: Option<Seq>, numbers: MessageNumbers) {
+        let (conversation_id, user_id) = sender_key(job);
+        let earlier = self.marks.get(&(conversation_id, user_id));
+        let read = earlier.map(|mark| mark.last_read_seq).or(stored);
+        let unread_from = match earlier.map(|mark| mark.cause) {
+            Some(MarkCause::Send { unread_from: Some(first) }) => Some(first),
+            _ => read.filter(|read| read.0 + 1 < numbers.seq.0),
+        };
+        let mark = MovedMarks {
+            conversation_id,
+            user_id,
+            last_read_seq: numbers.seq,
+            last_read_count: numbers.count,
+            delivered_seq: None,
+            cause: MarkCause::Send { unread_from },
+        };
+        self.marks.insert((conversation_id, user_id), mark);
+    }
 }
 
 fn decide(tx: &mut Tx, job: &SendJob, snapshot: &BatchSnapshot, state: &mut BatchState) -> Result<SentMessage> {
@@ -165,11 +191,11 @@ fn decide(tx: &mut Tx, job: &SendJob, snapshot: &BatchSnapshot, state: &mut Batc
 /// `temp_id` stored. This comes before the check of membership: a sender who has left may still learn the outcome.
 fn find_stored(job: &SendJob, snapshot: &BatchSnapshot, state: &BatchState) -> Result<Option<SentMessage>> {
     if let Some(found) = snapshot.messages.get(&job.message_id) {
-        return Ok(Some(sent(found, false)));
+        return Ok(Some(to_sent(found, false)));
     }
     let Some(key) = send_key(job) else { return Ok(None) };
     if let Some((hash, sent)) = state.sends.get(&key) {
-        let sent = SentMessage { repeated: true, previous_read_seq: None, ..sent.clone() };
+        let sent = SentMessage { repeated: true, ..sent.clone() };
         return if *hash == job.send.body_hash() { Ok(Some(sent)) } else { Err(Error::temp_id_reused()) };
     }
     let Some(stored) = snapshot.stored.get(&key) else { return Ok(None) };
@@ -178,16 +204,16 @@ fn find_stored(job: &SendJob, snapshot: &BatchSnapshot, state: &BatchState) -> R
     }
     let found = snapshot.messages.get(&stored.id).ok_or_else(|| Error::internal("a stored send has no message"))?;
     let is_participant = snapshot.senders.get(&sender_key(job)).is_some_and(|sender| sender.role.is_some());
-    let mut sent = sent(found, true);
+    let mut sent = to_sent(found, true);
     if !is_participant {
         sent.message = for_former_participant(&sent.message);
     }
     Ok(Some(sent))
 }
 
-fn sent(found: &AuthorMessage, repeated: bool) -> SentMessage {
+fn to_sent(found: &AuthorMessage, repeated: bool) -> SentMessage {
     let AuthorMessage { message, own_emojis, rev } = found.clone();
-    SentMessage { rev, message, own_emojis, repeated, previous_read_seq: None }
+    SentMessage { rev, message, own_emojis, repeated }
 }
 
 /// Returns the quote of the message to which a send replies, which may be of the same batch.
@@ -207,28 +233,30 @@ fn add_message(
     reply_to: Option<Quote>,
     state: &mut BatchState,
 ) -> SentMessage {
-    let send = &job.send;
+    let checked = &job.send;
     let mentioned = state.texts.get(&job.message_id).map(|text| state.mentionable.resolve(text)).unwrap_or_default();
     let InsertedMessage { numbers, rev, message } = new_messages::insert(
         tx,
         MessageParts {
             id: job.message_id,
-            conversation_id: send.conversation_id(),
-            author: Some(MessageAuthor { brief: &sender.brief, temp_id: send.temp_id(), body_hash: send.body_hash() }),
-            kind: send.kind(),
-            content: send.content().as_str(),
-            data: send.data(),
+            conversation_id: checked.conversation_id(),
+            author: Some(MessageAuthor {
+                brief: &sender.brief,
+                temp_id: checked.temp_id(),
+                body_hash: checked.body_hash(),
+            }),
+            kind: checked.kind(),
+            content: checked.content().as_str(),
+            data: checked.data(),
             reply_to,
             mentioned,
         },
     );
-    let moved = state.marks.insert(sender_key(job), (numbers.seq, numbers.count));
-    let read = moved.map(|(seq, _)| seq).or(sender.last_read_seq);
+    state.move_read_mark(job, sender.last_read_seq, numbers);
     state.messages.insert(message.id, message.clone());
-    let previous_read_seq = read.filter(|read| read.0 + 1 < numbers.seq.0);
-    let sent = SentMessage { rev, message, own_emojis: Vec::new(), repeated: false, previous_read_seq };
+    let sent = SentMessage { rev, message, own_emojis: Vec::new(), repeated: false };
     if let Some(key) = send_key(job) {
-        state.sends.insert(key, (send.body_hash().to_owned(), sent.clone()));
+        state.sends.insert(key, (checked.body_hash().to_owned(), sent.clone()));
     }
     sent
 }

@@ -124,6 +124,10 @@ fn elements(group: &str) -> Vec<&str> {
 pub fn seams(files: &[Source]) -> Vec<String> {
     let closed = [
         ("src/usecases/", ".db()", "read through `work::read`, and change through `work::transact`"),
+        ("src/usecases/", "views::get_view(", "read through `work::views`"),
+        ("src/usecases/", "views::get_unread_count(conn", "read through `work::views`"),
+        ("src/usecases/", "members::insert(", "call `work::conversations::insert_participants`, which counts them too"),
+        ("src/usecases/", "members::leave(", "call `work::conversations::remove_participant`, which counts the others"),
         ("src/http/", "run_with_deadline(", "a use case is safe from anywhere; call it"),
         ("src/http/", ".db().read(", "call a use case"),
         ("src/realtime/", "run_with_deadline(", "a use case is safe from anywhere; call it"),

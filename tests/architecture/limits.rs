@@ -55,6 +55,10 @@ pub fn list_missing(document: &str) -> Vec<String> {
         ("wrong passwords |", format!("{} days", limits::KNOWN_ADDRESS_LIFETIME.as_secs() / 86_400)),
         ("wrong passwords for one account", format!("{} an hour", limits::WRONG_PASSWORDS_PER_HOUR)),
         ("registrations", format!("{} in a burst", limits::REGISTRATION_BURST)),
+        ("rows of the log that a reader", grouped(limits::READER_PAGE_ROWS)),
+        ("rows of the log that a reader", format!("{} KiB", grouped(limits::READER_PAGE_BYTES as usize / 1024))),
+        ("the time that a reader", format!("{} days", limits::UNKNOWN_READER_LAG.as_secs() / 86_400)),
+        ("users in one step", grouped(limits::USER_STREAMS_PER_TRANSACTION)),
         ("passwords that wait to be hashed", limits::HASHING_QUEUE.to_string()),
     ];
     let is_row = |line: &&str, start: &str| line.strip_prefix("| ").is_some_and(|row| row.starts_with(start));

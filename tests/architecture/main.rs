@@ -119,7 +119,14 @@ fn only_the_assembler_constructs_resources_with_several_parts() {
     let messages = "src/work/assemble/messages.rs";
     holds(&resources::constructions(&invented(messages, "Message { id }")));
     finds(&resources::constructions(&invented(messages, "NewMessageRow {")), "new_messages.rs");
-    for allowed in ["pub struct Message {", "fn a() -> Message {", "impl fmt::Display for Message {", "SystemMessage {", "Event::User {"] {
+    for allowed in [
+        "pub struct Message {",
+        "fn a() -> Message {",
+        "fn a(&self) -> &mut Message {",
+        "impl fmt::Display for Message {",
+        "SystemMessage {",
+        "Event::User {",
+    ] {
         holds(&resources::constructions(&invented("src/store/messages/mod.rs", allowed)));
     }
     holds(&resources::constructions(&read(&["src"])));

@@ -40,6 +40,7 @@ fn constructs(code: &str, name: &str) -> bool {
     code.match_indices(&format!("{name} {{")).any(|(start, _)| {
         // A module path has no capital letter. After one, the name is a part of a longer name or of an enum's path.
         let before = code[..start].trim_end_matches(|c: char| c.is_lowercase() || c == '_' || c == ':');
+        let before = before.trim_end().trim_end_matches("mut").trim_end().trim_end_matches('&');
         let is_declared = before.split_whitespace().next_back().is_some_and(|word| DECLARATIONS.contains(&word));
         !is_declared && !before.ends_with(char::is_alphanumeric)
     })

@@ -1,7 +1,7 @@
 //! Callers by credential: what a ticket inherits, which calls need a login, and who may call a route for admins. The
 //! credentials of the host application are made here, because no call creates them yet.
 
-use crate::harness::{Inside, on_each_database, on_sqlite};
+use crate::harness::{TestApp, on_each_database, on_sqlite};
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, call_service, init_service, read_body_json};
 use actix_web::{App, HttpResponse, web};
@@ -34,9 +34,9 @@ fn service_token() -> ServiceToken {
 
 #[test]
 fn a_ticket_opens_one_session_by_the_credential_that_created_it() {
-    on_each_database(&async |inside: &Inside| {
-        let app = &inside.app;
-        let user = inside.user().await;
+    on_each_database(&async |test: &TestApp| {
+        let app = &test.app;
+        let user = test.user().await;
         let soon = Timestamp(Timestamp::now().0 + 5_000);
         let token = service_token();
         let act = ServiceToken { scopes: Scopes::of(&[Scope::Act]), ..token };
@@ -61,7 +61,7 @@ fn a_ticket_opens_one_session_by_the_credential_that_created_it() {
         let caller = Caller { via: Via::Host { expires_at: soon }, ..user };
         let ticket = logins::create_ticket(app, caller).await.unwrap().ticket;
         let holder = logins::get_ticket_holder(app, &ticket).unwrap();
-        inside.run(&format!("UPDATE users SET status = 'suspended' WHERE id = {}", inside.literal(user.user_id))).await;
+        test.run(&format!("UPDATE users SET status = 'suspended' WHERE id = {}", test.id_literal(user.user_id))).await;
         assert_eq!(code(sessions::read_user_rev_of_valid_caller(app, &caller).await), Err(Code::Suspended));
         assert_eq!(code(logins::redeem_ticket(app, &ticket, holder).await), Err(Code::Suspended));
     });
@@ -69,9 +69,9 @@ fn a_ticket_opens_one_session_by_the_credential_that_created_it() {
 
 #[test]
 fn calls_about_logins_depend_on_the_credential() {
-    on_sqlite(&async |inside: &Inside| {
-        let app = &inside.app;
-        let user = inside.user().await;
+    on_sqlite(&async |test: &TestApp| {
+        let app = &test.app;
+        let user = test.user().await;
         logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap();
         let change = || {
             let change = serde_json::json!({ "current_password": "correct horse", "new_password": "a longer horse" });
@@ -122,12 +122,12 @@ fn routes() -> Vec<Route> {
 
 #[test]
 fn a_route_for_admins_refuses_other_users() {
-    on_sqlite(&async |inside: &Inside| {
-        let app = &inside.app;
-        let served = resources(&routes()).into_iter().fold(App::new(), App::service);
-        let served = served.app_data(web::Data::new(app.clone())).wrap(from_fn(edge));
-        let server = init_service(served).await;
-        let user = inside.user().await;
+    on_sqlite(&async |test: &TestApp| {
+        let app = &test.app;
+        let with_routes = resources(&routes()).into_iter().fold(App::new(), App::service);
+        let with_app = with_routes.app_data(web::Data::new(app.clone())).wrap(from_fn(edge));
+        let server = init_service(with_app).await;
+        let user = test.user().await;
         let issued = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap();
         let ask = async |path: &str, token: Option<&str>| {
             let call = TestRequest::get().uri(path);

@@ -1,6 +1,6 @@
 //! The log reader repairs rooms that are behind: many with one query, each with its own events.
 
-use crate::harness::{Inside, Post, on_each_database};
+use crate::harness::{TestApp, TestSend, on_each_database};
 use actix::prelude::*;
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
@@ -33,14 +33,14 @@ impl Handler<ToRoom> for Listener {
 
 #[test]
 fn rooms_that_are_behind_are_repaired_together_each_with_its_events() {
-    on_each_database(&async |inside: &Inside| {
-        let users = inside.users(1).await;
+    on_each_database(&async |test: &TestApp| {
+        let users = test.users(1).await;
         let (sender, mut answers) = mpsc::unbounded_channel();
         let (queue, reads) = mpsc::channel(4 * ROOMS);
         let mut expected = BTreeMap::new();
         for number in 0..ROOMS {
-            let group = inside.group(&users).await;
-            let sent = inside.send(Post::new(group, &users[0], "hello")).await.unwrap();
+            let group = test.group(&users).await;
+            let sent = test.send(TestSend::new(group, &users[0], "hello")).await.unwrap();
             let stream = Stream::Conversation(group);
             // Every fourth room has everything.
             let after = if number % 4 == 0 { sent.rev } else { Rev(sent.rev.0 - 1) };
@@ -53,10 +53,10 @@ fn rooms_that_are_behind_are_repaired_together_each_with_its_events() {
         }
         let queries = Arc::new(AtomicUsize::new(0));
         let counted = queries.clone();
-        inside.app.db().observe(move |statement, _| {
+        test.app.db().observe(move |statement, _| {
             counted.fetch_add(usize::from(statement.sql.contains("outbox")), Ordering::Relaxed);
         });
-        inside.app.spawn(log_reader::run(inside.app.clone(), reads));
+        test.app.spawn(log_reader::run(test.app.clone(), reads));
         while !expected.is_empty() {
             let answer = timeout(DEADLINE, answers.recv()).await.expect("every room is answered");
             let Some((stream, ToRoom::Read { purpose: ReadPurpose::Gap, frames: Some(frames) })) = answer else {

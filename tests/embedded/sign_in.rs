@@ -1,6 +1,6 @@
 //! Signing in: the statements that it costs, and the refusals that are counted.
 
-use crate::harness::{Inside, on_each_database, on_sqlite};
+use crate::harness::{TestApp, on_each_database, on_sqlite};
 use actix_web::test::{TestRequest, call_service, init_service};
 use greenroom::domain::caller::TicketHolder;
 use greenroom::domain::codes::Code;
@@ -19,17 +19,17 @@ use std::sync::{Arc, Mutex};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Who signs in here.
+/// Returns the client of all sign-ins here.
 fn client() -> ClientInfo {
     ClientInfo { device: "a test".to_owned(), ip: HERE.to_string() }
 }
 
 #[test]
 fn whatever_a_limit_on_signing_in_refuses_is_counted() {
-    on_sqlite(&async |inside: &Inside| {
-        let app = &inside.app;
+    on_sqlite(&async |test: &TestApp| {
+        let app = &test.app;
         let counts = || app.admission().refusal_counts();
-        let user = inside.user().await;
+        let user = test.user().await;
         let mut token = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap().refresh_token;
         let refused = loop {
             match refresh::refresh(app, &token, HERE).await {
@@ -52,7 +52,7 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
         assert_eq!((full.code(), counts().busy), (Code::Busy, 1));
         drop(queue);
 
-        let server = init_service(http::service(inside.services())).await;
+        let server = init_service(http::service(test.http_services())).await;
         let ask = async |path: &str, token: Option<&str>| {
             let call = TestRequest::get().uri(path);
             let call = match token {
@@ -63,7 +63,7 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
         };
         let known = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         assert_eq!(ask("/api/v1/users/nobody", Some(&known)).await, 404);
-        assert_eq!(counts().unauthenticated, 0, "whoever is known has paid for it");
+        assert_eq!(counts().unauthenticated, 0, "a caller with a valid token is charged instead");
         for token in [None, Some("a.b.c")] {
             assert_eq!(ask("/api/v1/users/me", token).await, 401);
         }
@@ -71,113 +71,117 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
     });
 }
 
-/// The statements that the application sends from now on.
-fn heard(inside: &Inside) -> Arc<Mutex<Vec<String>>> {
-    let said: Arc<Mutex<Vec<String>>> = Arc::default();
-    let heard = said.clone();
-    inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.sql.clone()));
-    said
+/// Records the statements that the application sends from now on.
+fn record_statements(test: &TestApp) -> Arc<Mutex<Vec<String>>> {
+    let statements: Arc<Mutex<Vec<String>>> = Arc::default();
+    let recorded = statements.clone();
+    test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(statement.sql.clone()));
+    statements
 }
 
 #[test]
 fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let forger = Keys::new(b"another secret of more than thirty-two bytes", None);
         let soon = Timestamp(Timestamp::now().0 + 10_000);
-        let run_out = inside.app.keys().ticket(TicketHolder::Login(LoginId::new()), Timestamp(soon.0 - 20_000));
-        inside.settled().await;
-        let said = heard(inside);
-        // the last look of the catch-up and the like at the start are over
-        said.lock().unwrap().clear();
+        let run_out = test.app.keys().ticket(TicketHolder::Login(LoginId::new()), Timestamp(soon.0 - 20_000));
+        test.wait_for_transactions().await;
+        let statements = record_statements(test);
+        // Wait until the tasks of the start have sent their last statements.
+        statements.lock().unwrap().clear();
         for made_up in [
             String::new(),
             "nonsense".to_owned(),
-            // as they were before they carried a login: on a database that never had one
+            // Tickets of an older version name no login.
             "A".repeat(43),
             "A".repeat(86),
             forger.refresh_token(LoginId::new()),
             forger.ticket(TicketHolder::Login(LoginId::new()), soon),
             run_out,
         ] {
-            assert!(refresh::refresh(&inside.app, &made_up, HERE).await.is_err(), "{made_up}");
-            assert!(logins::get_ticket_holder(&inside.app, &made_up).is_err(), "{made_up}");
+            assert!(refresh::refresh(&test.app, &made_up, HERE).await.is_err(), "{made_up}");
+            assert!(logins::get_ticket_holder(&test.app, &made_up).is_err(), "{made_up}");
         }
-        let said: Vec<String> = said.lock().unwrap().clone();
-        assert!(said.is_empty(), "{said:#?}");
+        let statements: Vec<String> = statements.lock().unwrap().clone();
+        assert!(statements.is_empty(), "{statements:#?}");
     });
 }
 
-async fn sign_in(inside: &Inside, login: &str, password: &str) -> Result<Tokens> {
+async fn sign_in(test: &TestApp, login: &str, password: &str) -> Result<Tokens> {
     let input = SignIn { login: login.to_owned(), password: password.to_owned() };
-    logins::sign_in(&inside.app, input, client(), HERE).await
+    logins::sign_in(&test.app, input, client(), HERE).await
 }
 
 #[test]
 fn made_up_names_from_an_address_without_places_cost_no_statement_each() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let register = |name: &str| Register {
             username: name.to_owned(),
             password: "correct horse".to_owned(),
             email: Some(format!("{name}@example.org")),
             display_name: None,
         };
-        accounts::register(&inside.app, register("ada"), client(), HERE).await.unwrap();
-        // somebody of elsewhere
+        accounts::register(&test.app, register("ada"), client(), HERE).await.unwrap();
+        // A user from another address.
         let elsewhere = ClientInfo { ip: "198.51.100.1".to_owned(), ..client() };
-        accounts::register(&inside.app, register("bob"), elsewhere, "198.51.100.1".parse().unwrap()).await.unwrap();
-        let wrong = futures_util::future::join_all((0..5).map(|_| sign_in(inside, "bob", "wrong")));
+        accounts::register(&test.app, register("bob"), elsewhere, "198.51.100.1".parse().unwrap()).await.unwrap();
+        let wrong = futures_util::future::join_all((0..5).map(|_| sign_in(test, "bob", "wrong")));
         assert!(wrong.await.into_iter().all(|outcome| outcome.is_err_and(|e| e.code() == Code::InvalidCredentials)));
-        let said = heard(inside);
+        let statements = record_statements(test);
         let asked = || {
-            said.lock().unwrap().extract_if(.., |text| text.contains("logins") || text.contains("\"users\"")).count()
+            statements
+                .lock()
+                .unwrap()
+                .extract_if(.., |text| text.contains("logins") || text.contains("\"users\""))
+                .count()
         };
         asked();
         let refused =
-            async |login: &str| sign_in(inside, login, "wrong").await.is_err_and(|e| e.code() == Code::RateLimited);
+            async |login: &str| sign_in(test, login, "wrong").await.is_err_and(|e| e.code() == Code::RateLimited);
         for _ in 0..100 {
             assert!(refused("bob").await);
         }
         assert_eq!(asked(), 1, "the first one finds out whose the name is, and that is kept");
-        // the address has five places left
+        // The address has five permits left.
         for number in 0..5 {
-            let outcome = sign_in(inside, &format!("nobody-{number}"), "wrong").await;
+            let outcome = sign_in(test, &format!("nobody-{number}"), "wrong").await;
             assert!(outcome.is_err_and(|error| error.code() == Code::InvalidCredentials));
         }
         assert_eq!(asked(), 5);
         let flood =
-            futures_util::future::join_all((0..200).map(async |n| sign_in(inside, &format!("made-up-{n}"), "?").await));
+            futures_util::future::join_all((0..200).map(async |n| sign_in(test, &format!("made-up-{n}"), "?").await));
         assert!(flood.await.into_iter().all(|outcome| outcome.is_err_and(|error| error.code() == Code::RateLimited)));
         for number in 0..100 {
             assert!(refused(&format!("made-up-{number}")).await);
         }
-        // who is known there, in two pages: one account, and nobody after it
+        // The list of accounts that are known there, in two pages: one account, and then none.
         assert_eq!(asked(), 2);
         for login in ["ada", " ADA@example.org"] {
-            sign_in(inside, login, "correct horse").await.unwrap();
+            sign_in(test, login, "correct horse").await.unwrap();
         }
-        assert!(refused("bob@example.org").await, "nobody signed in to it from here");
+        assert!(refused("bob@example.org").await, "no user has signed in to it from here");
     });
 }
 
 #[test]
 fn the_first_call_after_a_refresh_writes_once_and_no_other_does() {
-    on_each_database(&async |inside: &Inside| {
-        let user = inside.user().await;
-        let issued = logins::issue_tokens(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
-        let renewed = refresh::refresh(&inside.app, &issued.refresh_token, HERE).await.unwrap();
-        inside.settled().await;
-        let said = heard(inside);
-        let written = || said.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();
-        let claims = |tokens: &Tokens| logins::verify_access_token(&inside.app, &tokens.access_token).unwrap();
+    on_each_database(&async |test: &TestApp| {
+        let user = test.user().await;
+        let issued = logins::issue_tokens(&test.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
+        let renewed = refresh::refresh(&test.app, &issued.refresh_token, HERE).await.unwrap();
+        test.wait_for_transactions().await;
+        let statements = record_statements(test);
+        let written = || statements.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();
+        let claims = |tokens: &Tokens| logins::verify_access_token(&test.app, &tokens.access_token).unwrap();
         for _ in 0..3 {
-            logins::authenticate(&inside.app, &claims(&issued)).await.unwrap();
+            logins::authenticate(&test.app, &claims(&issued)).await.unwrap();
         }
         assert_eq!(written(), 0, "a token of a generation that was seen");
         for _ in 0..3 {
-            logins::authenticate(&inside.app, &claims(&renewed)).await.unwrap();
+            logins::authenticate(&test.app, &claims(&renewed)).await.unwrap();
         }
         assert_eq!(written(), 1);
-        let rows = inside.rows("SELECT generation, seen_generation FROM logins").await;
+        let rows = test.rows("SELECT generation, seen_generation FROM logins").await;
         assert_eq!(rows.len(), 1);
         let stored = |column| rows[0].try_get::<i64>("", column).unwrap();
         assert_eq!((stored("generation"), stored("seen_generation")), (1, 1));

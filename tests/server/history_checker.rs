@@ -1,5 +1,5 @@
-//! The history checker of `tests/support/history/check.rs` finds the fault in forged histories, one for each promise. Only
-//! then may other tests rely on it.
+//! The history checker of `tests/support/history/check.rs` finds the fault in forged histories, one for each promise.
+//! Only then may other tests rely on it.
 
 use crate::support::history::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Violation, check};
 

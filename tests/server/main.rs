@@ -1,5 +1,5 @@
-//! The server as its clients see it: these tests start the built program as a child process and use it over the network.
-//! Each test has a server of its own, so no test disturbs another.
+//! The server as its clients see it: these tests start the built program as a child process and use it over the
+//! network. Each test has a server of its own, so no test disturbs another.
 //!
 //! Tests that need PostgreSQL, for example those with two servers on one database, are marked as ignored. A plain
 //! `cargo test` leaves them out; `scripts/test postgres` runs them with `--include-ignored`.

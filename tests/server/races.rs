@@ -150,8 +150,8 @@ async fn two_marks_at_once_leave_the_larger_one() {
 /// Rounds of each of the races below.
 const ROUNDS: usize = 25;
 
-/// The types of a conversation's events after a revision, in order, as a live session got them. Somebody who comes now and
-/// syncs from there gets the same ones, with the same revisions.
+/// The types of a conversation's events after a revision, in order, as a live session got them. Somebody who comes now
+/// and syncs from there gets the same ones, with the same revisions.
 async fn events(live: &mut TestSocket, user: &TestUser, room: &str, after: i64) -> Vec<String> {
     let last = user.conversation(room).await["last_rev"].as_i64().unwrap();
     let mut got = Vec::new();

@@ -1,9 +1,9 @@
-//! Who may call what: every route of the server and what each kind of caller gets, on one page. Rows only; what they are
-//! held against is in `matrix.rs`, and other tests take their calls from here, so that a new route needs one row to be
-//! in all of them.
+//! The authorisation table: every route of the server, and the answer for each kind of caller.
+//! `tests/server/authorization` compares it with a real server, and other tests take their calls from here, so that a
+//! new route needs only one row.
 //!
 //! A row is a method, a path, a body if the call has one, and a cell for each of [`CALLERS`]. `{id:room}` and `"$room"`
-//! stand for a thing of the fixture by its name. A cell is the status of a call that goes well, or:
+//! name things of the fixture. A cell is the status of a successful call, or:
 //!
 //! | cell | answer |
 //! |---|---|
@@ -18,8 +18,8 @@
 
 use greenroom::http::routes;
 
-/// Who calls: somebody without a token, a user who never was in the room, one who left it, one who is in it and
-/// suspended, and the four roles.
+/// The callers: without a token, a user who never was in the room, a user who left it, a suspended participant, and the
+/// four roles.
 pub const CALLERS: [&str; 8] = ["nobody", "stranger", "ex-member", "suspended", "member", "observer", "admin", "owner"];
 
 /// In a room: `target` is another member, `deputy` another admin, `said` a message of the target, `mine` one of the
@@ -124,8 +124,8 @@ GET    /health/live                                                             
 GET    /health/ready                                                               200    200  200  200  200  200  200  200
 "#;
 
-/// In a direct conversation, where it differs: somebody without a token, a user who is not in it, one who is, one whom the
-/// other has blocked, and one who has blocked the other.
+/// In a direct conversation, where it differs: without a token, a user who is not in it, a participant, one whom
+/// the other has blocked, and one who has blocked the other.
 pub const DIRECT_CALLERS: [&str; 5] = ["nobody", "stranger", "member", "blocked", "blocker"];
 
 /// In a direct conversation: `target` is the other, `said` a message of theirs, `mine` one of the caller's own.

@@ -43,8 +43,8 @@ impl Cluster {
         data
     }
 
-    /// Stops this server as a crash does. A standby with the files of `copy`, which has applied nothing since, becomes the
-    /// primary at the same address.
+    /// Stops this server as a crash does. A standby with the files of `copy`, which has applied nothing since, becomes
+    /// the primary at the same address.
     pub fn take_over(&mut self, copy: PathBuf) {
         self.stop();
         *self = Self::serve(copy, self.port, &[]);

@@ -1,5 +1,5 @@
-//! Clients for long runs: writers that send and repeat their messages whatever happens to the server, and readers. All that
-//! they do and get is recorded, for [`super::history::check`].
+//! Clients for long runs: writers that send and repeat their messages whatever happens to the server, and readers. All
+//! that they do and get is recorded, for [`super::history::check`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

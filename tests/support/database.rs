@@ -78,8 +78,8 @@ pub async fn execute(url: &str, statement: &str) {
 #[derive(Debug)]
 pub struct HeldLocks(DatabaseConnection);
 
-/// Begins a transaction on a new connection and holds what `statement` locks. On SQLite the transaction locks the whole file
-/// against writing, and the statement is not run.
+/// Begins a transaction on a new connection and holds what `statement` locks. On SQLite the transaction locks the whole
+/// file against writing, and the statement is not run.
 pub async fn hold(url: &str, statement: &str) -> HeldLocks {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);

@@ -1,5 +1,5 @@
-//! A client that reconnects: it keeps the last revision of every stream, connects with `subscribe=none`, sends `sync`, and
-//! records everything that it gets.
+//! A client that reconnects: it keeps the last revision of every stream, connects with `subscribe=none`, sends `sync`,
+//! and records everything that it gets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -143,8 +143,8 @@ impl Follower {
         }
     }
 
-    /// Receives, and reconnects if necessary, until the client has everything up to these revisions. Then the session is
-    /// complete.
+    /// Receives, and reconnects if necessary, until the client has everything up to these revisions. Then the session
+    /// is complete.
     pub async fn finish(mut self, mut socket: TestSocket, last: &BTreeMap<String, i64>, random: &mut Random) -> Self {
         while last.iter().any(|(id, rev)| self.rev(id).is_some_and(|known| known < *rev)) {
             match socket.try_frame().await {

@@ -1,7 +1,7 @@
 //! The black-box harness: real servers, users, sockets that keep every frame, and a history checker.
 //!
-//! It starts the built program as a child process and uses it over the network, as any client does. So a test checks what a
-//! client can rely on. Assertions about one feature belong into the test files.
+//! It starts the built program as a child process and uses it over the network, as any client does. So a test checks
+//! what a client can rely on. Assertions about one feature belong into the test files.
 
 // Each test program includes the whole harness and uses a part of it, and a test stops by panicking. Bodies and frames
 // are made for one call, so they are passed by value.
@@ -40,7 +40,8 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// The pause between two checks of a condition.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Prints what a test leaves out here and why, directly on standard error: the test runner hides the output of `eprintln!`.
+/// Prints what a test leaves out here and why, directly on standard error: the test runner hides the output of
+/// `eprintln!`.
 pub fn leave_out(what: &str) {
     let _ = writeln!(std::io::stderr(), "left out: {what}");
 }

@@ -17,8 +17,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `greenroom serve` in `folder` and appends its output to `log`. A `launcher` is a shell script that ends with
-    /// `exec "$@"`, so that the process id stays the same.
+    /// Starts `greenroom serve` in `folder` and appends its output to `log`. A `launcher` is a shell script that ends
+    /// with `exec "$@"`, so that the process id stays the same.
     pub fn serve(folder: &Path, environment: &[(String, String)], log: &Path, launcher: Option<&str>) -> Self {
         let output = File::options().create(true).append(true).open(log).expect("the log file opens");
         let mut command = program(folder, environment);
@@ -108,9 +108,9 @@ impl Drop for Process {
     }
 }
 
-/// Returns a command for the program under test, which inherits no variables and no `.env` file that could configure it.
-/// `GREENROOM_TEST_PROGRAM` names another build, for example a release; otherwise it is the one that cargo built beside
-/// the tests.
+/// Returns a command for the program under test, which inherits no variables and no `.env` file that could configure
+/// it. `GREENROOM_TEST_PROGRAM` names another build, for example a release; otherwise it is the one that cargo built
+/// beside the tests.
 pub fn program(folder: &Path, environment: &[(String, String)]) -> Command {
     let other = std::env::var_os("GREENROOM_TEST_PROGRAM");
     let program = other.unwrap_or_else(|| env!("CARGO_BIN_EXE_greenroom").into());

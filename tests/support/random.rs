@@ -12,7 +12,8 @@ impl Random {
         Self(seed)
     }
 
-    /// Takes the seed from `GREENROOM_TEST_SEED`, otherwise from the clock, and prints it, so that a failure can be repeated.
+    /// Takes the seed from `GREENROOM_TEST_SEED`, otherwise from the clock, and prints it, so that a failure can be
+    /// repeated.
     pub fn from_environment() -> Self {
         let seed = std::env::var("GREENROOM_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.subsec_nanos().into())

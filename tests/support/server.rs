@@ -175,8 +175,8 @@ impl TestServer {
         super::database::execute(&self.database_url(), statement).await;
     }
 
-    /// Holds locks in the database until they are released: on PostgreSQL the locks that `statement` takes, on SQLite the lock
-    /// of the whole file.
+    /// Holds locks in the database until they are released: on PostgreSQL the locks that `statement` takes, on SQLite
+    /// the lock of the whole file.
     pub async fn hold(&self, statement: &str) -> super::database::HeldLocks {
         super::database::hold(&self.database_url(), statement).await
     }

@@ -1,5 +1,5 @@
-//! A WebSocket client that keeps every frame: a task reads all the time, and so answers the server's pings. The frames wait in
-//! order until the test asks for them.
+//! A WebSocket client that keeps every frame: a task reads all the time, and so answers the server's pings. The frames
+//! wait in order until the test asks for them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -177,8 +177,8 @@ impl TestSocket {
         }
     }
 
-    /// Returns all frames up to and with the first that `marker` accepts. A test that expects no frame of some kind looks
-    /// through them, so it need not wait for time to pass.
+    /// Returns all frames up to and with the first that `marker` accepts. A test that expects no frame of some kind
+    /// looks through them, so it need not wait for time to pass.
     pub async fn frames_until(&mut self, what: &str, mut marker: impl FnMut(&Value) -> bool) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {

@@ -76,8 +76,8 @@ async fn connect_with_small_buffer(user: &TestUser, options: ConnectOptions) -> 
     upgrade(&user.target, &user.access_token, options, stream).await.expect("the upgrade succeeds")
 }
 
-/// A session that reads a limited number of bytes a second and answers every ping, with the smallest receive buffer that
-/// the kernel allows.
+/// A session that reads a limited number of bytes a second and answers every ping, with the smallest receive buffer
+/// that the kernel allows.
 #[derive(Debug)]
 pub struct SlowSocket {
     stream: WebSocketStream<SlowStream>,

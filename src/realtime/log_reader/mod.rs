@@ -89,8 +89,8 @@ impl LogReader {
     }
 }
 
-/// Reads what these rooms lack with one query. A room that lacks more than its share of [`limits::REPAIRED_EVENTS`] asks
-/// again. Returns false if the read failed.
+/// Reads what these rooms lack with one query. A room that lacks more than its share of [`limits::REPAIRED_EVENTS`]
+/// asks again. Returns false if the read failed.
 async fn repair(app: &App, requests: Vec<ReadLog>) -> bool {
     let after: Vec<(Stream, Rev)> = requests.iter().map(|request| (request.stream, request.after)).collect();
     let share = (limits::REPAIRED_EVENTS / requests.len().max(1) as u64).clamp(1, limits::REPLAY_PAGE);

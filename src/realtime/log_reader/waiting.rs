@@ -21,6 +21,7 @@ impl<T> Default for WaitingReads<T> {
 }
 
 impl<T> WaitingReads<T> {
+    /// Returns whether no read waits.
     pub fn is_empty(&self) -> bool {
         self.without_user.is_empty() && self.next_users.is_empty()
     }
@@ -39,6 +40,7 @@ impl<T> WaitingReads<T> {
         }
     }
 
+    /// Removes and returns the next read: one that serves all subscribers of a room, or one of the next user in turn.
     pub fn pop(&mut self) -> Option<T> {
         if let Some(read) = self.without_user.pop_front() {
             return Some(read);
@@ -65,6 +67,7 @@ impl<T> Default for WaitingRepairs<T> {
 }
 
 impl<T> WaitingRepairs<T> {
+    /// Returns whether no read waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

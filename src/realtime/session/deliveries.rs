@@ -31,7 +31,7 @@ impl Session {
                 self.follow(ctx, |following| following.handle_live(stream, subscription_number, rev));
             }
             RoomEvent::Reset(rev) => {
-                self.follow(ctx, |following| following.handle_reset(stream, subscription_number, rev))
+                self.follow(ctx, |following| following.handle_reset(stream, subscription_number, rev));
             }
             RoomEvent::Left(checked) => self.follow(ctx, |following| following.handle_left(stream, checked)),
             RoomEvent::Gone => self.handle_room_gone(ctx),

@@ -249,7 +249,7 @@ impl Actor for Session {
 
     fn stopping(&mut self, _: &mut Self::Context) -> Running {
         for room in self.following.rooms() {
-            send_always(&room, ToRoom::Unsubscribe(self.id));
+            send_always(room, ToRoom::Unsubscribe(self.id));
         }
         if let Some(caller) = self.caller() {
             send_always(&self.services.presence, ToPresence::Closed(caller.user_id, self.id));

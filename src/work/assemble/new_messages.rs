@@ -5,13 +5,13 @@ use crate::domain::content::{MessageKind, TempId};
 use crate::domain::ids::{ConversationId, MessageId, Rev};
 use crate::domain::stream::Stream;
 use crate::protocol::events::Event;
-use crate::protocol::messages::{MessageEvent, Quote};
-use crate::protocol::shared_message::SharedMessage;
+use crate::protocol::messages::Quote;
+use crate::protocol::shared_message::{MessageEvent, SharedMessage};
 use crate::protocol::users::UserBrief;
 use crate::store::messages::MessageRow;
 use crate::store::messages::insert::NewMessageRow;
 use crate::work::mentions::Mentioned;
-use crate::work::transact::{MessageNumbers, Tx};
+use crate::work::tx::{MessageNumbers, Tx};
 use serde_json::Value;
 
 /// What a new message consists of before it has its numbers.

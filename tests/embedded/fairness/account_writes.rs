@@ -1,7 +1,7 @@
-//! What is written for somebody is charged to that one, also where it is about an account: whoever floods the queue with
-//! refreshes, tickets or new names holds up nobody but those who do it from the same login, account or address.
+//! A write about an account is charged to the user, the login or the network: a flood of refreshes, tickets or
+//! registrations delays only writes of the same user, login or network.
 
-use crate::harness::{Inside, on_each_database, on_sqlite};
+use crate::harness::{TestApp, on_each_database, on_sqlite};
 use futures_util::FutureExt;
 use greenroom::domain::caller::{Caller, TicketHolder, Via};
 use greenroom::domain::codes::Code;
@@ -21,14 +21,14 @@ use tokio::sync::{Notify, Semaphore};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-type Taking<'t> = Pin<Box<dyn Future<Output = ()> + 't>>;
+type HeldTurn<'t> = Pin<Box<dyn Future<Output = ()> + 't>>;
 
-/// Takes all that `account` may have in the queue: what runs is held, and the rest waits.
-fn fill(inside: &Inside, account: WriteOwner, most: usize) -> Vec<Taking<'_>> {
-    let mut taking: Vec<Taking> = Vec::new();
+/// Fills the queue of this owner: the turns that are granted are held, and the others wait.
+fn fill(test: &TestApp, account: WriteOwner, most: usize) -> Vec<HeldTurn<'_>> {
+    let mut taking: Vec<HeldTurn> = Vec::new();
     for _ in 0..most {
-        let db = inside.app.db();
-        let mut one: Taking = Box::pin(async move {
+        let db = test.app.db();
+        let mut one: HeldTurn = Box::pin(async move {
             let _turn = db.take_owner_turn(account, 1).await.unwrap();
             std::future::pending::<()>().await;
         });
@@ -40,9 +40,9 @@ fn fill(inside: &Inside, account: WriteOwner, most: usize) -> Vec<Taking<'_>> {
 
 #[track_caller]
 fn assert_its_own<T>(what: &str, outcome: Result<T>) {
-    let refused = outcome.err().unwrap_or_else(|| panic!("{what} is charged to somebody else"));
+    let refused = outcome.err().unwrap_or_else(|| panic!("{what} is charged to another owner"));
     assert_eq!(refused.code(), Code::Busy, "{what}: {refused}");
-    assert!(refused.detail().contains("yours"), "{what} waits for others: {refused}");
+    assert!(refused.detail().contains("yours"), "{what} waits for other owners: {refused}");
 }
 
 fn client() -> ClientInfo {
@@ -55,19 +55,19 @@ fn ada() -> Register {
 
 #[test]
 fn what_is_written_about_an_account_is_charged_to_it() {
-    on_each_database(&async |inside: &Inside| {
-        let app = &inside.app;
+    on_each_database(&async |test: &TestApp| {
+        let app = &test.app;
         let tokens = accounts::register(app, ada(), client(), HERE).await.unwrap();
         let claims = logins::verify_access_token(app, &tokens.access_token).unwrap();
         let login_id = claims.sid;
-        let caller = Caller { user_id: claims.sub, via: Via::Login { login_id }, ..inside.user().await };
+        let caller = Caller { user_id: claims.sub, via: Via::Login { login_id }, ..test.user().await };
         let ticket = logins::create_ticket(app, caller).await.unwrap().ticket;
         let change = |name: &str| -> ProfileChange {
             serde_json::from_value(serde_json::json!({ "display_name": name })).unwrap()
         };
         let sign_in = |password: &str| SignIn { login: "ada".to_owned(), password: password.to_owned() };
 
-        let of_user = fill(inside, caller.user_id.into(), limits::WRITES_PER_USER);
+        let of_user = fill(test, caller.user_id.into(), limits::WRITES_PER_USER);
         assert_its_own("a ticket", logins::create_ticket(app, caller).await);
         assert_its_own("the end of a login", logins::revoke(app, caller, login_id).await);
         assert_its_own("a profile", accounts::update_profile(app, caller, change("Ada")).await);
@@ -77,12 +77,12 @@ fn what_is_written_about_an_account_is_charged_to_it() {
         assert_its_own("a password", accounts::update_password(app, caller, password, HERE).await);
         drop(of_user);
 
-        let of_login = fill(inside, login_id.into(), limits::WRITES_PER_LOGIN);
+        let of_login = fill(test, login_id.into(), limits::WRITES_PER_LOGIN);
         assert_its_own("a refresh", refresh::refresh(app, &tokens.refresh_token, HERE).await);
         assert_its_own("a ticket's end", logins::redeem_ticket(app, &ticket, TicketHolder::Login(login_id)).await);
         drop(of_login);
 
-        let of_network = fill(inside, WriteOwner::from_address(HERE), limits::WRITES_PER_NETWORK);
+        let of_network = fill(test, WriteOwner::from_address(HERE), limits::WRITES_PER_NETWORK);
         let bob = Register { username: "bob".to_owned(), ..ada() };
         assert_its_own("a registration", accounts::register(app, bob, client(), HERE).await);
         drop(of_network);
@@ -91,13 +91,13 @@ fn what_is_written_about_an_account_is_charged_to_it() {
 
 #[test]
 fn rows_beyond_those_that_were_announced_are_charged_too() {
-    // one at a time, so that the order of the turns is that of the work
-    on_sqlite(&async |inside: &Inside| {
-        let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
-        let others = inside.users(100).await;
+    // On SQLite one transaction writes at a time, so the order of the turns is the order of the changes.
+    on_sqlite(&async |test: &TestApp| {
+        let [greedy, modest] = test.users(2).await[..] else { unreachable!() };
+        let others = test.users(100).await;
         let order = Mutex::new(Vec::new());
         let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-        let (app, started, may_end) = (inside.app.clone(), begun.clone(), go_on.clone());
+        let (app, started, may_end) = (test.app.clone(), begun.clone(), go_on.clone());
         let large = tokio::spawn(async move {
             transact_for(&app, greedy.user_id, 1, move |tx| {
                 let (started, may_end) = (started.clone(), may_end.clone());
@@ -113,7 +113,7 @@ fn rows_beyond_those_that_were_announced_are_charged_too() {
         begun.notified().await;
         let small = [("greedy", greedy), ("modest", modest), ("greedy", greedy), ("modest", modest)];
         let small = small.map(async |(name, user)| {
-            let turn = inside.app.db().take_owner_turn(user.user_id.into(), 1).await.unwrap();
+            let turn = test.app.db().take_owner_turn(user.user_id.into(), 1).await.unwrap();
             order.lock().unwrap().push(name);
             drop(turn);
         });

@@ -1,7 +1,7 @@
-//! Connections are shared out by what they are for: who waits in vain is `busy`, alone, and nobody takes that for a database
-//! that is away.
+//! Each purpose has connections of its own: a caller that waits too long for one gets `busy`, other callers do not, and
+//! it does not count as an outage of the database.
 
-use crate::harness::{Inside, Post, on_each_database};
+use crate::harness::{TestApp, TestSend, on_each_database};
 use futures_util::FutureExt;
 use greenroom::domain::caller::Caller;
 use greenroom::domain::codes::Code;
@@ -13,29 +13,29 @@ use greenroom::store::db::pools::{HeavyRead, ReadPool};
 use greenroom::usecases::{logins, sessions, users};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
-/// How many connections a pool has.
-fn size_of(pool: &DatabaseConnection) -> u32 {
+/// Returns the number of connections of a pool.
+fn pool_size(pool: &DatabaseConnection) -> u32 {
     match pool.get_database_backend() {
         DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().options().get_max_connections(),
         _ => pool.get_postgres_connection_pool().options().get_max_connections(),
     }
 }
 
-/// Takes all connections of a pool, waiting for those that somebody uses for a moment.
-pub async fn all_of(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
+/// Takes all connections of a pool, and waits for those that are in use for a moment.
+pub async fn take_all(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
     let mut taken = Vec::new();
-    for _ in 0..size_of(pool) {
+    for _ in 0..pool_size(pool) {
         taken.push(pool.begin().await.unwrap());
     }
     taken
 }
 
-/// Takes turns at heavy reading until there is none left.
-fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<HeavyRead> {
+/// Takes all permits for heavy reads.
+fn take_all_heavy(test: &TestApp, by: &[Caller]) -> Vec<HeavyRead> {
     let mut taken = Vec::new();
-    // nobody else searches here, so a turn comes at once or not at all
+    // No other user searches here, so a permit is granted at once or not at all.
     for user in by.iter().cycle() {
-        match inside.app.db().heavy(user.user_id).now_or_never() {
+        match test.app.db().heavy(user.user_id).now_or_never() {
             Some(turn) => taken.push(turn.unwrap()),
             None => break,
         }
@@ -45,63 +45,61 @@ fn all_heavy(inside: &Inside, by: &[Caller]) -> Vec<HeavyRead> {
 }
 
 fn assert_busy<T>(outcome: Result<T>) {
-    let refused = outcome.err().expect("it waits in vain");
+    let refused = outcome.err().expect("the wait times out");
     assert_eq!(refused.code(), Code::Busy, "{refused}");
     assert!(refused.retry_after_ms().is_some());
 }
 
-/// What everybody else goes on doing: coming back, and sending.
-async fn assert_others_go_on(inside: &Inside, user: Caller, group: ConversationId, token: &str) {
-    let claims = logins::verify_access_token(&inside.app, token).unwrap();
-    let caller = logins::authenticate(&inside.app, &claims).await.unwrap();
-    let likely = sessions::list_likely_conversations(&inside.app, &caller).await.unwrap();
-    let opened = sessions::read_start(&inside.app, &caller, &likely).await.unwrap();
+/// Checks that other users can reconnect and send.
+async fn assert_others_work(test: &TestApp, user: Caller, group: ConversationId, token: &str) {
+    let claims = logins::verify_access_token(&test.app, token).unwrap();
+    let caller = logins::authenticate(&test.app, &claims).await.unwrap();
+    let likely = sessions::list_likely_conversations(&test.app, &caller).await.unwrap();
+    let opened = sessions::read_start(&test.app, &caller, &likely).await.unwrap();
     assert!(opened.memberships.iter().any(|membership| membership.conversation_id == group));
-    inside.send(Post::new(group, &user, "hello")).await.unwrap();
-    assert_eq!(inside.app.db().state(), DbState::Ok, "a busy pool is not a database that is away");
-    assert_eq!(inside.app.db().check().await, DbState::Ok, "the probe has a connection of its own");
+    test.send(TestSend::new(group, &user, "hello")).await.unwrap();
+    assert_eq!(test.app.db().state(), DbState::Ok, "a busy pool is no outage of the database");
+    assert_eq!(test.app.db().check().await, DbState::Ok, "the probe has a connection of its own");
 }
 
 #[test]
 fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
-    on_each_database(&async |inside: &Inside| {
-        let user = inside.user().await;
-        let group = inside.group(&[user, inside.user().await]).await;
-        let access = logins::issue_tokens(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        let db = inside.app.db();
-        let taken = all_of(db.read(ReadPool::Ordinary).pool()).await;
+    on_each_database(&async |test: &TestApp| {
+        let user = test.user().await;
+        let group = test.group(&[user, test.user().await]).await;
+        let access = logins::issue_tokens(&test.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let db = test.app.db();
+        let taken = take_all(db.read(ReadPool::Ordinary).pool()).await;
         assert_busy(
-            users::list_presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
+            users::list_presence(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
         );
-        assert_others_go_on(inside, user, group, &access).await;
-        users::search(&inside.app, user, "user", None, 20).await.unwrap();
+        assert_others_work(test, user, group, &access).await;
+        users::search(&test.app, user, "user", None, 20).await.unwrap();
         drop(taken);
     });
 }
 
 #[test]
 fn a_search_waits_for_searches_and_holds_up_nobody() {
-    on_each_database(&async |inside: &Inside| {
-        let [user, one, two, three] = inside.users(4).await[..] else { unreachable!() };
-        let group = inside.group(&[user, inside.user().await]).await;
-        let access = logins::issue_tokens(&inside.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        let taken = all_heavy(inside, &[one, two, three]);
-        assert_busy(users::search(&inside.app, user, "user", None, 20).await);
-        assert_others_go_on(inside, user, group, &access).await;
-        users::list_presence(&inside.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap())
-            .await
-            .unwrap();
+    on_each_database(&async |test: &TestApp| {
+        let [user, one, two, three] = test.users(4).await[..] else { unreachable!() };
+        let group = test.group(&[user, test.user().await]).await;
+        let access = logins::issue_tokens(&test.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let taken = take_all_heavy(test, &[one, two, three]);
+        assert_busy(users::search(&test.app, user, "user", None, 20).await);
+        assert_others_work(test, user, group, &access).await;
+        users::list_presence(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await.unwrap();
         drop(taken);
-        users::search(&inside.app, user, "user", None, 20).await.unwrap();
+        users::search(&test.app, user, "user", None, 20).await.unwrap();
     });
 }
 
 #[test]
 fn one_user_waits_with_a_few_searches_and_no_more() {
-    on_each_database(&async |inside: &Inside| {
-        let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
-        let db = inside.app.db();
-        let taken = all_heavy(inside, &[modest]);
+    on_each_database(&async |test: &TestApp| {
+        let [greedy, modest] = test.users(2).await[..] else { unreachable!() };
+        let db = test.app.db();
+        let taken = take_all_heavy(test, &[modest]);
         let waiting = std::iter::repeat_with(async || db.heavy(greedy.user_id).await.map(drop))
             .take(limits::HEAVY_READS_PER_USER);
         let mut waiting = std::pin::pin!(futures_util::future::join_all(waiting));
@@ -117,16 +115,16 @@ fn one_user_waits_with_a_few_searches_and_no_more() {
 
 #[test]
 fn a_heavy_read_ends_in_time_and_the_database_is_not_away_for_it() {
-    on_each_database(&async |inside: &Inside| {
-        let user = inside.user().await;
+    on_each_database(&async |test: &TestApp| {
+        let user = test.user().await;
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
-        let app = inside.app.clone();
-        let outcome = inside.app.run_with_deadline(async move {
+        let app = test.app.clone();
+        let outcome = test.app.run_with_deadline(async move {
             let turn = app.db().heavy(user.user_id).await?;
             turn.conn().execute_unprepared(endless).await.map_err(Error::from)
         });
         assert_eq!(outcome.await.unwrap_err().code(), Code::Unavailable);
-        assert_eq!(inside.app.db().state(), DbState::Ok);
-        users::search(&inside.app, user, "user", None, 20).await.unwrap();
+        assert_eq!(test.app.db().state(), DbState::Ok);
+        users::search(&test.app, user, "user", None, 20).await.unwrap();
     });
 }

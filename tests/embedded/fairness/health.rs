@@ -1,4 +1,4 @@
-//! Whoever asks how the database is waits for no other who asks.
+//! All callers that ask for the state of the database at the same time get the result of one probe.
 
 use futures_util::FutureExt;
 use greenroom::config::WriteConnections;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
 
-/// A database that answers nobody until it is let go, and then says that it is gone.
-struct Hanging {
-    asked: Arc<AtomicUsize>,
+/// A probe that hangs until the test releases it, and then reports that the database is down.
+struct HangingProbe {
+    probes: Arc<AtomicUsize>,
     end: Arc<Semaphore>,
 }
 
-impl Probe for Hanging {
+impl Probe for HangingProbe {
     fn read(&mut self) -> ProbeFuture<'_> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.probes.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
             drop(self.end.acquire().await);
             Err(sqlx::Error::WorkerCrashed)
@@ -42,11 +42,11 @@ async fn all_who_ask_while_the_database_hangs_have_one_answer() {
         max_heavy_reads: 1,
         last_break: LastBreak::default(),
     };
-    let (asked, end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
-    let db = Db::new(pools, Box::new(Hanging { asked: asked.clone(), end: end.clone() }), Arc::default());
-    let mut looks = std::pin::pin!(futures_util::future::join_all((0..20).map(|_| db.check())));
-    assert!((&mut looks).now_or_never().is_none(), "all of them wait");
+    let (probes, end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let db = Db::new(pools, Box::new(HangingProbe { probes: probes.clone(), end: end.clone() }), Arc::default());
+    let mut checks = std::pin::pin!(futures_util::future::join_all((0..20).map(|_| db.check())));
+    assert!((&mut checks).now_or_never().is_none(), "all of them wait");
     end.add_permits(1);
-    assert_eq!(looks.await, [DbState::Down; 20]);
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(checks.await, [DbState::Down; 20]);
+    assert_eq!(probes.load(Ordering::SeqCst), 1);
 }

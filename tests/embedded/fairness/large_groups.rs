@@ -1,7 +1,7 @@
-//! Groups of a thousand: what all of their members are told alike is made once and travels once, so that a large group
-//! holds up the others who write no longer than it must.
+//! Large groups: the part of an event that is the same for all members is sent to the database once, so that a large
+//! group delays other writes as little as possible.
 
-use crate::harness::{Inside, on_each_database};
+use crate::harness::{TestApp, on_each_database};
 use greenroom::domain::caller::Caller;
 use greenroom::domain::ids::{ConversationId, Rev};
 use greenroom::domain::names::UserRef;
@@ -14,28 +14,28 @@ use greenroom::usecases::{conversations, members};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 
-/// What the newest event of the user's stream says, and the conversation as the user sees it now.
-async fn told_and_seen(inside: &Inside, user: Caller, id: ConversationId) -> (Value, Value) {
-    let conn = inside.app.db().read(ReadPool::Log);
+/// Returns the conversation in the newest event of the user stream, and the conversation as the user sees it now.
+async fn in_event_and_now(test: &TestApp, user: Caller, id: ConversationId) -> (Value, Value) {
+    let conn = test.app.db().read(ReadPool::Log);
     let frames = log::list_after(conn, Stream::User(user.user_id), Rev(0), 100).await.unwrap();
-    let told: Value = serde_json::from_str(&frames.last().unwrap().text).unwrap();
-    assert_eq!((&told["type"], &told["stream"]), (&"conversation.created".into(), &"user".into()));
-    assert_eq!(told["rev"], frames.last().unwrap().rev.0);
-    let mut seen = conversations::get(&inside.app, &user, id).await.unwrap();
+    let event: Value = serde_json::from_str(&frames.last().unwrap().text).unwrap();
+    assert_eq!((&event["type"], &event["stream"]), (&"conversation.created".into(), &"user".into()));
+    assert_eq!(event["rev"], frames.last().unwrap().rev.0);
+    let mut seen = conversations::get(&test.app, &user, id).await.unwrap();
     seen.last_message = None;
-    (told["payload"]["conversation"].clone(), serde_json::to_value(seen).unwrap())
+    (event["payload"]["conversation"].clone(), serde_json::to_value(seen).unwrap())
 }
 
 #[test]
 fn what_all_members_are_told_alike_travels_to_the_database_once() {
-    on_each_database(&async |inside: &Inside| {
-        let everybody = inside.users(60).await;
-        let (founders, late) = everybody.split_at(30);
+    on_each_database(&async |test: &TestApp| {
+        let users = test.users(60).await;
+        let (founders, late) = users.split_at(30);
         let said = Arc::new(Mutex::new(Vec::new()));
-        let heard = said.clone();
-        inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(format!("{:?}", statement.values)));
+        let recorded = said.clone();
+        test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(format!("{:?}", statement.values)));
         let description = "a description that stands nowhere else ".repeat(50).trim().to_owned();
-        let travelled = || {
+        let count_sent = || {
             let said = std::mem::take(&mut *said.lock().unwrap());
             said.iter().map(|values| values.matches(&description).count()).sum::<usize>()
         };
@@ -47,26 +47,26 @@ fn what_all_members_are_told_alike_travels_to_the_database_once() {
             members: refs(&founders[1..]),
             temp_id: None,
         };
-        let made = groups::create(&inside.app, &founders[0], new).await.unwrap();
+        let made = groups::create(&test.app, &founders[0], new).await.unwrap();
         let id = made.conversation.id;
-        assert_eq!(travelled(), 3, "the row, what the owner is told, and what the members are told");
-        members::add(&inside.app, &founders[0], id, &refs(&late[..20]), Role::Observer).await.unwrap();
-        assert_eq!(travelled(), 1, "what those who came are told");
+        assert_eq!(count_sent(), 3, "the row, the event of the owner, and the events of the members");
+        members::add(&test.app, &founders[0], id, &refs(&late[..20]), Role::Observer).await.unwrap();
+        assert_eq!(count_sent(), 1, "the events of the new members");
         for user in [founders[0], founders[1], founders[29]] {
-            let (told, seen) = told_and_seen(inside, user, id).await;
+            let (event, now) = in_event_and_now(test, user, id).await;
             let counted = |mut seen: Value| {
-                // more have come since, which is another event
+                // Members were added meanwhile, with another event.
                 for name in ["member_count", "last_seq", "last_rev"] {
                     seen[name].take();
                 }
                 seen
             };
-            assert_eq!(counted(told), counted(seen));
+            assert_eq!(counted(event), counted(now));
         }
         for user in [late[0], late[19]] {
-            let (told, seen) = told_and_seen(inside, user, id).await;
-            assert_eq!(told, seen);
-            assert_eq!(told["my"]["role"], "observer");
+            let (event, now) = in_event_and_now(test, user, id).await;
+            assert_eq!(event, now);
+            assert_eq!(event["my"]["role"], "observer");
         }
     });
 }

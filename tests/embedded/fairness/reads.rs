@@ -1,7 +1,8 @@
-//! Ordinary reads are fair by user: of all that one has under way, a few statements at a time ask for a connection.
+//! Ordinary reads are fair by user: of all reads of one user, only a few statements wait for a connection at the same
+//! time.
 
-use super::connections::all_of;
-use crate::harness::{Inside, on_each_database};
+use super::connections::take_all;
+use crate::harness::{TestApp, on_each_database};
 use actix::prelude::*;
 use actix_web::test::{TestRequest, call_service, init_service};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -12,14 +13,14 @@ use greenroom::store::db::pools::ReadPool;
 use greenroom::usecases::logins;
 use std::time::{Duration, Instant};
 
-/// Stands where the hub and the presence registry stand; no socket is opened here.
-struct Nobody;
+/// An actor instead of the hub and the presence actor. No socket is opened here.
+struct IdleActor;
 
-impl Actor for Nobody {
+impl Actor for IdleActor {
     type Context = Context<Self>;
 }
 
-impl Handler<OpenRooms> for Nobody {
+impl Handler<OpenRooms> for IdleActor {
     type Result = greenroom::error::Result<Vec<Recipient<ToRoom>>>;
 
     fn handle(&mut self, _: OpenRooms, _: &mut Self::Context) -> Self::Result {
@@ -27,30 +28,29 @@ impl Handler<OpenRooms> for Nobody {
     }
 }
 
-impl Handler<ToPresence> for Nobody {
+impl Handler<ToPresence> for IdleActor {
     type Result = ();
 
     fn handle(&mut self, _: ToPresence, _: &mut Self::Context) {}
 }
 
-/// Far above what any single condition needs.
+/// The time after which the test stops waiting.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Calls of one user at a time: as many as may be under way.
+/// The calls of one user at the same time: the maximum.
 const CALLS: usize = 32;
 
 #[test]
 fn a_reader_waits_behind_a_few_statements_of_one_who_asks_for_much() {
-    on_each_database(&async |inside: &Inside| {
-        let greedy = inside.user().await;
-        let token =
-            logins::issue_tokens(&inside.app, greedy.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        let nobody = Nobody.start();
+    on_each_database(&async |test: &TestApp| {
+        let greedy = test.user().await;
+        let token = logins::issue_tokens(&test.app, greedy.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let idle = IdleActor.start();
         let sessions =
-            SessionServices { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
+            SessionServices { app: test.app.clone(), hub: idle.clone().recipient(), presence: idle.recipient() };
         let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
         for path in ["/conversations?limit=100", "/conversations/unread-count", "/users/me"] {
-            let mut connections = all_of(inside.app.db().read(ReadPool::Ordinary).pool()).await;
+            let mut connections = take_all(test.app.db().read(ReadPool::Ordinary).pool()).await;
             let mut calls: FuturesUnordered<_> = (0..CALLS)
                 .map(|_| {
                     let request = TestRequest::with_uri(&format!("/api/v1{path}"))
@@ -59,15 +59,15 @@ fn a_reader_waits_behind_a_few_statements_of_one_who_asks_for_much() {
                     call_service(&service, request.to_request())
                 })
                 .collect();
-            // all of them are let in, and then want to read; authentication has connections of its own
-            let places = inside.app.read_permits(greedy.user_id);
+            // All calls are accepted and then wait to read. Authentication has its own connections.
+            let places = test.app.read_permits(greedy.user_id);
             let started = Instant::now();
             while places.available_permits() > 0 {
                 assert!(calls.next().now_or_never().is_none(), "there is no connection");
                 assert!(started.elapsed() < DEADLINE, "{path} reads nothing");
                 actix::clock::sleep(Duration::from_millis(1)).await;
             }
-            let mut bystander = Box::pin(inside.rows("SELECT 1"));
+            let mut bystander = Box::pin(test.rows("SELECT 1"));
             assert!((&mut bystander).now_or_never().is_none(), "there is no connection");
             connections.truncate(1);
             drop(connections.pop());

@@ -1,6 +1,6 @@
-//! Users who search for what everybody is called hold up nobody.
+//! Searches for a word in the names of all users delay no other user.
 
-use crate::harness::{Inside, Post, on_each_database};
+use crate::harness::{TestApp, TestSend, on_each_database};
 use greenroom::domain::limits;
 use greenroom::store::db::DbState;
 use greenroom::usecases::{logins, sessions, users};
@@ -8,15 +8,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Users whose names hold the same word.
+/// The number of users with the same word in their names.
 const USERS: usize = 50_000;
-/// Messages that others send meanwhile.
+/// The number of messages that other users send meanwhile.
 const SENDS: usize = 50;
 
-/// Users called "School 1", "School 2" …, as far as they are looked up here.
-async fn fill(inside: &Inside) {
-    let id = if inside.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
-    inside
+/// Creates users with the names "School 1", "School 2" …, with the columns that a search reads.
+async fn fill(test: &TestApp) {
+    let id = if test.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    test
         .run(&format!(
             "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {USERS})
@@ -33,11 +33,11 @@ async fn fill(inside: &Inside) {
 
 #[test]
 fn three_who_search_among_50_000_users_hold_up_nobody() {
-    on_each_database(&async |inside: &Inside| {
-        fill(inside).await;
-        let [one, two, three, talker, other] = inside.users(5).await[..] else { unreachable!() };
-        let app = &inside.app;
-        let group = inside.group(&[talker, other]).await;
+    on_each_database(&async |test: &TestApp| {
+        fill(test).await;
+        let [one, two, three, talker, other] = test.users(5).await[..] else { unreachable!() };
+        let app = &test.app;
+        let group = test.group(&[talker, other]).await;
         let access = logins::issue_tokens(app, talker.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let over = Arc::new(AtomicBool::new(false));
         let mut searching = Vec::new();
@@ -54,7 +54,7 @@ fn three_who_search_among_50_000_users_hold_up_nobody() {
             }));
         }
         for number in 0..SENDS {
-            inside.send(Post::new(group, &talker, format!("message {number}"))).await.unwrap();
+            test.send(TestSend::new(group, &talker, format!("message {number}"))).await.unwrap();
             let claims = logins::verify_access_token(app, &access).unwrap();
             let caller = logins::authenticate(app, &claims).await.unwrap();
             sessions::read_start(app, &caller, &[group]).await.unwrap();
@@ -69,12 +69,12 @@ fn three_who_search_among_50_000_users_hold_up_nobody() {
 
 #[test]
 fn a_search_looks_at_a_thousand_and_is_paged_over_them_without_gaps_or_repetitions() {
-    on_each_database(&async |inside: &Inside| {
-        fill(inside).await;
-        let user = inside.user().await;
+    on_each_database(&async |test: &TestApp| {
+        fill(test).await;
+        let user = test.user().await;
         let (mut found, mut after) = (BTreeSet::new(), None);
         loop {
-            let (page, next) = users::search(&inside.app, user, "school", after, 100).await.unwrap();
+            let (page, next) = users::search(&test.app, user, "school", after, 100).await.unwrap();
             for user in page {
                 assert!(found.insert(user.brief.username.clone()), "{} twice", user.brief.username);
             }
@@ -82,8 +82,8 @@ fn a_search_looks_at_a_thousand_and_is_paged_over_them_without_gaps_or_repetitio
             after = Some(next);
         }
         assert_eq!(found.len() as u64, limits::SEARCH_CANDIDATES);
-        // by another word of the query the one is found that lies far behind the thousandth
-        let (page, _) = users::search(&inside.app, user, "school pupil49999", None, 100).await.unwrap();
+        // A further word of the query finds a user far behind the thousandth.
+        let (page, _) = users::search(&test.app, user, "school pupil49999", None, 100).await.unwrap();
         assert_eq!(page.iter().map(|user| user.brief.username.as_str()).collect::<Vec<_>>(), ["pupil49999"]);
     });
 }

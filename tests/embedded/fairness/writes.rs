@@ -1,7 +1,7 @@
-//! The queue of writes is fair by user and charged by the rows they touch: whoever makes one large group after another
-//! waits behind everybody who changes a row.
+//! The queue of writes is fair by user and charges by rows: a user who creates one large group after another waits
+//! behind users who change a row.
 
-use crate::harness::{Inside, Post, new_group, on_each_database, on_sqlite};
+use crate::harness::{TestApp, TestSend, new_group, on_each_database, on_sqlite};
 use futures_util::future::join_all;
 use greenroom::domain::accounts::UserRole;
 use greenroom::domain::caller::{Caller, TicketHolder, Via};
@@ -23,18 +23,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Groups that wait to be made, and members of each.
+/// The number of groups that wait to be created, and of the members of each.
 const GROUPS: usize = 30;
 const MEMBERS: usize = 200;
 
 #[test]
 fn making_large_groups_starves_nobody() {
-    on_each_database(&async |inside: &Inside| {
-        let app = &inside.app;
-        let [flooder, one, other] = inside.users(3).await[..] else { unreachable!() };
-        let crowd = inside.users(MEMBERS).await;
-        let talk = inside.group(&[one, other]).await;
-        let said = inside.send(Post::new(talk, &other, "hello")).await.unwrap().message.id;
+    on_each_database(&async |test: &TestApp| {
+        let app = &test.app;
+        let [flooder, one, other] = test.users(3).await[..] else { unreachable!() };
+        let crowd = test.users(MEMBERS).await;
+        let talk = test.group(&[one, other]).await;
+        let said = test.send(TestSend::new(talk, &other, "hello")).await.unwrap().message.id;
         let made = Arc::new(AtomicUsize::new(0));
         let mut flood = Vec::new();
         for _ in 0..GROUPS {
@@ -53,11 +53,11 @@ fn making_large_groups_starves_nobody() {
         marks::update_read_mark(app, &one, talk, ReadTarget::End).await.unwrap();
         logins::issue_tokens(app, one.user_id, "a test", "127.0.0.1").await.unwrap();
         pins::add(app, &one, talk, said).await.unwrap();
-        inside.send(Post::new(talk, &one, "hello")).await.unwrap();
+        test.send(TestSend::new(talk, &one, "hello")).await.unwrap();
         let before = made.load(Ordering::SeqCst);
         assert!(before < GROUPS / 2, "{before} of {GROUPS} groups came before the work of others");
         for group in flood {
-            // a group that did not get its turn in time was refused; its maker has had more than others
+            // A group that got no turn in time is refused, because its owner has used more than others.
             if let Err(refused) = group.await.unwrap() {
                 assert_eq!(refused.code(), Code::Busy, "{refused}");
             }
@@ -65,22 +65,22 @@ fn making_large_groups_starves_nobody() {
     });
 }
 
-/// How often a large transaction begins while, in as many of its attempts, somebody sends; and how many messages are
-/// stored when its last attempt begins.
-async fn attempts(inside: &Inside, sends: usize) -> (usize, usize) {
-    let [maker, talker, friend] = inside.users(3).await[..] else { unreachable!() };
-    let group = inside.group(&[talker, friend]).await;
+/// Returns how often a large transaction begins if another user sends during this many of its attempts, and how many
+/// messages are stored when its last attempt begins.
+async fn attempts(test: &TestApp, sends: usize) -> (usize, usize) {
+    let [maker, talker, friend] = test.users(3).await[..] else { unreachable!() };
+    let group = test.group(&[talker, friend]).await;
     let (begun, stored) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let (app, counts) = (inside.app.clone(), (begun.clone(), stored.clone()));
+    let (app, counts) = (test.app.clone(), (begun.clone(), stored.clone()));
     let rows = limits::LARGE_TRANSACTION_ROWS as usize + 1;
-    transact_for(&inside.app, maker.user_id, rows, move |tx| {
+    transact_for(&test.app, maker.user_id, rows, move |tx| {
         let (app, (begun, stored)) = (app.clone(), counts.clone());
         Box::pin(async move {
             let query = "SELECT count(*) AS count FROM messages WHERE kind = 'text'";
             let row = tx.conn().query_one_raw(Statement::from_string(DatabaseBackend::Sqlite, query)).await?.unwrap();
             stored.store(row.try_get::<i64>("", "count")? as usize, Ordering::SeqCst);
             if begun.fetch_add(1, Ordering::SeqCst) < sends {
-                app.enqueue_send(Post::new(group, &talker, "hello").job(drop));
+                app.enqueue_send(TestSend::new(group, &talker, "hello").job(drop));
                 while !app.db().has_waiting_sends() {
                     tokio::task::yield_now().await;
                 }
@@ -96,19 +96,19 @@ async fn attempts(inside: &Inside, sends: usize) -> (usize, usize) {
 #[test]
 fn a_large_transaction_gives_way_to_sends_and_not_for_ever() {
     let most = limits::LARGE_YIELDS;
-    // each is sent before the transaction begins anew
+    // Each message is sent before the transaction begins again.
     for (sends, expected) in [(0, (1, 0)), (2, (3, 2)), (most + 5, (most + 1, most))] {
-        on_sqlite(&async |inside: &Inside| {
-            assert_eq!(attempts(inside, sends).await, expected);
+        on_sqlite(&async |test: &TestApp| {
+            assert_eq!(attempts(test, sends).await, expected);
         });
     }
 }
 
 #[test]
 fn one_user_waits_with_so_many_changes_and_no_more() {
-    on_each_database(&async |inside: &Inside| {
-        let [greedy, modest] = inside.users(2).await[..] else { unreachable!() };
-        let (db, greedy) = (inside.app.db(), WriteOwner::User(greedy.user_id));
+    on_each_database(&async |test: &TestApp| {
+        let [greedy, modest] = test.users(2).await[..] else { unreachable!() };
+        let (db, greedy) = (test.app.db(), WriteOwner::User(greedy.user_id));
         let all = std::iter::repeat_with(|| db.take_owner_turn(greedy, 1)).take(limits::WRITES_PER_USER);
         let mut all = std::pin::pin!(join_all(all));
         assert!(futures_util::poll!(&mut all).is_pending());
@@ -119,7 +119,7 @@ fn one_user_waits_with_so_many_changes_and_no_more() {
     });
 }
 
-/// As many changes of `account` as it may have under way, until they are dropped.
+/// Returns as many changes of this owner as it may have under way. They end when they are dropped.
 async fn crowded<'t>(db: &'t Db, account: WriteOwner, most: usize) -> Pin<Box<dyn Future<Output = ()> + 't>> {
     let all = std::iter::repeat_with(move || db.take_owner_turn(account, 1)).take(most);
     let mut all: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async { drop(join_all(all).await) });
@@ -127,7 +127,7 @@ async fn crowded<'t>(db: &'t Db, account: WriteOwner, most: usize) -> Pin<Box<dy
     all
 }
 
-/// It is refused for the caller's own changes, and not because a turn does not come in time.
+/// Checks that the change is refused because of the caller's own changes, and not because it got no turn in time.
 fn expect_own(refused: &Error) {
     assert_eq!(refused.code(), Code::Busy);
     assert!(refused.detail().contains("changes of yours"), "{refused}");
@@ -135,8 +135,8 @@ fn expect_own(refused: &Error) {
 
 #[test]
 fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
-    on_each_database(&async |inside: &Inside| {
-        let app = &inside.app;
+    on_each_database(&async |test: &TestApp| {
+        let app = &test.app;
         let password = "battery staple";
         let new = NewAccount {
             username: "greedy".to_owned(),
@@ -167,7 +167,7 @@ fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
         drop(waiting);
         accounts::update_profile(app, greedy, profile()).await.unwrap();
 
-        // of these only the login is known before the database is asked
+        // Of these only the login is known before the first statement.
         let waiting = crowded(app.db(), WriteOwner::Login(login_id), limits::WRITES_PER_LOGIN).await;
         expect_own(&logins::redeem_ticket(app, &ticket, TicketHolder::Login(login_id)).await.unwrap_err());
         expect_own(&refresh::refresh(app, &tokens.refresh_token, here).await.unwrap_err());
@@ -176,35 +176,36 @@ fn what_a_user_does_to_the_own_account_waits_with_the_users_other_changes() {
     });
 }
 
-/// Messages to be deleted, answers to each, and small changes of somebody else.
+/// The number of messages to delete, of replies to each, and of small changes of another user.
 const DELETED: usize = 3;
 const ANSWERS: usize = 200;
 const PINS: usize = 20;
 
-/// On SQLite, where one writes at a time, so that what is served first is done first.
+/// On SQLite one transaction writes at a time, so the order of the turns is the order of the changes.
 #[test]
 fn a_deletion_is_charged_by_the_rows_it_rewrites() {
-    on_sqlite(&async |inside: &Inside| {
-        let (app, users) = (&inside.app, inside.users(3).await);
+    on_sqlite(&async |test: &TestApp| {
+        let (app, users) = (&test.app, test.users(3).await);
         let [flooder, other, third] = users[..] else { unreachable!() };
-        let (crowd, talk) = (inside.group(&[flooder, third]).await, inside.group(&[other, third]).await);
+        let (crowd, talk) = (test.group(&[flooder, third]).await, test.group(&[other, third]).await);
         let mut quoted = Vec::new();
         for _ in 0..DELETED {
-            let message = inside.send(Post::new(crowd, &flooder, "quoted")).await.unwrap().message.id;
-            let answer = |_| inside.enqueue(Post { reply_to: Some(message), ..Post::new(crowd, &third, "answer") });
+            let message = test.send(TestSend::new(crowd, &flooder, "quoted")).await.unwrap().message.id;
+            let answer =
+                |_| test.enqueue(TestSend { reply_to: Some(message), ..TestSend::new(crowd, &third, "answer") });
             join_all((0..ANSWERS).map(answer)).await;
             quoted.push(message);
         }
         let mut said = Vec::new();
         for _ in 0..PINS {
-            said.push(inside.send(Post::new(talk, &other, "small")).await.unwrap().message.id);
+            said.push(test.send(TestSend::new(talk, &other, "small")).await.unwrap().message.id);
         }
         let order: Arc<Mutex<Vec<&str>>> = Arc::default();
-        let heard = order.clone();
+        let recorded = order.clone();
         app.db().observe(move |statement, _| {
-            for (text, what) in [("deleted_by = $3", "deletion"), ("pinned_at = $2", "pin")] {
+            for (text, what) in [("deleted_by = $", "deletion"), ("pinned_at = $", "pin")] {
                 if statement.sql.contains(text) {
-                    heard.lock().unwrap().push(what);
+                    recorded.lock().unwrap().push(what);
                 }
             }
         });

@@ -1,10 +1,12 @@
-//! One application inside the test process: real use cases, writers and database, without a server and without sockets. It
-//! records every delivery. Tests of what a client can rely on are in `tests/server`.
+//! One application inside the test process: real use cases, writers and database, without a server and without sockets.
+//! It records every delivery. Tests of what a client can rely on are in `tests/server`.
 
 mod recorder;
 pub mod stored_state;
 mod test_send;
 
+use crate::support::database::runs_on_postgres;
+use crate::support::leave_out;
 use actix::prelude::*;
 use greenroom::app::App;
 use greenroom::cluster::catch_up::CatchUpSchedule;
@@ -34,66 +36,73 @@ use greenroom::work::transact::transact_for;
 pub use recorder::Delivered;
 use recorder::{Recorded, Recorder};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, QueryResult, Statement};
-use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use stored_state::Ledger;
-pub use test_send::Post;
+use stored_state::StoredState;
+pub use test_send::TestSend;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
-/// Far above what any single condition needs.
+/// The time after which a test stops waiting for a condition. It is far above what any condition needs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Makes the names of users and databases differ within one run.
+/// Makes the names of users and databases unique within one run.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Whether this run has said what it leaves out.
-static SAID: Once = Once::new();
+/// Whether this run has printed that PostgreSQL is left out.
+static IS_POSTGRES_LEFT_OUT: Once = Once::new();
 
-/// Runs `test` on a fresh SQLite file and, where `GREENROOM_TEST_POSTGRES` names a server, on a fresh database there.
-pub fn on_each_database(test: &impl AsyncFn(&Inside)) {
+/// Runs `test` on SQLite, and on PostgreSQL if `GREENROOM_TEST_POSTGRES` names a server. A run on PostgreSQL leaves out
+/// SQLite.
+pub fn on_each_database(test: &impl AsyncFn(&TestApp)) {
     on_sqlite(test);
     on_postgres(test);
 }
 
-/// Runs `test` on a fresh SQLite file.
-pub fn on_sqlite(test: &impl AsyncFn(&Inside)) {
+/// Runs `test` on a new SQLite file, except in a run on PostgreSQL.
+pub fn on_sqlite(test: &impl AsyncFn(&TestApp)) {
+    if runs_on_postgres() {
+        return;
+    }
+    in_folder(tempfile::tempdir().unwrap().path(), None, test);
+}
+
+/// Runs `test` on the database of this folder or address, which may exist already.
+pub fn in_folder(folder: &Path, url: Option<&str>, test: &impl AsyncFn(&TestApp)) {
     let runtime = runtime();
     System::new().block_on(async {
-        let inside = Inside::open(None, None, runtime.handle()).await;
-        test(&inside).await;
-        inside.close().await;
+        let app = TestApp::open(folder, url, url.map(str::to_owned), runtime.handle()).await;
+        test(&app).await;
+        app.close().await;
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
 }
 
-/// Runs `test` on a fresh PostgreSQL database, which is dropped afterwards, or says once that it was left out.
-pub fn on_postgres(test: &impl AsyncFn(&Inside)) {
-    through(|url| url, test);
+/// Runs `test` on a new PostgreSQL database, which is dropped afterwards. Without a server it prints once that
+/// PostgreSQL is left out.
+pub fn on_postgres(test: &impl AsyncFn(&TestApp)) {
+    on_postgres_through(|url| url, test);
 }
 
-/// [`on_postgres`] where the application reaches the database at the address that `way` makes of the real one.
-pub fn through(way: impl FnOnce(String) -> String, test: &impl AsyncFn(&Inside)) {
+/// Runs `test` like [`on_postgres`], with an application that connects to the address that `change_url` returns.
+pub fn on_postgres_through(change_url: impl FnOnce(String) -> String, test: &impl AsyncFn(&TestApp)) {
     let Ok(admin_url) = std::env::var("GREENROOM_TEST_POSTGRES") else {
-        // not with `eprintln!`, which the test harness swallows
-        SAID.call_once(|| {
-            let _ = writeln!(std::io::stderr(), "left out: PostgreSQL (GREENROOM_TEST_POSTGRES is not set)");
-        });
+        IS_POSTGRES_LEFT_OUT.call_once(|| leave_out("PostgreSQL (GREENROOM_TEST_POSTGRES is not set)"));
         return;
     };
-    let name = format!("greenroom_inside_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let runtime = runtime();
+    let name = format!("greenroom_embedded_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let (runtime, folder) = (runtime(), tempfile::tempdir().unwrap());
     runtime.block_on(execute(&admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")));
     let mut url = url::Url::parse(&admin_url).unwrap();
     url.set_path(&name);
-    let (direct, used) = (url.to_string(), way(url.to_string()));
+    let (direct_url, app_url) = (url.to_string(), change_url(url.to_string()));
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         System::new().block_on(async {
-            let inside = Inside::open(Some(&used), Some(direct), runtime.handle()).await;
-            test(&inside).await;
-            inside.close().await;
+            let app = TestApp::open(folder.path(), Some(&app_url), Some(direct_url), runtime.handle()).await;
+            test(&app).await;
+            app.close().await;
         });
     }));
     runtime.block_on(execute(&admin_url, &format!("DROP DATABASE {name} WITH (FORCE)")));
@@ -119,57 +128,56 @@ async fn connect(url: &str) -> DatabaseConnection {
     Database::connect(options).await.unwrap()
 }
 
-/// One application and what it delivered.
-pub struct Inside {
-    /// The application.
+/// One application, with the record of what it delivered.
+pub struct TestApp {
     pub app: App,
     embedded: Embedded,
     recorded: Recorded,
     runtime: Handle,
-    /// Tasks that run for as long as the application does.
-    resident: usize,
-    /// The database's own address, whatever way the application takes to it.
-    direct: Option<String>,
-    folder: tempfile::TempDir,
+    /// The number of tasks that run as long as the application.
+    resident_tasks: usize,
+    /// The address of the database; `None` on SQLite.
+    direct_url: Option<String>,
+    folder: PathBuf,
 }
 
-impl Inside {
-    async fn open(url: Option<&str>, direct: Option<String>, runtime: &Handle) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+impl TestApp {
+    async fn open(folder: &Path, url: Option<&str>, direct_url: Option<String>, runtime: &Handle) -> Self {
         let mut pairs = vec![
-            ("GREENROOM_DATA_DIR".to_owned(), folder.path().join("data").display().to_string()),
+            ("GREENROOM_DATA_DIR".to_owned(), folder.join("data").display().to_string()),
             ("GREENROOM_LIMIT_SENDS_PER_SECOND".to_owned(), "0".to_owned()),
         ];
         if let Some(url) = url {
             pairs.push(("DATABASE_URL".to_owned(), url.to_owned()));
             pairs.push(("GREENROOM_AUTO_MIGRATE".to_owned(), "true".to_owned()));
-            // two writers, and so many for the rest that transactions of several users meet
+            // Two writers, and enough other connections for transactions of several users at the same time.
             pairs.push(("GREENROOM_DB_CONNECTIONS".to_owned(), "16".to_owned()));
         }
         let settings = Settings::from_pairs(pairs, None).unwrap();
         let recorded = Recorded::default();
-        let recorder = Recorder(recorded.clone()).start();
-        let deliver = Some((recorder.clone().recipient(), recorder.recipient()));
+        let hub = Recorder(recorded.clone()).start();
+        let deliver = Some((hub.clone().recipient(), hub.recipient()));
         let embedded = Embedded::start(settings, runtime, limits::BATCH_SIZE, deliver).await.unwrap();
-        let mut inside = Self {
+        let mut test = Self {
             app: embedded.app.clone(),
             embedded,
             recorded,
             runtime: runtime.clone(),
-            resident: 0,
-            direct,
-            folder,
+            resident_tasks: 0,
+            direct_url,
+            folder: folder.to_owned(),
         };
-        inside.resident = inside.quiet().await;
-        inside
+        test.resident_tasks = test.count_resident_tasks().await;
+        test
     }
 
     async fn close(self) {
         self.embedded.stop().await;
     }
 
-    /// What its door needs, for a server without sockets; whatever is committed is still delivered to the recorder.
-    pub fn services(&self) -> HttpServices {
+    /// Returns what the routes need. Committed events still go to the recorder, and not to the hub that this function
+    /// starts.
+    pub fn http_services(&self) -> HttpServices {
         let (rooms, (log, _)) = (Arbiter::new().handle(), mpsc::channel(1));
         let hub = Hub::new(vec![rooms], log, CatchUpSchedule::default(), self.app.supervision()).start().recipient();
         let presence = Presence::new(self.app.clone()).start().recipient();
@@ -179,39 +187,44 @@ impl Inside {
         }
     }
 
-    /// Whether the database is PostgreSQL.
+    /// Returns true if the database is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
         self.app.db().backend() == DatabaseBackend::Postgres
     }
 
-    /// The file of SQLite.
-    pub fn file(&self) -> std::path::PathBuf {
-        self.folder.path().join("data/greenroom.db")
+    /// Returns the path of the SQLite file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("data/greenroom.db")
     }
 
-    /// A connection of one's own to PostgreSQL, beside those of the application.
+    /// Returns the address of the database; `None` on SQLite.
+    pub fn url(&self) -> Option<String> {
+        self.direct_url.clone()
+    }
+
+    /// Opens a connection to PostgreSQL beside those of the application.
     pub async fn connection(&self) -> DatabaseConnection {
-        connect(self.direct.as_deref().expect("PostgreSQL")).await
+        connect(self.direct_url.as_deref().expect("PostgreSQL")).await
     }
 
-    /// Runs statements of the test itself. Nothing else may be writing.
+    /// Executes statements on a connection of the application. No other transaction may be writing.
     pub async fn run(&self, statements: &str) {
         self.app.db().write().unwrap().execute_unprepared(statements).await.unwrap();
     }
 
-    /// The rows of a query of the test itself.
+    /// Returns the rows of a query.
     pub async fn rows(&self, query: &str) -> Vec<QueryResult> {
         let db = self.app.db();
         db.read(ReadPool::Ordinary).query_all_raw(Statement::from_string(db.backend(), query)).await.unwrap()
     }
 
-    /// A literal for an id in a statement.
-    pub fn literal(&self, id: impl Into<uuid::Uuid>) -> String {
+    /// Returns the SQL literal of an id.
+    pub fn id_literal(&self, id: impl Into<uuid::Uuid>) -> String {
         let id = id.into().simple();
         if self.is_postgres() { format!("'{id}'::uuid") } else { format!("x'{id}'") }
     }
 
-    /// A user, without a password.
+    /// Creates a user without a password.
     pub async fn user(&self) -> Caller {
         let user_id = UserId::new();
         let username = Username::parse(&format!("user{}", NEXT.fetch_add(1, Ordering::Relaxed))).unwrap();
@@ -233,10 +246,10 @@ impl Inside {
         })
         .await
         .unwrap();
-        Caller { user_id, role: UserRole::User, via: Via::Login { login_id: LoginId::new() } }
+        caller_of(user_id)
     }
 
-    /// So many users.
+    /// Creates `count` users.
     pub async fn users(&self, count: usize) -> Vec<Caller> {
         let mut users = Vec::with_capacity(count);
         for _ in 0..count {
@@ -245,13 +258,13 @@ impl Inside {
         users
     }
 
-    /// A group of these; the first owns it.
-    pub async fn group(&self, everybody: &[Caller]) -> ConversationId {
-        let new = new_group(&everybody[1..]);
-        groups::create(&self.app, &everybody[0], new).await.unwrap().conversation.id
+    /// Creates a group of these users. The first one is the owner.
+    pub async fn group(&self, users: &[Caller]) -> ConversationId {
+        let new = new_group(&users[1..]);
+        groups::create(&self.app, &users[0], new).await.unwrap().conversation.id
     }
 
-    /// The direct conversation of two.
+    /// Creates the direct conversation of two users, or finds it.
     pub async fn direct(&self, one: &Caller, other: &Caller) -> ConversationId {
         conversations::get_or_create_direct(&self.app, one, &[UserRef::Id(other.user_id)])
             .await
@@ -266,54 +279,54 @@ impl Inside {
         members::add(&self.app, by, group, &users, greenroom::domain::roles::Role::Member).await.map(drop)
     }
 
-    /// Puts a send in its writer's queue now; `answer` is called when it is decided.
-    pub fn enqueue_with(&self, post: Post, answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static) {
-        self.app.enqueue_send(post.job(answer));
+    /// Puts a send into the queue of its writer, which calls `answer` with the outcome.
+    pub fn enqueue_with(&self, send: TestSend, answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static) {
+        self.app.enqueue_send(send.job(answer));
     }
 
-    /// [`Self::enqueue_with`] for an outcome that is awaited.
-    pub fn enqueue(&self, post: Post) -> oneshot::Receiver<Result<SentMessage>> {
+    /// Puts a send into the queue of its writer and returns a receiver of the outcome.
+    pub fn enqueue(&self, send: TestSend) -> oneshot::Receiver<Result<SentMessage>> {
         let (answer, answered) = oneshot::channel();
-        self.enqueue_with(post, |outcome| drop(answer.send(outcome)));
+        self.enqueue_with(send, |outcome| drop(answer.send(outcome)));
         answered
     }
 
-    /// Sends and waits for the outcome.
-    pub async fn send(&self, post: Post) -> Result<SentMessage> {
-        self.enqueue(post).await.unwrap()
+    /// Puts a send into the queue of its writer and waits for the outcome.
+    pub async fn send(&self, send: TestSend) -> Result<SentMessage> {
+        self.enqueue(send).await.unwrap()
     }
 
-    /// Waits until every transaction that was begun has ended, also those that nobody waits for; sends and marks that are
-    /// still in a queue are not among them.
-    pub async fn settled(&self) {
+    /// Waits until every transaction that began has ended, also if its caller has gone. Sends and marks in the queues
+    /// of the writers are not included.
+    pub async fn wait_for_transactions(&self) {
         let started = Instant::now();
-        while self.runtime.metrics().num_alive_tasks() > self.resident {
+        while self.runtime.metrics().num_alive_tasks() > self.resident_tasks {
             assert!(started.elapsed() < DEADLINE, "a transaction does not end");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Waits until the application finds that the database takes writes again.
-    pub async fn back(&self) {
+    /// Waits until the application reports that the database accepts writes.
+    pub async fn wait_until_writable(&self) {
         let started = Instant::now();
         while self.app.db().state() != DbState::Ok {
-            assert!(started.elapsed() < DEADLINE, "the database does not come back");
+            assert!(started.elapsed() < DEADLINE, "the database accepts no writes");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Woken when the log is to be looked through for what was not delivered.
+    /// Returns the schedule of the catch-up, which a failed delivery wakes.
     pub fn catch_up(&self) -> &CatchUpSchedule {
         &self.embedded.catch_up
     }
 
-    /// Waits until the log is to be looked through for what was not delivered.
-    pub async fn catch_up_woken(&self) {
+    /// Waits until the catch-up is woken.
+    pub async fn wait_for_catch_up(&self) {
         tokio::time::timeout(DEADLINE, self.embedded.catch_up.woken()).await.unwrap();
     }
 
-    /// Waits until the tasks of the start have ended, and returns how many stay.
-    async fn quiet(&self) -> usize {
+    /// Waits until the tasks of the start have ended, and returns the number of those that continue.
+    async fn count_resident_tasks(&self) -> usize {
         let mut last = self.runtime.metrics().num_alive_tasks();
         let mut same = 0;
         while same < 20 {
@@ -336,32 +349,37 @@ impl Inside {
         events.iter().filter(|event| event.stream == stream).map(|event| event.rev).collect()
     }
 
-    /// Reads the whole database and checks that it agrees with itself and with what was delivered.
-    pub async fn audit(&self) -> Ledger {
-        let ledger = self.ledger().await;
+    /// Reads the whole database, and checks that it is consistent and that every event was delivered once.
+    pub async fn check_stored_state(&self) -> StoredState {
+        let stored = self.stored_state().await;
         let started = Instant::now();
         loop {
-            // senders are answered before the others are told, so the last delivery may be on its way
-            let faults = ledger.undelivered(&self.recorded.events.lock().unwrap());
+            // The sender gets its answer before the delivery, so wait for the last one.
+            let faults = stored.delivery_faults(&self.recorded.events.lock().unwrap());
             if faults.is_empty() {
-                return ledger;
+                return stored;
             }
             assert!(started.elapsed() < DEADLINE, "\n{}\n", faults.join("\n"));
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// [`Self::audit`] where a delivery may be missing.
-    pub async fn ledger(&self) -> Ledger {
-        self.settled().await;
-        let ledger = Ledger::read(self).await;
-        let faults = ledger.faults();
+    /// Reads the whole database and checks that it is consistent. A delivery may be missing.
+    pub async fn stored_state(&self) -> StoredState {
+        self.wait_for_transactions().await;
+        let stored = StoredState::read(self).await;
+        let faults = stored.faults();
         assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
-        ledger
+        stored
     }
 }
 
-/// A group about to be made, of these besides its owner.
+/// Returns a caller who is this user, with a login of its own.
+pub fn caller_of(user_id: UserId) -> Caller {
+    Caller { user_id, role: UserRole::User, via: Via::Login { login_id: LoginId::new() } }
+}
+
+/// Returns the request for a group with these members and its owner.
 pub fn new_group(others: &[Caller]) -> NewGroup {
     let members = others.iter().map(|caller| UserRef::Id(caller.user_id)).collect();
     NewGroup { name: "Friends".to_owned(), description: None, avatar_url: None, members, temp_id: None }

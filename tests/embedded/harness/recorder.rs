@@ -1,22 +1,20 @@
-//! Stands where the hub stands, and writes down everything that is delivered.
+//! An actor that gets events and frames instead of the hub, and records them.
 
 use actix::prelude::*;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{Committed, Ephemeral};
 use std::sync::{Arc, Mutex};
 
-/// One event as it was delivered.
+/// A delivered event.
 #[derive(Clone, Debug)]
 pub struct Delivered {
-    /// Its stream.
     pub stream: Stream,
-    /// Its revision.
     pub rev: i64,
-    /// Its frame.
+    /// The text of its frame.
     pub text: String,
 }
 
-/// What was delivered so far.
+/// The record of everything that was delivered.
 #[derive(Clone, Default)]
 pub struct Recorded {
     /// The events of all streams, in the order of their delivery.
@@ -25,7 +23,7 @@ pub struct Recorded {
     pub frames: Arc<Mutex<Vec<String>>>,
 }
 
-/// The actor that is told.
+/// The actor that gets events and frames.
 pub struct Recorder(pub Recorded);
 
 impl Actor for Recorder {

@@ -1,24 +1,22 @@
-//! The whole database as a test reads it, and whether it agrees with itself: streams without a gap, one event for every
-//! message and one message for every event, counts that count, participants as the log tells of them. A transaction that
-//! happened by half shows here, whichever half it was.
+//! The whole database, and a check that it is consistent: streams have no gap, every message has one event and the
+//! reverse, counters are correct, and participants agree with the log. So the check finds every half of a transaction.
 
-use super::{Delivered, Inside};
+use super::{Delivered, TestApp};
 use greenroom::domain::stream::Stream;
 use sea_orm::{QueryResult, TryGetable};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// What all checks look at.
+/// The rows of all tables that the checks use.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    /// By id.
+pub struct StoredState {
     pub conversations: BTreeMap<Uuid, Conversation>,
-    /// The revisions of users' streams.
+    /// The last revision of each user stream.
     pub users: BTreeMap<Uuid, i64>,
-    /// By conversation, in the order of their places.
+    /// By conversation, in the order of `seq`.
     pub messages: BTreeMap<Uuid, Vec<Message>>,
-    /// By stream, in the order of their ids.
+    /// By stream, in the order of the log ids.
     pub log: BTreeMap<Stream, Vec<Event>>,
     /// By conversation and user.
     pub participants: BTreeMap<(Uuid, Uuid), Participant>,
@@ -27,9 +25,8 @@ pub struct Ledger {
 /// A row of `conversations`.
 #[derive(Debug)]
 pub struct Conversation {
-    /// direct, group or class.
+    /// `direct`, `group` or `class`.
     pub kind: String,
-    /// Its counters.
     pub last_seq: i64,
     pub last_count: i64,
     pub last_rev: i64,
@@ -58,7 +55,7 @@ pub struct Event {
     pub kind: String,
     pub message_id: Option<Uuid>,
     pub text: String,
-    /// The frame's payload.
+    /// The payload of the frame.
     pub payload: Value,
 }
 
@@ -75,12 +72,11 @@ fn get<T: TryGetable>(row: &QueryResult, name: &str) -> T {
     row.try_get("", name).unwrap()
 }
 
-impl Ledger {
-    /// Reads everything. Nothing may be writing.
-    pub async fn read(inside: &Inside) -> Self {
-        let mut ledger = Self::default();
-        for row in inside.rows("SELECT id, kind, last_seq, last_count, last_rev, member_count FROM conversations").await
-        {
+impl StoredState {
+    /// Reads all rows. No transaction may be writing.
+    pub async fn read(test: &TestApp) -> Self {
+        let mut stored = Self::default();
+        for row in test.rows("SELECT id, kind, last_seq, last_count, last_rev, member_count FROM conversations").await {
             let conversation = Conversation {
                 kind: get(&row, "kind"),
                 last_seq: get(&row, "last_seq"),
@@ -88,13 +84,13 @@ impl Ledger {
                 last_rev: get(&row, "last_rev"),
                 member_count: get(&row, "member_count"),
             };
-            ledger.conversations.insert(get(&row, "id"), conversation);
+            stored.conversations.insert(get(&row, "id"), conversation);
         }
-        for row in inside.rows("SELECT id, last_rev FROM users").await {
-            ledger.users.insert(get(&row, "id"), get(&row, "last_rev"));
+        for row in test.rows("SELECT id, last_rev FROM users").await {
+            stored.users.insert(get(&row, "id"), get(&row, "last_rev"));
         }
-        for row in inside.rows("SELECT * FROM messages ORDER BY conversation_id, seq").await {
-            ledger.messages.entry(get(&row, "conversation_id")).or_default().push(Message {
+        for row in test.rows("SELECT * FROM messages ORDER BY conversation_id, seq").await {
+            stored.messages.entry(get(&row, "conversation_id")).or_default().push(Message {
                 id: get(&row, "id"),
                 seq: get(&row, "seq"),
                 count: get(&row, "count"),
@@ -107,11 +103,11 @@ impl Ledger {
                 temp_id: get(&row, "temp_id"),
             });
         }
-        for row in inside.rows("SELECT * FROM outbox ORDER BY id").await {
+        for row in test.rows("SELECT * FROM outbox ORDER BY id").await {
             let stream = Stream::from_parts(get(&row, "stream_kind"), get(&row, "stream_id"));
             let text: String = get(&row, "payload");
             let frame: Value = serde_json::from_str(&text).unwrap();
-            ledger.log.entry(stream).or_default().push(Event {
+            stored.log.entry(stream).or_default().push(Event {
                 rev: get(&row, "rev"),
                 kind: get(&row, "event_type"),
                 message_id: get(&row, "message_id"),
@@ -119,41 +115,41 @@ impl Ledger {
                 text,
             });
         }
-        for row in inside.rows("SELECT * FROM participants").await {
+        for row in test.rows("SELECT * FROM participants").await {
             let participant = Participant {
                 joined_rev: get(&row, "joined_rev"),
                 left_rev: get(&row, "left_rev"),
                 last_read_seq: get(&row, "last_read_seq"),
                 last_read_count: get(&row, "last_read_count"),
             };
-            ledger.participants.insert((get(&row, "conversation_id"), get(&row, "user_id")), participant);
+            stored.participants.insert((get(&row, "conversation_id"), get(&row, "user_id")), participant);
         }
-        ledger
+        stored
     }
 
-    /// The messages of a conversation.
-    pub fn said(&self, conversation: impl Into<Uuid>) -> &[Message] {
+    /// Returns the messages of a conversation.
+    pub fn messages_of(&self, conversation: impl Into<Uuid>) -> &[Message] {
         self.messages.get(&conversation.into()).map_or(&[], Vec::as_slice)
     }
 
-    /// The events of a stream.
-    pub fn told(&self, stream: Stream) -> &[Event] {
+    /// Returns the events of a stream.
+    pub fn events_of(&self, stream: Stream) -> &[Event] {
         self.log.get(&stream).map_or(&[], Vec::as_slice)
     }
 
-    /// One sentence for everything that does not fit.
+    /// Returns one sentence for each inconsistency.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (stream, last_rev) in self.streams() {
-            let revs: Vec<i64> = self.told(stream).iter().map(|event| event.rev).collect();
+            let revs: Vec<i64> = self.events_of(stream).iter().map(|event| event.rev).collect();
             if revs != (1..=last_rev).collect::<Vec<_>>() {
-                faults.push(format!("{stream:?} stands at {last_rev} and its log holds {revs:?}"));
+                faults.push(format!("{stream:?} has the last revision {last_rev}, and its log contains {revs:?}"));
             }
         }
         for (id, conversation) in &self.conversations {
             self.check_messages(*id, conversation, &mut faults);
-            let inside = |key: &(Uuid, Uuid), row: &Participant| key.0 == *id && row.left_rev.is_none();
-            let members = self.participants.iter().filter(|(key, row)| inside(key, row)).count();
+            let test = |key: &(Uuid, Uuid), row: &Participant| key.0 == *id && row.left_rev.is_none();
+            let members = self.participants.iter().filter(|(key, row)| test(key, row)).count();
             if conversation.member_count != members as i64 {
                 faults.push(format!("{id} counts {} members, not {members}", conversation.member_count));
             }
@@ -175,15 +171,15 @@ impl Ledger {
     }
 
     fn check_messages(&self, id: Uuid, conversation: &Conversation, faults: &mut Vec<String>) {
-        let messages = self.said(id);
+        let messages = self.messages_of(id);
         let seqs: Vec<i64> = messages.iter().map(|message| message.seq).collect();
         if seqs != (1..=conversation.last_seq).collect::<Vec<_>>() {
-            faults.push(format!("{id} stands at {} and holds {seqs:?}", conversation.last_seq));
+            faults.push(format!("{id} has the last seq {}, and contains {seqs:?}", conversation.last_seq));
         }
         let mut count = 0;
-        let mut events = self.told(Stream::from_parts(0, id)).iter().filter(|event| event.kind == "message.new");
+        let mut events = self.events_of(Stream::from_parts(0, id)).iter().filter(|event| event.kind == "message.new");
         let mut named = BTreeSet::new();
-        self.check_presence(id, faults);
+        self.check_senders(id, faults);
         for message in messages {
             count += i64::from(message.kind != "system");
             if message.count != count {
@@ -192,34 +188,34 @@ impl Ledger {
             if let Some(temp_id) = &message.temp_id
                 && !named.insert((message.sender, temp_id))
             {
-                faults.push(format!("{id}/{}: {temp_id} is there twice", message.seq));
+                faults.push(format!("{id}/{}: {temp_id} is stored twice", message.seq));
             }
             match events.next() {
-                Some(event) if tells(event, message) => {}
-                event => faults.push(format!("{id}/{}: {message:?} is told as {event:?}", message.seq)),
+                Some(event) if announces(event, message) => {}
+                event => faults.push(format!("{id}/{}: {message:?} has the event {event:?}", message.seq)),
             }
         }
         if let Some(event) = events.next() {
-            faults.push(format!("{id}: an event of no message: {}", event.text));
+            faults.push(format!("{id}: an event without a message: {}", event.text));
         }
         if conversation.last_count != count {
             faults.push(format!("{id} counts {} messages, not {count}", conversation.last_count));
         }
     }
 
-    /// Nobody speaks between leaving and coming back.
-    fn check_presence(&self, id: Uuid, faults: &mut Vec<String>) {
+    /// Checks that no user sent a message between leaving and joining again.
+    fn check_senders(&self, id: Uuid, faults: &mut Vec<String>) {
         let mut out = BTreeSet::new();
-        for event in self.told(Stream::from_parts(0, id)) {
+        for event in self.events_of(Stream::from_parts(0, id)) {
             match event.kind.as_str() {
                 "participant.left" => drop(out.insert(event.payload["user_id"].to_string())),
                 "participant.joined" => {
-                    for user in joined(event) {
+                    for user in joined_users(event) {
                         out.remove(&Value::from(user.to_string()).to_string());
                     }
                 }
                 "message.new" if out.contains(&event.payload["message"]["sender_id"].to_string()) => {
-                    faults.push(format!("{id}: sent by somebody who had left: {}", event.text));
+                    faults.push(format!("{id}: sent by a user who had left: {}", event.text));
                 }
                 _ => {}
             }
@@ -228,38 +224,39 @@ impl Ledger {
 
     fn check_participant(&self, conversation: Uuid, user: Uuid, row: &Participant, faults: &mut Vec<String>) {
         let name = format!("{user} in {conversation}");
-        let marked = self.said(conversation).iter().find(|message| message.seq == row.last_read_seq);
+        let marked = self.messages_of(conversation).iter().find(|message| message.seq == row.last_read_seq);
         if row.last_read_count != marked.map_or(0, |message| message.count) {
-            faults.push(format!("{name}: {} messages are counted at the mark {marked:?}", row.last_read_count));
+            faults.push(format!("{name}: {} messages are counted up to the mark {marked:?}", row.last_read_count));
         }
         if self.conversations[&conversation].kind == "class" {
-            return; // made by the test itself, without events
+            return; // The test creates classes without events.
         }
         let (mut joins, mut last_join, mut last_left) = (0, 0, None);
-        for event in self.told(Stream::from_parts(0, conversation)) {
-            if event.kind == "participant.joined" && joined(event).contains(&user) {
+        for event in self.events_of(Stream::from_parts(0, conversation)) {
+            if event.kind == "participant.joined" && joined_users(event).contains(&user) {
                 (joins, last_join) = (joins + 1, event.rev);
                 last_left = None;
             } else if event.kind == "participant.left" && event.payload["user_id"] == user.to_string() {
                 last_left = Some(event.rev);
             }
         }
-        // the view of whoever is added begins at the system message, which follows the event
+        // The view of a user who is added begins at the system message, which follows the event.
         let begins = if last_join == 0 { 0 } else { last_join + 1 };
         if row.joined_rev != begins || row.left_rev != last_left {
             faults.push(format!("{name}: the log says {begins} to {last_left:?}, the row {row:?}"));
         }
-        let created = self.told(Stream::from_parts(1, user)).iter().filter(|event| {
+        let created = self.events_of(Stream::from_parts(1, user)).iter().filter(|event| {
             event.kind == "conversation.created" && event.payload["conversation"]["id"] == conversation.to_string()
         });
         let created = created.count();
         if created != joins && created != joins + 1 || created == 0 {
-            faults.push(format!("{name}: joined {joins} times after the beginning and was told {created} times"));
+            faults.push(format!("{name}: joined {joins} times after the beginning and got {created} events"));
         }
     }
 
-    /// What of the log was not delivered exactly once, word for word; and what was delivered that is not in the log.
-    pub fn undelivered(&self, delivered: &[Delivered]) -> Vec<String> {
+    /// Returns one sentence for each event of the log that was not delivered exactly once with the same text, and for
+    /// each delivered event that is not in the log.
+    pub fn delivery_faults(&self, delivered: &[Delivered]) -> Vec<String> {
         let mut counted: BTreeMap<(Stream, i64, &str), usize> = BTreeMap::new();
         for event in delivered {
             *counted.entry((event.stream, event.rev, &event.text)).or_default() += 1;
@@ -278,25 +275,25 @@ impl Ledger {
     }
 }
 
-/// Whether the event tells of the message, word for word.
-fn tells(event: &Event, message: &Message) -> bool {
-    let told = &event.payload["message"];
+/// Returns true if the event contains the message with all its fields.
+fn announces(event: &Event, message: &Message) -> bool {
+    let payload = &event.payload["message"];
     let id = |id: Option<Uuid>| id.map_or(Value::Null, |id| Value::String(id.to_string()));
     let data = message.data.as_ref().map_or(Value::Null, |data| serde_json::from_str(data).unwrap());
     event.rev == message.rev
         && event.message_id == Some(message.id)
-        && told["id"] == id(Some(message.id))
-        && told["seq"] == message.seq
-        && told["sender_id"] == id(message.sender)
-        && told["type"] == message.kind
-        && told["content"] == message.content
-        && told["data"] == data
-        && told["reply_to"]["id"] == id(message.reply_to)
-        && told["temp_id"] == message.temp_id.as_ref().map_or(Value::Null, |name| Value::String(name.clone()))
+        && payload["id"] == id(Some(message.id))
+        && payload["seq"] == message.seq
+        && payload["sender_id"] == id(message.sender)
+        && payload["type"] == message.kind
+        && payload["content"] == message.content
+        && payload["data"] == data
+        && payload["reply_to"]["id"] == id(message.reply_to)
+        && payload["temp_id"] == message.temp_id.as_ref().map_or(Value::Null, |name| Value::String(name.clone()))
 }
 
-/// Whom a `participant.joined` names.
-fn joined(event: &Event) -> Vec<Uuid> {
+/// Returns the users that a `participant.joined` names.
+fn joined_users(event: &Event) -> Vec<Uuid> {
     let participants = event.payload["participants"].as_array().unwrap();
     participants.iter().map(|joined| joined["user"]["id"].as_str().unwrap().parse().unwrap()).collect()
 }

@@ -1,5 +1,6 @@
-//! A send as a test writes it, straight for the writer's queue: with an id that the test knows beforehand.
+//! A send for the queue of the writer, with a message id that the test knows before.
 
+use super::caller_of;
 use greenroom::domain::caller::Caller;
 use greenroom::domain::content::MessageKind;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
@@ -9,27 +10,21 @@ use greenroom::mailboxes::{self, SendJob, SentMessage};
 use greenroom::protocol::messages::NewMessage;
 use greenroom::protocol::sends::CheckedSend;
 
-/// A send as a test writes it.
+/// A send for the queue of the writer.
 #[derive(Clone, Debug)]
-pub struct Post {
-    /// The id it will be stored under.
+pub struct TestSend {
     pub id: MessageId,
-    /// Where.
     pub conversation: ConversationId,
-    /// Who.
     pub sender: UserId,
-    /// What.
     pub content: String,
-    /// Its kind's data; a sticker has some, a text none.
+    /// The data of a sticker; `None` for a text.
     pub data: Option<serde_json::Value>,
-    /// What it answers.
     pub reply_to: Option<MessageId>,
-    /// The client's own id of it.
     pub temp_id: Option<String>,
 }
 
-impl Post {
-    /// A plain text.
+impl TestSend {
+    /// Creates a send of a text.
     pub fn new(conversation: ConversationId, sender: &Caller, content: impl Into<String>) -> Self {
         Self {
             id: MessageId::new(),
@@ -42,12 +37,12 @@ impl Post {
         }
     }
 
-    /// With a `temp_id`.
-    pub fn named(self, temp_id: impl Into<String>) -> Self {
+    /// Sets the `temp_id`.
+    pub fn with_temp_id(self, temp_id: impl Into<String>) -> Self {
         Self { temp_id: Some(temp_id.into()), ..self }
     }
 
-    /// What tells a repetition from a reuse.
+    /// Returns the hash that distinguishes a repeated send from another send with the same `temp_id`.
     pub fn hash(&self) -> String {
         tokens::body_hash(format!("{:?}", (&self.content, &self.data, self.reply_to)).as_bytes())
     }
@@ -62,10 +57,10 @@ impl Post {
             reply_to_id: self.reply_to,
             temp_id: self.temp_id,
         };
-        CheckedSend::parse(self.sender, self.conversation, new).expect("a valid send")
+        CheckedSend::parse(&caller_of(self.sender), self.conversation, new).expect("a valid send")
     }
 
-    /// As the writer takes it.
+    /// Returns the job for the writer.
     pub fn job(self, answer: impl FnOnce(Result<SentMessage>) + Send + Sync + 'static) -> SendJob {
         SendJob {
             message_id: self.id,

@@ -1,35 +1,34 @@
-//! Fresh databases for a test, and what their own catalogues say about them.
+//! Empty databases for a test, and their schema as their catalogues describe it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::io::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::database::runs_on_postgres;
+use crate::support::leave_out;
 use sea_orm::{
     ActiveModelTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait,
     IntoActiveModel, ModelTrait, QueryResult, Statement,
 };
 
-/// Makes the names of databases differ within one run.
+/// Makes the names of databases unique within one run.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Whether this run has said what it leaves out.
-static SAID: Once = Once::new();
+/// Whether this run has printed that PostgreSQL is left out.
+static IS_POSTGRES_LEFT_OUT: Once = Once::new();
 
-/// Runs `test` on a fresh SQLite file, and on a fresh PostgreSQL database that is dropped afterwards.
+/// Runs `test` on a new SQLite file, and on a new PostgreSQL database if `GREENROOM_TEST_POSTGRES` names a server. A
+/// run on PostgreSQL leaves out SQLite.
 pub async fn on_each_database<F: Future<Output = ()> + Send + 'static>(test: fn(DatabaseConnection) -> F) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let file = folder.path().join("schema.db");
-    let sqlite = connect(format!("sqlite://{}?mode=rwc", file.display())).await;
-    test(sqlite).await;
+    if !runs_on_postgres() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("schema.db");
+        test(connect(format!("sqlite://{}?mode=rwc", file.display())).await).await;
+    }
 
     let Ok(admin_url) = std::env::var("GREENROOM_TEST_POSTGRES") else {
-        // once, and not with `eprintln!`, which the test harness swallows
-        SAID.call_once(|| {
-            let _ =
-                writeln!(std::io::stderr(), "left out: the schema on PostgreSQL (GREENROOM_TEST_POSTGRES is not set)");
-        });
+        IS_POSTGRES_LEFT_OUT.call_once(|| leave_out("the schema on PostgreSQL (GREENROOM_TEST_POSTGRES is not set)"));
         return;
     };
     let name = format!("greenroom_migration_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -57,7 +56,7 @@ async fn rows(db: &DatabaseConnection, on_postgres: &str, on_sqlite: &str) -> Ve
     db.query_all_raw(Statement::from_string(backend, sql)).await.expect("a catalogue query")
 }
 
-/// The schema as the database's own catalogue tells it.
+/// The schema as the catalogue of the database describes it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Catalogue {
     /// table → columns
@@ -121,7 +120,7 @@ impl Catalogue {
     }
 }
 
-/// Inserts the row with every column as it stands.
+/// Inserts the row with all its columns.
 pub async fn insert<M>(db: &DatabaseConnection, row: M) -> Result<(), DbErr>
 where
     M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,

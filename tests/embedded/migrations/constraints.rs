@@ -1,4 +1,4 @@
-//! The rules of the schema: each refuses what it must, and lets pass what it must.
+//! The constraints of the schema: each refuses wrong rows and accepts correct ones.
 
 use ::entity::{messages, outbox, reactions, refresh_tokens, users};
 use migration::{Migrator, MigratorTrait};
@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IntoActi
 use super::sample_rows::{self, id};
 use crate::migrations::catalogue::{insert, on_each_database};
 
-/// Expects the row to be refused by `rule`: the name of a check, or the kind of constraint.
+/// Expects that `rule` refuses the row: the name of a check, or the kind of constraint.
 async fn refused<M>(db: &DatabaseConnection, rule: &str, row: M)
 where
     M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
@@ -23,7 +23,7 @@ fn is_refusal(error: &DbErr, rule: &str) {
     assert!(error.to_lowercase().contains(rule), "{rule}: {error}");
 }
 
-/// Changes some columns of a valid row and expects the result to be refused by a rule.
+/// Changes some columns of a valid row and expects that a rule refuses the result.
 macro_rules! refused {
     ($db:ident, $rule:literal, $row:expr $(, $column:ident = $value:expr)*) => {{
         #[allow(unused_mut)]
@@ -154,7 +154,7 @@ async fn rows_refer_to_what_is_there() {
         world(db).await;
         refused!(db, "foreign key constraint", sample_rows::message(41, 99, 1, 2));
         refused!(db, "foreign key constraint", sample_rows::message(41, 30, 1, 2), reply_to_id = Some(id(99)));
-        // a message of another conversation is none of this one
+        // A message of another conversation cannot belong to this one.
         refused!(db, "foreign key constraint", sample_rows::message(41, 31, 1, 1), reply_to_id = Some(id(40)));
         refused!(db, "foreign key constraint", sample_rows::mention(2, 31, 1, 40));
         refused!(db, "foreign key constraint", sample_rows::edit(1, 31, 40));

@@ -1,4 +1,4 @@
-//! E-mail addresses that turn out to be one, on a database in which there are some.
+//! The migration of e-mail addresses, on a database in which two addresses are the same after it.
 
 use ::entity::meta;
 use migration::{Migrator, MigratorTrait};
@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryResult, Statement};
 use super::sample_rows::id;
 use crate::migrations::catalogue::on_each_database;
 
-/// Where a migration stands in their order.
+/// Returns the position of a migration in their order.
 fn position(name: &str) -> u32 {
     let at = Migrator::migrations().iter().position(|migration| migration.name() == name);
     u32::try_from(at.expect("there is such a migration")).expect("few")

@@ -1,5 +1,5 @@
-//! The schema: the migrations run up, down and up again; the entities fit the tables; the constraints refuse what they must;
-//! indexes serve the foreign keys and contain no counters or marks.
+//! The schema: the migrations run up, down and up again; the entities fit the tables; the constraints refuse what they
+//! must; indexes serve the foreign keys and contain no counters or marks.
 
 mod catalogue;
 mod constraints;
@@ -31,7 +31,7 @@ async fn comes_goes_and_comes_again() {
         Migrator::down(&db, None).await.expect("down");
         assert_eq!(Catalogue::read(&db).await, Catalogue::default());
 
-        // each migration alone, so that every `down` is the inverse of its own `up`
+        // Run each migration alone, so that every `down` must be the inverse of its `up`.
         for _ in Migrator::migrations() {
             let before = Catalogue::read(&db).await;
             Migrator::up(&db, Some(1)).await.expect("one up");
@@ -53,7 +53,7 @@ async fn indexes_serve_the_foreign_keys_and_avoid_the_marks() {
         let catalogue = Catalogue::read(&db).await;
         assert!(catalogue.foreign_keys.len() > 30, "{:?}", catalogue.foreign_keys);
         for (table, key) in &catalogue.foreign_keys {
-            // a partial index serves if it leaves out no more than the rows that refer to nothing
+            // A partial index is sufficient if it leaves out only the rows without a reference.
             let whole: Vec<String> = key.iter().map(|column| format!("{column} IS NOT NULL")).collect();
             let served = catalogue.indexes.values().any(|(of, columns, predicate)| {
                 let predicate = predicate.trim_matches(['(', ')']);
@@ -132,7 +132,7 @@ async fn entities_fit_the_tables() {
     .await;
 }
 
-/// Counters and marks change with every message; PostgreSQL must be able to do that without touching an index.
+/// Counters and marks change with every message, so PostgreSQL must be able to change them without changing an index.
 #[tokio::test]
 async fn counters_and_marks_are_updated_in_place() {
     on_each_database(|db| async move {

@@ -1,4 +1,4 @@
-//! Valid rows, every column set wherever the rules allow it. Ids are small numbers, so that a test reads well.
+//! Valid rows in which every column is set if the constraints allow it. The ids are small numbers, for readable tests.
 
 use ::entity::{
     blocks, bulk_changes, class_members, classes, conversation_statistics, conversations, hidden_messages, logins,

@@ -1,4 +1,4 @@
-//! Migrations that carry data with them, on databases in which there is some.
+//! Migrations that change data, on databases with data.
 
 use ::entity::{
     conversation_statistics, conversations, hidden_messages, logins, mentions, message_links, messages, meta, outbox,
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::sample_rows::{self, id};
 use crate::migrations::catalogue::{insert, on_each_database};
 
-/// Migrations before the one that counts.
+/// The number of migrations before the one that counts messages.
 const BEFORE_STATISTICS: u32 = 8;
 
 async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sender: Option<u128>, content: &str) {
@@ -42,7 +42,7 @@ async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sende
     insert_message(db, row).await;
 }
 
-/// Before there was the flag of messages that mention everybody.
+/// Inserts messages as before the flag of messages that mention all.
 async fn insert_message(db: &DatabaseConnection, row: messages::Model) {
     let mut row = row.into_active_model().reset_all();
     row.mentions_all = NotSet;
@@ -137,7 +137,7 @@ async fn what_was_said_before_is_counted_once() {
     .await;
 }
 
-/// Migrations before the one that counts refreshes.
+/// The number of migrations before the one that counts refreshes.
 const BEFORE_GENERATIONS: u32 = 11;
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn logins_of_before_know_from_where_they_came_and_their_tokens_stay_good()
     .await;
 }
 
-/// Migrations before this one.
+/// Returns the number of migrations before this one.
 pub fn before(name: &str) -> u32 {
     let migrations = Migrator::migrations();
     migrations.iter().position(|migration| migration.name() == name).expect("a migration of this name") as u32
@@ -203,7 +203,7 @@ pub fn literal(db: &DatabaseConnection, id: Uuid) -> String {
     if db.get_database_backend() == DbBackend::Postgres { format!("'{id}'") } else { format!("x'{}'", id.simple()) }
 }
 
-/// Who is mentioned in each message, in order, as rows tell it.
+/// Returns the mentioned users of each message in order, from the rows.
 async fn mentioned(db: &DatabaseConnection) -> Vec<(i64, u128)> {
     let mut rows = mentions::Entity::find().all(db).await.expect("mentions");
     rows.sort_by_key(|row| (row.seq, row.position, row.user_id));
@@ -270,7 +270,7 @@ async fn mentions_of_everybody_become_flags() {
     .await;
 }
 
-/// Migrations before the one that indexes names.
+/// The number of migrations before the one that indexes names.
 const BEFORE_SEARCH: u32 = 11;
 
 async fn indexed(db: &DatabaseConnection) -> Vec<(u128, bool, String)> {
@@ -292,7 +292,7 @@ async fn names_that_were_there_before_are_found() {
             let text = search::searchable_text(&format!("User{number}"), name);
             let words = search::indexed_words(&text);
             expected.extend(words.into_iter().map(|word| (number, word.inside, word.word)));
-            // as an older version folded it
+            // As an older version folded the name.
             let row = users::Model { search_text: text.replace('σ', "ς"), ..sample_rows::user(number) };
             insert(db, row).await.expect("a user");
         }

@@ -1,7 +1,8 @@
-//! The list of one who is in two thousand groups: what is dear of a conversation is found for those of the page alone.
+//! The conversation list of a user in two thousand groups: the expensive parts are read for the conversations of the
+//! page alone.
 
 use super::plan_check::Judge;
-use crate::harness::{Inside, on_each_database};
+use crate::harness::{TestApp, on_each_database};
 use greenroom::domain::caller::Caller;
 use greenroom::domain::limits;
 use greenroom::domain::roles::ConversationKind;
@@ -11,23 +12,23 @@ use greenroom::store::db::pools::ReadPool;
 use sea_orm::Statement;
 use std::sync::{Arc, Mutex};
 
-/// Groups of one user.
+/// The groups of the user.
 const GROUPS: usize = 2000;
-/// Groups that the user is not in.
+/// The groups without the user.
 const OTHERS: usize = 20_000;
-/// Members of each of the user's.
+/// The members of each group of the user.
 const MEMBERS: usize = 25;
-/// Messages in each.
+/// The messages in each group.
 const MESSAGES: usize = 10;
 
-/// Puts everybody into every group, each with messages of which the second half is unread.
-async fn fill(inside: &Inside, owner: Caller) {
-    let id = if inside.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
-    // as real ids do, they grow with time: whoever goes through them in their order finds a newer one each time
-    let growing = if inside.is_postgres() { "lpad(to_hex(i), 32, '0')::uuid" } else { "unhex(printf('%032x', i))" };
-    let owner = inside.literal(owner.user_id);
+/// Adds all members to every group, each with messages of which the second half is unread.
+async fn fill(test: &TestApp, owner: Caller) {
+    let id = if test.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    // The ids grow with time, as real ids do: a query in their order finds a newer one each time.
+    let growing = if test.is_postgres() { "lpad(to_hex(i), 32, '0')::uuid" } else { "unhex(printf('%032x', i))" };
+    let owner = test.id_literal(owner.user_id);
     let numbers = |count| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ");
-    inside
+    test
         .run(&format!(
             "INSERT INTO conversations (id, kind, name, created_by, created_at, updated_at)
              {} SELECT {growing}, 'group', 'Group ' || i, {owner}, i, i FROM n;
@@ -53,14 +54,14 @@ async fn fill(inside: &Inside, owner: Caller) {
 
 #[test]
 fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
-    on_each_database(&async |inside: &Inside| {
-        let users = inside.users(MEMBERS).await;
-        fill(inside, users[0]).await;
-        let judge = Judge::new(inside).await;
+    on_each_database(&async |test: &TestApp| {
+        let users = test.users(MEMBERS).await;
+        fill(test, users[0]).await;
+        let judge = Judge::new(test).await;
         let said = Arc::new(Mutex::new(Vec::new()));
-        let heard = said.clone();
-        inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.clone()));
-        let (conn, now) = (inside.app.db().read(ReadPool::Ordinary), Timestamp::now());
+        let recorded = said.clone();
+        test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(statement.clone()));
+        let (conn, now) = (test.app.db().read(ReadPool::Ordinary), Timestamp::now());
         let page = async |filter, after| {
             let user = users[0].user_id;
             views::list(conn, user, filter, after, limits::PAGE_MAX + 1, now).await.unwrap()
@@ -92,13 +93,14 @@ fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
         assert!(page(filter(false), None).await.is_empty());
         assert!(page(ConversationFilter { archived: true, ..ConversationFilter::default() }, None).await.is_empty());
         let mut said = std::mem::take(&mut *said.lock().unwrap());
-        // the server's own work goes on beside
+        // The tasks of the server continue meanwhile.
         said.retain(|statement: &Statement| statement.sql.contains("member_count"));
         assert_eq!(said.len(), GROUPS / 100 + 4);
         let mut wrong = Vec::new();
         for statement in said {
             let faults = judge.faults(&statement).await.into_iter();
-            // these are so small here, or empty, that PostgreSQL rightly reads all of one; what is dear is in the others
+            // These are so small here, or empty, that PostgreSQL correctly reads all of one. The expensive parts are in
+            // the others.
             let small = |fault: &String| {
                 ["conversations", "users", "classes", "blocks"]
                     .iter()

@@ -1,55 +1,55 @@
-//! A database with a long history, made by the database itself: one large group, many smaller ones, and a share of
-//! everything that hangs on messages. Its rows are plausible, not true; what reads them reads as much as it would of true
-//! ones.
+//! A database with a long history, which statements create: one large group, many smaller ones, and rows of all that
+//! belongs to messages. The rows are not consistent in everything, but a query reads as many of them as it would of
+//! real ones.
 
-use crate::harness::Inside;
+use crate::harness::TestApp;
 use greenroom::domain::caller::Caller;
 use greenroom::domain::ids::{ConversationId, MessageId};
 use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::events::Event;
-use greenroom::protocol::messages::MessageEvent;
+use greenroom::protocol::shared_message::MessageEvent;
 use greenroom::store::db::pools::ReadPool;
 use greenroom::store::messages;
 use greenroom::usecases::members;
 use greenroom::work::assemble::messages::{AuthorMessage, list_for_authors};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
-/// Further users, so that the tables of people are large too.
+/// Further users, so that the tables of users are large too.
 const CROWD: usize = 20_000;
-/// Smaller groups, which have half of the messages together.
+/// Smaller groups, which have half of all messages together.
 const GROUPS: usize = 20_000;
 
-/// Who and what the calls of the test speak of.
+/// The users, the conversation and the messages that the calls of the test name.
 pub struct History {
-    /// Owner of the large group.
+    /// The owner of the large group.
     pub owner: Caller,
-    /// A member, author of half of its messages.
+    /// A member, the author of half of the messages.
     pub target: Caller,
     /// An admin.
     pub deputy: Caller,
-    /// Somebody outside.
+    /// A user who is not in the group.
     pub guest: Caller,
     /// The large group.
     pub room: ConversationId,
     /// A message of the target in the middle of the group.
     pub said: MessageId,
-    /// One of the owner.
+    /// A message of the owner.
     pub mine: MessageId,
 }
 
 impl History {
-    /// Fills the database with so many messages and so much of the rest.
-    pub async fn fill(inside: &Inside, messages: usize) -> Self {
-        let [owner, target, deputy, guest] = inside.users(4).await.try_into().unwrap();
-        let room = inside.group(&[owner, target]).await;
+    /// Fills the database with this number of messages and everything that belongs to them.
+    pub async fn fill(test: &TestApp, messages: usize) -> Self {
+        let [owner, target, deputy, guest] = test.users(4).await.try_into().unwrap();
+        let room = test.group(&[owner, target]).await;
         let deputies = [UserRef::Id(deputy.user_id)];
-        members::add(&inside.app, &owner, room, &deputies, Role::Admin).await.unwrap();
-        inside.direct(&owner, &target).await;
-        let filler = Filler::new(inside).await;
+        members::add(&test.app, &owner, room, &deputies, Role::Admin).await.unwrap();
+        test.direct(&owner, &target).await;
+        let filler = Filler::new(test).await;
         filler.crowd(owner, room).await;
-        let [in_room, elsewhere] = ["=", "<>"].map(|is| format!("id {is} {}", inside.literal(room)));
+        let [in_room, elsewhere] = ["=", "<>"].map(|is| format!("id {is} {}", test.id_literal(room)));
         filler.messages(&in_room, messages / 2, target).await;
         filler.messages(&elsewhere, messages / 2 / GROUPS, target).await;
         filler.hangers_on(owner, target).await;
@@ -58,11 +58,11 @@ impl History {
         let one = async |sender: Caller| {
             let query = format!(
                 "SELECT id FROM messages WHERE conversation_id = {} AND sender_id = {} AND seq > {} ORDER BY seq LIMIT 1",
-                inside.literal(room),
-                inside.literal(sender.user_id),
+                test.id_literal(room),
+                test.id_literal(sender.user_id),
                 messages / 4,
             );
-            MessageId(inside.rows(&query).await[0].try_get("", "id").unwrap())
+            MessageId(test.rows(&query).await[0].try_get("", "id").unwrap())
         };
         let (said, mine) = (one(target).await, one(owner).await);
         for id in [said, mine] {
@@ -73,33 +73,33 @@ impl History {
 }
 
 struct Filler<'a> {
-    inside: &'a Inside,
-    /// On PostgreSQL a connection without the application's limits.
+    test: &'a TestApp,
+    /// Executes statements, on PostgreSQL on a connection without the limits of the application.
     patient: Option<DatabaseConnection>,
 }
 
 impl<'a> Filler<'a> {
-    async fn new(inside: &'a Inside) -> Self {
-        let patient = if inside.is_postgres() { Some(inside.connection().await) } else { None };
-        Self { inside, patient }
+    async fn new(test: &'a TestApp) -> Self {
+        let patient = if test.is_postgres() { Some(test.connection().await) } else { None };
+        Self { test, patient }
     }
 
     async fn run(&self, statements: &str) {
         match &self.patient {
             Some(patient) => drop(patient.execute_unprepared(statements).await.unwrap()),
-            None => self.inside.run(statements).await,
+            None => self.test.run(statements).await,
         }
     }
 
-    /// An expression for an id that nobody has.
+    /// Returns an SQL expression for a new id.
     fn id(&self) -> &'static str {
-        if self.inside.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" }
+        if self.test.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" }
     }
 
-    /// Users and groups. A group belongs to one of the crowd and has five of it; the owner is in one of a thousand
-    /// groups, and a hundred of the crowd are in the large one.
+    /// Creates users and groups. One of the further users owns a group with five members. The owner is in one of a
+    /// thousand groups, and a hundred of the further users are in the large one.
     async fn crowd(&self, owner: Caller, room: ConversationId) {
-        let (id, owner, room) = (self.id(), self.inside.literal(owner.user_id), self.inside.literal(room));
+        let (id, owner, room) = (self.id(), self.test.id_literal(owner.user_id), self.test.id_literal(room));
         self.run(&format!(
                 "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
                  {} SELECT {id}, 'crowd-' || i, 'crowd-' || i, 'Crowd ' || i, 'crowd-' || i || ' crowd ' || i, i, i FROM n;
@@ -127,10 +127,10 @@ impl<'a> Filler<'a> {
             .await;
     }
 
-    /// So many messages in each of the conversations that the condition names, by its owner and another member in turn, and
-    /// an event for each.
+    /// Creates this number of messages in each conversation of the condition, by its owner and another member in turn,
+    /// with an event each.
     async fn messages(&self, which: &str, count: usize, target: Caller) {
-        let (id, target) = (self.id(), self.inside.literal(target.user_id));
+        let (id, target) = (self.id(), self.test.id_literal(target.user_id));
         self.run(&format!(
                 "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, created_at)
                  {}, filled AS MATERIALIZED (
@@ -155,22 +155,22 @@ impl<'a> Filler<'a> {
             .await;
     }
 
-    /// The event of a message in its true form, for calls that read it.
+    /// Stores the event of a message in its real form, for calls that read it.
     async fn tell(&self, id: MessageId) {
-        let conn = self.inside.app.db().read(ReadPool::Ordinary);
+        let conn = self.test.app.db().read(ReadPool::Ordinary);
         let rows = messages::by_id(conn, id).await.unwrap().into_iter().collect();
         let AuthorMessage { message, rev, .. } = list_for_authors(conn, rows).await.unwrap().remove(&id).unwrap();
         let conversation_id = message.conversation_id;
         let event = Event::MessageNew(MessageEvent::new(message));
         let text = event.frame(Stream::Conversation(conversation_id), rev).replace('\'', "''");
-        let id = self.inside.literal(id);
+        let id = self.test.id_literal(id);
         self.run(&format!("UPDATE outbox SET payload = '{text}' WHERE message_id = {id}")).await;
     }
 
-    /// Reactions, mentions, former texts, hidden messages, pins, replies, links and notifications.
+    /// Creates reactions, mentions, former texts, hidden messages, pins, replies, links and notifications.
     async fn hangers_on(&self, owner: Caller, target: Caller) {
         let id = self.id();
-        let (owner, target) = (self.inside.literal(owner.user_id), self.inside.literal(target.user_id));
+        let (owner, target) = (self.test.id_literal(owner.user_id), self.test.id_literal(target.user_id));
         self.run(&format!(
                 "INSERT INTO reactions (message_id, emoji, user_id, conversation_id, created_at)
                  SELECT id, '👍', {target}, conversation_id, created_at FROM messages WHERE seq % 5 = 0;
@@ -197,11 +197,10 @@ impl<'a> Filler<'a> {
             .await;
     }
 
-    /// What people do beside writing: they sign in, block one another, belong to classes, read up to nearly the end, but
-    /// nothing of the large group; and what is counted of it.
+    /// Creates logins, blocks, classes, read marks near the end except in the large group, and the statistics.
     async fn beside(&self, owner: Caller, room: ConversationId) {
-        let (id, owner, room) = (self.id(), self.inside.literal(owner.user_id), self.inside.literal(room));
-        let hash = if self.inside.is_postgres() { "uuid_send(id)" } else { "id" };
+        let (id, owner, room) = (self.id(), self.test.id_literal(owner.user_id), self.test.id_literal(room));
+        let hash = if self.test.is_postgres() { "uuid_send(id)" } else { "id" };
         self.run(&format!(
                 "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at)
                  SELECT {id}, id, 'a device', '127.0.0.1', 1, 1 FROM users WHERE created_at <= {CROWD};
@@ -232,7 +231,7 @@ impl<'a> Filler<'a> {
     }
 }
 
-/// Rows that count from 1.
+/// Returns an SQL expression for rows with the numbers from 1.
 fn numbers(count: usize) -> String {
     format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ")
 }

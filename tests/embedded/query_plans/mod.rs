@@ -10,7 +10,7 @@ mod conversation_list;
 mod large_history;
 mod plan_check;
 
-use crate::harness::{Inside, on_each_database};
+use crate::harness::{TestApp, on_each_database};
 use crate::support::authorization_table::{self, CALLERS, Row, TABLE};
 use actix::prelude::*;
 use actix_web::http::Method;
@@ -30,14 +30,14 @@ use sea_orm::Statement;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// Stands where the hub and the presence registry stand; no socket is opened here.
-struct Nobody;
+/// An actor instead of the hub and the presence actor. No socket is opened here.
+struct IdleActor;
 
-impl Actor for Nobody {
+impl Actor for IdleActor {
     type Context = Context<Self>;
 }
 
-impl Handler<OpenRooms> for Nobody {
+impl Handler<OpenRooms> for IdleActor {
     type Result = greenroom::error::Result<Vec<Recipient<ToRoom>>>;
 
     fn handle(&mut self, _: OpenRooms, _: &mut Self::Context) -> Self::Result {
@@ -45,7 +45,7 @@ impl Handler<OpenRooms> for Nobody {
     }
 }
 
-impl Handler<ToPresence> for Nobody {
+impl Handler<ToPresence> for IdleActor {
     type Result = ();
 
     fn handle(&mut self, _: ToPresence, _: &mut Self::Context) {}
@@ -55,14 +55,14 @@ fn messages() -> usize {
     std::env::var("GREENROOM_TEST_HISTORY").map_or(200_000, |count| count.parse().expect("a number of messages"))
 }
 
-/// Calls after which the owner is none any more; they come last.
+/// Calls after which the caller is no owner any more. They come last.
 fn ends(row: &Row) -> bool {
     let leaves =
         row.path == "/conversations/{id:room}" || row.path.contains("{ref:me}") || row.path.contains("{ref:owner}");
     row.method == "DELETE" && leaves || row.body.as_deref() == Some(r#"{"role":"owner"}"#)
 }
 
-/// Statements as they are heard, and what was found wrong with them; each text is judged once.
+/// The recorded statements and their faults. Each text is checked once.
 struct Court {
     judge: Judge,
     said: Arc<Mutex<Vec<Statement>>>,
@@ -71,7 +71,7 @@ struct Court {
 }
 
 impl Court {
-    /// Judges what was said since the last time, by the call named.
+    /// Checks the statements since the last call of this function, which belong to the named call.
     async fn judge(&mut self, call: &str) {
         let statements = std::mem::take(&mut *self.said.lock().unwrap());
         for statement in statements {
@@ -85,18 +85,18 @@ impl Court {
 
 #[test]
 fn no_query_grows_with_the_length_of_the_history() {
-    on_each_database(&async |inside: &Inside| {
-        let history = History::fill(inside, messages()).await;
-        let judge = Judge::new(inside).await;
+    on_each_database(&async |test: &TestApp| {
+        let history = History::fill(test, messages()).await;
+        let judge = Judge::new(test).await;
         let token =
-            logins::issue_tokens(&inside.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        let nobody = Nobody.start();
+            logins::issue_tokens(&test.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let idle = IdleActor.start();
         let sessions =
-            SessionServices { app: inside.app.clone(), hub: nobody.clone().recipient(), presence: nobody.recipient() };
+            SessionServices { app: test.app.clone(), hub: idle.clone().recipient(), presence: idle.recipient() };
         let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
         let mut court = Court { judge, said: Arc::default(), known: BTreeSet::new(), wrong: Vec::new() };
-        let heard = court.said.clone();
-        inside.app.db().observe(move |statement, _| heard.lock().unwrap().push(statement.clone()));
+        let recorded = court.said.clone();
+        test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(statement.clone()));
 
         let mut rows = authorization_table::rows(TABLE, CALLERS.len());
         rows.retain(|row| !row.path.starts_with("/auth") && !row.path.contains("password") && row.path != "/ws");
@@ -129,25 +129,25 @@ fn no_query_grows_with_the_length_of_the_history() {
                 assert_eq!(status, 200, "{} {path}: {}", row.method, String::from_utf8_lossy(&body));
             }
             assert!(status < 500, "{} {path}: {status}", row.method);
-            inside.settled().await;
+            test.wait_for_transactions().await;
             court.judge(&format!("{} {}", row.method, row.path)).await;
         }
-        // what a session reads when it begins and when it comes back
-        let conn = inside.app.db().read(ReadPool::Ordinary);
+        // The statements of a session at its start and for a sync.
+        let conn = test.app.db().read(ReadPool::Ordinary);
         let (room, middle) = (Stream::Conversation(history.room), Rev(messages() as i64 / 4));
-        sessions::list_likely_conversations(&inside.app, &history.target).await.unwrap();
-        sessions::check_subscriptions(&inside.app, &history.target, &[history.room]).await.unwrap();
-        sessions::list_truncated(&inside.app, &[(room, middle)]).await.unwrap();
+        sessions::list_likely_conversations(&test.app, &history.target).await.unwrap();
+        sessions::check_subscriptions(&test.app, &history.target, &[history.room]).await.unwrap();
+        sessions::list_truncated(&test.app, &[(room, middle)]).await.unwrap();
         let replayed = log::list_after(conn, room, middle, limits::REPLAY_PAGE).await.unwrap();
         assert_eq!(replayed.len() as u64, limits::REPLAY_PAGE);
-        // what rooms that are behind read together
+        // The statement for rooms that are behind.
         let own = Stream::User(history.target.user_id);
         let repaired = log::list_after_each(conn, &[(room, middle), (own, Rev(0))], 4).await.unwrap();
         assert_eq!(repaired[&room].len(), 4);
         court.judge("a session").await;
         let Court { known, wrong, .. } = court;
         assert!(known.len() > rows.len() / 2, "only {} statements were seen", known.len());
-        eprintln!("{} statements on {}", known.len(), if inside.is_postgres() { "PostgreSQL" } else { "SQLite" });
+        eprintln!("{} statements on {}", known.len(), if test.is_postgres() { "PostgreSQL" } else { "SQLite" });
         assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
     });
 }

@@ -1,41 +1,42 @@
-//! Judges statements by what the database says it does for them: no large table may be read from one end to the other,
-//! and what is read may not grow with the history.
+//! Checks statements by the plans of the database: no statement may read a whole large table, and the rows that it
+//! reads may not grow with the history.
 //!
-//! On PostgreSQL a query is run under EXPLAIN ANALYZE with the parameters it really had: no node of its plan may read all of
-//! a table, or see more rows than a page needs. On SQLite the plan names what is scanned, and the steps of its virtual machine are counted while
-//! the query runs again.
+//! On PostgreSQL the query runs again under EXPLAIN ANALYZE with its real parameters: no node of its plan may read a
+//! whole table, or more rows than a page needs. On SQLite the plan names the scans, and the steps of the virtual
+//! machine are counted while the query runs again.
 
-use crate::harness::Inside;
+use crate::harness::TestApp;
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector, Statement};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Tables that do not grow with people or history: reading all of one is fine.
+/// Tables that do not grow with the users or the history, so a statement may read all of one.
 const SMALL: [&str; 5] = ["bulk_changes", "meta", "readers", "reader_failures", "seaql_migrations"];
 
-/// Rows that PostgreSQL may read of a table for one statement: a page of a hundred, each with a handful of reactions, of a group of a
-/// hundred, in a database where the caller is in two hundred conversations.
+/// The rows that one statement may read of a table on PostgreSQL: a page of a hundred with a few reactions each, in a
+/// group of a hundred, for a caller in two hundred conversations.
 const ROWS: f64 = 3_000.0;
-/// Steps of SQLite's machine for one statement, the same in its measure; a whole history of 200,000 would take millions.
+/// The steps of the virtual machine for one statement on SQLite. A whole history of 200,000 messages would take
+/// millions.
 const STEPS: u64 = 300_000;
-/// Steps between two counts.
+/// The steps between two counts.
 const STRIDE: u64 = 100;
 
-/// Who judges.
+/// Checks the plans of one database.
 pub enum Judge {
     Postgres(DatabaseConnection),
     Sqlite { conn: DatabaseConnection, steps: Arc<AtomicU64>, tables: BTreeSet<String> },
 }
 
 impl Judge {
-    /// On the database of `inside`, with a connection of its own.
-    pub async fn new(inside: &Inside) -> Self {
-        if inside.is_postgres() {
-            return Self::Postgres(inside.connection().await);
+    /// Opens a connection to the database of `test`.
+    pub async fn new(test: &TestApp) -> Self {
+        if test.is_postgres() {
+            return Self::Postgres(test.connection().await);
         }
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(inside.file()).read_only(true);
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(test.file()).read_only(true);
         let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).idle_timeout(None).connect_with(options);
         let pool = pool.await.unwrap();
         let steps = Arc::new(AtomicU64::new(0));
@@ -46,15 +47,15 @@ impl Judge {
             true
         });
         drop(connection);
-        let tables = inside.rows("SELECT name FROM sqlite_master WHERE type = 'table'").await;
+        let tables = test.rows("SELECT name FROM sqlite_master WHERE type = 'table'").await;
         let tables = tables.iter().map(|row| row.try_get("", "name").unwrap()).collect();
         Self::Sqlite { conn: SqlxSqliteConnector::from_sqlx_sqlite_pool(pool), steps, tables }
     }
 
-    /// One sentence for each thing that is wrong with a statement.
+    /// Returns one sentence for each fault of a statement.
     pub async fn faults(&self, statement: &Statement) -> Vec<String> {
         if statement.sql.starts_with("SET LOCAL") {
-            // it says how others are planned and has no plan itself
+            // It asks for the plan of another statement and has no plan itself.
             return Vec::new();
         }
         let may_read = |table: &str| SMALL.contains(&table);
@@ -70,7 +71,7 @@ impl Judge {
     }
 }
 
-/// Only what reads is run again.
+/// Returns true if the statement only reads. Only such statements run again.
 fn reads(statement: &Statement) -> bool {
     let sql = statement.sql.trim_start();
     let writes = ["INSERT ", "UPDATE ", "DELETE ", "FOR NO KEY"];
@@ -114,7 +115,7 @@ fn said<'n>(node: &'n Value, name: &str) -> &'n str {
     node[name].as_str().unwrap_or_default()
 }
 
-/// Looks at a node and those below it.
+/// Checks a node of the plan and those below it.
 fn walk(node: &Value, look: &mut impl FnMut(&Value)) {
     look(node);
     for below in node["Plans"].as_array().into_iter().flatten() {
@@ -152,8 +153,8 @@ async fn on_sqlite(
     faults
 }
 
-/// The table that a name of a plan stands for: itself, or what the statement gave this name to. A part of the statement
-/// that has a name of its own, or a function that makes rows, is none.
+/// Returns the table that a name in a plan means: the table itself, or the one with this alias in the statement. A
+/// named part of the statement, or a function that returns rows, is no table.
 fn table_of<'t>(name: &str, sql: &str, tables: &'t BTreeSet<String>) -> Option<&'t str> {
     if let Some(table) = tables.get(name) {
         return Some(table);

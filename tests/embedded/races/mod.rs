@@ -1,14 +1,14 @@
-//! Two actions at the same time, a thousand times each: one order wins, and the answers, the log and every user's view agree
-//! on it.
+//! Two actions at the same time, a thousand times each: one order wins, and the answers, the log and every user's view
+//! agree on it.
 //!
 //! The rounds run inside the process, without sockets, because a thousand of them over HTTP would take minutes: the
-//! transactions decide a race, and they are the same. `tests/server/races.rs` plays fewer rounds over REST and WebSocket,
-//! where the events of the sessions are checked as well. Here the delivered frames are compared with the log at the end of
-//! a race, byte for byte.
+//! transactions decide a race, and they are the same. `tests/server/races.rs` plays fewer rounds over REST and
+//! WebSocket, where the events of the sessions are checked as well. Here the delivered frames are compared with the log
+//! at the end of a race, byte for byte.
 
 mod rounds;
 
-use crate::harness::{Inside, Post, on_each_database};
+use crate::harness::{TestApp, TestSend, on_each_database};
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::UserId;
 use greenroom::domain::names::UserRef;
@@ -18,25 +18,25 @@ use greenroom::usecases::{blocks, conversations, deletions, members, messages, r
 use rounds::{Round, contest, done, play, revs};
 use serde_json::json;
 
-/// What a deed needs on a task of its own: the application, a caller, a user.
-macro_rules! deed {
+/// Builds the future of an action, with a clone of the application and the caller, for a task of its own.
+macro_rules! action {
     ($round:expr, $caller:expr, |$app:ident, $as:ident| $work:expr) => {{
-        let ($app, $as) = ($round.inside().app.clone(), $caller);
+        let ($app, $as) = ($round.test().app.clone(), $caller);
         async move { $work.await }
     }};
 }
 
 #[test]
 fn admins_who_remove_each_other_are_both_refused() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 3, &["both refused"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 3, &["both refused"], async |round: &Round| {
             let [owner, one, other] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Admin, Role::Admin]).await;
             let before = round.log(group).await.len();
             let (first, second) = round
                 .at_once(
-                    deed!(round, one, |app, me| members::remove(&app, &me, group, &UserRef::Id(other.user_id))),
-                    deed!(round, other, |app, me| members::remove(&app, &me, group, &UserRef::Id(one.user_id))),
+                    action!(round, one, |app, me| members::remove(&app, &me, group, &UserRef::Id(other.user_id))),
+                    action!(round, other, |app, me| members::remove(&app, &me, group, &UserRef::Id(one.user_id))),
                 )
                 .await;
             assert!(!done(&first, &[Code::Forbidden]) && !done(&second, &[Code::Forbidden]));
@@ -50,25 +50,25 @@ fn admins_who_remove_each_other_are_both_refused() {
     });
 }
 
-/// The owner gives the group away while the new owner, an admin until then, removes the old one. Whoever is first decides
-/// whether the removal was allowed; the group has one owner either way.
+/// The owner passes the group on to an admin, while this admin removes the owner. The order decides whether the removal
+/// is allowed; the group has one owner in any case.
 #[test]
 fn an_owner_who_gives_the_group_away_and_is_removed() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 3, &["given first", "refused first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 3, &["given first", "refused first"], async |round: &Round| {
             let [owner, heir, witness] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Admin, Role::Member]).await;
             let before = round.log(group).await.len();
             let (given, removed) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::update_role(
+                    action!(round, owner, |app, me| members::update_role(
                         &app,
                         &me,
                         group,
                         &UserRef::Id(heir.user_id),
                         Role::Owner
                     )),
-                    deed!(round, heir, |app, me| members::remove(&app, &me, group, &UserRef::Id(owner.user_id))),
+                    action!(round, heir, |app, me| members::remove(&app, &me, group, &UserRef::Id(owner.user_id))),
                 )
                 .await;
             given.unwrap();
@@ -89,24 +89,24 @@ fn an_owner_who_gives_the_group_away_and_is_removed() {
     });
 }
 
-/// An admin removes a member while the owner takes the admin's role away.
+/// An admin removes a member while the owner lowers the role of the admin.
 #[test]
 fn an_admin_who_is_degraded_while_removing() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 3, &["degraded first", "removed first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 3, &["degraded first", "removed first"], async |round: &Round| {
             let [owner, admin, member] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Admin, Role::Member]).await;
             let before = round.log(group).await.len();
             let (degraded, removed) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::update_role(
+                    action!(round, owner, |app, me| members::update_role(
                         &app,
                         &me,
                         group,
                         &UserRef::Id(admin.user_id),
                         Role::Member
                     )),
-                    deed!(round, admin, |app, me| members::remove(&app, &me, group, &UserRef::Id(member.user_id))),
+                    action!(round, admin, |app, me| members::remove(&app, &me, group, &UserRef::Id(member.user_id))),
                 )
                 .await;
             degraded.unwrap();
@@ -127,14 +127,17 @@ fn an_admin_who_is_degraded_while_removing() {
 
 #[test]
 fn a_send_and_the_removal_of_its_sender() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 3, &["removed first", "sent first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 3, &["removed first", "sent first"], async |round: &Round| {
             let [owner, sender, witness] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Member, Role::Member]).await;
             let (removed, sent) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::remove(&app, &me, group, &UserRef::Id(sender.user_id))),
-                    deed!(round, sender, |app, me| messages::send(&app, Post::new(group, &me, "hello").checked())),
+                    action!(round, owner, |app, me| members::remove(&app, &me, group, &UserRef::Id(sender.user_id))),
+                    action!(round, sender, |app, me| messages::send(
+                        &app,
+                        TestSend::new(group, &me, "hello").checked()
+                    )),
                 )
                 .await;
             removed.unwrap();
@@ -161,17 +164,17 @@ fn a_send_and_the_removal_of_its_sender() {
 
 #[test]
 fn a_reaction_and_the_deletion_of_its_message() {
-    on_each_database(&async |inside: &Inside| {
-        contest(inside, 3, &["deleted first", "reacted first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        contest(test, 3, &["deleted first", "reacted first"], async |round: &Round| {
             let [owner, author, reader] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Member, Role::Member]).await;
             let sent =
-                messages::send(&round.inside().app, Post::new(group, &author, "gone soon").checked()).await.unwrap();
+                messages::send(&round.test().app, TestSend::new(group, &author, "gone soon").checked()).await.unwrap();
             let message = sent.message.id;
             let (deleted, reacted) = round
                 .at_once(
-                    deed!(round, author, |app, me| deletions::delete(&app, &me, group, message, Audience::Everyone)),
-                    deed!(round, reader, |app, me| reactions::add(&app, &me, group, message, "👍")),
+                    action!(round, author, |app, me| deletions::delete(&app, &me, group, message, Audience::Everyone)),
+                    action!(round, reader, |app, me| reactions::add(&app, &me, group, message, "👍")),
                 )
                 .await;
             deleted.unwrap();
@@ -190,23 +193,26 @@ fn a_reaction_and_the_deletion_of_its_message() {
             if reacted { "reacted first" } else { "deleted first" }
         })
         .await;
-        // what was delivered had the text that the log has no more
-        inside.ledger().await;
+        // The delivered frame had the text that the log has no more.
+        test.stored_state().await;
     });
 }
 
 #[test]
 fn a_block_and_a_send_in_a_direct_conversation() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 2, &["blocked first", "sent first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 2, &["blocked first", "sent first"], async |round: &Round| {
             let [one, other] = [round.users[0], round.users[1]];
-            let direct = round.inside().direct(&one, &other).await;
+            let direct = round.test().direct(&one, &other).await;
             let before = round.log(direct).await.len();
             let newest = round.messages(&one, direct).await.unwrap().last().map(|message| message["id"].clone());
             let (blocked, sent) = round
                 .at_once(
-                    deed!(round, one, |app, me| blocks::create(&app, &me, &UserRef::Id(other.user_id))),
-                    deed!(round, other, |app, me| messages::send(&app, Post::new(direct, &me, "hello").checked())),
+                    action!(round, one, |app, me| blocks::create(&app, &me, &UserRef::Id(other.user_id))),
+                    action!(round, other, |app, me| messages::send(
+                        &app,
+                        TestSend::new(direct, &me, "hello").checked()
+                    )),
                 )
                 .await;
             assert!(blocked.unwrap().is_new);
@@ -219,38 +225,38 @@ fn a_block_and_a_send_in_a_direct_conversation() {
                 assert_eq!(seen.last().map(|message| message["id"].clone()), newest);
             }
             for (user, peer) in [(one, other), (other, one)] {
-                let again = messages::send(&round.inside().app, Post::new(direct, &user, "again").checked()).await;
+                let again = messages::send(&round.test().app, TestSend::new(direct, &user, "again").checked()).await;
                 assert!(!done(&again, &[Code::Blocked]));
-                assert!(conversations::get(&round.inside().app, &user, direct).await.unwrap().peer.is_some());
-                let status = blocks::get_status(&round.inside().app, &user, UserRef::Id(peer.user_id)).await.unwrap();
+                assert!(conversations::get(&round.test().app, &user, direct).await.unwrap().peer.is_some());
+                let status = blocks::get_status(&round.test().app, &user, UserRef::Id(peer.user_id)).await.unwrap();
                 assert!(!status.can_send_message);
             }
-            blocks::delete(&round.inside().app, &one, &UserRef::Id(other.user_id)).await.unwrap();
+            blocks::delete(&round.test().app, &one, &UserRef::Id(other.user_id)).await.unwrap();
             if stored { "sent first" } else { "blocked first" }
         })
         .await;
     });
 }
 
-/// Who owns a group, straight from its rows; nobody when everybody is out.
+/// Returns the owners of a group from its rows; none when all members have left.
 async fn owners(round: &Round<'_>, group: greenroom::domain::ids::ConversationId) -> Vec<UserId> {
-    let id = round.inside().literal(group);
+    let id = round.test().id_literal(group);
     let query =
         format!("SELECT user_id FROM participants WHERE conversation_id = {id} AND left_at IS NULL AND role = 'owner'");
-    let rows = round.inside().rows(&query).await;
+    let rows = round.test().rows(&query).await;
     rows.iter().map(|row| UserId(row.try_get("", "user_id").unwrap())).collect()
 }
 
 #[test]
 fn the_last_owner_leaves_while_somebody_is_added() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 2, &["added first", "left first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 2, &["added first", "left first"], async |round: &Round| {
             let [owner, newcomer] = [round.users[0], round.users[1]];
             let group = round.group(&[]).await;
             let (left, added) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::leave(&app, &me, group)),
-                    deed!(round, owner, |app, me| members::add(
+                    action!(round, owner, |app, me| members::leave(&app, &me, group)),
+                    action!(round, owner, |app, me| members::add(
                         &app,
                         &me,
                         group,
@@ -260,7 +266,7 @@ fn the_last_owner_leaves_while_somebody_is_added() {
                 )
                 .await;
             left.unwrap();
-            // the last one out took the group along
+            // The group ended with the last member.
             let added = done(&added, &[Code::NotFound]);
             let seen = round.members(&newcomer, group).await;
             let log = round.log(group).await;
@@ -283,14 +289,14 @@ fn the_last_owner_leaves_while_somebody_is_added() {
 
 #[test]
 fn the_last_two_leave_at_once() {
-    on_each_database(&async |inside: &Inside| {
-        play(inside, 2, &["member first", "owner first"], async |round: &Round| {
+    on_each_database(&async |test: &TestApp| {
+        play(test, 2, &["member first", "owner first"], async |round: &Round| {
             let [owner, member] = [round.users[0], round.users[1]];
             let group = round.group(&[Role::Member]).await;
             let (one, other) = round
                 .at_once(
-                    deed!(round, owner, |app, me| members::leave(&app, &me, group)),
-                    deed!(round, member, |app, me| members::leave(&app, &me, group)),
+                    action!(round, owner, |app, me| members::leave(&app, &me, group)),
+                    action!(round, member, |app, me| members::leave(&app, &me, group)),
                 )
                 .await;
             one.unwrap();
@@ -299,7 +305,7 @@ fn the_last_two_leave_at_once() {
             for user in [owner, member] {
                 assert_eq!(round.members(&user, group).await, Err(Code::NotFound));
             }
-            // the role passed on if there was somebody to take it
+            // The role passes to another member if there is one.
             let log = round.log(group).await;
             assert_eq!(revs(&log, "participant.left").len(), 2);
             if revs(&log, "participant.updated").is_empty() { "member first" } else { "owner first" }

@@ -1,7 +1,7 @@
-//! Where two callers meet: starts two deeds at one barrier, plays a race many times over, and reads what came of it, from
-//! the log and as each user sees it.
+//! Runs a race many times: starts two actions at one barrier, and reads the result from the log and as each user sees
+//! it.
 
-use crate::harness::Inside;
+use crate::harness::TestApp;
 use futures_util::future::join_all;
 use greenroom::domain::caller::Caller;
 use greenroom::domain::codes::Code;
@@ -18,16 +18,16 @@ use tokio::sync::{Barrier, oneshot};
 
 /// Rounds of each race on each database.
 pub const ROUNDS: usize = 1000;
-/// Rounds that are played at the same time, each with users of its own.
+/// Rounds that run at the same time, each with its own users.
 const LANES: usize = 4;
 
 /// One round.
 pub struct Round<'a> {
-    inside: &'a Inside,
-    /// Users of this lane.
+    test: &'a TestApp,
+    /// The users of this round.
     pub users: &'a [Caller],
-    /// Its number. Which of the two is called first, and how many turns the other one lets pass, follow from it: left to
-    /// itself the quicker one would nearly always win.
+    /// The number of the round. It decides which action starts first, and how often the other one yields: otherwise the
+    /// faster action would nearly always win.
     number: usize,
 }
 
@@ -42,20 +42,20 @@ pub struct Logged {
     pub payload: Value,
 }
 
-/// [`contest`], and at its end the log agrees with all else, and with what was delivered, word for word.
-pub async fn play(inside: &Inside, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
-    contest(inside, users, ways, race).await;
-    inside.audit().await;
+/// Runs a race like [`contest`], and checks at the end that the log is consistent and equals what was delivered.
+pub async fn play(test: &TestApp, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
+    contest(test, users, ways, race).await;
+    test.check_stored_state().await;
 }
 
-/// Plays a race [`ROUNDS`] times with so many users. Each round says how it went; every way in `ways` must have been seen
-/// and no other one: a race that always goes one way is none.
-pub async fn contest(inside: &Inside, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
+/// Runs a race [`ROUNDS`] times with this number of users. Each round returns its result. Every result in `ways` must
+/// occur, and no other: if one action always wins, there is no race.
+pub async fn contest(test: &TestApp, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
     let lanes = (0..LANES).map(|_| async {
-        let users = inside.users(users).await;
+        let users = test.users(users).await;
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         for round in 0..ROUNDS / LANES {
-            let round = Round { inside, users: &users, number: round };
+            let round = Round { test, users: &users, number: round };
             *seen.entry(race(&round).await).or_default() += 1;
         }
         seen
@@ -64,7 +64,7 @@ pub async fn contest(inside: &Inside, users: usize, ways: &[&str], race: impl As
     for (way, times) in join_all(lanes).await.into_iter().flatten() {
         *seen.entry(way).or_default() += times;
     }
-    eprintln!("{} on {}: {seen:?}", ROUNDS, if inside.is_postgres() { "PostgreSQL" } else { "SQLite" });
+    eprintln!("{} on {}: {seen:?}", ROUNDS, if test.is_postgres() { "PostgreSQL" } else { "SQLite" });
     let mut expected = ways.to_vec();
     expected.sort_unstable();
     assert_eq!(seen.keys().copied().collect::<Vec<_>>(), expected, "{seen:?}");
@@ -72,18 +72,19 @@ pub async fn contest(inside: &Inside, users: usize, ways: &[&str], race: impl As
 
 impl Round<'_> {
     /// Where it is played.
-    pub fn inside(&self) -> &Inside {
-        self.inside
+    pub fn test(&self) -> &TestApp {
+        self.test
     }
 
-    /// Does both at once: each on a task of its own, both released by one barrier, one of them with a head start.
+    /// Runs both actions at the same time, each on its own task. One barrier starts both, and one of them has a head
+    /// start.
     pub async fn at_once<A: Send + 'static, B: Send + 'static>(
         &self,
         one: impl Future<Output = A> + Send + 'static,
         other: impl Future<Output = B> + Send + 'static,
     ) -> (A, B) {
         let barrier = Arc::new(Barrier::new(2));
-        // the head start doubles from round to round, so that the slower deed wins as well, on whatever machine
+        // The head start doubles from round to round, so that the slower action wins too, on any machine.
         let turns = (1 << (self.number / 2 % 14)) - 1;
         let (one, other) = if self.number.is_multiple_of(2) {
             (self.start(&barrier, 0, one), self.start(&barrier, turns, other))
@@ -102,7 +103,7 @@ impl Round<'_> {
     ) -> oneshot::Receiver<T> {
         let (done, outcome) = oneshot::channel();
         let barrier = barrier.clone();
-        self.inside.app.spawn(async move {
+        self.test.app.spawn(async move {
             barrier.wait().await;
             for _ in 0..turns {
                 tokio::task::yield_now().await;
@@ -112,10 +113,10 @@ impl Round<'_> {
         outcome
     }
 
-    /// A fresh group of the first users; the first owns it, the others have these roles.
+    /// Creates a group of the first users. The first one is the owner, the others have these roles.
     pub async fn group(&self, roles: &[Role]) -> ConversationId {
-        let app = &self.inside.app;
-        let group = self.inside.group(&self.users[..=roles.len()]).await;
+        let app = &self.test.app;
+        let group = self.test.group(&self.users[..=roles.len()]).await;
         for (user, role) in self.users[1..].iter().zip(roles).filter(|(_, role)| **role != Role::Member) {
             let user = UserRef::Id(user.user_id);
             members::update_role(app, &self.users[0], group, &user, *role).await.unwrap();
@@ -123,13 +124,13 @@ impl Round<'_> {
         group
     }
 
-    /// The log of a conversation.
+    /// Returns the log of a conversation.
     pub async fn log(&self, conversation: ConversationId) -> Vec<Logged> {
-        let id = self.inside.literal(conversation);
+        let id = self.test.id_literal(conversation);
         let query = format!(
             "SELECT rev, event_type, payload FROM outbox WHERE stream_kind = 0 AND stream_id = {id} ORDER BY rev"
         );
-        let rows = self.inside.rows(&query).await;
+        let rows = self.test.rows(&query).await;
         rows.iter()
             .map(|row| {
                 let frame: Value = serde_json::from_str(&row.try_get::<String>("", "payload").unwrap()).unwrap();
@@ -142,24 +143,24 @@ impl Round<'_> {
             .collect()
     }
 
-    /// Who is in a conversation, as this user sees it; or the code of the refusal.
+    /// Returns the participants of a conversation as this user sees them, or the error code.
     pub async fn members(&self, user: &Caller, conversation: ConversationId) -> Result<BTreeMap<UserId, Role>, Code> {
-        let detail = conversations::get_detail(&self.inside.app, user, conversation).await;
+        let detail = conversations::get_detail(&self.test.app, user, conversation).await;
         let detail = detail.map_err(|error| error.code())?;
         let count = detail.conversation.member_count;
         assert_eq!(count as usize, detail.members.len(), "the count and the list");
         Ok(detail.members.iter().map(|member| (member.user.id, member.role)).collect())
     }
 
-    /// The newest messages of a conversation, as this user sees them; or the code of the refusal.
+    /// Returns the newest messages of a conversation as this user sees them, or the error code.
     pub async fn messages(&self, user: &Caller, conversation: ConversationId) -> Result<Vec<Value>, Code> {
-        let page = messages::list(&self.inside.app, user, conversation, MessageRange::Newest, 5).await;
+        let page = messages::list(&self.test.app, user, conversation, MessageRange::Newest, 5).await;
         let page = page.map_err(|error| error.code())?;
         Ok(page.items.iter().map(|message| serde_json::to_value(message).unwrap()).collect())
     }
 }
 
-/// Whether it was done; a refusal must have one of these codes.
+/// Returns true if the action succeeded. Its error must have one of these codes.
 pub fn done<T>(outcome: &Result<T>, refusals: &[Code]) -> bool {
     match outcome {
         Ok(_) => true,
@@ -168,7 +169,7 @@ pub fn done<T>(outcome: &Result<T>, refusals: &[Code]) -> bool {
     }
 }
 
-/// The revisions of the events of one type.
+/// Returns the revisions of the events of one type.
 pub fn revs(log: &[Logged], kind: &str) -> Vec<i64> {
     log.iter().filter(|event| event.kind == kind).map(|event| event.rev).collect()
 }

@@ -1,7 +1,7 @@
 //! Readers that append events and return frames: both reach the subscribers after the commit, and not without it.
 
 use super::harness::{Node, Talk, due, polled};
-use crate::harness::{Inside, on_each_database};
+use crate::harness::{TestApp, on_each_database};
 use crate::support::Random;
 use greenroom::domain::ids::{ConversationId, UserId};
 use greenroom::domain::stream::Stream;
@@ -12,7 +12,8 @@ use greenroom::protocol::events::Event;
 use greenroom::protocol::messages::MessageHidden;
 use greenroom::relay::reader::{Begin, Reader};
 use greenroom::store::log::readers::LogRow;
-use greenroom::work::transact::{Tx, WorkFuture};
+use greenroom::work::transact::WorkFuture;
+use greenroom::work::tx::Tx;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,50 +76,50 @@ impl Reader for Echo {
 
 #[test]
 fn events_and_frames_of_a_reader_are_delivered_after_its_commit_and_not_without_it() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::new(1);
         let reader = Arc::new(Echo::default());
-        let node = Node::with(inside, "node", reader.clone());
-        let mut talk = Talk::new(inside).await;
+        let node = Node::with(test, "node", reader.clone());
+        let mut talk = Talk::new(test).await;
         node.read().await;
-        inside.audit().await;
+        test.check_stored_state().await;
         let echoed = |talk: &Talk| -> usize {
-            talk.users.iter().map(|user| inside.delivered_revs(Stream::User(user.user_id)).len()).sum()
+            talk.users.iter().map(|user| test.delivered_revs(Stream::User(user.user_id)).len()).sum()
         };
         let before = echoed(&talk);
 
         reader.fails.store(true, Ordering::Relaxed);
-        talk.say(inside, &mut random).await;
-        talk.say(inside, &mut random).await;
+        talk.say(test, &mut random).await;
+        talk.say(test, &mut random).await;
         node.read().await;
-        due(inside).await;
+        due(test).await;
         node.read().await;
-        inside.audit().await;
-        assert_eq!((echoed(&talk), inside.notified().len()), (before, 0), "nothing was committed");
+        test.check_stored_state().await;
+        assert_eq!((echoed(&talk), test.notified().len()), (before, 0), "nothing was committed");
 
         reader.fails.store(false, Ordering::Relaxed);
-        due(inside).await;
-        talk.say(inside, &mut random).await;
+        due(test).await;
+        talk.say(test, &mut random).await;
         node.read().await;
         // The audit compares the streams with what was delivered.
-        inside.audit().await;
-        assert_eq!((echoed(&talk), inside.notified().len()), (before + 3, 3), "each once");
+        test.check_stored_state().await;
+        assert_eq!((echoed(&talk), test.notified().len()), (before + 3, 3), "each once");
     });
 }
 
 #[test]
 fn an_appending_reader_dropped_at_any_await_appends_everything_once() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let node = Node::with(inside, "node", Arc::new(Echo::default()));
-        let mut talk = Talk::new(inside).await;
+        let node = Node::with(test, "node", Arc::new(Echo::default()));
+        let mut talk = Talk::new(test).await;
         node.read().await;
-        let appended = async || inside.rows("SELECT id FROM outbox WHERE event_type = 'message.hidden'").await.len();
+        let appended = async || test.rows("SELECT id FROM outbox WHERE event_type = 'message.hidden'").await.len();
         let (mut polls, mut dropped, mut said) = (0, 0, 0);
         while dropped < 40 {
             polls = polls % 14 + 1;
             for _ in 0..2 {
-                talk.say(inside, &mut random).await;
+                talk.say(test, &mut random).await;
             }
             said += 2;
             node.stamp().await;
@@ -127,6 +128,6 @@ fn an_appending_reader_dropped_at_any_await_appends_everything_once() {
             assert_eq!(appended().await, said);
         }
         // A COMMIT that was sent before the drop is delivered by the catch-up, which does not run here.
-        inside.ledger().await;
+        test.stored_state().await;
     });
 }

@@ -1,7 +1,8 @@
 //! Changes for more users than one transaction may lock: their steps continue at the cursor, whoever dies.
 
 use super::harness::{polled, write};
-use crate::harness::{Inside, on_each_database};
+use crate::harness::{TestApp, in_folder, on_each_database, on_postgres};
+use crate::support::{Random, eventually};
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::stream::Stream;
 use greenroom::error::Error;
@@ -11,14 +12,18 @@ use greenroom::protocol::messages::MessageHidden;
 use greenroom::relay;
 use greenroom::relay::bulk::{BulkChange, BulkProgress, BulkRunner, BulkStep};
 use greenroom::store::db::write_queue::WriteOwner;
-use greenroom::work::transact::{Tx, WorkFuture, transact_for};
+use greenroom::work::transact::{WorkFuture, transact_for};
+use greenroom::work::tx::Tx;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Appends one event to the stream of each user of the argument, a few in a step.
 #[derive(Default)]
-struct Tell {
+struct AppendToEach {
     /// The steps that fail from now on.
     failures: AtomicUsize,
     /// The greatest number of users of each step.
@@ -28,9 +33,9 @@ struct Tell {
 /// Users of one step.
 const STEP: usize = 3;
 
-impl BulkChange for Tell {
+impl BulkChange for AppendToEach {
     fn kind(&self) -> &'static str {
-        "tell"
+        "append to each"
     }
 
     fn step<'t>(&'t self, tx: &'t mut Tx, step: BulkStep<'t>) -> WorkFuture<'t, BulkProgress> {
@@ -56,126 +61,193 @@ impl BulkChange for Tell {
 }
 
 /// Starts the bulk change for these users in a transaction of its own, which fails if `fails`.
-async fn start(inside: &Inside, users: &[UserId], fails: bool) {
+async fn start(test: &TestApp, users: &[UserId], fails: bool) {
     let users: Vec<Uuid> = users.iter().map(|user| user.0).collect();
-    let started = transact_for(&inside.app, WriteOwner::Operator, 1, move |tx| {
+    let started = transact_for(&test.app, WriteOwner::Operator, 1, move |tx| {
         let users = users.clone();
         Box::pin(async move {
-            tx.start_bulk_change("tell", &users).await?;
+            tx.start_bulk_change("append to each", &users).await?;
             if fails { Err(Error::internal("on purpose")) } else { Ok(()) }
         })
     });
     assert_eq!(started.await.is_err(), fails);
 }
 
-async fn users(inside: &Inside, count: usize) -> Vec<UserId> {
-    inside.users(count).await.into_iter().map(|user| user.user_id).collect()
+async fn users(test: &TestApp, count: usize) -> Vec<UserId> {
+    test.users(count).await.into_iter().map(|user| user.user_id).collect()
 }
 
 /// The unfinished bulk changes: attempts and status.
-async fn unfinished(inside: &Inside) -> Vec<(i64, String)> {
-    let rows = inside.rows("SELECT attempts, status FROM bulk_changes ORDER BY id").await;
+async fn unfinished(test: &TestApp) -> Vec<(i64, String)> {
+    let rows = test.rows("SELECT attempts, status FROM bulk_changes ORDER BY id").await;
     rows.iter().map(|row| (row.try_get("", "attempts").unwrap(), row.try_get("", "status").unwrap())).collect()
 }
 
 /// How many events of the bulk change each of the users has.
-async fn told(inside: &Inside, users: &[UserId]) -> Vec<usize> {
+async fn event_counts(test: &TestApp, users: &[UserId]) -> Vec<usize> {
     let mut counts = Vec::new();
     for user in users {
-        let id = inside.literal(*user);
+        let id = test.id_literal(*user);
         let query = format!("SELECT rev FROM outbox WHERE stream_id = {id} AND event_type = 'message.hidden'");
-        counts.push(inside.rows(&query).await.len());
+        counts.push(test.rows(&query).await.len());
     }
     counts
 }
 
 #[test]
 fn a_bulk_change_dropped_at_any_await_reaches_every_user_once() {
-    on_each_database(&async |inside: &Inside| {
-        let users = users(inside, 10).await;
-        let runners = [(); 2].map(|()| BulkRunner::new(inside.app.clone(), vec![Arc::new(Tell::default())]));
+    on_each_database(&async |test: &TestApp| {
+        let users = users(test, 10).await;
+        let runners = [(); 2].map(|()| BulkRunner::new(test.app.clone(), vec![Arc::new(AppendToEach::default())]));
         let (mut polls, mut dropped, mut rounds) = (0, 0, 0);
         while dropped < 40 {
-            start(inside, &users, false).await;
-            start(inside, &users, true).await;
+            start(test, &users, false).await;
+            start(test, &users, true).await;
             rounds += 1;
-            while !unfinished(inside).await.is_empty() {
+            while !unfinished(test).await.is_empty() {
                 polls = polls % 8 + 1;
                 // The transaction goes on by itself while the next node begins.
                 dropped += usize::from(polled(runners[0].run_step(), polls).await.is_none());
                 runners[1].run_step().await.unwrap();
             }
-            inside.settled().await;
-            assert_eq!(told(inside, &users).await, vec![rounds; 10]);
+            test.wait_for_transactions().await;
+            assert_eq!(event_counts(test, &users).await, vec![rounds; 10]);
         }
-        inside.audit().await;
+        test.check_stored_state().await;
     });
 }
 
 #[test]
 fn a_step_that_fails_is_tried_again_with_fewer_users_and_given_up_in_the_end() {
-    on_each_database(&async |inside: &Inside| {
-        let users = users(inside, 5).await;
-        let tell = Arc::new(Tell::default());
-        let runner = BulkRunner::new(inside.app.clone(), vec![tell.clone()]);
-        start(inside, &users, false).await;
+    on_each_database(&async |test: &TestApp| {
+        let users = users(test, 5).await;
+        let kind = Arc::new(AppendToEach::default());
+        let runner = BulkRunner::new(test.app.clone(), vec![kind.clone()]);
+        start(test, &users, false).await;
         assert!(runner.run_step().await.unwrap());
-        tell.failures.store(usize::MAX, Ordering::Relaxed);
+        kind.failures.store(usize::MAX, Ordering::Relaxed);
         for attempt in 1..=10 {
             let failed = if attempt == 10 { "failed" } else { "running" };
             assert!(runner.run_step().await.unwrap());
-            assert_eq!(unfinished(inside).await, [(attempt, failed.to_owned())]);
+            assert_eq!(unfinished(test).await, [(attempt, failed.to_owned())]);
             assert!(!runner.run_step().await.unwrap(), "it pauses");
-            write(inside, "UPDATE bulk_changes SET next_at = 0").await;
+            write(test, "UPDATE bulk_changes SET next_at = 0").await;
         }
         assert!(!runner.run_step().await.unwrap(), "it is given up");
-        let limits = std::mem::take(&mut *tell.limits.lock().unwrap());
+        let limits = std::mem::take(&mut *kind.limits.lock().unwrap());
         assert_eq!(limits, [1000, 1000, 500, 250, 125, 62, 31, 15, 7, 3, 1]);
-        assert_eq!(told(inside, &users).await, [1, 1, 1, 0, 0]);
+        assert_eq!(event_counts(test, &users).await, [1, 1, 1, 0, 0]);
 
         // The operator tries it again.
-        tell.failures.store(0, Ordering::Relaxed);
-        write(inside, "UPDATE bulk_changes SET status = 'running', attempts = 0").await;
+        kind.failures.store(0, Ordering::Relaxed);
+        write(test, "UPDATE bulk_changes SET status = 'running', attempts = 0").await;
         assert!(runner.run_step().await.unwrap() && !runner.run_step().await.unwrap());
-        assert_eq!((unfinished(inside).await, told(inside, &users).await), (vec![], vec![1; 5]));
-        assert_eq!(inside.notified(), ["0", "3"], "the frames of the steps that were committed");
-        inside.audit().await;
+        assert_eq!((unfinished(test).await, event_counts(test, &users).await), (vec![], vec![1; 5]));
+        assert_eq!(test.notified(), ["0", "3"], "the frames of the steps that were committed");
+        test.check_stored_state().await;
     });
 }
 
 #[test]
 fn the_relay_makes_bulk_changes_by_itself_and_names_those_that_failed() {
-    on_each_database(&async |inside: &Inside| {
-        let users = users(inside, 7).await;
-        let tell = Arc::new(Tell::default());
-        let relay = relay::start_with(&inside.app, Vec::new(), vec![tell.clone()]);
-        start(inside, &users, false).await;
-        crate::support::eventually("it is done", async || unfinished(inside).await.is_empty()).await;
-        assert_eq!(told(inside, &users).await, [1; 7]);
-        tell.failures.store(usize::MAX, Ordering::Relaxed);
-        start(inside, &users, false).await;
-        write(inside, "UPDATE bulk_changes SET attempts = 9").await;
-        let failing = || inside.app.supervision().failing().contains(&"bulk change tell".to_owned());
-        crate::support::eventually("it is named", async || {
-            write(inside, "UPDATE bulk_changes SET next_at = 0, attempts = 9").await;
+    on_each_database(&async |test: &TestApp| {
+        let users = users(test, 7).await;
+        let kind = Arc::new(AppendToEach::default());
+        let relay = relay::start_with(&test.app, Vec::new(), vec![kind.clone()]);
+        start(test, &users, false).await;
+        eventually("it is done", async || unfinished(test).await.is_empty()).await;
+        assert_eq!(event_counts(test, &users).await, [1; 7]);
+        kind.failures.store(usize::MAX, Ordering::Relaxed);
+        start(test, &users, false).await;
+        write(test, "UPDATE bulk_changes SET attempts = 9").await;
+        let failing = || test.app.supervision().failing().contains(&"bulk change append to each".to_owned());
+        eventually("it is named", async || {
+            write(test, "UPDATE bulk_changes SET next_at = 0, attempts = 9").await;
             failing()
         })
         .await;
-        tell.failures.store(0, Ordering::Relaxed);
-        write(inside, "UPDATE bulk_changes SET status = 'running', next_at = 0").await;
-        crate::support::eventually("it is done too", async || unfinished(inside).await.is_empty() && !failing()).await;
+        kind.failures.store(0, Ordering::Relaxed);
+        write(test, "UPDATE bulk_changes SET status = 'running', next_at = 0").await;
+        eventually("it is done too", async || unfinished(test).await.is_empty() && !failing()).await;
         relay.stop().await;
-        assert_eq!(told(inside, &users).await, [2; 7]);
+        assert_eq!(event_counts(test, &users).await, [2; 7]);
     });
 }
 
 #[test]
 fn a_kind_that_no_program_knows_waits() {
-    on_each_database(&async |inside: &Inside| {
-        let users = users(inside, 1).await;
-        start(inside, &users, false).await;
-        let other = BulkRunner::new(inside.app.clone(), Vec::new());
+    on_each_database(&async |test: &TestApp| {
+        let users = users(test, 1).await;
+        start(test, &users, false).await;
+        let other = BulkRunner::new(test.app.clone(), Vec::new());
         assert!(!other.run_step().await.unwrap());
-        assert_eq!(unfinished(inside).await, [(0, "running".to_owned())]);
+        assert_eq!(unfinished(test).await, [(0, "running".to_owned())]);
+    });
+}
+
+/// The variable with the folder of a process that the test below kills. Its database is PostgreSQL if `DATABASE_URL` is
+/// set too.
+const FOLDER: &str = "GREENROOM_TEST_KILLED_FOLDER";
+const KILLED: &str = "relay::bulk_changes::runs_only_in_a_process_that_is_killed";
+
+/// Starts a bulk change if there is none yet, and makes its steps. After the last step it checks that each user was
+/// reached once, and ends well.
+#[test]
+fn runs_only_in_a_process_that_is_killed() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    in_folder(folder, std::env::var("DATABASE_URL").ok().as_deref(), &async |test: &TestApp| {
+        if test.rows("SELECT id FROM users").await.is_empty() {
+            let users = users(test, 240).await;
+            start(test, &users, false).await;
+        }
+        let relay = relay::start_with(&test.app, Vec::new(), vec![Arc::new(AppendToEach::default())]);
+        std::fs::write(folder.join("running"), "").unwrap();
+        eventually("all steps are made", async || unfinished(test).await.is_empty()).await;
+        relay.stop().await;
+        let events = "SELECT id FROM outbox WHERE event_type = 'message.hidden'";
+        let reached = "SELECT DISTINCT stream_id FROM outbox WHERE event_type = 'message.hidden'";
+        assert_eq!((test.rows(events).await.len(), test.rows(reached).await.len()), (240, 240));
+    });
+}
+
+/// Kills the process that makes the steps again and again, until one makes the last step. Returns how many were killed.
+fn kill_until_done(url: Option<&str>, random: &mut Random) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let running = folder.path().join("running");
+    for killed in 0.. {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([KILLED, "--exact"]).env(FOLDER, folder.path()).env_remove("DATABASE_URL");
+        let mut process = command.envs(url.map(|url| ("DATABASE_URL", url))).spawn().unwrap();
+        let mut left = Duration::from_millis(random.between(5, 60));
+        let ended = loop {
+            match process.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if left.is_zero() => break None,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+            if running.exists() {
+                left = left.saturating_sub(Duration::from_millis(1));
+            }
+        };
+        if let Some(status) = ended {
+            assert!(status.success(), "{status}");
+            return killed;
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        std::fs::remove_file(&running).unwrap();
+    }
+    unreachable!("each process makes some steps")
+}
+
+#[test]
+fn a_bulk_change_continues_at_its_cursor_after_the_process_was_killed() {
+    let mut random = Random::from_environment();
+    let killed = kill_until_done(None, &mut random);
+    assert!(killed > 0, "the first process made all steps");
+    on_postgres(&async |test: &TestApp| {
+        let killed = kill_until_done(test.url().as_deref(), &mut Random::from_environment());
+        assert!(killed > 0, "the first process made all steps");
     });
 }

@@ -1,7 +1,7 @@
-//! What the tests of the relay share: things that happen, a reader that can be made to fail, and the recount with which
-//! the statistics must agree.
+//! The shared parts of the tests of the relay: random changes in a group, a reader that can be made to fail, and a
+//! recount that the statistics must equal.
 
-use crate::harness::{Inside, Post};
+use crate::harness::{TestApp, TestSend};
 use crate::support::Random;
 use greenroom::domain::caller::Caller;
 use greenroom::domain::content::Content;
@@ -18,7 +18,8 @@ use greenroom::relay::statistics::Statistics;
 use greenroom::store::dialect;
 use greenroom::store::log::readers::LogRow;
 use greenroom::usecases::{deletions, edits};
-use greenroom::work::transact::{Tx, WorkFuture};
+use greenroom::work::transact::WorkFuture;
+use greenroom::work::tx::Tx;
 use sea_orm::{ConnectionTrait, DbErr, TryGetable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -28,8 +29,7 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Polls `work` until it is done, or so often at most, and drops it then: at each of its awaits in turn, as the number
-/// grows.
+/// Polls `work` at most `polls` times and then drops it. With growing `polls` it is dropped at each of its awaits.
 pub async fn polled<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
     let mut work = Box::pin(work);
     let mut made = 0;
@@ -44,7 +44,7 @@ pub async fn polled<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
     .await
 }
 
-/// A group of three in which something happens.
+/// A group of three users who send, change and delete messages.
 pub struct Talk {
     pub users: Vec<Caller>,
     pub group: ConversationId,
@@ -52,98 +52,98 @@ pub struct Talk {
 }
 
 impl Talk {
-    pub async fn new(inside: &Inside) -> Self {
-        let users = inside.users(3).await;
-        let group = inside.group(&users).await;
+    pub async fn new(test: &TestApp) -> Self {
+        let users = test.users(3).await;
+        let group = test.group(&users).await;
         Self { users, group, sent: Vec::new() }
     }
 
-    /// The group's stream.
+    /// Returns the stream of the group.
     pub fn stream(&self) -> Stream {
         Stream::Conversation(self.group)
     }
 
-    /// Somebody says something; some of it has links.
-    pub async fn say(&mut self, inside: &Inside, random: &mut Random) {
+    /// Sends a message, sometimes with links.
+    pub async fn say(&mut self, test: &TestApp, random: &mut Random) {
         let sender = *random.pick(&self.users);
         let text = match random.between(0, 4) {
             0 => "https://a.example/ and http://b.example".to_owned(),
             1 => "(https://c.example).".to_owned(),
             _ => "only words".to_owned(),
         };
-        let post = Post::new(self.group, &sender, text);
+        let post = TestSend::new(self.group, &sender, text);
         self.sent.push((post.id, sender));
-        inside.send(post).await.unwrap();
+        test.send(post).await.unwrap();
     }
 
-    /// Somebody says something, or changes or deletes what was said.
-    pub async fn act(&mut self, inside: &Inside, random: &mut Random) {
+    /// Sends, edits or deletes a message.
+    pub async fn act(&mut self, test: &TestApp, random: &mut Random) {
         if self.sent.is_empty() || random.one_in(2) {
-            return self.say(inside, random).await;
+            return self.say(test, random).await;
         }
         let at = random.between(0, self.sent.len() as u64) as usize;
         let (id, sender) = self.sent[at];
         if random.one_in(3) {
             self.sent.swap_remove(at);
-            deletions::delete(&inside.app, &sender, self.group, id, Audience::Everyone).await.unwrap();
+            deletions::delete(&test.app, &sender, self.group, id, Audience::Everyone).await.unwrap();
         } else {
             let text = if random.one_in(2) { "https://d.example" } else { "changed" };
-            edits::edit(&inside.app, &sender, self.group, id, Content::parse(text).unwrap()).await.unwrap();
+            edits::edit(&test.app, &sender, self.group, id, Content::parse(text).unwrap()).await.unwrap();
         }
     }
 }
 
-/// A node's sequencer, where there is one, and its runner of one reader.
+/// The sequencer of a node, on PostgreSQL, and its runner of one reader.
 pub struct Node {
     pub sequencer: Option<Sequencer>,
     pub runner: ReaderRunner,
 }
 
 impl Node {
-    /// With the statistics.
-    pub fn new(inside: &Inside, name: &str) -> Self {
-        Self::with(inside, name, Arc::new(Statistics))
+    /// Creates a node with the reader of the statistics.
+    pub fn new(test: &TestApp, name: &str) -> Self {
+        Self::with(test, name, Arc::new(Statistics))
     }
 
-    pub fn with(inside: &Inside, name: &str, reader: Arc<dyn Reader>) -> Self {
-        let app = &inside.app;
+    pub fn with(test: &TestApp, name: &str, reader: Arc<dyn Reader>) -> Self {
+        let app = &test.app;
         Self {
             sequencer: sequencer::is_needed(app).then(|| Sequencer::new(app.clone(), name)),
             runner: ReaderRunner::new(app.clone(), reader, name),
         }
     }
 
-    /// Stamps everything, where that is needed.
+    /// Gives a position to every row, on PostgreSQL.
     pub async fn stamp(&self) {
         if let Some(sequencer) = &self.sequencer {
             while sequencer.run_round().await.unwrap() > 0 {}
         }
     }
 
-    /// Reads everything that can be read now.
+    /// Runs rounds until there is nothing to read.
     pub async fn read(&self) {
         self.stamp().await;
         while !matches!(self.runner.run_round().await.unwrap(), RoundResult::Idle(_)) {}
     }
 }
 
-/// Has every lease expire now, as time would.
-pub async fn expire(inside: &Inside) {
-    write(inside, "UPDATE readers SET leased_until = 0").await;
+/// Makes every lease expire.
+pub async fn expire(test: &TestApp) {
+    write(test, "UPDATE readers SET leased_until = 0").await;
 }
 
-/// Has every parked row be due now, as time would.
-pub async fn due(inside: &Inside) {
-    write(inside, "UPDATE reader_failures SET next_at = 0").await;
+/// Ends the pause of every parked stream.
+pub async fn due(test: &TestApp) {
+    write(test, "UPDATE reader_failures SET next_at = 0").await;
 }
 
-/// A statement of the test beside whatever is writing.
-pub async fn write(inside: &Inside, statement: &str) {
-    let _turn = inside.app.db().take_server_turn(greenroom::store::db::write_queue::ServerWriter::System).await;
-    inside.run(statement).await;
+/// Executes a statement while other transactions are writing.
+pub async fn write(test: &TestApp, statement: &str) {
+    let _turn = test.app.db().take_server_turn(greenroom::store::db::write_queue::ServerWriter::System).await;
+    test.run(statement).await;
 }
 
-/// What is counted: of each conversation its messages, links and first moment, of each sender the messages, and the links.
+/// The statistics: the messages, links and first time of each conversation, the messages of each sender, and the links.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     conversations: BTreeMap<Uuid, (i64, i64, Option<i64>)>,
@@ -156,28 +156,28 @@ fn get<T: TryGetable>(row: &sea_orm::QueryResult, name: &str) -> T {
 }
 
 impl Counts {
-    /// As the reader has them.
-    pub async fn kept(inside: &Inside) -> Self {
+    /// Reads the statistics of the reader.
+    pub async fn kept(test: &TestApp) -> Self {
         let mut counts = Self::default();
-        for row in inside.rows("SELECT * FROM conversation_statistics").await {
+        for row in test.rows("SELECT * FROM conversation_statistics").await {
             let counted = (get(&row, "messages"), get(&row, "links"), get(&row, "first_message_at"));
             counts.conversations.insert(get(&row, "conversation_id"), counted);
         }
-        for row in inside.rows("SELECT * FROM sender_statistics").await {
+        for row in test.rows("SELECT * FROM sender_statistics").await {
             counts.senders.insert((get(&row, "conversation_id"), get(&row, "user_id")), get(&row, "messages"));
         }
-        for row in inside.rows("SELECT * FROM message_links").await {
+        for row in test.rows("SELECT * FROM message_links").await {
             let link = (get(&row, "message_id"), get(&row, "position"), get(&row, "seq"), get(&row, "url"));
             counts.links.insert(link);
         }
         counts
     }
 
-    /// As the messages say.
-    pub async fn recounted(inside: &Inside) -> Self {
+    /// Counts the messages.
+    pub async fn recounted(test: &TestApp) -> Self {
         let mut counts = Self::default();
         let messages = "SELECT * FROM messages WHERE sender_id IS NOT NULL ORDER BY conversation_id, seq";
-        for row in inside.rows(messages).await {
+        for row in test.rows(messages).await {
             let (conversation, sender): (Uuid, Uuid) = (get(&row, "conversation_id"), get(&row, "sender_id"));
             let (id, content): (Uuid, String) = (get(&row, "id"), get(&row, "content"));
             let counted = counts.conversations.entry(conversation).or_insert((0, 0, None));
@@ -192,86 +192,86 @@ impl Counts {
         counts
     }
 
-    /// Panics where the reader and the messages disagree.
-    pub async fn check(inside: &Inside) {
-        let failures = inside.rows("SELECT last_error FROM reader_failures WHERE reader = 'statistics'").await;
+    /// Panics if the statistics differ from the recount.
+    pub async fn check(test: &TestApp) {
+        let failures = test.rows("SELECT last_error FROM reader_failures WHERE reader = 'statistics'").await;
         let failures: Vec<String> = failures.iter().map(|row| get(row, "last_error")).collect();
         assert_eq!(failures, Vec::<String>::new());
-        assert_eq!(Self::kept(inside).await, Self::recounted(inside).await);
+        assert_eq!(Self::kept(test).await, Self::recounted(test).await);
     }
 }
 
-/// A reader that writes down what it is given, in a table of its own, and fails where it is told to.
+/// A reader that records the rows that it gets in a table of its own, and fails at chosen rows.
 pub struct Diary {
     fails: Mutex<BTreeMap<(Stream, i64), Failing>>,
     begin: Begin,
     limit: PageLimit,
-    /// Pages of more rows take too long.
+    /// Pages of more rows than this take too long.
     slow_above: AtomicUsize,
-    /// The sizes of the rows of each page that it was given.
+    /// The sizes of the rows of each page that it got.
     pages: Mutex<Vec<Vec<usize>>>,
 }
 
-/// How far behind a diary may be.
+/// How far behind this reader may be.
 pub const DIARY_LAG: Duration = Duration::from_hours(100);
 
-/// How a row fails.
+/// The kind of a failure.
 #[derive(Clone, Copy)]
 pub enum Failing {
-    /// The reader cannot handle it.
+    /// The reader cannot process the row.
     Row,
-    /// The database refuses it.
+    /// The database refuses a statement.
     Data,
-    /// The database is away.
+    /// The database is down.
     Away,
-    /// It takes too long, without taking the time.
+    /// The row reports that it took too long, without waiting.
     Slow,
 }
 
 impl Diary {
-    /// With its table. Its key refuses a row that is written down twice.
-    pub async fn new(inside: &Inside) -> Arc<Self> {
-        Self::with(inside, Begin::Start, PageLimit { rows: 1000, bytes: 1 << 20 }).await
+    /// Creates the reader and its table. The key of the table refuses a row that is recorded twice.
+    pub async fn new(test: &TestApp) -> Arc<Self> {
+        Self::with(test, Begin::Start, PageLimit { rows: 1000, bytes: 1 << 20 }).await
     }
 
-    /// With its table, where it begins, and its pages.
-    pub async fn with(inside: &Inside, begin: Begin, limit: PageLimit) -> Arc<Self> {
+    /// Creates the reader and its table, with its start and its pages.
+    pub async fn with(test: &TestApp, begin: Begin, limit: PageLimit) -> Arc<Self> {
         let table = "CREATE TABLE diary (
             line INTEGER NOT NULL, kind INTEGER NOT NULL, stream TEXT NOT NULL, rev BIGINT NOT NULL, UNIQUE (stream, rev))";
-        inside.run(table).await;
+        test.run(table).await;
         Self::again(begin, limit)
     }
 
-    /// Without its table, which exists already.
+    /// Creates the reader for a table that exists.
     pub fn again(begin: Begin, limit: PageLimit) -> Arc<Self> {
         let (fails, slow_above, pages) = (Mutex::default(), AtomicUsize::new(usize::MAX), Mutex::default());
         Arc::new(Self { fails, begin, limit, slow_above, pages })
     }
 
-    /// The next page of more than so many rows takes too long.
+    /// Makes the next page of more than this number of rows take too long.
     pub fn slow_down(&self, above: usize) {
         self.slow_above.store(above, Ordering::Relaxed);
     }
 
-    /// Takes the sizes of the rows of each page since the last time.
+    /// Takes the sizes of the rows of each page since the last call.
     pub fn pages(&self) -> Vec<Vec<usize>> {
         std::mem::take(&mut self.pages.lock().unwrap())
     }
 
-    /// This row fails from now on.
+    /// Makes a row fail from now on.
     pub fn fail(&self, stream: Stream, rev: i64, how: Failing) {
         self.fails.lock().unwrap().insert((stream, rev), how);
     }
 
-    /// Nothing fails any more.
+    /// Ends all failures.
     pub fn heal(&self) {
         self.fails.lock().unwrap().clear();
     }
 
-    /// The revisions of a stream in the order in which they were written down.
-    pub async fn revs(inside: &Inside, stream: Stream) -> Vec<i64> {
+    /// Returns the revisions of a stream in the order in which they were recorded.
+    pub async fn revs(test: &TestApp, stream: Stream) -> Vec<i64> {
         let query = format!("SELECT rev FROM diary WHERE stream = '{}' ORDER BY line", stream.id());
-        inside.rows(&query).await.iter().map(|row| get(row, "rev")).collect()
+        test.rows(&query).await.iter().map(|row| get(row, "rev")).collect()
     }
 }
 
@@ -328,7 +328,7 @@ impl Reader for Diary {
     }
 }
 
-/// Takes longer than a statement may on PostgreSQL, and than a transaction may on SQLite, which has no such limit.
+/// Waits longer than a statement may take on PostgreSQL, or than a transaction may take on SQLite.
 async fn take_too_long(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
     if !dialect::is_postgres(conn) {
         return std::future::pending().await;
@@ -337,26 +337,27 @@ async fn take_too_long(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
     conn.execute_unprepared("SELECT pg_sleep(30)").await.map(drop)
 }
 
-/// The parked rows: stream, rev, attempts, status.
-pub async fn parked(inside: &Inside) -> Vec<(Uuid, i64, i64, String)> {
-    let rows = inside.rows("SELECT * FROM reader_failures ORDER BY stream_id").await;
+/// Returns the parked streams with revision, attempts and status.
+pub async fn parked(test: &TestApp) -> Vec<(Uuid, i64, i64, String)> {
+    let rows = test.rows("SELECT * FROM reader_failures ORDER BY stream_id").await;
     rows.iter().map(|row| (get(row, "stream_id"), get(row, "rev"), get(row, "attempts"), get(row, "status"))).collect()
 }
 
-/// Where a reader stands.
-pub async fn cursor(inside: &Inside, name: &str) -> i64 {
-    let rows = inside.rows(&format!("SELECT cursor FROM readers WHERE name = '{name}'")).await;
+/// Returns the position of a reader.
+pub async fn cursor(test: &TestApp, name: &str) -> i64 {
+    let rows = test.rows(&format!("SELECT cursor FROM readers WHERE name = '{name}'")).await;
     rows.first().map_or(0, |row| get(row, "cursor"))
 }
 
-/// Panics unless every row of the log has its place, places are dense, and of one stream in the order of revisions.
-pub async fn check_order(inside: &Inside) {
-    let order = if inside.is_postgres() { "position" } else { "id" };
-    let rows = inside.rows(&format!("SELECT {order} AS place, stream_id, rev FROM outbox ORDER BY {order}")).await;
+/// Panics unless every log row has a position, the positions have no gap, and those of a stream are in the order of its
+/// revisions.
+pub async fn check_order(test: &TestApp) {
+    let order = if test.is_postgres() { "position" } else { "id" };
+    let rows = test.rows(&format!("SELECT {order} AS place, stream_id, rev FROM outbox ORDER BY {order}")).await;
     let mut revs: BTreeMap<Uuid, i64> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
         let place: Option<i64> = get(row, "place");
-        if inside.is_postgres() {
+        if test.is_postgres() {
             assert_eq!(place, Some(index as i64 + 1), "positions are dense");
         }
         let rev: i64 = get(row, "rev");

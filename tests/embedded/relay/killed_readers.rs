@@ -1,8 +1,8 @@
-//! Readers that die: dropped at each of their awaits, and with the whole server. Afterwards the statistics are what a
-//! recount of the messages says, exactly.
+//! Readers that die: dropped at each of their awaits, or killed with the server. Afterwards the statistics equal a
+//! recount of the messages.
 
 use super::harness::{Counts, Diary, Failing, Node, Talk, check_order, due, parked, polled};
-use crate::harness::{Inside, on_each_database, on_postgres};
+use crate::harness::{TestApp, on_each_database, on_postgres};
 use crate::support::Random;
 use crate::support::{DEADLINE, TestServer, TestUser, eventually, eventually_within};
 use greenroom::relay;
@@ -13,22 +13,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[test]
 fn a_reader_dropped_at_any_await_counts_everything_once() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let node = Node::new(inside, "node");
-        let mut talk = Talk::new(inside).await;
-        // a wake may stand for two, so each pass may miss some of the awaits
+        let node = Node::new(test, "node");
+        let mut talk = Talk::new(test).await;
+        // One wake may stand for two, so each pass may miss some awaits.
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 60 {
             polls = polls % 12 + 1;
             for _ in 0..3 {
-                talk.act(inside, &mut random).await;
+                talk.act(test, &mut random).await;
             }
             node.stamp().await;
             let done = polled(node.runner.run_round(), polls).await;
-            // whoever comes next finds nothing in the way
+            // The next round is not blocked.
             node.read().await;
-            Counts::check(inside).await;
+            Counts::check(test).await;
             dropped += usize::from(done.is_none());
         }
     });
@@ -36,34 +36,34 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
 
 #[test]
 fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let diary = Diary::new(inside).await;
-        let node = Node::with(inside, "node", diary.clone());
-        let mut talk = Talk::new(inside).await;
+        let diary = Diary::new(test).await;
+        let node = Node::with(test, "node", diary.clone());
+        let mut talk = Talk::new(test).await;
         node.read().await;
-        let mut last = *Diary::revs(inside, talk.stream()).await.last().unwrap();
+        let mut last = *Diary::revs(test, talk.stream()).await.last().unwrap();
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 60 {
             polls = polls % 12 + 1;
             diary.fail(talk.stream(), last + 1, Failing::Row);
             for _ in 0..3 {
-                talk.say(inside, &mut random).await;
+                talk.say(test, &mut random).await;
             }
             last += 3;
             node.stamp().await;
-            // parked, tried again in vain, healed: each of them cut off somewhere
+            // The stream is parked, fails again, and succeeds. Each of these rounds is dropped at some await.
             let parks = polled(node.runner.run_round(), polls).await;
             node.read().await;
-            due(inside).await;
+            due(test).await;
             let fails = polled(node.runner.run_round(), polls).await;
             diary.heal();
-            due(inside).await;
+            due(test).await;
             let heals = polled(node.runner.run_round(), polls).await;
-            due(inside).await;
+            due(test).await;
             node.read().await;
-            assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last).collect::<Vec<_>>());
-            assert_eq!(parked(inside).await, []);
+            assert_eq!(Diary::revs(test, talk.stream()).await, (1..=last).collect::<Vec<_>>());
+            assert_eq!(parked(test).await, []);
             dropped += [parks, fails, heals].iter().filter(|turn| turn.is_none()).count();
         }
     });
@@ -71,20 +71,20 @@ fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() 
 
 #[test]
 fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
-    on_postgres(&async |inside: &Inside| {
+    on_postgres(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let node = Node::new(inside, "node");
-        let mut talk = Talk::new(inside).await;
+        let node = Node::new(test, "node");
+        let mut talk = Talk::new(test).await;
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 40 {
             polls = polls % 12 + 1;
             for _ in 0..3 {
-                talk.act(inside, &mut random).await;
+                talk.act(test, &mut random).await;
             }
             let done = polled(node.sequencer.as_ref().unwrap().run_round(), polls).await;
             node.read().await;
-            check_order(inside).await;
-            Counts::check(inside).await;
+            check_order(test).await;
+            Counts::check(test).await;
             dropped += usize::from(done.is_none());
         }
     });
@@ -92,26 +92,26 @@ fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
 
 #[test]
 fn the_relay_reads_by_itself_what_is_committed_and_stops_when_told() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let mut talk = Talk::new(inside).await;
+        let mut talk = Talk::new(test).await;
         for _ in 0..3 {
-            let relay = relay::start(&inside.app);
+            let relay = relay::start(&test.app);
             for _ in 0..20 {
-                talk.act(inside, &mut random).await;
+                talk.act(test, &mut random).await;
             }
-            eventually("the statistics follow", async || Counts::kept(inside).await == Counts::recounted(inside).await)
+            eventually("the statistics follow", async || Counts::kept(test).await == Counts::recounted(test).await)
                 .await;
             relay.stop().await;
             let held = "SELECT 1 FROM readers WHERE leased_until > 0";
-            assert_eq!(inside.rows(held).await.len(), 0, "the leases are given back");
-            // what is committed while nobody reads is read by the next
-            talk.act(inside, &mut random).await;
+            assert_eq!(test.rows(held).await.len(), 0, "the leases are given back");
+            // Events that are committed while no relay runs are read by the next one.
+            talk.act(test, &mut random).await;
         }
     });
 }
 
-/// How often the server is killed.
+/// The number of kills.
 const KILLS: u64 = 8;
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again(
         let target = sent.load(Ordering::Relaxed) + random.between(5, 60);
         eventually_within(DEADLINE * 3, "messages, to kill", async || sent.load(Ordering::Relaxed) >= target).await;
         if random.one_in(2) {
-            // as soon as they are counted, rather than as soon as they are sent
+            // Kill the server after the messages were counted, instead of after they were sent.
             let stats = format!("/conversations/{group}/stats");
             let counted = async || users[0].get(&stats).await.expect(200)["messages"].as_u64() >= Some(target);
             eventually_within(DEADLINE * 3, "the count, to kill", counted).await;
@@ -141,7 +141,7 @@ async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again(
     for writer in writers {
         let _ = writer.await;
     }
-    // what was under way when the writers ended is decided behind this one
+    // The sends that were under way are decided before this one.
     users[0].send(&group, "last").await;
     eventually("the statistics agree with the history", async || {
         let history = users[0].history(&group).await;
@@ -165,18 +165,18 @@ async fn write(user: TestUser, group: String, sent: Arc<AtomicU64>) {
 }
 
 fn agree(stats: &Value, history: &[Value]) -> bool {
-    let said: Vec<&Value> = history.iter().filter(|message| message["type"] != "system").collect();
+    let messages: Vec<&Value> = history.iter().filter(|message| message["type"] != "system").collect();
     let mut by_member: BTreeMap<&str, i64> = BTreeMap::new();
-    for message in &said {
+    for message in &messages {
         *by_member.entry(message["sender_id"].as_str().unwrap()).or_default() += 1;
     }
-    let told = stats["messages_by_member"].as_array().unwrap();
-    let told: BTreeMap<&str, i64> =
-        told.iter().map(|one| (one["user_id"].as_str().unwrap(), one["count"].as_i64().unwrap())).collect();
-    let links = said.iter().filter(|message| message["content"].as_str().unwrap().contains("https://")).count();
-    stats["messages"] == said.len()
+    let counted = stats["messages_by_member"].as_array().unwrap();
+    let counted: BTreeMap<&str, i64> =
+        counted.iter().map(|one| (one["user_id"].as_str().unwrap(), one["count"].as_i64().unwrap())).collect();
+    let links = messages.iter().filter(|message| message["content"].as_str().unwrap().contains("https://")).count();
+    stats["messages"] == messages.len()
         && stats["links"] == links
         && stats["members"] == 3
-        && stats["first_message_at"] == said[0]["created_at"]
-        && told == by_member
+        && stats["first_message_at"] == messages[0]["created_at"]
+        && counted == by_member
 }

@@ -1,7 +1,7 @@
-//! What stays in the log, and what goes.
+//! The retention: which rows stay in the log, and which are removed.
 
 use super::harness::{Counts, Diary, Failing, Node, Talk, due, write};
-use crate::harness::{Inside, on_each_database};
+use crate::harness::{TestApp, on_each_database};
 use crate::support::Random;
 use crate::support::{TestServer, eventually};
 use greenroom::domain::time::Timestamp;
@@ -10,99 +10,99 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The revisions of a talk that the log holds.
-async fn held(inside: &Inside, talk: &Talk) -> Vec<i64> {
-    let id = inside.literal(talk.group);
-    let rows = inside.rows(&format!("SELECT rev FROM outbox WHERE stream_id = {id} ORDER BY rev")).await;
+/// Returns the revisions of a group that are in the log.
+async fn logged_revs(test: &TestApp, talk: &Talk) -> Vec<i64> {
+    let id = test.id_literal(talk.group);
+    let rows = test.rows(&format!("SELECT rev FROM outbox WHERE stream_id = {id} ORDER BY rev")).await;
     rows.iter().map(|row| row.try_get("", "rev").unwrap()).collect()
 }
 
-/// A moment after everything that has happened.
+/// Returns a time after all that has happened.
 fn future() -> Timestamp {
     Timestamp::now().plus(std::time::Duration::from_hours(1))
 }
 
 #[test]
 fn what_is_old_goes_as_far_as_the_slowest_reader_has_come() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::new(1);
-        let diary = Diary::new(inside).await;
-        let (quick, slow) = (Node::new(inside, "node"), Node::with(inside, "node", diary.clone()));
-        let mut talk = Talk::new(inside).await;
+        let diary = Diary::new(test).await;
+        let (quick, slow) = (Node::new(test, "node"), Node::with(test, "node", diary.clone()));
+        let mut talk = Talk::new(test).await;
         quick.read().await;
         slow.read().await;
-        let last = *held(inside, &talk).await.last().unwrap();
+        let last = *logged_revs(test, &talk).await.last().unwrap();
         for _ in 0..3 {
-            talk.say(inside, &mut random).await;
+            talk.say(test, &mut random).await;
         }
         quick.read().await;
-        assert_eq!(
-            retention::remove_old_rows(&inside.app, Timestamp(0)).await.unwrap(),
-            0,
-            "nothing is as old as that"
-        );
-        assert!(retention::remove_old_rows(&inside.app, future()).await.unwrap() > 0);
-        assert_eq!(held(inside, &talk).await, [last + 1, last + 2, last + 3], "one reader has not been here");
+        assert_eq!(retention::remove_old_rows(&test.app, Timestamp(0)).await.unwrap(), 0, "nothing is as old as that");
+        assert!(retention::remove_old_rows(&test.app, future()).await.unwrap() > 0);
+        assert_eq!(logged_revs(test, &talk).await, [last + 1, last + 2, last + 3], "one reader has not been here");
         slow.read().await;
-        assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last + 3).collect::<Vec<_>>());
-        talk.say(inside, &mut random).await;
-        assert_eq!(retention::remove_old_rows(&inside.app, future()).await.unwrap(), 3, "what nobody has read stays");
-        assert_eq!(held(inside, &talk).await, [last + 4]);
+        assert_eq!(Diary::revs(test, talk.stream()).await, (1..=last + 3).collect::<Vec<_>>());
+        talk.say(test, &mut random).await;
+        assert_eq!(
+            retention::remove_old_rows(&test.app, future()).await.unwrap(),
+            3,
+            "rows that no reader has read stay"
+        );
+        assert_eq!(logged_revs(test, &talk).await, [last + 4]);
         quick.read().await;
         slow.read().await;
-        Counts::check(inside).await;
-        assert_eq!(Diary::revs(inside, talk.stream()).await, (1..=last + 4).collect::<Vec<_>>());
+        Counts::check(test).await;
+        assert_eq!(Diary::revs(test, talk.stream()).await, (1..=last + 4).collect::<Vec<_>>());
     });
 }
 
 #[test]
 fn what_a_parked_stream_waits_for_stays() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::new(1);
-        let diary = Diary::new(inside).await;
-        let (quick, node) = (Node::new(inside, "node"), Node::with(inside, "node", diary.clone()));
-        let (mut stuck, mut other) = (Talk::new(inside).await, Talk::new(inside).await);
-        let last = *held(inside, &stuck).await.last().unwrap();
+        let diary = Diary::new(test).await;
+        let (quick, node) = (Node::new(test, "node"), Node::with(test, "node", diary.clone()));
+        let (mut stuck, mut other) = (Talk::new(test).await, Talk::new(test).await);
+        let last = *logged_revs(test, &stuck).await.last().unwrap();
         diary.fail(stuck.stream(), last + 2, Failing::Row);
         for _ in 0..3 {
-            stuck.say(inside, &mut random).await;
-            other.say(inside, &mut random).await;
+            stuck.say(test, &mut random).await;
+            other.say(test, &mut random).await;
         }
         for status in ["parked", "failed"] {
             quick.read().await;
             node.read().await;
-            write(inside, &format!("UPDATE reader_failures SET status = '{status}'")).await;
-            retention::remove_old_rows(&inside.app, future()).await.unwrap();
-            assert_eq!(held(inside, &stuck).await, [last + 2, last + 3], "{status}");
-            assert_eq!(held(inside, &other).await, Vec::<i64>::new());
+            write(test, &format!("UPDATE reader_failures SET status = '{status}'")).await;
+            retention::remove_old_rows(&test.app, future()).await.unwrap();
+            assert_eq!(logged_revs(test, &stuck).await, [last + 2, last + 3], "{status}");
+            assert_eq!(logged_revs(test, &other).await, Vec::<i64>::new());
         }
-        write(inside, "UPDATE reader_failures SET status = 'parked'").await;
+        write(test, "UPDATE reader_failures SET status = 'parked'").await;
         diary.heal();
-        due(inside).await;
+        due(test).await;
         node.read().await;
-        assert_eq!(Diary::revs(inside, stuck.stream()).await, (1..=last + 3).collect::<Vec<_>>());
-        retention::remove_old_rows(&inside.app, future()).await.unwrap();
-        assert_eq!(held(inside, &stuck).await, Vec::<i64>::new());
+        assert_eq!(Diary::revs(test, stuck.stream()).await, (1..=last + 3).collect::<Vec<_>>());
+        retention::remove_old_rows(&test.app, future()).await.unwrap();
+        assert_eq!(logged_revs(test, &stuck).await, Vec::<i64>::new());
     });
 }
 
 #[test]
 fn the_newest_row_that_was_seen_is_known_after_it_is_gone() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let looks = Arc::new(AtomicU32::new(0));
         let count = looks.clone();
-        inside.app.db().observe(move |statement, _| {
+        test.app.db().observe(move |statement, _| {
             count.fetch_add(u32::from(statement.sql.contains("AS epoch")), Ordering::Relaxed);
         });
-        let node = Node::new(inside, "node");
-        let talk = Talk::new(inside).await;
+        let node = Node::new(test, "node");
+        let talk = Talk::new(test).await;
         node.read().await;
-        let newest = async || inside.rows("SELECT max(id) AS id FROM outbox").await[0].try_get("", "id").unwrap();
-        let (known, last) = (|| inside.app.db().history().newest_row(), newest().await);
+        let newest = async || test.rows("SELECT max(id) AS id FROM outbox").await[0].try_get("", "id").unwrap();
+        let (known, last) = (|| test.app.db().history().newest_row(), newest().await);
         eventually("the newest row is seen", async || Some(known().id) == last).await;
         let seen = known();
-        retention::remove_old_rows(&inside.app, future()).await.unwrap();
-        assert_eq!((newest().await, held(inside, &talk).await), (None, Vec::new()));
+        retention::remove_old_rows(&test.app, future()).await.unwrap();
+        assert_eq!((newest().await, logged_revs(test, &talk).await), (None, Vec::new()));
         let before = looks.load(Ordering::Relaxed);
         eventually("the empty log is looked at", async || looks.load(Ordering::Relaxed) > before + 1).await;
         assert_eq!(known(), seen, "it tells this history from an older one");
@@ -111,20 +111,20 @@ fn the_newest_row_that_was_seen_is_known_after_it_is_gone() {
 
 #[test]
 fn many_rows_go_in_small_steps() {
-    on_each_database(&async |inside: &Inside| {
-        let node = Node::new(inside, "node");
-        let talk = Talk::new(inside).await;
-        let (id, from) = (inside.literal(talk.group), held(inside, &talk).await.len());
+    on_each_database(&async |test: &TestApp| {
+        let node = Node::new(test, "node");
+        let talk = Talk::new(test).await;
+        let (id, from) = (test.id_literal(talk.group), logged_revs(test, &talk).await.len());
         let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1700)";
         let rows = format!(
             "{numbers} INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
              SELECT 0, {id}, {from} + i, 'test', '{{}}', CASE WHEN i <= 1300 THEN 1 ELSE 3 END FROM n"
         );
-        inside.run(&rows).await;
-        inside.run("UPDATE outbox SET created_at = 0 WHERE created_at > 3").await;
+        test.run(&rows).await;
+        test.run("UPDATE outbox SET created_at = 0 WHERE created_at > 3").await;
         node.read().await;
-        retention::remove_old_rows(&inside.app, Timestamp(2)).await.unwrap();
-        assert_eq!(held(inside, &talk).await.len(), 400, "the younger ones stay");
+        retention::remove_old_rows(&test.app, Timestamp(2)).await.unwrap();
+        assert_eq!(logged_revs(test, &talk).await.len(), 400, "the younger ones stay");
     });
 }
 
@@ -143,7 +143,7 @@ async fn a_client_that_comes_back_from_before_the_log_is_reset() {
     server.restart().await;
     anne.send(&group, "three").await;
     let last = anne.conversation(&group).await["last_rev"].as_i64().unwrap();
-    eventually("the old rows are gone, and who lacks them is told so", async || {
+    eventually("the old rows are removed, and clients that lack them are reset", async || {
         let mut socket = beno.connect_unsubscribed().await;
         let id = socket.start("sync", json!({ "conversations": { &group: from } }));
         let frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;

@@ -1,8 +1,8 @@
-//! The hub, a room, the registry of presence, a session. An actor that panics ends alone: its arbiter, and whoever else
-//! runs on it, goes on.
+//! The hub, a room, the presence actor and a session. An actor that panics ends alone: its arbiter and the other actors
+//! on it continue.
 
-use super::{Ear, Heard, expect_failing, poison};
-use crate::harness::{Inside, on_sqlite};
+use super::{Received, TestSession, expect_failing, poison};
+use crate::harness::{TestApp, on_sqlite};
 use actix::prelude::*;
 use greenroom::app::App;
 use greenroom::cluster::catch_up::CatchUpSchedule;
@@ -32,8 +32,8 @@ async fn open(hub: &Addr<Hub>, stream: Stream) -> Recipient<ToRoom> {
     hub.send(OpenRooms(vec![stream])).await.unwrap().unwrap().remove(0)
 }
 
-fn subscribe(room: &Recipient<ToRoom>, stream: Stream, ear: &Ear) {
-    let session = ear.handle(ear.user);
+fn subscribe(room: &Recipient<ToRoom>, stream: Stream, subscriber: &TestSession) {
+    let session = subscriber.handle(subscriber.user);
     room.do_send(ToRoom::Subscribe(Subscription {
         stream,
         session,
@@ -43,32 +43,32 @@ fn subscribe(room: &Recipient<ToRoom>, stream: Stream, ear: &Ear) {
     }));
 }
 
-/// A stream with a room, and a session that follows it.
-async fn followed(hub: &Addr<Hub>) -> (Stream, Recipient<ToRoom>, Ear) {
-    let (stream, mut ear) = (Stream::User(UserId::new()), Ear::new());
+/// Opens the room of a new stream and subscribes a session to it.
+async fn followed(hub: &Addr<Hub>) -> (Stream, Recipient<ToRoom>, TestSession) {
+    let (stream, mut subscriber) = (Stream::User(UserId::new()), TestSession::new());
     let room = open(hub, stream).await;
-    subscribe(&room, stream, &ear);
-    assert!(matches!(ear.next().await, Heard::Room(RoomEvent::Live(Rev(3)))));
-    (stream, room, ear)
+    subscribe(&room, stream, &subscriber);
+    assert!(matches!(subscriber.next().await, Received::Room(RoomEvent::Live(Rev(3)))));
+    (stream, room, subscriber)
 }
 
-async fn expect_gone(ear: &mut Ear) {
-    let heard = ear.next().await;
-    assert!(matches!(heard, Heard::Room(RoomEvent::Gone)), "{heard:?}");
+async fn expect_gone(subscriber: &mut TestSession) {
+    let received = subscriber.next().await;
+    assert!(matches!(received, Received::Room(RoomEvent::Gone)), "{received:?}");
 }
 
 #[test]
 fn after_a_panic_of_the_hub_all_rooms_end_and_their_sessions_come_back() {
-    on_sqlite(&async |inside: &Inside| {
-        let (hub, _rooms) = hub(&inside.app);
+    on_sqlite(&async |test: &TestApp| {
+        let (hub, _rooms) = hub(&test.app);
         let (one, room, mut first) = followed(&hub).await;
         let (_, _, mut second) = followed(&hub).await;
         hub.do_send(Ephemeral { streams: Vec::new(), text: poison(), except: Arc::new([]) });
         expect_gone(&mut first).await;
         expect_gone(&mut second).await;
-        expect_failing(&inside.app, "hub").await;
-        // who was on the way to a room that ended comes back too
-        let mut late = Ear::new();
+        expect_failing(&test.app, "hub").await;
+        // A session whose subscription was on its way to the room must reconnect too.
+        let mut late = TestSession::new();
         subscribe(&room, one, &late);
         expect_gone(&mut late).await;
         followed(&hub).await;
@@ -77,75 +77,76 @@ fn after_a_panic_of_the_hub_all_rooms_end_and_their_sessions_come_back() {
 
 #[test]
 fn all_rooms_end_when_told_so() {
-    on_sqlite(&async |inside: &Inside| {
-        let (hub, _rooms) = hub(&inside.app);
-        let (_, _, mut ear) = followed(&hub).await;
+    on_sqlite(&async |test: &TestApp| {
+        let (hub, _rooms) = hub(&test.app);
+        let (_, _, mut subscriber) = followed(&hub).await;
         hub.do_send(EndRooms);
-        expect_gone(&mut ear).await;
+        expect_gone(&mut subscriber).await;
         followed(&hub).await;
-        assert_eq!(inside.app.supervision().failing(), [""; 0]);
+        assert_eq!(test.app.supervision().failing(), [""; 0]);
     });
 }
 
 #[test]
 fn a_room_that_panics_ends_alone_and_another_takes_its_place() {
-    on_sqlite(&async |inside: &Inside| {
-        let (hub, _rooms) = hub(&inside.app);
-        let (stream, room, mut ear) = followed(&hub).await;
+    on_sqlite(&async |test: &TestApp| {
+        let (hub, _rooms) = hub(&test.app);
+        let (stream, room, mut subscriber) = followed(&hub).await;
         let (_, other, mut beside) = followed(&hub).await;
-        // it is for nobody, so the room is the last to hold it
-        let nobody = Stream::User(UserId::new());
-        room.do_send(ToRoom::Ephemeral(poison(), Arc::new([ear.user])));
-        expect_gone(&mut ear).await;
-        expect_failing(&inside.app, "rooms").await;
-        let mut late = Ear::new();
+        // The frame has no receiver, so the room is the last owner of the text.
+        let unused = Stream::User(UserId::new());
+        room.do_send(ToRoom::Ephemeral(poison(), Arc::new([subscriber.user])));
+        expect_gone(&mut subscriber).await;
+        expect_failing(&test.app, "rooms").await;
+        let mut late = TestSession::new();
         subscribe(&room, stream, &late);
         expect_gone(&mut late).await;
-        // its neighbour on the same arbiter goes on, and the hub starts another
-        let mut newcomer = Ear::new();
-        subscribe(&other, nobody, &newcomer);
-        assert!(matches!(newcomer.next().await, Heard::Room(RoomEvent::Live(_))));
-        assert!(beside.told.try_recv().is_err(), "it was told nothing");
-        subscribe(&open(&hub, stream).await, stream, &ear);
-        assert!(matches!(ear.next().await, Heard::Room(RoomEvent::Live(_))));
+        // The other room on the same arbiter continues, and the hub starts a new one.
+        let mut newcomer = TestSession::new();
+        subscribe(&other, unused, &newcomer);
+        assert!(matches!(newcomer.next().await, Received::Room(RoomEvent::Live(_))));
+        assert!(beside.received.try_recv().is_err(), "it got no message");
+        subscribe(&open(&hub, stream).await, stream, &subscriber);
+        assert!(matches!(subscriber.next().await, Received::Room(RoomEvent::Live(_))));
     });
 }
 
 #[test]
 fn after_a_panic_of_the_registry_all_sessions_come_back() {
-    on_sqlite(&async |inside: &Inside| {
-        let app = &inside.app;
+    on_sqlite(&async |test: &TestApp| {
+        let app = &test.app;
         let registry = Presence::new(app.clone()).start();
-        let mut ear = Ear::new();
-        let user = ear.user;
-        let opened = |ear: &Ear| ToPresence::Opened(ear.handle(user), ear.addr.clone().recipient());
-        registry.send(opened(&ear)).await.unwrap();
+        let mut subscriber = TestSession::new();
+        let user = subscriber.user;
+        let opened =
+            |subscriber: &TestSession| ToPresence::Opened(subscriber.handle(user), subscriber.addr.clone().recipient());
+        registry.send(opened(&subscriber)).await.unwrap();
         assert_eq!(app.presence().session_count(), 1);
         let (status, watchers) = (PresenceStatus::Online, HashSet::new());
-        let told = PresenceAnnounced { user_id: user, status, text: poison(), watchers };
-        registry.send(ToPresence::Announced(Ok(vec![told]))).await.unwrap();
-        assert!(matches!(ear.next().await, Heard::Close(Close::Restart)));
+        let announced = PresenceAnnounced { user_id: user, status, text: poison(), watchers };
+        registry.send(ToPresence::Announced(Ok(vec![announced]))).await.unwrap();
+        assert!(matches!(subscriber.next().await, Received::Close(Close::Restart)));
         assert_eq!(app.presence().session_count(), 0);
         expect_failing(app, "presence").await;
-        registry.send(opened(&ear)).await.unwrap();
+        registry.send(opened(&subscriber)).await.unwrap();
         assert_eq!(app.presence().session_count(), 1);
     });
 }
 
 #[test]
 fn a_session_that_panics_closes_its_socket_and_its_client_comes_back() {
-    on_sqlite(&async |inside: &Inside| {
-        let app = &inside.app;
+    on_sqlite(&async |test: &TestApp| {
+        let app = &test.app;
         let (hub, _rooms) = hub(app);
         let presence = Presence::new(app.clone()).start();
         let around = SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.recipient() };
-        let mut socket = Ear::new();
+        let mut socket = TestSession::new();
         let session = Session::new(around, Handshake::default(), socket.addr.clone().recipient()).start();
         session.do_send(FromTransport::Text(poison()));
         loop {
             match socket.next().await {
-                Heard::Socket(ToTransport::Close(why)) => break assert_eq!(why, Close::Restart),
-                Heard::Socket(_) => {}
+                Received::Socket(ToTransport::Close(why)) => break assert_eq!(why, Close::Restart),
+                Received::Socket(_) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,6 +1,7 @@
-//! A panic in any part of the server is counted and reported in `/health`, and the part restarts. Sessions must reconnect if
-//! the part lost state that they rely on. The tests cause panics in ways that no client can: a text whose memory panics
-//! when it is freed, an observer of statements that panics, and a subscriber that panics when it is notified.
+//! A panic in any part of the server is counted and reported in `/health`, and the part restarts. Sessions must
+//! reconnect if the part lost state that they rely on. The tests cause panics in ways that no client can: a text whose
+//! memory panics when it is freed, an observer of statements that panics, and a subscriber that panics when it is
+//! notified.
 
 mod actors;
 mod database_watchers;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// Far above what any single condition needs.
+/// The time after which a test stops waiting for a condition.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A text whose memory panics when it is freed.
@@ -40,7 +41,7 @@ fn poison() -> ByteString {
     ByteString::try_from(Bytes::from_owner(Poison)).unwrap()
 }
 
-/// What `/health` says of the parts.
+/// Returns the status, the word for it and the failing parts in `/health`.
 async fn health_of(app: &App) -> (u16, String, Vec<String>) {
     let answer = health::health(web::Data::new(app.clone())).await;
     let status = answer.status().as_u16();
@@ -50,7 +51,7 @@ async fn health_of(app: &App) -> (u16, String, Vec<String>) {
     (status, body["status"].as_str().unwrap().to_owned(), failing)
 }
 
-/// The named part has panicked, and `/health` says so.
+/// Waits until the named part has panicked, and checks that `/health` reports it.
 async fn expect_failing(app: &App, part: &str) {
     eventually(part, || app.supervision().panic_count(part) > 0).await;
     let (status, word, failing) = health_of(app).await;
@@ -64,15 +65,15 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    assert!(held.await.is_ok(), "{what} never came about");
+    assert!(held.await.is_ok(), "this never holds: {what}");
 }
 
-/// Writes down what a session or a socket is told.
-struct Listener(mpsc::UnboundedSender<Heard>);
+/// An actor instead of a session or a socket, which records the messages that it gets.
+struct Listener(mpsc::UnboundedSender<Received>);
 
-/// What it was told.
+/// A message that a listener got.
 #[derive(Debug)]
-enum Heard {
+enum Received {
     Room(RoomEvent),
     Close(Close),
     Socket(ToTransport),
@@ -85,8 +86,8 @@ impl Actor for Listener {
 impl Handler<FromRoom> for Listener {
     type Result = ();
 
-    fn handle(&mut self, told: FromRoom, _: &mut Self::Context) {
-        let _ = self.0.send(Heard::Room(told.event));
+    fn handle(&mut self, message: FromRoom, _: &mut Self::Context) {
+        let _ = self.0.send(Received::Room(message.event));
     }
 }
 
@@ -94,29 +95,29 @@ impl Handler<CloseSession> for Listener {
     type Result = ();
 
     fn handle(&mut self, CloseSession(why): CloseSession, _: &mut Self::Context) {
-        let _ = self.0.send(Heard::Close(why));
+        let _ = self.0.send(Received::Close(why));
     }
 }
 
 impl Handler<ToTransport> for Listener {
     type Result = ();
 
-    fn handle(&mut self, told: ToTransport, _: &mut Self::Context) {
-        let _ = self.0.send(Heard::Socket(told));
+    fn handle(&mut self, message: ToTransport, _: &mut Self::Context) {
+        let _ = self.0.send(Received::Socket(message));
     }
 }
 
-/// A session as rooms and the registry see it, and what it is told.
-struct Ear {
+/// A session as rooms and the presence actor see it, with the messages that it got.
+struct TestSession {
     user: UserId,
     addr: Addr<Listener>,
-    told: mpsc::UnboundedReceiver<Heard>,
+    received: mpsc::UnboundedReceiver<Received>,
 }
 
-impl Ear {
+impl TestSession {
     fn new() -> Self {
-        let (heard, told) = mpsc::unbounded_channel();
-        Self { user: UserId::new(), addr: Listener(heard).start(), told }
+        let (sender, received) = mpsc::unbounded_channel();
+        Self { user: UserId::new(), addr: Listener(sender).start(), received }
     }
 
     fn handle(&self, user_id: UserId) -> SessionHandle {
@@ -129,7 +130,7 @@ impl Ear {
         }
     }
 
-    async fn next(&mut self) -> Heard {
-        timeout(DEADLINE, self.told.recv()).await.expect("it is told something").expect("the listener lives")
+    async fn next(&mut self) -> Received {
+        timeout(DEADLINE, self.received.recv()).await.expect("a message").expect("the listener lives")
     }
 }

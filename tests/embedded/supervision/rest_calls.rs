@@ -1,8 +1,8 @@
-//! A call over REST, in the middle of what it does: it fails alone.
+//! A call over REST that panics fails alone.
 
 use super::expect_failing;
 use super::tasks::Mine;
-use crate::harness::{Inside, Post, on_each_database};
+use crate::harness::{TestApp, TestSend, on_each_database};
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, call_service, init_service};
 use greenroom::http;
@@ -10,14 +10,14 @@ use greenroom::usecases::logins;
 
 #[test]
 fn a_call_that_panics_fails_alone_and_is_counted() {
-    on_each_database(&async |inside: &Inside| {
-        let app = &inside.app;
+    on_each_database(&async |test: &TestApp| {
+        let app = &test.app;
         let mine = Mine::lay(app);
-        let users = inside.users(1).await;
-        let group = inside.group(&users).await;
-        let said = inside.send(Post::new(group, &users[0], "hello")).await.unwrap().message.id;
+        let users = test.users(1).await;
+        let group = test.group(&users).await;
+        let said = test.send(TestSend::new(group, &users[0], "hello")).await.unwrap().message.id;
         let tokens = logins::issue_tokens(app, users[0].user_id, "a test", "127.0.0.1").await.unwrap();
-        let server = init_service(http::service(inside.services())).await;
+        let server = init_service(http::service(test.http_services())).await;
         let pin = async || {
             let uri = format!("/api/v1/conversations/{group}/messages/{said}/pin");
             let call = TestRequest::put().uri(&uri);

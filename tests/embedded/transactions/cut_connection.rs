@@ -1,5 +1,5 @@
-//! A wire to PostgreSQL that can be cut: before a request arrives, or after it was obeyed and before the answer is back.
-//! Only so does a client come not to know whether its commit happened.
+//! A proxy before PostgreSQL that can cut a connection: before a request arrives, or after it was executed and before
+//! the answer. Only then a client does not know whether its commit happened.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,22 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// When to cut.
+/// The time of the cut.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Plan {
-    /// Never.
-    Whole,
-    /// Instead of passing on the so-many-th request from now, 1 being the next.
+pub enum CutPlan {
+    Never,
+    /// Instead of passing on the n-th request from now; 1 is the next.
     Before(u32),
     /// Instead of passing on the next commit.
     BeforeCommit,
-    /// After the next commit was obeyed.
+    /// After the next commit was executed.
     AfterCommit,
 }
 
-/// The wire; every connection through it follows the one plan, which is spent by one cut.
+/// The proxy. All its connections share one plan, which ends with one cut.
 #[derive(Clone)]
-pub struct Wire(Arc<Mutex<Plan>>);
+pub struct CuttingProxy(Arc<Mutex<CutPlan>>);
 
 #[derive(PartialEq, Eq)]
 enum Order {
@@ -31,38 +30,38 @@ enum Order {
     PassAndCut,
 }
 
-impl Wire {
-    /// A whole one.
+impl CuttingProxy {
+    /// Creates a proxy that cuts no connection.
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Plan::Whole)))
+        Self(Arc::new(Mutex::new(CutPlan::Never)))
     }
 
-    /// The address at which the database at `url` is reached through this wire.
+    /// Starts to listen, and returns the address of the database at `url` through this proxy.
     pub fn to(&self, url: &str) -> String {
         let mut url = url::Url::parse(url).unwrap();
         let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
-        let wire = self.clone();
-        // it listens until the test program ends
+        let proxy = self.clone();
+        // It listens until the test program ends.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (wire, server) = (wire.clone(), TcpStream::connect(&server).unwrap());
-                thread::spawn(move || wire.carry(client, server));
+                let (proxy, server) = (proxy.clone(), TcpStream::connect(&server).unwrap());
+                thread::spawn(move || proxy.carry(client, server));
             }
         });
         url.into()
     }
 
-    /// Cuts as the plan says, once.
-    pub fn plan(&self, plan: Plan) {
+    /// Sets the plan for the next cut.
+    pub fn plan(&self, plan: CutPlan) {
         *self.0.lock().unwrap() = plan;
     }
 
-    /// Whether the plan is spent.
+    /// Returns true if the cut of the plan has happened.
     pub fn is_cut(&self) -> bool {
-        *self.0.lock().unwrap() == Plan::Whole
+        *self.0.lock().unwrap() == CutPlan::Never
     }
 
     fn carry(&self, mut client: TcpStream, mut server: TcpStream) {
@@ -80,7 +79,7 @@ impl Wire {
                 let _ = client.shutdown(Shutdown::Both);
             })
         };
-        // a client writes one request and waits, so what is read at once is one request
+        // A client writes one request and waits, so one read returns one request.
         let mut buffer = vec![0; 1 << 20];
         while let Ok(length @ 1..) = client.read(&mut buffer) {
             let order = self.order(&buffer[..length]);
@@ -92,7 +91,7 @@ impl Wire {
                 break;
             }
             if order == Order::PassAndCut {
-                // the first byte of the answer says that the commit is done
+                // The first byte of the answer shows that the commit has ended.
                 let _ = answers.join();
                 let _ = server.shutdown(Shutdown::Both);
                 return;
@@ -106,10 +105,10 @@ impl Wire {
         let mut plan = self.0.lock().unwrap();
         let commits = request.windows(6).any(|word| word == b"COMMIT");
         let (next, order) = match *plan {
-            Plan::Before(1) => (Plan::Whole, Order::Cut),
-            Plan::Before(more) => (Plan::Before(more - 1), Order::Pass),
-            Plan::BeforeCommit if commits => (Plan::Whole, Order::Cut),
-            Plan::AfterCommit if commits => (Plan::Whole, Order::PassAndCut),
+            CutPlan::Before(1) => (CutPlan::Never, Order::Cut),
+            CutPlan::Before(more) => (CutPlan::Before(more - 1), Order::Pass),
+            CutPlan::BeforeCommit if commits => (CutPlan::Never, Order::Cut),
+            CutPlan::AfterCommit if commits => (CutPlan::Never, Order::PassAndCut),
             same => (same, Order::Pass),
         };
         *plan = next;

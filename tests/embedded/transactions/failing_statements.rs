@@ -1,22 +1,22 @@
-//! Triggers that make a transaction fail from inside the database: at its so-many-th changed row, whichever table that is
-//! in, or at its commit. They count inside the transaction, so that another attempt fails at the same place.
+//! Triggers that make a transaction fail in the database: at the n-th row that it changes in any table, or at its
+//! commit. They count within the transaction, so that another attempt fails at the same row.
 
-use crate::harness::Inside;
+use crate::harness::TestApp;
 
-/// Every table that a transaction of the tests changes.
+/// All tables that the transactions of the tests change.
 const TABLES: [&str; 5] = ["conversations", "users", "participants", "messages", "outbox"];
 
-/// Puts the triggers in place; nothing fails yet.
-pub async fn install(inside: &Inside) {
-    // a row of failpoint_child has no parent, which is noticed at the commit
+/// Creates the triggers. No statement fails yet.
+pub async fn install(test: &TestApp) {
+    // A row of failpoint_child has no parent, and the database notices that at the commit.
     let tables = "CREATE TABLE failpoint (countdown INTEGER NOT NULL, code TEXT NOT NULL);
          INSERT INTO failpoint VALUES (0, '');
          CREATE TABLE failpoint_parent (id INTEGER PRIMARY KEY);
          CREATE TABLE failpoint_child (
              parent INTEGER REFERENCES failpoint_parent (id) DEFERRABLE INITIALLY DEFERRED
          )";
-    inside.run(tables).await;
-    if inside.is_postgres() {
+    test.run(tables).await;
+    if test.is_postgres() {
         let function = "CREATE FUNCTION failpoint() RETURNS trigger LANGUAGE plpgsql AS $$
              DECLARE point failpoint%ROWTYPE;
              BEGIN
@@ -31,11 +31,11 @@ pub async fn install(inside: &Inside) {
                  END IF;
                  RETURN NULL;
              END $$";
-        inside.run(function).await;
+        test.run(function).await;
     }
     for table in TABLES {
         for change in ["INSERT", "UPDATE"] {
-            let body = if inside.is_postgres() {
+            let body = if test.is_postgres() {
                 "FOR EACH ROW EXECUTE FUNCTION failpoint()"
             } else {
                 "WHEN (SELECT countdown FROM failpoint) <> 0 BEGIN
@@ -44,22 +44,22 @@ pub async fn install(inside: &Inside) {
                      INSERT INTO failpoint_child SELECT 1 FROM failpoint WHERE countdown = -1;
                  END"
             };
-            inside.run(&format!("CREATE TRIGGER failpoint_{table}_{change} AFTER {change} ON {table} {body}")).await;
+            test.run(&format!("CREATE TRIGGER failpoint_{table}_{change} AFTER {change} ON {table} {body}")).await;
         }
     }
 }
 
-/// The so-many-th row that is changed from now on fails, with an SQLSTATE where there are such.
-pub async fn at_row(inside: &Inside, row: u32, code: &str) {
-    inside.run(&format!("UPDATE failpoint SET countdown = {row}, code = '{code}'")).await;
+/// Makes the n-th row that a transaction changes fail, on PostgreSQL with this SQLSTATE.
+pub async fn at_row(test: &TestApp, row: u32, code: &str) {
+    test.run(&format!("UPDATE failpoint SET countdown = {row}, code = '{code}'")).await;
 }
 
-/// The next commit fails.
-pub async fn at_commit(inside: &Inside) {
-    inside.run("UPDATE failpoint SET countdown = -1").await;
+/// Makes the next commit fail.
+pub async fn at_commit(test: &TestApp) {
+    test.run("UPDATE failpoint SET countdown = -1").await;
 }
 
-/// Nothing fails any more.
-pub async fn off(inside: &Inside) {
-    inside.run("UPDATE failpoint SET countdown = 0").await;
+/// Ends all failures.
+pub async fn off(test: &TestApp) {
+    test.run("UPDATE failpoint SET countdown = 0").await;
 }

@@ -1,5 +1,5 @@
-//! A transaction happens completely or not at all, wherever it fails and whichever caller disappears. This holds for rows,
-//! log and delivery.
+//! A transaction happens completely or not at all, wherever it fails and whichever caller disappears. This holds for
+//! rows, log and delivery.
 
 mod changes;
 mod connection_ownership;
@@ -7,10 +7,10 @@ mod cut_connection;
 mod failing_statements;
 mod unanswered_commits;
 
-use crate::harness::{Inside, Post, new_group, on_each_database, on_postgres, through};
+use crate::harness::{TestApp, TestSend, new_group, on_each_database, on_postgres, on_postgres_through};
 use crate::support::Random;
-use changes::{DEEDS, Deed, Stage};
-use cut_connection::{Plan, Wire};
+use changes::{CHANGES, Change, Stage};
+use cut_connection::{CutPlan, CuttingProxy};
 use greenroom::domain::codes::Code;
 use greenroom::domain::content::Content;
 use greenroom::domain::limits;
@@ -25,8 +25,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Polls `work` until it is done, or so often at most, and drops it then: at each of its awaits in turn, as the number
-/// grows.
+/// Polls `work` at most `polls` times and then drops it. With growing `polls` it is dropped at each of its awaits.
 async fn polled<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Option<T> {
     let mut made = 0;
     poll_fn(move |context| {
@@ -42,33 +41,33 @@ async fn polled<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Opt
 
 #[test]
 fn a_caller_that_vanishes_at_any_await_changes_nothing_about_a_transaction() {
-    on_each_database(&async |inside: &Inside| {
-        for deed in DEEDS {
-            // a wake may stand for two, so one pass may miss the await in question
+    on_each_database(&async |test: &TestApp| {
+        for change in CHANGES {
+            // One wake may stand for two, so one pass may miss an await.
             let mut passes = 0;
-            while abandoned_at_each_await(inside, deed).await == 0 {
+            while abandoned_at_each_await(test, change).await == 0 {
                 passes += 1;
-                assert!(passes < 50, "{deed:?} never happened without its caller");
+                assert!(passes < 50, "{change:?} never happened without its caller");
             }
         }
     });
 }
 
-/// Drops the caller after one poll, after two, and so on until it comes to its end; returns how often the deed happened
-/// without it.
-async fn abandoned_at_each_await(inside: &Inside, deed: Deed) -> usize {
+/// Drops the caller after one poll, after two, and so on until it ends. Returns how often the change happened although
+/// the caller was dropped.
+async fn abandoned_at_each_await(test: &TestApp, change: Change) -> usize {
     let mut abandoned = 0;
     for polls in 1.. {
-        let stage = Stage::new(inside).await;
-        let done = polled(stage.act(inside, deed), polls).await;
-        stage.decided(inside).await;
-        let times = stage.times(&inside.audit().await, deed);
+        let stage = Stage::new(test).await;
+        let done = polled(stage.run(test, change), polls).await;
+        stage.wait_for_writers(test).await;
+        let times = stage.count(&test.check_stored_state().await, change);
         if let Some(result) = done {
             result.unwrap();
-            assert_eq!(times, 1, "{deed:?} was done");
+            assert_eq!(times, 1, "{change:?} was done");
             break;
         }
-        assert!(times <= 1, "{deed:?} happened {times} times");
+        assert!(times <= 1, "{change:?} happened {times} times");
         abandoned += times;
     }
     abandoned
@@ -76,14 +75,14 @@ async fn abandoned_at_each_await(inside: &Inside, deed: Deed) -> usize {
 
 #[test]
 fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
-    on_each_database(&async |inside: &Inside| {
+    on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
         for round in 0..60 {
-            let deed = DEEDS[round % DEEDS.len()];
-            let stage = Stage::new(inside).await;
-            let mut act = stage.act(inside, deed);
+            let change = CHANGES[round % CHANGES.len()];
+            let stage = Stage::new(test).await;
+            let mut act = stage.run(test, change);
             let mut done = None;
-            // lets it run for a while that is different each time, and looks only now and then
+            // It runs for a different time in each pass, and is checked only sometimes.
             for _ in 0..random.between(1, 12) {
                 done = polled(&mut act, 1).await;
                 if done.is_some() {
@@ -94,12 +93,12 @@ fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
                 }
             }
             drop(act);
-            stage.decided(inside).await;
-            let times = stage.times(&inside.audit().await, deed);
-            assert!(times <= 1, "{deed:?} happened {times} times");
+            stage.wait_for_writers(test).await;
+            let times = stage.count(&test.check_stored_state().await, change);
+            assert!(times <= 1, "{change:?} happened {times} times");
             if let Some(result) = done {
                 result.unwrap();
-                assert_eq!(times, 1, "{deed:?} was done");
+                assert_eq!(times, 1, "{change:?} was done");
             }
         }
     });
@@ -107,24 +106,24 @@ fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
 
 #[test]
 fn a_transaction_that_fails_at_any_row_leaves_nothing() {
-    on_each_database(&async |inside: &Inside| {
-        failing_statements::install(inside).await;
-        // the data is refused; the statement took too long; the database wants it run again
-        let codes: &[&str] = if inside.is_postgres() { &["23514", "57014", "40001"] } else { &[""] };
-        for deed in DEEDS {
+    on_each_database(&async |test: &TestApp| {
+        failing_statements::install(test).await;
+        // The data is refused, the statement took too long, or the database asks to run it again.
+        let codes: &[&str] = if test.is_postgres() { &["23514", "57014", "40001"] } else { &[""] };
+        for change in CHANGES {
             for code in codes {
                 for row in 1.. {
-                    let stage = Stage::new(inside).await;
-                    failing_statements::at_row(inside, row, code).await;
-                    let outcome = stage.act(inside, deed).await;
-                    failing_statements::off(inside).await;
-                    let times = stage.times(&inside.audit().await, deed);
+                    let stage = Stage::new(test).await;
+                    failing_statements::at_row(test, row, code).await;
+                    let outcome = stage.run(test, change).await;
+                    failing_statements::off(test).await;
+                    let times = stage.count(&test.check_stored_state().await, change);
                     if outcome.is_ok() {
-                        assert_eq!(times, 1, "{deed:?} was done");
-                        assert!(row > 1, "{deed:?} changes a row at least");
+                        assert_eq!(times, 1, "{change:?} was done");
+                        assert!(row > 1, "{change:?} changes a row at least");
                         break;
                     }
-                    fails_alone(inside, &stage, deed, outcome, times).await;
+                    fails_alone(test, &stage, change, outcome, times).await;
                 }
             }
         }
@@ -133,35 +132,34 @@ fn a_transaction_that_fails_at_any_row_leaves_nothing() {
 
 #[test]
 fn a_commit_that_fails_leaves_nothing() {
-    on_each_database(&async |inside: &Inside| {
-        failing_statements::install(inside).await;
-        for deed in DEEDS {
-            let stage = Stage::new(inside).await;
-            failing_statements::at_commit(inside).await;
-            let outcome = stage.act(inside, deed).await;
-            failing_statements::off(inside).await;
-            let times = stage.times(&inside.audit().await, deed);
-            fails_alone(inside, &stage, deed, outcome, times).await;
+    on_each_database(&async |test: &TestApp| {
+        failing_statements::install(test).await;
+        for change in CHANGES {
+            let stage = Stage::new(test).await;
+            failing_statements::at_commit(test).await;
+            let outcome = stage.run(test, change).await;
+            failing_statements::off(test).await;
+            let times = stage.count(&test.check_stored_state().await, change);
+            fails_alone(test, &stage, change, outcome, times).await;
         }
     });
 }
 
-/// What failed has not happened, and succeeds when it is tried again.
-async fn fails_alone(inside: &Inside, stage: &Stage, deed: Deed, outcome: Result<()>, times: usize) {
+/// A change that failed has not happened, and succeeds when it is tried again.
+async fn fails_alone(test: &TestApp, stage: &Stage, change: Change, outcome: Result<()>, times: usize) {
     let error = outcome.unwrap_err();
-    assert!([Code::Internal, Code::Unavailable].contains(&error.code()), "{deed:?}: {error}");
-    assert_eq!(times, 0, "{deed:?} failed: {error}");
-    stage.act(inside, deed).await.unwrap();
-    assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?} works again");
+    assert!([Code::Internal, Code::Unavailable].contains(&error.code()), "{change:?}: {error}");
+    assert_eq!(times, 0, "{change:?} failed: {error}");
+    stage.run(test, change).await.unwrap();
+    assert_eq!(stage.count(&test.check_stored_state().await, change), 1, "{change:?} works again");
 }
 
 #[test]
 fn what_the_database_wants_run_again_is_run_again() {
-    on_postgres(&async |inside: &Inside| {
-        // a sequence counts on when its transaction is rolled back
-        inside
-            .run(
-                "CREATE SEQUENCE tries;
+    on_postgres(&async |test: &TestApp| {
+        // A sequence keeps its value when its transaction is rolled back.
+        test.run(
+            "CREATE SEQUENCE tries;
                  CREATE FUNCTION fail_at_first() RETURNS trigger LANGUAGE plpgsql AS $$
                  BEGIN
                      IF nextval('tries') <= 2 THEN
@@ -169,49 +167,52 @@ fn what_the_database_wants_run_again_is_run_again() {
                      END IF;
                      RETURN NULL;
                  END $$",
+        )
+        .await;
+        for change in [Change::Send, Change::Create, Change::Add, Change::Leave] {
+            let stage = Stage::new(test).await;
+            test.run(
+                "CREATE TRIGGER fail_at_first AFTER INSERT ON outbox EXECUTE FUNCTION fail_at_first();
+                     ALTER SEQUENCE tries RESTART",
             )
             .await;
-        for deed in [Deed::Send, Deed::Create, Deed::Add, Deed::Leave] {
-            let stage = Stage::new(inside).await;
-            inside
-                .run(
-                    "CREATE TRIGGER fail_at_first AFTER INSERT ON outbox EXECUTE FUNCTION fail_at_first();
-                     ALTER SEQUENCE tries RESTART",
-                )
-                .await;
-            stage.act(inside, deed).await.unwrap();
-            inside.run("DROP TRIGGER fail_at_first ON outbox").await;
-            assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?}");
+            stage.run(test, change).await.unwrap();
+            test.run("DROP TRIGGER fail_at_first ON outbox").await;
+            assert_eq!(stage.count(&test.check_stored_state().await, change), 1, "{change:?}");
         }
     });
 }
 
 #[test]
 fn a_connection_that_breaks_at_any_request_leaves_no_half() {
-    // each break is followed by a wait for the database, so all deeds wait at the same time
+    // After each cut the application waits for the database, so all changes wait at the same time.
     std::thread::scope(|threads| {
-        for deed in DEEDS {
+        for change in CHANGES {
             threads.spawn(move || {
-                let wire = Wire::new();
-                through(|url| wire.to(&url), &async |inside: &Inside| {
+                let proxy = CuttingProxy::new();
+                on_postgres_through(|url| proxy.to(&url), &async |test: &TestApp| {
                     for request in 1.. {
-                        let stage = Stage::new(inside).await;
-                        wire.plan(Plan::Before(request));
-                        let outcome = stage.act(inside, deed).await;
-                        if !wire.is_cut() {
-                            wire.plan(Plan::Whole);
+                        let stage = Stage::new(test).await;
+                        proxy.plan(CutPlan::Before(request));
+                        let outcome = stage.run(test, change).await;
+                        if !proxy.is_cut() {
+                            proxy.plan(CutPlan::Never);
                             outcome.unwrap();
-                            assert!(request > 3, "{deed:?} makes more than {request} requests");
+                            assert!(request > 3, "{change:?} makes more than {request} requests");
                             return;
                         }
-                        inside.back().await;
-                        let times = stage.times(&inside.audit().await, deed);
-                        assert!(times == 1 || outcome.is_err() && times == 0, "{deed:?}, {request}: {outcome:?}");
-                        // an error may follow the commit, when the answer is put together; the send that was not
-                        // committed is one more message, whatever its temp_id
+                        test.wait_until_writable().await;
+                        let times = stage.count(&test.check_stored_state().await, change);
+                        assert!(times == 1 || outcome.is_err() && times == 0, "{change:?}, {request}: {outcome:?}");
+                        // An error may follow the commit, when the answer is built. The send that was not
+                        // committed is one more message, whatever its temp_id.
                         if times == 0 {
-                            stage.act(inside, deed).await.unwrap();
-                            assert_eq!(stage.times(&inside.audit().await, deed), 1, "{deed:?} works again");
+                            stage.run(test, change).await.unwrap();
+                            assert_eq!(
+                                stage.count(&test.check_stored_state().await, change),
+                                1,
+                                "{change:?} works again"
+                            );
                         }
                     }
                 });
@@ -222,48 +223,48 @@ fn a_connection_that_breaks_at_any_request_leaves_no_half() {
 
 #[test]
 fn a_commit_of_which_nobody_hears_is_looked_up_or_told_as_unavailable() {
-    let wire = Wire::new();
-    through(|url| wire.to(&url), &async |inside: &Inside| {
-        for deed in DEEDS {
-            for plan in [Plan::BeforeCommit, Plan::AfterCommit] {
-                let stage = Stage::new(inside).await;
-                wire.plan(plan);
-                let outcome = stage.act(inside, deed).await;
-                assert!(wire.is_cut(), "{deed:?} commits");
-                inside.back().await;
-                // what was committed unheard was not delivered: the catch-up is told to look
-                inside.catch_up_woken().await;
-                let times = stage.times(&inside.ledger().await, deed);
-                if deed == Deed::Send {
+    let proxy = CuttingProxy::new();
+    on_postgres_through(|url| proxy.to(&url), &async |test: &TestApp| {
+        for change in CHANGES {
+            for plan in [CutPlan::BeforeCommit, CutPlan::AfterCommit] {
+                let stage = Stage::new(test).await;
+                proxy.plan(plan);
+                let outcome = stage.run(test, change).await;
+                assert!(proxy.is_cut(), "{change:?} commits");
+                test.wait_until_writable().await;
+                // A commit without an answer is not delivered, so it wakes the catch-up.
+                test.wait_for_catch_up().await;
+                let times = stage.count(&test.stored_state().await, change);
+                if change == Change::Send {
                     outcome.unwrap();
                     assert_eq!(times, 1, "{plan:?}: the retry looks the message up");
                 } else {
                     assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
-                    assert_eq!(times, usize::from(plan == Plan::AfterCommit), "{deed:?}, {plan:?}");
+                    assert_eq!(times, usize::from(plan == CutPlan::AfterCommit), "{change:?}, {plan:?}");
                 }
             }
         }
     });
 }
 
-/// Whoever is let in by a token may be suspended before the transaction has its locks.
+/// A user with a valid token may be suspended before the transaction has its locks.
 #[test]
 fn a_user_who_is_suspended_meanwhile_changes_nothing() {
-    on_each_database(&async |inside: &Inside| {
-        let [caller, other, third]: [_; 3] = inside.users(3).await.try_into().unwrap();
-        let group = inside.group(&[caller, other]).await;
-        let message = inside.send(Post::new(group, &caller, "said")).await.unwrap().message.id;
-        let suspend = format!("UPDATE users SET status = 'suspended' WHERE id = {}", inside.literal(caller.user_id));
-        inside.run(&suspend).await;
-        let (app, peer) = (&inside.app, UserRef::Id(third.user_id));
-        let rows = async || inside.rows("SELECT id FROM outbox").await.len();
+    on_each_database(&async |test: &TestApp| {
+        let [caller, other, third]: [_; 3] = test.users(3).await.try_into().unwrap();
+        let group = test.group(&[caller, other]).await;
+        let message = test.send(TestSend::new(group, &caller, "said")).await.unwrap().message.id;
+        let suspend = format!("UPDATE users SET status = 'suspended' WHERE id = {}", test.id_literal(caller.user_id));
+        test.run(&suspend).await;
+        let (app, peer) = (&test.app, UserRef::Id(third.user_id));
+        let rows = async || test.rows("SELECT id FROM outbox").await.len();
         let before = rows().await;
         let outcomes = [
             ("direct", conversations::get_or_create_direct(app, &caller, std::slice::from_ref(&peer)).await.map(drop)),
             ("group", groups::create(app, &caller, new_group(&[third])).await.map(drop)),
             ("block", blocks::create(app, &caller, &peer).await.map(drop)),
             ("unblock", blocks::delete(app, &caller, &peer).await),
-            ("send", messages::send(app, Post::new(group, &caller, "more").checked()).await.map(drop)),
+            ("send", messages::send(app, TestSend::new(group, &caller, "more").checked()).await.map(drop)),
             ("edit", edits::edit(app, &caller, group, message, Content::parse("other").unwrap()).await.map(drop)),
             ("delete", deletions::delete(app, &caller, group, message, Audience::Everyone).await),
             ("hide", deletions::delete(app, &caller, group, message, Audience::Me).await),
@@ -272,23 +273,23 @@ fn a_user_who_is_suspended_meanwhile_changes_nothing() {
             ("archive", settings::update(app, &caller, group, SettingChange::Archive(true)).await.map(drop)),
             ("leave", members::leave(app, &caller, group).await),
         ];
-        for (deed, outcome) in outcomes {
-            assert_eq!(outcome.expect_err(deed).code(), Code::Suspended, "{deed}");
+        for (change, outcome) in outcomes {
+            assert_eq!(outcome.expect_err(change).code(), Code::Suspended, "{change}");
         }
         assert_eq!(rows().await, before);
-        assert!(inside.rows("SELECT created_at FROM blocks").await.is_empty());
+        assert!(test.rows("SELECT created_at FROM blocks").await.is_empty());
     });
 }
 
 #[test]
 fn a_transaction_has_its_id_before_it_can_append() {
-    on_postgres(&async |inside: &Inside| {
-        let users = inside.users(2).await;
-        let group = inside.group(&users).await;
+    on_postgres(&async |test: &TestApp| {
+        let users = test.users(2).await;
+        let group = test.group(&users).await;
         let user = users[0].user_id;
-        // how a stream comes into the hands of a transaction, without which `append` panics; making one is an insert
+        // The ways in which a transaction locks a stream; without a lock `append` panics.
         for way in 0..3 {
-            let has_id = transact_for(&inside.app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
+            let has_id = transact_for(&test.app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
                 Box::pin(async move {
                     match way {
                         0 => tx.lock_conversations(&[group]).await?,

@@ -1,12 +1,12 @@
-//! A commit whose answer was lost, and a conversation that somebody else locks before it can be looked up: the outcome
-//! stays unknown through every skip and is found in the end (issue 7, 4.5).
+//! A commit whose answer is lost, while another transaction locks the conversation before the commit is looked up: the
+//! outcome stays unknown through every skip and is found in the end.
 
-use super::cut_connection::{Plan, Wire};
-use crate::harness::{Inside, Post, through};
+use super::cut_connection::{CutPlan, CuttingProxy};
+use crate::harness::{TestApp, TestSend, on_postgres_through};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use std::time::Duration;
 
-/// Makes every insert into the log wait until the test lets it go.
+/// Makes every insert into the log wait until the test releases a lock.
 const HELD: &str = "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS $$
      BEGIN
          PERFORM pg_advisory_xact_lock(7);
@@ -14,7 +14,7 @@ const HELD: &str = "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS $
      END $$;
      CREATE TRIGGER held AFTER INSERT ON outbox EXECUTE FUNCTION held()";
 
-async fn waiting(watcher: &DatabaseConnection, kind: &str) {
+async fn wait_for_waiter(watcher: &DatabaseConnection, kind: &str) {
     let query = format!("SELECT 1 AS one FROM pg_locks WHERE NOT granted AND locktype = '{kind}'");
     for _ in 0..5000 {
         let statement = Statement::from_string(watcher.get_database_backend(), query.clone());
@@ -23,46 +23,49 @@ async fn waiting(watcher: &DatabaseConnection, kind: &str) {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("nobody waits for a lock of the kind {kind}");
+    panic!("no transaction waits for a lock of the kind {kind}");
 }
 
 #[test]
 fn an_unanswered_commit_is_looked_up_however_often_its_send_is_skipped() {
-    let wire = Wire::new();
-    through(|url| wire.to(&url), &async |inside: &Inside| {
-        let [owner, member] = inside.users(2).await.try_into().unwrap();
-        let group = inside.group(&[owner, member]).await;
-        let [watcher, holder, other] =
-            [inside.connection().await, inside.connection().await, inside.connection().await];
-        inside.run(HELD).await;
+    let proxy = CuttingProxy::new();
+    on_postgres_through(|url| proxy.to(&url), &async |test: &TestApp| {
+        let [owner, member] = test.users(2).await.try_into().unwrap();
+        let group = test.group(&[owner, member]).await;
+        let [watcher, holder, other] = [test.connection().await, test.connection().await, test.connection().await];
+        test.run(HELD).await;
 
         let held = holder.begin().await.unwrap();
         held.execute_unprepared("SELECT pg_advisory_xact_lock(7)").await.unwrap();
-        wire.plan(Plan::AfterCommit);
-        let post = Post::new(group, &member, "stored unheard");
+        proxy.plan(CutPlan::AfterCommit);
+        let post = TestSend::new(group, &member, "without an answer");
         let id = post.id;
-        let mut answer = inside.enqueue(post);
-        // the send has locked the conversation and waits; somebody else waits for that lock and gets it with the commit
-        waiting(&watcher, "advisory").await;
+        let mut answer = test.enqueue(post);
+        // The send has locked the conversation and waits. Another transaction waits for that lock and gets it with the
+        // commit.
+        wait_for_waiter(&watcher, "advisory").await;
         let locked = other.begin().await.unwrap();
-        let lock = format!("SELECT id FROM conversations WHERE id = {} FOR NO KEY UPDATE", inside.literal(group));
+        let lock = format!("SELECT id FROM conversations WHERE id = {} FOR NO KEY UPDATE", test.id_literal(group));
         let (got, ()) = tokio::join!(locked.execute_unprepared(&lock), async {
-            waiting(&watcher, "transactionid").await;
+            wait_for_waiter(&watcher, "transactionid").await;
             held.rollback().await.unwrap();
         });
         got.unwrap();
-        assert!(wire.is_cut(), "the answer to the commit was lost");
-        inside.back().await;
-        // it has been skipped twice by then, and sent to a task of its own, which waits for the lock
+        assert!(proxy.is_cut(), "the answer to the commit was lost");
+        test.wait_until_writable().await;
+        // By then it was skipped twice and passed to a task of its own, which waits for the lock.
         tokio::select! {
             _ = &mut answer => panic!("it is answered before it is looked up"),
-            () = waiting(&watcher, "transactionid") => {}
+            () = wait_for_waiter(&watcher, "transactionid") => {}
         }
         locked.rollback().await.unwrap();
         let sent = answer.await.unwrap().unwrap();
         assert_eq!((sent.message.id, sent.repeated), (id, false));
-        inside.run("DROP TRIGGER held ON outbox").await;
-        let ledger = inside.ledger().await;
-        assert_eq!(ledger.said(group).iter().filter(|message| message.content == "stored unheard").count(), 1);
+        test.run("DROP TRIGGER held ON outbox").await;
+        let stored = test.stored_state().await;
+        assert_eq!(
+            stored.messages_of(group).iter().filter(|message| message.content == "without an answer").count(),
+            1
+        );
     });
 }

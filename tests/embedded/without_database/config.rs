@@ -1,6 +1,5 @@
-//! Settings: `.env.example` and the code agree, the stronger source wins, and what is wrong is told in one line.
-
-#![allow(clippy::unwrap_used, reason = "a test stops by panicking")]
+//! Settings: `.env.example` agrees with the code, the stronger source wins, and a wrong setting is reported in one
+//! line.
 
 use greenroom::config::variables::{VARIABLES, Variable};
 use greenroom::config::{ConnectionShares, LogFormat, Secret, Settings};
@@ -17,7 +16,7 @@ fn settings(given: &[(&str, &str)]) -> Settings {
     Settings::from_pairs(pairs(given), None).unwrap()
 }
 
-/// The line with which wrong settings are refused.
+/// Returns the line that reports wrong settings.
 #[track_caller]
 fn refusal(given: &[(&str, &str)]) -> String {
     let line = match Settings::from_pairs(pairs(given), None) {
@@ -28,14 +27,14 @@ fn refusal(given: &[(&str, &str)]) -> String {
     line
 }
 
-/// The settings that `.env.example` shows, all of them commented out, as name and default.
+/// Returns the settings in `.env.example`, which are all commented out, with name and default.
 fn example() -> Vec<(String, String)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
     let shown = text.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with([' ', '#']));
     shown.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Everything that was read, secrets included, but for what is random.
+/// Returns all settings as text, with the secrets and without the random ones.
 fn all_of(mut settings: Settings) -> String {
     settings.node_id = String::new();
     settings.unused.clear();
@@ -264,7 +263,7 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
         assert_eq!(write + read + 1, connections, "and one for the probe: {shares:?}");
         assert!(authentication >= 1 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
         assert_eq!(database.writers, if connections < 9 { 1 } else { 2 });
-        // each kind that writes has as many as it uses at one time, so that none of them waits for another
+        // Each kind of write has as many connections as it uses at the same time, so that none waits for another.
         let writing = shares.write_connections(database.writers).unwrap();
         assert_eq!(database.writers + writing.server + writing.users, write as usize, "{writing:?}");
         assert!(writing.server >= 1 && writing.users >= 1, "{writing:?}");

@@ -1,7 +1,7 @@
-//! What the writer of sends should do, in a model simple enough to be right by reading it: one send after another, each
-//! decided by what stands in a few maps. It knows no batches, no locks and no database.
+//! A model of the writer that is simple enough to be checked by reading: it decides one send after another with a few
+//! maps. It has no batches, no locks and no database.
 
-use crate::harness::Post;
+use crate::harness::TestSend;
 use greenroom::domain::codes::Code;
 use greenroom::domain::ids::{ConversationId, MessageId, UserId};
 use greenroom::domain::roles::Role;
@@ -12,49 +12,49 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A conversation.
 #[derive(Debug, Default)]
 pub struct Place {
-    /// Who is in it, and as what.
+    /// The participants with their roles.
     pub roles: BTreeMap<UserId, Role>,
-    /// A block stands between its two.
+    /// True if one of the two users blocks the other.
     pub blocked: bool,
-    /// Its class is archived.
+    /// True if the class is archived.
     pub archived: bool,
-    /// Its messages from users, in their order.
+    /// The messages of users, in their order.
     pub said: Vec<MessageId>,
-    /// What was sent under a `temp_id`: as which message, and the hash of its body.
+    /// The message and the hash of its body, by sender and `temp_id`.
     named: BTreeMap<(UserId, String), (MessageId, String)>,
     last_seq: i64,
-    /// When everybody in it was last mentioned at once, in milliseconds.
+    /// The time of the last `@all`, in milliseconds.
     all_mentioned: Option<i64>,
 }
 
 impl Place {
-    /// With these in it, and nothing said.
+    /// Creates a conversation with these participants and without messages.
     pub fn new(roles: BTreeMap<UserId, Role>) -> Self {
         Self { roles, ..Self::default() }
     }
 
-    /// Everybody may be mentioned at once again.
+    /// Permits `@all` again.
     pub fn forget_all_mentioned(&mut self) {
         self.all_mentioned = None;
     }
 }
 
-/// Everything the writer may look at.
+/// Everything that the writer reads.
 #[derive(Debug, Default)]
 pub struct Model {
-    /// Conversations that exist.
+    /// The conversations that exist.
     pub places: BTreeMap<ConversationId, Place>,
-    /// Users who may not send.
+    /// The suspended and deleted users.
     pub suspended: BTreeSet<UserId>,
-    /// Usernames.
+    /// The usernames.
     pub names: BTreeMap<String, UserId>,
-    /// Whom each message that is stored names, in order, and whether it mentions everybody, as it said itself.
+    /// The mentioned users of each stored message in order, and whether it mentions all.
     pub mentions: BTreeMap<MessageId, (Vec<UserId>, bool)>,
-    /// How often each outcome was expected, to see that none is missing in a run.
+    /// How often each outcome was expected, so that a run can check that none is missing.
     pub seen: BTreeMap<String, usize>,
 }
 
-/// What should become of a send.
+/// The expected outcome of a send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Expected {
     Stored,
@@ -63,18 +63,19 @@ enum Expected {
 }
 
 impl Model {
-    /// Judges the outcome of the next send in the order of the queue, and remembers it. Those who are `moving` were added
-    /// to its conversation or removed meanwhile, so that both are possible; the log tells afterwards which it was.
+    /// Checks the outcome of the next send in the order of the queue, and records it. Users who are `moving` were added
+    /// to the conversation or removed meanwhile, so both outcomes are possible. Afterwards the log shows which one was
+    /// correct.
     pub fn judge(
         &mut self,
-        post: &Post,
+        send: &TestSend,
         moving: &BTreeSet<UserId>,
         outcome: &Result<SentMessage>,
     ) -> std::result::Result<(), String> {
-        let role = self.places.get(&post.conversation).and_then(|place| place.roles.get(&post.sender)).copied();
-        let mut possible = vec![self.expect(post, role)];
-        if moving.contains(&post.sender) {
-            possible = vec![self.expect(post, Some(Role::Member)), self.expect(post, None)];
+        let role = self.places.get(&send.conversation).and_then(|place| place.roles.get(&send.sender)).copied();
+        let mut possible = vec![self.expect(send, role)];
+        if moving.contains(&send.sender) {
+            possible = vec![self.expect(send, Some(Role::Member)), self.expect(send, None)];
         }
         let actual = match outcome {
             Ok(sent) if sent.repeated => Expected::Repeated(sent.message.id),
@@ -82,7 +83,7 @@ impl Model {
             Err(error) => Expected::Refused(error.code()),
         };
         if !possible.contains(&actual) {
-            return Err(format!("{post:?}\n  should be {possible:?}\n  and is {outcome:?}"));
+            return Err(format!("{send:?}\n  should be {possible:?}\n  and is {outcome:?}"));
         }
         let name = match &actual {
             Expected::Refused(code) => code.as_str().to_owned(),
@@ -92,88 +93,92 @@ impl Model {
         *self.seen.entry(name).or_default() += 1;
         match outcome {
             Ok(sent) if !sent.repeated => {
-                self.store(post, sent)?;
-                self.mention(post, sent, moving)
+                self.store(send, sent)?;
+                self.mention(send, sent, moving)
             }
             Ok(sent)
                 if self.mentions[&sent.message.id] != (sent.message.mentions.clone(), sent.message.mentions_all) =>
             {
-                Err(format!("{post:?}\n  mentions others when it is repeated: {sent:?}"))
+                Err(format!("{send:?}\n  mentions others when it is repeated: {sent:?}"))
             }
             _ => Ok(()),
         }
     }
 
-    fn expect(&self, post: &Post, role: Option<Role>) -> Expected {
-        let Some(place) = self.places.get(&post.conversation) else { return Expected::Refused(Code::NotFound) };
-        let before = post.temp_id.clone().and_then(|name| place.named.get(&(post.sender, name)));
+    fn expect(&self, send: &TestSend, role: Option<Role>) -> Expected {
+        let Some(place) = self.places.get(&send.conversation) else { return Expected::Refused(Code::NotFound) };
+        let before = send.temp_id.clone().and_then(|name| place.named.get(&(send.sender, name)));
         let refusal = match (before, role) {
-            (Some((id, hash)), _) if *hash == post.hash() => return Expected::Repeated(*id),
+            (Some((id, hash)), _) if *hash == send.hash() => return Expected::Repeated(*id),
             (Some(_), _) => Code::TempIdReused,
-            _ if self.suspended.contains(&post.sender) => Code::Suspended,
+            _ if self.suspended.contains(&send.sender) => Code::Suspended,
             (None, None) => Code::NotAParticipant,
             _ if place.archived => Code::ClassArchived,
             _ if place.blocked => Code::Blocked,
             (None, Some(Role::Observer)) => Code::Forbidden,
-            _ if post.reply_to.is_some_and(|target| !place.said.contains(&target)) => Code::ValidationFailed,
+            _ if send.reply_to.is_some_and(|target| !place.said.contains(&target)) => Code::ValidationFailed,
             _ => return Expected::Stored,
         };
         Expected::Refused(refusal)
     }
 
-    fn store(&mut self, post: &Post, sent: &SentMessage) -> std::result::Result<(), String> {
-        let place = self.places.get_mut(&post.conversation).expect("a stored message has a place");
+    fn store(&mut self, send: &TestSend, sent: &SentMessage) -> std::result::Result<(), String> {
+        let place = self.places.get_mut(&send.conversation).expect("a stored message has a place");
         let message = &sent.message;
-        let as_sent = message.id == post.id
-            && message.sender_id == Some(post.sender)
-            && message.content == post.content
-            && message.data == post.data
-            && message.reply_to.as_ref().map(|quote| quote.id) == post.reply_to
-            && message.temp_id == post.temp_id;
+        let as_sent = message.id == send.id
+            && message.sender_id == Some(send.sender)
+            && message.content == send.content
+            && message.data == send.data
+            && message.reply_to.as_ref().map(|quote| quote.id) == send.reply_to
+            && message.temp_id == send.temp_id;
         if !as_sent {
-            return Err(format!("{post:?}\n  was stored as {message:?}"));
+            return Err(format!("{send:?}\n  was stored as {message:?}"));
         }
         if message.seq.0 <= place.last_seq {
-            return Err(format!("{post:?}\n  came after place {} and is at {}", place.last_seq, message.seq));
+            return Err(format!("{send:?}\n  came after place {} and is at {}", place.last_seq, message.seq));
         }
         place.last_seq = message.seq.0;
-        place.said.push(post.id);
-        if let Some(name) = &post.temp_id {
-            place.named.insert((post.sender, name.clone()), (post.id, post.hash()));
+        place.said.push(send.id);
+        if let Some(name) = &send.temp_id {
+            place.named.insert((send.sender, name.clone()), (send.id, send.hash()));
         }
         Ok(())
     }
 
-    /// Whom a text mentions: each word that is a participant's name after an `@`, and everybody where the owner or an admin
-    /// says `@all`, once a minute.
+    /// Returns the users that a text mentions: those with a name after an `@`, and all if an owner or an admin writes
+    /// `@all`, once a minute.
     fn mention(
         &mut self,
-        post: &Post,
+        send: &TestSend,
         sent: &SentMessage,
         moving: &BTreeSet<UserId>,
     ) -> std::result::Result<(), String> {
         const MINUTE: i64 = 60_000;
-        let place = self.places.get_mut(&post.conversation).expect("a stored message has a place");
-        let words = post.content.split_whitespace().filter_map(|word| word.strip_prefix('@'));
+        let place = self.places.get_mut(&send.conversation).expect("a stored message has a place");
+        let words = send.content.split_whitespace().filter_map(|word| word.strip_prefix('@'));
         let words: Vec<String> = words.map(|word| word.trim_end_matches(['.', '-']).to_lowercase()).collect();
         let named = words.iter().filter_map(|word| self.names.get(word)).copied();
         let mut expected: Vec<UserId> = named.filter(|user| place.roles.contains_key(user)).collect();
         let now = sent.message.created_at.0;
-        let role = place.roles.get(&post.sender).copied();
+        let role = place.roles.get(&send.sender).copied();
         let all = words.iter().any(|word| word == "all")
             && role.is_some_and(|role| role >= Role::Admin)
             && place.all_mentioned.is_none_or(|before| now - before >= MINUTE);
         if all {
             place.all_mentioned = Some(now);
         }
-        let mut seen = BTreeSet::from([post.sender]);
+        let mut seen = BTreeSet::from([send.sender]);
         seen.extend(moving);
         expected.retain(|user| seen.insert(*user));
         let actual = &sent.message.mentions;
-        let told: Vec<UserId> =
-            actual.iter().filter(|user| !moving.contains(user) || **user == post.sender).copied().collect();
-        self.mentions.insert(post.id, (actual.clone(), sent.message.mentions_all));
-        let (told, expected) = ((told, sent.message.mentions_all), (expected, all));
-        if told == expected { Ok(()) } else { Err(format!("{post:?}\n  mentions {told:?}\n  and not {expected:?}")) }
+        let stored: Vec<UserId> =
+            actual.iter().filter(|user| !moving.contains(user) || **user == send.sender).copied().collect();
+        self.mentions.insert(send.id, (actual.clone(), sent.message.mentions_all));
+        let (stored, expected) = ((stored, sent.message.mentions_all), (expected, all));
+        if stored == expected {
+            Ok(())
+        } else {
+            Err(format!("{send:?}\n  mentions {stored:?}\n  and not {expected:?}"))
+        }
     }
 }

@@ -246,7 +246,8 @@ pub async fn bodies(
     answers
 }
 
-/// Makes one group after another, and waits as long as the server says where it is refused; how often which answer came.
+/// Makes one group after another, and waits as long as the server says where it is refused; how often which answer
+/// came.
 pub async fn groups(maker: TestUser, group: Value, stop: Stop) -> BTreeMap<u16, u64> {
     let mut answers = BTreeMap::new();
     while !stop.is_over() {

@@ -1,5 +1,5 @@
-//! The stage: a server with its limits, bystanders who go on as if nothing happened, somebody who keeps asking for `/health`,
-//! and a look at the server's memory; first while all is quiet, then while an attack runs.
+//! The stage: a server with its limits, bystanders who go on as if nothing happened, somebody who keeps asking for
+//! `/health`, and a look at the server's memory; first while all is quiet, then while an attack runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,8 +154,8 @@ fn ms(took: &Histogram<u64>, quantile: f64) -> f64 {
     took.value_at_quantile(quantile) as f64 / 1000.0
 }
 
-/// Asks for `/health`, each time on a connection of its own as a load balancer does; the longest answer in milliseconds,
-/// and every answer that was not 200.
+/// Asks for `/health`, each time on a connection of its own as a load balancer does; the longest answer in
+/// milliseconds, and every answer that was not 200.
 async fn ask(target: Target, stop: Stop) -> (u64, Vec<String>) {
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
     let (mut longest, mut unhealthy) = (0, Vec::new());

@@ -8,8 +8,8 @@ use super::attacks::{Stop, groups};
 use super::bulk_users::enrol;
 use super::harness::World;
 
-/// Who makes groups. One of 1,000 costs as much as a user is given in a second, and is served while anything is left: so
-/// each of them makes three at once and one a second from then on.
+/// Who makes groups. One of 1,000 costs as much as a user is given in a second, and is served while anything is left:
+/// so each of them makes three at once and one a second from then on.
 const MAKERS: usize = 30;
 /// Members of each group, its maker among them: as many as a group may have.
 const MEMBERS: usize = 1000;

@@ -1,5 +1,5 @@
-//! How often one may try: wrong passwords, registrations, sign-ins and refreshes, by account, login and address,
-//! so that a school behind one address lives with it and somebody who guesses does not. Addresses are those that a trusted
+//! How often one may try: wrong passwords, registrations, sign-ins and refreshes, by account, login and address, so
+//! that a school behind one address lives with it and somebody who guesses does not. Addresses are those that a trusted
 //! proxy names.
 
 use std::collections::BTreeMap;

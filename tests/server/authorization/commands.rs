@@ -1,6 +1,7 @@
 //! The commands of a session against every kind of caller. The table is made from the command enum: a command without a
-//! row does not compile. Cells are as in `authorization_table.rs`, with `ok` for whatever answer the command has; `denied` where a
-//! `subscribed` or `sync.done` denies the room, and `none` where a `presence.state` does not show the user.
+//! row does not compile. Cells are as in `authorization_table.rs`, with `ok` for whatever answer the command has;
+//! `denied` where a `subscribed` or `sync.done` denies the room, and `none` where a `presence.state` does not show the
+//! user.
 //!
 //! Somebody without a token has a session that never said who it is. A suspended user gets none.
 

@@ -1,5 +1,5 @@
-//! What a cell of the matrix is played in: users that a whole run shares, and rooms that are made anew as soon as a call
-//! has changed one. Nothing is asserted here.
+//! What a cell of the matrix is played in: users that a whole run shares, and rooms that are made anew as soon as a
+//! call has changed one. Nothing is asserted here.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};

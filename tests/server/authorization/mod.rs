@@ -1,6 +1,7 @@
 //! The authorisation matrix: every route of the server and every command of a session with every kind of caller. The
-//! expected answers are in the tables (`tests/support/authorization_table.rs` and `commands.rs`); these tests compare them
-//! with a real server. A route without a row fails the first test by name; a command without a row does not compile.
+//! expected answers are in the tables (`tests/support/authorization_table.rs` and `commands.rs`); these tests compare
+//! them with a real server. A route without a row fails the first test by name; a command without a row does not
+//! compile.
 
 mod commands;
 pub mod fixture;

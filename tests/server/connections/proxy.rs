@@ -1,5 +1,5 @@
-//! Behind nginx and Caddy, configured as `docs/proxy.md` says: the page, the API, sockets, who is behind the proxy; and a
-//! proxy that rewrites `Host`.
+//! Behind nginx and Caddy, configured as `docs/proxy.md` says: the page, the API, sockets, who is behind the proxy; and
+//! a proxy that rewrites `Host`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,8 @@ use crate::support::database::runs_on_postgres;
 use crate::support::user::text;
 use crate::support::{TestServer, eventually};
 
-/// The database's files that contain `word` as bytes. Another process looks: one that closes a file gives up the locks of
-/// all its connections to it.
+/// The database's files that contain `word` as bytes. Another process looks: one that closes a file gives up the locks
+/// of all its connections to it.
 pub fn files_with(server: &TestServer, word: &str) -> Vec<String> {
     let file = file_of(server).display().to_string();
     let files = ["", "-wal", "-shm"].map(|suffix| format!("{file}{suffix}"));

@@ -1,5 +1,5 @@
-//! Acknowledged data is stored, whatever the disk under SQLite does: it is full, it refuses writes, or another process locks
-//! the file. Meanwhile writes are refused and `/health` reports it; afterwards the server recovers by itself.
+//! Acknowledged data is stored, whatever the disk under SQLite does: it is full, it refuses writes, or another process
+//! locks the file. Meanwhile writes are refused and `/health` reports it; afterwards the server recovers by itself.
 
 mod deleted_texts;
 mod single_faults;

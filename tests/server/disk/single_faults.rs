@@ -1,6 +1,6 @@
 //! The disk fails at the first operation of a kind, at the second, and so on, as seen by each thread, of which every
-//! connection has one: strace answers the call with an error and the kernel never sees it. Then the server is killed. What was acknowledged is stored, once
-//! and in order, and the server takes writes again by itself before.
+//! connection has one: strace answers the call with an error and the kernel never sees it. Then the server is killed.
+//! What was acknowledged is stored, once and in order, and the server takes writes again by itself before.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -98,8 +98,9 @@ impl Victim {
         false
     }
 
-    /// A short history with one fault in it; true if there was one, none where strace cannot be used. The server is killed
-    /// when it takes writes again, or right after the first refusal, before anything is written over what was refused.
+    /// A short history with one fault in it; true if there was one, none where strace cannot be used. The server is
+    /// killed when it takes writes again, or right after the first refusal, before anything is written over what was
+    /// refused.
     async fn survives(&mut self, calls: &str, number: u32, killed: Killed) -> Option<bool> {
         let word = format!("doomed{calls}{number}{killed:?}");
         let doomed = text(&self.ann.send(&self.room, &word).await["id"]);
@@ -144,8 +145,8 @@ impl Victim {
         Some(injected)
     }
 
-    /// After a deletion the log is copied and emptied, which writes, syncs and truncates; waits until it was, or failed. The
-    /// next commit may fill it again before anybody looks, so what tells is that the deleted text is gone.
+    /// After a deletion the log is copied and emptied, which writes, syncs and truncates; waits until it was, or
+    /// failed. The next commit may fill it again before anybody looks, so what tells is that the deleted text is gone.
     async fn checkpointed(&self, deleted: &str) {
         let failures = || self.server.log().matches("was not checkpointed").count();
         let before = failures();

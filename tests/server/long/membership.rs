@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::support::rest::Body;
 use crate::support::{Random, TestUser};
 
-/// Removes one member after another from one of `groups` and brings them back. `groups[n]` belongs to the user whose group
-/// it is by its owner. When the run closes everybody is in again.
+/// Removes one member after another from one of `groups` and brings them back. `groups[n]` belongs to the user whose
+/// group it is by its owner. When the run closes everybody is in again.
 pub async fn run(users: Vec<TestUser>, groups: Vec<String>, closing: Arc<AtomicBool>, mut random: Random) {
     // The last group made is the first of `groups`.
     let owners: Vec<TestUser> = users.iter().take(groups.len()).rev().cloned().collect();

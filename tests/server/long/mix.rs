@@ -108,7 +108,8 @@ fn duration() -> Duration {
     Duration::from_mins(minutes)
 }
 
-/// Servers with their limits as they are by default, but for sign-ins: all users come from one address, again and again.
+/// Servers with their limits as they are by default, but for sign-ins: all users come from one address, again and
+/// again.
 async fn start(nodes: usize) -> Vec<TestServer> {
     let mut servers: Vec<TestServer> = Vec::new();
     for _ in 0..nodes {

@@ -1,6 +1,6 @@
-//! Runs of half an hour, which `scripts/test --long` starts. Clients exchange messages while other clients attack the server,
-//! its commits fail, its processes are killed and members come and go, all chosen by one seed. Afterwards the history
-//! checker must find nothing, and the memory must be returned.
+//! Runs of half an hour, which `scripts/test --long` starts. Clients exchange messages while other clients attack the
+//! server, its commits fail, its processes are killed and members come and go, all chosen by one seed. Afterwards the
+//! history checker must find nothing, and the memory must be returned.
 //!
 //! `GREENROOM_LONG_MINUTES` shortens a run, `GREENROOM_TEST_SEED` repeats one.
 

@@ -1,5 +1,5 @@
-//! A client's view of its user's conversations and how each event changes it, written as a client would from `docs/websocket.md`:
-//! it is filled from REST when a conversation is new to it, and after that from events alone.
+//! A client's view of its user's conversations and how each event changes it, written as a client would from
+//! `docs/websocket.md`: it is filled from REST when a conversation is new to it, and after that from events alone.
 
 use super::expected_views::preview;
 use serde_json::{Map, Value, json};

@@ -1,5 +1,5 @@
-//! What users may try. Numbers in a generated command pick one of what there is when it is its turn; [`Command::resolve`]
-//! turns them into the place of a conversation in the model and the `seq` of a message.
+//! What users may try. Numbers in a generated command pick one of what there is when it is its turn;
+//! [`Command::resolve`] turns them into the place of a conversation in the model and the `seq` of a message.
 
 use super::state::Model;
 

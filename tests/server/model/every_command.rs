@@ -1,6 +1,6 @@
-//! Every mutation, one by one, over REST and over WebSocket: what each device showed before and the events make what REST
-//! shows after, live and by `sync`. The list is a story in which each command finds what it needs; the route table and the
-//! protocol's own commands say whether one is missing.
+//! Every mutation, one by one, over REST and over WebSocket: what each device showed before and the events make what
+//! REST shows after, live and by `sync`. The list is a story in which each command finds what it needs; the route table
+//! and the protocol's own commands say whether one is missing.
 
 use super::case::World;
 use super::commands::{Command, Mute, ReadTo, Role, Text, USERS, What};
@@ -61,7 +61,8 @@ enum Frame {
     Nothing,
 }
 
-/// The frames that change something. The match has no wildcard: a new command of the protocol has to be put in its place.
+/// The frames that change something. The match has no wildcard: a new command of the protocol has to be put in its
+/// place.
 const FRAMES: [&str; 7] = ["delete", "delivered", "edit", "react", "read", "send", "unreact"];
 
 fn frame(command: &client::Command) -> Frame {
@@ -88,7 +89,8 @@ fn frame(command: &client::Command) -> Frame {
     }
 }
 
-/// Who does what, in which way. 0 is a group's owner, 1 and 2 its members, 3 comes later; 1 is also whom 0 talks to alone.
+/// Who does what, in which way. 0 is a group's owner, 1 and 2 its members, 3 comes later; 1 is also whom 0 talks to
+/// alone.
 fn story() -> Vec<(usize, Way, Command)> {
     let (group, direct) = (0, 1);
     let say = |text| What::Text(text);

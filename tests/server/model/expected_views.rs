@@ -153,8 +153,8 @@ impl Model {
         shown
     }
 
-    /// How far an own message got. The contract does not say: whether it counts what those had before them who came later; and
-    /// whether who does not tell what was read still acknowledges.
+    /// How far an own message got. The contract does not say: whether it counts what those had before them who came
+    /// later; and whether who does not tell what was read still acknowledges.
     fn status(&self, viewer: usize, conversation: &Conversation, seq: i64) -> Value {
         let mut certain = "sent";
         let mut possible = vec![];

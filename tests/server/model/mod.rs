@@ -1,12 +1,12 @@
 //! Random commands by several users against a simple model of the rules. After every command every device of every user
-//! must have all events and no more. Sometimes, and at the end, the answers of REST are compared with the model and with
-//! what each device made of the events. At the end every device syncs, also from the beginning.
+//! must have all events and no more. Sometimes, and at the end, the answers of REST are compared with the model and
+//! with what each device made of the events. At the end every device syncs, also from the beginning.
 //!
 //! The model follows the contract with clients: `commands.rs` contains the possible commands and `generator.rs` their
-//! frequency, `state.rs` the state, `permissions.rs` what is allowed, `effects.rs` and `message_effects.rs` what a command
-//! changes, `expected_views.rs` what users then see. `client_view.rs` is a client, and `replay.rs` its `sync`. `case.rs` has
-//! the server and `users.rs` the users, `requests.rs` sends each command, and `compare.rs` compares. `every_command.rs`
-//! runs through all commands one by one, so that none is forgotten.
+//! frequency, `state.rs` the state, `permissions.rs` what is allowed, `effects.rs` and `message_effects.rs` what a
+//! command changes, `expected_views.rs` what users then see. `client_view.rs` is a client, and `replay.rs` its `sync`.
+//! `case.rs` has the server and `users.rs` the users, `requests.rs` sends each command, and `compare.rs` compares.
+//! `every_command.rs` runs through all commands one by one, so that none is forgotten.
 
 // A table of rules has one arm for each rule.
 #![allow(clippy::match_same_arms, clippy::too_many_lines, clippy::struct_excessive_bools)]
@@ -37,8 +37,8 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Cases of one run, as far as they begin within [`PATIENCE`]. `GREENROOM_MODEL_CASES` says how many it is otherwise, and
-/// then they take their time.
+/// Cases of one run, as far as they begin within [`PATIENCE`]. `GREENROOM_MODEL_CASES` says how many it is otherwise,
+/// and then they take their time.
 const CASES: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(27);
 

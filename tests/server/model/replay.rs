@@ -1,4 +1,5 @@
-//! A client that comes back: `sync` from the revisions of its view, whatever they are, and what it does with the answer.
+//! A client that comes back: `sync` from the revisions of its view, whatever they are, and what it does with the
+//! answer.
 
 use super::case::World;
 use super::client_view::View;

@@ -1,6 +1,6 @@
-//! The rules of conversations and messages in memory, as the contract with clients has them: what there is, and what is derived
-//! from it. Users, conversations and emoji are numbers here. What may be done is decided in `judge.rs`, what it changes
-//! stands in `act.rs`, and what a user is then shown in `shown.rs`. Nothing here knows the server's code.
+//! The rules of conversations and messages in memory, as the contract with clients has them: what there is, and what is
+//! derived from it. Users, conversations and emoji are numbers here. What may be done is decided in `judge.rs`, what it
+//! changes stands in `act.rs`, and what a user is then shown in `shown.rs`. Nothing here knows the server's code.
 
 use super::commands::{Command, Mute, Role, What};
 use serde_json::Value;

@@ -1,6 +1,5 @@
-//! What is committed reaches every node, in whatever order transactions draw their ids and end. Here
-//! another writer to the same PostgreSQL is played by statements, so that their order is certain; it appends events as a
-//! node does.
+//! What is committed reaches every node, in whatever order transactions draw their ids and end. Here another writer to
+//! the same PostgreSQL is played by statements, so that their order is certain; it appends events as a node does.
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
 use tokio::time::Duration;

@@ -1,5 +1,5 @@
-//! Two nodes on one PostgreSQL whose database turns out to hold another history: it was made anew from a backup, another
-//! server took over, or rows are gone. Both begin the same new epoch, and nobody is left behind.
+//! Two nodes on one PostgreSQL whose database turns out to hold another history: it was made anew from a backup,
+//! another server took over, or rows are gone. Both begin the same new epoch, and nobody is left behind.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
-//! What no client should send: for every route of the table, bodies and paths that are wrong in each way, driven by the rows
-//! of the authorisation matrix, so that a new route is in here with its row; then the inputs that only one feature knows.
-//! A server refuses them by name, and none of them is ever its fault.
+//! What no client should send: for every route of the table, bodies and paths that are wrong in each way, driven by the
+//! rows of the authorisation matrix, so that a new route is in here with its row; then the inputs that only one feature
+//! knows. A server refuses them by name, and none of them is ever its fault.
 
 use greenroom::domain::limits;
 use reqwest::Method;

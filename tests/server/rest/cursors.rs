@@ -1,5 +1,5 @@
-//! Cursors that clients made up, or took from elsewhere: each is refused by name on every list, on both databases, and none
-//! is ever a fault of the server.
+//! Cursors that clients made up, or took from elsewhere: each is refused by name on every list, on both databases, and
+//! none is ever a fault of the server.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::support::{TestServer, eventually};
 
-/// Over a socket everything but sends shares a limit, which that on calls over REST does not touch: two hundred at once.
+/// Over a socket everything but sends shares a limit, which that on calls over REST does not touch: two hundred at
+/// once.
 #[tokio::test]
 async fn commands_have_a_limit_of_their_own() {
     let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "5").start().await;

@@ -362,7 +362,8 @@ async fn a_refused_command_is_answered_once() {
     scene.goes_on().await;
 }
 
-/// The length in a frame's header is a claim; what it announces must be refused before it is kept, whoever announces it.
+/// The length in a frame's header is a claim; what it announces must be refused before it is kept, whoever announces
+/// it.
 #[tokio::test]
 async fn a_frame_announced_too_large_is_refused_before_it_arrives() {
     let scene = scene().await;

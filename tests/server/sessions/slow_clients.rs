@@ -54,8 +54,8 @@ struct Reader {
 
 #[tokio::test]
 async fn a_client_that_stops_reading_is_gone_and_costs_the_others_nothing() {
-    // Two arenas for SQLite, and for the rest no pages kept for later: otherwise what the allocators keep is larger than
-    // what is measured.
+    // Two arenas for SQLite, and for the rest no pages kept for later: otherwise what the allocators keep is larger
+    // than what is measured.
     let server =
         TestServer::builder().set("MALLOC_ARENA_MAX", "2").set("_RJEM_MALLOC_CONF", "dirty_decay_ms:0").start().await;
     let alice = server.user("alice").await;

@@ -5,8 +5,8 @@ use crate::support::{TestServer, TestSocket, TestUser};
 use crate::sync::missed_events::sync;
 use serde_json::{Value, json};
 
-/// Bob misses one event of his user stream, opens a session with `subscribe=none`, and another event happens. Returns that
-/// session, the last revision that Bob has, and a live session of his.
+/// Bob misses one event of his user stream, opens a session with `subscribe=none`, and another event happens. Returns
+/// that session, the last revision that Bob has, and a live session of his.
 async fn reconnect(alice: &TestUser, bob: &TestUser) -> (TestSocket, i64, TestSocket) {
     let mut live = bob.connect().await;
     let held = live.welcome["user_rev"].as_i64().expect("a rev");

@@ -188,8 +188,8 @@ async fn nothing_is_acknowledged_once_another_file_is_in_the_place_of_the_databa
     alice.send(&room, "after").await;
 }
 
-/// Whether the newest row of the log is in the file of the database, read without the write-ahead log beside it. While that
-/// is copied, the file may look like anything.
+/// Whether the newest row of the log is in the file of the database, read without the write-ahead log beside it. While
+/// that is copied, the file may look like anything.
 async fn is_all_in_the_file(server: &TestServer) -> bool {
     let newest = newest_id(&file_url(server)).await;
     let alone = Database::connect(format!("{}?mode=ro&immutable=true", file_url(server))).await.unwrap();

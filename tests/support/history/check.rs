@@ -84,8 +84,8 @@ struct Absence<'a> {
     joined: i64,
 }
 
-/// Returns what all sessions got, by stream and revision. User streams belong to one user each, so they are checked only
-/// for each session.
+/// Returns what all sessions got, by stream and revision. User streams belong to one user each, so they are checked
+/// only for each session.
 fn events_by_revision<'a>(history: &'a History, found: &mut Vec<Violation>) -> BTreeMap<&'a str, Events<'a>> {
     let mut streams: BTreeMap<&str, Events> = BTreeMap::new();
     for session in &history.sessions {
@@ -187,8 +187,8 @@ impl Log<'_> {
         }
     }
 
-    /// The revisions have no gap, and every stored message has one event, in the order of `seq`, with the revision that its
-    /// acknowledgement named.
+    /// The revisions have no gap, and every stored message has one event, in the order of `seq`, with the revision that
+    /// its acknowledgement named.
     fn check_events(&self, found: &mut Vec<Violation>) {
         let none = Events::new();
         let events = self.events.unwrap_or(&none);

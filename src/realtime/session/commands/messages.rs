@@ -36,7 +36,7 @@ pub(super) fn send(
                 }
             };
         let answer = session.callback(ctx, then);
-        match CheckedSend::parse(caller.user_id, conversation, new) {
+        match CheckedSend::parse(&caller, conversation, new) {
             Ok(send) => messages::enqueue(&session.services.app, send, answer),
             Err(error) => answer(Err(error)),
         }
@@ -62,13 +62,12 @@ pub(super) fn edit(
 pub(super) fn delete(
     session: &mut Session,
     caller: Caller,
-    delete: DeleteMessage,
+    delete: &DeleteMessage,
     id: Option<FrameId>,
     ctx: &mut Context<Session>,
 ) {
-    let (app, lane) = (session.services.app.clone(), Lane::Conversation(delete.conversation_id));
-    let work = async move {
-        deletions::delete(&app, &caller, delete.conversation_id, delete.message_id, delete.audience).await
-    };
+    let DeleteMessage { conversation_id, message_id, audience } = *delete;
+    let (app, lane) = (session.services.app.clone(), Lane::Conversation(conversation_id));
+    let work = async move { deletions::delete(&app, &caller, conversation_id, message_id, audience).await };
     session.run_with_ack(lane, id, work, ctx);
 }

@@ -17,15 +17,15 @@ pub(super) fn set(
     session: &mut Session,
     caller: Caller,
     set: &SetPresence,
-    id: Option<FrameId>,
+    id: Option<&FrameId>,
     ctx: &mut Context<Session>,
 ) {
     let message = ToPresence::Set(caller.user_id, session.id, set.status);
     if session.services.presence.try_send(message).is_ok() {
-        session.send(&ServerFrame::Ack {}, id.as_ref(), ctx);
+        session.send(&ServerFrame::Ack {}, id, ctx);
     } else {
         let error = Error::unavailable("The server cannot change the presence now; try again.");
-        session.refuse(&error, id.as_ref(), None, ctx);
+        session.refuse(&error, id, None, ctx);
     }
 }
 

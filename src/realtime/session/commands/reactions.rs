@@ -21,7 +21,7 @@ pub(super) fn add(
         let ReactMessage { conversation_id, message_id, emoji } = reaction;
         reactions::add(&app, &caller, conversation_id, message_id, &emoji).await
     };
-    session.run_with_answer(lane, id, work, ack, ctx);
+    session.run_with_answer(lane, id, work, |change| ack(&change), ctx);
 }
 
 pub(super) fn remove(
@@ -36,9 +36,9 @@ pub(super) fn remove(
         let ReactMessage { conversation_id, message_id, emoji } = reaction;
         reactions::remove(&app, &caller, conversation_id, message_id, &emoji).await
     };
-    session.run_with_answer(lane, id, work, ack, ctx);
+    session.run_with_answer(lane, id, work, |change| ack(&change), ctx);
 }
 
-fn ack(change: ReactionChange) -> ServerFrame {
+fn ack(change: &ReactionChange) -> ServerFrame {
     ServerFrame::AckReaction(ReactionAck { action: change.action.into() })
 }

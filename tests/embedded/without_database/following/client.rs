@@ -1,4 +1,4 @@
-//! A client that keeps the rules of the protocol, and what must hold of everything it gets.
+//! A client that follows the rules of the protocol, and the checks of everything that it gets.
 
 use greenroom::domain::ids::{ConversationId, Rev};
 use greenroom::domain::stream::Stream;
@@ -13,7 +13,7 @@ pub fn must(holds: bool, fault: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(fault()) }
 }
 
-/// What the event of a stream means to the client. It stands in the text of the test's frames.
+/// The meaning of an event for the client, which is the text of the test's frames.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Meaning {
     Message,
@@ -21,7 +21,7 @@ pub enum Meaning {
     Left,
     /// On the user's own stream: the user was added, with the event of this revision.
     Added(ConversationId, Rev),
-    /// On the user's own stream: the user is out.
+    /// On the user's own stream: the user has left.
     Removed(ConversationId),
 }
 
@@ -30,14 +30,14 @@ pub enum Meaning {
 pub struct Client {
     /// The newest revision of each stream up to which nothing is missing.
     pub held: BTreeMap<Stream, Rev>,
-    /// Events that came before earlier ones.
+    /// Events that came before those of smaller revisions.
     ahead: BTreeMap<Stream, BTreeMap<Rev, Meaning>>,
     /// The head of the user stream when the session began.
     welcome_rev: Rev,
     /// Events that came in this session.
     received: BTreeSet<(Stream, Rev)>,
-    /// Conversations that it asked for with `subscribe`, and after which revision the answer said that events come. Earlier
-    /// events may come when the client is told that its user was added.
+    /// Conversations that it asked for with `subscribe`, and after which revision the answer said that events come.
+    /// Earlier events may come when the client is told that its user was added.
     answered: BTreeMap<Stream, Rev>,
     /// Conversations that the user left in this session and was not added to again, as far as the client knows.
     out: BTreeSet<ConversationId>,
@@ -49,14 +49,15 @@ pub struct Client {
     follows_added: bool,
     /// Whether live events of the user's own stream may come before those that a sync replays.
     may_be_ahead: bool,
-    /// Syncs that were sent and not answered.
+    /// The number of syncs without an answer.
     pub syncs: usize,
-    /// The same of `subscribe` and `unsubscribe`. An answer may change what the client holds, so it sends no sync before.
+    /// The same of `subscribe` and `unsubscribe`. An answer may change what the client holds, so it sends no sync
+    /// before.
     pub unanswered: usize,
 }
 
 impl Client {
-    /// A session begins.
+    /// Starts a session.
     pub fn opens(&mut self, own: Stream, user_rev: Rev, heads: &[(ConversationId, Rev)], subscribe_none: bool) {
         self.ahead.clear();
         self.follows.clear();
@@ -69,7 +70,7 @@ impl Client {
         self.welcome_rev = user_rev;
         self.held.entry(own).or_insert(user_rev);
         if !subscribe_none {
-            // It reads everything before these revisions over REST.
+            // The client reads everything before these revisions over REST.
             self.held.insert(own, user_rev);
             for (conversation, head) in heads {
                 self.held.insert(Stream::Conversation(*conversation), *head);
@@ -78,8 +79,8 @@ impl Client {
         }
     }
 
-    /// Sends a sync with everything it holds.
-    /// If it names no revision of its user stream, it reads what happened before this session over REST.
+    /// Sends a sync with everything that the client has.
+    /// If the sync names no revision of the user stream, the client reads over REST what happened before this session.
     pub fn sends_sync(&mut self, own: Stream, names_user_rev: bool) -> BTreeMap<ConversationId, Rev> {
         self.syncs += 1;
         if !names_user_rev {
@@ -92,12 +93,13 @@ impl Client {
         conversations.collect()
     }
 
-    /// Sends another command than a sync, or nothing for a while: a sync that comes later is not the first one.
+    /// Records that the client sent a command other than a sync, or nothing for a while: a later sync is not the first
+    /// one.
     pub fn sends_no_sync_first(&mut self) {
         self.may_be_ahead |= self.syncs == 0 && !self.follows_added;
     }
 
-    /// Gets an event.
+    /// Receives an event.
     pub fn event(&mut self, stream: Stream, frame: &Envelope, meaning: Meaning) -> Checked {
         let Some(held) = self.held.get(&stream).copied() else {
             return Err(format!("{stream:?} {} came and the client does not know the stream", frame.rev));
@@ -105,8 +107,8 @@ impl Client {
         must(self.received.insert((stream, frame.rev)), || format!("{stream:?} {} came twice", frame.rev))?;
         let mut may_be_ahead = self.may_be_ahead;
         if let Stream::Conversation(id) = stream {
-            // When the user's own stream said that the user left, what comes is from before that, or from after the user
-            // came back, of which the client will be told.
+            // When the user's own stream said that the user left, what comes is from before that, or from after the
+            // user joined again, which the client will learn.
             may_be_ahead = self.out.contains(&id);
             let ended = self.unsubscribed.contains(&id) && self.syncs == 0;
             must(!ended || may_be_ahead, || format!("{stream:?} {} came after `unsubscribed`", frame.rev))?;
@@ -115,7 +117,8 @@ impl Client {
             return Ok(());
         }
         must(frame.rev > held, || format!("{stream:?} {} came again, or late: {held} is held", frame.rev))?;
-        // The subscription that the client had may have ended without a word. Then it reads what lies between over REST.
+        // The subscription that the client had may have ended without a word. Then it reads what lies between over
+        // REST.
         let held = self.answered.get(&stream).copied().filter(|from| frame.rev == from.next()).unwrap_or(held);
         must(may_be_ahead || frame.rev == held.next(), || format!("{stream:?} {} came after {held}", frame.rev))?;
         self.ahead.entry(stream).or_default().insert(frame.rev, meaning);
@@ -123,7 +126,7 @@ impl Client {
         Ok(())
     }
 
-    /// Everything up to `rev` is here, from events or from elsewhere. Acts on the events that follow it without a gap.
+    /// Records that the client has everything up to `rev`, and applies the events that follow without a gap.
     fn hold(&mut self, stream: Stream, rev: Rev) {
         self.held.insert(stream, rev);
         self.ahead.entry(stream).or_default().retain(|ahead, _| *ahead > rev);
@@ -154,14 +157,14 @@ impl Client {
         }
     }
 
-    /// Gets a frame that is no event.
+    /// Receives a frame that is no event.
     pub fn frame(&mut self, own: Stream, frame: &ServerFrame) -> Checked {
         match frame {
             ServerFrame::Subscribed(Subscribed { revs, .. }) => {
                 self.unanswered -= 1;
                 for (id, rev) in revs {
                     let stream = Stream::Conversation(*id);
-                    // An answer from before the event with which the user left is void.
+                    // An answer from before the leave of the user is not valid any more.
                     let is_void = self.out.contains(id) && self.held.get(&stream).is_some_and(|held| rev < held);
                     if is_void {
                         continue;
@@ -179,7 +182,7 @@ impl Client {
                 for id in conversation_ids {
                     self.follows.remove(id);
                     self.unsubscribed.insert(*id);
-                    // Should it be told later that its user was added, it gets everything after that again.
+                    // If the client learns later that its user was added, it gets everything after that again.
                     self.received.retain(|(stream, _)| *stream != Stream::Conversation(*id));
                     self.answered.insert(Stream::Conversation(*id), Rev(0));
                 }
@@ -196,7 +199,7 @@ impl Client {
         Ok(())
     }
 
-    /// `sync.done` comes after the events that it speaks of.
+    /// Checks that `sync.done` comes after the events up to the heads that it names.
     fn done(&mut self, own: Stream, done: &SyncDone) -> Checked {
         self.syncs -= 1;
         self.follows_added = true;
@@ -206,12 +209,12 @@ impl Client {
             must(held >= Some(*rev), || format!("sync.done names {rev} of {id}, {held:?} is held"))?;
         }
         must(self.held[&own] >= done.user_rev, || format!("sync.done names {} of the user", done.user_rev))?;
-        // Of those that are denied, events from before the user left may still be on their way.
+        // For denied conversations, events from before the leave may still be on their way.
         self.follows.extend(done.conversations.keys().filter(|id| !self.out.contains(id)));
         Ok(())
     }
 
-    /// Everything that was under way has come: the session got all of what it follows.
+    /// Checks at the end of a run that the client has all events of what it follows.
     pub fn rested(
         &self,
         own: Stream,
@@ -225,7 +228,8 @@ impl Client {
             let missing = (self.welcome_rev.0 + 1..=head_of(own).0).map(Rev).find(|rev| !has(*rev));
             must(missing.is_none(), || format!("{missing:?} of the user stream never came"))?;
         }
-        // A session that only subscribes to what it names must look at its user's own stream to see that a subscription ended.
+        // A session that only subscribes to what it names must look at its user's own stream to see that a subscription
+        // ended.
         for id in self.follows.iter().filter(|id| self.follows_added && is_in(**id)) {
             let stream = Stream::Conversation(*id);
             let (newest, head) = (self.held[&stream], head_of(stream));
@@ -234,7 +238,7 @@ impl Client {
         Ok(())
     }
 
-    /// The same after a last sync.
+    /// Checks the same after a last sync.
     pub fn settled(
         &self,
         own: Stream,

@@ -1,4 +1,5 @@
-//! One user with one session at a time, three conversations, their rooms, and everything that is on its way between them.
+//! One user with one session at a time, three conversations, their rooms, and everything that is on its way between
+//! them.
 
 use super::client::{Checked, Client, Meaning};
 use greenroom::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
@@ -28,17 +29,17 @@ pub enum Step {
     /// A committed event reaches its room, in any order.
     Deliver(usize),
     LoseDelivery(usize),
-    /// Rooms learn how far the log reaches, and ask for what they lack.
+    /// Rooms learn the heads of the log, and ask for the events that they lack.
     CatchUp,
-    /// A room takes the next message of the session.
+    /// A room gets the next message of the session.
     RoomMessage(usize),
-    /// A read of the log is answered with at most so many rows.
+    /// A read of the log returns at most this number of rows.
     ReadLog(usize, usize),
-    /// The session takes the next message of a room.
+    /// The session gets the next message of a room.
     SessionMessage,
-    /// The rights that were asked for are read from the database.
+    /// The requested rights are read from the database.
     ReadRights,
-    /// What was read reaches the session.
+    /// The session gets the rights that were read.
     AnswerRights,
     /// A new session, with `subscribe=none` or without.
     Reconnect(bool),
@@ -52,11 +53,11 @@ pub enum Step {
     },
     ClientStops,
     ClientReads,
-    /// The wait for a first sync is over.
+    /// The wait for a first sync ends.
     TimeIsUp,
 }
 
-/// What a session asks of a room.
+/// A message of a session to a room.
 pub enum ToRoom {
     Subscribe { number: u64, from: Rev, checked: Rev },
     Unsubscribe,
@@ -70,7 +71,7 @@ pub struct TestRoom {
     pub reads: Vec<(Rev, ReadPurpose)>,
 }
 
-/// Rights that are to be read, or were read and are on their way.
+/// Rights that are requested, or that were read and are on their way.
 pub enum Check {
     /// The rights with which a session begins.
     Open,
@@ -92,7 +93,7 @@ pub enum Job {
 #[allow(clippy::struct_excessive_bools)]
 pub struct World {
     pub log: BTreeMap<Stream, Vec<(Envelope, Meaning)>>,
-    /// The revision at which the user was added, where the user is in.
+    /// The revision at which the user was added; `None` if the user is no participant.
     pub joined: BTreeMap<ConversationId, Option<Rev>>,
     pub rooms: BTreeMap<Stream, TestRoom>,
     pub undelivered: Vec<(Stream, Arc<Batch>)>,
@@ -128,7 +129,7 @@ fn event(stream: Stream, rev: Rev, effect: EventEffect, message_id: Option<Messa
     Envelope { stream, rev, event_type, message_id, quoted_id: None, text: stream.id().to_string().into(), effect }
 }
 
-/// Takes what an order sends.
+/// Records what an order sends.
 pub struct RoomSink<'w> {
     pub stream: Stream,
     pub session: u64,
@@ -289,7 +290,7 @@ impl World {
         }
     }
 
-    /// Lets everything under way come to its end, with a last sync; then the client has everything.
+    /// Delivers everything that is under way, with a last sync. Then the client must have everything.
     pub fn settle(&mut self) -> Checked {
         self.rest()?;
         self.step(&Step::Sync { in_parts: false, names_user_rev: true })?;

@@ -1,5 +1,5 @@
-//! What a session follows, driven through random interleavings of commits, deliveries, leaves and returns, commands, checks
-//! of rights and slow clients. The rooms are real orders. `harness.rs` holds what happened and what may happen
+//! What a session follows, driven through random interleavings of commits, deliveries, leaves and returns, commands,
+//! checks of rights and slow clients. The rooms are real orders. `harness.rs` holds what happened and what may happen
 //! next, `client.rs` checks what the client gets.
 
 mod client;
@@ -41,7 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The steps of one run, printed one a line.
+/// The steps of one run, printed with one step on each line.
 struct Steps(Vec<Step>);
 
 impl std::fmt::Debug for Steps {
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Steps {
     }
 }
 
-/// What the room replays while events of the user stream are held back is asked for again.
+/// Events that the room replays while events of the user stream are held back are requested again.
 #[test]
 fn an_event_that_was_held_back_during_a_replay_is_not_lost() {
     let (user, batch) = (harness::USER, harness::batch_of(harness::OWN, 4));

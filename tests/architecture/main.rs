@@ -133,6 +133,16 @@ fn only_the_assembler_constructs_resources_with_several_parts() {
 }
 
 #[test]
+fn the_store_returns_rows() {
+    let store = |code: &str| resources::types_of_rows(&invented("src/store/messages/mod.rs", code));
+    finds(&store("use crate::protocol::messages::{FormerText, Message};"), "the store uses `Message`");
+    finds(&store("\nuse crate::protocol::users::{\n    User,\n};"), "mod.rs:2: the store uses `User`");
+    holds(&store("use crate::protocol::users::UserBrief;\nuse crate::protocol::events::Event;"));
+    holds(&resources::types_of_rows(&invented("src/work/read.rs", "use crate::protocol::messages::Message;")));
+    holds(&resources::types_of_rows(&read(&["src"])));
+}
+
+#[test]
 fn a_file_has_at_most_400_lines() {
     finds(&rules::file_size(&invented("src/app.rs", &"\n".repeat(401))), "401 lines");
     finds(&rules::file_size(&invented("static/sdk/x.js", &"\n".repeat(500))), "500 lines");

@@ -1,4 +1,5 @@
-//! The rule about resources that have several parts: only the assembler makes them, so that no part can be forgotten.
+//! The rules about resources: the store returns rows, and only the assembler makes resources that have several parts, so
+//! that no part can be forgotten.
 
 use super::source::Source;
 
@@ -44,4 +45,50 @@ fn constructs(code: &str, name: &str) -> bool {
         let is_declared = before.split_whitespace().next_back().is_some_and(|word| DECLARATIONS.contains(&word));
         !is_declared && !before.ends_with(char::is_alphanumeric)
     })
+}
+
+/// The types of `protocol` that the store may return, because one row or one count fills them completely.
+const COMPLETE_IN_A_ROW: &[&str] = &[
+    "Block",
+    "ClassBrief",
+    "FormerText",
+    "LastMessage",
+    "NotifyLevel",
+    "OwnView",
+    "ReactionUsers",
+    "ReadMark",
+    "Receipt",
+    "Receipts",
+    "RevokeReason",
+    "UnreadCount",
+    "UserBrief",
+];
+
+/// The files of `protocol` that define what the log contains.
+const LOG_FORMAT: &[&str] = &["envelope", "event_type", "events", "stored_event"];
+
+/// The store uses no type of `protocol` but those that it can fill completely, and those of the log.
+pub fn types_of_rows(files: &[Source]) -> Vec<String> {
+    const PREFIX: &str = "crate::protocol::";
+    let mut broken = Vec::new();
+    for file in files.iter().filter(|file| file.path.starts_with("src/store/")) {
+        for (start, _) in file.code.match_indices(PREFIX) {
+            let line = file.code[..start].matches('\n').count() + 1;
+            let path = file.code[start + PREFIX.len()..].split(';').next().unwrap_or_default();
+            let mut names = path.split(|character: char| !character.is_alphanumeric() && character != '_');
+            if names.next().is_some_and(|module| LOG_FORMAT.contains(&module)) {
+                continue;
+            }
+            for name in names.filter(|name| name.starts_with(char::is_uppercase)) {
+                if !COMPLETE_IN_A_ROW.contains(&name) {
+                    broken.push(format!(
+                        "{}:{line}: the store uses `{name}`; return a row of the store and make the resource in \
+                         src/work/assemble, or add it to COMPLETE_IN_A_ROW if one row fills it",
+                        file.path
+                    ));
+                }
+            }
+        }
+    }
+    broken
 }

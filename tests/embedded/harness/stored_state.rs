@@ -105,14 +105,14 @@ impl StoredState {
         }
         for row in test.rows("SELECT * FROM outbox ORDER BY id").await {
             let stream = Stream::from_parts(get(&row, "stream_kind"), get(&row, "stream_id"));
-            let text: String = get(&row, "payload");
-            let frame: Value = serde_json::from_str(&text).unwrap();
+            let json: String = get(&row, "payload");
+            let frame: Value = serde_json::from_str(&json).unwrap();
             stored.log.entry(stream).or_default().push(Event {
                 rev: get(&row, "rev"),
                 kind: get(&row, "event_type"),
                 message_id: get(&row, "message_id"),
                 payload: frame["payload"].clone(),
-                text,
+                text: json,
             });
         }
         for row in test.rows("SELECT * FROM participants").await {

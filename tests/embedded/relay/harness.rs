@@ -66,12 +66,12 @@ impl Talk {
     /// Sends a message, sometimes with links.
     pub async fn say(&mut self, test: &TestApp, random: &mut Random) {
         let sender = *random.pick(&self.users);
-        let text = match random.between(0, 4) {
+        let content = match random.between(0, 4) {
             0 => "https://a.example/ and http://b.example".to_owned(),
             1 => "(https://c.example).".to_owned(),
             _ => "only words".to_owned(),
         };
-        let post = TestSend::new(self.group, &sender, text);
+        let post = TestSend::new(self.group, &sender, content);
         self.sent.push((post.id, sender));
         test.send(post).await.unwrap();
     }
@@ -87,8 +87,8 @@ impl Talk {
             self.sent.swap_remove(at);
             deletions::delete(&test.app, &sender, self.group, id, Audience::Everyone).await.unwrap();
         } else {
-            let text = if random.one_in(2) { "https://d.example" } else { "changed" };
-            edits::edit(&test.app, &sender, self.group, id, Content::parse(text).unwrap()).await.unwrap();
+            let content = if random.one_in(2) { "https://d.example" } else { "changed" };
+            edits::edit(&test.app, &sender, self.group, id, Content::parse(content).unwrap()).await.unwrap();
         }
     }
 }

@@ -78,7 +78,7 @@ impl Model {
             possible = vec![self.expect(send, Some(Role::Member)), self.expect(send, None)];
         }
         let actual = match outcome {
-            Ok(sent) if sent.repeated => Expected::Repeated(sent.message.id),
+            Ok(stored_message) if stored_message.repeated => Expected::Repeated(stored_message.message.id),
             Ok(_) => Expected::Stored,
             Err(error) => Expected::Refused(error.code()),
         };
@@ -92,14 +92,15 @@ impl Model {
         };
         *self.seen.entry(name).or_default() += 1;
         match outcome {
-            Ok(sent) if !sent.repeated => {
-                self.store(send, sent)?;
-                self.mention(send, sent, moving)
+            Ok(stored_message) if !stored_message.repeated => {
+                self.store(send, stored_message)?;
+                self.mention(send, stored_message, moving)
             }
-            Ok(sent)
-                if self.mentions[&sent.message.id] != (sent.message.mentions.clone(), sent.message.mentions_all) =>
+            Ok(stored_message)
+                if self.mentions[&stored_message.message.id]
+                    != (stored_message.message.mentions.clone(), stored_message.message.mentions_all) =>
             {
-                Err(format!("{send:?}\n  mentions others when it is repeated: {sent:?}"))
+                Err(format!("{send:?}\n  mentions others when it is repeated: {stored_message:?}"))
             }
             _ => Ok(()),
         }
@@ -122,9 +123,9 @@ impl Model {
         Expected::Refused(refusal)
     }
 
-    fn store(&mut self, send: &TestSend, sent: &SentMessage) -> std::result::Result<(), String> {
+    fn store(&mut self, send: &TestSend, stored_message: &SentMessage) -> std::result::Result<(), String> {
         let place = self.places.get_mut(&send.conversation).expect("a stored message has a place");
-        let message = &sent.message;
+        let message = &stored_message.message;
         let as_sent = message.id == send.id
             && message.sender_id == Some(send.sender)
             && message.content == send.content
@@ -150,7 +151,7 @@ impl Model {
     fn mention(
         &mut self,
         send: &TestSend,
-        sent: &SentMessage,
+        stored_message: &SentMessage,
         moving: &BTreeSet<UserId>,
     ) -> std::result::Result<(), String> {
         const MINUTE: i64 = 60_000;
@@ -159,7 +160,7 @@ impl Model {
         let words: Vec<String> = words.map(|word| word.trim_end_matches(['.', '-']).to_lowercase()).collect();
         let named = words.iter().filter_map(|word| self.names.get(word)).copied();
         let mut expected: Vec<UserId> = named.filter(|user| place.roles.contains_key(user)).collect();
-        let now = sent.message.created_at.0;
+        let now = stored_message.message.created_at.0;
         let role = place.roles.get(&send.sender).copied();
         let all = words.iter().any(|word| word == "all")
             && role.is_some_and(|role| role >= Role::Admin)
@@ -170,11 +171,11 @@ impl Model {
         let mut seen = BTreeSet::from([send.sender]);
         seen.extend(moving);
         expected.retain(|user| seen.insert(*user));
-        let actual = &sent.message.mentions;
+        let actual = &stored_message.message.mentions;
         let stored: Vec<UserId> =
             actual.iter().filter(|user| !moving.contains(user) || **user == send.sender).copied().collect();
-        self.mentions.insert(send.id, (actual.clone(), sent.message.mentions_all));
-        let (stored, expected) = ((stored, sent.message.mentions_all), (expected, all));
+        self.mentions.insert(send.id, (actual.clone(), stored_message.message.mentions_all));
+        let (stored, expected) = ((stored, stored_message.message.mentions_all), (expected, all));
         if stored == expected {
             Ok(())
         } else {

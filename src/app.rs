@@ -29,21 +29,21 @@ use tokio::sync::{Notify, mpsc};
 
 /// The application, which every use case gets as an argument. Cloning it is cheap.
 #[derive(Clone)]
-pub struct App(Arc<AppParts>);
+pub struct App(Arc<AppFields>);
 
-/// The parts of [`App`], which `startup` creates.
-pub struct AppParts {
+/// The fields of [`App`], which `startup` creates.
+pub struct AppFields {
     pub settings: Arc<Settings>,
     pub admission: Admission,
     pub supervision: Supervision,
-    pub data: DataParts,
-    pub delivery: DeliveryParts,
-    pub sign_in: SignInParts,
-    pub live_state: LiveStateParts,
+    pub data: DatabaseFields,
+    pub delivery: DeliveryFields,
+    pub sign_in: SignInFields,
+    pub live_state: LiveStateFields,
 }
 
 /// The database and its threads.
-pub struct DataParts {
+pub struct DatabaseFields {
     pub db: Db,
     /// Everything that waits for the database runs on this runtime, so that no connection depends on a thread that is
     /// busy with sockets.
@@ -51,7 +51,7 @@ pub struct DataParts {
 }
 
 /// The queues of the writers, and the bus that delivers committed changes to the subscribers.
-pub struct DeliveryParts {
+pub struct DeliveryFields {
     /// A conversation always belongs to the same writer.
     pub send_queues: Vec<mpsc::Sender<SendJob>>,
     pub marks: mpsc::Sender<MarkJob>,
@@ -61,26 +61,26 @@ pub struct DeliveryParts {
 }
 
 /// The keys of tokens, and what the node remembers of logins and passwords.
-pub struct SignInParts {
+pub struct SignInFields {
     pub keys: Keys,
     pub accepted: AcceptedGenerations,
     pub ended_logins: EndedLogins,
-    pub attempts: Arc<PasswordLimits>,
+    pub password_limits: Arc<PasswordLimits>,
     pub limits: SignInLimits,
     pub hashing: HashingQueue,
 }
 
 /// Presence and typing, which are never stored as events.
-pub struct LiveStateParts {
+pub struct LiveStateFields {
     pub presence: PresenceTable,
     pub last_seen: LastSeenTimes,
     pub typing: TypingTable,
 }
 
 impl App {
-    /// Creates the application from its parts.
-    pub fn new(parts: AppParts) -> Self {
-        Self(Arc::new(parts))
+    /// Creates the application from its fields.
+    pub fn new(fields: AppFields) -> Self {
+        Self(Arc::new(fields))
     }
 
     /// Returns the settings of the operator.
@@ -103,7 +103,7 @@ impl App {
         &self.0.live_state.presence
     }
 
-    /// Returns the times of last presence that are not yet written to the database.
+    /// Returns the times when users were last seen that are not yet stored in the database.
     pub fn last_seen(&self) -> &LastSeenTimes {
         &self.0.live_state.last_seen
     }
@@ -120,8 +120,8 @@ impl App {
 
     /// Returns the limits on password attempts: the recent wrong passwords, and the attempts that are still being
     /// hashed, by account and by address.
-    pub fn attempts(&self) -> &Arc<PasswordLimits> {
-        &self.0.sign_in.attempts
+    pub fn password_limits(&self) -> &Arc<PasswordLimits> {
+        &self.0.sign_in.password_limits
     }
 
     /// Returns the limits for registering, signing in and refreshing.
@@ -134,7 +134,7 @@ impl App {
         &self.0.sign_in.hashing
     }
 
-    /// Returns the generations of access tokens that were accepted just now.
+    /// Returns the queue of accepted token generations that are not yet written to the database.
     pub fn accepted_generations(&self) -> &AcceptedGenerations {
         &self.0.sign_in.accepted
     }
@@ -161,8 +161,8 @@ impl App {
     }
 
     /// Returns the read permits of `payer`, for [`reading::with_permits`].
-    pub fn read_permits(&self, payer: impl Into<Payer>) -> ReadPermits {
-        self.0.admission.read_permits(payer, self.0.data.db.read_permits_per_user())
+    pub fn database_read_permits(&self, payer: impl Into<Payer>) -> ReadPermits {
+        self.0.admission.database_read_permits(payer, self.0.data.db.read_permits_per_user())
     }
 
     /// Runs `work` on the runtime of the database, even if the calling function stops waiting, until it ends or reaches
@@ -179,14 +179,14 @@ impl App {
     }
 
     /// Does the same as [`Self::run_with_deadline`] for work of several transactions. It has no deadline itself; each
-    /// of its parts has one.
+    /// of its transactions has one.
     pub async fn run_without_deadline<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
         let (part, permits) = (self.use_cases_part(), reading::current_permits());
-        let work = reading::with_permits(permits, async move { part.attempt(work).await });
+        let work = reading::with_permits(permits, async move { part.catch_panic_in(work).await });
         match self.0.data.runtime.spawn(work).await {
             Ok(outcome) => outcome.unwrap_or_else(|panicked| Err(Error::internal(panicked))),
             Err(ended) => Err(Error::internal(ended)),
@@ -196,7 +196,7 @@ impl App {
     /// Runs `work`, which computes and does not wait, on a thread that serves no client.
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let part = self.use_cases_part();
-        let computed = self.0.data.runtime.spawn_blocking(move || part.catch(work)).await;
+        let computed = self.0.data.runtime.spawn_blocking(move || part.catch_panic(work)).await;
         computed.map_err(Error::internal)?.map_err(Error::internal)
     }
 
@@ -204,7 +204,7 @@ impl App {
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let part = self.use_cases_part();
         // Tasks that run for ever have a part of their own, which counts their panics first.
-        self.0.data.runtime.spawn(async move { part.attempt(work).await });
+        self.0.data.runtime.spawn(async move { part.catch_panic_in(work).await });
     }
 
     /// Returns the part for the work of callers. A panic fails only this work, and is counted.
@@ -221,13 +221,13 @@ impl App {
         }
         for mark in marks {
             match mark.cause {
-                MarkCause::Send { unread_from: Some(previous) } => self.enqueue_mark(MarkJob {
+                MarkCause::Send { previous_read_seq: Some(previous_read_seq) } => self.enqueue_mark(MarkJob {
                     conversation_id: mark.conversation_id,
                     user_id: mark.user_id,
-                    work: MarkWork::NotifyAfterSend { previous },
+                    work: MarkWork::NotifyAfterSend { previous_read_seq },
                     answer: None,
                 }),
-                MarkCause::Send { unread_from: None } | MarkCause::Request => {}
+                MarkCause::Send { previous_read_seq: None } | MarkCause::Request => {}
             }
         }
     }
@@ -244,7 +244,7 @@ impl App {
 
     /// Makes the catch-up read the log immediately, because some events may not be delivered.
     pub fn wake_catch_up(&self) {
-        self.0.delivery.bus.catch_up().wake();
+        self.0.delivery.bus.catch_up_schedule().wake();
     }
 
     /// Sends a frame without a revision to the sessions that follow `streams`, except those of one user. Best effort.

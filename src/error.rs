@@ -233,7 +233,7 @@ impl Error {
         error
     }
 
-    /// Returns the error for work that the server cannot do at the moment. It has acknowledged nothing.
+    /// Returns the error for work that the server cannot do at the moment. The server has acknowledged nothing.
     pub fn unavailable(detail: &'static str) -> Self {
         let mut error = Self::new(Code::Unavailable, detail);
         error.0.retry_after_ms = Some(1000);

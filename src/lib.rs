@@ -8,7 +8,7 @@
 //! 3. [`error`]: the error type of the whole project
 //! 4. [`protocol`]: the frames, events and resources on the wire
 //! 5. [`mailboxes`]: the messages of all actors
-//! 6. [`store`], [`cluster`]: the SQL statements, and what nodes may share
+//! 6. [`store`], [`cluster`]: the SQL statements, and the state that each node keeps in memory
 //! 7. [`admission`]: the limits of each caller
 //! 8. [`app`]: everything that a use case needs
 //! 9. [`work`]: what the use cases run on: reads, transactions, the writers, access rights and the assembler

@@ -3,11 +3,12 @@
 //! A *part* is a task or an actor that runs as long as the server. It has a name. A panic in a part is counted under
 //! the name, written to the log, and shown by `/health` for [`RECENT`]. Then the part starts again.
 //!
-//! - A *task that never ends* is run by [`Part::run`] in a loop. State that must survive a panic, such as a queue, is
-//!   outside the task. After repeated panics the pauses before the restart grow.
-//! - *One piece of work* of many, such as a batch or a read, is run by [`Part::attempt`], so that a panic ends only
-//!   this piece.
-//! - An *actor that must keep its address* runs its handlers in [`Part::catch`] and drops its state after a panic.
+//! - A *task that never ends* is run by [`Part::catch_panic_and_pause`] in a loop. State that must survive a panic,
+//!   such as a queue, is outside the task. After repeated panics the pauses before the restart grow.
+//! - *One piece of work* of many, such as a batch or a read, is run by [`Part::catch_panic_in`], so that a panic ends
+//!   only this piece.
+//! - An *actor that must keep its address* runs its handlers in [`Part::catch_panic`] and drops its state after a
+//!   panic.
 //! - *Work that is repeated after a failure* reports each result with [`Part::set_working`]. `/health` names the part
 //!   until the work succeeds.
 //! - An *actor that may end* calls [`Part::count_if_panicking`] when it is dropped. If an actor panics, actix ends only
@@ -75,7 +76,8 @@ pub struct Part {
 pub struct Panicked;
 
 impl Supervision {
-    /// Returns the part with this name.
+    /// Returns the part with this name, which `/health` names when it fails. The first call with a name creates the
+    /// part.
     pub fn part(&self, name: impl Into<Cow<'static, str>>) -> Part {
         Part { name: name.into(), supervision: self.clone() }
     }
@@ -106,8 +108,8 @@ impl Supervision {
 impl Part {
     /// Runs a task. The calling code repeats this in a loop while the result is an error. After a panic the future
     /// waits before it returns the error.
-    pub fn run<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
-        let attempt = self.attempt(work);
+    pub fn catch_panic_and_pause<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
+        let attempt = self.catch_panic_in(work);
         async move {
             let outcome = attempt.await;
             if outcome.is_err() {
@@ -119,14 +121,14 @@ impl Part {
     }
 
     /// Runs one piece of work. A panic ends only this piece.
-    pub fn attempt<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
+    pub fn catch_panic_in<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = Result<T, Panicked>> {
         // The future may be large and is moved, so it is on the heap.
         let work = Box::pin(AssertUnwindSafe(work).catch_unwind());
         async move { work.await.map_err(|panic| self.report_panic(panic.as_ref())) }
     }
 
     /// Runs a function that does not wait, such as the handler of an actor.
-    pub fn catch<T>(&self, work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    pub fn catch_panic<T>(&self, work: impl FnOnce() -> T) -> Result<T, Panicked> {
         catch_unwind(AssertUnwindSafe(work)).map_err(|panic| self.report_panic(panic.as_ref()))
     }
 
@@ -171,10 +173,10 @@ mod tests {
     #[test]
     fn a_part_is_failing_for_a_minute_after_its_last_panic() {
         let supervision = Supervision::default();
-        assert_eq!(supervision.part("hub").catch(|| 7), Ok(7));
+        assert_eq!(supervision.part("hub").catch_panic(|| 7), Ok(7));
         assert_eq!(supervision.failing(), [""; 0]);
         for _ in 0..2 {
-            assert_eq!(supervision.part("hub").catch(|| panic!("on purpose")), Err::<(), _>(Panicked));
+            assert_eq!(supervision.part("hub").catch_panic(|| panic!("on purpose")), Err::<(), _>(Panicked));
         }
         assert_eq!((supervision.failing(), supervision.panic_count("hub")), (vec!["hub".to_owned()], 2));
         let later = Instant::now() + RECENT;
@@ -216,7 +218,7 @@ mod tests {
         let mut done = Vec::new();
         let part = supervision.part("writer");
         while part
-            .run(async {
+            .catch_panic_and_pause(async {
                 while let Some(next) = divisors.pop() {
                     tokio::task::yield_now().await;
                     done.push(10 / next);

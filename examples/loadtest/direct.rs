@@ -59,7 +59,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &DirectOptions) -
     let user_count = load.users / 2 * 2;
     let users = register(target, user_count).await?;
     let conversations = create_direct_conversations(target, &users).await?;
-    let fresh = target.restart().await?;
+    let restarted = target.restart().await?;
     let socket_count = user_count * load.sockets;
     let mut sockets = Vec::new();
     for user in &users {
@@ -108,7 +108,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &DirectOptions) -
     report.add("sockets", socket_count);
     report.add("conversations", conversations.len());
     report.add("content_characters", load.size);
-    report.add("fresh_start", fresh);
+    report.add("fresh_start", restarted);
     report.add("seconds", options.seconds);
     report.add("sent", counters.sent.get());
     report.add_rounded("acknowledged_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
@@ -166,7 +166,7 @@ impl DirectClient {
                 Pace::Open { next_due, interval } => {
                     let due = *next_due;
                     *next_due += *interval;
-                    if self.clock.measures(due) {
+                    if self.clock.is_measured(due) {
                         self.counters.lateness.record(now - due);
                     }
                     due
@@ -209,16 +209,16 @@ impl DirectClient {
                 "message.sent" => {
                     *unacknowledged_count = unacknowledged_count.saturating_sub(1);
                     Counters::add(&counters.acknowledged);
-                    if clock.measures(now) {
+                    if clock.is_measured(now) {
                         Counters::add(&counters.acknowledged_measured);
                     }
-                    if let Some((.., due)) = parse_temp_id(payload).filter(|(.., due)| clock.measures(*due)) {
+                    if let Some((.., due)) = parse_temp_id(payload).filter(|(.., due)| clock.is_measured(*due)) {
                         counters.acknowledgement.record(now.saturating_sub(due));
                     }
                 }
                 "message.new" => {
                     Counters::add(&counters.delivered);
-                    if clock.measures(now) {
+                    if clock.is_measured(now) {
                         Counters::add(&counters.delivered_measured);
                     }
                     counters.check_order(last_rev, envelope.rev.unwrap_or_default());
@@ -227,7 +227,7 @@ impl DirectClient {
                     if last.is_some_and(|last| number != last + 1) {
                         Counters::add(&counters.disordered);
                     }
-                    if clock.measures(due) {
+                    if clock.is_measured(due) {
                         counters.delivery.record(now.saturating_sub(due));
                     }
                 }

@@ -47,7 +47,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &HistoryOptions) 
     let mut users = register(target, 2).await?;
     let conversation_id = create_direct_conversations(target, &users).await?.remove(0);
     fill(target, &users, &conversation_id, load.messages).await?;
-    let fresh = target.restart().await?;
+    let restarted = target.restart().await?;
     // The access tokens may be about to expire after a long time of sending.
     refresh(target, &mut users).await?;
 
@@ -80,7 +80,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &HistoryOptions) 
     report.add("content_characters", CONTENT_CHARACTERS);
     report.add("page_items", PAGE_ITEMS);
     report.add("connections", load.connections);
-    report.add("fresh_start", fresh);
+    report.add("fresh_start", restarted);
     report.add("seconds", options.seconds);
     report.add("requests", counters.sent.get());
     report.add_rounded("requests_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
@@ -176,10 +176,10 @@ impl HistoryClient {
             }
             let now = self.clock.now();
             Counters::add(&self.counters.acknowledged);
-            if self.clock.measures(now) {
+            if self.clock.is_measured(now) {
                 Counters::add(&self.counters.acknowledged_measured);
             }
-            if self.clock.measures(sent_at) {
+            if self.clock.is_measured(sent_at) {
                 self.counters.acknowledgement.record(now - sent_at);
             }
         }

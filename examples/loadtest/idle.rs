@@ -15,20 +15,20 @@ use crate::target::Target;
 use crate::users::{create_direct_conversations, register};
 
 /// The pause before each sample of memory, in which the server finishes its work.
-const SETTLE: Duration = Duration::from_secs(1);
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the scenario.
 pub async fn run(target: &mut Target, options: &Options, load: &IdleOptions) -> Result<Report> {
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(IDLE_PAUSE).await;
     let started = target.resident_bytes();
     let user_count = load.sockets.div_ceil(load.each).next_multiple_of(2);
     let users = register(target, user_count).await?;
     create_direct_conversations(target, &users).await?;
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(IDLE_PAUSE).await;
     let registered = target.resident_bytes();
     // The figure above contains memory that the registrations used. The restart keeps it out of the figures below.
-    let fresh = target.restart().await?;
-    tokio::time::sleep(SETTLE).await;
+    let restarted = target.restart().await?;
+    tokio::time::sleep(IDLE_PAUSE).await;
     let before = target.resident_bytes();
 
     let (finish, finished) = watch::channel(false);
@@ -43,7 +43,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &IdleOptions) -> 
         }
     }
     progress::end_line();
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(IDLE_PAUSE).await;
     let opened = target.resident_bytes();
     let cpu = target.cpu_seconds();
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
@@ -53,7 +53,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &IdleOptions) -> 
     for task in tasks {
         task.await?;
     }
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(IDLE_PAUSE).await;
     let closed = target.resident_bytes();
 
     let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / (1024.0 * 1024.0));
@@ -64,7 +64,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &IdleOptions) -> 
     let mut report = Report::new("idle");
     report.add("sockets", load.sockets);
     report.add("users", user_count);
-    report.add("fresh_start", fresh);
+    report.add("fresh_start", restarted);
     report.add("seconds", options.seconds);
     report.add_rounded("server_rss_mib_started", mib(started));
     report.add_rounded("server_rss_mib_registered", mib(registered));

@@ -1,4 +1,4 @@
-//! The load tool: puts a known load on a server on this machine, and reports what it measured, as a table for readers
+//! The load tool: puts a known load on a server on this machine, and reports its measurements, as a table for readers
 //! (standard error) and as JSON for programs (standard output).
 //!
 //! In the open loop the latency of a message begins when the message is *due*. A server that stalls is therefore
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Ok(report) => {
             eprint!("{}", report.table());
             println!("{}", report.json());
-            if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+            if report.has_no_faults() { ExitCode::SUCCESS } else { ExitCode::from(2) }
         }
         Err(error) => {
             eprintln!("loadtest: {error}");

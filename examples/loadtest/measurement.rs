@@ -19,7 +19,7 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 /// The clock of a run. Its times are nanoseconds since the load began.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    began: Instant,
+    started: Instant,
     /// The end of the warm-up. Only messages and requests that are due from here on count for latency.
     pub from: u64,
     /// The end of the measurement. Nothing is sent after it.
@@ -31,21 +31,21 @@ impl Clock {
     pub fn start(options: &Options) -> Self {
         let second = 1_000_000_000;
         let from = options.warmup * second;
-        Self { began: Instant::now(), from, until: from + options.seconds * second }
+        Self { started: Instant::now(), from, until: from + options.seconds * second }
     }
 
     /// Returns the nanoseconds since the load began.
     pub fn now(&self) -> u64 {
-        self.began.elapsed().as_nanos() as u64
+        self.started.elapsed().as_nanos() as u64
     }
 
     /// Converts a time of this clock into an instant.
     pub fn instant(&self, time: u64) -> tokio::time::Instant {
-        (self.began + Duration::from_nanos(time)).into()
+        (self.started + Duration::from_nanos(time)).into()
     }
 
     /// Returns true if `time` is inside the measured part of the run.
-    pub fn measures(&self, time: u64) -> bool {
+    pub fn is_measured(&self, time: u64) -> bool {
         (self.from..self.until).contains(&time)
     }
 

@@ -2,7 +2,7 @@
 //! limits.
 //!
 //! A user has reconnected when the client has new tokens, an authenticated socket and the list of conversations. A
-//! client that is refused waits as long as the answer says, and tries again.
+//! client that is refused waits for the time in the answer, and tries again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ const DEFAULT_PAUSE: Duration = Duration::from_millis(250);
 struct Shared {
     target: Target,
     uses_password: bool,
-    began: Instant,
+    started: Instant,
     refusals: RefCell<BTreeMap<String, u64>>,
     /// The time until a client has reconnected.
     reconnected: Latency,
@@ -49,7 +49,7 @@ pub async fn run(mut target: Target, load: &ReconnectOptions) -> Result<Report> 
     let shared = Rc::new(Shared {
         target,
         uses_password: load.sign_in,
-        began: Instant::now(),
+        started: Instant::now(),
         refusals: RefCell::default(),
         reconnected: Latency::default(),
         tokens: Latency::default(),
@@ -67,7 +67,7 @@ pub async fn run(mut target: Target, load: &ReconnectOptions) -> Result<Report> 
             Err(error) => counters.add_error(&error.to_string()),
         }
     }
-    let seconds = shared.began.elapsed().as_secs_f64();
+    let seconds = shared.started.elapsed().as_secs_f64();
     progress::end_line();
     let cpu = shared.target.cpu_seconds().zip(cpu).map(|(after, before)| after - before);
 
@@ -91,7 +91,7 @@ async fn reconnect(shared: Rc<Shared>, user: RegisteredUser) -> Result<Socket> {
             Err(pause) => wait(&shared, pause).await?,
         }
     };
-    shared.tokens.record(shared.began.elapsed().as_nanos() as u64);
+    shared.tokens.record(shared.started.elapsed().as_nanos() as u64);
     let socket = loop {
         match Socket::open(shared.target.address, &token).await {
             Ok(socket) => break socket,
@@ -105,7 +105,7 @@ async fn reconnect(shared: Rc<Shared>, user: RegisteredUser) -> Result<Socket> {
             Err(pause) => wait(&shared, pause).await?,
         }
     }
-    shared.reconnected.record(shared.began.elapsed().as_nanos() as u64);
+    shared.reconnected.record(shared.started.elapsed().as_nanos() as u64);
     shared.reconnected_count.set(shared.reconnected_count.get() + 1);
     progress::show(&format!("{} clients have reconnected", shared.reconnected_count.get()));
     Ok(socket)
@@ -149,7 +149,7 @@ fn count_refusal(shared: &Shared, reason: &str, seconds: Option<u64>) -> Duratio
 
 /// Waits before the next attempt. Fails after [`RECONNECT_TIMEOUT`].
 async fn wait(shared: &Shared, pause: Duration) -> Result<()> {
-    if shared.began.elapsed() > RECONNECT_TIMEOUT {
+    if shared.started.elapsed() > RECONNECT_TIMEOUT {
         return Err("the client did not reconnect in time".into());
     }
     tokio::time::sleep(pause).await;

@@ -79,7 +79,7 @@ impl Report {
     }
 
     /// Returns true if there were no errors, and no lost, doubled, unordered or unanswered messages.
-    pub fn is_sound(&self) -> bool {
+    pub fn has_no_faults(&self) -> bool {
         self.fault_count == 0
     }
 

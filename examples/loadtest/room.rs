@@ -35,7 +35,7 @@ struct Broadcasts {
 pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> Result<Report> {
     let users = register(target, load.users).await?;
     let (conversation_id, base_rev) = create_group(target, &users).await?;
-    let fresh = target.restart().await?;
+    let restarted = target.restart().await?;
     let socket_count = load.users * load.sockets;
     let mut sockets = Vec::new();
     for user in &users {
@@ -92,7 +92,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> 
     report.add("sockets", socket_count);
     report.add("window", load.window);
     report.add("content_characters", load.size);
-    report.add("fresh_start", fresh);
+    report.add("fresh_start", restarted);
     report.add("seconds", options.seconds);
     report.add("broadcasts", counters.sent.get());
     report.add_rounded("broadcasts_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
@@ -168,10 +168,11 @@ impl Broadcasts {
             } else if find(start, b"\"message.sent\"").is_some() {
                 let index = counters.acknowledged.get() as usize;
                 Counters::add(&counters.acknowledged);
-                if self.clock.measures(now) {
+                if self.clock.is_measured(now) {
                     Counters::add(&counters.acknowledged_measured);
                 }
-                if let Some(sent_at) = self.sent_at.borrow().get(index).filter(|sent_at| self.clock.measures(**sent_at))
+                if let Some(sent_at) =
+                    self.sent_at.borrow().get(index).filter(|sent_at| self.clock.is_measured(**sent_at))
                 {
                     counters.acknowledgement.record(now - sent_at);
                 }
@@ -184,7 +185,7 @@ impl Broadcasts {
     /// Counts that one socket has received the event `rev`.
     fn add_delivery(&self, rev: u64, now: u64, counters: &Counters) {
         Counters::add(&counters.delivered);
-        if self.clock.measures(now) {
+        if self.clock.is_measured(now) {
             Counters::add(&counters.delivered_measured);
         }
         // Only one user sends, so each broadcast has the revision after the one before it.
@@ -199,7 +200,7 @@ impl Broadcasts {
             self.complete_count.set(self.complete_count.get() + 1);
             self.completed.notify_one();
         }
-        if let Some(sent_at) = self.sent_at.borrow().get(index).filter(|sent_at| self.clock.measures(**sent_at)) {
+        if let Some(sent_at) = self.sent_at.borrow().get(index).filter(|sent_at| self.clock.is_measured(**sent_at)) {
             counters.delivery.record(now - sent_at);
         }
     }

@@ -7,8 +7,8 @@ use crate::progress;
 use crate::target::Target;
 
 /// The number of registrations under way at a time. Hashing a password takes the server tens of milliseconds of a core,
-/// so more of them would only wait.
-const REGISTRATIONS_AT_ONCE: u32 = 4;
+/// so further registrations would only wait.
+const CONCURRENT_REGISTRATIONS: u32 = 4;
 
 /// The password of all users.
 pub const PASSWORD: &str = "a password for measuring";
@@ -30,14 +30,14 @@ pub async fn register(target: &Target, count: u32) -> Result<Vec<RegisteredUser>
     let mut next = 0;
     while next < count {
         let mut batch = Vec::new();
-        for number in next..count.min(next + REGISTRATIONS_AT_ONCE) {
+        for number in next..count.min(next + CONCURRENT_REGISTRATIONS) {
             batch.push(tokio::task::spawn_local(register_user(
                 target.http.clone(),
                 target.api("/auth/register"),
                 format!("load-{}-{number}", &run_id[..8]),
             )));
         }
-        next += REGISTRATIONS_AT_ONCE;
+        next += CONCURRENT_REGISTRATIONS;
         for task in batch {
             users.push(task.await??);
         }

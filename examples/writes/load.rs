@@ -35,7 +35,7 @@ pub struct Figures {
 /// Measures `senders` senders for `seconds` seconds.
 pub async fn run(application: &Application, senders: u32, seconds: u64) -> Figures {
     let app = &application.embedded.app;
-    let began = Instant::now();
+    let started = Instant::now();
     let (from, until) = (WARM_UP, WARM_UP + Duration::from_secs(seconds));
     let latency = RefCell::new(Histogram::<u64>::new_with_bounds(1_000, 60_000_000_000, 3).expect("bounds in order"));
     let (acknowledged, errors) = (Cell::new(0_u64), Cell::new(0_u64));
@@ -43,10 +43,10 @@ pub async fn run(application: &Application, senders: u32, seconds: u64) -> Figur
         // Each sender of each run has another sequence, because a send with a `temp_id` that was used before is
         // repeated.
         let mut random = Random((u64::from(senders) << 32) + u64::from(number));
-        while began.elapsed() < until {
+        while started.elapsed() < until {
             let sent = Instant::now();
             let outcome = send(app, &mut random).await;
-            let now = began.elapsed();
+            let now = started.elapsed();
             if let Err(error) = outcome {
                 errors.set(errors.get() + 1);
                 eprintln!("writes: a send was refused: {error}");
@@ -59,7 +59,7 @@ pub async fn run(application: &Application, senders: u32, seconds: u64) -> Figur
     let observation = async {
         tokio::time::sleep(from).await;
         let before = (counters(application), cpu_seconds());
-        tokio::time::sleep_until((began + until).into()).await;
+        tokio::time::sleep_until((started + until).into()).await;
         let after = (counters(application), cpu_seconds());
         let (sends, batches) = (after.0.0 - before.0.0, after.0.1 - before.0.1);
         let cores = after.1.zip(before.1).map(|(after, before)| (after - before) / seconds as f64);

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Ok(report) => {
             eprint!("{}", report.table());
             println!("{}", report.json(&options));
-            if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+            if report.has_no_errors() { ExitCode::SUCCESS } else { ExitCode::from(2) }
         }
         Err(error) => {
             eprintln!("writes: {error}");

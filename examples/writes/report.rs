@@ -25,18 +25,18 @@ impl Report {
     }
 
     /// Returns true if no send was refused.
-    pub fn is_sound(&self) -> bool {
+    pub fn has_no_errors(&self) -> bool {
         self.0.iter().all(|row| row.figures.errors == 0)
     }
 
-    /// Returns the speed of group commit divided by that of batches of one with the same database and senders. `None`
-    /// if the row is not one of group commit, or if batches of one were not measured.
+    /// Returns the speed of group commit divided by that of batches of one with the is_comparable database and senders.
+    /// `None` if the row is not one of group commit, or if batches of one were not measured.
     fn ratio(&self, grouped: &Row) -> Option<f64> {
-        let same = |row: &&Row| {
+        let is_comparable = |row: &&Row| {
             row.path == BATCHES_OF_ONE && row.database == grouped.database && row.senders == grouped.senders
         };
-        let ones = self.0.iter().find(same)?;
-        (grouped.path == GROUP_COMMIT).then(|| grouped.figures.per_second / ones.figures.per_second)
+        let single = self.0.iter().find(is_comparable)?;
+        (grouped.path == GROUP_COMMIT).then(|| grouped.figures.per_second / single.figures.per_second)
     }
 
     /// Returns the table for readers.

@@ -17,7 +17,7 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if sql::is_postgres(manager) {
-            sql::run(manager, HOLD_WRITERS).await?;
+            sql::run(manager, LOCK_WRITERS).await?;
         }
         sql::run(manager, UP).await?;
         find_links(manager).await?;
@@ -36,7 +36,7 @@ impl MigrationTrait for Migration {
 
 /// Prevents commits of messages and log rows between the count and the read of the last log position. SQLite does not
 /// need this, because no other process writes during a migration.
-const HOLD_WRITERS: &str = "LOCK TABLE messages, outbox IN SHARE ROW EXCLUSIVE MODE";
+const LOCK_WRITERS: &str = "LOCK TABLE messages, outbox IN SHARE ROW EXCLUSIVE MODE";
 
 const UP: &str = r"
 -- messages, links: the counts up to the cursor of the reader 'statistics', without system messages

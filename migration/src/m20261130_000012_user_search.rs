@@ -16,7 +16,7 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if sql::is_postgres(manager) {
-            sql::run(manager, HOLD_WRITERS).await?;
+            sql::run(manager, LOCK_WRITERS).await?;
         }
         sql::run(manager, UP).await?;
         fill(manager).await?;
@@ -34,7 +34,7 @@ impl MigrationTrait for Migration {
 
 /// Prevents registrations and changes of names while the table is filled. SQLite does not need this, because no other
 /// process writes during a migration.
-const HOLD_WRITERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
+const LOCK_WRITERS: &str = "LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE";
 
 const UP: &str = r"
 -- word: the rest of a word from one of its characters on, at most 32 characters, for a word in the search_text of an
@@ -99,9 +99,9 @@ async fn fill(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         }
         let end = users.len() < PAGE;
         while rows.len() >= 3 * ROWS || end && !rows.is_empty() {
-            let some: Vec<Value> = rows.drain(..rows.len().min(3 * ROWS)).collect();
-            let insert = insert(some.len() / 3, postgres);
-            connection.execute_raw(statement(&insert, some)).await?;
+            let batch: Vec<Value> = rows.drain(..rows.len().min(3 * ROWS)).collect();
+            let insert = insert(batch.len() / 3, postgres);
+            connection.execute_raw(statement(&insert, batch)).await?;
         }
         if end {
             return Ok(());
@@ -131,7 +131,7 @@ fn words(text: &str) -> BTreeSet<(bool, String)> {
     for chunk in text.split_whitespace() {
         let letters: Vec<char> = chunk.chars().collect();
         for at in 0..letters.len() {
-            let inside = !begins(&letters, at);
+            let inside = !begins_word(&letters, at);
             if words.len() < 512 && (!inside || letters.len() - at >= 3) {
                 words.insert((inside, letters[at..].iter().take(32).collect()));
             }
@@ -140,9 +140,9 @@ fn words(text: &str) -> BTreeSet<(bool, String)> {
     words
 }
 
-fn begins(letters: &[char], at: usize) -> bool {
-    let apart = |letter: char| !letter.is_alphanumeric() || is_written_without_spaces(letter);
-    at == 0 || apart(letters[at - 1]) || apart(letters[at])
+fn begins_word(letters: &[char], at: usize) -> bool {
+    let separates = |letter: char| !letter.is_alphanumeric() || is_written_without_spaces(letter);
+    at == 0 || separates(letters[at - 1]) || separates(letters[at])
 }
 
 fn is_written_without_spaces(letter: char) -> bool {

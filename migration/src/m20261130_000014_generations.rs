@@ -20,7 +20,7 @@ pub struct Migration;
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         sql::run(manager, UP).await?;
-        name_networks(manager).await
+        store_networks(manager).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
@@ -62,17 +62,17 @@ ALTER TABLE logins DROP COLUMN generation;
 ";
 
 /// Stores the /64 network of logins from IPv6 addresses, which SQL cannot compute.
-async fn name_networks(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+async fn store_networks(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let conn = manager.get_connection();
     let backend = manager.get_database_backend();
-    let found = Statement::from_string(backend, "SELECT DISTINCT ip FROM logins WHERE ip LIKE '%:%'");
-    for row in conn.query_all_raw(found).await? {
+    let addresses = Statement::from_string(backend, "SELECT DISTINCT ip FROM logins WHERE ip LIKE '%:%'");
+    for row in conn.query_all_raw(addresses).await? {
         let ip: String = row.try_get("", "ip")?;
         let Ok(address) = ip.parse::<Ipv6Addr>() else { continue };
         let network = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string();
         let values: Vec<Value> = vec![ip.into(), network.into()];
-        let named = Statement::from_sql_and_values(backend, "UPDATE logins SET network = $2 WHERE ip = $1", values);
-        conn.execute_raw(named).await?;
+        let update = Statement::from_sql_and_values(backend, "UPDATE logins SET network = $2 WHERE ip = $1", values);
+        conn.execute_raw(update).await?;
     }
     Ok(())
 }

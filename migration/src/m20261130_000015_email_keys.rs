@@ -18,17 +18,19 @@ pub struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for user in addressed(manager).await?.into_iter().filter(|user| key(&user.email) != user.key) {
-            give(manager, &user).await?;
+        for user in list_users_with_other_keys(manager).await?.into_iter().filter(|user| key(&user.email) != user.key) {
+            assign_key(manager, &user).await?;
         }
         Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for user in addressed(manager).await?.into_iter().filter(|user| user.email.to_lowercase() != user.key) {
+        for user in
+            list_users_with_other_keys(manager).await?.into_iter().filter(|user| user.email.to_lowercase() != user.key)
+        {
             set(manager, &user.id, Some((&user.email, &user.email.to_lowercase()))).await?;
         }
-        take_back(manager).await
+        restore_addresses(manager).await
     }
 
     fn use_transaction(&self) -> Option<bool> {
@@ -72,7 +74,7 @@ fn statement(manager: &SchemaManager<'_>, text: &str, values: Vec<Value>) -> Sta
 }
 
 /// Returns the users whose address is not plain ASCII, oldest first. Other keys do not change.
-async fn addressed(manager: &SchemaManager<'_>) -> Result<Vec<User>, DbErr> {
+async fn list_users_with_other_keys(manager: &SchemaManager<'_>) -> Result<Vec<User>, DbErr> {
     let query = "SELECT {hex} AS hex_id, email, email_key, created_at FROM users \
                  WHERE email IS NOT NULL AND length(email) <> octet_length(email) ORDER BY created_at, id";
     let rows = manager.get_connection().query_all_raw(statement(manager, query, vec![])).await?;
@@ -80,27 +82,29 @@ async fn addressed(manager: &SchemaManager<'_>) -> Result<Vec<User>, DbErr> {
 }
 
 /// Stores the new key of a user. If another user has this key already, the older of the two users keeps it.
-async fn give(manager: &SchemaManager<'_>, one: &User) -> Result<(), DbErr> {
+async fn assign_key(manager: &SchemaManager<'_>, one: &User) -> Result<(), DbErr> {
     let conn = manager.get_connection();
-    let wanted = key(&one.email);
+    let new_key = key(&one.email);
     let query = "SELECT {hex} AS hex_id, email, email_key, created_at FROM users WHERE email_key = $1";
-    let holder = conn.query_one_raw(statement(manager, query, vec![wanted.as_str().into()])).await?;
+    let holder = conn.query_one_raw(statement(manager, query, vec![new_key.as_str().into()])).await?;
     match holder.as_ref().map(user).transpose()? {
-        Some(holder) if (holder.created_at, &holder.id) < (one.created_at, &one.id) => lose(manager, one).await,
-        Some(holder) => {
-            lose(manager, &holder).await?;
-            set(manager, &one.id, Some((&one.email, &wanted))).await
+        Some(holder) if (holder.created_at, &holder.id) < (one.created_at, &one.id) => {
+            remove_address(manager, one).await
         }
-        None => set(manager, &one.id, Some((&one.email, &wanted))).await,
+        Some(holder) => {
+            remove_address(manager, &holder).await?;
+            set(manager, &one.id, Some((&one.email, &new_key))).await
+        }
+        None => set(manager, &one.id, Some((&one.email, &new_key))).await,
     }
 }
 
 /// Removes the address of a user and stores it in `meta`.
-async fn lose(manager: &SchemaManager<'_>, user: &User) -> Result<(), DbErr> {
+async fn remove_address(manager: &SchemaManager<'_>, user: &User) -> Result<(), DbErr> {
     set(manager, &user.id, None).await?;
-    let note = "INSERT INTO meta (key, value) VALUES ($1, $2)";
+    let insert = "INSERT INTO meta (key, value) VALUES ($1, $2)";
     let values = vec![format!("email_lost/{}", user.id).into(), user.email.as_str().into()];
-    manager.get_connection().execute_raw(statement(manager, note, values)).await.map(|_| ())
+    manager.get_connection().execute_raw(statement(manager, insert, values)).await.map(|_| ())
 }
 
 async fn set(manager: &SchemaManager<'_>, id: &str, email: Option<(&str, &str)>) -> Result<(), DbErr> {
@@ -111,10 +115,10 @@ async fn set(manager: &SchemaManager<'_>, id: &str, email: Option<(&str, &str)>)
 }
 
 /// Restores removed addresses, if the user has no other address and no other user has the old key.
-async fn take_back(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+async fn restore_addresses(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let conn = manager.get_connection();
-    let notes = statement(manager, "SELECT key, value FROM meta WHERE key LIKE 'email_lost/%'", vec![]);
-    for row in conn.query_all_raw(notes).await? {
+    let removed = statement(manager, "SELECT key, value FROM meta WHERE key LIKE 'email_lost/%'", vec![]);
+    for row in conn.query_all_raw(removed).await? {
         let (key, email): (String, String) = (row.try_get("", "key")?, row.try_get("", "value")?);
         let id = key.trim_start_matches("email_lost/");
         let change = "UPDATE users SET email = $2, email_key = $3 WHERE id = {id} AND email IS NULL \

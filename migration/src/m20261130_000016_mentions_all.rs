@@ -26,7 +26,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-// If a message mentions all participants, only the rows of users stay whom the text also names.
+// If a message mentions all participants, only the rows of the users whom the text also names are kept.
 const UP: &str = r"
 ALTER TABLE messages ADD COLUMN mentions_all {bool} NOT NULL DEFAULT false;
 UPDATE messages SET mentions_all = true WHERE id IN (SELECT message_id FROM mentions WHERE by_all);

@@ -1,7 +1,7 @@
-//! Keys messages, and all rows that refer to them, by the conversation and the id. Names that contained "place" get
-//! plain words.
+//! Keys messages, and all rows that refer to them, by the conversation and the id. Unclear names of a column, of
+//! indexes and of constraints become plain words.
 //!
-//! PostgreSQL changes its tables where they are. SQLite cannot change a key, so its tables are written again.
+//! PostgreSQL changes the existing tables. SQLite cannot change a key, so its tables are written again.
 
 mod postgres;
 mod sqlite;

@@ -1,8 +1,8 @@
-//! A token bucket that can go into debt.
+//! A token bucket from which one request may take more units than are left.
 //!
 //! A request is accepted as long as at least one unit is left, whatever it costs. If it costs more units than are left,
-//! later requests wait until the debt is repaid. So a client with a thousand conversations can sync with one command,
-//! and no client gets more over time than its rate allows.
+//! later requests wait until these units were added again. So a client with a thousand conversations can sync with one
+//! command, and no client gets more over time than its rate allows.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_passes_while_one_unit_is_left_and_its_debt_delays_later_ones() {
+    fn a_request_passes_while_one_unit_is_left_and_its_cost_delays_later_ones() {
         let (rate, mut bucket) = (TEN_PER_SECOND.unwrap(), Bucket::default());
         for _ in 0..19 {
             assert_eq!(bucket.take(rate, 1, at(0)), Ok(()));
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(
             bucket.take(rate, 1, at(0)),
             Err(at(10_000)),
-            "the debt is 99 units, and this request needs one more"
+            "99 units are missing, and this request needs one more"
         );
         assert_eq!(bucket.take(rate, 1, at(10_000)), Ok(()));
         bucket.charge(rate, 50, at(10_000));

@@ -8,12 +8,12 @@ use crate::protocol::client::Command;
 pub fn of_command(command: &Command) -> (ChargeKind, u32) {
     match command {
         Command::Send(_) => (ChargeKind::Send, 1),
-        Command::Sync(sync) => (ChargeKind::Command, units(sync.conversations.len(), limits::IDS_PER_COST)),
+        Command::Sync(sync) => (ChargeKind::Command, cost_of_items(sync.conversations.len(), limits::IDS_PER_COST)),
         Command::Subscribe(subscribe) => {
-            (ChargeKind::Command, units(subscribe.conversation_ids.len(), limits::IDS_PER_COST))
+            (ChargeKind::Command, cost_of_items(subscribe.conversation_ids.len(), limits::IDS_PER_COST))
         }
         Command::WatchPresence(presence) | Command::UnwatchPresence(presence) => {
-            (ChargeKind::Command, units(presence.user_ids.len(), limits::IDS_PER_COST))
+            (ChargeKind::Command, cost_of_items(presence.user_ids.len(), limits::IDS_PER_COST))
         }
         _ => (ChargeKind::Command, 1),
     }
@@ -21,10 +21,10 @@ pub fn of_command(command: &Command) -> (ChargeKind, u32) {
 
 /// Returns the cost of a call that adds this number of members to a group.
 pub fn of_members(users: usize) -> u32 {
-    units(users, limits::MEMBERS_PER_COST)
+    cost_of_items(users, limits::MEMBERS_PER_COST)
 }
 
-fn units(items: usize, items_per_unit: usize) -> u32 {
+fn cost_of_items(items: usize, items_per_unit: usize) -> u32 {
     u32::try_from(items.div_ceil(items_per_unit)).unwrap_or(u32::MAX).max(1)
 }
 

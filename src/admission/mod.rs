@@ -122,8 +122,9 @@ impl PayerState {
 }
 
 impl Admission {
-    /// Creates the limits that the settings ask for. A setting of 0 means no limit. If the limit on calls is 0,
-    /// commands and handshakes have no limit either.
+    /// Creates the limits of the settings. 0 means no limit. `api_per_second` is the limit on calls. If it is 0,
+    /// commands and handshakes have no limit either: they have no setting of their own, and an operator who switches
+    /// off the limit on calls wants none on them.
     pub fn new(limits: &LimitSettings) -> Self {
         let (calls, sends) = (limits.api_per_second, limits.sends_per_second);
         let unless_off = |(rate, burst)| if calls == 0 { None } else { Rate::per_second(rate, burst) };
@@ -143,7 +144,8 @@ impl Admission {
         }
     }
 
-    /// Charges `payer`, who can go into debt. Fails with `rate_limited` only if the bucket is empty.
+    /// Charges `payer`. The cost may be more than the bucket holds. Fails with `rate_limited` only if the bucket is
+    /// empty.
     pub fn charge(&self, kind: ChargeKind, payer: impl Into<Payer>, cost: u32) -> Result<()> {
         self.sweep();
         let Some(rate) = self.rates[kind as usize] else { return Ok(()) };
@@ -198,7 +200,7 @@ impl Admission {
 
     /// Returns the permits to read the database for `payer`. All calls and sessions of a user share them. `count` is
     /// their number, used when they are created.
-    pub fn read_permits(&self, payer: impl Into<Payer>, count: usize) -> ReadPermits {
+    pub fn database_read_permits(&self, payer: impl Into<Payer>, count: usize) -> ReadPermits {
         let payer = payer.into();
         let mut shard = self.shard(payer);
         let reads = &mut shard.entry(payer).or_default().reads;
@@ -222,8 +224,8 @@ impl Admission {
     }
 
     /// Counts an error that a client got, if it says that the server could not process the request.
-    pub fn count_error(&self, error: &Error) {
-        if self.refusals.count_error(error) {
+    pub fn count_if_unavailable(&self, error: &Error) {
+        if self.refusals.count_if_unavailable(error) {
             // Sweep here too, because there may be no other requests that start a sweep.
             self.sweep();
         }
@@ -333,7 +335,7 @@ mod tests {
         let (admission, user) = (admission(1, 1), UserId::new());
         admission.charge(ChargeKind::Call, user, 1).expect("a burst allows two calls");
         admission.charge_rest(ChargeKind::Call, user, 10);
-        let refused = admission.charge(ChargeKind::Call, user, 1).expect_err("the bucket is in debt");
+        let refused = admission.charge(ChargeKind::Call, user, 1).expect_err("more was charged than the bucket held");
         assert_eq!(refused.code(), Code::RateLimited);
         let wait_ms = refused.retry_after_ms().expect("the error has a wait time");
         assert!((9_000..=10_001).contains(&wait_ms), "{wait_ms}");
@@ -357,16 +359,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_removes_payers_without_debt_and_running_calls() {
+    fn a_sweep_removes_payers_with_full_buckets_and_no_running_calls() {
         let admission = admission(1, 1000);
-        let (idle, in_debt, running) = (UserId::new(), UserId::new(), UserId::new());
-        admission.charge(ChargeKind::Send, in_debt, 100).expect("the bucket is not empty");
+        let (idle, overcharged, running) = (UserId::new(), UserId::new(), UserId::new());
+        admission.charge(ChargeKind::Send, overcharged, 100).expect("the bucket is not empty");
         let (_, permit) = (admission.acquire_call_permit(idle), admission.acquire_call_permit(running));
         let before: usize = admission.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
         *admission.swept_at.lock().unwrap() = Instant::now().checked_sub(SWEEP).expect("the clock has run for longer");
         admission.sweep();
         let is_kept = |user: UserId| admission.shard(user.into()).contains_key(&user.into());
-        assert_eq!((before, is_kept(idle), is_kept(in_debt), is_kept(running)), (3, false, true, true));
+        assert_eq!((before, is_kept(idle), is_kept(overcharged), is_kept(running)), (3, false, true, true));
         drop(permit);
     }
 }

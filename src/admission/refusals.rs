@@ -19,7 +19,7 @@ pub struct Refusals {
     limited: [AtomicU64; ChargeKind::COUNT],
     sign_ins: AtomicU64,
     busy: AtomicU64,
-    unauthenticated: AtomicU64,
+    uncharged: AtomicU64,
     unavailable: AtomicU64,
     /// The time of the last log line, and the counts at that time.
     last_logged: Mutex<(Instant, RefusalCounts)>,
@@ -42,7 +42,7 @@ pub struct RefusalCounts {
     pub busy: u64,
     /// Refused calls that no user was charged for: those without a valid token, with a body that is too large, or with
     /// a body that is not JSON.
-    pub unauthenticated: u64,
+    pub uncharged: u64,
     /// Calls and commands that the server could not process: the database did not answer or was too slow, or the server
     /// was overloaded.
     pub unavailable: u64,
@@ -51,9 +51,9 @@ pub struct RefusalCounts {
 impl Default for Refusals {
     fn default() -> Self {
         let last_logged = Mutex::new((Instant::now(), RefusalCounts::default()));
-        let [sign_ins, busy, unauthenticated, unavailable] = std::array::from_fn(|_| AtomicU64::new(0));
+        let [sign_ins, busy, uncharged, unavailable] = std::array::from_fn(|_| AtomicU64::new(0));
         let limited = std::array::from_fn(|_| AtomicU64::new(0));
-        Self { limited, sign_ins, busy, unauthenticated, unavailable, last_logged }
+        Self { limited, sign_ins, busy, uncharged, unavailable, last_logged }
     }
 }
 
@@ -70,7 +70,7 @@ impl Refusals {
 
     /// Counts a refused call that no user was charged for.
     pub fn count_uncharged(&self) {
-        self.unauthenticated.fetch_add(1, Ordering::Relaxed);
+        self.uncharged.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a refusal of a caller who had too many calls or commands under way.
@@ -80,7 +80,7 @@ impl Refusals {
 
     /// Counts an error answer if it says that the server could not process the request. Returns whether it was counted.
     /// A `busy` error that comes from a limit is not counted here; [`Self::count_busy`] counts it.
-    pub fn count_error(&self, error: &Error) -> bool {
+    pub fn count_if_unavailable(&self, error: &Error) -> bool {
         let is_counted = error.is_temporary() && (error.code() == Code::Unavailable || error.cause().is_some());
         if is_counted {
             self.unavailable.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl Refusals {
             handshakes: limited(ChargeKind::Handshake),
             sign_ins: self.sign_ins.load(Ordering::Relaxed),
             busy: self.busy.load(Ordering::Relaxed),
-            unauthenticated: self.unauthenticated.load(Ordering::Relaxed),
+            uncharged: self.uncharged.load(Ordering::Relaxed),
             unavailable: self.unavailable.load(Ordering::Relaxed),
         }
     }
@@ -119,7 +119,7 @@ impl Refusals {
             handshakes = now.handshakes - before.handshakes,
             sign_ins = now.sign_ins - before.sign_ins,
             busy = now.busy - before.busy,
-            strangers = now.unauthenticated - before.unauthenticated,
+            strangers = now.uncharged - before.uncharged,
             unavailable = now.unavailable - before.unavailable,
             "refused requests since the last line of this kind"
         );

@@ -8,12 +8,12 @@
 //! failure it tries again a second later, on a new connection. `/health` names it until it succeeds.
 //!
 //! No other part of this process writes to the database file. So a write by another process can be detected
-//! (`OpenFile` in `history.rs`), and after such a write nothing is copied.
+//! (`OpenFile` in `open_file.rs`), and after such a write nothing is copied.
 
 use super::{BackendResult, sqlite};
 use crate::config::Settings;
 use crate::store::db::Db;
-use crate::store::db::history::{ROW_COLUMNS, RowDigest};
+use crate::store::db::row_digest::{ROW_COLUMNS, RowDigest};
 use crate::store::db::write_queue::ServerWriter;
 use crate::supervision::Part;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -49,15 +49,15 @@ impl Checkpointer {
     pub(super) async fn run(mut self, db: &Db, part: &Part, stop: impl Future<Output = ()>) {
         // From now on no other process may write to the file.
         db.history().write_file(async {}).await;
-        let mut ticks = tokio::time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = tokio::time::interval(INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
-                _ = ticks.tick() => {}
+                _ = interval.tick() => {}
             }
-            let result = self.tick(db).await;
+            let result = self.run_round(db).await;
             part.set_working(result.is_ok());
             if let Err(error) = result {
                 tracing::warn!(%error, "the write-ahead log of SQLite was not checkpointed; trying again");
@@ -75,19 +75,19 @@ impl Checkpointer {
         }
     }
 
-    async fn tick(&mut self, db: &Db) -> sqlx::Result<()> {
+    async fn run_round(&mut self, db: &Db) -> sqlx::Result<()> {
         if !db.history().is_file_current().await {
             return Err(
                 std::io::Error::other("the database file was replaced, or another process wrote over it").into()
             );
         }
-        // Read this first: texts that are deleted meanwhile are left to the next tick.
+        // Read this first: texts that are deleted meanwhile are left to the next round.
         let deleted = db.text_deletions();
         if self.deleted_when_emptied != Some(deleted) {
             if self.empty(db).await? {
                 self.deleted_when_emptied = Some(deleted);
             }
-            // Otherwise a reader still uses old pages, and the next tick tries again.
+            // Otherwise a reader still uses old pages, and the next round tries again.
             return Ok(());
         }
         let mut connection = self.take_connection().await?;
@@ -125,12 +125,12 @@ impl Checkpointer {
 
 /// Runs a checkpoint. Returns whether readers or writers prevented a complete one, and the number of pages in the WAL.
 async fn checkpoint(db: &Db, connection: &mut SqliteConnection, statement: &'static str) -> sqlx::Result<(bool, i64)> {
-    // This fails while the database has no tables yet. Then there is no row to compare with later.
+    // `newest` is `None` while the database has no tables yet. Then there is no row to compare with later.
     let newest = newest_log_row(connection).await.ok();
     let copying = sqlx::query_as(statement).fetch_one(connection);
     let (busy, pages, copied): (i64, i64, i64) = db.history().write_file(copying).await?;
     if let (0, true, Some(newest)) = (busy, pages == copied, newest) {
-        db.history().set_newest_in_file(newest);
+        db.history().set_newest_checkpointed_row(newest);
     }
     Ok((busy != 0, pages))
 }

@@ -62,10 +62,10 @@ pub(super) fn find_write_error(path: &Path) -> Option<BackendError> {
         return Some(BackendError::new(format_args!("{} cannot be written: {error}", path.display())));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let probe = folder.join(format!(".greenroom-{}", uuid::Uuid::new_v4().simple()));
-    match File::options().write(true).create_new(true).mode(OWNER_ONLY).open(&probe) {
+    let test_file = folder.join(format!(".greenroom-{}", uuid::Uuid::new_v4().simple()));
+    match File::options().write(true).create_new(true).mode(OWNER_ONLY).open(&test_file) {
         Ok(_) => {
-            let _ = fs::remove_file(&probe);
+            let _ = fs::remove_file(&test_file);
             None
         }
         Err(error) if error.kind() == ErrorKind::NotFound => None,

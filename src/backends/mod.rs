@@ -1,14 +1,17 @@
-//! The choice between SQLite and PostgreSQL, which only this module makes.
+//! Opens the database that the settings name: SQLite or PostgreSQL.
 //!
-//! It opens the database that the settings name and migrates its schema to this version. It also keeps the files in the
+//! Only this module chooses between the two. It migrates the schema to this version. It also keeps the files in the
 //! data folder. It has no statements about users or messages.
 
 mod checkpointer;
 pub mod descriptors;
 mod folder;
 mod history;
+mod history_file;
 pub mod migrations;
+mod open_file;
 mod postgres;
+mod postgres_history;
 pub mod secrets;
 mod sqlite;
 
@@ -60,7 +63,7 @@ pub async fn open(settings: &Settings) -> BackendResult<Db> {
         Err(error) => return Err(BackendError::new(format_args!("the log cannot be read: {error}"))),
     }
     if settings.database.is_sqlite() {
-        history::check_at_start(settings, &db).await?;
+        history_file::check_at_start(settings, &db).await?;
     }
     Ok(db)
 }
@@ -82,12 +85,12 @@ pub async fn maintain(
     supervision: &Supervision,
     stop: impl Future<Output = ()>,
 ) -> BackendResult<()> {
-    let (stop, file) = (stop.shared(), supervision.part("history_file"));
+    let (stop, history_file_part) = (stop.shared(), supervision.part("history_file"));
     if !settings.database.is_sqlite() {
-        history::follow(settings, db, &file, stop).await;
+        history::follow(settings, db, &history_file_part, stop).await;
         return Ok(());
     }
     let (checkpointer, part) = (Checkpointer::new(settings)?, supervision.part("checkpointer"));
-    tokio::join!(checkpointer.run(db, &part, stop.clone()), history::follow(settings, db, &file, stop));
+    tokio::join!(checkpointer.run(db, &part, stop.clone()), history::follow(settings, db, &history_file_part, stop));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Opens PostgreSQL: its pools, and the session settings that transactions depend on.
 
-use super::{BackendError, BackendResult, history, reason};
+use super::{BackendError, BackendResult, postgres_history, reason};
 use crate::config::{ConnectionShares, Settings};
 use crate::domain::limits;
 use crate::store::db::history::History;
@@ -99,7 +99,7 @@ fn pool(
             let (session, history) = (session.clone(), history.clone());
             Box::pin(async move {
                 connection.execute(AssertSqlSafe(session)).await?;
-                history::check_connection(connection, &history).await
+                postgres_history::check_connection(connection, &history).await
             })
         })
         .connect_lazy_with(options.clone())
@@ -166,11 +166,12 @@ pub(super) async fn connect_to_migrate(settings: &Settings) -> BackendResult<Dat
         .connect_with(options)
         .await
         .map_err(failed)?;
-    prepare_to_migrate(settings, &pool).await.map_err(failed)?;
+    lock_and_create_schema(settings, &pool).await.map_err(failed)?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
-async fn prepare_to_migrate(settings: &Settings, pool: &PgPool) -> sqlx::Result<()> {
+/// Takes the lock of a migrating process, and creates the schema of the tables if it is missing.
+async fn lock_and_create_schema(settings: &Settings, pool: &PgPool) -> sqlx::Result<()> {
     // Wait as long as another node migrates, whatever timeouts the server is configured with.
     pool.execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(pool).await?;

@@ -2,7 +2,7 @@
 //!
 //! The [checkpointer](super::checkpointer) and the probe have their own connections.
 
-use super::history::OpenFile;
+use super::open_file::OpenFile;
 use super::{BackendError, BackendResult, folder, reason};
 use crate::config::{Settings, WriteConnections};
 use crate::domain::limits;
@@ -116,7 +116,8 @@ impl db::Probe for SqliteProbe {
 /// Opens a connection that may migrate.
 pub(super) async fn connect_to_migrate(settings: &Settings) -> BackendResult<DatabaseConnection> {
     prepare_files(settings)?;
-    let options = write_options(settings)?.busy_timeout(MIGRATION_LOCK_TIMEOUT);
+    // A migration that copies a table sorts it. In memory this would take several hundred bytes for each message.
+    let options = write_options(settings)?.busy_timeout(MIGRATION_LOCK_TIMEOUT).pragma("temp_store", "FILE");
     let pool = pool(1).connect_with(options).await.map_err(|error| open_error(settings, &error))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }

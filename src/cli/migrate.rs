@@ -1,6 +1,6 @@
 //! Implements `greenroom migrate`, which changes the schema of the database.
 
-use super::{CommandError, load_settings, output};
+use super::{CommandError, output, prepare_command};
 use crate::backends::migrations;
 use clap::Subcommand;
 
@@ -29,7 +29,7 @@ Example:
 }
 
 pub(super) fn run(command: &MigrateCommand) -> Result<(), CommandError> {
-    let settings = load_settings()?;
+    let settings = prepare_command()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {

@@ -11,7 +11,7 @@ mod user;
 
 use crate::app::App;
 use crate::backends::BackendError;
-use crate::config::{LogSettings, Settings, SettingsError};
+use crate::config::{LogOutputSettings, Settings, SettingsError};
 use crate::error::Error;
 use crate::{http, startup, telemetry};
 use clap::error::ErrorKind;
@@ -138,18 +138,18 @@ fn run_command(command: CliCommand) -> Result<(), CommandError> {
 
 fn serve() -> Result<(), CommandError> {
     let settings = Settings::load()?;
-    telemetry::init(&settings.log);
+    telemetry::init(&settings.log_output);
     if let Some(warning) = settings.unused_warning() {
         tracing::warn!("{warning}");
     }
     startup::serve(settings).map_err(CommandError::failed)
 }
 
-/// Reads the settings for a command that ends by itself. It logs only warnings, and it uses few connections, because a
-/// running server may use most of them.
-fn load_settings() -> Result<Settings, CommandError> {
+/// Reads the settings of a command that ends by itself, and starts its log output. It logs only warnings, and it uses
+/// few connections, because a running server may use most of them.
+fn prepare_command() -> Result<Settings, CommandError> {
     let mut settings = Settings::load()?;
-    telemetry::init(&LogSettings { filter: "warn".to_owned(), ..settings.log.clone() });
+    telemetry::init(&LogOutputSettings { filter: "warn".to_owned(), ..settings.log_output.clone() });
     settings.database.connections = settings.database.connections.min(8);
     settings.database.writers = 1;
     Ok(settings)
@@ -157,7 +157,7 @@ fn load_settings() -> Result<Settings, CommandError> {
 
 /// Runs `work` on the database without a server. A running server learns of its commits through the log.
 fn run_offline(work: impl AsyncFnOnce(&App) -> Result<(), CommandError>) -> Result<(), CommandError> {
-    let settings = load_settings()?;
+    let settings = prepare_command()?;
     actix::System::new().block_on(async {
         let app = startup::create_offline_app(settings).await.map_err(CommandError::failed)?;
         let result = work(&app).await;
@@ -175,12 +175,12 @@ fn handle_parse_error(error: &clap::Error) -> Result<(), CommandError> {
             let usage = text.lines().find(|line| line.starts_with("Usage:")).unwrap_or("Usage: greenroom [COMMAND]");
             Err(CommandError::Usage(format!("A command is missing. {usage}")))
         }
-        _ => Err(CommandError::Usage(to_one_line(&text))),
+        _ => Err(CommandError::Usage(shorten_clap_error(&text))),
     }
 }
 
 /// Returns the first paragraph of an error text of clap and its tips, without the usage.
-fn to_one_line(text: &str) -> String {
+fn shorten_clap_error(text: &str) -> String {
     let mut paragraphs = text.split("\n\n").map(|paragraph| {
         let lines: Vec<_> = paragraph.lines().map(str::trim).collect();
         lines.join(" ")

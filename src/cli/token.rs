@@ -5,14 +5,14 @@ use crate::domain::names::UserRef;
 use crate::usecases::{logins, operator};
 use clap::Subcommand;
 
-/// The device name of the login in the user's list of sessions.
+/// The device name of the login in the user's list of logins.
 const DEVICE: &str = "greenroom token issue";
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
     /// Print an access token for a user, valid for 15 minutes.
     #[command(after_long_help = "\
-The token belongs to a new login. The user sees this login in the list of sessions and can end it.
+The token belongs to a new login. The user sees this login in the list of logins and can end it.
 
 Example:
   curl -H \"Authorization: Bearer $(greenroom token issue ada)\" http://127.0.0.1:8080/api/v1/users/me")]

@@ -48,7 +48,7 @@ Example:
         /// The user: a username, an id, or ext: followed by the id in the host application.
         #[arg(value_parser = user_ref)]
         username: UserRef,
-        /// The new role.
+        /// What the user may do on the server.
         role: RoleName,
     },
     /// Replace the password of a user and end all logins of the user.
@@ -85,7 +85,7 @@ pub(super) enum RoleName {
     Admin,
 }
 
-/// Reads the user that a command names.
+/// Parses the reference to a user on the command line.
 pub(super) fn user_ref(text: &str) -> Result<UserRef, &'static str> {
     UserRef::parse(text).ok_or("it must be a username, an id, or ext: followed by an id")
 }

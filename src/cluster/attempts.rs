@@ -1,15 +1,15 @@
 //! Limits on password attempts, by account and by address.
 //!
-//! An attempt acquires its permits before the password is hashed. It returns them if the password was right; a wrong
-//! password counts for a minute or an hour. So any number of guesses at the same time gets no more answers than the
-//! limits allow, and right passwords cost nothing. An attempt waits if all its permits are held by attempts that are
-//! still being hashed. Only wrong passwords cause a refusal.
+//! An attempt acquires its permits before the password is hashed. An attempt with the right password releases its
+//! permits; with a wrong one each permit stays used for a minute or an hour. So any number of guesses at the same time
+//! gets no more answers than the limits allow, and right passwords cost nothing. An attempt waits if all its permits
+//! are held by attempts that are still being hashed. Only wrong passwords cause a refusal.
 //!
 //! The permit of the address comes before the account lookup. So an address without permits costs the database nothing,
-//! whatever names its clients invent. Accounts that are known at the address may be tried without that permit: those
-//! are read from the database at most once in ten seconds for the whole address ([`KnownTargets`]). A
-//! name that was refused after its lookup is not looked up again until the wait is over, or for a minute if the wait is
-//! longer.
+//! whatever names its clients invent. A client may try the password of an account that is known at the address without
+//! that permit. The known accounts of an address are read from the database at most once in ten seconds
+//! ([`KnownTargets`]). If an attempt is refused after the lookup of a name, the name is not looked up again for the
+//! time that the refusal tells the client to wait, or for a minute if that time is longer.
 
 use super::windows::{AttemptWindow, SWEEP};
 use crate::domain::address::network;
@@ -141,7 +141,7 @@ impl PasswordLimits {
 
     /// Returns the target for a name that was not looked up. The username key and the e-mail key of an account give the
     /// same target as the names they are made from.
-    pub fn name_target(&self, name: &str) -> PasswordTarget {
+    pub fn target_for_name(&self, name: &str) -> PasswordTarget {
         PasswordTarget::Name(self.hasher.hash_one(name.trim().nfc().collect::<String>().to_lowercase()))
     }
 
@@ -174,7 +174,7 @@ impl PasswordLimits {
             KnownAtAddress::Yes => {}
             KnownAtAddress::NotChecked => return AttemptDecision::CheckAddress,
             KnownAtAddress::No => {
-                return AttemptDecision::Refuse(window.wait_for_room(address_limit, MINUTE, now));
+                return AttemptDecision::Refuse(window.time_until_below_limit(address_limit, MINUTE, now));
             }
         }
         if takes_permit && window.is_full(address_limit) {
@@ -246,11 +246,11 @@ impl AttemptPermits {
         let from_anywhere = accounts.entry(account).or_default();
         let takes_hour_permit = from_anywhere.expire_and_count(HOUR, now) < limits::WRONG_PASSWORDS_PER_HOUR;
         let wait = if pair.expire_and_count(MINUTE, now) >= limits::WRONG_PASSWORDS_PER_MINUTE {
-            pair.wait_for_room(limits::WRONG_PASSWORDS_PER_MINUTE, MINUTE, now)
+            pair.time_until_below_limit(limits::WRONG_PASSWORDS_PER_MINUTE, MINUTE, now)
         } else if takes_hour_permit || known == KnownAtAddress::Yes {
             Duration::ZERO
         } else if known == KnownAtAddress::No {
-            from_anywhere.wait_for_room(limits::WRONG_PASSWORDS_PER_HOUR, HOUR, now)
+            from_anywhere.time_until_below_limit(limits::WRONG_PASSWORDS_PER_HOUR, HOUR, now)
         } else {
             return AttemptDecision::CheckAddress;
         };
@@ -293,7 +293,7 @@ impl Drop for AttemptPermits {
         for window in held.into_iter().flatten() {
             window.pending = window.pending.saturating_sub(1);
             if let Some(now) = self.wrong_at {
-                window.add(now);
+                window.add_attempt(now);
             }
         }
         drop(state);

@@ -10,20 +10,24 @@ use actix::prelude::Recipient;
 pub struct Bus {
     events: Recipient<Committed>,
     ephemeral: Recipient<Ephemeral>,
-    catch_up: CatchUpSchedule,
+    catch_up_schedule: CatchUpSchedule,
 }
 
 impl Bus {
     /// Returns a bus to the hub of this node. It wakes the catch-up when the hub cannot take events.
-    pub fn new(events: Recipient<Committed>, ephemeral: Recipient<Ephemeral>, catch_up: CatchUpSchedule) -> Self {
-        Self { events, ephemeral, catch_up }
+    pub fn new(
+        events: Recipient<Committed>,
+        ephemeral: Recipient<Ephemeral>,
+        catch_up_schedule: CatchUpSchedule,
+    ) -> Self {
+        Self { events, ephemeral, catch_up_schedule }
     }
 
     /// Delivers the events of a commit to the rooms of their streams. If the hub cannot take them, the catch-up finds
     /// them in the log.
     pub fn deliver(&self, events: Vec<Envelope>) {
         if self.events.try_send(Committed(Batch::by_stream(events))).is_err() {
-            self.catch_up.wake();
+            self.catch_up_schedule.wake();
         }
     }
 
@@ -34,7 +38,7 @@ impl Bus {
     }
 
     /// Returns the schedule of the catch-up of this node.
-    pub fn catch_up(&self) -> &CatchUpSchedule {
-        &self.catch_up
+    pub fn catch_up_schedule(&self) -> &CatchUpSchedule {
+        &self.catch_up_schedule
     }
 }

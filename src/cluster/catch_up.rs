@@ -1,4 +1,4 @@
-//! When the catch-up of this node reads the log.
+//! The schedule of the catch-up.
 
 use crate::domain::limits;
 use std::sync::Arc;

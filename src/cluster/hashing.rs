@@ -1,6 +1,6 @@
 //! The queue for hashing passwords.
 //!
-//! At most one hash for each core runs, and at most [`limits::HASHING_QUEUE`] more wait. So a flood of sign-ins can use
+//! At most one hash for each core runs, and at most [`limits::HASHING_QUEUE`] more wait. So very many sign-ins can use
 //! up neither the memory nor all threads of the node. A request that finds the queue full is refused as `busy`.
 
 use crate::domain::limits;

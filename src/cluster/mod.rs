@@ -1,7 +1,8 @@
-//! What nodes share: the bus, presence, typing, and the limits on signing in.
+//! What each node keeps in memory for itself: the bus, presence, typing, the limits on signing in, and the logins that
+//! it knows to have ended.
 //!
-//! Each part keeps its state in the memory of one process. An implementation over Redis can replace it later. No right
-//! to read or write is ever decided from this state.
+//! Every node of a cluster has its own copy, which it does not share yet. The module has its name because the nodes
+//! will exchange this state here, in the background. No right to read or write is ever decided from it.
 
 pub mod accepted;
 pub mod attempts;

@@ -53,8 +53,8 @@ impl SignInLimits {
         self.0.as_ref().map_or(Ok(()), |counters| counters.check(&counters.refreshes, &login))
     }
 
-    /// Checks whether an account may sign in once more. This counts nothing, so wrong passwords sent by other users
-    /// cannot lock the account.
+    /// Checks whether an account may sign in again. This counts nothing, so wrong passwords sent by other users cannot
+    /// lock the account.
     pub fn check_sign_in(&self, user: UserId) -> Result<()> {
         let check = |counters: &SignInCounters| counters.sign_ins.check(&user, Instant::now()).map_err(rate_limited);
         self.0.as_ref().map_or(Ok(()), check)

@@ -25,8 +25,8 @@ impl AttemptWindow {
         self.attempts.len()
     }
 
-    /// Adds an attempt at `now`.
-    pub(super) fn add(&mut self, now: Instant) {
+    /// Adds an attempt that counts. `now` must not be earlier than in previous calls.
+    pub(super) fn add_attempt(&mut self, now: Instant) {
         self.attempts.push_back(now);
     }
 
@@ -36,7 +36,7 @@ impl AttemptWindow {
     }
 
     /// Returns how long to wait until the number of attempts falls below `limit`; zero if it is below now.
-    pub(super) fn wait_for_room(&self, limit: usize, period: Duration, now: Instant) -> Duration {
+    pub(super) fn time_until_below_limit(&self, limit: usize, period: Duration, now: Instant) -> Duration {
         let next_to_expire = self.attempts.len().checked_sub(limit).and_then(|surplus| self.attempts.get(surplus));
         next_to_expire.map_or(Duration::ZERO, |at| (*at + period).saturating_duration_since(now))
     }
@@ -66,7 +66,7 @@ impl<K: Hash + Eq> PerMinuteLimiter<K> {
         let mut windows = self.windows();
         let Some(window) = windows.0.get_mut(key) else { return Ok(()) };
         let is_full = window.expire_and_count(MINUTE, now) >= self.limit;
-        if is_full { Err(window.wait_for_room(self.limit, MINUTE, now)) } else { Ok(()) }
+        if is_full { Err(window.time_until_below_limit(self.limit, MINUTE, now)) } else { Ok(()) }
     }
 
     /// Adds one more attempt if it is allowed. Otherwise returns the time to wait.
@@ -79,9 +79,9 @@ impl<K: Hash + Eq> PerMinuteLimiter<K> {
         }
         let window = windows.entry(key).or_default();
         if window.expire_and_count(MINUTE, now) >= self.limit {
-            return Err(window.wait_for_room(self.limit, MINUTE, now));
+            return Err(window.time_until_below_limit(self.limit, MINUTE, now));
         }
-        window.add(now);
+        window.add_attempt(now);
         Ok(())
     }
 

@@ -4,11 +4,13 @@
 //! `GREENROOM_ENV_FILE`), the TOML file named by `GREENROOM_CONFIG`, and the defaults. `.env.example` explains every
 //! variable. This module opens no connection. The modules that use a setting implement its effect.
 
+mod connections;
 mod reader;
 mod sources;
 mod values;
 pub mod variables;
 
+pub use connections::{ConnectionShares, WriteConnections};
 pub use values::{Network, Secret};
 
 use reader::SettingsReader;
@@ -39,18 +41,20 @@ pub struct Settings {
     /// The folder of the SQLite database and of generated secrets.
     pub data_dir: PathBuf,
     pub database: DatabaseSettings,
+    /// Accepted, but not used by this version.
     pub redis: RedisSettings,
     pub auth: AuthSettings,
     /// The admin that the server creates at the start if the username does not exist.
     pub admin: Option<AdminSettings>,
     pub limits: LimitSettings,
-    /// The folder or bucket for uploads.
+    /// Accepted, but not used by this version: the folder or bucket for uploads.
     pub uploads_url: Option<Url>,
-    /// Whether webhooks and push may call private and loopback addresses, also over plain http.
+    /// Accepted, but not used by this version: whether webhooks and push may call private and loopback addresses,
+    /// also over plain http.
     pub allow_private_addresses: bool,
     /// The name of this node for the other nodes and in the log; random by default.
     pub node_id: String,
-    pub log: LogSettings,
+    pub log_output: LogOutputSettings,
     /// The variables that are set although this version does not use them.
     pub unused: Vec<&'static str>,
 }
@@ -81,6 +85,8 @@ pub struct DatabaseSettings {
     pub schema: Option<String>,
     /// Whether `serve` migrates PostgreSQL. SQLite is always migrated.
     pub auto_migrate: bool,
+    /// The number of days for which the log keeps events. The name of its variable is like that of the log output.
+    pub event_retention_days: u32,
 }
 
 impl DatabaseSettings {
@@ -88,61 +94,14 @@ impl DatabaseSettings {
     pub fn is_sqlite(&self) -> bool {
         self.url.expose().starts_with("sqlite:")
     }
-
-    /// Divides the connections to PostgreSQL by purpose. Writes get the largest part. The pages of the log, which users
-    /// read when they reconnect, get the second largest. The health probe has one more connection, which is in no
-    /// share.
-    pub fn connection_shares(&self) -> ConnectionShares {
-        let part = |of: u32| (self.connections / of).max(1);
-        let (authentication, ordinary, log, heavy) = (part(10), part(6), part(5), part(8));
-        let write = self.connections.saturating_sub(1 + authentication + ordinary + log + heavy).max(1);
-        ConnectionShares { write, authentication, ordinary, log, heavy }
-    }
 }
 
-/// The number of connections to PostgreSQL for each purpose.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ConnectionShares {
-    /// A transaction on one of these connections may wait for a lock of another transaction.
-    pub write: u32,
-    /// Authentication waits for no lock.
-    pub authentication: u32,
-    /// Ordinary reads.
-    pub ordinary: u32,
-    /// Pages of the log: sync, gaps, catch-up.
-    pub log: u32,
-    /// Heavy reads: search, statistics.
-    pub heavy: u32,
-}
-
-impl ConnectionShares {
-    /// Divides the write connections that remain after one for each of the `writers` of sends. Returns `None` if too
-    /// few remain. Each kind of work has as many connections as it uses at one time. So no transaction waits for a
-    /// connection that is used by another transaction which waits for a lock.
-    pub fn write_connections(self, writers: usize) -> Option<WriteConnections> {
-        match (self.write as usize).checked_sub(writers)? {
-            0 | 1 => None,
-            2 => Some(WriteConnections { server: 1, users: 1 }),
-            rest => Some(WriteConnections { server: 2, users: rest - 2 }),
-        }
-    }
-}
-
-/// The connections to PostgreSQL for writes, without those of the writers of sends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct WriteConnections {
-    /// One connection for marks and accepted token generations, and one for the relay and maintenance; or one for both.
-    pub server: usize,
-    /// The transactions of users, and the sends to a conversation that another transaction has locked.
-    pub users: usize,
-}
-
-/// The Redis server that nodes share.
+/// Accepted, but not used by this version: the Redis server of a cluster.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
-    /// `redis://…` or `rediss://…`. `None` means that the node uses no Redis.
+    /// Accepted, but not used by this version: `redis://…` or `rediss://…`.
     pub url: Option<Secret>,
-    /// The number of connections of one node.
+    /// Accepted, but not used by this version: the number of connections of one node.
     pub connections: u32,
 }
 
@@ -154,19 +113,20 @@ pub struct AuthSettings {
     /// The previous secret, which is still accepted.
     pub jwt_secret_secondary: Option<Secret>,
     pub registration_open: bool,
-    /// A file with the public keys of the host application.
+    /// Accepted, but not used by this version: a file with the public keys of the host application.
     pub jwks_file: Option<PathBuf>,
-    /// The URL of the public keys of the host application.
+    /// Accepted, but not used by this version: the URL of the public keys of the host application.
     pub jwks_url: Option<Url>,
-    /// The secret that the server shares with the host application.
+    /// Accepted, but not used by this version: the secret that the server shares with the host application.
     pub shared_secret: Option<Secret>,
-    /// The previous shared secret, which is still accepted.
+    /// Accepted, but not used by this version: the previous shared secret.
     pub shared_secret_secondary: Option<Secret>,
-    /// The required `iss` of a token of the host application.
+    /// Accepted, but not used by this version: the required `iss` of a token of the host application.
     pub issuer: Option<String>,
-    /// The required `aud` of a token of the host application.
+    /// Accepted, but not used by this version: the required `aud` of a token of the host application.
     pub audience: Option<String>,
-    /// The `role` in a token of the host application that means an admin.
+    /// Accepted, but not used by this version: the `role` in a token of the host application that means an
+    /// admin.
     pub admin_role: Option<String>,
 }
 
@@ -188,20 +148,18 @@ pub struct LimitSettings {
     pub sends_per_second: u32,
     /// API calls of one user; 0 means no limit.
     pub api_per_second: u32,
-    /// The size of one upload.
+    /// Accepted, but not used by this version: the size of one upload.
     pub upload_bytes: u64,
-    /// The size of all uploads of one user.
+    /// Accepted, but not used by this version: the size of all uploads of one user.
     pub upload_quota_bytes: u64,
 }
 
-/// The content and the format of the server's log output, and how long events are kept.
+/// The content and the format of the log output, which is for operators.
 #[derive(Clone, Debug)]
-pub struct LogSettings {
+pub struct LogOutputSettings {
     /// A filter in the notation of `tracing`: `info`, `greenroom=debug,info`.
     pub filter: String,
     pub format: LogFormat,
-    /// The time for which durable events are kept.
-    pub retention_days: u32,
 }
 
 /// The format of the log output.

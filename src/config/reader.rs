@@ -3,7 +3,7 @@
 use super::sources::Sources;
 use super::variables::{VARIABLES, Variable};
 use super::{
-    AdminSettings, AuthSettings, DatabaseSettings, LimitSettings, LogFormat, LogSettings, Network, RedisSettings,
+    AdminSettings, AuthSettings, DatabaseSettings, LimitSettings, LogFormat, LogOutputSettings, Network, RedisSettings,
     Secret, ServerSettings, Settings, SettingsError, values,
 };
 use std::fmt;
@@ -49,7 +49,7 @@ impl SettingsReader {
             node_id: self
                 .get("GREENROOM_NODE_ID", "a name of 1 to 64 letters, digits, and _ . -", values::node_id)?
                 .unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string()),
-            log: self.log()?,
+            log_output: self.log_output()?,
             unused: self.unused()?,
         })
     }
@@ -125,6 +125,12 @@ impl SettingsReader {
                 values::identifier,
             )?,
             auto_migrate: self.get_or("GREENROOM_AUTO_MIGRATE", false, EXPECTED_SWITCH, values::switch)?,
+            event_retention_days: self.get_or(
+                "GREENROOM_LOG_RETENTION_DAYS",
+                7,
+                "a number from 1 to 3650",
+                number(1, 3650),
+            )?,
         };
         let writers = self.get("GREENROOM_WRITERS", "a number from 1 to 16", number(1, 16))?;
         let shares = database.connection_shares();
@@ -203,8 +209,8 @@ impl SettingsReader {
         })
     }
 
-    fn log(&self) -> Result<LogSettings, SettingsError> {
-        Ok(LogSettings {
+    fn log_output(&self) -> Result<LogOutputSettings, SettingsError> {
+        Ok(LogOutputSettings {
             filter: self.get_or(
                 "GREENROOM_LOG",
                 "info,actix_http=off,actix_server=warn,sqlx=warn,sea_orm_migration=warn".to_owned(),
@@ -216,12 +222,6 @@ impl SettingsReader {
                 "json" => Some(LogFormat::Json),
                 _ => None,
             })?,
-            retention_days: self.get_or(
-                "GREENROOM_LOG_RETENTION_DAYS",
-                7,
-                "a number from 1 to 3650",
-                number(1, 3650),
-            )?,
         })
     }
 

@@ -26,7 +26,7 @@ impl Sources {
         pairs: impl IntoIterator<Item = (String, String)>,
         default_env_file: Option<&Path>,
     ) -> Result<Self, SettingsError> {
-        let environment = select_known(pairs, "the environment")?;
+        let environment = require_known(pairs, "the environment")?;
         let env_file = match (environment.get(variables::ENV_FILE), default_env_file) {
             (Some(path), _) => read_env_file(Path::new(path))?,
             (None, Some(path)) if path.exists() => read_env_file(path)?,
@@ -56,7 +56,7 @@ impl Sources {
 
 /// Returns the variables of Greenroom that are not empty. An unknown variable of Greenroom is an error, because it is
 /// probably misspelled.
-fn select_known(
+fn require_known(
     pairs: impl IntoIterator<Item = (String, String)>,
     source: &str,
 ) -> Result<BTreeMap<String, String>, SettingsError> {
@@ -95,7 +95,7 @@ fn read_env_file(path: &Path) -> Result<BTreeMap<String, String>, SettingsError>
     let pairs: Vec<_> = dotenvy::from_read_iter(text.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| env_file_error(&file, &error))?;
-    let values = select_known(pairs, &file)?;
+    let values = require_known(pairs, &file)?;
     if values.contains_key(variables::ENV_FILE) {
         let name = variables::ENV_FILE;
         return Err(SettingsError::new(format!("{name} has no effect in {file}. Set it in the environment.")));

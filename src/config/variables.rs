@@ -79,7 +79,7 @@ impl Variable {
         VARIABLES.iter().find(|variable| variable.name == name)
     }
 
-    /// Returns the secret whose `_FILE` variable has this name.
+    /// Returns the variable of the secret that the `_FILE` variable with this name can set.
     pub(super) fn find_by_file_name(name: &str) -> Option<&'static Self> {
         let name = name.strip_suffix("_FILE")?;
         VARIABLES.iter().find(|variable| variable.secret && variable.name == name)

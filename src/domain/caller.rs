@@ -1,7 +1,8 @@
 //! Who makes a call or a command, and by which credential.
 //!
 //! A use case takes a [`Caller`] and does not ask for the credential. What depends on the credential is decided where
-//! [`Via`] is matched: each of these matches names every variant.
+//! [`Via`] is matched: each of these matches names every variant. No call is authenticated by a token of the host
+//! application or a service token so far; only tickets and tests have callers with these credentials.
 
 use super::accounts::UserRole;
 use super::ids::{LoginId, ServiceTokenId, UserId};
@@ -13,7 +14,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Principal {
     User(Caller),
-    /// It can call only the routes for admins and the host application.
+    /// It can call only the routes for admins and the host application. No call is authenticated as one so far.
     Service(ServiceToken),
 }
 
@@ -31,9 +32,10 @@ pub struct Caller {
 pub enum Via {
     /// An access token or a ticket of a login.
     Login { login_id: LoginId },
-    /// A token that the host application signed, which is valid until this time.
+    /// A token that the host application signed, which is valid until this time. No call is authenticated by one so
+    /// far.
     Host { expires_at: Timestamp },
-    /// A service token with the scope `act`, in a call that names the user.
+    /// A service token with the scope `act`, in a call that names the user. No call is authenticated by one so far.
     Service(ServiceToken),
 }
 

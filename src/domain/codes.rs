@@ -188,7 +188,7 @@ pub enum Close {
     /// The client is not authenticated, its token expired, or its login was revoked.
     Unauthorized,
     /// An admin ended the session, or the account is suspended.
-    Kicked,
+    EndedByAdmin,
     /// The client sent nothing for 90 seconds.
     Silent,
     /// The user opened more sessions than allowed, and this was the oldest one.
@@ -209,7 +209,7 @@ impl Close {
             Self::Restart => 1012,
             Self::Abuse => 4400,
             Self::Unauthorized => 4401,
-            Self::Kicked => 4403,
+            Self::EndedByAdmin => 4403,
             Self::Silent => 4408,
             Self::TooMany => 4409,
             Self::TooSlow => 4410,
@@ -226,7 +226,7 @@ impl Close {
             Self::Restart => "server restarts",
             Self::Abuse => "protocol abuse",
             Self::Unauthorized => "not authenticated",
-            Self::Kicked => "kicked or suspended",
+            Self::EndedByAdmin => "kicked or suspended",
             Self::Silent => "heartbeat timeout",
             Self::TooMany => "too many sessions",
             Self::TooSlow => "reading too slowly",

@@ -61,8 +61,8 @@ impl MessageKind {
     }
 }
 
-/// The text of a message: trimmed, without NUL, at most 10,000 Unicode scalar values. It may be empty, because a message
-/// may consist of `data` or attachments.
+/// The text of a message: trimmed, without NUL, at most 10,000 Unicode scalar values. It may be empty, because a
+/// message may consist of `data` or attachments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Content(String);
 

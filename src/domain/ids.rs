@@ -90,7 +90,7 @@ id!(
     ClassId
 );
 
-/// The key of a message: its conversation and its id.
+/// Names a message in calls and commands: its conversation and its id, which must fit together.
 pub type MessageKey = (ConversationId, MessageId);
 
 macro_rules! count {

@@ -1,5 +1,5 @@
-//! Defines every limit of the server that is not a setting. All limits are per node. `docs/limits.md` lists the answers
-//! beyond them.
+//! Defines every limit of the server that is not a setting, and the error texts that state a limit. Limits on rates and
+//! on running work are per node. `docs/limits.md` lists the answers beyond them.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -156,7 +156,8 @@ pub const WRONG_PASSWORDS_PER_MINUTE: usize = 5;
 pub const WRONG_PASSWORDS_PER_HOUR: usize = 100;
 /// An account is known at an address for this time after a sign-in or the registration from there.
 pub const KNOWN_ADDRESS_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// At most so many ids and names of accounts are read for one network, the oldest accounts first.
+/// When this many ids and names of accounts known at a network are read, no further page is read. The oldest accounts
+/// are read first.
 pub const KNOWN_NAMES_PER_NETWORK: usize = 30_000;
 /// The number of known accounts that are read together.
 pub const KNOWN_ACCOUNTS_PAGE: u64 = 500;
@@ -219,7 +220,7 @@ pub const BATCH_SIZE: usize = 256;
 pub const WRITER_QUEUE: usize = 4096;
 /// The number of marks that wait for the marks writer. One more gets `unavailable` immediately.
 pub const MARKS_QUEUE: usize = 65_536;
-/// A transaction that takes longer is given up, and its connection is dropped.
+/// A transaction that takes longer is ended, and its connection is dropped.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
 /// A transaction of a user that waits longer for its write turn fails with `busy`. This time and the transaction itself
 /// together take less time than the caller waits.
@@ -273,13 +274,13 @@ pub const REPLAYS_AT_ONCE: usize = 4;
 pub const REPLAY_PAGE: u64 = 256;
 /// The size of all rings of a node together.
 pub const RINGS_BYTES: usize = 64 * 1024 * 1024;
-/// The number of frames in one ring.
-pub const RING_FRAMES: usize = 256;
+/// The number of events in one ring.
+pub const RING_EVENTS: usize = 256;
 /// The size of one ring.
 pub const RING_BYTES: usize = 256 * 1024;
 /// The number of events that a room keeps beyond a gap. Later events are read from the log.
-pub const PENDING_FRAMES: usize = 1024;
-/// The interval at which a ring drops old frames. A frame stays in the ring for one to two intervals.
+pub const PENDING_EVENTS: usize = 1024;
+/// The interval at which a ring drops old events. An event stays in the ring for one to two intervals.
 pub const RING_ROUND: Duration = Duration::from_mins(1);
 /// A gap in a room waits this long for late events before the room reads the log.
 pub const GAP_WAIT: Duration = Duration::from_millis(20);

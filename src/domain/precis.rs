@@ -68,15 +68,15 @@ fn is_allowed_in_context(letters: &[char], at: usize) -> bool {
     let before = at.checked_sub(1).map(|before| letters[before]);
     let after = letters.get(at + 1).copied();
     match letters[at] {
-        // Catalan middle dot
+        // Catalan middle dot.
         '\u{B7}' => before == Some('l') && after == Some('l'),
-        // Greek numeral sign
+        // Greek numeral sign.
         '\u{375}' => after.is_some_and(|letter| matches!(letter, '\u{370}'..='\u{3FF}' | '\u{1F00}'..='\u{1FFF}')),
-        // Hebrew punctuation
+        // Hebrew punctuation.
         '\u{5F3}' | '\u{5F4}' => {
             before.is_some_and(|letter| matches!(letter, '\u{591}'..='\u{5F4}' | '\u{FB1D}'..='\u{FB4F}'))
         }
-        // Katakana middle dot
+        // Katakana middle dot.
         '\u{30FB}' => letters.iter().any(|letter| is_japanese(*letter)),
         '\u{200D}' => before.is_some_and(|letter| canonical_combining_class(letter) == VIRAMA),
         '\u{200C}' => {

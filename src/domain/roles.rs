@@ -101,7 +101,7 @@ pub enum Action {
     },
 }
 
-/// The kind of a conversation.
+/// The kind of a conversation, on which the roles and permissions in it depend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConversationKind {

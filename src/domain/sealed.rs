@@ -63,7 +63,7 @@ impl SealKeys {
     }
 
     /// Creates a random refresh token of a login.
-    pub(super) fn refresh_token(&self, login: LoginId) -> String {
+    pub(super) fn create_refresh_token(&self, login: LoginId) -> String {
         seal(&self.refresh, login.0, &random())
     }
 
@@ -72,13 +72,13 @@ impl SealKeys {
         seal(&self.refresh, login.0, &self.successor_body(token))
     }
 
-    /// Returns the refresh token with which a server of an older version replaced `token`.
+    /// Returns the successor of `token` in the plain format, with which a server of an older version replaced it.
     pub(super) fn plain_successor(&self, token: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.successor_body(token))
     }
 
     /// Creates a ticket that is valid until `expires_at`.
-    pub(super) fn ticket(&self, holder: TicketHolder, expires_at: Timestamp) -> String {
+    pub(super) fn create_ticket(&self, holder: TicketHolder, expires_at: Timestamp) -> String {
         let mut body = random();
         let (expiry, rest) = body.split_at_mut(EXPIRY_BYTES);
         expiry.copy_from_slice(&expires_at.0.to_be_bytes());
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn the_login_of_a_token_can_be_read_only_with_the_same_secret() {
         let (keys, login) = (seal_keys(), LoginId::new());
-        let token = keys.refresh_token(login);
+        let token = keys.create_refresh_token(login);
         assert_eq!(keys.open_refresh_token(&token), Some(login));
         assert_eq!(SealKeys::new(b"another secret of more than thirty-two bytes").open_refresh_token(&token), None);
-        assert_ne!(token, keys.refresh_token(login), "every refresh token is different");
+        assert_ne!(token, keys.create_refresh_token(login), "every refresh token is different");
     }
 
     #[test]
@@ -191,18 +191,18 @@ mod tests {
             TicketHolder::Host { user_id, expires_at: Timestamp(end.0 + 1) },
             TicketHolder::Service { user_id, token_id: ServiceTokenId::new() },
         ] {
-            let ticket = keys.ticket(holder, end);
+            let ticket = keys.create_ticket(holder, end);
             assert_eq!(keys.open_ticket(&ticket), Some((holder, end)));
             assert_eq!(keys.open_refresh_token(&ticket), None);
-            assert_ne!(ticket, keys.ticket(holder, end), "every ticket is different");
+            assert_ne!(ticket, keys.create_ticket(holder, end), "every ticket is different");
         }
-        assert_eq!(keys.open_ticket(&keys.refresh_token(login)), None);
+        assert_eq!(keys.open_ticket(&keys.create_refresh_token(login)), None);
     }
 
     #[test]
     fn any_altered_character_breaks_the_mac() {
         let keys = seal_keys();
-        let token = keys.refresh_token(LoginId::new());
+        let token = keys.create_refresh_token(LoginId::new());
         for at in 0..token.len() {
             let other = if token.as_bytes()[at] == b'A' { "B" } else { "A" };
             let altered = format!("{}{other}{}", &token[..at], &token[at + 1..]);
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_successor_is_always_the_same_and_of_the_same_login() {
         let (keys, login) = (seal_keys(), LoginId::new());
-        let token = keys.refresh_token(login);
+        let token = keys.create_refresh_token(login);
         let next = keys.successor(&token, login);
         assert_eq!(next, keys.successor(&token, login));
         assert_eq!(keys.open_refresh_token(&next), Some(login));

@@ -114,13 +114,13 @@ impl UserQuery {
         let chunks: Vec<Vec<char>> = chunks.iter().map(|chunk| chunk.chars().collect()).collect();
         let mut worst = NameMatch::Beginning;
         for word in &self.words {
-            worst = worst.max(match_word(&word.chars().collect::<Vec<_>>(), &chunks)?);
+            worst = worst.max(rate_word(&word.chars().collect::<Vec<_>>(), &chunks)?);
         }
         Some(worst)
     }
 }
 
-fn match_word(word: &[char], chunks: &[Vec<char>]) -> Option<NameMatch> {
+fn rate_word(word: &[char], chunks: &[Vec<char>]) -> Option<NameMatch> {
     let mut best = None;
     for chunk in chunks {
         for (at, _) in chunk.windows(word.len()).enumerate().filter(|(_, window)| *window == word) {

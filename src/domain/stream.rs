@@ -14,7 +14,7 @@ pub enum Stream {
 
 impl Stream {
     /// Returns the number of the kind in the log: 0 for a conversation, 1 for a user.
-    pub fn kind(self) -> i16 {
+    pub fn kind_number(self) -> i16 {
         match self {
             Self::Conversation(_) => 0,
             Self::User(_) => 1,
@@ -22,7 +22,7 @@ impl Stream {
     }
 
     /// Returns the name of the kind in frames.
-    pub fn name(self) -> &'static str {
+    pub fn kind_name(self) -> &'static str {
         match self {
             Self::Conversation(_) => "conversation",
             Self::User(_) => "user",
@@ -38,7 +38,7 @@ impl Stream {
     }
 
     /// Returns the stream for the two columns of a log row.
-    pub fn from_parts(kind: i16, id: Uuid) -> Self {
+    pub fn from_columns(kind: i16, id: Uuid) -> Self {
         if kind == 0 { Self::Conversation(ConversationId(id)) } else { Self::User(UserId(id)) }
     }
 }

@@ -95,7 +95,7 @@ impl Keys {
 
     /// Creates an access token for a login and the generation of its refresh token. It is valid from `now` for
     /// [`limits::ACCESS_TOKEN_LIFETIME`].
-    pub fn access_token(
+    pub fn create_access_token(
         &self,
         user_id: UserId,
         login_id: LoginId,
@@ -122,7 +122,7 @@ impl Keys {
 
     /// Creates a token for fetching files. It is the same within a clock hour, so that clients can cache a URL that
     /// contains it. It is valid for [`limits::FILE_TOKEN_LIFETIME`] from the beginning of that hour.
-    pub fn file_token(&self, user_id: UserId, now: Timestamp) -> String {
+    pub fn create_file_token(&self, user_id: UserId, now: Timestamp) -> String {
         let hour = now.seconds().div_euclid(HOUR_SECONDS) * HOUR_SECONDS;
         self.sign(&FileClaims {
             iss: ISSUER.to_owned(),
@@ -142,8 +142,8 @@ impl Keys {
     }
 
     /// Creates a random refresh token of a login.
-    pub fn refresh_token(&self, login: LoginId) -> String {
-        self.primary.seals.refresh_token(login)
+    pub fn create_refresh_token(&self, login: LoginId) -> String {
+        self.primary.seals.create_refresh_token(login)
     }
 
     /// Returns the form of a refresh token from a client; `None` if the token is forged, so that no database read is
@@ -167,8 +167,8 @@ impl Keys {
     }
 
     /// Creates a ticket that expires at `expires_at`.
-    pub fn ticket(&self, holder: TicketHolder, expires_at: Timestamp) -> String {
-        self.primary.seals.ticket(holder, expires_at)
+    pub fn create_ticket(&self, holder: TicketHolder, expires_at: Timestamp) -> String {
+        self.primary.seals.create_ticket(holder, expires_at)
     }
 
     /// Returns the holder of a ticket; `None` if it is forged or has expired, so that no database read is needed.
@@ -246,7 +246,7 @@ mod tests {
     }
 
     fn access_token(keys: &Keys, now: Timestamp) -> String {
-        keys.access_token(UserId::new(), LoginId::new(), 0, "user", now)
+        keys.create_access_token(UserId::new(), LoginId::new(), 0, "user", now)
     }
 
     /// Signs a token without [`Keys`], so that it can contain claims that [`Keys`] never signs.
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_token_names_user_and_login_and_is_valid_for_fifteen_minutes() {
         let (user, login, now) = (UserId::new(), LoginId::new(), Timestamp::now());
-        let read = keys().verify_access_token(&keys().access_token(user, login, 3, "admin", now)).unwrap();
+        let read = keys().verify_access_token(&keys().create_access_token(user, login, 3, "admin", now)).unwrap();
         assert_eq!((read.sub, read.sid, read.generation, read.role.as_str()), (user, login, 3, "admin"));
         assert_eq!((read.iat, read.exp), (now.seconds(), now.seconds() + 900));
         let older = keys().verify_access_token(&forged(Algorithm::HS256, &claims(|_| ()), SECRET)).unwrap();
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_file_token_is_no_access_token_and_an_access_token_is_no_file_token() {
         let (user, now) = (UserId::new(), Timestamp::now());
-        let file = keys().file_token(user, now);
+        let file = keys().create_file_token(user, now);
         assert_eq!(keys().verify_file_token(&file), Ok(user));
         assert_eq!(keys().verify_access_token(&file), Err(TokenError::Invalid));
         assert_eq!(keys().verify_file_token(&access_token(&keys(), now)), Err(TokenError::Invalid));
@@ -345,10 +345,10 @@ mod tests {
         let user = UserId::new();
         let hour = Timestamp(1_700_000_000_000 / 3_600_000 * 3_600_000);
         let last = hour.plus(std::time::Duration::from_millis(3_599_999));
-        assert_eq!(keys().file_token(user, hour), keys().file_token(user, last));
+        assert_eq!(keys().create_file_token(user, hour), keys().create_file_token(user, last));
         assert_ne!(
-            keys().file_token(user, hour),
-            keys().file_token(user, last.plus(std::time::Duration::from_millis(1)))
+            keys().create_file_token(user, hour),
+            keys().create_file_token(user, last.plus(std::time::Duration::from_millis(1)))
         );
     }
 
@@ -356,7 +356,7 @@ mod tests {
     fn the_successor_of_a_refresh_token_is_known_after_the_secret_is_replaced() {
         let (login, now) = (LoginId::new(), Timestamp::now());
         let before = Keys::new(OTHER, None);
-        let token = before.refresh_token(login);
+        let token = before.create_refresh_token(login);
         let form = before.refresh_token_form(&token, now).unwrap();
         assert_eq!(form, RefreshTokenForm::Sealed(login));
         let issued = before.successors(&token, login, form).remove(0);
@@ -384,10 +384,10 @@ mod tests {
     #[test]
     fn a_ticket_is_valid_until_it_expires() {
         let (holder, end) = (TicketHolder::Login(LoginId::new()), Timestamp::now());
-        let ticket = keys().ticket(holder, end);
+        let ticket = keys().create_ticket(holder, end);
         assert_eq!(keys().verify_ticket(&ticket, Timestamp(end.0 - 1)), Some(holder));
         assert_eq!(keys().verify_ticket(&ticket, end), None);
-        let older = Keys::new(OTHER, None).ticket(holder, end);
+        let older = Keys::new(OTHER, None).create_ticket(holder, end);
         assert_eq!(Keys::new(SECRET, Some(OTHER)).verify_ticket(&older, Timestamp(0)), Some(holder));
         assert_eq!(keys().verify_ticket("nonsense", Timestamp(0)), None);
     }

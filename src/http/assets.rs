@@ -48,7 +48,7 @@ fn find_file(path: &str) -> Option<(Cow<'_, str>, EmbeddedFile)> {
     if path.is_empty() {
         return Some(("index.html".into(), Static::get("index.html")?));
     }
-    // the names of our files need no other characters, and so a path cannot leave the folder
+    // The names of our files need no other characters, and so a path cannot leave the folder.
     let is_plain = |segment: &str| {
         !segment.is_empty()
             && !segment.starts_with('.')
@@ -61,7 +61,7 @@ fn find_file(path: &str) -> Option<(Cow<'_, str>, EmbeddedFile)> {
 }
 
 fn answer(req: &HttpRequest, path: &str, file: EmbeddedFile) -> HttpResponse {
-    // the tag is weak, because the same content may be sent compressed
+    // The tag is weak, because the same content may be sent compressed.
     let tag = EntityTag::new_weak(URL_SAFE_NO_PAD.encode(&file.metadata.sha256_hash()[..16]));
     let is_cached = match IfNoneMatch::parse(req) {
         Ok(IfNoneMatch::Any) => true,

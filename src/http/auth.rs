@@ -1,8 +1,9 @@
 //! The calls that register, sign in, refresh and sign out, and those for the caller's own logins.
 
 use super::body::{Json, NoBody};
+use super::client_address::ClientAddr;
 use super::cursor::{self, Collection, PageParams};
-use super::extract::{AuthCaller, ClientAddr, Device, PathId, StrictQuery};
+use super::extract::{AuthCaller, Device, PathId, StrictQuery};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::LoginId;

@@ -3,7 +3,7 @@
 //! The framework has limits for the first head of a connection and for the time between two calls, but none for a later
 //! head that does not end. Such connections, and all others that are open without a call, are closed here.
 
-use super::stream::HeadProgress;
+use super::paced_connection::HeadProgress;
 use crate::domain::limits;
 use crate::supervision::Part;
 use actix_web::HttpRequest;
@@ -27,7 +27,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// others have a head that does not end, or a body that no handler reads.
 const MAX_IDLE: Duration = limits::KEEP_ALIVE.saturating_add(limits::HEAD_DEADLINE);
 
-/// All connections of this node. It is cheap to clone.
+/// The open TCP connections of this node. It is cheap to clone.
 #[derive(Clone)]
 pub struct Connections(Arc<SharedTable>);
 
@@ -98,14 +98,14 @@ impl Connections {
             tokio::time::sleep(CHECK_INTERVAL).await;
             self.close_idle_once();
         };
-        while part.run(close()).await.is_err() {}
+        while part.catch_panic_and_pause(close()).await.is_err() {}
     }
 
     fn close_idle_once(&self) {
         let table = self.lock_table();
         let idle = table.http.values().filter(|entry| entry.calls == 0 && entry.idle_since.elapsed() > MAX_IDLE);
         for entry in idle {
-            // an error means that the connection has ended meanwhile
+            // An error means that the connection has ended meanwhile.
             let _ = entry.close_handle.shutdown(Shutdown::Both);
         }
     }
@@ -113,7 +113,7 @@ impl Connections {
     /// Stops reading from the client of `req`. Its connection ends as soon as the answer is sent.
     pub fn stop_reading(req: &HttpRequest) {
         let Some(entry) = req.conn_data::<ConnectionEntry>() else { return };
-        // an error means that the connection has ended meanwhile
+        // An error means that the connection has ended meanwhile.
         entry.connections.update(entry.number, |entry| drop(entry.close_handle.shutdown(Shutdown::Read)));
     }
 
@@ -163,7 +163,7 @@ pub async fn count_call<B: MessageBody>(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(entry) = answer.request().conn_data::<ConnectionEntry>()
     {
-        // the session closes the connection from now on, so the second handle is not needed
+        // The session closes the connection from now on, so the second handle is not needed.
         entry.connections.lock_table().http.remove(&entry.number);
     }
     Ok(answer.map_body(|_, body| CountedBody { body: Box::pin(body), _call: call }))

@@ -51,10 +51,10 @@ pub async fn create(
         }
         return get_or_create(app, caller, users).await;
     }
-    // the call itself is already charged
+    // The call itself is already charged.
     app.admission().charge_rest(ChargeKind::Call, &caller, costs::of_members(users.len()) - 1);
     let group = groups::check_new_group(&new, users)?;
-    // free the names of up to a thousand users before the group waits for its transaction
+    // Free the names of up to a thousand users before the group waits for its transaction.
     drop(new);
     Ok(answer(groups::create(&app, &caller, group).await?))
 }

@@ -3,7 +3,6 @@
 //! Each extractor fails with a [`Problem`]. None of them checks rights, because the use cases do.
 
 use super::problem::Problem;
-use crate::app::App;
 use crate::domain::caller::{Caller, Principal};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::limits;
@@ -16,7 +15,6 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::future::{Ready, ready};
-use std::net::IpAddr;
 use uuid::Uuid;
 
 /// The parameters of the query. `T` must deny unknown fields. A parameter that does not fit is `invalid_request` with
@@ -88,8 +86,8 @@ impl FromRequest for UserRefPath {
         struct Segments {
             r#ref: String,
         }
-        // the extractor of the framework also decodes the characters that the router leaves encoded (`/` in an `ext:`
-        // id)
+        // The extractor of the framework also decodes the characters that the router leaves encoded (`/` in an `ext:`
+        // id).
         let segments = web::Path::<Segments>::extract(req).into_inner().ok();
         let user = segments.and_then(|segments| UserRef::parse(&segments.r#ref));
         ready(user.map(Self).ok_or_else(|| Error::not_found("user").into()))
@@ -108,7 +106,7 @@ impl FromRequest for AuthCaller {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let principal = req.extensions().get::<Principal>().copied();
         let principal = principal.ok_or_else(|| Error::unauthorized(NO_TOKEN));
-        ready(principal.and_then(|principal| access::require_user(&principal)).map(Self).map_err(Problem::from))
+        ready(principal.and_then(|principal| access::require_caller(&principal)).map(Self).map_err(Problem::from))
     }
 }
 
@@ -120,20 +118,6 @@ pub fn bearer_token(req: &HttpRequest) -> Option<&str> {
     let value = req.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
-}
-
-/// The address of the client: the peer, or, if the peer is a trusted proxy, the last hop of `X-Forwarded-For` that is
-/// not a trusted proxy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ClientAddr(pub IpAddr);
-
-impl FromRequest for ClientAddr {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(client_addr(req).map(Self).map_err(Problem::from))
-    }
 }
 
 /// The name of the client: its `User-Agent` without control characters, at most 255 characters.
@@ -163,40 +147,6 @@ impl FromRequest for RequestId {
         let id = req.extensions().get::<Self>().cloned();
         ready(id.ok_or_else(|| Error::internal("a request has no id, so it did not pass the middleware `edge`").into()))
     }
-}
-
-fn client_addr(req: &HttpRequest) -> Result<IpAddr> {
-    let peer = req.peer_addr().map(|peer| peer.ip().to_canonical());
-    let peer = peer.ok_or_else(|| Error::internal("the address of the client is not known"))?;
-    let app = req
-        .app_data::<web::Data<App>>()
-        .ok_or_else(|| Error::internal("the application is missing, so the trusted proxies are not known"))?;
-    let hops = req.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let trusted = |addr: IpAddr| app.settings().server.trusted_proxies.iter().any(|proxy| proxy.contains(addr));
-    Ok(last_untrusted(peer, hops, trusted))
-}
-
-/// Returns the address nearest to this server that is not a trusted proxy. The client at that address could invent all
-/// hops before it, so they are ignored. A hop that is not an address ends the search.
-fn last_untrusted<'a>(peer: IpAddr, hops: impl Iterator<Item = &'a str>, trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
-    let mut nearest = peer;
-    let hops: Vec<&str> = hops.flat_map(|header| header.split(',')).map(str::trim).collect();
-    for hop in hops.into_iter().rev() {
-        if !trusted(nearest) {
-            break;
-        }
-        let Some(addr) = parse_address(hop) else { break };
-        nearest = addr;
-    }
-    nearest
-}
-
-/// Parses an address as proxies write it: alone, with a port, or (version 6) in brackets.
-fn parse_address(hop: &str) -> Option<IpAddr> {
-    let bare = hop.parse::<IpAddr>().ok();
-    let with_port = || hop.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
-    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
-    bare.or_else(with_port).or_else(bracketed).map(|addr| addr.to_canonical())
 }
 
 #[cfg(test)]
@@ -260,18 +210,5 @@ mod tests {
         assert_eq!(bearer_token(&with("bearer abc")), Some("abc"));
         assert_eq!(bearer_token(&with("Basic abc")), None);
         assert_eq!(bearer_token(&with("Bearer ")), None);
-    }
-
-    #[test]
-    fn a_forwarded_address_is_used_only_behind_trusted_proxies() {
-        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        let trusted = |addr| addr == ip("10.0.0.1") || addr == ip("10.0.0.2");
-        let client = |peer, hops: &[&str]| last_untrusted(ip(peer), hops.iter().copied(), trusted);
-        assert_eq!(client("203.0.113.9", &["198.51.100.1"]), ip("203.0.113.9"));
-        assert_eq!(client("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.2"]), ip("198.51.100.1"));
-        assert_eq!(client("10.0.0.1", &["1.1.1.1", "198.51.100.1:4711"]), ip("198.51.100.1"));
-        assert_eq!(client("10.0.0.1", &["[2001:db8::1]:80"]), ip("2001:db8::1"));
-        assert_eq!(client("10.0.0.1", &["1.1.1.1, unknown"]), ip("10.0.0.1"));
-        assert_eq!(client("10.0.0.1", &[]), ip("10.0.0.1"));
     }
 }

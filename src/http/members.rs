@@ -69,7 +69,7 @@ pub async fn add(
     body: Json<NewMembers>,
 ) -> Result<HttpResponse, Problem> {
     let users = parse_references("user_ids", &body.0.user_ids)?;
-    // the call itself is already charged
+    // The call itself is already charged.
     app.admission().charge_rest(ChargeKind::Call, &caller.0, costs::of_members(users.len()) - 1);
     let role = body.0.role.unwrap_or(Role::Member);
     let items = members::add(&app, &caller.0, id.0, &users, role).await?;

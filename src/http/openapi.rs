@@ -63,10 +63,10 @@ fn add_common_parts(item: &mut PathItem, access: Access) {
     let has_patch = item.patch.is_some();
     for method in METHODS {
         let Some(operation) = operation(item, &method) else { continue };
-        // the name of the handler alone is not unique, such as `users::get` and `messages::get`
+        // The name of the handler alone is not unique, such as `users::get` and `messages::get`.
         let tag = operation.tags.as_ref().and_then(|tags| tags.first());
         if let Some((tag, name)) = tag.zip(operation.operation_id.as_ref()) {
-            // PUT and PATCH of one path have the same handler
+            // PUT and PATCH of one path have the same handler.
             let suffix = if has_patch && method == Method::PUT { "_put" } else { "" };
             operation.operation_id = Some(format!("{tag}_{name}{suffix}"));
         }
@@ -80,21 +80,21 @@ fn add_common_parts(item: &mut PathItem, access: Access) {
 
 /// The document as JSON, which is made when a client first asks for it.
 pub struct DocumentText {
-    document: fn() -> utoipa::openapi::OpenApi,
+    build: fn() -> utoipa::openapi::OpenApi,
     text: OnceLock<String>,
 }
 
 impl DocumentText {
-    /// Returns the text of the document that `document` returns.
-    pub const fn new(document: fn() -> utoipa::openapi::OpenApi) -> Self {
-        Self { document, text: OnceLock::new() }
+    /// Returns the text of the document that `build` returns.
+    pub const fn new(build: fn() -> utoipa::openapi::OpenApi) -> Self {
+        Self { build, text: OnceLock::new() }
     }
 
     fn get(&self) -> serde_json::Result<&str> {
         if let Some(text) = self.text.get() {
             return Ok(text);
         }
-        let text = (self.document)().to_json()?;
+        let text = (self.build)().to_json()?;
         Ok(self.text.get_or_init(|| text))
     }
 }

@@ -91,7 +91,7 @@ impl Problem {
         match (self.code(), cause) {
             (Code::Internal, Some(cause)) => tracing::error!(cause, "a request failed"),
             (Code::Internal, None) => tracing::error!("a request failed"),
-            // there may be as many of these errors as there are requests, so they are logged at the level debug
+            // There may be as many of these errors as there are requests, so they are logged at the level debug.
             _ if self.error.is_temporary() => {
                 tracing::debug!(detail = self.error.detail(), cause, "a request was refused");
             }
@@ -145,7 +145,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // the middleware `edge` replaces this answer by one with the id of the request
+        // The middleware `edge` replaces this answer by one with the id of the request.
         self.answer("")
     }
 }

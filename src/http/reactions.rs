@@ -14,18 +14,18 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 
 /// The decoded path of one emoji of one message.
 struct ReactionPath {
-    conversation: ConversationId,
-    message: MessageId,
+    conversation_id: ConversationId,
+    message_id: MessageId,
     emoji: String,
 }
 
 impl ReactionPath {
     fn from_request(req: &HttpRequest) -> Result<Self> {
-        // the extractor of the framework also decodes the characters that the router leaves encoded
+        // The extractor of the framework also decodes the characters that the router leaves encoded.
         let read = web::Path::<(String, String, String)>::extract(req).into_inner();
         let (conversation, message, emoji) =
             read.map_err(|_| Error::invalid("emoji", "must be percent-encoded UTF-8"))?.into_inner();
-        Ok(Self { conversation: parse_id(&conversation)?, message: parse_id(&message)?, emoji })
+        Ok(Self { conversation_id: parse_id(&conversation)?, message_id: parse_id(&message)?, emoji })
     }
 }
 
@@ -47,8 +47,8 @@ pub async fn add(
     req: HttpRequest,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let ReactionPath { conversation, message, emoji } = ReactionPath::from_request(&req)?;
-    let reacted = reactions::add(&app, &caller.0, conversation, message, &emoji).await?;
+    let ReactionPath { conversation_id, message_id, emoji } = ReactionPath::from_request(&req)?;
+    let reacted = reactions::add(&app, &caller.0, conversation_id, message_id, &emoji).await?;
     Ok(HttpResponse::Ok().json(reacted.reaction))
 }
 
@@ -68,8 +68,8 @@ pub async fn remove(
     req: HttpRequest,
     _: NoBody,
 ) -> Result<HttpResponse, Problem> {
-    let ReactionPath { conversation, message, emoji } = ReactionPath::from_request(&req)?;
-    reactions::remove(&app, &caller.0, conversation, message, &emoji).await?;
+    let ReactionPath { conversation_id, message_id, emoji } = ReactionPath::from_request(&req)?;
+    reactions::remove(&app, &caller.0, conversation_id, message_id, &emoji).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -92,8 +92,8 @@ pub async fn list(
     path: web::Path<(String, String)>,
     query: StrictQuery<PageParams>,
 ) -> Result<HttpResponse, Problem> {
-    let (conversation, message) = parse_message_path(&path)?;
+    let (conversation_id, message_id) = parse_message_path(&path)?;
     let (limit, after) = (query.0.limit()?, query.0.after(Collection::Reactions)?.unwrap_or(0));
-    let rows = reactions::list(&app, &caller.0, conversation, message, after, limit + 1).await?;
+    let rows = reactions::list(&app, &caller.0, conversation_id, message_id, after, limit + 1).await?;
     Ok(HttpResponse::Ok().json(cursor::page(Collection::Reactions, rows, limit)))
 }

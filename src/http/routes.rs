@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 /// The routes below [`API`].
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let routes = [
-        // accounts
+        // The routes of accounts.
         route!(Anyone, auth::register),
         route!(Anyone, auth::login),
         route!(Anyone, auth::refresh),
@@ -32,7 +32,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, users::search, limits::USER_SEARCH_COST),
         route!(User, users::presence),
         route!(User, users::get),
-        // conversations and their members
+        // The routes of conversations and their members.
         route!(User, conversations::create),
         route!(User, conversations::list),
         route!(User, conversations::unread_count),
@@ -58,7 +58,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, members::get),
         route!(User, members::remove),
         route!(User, members::set_role),
-        // messages
+        // The routes of messages.
         route!(User, messages::send),
         route!(User, messages::list),
         route!(User, messages::edit),
@@ -73,12 +73,12 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, pins::list),
         route!(User, messages::get),
         route!(User, messages::context),
-        // blocks
+        // The routes of blocks.
         route!(User, blocks::create),
         route!(User, blocks::list),
         route!(User, blocks::delete),
         route!(User, blocks::status),
-        // the server
+        // The routes of the server itself.
         route!(Anyone, openapi::serve),
     ];
     routes.into_iter().flatten().collect()

@@ -1,8 +1,8 @@
-//! The HTTP/1 server on one address. It is set up like the server of the framework, but reads each connection through a
-//! [`PacedStream`].
+//! The HTTP/1 server on one address. It is set up like the server of actix, but reads each connection through a
+//! [`PacedConnection`].
 
 use super::connections::Connections;
-use super::stream::PacedStream;
+use super::paced_connection::PacedConnection;
 use super::{HttpServices, service};
 use crate::domain::limits;
 use actix_http::HttpService;
@@ -44,14 +44,14 @@ pub fn listen(
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .on_connect_ext(move |stream: &PacedStream, data| {
-                set_options(stream.tcp());
-                data.insert(connections.open(stream.tcp(), stream.head_progress().clone()));
+            .on_connect_ext(move |connection: &PacedConnection, data| {
+                set_options(connection.tcp());
+                data.insert(connections.open(connection.tcp(), connection.head_progress().clone()));
             })
             .h1(app.map_err(|error: Error| error.error_response()));
         fn_service(async |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            Ok((PacedStream::new(stream), peer))
+            Ok((PacedConnection::new(stream), peer))
         })
         .and_then(http)
     })?;
@@ -69,7 +69,7 @@ fn set_options(stream: &TcpStream) {
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // without this option, connections of the last process on this port could prevent the start
+    // Without this option, connections of the last process on this port could prevent the start.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(limits::CONNECTION_BACKLOG)?;

@@ -1,8 +1,9 @@
 //! The calls for the caller's own profile and password, and for other users.
 
 use super::body::Json;
+use super::client_address::ClientAddr;
 use super::cursor::{self, Collection};
-use super::extract::{AuthCaller, ClientAddr, StrictQuery, UserRefPath};
+use super::extract::{AuthCaller, StrictQuery, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::limits;

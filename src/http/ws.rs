@@ -3,7 +3,8 @@
 //! The origin of the page is checked before the upgrade. The credential is checked after it, because a browser cannot
 //! read the answer to a handshake that is refused.
 
-use super::extract::{ClientAddr, bearer_token};
+use super::client_address::ClientAddr;
+use super::extract::bearer_token;
 use super::origin;
 use super::problem::Problem;
 use crate::realtime::session::{Credential, Handshake, Session, SessionServices};

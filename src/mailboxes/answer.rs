@@ -1,4 +1,4 @@
-//! Answers that cannot be forgotten.
+//! A function that answers a job exactly once, also if it is dropped.
 
 use crate::error::{Error, Result};
 use std::marker::PhantomData;

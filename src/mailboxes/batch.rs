@@ -10,16 +10,16 @@ use std::sync::Arc;
 /// Events of one stream in the order of their revisions, without a gap. A socket writes them in one write.
 #[derive(Debug)]
 pub struct Batch {
-    pub frames: Vec<Envelope>,
+    pub envelopes: Vec<Envelope>,
     /// The sum of the lengths of all texts.
     pub bytes: usize,
 }
 
 impl Batch {
     /// Creates a batch of these events.
-    pub fn new(frames: Vec<Envelope>) -> Arc<Self> {
-        let bytes = frames.iter().map(|frame| frame.text.len()).sum();
-        Arc::new(Self { frames, bytes })
+    pub fn new(envelopes: Vec<Envelope>) -> Arc<Self> {
+        let bytes = envelopes.iter().map(|envelope| envelope.text.len()).sum();
+        Arc::new(Self { envelopes, bytes })
     }
 
     /// Returns the events of a commit as one batch for each stream.
@@ -33,16 +33,16 @@ impl Batch {
 
     /// Returns the stream of the events; `None` if there are none.
     pub fn stream(&self) -> Option<Stream> {
-        self.frames.first().map(|frame| frame.stream)
+        self.envelopes.first().map(|envelope| envelope.stream)
     }
 
     /// Returns the events after `after` up to `last`: `None` if there are none, the batch itself if it is all of them.
     pub fn between(self: &Arc<Self>, after: Rev, last: Rev) -> Option<Arc<Self>> {
-        let wanted = |frame: &&Envelope| frame.rev > after && frame.rev <= last;
-        if self.frames.first().as_ref().is_some_and(wanted) && self.last_rev() <= last {
+        let wanted = |envelope: &&Envelope| envelope.rev > after && envelope.rev <= last;
+        if self.envelopes.first().as_ref().is_some_and(wanted) && self.last_rev() <= last {
             return Some(self.clone());
         }
-        let chunk: Vec<Envelope> = self.frames.iter().filter(wanted).cloned().collect();
+        let chunk: Vec<Envelope> = self.envelopes.iter().filter(wanted).cloned().collect();
         (!chunk.is_empty()).then(|| Self::new(chunk))
     }
 
@@ -53,13 +53,13 @@ impl Batch {
             return vec![self.clone()];
         }
         let (mut chunks, mut chunk, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for frame in &self.frames {
-            if bytes > 0 && bytes + frame.text.len() > limits::PING_EVERY_BYTES {
+        for envelope in &self.envelopes {
+            if bytes > 0 && bytes + envelope.text.len() > limits::PING_EVERY_BYTES {
                 chunks.push(std::mem::take(&mut chunk));
                 bytes = 0;
             }
-            bytes += frame.text.len();
-            chunk.push(frame.clone());
+            bytes += envelope.text.len();
+            chunk.push(envelope.clone());
         }
         chunks.push(chunk);
         chunks.into_iter().map(Self::new).collect()
@@ -67,6 +67,6 @@ impl Batch {
 
     /// Returns the revision of the last event; 0 if there is none.
     pub fn last_rev(&self) -> Rev {
-        self.frames.last().map_or(Rev(0), |frame| frame.rev)
+        self.envelopes.last().map_or(Rev(0), |envelope| envelope.rev)
     }
 }

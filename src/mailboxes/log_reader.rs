@@ -14,12 +14,12 @@ pub enum ReadPurpose {
     Replay {
         user: UserId,
         session: SessionId,
-        /// Distinguishes the reads of a room.
+        /// The number of this read among the reads of the room.
         number: u64,
     },
     /// The room misses a revision.
     Gap,
-    /// The room suspects since this moment that the database holds another history. The read has no answer: if the
+    /// The room has suspected since this moment that the database holds another history. The read has no answer. If the
     /// stream does not reach as far as the room, all rooms end.
     Verify(Instant),
 }
@@ -36,7 +36,7 @@ pub struct ReadLog {
 }
 
 impl ReadLog {
-    /// Creates a read for `room`.
+    /// Creates a read. `room` gets the answer, also if the read fails.
     pub fn new(stream: Stream, after: Rev, purpose: ReadPurpose, room: Recipient<ToRoom>) -> Self {
         Self { stream, after, purpose, room: Some(room) }
     }
@@ -50,13 +50,13 @@ impl ReadLog {
     }
 
     /// Sends the events that were read to the room.
-    pub fn answer(mut self, frames: Vec<Envelope>) {
-        self.reply(Some(frames));
+    pub fn send_answer(mut self, envelopes: Vec<Envelope>) {
+        self.reply(Some(envelopes));
     }
 
-    fn reply(&mut self, frames: Option<Vec<Envelope>>) {
+    fn reply(&mut self, envelopes: Option<Vec<Envelope>>) {
         if let Some(room) = self.room.take() {
-            send_always(&room, ToRoom::Read { purpose: self.purpose, frames });
+            send_always(&room, ToRoom::Read { purpose: self.purpose, envelopes });
         }
     }
 }

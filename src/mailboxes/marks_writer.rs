@@ -34,9 +34,9 @@ pub struct MovedMarks {
 pub enum MarkCause {
     /// The user asked for it. The marks writer notifies of it.
     Request,
-    /// The user sent a message, and so has read all earlier ones. `unread_from` is the read mark before, if there were
-    /// unread messages after it.
-    Send { unread_from: Option<Seq> },
+    /// The user sent a message, and so has read all earlier ones. `previous_read_seq` is the read mark before, if there
+    /// were unread messages after it.
+    Send { previous_read_seq: Option<Seq> },
 }
 
 /// What the marks writer does. A mark beyond the last message means the last message. Marks never move back.
@@ -44,10 +44,10 @@ pub enum MarkCause {
 pub enum MarkWork {
     MoveRead(Seq),
     MoveDelivered(Seq),
-    /// A send moved the read mark from `previous` past unread messages, in its own transaction. Only the notification
-    /// is left to do.
+    /// A send moved the read mark from `previous_read_seq` past unread messages, in its own transaction. Only the
+    /// notification is left to do.
     NotifyAfterSend {
-        previous: Seq,
+        previous_read_seq: Seq,
     },
     /// The user hid a message. Only the notification of the user's sessions about the unread count is left to do.
     NotifyAfterHide,

@@ -28,7 +28,7 @@ pub enum ToRoom {
     Read {
         purpose: ReadPurpose,
         /// The events after the revision asked for, without a gap. `None` if the read failed.
-        frames: Option<Vec<Envelope>>,
+        envelopes: Option<Vec<Envelope>>,
     },
 }
 

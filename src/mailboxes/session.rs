@@ -49,7 +49,7 @@ pub struct FromRoom {
 #[derive(Clone, Debug)]
 pub enum RoomEvent {
     /// Live events.
-    Frames(Arc<Batch>),
+    Events(Arc<Batch>),
     /// A page of a replay. The session asks for the next one when its client has read enough.
     Page(Arc<Batch>),
     /// An ephemeral frame.

@@ -1,4 +1,5 @@
-//! Accounts: registration, the profile and the password. The use cases check the content of the bodies.
+//! The bodies and resources of accounts: registration, the profile and the password. The use cases check the content of
+//! the bodies.
 //!
 //! No type with a secret implements `Debug`.
 
@@ -37,7 +38,7 @@ pub struct ProfileChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub avatar_url: Change<String>,
-    /// The id of an uploaded image that becomes the avatar.
+    /// Must be null or absent: this version has no uploads.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Uuid)]
     pub avatar_upload_id: Change<Uuid>,

@@ -1,4 +1,4 @@
-//! Blocks between two users.
+//! The resources of blocks between two users.
 
 use super::users::UserBrief;
 use crate::domain::time::Timestamp;

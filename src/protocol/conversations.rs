@@ -1,4 +1,4 @@
-//! Conversations, as a participant sees them, and how clients create and change them.
+//! The resources of conversations, as a participant sees them, and the bodies that create and change conversations.
 
 use super::change::Change;
 use super::members::Participant;
@@ -56,7 +56,7 @@ pub struct ConversationChange {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub avatar_url: Change<String>,
-    /// The id of an uploaded image that becomes the avatar.
+    /// Must be null or absent: this version has no uploads.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Uuid)]
     pub avatar_upload_id: Change<Uuid>,

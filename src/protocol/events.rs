@@ -183,7 +183,7 @@ impl Event {
 
     /// Returns the first part of a frame. The second part, [`Self::frame_end`], is the same in all streams.
     pub fn frame_start(stream: Stream, rev: Rev) -> String {
-        format!(r#"{{"stream":"{}","rev":{rev},"#, stream.name())
+        format!(r#"{{"stream":"{}","rev":{rev},"#, stream.kind_name())
     }
 
     /// Returns the second part of a frame, which follows [`Self::frame_start`].
@@ -193,7 +193,7 @@ impl Event {
     /// Never: an event has string keys and no value that JSON lacks.
     pub fn frame_end(&self) -> String {
         let mut text = serde_json::to_string(self).expect("an event has string keys and no value that JSON lacks");
-        // remove the opening brace, because the frame start already has it
+        // Remove the opening brace, because the frame start already has it.
         text.remove(0);
         text
     }

@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 /// `validation_failed` with the path of the field.
 pub fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     if !text.trim_start().starts_with('{') {
-        // serde reads a list as an object whose fields are in order, so a list must be refused here
+        // Serde reads a list as an object whose fields are in order, so a list must be refused here.
         return Err(syntax_error(text).unwrap_or_else(|| Error::invalid(".", "must be an object")));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = match serde_path_to_error::deserialize(&mut reader) {
         Ok(value) => value,
-        // malformed JSON is reported before a field that does not fit, even if it comes later in the text
+        // Malformed JSON is reported before a field that does not fit, even if it comes later in the text.
         Err(error) => return Err(syntax_error(text).unwrap_or_else(|| field_error(error))),
     };
     reader.end().map_err(|error| Error::invalid_request(format!("The JSON is malformed: {error}.")))?;
@@ -41,7 +41,7 @@ fn field_error(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
     if matches!(cause.classify(), Category::Syntax | Category::Eof | Category::Io) {
         return Error::invalid_request(format!("The JSON is malformed: {cause}."));
     }
-    // serde_json appends " at line 1 column 2", which does not belong into the message of a field
+    // serde_json appends " at line 1 column 2", which does not belong in the message about a field.
     let text = cause.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text);
     let named = |prefix: &str| {

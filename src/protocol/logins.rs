@@ -1,4 +1,4 @@
-//! Logins: signing in, tokens, tickets, and the end of a login or session.
+//! The bodies and resources of logins: signing in, tokens, tickets, and the end of a login or session.
 //!
 //! No type with a secret implements `Debug`.
 
@@ -102,7 +102,8 @@ pub enum RevokeReason {
     /// A refresh token was used again.
     TokenReused,
     /// An admin ended it.
-    Kicked,
+    #[serde(rename = "kicked")]
+    EndedByAdmin,
     /// The account was suspended.
     Suspended,
     /// The account was deleted.
@@ -116,7 +117,7 @@ impl RevokeReason {
             Self::Logout => "logout",
             Self::Password => "password",
             Self::TokenReused => "token_reused",
-            Self::Kicked => "kicked",
+            Self::EndedByAdmin => "kicked",
             Self::Suspended => "suspended",
             Self::Deleted => "deleted",
         }
@@ -136,7 +137,7 @@ mod tests {
         let host = Via::Host { expires_at: Timestamp::FAR_FUTURE };
         let service = Via::Service(ServiceToken { id: ServiceTokenId::new(), scopes: Scopes::default() });
         let ended = |login_id, session_id| {
-            let revoked = Revoked { login_id, session_id, reason: RevokeReason::Kicked };
+            let revoked = Revoked { login_id, session_id, reason: RevokeReason::EndedByAdmin };
             [login, host, service].map(|via| revoked.ends_session(session, via))
         };
         assert_eq!(ended(None, None), [true, true, true]);

@@ -1,4 +1,4 @@
-//! The read mark and the delivered mark of a participant.
+//! The payloads of the read mark and the delivered mark of a participant.
 
 use crate::domain::ids::{ConversationId, MessageId, Seq};
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,8 @@ pub struct ReadMark {
     /// The number of messages after the read mark, without system messages and hidden messages.
     pub unread_count: i64,
     /// The number of messages that this call marked as read, counted like unread messages.
-    pub marked: i64,
+    #[serde(rename = "marked")]
+    pub newly_read_count: i64,
 }
 
 /// The payload of `conversation.read`.

@@ -1,4 +1,4 @@
-//! The participants of a conversation: joining, leaving and roles.
+//! The resources of the participants of a conversation: joining, leaving and roles.
 
 use super::presence::PresenceStatus;
 use super::users::UserBrief;

@@ -1,4 +1,4 @@
-//! Messages: sending, editing, deleting and reading them.
+//! The resources of messages: sending, editing, deleting and reading them.
 
 use super::reactions::Reaction;
 use super::users::UserBrief;
@@ -23,7 +23,7 @@ pub struct NewMessage {
     /// The data that the type needs, at most 4 KiB.
     #[serde(default)]
     pub data: Option<serde_json::Value>,
-    /// The ids of uploads to attach.
+    /// Must be empty or absent: this version has no uploads.
     #[serde(default)]
     pub attachment_ids: Option<Vec<Uuid>>,
     /// The message of the same conversation to which this message is a reply.
@@ -67,7 +67,7 @@ pub struct SendMessage {
     /// The data that the type needs.
     #[serde(default)]
     pub data: Option<serde_json::Value>,
-    /// The ids of uploads to attach.
+    /// Must be empty or absent: this version has no uploads.
     #[serde(default)]
     pub attachment_ids: Option<Vec<Uuid>>,
     /// The message of the same conversation to which this message is a reply.

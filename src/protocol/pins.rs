@@ -1,4 +1,4 @@
-//! Pinned messages.
+//! The resources of pinned messages.
 
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The presence of users: reading it, watching it, and setting the own one.
+//! The payloads of presence: reading it, watching it, and setting the own one.
 
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;

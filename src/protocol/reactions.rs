@@ -1,4 +1,4 @@
-//! Reactions to messages.
+//! The resources of reactions to messages.
 
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Receipts: which participants have received and read a message.
+//! The resources of receipts: which participants have received and read a message.
 
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;

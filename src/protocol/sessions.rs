@@ -1,4 +1,4 @@
-//! The start of a session over the WebSocket: the command `auth` and its answer.
+//! The payloads that start a session over the WebSocket: the command `auth` and its answer.
 
 use crate::domain::ids::{ConversationId, Rev, Seq, SessionId, UserId};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The caller's own view of a conversation: mute, archive, pin and notifications.
+//! The resources of the caller's own view of a conversation: mute, archive, pin and notifications.
 
 use crate::domain::ids::{ConversationId, Seq};
 use crate::domain::roles::Role;

@@ -1,4 +1,4 @@
-//! The counts that REST answers about conversations.
+//! The resources of statistics: counts about conversations.
 
 use crate::domain::ids::UserId;
 use crate::domain::time::Timestamp;

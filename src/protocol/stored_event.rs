@@ -61,14 +61,14 @@ pub struct MessageFrame {
 
 /// The payload of an event that contains a message, with the fields that every version has.
 #[derive(Debug, Deserialize)]
-pub struct StablePayload {
+pub struct CorePayload {
     pub conversation_id: ConversationId,
-    pub message: StableMessageFields,
+    pub message: CoreMessageFields,
 }
 
 /// The fields of a message that every version has.
 #[derive(Debug, Deserialize)]
-pub struct StableMessageFields {
+pub struct CoreMessageFields {
     pub id: MessageId,
     pub seq: Seq,
     pub sender_id: Option<UserId>,
@@ -177,7 +177,7 @@ impl<P> Copy for StoredPayload<'_, P> {}
 
 impl StoredMessage<'_> {
     /// Reads what every version has. Use it where the rest of the message does not matter.
-    pub fn read_core(&self) -> Result<StablePayload, serde_json::Error> {
+    pub fn read_core(&self) -> Result<CorePayload, serde_json::Error> {
         read_payload(self.text)
     }
 

@@ -1,4 +1,4 @@
-//! Subscriptions of a session to conversations: `subscribe`, `unsubscribe` and `sync`.
+//! The payloads of subscriptions of a session to conversations: `subscribe`, `unsubscribe` and `sync`.
 
 use crate::domain::ids::{ConversationId, Rev, Seq};
 use serde::{Deserialize, Serialize};
@@ -48,7 +48,7 @@ pub struct DeniedConversation {
     pub code: &'static str,
 }
 
-/// The payload of `subscribed`.
+/// The payload of `subscribed`, the answer to `subscribe`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Subscribed {
     pub conversation_ids: Vec<ConversationId>,
@@ -57,7 +57,7 @@ pub struct Subscribed {
     pub denied: Vec<DeniedConversation>,
 }
 
-/// The payload of `unsubscribed`.
+/// The payload of `unsubscribed`, the answer to `unsubscribe`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Unsubscribed {
     pub conversation_ids: Vec<ConversationId>,

@@ -1,4 +1,4 @@
-//! Typing in a conversation.
+//! The payloads of typing in a conversation.
 
 use crate::domain::ids::{ConversationId, UserId};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Users, as they and other users see them.
+//! The resources of users, as they and other users see them.
 
 use super::presence::PresenceStatus;
 use crate::domain::accounts::UserRole;

@@ -13,8 +13,10 @@ use crate::domain::floor::Floor;
 use crate::error::{Error, Result};
 use crate::mailboxes::{EndRooms, Heads, ListOpenStreams, send_always};
 use crate::store::db::pools::ReadPool;
+use crate::store::db::reading::ReadConnection;
 use crate::store::log;
 use crate::telemetry::FailureFlag;
+use crate::work::read::read_as_server;
 use actix::prelude::Recipient;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +32,7 @@ pub struct CatchUpHub {
 pub fn end_rooms_on_new_epoch(app: App, hub: Recipient<EndRooms>) -> impl Future<Output = ()> {
     let (part, mut epoch) = (app.supervision().part("history"), app.db().history().epoch_changes());
     async move {
-        while part.run(end_rooms(&app, &hub, &mut epoch)).await.is_err() {
+        while part.catch_panic_and_pause(end_rooms(&app, &hub, &mut epoch)).await.is_err() {
             // The failed run may not have ended the rooms: do it again.
             epoch.mark_changed();
         }
@@ -48,7 +50,7 @@ async fn end_rooms(app: &App, hub: &Recipient<EndRooms>, epoch: &mut watch::Rece
 pub async fn run(app: App, hub: CatchUpHub, schedule: CatchUpSchedule) {
     let part = app.supervision().part("catch_up");
     // Each run begins with a new floor, so that it also finds the heads that a failed run did not send.
-    while part.run(read_repeatedly(&app, &hub, &schedule)).await.is_err() {}
+    while part.catch_panic_and_pause(read_repeatedly(&app, &hub, &schedule)).await.is_err() {}
 }
 
 async fn read_repeatedly(app: &App, hub: &CatchUpHub, schedule: &CatchUpSchedule) {
@@ -56,11 +58,11 @@ async fn read_repeatedly(app: &App, hub: &CatchUpHub, schedule: &CatchUpSchedule
     let mut epoch = app.db().history().epoch_changes();
     loop {
         if epoch.has_changed().is_ok_and(|changed| changed) {
-            // The ids and transactions of another history have nothing to do with the floor of this one.
+            // The ids and transactions of another history say nothing about the floor of this one.
             epoch.mark_unchanged();
             floor = None;
         }
-        match app.db().run(read_new_rows(app, hub, &mut floor)).await {
+        match read_as_server(app, ReadPool::Log, |conn| read_new_rows(conn, hub, &mut floor)).await {
             Ok(accepted) => {
                 if failure_flag.clear() {
                     tracing::info!("the catch-up can read the log again");
@@ -80,8 +82,7 @@ async fn read_repeatedly(app: &App, hub: &CatchUpHub, schedule: &CatchUpSchedule
 
 /// Reads the rows above the floor once and sends the heads to the hub. Returns false if the mailbox of the hub was
 /// full.
-async fn read_new_rows(app: &App, hub: &CatchUpHub, floor: &mut Option<Floor>) -> Result<bool> {
-    let conn = app.db().read(ReadPool::Log);
+async fn read_new_rows(conn: &ReadConnection, hub: &CatchUpHub, floor: &mut Option<Floor>) -> Result<bool> {
     let floor = if let Some(floor) = floor {
         floor
     } else {
@@ -89,8 +90,11 @@ async fn read_new_rows(app: &App, hub: &CatchUpHub, floor: &mut Option<Floor>) -
         floor.insert(Floor::new(newest, xid, Instant::now()))
     };
     // Read the writers before the rows: if a writer has ended by then, its rows are among those that are read.
-    let writers =
-        if floor.needs_log_transactions(Instant::now()) { Some(log::list_writers(conn).await?) } else { None };
+    let writers = if floor.needs_log_transactions(Instant::now()) {
+        Some(log::list_open_transactions(conn).await?)
+    } else {
+        None
+    };
     let tail = log::read_tail(conn, floor.id()).await?;
     let mut heads = tail.heads;
     if !floor.is_settled() {

@@ -1,11 +1,11 @@
 //! The hub: the actor that starts the rooms of a node and finds them.
 //!
-//! A room asks the hub whether it may stop, so that no subscription goes to a room that is stopping. No state of the
-//! hub lives across an await. Its mailbox holds [`limits::HUB_MAILBOX`] messages; the catch-up finds the commits that
-//! did not fit. After a panic the hub ends all rooms, and the clients of their sessions reconnect.
+//! A room asks the hub whether it may stop, so that no subscription goes to a room that is stopping. The hub keeps no
+//! state across an await. Its mailbox holds [`limits::HUB_MAILBOX`] messages; the catch-up finds the commits that did
+//! not fit. After a panic the hub ends all rooms, and the clients of their sessions reconnect.
 
 use super::order::RingBudget;
-use super::room::{Room, RoomResources};
+use super::room::{Room, RoomServices};
 use crate::cluster::catch_up::CatchUpSchedule;
 use crate::domain::ids::Rev;
 use crate::domain::limits;
@@ -29,8 +29,8 @@ const OPEN_TIME: Duration = Duration::from_secs(30);
 pub struct Hub {
     rooms: HashMap<Stream, RoomEntry>,
     arbiters: Vec<ArbiterHandle>,
-    resources: RoomResources,
-    catch_up: CatchUpSchedule,
+    services: RoomServices,
+    catch_up_schedule: CatchUpSchedule,
     /// The newest revision that did not fit into the mailbox of a room. The hub sends it with the next [`Heads`].
     missed_heads: HashMap<Stream, Rev>,
     part: Part,
@@ -46,18 +46,18 @@ impl Hub {
     pub fn new(
         arbiters: Vec<ArbiterHandle>,
         log: mpsc::Sender<ReadLog>,
-        catch_up: CatchUpSchedule,
+        catch_up_schedule: CatchUpSchedule,
         supervision: &Supervision,
     ) -> Self {
-        let resources = RoomResources { log, part: supervision.part("rooms"), ring_budget: RingBudget::default() };
+        let services = RoomServices { log, part: supervision.part("rooms"), ring_budget: RingBudget::default() };
         let part = supervision.part("hub");
-        Self { rooms: HashMap::new(), arbiters, resources, catch_up, missed_heads: HashMap::new(), part }
+        Self { rooms: HashMap::new(), arbiters, services, catch_up_schedule, missed_heads: HashMap::new(), part }
     }
 
     /// Runs `work`. If it panics, all rooms end, because the state of the hub may be wrong.
     fn catch_panic<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> std::result::Result<R, Panicked> {
         let part = self.part.clone();
-        part.catch(|| work(self)).inspect_err(|_| self.end_rooms())
+        part.catch_panic(|| work(self)).inspect_err(|_| self.end_rooms())
     }
 
     /// Ends every room. The clients of their sessions reconnect, also those whose subscription is still on its way.
@@ -76,8 +76,8 @@ impl Hub {
         let mut hasher = DefaultHasher::new();
         stream.hash(&mut hasher);
         let arbiter = &self.arbiters[(hasher.finish() % self.arbiters.len() as u64) as usize];
-        let (hub, resources) = (ctx.address().recipient(), self.resources.clone());
-        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, resources));
+        let (hub, services) = (ctx.address().recipient(), self.services.clone());
+        let room = Room::start_in_arbiter(arbiter, move |_| Room::new(stream, hub, services));
         self.rooms.insert(stream, RoomEntry { room: room.clone(), opened_at: Instant::now() });
         room.recipient()
     }
@@ -96,7 +96,7 @@ impl Hub {
                 };
                 let missed_head = self.missed_heads.entry(stream).or_insert(head);
                 *missed_head = head.max(*missed_head);
-                self.catch_up.wake();
+                self.catch_up_schedule.wake();
             }
             Err(SendError::Closed(_)) => {
                 self.rooms.remove(&stream);

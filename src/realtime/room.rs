@@ -22,7 +22,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What all rooms of a node share.
 #[derive(Clone)]
-pub struct RoomResources {
+pub struct RoomServices {
     /// The queue of the log reader.
     pub log: mpsc::Sender<ReadLog>,
     /// Counts the rooms that panicked.
@@ -35,7 +35,7 @@ pub struct Room {
     stream: Stream,
     order: Order<SessionHandle>,
     hub: Recipient<Retire>,
-    resources: RoomResources,
+    services: RoomServices,
     gap_timer: Option<SpawnHandle>,
     ring_timer: Option<SpawnHandle>,
     idle_timer: Option<SpawnHandle>,
@@ -45,12 +45,12 @@ pub struct Room {
 
 impl Room {
     /// Returns the room of a stream. It holds all events back until its first subscription brings a checked revision.
-    pub fn new(stream: Stream, hub: Recipient<Retire>, resources: RoomResources) -> Self {
-        let order = Order::new(resources.ring_budget.clone());
-        Self { stream, order, hub, resources, gap_timer: None, ring_timer: None, idle_timer: None, verified_at: None }
+    pub fn new(stream: Stream, hub: Recipient<Retire>, services: RoomServices) -> Self {
+        let order = Order::new(services.ring_budget.clone());
+        Self { stream, order, hub, services, gap_timer: None, ring_timer: None, idle_timer: None, verified_at: None }
     }
 
-    /// Starts and cancels the timers after a message: for a gap, for frames in the ring, and for a room without
+    /// Starts and cancels the timers after a message: for a gap, for events in the ring, and for a room without
     /// subscribers.
     fn update_timers(&mut self, ctx: &mut Context<Self>) {
         if self.order.has_gap() {
@@ -66,7 +66,7 @@ impl Room {
         } else if let Some(timer) = self.gap_timer.take() {
             ctx.cancel_future(timer);
         }
-        if self.order.has_recent_frames() && self.ring_timer.is_none() {
+        if self.order.has_recent_events() && self.ring_timer.is_none() {
             let timer = ctx.run_later(limits::RING_ROUND, |room, ctx| {
                 room.ring_timer = None;
                 room.order.age_ring();
@@ -110,12 +110,11 @@ impl Room {
         self.verified_at = Some(now);
         let purpose = ReadPurpose::Verify(now);
         // If the queue is full, a later event asks again.
-        let _ =
-            self.resources.log.try_send(ReadLog::new(self.stream, broadcast_to, purpose, ctx.address().recipient()));
+        let _ = self.services.log.try_send(ReadLog::new(self.stream, broadcast_to, purpose, ctx.address().recipient()));
     }
 
     fn sink(&self, ctx: &Context<Self>) -> RoomSink {
-        RoomSink { stream: self.stream, log: self.resources.log.clone(), room: ctx.address().recipient() }
+        RoomSink { stream: self.stream, log: self.services.log.clone(), room: ctx.address().recipient() }
     }
 }
 
@@ -132,7 +131,7 @@ impl Sink<SessionHandle> for RoomSink {
         // The page is sent in parts, so that a slow client can acknowledge each of them.
         let mut parts = batch.chunks();
         let last = parts.pop().expect("a batch has a part");
-        let sent = parts.into_iter().all(|part| to.send(self.stream, RoomEvent::Frames(part)));
+        let sent = parts.into_iter().all(|part| to.send(self.stream, RoomEvent::Events(part)));
         sent && to.send(self.stream, RoomEvent::Page(last))
     }
 
@@ -182,7 +181,7 @@ impl Handler<ToRoom> for Room {
                     session: subscription.session.id,
                     user: subscription.session.user_id,
                     from: subscription.after,
-                    checked: subscription.checked_rev,
+                    checked_rev: subscription.checked_rev,
                     handle: subscription.session.clone(),
                 };
                 self.order.subscribe(request, &mut sink);
@@ -192,9 +191,9 @@ impl Handler<ToRoom> for Room {
             ToRoom::Unsubscribe(session) => self.order.unsubscribe(session),
             ToRoom::Continue(session) => self.order.resume(session, &mut sink),
             ToRoom::Read { purpose: ReadPurpose::Verify(_), .. } => {}
-            ToRoom::Read { purpose: ReadPurpose::Gap, frames } => self.order.handle_gap_read(frames, &mut sink),
-            ToRoom::Read { purpose: ReadPurpose::Replay { session, number, .. }, frames } => {
-                self.order.handle_replay_read(session, number, frames, &mut sink);
+            ToRoom::Read { purpose: ReadPurpose::Gap, envelopes } => self.order.handle_gap_read(envelopes, &mut sink),
+            ToRoom::Read { purpose: ReadPurpose::Replay { session, number, .. }, envelopes } => {
+                self.order.handle_replay_read(session, number, envelopes, &mut sink);
             }
         }
         self.update_timers(ctx);
@@ -203,7 +202,7 @@ impl Handler<ToRoom> for Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.resources.part.count_if_panicking();
+        self.services.part.count_if_panicking();
         for handle in self.order.subscribers() {
             handle.send(self.stream, RoomEvent::Gone);
         }

@@ -171,7 +171,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Socket {
             Ok(Message::Binary(_)) => self.binary(ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
             Ok(Message::Ping(payload)) => {
-                // Copy the payload for the same reason as text.
+                // Copy the payload, because it is a slice of the read buffer and would keep the whole buffer in memory.
                 let answer = Some(Bytes::copy_from_slice(&payload));
                 self.send_to_session(FromTransport::Control { answer }, ctx);
             }
@@ -202,8 +202,8 @@ impl Handler<ToTransport> for Socket {
         match message {
             ToTransport::Text(text) => ctx.text(text),
             ToTransport::Batch(batch) => {
-                for frame in &batch.frames {
-                    ctx.text(frame.text.clone());
+                for envelope in &batch.envelopes {
+                    ctx.text(envelope.text.clone());
                 }
             }
             ToTransport::ControlAnswer(payload) => ctx.pong(&payload),

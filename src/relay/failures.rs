@@ -1,4 +1,4 @@
-//! Judges why the work of a reader or of a bulk change failed, and when to try it again.
+//! Decides why the work of a reader or of a bulk change failed, and when to try it again.
 
 use crate::domain::codes::Code;
 use crate::error::Error;
@@ -7,7 +7,7 @@ use sea_orm::DbErr;
 use std::time::Duration;
 use tokio::time::error::Elapsed;
 
-/// The number of failures after which a row or a step is given up.
+/// The number of failures after which a row or a step is not tried again.
 pub const MAX_ATTEMPTS: i64 = 10;
 /// The pause after the first failure. Each further pause is twice as long.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -22,20 +22,20 @@ pub fn is_own_fault(error: &Error) -> bool {
     }
 }
 
-/// Returns whether a statement, a lock or the whole transaction took too long. Less work at once may succeed.
+/// Returns whether a statement, a lock, the whole transaction or the wait for a connection took too long. No row is the
+/// cause, and a smaller transaction may succeed.
 pub fn is_timeout(error: &Error) -> bool {
-    if let Some(cause) = database_error(error) {
-        return failure_kind(cause) == FailureKind::Timeout;
+    match database_error(error) {
+        Some(cause) => matches!(failure_kind(cause), FailureKind::Timeout | FailureKind::Busy),
+        None => error.cause().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Elapsed>),
     }
-    // A caller that got no write turn in time has the same cause, and the code `busy`.
-    error.code() == Code::Unavailable && error.cause().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Elapsed>)
 }
 
 fn database_error(error: &Error) -> Option<&DbErr> {
     error.cause().and_then(|cause| cause.downcast_ref())
 }
 
-/// Returns the pause after so many failures in a row.
+/// Returns the pause after so many failures, one after another.
 pub fn pause(failures: i64) -> Duration {
     FIRST_PAUSE * 2_u32.saturating_pow((failures - 1).clamp(0, 20) as u32)
 }

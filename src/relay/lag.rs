@@ -1,11 +1,13 @@
-//! Fails readers that are too far behind, so that no reader keeps old rows in the log for ever.
+//! Marks readers that are too far behind as failed, so that no reader keeps old rows in the log for ever.
 //!
 //! A reader is too far behind if the oldest row that it has not processed is older than its greatest lag. One check is
-//! not enough to fail it: a server that was off for long finds all its readers behind. So a reader fails at the next
-//! check of the same node, an hour later, unless it has caught up or comes nearer to the end of the log.
+//! not enough to mark it: a server that was off for long finds all its readers behind. So a reader is marked at the
+//! next check of the same node, an hour later, unless it has made progress: its oldest unread row is younger, or it has
+//! fewer unread rows.
 //!
 //! The rows in `readers` of names that this program does not know are checked too, with a lag of their own. Such a
-//! reader belongs to a version that is gone, or that still runs on another node during an upgrade.
+//! reader belongs to a version of the program that no longer runs, or that still runs on another node during an
+//! upgrade.
 
 use super::reader::Reader;
 use crate::app::App;
@@ -15,6 +17,7 @@ use crate::error::Result;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::log::readers::{self, ReaderLag};
+use crate::store::log::retention::KeptSince;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +25,9 @@ use std::time::Duration;
 /// Checks how far the readers are behind. It remembers what it found at the check before.
 pub struct LagWatch {
     max_lags: BTreeMap<String, Duration>,
-    /// The ages of the oldest unread rows of those readers that were too far behind at the last check.
-    behind: BTreeMap<String, Duration>,
+    /// The age of the oldest unread row and the number of unread rows of those readers that were too far behind at the
+    /// last check.
+    behind: BTreeMap<String, (Duration, i64)>,
 }
 
 impl LagWatch {
@@ -40,24 +44,31 @@ impl LagWatch {
         let lags = db.run(async { Ok(readers::list_lags(db.read(ReadPool::Log)).await?) }).await?;
         let (mut behind, mut failed) = (BTreeMap::new(), Vec::new());
         for lag in lags {
-            let Some(age) = lag.oldest_unread_at.map(|at| now.since(at)).filter(|age| *age > self.max_lag(&lag)) else {
+            let Some(age) = lag.oldest_unread_at.map(|at| now.since(at)).filter(|age| *age > self.max_lag(&lag.name))
+            else {
                 continue;
             };
             match self.behind.get(&lag.name) {
-                Some(earlier) if age >= *earlier => {
+                Some((earlier_age, earlier_rows)) if age >= *earlier_age && lag.unread_rows >= *earlier_rows => {
                     if self.mark_failed(app, &lag, age, now).await? {
                         failed.push(lag.name);
                     }
                 }
-                _ => drop(behind.insert(lag.name, age)),
+                _ => drop(behind.insert(lag.name, (age, lag.unread_rows))),
             }
         }
         self.behind = behind;
         Ok(failed)
     }
 
-    fn max_lag(&self, lag: &ReaderLag) -> Duration {
-        self.max_lags.get(&lag.name).copied().unwrap_or(limits::UNKNOWN_READER_LAG)
+    /// Returns the time since which a row that failed keeps the rows of its stream in the log, for each reader.
+    pub(super) fn kept_since(&self, now: Timestamp) -> KeptSince {
+        let readers = self.max_lags.iter().map(|(name, lag)| (name.clone(), now.minus(*lag))).collect();
+        KeptSince { readers, unknown_readers: now.minus(limits::UNKNOWN_READER_LAG) }
+    }
+
+    fn max_lag(&self, reader: &str) -> Duration {
+        self.max_lags.get(reader).copied().unwrap_or(limits::UNKNOWN_READER_LAG)
     }
 
     async fn mark_failed(&self, app: &App, lag: &ReaderLag, age: Duration, now: Timestamp) -> Result<bool> {

@@ -1,16 +1,18 @@
-//! The relay: runs the readers of the log, which do work that follows from events and need not be in their transaction.
+//! The relay: does the work that follows from events and need not be in their transaction, and the work on the log
+//! itself: readers, bulk changes, the sequencer and retention.
 //!
-//! The statistics are the only reader now. Notifications, search, webhooks and streams for other services can be added.
+//! The statistics are the only reader.
 //!
 //! - [`sequencer`] assigns every committed row its position in the order of all streams. Without it, a reader that
 //!   pages by id would skip rows that are committed late. SQLite needs no sequencer: its ids appear in order.
 //! - [`reader`] is what a reader states, and [`runner`] runs it: on one node at a time, by a lease. The cursor moves in
 //!   the transaction of the effects. A row that fails parks its stream for this reader only (`parked.rs`).
 //! - [`statistics`] is the reader that counts messages and links.
-//! - [`retention`] removes old rows that every reader has processed, and [`lag`] fails readers that are too far behind.
+//! - [`retention`] removes old rows that every reader has processed, and [`lag`] marks readers that are too far behind
+//!   as failed.
 //! - [`bulk`] makes changes that are too large for one transaction, step by step.
-//! - [`wakeup`] wakes the others: after every commit of this node, and when another node has added rows, for which it
-//!   looks ten times a second.
+//! - [`wakeup`] wakes the others: after every commit of this node, and when another node has added rows, which it
+//!   checks ten times a second.
 //!
 //! The transactions that do the work take and renew the lease, so an idle server writes nothing. After a lease has
 //! expired, the first node that finds work takes it. A lease only prevents that several nodes do the same work. That no
@@ -18,17 +20,18 @@
 //!
 //! # How to add a reader
 //!
-//! *With effects in the database* (notifications, a search index, a queue of webhook deliveries): implement
-//! [`reader::Reader`] and add it to [`start`]. Its row in `readers` is registered automatically. When a reader is removed
-//! from the program, its row may stay: nothing reads for it any more, so it is failed like one that is too far behind.
+//! *With effects in the database*: implement [`reader::Reader`] and add it to [`start`]. Its row in `readers` is
+//! registered automatically. When a reader is removed from the program, its row may stay: nothing reads for it any
+//! more, so it is failed like one that is too far behind.
 //!
-//! *With effects outside the database* (the request of a webhook, a Redis stream): no transaction may stay open during
-//! a network call, so implement a separate loop with the functions of `store::log::readers`. Call `claim` in a short
-//! transaction, which renews the lease, then `page`, then do the network call, then `claim` and `set_cursor` in another
-//! transaction. That one must change nothing if another node has the lease or the cursor has moved. The effects happen
-//! at least once, so they must carry the stream and the rev. If the order must never change, keep the cursor and try
-//! again; otherwise use `store::log::parked`. Each webhook is a separate reader, named after its id. Remove its row
-//! together with the webhook: until it is failed, a remaining row prevents the removal of old rows.
+//! *With effects outside the database*, such as calls over the network: no transaction may stay open during a network
+//! call, so implement a separate loop with the functions of `store::log::readers` and `store::log::pages`. Call `claim`
+//! in a short transaction, which renews the lease, then `page`, then do the network call, then `claim` and `set_cursor`
+//! in another transaction. That one must change nothing if another node has the lease or the cursor has moved. The
+//! effects happen at least once, so they must carry the stream and the rev. If the order must never change, keep the
+//! cursor and try again; otherwise use `store::log::parked`. Each destination is a separate reader. When the
+//! destination is removed, remove the row of its reader too: until the reader is failed, a remaining row prevents the
+//! removal of old rows.
 
 pub mod bulk;
 pub mod failures;
@@ -140,10 +143,9 @@ pub fn start_with(app: &App, readers: Vec<Arc<dyn Reader>>, bulk_changes: Vec<Ar
         let (runner, signals) = (ReaderRunner::new(app.clone(), reader, node), signals.clone());
         tasks.push(spawn_supervised(app, name, move || runner.clone().run(signals.clone())));
     }
-    if !bulk_changes.is_empty() {
-        let (runner, signals) = (BulkRunner::new(app.clone(), bulk_changes), signals.clone());
-        tasks.push(spawn_supervised(app, "bulk_changes", move || runner.clone().run(signals.clone())));
-    }
+    // Without kinds it reports the bulk changes that another version has started.
+    let runner = BulkRunner::new(app.clone(), bulk_changes);
+    tasks.push(spawn_supervised(app, "bulk_changes", move || runner.clone().run(signals.clone())));
     Relay { app: app.clone(), stopping, tasks }
 }
 
@@ -158,7 +160,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let part = app.supervision().part(name);
-    app.runtime().spawn(async move { while part.run(task()).await.is_err() {} })
+    app.runtime().spawn(async move { while part.catch_panic_and_pause(task()).await.is_err() {} })
 }
 
 impl Relay {

@@ -1,28 +1,30 @@
 //! Tries the rows of parked streams again, with growing pauses, and then the rows that wait behind them.
 
-use super::failures::{MAX_ATTEMPTS, error_text, is_own_fault, is_timeout, pause};
+use super::failures::{MAX_ATTEMPTS, error_text, is_own_fault, pause};
 use super::runner::{ReaderRunner, TransactionResult};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::store::log::pages::{self, LogRow};
 use crate::store::log::parked::{self, ParkedStream};
-use crate::store::log::readers::{self, LogRow};
 
 /// Rows of a parked stream in one transaction at most.
 const PARKED_PAGE_ROWS: usize = 200;
 
 impl ReaderRunner {
-    /// Processes the row at which a stream is parked, and the waiting rows after it.
+    /// Processes the row at which a stream is parked, and the waiting rows after it. A timeout is no attempt at the row.
     pub(super) async fn retry_parked(&self, parked: ParkedStream) -> Result<()> {
-        let mut max_rows = PARKED_PAGE_ROWS;
+        let mut max_rows = self.page_size(|size| size.rows()).min(PARKED_PAGE_ROWS);
         loop {
             match self.process_parked(parked.clone(), max_rows).await {
-                Ok(()) => return Ok(()),
-                Err(error) if !is_own_fault(&error) && !is_timeout(&error) => return Err(error),
+                Ok(()) => break,
+                Err(error) if !is_own_fault(&error) => return Err(self.shrink_pages(error, max_rows)),
                 // A later row may have failed: try the parked row alone.
                 Err(_) if max_rows > 1 => max_rows = 1,
                 Err(error) => return self.record_failure(parked, &error).await,
             }
         }
+        self.page_size(|size| size.grow(max_rows));
+        Ok(())
     }
 
     async fn process_parked(&self, parked: ParkedStream, max_rows: usize) -> Result<()> {
@@ -34,7 +36,7 @@ impl ReaderRunner {
                 if !parked::is_parked(tx.conn(), name, &parked).await? {
                     return Ok(TransactionResult::Outdated);
                 }
-                let page = readers::stream_page(tx.conn(), parked.stream, parked.rev, cursor, max_rows, max_bytes);
+                let page = pages::stream_page(tx.conn(), parked.stream, parked.rev, cursor, max_rows, max_bytes);
                 let page = page.await?;
                 let frames = runner.handle(tx, &page.rows.iter().collect::<Vec<&LogRow>>()).await?;
                 let next = page.rows.last().filter(|_| page.has_more).map(|last| last.rev.next());

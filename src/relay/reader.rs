@@ -6,20 +6,23 @@
 //!   effects. If the page was read with another cursor, or another node has the lease, nothing is changed.
 //! - *Events of a reader*: a reader may lock streams and append events. They are delivered after the commit, and the
 //!   reader reads them later like all others. So a reader must not append to its own events without an end.
-//! - *Database not available*: if the database does not answer, no row is at fault; the cursor stays.
-//! - *A page that takes too long* is halved and tried again, down to one row. Later pages grow again.
+//! - *Database not available*: if the database does not answer, no row is the cause; the cursor stays.
+//! - *A page that takes too long* is tried again after a pause. The pause grows, and the page is halved down to one row.
+//!   Meanwhile `/health` names the reader. A timeout is the fault of no row, so it parks no stream. Later pages grow
+//!   again.
 //! - *A row that fails* is found by halving the page. It parks its stream for this reader: the cursor moves past the
 //!   row, and later rows of the stream wait. The row is tried again with growing pauses. When it succeeds, the waiting
 //!   rows follow in the order of their revisions. After [`MAX_ATTEMPTS`](super::failures::MAX_ATTEMPTS) the status
 //!   becomes `failed`: the row is not tried again and later rows of the stream keep waiting. The operator sets the
-//!   status to `parked` to try again. A row that takes too long alone, several times in a row, counts as failed.
-//! - *A reader that is too far behind* is failed ([`super::lag`]): it stops, `/health` names it, and retention no longer
-//!   waits for it, until the operator restarts it.
+//!   status to `parked` to try again. Retention keeps the rows of the stream until the row that failed is older than
+//!   the lag of the reader.
+//! - *A reader that is too far behind* is marked as failed ([`super::lag`]): it stops, `/health` names it, and
+//!   retention no longer waits for it, until the operator restarts it.
 
 use crate::domain::limits;
 use crate::domain::time::Timestamp;
 use crate::mailboxes::Ephemeral;
-use crate::store::log::readers::LogRow;
+use crate::store::log::pages::LogRow;
 use crate::work::transact::WorkFuture;
 use crate::work::tx::Tx;
 use std::time::Duration;
@@ -33,14 +36,14 @@ pub trait Reader: Send + Sync + 'static {
     fn begin(&self) -> Begin;
 
     /// Returns how old the oldest row that the reader has not processed may be. If it is older and the reader does not
-    /// catch up, the reader is failed. Until then retention keeps the rows for it.
+    /// catch up, the reader is marked as failed. Until then retention keeps the rows for it.
     fn max_lag(&self) -> Duration;
 
     /// Returns the pause after a page that was not full. More rows arrive in the meantime, so that fewer transactions
     /// are necessary.
     fn page_interval(&self) -> Duration;
 
-    /// Returns the greatest size of a page.
+    /// Returns the limits on the rows and the bytes of a page.
     fn page_limit(&self) -> PageLimit {
         PageLimit { rows: limits::READER_PAGE_ROWS, bytes: limits::READER_PAGE_BYTES }
     }
@@ -63,7 +66,7 @@ pub enum Begin {
     Now,
 }
 
-/// The greatest size of a page.
+/// The limits on the rows and the bytes of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PageLimit {
     /// Rows at most.
@@ -77,7 +80,7 @@ pub struct PageLimit {
 pub enum RoundResult {
     /// The round did some work, and there may be more.
     Worked {
-        /// Whether the next round should begin at once.
+        /// Whether the next round should begin immediately.
         has_more: bool,
     },
     /// There is nothing to do until the log grows, or until this time.

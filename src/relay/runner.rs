@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 use crate::mailboxes::Ephemeral;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
+use crate::store::log::pages::{self, LogRow};
 use crate::store::log::parked::{self, ParkedStream};
-use crate::store::log::readers::{self, Lease, LogRow};
+use crate::store::log::positions;
+use crate::store::log::readers::{self, Lease};
 use crate::supervision::Part;
 use crate::telemetry::FailureFlag;
 use crate::work::transact::{WorkFuture, transact_as, typed_work};
@@ -24,7 +26,7 @@ use std::time::Duration;
 pub const LEASE_DURATION: Duration = Duration::from_secs(3);
 /// The pause after a database error.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// The pause after which a failed reader looks whether the operator has restarted it.
+/// The pause after which a failed reader checks whether the operator has restarted it.
 const FAILED_PAUSE: Duration = Duration::from_secs(2);
 
 /// Runs one reader on one node. Clones run the same reader.
@@ -36,7 +38,7 @@ pub struct ReaderRunner {
     page_size: Arc<Mutex<PageSize>>,
 }
 
-/// The result of a transaction of a reader.
+/// Whether a transaction of a reader has done its work.
 pub(super) enum TransactionResult {
     /// The work is done. These frames are sent after the commit.
     Done(Vec<Ephemeral>),
@@ -44,7 +46,7 @@ pub(super) enum TransactionResult {
     Outdated,
 }
 
-/// What a round begins with.
+/// What a round reads before it chooses between a page and a parked stream.
 struct ReaderState {
     lease: Lease,
     next_parked: Option<ParkedStream>,
@@ -70,11 +72,9 @@ impl ReaderRunner {
         while !signals.is_stopping() {
             signals.mark_growth_seen();
             let result = self.run_round().await;
-            if let Ok(result) = result {
-                part.set_working(result != RoundResult::Failed);
-                if failure_flag.clear() {
-                    tracing::info!(reader, "a reader of the log works again");
-                }
+            part.set_working(matches!(result, Ok(result) if result != RoundResult::Failed));
+            if result.is_ok() && failure_flag.clear() {
+                tracing::info!(reader, "a reader of the log works again");
             }
             match result {
                 Ok(RoundResult::Worked { has_more: true }) => {}
@@ -87,7 +87,7 @@ impl ReaderRunner {
                     if failure_flag.set() {
                         tracing::warn!(reader, %error, "a reader of the log cannot continue; trying again");
                     }
-                    signals.sleep(RETRY_PAUSE).await;
+                    signals.sleep(self.page_size(|size| size.pause()).max(RETRY_PAUSE)).await;
                 }
             }
         }
@@ -97,7 +97,7 @@ impl ReaderRunner {
     /// transaction is then rolled back, unless its COMMIT was sent.
     pub async fn run_round(&self) -> Result<RoundResult> {
         let now = Timestamp::now();
-        let Some(ReaderState { lease, next_parked }) = self.read_state(now).await? else {
+        let Some(ReaderState { lease, next_parked }) = self.read_or_register(now).await? else {
             return Ok(RoundResult::Worked { has_more: true });
         };
         if lease.is_failed {
@@ -113,15 +113,17 @@ impl ReaderRunner {
         }
         let (rows, bytes) = (self.page_size(|size| size.rows()), self.reader.page_limit().bytes);
         let conn = self.app.db().read(ReadPool::Log);
-        let page = self.app.db().run(async { Ok(readers::page(conn, lease.cursor, rows, bytes).await?) }).await?;
+        let page = self.app.db().run(async { Ok(pages::page(conn, lease.cursor, rows, bytes).await?) }).await;
+        let page = page.map_err(|error| self.shrink_pages(error, rows))?;
         let Some(last) = page.rows.last() else { return Ok(RoundResult::Idle(until)) };
         let last_position = last.position;
         self.process(page.rows.into(), lease.cursor, last_position).await?;
         Ok(RoundResult::Worked { has_more: page.has_more })
     }
 
-    /// Returns the lease and the next parked stream, or `None` if the reader was not registered, and is now.
-    async fn read_state(&self, now: Timestamp) -> Result<Option<ReaderState>> {
+    /// Returns the lease and the next parked stream. Registers the reader if it is not registered, and then returns
+    /// `None`.
+    async fn read_or_register(&self, now: Timestamp) -> Result<Option<ReaderState>> {
         let (db, name) = (self.app.db(), self.reader.name());
         db.run(async {
             let conn = db.read(ReadPool::Log);
@@ -129,7 +131,7 @@ impl ReaderRunner {
                 let _turn = db.take_server_turn(ServerWriter::System).await;
                 let cursor = match self.reader.begin() {
                     Begin::Start => 0,
-                    Begin::Now => readers::head(conn).await?.position,
+                    Begin::Now => positions::get_log_end(conn).await?.position,
                 };
                 readers::register(db.write()?, name, cursor, now).await?;
                 return Ok(None);
@@ -140,34 +142,32 @@ impl ReaderRunner {
     }
 
     /// Processes `rows`, which follow `cursor` up to `last_position`. If a row fails, processes the rows before it, or
-    /// parks the stream of the row if it is the first one. If the rows take too long, processes half of them.
+    /// parks the stream of the row if it is the first one. After a timeout nothing is processed and the next page is
+    /// smaller.
     async fn process(&self, rows: Arc<[LogRow]>, cursor: i64, last_position: i64) -> Result<()> {
         let mut count = rows.len();
         loop {
             let last_position = rows.get(count).map_or(last_position, |next| next.position - 1);
-            let error = match self.process_page(rows.clone(), count, cursor, last_position).await {
+            match self.process_page(rows.clone(), count, cursor, last_position).await {
                 Ok(()) => break,
-                Err(error) => error,
-            };
-            let must_park = if is_timeout(&error) {
-                let must_park = self.page_size(|size| size.shrink(count));
-                if count == 1 && !must_park {
-                    return Err(error);
+                Err(error) if !is_own_fault(&error) => return Err(self.shrink_pages(error, count)),
+                Err(_) if count > 1 => count /= 2,
+                Err(error) => {
+                    self.park(&rows[0], cursor, last_position, &error).await?;
+                    break;
                 }
-                must_park
-            } else if is_own_fault(&error) {
-                count == 1
-            } else {
-                return Err(error);
-            };
-            if must_park {
-                self.park(&rows[0], cursor, last_position, &error).await?;
-                break;
             }
-            count /= 2;
         }
         self.page_size(|size| size.grow(count));
         Ok(())
+    }
+
+    /// Makes the next pages smaller if `error` is a timeout of a page of `rows` rows. Returns the error.
+    pub(super) fn shrink_pages(&self, error: Error, rows: usize) -> Error {
+        if is_timeout(&error) {
+            self.page_size(|size| size.shrink(rows));
+        }
+        error
     }
 
     /// Processes the first `count` of `rows` and moves the cursor from `cursor` to `last_position`.
@@ -199,7 +199,7 @@ impl ReaderRunner {
             return Ok(Vec::new());
         }
         self.part()
-            .attempt(self.reader.handle(tx, rows))
+            .catch_panic_in(self.reader.handle(tx, rows))
             .await
             .unwrap_or_else(|panicked| Err(Error::internal(panicked)))
     }
@@ -249,7 +249,7 @@ impl ReaderRunner {
         self.app.supervision().part(format!("reader {}", self.reader.name()))
     }
 
-    fn page_size<T>(&self, action: impl FnOnce(&mut PageSize) -> T) -> T {
+    pub(super) fn page_size<T>(&self, action: impl FnOnce(&mut PageSize) -> T) -> T {
         action(&mut self.page_size.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

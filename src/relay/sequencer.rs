@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::dialect;
+use crate::store::log::positions;
 use crate::store::log::readers::{self, SEQUENCER};
 use crate::telemetry::FailureFlag;
 use crate::work::transact::{transact_as, typed_work};
@@ -21,13 +22,13 @@ use tokio::sync::watch;
 /// Rows in one transaction at most.
 pub const PAGE_ROWS: u64 = 1000;
 
-/// The sequencer of one node.
+/// Assigns positions; one node at a time has its lease.
 pub struct Sequencer {
     app: App,
     node: String,
 }
 
-/// Returns whether the database needs a sequencer; see [`readers::position_column`].
+/// Returns whether the database needs a sequencer; see [`positions::position_column`].
 pub fn is_needed(app: &App) -> bool {
     dialect::is_postgres(app.db().read(ReadPool::Log))
 }
@@ -40,10 +41,11 @@ impl Sequencer {
 
     /// Assigns positions until the server stops. Changes `growth` to wake the readers.
     pub async fn run(self: Arc<Self>, growth: watch::Sender<u64>, mut signals: RelaySignals) {
-        let failure_flag = FailureFlag::default();
+        let (part, failure_flag) = (self.app.supervision().part("sequencer"), FailureFlag::default());
         while !signals.is_stopping() {
             signals.mark_growth_seen();
             let assigned = self.run_round().await;
+            part.set_working(assigned.is_ok());
             if assigned.is_ok() && failure_flag.clear() {
                 tracing::info!("the sequencer assigns positions again");
             }
@@ -65,14 +67,15 @@ impl Sequencer {
         let db = self.app.db();
         let is_free = db.run(async {
             let (conn, now) = (db.read(ReadPool::Log), Timestamp::now());
-            if !readers::head(conn).await?.has_rows_without_position {
+            let end = positions::get_log_end(conn).await?;
+            if !end.has_rows_without_position {
                 return Ok(false);
             }
             if let Some(lease) = readers::lease(conn, SEQUENCER).await? {
                 return Ok(!lease.is_held_by_another(&self.node, now));
             }
             let _turn = db.take_server_turn(ServerWriter::System).await;
-            readers::register(db.write()?, SEQUENCER, 0, now).await?;
+            readers::register(db.write()?, SEQUENCER, end.position, now).await?;
             Ok(true)
         });
         if is_free.await? { self.assign_positions().await } else { Ok(0) }
@@ -87,7 +90,7 @@ impl Sequencer {
                 let Some(last) = readers::claim(conn, SEQUENCER, &node, now, now.plus(LEASE_DURATION)).await? else {
                     return Ok(0);
                 };
-                let assigned = readers::assign_positions(conn, last, PAGE_ROWS).await?;
+                let assigned = positions::assign_positions(conn, last, PAGE_ROWS).await?;
                 readers::set_cursor(conn, SEQUENCER, last + assigned as i64).await?;
                 Ok(assigned)
             })

@@ -7,16 +7,17 @@ use crate::domain::ids::{ConversationId, MessageId, MessageKey, UserId};
 use crate::domain::links::links;
 use crate::error::{Error, Result};
 use crate::mailboxes::Ephemeral;
-use crate::protocol::stored_event::{StableMessageFields, StablePayload, StoredEvent, StoredMessageDeleted};
+use crate::protocol::stored_event::{CoreMessageFields, CorePayload, StoredEvent, StoredMessageDeleted};
 use crate::store::db::transaction::Transaction;
-use crate::store::log::readers::LogRow;
+use crate::store::log::pages::LogRow;
 use crate::store::statistics::{self, CountDelta, Link};
 use crate::work::transact::WorkFuture;
 use crate::work::tx::Tx;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Rows that are removed before they are counted are missing in the counts for ever, so the operator gets a week.
+/// Rows that are removed before they are counted are missing in the counts for ever, so the operator has a week to
+/// restart the reader.
 const MAX_LAG: Duration = Duration::from_hours(7 * 24);
 
 /// The reader that keeps the statistics of conversations.
@@ -55,36 +56,36 @@ impl Reader for Statistics {
 /// The changes that the rows of a page make to the statistics.
 #[derive(Default)]
 struct PageChanges {
-    conversations: BTreeMap<ConversationId, CountDelta>,
-    senders: BTreeMap<(ConversationId, UserId), i64>,
+    counts_by_conversation: BTreeMap<ConversationId, CountDelta>,
+    counts_by_sender: BTreeMap<(ConversationId, UserId), i64>,
     /// The links of each message after its last row in the page.
-    links: BTreeMap<MessageKey, Vec<Link>>,
-    /// Messages that may have had other links before this page.
-    changed: BTreeMap<ConversationId, BTreeSet<MessageId>>,
+    links_by_message: BTreeMap<MessageKey, Vec<Link>>,
+    /// The messages of each conversation that may have had other links before this page.
+    changed_messages: BTreeMap<ConversationId, BTreeSet<MessageId>>,
 }
 
 impl PageChanges {
     fn add(&mut self, row: &LogRow) -> Result<()> {
         match row.event() {
             StoredEvent::MessageNew(stored) => {
-                let StablePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
+                let CorePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
                 if let Some(sender) = message.sender_id {
-                    let delta = self.conversations.entry(conversation_id).or_default();
+                    let delta = self.counts_by_conversation.entry(conversation_id).or_default();
                     delta.messages += 1;
                     delta.first_message_at = delta.first_message_at.or(Some(message.created_at));
-                    *self.senders.entry((conversation_id, sender)).or_default() += 1;
+                    *self.counts_by_sender.entry((conversation_id, sender)).or_default() += 1;
                     self.find_links(conversation_id, &message);
                 }
             }
             StoredEvent::MessageEdited(stored) => {
-                let StablePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
-                self.changed.entry(conversation_id).or_default().insert(message.id);
+                let CorePayload { conversation_id, message } = stored.read_core().map_err(Error::internal)?;
+                self.changed_messages.entry(conversation_id).or_default().insert(message.id);
                 self.find_links(conversation_id, &message);
             }
             StoredEvent::MessageDeleted(stored) => {
                 let StoredMessageDeleted { conversation_id, message_id } = stored.read().map_err(Error::internal)?;
-                self.changed.entry(conversation_id).or_default().insert(message_id);
-                self.links.remove(&(conversation_id, message_id));
+                self.changed_messages.entry(conversation_id).or_default().insert(message_id);
+                self.links_by_message.remove(&(conversation_id, message_id));
             }
             // An event of a newer version is not counted, so that one such row does not stop the counts.
             StoredEvent::Unknown
@@ -106,7 +107,7 @@ impl PageChanges {
         Ok(())
     }
 
-    fn find_links(&mut self, conversation_id: ConversationId, message: &StableMessageFields) {
+    fn find_links(&mut self, conversation_id: ConversationId, message: &CoreMessageFields) {
         let found = links(&message.content).into_iter().enumerate().map(|(index, url)| Link {
             message_id: message.id,
             index: index as i64,
@@ -114,29 +115,30 @@ impl PageChanges {
             seq: message.seq,
             url: url.to_owned(),
         });
-        self.links.insert((conversation_id, message.id), found.collect());
+        self.links_by_message.insert((conversation_id, message.id), found.collect());
     }
 
     async fn write(mut self, conn: &Transaction) -> Result<()> {
         // The page was read before this transaction: lock its messages, and skip those that were deleted in the
         // meantime.
-        self.links.retain(|_, links| !links.is_empty());
-        let existing = statistics::lock_messages(conn, &self.links.keys().copied().collect::<Vec<_>>()).await?;
-        self.links.retain(|(_, message), _| existing.contains(message));
-        for (conversation, messages) in self.changed {
+        self.links_by_message.retain(|_, links| !links.is_empty());
+        let existing =
+            statistics::lock_messages(conn, &self.links_by_message.keys().copied().collect::<Vec<_>>()).await?;
+        self.links_by_message.retain(|(_, message), _| existing.contains(message));
+        for (conversation, messages) in self.changed_messages {
             let messages: Vec<MessageId> = messages.into_iter().collect();
             let removed = statistics::remove_links(conn, conversation, &messages).await?;
             if removed > 0 {
-                self.conversations.entry(conversation).or_default().links -= removed;
+                self.counts_by_conversation.entry(conversation).or_default().links -= removed;
             }
         }
-        let links: Vec<Link> = self.links.into_values().flatten().collect();
+        let links: Vec<Link> = self.links_by_message.into_values().flatten().collect();
         for link in &links {
-            self.conversations.entry(link.conversation_id).or_default().links += 1;
+            self.counts_by_conversation.entry(link.conversation_id).or_default().links += 1;
         }
         statistics::add_links(conn, &links).await?;
-        statistics::add_counts(conn, &self.conversations.into_iter().collect::<Vec<_>>()).await?;
-        statistics::add_sender_counts(conn, &self.senders.into_iter().collect::<Vec<_>>()).await?;
+        statistics::add_counts(conn, &self.counts_by_conversation.into_iter().collect::<Vec<_>>()).await?;
+        statistics::add_sender_counts(conn, &self.counts_by_sender.into_iter().collect::<Vec<_>>()).await?;
         Ok(())
     }
 }

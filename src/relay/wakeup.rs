@@ -6,7 +6,7 @@
 use super::RelaySignals;
 use crate::app::App;
 use crate::store::db::pools::ReadPool;
-use crate::store::log::readers::{self, LogEnd};
+use crate::store::log::positions::{self, LogEnd};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -18,16 +18,16 @@ const COMMIT_DELAY: Duration = Duration::from_millis(20);
 /// Runs until the server stops. It signals only that the log has grown; each reader finds out how far.
 pub async fn run(app: App, growth: watch::Sender<u64>, mut signals: RelaySignals) {
     let committed = app.log_grew();
-    let mut last_head: Option<LogEnd> = None;
+    let mut last_end: Option<LogEnd> = None;
     loop {
         tokio::select! {
             () = signals.wait_for_stop() => return,
             () = committed.notified() => tokio::time::sleep(COMMIT_DELAY).await,
             () = tokio::time::sleep(POLL_INTERVAL) => {
-                let head = app.db().run(async { Ok(readers::head(app.db().read(ReadPool::Log)).await?) }).await;
+                let end = app.db().run(async { Ok(positions::get_log_end(app.db().read(ReadPool::Log)).await?) }).await;
                 // While the database is unavailable, there is nothing to signal. The readers try again by themselves.
-                let Ok(head) = head else { continue };
-                if last_head.replace(head) == Some(head) && !head.has_rows_without_position {
+                let Ok(end) = end else { continue };
+                if last_end.replace(end) == Some(end) && !end.has_rows_without_position {
                     continue;
                 }
             }

@@ -33,7 +33,7 @@ pub struct Embedded {
     /// The counts of all writers of sends together.
     pub stats: Arc<WriterStats>,
     /// Woken when the log may contain events that were not delivered. In a server the catch-up waits for it.
-    pub catch_up: CatchUpSchedule,
+    pub catch_up_schedule: CatchUpSchedule,
     maintenance: DatabaseMaintenance,
     relay: Option<Relay>,
 }
@@ -52,11 +52,11 @@ impl Embedded {
         let db_settings = settings.clone();
         let db = runtime.spawn(async move { backends::open(&db_settings).await }).await.map_err(Error::internal)??;
         let bus = bus_without_rooms(deliver);
-        let catch_up = bus.catch_up().clone();
+        let catch_up_schedule = bus.catch_up_schedule().clone();
         let (app, queues) = create_app(&settings, &db, runtime, bus, Supervision::default()).await?;
         let stats = Arc::new(WriterStats::default());
         let maintenance = start_database_tasks(&app, queues, batch_size.max(1), &stats);
-        Ok(Self { app, stats, catch_up, maintenance, relay: None })
+        Ok(Self { app, stats, catch_up_schedule, maintenance, relay: None })
     }
 
     /// Starts the relay, as in a server. Without it, no reader follows the log.

@@ -11,11 +11,11 @@ pub struct DatabaseMaintenance {
 }
 
 impl DatabaseMaintenance {
-    /// Starts the task.
+    /// Starts the task on the runtime of the database. After a panic it starts again.
     pub fn start(app: &App) -> Self {
         let (stop, mut stop_receiver) = oneshot::channel();
         let (done, stopped) = oneshot::channel();
-        let (app, part) = (app.clone(), app.supervision().part("database_tending"));
+        let (app, part) = (app.clone(), app.supervision().part("database_maintenance"));
         app.clone().spawn(async move {
             let maintain = async |stop: &mut oneshot::Receiver<()>| {
                 let stop = async { drop(stop.await) };
@@ -23,7 +23,9 @@ impl DatabaseMaintenance {
                     tracing::error!(%error, "the maintenance of the database ended; restart the server");
                 }
             };
-            while part.run(maintain(&mut stop_receiver)).await.is_err() && !stop_receiver.is_terminated() {}
+            while part.catch_panic_and_pause(maintain(&mut stop_receiver)).await.is_err()
+                && !stop_receiver.is_terminated()
+            {}
             let _ = done.send(());
         });
         Self { stop, stopped }

@@ -1,11 +1,11 @@
-//! The end of a running server: the signal, the drain of the sessions, and the stop of all parts in order.
+//! Stops a running server: waits for the signal, drains the sessions, and stops all parts in order.
 
 use super::StartupError;
 use super::server::RunningServer;
 use crate::domain::limits;
 use crate::error::Error;
 use crate::mailboxes::{ToPresence, send_always};
-use crate::work::presence;
+use crate::work::last_seen;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,7 +29,7 @@ impl RunningServer {
         self.http.stop(true).await;
         let _ = self.http_task.await;
         let app = self.app.clone();
-        runtime.spawn(async move { presence::store_last_seen(&app).await }).await.map_err(Error::internal)?;
+        runtime.spawn(async move { last_seen::store_last_seen(&app).await }).await.map_err(Error::internal)?;
         // Stop the relay after the last commit. It reads the remaining rows of the log after the next start.
         self.relay.stop().await;
         self.maintenance.stop().await;
@@ -38,7 +38,8 @@ impl RunningServer {
         Ok(())
     }
 
-    /// Closes the sessions one after another, and waits until they and the queued sends have ended.
+    /// Closes the sessions one after another, and waits until they and the queued sends have ended, at most
+    /// [`limits::DRAIN_TIME`] and one second.
     async fn drain(&self) {
         send_always(&self.presence, ToPresence::Drain(limits::DRAIN_TIME.as_millis() as u64));
         let queues_are_empty = || self.send_queues.iter().all(|queue| queue.capacity() == queue.max_capacity());

@@ -1,9 +1,9 @@
-//! Creates the application from its parts, and starts the tasks that work for it on the runtime of the database.
+//! Creates the application from its fields, and starts the tasks that work for it on the runtime of the database.
 
 use super::StartupError;
 use super::maintenance::DatabaseMaintenance;
 use crate::admission::Admission;
-use crate::app::{App, AppParts, DataParts, DeliveryParts, LiveStateParts, SignInParts};
+use crate::app::{App, AppFields, DatabaseFields, DeliveryFields, LiveStateFields, SignInFields};
 use crate::backends;
 use crate::cluster::accepted::AcceptedGenerations;
 use crate::cluster::attempts::PasswordLimits;
@@ -25,18 +25,18 @@ use crate::store::db::pools::ReadPool;
 use crate::store::meta;
 use crate::supervision::Supervision;
 use crate::work::writer::{self, WriterStats};
-use crate::work::{marks_writer, presence};
+use crate::work::{last_seen, marks_writer};
 use actix::prelude::*;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-/// The queues of the writers.
+/// The queues of sends and marks, until the writers take their receivers.
 pub struct WriterQueues {
-    /// The ends of the queues of sends that the application fills.
+    /// The senders of the queues of sends, which the application fills.
     pub send_queues: Vec<mpsc::Sender<SendJob>>,
-    sends: Vec<mpsc::Receiver<SendJob>>,
-    marks: mpsc::Receiver<MarkJob>,
+    send_receivers: Vec<mpsc::Receiver<SendJob>>,
+    mark_receiver: mpsc::Receiver<MarkJob>,
 }
 
 /// Creates the application and the queues of its writers. It delivers over `bus`. Tasks that wait for the database run
@@ -48,33 +48,33 @@ pub async fn create_app(
     bus: Bus,
     supervision: Supervision,
 ) -> Result<(App, WriterQueues), StartupError> {
-    let (send_queues, sends): (Vec<_>, Vec<_>) =
+    let (send_queues, send_receivers): (Vec<_>, Vec<_>) =
         (0..writer_count(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
-    let (marks, marks_queue) = mpsc::channel(limits::MARKS_QUEUE);
+    let (marks, mark_receiver) = mpsc::channel(limits::MARKS_QUEUE);
     let meta_db = db.clone();
     let plain_until = runtime.spawn(async move { meta::plain_tokens_until(meta_db.read(ReadPool::Ordinary)).await });
     let plain_until = plain_until.await.map_err(Error::internal)?.map_err(Error::from)?;
-    let app = App::new(AppParts {
+    let app = App::new(AppFields {
         settings: settings.clone(),
         admission: Admission::new(&settings.limits),
         supervision,
-        data: DataParts { db: db.clone(), runtime: runtime.clone() },
-        delivery: DeliveryParts { send_queues: send_queues.clone(), marks, bus, log_grew: Arc::default() },
-        sign_in: SignInParts {
+        data: DatabaseFields { db: db.clone(), runtime: runtime.clone() },
+        delivery: DeliveryFields { send_queues: send_queues.clone(), marks, bus, log_grew: Arc::default() },
+        sign_in: SignInFields {
             keys: keys(settings)?.accept_plain_until(plain_until),
             accepted: AcceptedGenerations::default(),
             ended_logins: EndedLogins::default(),
-            attempts: Arc::new(PasswordLimits::new(settings.limits.auth_per_minute)),
+            password_limits: Arc::new(PasswordLimits::new(settings.limits.auth_per_minute)),
             limits: SignInLimits::new(settings.limits.auth_per_minute),
             hashing: HashingQueue::new(std::thread::available_parallelism().map_or(1, usize::from)),
         },
-        live_state: LiveStateParts {
+        live_state: LiveStateFields {
             presence: PresenceTable::default(),
             last_seen: LastSeenTimes::default(),
             typing: TypingTable::default(),
         },
     });
-    Ok((app, WriterQueues { send_queues, sends, marks: marks_queue }))
+    Ok((app, WriterQueues { send_queues, send_receivers, mark_receiver }))
 }
 
 fn keys(settings: &Settings) -> Result<Keys, StartupError> {
@@ -97,13 +97,13 @@ pub fn start_database_tasks(
     batch_size: usize,
     stats: &Arc<WriterStats>,
 ) -> DatabaseMaintenance {
-    for queue in queues.sends {
+    for queue in queues.send_receivers {
         app.spawn(writer::run(app.clone(), queue, batch_size, stats.clone()));
     }
-    app.spawn(marks_writer::run(app.clone(), queues.marks));
-    app.spawn(presence::run(app.clone()));
+    app.spawn(marks_writer::run(app.clone(), queues.mark_receiver));
+    app.spawn(last_seen::run(app.clone()));
     let (db, part) = (app.db().clone(), app.supervision().part("database_watch"));
-    app.spawn(async move { while part.run(db.watch()).await.is_err() {} });
+    app.spawn(async move { while part.catch_panic_and_pause(db.watch()).await.is_err() {} });
     DatabaseMaintenance::start(app)
 }
 

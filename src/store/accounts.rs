@@ -1,4 +1,4 @@
-//! Creates and changes accounts. No other file reads password hashes.
+//! The statements that create and change accounts. No other file reads password hashes.
 //!
 //! The calling function locks the row of the user before it changes an account.
 

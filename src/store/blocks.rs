@@ -1,5 +1,5 @@
-//! Blocks between users. A row has one direction, but its effect has both: the server sends neither user ephemeral
-//! frames about the other.
+//! The statements of blocks between users. A row has one direction, but its effect has both: the server sends neither
+//! user ephemeral frames about the other.
 
 use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
@@ -111,7 +111,7 @@ async fn list_not_sharing(
     let max = limits::STATUS_MEMBERS;
     let statement = dialect::statement(
         conn,
-        // LIMIT stops PostgreSQL from joining with whole tables: a plan that it made while they were small would do so
+        // LIMIT stops PostgreSQL from joining with whole tables: a plan that it made while they were small would do so.
         &format!(
             "SELECT m.c, v.id AS viewer FROM unnest($1::uuid[]) AS m(c)
              CROSS JOIN LATERAL (SELECT user_id FROM participants WHERE conversation_id = m.c AND left_at IS NULL

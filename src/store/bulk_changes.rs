@@ -65,18 +65,18 @@ pub async fn next_due(
 /// tried a step since it was read.
 pub async fn lock(conn: &impl ConnectionTrait, due: &DueBulkChange) -> Result<bool, DbErr> {
     let text = "SELECT 1 AS found FROM bulk_changes WHERE id = $1 AND status = 'running' AND attempts = $2
-                AND COALESCE(cursor, '') = $3";
+                AND cursor IS NOT DISTINCT FROM $3";
     let statement = dialect::statement(
         conn,
         &format!("{text} {} SKIP LOCKED", dialect::lock_clause(conn, "bulk_changes")),
         text,
-        vec![due.id.into(), due.attempts.into(), due.cursor.as_deref().unwrap_or_default().into()],
+        vec![due.id.into(), due.attempts.into(), due.cursor.clone().into()],
     );
     Ok(dialect::one(conn, statement).await?.is_some())
 }
 
-/// Stores where the next step of a locked bulk change begins. It is due at `now`, behind the other bulk changes that are
-/// due already.
+/// Stores where the next step of a locked bulk change begins. It is due at `now`, behind the other bulk changes that
+/// are due already.
 pub async fn advance(conn: &impl ConnectionTrait, id: BulkChangeId, cursor: &str, now: Timestamp) -> Result<(), DbErr> {
     let text = "UPDATE bulk_changes SET cursor = $2, attempts = 0, next_at = $3, last_error = NULL WHERE id = $1";
     dialect::run(conn, dialect::plain(conn, text, vec![id.into(), cursor.into(), now.into()])).await?;
@@ -90,27 +90,46 @@ pub async fn remove(conn: &impl ConnectionTrait, id: BulkChangeId) -> Result<(),
     Ok(())
 }
 
-/// Stores another failure of the next step of a locked bulk change. If `given_up` is true, the status becomes `failed`,
-/// and the step is not tried again until the operator sets the status to `running`.
+/// Stores a failure of the next step of a locked bulk change, with the number of failed attempts so far. If `given_up` is
+/// true, the status becomes `failed`, and the step is not tried again until the operator sets the status to `running`.
 pub async fn record_failure(
     conn: &impl ConnectionTrait,
     id: BulkChangeId,
+    attempts: i64,
     next_at: Timestamp,
     error: &str,
     given_up: bool,
 ) -> Result<(), DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "UPDATE bulk_changes SET attempts = attempts + 1, next_at = $2, last_error = $3, status = $4 WHERE id = $1",
-        vec![id.into(), next_at.into(), error.into(), if given_up { "failed" } else { "running" }.into()],
-    );
-    dialect::run(conn, statement).await?;
+    let status = if given_up { "failed" } else { "running" };
+    let text = "UPDATE bulk_changes SET attempts = $2, next_at = $3, last_error = $4, status = $5 WHERE id = $1";
+    let values = vec![id.into(), attempts.into(), next_at.into(), error.into(), status.into()];
+    dialect::run(conn, dialect::plain(conn, text, values)).await?;
     Ok(())
 }
 
-/// Returns the kinds of the failed bulk changes.
-pub async fn list_failed_kinds(conn: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
-    let text = "SELECT DISTINCT kind FROM bulk_changes WHERE status = 'failed'";
+/// The state of the unfinished bulk changes of one kind.
+#[derive(Clone, Debug)]
+pub struct KindState {
+    pub kind: String,
+    /// Whether the last attempt at a step of one of them failed.
+    pub has_failed: bool,
+    /// The time since which the next step of one of them is due, or when it is due. `None` if all were given up.
+    pub due_since: Option<Timestamp>,
+}
+
+/// Lists the kinds of the unfinished bulk changes.
+pub async fn list_kinds(conn: &impl ConnectionTrait) -> Result<Vec<KindState>, DbErr> {
+    let text =
+        "SELECT kind, count(last_error) AS failures, min(CASE WHEN status = 'running' THEN next_at END) AS due_since
+                FROM bulk_changes GROUP BY kind";
     let rows = dialect::all(conn, dialect::plain(conn, text, vec![])).await?;
-    rows.iter().map(|row| row.try_get("", "kind")).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(KindState {
+                kind: row.try_get("", "kind")?,
+                has_failed: row.try_get::<i64>("", "failures")? > 0,
+                due_since: row.try_get::<Option<i64>>("", "due_since")?.map(Timestamp),
+            })
+        })
+        .collect()
 }

@@ -1,6 +1,6 @@
-//! Locks the streams that a transaction changes, which are rows of conversations and users, and stores their new heads.
-//! Each statement has a constant text and works on a set of rows, because the writer of sends runs them for every
-//! batch.
+//! The statements that lock the streams that a transaction changes, which are rows of conversations and users, and
+//! store their new heads. Each statement has a constant text and works on a set of rows, because the writer of sends
+//! runs them for every batch.
 
 use crate::domain::ids::{ClassId, ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::ConversationKind;

@@ -1,4 +1,5 @@
-//! Reads and writes logins, their refresh tokens and their tickets. Of tokens and tickets the database has only hashes.
+//! The statements of logins, their refresh tokens and their tickets. Of tokens and tickets the database has only
+//! hashes.
 //!
 //! The calling function locks the row of the user before it changes a login, so that two changes of one login run one
 //! after another.

@@ -50,7 +50,7 @@ impl UpdatedMarks {
         ReadMark {
             last_read_seq: self.last_read_seq,
             unread_count: (self.last_count - self.new_count - self.new_hidden).max(0),
-            marked: (self.new_count - self.old_count - (self.old_hidden - self.new_hidden)).max(0),
+            newly_read_count: (self.new_count - self.old_count - (self.old_hidden - self.new_hidden)).max(0),
         }
     }
 
@@ -181,7 +181,7 @@ async fn compute(conn: &impl ConnectionTrait, updates: &[MarkUpdate], lock: &str
                 (number("last_seq")?, number("last_read_seq")?, number("last_read_count")?);
             let (old_delivered, members) = (number("delivered_seq")?, number("member_count")?);
             let new_read = number("r")?.min(last_seq);
-            // the running count at the message with the new mark
+            // This is the running count at the message with the new mark.
             let target_count: Option<i64> = row.try_get("", "target_count")?;
             let moves = new_read > old_read;
             let notifies_others = members <= limits::STATUS_MEMBERS;

@@ -1,4 +1,4 @@
-//! Participants of conversations, with their roles and read marks.
+//! The statements of participants of conversations, with their roles and read marks.
 
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::Role;
@@ -144,8 +144,8 @@ const REJOIN: &str = "ON CONFLICT (conversation_id, user_id) DO UPDATE SET role 
              last_read_seq = excluded.last_read_seq, last_read_count = excluded.last_read_count, read_at = NULL,
              muted_until = NULL, archived_seq = NULL, pinned_at = NULL, notify = 'all'";
 
-/// Inserts participants. A user who was in the conversation before gets the same row again, with a new view. The calling
-/// function changes `member_count` of the conversation.
+/// Inserts participants. A user who was in the conversation before gets the same row again, with a new view. The
+/// calling function changes `member_count` of the conversation.
 pub async fn insert(
     conn: &impl ConnectionTrait,
     conversation: ConversationId,
@@ -172,7 +172,7 @@ pub async fn insert(
          SELECT $3::uuid, u, r, $4::bigint, $5::bigint, $6::bigint, $7::bigint FROM unnest($1::uuid[], $2::text[]) AS t(u, r) ORDER BY u
          {REJOIN}"
     );
-    // without the WHERE, SQLite takes ON CONFLICT for the ON of a join
+    // Without the WHERE, SQLite parses ON CONFLICT as the ON of a join.
     let sqlite = format!(
         "INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev, last_read_seq, last_read_count)
          SELECT $2, unhex(value ->> 0), value ->> 1, $3, $4, $5, $6 FROM jsonb_each($1) WHERE true {REJOIN}"

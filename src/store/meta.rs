@@ -1,4 +1,4 @@
-//! Single values that the database stores about itself, in the table `meta`.
+//! The statements of single values that the database stores about itself, in the table `meta`.
 
 use crate::domain::time::Timestamp;
 use crate::store::dialect;

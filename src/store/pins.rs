@@ -1,5 +1,5 @@
-//! Pinned messages of a conversation. The time of pinning is unique in a conversation, so that it is the order of the
-//! pins.
+//! The statements of pinned messages of a conversation. The time of pinning is unique in a conversation, so that it is
+//! the order of the pins.
 
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::time::Timestamp;

@@ -1,5 +1,6 @@
-//! Reactions to messages. [`super::messages::parts`] reads them for the messages that clients get. The column `position`
-//! orders the emojis of a message: an emoji gets the next number when the first user reacts with it.
+//! The statements of reactions to messages. [`super::messages::parts`] reads them for the messages that clients get.
+//! The column `position` orders the emojis of a message: an emoji gets the next number when the first user reacts with
+//! it.
 
 use crate::domain::emoji::Emoji;
 use crate::domain::ids::{ConversationId, MessageId, UserId};

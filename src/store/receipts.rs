@@ -1,4 +1,5 @@
-//! Receipts of a message: the users who received it and the users who read it, from the marks of each participant.
+//! The statements of receipts of a message: the users who received it and the users who read it, from the marks of each
+//! participant.
 //!
 //! The statements leave out what the viewer must not see. Reads are visible only if both users share their read marks.
 //! Nothing is visible between two users with a block. A read mark counts only if the user has read something: the mark
@@ -13,7 +14,7 @@ use crate::store::messages::target::TargetMessage;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Value};
 use uuid::Uuid;
 
-// $1: the conversation, $2: the viewer, $3: the `seq` of the message, $4: its author
+// $1: the conversation, $2: the viewer, $3: the `seq` of the message, $4: its author.
 const RECEIVERS: &str = "SELECT p.user_id, p.read_at, p.delivered_at,
             p.read_at IS NOT NULL AND p.last_read_seq >= $3 AS has_read,
             p.delivered_seq >= $3 AS is_delivered,

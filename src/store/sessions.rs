@@ -1,4 +1,4 @@
-//! Reads and writes of a session about its own user.
+//! The statements by which a session reads and writes data of its own user.
 
 use crate::domain::accounts::AccountStatus;
 use crate::domain::ids::{LoginId, Rev, UserId};

@@ -1,4 +1,5 @@
-//! Settings of a participant for one conversation: archived, muted, pinned, and the level of notifications.
+//! The statements of the settings of a participant for one conversation: archived, muted, pinned, and the level of
+//! notifications.
 
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::time::Timestamp;

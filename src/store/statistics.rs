@@ -1,6 +1,6 @@
-//! Counts of messages and links in conversations. The reader `statistics` of the log writes these tables and
-//! `message_links`. Besides it, only a deletion for everyone removes links, because nothing of the text may stay. All
-//! others only read.
+//! The statements of the counts of messages and links in conversations. The reader `statistics` of the log writes these
+//! tables and `message_links`. Besides it, only a deletion for everyone removes links, because nothing of the text may
+//! stay. All others only read.
 
 use crate::domain::ids::{ConversationId, MessageId, MessageKey, Seq, UserId};
 use crate::domain::time::Timestamp;
@@ -104,7 +104,7 @@ pub async fn lock_messages(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> 
     }
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
         "SELECT m.id FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
          CROSS JOIN LATERAL (
              SELECT id FROM messages WHERE conversation_id = k.c AND id = k.i AND deleted_at IS NULL LIMIT 1 FOR SHARE
@@ -155,7 +155,7 @@ pub async fn remove_links(
     Ok(removed.rows_affected() as i64)
 }
 
-/// The counts of one conversation.
+/// What the statistics reader has counted in one conversation so far.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct ConversationCounts {
     /// Messages, without system messages.

@@ -1,5 +1,5 @@
-//! Accounts: registration, profiles and passwords. Signing in and out is in [`super::logins`]. What other users see is
-//! in [`super::users`].
+//! What users do with accounts: registration, profiles and passwords. Signing in and out is in [`super::logins`]. What
+//! other users see is in [`super::users`].
 
 use super::logins::{ClientInfo, append_revoked, create_login, to_tokens};
 use crate::app::App;
@@ -96,11 +96,12 @@ pub async fn register(app: &App, input: Register, client: ClientInfo, address: I
         Box::pin(async move {
             let user = insert_user(tx, &new).await?;
             let login_tokens = create_login(tx, &app, user.id, &client).await?;
+            let user_id = user.id;
+            tx.after_commit(move |app| app.password_limits().note_sign_in(user_id, address));
             Ok((user, login_tokens))
         })
     })
     .await?;
-    app.attempts().note_sign_in(user.id, address);
     Ok(to_tokens(app, &user, login_tokens))
 }
 
@@ -269,7 +270,7 @@ pub async fn update_password(app: &App, caller: Caller, input: PasswordChange, a
     let PasswordChange { current_password, new_password } = input;
     let new_password = Password::parse(&new_password).map_err(|message| Error::invalid("new_password", message))?;
     let attempt = PasswordAttempt { owner: PasswordOwner::User(caller.user_id), address, password: current_password };
-    let old = passwords::verify(app, attempt).await?.hash;
+    let old = passwords::verify(app, attempt).await?.stored_hash;
     let new = passwords::hash(app, new_password).await?;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let (old, new) = (old.clone(), new.clone());

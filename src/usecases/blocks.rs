@@ -1,5 +1,6 @@
-//! Blocks: a user can block another user. A block works in both directions: the two users exchange no direct messages,
-//! and neither sees presence, typing or receipts of the other, also in groups that both are in.
+//! What users do with blocks: creating, listing and deleting them. A block works in both directions: the two users
+//! exchange no direct messages, and neither sees presence, typing or receipts of the other, also in groups that both
+//! are in.
 
 use crate::app::App;
 use crate::domain::accounts::AccountStatus;
@@ -33,9 +34,6 @@ struct BlockChange {
     block: Option<Block>,
     /// Whether the transaction created or deleted it.
     changed: bool,
-    /// Whether the two users were separated by this change, or are not separated any more. Each of the two may block
-    /// the other, and one block is enough.
-    separation_changed: bool,
 }
 
 /// The result of [`create`].
@@ -59,19 +57,13 @@ pub async fn delete(app: &App, caller: &Caller, user: &UserRef) -> Result<()> {
 }
 
 async fn set_block(app: &App, caller: &Caller, user: &UserRef, blocked: bool) -> Result<BlockChange> {
-    let (owned_app, me, user) = (app.clone(), caller.user_id, user.clone());
-    app.run_with_deadline(async move {
-        let other = read(&owned_app, ReadPool::Ordinary, move |conn| {
-            Box::pin(async move { Ok(users::by_ref(conn, &user).await?.ok_or_else(Error::user_not_found)?.id) })
-        });
-        set_block_of(&owned_app, me, other.await?, blocked).await
+    let (me, user) = (caller.user_id, user.clone());
+    let other = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { Ok(users::by_ref(conn, &user).await?.ok_or_else(Error::user_not_found)?.id) })
     })
-    .await
-}
-
-async fn set_block_of(app: &App, me: UserId, other: UserId, blocked: bool) -> Result<BlockChange> {
+    .await?;
     if other == me {
-        let unchanged = BlockChange { block: None, changed: false, separation_changed: false };
+        let unchanged = BlockChange { block: None, changed: false };
         return if blocked { Err(Error::self_block()) } else { Ok(unchanged) };
     }
     for _ in 0..MAX_ATTEMPTS {
@@ -84,17 +76,14 @@ async fn set_block_of(app: &App, me: UserId, other: UserId, blocked: bool) -> Re
             transact_for(app, me, limits::FEW_ROWS, move |tx| Box::pin(set_block_in(tx, me, other, direct, blocked)))
                 .await?;
         if let Some(outcome) = outcome {
-            if outcome.separation_changed {
-                notify_separation(app, me, other, blocked).await?;
-            }
             return Ok(outcome);
         }
     }
     Err(Error::unavailable("The two of you are just starting a conversation; try again."))
 }
 
-/// Returns `None` if the two users got a direct conversation after `direct` was read. It must be locked before the
-/// users, so the caller has to start again.
+/// Sets or removes the block. Returns `None` if the two users got a direct conversation after `direct` was read. That
+/// conversation must be locked before the users, so the calling function has to start again.
 async fn set_block_in(
     tx: &mut Tx,
     me: UserId,
@@ -119,36 +108,40 @@ async fn set_block_in(
     } else {
         blocks::delete(tx.conn(), me, other).await?
     };
-    let separation_changed = changed && !before.by_second;
-    if separation_changed && let Some(direct) = direct {
-        for (user, view) in views::list_views(tx.conn(), &[me, other], direct, tx.now()).await? {
-            if tx.has_user(user) {
-                tx.append(
-                    Stream::User(user),
-                    &Event::ConversationSettings(ConversationSettings { conversation_id: direct, my: view.my }),
-                );
-            }
+    // Each of the two may block the other, and one block is enough to separate them.
+    if changed && !before.by_second {
+        if let Some(direct) = direct {
+            append_settings(tx, me, other, direct).await?;
+        }
+        if users::have_common_conversation(tx.conn(), me, other).await? {
+            tx.after_commit(move |app| notify_separation(app, me, other, blocked));
         }
     }
-    Ok(Some(BlockChange { block: blocks::get(tx.conn(), me, other).await?, changed, separation_changed }))
+    Ok(Some(BlockChange { block: blocks::get(tx.conn(), me, other).await?, changed }))
+}
+
+/// Informs the two users of a direct conversation whether they may send messages there.
+async fn append_settings(tx: &mut Tx, me: UserId, other: UserId, direct: ConversationId) -> Result<()> {
+    for (user, view) in views::list_views(tx.conn(), &[me, other], direct, tx.now()).await? {
+        if tx.has_user(user) {
+            tx.append(
+                Stream::User(user),
+                &Event::ConversationSettings(ConversationSettings { conversation_id: direct, my: view.my }),
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Notifies each of two users who share a conversation that the other one is not visible any more, or is visible again.
-async fn notify_separation(app: &App, me: UserId, other: UserId, separated: bool) -> Result<()> {
-    let share_conversation = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Ok(users::have_common_conversation(conn, me, other).await?) })
-    });
-    if !share_conversation.await? {
-        return Ok(());
-    }
+fn notify_separation(app: &App, me: UserId, other: UserId, separated: bool) {
     if !separated {
         presence::notify_visible(app, me, other);
-        return Ok(());
+        return;
     }
     presence::notify_hidden(app, me, other);
     typing::hide_from(app, me, other);
     typing::hide_from(app, other, me);
-    Ok(())
 }
 
 /// Lists the caller's blocks after the cursor `after`, newest first, and returns the cursor of the next page if there

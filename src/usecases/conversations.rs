@@ -1,5 +1,5 @@
-//! Conversations: creating direct ones, listing, reading and updating them. Participants are in `members`, messages in
-//! `messages`.
+//! What users do with conversations: creating direct ones, listing, reading and updating them. Participants are in
+//! `members`, messages in `messages`.
 
 use super::members;
 use crate::app::App;
@@ -40,23 +40,15 @@ pub struct CreatedConversation {
 /// one, even if both create it at the same time. `named` must name one other user; the caller and repetitions in it are
 /// ignored.
 pub async fn get_or_create_direct(app: &App, caller: &Caller, named: &[UserRef]) -> Result<CreatedConversation> {
-    let (owned_app, caller, named) = (app.clone(), *caller, named.to_vec());
-    app.run_with_deadline(async move {
-        let named = read(&owned_app, ReadPool::Ordinary, move |conn| {
-            Box::pin(async move { members::resolve(conn, &named).await })
-        });
-        let peer = get_peer(caller.user_id, &named.await?)?;
-        let (id, is_new) = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
-            Box::pin(create_direct_in(tx, caller.user_id, peer))
-        })
-        .await?;
-        if is_new {
-            // The two users did not get each other's presence before the commit, because they were not peers yet.
-            presence::notify_visible(&owned_app, caller.user_id, peer);
-        }
-        Ok(CreatedConversation { conversation: get(&owned_app, &caller, id).await?, is_new })
+    let (caller, named) = (*caller, named.to_vec());
+    let named =
+        read(app, ReadPool::Ordinary, move |conn| Box::pin(async move { members::resolve(conn, &named).await }));
+    let peer = get_peer(caller.user_id, &named.await?)?;
+    let (id, is_new) = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
+        Box::pin(create_direct_in(tx, caller.user_id, peer))
     })
-    .await
+    .await?;
+    Ok(CreatedConversation { conversation: get(app, &caller, id).await?, is_new })
 }
 
 fn get_peer(caller: UserId, named: &[UserId]) -> Result<UserId> {
@@ -101,6 +93,8 @@ async fn create_direct_in(tx: &mut Tx, caller: UserId, peer: UserId) -> Result<(
     let start = ViewStart { joined_at: tx.now(), joined_rev: Rev(0), last_read_seq: Seq(0), last_read_count: 0 };
     conversation_views::insert_participants(tx, id, &both, start).await?;
     append_created(tx, id, &[caller, peer]).await?;
+    // The two users do not get each other's presence before the commit, because they are not peers yet.
+    tx.after_commit(move |app| presence::notify_visible(app, caller, peer));
     Ok((id, true))
 }
 

@@ -1,5 +1,5 @@
-//! Deleting messages, for everyone or for oneself. After a deletion for everyone, the server neither keeps nor sends
-//! the text. Other users do not notice a deletion for oneself.
+//! How users delete messages, for everyone or for themselves. After a deletion for everyone, the server neither keeps
+//! nor sends the text. Other users do not notice a deletion for oneself.
 
 use super::marks;
 use crate::app::App;
@@ -25,29 +25,20 @@ use crate::work::tx::Tx;
 pub async fn delete(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     id: MessageId,
     audience: Audience,
 ) -> Result<()> {
     let caller = *caller;
     match audience {
-        Audience::Everyone => delete_for_everyone(app, caller, conversation, id).await,
-        Audience::Me => hide(app, caller, conversation, id).await,
+        Audience::Everyone => delete_for_everyone(app, caller, conversation_id, id).await,
+        Audience::Me => hide(app, caller, conversation_id, id).await,
     }
 }
 
-async fn hide(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
-    let owned_app = app.clone();
-    app.run_with_deadline(async move {
-        let is_new = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
-            Box::pin(hide_in(tx, caller, conversation, id))
-        });
-        if is_new.await? {
-            marks::notify_hidden(&owned_app, conversation, caller.user_id);
-        }
-        Ok(())
-    })
-    .await
+async fn hide(app: &App, caller: Caller, conversation_id: ConversationId, id: MessageId) -> Result<()> {
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(hide_in(tx, caller, conversation_id, id)))
+        .await
 }
 
 /// Deletes the message in one transaction, unless too many log rows show the message. Then earlier transactions rewrite
@@ -59,14 +50,14 @@ async fn hide(app: &App, caller: Caller, conversation: ConversationId, id: Messa
 /// quote nothing then.
 ///
 /// All steps run in a task of their own. The caller cannot cancel it, and each transaction has its own deadline.
-async fn delete_for_everyone(app: &App, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<()> {
+async fn delete_for_everyone(app: &App, caller: Caller, conversation_id: ConversationId, id: MessageId) -> Result<()> {
     let owned_app = app.clone();
     let steps = async move {
         let mut next = Some(RewriteProgress::default());
         while let Some(progress) = next {
             let rows = count_rows(&owned_app, id, progress).await?;
             next = transact_for(&owned_app, caller.user_id, rows, move |tx| {
-                Box::pin(delete_or_prepare(tx, caller, conversation, id, progress))
+                Box::pin(delete_or_prepare(tx, caller, conversation_id, id, progress))
             })
             .await?;
         }
@@ -101,15 +92,15 @@ async fn count_rows(app: &App, id: MessageId, progress: RewriteProgress) -> Resu
 async fn delete_or_prepare(
     tx: &mut Tx,
     caller: Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     id: MessageId,
     progress: RewriteProgress,
 ) -> Result<Option<RewriteProgress>> {
-    tx.lock_conversations(&[conversation]).await?;
-    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
+    tx.lock_conversations(&[conversation_id]).await?;
+    let sender = access::get_rights(tx, conversation_id, caller.user_id).await?;
     let role = access::require_changeable(&sender)?;
-    let kind = tx.require_conversation(conversation)?.kind;
-    let message = access::get_message(tx, conversation, id).await?;
+    let kind = tx.require_conversation(conversation_id)?.kind;
+    let message = access::get_message(tx, conversation_id, id).await?;
     require_delete_right(caller, role, kind, &message)?;
     if message.deleted_at.is_some() {
         return Ok(None);
@@ -129,10 +120,9 @@ async fn delete_or_prepare(
     rows.extend(own_rows);
     rows.sort_unstable();
     redact_rows(tx, id, &rows).await?;
-    edits::delete_text(tx.conn(), conversation, id, caller.user_id, tx.now()).await?;
-    let event =
-        Event::MessageDeleted(MessageDeleted { conversation_id: conversation, message_id: id, seq: message.seq });
-    tx.append(Stream::Conversation(conversation), &event);
+    edits::delete_text(tx.conn(), conversation_id, id, caller.user_id, tx.now()).await?;
+    let event = Event::MessageDeleted(MessageDeleted { conversation_id, message_id: id, seq: message.seq });
+    tx.append(Stream::Conversation(conversation_id), &event);
     Ok(None)
 }
 
@@ -169,16 +159,16 @@ async fn redact_rows(tx: &Tx, id: MessageId, rows: &[i64]) -> Result<()> {
 }
 
 /// Hides the message from the caller. Returns false if it was hidden before.
-async fn hide_in(tx: &mut Tx, caller: Caller, conversation: ConversationId, id: MessageId) -> Result<bool> {
-    tx.lock_conversations(&[conversation]).await?;
+async fn hide_in(tx: &mut Tx, caller: Caller, conversation_id: ConversationId, id: MessageId) -> Result<()> {
+    tx.lock_conversations(&[conversation_id]).await?;
     tx.lock_users(&[caller.user_id]).await?;
-    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
+    let sender = access::get_rights(tx, conversation_id, caller.user_id).await?;
     access::require_inside(&sender)?;
-    let message = access::get_message(tx, conversation, id).await?;
-    let is_new = hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await?;
-    if is_new {
-        let event = Event::MessageHidden(MessageHidden { conversation_id: conversation, message_id: id });
+    let message = access::get_message(tx, conversation_id, id).await?;
+    if hidden::hide(tx.conn(), caller.user_id, &message, tx.now()).await? {
+        let event = Event::MessageHidden(MessageHidden { conversation_id, message_id: id });
         tx.append(Stream::User(caller.user_id), &event);
+        tx.after_commit(move |app| marks::notify_hidden(app, conversation_id, caller.user_id));
     }
-    Ok(is_new)
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Editing one's own messages, and listing their former texts.
+//! How users edit their own messages, and list the former texts.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
@@ -25,14 +25,14 @@ use crate::work::{access, mentions};
 pub async fn edit(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     id: MessageId,
     content: Content,
 ) -> Result<Message> {
     let caller = *caller;
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let content = content.clone();
-        Box::pin(async move { edit_in(tx, caller, conversation, id, &content).await })
+        Box::pin(async move { edit_in(tx, caller, conversation_id, id, &content).await })
     })
     .await
 }
@@ -40,15 +40,15 @@ pub async fn edit(
 async fn edit_in(
     tx: &mut Tx,
     caller: Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     id: MessageId,
     content: &Content,
 ) -> Result<Message> {
-    tx.lock_conversations(&[conversation]).await?;
-    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
+    tx.lock_conversations(&[conversation_id]).await?;
+    let sender = access::get_rights(tx, conversation_id, caller.user_id).await?;
     access::require_writable(&sender, Action::EditOwn)?;
-    let mut row = access::get_message(tx, conversation, id).await?;
-    access::require_not_hidden(tx.conn(), conversation, row.seq, caller.user_id).await?;
+    let mut row = access::get_message(tx, conversation_id, id).await?;
+    access::require_not_hidden(tx.conn(), conversation_id, row.seq, caller.user_id).await?;
     if row.sender_id() != Some(caller.user_id) {
         return Err(Error::forbidden("Only the author can edit a message."));
     }
@@ -61,7 +61,7 @@ async fn edit_in(
     let is_new_text = content.as_str() != row.content;
     if is_new_text {
         let mentioned = mentions::update(tx, &row, content.as_str()).await?;
-        edits::update_text(tx.conn(), conversation, id, content.as_str(), mentioned.all, tx.now()).await?;
+        edits::update_text(tx.conn(), conversation_id, id, content.as_str(), mentioned.all, tx.now()).await?;
         row.content = content.as_str().to_owned();
         row.mentions_all = mentioned.all;
         row.edited_at = Some(tx.now());
@@ -69,7 +69,7 @@ async fn edit_in(
     let message = get_for_viewer(tx.conn(), caller.user_id, row).await?;
     if is_new_text {
         let event = Event::MessageEdited(MessageEvent::new(SharedMessage::new(message.clone())));
-        tx.append(Stream::Conversation(conversation), &event);
+        tx.append(Stream::Conversation(conversation_id), &event);
     }
     Ok(message)
 }
@@ -79,7 +79,7 @@ async fn edit_in(
 pub async fn list_former_texts(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     id: MessageId,
     after: i64,
     limit: u64,
@@ -87,12 +87,12 @@ pub async fn list_former_texts(
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let texts = edits::list(conn, conversation, id, after, limit).await?;
-            let found = store::messages::get_seq(conn, conversation, id).await?;
+            let texts = edits::list(conn, conversation_id, id, after, limit).await?;
+            let found = store::messages::get_seq(conn, conversation_id, id).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
-            access::require_participant(conn, conversation, user).await?;
+            access::require_participant(conn, conversation_id, user).await?;
             let seq = found.ok_or_else(|| Error::not_found("message"))?;
-            access::require_not_hidden(conn, conversation, seq, user).await?;
+            access::require_not_hidden(conn, conversation_id, seq, user).await?;
             Ok(texts)
         })
     })

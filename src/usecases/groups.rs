@@ -1,5 +1,5 @@
-//! Creating groups. A request that is repeated with its `temp_id` creates no second group. Later changes of a group are
-//! in `conversations` and `members`.
+//! How users create groups. A request that is repeated with its `temp_id` creates no second group. Later changes of a
+//! group are in `conversations` and `members`.
 
 use super::conversations::CreatedConversation;
 use super::members;
@@ -71,32 +71,28 @@ fn body_hash(new: &CreateRequest) -> String {
 /// request before, this function creates nothing and returns that group as the caller sees it now, whatever its members
 /// are now.
 pub async fn create(app: &App, caller: &Caller, new: NewGroup) -> Result<CreatedConversation> {
-    let (owned_app, user) = (app.clone(), caller.user_id);
-    app.run_with_deadline(async move {
-        // The references are moved out of `new`, so that they use no memory while the transaction waits for its turn.
-        let (new, preparation) = prepare(&owned_app, user, new).await?;
-        let members = match preparation {
-            Preparation::Existing(id) => return get_existing(&owned_app, user, id).await,
-            Preparation::New(members) => members,
-        };
-        let new_id = ConversationId::new();
-        // Each member gets an event that contains the name, the description and the avatar.
-        let bytes =
-            [Some(&new.name), new.description.as_ref(), new.avatar_url.as_ref()].into_iter().flatten().map(String::len);
-        let rows =
-            limits::FEW_ROWS + members.len() * (limits::ROWS_PER_MEMBER + bytes.sum::<usize>() / limits::ROW_BYTES);
-        let id = transact_for(&owned_app, user, rows, move |tx| {
-            let (new, mut members) = (new.clone(), members.clone());
-            members.retain(|id| *id != user);
-            Box::pin(async move { create_in(tx, new_id, user, new, members).await })
-        })
-        .await?;
-        if id != new_id {
-            return get_existing(&owned_app, user, id).await;
-        }
-        Ok(CreatedConversation { conversation: views::get(&owned_app, user, id).await?, is_new: true })
+    let user = caller.user_id;
+    // The references are moved out of `new`, so that they use no memory while the transaction waits for its turn.
+    let (new, preparation) = prepare(app, user, new).await?;
+    let members = match preparation {
+        Preparation::Existing(id) => return get_existing(app, user, id).await,
+        Preparation::New(members) => members,
+    };
+    let new_id = ConversationId::new();
+    // Each member gets an event that contains the name, the description and the avatar.
+    let bytes =
+        [Some(&new.name), new.description.as_ref(), new.avatar_url.as_ref()].into_iter().flatten().map(String::len);
+    let rows = limits::FEW_ROWS + members.len() * (limits::ROWS_PER_MEMBER + bytes.sum::<usize>() / limits::ROW_BYTES);
+    let id = transact_for(app, user, rows, move |tx| {
+        let (new, mut members) = (new.clone(), members.clone());
+        members.retain(|id| *id != user);
+        Box::pin(async move { create_in(tx, new_id, user, new, members).await })
     })
-    .await
+    .await?;
+    if id != new_id {
+        return get_existing(app, user, id).await;
+    }
+    Ok(CreatedConversation { conversation: views::get(app, user, id).await?, is_new: true })
 }
 
 /// What is read before a group is created.

@@ -1,5 +1,5 @@
-//! Logins: signing in, signing out, and finding the caller of a token or a ticket. A login is a family of refresh
-//! tokens. Its end also ends all its refresh tokens, access tokens and sockets. Renewing tokens is in
+//! What users do with logins: signing in, signing out, and acting with a token or a ticket. A login is a family of
+//! refresh tokens. Its end also ends all its refresh tokens, access tokens and sockets. Renewing tokens is in
 //! [`super::refresh`].
 
 use crate::app::App;
@@ -80,25 +80,27 @@ pub async fn authenticate(app: &App, claims: &Claims) -> Result<Caller> {
 pub async fn sign_in(app: &App, input: SignIn, client: ClientInfo, address: IpAddr) -> Result<Tokens> {
     let SignIn { login, password } = input;
     let attempt = PasswordAttempt { owner: PasswordOwner::Name(login), address, password };
-    let VerifiedPassword { user_id, hash, new_hash } = passwords::verify(app, attempt).await?;
+    let VerifiedPassword { user_id, stored_hash, new_hash } = passwords::verify(app, attempt).await?;
     let owned_app = app.clone();
     let (user, login_tokens) = transact_for(app, user_id, limits::FEW_ROWS, move |tx| {
-        let (app, client, hash, new_hash) = (owned_app.clone(), client.clone(), hash.clone(), new_hash.clone());
+        let (app, client, stored_hash, new_hash) =
+            (owned_app.clone(), client.clone(), stored_hash.clone(), new_hash.clone());
         Box::pin(async move {
             tx.lock_users(&[user_id]).await?;
             // The password or the account may have changed while the password was checked.
             let current = accounts::get_password(tx.conn(), user_id).await?;
-            let current = current.filter(|current| current.hash == hash).ok_or_else(Error::invalid_credentials)?;
+            let current =
+                current.filter(|current| current.hash == stored_hash).ok_or_else(Error::invalid_credentials)?;
             access::require_sign_in(current.status)?;
             if let Some(hash) = &new_hash {
                 accounts::update_password(tx.conn(), user_id, hash, tx.now()).await?;
             }
             let login_tokens = create_login(tx, &app, user_id, &client).await?;
+            tx.after_commit(move |app| app.password_limits().note_sign_in(user_id, address));
             Ok((access::get_locked_user(tx, user_id).await?, login_tokens))
         })
     })
     .await?;
-    app.attempts().note_sign_in(user_id, address);
     Ok(to_tokens(app, &user, login_tokens))
 }
 
@@ -137,7 +139,7 @@ pub(super) async fn create_login(tx: &mut Tx, app: &App, user_id: UserId, client
         last_used_at: now,
         revoked: false,
     };
-    let refresh_token = app.keys().refresh_token(login.id);
+    let refresh_token = app.keys().create_refresh_token(login.id);
     // Remove logins whose tokens have all expired, so that the number of logins stays bounded.
     logins::remove_expired(tx.conn(), user_id, now.minus(limits::REFRESH_TOKEN_LIFETIME)).await?;
     logins::insert(tx.conn(), &login).await?;
@@ -157,7 +159,7 @@ pub(super) fn to_tokens(app: &App, user: &UserRow, login_tokens: LoginTokens) ->
     let now = Timestamp::now();
     Tokens {
         user: to_me(app, user),
-        access_token: app.keys().access_token(
+        access_token: app.keys().create_access_token(
             user.id,
             login_tokens.login_id,
             login_tokens.generation,
@@ -239,7 +241,7 @@ fn to_resource(row: LoginRow, current: Option<LoginId>) -> Login {
     }
 }
 
-/// Creates a single-use ticket, with which a client opens one socket or event stream as the caller.
+/// Creates a ticket, with which a client opens one socket as the caller.
 pub async fn create_ticket(app: &App, caller: Caller) -> Result<Ticket> {
     let expires_at = Timestamp::now().plus(limits::TICKET_LIFETIME);
     let holder = TicketHolder::from(&caller);
@@ -247,7 +249,7 @@ pub async fn create_ticket(app: &App, caller: Caller) -> Result<Ticket> {
         TicketHolder::Login(login_id) => Some(login_id),
         TicketHolder::Host { .. } | TicketHolder::Service { .. } => None,
     };
-    let ticket = app.keys().ticket(holder, expires_at);
+    let ticket = app.keys().create_ticket(holder, expires_at);
     let hash = tokens::hash(&ticket);
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
         let hash = hash.clone();

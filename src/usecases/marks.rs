@@ -1,5 +1,5 @@
-//! Read and delivered marks: how far a user has read, and how far a device of the user has received messages. The marks
-//! writer commits them.
+//! What users do with read and delivered marks, which say how far a user has read, and how far a device of the user has
+//! received messages. The marks writer commits them.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
@@ -28,16 +28,16 @@ pub enum ReadTarget {
 pub async fn update_read_mark(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     target: ReadTarget,
 ) -> Result<ReadMark> {
     let seq = match target {
         ReadTarget::Seq(seq) => seq,
         ReadTarget::End => END,
-        ReadTarget::Message(id) => get_seq(app, caller, conversation, id).await?,
+        ReadTarget::Message(id) => get_seq(app, caller, conversation_id, id).await?,
     };
     let (answer, answered) = oneshot::channel();
-    enqueue_read(app, caller, conversation, seq, |outcome| drop(answer.send(outcome)));
+    enqueue_read(app, caller, conversation_id, seq, |outcome| drop(answer.send(outcome)));
     answered.await.unwrap_or_else(|_| Err(Error::unavailable("The server is stopping; try again.")))
 }
 
@@ -46,31 +46,31 @@ pub async fn update_read_mark(
 pub fn enqueue_read(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) {
-    enqueue(app, caller, conversation, MarkWork::MoveRead(seq), crate::mailboxes::answer(answer));
+    enqueue(app, caller, conversation_id, MarkWork::MoveRead(seq), crate::mailboxes::answer(answer));
 }
 
-fn enqueue(app: &App, caller: &Caller, conversation: ConversationId, work: MarkWork, answer: MarkAnswer) {
+fn enqueue(app: &App, caller: &Caller, conversation_id: ConversationId, work: MarkWork, answer: MarkAnswer) {
     if let MarkWork::MoveRead(seq) | MarkWork::MoveDelivered(seq) = work
         && seq.0 < 0
     {
         return answer(Err(Error::invalid("seq", "must not be negative")));
     }
-    app.enqueue_mark(MarkJob { conversation_id: conversation, user_id: caller.user_id, work, answer: Some(answer) });
+    app.enqueue_mark(MarkJob { conversation_id, user_id: caller.user_id, work, answer: Some(answer) });
 }
 
 /// Returns the `seq` of a message of the conversation. Fails if the message is not there.
-pub async fn get_seq(app: &App, caller: &Caller, conversation: ConversationId, id: MessageId) -> Result<Seq> {
+pub async fn get_seq(app: &App, caller: &Caller, conversation_id: ConversationId, id: MessageId) -> Result<Seq> {
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            match messages::get_seq(conn, conversation, id).await? {
+            match messages::get_seq(conn, conversation_id, id).await? {
                 Some(seq) => Ok(seq),
                 None => {
-                    access::require_participant(conn, conversation, user).await?;
+                    access::require_participant(conn, conversation_id, user).await?;
                     Err(Error::not_found("message"))
                 }
             }
@@ -84,11 +84,11 @@ pub async fn get_seq(app: &App, caller: &Caller, conversation: ConversationId, i
 pub fn enqueue_delivered(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     seq: Seq,
     answer: impl FnOnce(Result<ReadMark>) + Send + Sync + 'static,
 ) {
-    enqueue(app, caller, conversation, MarkWork::MoveDelivered(seq), crate::mailboxes::answer(answer));
+    enqueue(app, caller, conversation_id, MarkWork::MoveDelivered(seq), crate::mailboxes::answer(answer));
 }
 
 /// Queues a notification of the user's sessions about the unread count, after the user hid a message. Best effort, like

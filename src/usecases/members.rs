@@ -1,6 +1,6 @@
-//! The participants of a conversation: listing, adding and removing them, and leaving. Each change locks the
-//! conversation first and checks the role after the lock, so that a removal and a concurrent send see each other's
-//! result.
+//! What users do with the participants of a conversation: listing, adding and removing them, and leaving. Each change
+//! locks the conversation first and checks the role after the lock, so that a removal and a concurrent send see each
+//! other's result.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
@@ -76,7 +76,7 @@ pub(super) async fn read_page(
     Ok(page)
 }
 
-/// Returns one participant of a conversation.
+/// Returns one participant. Fails with `not_found` if `user` is not in the conversation.
 pub async fn get(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<Participant> {
     let (viewer, user) = (caller.user_id, user.clone());
     let found = read(app, ReadPool::Ordinary, move |conn| {
@@ -110,26 +110,22 @@ pub async fn add(
     if role == Role::Owner {
         return Err(Error::invalid("role", "must be admin, member or observer"));
     }
-    let (owned_app, references) = (app.clone(), references.to_vec());
-    app.run_with_deadline(async move {
-        let users =
-            read(&owned_app, ReadPool::Ordinary, move |conn| Box::pin(async move { resolve(conn, &references).await }))
-                .await?;
-        let named = users.clone();
-        let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * users.len();
-        transact_for(&owned_app, caller.user_id, rows, move |tx| {
-            let users = users.clone();
-            Box::pin(async move { add_in(tx, &caller, id, users, role).await })
-        })
-        .await?;
-        let added = read(&owned_app, ReadPool::Ordinary, move |conn| {
-            Box::pin(async move {
-                ParticipantsView::read(conn, caller.user_id, members::by_users(conn, id, &named).await?).await
-            })
-        });
-        Ok(added.await?.into_participants(&owned_app))
+    let references = references.to_vec();
+    let users =
+        read(app, ReadPool::Ordinary, move |conn| Box::pin(async move { resolve(conn, &references).await })).await?;
+    let named = users.clone();
+    let rows = limits::FEW_ROWS + limits::ROWS_PER_MEMBER * users.len();
+    transact_for(app, caller.user_id, rows, move |tx| {
+        let users = users.clone();
+        Box::pin(async move { add_in(tx, &caller, id, users, role).await })
     })
-    .await
+    .await?;
+    let added = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            ParticipantsView::read(conn, caller.user_id, members::by_users(conn, id, &named).await?).await
+        })
+    });
+    Ok(added.await?.into_participants(app))
 }
 
 async fn add_in(tx: &mut Tx, caller: &Caller, id: ConversationId, users: Vec<UserId>, role: Role) -> Result<()> {
@@ -194,18 +190,12 @@ fn split_joined(joined: impl Iterator<Item = JoinedParticipant>) -> Result<Vec<V
 /// Removes a participant. If this is the caller, the caller leaves. `participant.left` is the last event of the
 /// conversation that the user gets.
 pub async fn remove(app: &App, caller: &Caller, id: ConversationId, user: &UserRef) -> Result<()> {
-    let (owned_app, caller, user) = (app.clone(), *caller, user.clone());
-    app.run_with_deadline(async move {
-        let user = match user {
-            UserRef::Id(user) => user,
-            other => find_user(&owned_app, other).await?.ok_or_else(|| Error::not_found("participant"))?,
-        };
-        transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, caller, id, user)))
-            .await?;
-        typing::stop_all(&owned_app, id, user);
-        Ok(())
-    })
-    .await
+    let (caller, user) = (*caller, user.clone());
+    let user = match user {
+        UserRef::Id(user) => user,
+        other => find_user(app, other).await?.ok_or_else(|| Error::not_found("participant"))?,
+    };
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, caller, id, user))).await
 }
 
 async fn find_user(app: &App, user: UserRef) -> Result<Option<UserId>> {
@@ -246,6 +236,7 @@ async fn remove_in(tx: &mut Tx, caller: Caller, id: ConversationId, user: UserId
     let event = Event::ParticipantLeft(ParticipantLeft { conversation_id: id, user_id: user, reason });
     let rev = tx.append(Stream::Conversation(id), &event);
     remove_participant(tx, id, user, rev).await?;
+    tx.after_commit(move |app| typing::stop_all(app, id, user));
     if tx.has_user(user) {
         tx.append(Stream::User(user), &Event::ConversationRemoved(ConversationRemoved { conversation_id: id }));
     }
@@ -272,19 +263,16 @@ pub async fn update_role(
     user: &UserRef,
     role: Role,
 ) -> Result<Participant> {
-    let (owned_app, caller, user) = (app.clone(), *caller, user.clone());
-    app.run_with_deadline(async move {
-        let user = find_user(&owned_app, user).await?;
-        let rows = transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| {
-            Box::pin(change_role_in(tx, caller, id, user, role))
-        })
-        .await?;
-        let changed = read(&owned_app, ReadPool::Ordinary, move |conn| {
-            Box::pin(async move { ParticipantsView::read(conn, caller.user_id, rows).await })
-        });
-        changed.await?.into_participants(&owned_app).pop().ok_or_else(|| Error::not_found("participant"))
+    let (caller, user) = (*caller, user.clone());
+    let user = find_user(app, user).await?;
+    let rows = transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| {
+        Box::pin(change_role_in(tx, caller, id, user, role))
     })
-    .await
+    .await?;
+    let changed = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move { ParticipantsView::read(conn, caller.user_id, rows).await })
+    });
+    changed.await?.into_participants(app).pop().ok_or_else(|| Error::not_found("participant"))
 }
 
 async fn change_role_in(

@@ -1,4 +1,4 @@
-//! Messages: sending, listing and reading them.
+//! What users do with messages: sending, listing and reading them.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
@@ -61,15 +61,15 @@ fn acknowledge(sent: SentMessage, status: Option<MessageStatus>) -> Acknowledged
 async fn read_status(
     app: &App,
     sender: UserId,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     seq: Seq,
 ) -> Result<Option<MessageStatus>> {
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            if members::role(conn, conversation, sender).await?.is_none() {
+            if members::role(conn, conversation_id, sender).await?.is_none() {
                 return Ok(None);
             }
-            get_status(conn, sender, conversation, seq).await.map(Some)
+            get_status(conn, sender, conversation_id, seq).await.map(Some)
         })
     })
     .await
@@ -98,13 +98,13 @@ pub enum MessageRange {
 pub async fn list(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     range: MessageRange,
     limit: u64,
 ) -> Result<MessagePage> {
     let user_id = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { Viewer { conn, user_id, conversation }.list(range, limit).await })
+        Box::pin(async move { Viewer { conn, user_id, conversation_id }.list(range, limit).await })
     })
     .await
 }
@@ -113,14 +113,14 @@ pub async fn list(
 struct Viewer<'r, C> {
     conn: &'r C,
     user_id: UserId,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
 }
 
 impl<C: ConnectionTrait> Viewer<'_, C> {
     async fn list(&self, range: MessageRange, limit: u64) -> Result<MessagePage> {
         // Read the revision first. A change that is committed while the rows are read is then in the events, and may be
         // in the rows too, but is never lost.
-        let Some((rev, last_seq)) = messages::newest_numbers(self.conn, self.conversation).await? else {
+        let Some((rev, last_seq)) = messages::newest_numbers(self.conn, self.conversation_id).await? else {
             return Err(Error::not_found("conversation"));
         };
         let (items, has_more_before, has_more_after) = match range {
@@ -146,9 +146,9 @@ impl<C: ConnectionTrait> Viewer<'_, C> {
                 (items, before, more)
             }
         };
-        let items = list_for_viewer(self.conn, self.user_id, self.conversation, items).await?;
+        let items = list_for_viewer(self.conn, self.user_id, self.conversation_id, items).await?;
         // Check membership after reading: a user removed meanwhile must not see newer rows.
-        access::require_participant(self.conn, self.conversation, self.user_id).await?;
+        access::require_participant(self.conn, self.conversation_id, self.user_id).await?;
         Ok(MessagePage { items, has_more_before, has_more_after, rev })
     }
 
@@ -165,7 +165,7 @@ impl<C: ConnectionTrait> Viewer<'_, C> {
     }
 
     async fn list_beside(&self, side: Side, limit: u64) -> Result<(Vec<MessageRow>, bool)> {
-        let mut items = messages::page(self.conn, self.conversation, self.user_id, side, limit + 1).await?;
+        let mut items = messages::page(self.conn, self.conversation_id, self.user_id, side, limit + 1).await?;
         let more = items.len() as u64 > limit;
         items.truncate(limit as usize);
         Ok((items, more))
@@ -173,7 +173,7 @@ impl<C: ConnectionTrait> Viewer<'_, C> {
 
     /// Whether there are messages on that side.
     async fn has_any(&self, side: Side) -> Result<bool> {
-        Ok(messages::has_any(self.conn, self.conversation, self.user_id, side).await?)
+        Ok(messages::has_any(self.conn, self.conversation_id, self.user_id, side).await?)
     }
 }
 
@@ -183,10 +183,10 @@ pub async fn get(app: &App, caller: &Caller, id: MessageId) -> Result<Message> {
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let row = find(conn, id).await?;
-            let (conversation, seq) = (row.conversation_id, row.seq);
+            let (conversation_id, seq) = (row.conversation_id, row.seq);
             let message = get_for_viewer(conn, user, row).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
-            access::require_visible(conn, conversation, seq, user).await?;
+            access::require_visible(conn, conversation_id, seq, user).await?;
             Ok(message)
         })
     })
@@ -204,18 +204,18 @@ pub async fn get_context(app: &App, caller: &Caller, id: MessageId, limit: u64) 
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
             let row = find(conn, id).await?;
-            let (conversation, seq) = (row.conversation_id, row.seq);
-            let viewer = Viewer { conn, user_id, conversation };
+            let (conversation_id, seq) = (row.conversation_id, row.seq);
+            let viewer = Viewer { conn, user_id, conversation_id };
             let (mut items, has_more_before) = viewer.before(seq, limit.div_ceil(2)).await?;
             let (after, has_more_after) = viewer.after(seq, limit / 2).await?;
             let before_count = items.len();
             items.push(row);
             items.extend(after);
-            let mut before = list_for_viewer(conn, user_id, conversation, items).await?;
+            let mut before = list_for_viewer(conn, user_id, conversation_id, items).await?;
             let after = before.split_off(before_count + 1);
             let message = before.pop().ok_or_else(|| Error::not_found("message"))?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
-            access::require_visible(conn, conversation, seq, user_id).await?;
+            access::require_visible(conn, conversation_id, seq, user_id).await?;
             Ok(MessageContext { message, before, after, has_more_before, has_more_after })
         })
     })

@@ -1,5 +1,5 @@
-//! Pins: pinning a message for all participants, unpinning it, and listing pinned messages. Repeating a call changes
-//! nothing and appends no event.
+//! What users do with pins: pinning a message for all participants, unpinning it, and listing pinned messages.
+//! Repeating a call changes nothing and appends no event.
 
 use super::messages;
 use crate::app::App;
@@ -24,53 +24,58 @@ use crate::work::tx::Tx;
 use std::collections::HashMap;
 
 /// Pins a message and returns it as the caller sees it.
-pub async fn add(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Message> {
-    let (owned_app, caller) = (app.clone(), *caller);
-    app.run_with_deadline(async move {
-        let request = (caller, conversation, message);
-        transact_for(&owned_app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, request))).await?;
-        messages::get(&owned_app, &caller, message).await
-    })
-    .await
+pub async fn add(
+    app: &App,
+    caller: &Caller,
+    conversation_id: ConversationId,
+    message_id: MessageId,
+) -> Result<Message> {
+    let caller = *caller;
+    let request = (caller, conversation_id, message_id);
+    transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(add_in(tx, request))).await?;
+    messages::get(app, &caller, message_id).await
 }
 
-async fn add_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
-    lock_and_check_right(tx, caller, conversation).await?;
-    if access::get_undeleted_target(tx, conversation, message, caller.user_id).await?.pinned {
+async fn add_in(tx: &mut Tx, (caller, conversation_id, message_id): (Caller, ConversationId, MessageId)) -> Result<()> {
+    lock_and_check_right(tx, caller, conversation_id).await?;
+    if access::get_undeleted_target(tx, conversation_id, message_id, caller.user_id).await?.pinned {
         return Ok(());
     }
-    let newest = pins::newest(tx.conn(), conversation).await?;
+    let newest = pins::newest(tx.conn(), conversation_id).await?;
     // Each pin is later than every other pin of the conversation, even if the clock goes back.
     let at = newest.map_or(tx.now(), |newest| tx.now().max(Timestamp(newest.0 + 1)));
-    pins::set(tx.conn(), conversation, message, caller.user_id, at).await?;
-    let pin = Pin { conversation_id: conversation, message_id: message, user_id: caller.user_id };
-    tx.append(Stream::Conversation(conversation), &Event::MessagePinned(pin));
+    pins::set(tx.conn(), conversation_id, message_id, caller.user_id, at).await?;
+    let pin = Pin { conversation_id, message_id, user_id: caller.user_id };
+    tx.append(Stream::Conversation(conversation_id), &Event::MessagePinned(pin));
     Ok(())
 }
 
 /// Unpins a message.
-pub async fn remove(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<()> {
-    let request = (*caller, conversation, message);
+pub async fn remove(app: &App, caller: &Caller, conversation_id: ConversationId, message_id: MessageId) -> Result<()> {
+    let request = (*caller, conversation_id, message_id);
     transact_for(app, caller.user_id, limits::FEW_ROWS, move |tx| Box::pin(remove_in(tx, request))).await
 }
 
-async fn remove_in(tx: &mut Tx, (caller, conversation, message): (Caller, ConversationId, MessageId)) -> Result<()> {
-    lock_and_check_right(tx, caller, conversation).await?;
+async fn remove_in(
+    tx: &mut Tx,
+    (caller, conversation_id, message_id): (Caller, ConversationId, MessageId),
+) -> Result<()> {
+    lock_and_check_right(tx, caller, conversation_id).await?;
     // A deleted message has no pin, because the deletion removed it.
-    if !access::get_target(tx, conversation, message, caller.user_id).await?.pinned {
+    if !access::get_target(tx, conversation_id, message_id, caller.user_id).await?.pinned {
         return Ok(());
     }
-    pins::remove(tx.conn(), conversation, message).await?;
-    let pin = Pin { conversation_id: conversation, message_id: message, user_id: caller.user_id };
-    tx.append(Stream::Conversation(conversation), &Event::MessageUnpinned(pin));
+    pins::remove(tx.conn(), conversation_id, message_id).await?;
+    let pin = Pin { conversation_id, message_id, user_id: caller.user_id };
+    tx.append(Stream::Conversation(conversation_id), &Event::MessageUnpinned(pin));
     Ok(())
 }
 
 /// Locks the conversation and checks that the caller may pin messages there.
-async fn lock_and_check_right(tx: &mut Tx, caller: Caller, conversation: ConversationId) -> Result<()> {
-    tx.lock_conversations(&[conversation]).await?;
-    let kind = tx.require_conversation(conversation)?.kind;
-    let sender = access::get_rights(tx, conversation, caller.user_id).await?;
+async fn lock_and_check_right(tx: &mut Tx, caller: Caller, conversation_id: ConversationId) -> Result<()> {
+    tx.lock_conversations(&[conversation_id]).await?;
+    let kind = tx.require_conversation(conversation_id)?.kind;
+    let sender = access::get_rights(tx, conversation_id, caller.user_id).await?;
     let role = access::require_changeable(&sender)?;
     if sender.blocked {
         return Err(Error::blocked());
@@ -86,18 +91,18 @@ async fn lock_and_check_right(tx: &mut Tx, caller: Caller, conversation: Convers
 pub async fn list(
     app: &App,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     before: Timestamp,
     limit: u64,
 ) -> Result<Vec<(Option<Message>, Timestamp)>> {
     let user = caller.user_id;
     let (pinned, found) = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let pinned = pins::page(conn, conversation, user, before, limit).await?;
-            let keys: Vec<MessageKey> = pinned.iter().map(|(id, _)| (conversation, *id)).collect();
-            let found = list_for_viewer(conn, user, conversation, rows::by_keys(conn, &keys).await?).await?;
+            let pinned = pins::page(conn, conversation_id, user, before, limit).await?;
+            let keys: Vec<MessageKey> = pinned.iter().map(|(id, _)| (conversation_id, *id)).collect();
+            let found = list_for_viewer(conn, user, conversation_id, rows::by_keys(conn, &keys).await?).await?;
             // Check membership after reading: a user removed meanwhile must not see newer rows.
-            access::require_participant(conn, conversation, user).await?;
+            access::require_participant(conn, conversation_id, user).await?;
             Ok((pinned, found))
         })
     })

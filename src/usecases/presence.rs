@@ -1,4 +1,4 @@
-//! Presence: which users may see it.
+//! What users do with presence: finding those whose presence they may see.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
@@ -46,15 +46,15 @@ pub async fn list_visible(app: &App, caller: &Caller, references: &[String]) -> 
 
 /// Lists the participants of a conversation who are online or away, without users who are separated from the caller by
 /// a block.
-pub async fn list_online(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
+pub async fn list_online(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Vec<UserId>> {
     let (user, owned_app) = (caller.user_id, app.clone());
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            access::require_participant(conn, conversation, user).await?;
+            access::require_participant(conn, conversation_id, user).await?;
             // A conversation has at most as many participants as a class, so this list is bounded.
-            let mut present = owned_app.presence().list_present(members::ids(conn, conversation).await?);
+            let mut present = owned_app.presence().list_present(members::ids(conn, conversation_id).await?);
             // Read the blocks last: a user who blocked the caller before coming online must not be shown.
-            let blocked = blocks::list_blocked_participants(conn, user, conversation).await?;
+            let blocked = blocks::list_blocked_participants(conn, user, conversation_id).await?;
             present.retain(|user| !blocked.contains(user));
             Ok(present)
         })

@@ -1,4 +1,4 @@
-//! Receipts: which participants have received or read a message.
+//! What users do with receipts: listing which participants have received or read a message.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
@@ -12,16 +12,21 @@ use crate::work::access;
 use crate::work::read::read;
 
 /// Returns the receipts of a message. Fails if the caller cannot see the message.
-pub async fn get(app: &App, caller: &Caller, conversation: ConversationId, message: MessageId) -> Result<Receipts> {
+pub async fn get(
+    app: &App,
+    caller: &Caller,
+    conversation_id: ConversationId,
+    message_id: MessageId,
+) -> Result<Receipts> {
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            let found = match target::find(conn, conversation, message, user).await? {
-                Some(target) => Some(receipts::get(conn, conversation, &target, user).await?),
+            let found = match target::find(conn, conversation_id, message_id, user).await? {
+                Some(target) => Some(receipts::get(conn, conversation_id, &target, user).await?),
                 None => None,
             };
             // Check membership after reading: a user removed meanwhile must not see newer rows.
-            access::require_participant(conn, conversation, user).await?;
+            access::require_participant(conn, conversation_id, user).await?;
             found.ok_or_else(|| Error::not_found("message"))
         })
     })

@@ -1,5 +1,5 @@
-//! Renewing tokens. A refresh token is spent for its successor, whose generation is greater by one. A client
-//! that presents a spent token again gets the same successor in two cases:
+//! How users renew their tokens. A refresh token is spent for its successor, whose generation is greater by one. A
+//! client that presents a spent token again gets the same successor in two cases:
 //!
 //! - within ten seconds, because two tabs may spend one token at the same time;
 //! - later, as long as no access token of the successor's generation or a later one was used, because the response with
@@ -73,13 +73,16 @@ pub async fn refresh(app: &App, token: &str, address: IpAddr) -> Result<Tokens> 
     let (token, owned_app) = (token.to_owned(), app.clone());
     let renewed = transact_for(app, owner, limits::FEW_ROWS, move |tx| {
         let (token, app) = (token.clone(), owned_app.clone());
-        Box::pin(async move { renew(tx, &app, presented, &token).await })
+        Box::pin(async move {
+            // Count here, because a client that does not wait for the answer must not avoid it.
+            renew(tx, &app, presented, &token).await.inspect_err(|error| {
+                if presented == RefreshTokenForm::Plain && error.code() == Code::Unauthorized {
+                    app.sign_in_limits().count_unknown_token(address);
+                }
+            })
+        })
     })
-    .await;
-    if presented == RefreshTokenForm::Plain && renewed.as_ref().is_err_and(|error| error.code() == Code::Unauthorized) {
-        app.sign_in_limits().count_unknown_token(address);
-    }
-    let renewed = renewed?;
+    .await?;
     // `None` means that the login has ended. This must be committed, so it is a result and not an error of the
     // transaction.
     let (user, login_tokens) = renewed.ok_or_else(Error::token_reused)?;

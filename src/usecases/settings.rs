@@ -1,5 +1,5 @@
-//! The caller's own settings of a conversation: archive, mute, pin and notification level. Only the caller's own
-//! sessions are notified of a change.
+//! What users do with their own settings of a conversation: archive, mute, pin and notification level. Only the
+//! caller's own sessions are notified of a change.
 
 use crate::app::App;
 use crate::domain::caller::Caller;

@@ -1,5 +1,5 @@
-//! Statistics of a conversation, and of the caller's own conversations. A reader of the log updates most counts, so
-//! they are less than a second behind the messages.
+//! What users do with statistics: reading those of a conversation, and of their own conversations. A reader of the log
+//! updates most counts, so they are less than a second behind the messages.
 
 use crate::app::App;
 use crate::domain::caller::Caller;

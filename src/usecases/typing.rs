@@ -1,4 +1,4 @@
-//! Typing notifications: ephemeral frames for the other participants, which end by themselves.
+//! What users do with typing notifications: ephemeral frames for the other participants, which end by themselves.
 
 use crate::app::App;
 use crate::cluster::typing::{ExcludedUsers, TypingNotice, TypingSession};
@@ -24,27 +24,27 @@ pub async fn start(
     app: &App,
     caller: &Caller,
     typing_session: &TypingSession,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
 ) -> Result<()> {
     let user = caller.user_id;
     let (typing, blocked) = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            if !access::require_participant(conn, conversation, user).await?.may(Action::Type) {
+            if !access::require_participant(conn, conversation_id, user).await?.may(Action::Type) {
                 return Err(Error::forbidden("Observers can only read this conversation."));
             }
-            let typing = build_typing(conn, user, conversation).await?;
-            Ok((typing, blocks::list_blocked_participants(conn, user, conversation).await?))
+            let typing = build_typing(conn, user, conversation_id).await?;
+            Ok((typing, blocks::list_blocked_participants(conn, user, conversation_id).await?))
         })
     })
     .await?;
     let excluded: ExcludedUsers = blocked.into_iter().chain([user]).collect();
     let notice = TypingNotice { typing: typing.clone(), excluded: excluded.clone() };
     let Some(start) = app.typing().start(typing_session, notice) else { return Ok(()) };
-    app.notify_except(vec![Stream::Conversation(conversation)], &ServerFrame::TypingStart(typing), excluded);
+    app.notify_except(vec![Stream::Conversation(conversation_id)], &ServerFrame::TypingStart(typing), excluded);
     let (owned_app, typing_session) = (app.clone(), typing_session.clone());
     app.spawn(async move {
         tokio::time::sleep(limits::TYPING_DURATION).await;
-        notify_stopped(&owned_app, owned_app.typing().expire(conversation, user, &typing_session, start));
+        notify_stopped(&owned_app, owned_app.typing().expire(conversation_id, user, &typing_session, start));
     });
     Ok(())
 }
@@ -54,14 +54,14 @@ pub async fn stop(
     app: &App,
     caller: &Caller,
     typing_session: &TypingSession,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
 ) -> Result<()> {
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move { access::require_participant(conn, conversation, user).await })
+        Box::pin(async move { access::require_participant(conn, conversation_id, user).await })
     })
     .await?;
-    notify_stopped(app, app.typing().stop_session(conversation, caller.user_id, typing_session));
+    notify_stopped(app, app.typing().stop_session(conversation_id, caller.user_id, typing_session));
     Ok(())
 }
 
@@ -71,17 +71,17 @@ pub fn session_closed(app: &App, user: UserId, typing_session: &TypingSession) {
 }
 
 /// Lists the users who are typing in a conversation, without the caller and without users who are separated by a block.
-pub async fn list(app: &App, caller: &Caller, conversation: ConversationId) -> Result<Vec<UserId>> {
+pub async fn list(app: &App, caller: &Caller, conversation_id: ConversationId) -> Result<Vec<UserId>> {
     let user = caller.user_id;
     let blocked = read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            access::require_participant(conn, conversation, user).await?;
+            access::require_participant(conn, conversation_id, user).await?;
             // A block may be newer than the start of the typing.
-            Ok(blocks::list_blocked_participants(conn, user, conversation).await?)
+            Ok(blocks::list_blocked_participants(conn, user, conversation_id).await?)
         })
     })
     .await?;
-    let mut typing = app.typing().list_visible(caller.user_id, conversation);
+    let mut typing = app.typing().list_visible(caller.user_id, conversation_id);
     typing.retain(|user| !blocked.contains(user));
     typing.sort_unstable();
     Ok(typing)

@@ -1,4 +1,4 @@
-//! Users as other users see them: one of them, a search by name, and their presence.
+//! What users do with other users: getting one of them, searching by name, and listing their presence.
 
 use crate::app::App;
 use crate::domain::caller::Caller;

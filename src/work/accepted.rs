@@ -1,6 +1,6 @@
-//! Records that an access token was accepted, by its generation, because the next refresh is judged by it. The record
-//! is committed before the call or the socket continues, so that a refresh on any node reads it. Each refresh leads to
-//! one record.
+//! How use cases record that an access token was accepted, by its generation, on which the answer to the next refresh
+//! depends. The record is committed before the call or the socket continues, so that a refresh on any node reads it.
+//! Each refresh leads to one record.
 
 use super::transact;
 use crate::app::App;

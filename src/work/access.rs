@@ -1,5 +1,5 @@
-//! Access: who may act, and what a user may see. Each function takes the connection of the transaction or read that
-//! acts, because the right may end at any moment:
+//! How use cases check who may act, and what a user may see. Each function takes the connection of the transaction or
+//! read that acts, because the right may end at any moment:
 //!
 //! - a transaction checks after its locks;
 //! - a read checks membership after it has read: a user removed meanwhile must not see newer rows.
@@ -19,7 +19,7 @@ use crate::store::users::{self, UserRow};
 use crate::store::{self, members};
 use sea_orm::ConnectionTrait;
 
-// Accounts and callers
+// The rights of accounts and callers.
 
 /// Fails unless the account is active.
 pub fn require_active(status: AccountStatus) -> Result<()> {
@@ -89,7 +89,7 @@ pub fn to_caller(via: Via, account: AccountState, revoked: bool) -> Result<Calle
 }
 
 /// Returns the user who makes a call. Fails for a service token that acts for no user.
-pub fn require_user(principal: &Principal) -> Result<Caller> {
+pub fn require_caller(principal: &Principal) -> Result<Caller> {
     match principal {
         Principal::User(caller) => Ok(*caller),
         Principal::Service(_) => Err(Error::forbidden(
@@ -123,7 +123,7 @@ pub fn require_own_logins(caller: &Caller) -> Result<Option<LoginId>> {
     }
 }
 
-// Conversations
+// The rights in conversations.
 
 /// Returns the role of a user in the conversation. The error is `not_found` if the conversation does not exist, and
 /// `not_a_participant` if the user is not in it.
@@ -204,7 +204,7 @@ pub async fn require_group_role(tx: &Tx, conversation: ConversationId, user: Use
     }
 }
 
-// Messages
+// The rights to messages.
 
 /// Fails unless the user is in the conversation and has not hidden the message with this `seq`.
 pub async fn require_visible(
@@ -327,8 +327,8 @@ mod tests {
             assert_eq!(code(Principal::Service(service(&[Scope::Act, Scope::EventsRead]))), Err(Code::Forbidden));
         }
         let caller = Caller { user_id: UserId::new(), role: UserRole::User, via: Via::Service(service(&every)) };
-        assert_eq!(require_user(&Principal::User(caller)).expect("a user"), caller);
-        assert_eq!(code(require_user(&Principal::Service(service(&every)))), Err(Code::Forbidden));
+        assert_eq!(require_caller(&Principal::User(caller)).expect("a user"), caller);
+        assert_eq!(code(require_caller(&Principal::Service(service(&every)))), Err(Code::Forbidden));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Starts bulk changes: changes for so many users that one transaction must not make them.
+//! How use cases start bulk changes: changes for so many users that one transaction must not make them.
 //!
 //! The use case changes the state in its own transaction and starts the bulk change there, so both happen or neither.
 //! The relay then makes the change in steps (`relay/bulk.rs`), whatever happens to this node.

@@ -1,5 +1,4 @@
-//! The rows of conversations for one user, and the events that give them to users who join. Several use cases create and
-//! change conversations.
+//! How use cases create conversations and change their participants: the rows, and the events for users who join.
 
 use super::assemble::conversations::for_event;
 use super::tx::Tx;

@@ -1,10 +1,11 @@
 //! Proves from what this node has sent that the database now holds another history.
 
+use super::read::read_as_server;
 use crate::app::App;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::error::Result;
-use crate::store::db::history;
+use crate::store::db::epoch;
 use crate::store::db::pools::ReadPool;
 use crate::store::log;
 use std::time::Instant;
@@ -19,7 +20,7 @@ pub async fn check_history(app: &App, stream: Stream, reached: Rev, since: Insta
         // The room may belong to the previous history.
         return Ok(());
     }
-    let heads = log::list_heads(app.db().read(ReadPool::Log), &[stream]).await?;
+    let heads = read_as_server(app, ReadPool::Log, async |conn| Ok(log::list_heads(conn, &[stream]).await?)).await?;
     let last = heads.first().map_or(Rev(0), |(_, last)| *last);
     if last < reached {
         tracing::warn!(
@@ -28,7 +29,7 @@ pub async fn check_history(app: &App, stream: Stream, reached: Rev, since: Insta
             reached = reached.0,
             "committed events are missing in the database; a new epoch begins"
         );
-        history::change_epoch(app.db(), &epoch, known.newest_row().id).await?;
+        app.db().run(epoch::change_epoch(app.db(), &epoch, known.newest_row().id)).await?;
     }
     Ok(())
 }

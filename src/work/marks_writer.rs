@@ -3,6 +3,7 @@
 //! that queue up during a round are merged and written together in the next one. Other participants are notified at
 //! most every [`limits::STATUS_INTERVAL`].
 
+use super::read::read_as_server;
 use super::{transact, views};
 use crate::app::App;
 use crate::domain::codes::Code;
@@ -49,7 +50,7 @@ impl PendingMarks {
     fn accept(self, mut mark: ReadMark) {
         for answer in self.read_answers {
             answer(Ok(mark));
-            mark.marked = 0;
+            mark.newly_read_count = 0;
         }
         for answer in self.delivered_answers {
             answer(Ok(mark));
@@ -67,7 +68,7 @@ impl PendingMarks {
 /// `unavailable`. The marks in the queue stay there.
 pub async fn run(app: App, mut queue: mpsc::Receiver<MarkJob>) {
     let part = app.supervision().part("marks_writer");
-    while part.run(write_marks(&app, &mut queue)).await.is_err() {}
+    while part.catch_panic_and_pause(write_marks(&app, &mut queue)).await.is_err() {}
 }
 
 async fn write_marks(app: &App, queue: &mut mpsc::Receiver<MarkJob>) {
@@ -112,7 +113,7 @@ fn merge(pending: &mut BTreeMap<MarkKey, PendingMarks>, changes: &mut StatusChan
             entry.delivered = entry.delivered.max(Some(seq));
             entry.delivered_answers.extend(job.answer);
         }
-        MarkWork::NotifyAfterSend { previous } => changes.add_sent(key, previous),
+        MarkWork::NotifyAfterSend { previous_read_seq } => changes.add_sent(key, previous_read_seq),
         MarkWork::NotifyAfterHide => changes.add_hidden(job.user_id),
     }
 }
@@ -190,8 +191,10 @@ fn to_moved_marks(marks: &UpdatedMarks) -> MovedMarks {
 async fn refuse_outsiders(app: &App, pending: &mut BTreeMap<MarkKey, PendingMarks>, participants: &HashSet<MarkKey>) {
     let outside: Vec<MarkKey> = pending.keys().filter(|key| !participants.contains(key)).copied().collect();
     let ids: Vec<ConversationId> = outside.iter().map(|key| key.0).collect();
-    let conn = app.db().read(ReadPool::Ordinary);
-    let existing = if ids.is_empty() { Ok(Vec::new()) } else { conversations::list_existing(conn, &ids).await };
+    let existing = read_as_server(app, ReadPool::Ordinary, async |conn| {
+        Ok(if ids.is_empty() { Vec::new() } else { conversations::list_existing(conn, &ids).await? })
+    })
+    .await;
     for key in outside {
         let Some(entry) = pending.remove(&key) else { continue };
         entry.refuse(|| match &existing {
@@ -220,9 +223,9 @@ async fn notify_others(app: &App, seqs: HashMap<(ConversationId, UserId, Message
     let mut pairs: Vec<MarkKey> = seqs.keys().map(|(conversation, user, _)| (*conversation, *user)).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    let conn = app.db().read(ReadPool::Ordinary);
-    let exclusions = app.db().run(async { Ok(blocks::receipt_exclusions(conn, &pairs).await?) }).await;
-    let Ok(exclusions) = exclusions else { return };
+    let exclusions =
+        read_as_server(app, ReadPool::Ordinary, async |conn| Ok(blocks::receipt_exclusions(conn, &pairs).await?));
+    let Ok(exclusions) = exclusions.await else { return };
     for ((conversation_id, user_id, status), seq) in seqs {
         let mut except = vec![user_id];
         if let Some(exclusions) = exclusions.get(&(conversation_id, user_id)) {
@@ -244,13 +247,14 @@ struct StatusChanges {
     /// Users whose unread count changed.
     unread_users: HashSet<UserId>,
     /// Participants whose read mark was moved by a send, with the read mark before it.
-    sent_from: HashMap<MarkKey, Seq>,
+    previous_read_seqs: HashMap<MarkKey, Seq>,
 }
 
 impl StatusChanges {
-    fn add_sent(&mut self, key: MarkKey, from: Seq) {
+    fn add_sent(&mut self, key: MarkKey, previous_read_seq: Seq) {
         self.since.get_or_insert_with(Instant::now);
-        self.sent_from.entry(key).and_modify(|earlier| *earlier = from.min(*earlier)).or_insert(from);
+        let entry = self.previous_read_seqs.entry(key);
+        entry.and_modify(|earlier| *earlier = previous_read_seq.min(*earlier)).or_insert(previous_read_seq);
     }
 
     fn add_hidden(&mut self, user: UserId) {
@@ -302,13 +306,13 @@ impl StatusChanges {
 
     /// Best effort: if a read fails, no notification is sent, and clients get the value with their next request.
     async fn send_now(mut self, app: &App) {
-        if !self.sent_from.is_empty() {
-            let sent_from = std::mem::take(&mut self.sent_from);
-            let keys = sent_from.keys().copied();
+        if !self.previous_read_seqs.is_empty() {
+            let previous_read_seqs = std::mem::take(&mut self.previous_read_seqs);
+            let keys = previous_read_seqs.keys().copied();
             let current =
-                app.db().run(async { Ok(marks::list_current(app.db().read(ReadPool::Ordinary), keys).await?) }).await;
-            for mark in current.unwrap_or_default() {
-                let from = sent_from.get(&(mark.conversation_id, mark.user_id)).copied();
+                read_as_server(app, ReadPool::Ordinary, async |conn| Ok(marks::list_current(conn, keys).await?));
+            for mark in current.await.unwrap_or_default() {
+                let from = previous_read_seqs.get(&(mark.conversation_id, mark.user_id)).copied();
                 self.add(app, &mark.with_earlier_read(from), true);
             }
         }

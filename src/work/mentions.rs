@@ -1,5 +1,5 @@
-//! Finds the users that messages mention. Names are looked up together, after the locks, among the participants of that
-//! moment. A batch without `@` in its texts needs no statement.
+//! How use cases find the users that messages mention. Names are looked up together, after the locks, among the
+//! participants of that moment. A batch without `@` in its texts needs no statement.
 
 use super::tx::Tx;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};

@@ -2,8 +2,8 @@
 //! several use cases share.
 //!
 //! `transact` is the only way to make durable changes: only this module commits, and then delivers the events. `read`
-//! is the only way for a use case to read outside a transaction. `assemble` is the only way from the rows of the store to
-//! messages, conversations, users and participants for clients. `views` is the only way to read what the list of
+//! is the only way for a use case to read outside a transaction. `assemble` is the only way from the rows of the store
+//! to messages, conversations, users and participants for clients. `views` is the only way to read what the list of
 //! conversations shows.
 
 pub mod accepted;
@@ -12,6 +12,7 @@ pub mod assemble;
 pub mod bulk_changes;
 pub mod conversations;
 pub mod history;
+pub mod last_seen;
 pub mod marks_writer;
 pub mod mentions;
 pub mod passwords;

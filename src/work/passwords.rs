@@ -1,5 +1,5 @@
-//! Hashing and verifying passwords. Both wait in a queue and run outside the threads that serve clients, and verifying
-//! is limited by account and by address.
+//! How use cases hash and verify passwords. Both wait in a queue and run outside the threads that serve clients, and
+//! verifying is limited by account and by address.
 
 use super::read::read;
 use crate::app::App;
@@ -50,7 +50,7 @@ pub enum PasswordOwner {
 pub struct VerifiedPassword {
     pub user_id: UserId,
     /// The stored hash. The calling code compares it again in the transaction, because it may change meanwhile.
-    pub hash: Option<String>,
+    pub stored_hash: Option<String>,
     /// A new hash to store, if the stored one was made with old parameters.
     pub new_hash: Option<String>,
 }
@@ -60,11 +60,15 @@ pub struct VerifiedPassword {
 /// client disconnects.
 pub async fn verify(app: &App, attempt: PasswordAttempt) -> Result<VerifiedPassword> {
     let target = match &attempt.owner {
-        PasswordOwner::Name(name) => app.attempts().name_target(name),
+        PasswordOwner::Name(name) => app.password_limits().target_for_name(name),
         PasswordOwner::User(user) => PasswordTarget::User(*user),
     };
-    let decision =
-        app.attempts().acquire_address_permit(target, attempt.address, KnownAtAddress::NotChecked, Instant::now());
+    let decision = app.password_limits().acquire_address_permit(
+        target,
+        attempt.address,
+        KnownAtAddress::NotChecked,
+        Instant::now(),
+    );
     if let AttemptDecision::Refuse(wait) = decision {
         return refuse(app, wait);
     }
@@ -83,10 +87,10 @@ pub async fn verify(app: &App, attempt: PasswordAttempt) -> Result<VerifiedPassw
 async fn wait_for_address_permit(app: &App, target: PasswordTarget, address: IpAddr) -> Result<Option<AttemptPermits>> {
     let mut known = KnownAtAddress::NotChecked;
     loop {
-        let mut attempt_finished = std::pin::pin!(app.attempts().finished().notified());
+        let mut attempt_finished = std::pin::pin!(app.password_limits().finished().notified());
         // Register for the notification before asking, so that none is missed in between.
         attempt_finished.as_mut().enable();
-        match app.attempts().acquire_address_permit(target, address, known, Instant::now()) {
+        match app.password_limits().acquire_address_permit(target, address, known, Instant::now()) {
             AttemptDecision::Proceed(permits) => return Ok(permits),
             AttemptDecision::Wait => attempt_finished.await,
             AttemptDecision::CheckAddress => known = is_known_target(app, target, address).await?,
@@ -102,8 +106,8 @@ async fn verify_in_turn(
     attempt: PasswordAttempt,
 ) -> Result<VerifiedPassword> {
     let PasswordAttempt { owner, address, password } = attempt;
-    let (stored, name_target) = look_up(app, &owner).await?;
-    let account = stored.as_ref().map_or(name_target, |stored| PasswordTarget::User(stored.user_id));
+    let (stored, target_for_name) = find_stored_password(app, &owner).await?;
+    let account = stored.as_ref().map_or(target_for_name, |stored| PasswordTarget::User(stored.user_id));
     if let Some(permits) = &mut permits {
         wait_for_account_permits(app, permits, account, address).await?;
     }
@@ -120,10 +124,10 @@ async fn verify_in_turn(
         }
         return Err(error);
     }
-    let hash = stored.as_ref().and_then(|stored| stored.hash.clone());
+    let stored_hash = stored.as_ref().and_then(|stored| stored.hash.clone());
     let verified = on_core(app, queued, core, {
-        let hash = hash.clone();
-        move || passwords::verify(&password, hash.as_deref())
+        let stored_hash = stored_hash.clone();
+        move || passwords::verify(&password, stored_hash.as_deref())
     })
     .await?;
     if let (Some(permits), PasswordMatch::Wrong) = (permits, &verified) {
@@ -135,19 +139,19 @@ async fn verify_in_turn(
     app.admission()
         .count_sign_in_refusal(user.map_or(Ok(()), |user| app.sign_in_limits().count_successful_sign_in(user)))?;
     let new_hash = if let PasswordMatch::CorrectWithNewHash(hash) = verified { Some(hash) } else { None };
-    Ok(VerifiedPassword { user_id: stored.user_id, hash, new_hash })
+    Ok(VerifiedPassword { user_id: stored.user_id, stored_hash, new_hash })
 }
 
 /// Returns the stored password if the account exists, and the target for the attempts on a name without account.
-async fn look_up(app: &App, owner: &PasswordOwner) -> Result<(Option<StoredPassword>, PasswordTarget)> {
+async fn find_stored_password(app: &App, owner: &PasswordOwner) -> Result<(Option<StoredPassword>, PasswordTarget)> {
     let owner = owner.clone();
     match owner {
         PasswordOwner::Name(name) => {
-            let name_target = app.attempts().name_target(&name);
+            let target_for_name = app.password_limits().target_for_name(&name);
             let stored = read(app, ReadPool::Authentication, move |conn| {
                 Box::pin(async move { Ok(accounts::get_password_by_name(conn, &name).await?) })
             });
-            Ok((stored.await?, name_target))
+            Ok((stored.await?, target_for_name))
         }
         PasswordOwner::User(user) => {
             let stored = read(app, ReadPool::Ordinary, move |conn| {
@@ -158,7 +162,7 @@ async fn look_up(app: &App, owner: &PasswordOwner) -> Result<(Option<StoredPassw
     }
 }
 
-/// Waits for the permits of the account.
+/// Waits while other attempts hold the permits of the account, and fails if wrong passwords have used them up.
 async fn wait_for_account_permits(
     app: &App,
     permits: &mut AttemptPermits,
@@ -167,7 +171,7 @@ async fn wait_for_account_permits(
 ) -> Result<()> {
     let mut known = if permits.is_known_at_address() { KnownAtAddress::Yes } else { KnownAtAddress::NotChecked };
     loop {
-        let mut attempt_finished = std::pin::pin!(app.attempts().finished().notified());
+        let mut attempt_finished = std::pin::pin!(app.password_limits().finished().notified());
         attempt_finished.as_mut().enable();
         match permits.acquire_account_permits(account, known, Instant::now()) {
             AttemptDecision::Proceed(()) => return Ok(()),
@@ -200,7 +204,7 @@ async fn is_known_account(app: &App, account: PasswordTarget, address: IpAddr) -
 /// Does the same for an address without free permits. All accounts that are known there are read together and kept, so
 /// that the number of statements does not depend on how many names that address tries.
 async fn is_known_target(app: &App, target: PasswordTarget, address: IpAddr) -> Result<KnownAtAddress> {
-    let known_targets = app.attempts().known_targets(address, Instant::now());
+    let known_targets = app.password_limits().known_targets(address, Instant::now());
     let known = known_targets.get_or_try_init(|| read_known_targets(app, address)).await?.contains(&target);
     Ok(if known { KnownAtAddress::Yes } else { KnownAtAddress::No })
 }
@@ -220,7 +224,7 @@ async fn read_known_targets(app: &App, address: IpAddr) -> Result<KnownTargets> 
         after = Some(last.user_id);
         for row in page.into_iter().filter(|row| row.is_recent) {
             known_targets.insert(PasswordTarget::User(row.user_id));
-            known_targets.extend(row.names.iter().map(|name| app.attempts().name_target(name)));
+            known_targets.extend(row.names.iter().map(|name| app.password_limits().target_for_name(name)));
         }
     }
     Ok(known_targets)

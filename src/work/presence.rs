@@ -1,5 +1,6 @@
-//! Presence that changes: which users are notified, and the time when users were last online.
+//! Changes of presence: which users are notified of them.
 
+use super::read::read;
 use crate::app::App;
 use crate::domain::ids::UserId;
 use crate::domain::stream::Stream;
@@ -9,25 +10,28 @@ use crate::mailboxes::{PresenceAnnounced, PresenceChanged};
 use crate::protocol::presence::{PresenceStatus, PresenceUpdate};
 use crate::protocol::server::ServerFrame;
 use crate::store::db::pools::ReadPool;
-use crate::store::db::write_queue::ServerWriter;
-use crate::store::{members, sessions, users};
-use crate::telemetry;
+use crate::store::{members, users};
+use sea_orm::ConnectionTrait;
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 /// Notifies the direct peers of each user of the new status, and keeps the time to store as last seen. Returns each
 /// frame with those watchers who may see the user and were not notified as peers.
 pub async fn announce(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<PresenceAnnounced>> {
     let (owned_app, part) = (app.clone(), app.supervision().part("presence_announcements"));
-    app.run_with_deadline(async move {
-        let announced = part.attempt(announce_in(&owned_app, changes)).await;
-        announced.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
+    read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let announced = part.catch_panic_in(announce_in(&owned_app, conn, changes)).await;
+            announced.unwrap_or_else(|panicked| Err(Error::internal(panicked)))
+        })
     })
     .await
 }
 
-async fn announce_in(app: &App, changes: Vec<PresenceChanged>) -> Result<Vec<PresenceAnnounced>> {
-    let conn = app.db().read(ReadPool::Ordinary);
+async fn announce_in(
+    app: &App,
+    conn: &impl ConnectionTrait,
+    changes: Vec<PresenceChanged>,
+) -> Result<Vec<PresenceAnnounced>> {
     let now = Timestamp::now();
     let users: Vec<UserId> = changes.iter().map(|change| change.user_id).collect();
     let watching: Vec<(UserId, UserId)> =
@@ -72,33 +76,5 @@ fn notify_pair(app: &App, one: UserId, other: UserId, shown: impl Fn(PresenceSta
             });
             app.notify(vec![Stream::User(viewer)], &frame, None);
         }
-    }
-}
-
-/// Stores every second when users were last seen, for all of them together. This is no event and changes no stream.
-/// Never returns.
-pub async fn run(app: App) {
-    let part = app.supervision().part("last_seen");
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let _ = part.attempt(store_last_seen(&app)).await;
-    }
-}
-
-/// Stores the times that are not stored yet.
-pub async fn store_last_seen(app: &App) {
-    let seen = app.last_seen().take();
-    if seen.is_empty() {
-        return;
-    }
-    let written = app
-        .db()
-        .run(async {
-            let _turn = app.db().take_server_turn(ServerWriter::System).await;
-            Ok(sessions::update_last_seen(app.db().write()?, &seen).await?)
-        })
-        .await;
-    if let Err(error) = written {
-        telemetry::log_failure!(warn, error, users = seen.len(), "storing when users were last seen failed");
     }
 }

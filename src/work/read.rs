@@ -1,4 +1,4 @@
-//! Reading outside a transaction: on the runtime of the database, with a deadline, and refused immediately while the
+//! How use cases and parts of the server read outside a transaction: with a deadline, and refused immediately while the
 //! database is unavailable. A result may be outdated a moment later, so no change may depend on it.
 //!
 //! A use case may be called from any task, and the calling code may stop waiting for it: one read, or one transaction,
@@ -12,7 +12,7 @@ use crate::store::db::reading::ReadConnection;
 use sea_orm::DatabaseConnection;
 use std::pin::Pin;
 
-/// The future that reads.
+/// The result of the work of a read. It borrows the connection.
 pub type ReadFuture<'r, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'r>>;
 
 /// Runs `work` with a connection of `pool`.
@@ -23,6 +23,18 @@ where
 {
     let owned_app = app.clone();
     app.run_with_deadline(async move { work(owned_app.db().read(pool)).await }).await
+}
+
+/// Runs `work` with a connection of `pool`, for a part of the server and in the task of the calling function.
+pub async fn read_as_server<'a, T, F>(
+    app: &'a App,
+    pool: ReadPool,
+    work: impl FnOnce(&'a ReadConnection) -> F,
+) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    app.db().run(work(app.db().read(pool))).await
 }
 
 /// Runs `work`, which may take long. It waits for one of the caller's permits for heavy reads.

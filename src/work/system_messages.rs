@@ -1,7 +1,7 @@
-//! System messages, which the server writes into a conversation. Each is inserted in the transaction that makes the
-//! change that it reports.
+//! How use cases write system messages into a conversation. Each is inserted in the transaction that makes the change
+//! that it reports.
 
-use super::assemble::new_messages::{self, MessageParts};
+use super::assemble::new_messages::{self, NewMessageFields};
 use super::mentions::Mentioned;
 use super::tx::{MessageNumbers, Tx};
 use crate::domain::content::MessageKind;
@@ -30,7 +30,7 @@ pub async fn insert(tx: &mut Tx, id: ConversationId, system_message: SystemMessa
     named.truncate(4);
     let briefs = users::briefs(tx.conn(), &named).await?;
     let name_of = |id: &UserId| briefs.get(id).map_or("a user", |brief| brief.display_name.as_str());
-    let (data, content) = match &system_message {
+    let (data, text) = match &system_message {
         SystemMessage::GroupCreated { actor, name } => (
             json!({"event": "group_created", "actor_id": actor, "name": name}),
             format!("{} created the group “{name}”", name_of(actor)),
@@ -53,12 +53,12 @@ pub async fn insert(tx: &mut Tx, id: ConversationId, system_message: SystemMessa
     };
     let inserted = new_messages::insert(
         tx,
-        MessageParts {
+        NewMessageFields {
             id: MessageId::new(),
             conversation_id: id,
             author: None,
             kind: MessageKind::System,
-            content: &content,
+            text: &text,
             data: Some(&data),
             reply_to: None,
             mentioned: Mentioned::default(),

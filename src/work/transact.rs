@@ -1,4 +1,5 @@
-//! Transactions: the only way to make durable changes. Every transaction keeps these rules, which this file enforces:
+//! How use cases and parts of the server make durable changes: in transactions only. Every transaction keeps these
+//! rules, which this file enforces:
 //!
 //! 1. *Lock first*: the class, then conversations by id, then users by id. Only later statements read what a decision
 //!    depends on.
@@ -9,15 +10,13 @@
 //!    [`crate::store::db::transaction`].
 //! 5. Its events are appended while their streams are locked, so revisions count 1, 2, 3 … in the order of commits.
 
-use super::tx::Tx;
+use super::tx::{Delivery, Tx};
 use crate::app::App;
 use crate::domain::limits;
 use crate::error::{Error, Result};
-use crate::mailboxes::MovedMarks;
-use crate::protocol::envelope::Envelope;
 use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::write_queue::{ServerWriter, WriteOwner, WriteTurn};
-use sea_orm::DbErr;
+use sea_orm::{DatabaseConnection, DbErr};
 use std::pin::Pin;
 
 /// The future of the work of a transaction.
@@ -27,8 +26,7 @@ pub type WorkFuture<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>
 #[must_use = "events that are not delivered reach no client before the catch-up finds them"]
 pub(crate) struct Commit<T> {
     result: T,
-    events: Vec<Envelope>,
-    marks: Vec<MovedMarks>,
+    delivery: Delivery,
     changed_rows: u64,
 }
 
@@ -37,7 +35,7 @@ impl<T> Commit<T> {
     /// other users get the events.
     pub(crate) fn deliver<R>(self, app: &App, answer: impl FnOnce(T) -> R) -> R {
         let answered = answer(self.result);
-        app.deliver(self.events, &self.marks);
+        self.delivery.run(app);
         answered
     }
 }
@@ -85,20 +83,36 @@ where
     .await
 }
 
-/// Runs `work` like [`transact_for`], but as a part of the server that writes for all users together, and in the task of
-/// the calling function. If that task ends before the COMMIT, the database rolls back. If it ends during the COMMIT, the
-/// catch-up delivers the events.
+/// Runs `work` like [`transact_for`], but as a part of the server that writes for all users together, and in the task
+/// of the calling function. If that task ends before the COMMIT, the database rolls back. If it ends during the COMMIT,
+/// the catch-up delivers the events.
 pub(crate) async fn transact_as<T>(
     app: &App,
     writer: ServerWriter,
     work: &(impl for<'t> Fn(&'t mut Tx) -> WorkFuture<'t, T> + Send + Sync),
 ) -> Result<T> {
+    // The deadline of the transaction does not include the wait for the turn.
+    let mut turn = app.db().take_server_turn(writer).await;
     let attempts = async {
-        let mut turn = app.db().take_server_turn(writer).await;
         let commit = commit_with_retries(app, &mut turn, work).await?;
         Ok(commit.deliver(app, |result| result))
     };
     app.db().run(attempts).await
+}
+
+/// Runs a statement that is a transaction of its own, as a part of the server that writes for all users together, and
+/// in the task of the calling function.
+pub(crate) async fn write_as_server<T>(
+    app: &App,
+    writer: ServerWriter,
+    write: impl AsyncFnOnce(&DatabaseConnection) -> Result<T>,
+) -> Result<T> {
+    let db = app.db();
+    db.run(async {
+        let _turn = db.take_server_turn(writer).await;
+        write(db.write()?).await
+    })
+    .await
 }
 
 /// Makes at most four attempts: repeats after a deadlock or a serialisation failure. The calling function holds `turn`
@@ -164,13 +178,13 @@ pub(crate) async fn run_attempt<T>(
     let result = match done.await {
         Ok(result) => result,
         Err(reason) => {
-            let (conn, ..) = tx.into_parts();
+            let (conn, _) = tx.into_parts();
             let yielded = conn.has_yielded();
             conn.rollback().await;
             return Err(if yielded { AbortReason::Yielded } else { reason });
         }
     };
-    let (conn, events, marks) = tx.into_parts();
+    let (conn, delivery) = tx.into_parts();
     let changed_rows = conn.changed_rows().await;
     if let Err(error) = conn.commit().await {
         // The commit may have happened. Then only the log contains its events.
@@ -178,5 +192,5 @@ pub(crate) async fn run_attempt<T>(
         let is_unknown = failure_kind(&error) == FailureKind::Unreachable;
         return Err(if is_unknown { AbortReason::Unknown(error) } else { AbortReason::Failed(error) });
     }
-    Ok(Commit { result, events, marks, changed_rows })
+    Ok(Commit { result, delivery, changed_rows })
 }

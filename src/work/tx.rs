@@ -1,5 +1,6 @@
 //! An open transaction: the streams that it has locked, and the messages, events and marks that it collects.
 
+use crate::app::App;
 use crate::domain::ids::{ConversationId, Rev, Seq, UserId};
 use crate::domain::limits;
 use crate::domain::stream::Stream;
@@ -32,9 +33,30 @@ pub struct Tx {
     /// The number of `events` that are written already.
     written: usize,
     marks: Vec<MovedMarks>,
+    effects: Vec<Effect>,
 }
 
-/// The numbers of a new message.
+/// What a transaction does after its commit, for example sends an ephemeral frame.
+type Effect = Box<dyn FnOnce(&App) + Send + Sync>;
+
+/// What a committed transaction leaves to do.
+pub(super) struct Delivery {
+    events: Vec<Envelope>,
+    marks: Vec<MovedMarks>,
+    effects: Vec<Effect>,
+}
+
+impl Delivery {
+    /// Delivers the events and the marks, and then runs the effects.
+    pub(super) fn run(self, app: &App) {
+        app.deliver(self.events, &self.marks);
+        for effect in self.effects {
+            effect(app);
+        }
+    }
+}
+
+/// The `seq`, the count and the `rev` of a new message.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageNumbers {
     pub seq: Seq,
@@ -59,6 +81,7 @@ impl Tx {
             events: Vec::new(),
             written: 0,
             marks: Vec::new(),
+            effects: Vec::new(),
         }
     }
 
@@ -161,6 +184,12 @@ impl Tx {
         self.marks.extend(marks);
     }
 
+    /// Runs `effect` after the commit and after the delivery of the events, even if no task waits for the result of the
+    /// transaction any more. If the transaction does not commit, `effect` is dropped.
+    pub fn after_commit(&mut self, effect: impl FnOnce(&App) + Send + Sync + 'static) {
+        self.effects.push(Box::new(effect));
+    }
+
     /// Appends an event to a locked stream and returns its revision.
     ///
     /// # Panics
@@ -231,8 +260,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Ends the collecting, and returns the connection, the events and the marks.
-    pub(super) fn into_parts(self) -> (Transaction, Vec<Envelope>, Vec<MovedMarks>) {
-        (self.conn, self.events, self.marks)
+    /// Ends the collecting, and returns the connection and what to do after its commit.
+    pub(super) fn into_parts(self) -> (Transaction, Delivery) {
+        (self.conn, Delivery { events: self.events, marks: self.marks, effects: self.effects })
     }
 }

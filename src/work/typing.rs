@@ -1,4 +1,4 @@
-//! Typing that ends: the users who saw it are notified.
+//! How users who saw that a user types are notified of its end.
 
 use crate::app::App;
 use crate::cluster::typing::TypingNotice;

@@ -1,8 +1,8 @@
-//! Conversations and unread counts as a user sees them, read outside a transaction: one conversation, the list, and the
-//! counts over all conversations.
+//! How use cases read conversations and unread counts as a user sees them, outside a transaction: one conversation, the
+//! list, and the counts over all conversations.
 //!
-//! All these reads pass through this file, so that a read model can answer them in front of the database. A transaction
-//! reads the rows itself ([`super::conversations`]), because its decision must not depend on an older answer.
+//! All these reads pass through this file, so that only one file decides how they are answered. A transaction reads the
+//! rows itself ([`super::conversations`]), because its decision must not depend on an older answer.
 
 use super::access;
 use super::assemble::conversations::for_viewer;

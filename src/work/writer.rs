@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// The greatest number of side tasks of one writer. Each takes a write turn from users' transactions.
+/// The greatest number of side tasks of one writer. Each uses one of the write turns of users' transactions.
 const MAX_SIDE_TASKS: usize = 2;
 
 /// Counters of a writer, for measurements.
@@ -54,7 +54,7 @@ impl WriterStats {
 /// sends that it has taken are answered with `unavailable`. The sends in the queue stay there.
 pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, max_batch: usize, stats: Arc<WriterStats>) {
     let part = app.supervision().part("writer");
-    while part.run(write_sends(&app, &mut queue, max_batch, &stats)).await.is_err() {}
+    while part.catch_panic_and_pause(write_sends(&app, &mut queue, max_batch, &stats)).await.is_err() {}
 }
 
 async fn write_sends(app: &App, queue: &mut mpsc::Receiver<SendJob>, max_batch: usize, stats: &Arc<WriterStats>) {
@@ -137,7 +137,7 @@ impl Writer {
             let (app, stats, done) = (self.app.clone(), self.stats.clone(), self.side_done.clone());
             tokio::spawn(async move {
                 let part = app.supervision().part("writer");
-                let _ = part.attempt(commit_all(&app, &stats, jobs, LockMode::Wait)).await;
+                let _ = part.catch_panic_in(commit_all(&app, &stats, jobs, LockMode::Wait)).await;
                 let _ = done.send(conversation);
             });
         }
@@ -209,7 +209,7 @@ async fn commit_all(app: &App, stats: &WriterStats, batch: Vec<SendJob>, lock_mo
             continue;
         }
         let jobs = Arc::new(batch);
-        let outcome = app.supervision().part("writer").attempt(try_commit(app, &jobs, lock_mode)).await;
+        let outcome = app.supervision().part("writer").catch_panic_in(try_commit(app, &jobs, lock_mode)).await;
         match outcome.unwrap_or_else(|panicked| Err(BatchFailure::panicked(panicked))) {
             Ok(commit) => commit.deliver(app, |outcomes| {
                 stats.add(&outcomes);

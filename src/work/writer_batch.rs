@@ -3,7 +3,7 @@
 
 use super::access;
 use super::assemble::messages::{AuthorMessage, for_former_participant, list_for_authors, quote_message, quote_row};
-use super::assemble::new_messages::{self, InsertedMessage, MessageAuthor, MessageParts};
+use super::assemble::new_messages::{self, InsertedMessage, MessageAuthor, NewMessageFields};
 use super::mentions::{MentionText, Mentionable};
 use super::tx::{MessageNumbers, Tx};
 use crate::domain::ids::{ConversationId, MessageId, MessageKey, Seq, UserId};
@@ -26,7 +26,7 @@ pub enum LockMode {
     Wait,
 }
 
-/// The outcome of one send.
+/// What the batch did with one send.
 pub enum SendOutcome {
     /// Its conversation was locked, so the send was not examined.
     Skipped,
@@ -157,8 +157,8 @@ impl BatchState {
         let (conversation_id, user_id) = sender_key(job);
         let earlier = self.marks.get(&(conversation_id, user_id));
         let read = earlier.map(|mark| mark.last_read_seq).or(stored);
-        let unread_from = match earlier.map(|mark| mark.cause) {
-            Some(MarkCause::Send { unread_from: Some(first) }) => Some(first),
+        let previous_read_seq = match earlier.map(|mark| mark.cause) {
+            Some(MarkCause::Send { previous_read_seq: Some(earlier) }) => Some(earlier),
             _ => read.filter(|read| read.0 + 1 < numbers.seq.0),
         };
         let mark = MovedMarks {
@@ -167,7 +167,7 @@ impl BatchState {
             last_read_seq: numbers.seq,
             last_read_count: numbers.count,
             delivered_seq: None,
-            cause: MarkCause::Send { unread_from },
+            cause: MarkCause::Send { previous_read_seq },
         };
         self.marks.insert((conversation_id, user_id), mark);
     }
@@ -237,7 +237,7 @@ fn add_message(
     let mentioned = state.texts.get(&job.message_id).map(|text| state.mentionable.resolve(text)).unwrap_or_default();
     let InsertedMessage { numbers, rev, message } = new_messages::insert(
         tx,
-        MessageParts {
+        NewMessageFields {
             id: job.message_id,
             conversation_id: checked.conversation_id(),
             author: Some(MessageAuthor {
@@ -246,7 +246,7 @@ fn add_message(
                 body_hash: checked.body_hash(),
             }),
             kind: checked.kind(),
-            content: checked.content().as_str(),
+            text: checked.content().as_str(),
             data: checked.data(),
             reply_to,
             mentioned,

@@ -1,5 +1,5 @@
-//! The rules about resources: the store returns rows, and only the assembler makes resources that have several parts, so
-//! that no part can be forgotten.
+//! The rules about resources: the store returns rows, and only the assembler makes resources that have several parts,
+//! so that no part can be forgotten.
 
 use super::source::Source;
 

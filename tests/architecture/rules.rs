@@ -1,5 +1,5 @@
 //! The rules of the project. Each takes files and returns one message for every line that breaks it, which says what to
-//! do instead; an empty list means that the rule holds. No rule reads a file, so a test can give it invented ones.
+//! do instead; an empty list means that the rule holds. No rule reads a file, so a test can pass invented ones.
 
 use super::source::{Source, has_extension};
 use std::collections::BTreeSet;
@@ -71,8 +71,8 @@ pub fn imports(files: &[Source]) -> Vec<String> {
     broken
 }
 
-/// Returns the modules of the crate that some code names, each with its line: `crate::a::b`, `crate::{a, b::{c, d}}`, and in
-/// main.rs `greenroom::a`.
+/// Returns the modules of the crate that some code names, each with its line: `crate::a::b`, `crate::{a, b::{c, d}}`,
+/// and in main.rs `greenroom::a`.
 fn used_modules(code: &str) -> Vec<(usize, String)> {
     let mut used = Vec::new();
     for root in ["crate::", "greenroom::"] {
@@ -298,10 +298,10 @@ pub fn settings(config: &[Source], example: &Source) -> Vec<String> {
         )
     });
     // A secret may also be given as the name of a file that holds it.
-    let twin = |name: &str| name.strip_suffix("_FILE").is_some_and(|secret| read.contains(secret));
+    let file_of_secret = |name: &str| name.strip_suffix("_FILE").is_some_and(|secret| read.contains(secret));
     let unread = shown
         .difference(&read)
-        .filter(|name| !twin(name))
+        .filter(|name| !file_of_secret(name))
         .map(|name| format!("{name} is in {} but src/config does not read it: remove it, or read it", example.path));
     undocumented.chain(unread).collect()
 }

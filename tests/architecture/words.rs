@@ -69,7 +69,7 @@ pub fn details(files: &[Source]) -> Vec<String> {
                 }
             }
         }
-        // the constructors with a detail of their own, in `src/error.rs`
+        // These constructors in `src/error.rs` have a fixed detail.
         for argument in text.split("Self::new(").skip(1) {
             let Some(detail) = argument.split_once(',').and_then(|(code, rest)| {
                 code.trim().strip_prefix("Code::")?;
@@ -94,7 +94,8 @@ fn form_of(file: &Source, detail: &str) -> Option<String> {
     })
 }
 
-/// Returns the string literal that some code begins with, also inside of `format!(…)`: `None` if it begins with other code.
+/// Returns the string literal that some code begins with, also inside of `format!(…)`: `None` if it begins with other
+/// code.
 fn literal(code: &str) -> Option<String> {
     let code = code.trim_start();
     let code = code.strip_prefix("format!(").unwrap_or(code).trim_start().strip_prefix('"')?;
@@ -103,7 +104,7 @@ fn literal(code: &str) -> Option<String> {
         match characters.next()? {
             '"' => return Some(text),
             '\\' => match characters.next()? {
-                // the literal goes on at the next character that is not white space
+                // The literal continues at the next character that is not white space.
                 '\n' => characters = characters.as_str().trim_start().chars(),
                 escaped => text.push(escaped),
             },

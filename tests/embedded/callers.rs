@@ -27,7 +27,7 @@ fn code<T>(outcome: Result<T>) -> Result<(), Code> {
     outcome.map(drop).map_err(|error| error.code())
 }
 
-/// A service token that may act for users, and everything else.
+/// Returns a service token that may act for users and has the scope for admins.
 fn service_token() -> ServiceToken {
     ServiceToken { id: ServiceTokenId::new(), scopes: Scopes::of(&[Scope::Act, Scope::Admin]) }
 }
@@ -50,7 +50,7 @@ fn a_ticket_opens_one_session_by_the_credential_that_created_it() {
             let (redeemed, session_end) = logins::redeem_ticket(app, &ticket, holder).await.unwrap();
             assert_eq!(redeemed, Caller { via: inherited, ..user });
             if let Via::Host { .. } = via {
-                assert_eq!(session_end, soon, "the token of the host application ends then");
+                assert_eq!(session_end, soon, "the session ends with the token of the host application");
             } else {
                 assert!(session_end >= before.plus(limits::ACCESS_TOKEN_LIFETIME));
             }
@@ -92,13 +92,13 @@ fn calls_about_logins_depend_on_the_credential() {
     });
 }
 
-/// A route for the test below.
+/// A route for the test below, for admins.
 #[utoipa::path(get, path = "/for-admins", responses((status = 204)))]
 async fn for_admins() -> HttpResponse {
     HttpResponse::NoContent().finish()
 }
 
-/// Another one, for a scope.
+/// Another route for the test below, for service tokens with a scope.
 #[utoipa::path(get, path = "/for-scope", responses((status = 204)))]
 async fn for_scope() -> HttpResponse {
     HttpResponse::NoContent().finish()
@@ -112,7 +112,7 @@ struct ForAdmins;
 #[openapi(paths(for_scope))]
 struct ForScope;
 
-/// The two routes, with their access.
+/// Returns the two routes with their access.
 fn routes() -> Vec<Route> {
     let mut routes = Route::all_of(Access::Admin, 1, || web::to(for_admins), ForAdmins::openapi);
     let scope = Access::Scope(Scope::UsersWrite);
@@ -129,13 +129,13 @@ fn a_route_for_admins_refuses_other_users() {
         let server = init_service(with_app).await;
         let user = test.user().await;
         let issued = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap();
-        let ask = async |path: &str, token: Option<&str>| {
-            let call = TestRequest::get().uri(path);
-            let call = match token {
-                Some(token) => call.insert_header(("authorization", format!("Bearer {token}"))),
-                None => call,
+        let call = async |path: &str, token: Option<&str>| {
+            let request = TestRequest::get().uri(path);
+            let request = match token {
+                Some(token) => request.insert_header(("authorization", format!("Bearer {token}"))),
+                None => request,
             };
-            let answer = call_service(&server, call.to_request()).await;
+            let answer = call_service(&server, request.to_request()).await;
             if answer.status().is_success() {
                 return answer.status().to_string();
             }
@@ -143,12 +143,16 @@ fn a_route_for_admins_refuses_other_users() {
             problem["code"].as_str().unwrap().to_owned()
         };
         for path in ["/for-admins", "/for-scope"] {
-            assert_eq!(ask(path, None).await, "unauthorized");
-            assert_eq!(ask(path, Some(&issued.access_token)).await, "forbidden");
+            assert_eq!(call(path, None).await, "unauthorized");
+            assert_eq!(call(path, Some(&issued.access_token)).await, "forbidden");
         }
         operator::update_role(app, &UserRef::Id(user.user_id), UserRole::Admin).await.unwrap();
         for path in ["/for-admins", "/for-scope"] {
-            assert_eq!(ask(path, Some(&issued.access_token)).await, "204 No Content", "the role is read anew");
+            assert_eq!(
+                call(path, Some(&issued.access_token)).await,
+                "204 No Content",
+                "each call reads the role again"
+            );
         }
     });
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(30);
 const ROOMS: usize = 40;
 
-/// A room that passes on what it is sent, with its stream.
+/// A room that passes its messages to the test, together with its stream.
 struct Listener(mpsc::UnboundedSender<(Stream, ToRoom)>, Stream);
 
 impl Actor for Listener {
@@ -42,10 +42,10 @@ fn rooms_that_are_behind_are_repaired_together_each_with_its_events() {
             let group = test.group(&users).await;
             let sent = test.send(TestSend::new(group, &users[0], "hello")).await.unwrap();
             let stream = Stream::Conversation(group);
-            // Every fourth room has everything.
+            // Every fourth room has all events already.
             let after = if number % 4 == 0 { sent.rev } else { Rev(sent.rev.0 - 1) };
             let room = Listener(sender.clone(), stream).start().recipient();
-            // A room that was replaced meanwhile may have asked too.
+            // The same stream may be requested twice, if its room was replaced.
             for _ in 0..=usize::from(number % 5 == 0) {
                 queue.send(ReadLog::new(stream, after, ReadPurpose::Gap, room.clone())).await.unwrap();
                 expected.entry(stream).or_insert_with(Vec::new).push((after, sent.rev));
@@ -59,7 +59,7 @@ fn rooms_that_are_behind_are_repaired_together_each_with_its_events() {
         test.app.spawn(log_reader::run(test.app.clone(), reads));
         while !expected.is_empty() {
             let answer = timeout(DEADLINE, answers.recv()).await.expect("every room is answered");
-            let Some((stream, ToRoom::Read { purpose: ReadPurpose::Gap, frames: Some(frames) })) = answer else {
+            let Some((stream, ToRoom::Read { purpose: ReadPurpose::Gap, envelopes: Some(envelopes) })) = answer else {
                 panic!("{answer:?}")
             };
             let of_stream = expected.get_mut(&stream).expect("a room is answered once for each read");
@@ -67,9 +67,9 @@ fn rooms_that_are_behind_are_repaired_together_each_with_its_events() {
             if of_stream.is_empty() {
                 expected.remove(&stream);
             }
-            let revs: Vec<i64> = frames.iter().map(|frame| frame.rev.0).collect();
+            let revs: Vec<i64> = envelopes.iter().map(|envelope| envelope.rev.0).collect();
             assert_eq!(revs, (after.0 + 1..=last.0).collect::<Vec<_>>());
-            assert!(frames.iter().all(|frame| frame.stream == stream && frame.text.contains("hello")));
+            assert!(envelopes.iter().all(|envelope| envelope.stream == stream && envelope.text.contains("hello")));
         }
         let queries = queries.load(Ordering::Relaxed);
         assert!(queries < ROOMS / 2, "{queries} queries for {ROOMS} rooms");

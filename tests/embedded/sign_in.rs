@@ -1,4 +1,4 @@
-//! Signing in: the statements that it costs, and the refusals that are counted.
+//! Signing in: which statements it sends to the database, and which refusals are counted.
 
 use crate::harness::{TestApp, on_each_database, on_sqlite};
 use actix_web::test::{TestRequest, call_service, init_service};
@@ -25,7 +25,7 @@ fn client() -> ClientInfo {
 }
 
 #[test]
-fn whatever_a_limit_on_signing_in_refuses_is_counted() {
+fn every_refusal_by_a_limit_on_signing_in_is_counted() {
     on_sqlite(&async |test: &TestApp| {
         let app = &test.app;
         let counts = || app.admission().refusal_counts();
@@ -53,21 +53,21 @@ fn whatever_a_limit_on_signing_in_refuses_is_counted() {
         drop(queue);
 
         let server = init_service(http::service(test.http_services())).await;
-        let ask = async |path: &str, token: Option<&str>| {
-            let call = TestRequest::get().uri(path);
-            let call = match token {
-                Some(token) => call.insert_header(("authorization", format!("Bearer {token}"))),
-                None => call,
+        let call_route = async |path: &str, token: Option<&str>| {
+            let request = TestRequest::get().uri(path);
+            let request = match token {
+                Some(token) => request.insert_header(("authorization", format!("Bearer {token}"))),
+                None => request,
             };
-            call_service(&server, call.to_request()).await.status().as_u16()
+            call_service(&server, request.to_request()).await.status().as_u16()
         };
         let known = logins::issue_tokens(app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        assert_eq!(ask("/api/v1/users/nobody", Some(&known)).await, 404);
-        assert_eq!(counts().unauthenticated, 0, "a caller with a valid token is charged instead");
+        assert_eq!(call_route("/api/v1/users/unknown", Some(&known)).await, 404);
+        assert_eq!(counts().uncharged, 0, "a caller with a valid token is charged instead");
         for token in [None, Some("a.b.c")] {
-            assert_eq!(ask("/api/v1/users/me", token).await, 401);
+            assert_eq!(call_route("/api/v1/users/me", token).await, 401);
         }
-        assert_eq!(counts().unauthenticated, 2);
+        assert_eq!(counts().uncharged, 2);
     });
 }
 
@@ -80,27 +80,27 @@ fn record_statements(test: &TestApp) -> Arc<Mutex<Vec<String>>> {
 }
 
 #[test]
-fn a_made_up_refresh_token_or_ticket_costs_no_statement() {
+fn an_invented_refresh_token_or_ticket_costs_no_statement() {
     on_each_database(&async |test: &TestApp| {
-        let forger = Keys::new(b"another secret of more than thirty-two bytes", None);
+        let other_keys = Keys::new(b"another secret of more than thirty-two bytes", None);
         let soon = Timestamp(Timestamp::now().0 + 10_000);
-        let run_out = test.app.keys().ticket(TicketHolder::Login(LoginId::new()), Timestamp(soon.0 - 20_000));
+        let expired = test.app.keys().create_ticket(TicketHolder::Login(LoginId::new()), Timestamp(soon.0 - 20_000));
         test.wait_for_transactions().await;
         let statements = record_statements(test);
         // Wait until the tasks of the start have sent their last statements.
         statements.lock().unwrap().clear();
-        for made_up in [
+        for invented in [
             String::new(),
             "nonsense".to_owned(),
             // Tickets of an older version name no login.
             "A".repeat(43),
             "A".repeat(86),
-            forger.refresh_token(LoginId::new()),
-            forger.ticket(TicketHolder::Login(LoginId::new()), soon),
-            run_out,
+            other_keys.create_refresh_token(LoginId::new()),
+            other_keys.create_ticket(TicketHolder::Login(LoginId::new()), soon),
+            expired,
         ] {
-            assert!(refresh::refresh(&test.app, &made_up, HERE).await.is_err(), "{made_up}");
-            assert!(logins::get_ticket_holder(&test.app, &made_up).is_err(), "{made_up}");
+            assert!(refresh::refresh(&test.app, &invented, HERE).await.is_err(), "{invented}");
+            assert!(logins::get_ticket_holder(&test.app, &invented).is_err(), "{invented}");
         }
         let statements: Vec<String> = statements.lock().unwrap().clone();
         assert!(statements.is_empty(), "{statements:#?}");
@@ -113,7 +113,7 @@ async fn sign_in(test: &TestApp, login: &str, password: &str) -> Result<Tokens> 
 }
 
 #[test]
-fn made_up_names_from_an_address_without_places_cost_no_statement_each() {
+fn invented_names_from_an_address_without_permits_cost_no_statement_each() {
     on_each_database(&async |test: &TestApp| {
         let register = |name: &str| Register {
             username: name.to_owned(),
@@ -123,64 +123,70 @@ fn made_up_names_from_an_address_without_places_cost_no_statement_each() {
         };
         accounts::register(&test.app, register("ada"), client(), HERE).await.unwrap();
         // A user from another address.
-        let elsewhere = ClientInfo { ip: "198.51.100.1".to_owned(), ..client() };
-        accounts::register(&test.app, register("bob"), elsewhere, "198.51.100.1".parse().unwrap()).await.unwrap();
+        let other_client = ClientInfo { ip: "198.51.100.1".to_owned(), ..client() };
+        accounts::register(&test.app, register("bob"), other_client, "198.51.100.1".parse().unwrap()).await.unwrap();
         let wrong = futures_util::future::join_all((0..5).map(|_| sign_in(test, "bob", "wrong")));
         assert!(wrong.await.into_iter().all(|outcome| outcome.is_err_and(|e| e.code() == Code::InvalidCredentials)));
         let statements = record_statements(test);
-        let asked = || {
+        let take_statement_count = || {
             statements
                 .lock()
                 .unwrap()
                 .extract_if(.., |text| text.contains("logins") || text.contains("\"users\""))
                 .count()
         };
-        asked();
+        take_statement_count();
         let refused =
             async |login: &str| sign_in(test, login, "wrong").await.is_err_and(|e| e.code() == Code::RateLimited);
         for _ in 0..100 {
             assert!(refused("bob").await);
         }
-        assert_eq!(asked(), 1, "the first one finds out whose the name is, and that is kept");
+        assert_eq!(
+            take_statement_count(),
+            1,
+            "the first sign-in reads the account of the name, and the result is kept"
+        );
         // The address has five permits left.
         for number in 0..5 {
-            let outcome = sign_in(test, &format!("nobody-{number}"), "wrong").await;
+            let outcome = sign_in(test, &format!("unknown-{number}"), "wrong").await;
             assert!(outcome.is_err_and(|error| error.code() == Code::InvalidCredentials));
         }
-        assert_eq!(asked(), 5);
-        let flood =
-            futures_util::future::join_all((0..200).map(async |n| sign_in(test, &format!("made-up-{n}"), "?").await));
-        assert!(flood.await.into_iter().all(|outcome| outcome.is_err_and(|error| error.code() == Code::RateLimited)));
+        assert_eq!(take_statement_count(), 5);
+        let sign_ins =
+            futures_util::future::join_all((0..200).map(async |n| sign_in(test, &format!("invented-{n}"), "?").await));
+        assert!(
+            sign_ins.await.into_iter().all(|outcome| outcome.is_err_and(|error| error.code() == Code::RateLimited))
+        );
         for number in 0..100 {
-            assert!(refused(&format!("made-up-{number}")).await);
+            assert!(refused(&format!("invented-{number}")).await);
         }
         // The list of accounts that are known there, in two pages: one account, and then none.
-        assert_eq!(asked(), 2);
+        assert_eq!(take_statement_count(), 2);
         for login in ["ada", " ADA@example.org"] {
             sign_in(test, login, "correct horse").await.unwrap();
         }
-        assert!(refused("bob@example.org").await, "no user has signed in to it from here");
+        assert!(refused("bob@example.org").await, "no user has signed in to this account from this address");
     });
 }
 
 #[test]
-fn the_first_call_after_a_refresh_writes_once_and_no_other_does() {
+fn only_the_first_call_after_a_refresh_writes() {
     on_each_database(&async |test: &TestApp| {
         let user = test.user().await;
         let issued = logins::issue_tokens(&test.app, user.user_id, "a test", "127.0.0.1").await.unwrap();
         let renewed = refresh::refresh(&test.app, &issued.refresh_token, HERE).await.unwrap();
         test.wait_for_transactions().await;
         let statements = record_statements(test);
-        let written = || statements.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();
+        let count_updates = || statements.lock().unwrap().iter().filter(|text| text.contains("UPDATE logins")).count();
         let claims = |tokens: &Tokens| logins::verify_access_token(&test.app, &tokens.access_token).unwrap();
         for _ in 0..3 {
             logins::authenticate(&test.app, &claims(&issued)).await.unwrap();
         }
-        assert_eq!(written(), 0, "a token of a generation that was seen");
+        assert_eq!(count_updates(), 0, "the generation of this token was seen before");
         for _ in 0..3 {
             logins::authenticate(&test.app, &claims(&renewed)).await.unwrap();
         }
-        assert_eq!(written(), 1);
+        assert_eq!(count_updates(), 1);
         let rows = test.rows("SELECT generation, seen_generation FROM logins").await;
         assert_eq!(rows.len(), 1);
         let stored = |column| rows[0].try_get::<i64>("", column).unwrap();

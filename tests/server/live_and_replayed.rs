@@ -1,4 +1,4 @@
-//! A device that watches: what it saw live must be what another one of the same user gets by `sync` afterwards.
+//! Compares the events that one session gets live with those that a later session of the same user gets by `sync`.
 
 use std::collections::BTreeMap;
 
@@ -6,71 +6,72 @@ use serde_json::{Value, json};
 
 use crate::support::{TestSocket, TestUser};
 
-type Durable = BTreeMap<(String, String, i64), Value>;
+/// Durable frames by stream (`user` or `conversation`), conversation id and revision.
+type DurableFrames = BTreeMap<(String, String, i64), Value>;
 
-/// A live session, and where it began.
-pub struct Witness {
+/// A session that records the durable events it gets, and the frame `auth.success` that it got first.
+pub struct LiveSession {
     user: TestUser,
     socket: TestSocket,
-    began: Value,
-    seen: Durable,
+    auth_success: Value,
+    recorded: DurableFrames,
 }
 
-impl Witness {
-    /// A session of a login of its own, subscribed to all the user is in.
-    pub async fn of(user: &TestUser) -> Self {
+impl LiveSession {
+    /// Opens a session with a login of its own, which is subscribed to all streams of the user.
+    pub async fn new(user: &TestUser) -> Self {
         let user = user.login().await;
         let socket = user.connect().await;
-        let began = socket.welcome.clone();
-        Self { user, socket, began, seen: BTreeMap::new() }
+        let auth_success = socket.auth_success.clone();
+        Self { user, socket, auth_success, recorded: BTreeMap::new() }
     }
 
-    /// The next event of this type, live; its payload.
-    pub async fn sees(&mut self, kind: &str) -> Value {
+    /// Waits for the next event of this type and returns its payload.
+    pub async fn expect_payload(&mut self, kind: &str) -> Value {
         let frame = self.socket.expect(kind).await;
-        note(&mut self.seen, &frame);
+        record(&mut self.recorded, &frame);
         frame["payload"].clone()
     }
 
-    /// The frames that have come and were not asked for.
-    pub async fn rest(&mut self) -> Vec<Value> {
+    /// Returns the frames that have arrived and that no call has returned yet.
+    pub async fn frames_until_pong(&mut self) -> Vec<Value> {
         let frames = self.socket.frames_until_pong().await;
         for frame in &frames {
-            note(&mut self.seen, frame);
+            record(&mut self.recorded, frame);
         }
         frames
     }
 
-    /// A device that was away since the start gets by `sync` what this one saw live, and nothing else; how many events
-    /// that were.
-    pub async fn agrees_with_sync(mut self) -> usize {
-        let mut back = self.user.connect_unsubscribed().await;
+    /// Asserts that a session with the same first revisions gets exactly the recorded events by `sync`, and returns
+    /// their number.
+    pub async fn compare_with_sync(mut self) -> usize {
+        let mut later = self.user.connect_unsubscribed().await;
         let payload = json!({
-            "conversations": self.began["conversations"],
-            "user_rev": self.began["user_rev"],
-            "epoch": self.began["epoch"],
+            "conversations": self.auth_success["conversations"],
+            "user_rev": self.auth_success["user_rev"],
+            "epoch": self.auth_success["epoch"],
         });
-        let id = back.start("sync", payload);
-        let frames = back.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+        let id = later.start("sync", payload);
+        let frames = later.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
         assert_eq!(frames.last().expect("the marker")["type"], "sync.done");
-        let mut replayed = Durable::new();
+        let mut replayed = DurableFrames::new();
         for frame in &frames {
-            note(&mut replayed, frame);
+            record(&mut replayed, frame);
         }
-        self.rest().await;
-        while let Some(missing) = replayed.keys().find(|key| !self.seen.contains_key(*key)) {
-            let what = format!("{missing:?} live, which sync brought");
+        self.frames_until_pong().await;
+        while let Some(missing) = replayed.keys().find(|key| !self.recorded.contains_key(*key)) {
+            let what = format!("{missing:?} live, which sync replayed");
             let frame = self.socket.frame(&what).await;
-            note(&mut self.seen, &frame);
+            record(&mut self.recorded, &frame);
         }
-        assert_eq!(self.seen, replayed);
+        assert_eq!(self.recorded, replayed);
         replayed.len()
     }
 }
 
-fn note(durable: &mut Durable, frame: &Value) {
+fn record(durable: &mut DurableFrames, frame: &Value) {
     let Some(rev) = frame["rev"].as_i64() else { return };
     let stream = frame["stream"].as_str().expect("a stream").to_owned();
     let id = if stream == "user" { "" } else { frame["payload"]["conversation_id"].as_str().expect("an id") };
-    assert_eq!(durable.insert((stream, id.to_owned(), rev), frame.clone()), None, "{frame} came twice");
+    assert_eq!(durable.insert((stream, id.to_owned(), rev), frame.clone()), None, "{frame} arrived twice");
 }

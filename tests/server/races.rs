@@ -1,5 +1,6 @@
-//! Two things at once, many times over: whichever commits first, the other one sees it. Here over REST and
-//! WebSocket, as clients meet it; `tests/embedded/races` plays a thousand rounds of each inside the process.
+//! Two operations at the same time, repeated many times: the one that commits second respects the one that commits
+//! first. These tests use REST and WebSocket as clients do; `tests/embedded/races` runs a thousand rounds of each race
+//! inside the process.
 
 use serde_json::{Value, json};
 
@@ -8,21 +9,21 @@ use crate::support::history::{Conversation, Recorder, Row, check};
 use crate::support::{TestServer, TestSocket, TestUser};
 
 #[tokio::test]
-async fn two_creations_of_a_direct_conversation_at_once_give_one() {
+async fn two_concurrent_creations_of_a_direct_conversation_create_one() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let mut rounds = Vec::new();
+    let mut peers = Vec::new();
     for round in 0..100 {
-        rounds.push(server.user(&format!("peer-{round}")).await);
+        peers.push(server.user(&format!("peer-{round}")).await);
     }
-    for peer in rounds {
-        let mine = json!({ "type": "direct", "participant_ids": [peer.id] });
-        let theirs = json!({ "type": "direct", "participant_ids": [alice.id] });
-        let short = format!("/conversations/with/{}", peer.username);
+    for peer in peers {
+        let by_alice = json!({ "type": "direct", "participant_ids": [peer.id] });
+        let by_peer = json!({ "type": "direct", "participant_ids": [alice.id] });
+        let with_peer = format!("/conversations/with/{}", peer.username);
         let (one, other, third) = tokio::join!(
-            alice.post("/conversations", mine.clone()),
-            peer.post("/conversations", theirs),
-            alice.post_nothing(&short),
+            alice.post("/conversations", by_alice.clone()),
+            peer.post("/conversations", by_peer),
+            alice.post_empty(&with_peer),
         );
         let mut statuses = [one.status, other.status, third.status];
         statuses.sort_unstable();
@@ -34,10 +35,10 @@ async fn two_creations_of_a_direct_conversation_at_once_give_one() {
     }
 }
 
-/// Bob sends while Alice removes him. What is acknowledged is stored before the removal, what comes after it is
-/// refused, and no event of the room reaches him after the removal's own.
+/// Bob sends while Alice removes him. An acknowledged message is stored before the removal, a later one is refused, and
+/// Bob gets no event of the group after the event of the removal.
 #[tokio::test]
-async fn a_removal_and_a_send_at_once_see_each_other() {
+async fn a_message_is_stored_before_a_concurrent_removal_or_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -45,17 +46,17 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     let recorder = Recorder::default();
     let mut random = crate::support::Random::from_environment();
     let before = alice.conversation(&room).await;
-    let mut witness = Follower::new(&alice, "alice's phone", &recorder).await;
-    let mut witness_socket = witness.connect(&mut random).await;
-    let mut removed = Follower::new(&bob, "bob's phone", &recorder).await;
-    let mut removed_socket = removed.connect(&mut random).await;
+    let mut alice_client = Follower::new(&alice, "alice's phone", &recorder).await;
+    let mut alice_socket = alice_client.connect(&mut random).await;
+    let mut bob_client = Follower::new(&bob, "bob's phone", &recorder).await;
+    let mut bob_socket = bob_client.connect(&mut random).await;
     let mut sender = bob.connect_unsubscribed().await;
 
     for round in 0..200 {
         let mut sends = Vec::new();
         for number in 0..3 {
             let temp_id = format!("{round}-{number}");
-            let send = recorder.invoke(&room, &bob.id, &temp_id);
+            let send = recorder.add_send(&room, &bob.id, &temp_id);
             let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": temp_id });
             sends.push((send, sender.start("message.send", payload)));
         }
@@ -65,10 +66,14 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
             for (send, id) in sends {
                 let answer = sender.wait_for("an answer", |frame| frame["id"] == id.as_str()).await;
                 if answer["type"] == "message.sent" {
-                    recorder.stored(send, &answer["payload"]["message"], answer["payload"]["rev"].as_i64());
+                    recorder.add_acknowledgement(
+                        send,
+                        &answer["payload"]["message"],
+                        answer["payload"]["rev"].as_i64(),
+                    );
                 } else {
                     assert_eq!(answer["payload"]["code"], "not_a_participant", "{answer}");
-                    recorder.failed(send, "not_a_participant");
+                    recorder.add_error(send, "not_a_participant");
                 }
             }
         };
@@ -81,7 +86,7 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     let after = alice.conversation(&room).await;
     let number = |value: &Value, name: &str| value[name].as_i64().unwrap();
     let (first_seq, last_rev) = (number(&before, "last_seq"), number(&after, "last_rev"));
-    for (client, socket) in [(&mut witness, &mut witness_socket), (&mut removed, &mut removed_socket)] {
+    for (client, socket) in [(&mut alice_client, &mut alice_socket), (&mut bob_client, &mut bob_socket)] {
         while client.rev(&room) < Some(last_rev) {
             client.record(&socket.frame("the rest of the events").await);
         }
@@ -91,7 +96,7 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     }
     let rows: Vec<Row> =
         alice.history(&room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
-    recorder.conversation(
+    recorder.add_conversation(
         &room,
         Conversation {
             first_seq,
@@ -105,13 +110,13 @@ async fn a_removal_and_a_send_at_once_see_each_other() {
     let stored = history.sends.iter().filter(|send| {
         send.outcomes.iter().any(|outcome| matches!(outcome, crate::support::history::Outcome::Stored { .. }))
     });
-    eprintln!("{} of {} sends came before the removal", stored.count(), history.sends.len());
+    eprintln!("{} of {} sends were stored before the removal", stored.count(), history.sends.len());
     assert_eq!(check(&history), []);
     assert_eq!(server.count_wrong_member_counts().await, 0);
 }
 
 #[tokio::test]
-async fn two_additions_of_one_user_at_once_make_one_member() {
+async fn two_concurrent_additions_of_one_user_add_one_member() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -128,7 +133,7 @@ async fn two_additions_of_one_user_at_once_make_one_member() {
 }
 
 #[tokio::test]
-async fn two_marks_at_once_leave_the_larger_one() {
+async fn the_greater_of_two_concurrent_read_marks_remains() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -147,30 +152,30 @@ async fn two_marks_at_once_leave_the_larger_one() {
     }
 }
 
-/// Rounds of each of the races below.
+/// The number of rounds of each race below.
 const ROUNDS: usize = 25;
 
-/// The types of a conversation's events after a revision, in order, as a live session got them. Somebody who comes now
-/// and syncs from there gets the same ones, with the same revisions.
-async fn events(live: &mut TestSocket, user: &TestUser, room: &str, after: i64) -> Vec<String> {
+/// Returns the types of the events of a conversation after a revision, in order, as a live session gets them. Checks
+/// that a new session that syncs from this revision gets the same events with the same revisions.
+async fn list_event_types(live: &mut TestSocket, user: &TestUser, room: &str, after: i64) -> Vec<String> {
     let last = user.conversation(room).await["last_rev"].as_i64().unwrap();
-    let mut got = Vec::new();
-    while got.len() < usize::try_from(last - after).unwrap() {
-        let frame = live.wait_for("the next event", |frame| is_of(frame, room)).await;
-        got.push((frame["rev"].as_i64().unwrap(), frame["type"].as_str().unwrap().to_owned()));
+    let mut received = Vec::new();
+    while received.len() < usize::try_from(last - after).unwrap() {
+        let frame = live.wait_for("the next event", |frame| belongs_to(frame, room)).await;
+        received.push((frame["rev"].as_i64().unwrap(), frame["type"].as_str().unwrap().to_owned()));
     }
-    assert_eq!(got.iter().map(|(rev, _)| *rev).collect::<Vec<_>>(), (after + 1..=last).collect::<Vec<_>>());
-    let mut late = user.connect_unsubscribed().await;
-    let id = late.start("sync", json!({ "conversations": { room: after } }));
-    let frames = late.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
-    let synced = frames.iter().filter(|frame| is_of(frame, room));
+    assert_eq!(received.iter().map(|(rev, _)| *rev).collect::<Vec<_>>(), (after + 1..=last).collect::<Vec<_>>());
+    let mut later = user.connect_unsubscribed().await;
+    let id = later.start("sync", json!({ "conversations": { room: after } }));
+    let frames = later.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
+    let synced = frames.iter().filter(|frame| belongs_to(frame, room));
     let synced: Vec<(i64, String)> =
         synced.map(|frame| (frame["rev"].as_i64().unwrap(), frame["type"].as_str().unwrap().to_owned())).collect();
-    assert_eq!(synced, got);
-    got.into_iter().map(|(_, kind)| kind).collect()
+    assert_eq!(synced, received);
+    received.into_iter().map(|(_, kind)| kind).collect()
 }
 
-fn is_of(frame: &Value, room: &str) -> bool {
+fn belongs_to(frame: &Value, room: &str) -> bool {
     frame["stream"] == "conversation" && frame["payload"]["conversation_id"] == room
 }
 
@@ -179,14 +184,14 @@ async fn last_rev(user: &TestUser, room: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_reaction_and_a_deletion_at_once() {
+async fn a_reaction_is_stored_before_a_concurrent_deletion_or_refused() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
-    let mut witness = alice.connect_unsubscribed().await;
+    let mut live = alice.connect_unsubscribed().await;
     for _ in 0..ROUNDS {
         let before = last_rev(&alice, &room).await;
-        witness.accepted("sync", json!({ "conversations": { &room: before } }), "sync.done").await;
+        live.accepted("sync", json!({ "conversations": { &room: before } }), "sync.done").await;
         let message = alice.send(&room, "gone soon").await;
         let path = format!("/conversations/{room}/messages/{}", message["id"].as_str().unwrap());
         let thumb = format!("{path}/reactions/%F0%9F%91%8D");
@@ -197,24 +202,24 @@ async fn a_reaction_and_a_deletion_at_once() {
             200 => expected.insert(1, "reaction.updated"),
             _ => drop(reacted.refused(409, "conflict")),
         }
-        assert_eq!(events(&mut witness, &alice, &room, before).await, expected);
+        assert_eq!(list_event_types(&mut live, &alice, &room, before).await, expected);
         for user in [&alice, &bob] {
-            let now = user.get(&format!("/messages/{}", message["id"].as_str().unwrap())).await.expect(200);
-            assert_eq!((&now["content"], &now["reactions"]), (&json!(""), &json!([])), "{now}");
+            let message_now = user.get(&format!("/messages/{}", message["id"].as_str().unwrap())).await.expect(200);
+            assert_eq!((&message_now["content"], &message_now["reactions"]), (&json!(""), &json!([])), "{message_now}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_block_and_a_send_at_once() {
+async fn a_message_is_stored_before_a_concurrent_block_or_refused() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let direct = alice.direct(&bob).await;
-    let mut witness = alice.connect_unsubscribed().await;
+    let mut live = alice.connect_unsubscribed().await;
     let mut sender = bob.connect_unsubscribed().await;
     for _ in 0..ROUNDS {
         let before = last_rev(&alice, &direct).await;
-        witness.accepted("sync", json!({ "conversations": { &direct: before } }), "sync.done").await;
+        live.accepted("sync", json!({ "conversations": { &direct: before } }), "sync.done").await;
         let hello = json!({ "conversation_id": direct, "content": "hello" });
         let (blocked, sent) = tokio::join!(
             alice.post("/blocks", json!({ "user": "bob" })),
@@ -227,15 +232,15 @@ async fn a_block_and_a_send_at_once() {
             assert_eq!(sent["payload"]["code"], "blocked", "{sent}");
             &[]
         };
-        assert_eq!(events(&mut witness, &alice, &direct, before).await, expected);
-        assert_eq!(alice.history(&direct).await, bob_less_status(&bob, &direct).await);
+        assert_eq!(list_event_types(&mut live, &alice, &direct, before).await, expected);
+        assert_eq!(alice.history(&direct).await, history_without_status(&bob, &direct).await);
         sender.refused("message.send", hello, "blocked").await;
         alice.delete("/blocks/bob").await.expect(204);
     }
 }
 
-/// What Bob sees, without what only the author of a message is told.
-async fn bob_less_status(bob: &TestUser, direct: &str) -> Vec<Value> {
+/// Returns the messages that Bob gets, without the status, which only the author of a message gets.
+async fn history_without_status(bob: &TestUser, direct: &str) -> Vec<Value> {
     let mut messages = bob.history(direct).await;
     for message in &mut messages {
         message.as_object_mut().unwrap().remove("status");
@@ -244,7 +249,7 @@ async fn bob_less_status(bob: &TestUser, direct: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn admins_who_remove_each_other_at_once_are_both_refused() {
+async fn two_admins_who_remove_each_other_concurrently_are_both_refused() {
     let server = TestServer::start().await;
     let mut users = Vec::new();
     for name in ["alice", "bob", "carol"] {
@@ -257,18 +262,18 @@ async fn admins_who_remove_each_other_at_once_are_both_refused() {
         alice.put(&path, json!({ "role": "admin" })).await.expect(200);
     }
     let before = last_rev(alice, &room).await;
-    let (to_bob, to_carol) =
+    let (bob_path, carol_path) =
         (format!("/conversations/{room}/members/bob"), format!("/conversations/{room}/members/carol"));
     for _ in 0..ROUNDS {
-        let (one, other) = tokio::join!(bob.delete(&to_carol), carol.delete(&to_bob));
+        let (one, other) = tokio::join!(bob.delete(&carol_path), carol.delete(&bob_path));
         one.refused(403, "forbidden");
         other.refused(403, "forbidden");
     }
-    assert_eq!(last_rev(alice, &room).await, before, "nothing happened");
+    assert_eq!(last_rev(alice, &room).await, before, "no event was appended");
 }
 
 #[tokio::test]
-async fn the_last_two_leave_a_group_at_once() {
+async fn the_last_two_members_can_leave_a_group_concurrently() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let mut sockets = [alice.connect().await, bob.connect().await];

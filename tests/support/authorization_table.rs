@@ -3,7 +3,7 @@
 //! new route needs only one row.
 //!
 //! A row is a method, a path, a body if the call has one, and a cell for each of [`CALLERS`]. `{id:room}` and `"$room"`
-//! name things of the fixture. A cell is the status of a successful call, or:
+//! contain names, which a test replaces by ids and texts of its own. A cell is the status of a successful call, or:
 //!
 //! | cell | answer |
 //! |---|---|
@@ -18,14 +18,16 @@
 
 use greenroom::http::routes;
 
-/// The callers: without a token, a user who never was in the room, a user who left it, a suspended participant, and the
-/// four roles.
-pub const CALLERS: [&str; 8] = ["nobody", "stranger", "ex-member", "suspended", "member", "observer", "admin", "owner"];
+/// The callers: a client without a token, a user who never was in the room, a user who left it, a suspended
+/// participant, and a participant of each role.
+pub const CALLERS: [&str; 8] =
+    ["no-token", "non-member", "ex-member", "suspended", "member", "observer", "admin", "owner"];
 
-/// In a room: `target` is another member, `deputy` another admin, `said` a message of the target, `mine` one of the
-/// caller's own. Outside: `guest`, `peer` and `foe` are users. Rows of one route are in the order in which they run.
+/// In the room, `target` is another member, `second-admin` another admin, `theirs` a message of the target and `mine` a
+/// message of the caller. `guest`, `peer` and `spammer` are users who are not in it. Rows of one route run in this
+/// order.
 pub const TABLE: &str = r#"
-                                                                                   nobody stra ex   susp memb obse admi owne
+                                                                                   no-tok non- ex-m susp memb obse admi owne
 POST   /auth/register {"username":"$fresh","password":"$password"}                 201    201  201  201  201  201  201  201
 POST   /auth/login {"login":"$me","password":"$password"}                          cred   200  200  sus  200  200  200  200
 POST   /auth/refresh {"refresh_token":"$refresh"}                                  401    200  200  sus  200  200  200  200
@@ -36,16 +38,16 @@ DELETE /auth/sessions/{id:foreign}                                              
 POST   /ws/ticket                                                                  401    200  200  sus  200  200  200  200
 
 GET    /users/me                                                                   401    200  200  sus  200  200  200  200
-PATCH  /users/me {"display_name":"Somebody"}                                       401    200  200  sus  200  200  200  200
+PATCH  /users/me {"display_name":"Renamed"}                                        401    200  200  sus  200  200  200  200
 PUT    /users/me/password {"current_password":"$password","new_password":"$password"}  401 204 204 sus 204 204  204  204
 GET    /users/search?q=targ                                                        401    200  200  sus  200  200  200  200
 POST   /users/presence {"user_ids":["$target_id"]}                                 401    200  200  sus  200  200  200  200
 GET    /users/{ref:target}                                                         401    200  200  sus  200  200  200  200
 
-POST   /blocks {"user":"$foe"}                                                     401    201  201  sus  201  201  201  201
+POST   /blocks {"user":"$spammer"}                                                 401    201  201  sus  201  201  201  201
 GET    /blocks                                                                     401    200  200  sus  200  200  200  200
-GET    /blocks/{ref:foe}/status                                                    401    200  200  sus  200  200  200  200
-DELETE /blocks/{ref:foe}                                                           401    204  204  sus  204  204  204  204
+GET    /blocks/{ref:spammer}/status                                                401    200  200  sus  200  200  200  200
+DELETE /blocks/{ref:spammer}                                                       401    204  204  sus  204  204  204  204
 
 POST   /conversations {"type":"group","name":"Room","participant_ids":["$target"]} 401    201  201  sus  201  201  201  201
 POST   /conversations {"type":"group","name":"Own","participant_ids":[],"temp_id":"a"}  401 201 201  sus  201  201  201  201
@@ -82,13 +84,13 @@ POST   /conversations/{id:room}/members {"user_ids":["$guest"],"role":"admin"}  
 POST   /conversations/{id:room}/members {"user_ids":["$me"]}                       401    out  out  sus  no   no   200  200
 DELETE /conversations/{id:room}/members/{ref:me}                                   401    out  out  sus  204  204  204  204
 DELETE /conversations/{id:room}/members/{ref:target}                               401    out  out  sus  no   no   204  204
-DELETE /conversations/{id:room}/members/{ref:deputy}                               401    out  out  sus  no   no   no   204
+DELETE /conversations/{id:room}/members/{ref:second-admin}                         401    out  out  sus  no   no   no   204
 DELETE /conversations/{id:room}/members/{ref:owner}                                401    out  out  sus  no   no   no   204
 DELETE /conversations/{id:room}/members/{ref:guest}                                401    out  out  sus  no   no   204  204
 PUT    /conversations/{id:room}/members/{ref:target}/role {"role":"observer"}      401    out  out  sus  no   no   200  200
 PUT    /conversations/{id:room}/members/{ref:target}/role {"role":"admin"}         401    out  out  sus  no   no   no   200
 PUT    /conversations/{id:room}/members/{ref:target}/role {"role":"owner"}         401    out  out  sus  no   no   no   200
-PUT    /conversations/{id:room}/members/{ref:deputy}/role {"role":"member"}        401    out  out  sus  no   no   no   200
+PUT    /conversations/{id:room}/members/{ref:second-admin}/role {"role":"member"}  401    out  out  sus  no   no   no   200
 PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"member"}            401    out  out  sus  200  no   200  no
 PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"observer"}          401    out  out  sus  200  200  200  no
 PUT    /conversations/{id:room}/members/{ref:me}/role {"role":"admin"}             401    out  out  sus  no   no   200  no
@@ -99,23 +101,23 @@ GET    /conversations/{id:room}/messages                                        
 GET    /conversations/{id:room}/messages?around=2&limit=3                          401    out  out  sus  200  200  200  200
 GET    /conversations/{id:room}/messages?before=3                                  401    out  out  sus  200  200  200  200
 GET    /conversations/{id:room}/messages?after=3                                   401    out  out  sus  200  200  200  200
-GET    /messages/{id:said}                                                         401    out  out  sus  200  200  200  200
-GET    /messages/{id:said}/context                                                 401    out  out  sus  200  200  200  200
+GET    /messages/{id:theirs}                                                       401    out  out  sus  200  200  200  200
+GET    /messages/{id:theirs}/context                                               401    out  out  sus  200  200  200  200
 PATCH  /conversations/{id:room}/messages/{mid:mine} {"content":"better"}           401    out  out  sus  200  no   200  200
-PATCH  /conversations/{id:room}/messages/{mid:said} {"content":"better"}           401    out  out  sus  no   no   no   no
+PATCH  /conversations/{id:room}/messages/{mid:theirs} {"content":"better"}         401    out  out  sus  no   no   no   no
 PUT    /conversations/{id:room}/messages/{mid:mine} {"content":"better"}           401    out  out  sus  200  no   200  200
-PUT    /conversations/{id:room}/messages/{mid:said} {"content":"better"}           401    out  out  sus  no   no   no   no
+PUT    /conversations/{id:room}/messages/{mid:theirs} {"content":"better"}         401    out  out  sus  no   no   no   no
 DELETE /conversations/{id:room}/messages/{mid:mine}?for=everyone                   401    out  out  sus  204  204  204  204
-DELETE /conversations/{id:room}/messages/{mid:said}?for=everyone                   401    out  out  sus  no   no   204  204
-DELETE /conversations/{id:room}/messages/{mid:said}?for=me                         401    out  out  sus  204  204  204  204
-GET    /conversations/{id:room}/messages/{mid:said}/history                        401    out  out  sus  200  200  200  200
-GET    /conversations/{id:room}/messages/{mid:said}/receipts                       401    out  out  sus  200  200  200  200
-PUT    /conversations/{id:room}/messages/{mid:said}/reactions/{emoji:thumb}        401    out  out  sus  200  no   200  200
-GET    /conversations/{id:room}/messages/{mid:said}/reactions                      401    out  out  sus  200  200  200  200
-DELETE /conversations/{id:room}/messages/{mid:said}/reactions/{emoji:thumb}        401    out  out  sus  204  no   204  204
-PUT    /conversations/{id:room}/messages/{mid:said}/pin                            401    out  out  sus  no   no   200  200
+DELETE /conversations/{id:room}/messages/{mid:theirs}?for=everyone                 401    out  out  sus  no   no   204  204
+DELETE /conversations/{id:room}/messages/{mid:theirs}?for=me                       401    out  out  sus  204  204  204  204
+GET    /conversations/{id:room}/messages/{mid:theirs}/history                      401    out  out  sus  200  200  200  200
+GET    /conversations/{id:room}/messages/{mid:theirs}/receipts                     401    out  out  sus  200  200  200  200
+PUT    /conversations/{id:room}/messages/{mid:theirs}/reactions/{emoji:thumb}      401    out  out  sus  200  no   200  200
+GET    /conversations/{id:room}/messages/{mid:theirs}/reactions                    401    out  out  sus  200  200  200  200
+DELETE /conversations/{id:room}/messages/{mid:theirs}/reactions/{emoji:thumb}      401    out  out  sus  204  no   204  204
+PUT    /conversations/{id:room}/messages/{mid:theirs}/pin                          401    out  out  sus  no   no   200  200
 GET    /conversations/{id:room}/pins                                               401    out  out  sus  200  200  200  200
-DELETE /conversations/{id:room}/messages/{mid:said}/pin                            401    out  out  sus  no   no   204  204
+DELETE /conversations/{id:room}/messages/{mid:theirs}/pin                          401    out  out  sus  no   no   204  204
 
 GET    /openapi.json                                                               200    200  200  200  200  200  200  200
 GET    /ws                                                                         bad    bad  bad  bad  bad  bad  bad  bad
@@ -124,13 +126,14 @@ GET    /health/live                                                             
 GET    /health/ready                                                               200    200  200  200  200  200  200  200
 "#;
 
-/// In a direct conversation, where it differs: without a token, a user who is not in it, a participant, one whom
-/// the other has blocked, and one who has blocked the other.
-pub const DIRECT_CALLERS: [&str; 5] = ["nobody", "stranger", "member", "blocked", "blocker"];
+/// The callers of a direct conversation: a client without a token, a user who is not in it, a participant, a
+/// participant whom the peer has blocked, and one who has blocked the peer.
+pub const DIRECT_CALLERS: [&str; 5] = ["no-token", "non-member", "member", "blocked", "blocker"];
 
-/// In a direct conversation: `target` is the other, `said` a message of theirs, `mine` one of the caller's own.
+/// The answers of a direct conversation, where they differ from those of a group: `target` is the peer, `theirs` a
+/// message of the peer and `mine` a message of the caller.
 pub const DIRECT: &str = r#"
-                                                                                   nobody stranger member blocked blocker
+                                                                                   no-tok non-m    member blocked blocker
 POST   /conversations {"type":"direct","participant_ids":["$target"]}              401    201      200    200     200
 POST   /conversations/with/{ref:target}                                            401    200      200    200     200
 GET    /conversations/with/{ref:target}                                            401    200      200    200     200
@@ -144,30 +147,30 @@ POST   /conversations/{id:room}/messages {"content":"hello"}                    
 GET    /conversations/{id:room}/messages                                           401    out      200    200     200
 POST   /conversations/{id:room}/read {"seq":1}                                     401    out      200    200     200
 PATCH  /conversations/{id:room}/messages/{mid:mine} {"content":"better"}           401    out      200    blocked blocked
-DELETE /conversations/{id:room}/messages/{mid:said}?for=everyone                   401    out      no     no      no
+DELETE /conversations/{id:room}/messages/{mid:theirs}?for=everyone                 401    out      no     no      no
 DELETE /conversations/{id:room}/messages/{mid:mine}?for=everyone                   401    out      204    204     204
-PUT    /conversations/{id:room}/messages/{mid:said}/reactions/{emoji:thumb}        401    out      200    blocked blocked
-PUT    /conversations/{id:room}/messages/{mid:said}/pin                            401    out      200    blocked blocked
-DELETE /conversations/{id:room}/messages/{mid:said}/pin                            401    out      204    blocked blocked
+PUT    /conversations/{id:room}/messages/{mid:theirs}/reactions/{emoji:thumb}      401    out      200    blocked blocked
+PUT    /conversations/{id:room}/messages/{mid:theirs}/pin                          401    out      200    blocked blocked
+DELETE /conversations/{id:room}/messages/{mid:theirs}/pin                          401    out      204    blocked blocked
 GET    /conversations/{id:room}/online                                             401    out      200    200     200
 GET    /conversations/{id:room}/typing                                             401    out      200    200     200
 "#;
 
-/// One row.
+/// One row of a table.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// GET and so on.
+    /// The HTTP method, for example GET.
     pub method: String,
-    /// The path with its query, and names in the place of ids.
+    /// The path with its query, and with names instead of ids.
     pub path: String,
-    /// The body, if the call has one, with names in the place of ids.
+    /// The body, if the call has one, with names instead of ids.
     pub body: Option<String>,
-    /// What each caller gets.
+    /// The answer that each caller gets.
     pub cells: Vec<String>,
 }
 
 impl Row {
-    /// The route it calls, as the route table writes it: `GET /conversations/{id}`.
+    /// Returns the route that this row calls, as the list of routes writes it: `GET /conversations/{id}`.
     pub fn route(&self) -> String {
         let mut path = self.path.split('?').next().unwrap_or_default().to_owned();
         while let Some((before, rest)) = path.split_once(':') {
@@ -177,7 +180,7 @@ impl Row {
         format!("{} {path}", self.method)
     }
 
-    /// The path with the things that `named` finds for the names in it.
+    /// Returns the path, in which each name is replaced by the text that `named` returns for it.
     pub fn path(&self, named: impl Fn(&str) -> String) -> String {
         let mut path = String::new();
         let mut rest = self.path.as_str();
@@ -190,7 +193,7 @@ impl Row {
         path + rest
     }
 
-    /// The body with the things that `named` finds for the names in it.
+    /// Returns the body, in which each name is replaced by the text that `named` returns for it.
     pub fn body(&self, named: impl Fn(&str) -> String) -> Option<String> {
         let text = self.body.as_ref()?;
         let mut body = String::new();
@@ -204,7 +207,7 @@ impl Row {
     }
 }
 
-/// The rows of a table with a cell for each of so many callers.
+/// Returns the rows of a table that has a cell for each of this many callers.
 pub fn rows(table: &str, callers: usize) -> Vec<Row> {
     let lines = table.lines().filter(|line| line.starts_with(|letter: char| letter.is_ascii_uppercase()));
     lines
@@ -222,7 +225,7 @@ pub fn rows(table: &str, callers: usize) -> Vec<Row> {
         .collect()
 }
 
-/// Every route below `/api/v1` as a row names it.
+/// Returns every route below `/api/v1`, as [`Row::route`] writes it.
 pub fn routes() -> Vec<String> {
     let known = routes::ROUTES.iter().chain(routes::SHARED_ROUTES.iter());
     known.map(|route| format!("{} {}", route.method, route.path)).collect()

@@ -33,7 +33,7 @@ impl Cluster {
         Self::serve(data, free_port(), settings)
     }
 
-    /// Copies the files of this server into `folder`, for [`Self::take_over`].
+    /// Copies the files of this server into `folder`, for [`Self::fail_over`].
     pub fn copy(&self, folder: &Path) -> PathBuf {
         let data = folder.join("second");
         let mut copy = postgres_command("pg_basebackup");
@@ -45,7 +45,7 @@ impl Cluster {
 
     /// Stops this server as a crash does. A standby with the files of `copy`, which has applied nothing since, becomes
     /// the primary at the same address.
-    pub fn take_over(&mut self, copy: PathBuf) {
+    pub fn fail_over(&mut self, copy: PathBuf) {
         self.stop();
         *self = Self::serve(copy, self.port, &[]);
         run(postgres_command("pg_ctl").args(["promote", "-w", "-D"]).arg(&self.data));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, Statement};
 
-/// A database that exists as long as this value. On PostgreSQL it is created and dropped; on SQLite the file is in the
-/// server's data folder, and this value does nothing.
+/// A database that exists as long as this value. On PostgreSQL it is dropped with the value. On SQLite the file is in
+/// the data folder of the server, and this value does nothing.
 #[derive(Debug)]
 pub struct TestDatabase {
     postgres: Option<Postgres>,
@@ -24,7 +24,7 @@ pub fn runs_on_postgres() -> bool {
 
 impl TestDatabase {
     /// Creates an empty database of the kind that this run uses.
-    pub async fn fresh() -> Arc<Self> {
+    pub async fn create() -> Arc<Self> {
         if !runs_on_postgres() {
             return Arc::new(Self { postgres: None });
         }
@@ -74,12 +74,12 @@ pub async fn execute(url: &str, statement: &str) {
     connection.close().await.expect("the connection closes");
 }
 
-/// Locks that a connection beside the server holds.
+/// Locks that a connection of the test condition.
 #[derive(Debug)]
 pub struct HeldLocks(DatabaseConnection);
 
-/// Begins a transaction on a new connection and holds what `statement` locks. On SQLite the transaction locks the whole
-/// file against writing, and the statement is not run.
+/// Begins a transaction on a new connection and condition what `statement` locks. On SQLite the transaction locks the
+/// whole file against writing, and the statement is not run.
 pub async fn hold(url: &str, statement: &str) -> HeldLocks {
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
@@ -109,7 +109,7 @@ pub async fn count_wrong_member_counts(url: &str) -> usize {
     count
 }
 
-/// Returns the table of each row that contains `text`, also in bytes. A table is named once for each such row.
+/// Returns the table of each row that contains `text`, also as bytes. A table occurs once for each such row.
 pub async fn rows_with(url: &str, text: &str) -> Vec<String> {
     let connection = Database::connect(url).await.expect("the database answers");
     let backend = connection.get_database_backend();
@@ -119,20 +119,20 @@ pub async fn rows_with(url: &str, text: &str) -> Vec<String> {
     } else {
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     };
-    let named = async |statement: String| -> Vec<String> {
+    let list_names = async |statement: String| -> Vec<String> {
         let rows = connection.query_all_raw(Statement::from_string(backend, statement)).await.expect("rows");
         rows.iter().map(|row| row.try_get("", "name").expect("a name")).collect()
     };
     let mut found = Vec::new();
-    for table in named(tables.to_owned()).await {
-        let holds = if postgres {
+    for table in list_names(tables.to_owned()).await {
+        let condition = if postgres {
             format!("x::text LIKE '%{text}%' OR x::text LIKE '%' || encode('{text}', 'hex') || '%'")
         } else {
-            let columns = named(format!("SELECT name FROM pragma_table_info('{table}')")).await;
-            let holds = |column: &String| format!("instr(CAST(\"{column}\" AS TEXT), '{text}') > 0");
-            columns.iter().map(holds).collect::<Vec<_>>().join(" OR ")
+            let columns = list_names(format!("SELECT name FROM pragma_table_info('{table}')")).await;
+            let condition = |column: &String| format!("instr(CAST(\"{column}\" AS TEXT), '{text}') > 0");
+            columns.iter().map(condition).collect::<Vec<_>>().join(" OR ")
         };
-        found.extend(named(format!("SELECT '{table}' AS name FROM \"{table}\" x WHERE {holds}")).await);
+        found.extend(list_names(format!("SELECT '{table}' AS name FROM \"{table}\" x WHERE {condition}")).await);
     }
     connection.close().await.expect("the connection closes");
     found

@@ -27,19 +27,19 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Creates a client that knows the current heads of the user's conversations, so that it has missed nothing.
+    /// Creates a client that knows the current heads of the user's conversations, so that it lacks no event.
     pub async fn new(user: &TestUser, name: &str, recorder: &Recorder) -> Self {
         let mut socket = user.connect_unsubscribed().await;
-        let welcome = std::mem::take(&mut socket.welcome);
-        let heads = welcome["conversations"].as_object().expect("conversations").iter();
+        let auth_success = std::mem::take(&mut socket.auth_success);
+        let heads = auth_success["conversations"].as_object().expect("conversations").iter();
         Self {
             user: user.clone(),
             resets: 0,
             name: name.to_owned(),
             recorder: recorder.clone(),
             revs: heads.map(|(id, rev)| (id.clone(), rev.as_i64().expect("a rev"))).collect(),
-            user_rev: welcome["user_rev"].as_i64().expect("a user_rev"),
-            epoch: welcome["epoch"].clone(),
+            user_rev: auth_success["user_rev"].as_i64().expect("a user_rev"),
+            epoch: auth_success["epoch"].clone(),
             connections: 0,
             session: None,
         }
@@ -50,7 +50,7 @@ impl Follower {
         self.revs.get(conversation).copied()
     }
 
-    /// Connects and syncs. While the server is down it tries again, with a pause as clients have.
+    /// Connects and syncs. While the server is down it tries again after a pause, as real clients do.
     pub async fn connect(&mut self, random: &mut Random) -> TestSocket {
         let started = std::time::Instant::now();
         loop {
@@ -74,12 +74,12 @@ impl Follower {
         let options = ConnectOptions { subscribe_none: true, ..ConnectOptions::default() };
         let mut socket = self.user.try_connect(options).await?;
         self.connections += 1;
-        let session = self.recorder.session(format!("{}#{}", self.name, self.connections), &self.user.id);
+        let session = self.recorder.add_session(format!("{}#{}", self.name, self.connections), &self.user.id);
         self.session = Some(session);
         for (id, rev) in &self.revs {
-            self.recorder.entry(session, id, Entry::Start(*rev));
+            self.recorder.add_entry(session, id, Entry::Start(*rev));
         }
-        self.recorder.entry(session, "user", Entry::Start(self.user_rev));
+        self.recorder.add_entry(session, "user", Entry::Start(self.user_rev));
 
         let payload = json!({ "conversations": self.revs, "user_rev": self.user_rev, "epoch": self.epoch });
         let id = socket.start("sync", payload);
@@ -112,39 +112,40 @@ impl Follower {
             self.resets += 1;
             let (id, rev) = (frame["payload"]["conversation_id"].as_str(), frame["payload"]["last_rev"].as_i64());
             if let (Some(id), Some(rev)) = (id, rev) {
-                self.recorder.entry(session, id, Entry::Start(rev));
+                self.recorder.add_entry(session, id, Entry::Start(rev));
                 self.revs.insert(id.to_owned(), rev);
             }
             return;
         }
         let Some(rev) = frame["rev"].as_i64() else { return };
         if frame["stream"] == "user" {
-            self.recorder.entry(session, "user", Entry::Event(Event::from_frame(frame)));
+            self.recorder.add_entry(session, "user", Entry::Event(Event::from_frame(frame)));
             self.user_rev = rev;
             self.record_new_conversation(session, frame);
             return;
         }
         let id =
             frame["payload"]["conversation_id"].as_str().or(frame["payload"]["message"]["conversation_id"].as_str());
-        let id = id.unwrap_or_else(|| panic!("{}: which conversation? {frame}", self.name));
-        self.recorder.entry(session, id, Entry::Event(Event::from_frame(frame)));
+        let id = id.unwrap_or_else(|| panic!("{}: the frame names no conversation: {frame}", self.name));
+        self.recorder.add_entry(session, id, Entry::Event(Event::from_frame(frame)));
         self.revs.insert(id.to_owned(), rev);
     }
 
-    /// A new conversation is subscribed from the revision that the event names, unless a reset named a later one.
+    /// Records that the session is subscribed to a new conversation from the revision in the event, unless a reset
+    /// named a later revision.
     fn record_new_conversation(&mut self, session: SessionId, frame: &Value) {
         let conversation = &frame["payload"]["conversation"];
         if let ("conversation.created", Some(id), Some(rev)) =
             (frame["type"].as_str().unwrap_or_default(), conversation["id"].as_str(), conversation["last_rev"].as_i64())
             && self.rev(id).is_none_or(|known| known < rev)
         {
-            self.recorder.entry(session, id, Entry::Start(rev));
+            self.recorder.add_entry(session, id, Entry::Start(rev));
             self.revs.insert(id.to_owned(), rev);
         }
     }
 
-    /// Receives, and reconnects if necessary, until the client has everything up to these revisions. Then the session
-    /// is complete.
+    /// Receives, and reconnects if necessary, until the client has all events up to these revisions. Then it records
+    /// that the session is complete.
     pub async fn finish(mut self, mut socket: TestSocket, last: &BTreeMap<String, i64>, random: &mut Random) -> Self {
         while last.iter().any(|(id, rev)| self.rev(id).is_some_and(|known| known < *rev)) {
             match socket.try_frame().await {
@@ -156,7 +157,7 @@ impl Follower {
         for frame in socket.frames_until_pong().await {
             self.record(&frame);
         }
-        self.recorder.complete(self.session.expect("it was connected"));
+        self.recorder.mark_complete(self.session.expect("the client was connected"));
         self
     }
 }

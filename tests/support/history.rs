@@ -1,6 +1,6 @@
-//! A record of all that clients did and got during a run, for a check at the end.
+//! A record of everything that clients sent and received during a run, for a check at the end.
 //!
-//! The record is plain data, so that a test can forge a history and prove that `check` finds its fault.
+//! The record is plain data, so that a test can change a history and prove that `check` finds the fault.
 
 mod check;
 
@@ -52,20 +52,21 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// One session of one client, with everything that it got.
+/// One session of one client, with all its events.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The client and the number of the connection, for messages of the checker.
     pub name: String,
     /// The user id.
     pub user: String,
-    /// True if the client had everything at the end, so each stream must reach the last revision of its conversation.
+    /// True if the client had all events at the end, so that each stream must reach the last revision of its
+    /// conversation.
     pub complete: bool,
     /// The entries by stream: the id of a conversation, or `user`.
     pub streams: BTreeMap<String, Vec<Entry>>,
 }
 
-/// One change of what a session has of a stream.
+/// One entry in the record of a stream in a session.
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// A subscription or reset: the next event has the revision after this one.
@@ -168,7 +169,7 @@ pub struct SessionId(usize);
 
 impl Recorder {
     /// Records that a client is about to send a message for the first time.
-    pub fn invoke(&self, conversation: &str, sender: &str, temp_id: &str) -> SendId {
+    pub fn add_send(&self, conversation: &str, sender: &str, temp_id: &str) -> SendId {
         self.record(|clock, history| {
             history.sends.push(Send {
                 conversation: conversation.to_owned(),
@@ -182,7 +183,7 @@ impl Recorder {
     }
 
     /// Records an acknowledgement.
-    pub fn stored(&self, send: SendId, message: &Value, rev: Option<i64>) {
+    pub fn add_acknowledgement(&self, send: SendId, message: &Value, rev: Option<i64>) {
         let row = Row::from_message(message);
         self.record(|at, history| {
             let outcome = Outcome::Stored { at, message_id: row.id, seq: row.seq, rev };
@@ -191,12 +192,12 @@ impl Recorder {
     }
 
     /// Records a final error.
-    pub fn failed(&self, send: SendId, code: &str) {
+    pub fn add_error(&self, send: SendId, code: &str) {
         self.record(|_, history| history.sends[send.0].outcomes.push(Outcome::Failed(code.to_owned())));
     }
 
     /// Records a new session.
-    pub fn session(&self, name: String, user: &str) -> SessionId {
+    pub fn add_session(&self, name: String, user: &str) -> SessionId {
         self.record(|_, history| {
             let session = Session { name, user: user.to_owned(), complete: false, streams: BTreeMap::new() };
             history.sessions.push(session);
@@ -204,20 +205,20 @@ impl Recorder {
         })
     }
 
-    /// Records a change of what a session has of a stream.
-    pub fn entry(&self, session: SessionId, stream: &str, entry: Entry) {
+    /// Records an entry of a stream in a session.
+    pub fn add_entry(&self, session: SessionId, stream: &str, entry: Entry) {
         self.record(|_, history| {
             history.sessions[session.0].streams.entry(stream.to_owned()).or_default().push(entry);
         });
     }
 
-    /// Records that the session had everything at its end.
-    pub fn complete(&self, session: SessionId) {
+    /// Records that the session had all events at its end.
+    pub fn mark_complete(&self, session: SessionId) {
         self.record(|_, history| history.sessions[session.0].complete = true);
     }
 
     /// Records a conversation at the end of the run.
-    pub fn conversation(&self, id: &str, conversation: Conversation) {
+    pub fn add_conversation(&self, id: &str, conversation: Conversation) {
         self.record(|_, history| history.conversations.insert(id.to_owned(), conversation));
     }
 

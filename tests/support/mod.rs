@@ -1,15 +1,15 @@
-//! The black-box harness: real servers, users, sockets that keep every frame, and a history checker.
+//! The harness of tests over the network: real servers, users, sockets that keep every frame, and a history checker.
 //!
-//! It starts the built program as a child process and uses it over the network, as any client does. So a test checks
-//! what a client can rely on. Assertions about one feature belong into the test files.
+//! It starts the built program as a child process and uses it over the network, as every client does. So a test checks
+//! the behaviour that a client can rely on. Assertions about one feature belong into the test files.
 
 // Each test program includes the whole harness and uses a part of it, and a test stops by panicking. Bodies and frames
 // are made for one call, so they are passed by value.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::print_stderr, clippy::needless_pass_by_value)]
 
 pub mod authorization_table;
+pub mod clients;
 pub mod cluster;
-pub mod crowd;
 pub mod database;
 pub mod disk;
 pub mod follower;
@@ -40,9 +40,9 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// The pause between two checks of a condition.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Prints what a test leaves out here and why, directly on standard error: the test runner hides the output of
-/// `eprintln!`.
-pub fn leave_out(what: &str) {
+/// Prints which part of a test does not run here and why. It writes directly to standard error, because the test runner
+/// hides the output of `eprintln!`.
+pub fn report_skipped(what: &str) {
     let _ = writeln!(std::io::stderr(), "left out: {what}");
 }
 

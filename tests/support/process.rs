@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Lines of the log that are shown when a test fails.
+/// The number of log lines that are shown when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
 
 /// A running server program.
@@ -42,30 +42,30 @@ impl Process {
     }
 
     /// Returns the exit status if the process has ended.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("the child can be asked")
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of the child is known")
     }
 
     /// Sends SIGKILL and waits until the process has ended.
-    pub fn kill_nine(&mut self) {
-        // An error means that the process had ended before. The caller notices that in its next call.
+    pub fn kill(&mut self) {
+        // An error means that the process has ended before. The caller notices that in its next call.
         let _ = self.child.kill();
-        self.child.wait().expect("the child is reaped");
+        self.child.wait().expect("the child ends");
     }
 
-    /// Sends SIGTERM and returns at once.
+    /// Sends SIGTERM and returns immediately.
     pub fn terminate(&self) {
         let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status();
         assert!(sent.is_ok_and(|status| status.success()), "the signal is sent");
     }
 
     /// Sends SIGTERM and waits: a killed process does not write its coverage counters.
-    fn stop_gently(&mut self) {
+    fn stop_with_sigterm(&mut self) {
         let deadline = std::time::Instant::now() + super::DEADLINE;
-        if self.ended().is_none() {
+        if self.exit_status().is_none() {
             self.terminate();
         }
-        while self.ended().is_none() && std::time::Instant::now() < deadline {
+        while self.exit_status().is_none() && std::time::Instant::now() < deadline {
             std::thread::sleep(super::POLL);
         }
     }
@@ -75,7 +75,8 @@ impl Process {
         resident_bytes(self.id())
     }
 
-    /// Returns the resident memory without the pages of the program itself: what was allocated and not returned.
+    /// Returns the resident memory without the pages of the program itself, in bytes: the memory that was allocated and
+    /// not returned.
     pub fn allocated_bytes(&self) -> u64 {
         memory(self.id(), "RssAnon:")
     }
@@ -95,10 +96,10 @@ fn memory(id: u32, kind: &str) -> u64 {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if std::env::var_os("GREENROOM_TEST_STOP").is_some_and(|how| how == "gently") {
-            self.stop_gently();
+        if std::env::var_os("GREENROOM_TEST_STOP").is_some_and(|signal| signal == "sigterm") {
+            self.stop_with_sigterm();
         }
-        self.kill_nine();
+        self.kill();
         if std::thread::panicking() {
             let text = fs::read_to_string(&self.log).unwrap_or_default();
             let skipped = text.lines().count().saturating_sub(LOG_LINES_SHOWN);

@@ -1,4 +1,4 @@
-//! One REST call and its answer, and the checks of the answer: it has a status, or it is a certain error.
+//! A REST call, its answer, and checks of the answer: its status, or its error.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -108,7 +108,7 @@ impl Answer {
 
     /// Returns the problem document of a failed validation; panics if it names neither `field` nor a part of it.
     #[track_caller]
-    pub fn invalid_somewhere(self, field: &str) -> Value {
+    pub fn invalid_within(self, field: &str) -> Value {
         let call = self.call.clone();
         let problem = self.refused(422, "validation_failed");
         let named = |error: &Value| error["field"].as_str().is_some_and(|name| name.starts_with(field));

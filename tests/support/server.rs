@@ -33,7 +33,7 @@ pub struct ServerBuilder {
 #[derive(Debug)]
 pub struct TestServer {
     target: Target,
-    // Before the database and the folder: fields are dropped in order, and the process must end first.
+    // The process is before the database and the folder, because fields are dropped in order and it must end first.
     process: Option<Process>,
     database: Arc<TestDatabase>,
     environment: Vec<(String, String)>,
@@ -49,7 +49,7 @@ impl ServerBuilder {
     }
 
     /// Starts the server through a shell script that ends with `exec "$@"`.
-    pub fn through(mut self, launcher: &str) -> Self {
+    pub fn with_launcher(mut self, launcher: &str) -> Self {
         self.launcher = Some(launcher.to_owned());
         self
     }
@@ -64,7 +64,7 @@ impl ServerBuilder {
     pub async fn start(self) -> TestServer {
         let database = match self.database {
             Some(database) => database,
-            None => TestDatabase::fresh().await,
+            None => TestDatabase::create().await,
         };
         let folder = TempDir::with_prefix("greenroom-test-").expect("a temporary folder");
         let port = free_port();
@@ -126,9 +126,9 @@ impl TestServer {
         self.process.as_ref().expect("the server runs")
     }
 
-    /// Kills the server with SIGKILL, so that it cannot flush or say goodbye.
-    pub fn kill_nine(&mut self) {
-        self.process.take().expect("the server runs").kill_nine();
+    /// Kills the server with SIGKILL, so that it cannot write its data or close its sockets.
+    pub fn kill(&mut self) {
+        self.process.take().expect("the server runs").kill();
     }
 
     /// Starts the server again on the same port, database and folder, and waits until it is ready.
@@ -138,7 +138,7 @@ impl TestServer {
             Some(Process::serve(self.folder.path(), &self.environment, &self.log_path(), self.launcher.as_deref()));
         let started = Instant::now();
         while !self.target.is_ready().await {
-            let ended = self.process.as_mut().and_then(Process::ended);
+            let ended = self.process.as_mut().and_then(Process::exit_status);
             assert!(ended.is_none(), "the server ended at its start: {ended:?}");
             assert!(started.elapsed() < DEADLINE * 3, "the server is not ready after {:?}", started.elapsed());
             tokio::time::sleep(super::POLL).await;
@@ -147,16 +147,16 @@ impl TestServer {
 
     /// Stops the server with SIGTERM. Its exit status must be 0.
     pub async fn stop(mut self) {
-        self.halt().await;
+        self.stop_for_restart().await;
     }
 
-    /// Stops the server like [`Self::stop`], so that it can start again.
-    pub async fn halt(&mut self) {
+    /// Stops the server like [`Self::stop`], and keeps its data so that it can start again.
+    pub async fn stop_for_restart(&mut self) {
         let mut process = self.process.take().expect("the server runs");
         process.terminate();
         let started = Instant::now();
         loop {
-            if let Some(status) = process.ended() {
+            if let Some(status) = process.exit_status() {
                 assert_eq!(status.code(), Some(0), "an orderly stop ends with 0");
                 return;
             }
@@ -170,7 +170,7 @@ impl TestServer {
         program(self.folder.path(), &self.environment).args(arguments).output().expect("the program runs")
     }
 
-    /// Runs a statement in the database beside the server, for changes that no call makes.
+    /// Runs a statement on a new connection to the database, for changes that no call makes.
     pub async fn sql(&self, statement: &str) {
         super::database::execute(&self.database_url(), statement).await;
     }
@@ -191,7 +191,7 @@ impl TestServer {
         super::database::rows_with(&self.database_url(), text).await
     }
 
-    /// Returns the address of the database, for a connection beside the server.
+    /// Returns the address of the database, for a connection of the test.
     pub fn database_url(&self) -> String {
         let file = || format!("sqlite://{}", self.folder.path().join("data/greenroom.db").display());
         self.database.url().unwrap_or_else(file)

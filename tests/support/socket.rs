@@ -1,5 +1,5 @@
-//! A WebSocket client that keeps every frame: a task reads all the time, and so answers the server's pings. The frames
-//! wait in order until the test asks for them.
+//! A WebSocket client that keeps every frame: a task reads all the time, and so answers the pings of the server. The
+//! frames wait in order until the test reads them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -31,7 +31,7 @@ pub enum Auth {
     /// The first frame is `auth`.
     FirstFrame,
     /// The client sends no token.
-    Nothing,
+    None,
 }
 
 /// The options of a handshake.
@@ -60,10 +60,10 @@ pub struct Closed(pub Option<u16>);
 /// One session of a client.
 pub struct TestSocket {
     /// The payload of `auth.success`; `Null` before.
-    pub welcome: Value,
+    pub auth_success: Value,
     outgoing: UnboundedSender<Message>,
     incoming: UnboundedReceiver<Result<Value, Closed>>,
-    kept: VecDeque<Value>,
+    unread: VecDeque<Value>,
     closed: Option<Closed>,
     commands: u64,
 }
@@ -83,11 +83,11 @@ impl TestSocket {
         }
         let frame = socket.try_frame().await.map_err(|Closed(code)| Refusal::Closed(code))?;
         if frame["type"] == "error" {
-            let Closed(code) = socket.until_closed().await;
+            let Closed(code) = socket.wait_for_close().await;
             return Err(Refusal::Closed(code));
         }
         assert_eq!(frame["type"], "auth.success", "the first frame is {frame}");
-        socket.welcome = frame["payload"].clone();
+        socket.auth_success = frame["payload"].clone();
         Ok(socket)
     }
 
@@ -96,27 +96,27 @@ impl TestSocket {
         let stream = upgrade(target, token, options, connect(target).await?).await?;
         let (outgoing, commands) = mpsc::unbounded_channel();
         let (frames, incoming) = mpsc::unbounded_channel();
-        tokio::spawn(pump(stream, commands, frames));
-        Ok(Self { welcome: Value::Null, outgoing, incoming, kept: VecDeque::new(), closed: None, commands: 0 })
+        tokio::spawn(forward_frames(stream, commands, frames));
+        Ok(Self { auth_success: Value::Null, outgoing, incoming, unread: VecDeque::new(), closed: None, commands: 0 })
     }
 
     /// Returns the id of this session, from `auth.success`.
     pub fn session_id(&self) -> String {
-        text(&self.welcome["session_id"])
+        text(&self.auth_success["session_id"])
     }
 
     /// Sends one frame.
     pub fn send(&self, frame: Value) {
-        self.send_message(Message::text(frame.to_string()));
+        self.send_raw(Message::text(frame.to_string()));
     }
 
     /// Sends a text frame, which need not be JSON.
     pub fn send_text(&self, text: impl Into<String>) {
-        self.send_message(Message::text(text.into()));
+        self.send_raw(Message::text(text.into()));
     }
 
-    /// Sends any WebSocket message, also raw frames.
-    pub fn send_message(&self, message: Message) {
+    /// Sends any WebSocket message, for example a raw frame.
+    pub fn send_raw(&self, message: Message) {
         // If the connection has ended, the next read reports it.
         let _ = self.outgoing.send(message);
     }
@@ -152,33 +152,33 @@ impl TestSocket {
     }
 
     /// Sends a text message and returns the payload of `message.sent`.
-    pub async fn say(&mut self, conversation: &str, content: &str) -> Value {
+    pub async fn send_message(&mut self, conversation: &str, content: &str) -> Value {
         let payload = json!({ "conversation_id": conversation, "content": content });
         self.accepted("message.send", payload, "message.sent").await
     }
 
-    /// Returns the next frame of this type. The others stay, in order.
+    /// Returns the next frame of this type. Other frames stay unread, in their order.
     pub async fn expect(&mut self, kind: &str) -> Value {
         self.wait_for(kind, |frame| frame["type"] == kind).await
     }
 
-    /// Returns the next frame that `wanted` accepts. The others stay, in order.
+    /// Returns the next frame that `wanted` accepts. Other frames stay unread, in their order.
     pub async fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
-        if let Some(position) = self.kept.iter().position(&mut wanted) {
-            return self.kept.remove(position).expect("the position was just found");
+        if let Some(position) = self.unread.iter().position(&mut wanted) {
+            return self.unread.remove(position).expect("the position was just found");
         }
         loop {
             match self.receive(DEADLINE).await {
                 Some(Ok(frame)) if wanted(&frame) => return frame,
-                Some(Ok(frame)) => self.kept.push_back(frame),
-                Some(Err(closed)) => panic!("waiting for {what}: {closed:?}; seen {:#?}", self.kept),
-                None => panic!("{what} did not come within {DEADLINE:?}; seen {:#?}", self.kept),
+                Some(Ok(frame)) => self.unread.push_back(frame),
+                Some(Err(closed)) => panic!("waiting for {what}: {closed:?}; unread frames: {:#?}", self.unread),
+                None => panic!("{what} did not come within {DEADLINE:?}; unread frames: {:#?}", self.unread),
             }
         }
     }
 
-    /// Returns all frames up to and with the first that `marker` accepts. A test that expects no frame of some kind
-    /// looks through them, so it need not wait for time to pass.
+    /// Returns all frames up to the first one that `marker` accepts, which is included. A test that expects no frame of
+    /// some kind searches them, so it does not have to wait for a fixed time.
     pub async fn frames_until(&mut self, what: &str, mut marker: impl FnMut(&Value) -> bool) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
@@ -200,8 +200,8 @@ impl TestSocket {
         frames
     }
 
-    /// Checks that the session answers a `ping`. Frames that come before stay.
-    pub async fn is_alive(&mut self) {
+    /// Checks that the session answers a `ping`. Frames that come before the answer stay unread.
+    pub async fn assert_alive(&mut self) {
         self.accepted("ping", json!({}), "pong").await;
     }
 
@@ -212,7 +212,7 @@ impl TestSocket {
 
     /// Returns the next frame, or an error if the connection has ended.
     pub async fn try_frame(&mut self) -> Result<Value, Closed> {
-        if let Some(frame) = self.kept.pop_front() {
+        if let Some(frame) = self.unread.pop_front() {
             return Ok(frame);
         }
         self.receive(DEADLINE).await.unwrap_or_else(|| panic!("no frame within {DEADLINE:?}"))
@@ -220,34 +220,34 @@ impl TestSocket {
 
     /// Returns the next frame if one comes within `timeout`.
     pub async fn poll_frame(&mut self, timeout: Duration) -> Option<Result<Value, Closed>> {
-        match self.kept.pop_front() {
+        match self.unread.pop_front() {
             Some(frame) => Some(Ok(frame)),
             None => self.receive(timeout).await,
         }
     }
 
-    /// Waits until the server closes the connection. Frames that come before stay.
-    pub async fn until_closed(&mut self) -> Closed {
+    /// Waits until the server closes the connection. Frames that come before stay unread.
+    pub async fn wait_for_close(&mut self) -> Closed {
         let started = Instant::now();
         loop {
             match self.receive(DEADLINE).await {
-                Some(Ok(frame)) => self.kept.push_back(frame),
+                Some(Ok(frame)) => self.unread.push_back(frame),
                 Some(Err(closed)) => return closed,
-                None => panic!("not closed within {DEADLINE:?}; seen {:#?}", self.kept),
+                None => panic!("not closed within {DEADLINE:?}; unread frames: {:#?}", self.unread),
             }
-            assert!(started.elapsed() < DEADLINE * 3, "frames go on and no close comes");
+            assert!(started.elapsed() < DEADLINE * 3, "the server sends frames and does not close the connection");
         }
     }
 
     /// Waits until the server closes the connection, with this code.
     pub async fn expect_close(&mut self, code: u16) {
-        let closed = self.until_closed().await;
-        assert_eq!(closed, Closed(Some(code)), "frames before it: {:#?}", self.kept);
+        let closed = self.wait_for_close().await;
+        assert_eq!(closed, Closed(Some(code)), "frames before it: {:#?}", self.unread);
     }
 
-    /// Returns the frames that came and that the test has not read.
-    pub fn kept(&self) -> impl Iterator<Item = &Value> {
-        self.kept.iter()
+    /// Returns the frames that have come and that the test has not read.
+    pub fn unread_frames(&self) -> impl Iterator<Item = &Value> {
+        self.unread.iter()
     }
 
     async fn receive(&mut self, timeout: Duration) -> Option<Result<Value, Closed>> {
@@ -267,8 +267,8 @@ impl fmt::Debug for TestSocket {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("TestSocket")
-            .field("welcome", &self.welcome)
-            .field("kept", &self.kept)
+            .field("auth_success", &self.auth_success)
+            .field("unread", &self.unread)
             .finish_non_exhaustive()
     }
 }
@@ -291,7 +291,7 @@ pub async fn upgrade(
     match &options.auth {
         Auth::Query => query.push(format!("token={token}")),
         Auth::Ticket(ticket) => query.push(format!("ticket={ticket}")),
-        Auth::Subprotocol | Auth::Header | Auth::FirstFrame | Auth::Nothing => (),
+        Auth::Subprotocol | Auth::Header | Auth::FirstFrame | Auth::None => (),
     }
     if options.subscribe_none && !matches!(options.auth, Auth::FirstFrame) {
         query.push("subscribe=none".to_owned());
@@ -303,7 +303,7 @@ pub async fn upgrade(
             request = request.with_sub_protocol("greenroom.v1").with_sub_protocol(format!("bearer.{token}"));
         }
         Auth::Header => request = request.with_header("Authorization", format!("Bearer {token}")),
-        Auth::Query | Auth::Ticket(_) | Auth::FirstFrame | Auth::Nothing => (),
+        Auth::Query | Auth::Ticket(_) | Auth::FirstFrame | Auth::None => (),
     }
     if let Some(origin) = options.origin {
         request = request.with_header("Origin", origin);
@@ -319,7 +319,7 @@ pub async fn upgrade(
 }
 
 /// Moves frames in both directions until the connection ends. Reading never waits for the test.
-async fn pump(
+async fn forward_frames(
     mut stream: WebSocketStream<TcpStream>,
     mut commands: UnboundedReceiver<Message>,
     frames: UnboundedSender<Result<Value, Closed>>,
@@ -330,7 +330,7 @@ async fn pump(
             message = stream.next() => match message {
                 Some(Ok(Message::Text(text))) => {
                     let frame = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
-                    // The test may have ended.
+                    // Sending fails if the test has ended.
                     let _ = frames.send(Ok(frame));
                 }
                 Some(Ok(Message::Close(close))) => code = close.map(|close| close.code.into()),
@@ -342,7 +342,7 @@ async fn pump(
                     let _ = stream.close(None).await;
                     break;
                 };
-                // An error is reported to the reading half, together with the closing code.
+                // A failed connection is reported when it is read next, together with the closing code.
                 let _ = stream.send(message).await;
             }
         }

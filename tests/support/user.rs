@@ -29,13 +29,13 @@ impl TestUser {
         Self::signed_in(target, &target.post("/auth/register", body).await.expect(201))
     }
 
-    /// Signs in the same user once more.
+    /// Signs in the same user again.
     pub async fn login(&self) -> Self {
         let body = json!({ "login": self.username, "password": PASSWORD });
         Self::signed_in(&self.target, &self.target.post("/auth/login", body).await.expect(200))
     }
 
-    /// Signs in the same user once more; returns `None` if the server is down or refuses.
+    /// Signs in the same user again; returns `None` if the server is down or refuses.
     pub async fn try_login(&self) -> Option<Self> {
         let body = json!({ "login": self.username, "password": PASSWORD });
         let answer = self.target.try_call(Method::POST, "/auth/login", None, Body::Json(body)).await.ok()?;
@@ -69,7 +69,7 @@ impl TestUser {
     }
 
     /// Calls POST without a body.
-    pub async fn post_nothing(&self, path: &str) -> Answer {
+    pub async fn post_empty(&self, path: &str) -> Answer {
         self.call(Method::POST, path, Body::None).await
     }
 
@@ -159,7 +159,7 @@ impl TestUser {
 
     /// Returns a ticket, which is valid for one socket.
     pub async fn ticket(&self) -> String {
-        let answer = self.post_nothing("/ws/ticket").await;
+        let answer = self.post_empty("/ws/ticket").await;
         assert!(matches!(answer.status, 200 | 201), "a ticket: {}", answer.body);
         text(&answer.body["ticket"])
     }

@@ -1,4 +1,4 @@
-//! Clients that no WebSocket library would be: one writes any bytes, one never reads, and one reads slowly.
+//! Clients that behave as no WebSocket library does: one writes any bytes, one never reads, and one reads slowly.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,7 +23,7 @@ pub struct RawSocket {
 }
 
 impl RawSocket {
-    /// Makes a correct handshake. All further bytes are those of the test.
+    /// Opens the session with a correct handshake. The test writes all further bytes.
     pub async fn open(user: &TestUser) -> Self {
         let stream = connect(&user.target).await.expect("the server is up");
         let stream = upgrade(&user.target, &user.access_token, ConnectOptions::default(), stream).await;
@@ -32,7 +32,7 @@ impl RawSocket {
 
     /// Writes these bytes.
     pub async fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("the bytes go out");
+        self.stream.write_all(bytes).await.expect("the bytes are sent");
     }
 
     /// Writes the bytes `times` times, or until the server has ended the connection.
@@ -45,7 +45,7 @@ impl RawSocket {
     }
 
     /// Waits until the server has closed or reset the connection.
-    pub async fn until_ended(&mut self) {
+    pub async fn wait_for_end(&mut self) {
         let mut buffer = [0; 4096];
         let reading = async { while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {} };
         tokio::time::timeout(DEADLINE, reading).await.expect("the server ends the connection");
@@ -68,7 +68,7 @@ impl StalledSocket {
 /// Opens a connection with the smallest receive buffer that the kernel allows.
 async fn connect_with_small_buffer(user: &TestUser, options: ConnectOptions) -> WebSocketStream<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    // Before connecting, because the first packets negotiate the window.
+    // The size is set before connecting, because the first packets negotiate the window.
     socket.set_recv_buffer_size(4096).expect("a small buffer");
     socket.connect(&user.target.address.into()).expect("the server is up");
     socket.set_nonblocking(true).expect("a non-blocking socket");
@@ -95,13 +95,13 @@ impl SlowSocket {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: &Value) {
-        self.stream.send(Message::text(frame.to_string())).await.expect("the frame goes out");
+        self.stream.send(Message::text(frame.to_string())).await.expect("the frame is sent");
     }
 
     /// Returns the next frame, without a timeout.
     pub async fn frame(&mut self) -> Value {
         loop {
-            match self.stream.next().await.expect("the connection stands").expect("the connection stands") {
+            match self.stream.next().await.expect("the connection is open").expect("the connection is open") {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),

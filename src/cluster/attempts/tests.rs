@@ -57,7 +57,8 @@ fn an_account_has_five_guesses_a_minute_from_an_address_and_an_address_has_ten()
     let account = PasswordTarget::User(UserId::new());
     let tried = (0..100).filter(|_| guess(&attempts, account, HERE, KnownAtAddress::No, now)).count();
     assert_eq!(tried, 5);
-    let guess_name = |n: &i32| guess(&attempts, attempts.name_target(&n.to_string()), HERE, KnownAtAddress::No, now);
+    let guess_name =
+        |n: &i32| guess(&attempts, attempts.target_for_name(&n.to_string()), HERE, KnownAtAddress::No, now);
     let tried = (0..100).filter(guess_name).count();
     assert_eq!(tried, 5, "together with the five guesses before, these are ten");
     assert!(guess(&attempts, PasswordTarget::User(UserId::new()), other_address(1), KnownAtAddress::No, now));
@@ -68,15 +69,15 @@ fn an_account_has_five_guesses_a_minute_from_an_address_and_an_address_has_ten()
 #[test]
 fn a_name_has_one_target_in_every_spelling() {
     let attempts = attempts();
-    assert_eq!(attempts.name_target("Ada"), attempts.name_target(" ada"));
-    assert_ne!(attempts.name_target("ada"), attempts.name_target("bob"));
+    assert_eq!(attempts.target_for_name("Ada"), attempts.target_for_name(" ada"));
+    assert_ne!(attempts.target_for_name("ada"), attempts.target_for_name("bob"));
 }
 
 #[test]
 fn a_known_account_can_be_tried_from_an_address_without_permits() {
     let (attempts, now) = (attempts(), Instant::now());
     for number in 0..10 {
-        assert!(guess(&attempts, attempts.name_target(&number.to_string()), HERE, KnownAtAddress::No, now));
+        assert!(guess(&attempts, attempts.target_for_name(&number.to_string()), HERE, KnownAtAddress::No, now));
     }
     let account = PasswordTarget::User(UserId::new());
     let attempt = |known| acquire(&attempts, account, HERE, known, now);
@@ -139,16 +140,16 @@ fn a_setting_of_zero_turns_the_limits_on_attempts_off() {
 fn the_known_accounts_of_an_address_without_permits_are_read_once() {
     let (attempts, now) = (attempts(), Instant::now());
     for number in 0..10 {
-        assert!(guess(&attempts, attempts.name_target(&number.to_string()), HERE, KnownAtAddress::NotChecked, now));
+        assert!(guess(&attempts, attempts.target_for_name(&number.to_string()), HERE, KnownAtAddress::NotChecked, now));
     }
     let attempt = |target, now| acquire(&attempts, target, HERE, KnownAtAddress::NotChecked, now);
-    let (ada, id) = (attempts.name_target("Ada"), UserId::new());
+    let (ada, id) = (attempts.target_for_name("Ada"), UserId::new());
     assert!(matches!(attempt(ada, now), AttemptDecision::CheckAddress));
     let known = attempts.known_targets(HERE, now);
     assert!(Arc::ptr_eq(&known, &attempts.known_targets(HERE, now)), "a second call waits for the same read");
-    assert!(known.set(KnownTargets::from([PasswordTarget::User(id), attempts.name_target("ada")])).is_ok());
+    assert!(known.set(KnownTargets::from([PasswordTarget::User(id), attempts.target_for_name("ada")])).is_ok());
     for number in 0..1000 {
-        let unknown = attempts.name_target(&number.to_string());
+        let unknown = attempts.target_for_name(&number.to_string());
         assert!(matches!(attempt(unknown, now), AttemptDecision::Refuse(_)));
     }
     let decision = attempt(ada, now);
@@ -164,7 +165,7 @@ fn the_known_accounts_of_an_address_without_permits_are_read_once() {
 #[test]
 fn a_refused_name_is_not_looked_up_again_until_its_wait_is_over() {
     let (attempts, now) = (attempts(), Instant::now());
-    let (account, email) = (PasswordTarget::User(UserId::new()), attempts.name_target("ada@example.org"));
+    let (account, email) = (PasswordTarget::User(UserId::new()), attempts.target_for_name("ada@example.org"));
     for _ in 0..5 {
         assert!(guess(&attempts, account, HERE, KnownAtAddress::NotChecked, now));
     }

@@ -68,5 +68,5 @@ async fn authenticated(cost: u32, req: &HttpRequest) -> Result<(Principal, ReadP
     app.admission().charge(ChargeKind::Call, claims.sub, cost)?;
     let call_permit = app.admission().acquire_call_permit(claims.sub)?;
     let principal = Principal::User(logins::authenticate(app, &claims).await?);
-    Ok((principal, app.read_permits(&principal), call_permit))
+    Ok((principal, app.database_read_permits(&principal), call_permit))
 }

@@ -37,7 +37,7 @@ pub async fn compress<B: MessageBody>(
         answer.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
         return Ok(answer.map_body(|_, body| EitherBody::right(body)));
     }
-    // the encoder adds the header `Vary` itself
+    // The encoder adds the header `Vary` itself.
     Ok(answer.map_body(|head, body| EitherBody::left(Encoder::response(ContentEncoding::Gzip, head, body))))
 }
 

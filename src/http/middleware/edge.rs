@@ -38,16 +38,16 @@ pub async fn edge<B: MessageBody + 'static>(
     let supervision = req.app_data::<web::Data<Supervision>>().map(|data| data.as_ref().clone()).unwrap_or_default();
     async move {
         let started = Instant::now();
-        // a panic is safe here: a handler owns its data, and the types of shared data survive a panic
-        let outcome = supervision.part("requests").attempt(async { next.call(req).await }).await;
+        // A panic is safe here: a handler owns its data, and the types of shared data survive a panic.
+        let outcome = supervision.part("requests").catch_panic_in(async { next.call(req).await }).await;
         let answer = match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(answer_error(&error, &id)),
             Err(panicked) => return Err(answer_problem(&Error::internal(panicked).into(), &id)),
         };
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
-            // without the delay, a client that repeats its call immediately would be refused thousands of times a
-            // second
+            // Without the delay, a client that repeats its call immediately would be refused thousands of times a
+            // second.
             tokio::time::sleep(limits::REFUSAL_DELAY).await;
         }
         let is_counted = count_refusal(&answer);
@@ -58,7 +58,8 @@ pub async fn edge<B: MessageBody + 'static>(
         if route.starts_with("/api/") && !is_counted {
             tracing::info!(route, status, ms, "answered");
         } else {
-            // there are many calls for files and health, and they are not of interest; admission counts the refusals
+            // These calls make no line: calls for files and health are many and of no interest, and admission counts
+            // the refusals.
             tracing::debug!(route, status, ms, "answered");
         }
         Ok(answer)
@@ -79,7 +80,7 @@ fn copy_header_values(headers: &mut HeaderMap) {
     });
 }
 
-/// Returns true if admission counts the refusal, so that a flood of requests does not become a flood of log lines.
+/// Returns true if admission counts the refusal, so that many refused requests do not become as many log lines.
 ///
 /// Admission counts three kinds: refusals by a limit, errors of a server that cannot do the work, and errors of
 /// unauthenticated clients, whom it cannot charge. This function counts the second and third kind. Wrong passwords are
@@ -94,7 +95,7 @@ fn count_refusal<B>(answer: &ServiceResponse<B>) -> bool {
         Code::RateLimited => true,
         Code::Busy | Code::Unavailable => {
             if let (Some(problem), Some(app)) = (error.as_error::<Problem>(), app) {
-                app.admission().count_error(problem.error());
+                app.admission().count_if_unavailable(problem.error());
             }
             true
         }

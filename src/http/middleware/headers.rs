@@ -72,7 +72,7 @@ fn policy(req: &HttpRequest) -> String {
 fn socket_sources(req: &HttpRequest, public_url: Option<&Url>) -> String {
     let asked = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let public = public_url.map_or("", |url| &url[Position::BeforeHost..Position::AfterPort]);
-    // a host with other characters could add directives of the client to the policy
+    // A host with other characters could add directives of the client to the policy.
     let is_plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
     let hosts = [asked, if public == asked { "" } else { public }];
     hosts

@@ -18,7 +18,7 @@ use crate::protocol::presence::PresenceStatus;
 use crate::protocol::reactions::{Reaction, ReactionAction};
 use crate::protocol::settings::{NotifyLevel, OwnView};
 use crate::protocol::shared_message::SharedMessage;
-use crate::protocol::stored_event::{MessageFrame, StablePayload, StoredEvent};
+use crate::protocol::stored_event::{CorePayload, MessageFrame, StoredEvent};
 use crate::protocol::users::{PublicUser, User, UserBrief};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -146,7 +146,7 @@ fn examples() -> Vec<Event> {
         Event::SessionRevoked(Revoked {
             login_id: Some(LoginId(Uuid::from_u128(6))),
             session_id: None,
-            reason: RevokeReason::Kicked,
+            reason: RevokeReason::EndedByAdmin,
         }),
         Event::UserCreated(UserEvent { user: Box::new(public_user()) }),
         Event::UserUpdated(UserEvent { user: Box::new(public_user()) }),
@@ -204,7 +204,7 @@ fn a_stored_message_is_read_as_it_was_written() {
         };
         let MessageFrame { rev, payload } = stored.read_frame().expect("our own frame");
         assert_eq!((rev, payload.conversation_id, payload.message), (Rev(8), CONVERSATION, message()));
-        let StablePayload { conversation_id, message } = stored.read_core().expect("our own frame");
+        let CorePayload { conversation_id, message } = stored.read_core().expect("our own frame");
         assert_eq!((conversation_id, Some(message.id), message.seq), (CONVERSATION, event.message_id(), Seq(7)));
     }
 }

@@ -55,13 +55,13 @@ impl<R: Clone> Following<R> {
             return;
         }
         if let Some((own_stream, followed)) = self.own_stream.and_then(|own| Some((own, self.streams.get(&own)?))) {
-            let (room, from, checked) = (followed.room.clone(), followed.sent_to, followed.checked);
-            self.subscribe_to(own_stream, room, from, checked);
+            let (room, from, checked_rev) = (followed.room.clone(), followed.sent_to, followed.checked_rev);
+            self.subscribe_to(own_stream, room, from, checked_rev);
         }
     }
 
-    /// Ends the first sync before the session subscribes to its own stream again. The events that were held back were
-    /// not sent to the client. So the earlier subscription ends, and the room sends these events again.
+    /// Ends the first sync and the subscription of the session to its own stream, before the session subscribes to it
+    /// again. The events that were held back were not sent to the client, so the room sends them again.
     pub(super) fn end_first_sync(&mut self, stream: Stream) {
         if !matches!(stream, Stream::User(_)) || self.first_sync == FirstSync::Over {
             return;

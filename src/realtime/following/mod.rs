@@ -63,7 +63,7 @@ pub enum FollowEffect<R> {
         stream: Stream,
         number: u64,
         from: Rev,
-        checked: Rev,
+        checked_rev: Rev,
     },
     Unsubscribe {
         room: R,
@@ -208,27 +208,25 @@ impl<R: Clone> Following<R> {
         }
     }
 
-    /// Subscribes to the events of a stream after `from`. `checked` is the head at which the right was checked.
-    fn subscribe_to(&mut self, stream: Stream, room: R, from: Rev, checked: Rev) {
+    /// Subscribes to the events of a stream after `from`. `checked_rev` is the head at which the right was checked.
+    fn subscribe_to(&mut self, stream: Stream, room: R, from: Rev, checked_rev: Rev) {
         self.end_first_sync(stream);
         self.subscription_count += 1;
         let number = self.subscription_count;
-        self.effects.push_back(FollowEffect::Subscribe { room: room.clone(), stream, number, from, checked });
+        self.effects.push_back(FollowEffect::Subscribe { room: room.clone(), stream, number, from, checked_rev });
         let first_number = self.streams.get(&stream).map_or(number, |followed| followed.first_number);
         let followed = FollowedStream {
             room,
-            checked,
+            checked_rev,
             subscription_number: number,
             first_number,
             sent_to: from,
-            skipped_to: from,
+            not_sent_up_to: from,
             is_requested: false,
             leave_sent: false,
         };
         self.streams.insert(stream, followed);
     }
-
-    // --- commands -------------------------------------------------------------------------------------------------
 
     /// Begins `subscribe` in its lane.
     pub fn begin_subscribe(&mut self, conversations: Vec<ConversationId>, id: Option<FrameId>) {

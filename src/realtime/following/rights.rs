@@ -70,8 +70,8 @@ impl<R: Clone> Following<R> {
             if is_covered || from < membership.joined_rev {
                 continue;
             }
-            let checked = membership.last_rev;
-            let next = PlannedSubscription { stream, room, from, checked, needs_reset: false, is_requested: false };
+            let checked_rev = membership.last_rev;
+            let next = PlannedSubscription { stream, room, from, checked_rev, needs_reset: false, is_requested: false };
             planned.push((next, membership));
         }
         if let Some(sync) = &mut self.sync {
@@ -81,10 +81,10 @@ impl<R: Clone> Following<R> {
             }
             return self.continue_sync();
         }
-        for (PlannedSubscription { stream, room, from, checked, .. }, membership) in planned {
+        for (PlannedSubscription { stream, room, from, checked_rev, .. }, membership) in planned {
             // If the user was added again in the meantime, the session subscribes after that newer event instead.
-            if self.added.get(&membership.conversation_id).is_none_or(|newer| *newer <= checked) {
-                self.subscribe_to(stream, room, from, checked);
+            if self.added.get(&membership.conversation_id).is_none_or(|newer| *newer <= checked_rev) {
+                self.subscribe_to(stream, room, from, checked_rev);
             }
         }
         self.effects.push_back(FollowEffect::LeaveLane);
@@ -124,14 +124,14 @@ impl<R: Clone> Following<R> {
         for membership in memberships {
             let conversation = membership.conversation_id;
             let Some(room) = rooms.remove(&conversation) else { continue };
-            let (checked, needs_reset) = (membership.last_rev, reset.contains(&conversation));
+            let (checked_rev, needs_reset) = (membership.last_rev, reset.contains(&conversation));
             let client_rev = requested.get(&conversation).copied().filter(|_| !needs_reset && !reset_all);
             sync::add_to_answer(&mut answer, &membership);
             planned.push(PlannedSubscription {
                 stream: Stream::Conversation(conversation),
                 room,
-                from: client_rev.unwrap_or(checked),
-                checked,
+                from: client_rev.unwrap_or(checked_rev),
+                checked_rev,
                 needs_reset: needs_reset && !reset_all,
                 is_requested: true,
             });
@@ -141,8 +141,15 @@ impl<R: Clone> Following<R> {
             // their way from the room.
             let sent_to = followed.sent_to.min(own_head);
             let from = user_rev.filter(|_| !reset_all).unwrap_or(sent_to);
-            let (room, checked) = (followed.room.clone(), own_head);
-            planned.push(PlannedSubscription { stream, room, from, checked, needs_reset: false, is_requested: true });
+            let (room, checked_rev) = (followed.room.clone(), own_head);
+            planned.push(PlannedSubscription {
+                stream,
+                room,
+                from,
+                checked_rev,
+                needs_reset: false,
+                is_requested: true,
+            });
         }
         self.sync = Some(RunningSync::new(id, planned, added, answer));
         self.continue_sync();
@@ -184,12 +191,12 @@ impl<R: Clone> Following<R> {
     }
 
     fn subscribe_to_planned(&mut self, next: PlannedSubscription<R>) {
-        let PlannedSubscription { stream, room, from, checked, needs_reset, is_requested } = next;
+        let PlannedSubscription { stream, room, from, checked_rev, needs_reset, is_requested } = next;
         if let Stream::Conversation(id) = stream {
             // The client may already have the event that its user was added again after the right was checked. It must
             // then get no event before that revision, and the session subscribes after it instead.
             let added = self.sync.as_ref().and_then(|sync| sync.added.get(&id)).or(self.added.get(&id));
-            if added.is_some_and(|added_rev| *added_rev > checked)
+            if added.is_some_and(|added_rev| *added_rev > checked_rev)
                 && let Some(sync) = &mut self.sync
             {
                 sync.note_left(id, false);
@@ -200,7 +207,7 @@ impl<R: Clone> Following<R> {
                 self.effects.push_back(FollowEffect::Send(frame, None));
             }
         }
-        self.subscribe_to(stream, room, from, checked);
+        self.subscribe_to(stream, room, from, checked_rev);
         if let Some(followed) = self.streams.get_mut(&stream) {
             followed.is_requested = is_requested;
         }

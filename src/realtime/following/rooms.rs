@@ -15,7 +15,7 @@ impl<R: Clone> Following<R> {
     /// Takes events from a room. `number` is the subscription that they belong to.
     pub fn handle_events(&mut self, stream: Stream, number: u64, batch: &Arc<Batch>) {
         let Some(followed) = self.streams.get_mut(&stream) else { return };
-        let Some(batch) = batch.between(followed.skipped_to, batch.last_rev()) else { return };
+        let Some(batch) = batch.between(followed.not_sent_up_to, batch.last_rev()) else { return };
         if number >= followed.first_number {
             followed.sent_to = followed.sent_to.max(batch.last_rev());
             if let Some(sync) = &mut self.sync {
@@ -23,16 +23,16 @@ impl<R: Clone> Following<R> {
             }
             self.effects.push_back(FollowEffect::SendEvents(batch.clone()));
         }
-        for frame in &batch.frames {
-            match &frame.effect {
+        for envelope in &batch.envelopes {
+            match &envelope.effect {
                 EventEffect::Subscribe(conversation, rev) => self.add_conversation(*conversation, *rev),
                 EventEffect::Left(user) if self.own_stream == Some(Stream::User(*user)) => {
                     let note_leave = |followed: &mut FollowedStream<R>| {
-                        followed.leave_sent |= frame.rev > followed.checked;
+                        followed.leave_sent |= envelope.rev > followed.checked_rev;
                     };
                     self.streams.entry(stream).and_modify(note_leave);
                 }
-                _ => {}
+                EventEffect::None | EventEffect::Left(_) | EventEffect::Deleted(_) | EventEffect::Revoked(_) => {}
             }
         }
     }
@@ -65,7 +65,8 @@ impl<R: Clone> Following<R> {
     pub fn handle_live(&mut self, stream: Stream, number: u64, rev: Rev) {
         let is_newest = |followed: &&mut FollowedStream<R>| followed.subscription_number == number;
         let Some(followed) = self.streams.get_mut(&stream).filter(is_newest) else { return };
-        // Events that were held back were not sent, although the room has replayed them.
+        // The session sent only the events of subscriptions from `first_number` on, although the room has replayed
+        // those of earlier ones too.
         if number >= followed.first_number {
             followed.sent_to = followed.sent_to.max(rev);
         }
@@ -86,11 +87,11 @@ impl<R: Clone> Following<R> {
         self.handle_live(stream, number, rev);
     }
 
-    /// Ends a subscription, because the user left. A subscription whose right was checked later than at `checked`
+    /// Ends a subscription, because the user left. A subscription whose right was checked later than at `checked_rev`
     /// continues.
-    pub fn handle_left(&mut self, stream: Stream, checked: Rev) {
+    pub fn handle_left(&mut self, stream: Stream, checked_rev: Rev) {
         let Some(followed) = self.streams.remove(&stream) else { return };
-        if followed.checked > checked {
+        if followed.checked_rev > checked_rev {
             self.streams.insert(stream, followed);
             return;
         }
@@ -111,7 +112,7 @@ impl<R: Clone> Following<R> {
         if let Some(followed) = self.streams.get_mut(&Stream::Conversation(conversation))
             && !followed.covers_addition(rev)
         {
-            followed.skipped_to = followed.skipped_to.max(rev);
+            followed.not_sent_up_to = followed.not_sent_up_to.max(rev);
         }
         if let Some(sync) = self.sync.as_mut().filter(|sync| sync.awaits_own_stream) {
             note_added(&mut sync.added, conversation, rev);

@@ -6,7 +6,7 @@ use crate::domain::ids::Rev;
 pub(super) struct FollowedStream<R> {
     pub room: R,
     /// The head of the stream when the right to follow it was last checked.
-    pub checked: Rev,
+    pub checked_rev: Rev,
     /// The number of the newest subscription.
     pub subscription_number: u64,
     /// The first subscription whose events are sent. The room sends the events of an earlier one again.
@@ -15,7 +15,7 @@ pub(super) struct FollowedStream<R> {
     pub sent_to: Rev,
     /// Events up to this revision are not sent: they belong to an earlier subscription, from before the user left and
     /// was added again.
-    pub skipped_to: Rev,
+    pub not_sent_up_to: Rev,
     /// Whether a sync named the stream. Then it begins after the revision of the client, which may be from before the
     /// user was added again.
     pub is_requested: bool,
@@ -24,9 +24,9 @@ pub(super) struct FollowedStream<R> {
 }
 
 impl<R> FollowedStream<R> {
-    /// Returns whether a sync named the stream and its right was checked after the user was added at `rev`. Then that
-    /// addition needs no further subscription.
+    /// Returns true if the addition of the user at `rev` needs no new subscription, because a sync named the stream and
+    /// its right was checked after that addition.
     pub fn covers_addition(&self, rev: Rev) -> bool {
-        self.is_requested && self.checked >= rev
+        self.is_requested && self.checked_rev >= rev
     }
 }

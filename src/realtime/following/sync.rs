@@ -17,7 +17,7 @@ pub(super) struct PlannedSubscription<R> {
     /// The client has every event up to this revision.
     pub from: Rev,
     /// The head of the stream when the right to follow it was checked.
-    pub checked: Rev,
+    pub checked_rev: Rev,
     /// Whether the client must read the conversation again.
     pub needs_reset: bool,
     /// Whether the sync named the stream. False for a conversation to which the user was added in the meantime.
@@ -26,7 +26,7 @@ pub(super) struct PlannedSubscription<R> {
 
 impl<R> PlannedSubscription<R> {
     fn needs_replay(&self) -> bool {
-        self.from < self.checked
+        self.from < self.checked_rev
     }
 }
 

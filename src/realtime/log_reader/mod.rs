@@ -21,6 +21,7 @@ use crate::store::log;
 use crate::supervision::Part;
 use crate::telemetry;
 use crate::work::history;
+use crate::work::read::read_as_server;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, mpsc};
@@ -36,7 +37,7 @@ pub async fn run(app: App, mut queue: mpsc::Receiver<ReadLog>) {
         repair_permit: Arc::new(Semaphore::new(1)),
         rooms_per_repair: Arc::new(AtomicUsize::new(limits::REPAIRED_ROOMS)),
     };
-    while part.run(reader.serve(&mut queue)).await.is_err() {}
+    while part.catch_panic_and_pause(reader.run(&mut queue)).await.is_err() {}
 }
 
 #[derive(Clone)]
@@ -51,7 +52,7 @@ struct LogReader {
 }
 
 impl LogReader {
-    async fn serve(&self, queue: &mut mpsc::Receiver<ReadLog>) {
+    async fn run(&self, queue: &mut mpsc::Receiver<ReadLog>) {
         let (mut waiting, mut behind) = (WaitingReads::default(), WaitingRepairs::default());
         loop {
             tokio::select! {
@@ -64,7 +65,7 @@ impl LogReader {
                     let (Ok(permit), Some(request)) = (permit, waiting.pop()) else { return };
                     let reader = self.clone();
                     tokio::spawn(async move {
-                        let _ = reader.part.attempt(read(&reader.app, request)).await;
+                        let _ = reader.part.catch_panic_in(read(&reader.app, request)).await;
                         drop(permit);
                     });
                 }
@@ -83,7 +84,7 @@ impl LogReader {
 
     async fn repair(&self, requests: Vec<ReadLog>) {
         let count = requests.len();
-        let repaired = self.part.attempt(repair(&self.app, requests)).await.unwrap_or(false);
+        let repaired = self.part.catch_panic_in(repair(&self.app, requests)).await.unwrap_or(false);
         let rooms = if repaired { self.rooms_per_repair.load(Ordering::Relaxed) * 2 } else { count / 2 };
         self.rooms_per_repair.store(rooms.clamp(1, limits::REPAIRED_ROOMS), Ordering::Relaxed);
     }
@@ -94,12 +95,12 @@ impl LogReader {
 async fn repair(app: &App, requests: Vec<ReadLog>) -> bool {
     let after: Vec<(Stream, Rev)> = requests.iter().map(|request| (request.stream, request.after)).collect();
     let share = (limits::REPAIRED_EVENTS / requests.len().max(1) as u64).clamp(1, limits::REPLAY_PAGE);
-    let read = async { Ok(log::list_after_each(app.db().read(ReadPool::Log), &after, share).await?) };
-    match app.db().run(read).await {
+    let read = read_as_server(app, ReadPool::Log, async |conn| Ok(log::list_after_each(conn, &after, share).await?));
+    match read.await {
         Ok(mut events) => {
             for request in requests {
-                let frames = events.remove(&request.stream).unwrap_or_default();
-                request.answer(truncate(frames, limits::REPLAY_PAGE_BYTES));
+                let envelopes = events.remove(&request.stream).unwrap_or_default();
+                request.send_answer(truncate(envelopes, limits::REPLAY_PAGE_BYTES));
             }
             true
         }
@@ -112,34 +113,30 @@ async fn repair(app: &App, requests: Vec<ReadLog>) -> bool {
 
 async fn read(app: &App, request: ReadLog) {
     if let ReadPurpose::Verify(since) = request.purpose {
-        if let Err(error) = app.db().run(history::check_history(app, request.stream, request.after, since)).await {
+        if let Err(error) = history::check_history(app, request.stream, request.after, since).await {
             telemetry::log_failure!(warn, error, "the head of a stream could not be read");
         }
         return;
     }
-    let frames = app
-        .db()
-        .run(async {
-            let conn = app.db().read(ReadPool::Log);
-            Ok(log::list_after(conn, request.stream, request.after, limits::REPLAY_PAGE).await?)
-        })
-        .await;
-    match frames {
-        Ok(frames) => request.answer(truncate(frames, limits::REPLAY_PAGE_BYTES)),
+    let envelopes = read_as_server(app, ReadPool::Log, async |conn| {
+        Ok(log::list_after(conn, request.stream, request.after, limits::REPLAY_PAGE).await?)
+    });
+    match envelopes.await {
+        Ok(envelopes) => request.send_answer(truncate(envelopes, limits::REPLAY_PAGE_BYTES)),
         Err(error) => telemetry::log_failure!(warn, error, "a read of the log failed"),
     }
 }
 
-/// Returns the first frame and as many more as fit into `max_bytes`. A client that reads must be able to receive one
+/// Returns the first envelope and as many more as fit into `max_bytes`. A client that reads must be able to receive one
 /// page without being closed as too slow.
-fn truncate(mut frames: Vec<Envelope>, max_bytes: usize) -> Vec<Envelope> {
+fn truncate(mut envelopes: Vec<Envelope>, max_bytes: usize) -> Vec<Envelope> {
     let mut total = 0;
-    let fits = frames.iter().take_while(|frame| {
+    let fits = envelopes.iter().take_while(|envelope| {
         let is_first = total == 0;
-        total += frame.text.len();
+        total += envelope.text.len();
         is_first || total <= max_bytes
     });
     let count = fits.count();
-    frames.truncate(count);
-    frames
+    envelopes.truncate(count);
+    envelopes
 }

@@ -21,7 +21,7 @@ impl<T> Default for WaitingReads<T> {
 }
 
 impl<T> WaitingReads<T> {
-    /// Returns whether no read waits.
+    /// Returns true if neither a user nor a room has a read that waits.
     pub fn is_empty(&self) -> bool {
         self.without_user.is_empty() && self.next_users.is_empty()
     }
@@ -67,7 +67,7 @@ impl<T> Default for WaitingRepairs<T> {
 }
 
 impl<T> WaitingRepairs<T> {
-    /// Returns whether no read waits.
+    /// Returns true if the next query has no repair to do.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

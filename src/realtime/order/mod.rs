@@ -90,12 +90,12 @@ impl<H: Clone> Order<H> {
         self.broadcast_to
     }
 
-    /// Returns whether the ring has frames.
-    pub fn has_recent_frames(&self) -> bool {
+    /// Returns whether the ring has events.
+    pub fn has_recent_events(&self) -> bool {
         !self.ring.is_empty()
     }
 
-    /// Removes the frames from the ring that were in it at the previous call already.
+    /// Removes the events from the ring that were in it at the previous call already.
     pub fn age_ring(&mut self) {
         self.ring.age();
     }
@@ -132,24 +132,22 @@ impl<H: Clone> Order<H> {
         self.highest_known = self.highest_known.max(rev);
     }
 
-    // --- live events ----------------------------------------------------------------------------------------------
-
     /// Takes events in any order and any number of times, and broadcasts those that follow `broadcast_to` without a
     /// gap.
     pub fn deliver(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         let next = self.broadcast_to.filter(|broadcast_to| self.highest_known <= *broadcast_to).map(Rev::next);
-        self.note_removals(&batch.frames);
-        if self.pending.is_empty() && next.is_some() && batch.frames.first().map(|frame| frame.rev) == next {
+        self.note_removals(&batch.envelopes);
+        if self.pending.is_empty() && next.is_some() && batch.envelopes.first().map(|envelope| envelope.rev) == next {
             // The usual case: broadcast the batch unchanged.
             self.note_known(batch.last_rev());
             self.broadcast(batch, sink);
             return;
         }
         let broadcast_to = self.broadcast_to;
-        for frame in batch.frames.iter().filter(|frame| broadcast_to.is_none_or(|rev| frame.rev > rev)) {
-            self.highest_known = self.highest_known.max(frame.rev);
-            if !self.removals.shows_deleted_message(frame) {
-                self.pending.entry(frame.rev).or_insert_with(|| frame.clone());
+        for envelope in batch.envelopes.iter().filter(|envelope| broadcast_to.is_none_or(|rev| envelope.rev > rev)) {
+            self.highest_known = self.highest_known.max(envelope.rev);
+            if !self.removals.shows_deleted_message(envelope) {
+                self.pending.entry(envelope.rev).or_insert_with(|| envelope.clone());
             }
         }
         self.limit_pending();
@@ -158,32 +156,33 @@ impl<H: Clone> Order<H> {
 
     /// Notes events that are too large to be broadcast together. The room reads them from the log, page by page.
     pub fn postpone(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
-        self.note_removals(&batch.frames);
+        self.note_removals(&batch.envelopes);
         self.note_known(batch.last_rev());
         self.read_gap(sink);
     }
 
     /// Notes leaves and deletions immediately, even if their events are broadcast later. From now on a user who left
     /// gets no ephemeral frames, and neither the ring nor the pending events show a deleted message.
-    fn note_removals(&mut self, frames: &[Envelope]) {
-        for frame in frames {
-            match &frame.effect {
-                EventEffect::Left(user) if self.removals.add_leave(*user, frame.rev) => {
+    fn note_removals(&mut self, envelopes: &[Envelope]) {
+        for envelope in envelopes {
+            match &envelope.effect {
+                EventEffect::Left(user) if self.removals.add_leave(*user, envelope.rev) => {
                     let of_user = self.subscribers.values_mut().filter(|subscriber| subscriber.user == *user);
-                    of_user.for_each(|subscriber| subscriber.note_leave(frame.rev));
+                    of_user.for_each(|subscriber| subscriber.note_leave(envelope.rev));
                 }
-                EventEffect::Deleted(message) if self.removals.add_deletion(*message, frame.rev) => {
+                EventEffect::Deleted(message) if self.removals.add_deletion(*message, envelope.rev) => {
                     self.ring.remove_message(*message);
                     self.pending.retain(|_, pending| !self.removals.shows_deleted_message(pending));
                 }
-                _ => {}
+                EventEffect::Left(_) | EventEffect::Deleted(_) => {}
+                EventEffect::None | EventEffect::Subscribe(..) | EventEffect::Revoked(_) => {}
             }
         }
     }
 
     /// Removes the newest pending events above the limit.
     fn limit_pending(&mut self) {
-        while self.pending.len() > limits::PENDING_FRAMES {
+        while self.pending.len() > limits::PENDING_EVENTS {
             self.pending.pop_last();
         }
     }
@@ -192,36 +191,34 @@ impl<H: Clone> Order<H> {
     fn broadcast_pending(&mut self, sink: &mut impl Sink<H>) {
         let Some(broadcast_to) = self.broadcast_to else { return };
         let mut next = broadcast_to.next();
-        let mut frames = Vec::new();
+        let mut envelopes = Vec::new();
         while let Some(entry) = self.pending.first_entry().filter(|entry| *entry.key() <= next) {
-            let frame = entry.remove();
-            if frame.rev == next {
+            let envelope = entry.remove();
+            if envelope.rev == next {
                 next = next.next();
-                frames.push(frame);
+                envelopes.push(envelope);
             }
         }
-        if !frames.is_empty() {
-            self.broadcast(&Batch::new(frames), sink);
+        if !envelopes.is_empty() {
+            self.broadcast(&Batch::new(envelopes), sink);
         }
     }
 
     fn broadcast(&mut self, batch: &Arc<Batch>, sink: &mut impl Sink<H>) {
         self.broadcast_to = Some(batch.last_rev());
-        for frame in &batch.frames {
-            if let EventEffect::Deleted(message) = &frame.effect {
+        for envelope in &batch.envelopes {
+            if let EventEffect::Deleted(message) = &envelope.effect {
                 self.ring.remove_message(*message);
             }
-            self.ring.push(frame);
+            self.ring.push(envelope);
         }
         let leaves = leaves_in(batch);
         self.subscribers.retain(|_, subscriber| {
             // A subscriber in a replay gets these events, and perhaps its end, from its replay.
             subscriber.phase != Phase::Live
-                || subscriber.send_batch(batch, &leaves, batch.last_rev(), RoomEvent::Frames, sink)
+                || subscriber.send_batch(batch, &leaves, batch.last_rev(), RoomEvent::Events, sink)
         });
     }
-
-    // --- gaps -----------------------------------------------------------------------------------------------------
 
     /// Reads the missing events from the log, if the room has a gap and no such read runs.
     pub fn read_gap(&mut self, sink: &mut impl Sink<H>) {
@@ -234,16 +231,16 @@ impl<H: Clone> Order<H> {
     /// Takes the result of a read of a gap. `None` means that the read failed; the caller then reads again. If the log
     /// lacks the events too, the room continues at the highest known revision, and the live subscribers that would have
     /// got them must reconnect, so that their rights are checked again.
-    pub fn handle_gap_read(&mut self, frames: Option<Vec<Envelope>>, sink: &mut impl Sink<H>) {
-        let (Some((after, deletions)), Some(frames)) = (self.gap_read.take(), frames) else { return };
+    pub fn handle_gap_read(&mut self, envelopes: Option<Vec<Envelope>>, sink: &mut impl Sink<H>) {
+        let (Some((after, deletions)), Some(envelopes)) = (self.gap_read.take(), envelopes) else { return };
         // Events that show a message deleted during the read are read again.
         let (stale, fresh): (Vec<_>, Vec<_>) =
-            frames.into_iter().partition(|frame| self.removals.is_stale(frame, deletions));
+            envelopes.into_iter().partition(|envelope| self.removals.is_stale(envelope, deletions));
         self.note_removals(&fresh);
-        for frame in fresh {
-            self.note_known(frame.rev);
-            // The frame of the log replaces a pending one, because the log may have removed the text of a message.
-            self.pending.insert(frame.rev, frame);
+        for envelope in fresh {
+            self.note_known(envelope.rev);
+            // The event of the log replaces a pending one, because the log may have removed the text of a message.
+            self.pending.insert(envelope.rev, envelope);
         }
         self.limit_pending();
         self.broadcast_pending(sink);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 /// Leaves that are remembered, so that a subscription with an older check is refused immediately.
 const LEAVES: usize = 1024;
-/// Deletions that are remembered, so that no frame that shows a deleted message is sent.
+/// Deletions that are remembered, so that no event that shows a deleted message is sent.
 const DELETIONS: usize = 1024;
 
 /// The known leaves and deletions of one stream, the newest last.
@@ -34,9 +34,9 @@ impl Removals {
         is_new
     }
 
-    /// Returns the first known revision after `checked` at which a user left.
-    pub fn first_leave_after(&self, user: UserId, checked: Rev) -> Option<Rev> {
-        let leaves = self.leaves.iter().filter(|(leaver, rev)| *leaver == user && *rev > checked);
+    /// Returns the first known revision after `checked_rev` at which a user left.
+    pub fn first_leave_after(&self, user: UserId, checked_rev: Rev) -> Option<Rev> {
+        let leaves = self.leaves.iter().filter(|(leaver, rev)| *leaver == user && *rev > checked_rev);
         leaves.map(|(_, rev)| *rev).min()
     }
 
@@ -45,10 +45,10 @@ impl Removals {
         self.deletion_count
     }
 
-    /// Returns whether a delivered frame shows a message that was deleted after the frame was committed. The log
+    /// Returns whether a delivered event shows a message that was deleted after the event was committed. The log
     /// contains the event without the text.
-    pub fn shows_deleted_message(&self, frame: &Envelope) -> bool {
-        shows_deleted(frame, self.deletions.iter())
+    pub fn shows_deleted_message(&self, envelope: &Envelope) -> bool {
+        shows_deleted(envelope, self.deletions.iter())
     }
 
     /// Returns whether a row shows a message that was deleted while the row was being read. `deletions_at_start` is
@@ -59,9 +59,9 @@ impl Removals {
     }
 }
 
-fn shows_deleted<'a>(frame: &Envelope, mut deletions: impl Iterator<Item = &'a (MessageId, Rev)>) -> bool {
-    let shows = |message: MessageId| frame.message_id == Some(message) || frame.quoted_id == Some(message);
-    deletions.any(|(message, rev)| *rev > frame.rev && shows(*message))
+fn shows_deleted<'a>(envelope: &Envelope, mut deletions: impl Iterator<Item = &'a (MessageId, Rev)>) -> bool {
+    let shows = |message: MessageId| envelope.message_id == Some(message) || envelope.quoted_id == Some(message);
+    deletions.any(|(message, rev)| *rev > envelope.rev && shows(*message))
 }
 
 /// Adds an item, and removes the oldest one when there are more than `max_items`. Returns false if the item was there.
@@ -78,9 +78,9 @@ fn add_bounded<T: PartialEq>(items: &mut VecDeque<T>, item: T, max_items: usize)
 
 /// Returns the users who left within a batch, each with the revision.
 pub(super) fn leaves_in(batch: &Batch) -> Vec<(UserId, Rev)> {
-    let leave = |frame: &Envelope| match &frame.effect {
-        EventEffect::Left(user) => Some((*user, frame.rev)),
-        _ => None,
+    let leave = |envelope: &Envelope| match &envelope.effect {
+        EventEffect::Left(user) => Some((*user, envelope.rev)),
+        EventEffect::None | EventEffect::Deleted(_) | EventEffect::Subscribe(..) | EventEffect::Revoked(_) => None,
     };
-    batch.frames.iter().filter_map(leave).collect()
+    batch.envelopes.iter().filter_map(leave).collect()
 }

@@ -14,37 +14,38 @@ pub struct SubscribeRequest<H> {
     pub session: SessionId,
     pub user: UserId,
     pub handle: H,
-    /// The session gets every event after this revision. It is not above `checked`, and not below the revision at which
-    /// the user joined.
+    /// The session gets every event after this revision. It is not above `checked_rev`, and not below the revision at
+    /// which the user joined.
     pub from: Rev,
     /// The head of the stream when the right was checked. Only this revision may set the first `broadcast_to` of
     /// the room.
-    pub checked: Rev,
+    pub checked_rev: Rev,
 }
 
 impl<H: Clone> Order<H> {
     /// Adds a subscription. The session gets every event after `from`: first a replay, from the ring or page by page
-    /// from the log, then live events. A session that is subscribed already gets only the events that it lacks; it is
-    /// taken to have those up to `from`. Each subscription gets one answer: `Live`, `Reset`, `Left` or `Gone`. If
-    /// the session subscribes again before the answer, only the newer subscription gets one.
+    /// from the log, then live events. A session that is subscribed already gets only the events that it lacks; the
+    /// room assumes that it has those up to `from`. Each subscription gets one answer: `Live`, `Reset`, `Left` or
+    /// `Gone`. If the session subscribes again before the answer, only the newer subscription gets one.
     pub fn subscribe(&mut self, request: SubscribeRequest<H>, sink: &mut impl Sink<H>) {
-        let SubscribeRequest { session, user, handle, from, checked } = request;
-        let left_at = self.removals.first_leave_after(user, checked);
+        let SubscribeRequest { session, user, handle, from, checked_rev } = request;
+        let left_at = self.removals.first_leave_after(user, checked_rev);
         // A subscriber whose right was not checked later stays: its replay ends when it reaches the leave.
-        if left_at.is_some() && self.subscribers.get(&session).is_none_or(|existing| existing.checked > checked) {
+        if left_at.is_some() && self.subscribers.get(&session).is_none_or(|existing| existing.checked_rev > checked_rev)
+        {
             self.subscribers.remove(&session);
-            sink.send(&handle, RoomEvent::Left(checked));
+            sink.send(&handle, RoomEvent::Left(checked_rev));
             return;
         }
-        self.note_known(checked);
+        self.note_known(checked_rev);
         if self.broadcast_to.is_none() {
-            self.broadcast_to = Some(checked);
+            self.broadcast_to = Some(checked_rev);
             self.broadcast_pending(sink);
         }
-        let new = || Subscriber::new(handle.clone(), user, from, checked);
+        let new = || Subscriber::new(handle.clone(), user, from, checked_rev);
         let subscriber = self.subscribers.entry(session).or_insert_with(new);
-        subscriber.restart(handle, from, checked);
-        subscriber.left_at = self.removals.first_leave_after(user, subscriber.checked);
+        subscriber.restart(handle, from, checked_rev);
+        subscriber.left_at = self.removals.first_leave_after(user, subscriber.checked_rev);
         self.continue_replay(session, sink);
     }
 
@@ -61,7 +62,7 @@ impl<H: Clone> Order<H> {
             if !was_answered && !sink.send(&subscriber.handle, RoomEvent::Live(subscriber.sent_to)) {
                 self.subscribers.remove(&session);
             }
-        } else if subscriber.checked <= broadcast_to
+        } else if subscriber.checked_rev <= broadcast_to
             && let Some(batch) = self.ring.between(subscriber.sent_to, broadcast_to)
         {
             self.send_page(session, &batch, sink);
@@ -101,7 +102,7 @@ impl<H: Clone> Order<H> {
         &mut self,
         session: SessionId,
         read: u64,
-        frames: Option<Vec<Envelope>>,
+        envelopes: Option<Vec<Envelope>>,
         sink: &mut impl Sink<H>,
     ) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
@@ -111,15 +112,15 @@ impl<H: Clone> Order<H> {
             _ => return,
         };
         subscriber.phase = Phase::Paused;
-        let Some(frames) = frames else { return self.make_reconnect(session, sink) };
-        if frames.iter().any(|frame| self.removals.is_stale(frame, deletions_at_start)) {
+        let Some(envelopes) = envelopes else { return self.make_reconnect(session, sink) };
+        if envelopes.iter().any(|envelope| self.removals.is_stale(envelope, deletions_at_start)) {
             // A message was deleted during the read: read the page again.
             return self.continue_replay(session, sink);
         }
-        if frames.last().is_none_or(|last| last.rev.0 - after.0 != frames.len() as i64) {
+        if envelopes.last().is_none_or(|last| last.rev.0 - after.0 != envelopes.len() as i64) {
             return self.reset(session, sink);
         }
-        self.send_page(session, &Batch::new(frames), sink);
+        self.send_page(session, &Batch::new(envelopes), sink);
         let broadcast_to = self.broadcast_to.unwrap_or(Rev(0));
         if self.subscribers.get(&session).is_some_and(|subscriber| subscriber.has_reached(broadcast_to)) {
             self.continue_replay(session, sink);
@@ -131,11 +132,11 @@ impl<H: Clone> Order<H> {
     /// reconnect and its right is checked again.
     fn reset(&mut self, session: SessionId, sink: &mut impl Sink<H>) {
         let Some(subscriber) = self.subscribers.get_mut(&session) else { return };
-        let rev = subscriber.earlier_ranges.drain(..).map(|(_, to)| to).fold(subscriber.checked, Rev::max);
+        let rev = subscriber.earlier_ranges.drain(..).map(|(_, to)| to).fold(subscriber.checked_rev, Rev::max);
         if subscriber.sent_to >= rev {
             return self.make_reconnect(session, sink);
         }
-        (subscriber.sent_after, subscriber.sent_to, subscriber.checked) = (rev, rev, rev);
+        (subscriber.sent_after, subscriber.sent_to, subscriber.checked_rev) = (rev, rev, rev);
         subscriber.left_at = subscriber.left_at.filter(|left_at| *left_at > rev);
         subscriber.is_answered = true;
         if sink.send(&subscriber.handle, RoomEvent::Reset(rev)) {

@@ -1,5 +1,5 @@
-//! The ring: the recent frames of one stream, for subscribers that are a little behind. It is bounded in number, in
-//! bytes, in the bytes of all rings of the node together, and in age. Frames may be missing from it; it never returns a
+//! The ring: the recent events of one stream, for subscribers that are a little behind. It is bounded in number, in
+//! bytes, in the bytes of all rings of the node together, and in age. Events may be missing from it; it never returns a
 //! range that is not complete.
 
 use crate::domain::ids::{MessageId, Rev};
@@ -50,9 +50,9 @@ impl RingBudget {
     }
 }
 
-/// The newest frames of a stream, the oldest first.
+/// The newest events of a stream, the oldest first.
 pub(super) struct Ring {
-    frames: VecDeque<Envelope>,
+    envelopes: VecDeque<Envelope>,
     bytes: usize,
     budget: RingBudget,
     /// The newest revision in the ring at the last round of ageing.
@@ -62,56 +62,57 @@ pub(super) struct Ring {
 impl Ring {
     /// Returns an empty ring whose bytes count in `budget`.
     pub fn new(budget: RingBudget) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, budget, newest_at_round: None }
+        Self { envelopes: VecDeque::new(), bytes: 0, budget, newest_at_round: None }
     }
 
-    /// Returns whether the ring has no frames.
+    /// Returns whether the ring has no events.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.envelopes.is_empty()
     }
 
-    /// Adds a frame that was broadcast, and removes the oldest ones above the limits. If all rings together are too
-    /// large, only this ring removes frames; the others become smaller by ageing.
-    pub fn push(&mut self, frame: &Envelope) {
-        self.bytes += size_bytes(frame);
-        self.budget.add(size_bytes(frame));
-        self.frames.push_back(frame.clone());
-        while self.frames.len() > limits::RING_FRAMES || self.bytes > limits::RING_BYTES || self.budget.is_exceeded() {
-            let Some(oldest) = self.frames.pop_front() else { break };
+    /// Adds an event that was broadcast, and removes the oldest ones above the limits. If all rings together are too
+    /// large, only this ring removes events; the others become smaller by ageing.
+    pub fn push(&mut self, envelope: &Envelope) {
+        self.bytes += size_bytes(envelope);
+        self.budget.add(size_bytes(envelope));
+        self.envelopes.push_back(envelope.clone());
+        while self.envelopes.len() > limits::RING_EVENTS || self.bytes > limits::RING_BYTES || self.budget.is_exceeded()
+        {
+            let Some(oldest) = self.envelopes.pop_front() else { break };
             self.bytes -= size_bytes(&oldest);
             self.budget.subtract(size_bytes(&oldest));
         }
     }
 
-    /// Removes the frames that show or quote a deleted message, because the log no longer has its text.
+    /// Removes the events that show or quote a deleted message, because the log no longer has its text.
     pub fn remove_message(&mut self, message: MessageId) {
         let deleted = Some(message);
-        self.retain(|frame| frame.message_id != deleted && frame.quoted_id != deleted);
+        self.retain(|envelope| envelope.message_id != deleted && envelope.quoted_id != deleted);
     }
 
-    /// Removes the frames that were in the ring at the last round already, so that each frame survives one round at
+    /// Removes the events that were in the ring at the last round already, so that each event survives one round at
     /// most.
     pub fn age(&mut self) {
-        let newest = self.frames.back().map(|frame| frame.rev);
+        let newest = self.envelopes.back().map(|envelope| envelope.rev);
         let old = self.newest_at_round.take();
-        self.retain(|frame| old.is_none_or(|old| frame.rev > old));
+        self.retain(|envelope| old.is_none_or(|old| envelope.rev > old));
         self.newest_at_round = newest;
-        if self.frames.is_empty() {
-            self.frames = VecDeque::new();
+        if self.envelopes.is_empty() {
+            self.envelopes = VecDeque::new();
         }
     }
 
     /// Returns the events after `after` up to `last`, the newest that was broadcast. `None` if there are none, or if
     /// one of them is not in the ring.
     pub fn between(&self, after: Rev, last: Rev) -> Option<Arc<Batch>> {
-        let frames: Vec<Envelope> = self.frames.iter().filter(|frame| frame.rev > after).cloned().collect();
-        let is_complete = frames.len() as i64 == last.0 - after.0;
-        (is_complete && !frames.is_empty()).then(|| Batch::new(frames))
+        let envelopes: Vec<Envelope> = self.envelopes.iter().filter(|envelope| envelope.rev > after).cloned().collect();
+        let is_complete = envelopes.len() as i64 == last.0 - after.0;
+        (is_complete && !envelopes.is_empty()).then(|| Batch::new(envelopes))
     }
 
     fn retain(&mut self, keeps: impl FnMut(&Envelope) -> bool) {
-        self.frames.retain(keeps);
-        let bytes = self.frames.iter().map(size_bytes).sum();
+        self.envelopes.retain(keeps);
+        let bytes = self.envelopes.iter().map(size_bytes).sum();
         self.budget.subtract(self.bytes - bytes);
         self.bytes = bytes;
     }
@@ -123,9 +124,9 @@ impl Drop for Ring {
     }
 }
 
-/// Returns the memory that a frame uses in a ring.
-fn size_bytes(frame: &Envelope) -> usize {
-    frame.text.len() + size_of::<Envelope>()
+/// Returns the memory that an event uses in a ring.
+fn size_bytes(envelope: &Envelope) -> usize {
+    envelope.text.len() + size_of::<Envelope>()
 }
 
 #[cfg(test)]
@@ -136,7 +137,7 @@ mod tests {
     use crate::protocol::event_type::{EventType, StoredEventType};
     use crate::protocol::events::EventEffect;
 
-    fn frame(rev: i64) -> Envelope {
+    fn envelope(rev: i64) -> Envelope {
         Envelope {
             stream: Stream::Conversation(ConversationId::new()),
             rev: Rev(rev),
@@ -150,17 +151,17 @@ mod tests {
 
     fn fill(ring: &mut Ring, revs: std::ops::RangeInclusive<i64>) {
         for rev in revs {
-            ring.push(&frame(rev));
+            ring.push(&envelope(rev));
         }
     }
 
     #[test]
-    fn rings_share_one_budget_and_the_one_that_grows_removes_frames() {
+    fn rings_share_one_budget_and_the_one_that_grows_removes_events() {
         let budget = RingBudget::with_limit(30_000);
         let (mut quiet, mut busy) = (Ring::new(budget.clone()), Ring::new(budget.clone()));
         fill(&mut quiet, 1..=10);
         for rev in 1..=1000 {
-            busy.push(&frame(rev));
+            busy.push(&envelope(rev));
             assert!(budget.used_bytes() <= 30_000);
         }
         assert!(quiet.between(Rev(0), Rev(10)).is_some());
@@ -168,13 +169,13 @@ mod tests {
         let own = quiet.bytes;
         drop(busy);
         assert_eq!(budget.used_bytes(), own);
-        let message = quiet.frames[3].message_id.unwrap();
+        let message = quiet.envelopes[3].message_id.unwrap();
         quiet.remove_message(message);
-        assert_eq!((budget.used_bytes(), quiet.frames.len()), (quiet.bytes, 9));
+        assert_eq!((budget.used_bytes(), quiet.envelopes.len()), (quiet.bytes, 9));
     }
 
     #[test]
-    fn a_frame_is_removed_in_its_second_round_and_its_memory_is_freed() {
+    fn an_event_is_removed_in_its_second_round_and_its_memory_is_freed() {
         let budget = RingBudget::default();
         let mut ring = Ring::new(budget.clone());
         fill(&mut ring, 1..=5);
@@ -186,6 +187,6 @@ mod tests {
         assert!(ring.between(Rev(5), Rev(8)).is_some());
         ring.age();
         assert!(ring.is_empty());
-        assert_eq!((budget.used_bytes(), ring.frames.capacity()), (0, 0));
+        assert_eq!((budget.used_bytes(), ring.envelopes.capacity()), (0, 0));
     }
 }

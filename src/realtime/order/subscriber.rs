@@ -10,7 +10,7 @@ pub(super) struct Subscriber<H> {
     pub handle: H,
     pub user: UserId,
     /// The head of the stream when the right to read it was last checked.
-    pub checked: Rev,
+    pub checked_rev: Rev,
     /// The revision at which the user left, if the room knows it and has not sent that event to the subscriber yet.
     pub left_at: Option<Rev>,
     /// Every event after this revision, up to and including `sent_to`, was sent.
@@ -42,11 +42,11 @@ pub(super) enum Phase {
 
 impl<H> Subscriber<H> {
     /// Returns a subscriber to which nothing was sent and which needs a replay of everything after `from`.
-    pub fn new(handle: H, user: UserId, from: Rev, checked: Rev) -> Self {
+    pub fn new(handle: H, user: UserId, from: Rev, checked_rev: Rev) -> Self {
         Self {
             handle,
             user,
-            checked,
+            checked_rev,
             left_at: None,
             sent_after: from,
             sent_to: from,
@@ -56,22 +56,22 @@ impl<H> Subscriber<H> {
         }
     }
 
-    /// Begins a replay of everything after `from`, with a right that was checked at `checked`. Answers go to the new
-    /// `handle` from now on.
-    pub fn restart(&mut self, handle: H, from: Rev, checked: Rev) {
+    /// Begins a replay of everything after `from`, with a right that was checked at `checked_rev`. Answers go to the
+    /// new `handle` from now on.
+    pub fn restart(&mut self, handle: H, from: Rev, checked_rev: Rev) {
         self.handle = handle;
         self.earlier_ranges.push((self.sent_after, self.sent_to));
         (self.sent_after, self.sent_to) = (from, from);
-        self.checked = self.checked.max(checked);
+        self.checked_rev = self.checked_rev.max(checked_rev);
         self.phase = Phase::Paused;
         self.is_answered = false;
         self.skip_earlier_ranges();
     }
 
-    /// Notes that the user left at `rev`. A leave at or before the checked revision does not count: the user has come
-    /// back.
+    /// Notes that the user left at `rev`. A leave at or before the checked revision does not count: the user was added
+    /// again.
     pub fn note_leave(&mut self, rev: Rev) {
-        if rev > self.checked {
+        if rev > self.checked_rev {
             self.left_at = Some(self.left_at.map_or(rev, |left_at| left_at.min(rev)));
         }
     }
@@ -79,7 +79,7 @@ impl<H> Subscriber<H> {
     /// Returns whether the replay is over. It must reach the checked revision, even if the room has not broadcast
     /// up to it yet.
     pub fn has_reached(&self, broadcast_to: Rev) -> bool {
-        self.sent_to >= broadcast_to.max(self.checked)
+        self.sent_to >= broadcast_to.max(self.checked_rev)
     }
 
     /// Joins the sent range with the earlier ranges that touch it, so that the replay skips their events.
@@ -102,14 +102,14 @@ impl<H> Subscriber<H> {
         event: fn(Arc<Batch>) -> RoomEvent,
         sink: &mut impl Sink<H>,
     ) -> bool {
-        let is_own = |(user, rev): &&(UserId, Rev)| *user == self.user && *rev > self.checked && *rev <= last;
+        let is_own = |(user, rev): &&(UserId, Rev)| *user == self.user && *rev > self.checked_rev && *rev <= last;
         let leave = leaves.iter().find(is_own).map(|(_, rev)| *rev);
         let last = leave.unwrap_or(last);
         let part = batch.between(self.sent_to, last);
         self.sent_to = self.sent_to.max(last);
         let accepted = part.is_none_or(|part| sink.send(&self.handle, event(part)));
         if accepted && leave.is_some() {
-            sink.send(&self.handle, RoomEvent::Left(self.checked));
+            sink.send(&self.handle, RoomEvent::Left(self.checked_rev));
         }
         accepted && leave.is_none()
     }

@@ -52,7 +52,7 @@ impl Presence {
     /// Runs `work`. If it panics, the actor forgets all sessions and closes them.
     fn catch_panic(&mut self, ctx: &mut Context<Self>, work: impl FnOnce(&mut Self, &mut Context<Self>)) {
         let part = self.part.clone();
-        if part.catch(|| work(self, ctx)).is_err() {
+        if part.catch_panic(|| work(self, ctx)).is_err() {
             self.reset(ctx);
         }
     }

@@ -92,7 +92,7 @@ impl Session {
     fn reject(&mut self, error: &Error, id: Option<&FrameId>, ctx: &mut Context<Self>) {
         self.refuse(error, id, None, ctx);
         let close = match error.code().status() {
-            403 => Close::Kicked,
+            403 => Close::EndedByAdmin,
             429 => Close::Flooding,
             500.. => Close::Restart,
             _ => Close::Unauthorized,
@@ -112,7 +112,7 @@ impl Session {
         };
         self.send(&self.auth_success(&start), id, ctx);
         let caller = start.caller;
-        let identity = Identity { caller, checked: start.user_rev, epoch: start.epoch };
+        let identity = Identity { caller, checked_rev: start.user_rev, epoch: start.epoch };
         let before = std::mem::replace(&mut self.auth_state, AuthState::Authenticated(identity));
         let AuthState::Unauthenticated(before) = before else { return };
         self.command_permits = Some(self.services.app.admission().command_permits(&caller));
@@ -134,7 +134,7 @@ impl Session {
             session_id: self.id,
             heartbeat_seconds: limits::HEARTBEAT_INTERVAL.as_secs(),
             epoch: start.epoch.clone(),
-            file_token: app.keys().file_token(start.caller.user_id, Timestamp::now()),
+            file_token: app.keys().create_file_token(start.caller.user_id, Timestamp::now()),
             conversations: shown.clone().map(|of| (of.conversation_id, of.last_rev)).collect(),
             truncated: start.memberships.len() > limits::CONVERSATIONS_IN_AUTH,
             reads: shown.map(|of| (of.conversation_id, of.last_read_seq)).collect(),

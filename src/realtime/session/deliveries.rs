@@ -21,7 +21,7 @@ impl Session {
             return;
         }
         match event {
-            RoomEvent::Frames(batch) => self.handle_events(stream, subscription_number, &batch, ctx),
+            RoomEvent::Events(batch) => self.handle_events(stream, subscription_number, &batch, ctx),
             RoomEvent::Page(batch) => {
                 self.handle_events(stream, subscription_number, &batch, ctx);
                 self.follow(ctx, |following| following.handle_page_sent(stream));
@@ -33,7 +33,7 @@ impl Session {
             RoomEvent::Reset(rev) => {
                 self.follow(ctx, |following| following.handle_reset(stream, subscription_number, rev));
             }
-            RoomEvent::Left(checked) => self.follow(ctx, |following| following.handle_left(stream, checked)),
+            RoomEvent::Left(checked_rev) => self.follow(ctx, |following| following.handle_left(stream, checked_rev)),
             RoomEvent::Gone => self.handle_room_gone(ctx),
         }
     }
@@ -58,20 +58,20 @@ impl Session {
     /// Sends events to the client, then acts on the revocations among those of the user stream.
     fn handle_events(&mut self, stream: Stream, subscription_number: u64, batch: &Arc<Batch>, ctx: &mut Context<Self>) {
         self.follow(ctx, |following| following.handle_events(stream, subscription_number, batch));
-        for frame in &batch.frames {
-            if let EventEffect::Revoked(revoked) = &frame.effect {
-                self.handle_revocation(revoked, frame.rev, ctx);
+        for envelope in &batch.envelopes {
+            if let EventEffect::Revoked(revoked) = &envelope.effect {
+                self.handle_revocation(revoked, envelope.rev, ctx);
             }
         }
     }
 
-    /// Closes the session if a revocation concerns it. Ignores a revocation at or before `identity.checked`:
+    /// Closes the session if a revocation concerns it. Ignores a revocation at or before `identity.checked_rev`:
     /// authentication has already seen it.
     fn handle_revocation(&mut self, revoked: &Revoked, rev: Rev, ctx: &mut Context<Self>) {
         let AuthState::Authenticated(identity) = &self.auth_state else { return };
-        if rev > identity.checked && revoked.ends_session(self.id, identity.caller.via) {
+        if rev > identity.checked_rev && revoked.ends_session(self.id, identity.caller.via) {
             let close = match revoked.reason {
-                RevokeReason::Kicked | RevokeReason::Suspended => Close::Kicked,
+                RevokeReason::EndedByAdmin | RevokeReason::Suspended => Close::EndedByAdmin,
                 RevokeReason::Logout | RevokeReason::Password | RevokeReason::TokenReused | RevokeReason::Deleted => {
                     Close::Unauthorized
                 }

@@ -8,31 +8,31 @@ use std::time::Instant;
 /// The bytes of one connection.
 #[derive(Debug, Default)]
 pub struct FlowControl {
-    sent_bytes: u64,
-    acknowledged_bytes: u64,
+    total_sent_bytes: u64,
+    total_acknowledged_bytes: u64,
     /// Since when sent bytes wait for an acknowledgement without progress.
     waiting_since: Option<Instant>,
 }
 
 impl FlowControl {
-    /// Notes that `bytes` were sent.
+    /// Adds bytes that were sent. If none were waiting before, the time for their acknowledgement begins now.
     pub fn note_sent(&mut self, bytes: usize, now: Instant) {
-        self.sent_bytes += bytes as u64;
+        self.total_sent_bytes += bytes as u64;
         self.waiting_since.get_or_insert(now);
     }
 
     /// Notes how many bytes the client has acknowledged since the connection was opened. A number that is not greater
     /// than an earlier one changes nothing.
     pub fn note_acknowledged(&mut self, total_bytes: u64, now: Instant) {
-        let total_bytes = total_bytes.min(self.sent_bytes);
-        if total_bytes > self.acknowledged_bytes {
-            self.acknowledged_bytes = total_bytes;
-            self.waiting_since = (total_bytes < self.sent_bytes).then_some(now);
+        let total_bytes = total_bytes.min(self.total_sent_bytes);
+        if total_bytes > self.total_acknowledged_bytes {
+            self.total_acknowledged_bytes = total_bytes;
+            self.waiting_since = (total_bytes < self.total_sent_bytes).then_some(now);
         }
     }
 
     fn unread_bytes(&self) -> u64 {
-        self.sent_bytes - self.acknowledged_bytes
+        self.total_sent_bytes - self.total_acknowledged_bytes
     }
 
     /// Returns whether the client has room for another page of a replay.

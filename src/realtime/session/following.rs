@@ -38,10 +38,10 @@ impl Session {
                 let work = self.check_sync_rights(request);
                 self.run_use_case(work, Self::handle_sync_rights, ctx);
             }
-            FollowEffect::Subscribe { room, stream, number, from, checked } => {
+            FollowEffect::Subscribe { room, stream, number, from, checked_rev } => {
                 let Some(caller) = self.caller() else { return };
                 let session = self.session_handle(&caller, number, ctx);
-                let subscription = Subscription { stream, session, after: from, checked_rev: checked, accepted: false };
+                let subscription = Subscription { stream, session, after: from, checked_rev, accepted: false };
                 send_always(&room, ToRoom::Subscribe(subscription));
             }
             FollowEffect::Unsubscribe { room } => send_always(&room, ToRoom::Unsubscribe(self.id)),

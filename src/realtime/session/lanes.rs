@@ -170,7 +170,8 @@ impl Session {
     ) {
         let start: SessionTask = Box::new(move |session, ctx| {
             let command_permits = session.command_permits.clone();
-            let read_permits = session.caller().map(|caller| session.services.app.read_permits(caller.user_id));
+            let read_permits =
+                session.caller().map(|caller| session.services.app.database_read_permits(caller.user_id));
             let work = async move {
                 let _permit = match command_permits {
                     Some(permits) => permits.acquire_owned().await.ok(),

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// How often a session checks its timeouts.
-const TICK: Duration = Duration::from_secs(5);
+const TIMEOUT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The parts of the server that every session uses.
 #[derive(Clone)]
@@ -121,7 +121,7 @@ struct UnauthenticatedState {
 struct Identity {
     caller: Caller,
     /// The revision of the user stream when status and login were read. A later revocation concerns this session.
-    checked: Rev,
+    checked_rev: Rev,
     /// The epoch in `auth.success`.
     epoch: String,
 }
@@ -182,8 +182,6 @@ impl Session {
         }
     }
 
-    // --- work -----------------------------------------------------------------------------------------------------
-
     /// Returns a function that runs `then` in the session with an outcome. If the mailbox of the session is full, the
     /// session closes.
     fn callback<T: Send + 'static>(
@@ -211,11 +209,11 @@ impl Session {
         let part = self.services.app.supervision().part("commands");
         // A panic becomes an error, so that `then` runs and the lane continues.
         self.services.app.spawn(async move {
-            callback(part.attempt(work).await.unwrap_or_else(|panicked| Err(Error::internal(panicked))));
+            callback(part.catch_panic_in(work).await.unwrap_or_else(|panicked| Err(Error::internal(panicked))));
         });
     }
 
-    fn tick(&mut self, ctx: &mut Context<Self>) {
+    fn check_timeouts(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         if self.overrun.load(Ordering::Relaxed) || self.flow.is_stalled(now) {
             self.close(Close::TooSlow, ctx);
@@ -231,7 +229,7 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(limits::SESSION_MAILBOX);
-        ctx.run_interval(TICK, Self::tick);
+        ctx.run_interval(TIMEOUT_CHECK_INTERVAL, Self::check_timeouts);
         ctx.run_later(limits::AUTH_DEADLINE, |session, ctx| {
             // If a credential is still being checked, it arrived before the deadline; the result of the check decides.
             if matches!(&session.auth_state, AuthState::Unauthenticated(state) if !state.is_checking) {

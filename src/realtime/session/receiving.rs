@@ -111,7 +111,7 @@ impl Session {
         temp_id: Option<String>,
         ctx: &mut Context<Self>,
     ) {
-        self.services.app.admission().count_error(error);
+        self.services.app.admission().count_if_unavailable(error);
         match (error.code(), error.cause()) {
             (Code::Internal, cause) => {
                 tracing::error!(session.id = %self.id, cause, "a command failed");

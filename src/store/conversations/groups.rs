@@ -1,4 +1,5 @@
-//! Finds a group by the id that its creator sent with the request, so that a repeated request creates no second group.
+//! The statement that finds a group by the id that its creator sent with the request, so that a repeated request
+//! creates no second group.
 
 use crate::domain::content::TempId;
 use crate::domain::ids::{ConversationId, UserId};

@@ -1,4 +1,4 @@
-//! Creates, changes and deletes conversations. What participants see of them is read in [`views`].
+//! The statements that create, change and delete conversations. What participants see of them is read in [`views`].
 
 pub mod groups;
 pub mod views;

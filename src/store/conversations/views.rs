@@ -1,4 +1,5 @@
-//! Conversations as their participants see them: one, those of a list, and the number of unread messages.
+//! The statements that read conversations as their participants see them: one, those of a list, and the number of
+//! unread messages.
 
 use crate::domain::accounts::UserRole;
 use crate::domain::content::MessageKind;

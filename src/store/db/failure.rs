@@ -13,7 +13,7 @@ pub enum FailureKind {
     /// The statement did not get a lock, memory or enough time. Only this statement failed; a later one may succeed.
     Timeout,
     /// No connection became free in time. Either there is too much work, or the database is down: only a probe
-    /// ([`crate::store::db::Db::check`]) can tell.
+    /// ([`crate::store::db::Db::check`]) can show which.
     Busy,
     /// The database accepts no writes: it is full, read-only, locked by another process, or has an I/O error.
     Unwritable,
@@ -55,9 +55,10 @@ fn by_sqlstate(state: &str) -> FailureKind {
     match (&state[..2], state) {
         ("40", _) => FailureKind::Retry,
         ("22" | "23", _) => FailureKind::Data,
-        // lock_not_available, query_canceled, the two timeouts of idle connections, out of memory or of connections
+        // These are lock_not_available, query_canceled, the two timeouts of idle connections, out of memory or of
+        // connections.
         (_, "55P03" | "57014" | "25P03" | "25P04" | "53000" | "53200" | "53300" | "53400") => FailureKind::Timeout,
-        // disk_full, io_error and other errors of the system, read_only_sql_transaction
+        // These are disk_full, io_error and other errors of the system, read_only_sql_transaction.
         ("53" | "58", _) | (_, "25006") => FailureKind::Unwritable,
         ("08" | "57", _) => FailureKind::Unreachable,
         _ => FailureKind::Fault,
@@ -70,9 +71,9 @@ fn by_result_code(code: i32) -> FailureKind {
     match (code & 0xff, code) {
         // LOCKED: by another statement of this process. BUSY_SNAPSHOT: another transaction wrote since this one read.
         (6, _) | (_, BUSY_SNAPSHOT) => FailureKind::Retry,
-        // TOOBIG, CONSTRAINT, MISMATCH
+        // These are TOOBIG, CONSTRAINT and MISMATCH.
         (18..=20, _) => FailureKind::Data,
-        // NOMEM, INTERRUPT
+        // These are NOMEM and INTERRUPT.
         (7 | 9, _) => FailureKind::Timeout,
         // PERM, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL (no lock on the write-ahead log), NOLFS, NOTADB. And BUSY:
         // the writers of this process take turns, so another process holds the lock.

@@ -1,11 +1,12 @@
 //! A fair queue for a limited number of permits, ordered by what each user's requests cost.
 //!
-//! Every user has a line of virtual time. A request takes a span of this line that is as long as its cost. The span
-//! begins where the user's previous request ends, or now if the user has none. The waiting request whose span ends
-//! first gets the next permit. So a user with many or costly requests waits behind every user with few and cheap ones,
-//! even if many users have costly requests. A user who is alone in the queue is not delayed by others. Virtual time
-//! advances by the cost of each finished request, divided by the number of users in the queue. So no request can be
-//! overtaken for ever.
+//! This is fair queueing by virtual finish times, as in Demers, Keshav and Shenker, "Analysis and Simulation of a Fair
+//! Queueing Algorithm" (1989). Each request has a *virtual start*: the virtual finish time of the user's previous
+//! request, or the virtual time now if that is later. Its *virtual finish time* is its start plus its cost. The waiting
+//! request with the smallest virtual finish time gets the next permit. So a user with many or costly requests waits
+//! behind every user with few and cheap ones, even if many users have costly requests. A user who is alone in the queue
+//! is not delayed by others. Virtual time advances by the cost of each finished request, divided by the number of users
+//! in the queue. So no request can be overtaken for ever.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -15,8 +16,8 @@ use tokio::sync::oneshot;
 
 /// Units of virtual time for a cost of 1. A small cost divided by many users must not become 0.
 const UNITS_PER_COST: u64 = 1 << 10;
-/// The number of past line ends that may stay in memory, besides as many as there were after the last removal.
-const SPARE_LINE_ENDS: usize = 64;
+/// The number of past finish times that may stay in memory, besides as many as there were after the last removal.
+const SPARE_FINISH_TIMES: usize = 64;
 
 /// The queue, cheap to clone. `K` identifies a user.
 pub struct FairQueue<K: Eq + Hash + Copy>(Arc<Mutex<QueueState<K>>>);
@@ -26,30 +27,29 @@ struct QueueState<K: Eq + Hash + Copy> {
     virtual_now: u64,
     /// The number of requests that had to wait so far.
     arrivals: u64,
-    /// The virtual time at which the line of a user ends. An end before `virtual_now` means the same as none.
-    line_ends: HashMap<K, u64>,
-    /// The number of line ends above which those before `virtual_now` are removed.
-    max_line_ends: usize,
+    /// The virtual finish time of the last request of each user. A time before `virtual_now` means the same as none.
+    last_finish_times: HashMap<K, u64>,
+    /// The number of finish times above which those before `virtual_now` are removed.
+    max_finish_times: usize,
     /// The waiting requests; the first one gets the next permit.
     waiting: BTreeMap<QueueOrder, WaitingRequest<K>>,
     /// The users with a request that waits or has a permit.
     users: HashMap<K, UserRequests>,
 }
 
-/// The order of the waiting requests: by virtual end, then by arrival number.
+/// The order of the waiting requests: by virtual finish time, then by arrival number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct QueueOrder {
-    virtual_end: u64,
+    virtual_finish: u64,
     arrival: u64,
 }
 
-/// The requests of one user.
 #[derive(Default)]
 struct UserRequests {
     /// The number of requests that wait or have a permit.
     count: usize,
-    /// The virtual ends of the waiting requests, by arrival number.
-    waiting_ends: BTreeMap<u64, u64>,
+    /// The virtual finish times of the waiting requests, by arrival number.
+    waiting_finish_times: BTreeMap<u64, u64>,
 }
 
 struct WaitingRequest<K: Eq + Hash + Copy> {
@@ -86,8 +86,8 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
             free_permits: permits.max(1),
             virtual_now: 0,
             arrivals: 0,
-            line_ends: HashMap::new(),
-            max_line_ends: SPARE_LINE_ENDS,
+            last_finish_times: HashMap::new(),
+            max_finish_times: SPARE_FINISH_TIMES,
             waiting: BTreeMap::new(),
             users: HashMap::new(),
         })))
@@ -105,9 +105,9 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
             }
             requests.count += 1;
             let cost = cost.max(1).saturating_mul(UNITS_PER_COST);
-            let virtual_start = state.line_ends.get(&key).copied().unwrap_or_default().max(state.virtual_now);
-            let virtual_end = virtual_start.saturating_add(cost);
-            state.line_ends.insert(key, virtual_end);
+            let virtual_start = state.last_finish_times.get(&key).copied().unwrap_or_default().max(state.virtual_now);
+            let virtual_finish = virtual_start.saturating_add(cost);
+            state.last_finish_times.insert(key, virtual_finish);
             if state.free_permits > 0 {
                 state.free_permits -= 1;
                 return Ok(FairPermit { queue: self.clone(), key, cost, virtual_start, received: true });
@@ -145,35 +145,35 @@ impl<K: Eq + Hash + Copy> FairQueue<K> {
             let Some(next) = state.take_next() else {
                 state.free_permits += 1;
                 if state.users.is_empty() {
-                    // the queue is empty, so no earlier cost can delay another user: start again from 0
+                    // The queue is empty, so no earlier cost can delay another user: start again from 0.
                     state.virtual_now = 0;
-                    state.line_ends.clear();
+                    state.last_finish_times.clear();
                 }
-                state.remove_past_line_ends();
+                state.remove_past_finish_times();
                 return;
             };
-            // virtual time is never behind the start of a request that has a permit
+            // Virtual time is never behind the start of a request that has a permit.
             state.virtual_now = state.virtual_now.max(next.virtual_start);
-            state.remove_past_line_ends();
+            state.remove_past_finish_times();
             let WaitingRequest { key, virtual_start, cost, sender } = next;
             (sender, FairPermit { queue: self.clone(), key, cost, virtual_start, received: false })
         };
-        // if the task stopped waiting, the permit is dropped here, which passes it on again
+        // If the task stopped waiting, the permit is dropped here, which passes it on again.
         let _ = sender.send(permit);
     }
 }
 
 impl<K: Eq + Hash + Copy> QueueState<K> {
     fn insert_waiting(&mut self, arrival: u64, request: WaitingRequest<K>) {
-        let virtual_end = request.virtual_start.saturating_add(request.cost);
-        self.users.entry(request.key).or_default().waiting_ends.insert(arrival, virtual_end);
-        self.waiting.insert(QueueOrder { virtual_end, arrival }, request);
+        let virtual_finish = request.virtual_start.saturating_add(request.cost);
+        self.users.entry(request.key).or_default().waiting_finish_times.insert(arrival, virtual_finish);
+        self.waiting.insert(QueueOrder { virtual_finish, arrival }, request);
     }
 
     fn take_next(&mut self) -> Option<WaitingRequest<K>> {
         let (QueueOrder { arrival, .. }, request) = self.waiting.pop_first()?;
         if let Some(requests) = self.users.get_mut(&request.key) {
-            requests.waiting_ends.remove(&arrival);
+            requests.waiting_finish_times.remove(&arrival);
         }
         Some(request)
     }
@@ -190,9 +190,10 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
     /// Removes a waiting request whose task stopped waiting. The user's later requests move earlier. Does nothing if
     /// the request does not wait any more.
     fn cancel(&mut self, key: K, arrival: u64) {
-        let virtual_end = self.users.get_mut(&key).and_then(|requests| requests.waiting_ends.remove(&arrival));
+        let virtual_finish =
+            self.users.get_mut(&key).and_then(|requests| requests.waiting_finish_times.remove(&arrival));
         let Some(request) =
-            virtual_end.and_then(|virtual_end| self.waiting.remove(&QueueOrder { virtual_end, arrival }))
+            virtual_finish.and_then(|virtual_finish| self.waiting.remove(&QueueOrder { virtual_finish, arrival }))
         else {
             return;
         };
@@ -200,14 +201,14 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
         self.remove_request(key);
     }
 
-    /// Removes the span of a request, which began at `virtual_start`, from its user's line. The requests that follow it
-    /// without a gap move up by `cost`. A request after a gap began when it arrived, so it does not move. `arrival` is
+    /// Removes the time of a request, which began at `virtual_start`. The requests of its user that follow it without a
+    /// gap become earlier by `cost`. A request after a gap began when it arrived, so it does not move. `arrival` is
     /// the number of the request, or 0 if all waiting requests of the user came after it.
     fn refund(&mut self, key: K, arrival: u64, virtual_start: u64, cost: u64) {
-        let mut end = virtual_start.saturating_add(cost);
+        let mut finish = virtual_start.saturating_add(cost);
         for later in self.waiting_after(key, arrival) {
             let Some(mut request) = self.waiting.remove(&later) else { return };
-            let follows = request.virtual_start == end;
+            let follows = request.virtual_start == finish;
             if follows {
                 request.virtual_start = request.virtual_start.saturating_sub(cost);
             }
@@ -215,12 +216,12 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
             if !follows {
                 return;
             }
-            end = later.virtual_end;
+            finish = later.virtual_finish;
         }
-        if let Some(line_end) = self.line_ends.get_mut(&key)
-            && *line_end == end
+        if let Some(last_finish_time) = self.last_finish_times.get_mut(&key)
+            && *last_finish_time == finish
         {
-            *line_end -= cost;
+            *last_finish_time -= cost;
         }
     }
 
@@ -232,24 +233,26 @@ impl<K: Eq + Hash + Copy> QueueState<K> {
                 self.insert_waiting(order.arrival, request);
             }
         }
-        let line_end = self.line_ends.entry(key).or_insert(self.virtual_now);
-        *line_end = line_end.saturating_add(cost);
+        let last_finish_time = self.last_finish_times.entry(key).or_insert(self.virtual_now);
+        *last_finish_time = last_finish_time.saturating_add(cost);
     }
 
     /// Returns the waiting requests of a user that arrived after `arrival`, in the order of their arrival.
     fn waiting_after(&self, key: K, arrival: u64) -> Vec<QueueOrder> {
         let to_order =
-            |(arrival, virtual_end): (&u64, &u64)| QueueOrder { virtual_end: *virtual_end, arrival: *arrival };
+            |(arrival, virtual_finish): (&u64, &u64)| QueueOrder { virtual_finish: *virtual_finish, arrival: *arrival };
         let requests = self.users.get(&key);
-        requests.map(|requests| requests.waiting_ends.range(arrival + 1..).map(to_order).collect()).unwrap_or_default()
+        requests
+            .map(|requests| requests.waiting_finish_times.range(arrival + 1..).map(to_order).collect())
+            .unwrap_or_default()
     }
 
-    /// Removes the line ends in the past, once there are about twice as many line ends as after the last removal.
-    fn remove_past_line_ends(&mut self) {
-        if self.line_ends.len() > self.max_line_ends {
+    /// Removes the finish times in the past, once there are about twice as many as after the last removal.
+    fn remove_past_finish_times(&mut self) {
+        if self.last_finish_times.len() > self.max_finish_times {
             let now = self.virtual_now;
-            self.line_ends.retain(|_, end| *end > now);
-            self.max_line_ends = 2 * self.line_ends.len() + SPARE_LINE_ENDS;
+            self.last_finish_times.retain(|_, finish| *finish > now);
+            self.max_finish_times = 2 * self.last_finish_times.len() + SPARE_FINISH_TIMES;
         }
     }
 }
@@ -269,7 +272,7 @@ impl<K: Eq + Hash + Copy> FairPermit<K> {
 impl<K: Eq + Hash + Copy> Drop for FairPermit<K> {
     fn drop(&mut self) {
         if !self.received {
-            // the task stopped waiting before the permit arrived, so it pays nothing
+            // The task stopped waiting before the permit arrived, so it pays nothing.
             self.queue.state().refund(self.key, 0, self.virtual_start, self.cost);
             self.cost = 0;
         }

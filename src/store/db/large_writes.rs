@@ -1,7 +1,7 @@
 //! Runs large transactions one at a time, with a pause after each.
 //!
 //! The pause is as long as the transaction took, and leaves the database to all other writers. So a send waits for at
-//! most one large transaction, and not for several in a row.
+//! most one large transaction, and not for several, one after another.
 
 use crate::domain::limits;
 use crate::store::db::fair_queue::{FairPermit, FairQueue, QueueFull};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-/// The queue of large transactions. It is fair, because it is a [`FairQueue`].
+/// One permit for all large transactions, shared fairly by [`FairQueue`].
 pub(super) struct LargeWrites<K: Eq + Hash + Copy>(FairQueue<K>);
 
 impl<K: Eq + Hash + Copy> Default for LargeWrites<K> {

@@ -6,12 +6,14 @@
 //!   by another process, or has an I/O error.
 //! - An error about one statement changes nothing.
 
+pub mod epoch;
 pub mod failure;
 pub mod fair_queue;
 pub mod history;
 mod large_writes;
 pub mod pools;
 pub mod reading;
+pub mod row_digest;
 pub mod transaction;
 pub mod write_queue;
 
@@ -79,7 +81,7 @@ struct DbInner {
     authentication: ReadConnection,
     ordinary: ReadConnection,
     log: ReadConnection,
-    heavy_queue: FairQueue<UserId>,
+    heavy_read_queue: FairQueue<UserId>,
     write_queue: WriteQueue,
     known: watch::Sender<KnownState>,
     /// Wakes [`Db::watch`].
@@ -110,7 +112,7 @@ impl Db {
             authentication,
             ordinary,
             log,
-            heavy_queue: FairQueue::new(pools.max_heavy_reads),
+            heavy_read_queue: FairQueue::new(pools.max_heavy_reads),
             write_queue: WriteQueue::new(pools.write.get_database_backend(), pools.writing),
             pools,
             known: watch::Sender::new(KnownState { state: DbState::Ok, failures: 0 }),
@@ -152,8 +154,8 @@ impl Db {
         &self.0.pools
     }
 
-    pub(super) fn heavy_queue(&self) -> &FairQueue<UserId> {
-        &self.0.heavy_queue
+    pub(super) fn heavy_read_queue(&self) -> &FairQueue<UserId> {
+        &self.0.heavy_read_queue
     }
 
     /// Returns the connections for single statements that write outside any stream, such as maintenance. The calling
@@ -241,9 +243,9 @@ impl Db {
 
     /// Probes whether the database can be read and, only after a failure, whether it can be written. Waits for no pool.
     ///
-    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of
-    /// tasks. Tasks that ask during a probe use its result: otherwise they would wait one after another for a
-    /// database that hangs.
+    /// While nothing fails there is at most one probe in [`limits::DATABASE_PROBE_INTERVAL`], for any number of tasks.
+    /// Tasks that ask during a probe use its result: otherwise they would wait one after another for a database that
+    /// does not answer.
     async fn probe(&self) {
         let count = self.0.probes.load(Ordering::Relaxed);
         let mut prober = self.0.prober.lock().await;
@@ -289,7 +291,7 @@ impl Db {
     /// Waits until the state is [`DbState::Ok`].
     pub async fn wait_until_writable(&self) {
         let mut known = self.0.known.subscribe();
-        // This fails only if the sender is gone, and `self` owns the sender.
+        // This fails only if the sender was dropped, and `self` owns the sender.
         let _ = known.wait_for(|known| known.state == DbState::Ok).await;
     }
 
@@ -315,7 +317,7 @@ impl Db {
         match failure_kind(error) {
             FailureKind::Unreachable => self.report_failure(DbState::Down),
             FailureKind::Unwritable => self.report_failure(DbState::ReadOnly),
-            // A pool that cannot replace its broken connections lets tasks wait in vain, too.
+            // A pool that cannot replace its broken connections lets tasks wait without a result, too.
             FailureKind::Busy => self.0.suspected.notify_one(),
             FailureKind::Retry | FailureKind::Data | FailureKind::Timeout | FailureKind::Fault => {}
         }

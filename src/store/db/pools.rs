@@ -42,7 +42,7 @@ pub struct Pools {
 
 /// The time when a connection broke last; `None` if none broke yet. The cause may have broken all connections. So a
 /// connection that was idle at that time is tested before use; otherwise each of them would report later that the
-/// database is away.
+/// database cannot be reached.
 #[derive(Clone, Default)]
 pub struct LastBreak(Arc<Mutex<Option<Instant>>>);
 
@@ -102,7 +102,7 @@ impl Db {
     /// statements end after [`limits::HEAVY_STATEMENT_TIMEOUT`]. Fails with `busy` if [`limits::HEAVY_READS_PER_USER`]
     /// reads of `user` run or wait already, or if there is no permit in time.
     pub async fn heavy(&self, user: UserId) -> Result<HeavyRead> {
-        let permit = self.heavy_queue().acquire(user, 1, limits::HEAVY_READS_PER_USER);
+        let permit = self.heavy_read_queue().acquire(user, 1, limits::HEAVY_READS_PER_USER);
         let permit = tokio::time::timeout(limits::READ_PERMIT_TIMEOUT, permit).await.map_err(Error::overloaded)?;
         let permit =
             permit.map_err(|_| Error::busy("Too many of your searches are still running; wait for their answers."))?;

@@ -16,16 +16,16 @@
 //!   which ends the open transaction in the database. So the calling code may drop the transaction at any time.
 //!
 //! **A failed fsync on SQLite.** The kernel may treat pages as written that are not on the disk. SQLite has then not
-//! moved the end of the write-ahead log in its index. So no other connection reads the doubtful frames, and the next
-//! commit overwrites them and syncs its own. A failed checkpoint begins again at the same frame and writes every page
-//! again, and until one succeeds, readers take the pages from the log. So it is enough to close the connection that
-//! wrote. Connections that read, and the files, may stay open.
+//! moved the end of the WAL (its write-ahead log) in its index. So no other connection reads the WAL frames of the
+//! failed commit, and the next commit overwrites them and syncs its own. A failed checkpoint begins again at the same
+//! WAL frame and writes every page again, and until one succeeds, readers take the pages from the WAL. So it is enough
+//! to close the connection that wrote. Connections that read, and the files, may stay open.
 //!
-//! The index does not outlive the process. If the process is killed before a commit overwrites the doubtful frames, the
-//! frames stay in the log, and the next start may take them as committed. The same can happen after a power cut. So a
-//! COMMIT that failed on SQLite may have happened all the same, like a COMMIT without an answer. Then the answer is
+//! The index does not outlive the process. If the process is killed before a commit overwrites these WAL frames, they
+//! stay in the WAL, and the next start may take them as committed. The same can happen after a power cut. So a COMMIT
+//! that failed on SQLite may nevertheless have happened, like a COMMIT without an answer. Then the answer is
 //! `unavailable` and never a final failure, and a repeated send is found by its `temp_id`. Errors of the data and
-//! deadlocks occur before the first frame is written, so they are final.
+//! deadlocks occur before the first WAL frame is written, so they are final.
 
 use crate::domain::limits;
 use crate::store::db::failure::{FailureKind, failure_kind};
@@ -67,7 +67,7 @@ enum Stage {
     /// The next statement may run.
     Open,
     /// A statement runs now, or a statement failed or was interrupted. No other statement may run.
-    Doubtful,
+    Unusable,
     /// COMMIT was sent at this time and is not answered yet.
     Committing(Instant),
     /// The database has confirmed the end of the transaction.
@@ -93,8 +93,9 @@ impl Transaction {
             ),
         };
         let conn = conn.map_err(acquire_error)?;
-        // exists before BEGIN is sent, so that the connection is closed if the calling code stops waiting meanwhile
-        let state = Mutex::new(TransactionState { conn, stage: Stage::Doubtful, changed_rows: 0 });
+        // The state exists before BEGIN is sent, so that the connection is closed if the calling code stops waiting
+        // meanwhile.
+        let state = Mutex::new(TransactionState { conn, stage: Stage::Unusable, changed_rows: 0 });
         let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
         let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
         let mut state = transaction.state.lock().await;
@@ -103,7 +104,7 @@ impl Transaction {
         Ok(transaction)
     }
 
-    /// Commits. After [`FailureKind::Unreachable`] the commit may have happened all the same. After
+    /// Commits. After [`FailureKind::Unreachable`] the commit may nevertheless have happened. After
     /// [`FailureKind::Data`] and [`FailureKind::Retry`] it has not happened. After all other errors no connection of
     /// this process sees the changes, but the next process may see them: see the text at the top of this file.
     pub async fn commit(self) -> Result<(), DbErr> {
@@ -111,11 +112,11 @@ impl Transaction {
         let mut state = self.begin_statement().await?;
         state.stage = Stage::Committing(Instant::now());
         let committed = state.conn.execute_text("COMMIT").await;
-        state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Doubtful };
+        state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Unusable };
         committed.map(drop).map_err(|error| {
             let error = statement_error(error);
             match failure_kind(&error) {
-                // the error concerns this transaction only; another one may succeed
+                // The error concerns this transaction only; another one may succeed.
                 FailureKind::Data | FailureKind::Retry | FailureKind::Timeout | FailureKind::Busy => {}
                 FailureKind::Unreachable => self.db.report_failure(DbState::Down),
                 FailureKind::Unwritable | FailureKind::Fault => self.db.report_failure(DbState::ReadOnly),
@@ -154,7 +155,7 @@ impl Transaction {
         self.deletes_text.store(true, Ordering::Relaxed);
     }
 
-    /// Locks the connection for one statement. The transaction is doubtful until the statement has succeeded.
+    /// Locks the connection for one statement. The transaction is unusable until the statement has succeeded.
     async fn begin_statement(&self) -> Result<MutexGuard<'_, TransactionState>, DbErr> {
         let mut state = self.state.lock().await;
         if self.yields_to_sends.load(Ordering::Relaxed) && self.db.has_waiting_sends() {
@@ -168,7 +169,7 @@ impl Transaction {
                 "an earlier statement of this transaction failed, so no other may run".to_owned(),
             ));
         }
-        state.stage = Stage::Doubtful;
+        state.stage = Stage::Unusable;
         Ok(state)
     }
 
@@ -203,7 +204,7 @@ impl Drop for Transaction {
         if let Stage::Committing(since) = state.stage
             && since.elapsed() >= limits::DATABASE_PROBE_INTERVAL
         {
-            // the calling code stopped waiting because COMMIT has no answer: such a database takes no writes
+            // The calling code stopped waiting because COMMIT has no answer: such a database takes no writes.
             self.db.report_failure(DbState::ReadOnly);
         }
         if state.stage != Stage::Ended {

@@ -106,7 +106,7 @@ pub(super) struct WriteQueue {
     marks: Arc<Mutex<()>>,
     accepted: Arc<Mutex<()>>,
     system: Arc<Mutex<()>>,
-    /// On SQLite every turn holds this lock. The lock is fair, so none of the writers starves.
+    /// On SQLite every turn holds this lock. The lock is fair, so each writer gets it.
     sqlite_writer: Arc<Mutex<()>>,
     /// The number of writers of sends that wait for `sqlite_writer`.
     waiting_sends: AtomicUsize,

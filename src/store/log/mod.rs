@@ -1,8 +1,10 @@
-//! Reads and writes the log, which has one ordered sequence of events for each stream.
+//! The statements of the log, which has one ordered sequence of events for each stream.
 //!
 //! Only `transact` appends rows. A row is rewritten only if it shows a message that is deleted.
 
+pub mod pages;
 pub mod parked;
+pub mod positions;
 pub mod readers;
 pub mod retention;
 
@@ -30,7 +32,7 @@ pub async fn append(conn: &impl ConnectionTrait, events: &[Envelope], created_at
     }
     let optional = |id: Option<MessageId>| id.map_or(Uuid::nil(), |id| id.0);
     let columns = vec![
-        Column::Int(events.iter().map(|event| i64::from(event.stream.kind())).collect()),
+        Column::Int(events.iter().map(|event| i64::from(event.stream.kind_number())).collect()),
         Column::Uuid(events.iter().map(|event| event.stream.id()).collect()),
         Column::Int(events.iter().map(|event| event.rev.0).collect()),
         Column::Text(events.iter().map(|event| event.event_type.as_str().to_owned()).collect()),
@@ -102,7 +104,7 @@ pub async fn list_after(
         conn,
         "SELECT rev, event_type, message_id, quoted_id, payload FROM outbox
          WHERE stream_kind = $1 AND stream_id = $2 AND rev > $3 ORDER BY rev LIMIT $4",
-        vec![stream.kind().into(), stream.id().into(), after.into(), (limit as i64).into()],
+        vec![stream.kind_number().into(), stream.id().into(), after.into(), (limit as i64).into()],
     );
     let rows = dialect::all(conn, statement).await?;
     rows.iter().map(|row| envelope(row, stream)).collect()
@@ -116,7 +118,7 @@ pub async fn list_after_each(
     limit: u64,
 ) -> Result<HashMap<Stream, Vec<Envelope>>, DbErr> {
     let columns = vec![
-        Column::Int(after.iter().map(|(stream, _)| i64::from(stream.kind())).collect()),
+        Column::Int(after.iter().map(|(stream, _)| i64::from(stream.kind_number())).collect()),
         Column::Uuid(after.iter().map(|(stream, _)| stream.id()).collect()),
         Column::Int(after.iter().map(|(_, rev)| rev.0).collect()),
     ];
@@ -124,7 +126,8 @@ pub async fn list_after_each(
     values.push((limit as i64).into());
     let statement = dialect::statement(
         conn,
-        // The LIMIT of each stream makes PostgreSQL read the index once for each, however large it expects the sets to be.
+        // The LIMIT of each stream makes PostgreSQL read the index once for each, however large it expects the sets to
+        // be.
         "SELECT o.* FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS t(k, s, r)
          CROSS JOIN LATERAL (
              SELECT stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload FROM outbox
@@ -139,7 +142,7 @@ pub async fn list_after_each(
     );
     let mut events: HashMap<Stream, Vec<Envelope>> = HashMap::new();
     for row in dialect::all(conn, statement).await? {
-        let stream = Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?);
+        let stream = Stream::from_columns(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?);
         events.entry(stream).or_default().push(envelope(&row, stream)?);
     }
     events.values_mut().for_each(|events| events.sort_unstable_by_key(|event| event.rev));
@@ -221,7 +224,7 @@ pub async fn lock_rows(conn: &impl ConnectionTrait, ids: &[i64]) -> Result<Vec<M
         .map(|row| {
             Ok(MessageLogRow {
                 id: row.try_get("", "id")?,
-                stream: Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?),
+                stream: Stream::from_columns(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?),
                 event_type: event_type(row)?,
                 text: row.try_get("", "payload")?,
             })
@@ -253,7 +256,7 @@ pub async fn list_truncated(conn: &impl ConnectionTrait, revs: &[(Stream, Rev)])
         return Ok(Vec::new());
     }
     let columns = vec![
-        Column::Int(revs.iter().map(|(stream, _)| i64::from(stream.kind())).collect()),
+        Column::Int(revs.iter().map(|(stream, _)| i64::from(stream.kind_number())).collect()),
         Column::Uuid(revs.iter().map(|(stream, _)| stream.id()).collect()),
         Column::Int(revs.iter().map(|(_, rev)| rev.0 + 1).collect()),
     ];
@@ -267,7 +270,9 @@ pub async fn list_truncated(conn: &impl ConnectionTrait, revs: &[(Stream, Rev)])
         dialect::rows(conn, columns),
     );
     let rows = dialect::all(conn, statement).await?;
-    rows.iter().map(|row| Ok(Stream::from_parts(row.try_get::<i64>("", "k")? as i16, row.try_get("", "s")?))).collect()
+    rows.iter()
+        .map(|row| Ok(Stream::from_columns(row.try_get::<i64>("", "k")? as i16, row.try_get("", "s")?)))
+        .collect()
 }
 
 /// What one read of the newest rows of the log found.
@@ -298,7 +303,7 @@ pub async fn read_tail(conn: &impl ConnectionTrait, floor: i64) -> Result<LogTai
             tail.snapshot.xmin = Some(row.try_get("", "xmin")?);
         }
         let Some(id) = row.try_get::<Option<i64>>("", "id")? else { continue };
-        let stream = Stream::from_parts(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?);
+        let stream = Stream::from_columns(row.try_get::<i16>("", "stream_kind")?, row.try_get("", "stream_id")?);
         tail.heads.push((stream, Rev(row.try_get("", "rev")?)));
         tail.snapshot.newest = tail.snapshot.newest.max(id);
     }
@@ -333,7 +338,7 @@ pub async fn assigns_ids_in_order(conn: &impl ConnectionTrait) -> Result<bool, D
 
 /// Returns the names of the PostgreSQL transactions that have written to the log and have not ended. A COMMIT that
 /// waits for a standby has not ended.
-pub async fn list_writers(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
+pub async fn list_open_transactions(conn: &impl ConnectionTrait) -> Result<HashSet<String>, DbErr> {
     let statement = dialect::plain(
         conn,
         "SELECT virtualtransaction AS name FROM pg_locks
@@ -356,7 +361,7 @@ pub async fn list_heads(conn: &impl ConnectionTrait, streams: &[Stream]) -> Resu
     let rows = dialect::all(conn, dialect::over_ids(conn, text, &ids, vec![])).await?;
     rows.iter()
         .map(|row| {
-            let stream = Stream::from_parts(row.try_get::<i32>("", "kind")? as i16, row.try_get("", "id")?);
+            let stream = Stream::from_columns(row.try_get::<i32>("", "kind")? as i16, row.try_get("", "id")?);
             Ok((stream, Rev(row.try_get("", "last_rev")?)))
         })
         .collect()

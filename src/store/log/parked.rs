@@ -1,6 +1,7 @@
-//! The parked streams of the readers of the log: the rows that a reader could not process, and when to try them again.
+//! The statements of parked streams of the readers of the log: the rows that a reader could not process, and when to
+//! try them again.
 
-use super::readers::stream;
+use super::pages::stream;
 use crate::domain::ids::Rev;
 use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
@@ -9,7 +10,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::HashSet;
 use uuid::Uuid;
 
-/// Returns those of `streams` that are parked for the reader, including those whose row was given up.
+/// Returns those of `streams` that are parked for the reader, including those whose row is not tried again.
 pub async fn list_parked(
     conn: &impl ConnectionTrait,
     name: &str,
@@ -65,7 +66,7 @@ pub async fn is_parked(conn: &impl ConnectionTrait, name: &str, row: &ParkedStre
         conn,
         "SELECT 1 AS found FROM reader_failures WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4
          AND status = 'parked' AND attempts = $5",
-        vec![name.into(), row.stream.kind().into(), row.stream.id().into(), row.rev.into(), row.attempts.into()],
+        vec![name.into(), row.stream.kind_number().into(), row.stream.id().into(), row.rev.into(), row.attempts.into()],
     );
     Ok(dialect::one(conn, statement).await?.is_some())
 }
@@ -82,7 +83,7 @@ pub async fn park(
         conn,
         "INSERT INTO reader_failures (reader, stream_kind, stream_id, rev, attempts, next_at, last_error)
          VALUES ($1, $2, $3, $4, 1, $5, $6)",
-        vec![name.into(), stream.kind().into(), stream.id().into(), rev.into(), next_at.into(), error.into()],
+        vec![name.into(), stream.kind_number().into(), stream.id().into(), rev.into(), next_at.into(), error.into()],
     );
     dialect::run(conn, statement).await?;
     Ok(())
@@ -105,7 +106,7 @@ pub async fn record_failure(
          WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4",
         vec![
             name.into(),
-            row.stream.kind().into(),
+            row.stream.kind_number().into(),
             row.stream.id().into(),
             row.rev.into(),
             next_at.into(),
@@ -126,7 +127,7 @@ pub async fn advance_parked(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let of = "WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4";
-    let mut values = vec![name.into(), row.stream.kind().into(), row.stream.id().into(), row.rev.into()];
+    let mut values = vec![name.into(), row.stream.kind_number().into(), row.stream.id().into(), row.rev.into()];
     let text = match next {
         Some(next) => {
             values.extend([next.into(), now.into()]);

@@ -1,102 +1,13 @@
-//! The statements of readers of the log: positions of log rows, pages, and the lease and the cursor of each reader. The
-//! work that a reader does with the rows is in `relay`.
+//! The statements of readers of the log: the lease and the cursor of each reader, and how far behind it is. The work
+//! that a reader does with the rows is in `relay`.
 
-use crate::domain::ids::Rev;
-use crate::domain::stream::Stream;
+use super::positions::position_column;
 use crate::domain::time::Timestamp;
-use crate::protocol::event_type::StoredEventType;
-use crate::protocol::stored_event::StoredEvent;
-use crate::store::{dialect, log};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use crate::store::dialect;
+use sea_orm::{ConnectionTrait, DbErr};
 
 /// The name of the sequencer's row in `readers`. Its cursor is the last position that it assigned.
 pub const SEQUENCER: &str = "sequencer";
-
-/// The columns of a [`LogRow`], besides its position.
-const COLUMNS: &str = "stream_kind, stream_id, rev, event_type, payload";
-/// The size of a row. The databases read it from the header of a large value, not from all of it.
-const BYTES: &str = "CAST(octet_length(payload) AS BIGINT) AS bytes";
-
-/// Returns the column with the position of a log row, which orders the events of all streams. On SQLite this is the id:
-/// there is one writer, so ids appear in ascending order. On PostgreSQL ids are assigned before the commit, so a
-/// smaller id may appear later. There the sequencer assigns positions after the commit.
-pub fn position_column(conn: &impl ConnectionTrait) -> &'static str {
-    if dialect::is_postgres(conn) { "position" } else { "id" }
-}
-
-/// A row of the log, as a reader gets it.
-#[derive(Clone, Debug)]
-pub struct LogRow {
-    pub position: i64,
-    pub stream: Stream,
-    pub rev: Rev,
-    pub event_type: StoredEventType,
-    /// The text of the frame.
-    pub text: String,
-}
-
-impl LogRow {
-    /// Returns the event of the row, whose payload is not read yet.
-    pub fn event(&self) -> StoredEvent<'_> {
-        StoredEvent::parse(&self.event_type, &self.text)
-    }
-}
-
-fn log_row(row: &QueryResult) -> Result<LogRow, DbErr> {
-    Ok(LogRow {
-        position: row.try_get("", "log_position")?,
-        stream: stream(row)?,
-        rev: Rev(row.try_get("", "rev")?),
-        event_type: log::event_type(row)?,
-        text: row.try_get("", "payload")?,
-    })
-}
-
-pub(super) fn stream(row: &QueryResult) -> Result<Stream, DbErr> {
-    Ok(Stream::from_parts(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?))
-}
-
-/// The end of the log.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct LogEnd {
-    /// The newest position; 0 if there is none.
-    pub position: i64,
-    /// Whether committed rows have no position yet. Always false on SQLite.
-    pub has_rows_without_position: bool,
-}
-
-/// Returns the end of the log. The statement uses indexes only, so that it can run often.
-pub async fn head(conn: &impl ConnectionTrait) -> Result<LogEnd, DbErr> {
-    let statement = dialect::statement(
-        conn,
-        "SELECT (SELECT max(position) FROM outbox) AS newest,
-                (SELECT id FROM outbox WHERE position IS NULL ORDER BY id LIMIT 1) IS NOT NULL AS unstamped",
-        "SELECT (SELECT max(id) FROM outbox) AS newest, FALSE AS unstamped",
-        vec![],
-    );
-    let Some(row) = dialect::one(conn, statement).await? else { return Ok(LogEnd::default()) };
-    Ok(LogEnd {
-        position: row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0),
-        has_rows_without_position: row.try_get("", "unstamped")?,
-    })
-}
-
-/// Assigns the positions after `after` to at most `limit` committed rows in the order of their ids, and returns their
-/// number. The calling function has locked the sequencer's row. This function waits for locked rows: if it skipped a
-/// row, the row would get a position after later rows of its stream.
-pub async fn assign_positions(conn: &impl ConnectionTrait, after: i64, limit: u64) -> Result<u64, DbErr> {
-    let statement = dialect::plain(
-        conn,
-        "WITH waiting AS (
-             SELECT id FROM outbox WHERE position IS NULL ORDER BY id LIMIT $2 FOR NO KEY UPDATE
-         ), numbered AS (
-             SELECT id, row_number() OVER (ORDER BY id) AS number FROM waiting
-         )
-         UPDATE outbox SET position = $1 + numbered.number FROM numbered WHERE outbox.id = numbered.id",
-        vec![after.into(), (limit as i64).into()],
-    );
-    Ok(dialect::run(conn, statement).await?.rows_affected())
-}
 
 /// The right of one node to run a reader until a point in time, with the progress of the reader.
 #[derive(Clone, Debug)]
@@ -176,8 +87,8 @@ pub async fn release(conn: &impl ConnectionTrait, node: &str) -> Result<(), DbEr
     Ok(())
 }
 
-/// Ends the lease of a reader on SQLite, where only a node that is dead can have it. Does nothing on PostgreSQL, where
-/// another node may have it.
+/// Ends the lease of a reader on SQLite, where only a node that no longer runs can have it. Does nothing on PostgreSQL,
+/// where another node may have it.
 pub async fn end_stale_lease(conn: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
     if dialect::is_postgres(conn) {
         return Ok(());
@@ -194,22 +105,27 @@ pub struct ReaderLag {
     pub cursor: i64,
     /// When the oldest row that the reader has not processed was appended. `None` if there is no such row.
     pub oldest_unread_at: Option<Timestamp>,
+    /// The newest position minus the cursor.
+    pub unread_rows: i64,
 }
 
-/// Returns the lags of all readers that are registered and not failed.
+/// Returns the lags of all readers that are registered and not failed. The sequencer is not a reader.
 pub async fn list_lags(conn: &impl ConnectionTrait) -> Result<Vec<ReaderLag>, DbErr> {
     let position = position_column(conn);
     let text = format!(
         "SELECT name, cursor, (SELECT created_at FROM outbox WHERE {position} > readers.cursor
-                               ORDER BY {position} LIMIT 1) AS oldest_unread_at
-         FROM readers WHERE failed_at IS NULL"
+                               ORDER BY {position} LIMIT 1) AS oldest_unread_at,
+                (SELECT max({position}) FROM outbox) AS newest
+         FROM readers WHERE failed_at IS NULL AND name <> $1"
     );
-    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![])).await?;
+    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![SEQUENCER.into()])).await?;
     rows.iter()
         .map(|row| {
+            let cursor: i64 = row.try_get("", "cursor")?;
             Ok(ReaderLag {
                 name: row.try_get("", "name")?,
-                cursor: row.try_get("", "cursor")?,
+                cursor,
+                unread_rows: row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0) - cursor,
                 oldest_unread_at: row.try_get::<Option<i64>>("", "oldest_unread_at")?.map(Timestamp),
             })
         })
@@ -221,64 +137,4 @@ pub async fn mark_failed(conn: &impl ConnectionTrait, lag: &ReaderLag, now: Time
     let text = "UPDATE readers SET failed_at = $3 WHERE name = $1 AND cursor = $2 AND failed_at IS NULL";
     let values = vec![lag.name.as_str().into(), lag.cursor.into(), now.into()];
     Ok(dialect::run(conn, dialect::plain(conn, text, values)).await?.rows_affected() > 0)
-}
-
-/// A part of the log.
-#[derive(Clone, Debug, Default)]
-pub struct LogPage {
-    pub rows: Vec<LogRow>,
-    /// Whether the page ended because of its limit.
-    pub has_more: bool,
-}
-
-/// Returns the last number that fits into a page, and whether more rows follow. `sizes` are rows with a `number` and
-/// their `bytes`. No row follows those that have reached `max_bytes` together.
-fn fit(sizes: &[QueryResult], max_rows: usize, max_bytes: u64) -> Result<Option<(i64, bool)>, DbErr> {
-    let (mut last, mut bytes) = (None, 0);
-    for row in sizes {
-        if bytes >= max_bytes {
-            return Ok(last.map(|last| (last, true)));
-        }
-        last = Some(row.try_get("", "number")?);
-        bytes += row.try_get::<i64>("", "bytes")? as u64;
-    }
-    Ok(last.map(|last| (last, sizes.len() >= max_rows)))
-}
-
-/// Returns the rows after the position `after`, in the order of their positions: at most `max_rows`, and none after the
-/// rows before it have reached `max_bytes`.
-pub async fn page(conn: &impl ConnectionTrait, after: i64, max_rows: usize, max_bytes: u64) -> Result<LogPage, DbErr> {
-    let position = position_column(conn);
-    let text =
-        format!("SELECT {position} AS number, {BYTES} FROM outbox WHERE {position} > $1 ORDER BY {position} LIMIT $2");
-    let sizes = dialect::plain(conn, &text, vec![after.into(), (max_rows as i64).into()]);
-    let sizes = dialect::all(conn, sizes).await?;
-    let Some((last, has_more)) = fit(&sizes, max_rows, max_bytes)? else { return Ok(LogPage::default()) };
-    let text = format!(
-        "SELECT {position} AS log_position, {COLUMNS} FROM outbox
-         WHERE {position} > $1 AND {position} <= $2 ORDER BY {position}"
-    );
-    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![after.into(), last.into()])).await?;
-    Ok(LogPage { rows: rows.iter().map(log_row).collect::<Result<_, _>>()?, has_more })
-}
-
-/// Returns rows of one stream, from revision `from` on, whose position is not after `cursor`. The limits are those of
-/// [`page`].
-pub async fn stream_page(
-    conn: &impl ConnectionTrait,
-    stream: Stream,
-    from: Rev,
-    cursor: i64,
-    max_rows: usize,
-    max_bytes: u64,
-) -> Result<LogPage, DbErr> {
-    let position = position_column(conn);
-    let rows_of = format!("FROM outbox WHERE stream_kind = $1 AND stream_id = $2 AND rev >= $3 AND {position} <= $4");
-    let values = |last: i64| vec![stream.kind().into(), stream.id().into(), from.into(), cursor.into(), last.into()];
-    let text = format!("SELECT rev AS number, {BYTES} {rows_of} ORDER BY rev LIMIT $5");
-    let sizes = dialect::all(conn, dialect::plain(conn, &text, values(max_rows as i64))).await?;
-    let Some((last, has_more)) = fit(&sizes, max_rows, max_bytes)? else { return Ok(LogPage::default()) };
-    let text = format!("SELECT {position} AS log_position, {COLUMNS} {rows_of} AND rev <= $5 ORDER BY rev");
-    let rows = dialect::all(conn, dialect::plain(conn, &text, values(last))).await?;
-    Ok(LogPage { rows: rows.iter().map(log_row).collect::<Result<_, _>>()?, has_more })
 }

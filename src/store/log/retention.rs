@@ -1,9 +1,13 @@
 //! The statements of retention: what is old in the log, and what no reader needs any more.
 
-use super::readers::position_column;
+use super::pages::stream;
+use super::positions::position_column;
+use crate::domain::ids::Rev;
+use crate::domain::stream::Stream;
 use crate::domain::time::Timestamp;
-use crate::store::dialect;
+use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr};
+use std::collections::BTreeMap;
 
 /// A range of old rows of the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,20 +38,94 @@ pub async fn find_old_rows(
     Ok(last_old_id.map(|last_id| OldRows { last_id, has_more: rows.len() as u64 == limit }))
 }
 
+/// The time since which a row that failed keeps the rows of its stream in the log. If the row is older, or no longer in
+/// the log, it keeps none.
+#[derive(Clone, Debug)]
+pub struct KeptSince {
+    /// The time for each reader that this program knows.
+    pub readers: BTreeMap<String, Timestamp>,
+    /// The time for all other readers.
+    pub unknown_readers: Timestamp,
+}
+
+impl KeptSince {
+    /// Returns the time for the rows that this reader could not process.
+    pub fn of(&self, reader: &str) -> Timestamp {
+        self.readers.get(reader).copied().unwrap_or(self.unknown_readers)
+    }
+}
+
 /// Removes the rows with ids in `(from, last_id]` that every reader has processed, and returns their number. One
 /// statement checks the cursors and removes the rows. If a stream is parked for a reader, its rows stay from the parked
-/// row on. A failed reader needs no rows. As long as no reader is registered, all rows stay.
-pub async fn remove_rows(conn: &impl ConnectionTrait, from: i64, last_id: i64) -> Result<u64, DbErr> {
-    let text = format!(
-        "DELETE FROM outbox WHERE id > $1 AND id <= $2
-         AND {} <= (SELECT min(CASE WHEN failed_at IS NULL THEN cursor ELSE {} END) FROM readers)
-         AND NOT EXISTS (SELECT 1 FROM readers r JOIN reader_failures f ON f.reader = r.name
-                         WHERE r.failed_at IS NULL
-                         AND f.stream_kind = outbox.stream_kind AND f.stream_id = outbox.stream_id
-                         AND f.rev <= outbox.rev)",
-        position_column(conn),
-        i64::MAX
+/// row on, as long as [`KeptSince`] allows. A failed reader needs no rows. As long as no reader is registered, all rows
+/// stay.
+pub async fn remove_rows(
+    conn: &impl ConnectionTrait,
+    from: i64,
+    last_id: i64,
+    kept_since: &KeptSince,
+) -> Result<u64, DbErr> {
+    let columns = vec![
+        Column::Text(kept_since.readers.keys().cloned().collect()),
+        Column::Int(kept_since.readers.values().map(|since| since.0).collect()),
+    ];
+    let mut values = dialect::rows(conn, columns);
+    values.extend([from.into(), last_id.into(), kept_since.unknown_readers.into()]);
+    let text = |known: &str, first: usize| {
+        format!(
+            "DELETE FROM outbox WHERE id > ${first} AND id <= ${}
+             AND {} <= (SELECT min(CASE WHEN failed_at IS NULL THEN cursor ELSE {} END) FROM readers)
+             AND NOT EXISTS (SELECT 1 FROM readers r JOIN reader_failures f ON f.reader = r.name
+                             JOIN outbox o ON o.stream_kind = f.stream_kind AND o.stream_id = f.stream_id
+                                           AND o.rev = f.rev
+                             LEFT JOIN {known} ON known.reader = r.name
+                             WHERE r.failed_at IS NULL AND o.created_at >= COALESCE(known.since, ${})
+                             AND f.stream_kind = outbox.stream_kind AND f.stream_id = outbox.stream_id
+                             AND f.rev <= outbox.rev)",
+            first + 1,
+            position_column(conn),
+            i64::MAX,
+            first + 2,
+        )
+    };
+    let statement = dialect::statement(
+        conn,
+        &text("unnest($1::text[], $2::bigint[]) AS known(reader, since)", 3),
+        &text("(SELECT value ->> 0 AS reader, value ->> 1 AS since FROM jsonb_each($1)) AS known", 2),
+        values,
     );
-    let removed = dialect::run(conn, dialect::plain(conn, &text, vec![from.into(), last_id.into()])).await?;
-    Ok(removed.rows_affected())
+    Ok(dialect::run(conn, statement).await?.rows_affected())
+}
+
+/// A row of the log at which a stream is parked for a reader.
+#[derive(Clone, Debug)]
+pub struct FailedRow {
+    pub reader: String,
+    pub stream: Stream,
+    pub rev: Rev,
+    pub position: i64,
+    pub created_at: Timestamp,
+}
+
+/// Lists the rows older than `before` at which streams are parked for readers that are not failed.
+pub async fn list_failed_rows(conn: &impl ConnectionTrait, before: Timestamp) -> Result<Vec<FailedRow>, DbErr> {
+    let text = format!(
+        "SELECT f.reader, o.stream_kind, o.stream_id, o.rev, o.{} AS log_position, o.created_at
+         FROM readers r JOIN reader_failures f ON f.reader = r.name
+         JOIN outbox o ON o.stream_kind = f.stream_kind AND o.stream_id = f.stream_id AND o.rev = f.rev
+         WHERE r.failed_at IS NULL AND o.created_at < $1",
+        position_column(conn)
+    );
+    let rows = dialect::all(conn, dialect::plain(conn, &text, vec![before.into()])).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(FailedRow {
+                reader: row.try_get("", "reader")?,
+                stream: stream(row)?,
+                rev: Rev(row.try_get("", "rev")?),
+                position: row.try_get("", "log_position")?,
+                created_at: Timestamp(row.try_get("", "created_at")?),
+            })
+        })
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! Changes the text of a message and keeps its former texts, or deletes it with everything that repeats it.
+//! The statements that change the text of a message and keep its former texts, or delete it with everything that
+//! repeats it.
 
 use crate::domain::ids::{ConversationId, MessageId, UserId};
 use crate::domain::time::Timestamp;

@@ -1,4 +1,4 @@
-//! Messages that a user has hidden: only this user does not see them.
+//! The statements of messages that a user has hidden: only this user does not see them.
 
 use crate::domain::ids::{ConversationId, Seq, UserId};
 use crate::domain::time::Timestamp;

@@ -1,4 +1,4 @@
-//! Inserts the rows of new messages.
+//! The statements that insert the rows of new messages.
 
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;

@@ -1,4 +1,4 @@
-//! Mentions of users in messages. [`super::parts`] reads them for the messages that clients get.
+//! The statements of mentions of users in messages. [`super::parts`] reads them for the messages that clients get.
 
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::domain::time::Timestamp;
@@ -69,7 +69,7 @@ pub async fn find_by_names(conn: &impl ConnectionTrait, names: &[NameKey]) -> Re
     ];
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small
+        // LIMIT keeps PostgreSQL from joining whole tables with a plan that it made when the tables were small.
         "SELECT t.c AS conversation_id, t.k AS name, u.id AS user_id FROM unnest($1::uuid[], $2::text[]) AS t(c, k)
          CROSS JOIN LATERAL (SELECT id FROM users WHERE username_key = t.k AND status <> 'deleted' LIMIT 1) u
          CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
-//! Reads of messages, and the reads that a send needs. The statement that inserts messages is in [`insert`].
+//! The statements that read messages, and what a send needs. The statement that inserts messages is in [`insert`].
 
 pub mod edits;
 pub mod hidden;
@@ -44,7 +44,7 @@ pub async fn by_keys(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> Result
     keys.dedup();
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
         &format!(
             "{MESSAGE_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
              CROSS JOIN LATERAL (SELECT * FROM messages WHERE conversation_id = k.c AND id = k.i LIMIT 1) m
@@ -146,8 +146,8 @@ pub async fn furthest_marks(
 ) -> Result<Option<FurthestMarks>, DbErr> {
     let statement = dialect::plain(
         conn,
-        // read the number of participants first, so that no mark of a large conversation is read; sub-selects, because
-        // with joins PostgreSQL reads the whole table of users instead of a few rows by index
+        // Read the number of participants first, so that no mark of a large conversation is read; sub-selects, because
+        // with joins PostgreSQL reads the whole table of users instead of a few rows by index.
         "WITH size AS (SELECT member_count FROM conversations WHERE id = $1)
          SELECT (SELECT member_count FROM size) AS member_count,
                 COALESCE(max(CASE WHEN NOT o.apart AND o.shares THEN o.read_to END), 0) AS seen,
@@ -206,7 +206,7 @@ pub async fn stored_sends(
     ];
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
         "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
          FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
          CROSS JOIN LATERAL (

@@ -1,4 +1,5 @@
-//! What other tables add to messages: the users that they mention, and their reactions. A deleted message has neither.
+//! The statements that read what other tables add to messages: the users that they mention, and their reactions. A
+//! deleted message has neither.
 
 use crate::domain::ids::{MessageId, MessageKey, UserId};
 use crate::store::dialect;
@@ -26,7 +27,7 @@ pub async fn list_mentions(
     }
     let statement = dialect::statement(
         conn,
-        // OFFSET keeps PostgreSQL from joining the whole table with a plan that it made when the table was small
+        // OFFSET keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
         "SELECT k.i AS message_id, n.user_id FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
          CROSS JOIN LATERAL (
              SELECT user_id, position FROM mentions WHERE conversation_id = k.c AND message_id = k.i OFFSET 0

@@ -1,5 +1,5 @@
-//! A message that a command refers to: the facts that decide whether a user may react to it, pin it, or list its
-//! receipts.
+//! The statement that reads a message to which a command refers: the facts that decide whether a user may react to it,
+//! pin it, or list its receipts.
 
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
 use crate::store::dialect;

@@ -1,12 +1,14 @@
-//! Reads of users: by id, by reference, and by search. The statements that change accounts are in
-//! [`crate::store::accounts`].
+//! The statements that read users by id or reference, and which users may see the presence of which. The statements
+//! that change accounts are in [`crate::store::accounts`].
 
+mod search;
 pub mod words;
+
+pub use search::{SearchCursor, search};
 
 use crate::domain::accounts::{AccountStatus, UserRole};
 use crate::domain::ids::{Rev, UserId};
 use crate::domain::names::UserRef;
-use crate::domain::search::UserQuery;
 use crate::domain::time::Timestamp;
 use crate::protocol::users::UserBrief;
 use crate::store::dialect::{self, Column};
@@ -14,7 +16,6 @@ use entity::users::{self, Entity, Model};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QueryResult,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -252,44 +253,4 @@ pub async fn all(conn: &impl ConnectionTrait) -> Result<Vec<UserRow>, DbErr> {
         .filter(users::Column::Status.ne(AccountStatus::Deleted.as_str()))
         .order_by_asc(users::Column::UsernameKey);
     Ok(query.all(conn).await?.into_iter().map(UserRow::from).collect())
-}
-
-/// The rank and username of the last user on a page of search results. The next page begins after it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-pub struct SearchCursor {
-    /// How well the user matches the query; 0 is the best.
-    pub rank: i64,
-    /// The username in its unique form.
-    pub key: String,
-}
-
-/// Returns at most `limit` active users after `after` whose names match `query`. The best matches are first; users with
-/// equal rank are in the order of their usernames. Only the users whom [`words::candidates`] returns are compared.
-pub async fn search(
-    conn: &impl ConnectionTrait,
-    query: &UserQuery,
-    after: Option<&SearchCursor>,
-    limit: u64,
-) -> Result<Vec<(SearchCursor, UserRow)>, DbErr> {
-    let candidates = words::candidates(conn, query).await?;
-    let text = "SELECT id, username_key, search_text FROM users WHERE id IN ({set}) AND status = 'active'";
-    let mut found = Vec::new();
-    for row in dialect::all(conn, dialect::over_ids(conn, text, &candidates, vec![])).await? {
-        let names: String = row.try_get("", "search_text")?;
-        if let Some(rank) = query.rate(&names) {
-            let cursor = SearchCursor { rank: rank as i64, key: row.try_get("", "username_key")? };
-            let id: Uuid = row.try_get("", "id")?;
-            found.push((cursor, id));
-        }
-    }
-    found.retain(|(cursor, _)| after.is_none_or(|after| cursor > after));
-    found.sort();
-    found.truncate(limit as usize);
-    let ids: Vec<Uuid> = found.iter().map(|(_, id)| *id).collect();
-    let rows =
-        dialect::all(conn, dialect::over_ids(conn, "SELECT * FROM users WHERE id IN ({set})", &ids, vec![])).await?;
-    let rows: Result<HashMap<Uuid, Model>, DbErr> =
-        rows.iter().map(|row| Model::from_query_result(row, "").map(|model| (model.id, model))).collect();
-    let mut rows = rows?;
-    Ok(found.into_iter().filter_map(|(cursor, id)| Some((cursor, UserRow::from(rows.remove(&id)?)))).collect())
 }

@@ -1,6 +1,6 @@
-//! The index for the search of users. A transaction that changes a user's names, or makes an account active or
-//! inactive, must update the index too. Only active users are in the index, so that others are never among the
-//! candidates.
+//! The statements of the index for the search of users. A transaction that changes a user's names, or makes an account
+//! active or inactive, must update the index too. Only active users are in the index, so that others are never among
+//! the candidates.
 
 use crate::domain::ids::UserId;
 use crate::domain::limits::SEARCH_CANDIDATES;
@@ -72,9 +72,10 @@ pub async fn candidates(conn: &impl ConnectionTrait, query: &UserQuery) -> Resul
 /// the words are in alphabetical order, so that the word itself comes before longer ones.
 async fn find_by_word(conn: &impl ConnectionTrait, word: &str) -> Result<Vec<Uuid>, DbErr> {
     let prefix: String = word.chars().take(INDEXED_CHARS).collect();
-    // with the greatest character at its end, this is after all texts that begin with the prefix
+    // With the greatest character at its end, `prefix_end` is after all texts that begin with the prefix.
     let prefix_end = format!("{prefix}{}", char::MAX);
-    // 0: the beginning of words, 1: the inside of words, which is indexed for long enough search words only
+    // The column `inside` is 0 at the beginning of words and 1 inside words. The inside is searched only for long
+    // enough search words.
     let groups = if word.chars().count() >= INSIDE_CHARS { 2 } else { 1 };
     let mut users = Vec::new();
     for inside in 0..groups {

@@ -1,4 +1,5 @@
-//! Conversations as a participant sees them, in answers and in the events of the participant's own stream.
+//! Makes the resources of conversations as a participant sees them, in answers and in the events of the participant's
+//! own stream.
 
 use crate::app::App;
 use crate::protocol::conversations::Conversation;

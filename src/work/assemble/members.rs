@@ -1,4 +1,4 @@
-//! Participants as a viewer sees them.
+//! Makes the resources of participants as a viewer sees them.
 
 use crate::app::App;
 use crate::domain::ids::UserId;

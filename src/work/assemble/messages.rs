@@ -1,4 +1,4 @@
-//! Messages as a viewer sees them, and as all users get them in events.
+//! Makes the resources of messages as a viewer sees them, and as all users get them in events.
 //!
 //! Each further table takes one statement for any number of messages.
 
@@ -22,7 +22,7 @@ pub async fn list_for_viewer(
     conversation: ConversationId,
     rows: Vec<MessageRow>,
 ) -> Result<Vec<Message>> {
-    let mut found = Parts::read(conn, Some(viewer), &rows).await?;
+    let mut found = MessageExtras::read(conn, Some(viewer), &rows).await?;
     let is_own = |row: &MessageRow| row.sender_id() == Some(viewer);
     let marks =
         if rows.iter().any(is_own) { messages::furthest_marks(conn, conversation, viewer).await? } else { None };
@@ -57,7 +57,7 @@ pub async fn list_for_authors(
     conn: &impl ConnectionTrait,
     rows: Vec<MessageRow>,
 ) -> Result<HashMap<MessageId, AuthorMessage>> {
-    let mut found = Parts::read(conn, None, &rows).await?;
+    let mut found = MessageExtras::read(conn, None, &rows).await?;
     let reacted: Vec<MessageKey> =
         rows.iter().filter(|row| found.reactions.contains_key(&row.id)).map(MessageRow::key).collect();
     let mut own_emojis = parts::list_author_emojis(conn, &reacted).await?;
@@ -126,12 +126,12 @@ fn to_reaction(row: ReactionRow, has_viewer: bool) -> Reaction {
 }
 
 /// What other tables add to messages.
-struct Parts {
+struct MessageExtras {
     mentions: HashMap<MessageId, Vec<UserId>>,
     reactions: HashMap<MessageId, Vec<ReactionRow>>,
 }
 
-impl Parts {
+impl MessageExtras {
     async fn read(conn: &impl ConnectionTrait, viewer: Option<UserId>, rows: &[MessageRow]) -> Result<Self> {
         let keys: Vec<MessageKey> = rows.iter().filter(|row| row.deleted_at.is_none()).map(MessageRow::key).collect();
         Ok(Self {

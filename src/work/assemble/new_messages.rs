@@ -1,4 +1,4 @@
-//! A new message, of a user or of the server: one function makes its row, its mentions and its event.
+//! Makes the row, the mentions and the event of a new message, of a user or of the server, in one function.
 
 use super::messages::build_message;
 use crate::domain::content::{MessageKind, TempId};
@@ -15,13 +15,13 @@ use crate::work::tx::{MessageNumbers, Tx};
 use serde_json::Value;
 
 /// What a new message consists of before it has its numbers.
-pub struct MessageParts<'a> {
+pub struct NewMessageFields<'a> {
     pub id: MessageId,
     pub conversation_id: ConversationId,
     /// `None` for a system message.
     pub author: Option<MessageAuthor<'a>>,
     pub kind: MessageKind,
-    pub content: &'a str,
+    pub text: &'a str,
     /// What the kind needs besides text, such as a location.
     pub data: Option<&'a Value>,
     pub reply_to: Option<Quote>,
@@ -46,8 +46,8 @@ pub struct InsertedMessage {
 
 /// Gives a message its numbers in a locked conversation, inserts it with its mentions, and appends `message.new`. A
 /// system message does not count as unread.
-pub fn insert(tx: &mut Tx, new: MessageParts<'_>) -> InsertedMessage {
-    let MessageParts { id, conversation_id, author, kind, content, data, reply_to, mentioned } = new;
+pub fn insert(tx: &mut Tx, new: NewMessageFields<'_>) -> InsertedMessage {
+    let NewMessageFields { id, conversation_id, author, kind, text, data, reply_to, mentioned } = new;
     let numbers = tx.next_message_numbers(conversation_id, author.is_some());
     let temp_id = author.as_ref().and_then(|author| author.temp_id).map(TempId::as_str);
     tx.insert_message(NewMessageRow {
@@ -58,7 +58,7 @@ pub fn insert(tx: &mut Tx, new: MessageParts<'_>) -> InsertedMessage {
         rev: numbers.rev,
         sender_id: author.as_ref().map(|author| author.brief.id),
         kind: kind.as_str(),
-        content: content.to_owned(),
+        content: text.to_owned(),
         data: data.map(ToString::to_string),
         reply_to_id: reply_to.as_ref().map(|quote| quote.id),
         temp_id: temp_id.map(str::to_owned),
@@ -74,7 +74,7 @@ pub fn insert(tx: &mut Tx, new: MessageParts<'_>) -> InsertedMessage {
         rev: numbers.rev,
         sender: author.as_ref().map(|author| author.brief.clone()),
         kind,
-        content: content.to_owned(),
+        content: text.to_owned(),
         data: data.cloned(),
         reply_to: None,
         mentions_all: mentioned.all,

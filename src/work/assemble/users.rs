@@ -1,4 +1,4 @@
-//! Users as other users see them, as they see themselves, and as all users get them in events.
+//! Makes the resources of users as other users see them, as they see themselves, and as all users get them in events.
 
 use crate::app::App;
 use crate::domain::ids::UserId;

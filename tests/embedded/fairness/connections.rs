@@ -33,7 +33,7 @@ pub async fn take_all(pool: &DatabaseConnection) -> Vec<DatabaseTransaction> {
 /// Takes all permits for heavy reads.
 fn take_all_heavy(test: &TestApp, by: &[Caller]) -> Vec<HeavyRead> {
     let mut taken = Vec::new();
-    // No other user searches here, so a permit is granted at once or not at all.
+    // No other user searches here, so a permit is granted immediately or not at all.
     for user in by.iter().cycle() {
         match test.app.db().heavy(user.user_id).now_or_never() {
             Some(turn) => taken.push(turn.unwrap()),
@@ -63,7 +63,7 @@ async fn assert_others_work(test: &TestApp, user: Caller, group: ConversationId,
 }
 
 #[test]
-fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
+fn a_wait_for_a_connection_is_busy_for_this_caller_alone() {
     on_each_database(&async |test: &TestApp| {
         let user = test.user().await;
         let group = test.group(&[user, test.user().await]).await;
@@ -80,7 +80,7 @@ fn waiting_for_a_connection_is_busy_for_that_caller_alone() {
 }
 
 #[test]
-fn a_search_waits_for_searches_and_holds_up_nobody() {
+fn a_search_waits_for_other_searches_and_delays_no_other_call() {
     on_each_database(&async |test: &TestApp| {
         let [user, one, two, three] = test.users(4).await[..] else { unreachable!() };
         let group = test.group(&[user, test.user().await]).await;
@@ -95,17 +95,17 @@ fn a_search_waits_for_searches_and_holds_up_nobody() {
 }
 
 #[test]
-fn one_user_waits_with_a_few_searches_and_no_more() {
+fn one_user_may_have_only_a_few_waiting_searches() {
     on_each_database(&async |test: &TestApp| {
-        let [greedy, modest] = test.users(2).await[..] else { unreachable!() };
+        let [heavy_user, light_user] = test.users(2).await[..] else { unreachable!() };
         let db = test.app.db();
-        let taken = take_all_heavy(test, &[modest]);
-        let waiting = std::iter::repeat_with(async || db.heavy(greedy.user_id).await.map(drop))
+        let taken = take_all_heavy(test, &[light_user]);
+        let waiting = std::iter::repeat_with(async || db.heavy(heavy_user.user_id).await.map(drop))
             .take(limits::HEAVY_READS_PER_USER);
         let mut waiting = std::pin::pin!(futures_util::future::join_all(waiting));
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        assert_busy(db.heavy(greedy.user_id).await);
-        let other = db.heavy(modest.user_id);
+        assert_busy(db.heavy(heavy_user.user_id).await);
+        let other = db.heavy(light_user.user_id);
         drop(taken);
         let waited = waiting.await.into_iter().collect::<Result<Vec<_>>>().unwrap();
         assert_eq!(waited.len(), limits::HEAVY_READS_PER_USER);
@@ -114,7 +114,7 @@ fn one_user_waits_with_a_few_searches_and_no_more() {
 }
 
 #[test]
-fn a_heavy_read_ends_in_time_and_the_database_is_not_away_for_it() {
+fn a_heavy_read_ends_in_time_and_is_no_outage_of_the_database() {
     on_each_database(&async |test: &TestApp| {
         let user = test.user().await;
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";

@@ -12,14 +12,14 @@ use tokio::sync::Semaphore;
 /// A probe that hangs until the test releases it, and then reports that the database is down.
 struct HangingProbe {
     probes: Arc<AtomicUsize>,
-    end: Arc<Semaphore>,
+    release: Arc<Semaphore>,
 }
 
 impl Probe for HangingProbe {
     fn read(&mut self) -> ProbeFuture<'_> {
         self.probes.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
-            drop(self.end.acquire().await);
+            drop(self.release.acquire().await);
             Err(sqlx::Error::WorkerCrashed)
         })
     }
@@ -30,7 +30,7 @@ impl Probe for HangingProbe {
 }
 
 #[tokio::test]
-async fn all_who_ask_while_the_database_hangs_have_one_answer() {
+async fn all_callers_get_the_result_of_one_probe_while_the_database_hangs() {
     let pool = Database::connect("sqlite::memory:").await.unwrap();
     let pools = Pools {
         write: pool.clone(),
@@ -42,11 +42,12 @@ async fn all_who_ask_while_the_database_hangs_have_one_answer() {
         max_heavy_reads: 1,
         last_break: LastBreak::default(),
     };
-    let (probes, end) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
-    let db = Db::new(pools, Box::new(HangingProbe { probes: probes.clone(), end: end.clone() }), Arc::default());
+    let (probes, release) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let db =
+        Db::new(pools, Box::new(HangingProbe { probes: probes.clone(), release: release.clone() }), Arc::default());
     let mut checks = std::pin::pin!(futures_util::future::join_all((0..20).map(|_| db.check())));
-    assert!((&mut checks).now_or_never().is_none(), "all of them wait");
-    end.add_permits(1);
+    assert!((&mut checks).now_or_never().is_none(), "all callers wait");
+    release.add_permits(1);
     assert_eq!(checks.await, [DbState::Down; 20]);
     assert_eq!(probes.load(Ordering::SeqCst), 1);
 }

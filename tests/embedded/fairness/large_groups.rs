@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex};
 
 /// Returns the conversation in the newest event of the user stream, and the conversation as the user sees it now.
-async fn in_event_and_now(test: &TestApp, user: Caller, id: ConversationId) -> (Value, Value) {
+async fn get_from_event_and_now(test: &TestApp, user: Caller, id: ConversationId) -> (Value, Value) {
     let conn = test.app.db().read(ReadPool::Log);
     let frames = log::list_after(conn, Stream::User(user.user_id), Rev(0), 100).await.unwrap();
     let event: Value = serde_json::from_str(&frames.last().unwrap().text).unwrap();
@@ -27,44 +27,44 @@ async fn in_event_and_now(test: &TestApp, user: Caller, id: ConversationId) -> (
 }
 
 #[test]
-fn what_all_members_are_told_alike_travels_to_the_database_once() {
+fn the_common_part_of_an_event_for_all_members_is_sent_once() {
     on_each_database(&async |test: &TestApp| {
         let users = test.users(60).await;
-        let (founders, late) = users.split_at(30);
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let recorded = said.clone();
+        let (first_members, added_members) = users.split_at(30);
+        let sent_values = Arc::new(Mutex::new(Vec::new()));
+        let recorded = sent_values.clone();
         test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(format!("{:?}", statement.values)));
-        let description = "a description that stands nowhere else ".repeat(50).trim().to_owned();
+        let description = "a description that occurs in no other row ".repeat(50).trim().to_owned();
         let count_sent = || {
-            let said = std::mem::take(&mut *said.lock().unwrap());
-            said.iter().map(|values| values.matches(&description).count()).sum::<usize>()
+            let sent_values = std::mem::take(&mut *sent_values.lock().unwrap());
+            sent_values.iter().map(|values| values.matches(&description).count()).sum::<usize>()
         };
         let refs = |users: &[Caller]| users.iter().map(|user| UserRef::Id(user.user_id)).collect::<Vec<_>>();
         let new = NewGroup {
             name: "a group".to_owned(),
             description: Some(description.clone()),
             avatar_url: None,
-            members: refs(&founders[1..]),
+            members: refs(&first_members[1..]),
             temp_id: None,
         };
-        let made = groups::create(&test.app, &founders[0], new).await.unwrap();
-        let id = made.conversation.id;
+        let created = groups::create(&test.app, &first_members[0], new).await.unwrap();
+        let id = created.conversation.id;
         assert_eq!(count_sent(), 3, "the row, the event of the owner, and the events of the members");
-        members::add(&test.app, &founders[0], id, &refs(&late[..20]), Role::Observer).await.unwrap();
+        members::add(&test.app, &first_members[0], id, &refs(&added_members[..20]), Role::Observer).await.unwrap();
         assert_eq!(count_sent(), 1, "the events of the new members");
-        for user in [founders[0], founders[1], founders[29]] {
-            let (event, now) = in_event_and_now(test, user, id).await;
-            let counted = |mut seen: Value| {
-                // Members were added meanwhile, with another event.
+        for user in [first_members[0], first_members[1], first_members[29]] {
+            let (event, now) = get_from_event_and_now(test, user, id).await;
+            let without_counters = |mut seen: Value| {
+                // These changed when more members were added, which is another event.
                 for name in ["member_count", "last_seq", "last_rev"] {
                     seen[name].take();
                 }
                 seen
             };
-            assert_eq!(counted(event), counted(now));
+            assert_eq!(without_counters(event), without_counters(now));
         }
-        for user in [late[0], late[19]] {
-            let (event, now) = in_event_and_now(test, user, id).await;
+        for user in [added_members[0], added_members[19]] {
+            let (event, now) = get_from_event_and_now(test, user, id).await;
             assert_eq!(event, now);
             assert_eq!(event["my"]["role"], "observer");
         }

@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, Statement, 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// Locks conversations in a transaction beside the application, as another node does.
+/// Locks conversations in a transaction outside of the application, as another node does.
 async fn lock(test: &TestApp, conversations: &[ConversationId]) -> DatabaseTransaction {
     let transaction = test.connection().await.begin().await.unwrap();
     let ids: Vec<_> = conversations.iter().map(|id| test.id_literal(*id)).collect();
@@ -18,7 +18,7 @@ async fn lock(test: &TestApp, conversations: &[ConversationId]) -> DatabaseTrans
 }
 
 /// Waits until `count` connections of the application wait for a lock.
-async fn waiting(test: &TestApp, count: usize) {
+async fn wait_for_waiting_connections(test: &TestApp, count: usize) {
     let watcher = test.connection().await;
     let started = Instant::now();
     loop {
@@ -33,7 +33,7 @@ async fn waiting(test: &TestApp, count: usize) {
 }
 
 #[test]
-fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
+fn reactions_and_sends_that_wait_for_locks_delay_no_other_user() {
     on_postgres(&async |test: &TestApp| {
         let [one, talker, friend, ref others @ ..] = test.users(11).await[..] else { unreachable!() };
         let app = &test.app;
@@ -41,24 +41,28 @@ fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
         for _ in 0..5 {
             locked.push(test.group(&[&[one], others].concat()).await);
         }
-        let said = test.send(TestSend::new(locked[0], &one, "hello")).await.unwrap().message.id;
+        let message = test.send(TestSend::new(locked[0], &one, "hello")).await.unwrap().message.id;
         let free = test.group(&[talker, friend]).await;
         let tokens = logins::issue_tokens(app, talker.user_id, "a test", "127.0.0.1").await.unwrap();
         let renewed = refresh::refresh(app, &tokens.refresh_token, Ipv4Addr::LOCALHOST.into()).await.unwrap();
-        let held = lock(test, &locked).await;
+        let lock_of_another_node = lock(test, &locked).await;
 
-        // Each by another user, because the limit of one user would leave connections free.
-        let stuck: Vec<_> = others
+        // Each reaction is by another user, because the limit of one user would leave connections free.
+        let waiting_reactions: Vec<_> = others
             .iter()
             .map(|user| {
                 let (app, user, group) = (app.clone(), *user, locked[0]);
-                tokio::spawn(async move { reactions::add(&app, &user, group, said, "👍").await.map(drop) })
+                tokio::spawn(async move { reactions::add(&app, &user, group, message, "👍").await.map(drop) })
             })
             .collect();
-        let sends: Vec<_> = locked.iter().map(|group| test.enqueue(TestSend::new(*group, &one, "stuck"))).collect();
-        // These take all permits for transactions of users.
+        let sends: Vec<_> = locked.iter().map(|group| test.enqueue(TestSend::new(*group, &one, "waits"))).collect();
+        // The reactions take all permits for transactions of users.
         let database = &app.settings().database;
-        waiting(test, database.connection_shares().write_connections(database.writers).unwrap().users).await;
+        wait_for_waiting_connections(
+            test,
+            database.connection_shares().write_connections(database.writers).unwrap().users,
+        )
+        .await;
 
         // The first call after a refresh, which writes a row.
         let claims = logins::verify_access_token(app, &renewed.access_token).unwrap();
@@ -66,11 +70,11 @@ fn reactions_and_sends_that_wait_for_locks_hold_up_nobody_else() {
         let mine = test.send(TestSend::new(free, &talker, "hello")).await.unwrap().message.id;
         messages::get(app, &caller, mine).await.unwrap();
         marks::update_read_mark(app, &caller, free, ReadTarget::End).await.unwrap();
-        assert!(stuck.iter().all(|change| !change.is_finished()), "none had to give up for it");
-        held.rollback().await.unwrap();
-        for stuck in stuck {
-            // It got the lock, or its wait timed out.
-            let _ = stuck.await.unwrap();
+        assert!(waiting_reactions.iter().all(|change| !change.is_finished()), "no reaction had to end before");
+        lock_of_another_node.rollback().await.unwrap();
+        for reaction in waiting_reactions {
+            // The reaction got the lock, or its wait timed out.
+            let _ = reaction.await.unwrap();
         }
         for sent in sends {
             let _ = sent.await.unwrap();

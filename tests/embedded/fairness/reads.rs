@@ -37,14 +37,15 @@ impl Handler<ToPresence> for IdleActor {
 /// The time after which the test stops waiting.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The calls of one user at the same time: the maximum.
+/// The number of calls of one user at the same time, which is the maximum.
 const CALLS: usize = 32;
 
 #[test]
-fn a_reader_waits_behind_a_few_statements_of_one_who_asks_for_much() {
+fn a_read_waits_for_only_a_few_statements_of_a_user_with_many_calls() {
     on_each_database(&async |test: &TestApp| {
-        let greedy = test.user().await;
-        let token = logins::issue_tokens(&test.app, greedy.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
+        let heavy_user = test.user().await;
+        let token =
+            logins::issue_tokens(&test.app, heavy_user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let idle = IdleActor.start();
         let sessions =
             SessionServices { app: test.app.clone(), hub: idle.clone().recipient(), presence: idle.recipient() };
@@ -60,29 +61,29 @@ fn a_reader_waits_behind_a_few_statements_of_one_who_asks_for_much() {
                 })
                 .collect();
             // All calls are accepted and then wait to read. Authentication has its own connections.
-            let places = test.app.read_permits(greedy.user_id);
+            let permits = test.app.database_read_permits(heavy_user.user_id);
             let started = Instant::now();
-            while places.available_permits() > 0 {
-                assert!(calls.next().now_or_never().is_none(), "there is no connection");
+            while permits.available_permits() > 0 {
+                assert!(calls.next().now_or_never().is_none(), "no connection is free");
                 assert!(started.elapsed() < DEADLINE, "{path} reads nothing");
                 actix::clock::sleep(Duration::from_millis(1)).await;
             }
-            let mut bystander = Box::pin(test.rows("SELECT 1"));
-            assert!((&mut bystander).now_or_never().is_none(), "there is no connection");
+            let mut other_read = Box::pin(test.rows("SELECT 1"));
+            assert!((&mut other_read).now_or_never().is_none(), "no connection is free");
             connections.truncate(1);
             drop(connections.pop());
             let mut before = 0;
             loop {
                 tokio::select! {
                     biased;
-                    _ = &mut bystander => break,
+                    _ = &mut other_read => break,
                     answer = calls.next() => {
-                        assert_eq!(answer.expect("the bystander comes first").status().as_u16(), 200);
+                        assert_eq!(answer.expect("the read ends before the last call").status().as_u16(), 200);
                         before += 1;
                     }
                 }
             }
-            assert!(before < CALLS / 2, "{path}: {before} of the others were answered before");
+            assert!(before < CALLS / 2, "{path}: {before} calls were answered before the read of another user");
             while let Some(answer) = calls.next().await {
                 assert_eq!(answer.status().as_u16(), 200);
             }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The number of users with the same word in their names.
 const USERS: usize = 50_000;
-/// The number of messages that other users send meanwhile.
+/// The number of messages that other users send during the searches.
 const SENDS: usize = 50;
 
 /// Creates users with the names "School 1", "School 2" …, with the columns that a search reads.
@@ -32,25 +32,25 @@ async fn fill(test: &TestApp) {
 }
 
 #[test]
-fn three_who_search_among_50_000_users_hold_up_nobody() {
+fn three_users_who_search_among_50_000_users_delay_no_other_user() {
     on_each_database(&async |test: &TestApp| {
         fill(test).await;
         let [one, two, three, talker, other] = test.users(5).await[..] else { unreachable!() };
         let app = &test.app;
         let group = test.group(&[talker, other]).await;
         let access = logins::issue_tokens(app, talker.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
-        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::new(AtomicBool::new(false));
         let mut searching = Vec::new();
         for caller in [one, two, three, one, two, three] {
-            let (app, over) = (app.clone(), over.clone());
+            let (app, is_over) = (app.clone(), is_over.clone());
             searching.push(tokio::spawn(async move {
-                let mut answered = 0;
-                while !over.load(Ordering::Relaxed) {
+                let mut answer_count = 0;
+                while !is_over.load(Ordering::Relaxed) {
                     let (found, _) = users::search(&app, caller, "school", None, 100).await.unwrap();
                     assert_eq!(found.len(), 100);
-                    answered += 1;
+                    answer_count += 1;
                 }
-                answered
+                answer_count
             }));
         }
         for number in 0..SENDS {
@@ -60,7 +60,7 @@ fn three_who_search_among_50_000_users_hold_up_nobody() {
             sessions::read_start(app, &caller, &[group]).await.unwrap();
             assert_eq!(app.db().check().await, DbState::Ok);
         }
-        over.store(true, Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         for search in searching {
             assert!(search.await.unwrap() > 0);
         }
@@ -68,7 +68,7 @@ fn three_who_search_among_50_000_users_hold_up_nobody() {
 }
 
 #[test]
-fn a_search_looks_at_a_thousand_and_is_paged_over_them_without_gaps_or_repetitions() {
+fn a_search_reads_a_thousand_users_and_its_pages_have_no_gap_and_no_repetition() {
     on_each_database(&async |test: &TestApp| {
         fill(test).await;
         let user = test.user().await;
@@ -76,13 +76,13 @@ fn a_search_looks_at_a_thousand_and_is_paged_over_them_without_gaps_or_repetitio
         loop {
             let (page, next) = users::search(&test.app, user, "school", after, 100).await.unwrap();
             for user in page {
-                assert!(found.insert(user.brief.username.clone()), "{} twice", user.brief.username);
+                assert!(found.insert(user.brief.username.clone()), "{} is found twice", user.brief.username);
             }
             let Some(next) = next else { break };
             after = Some(next);
         }
         assert_eq!(found.len() as u64, limits::SEARCH_CANDIDATES);
-        // A further word of the query finds a user far behind the thousandth.
+        // A second word in the query finds a user who is not among the first thousand.
         let (page, _) = users::search(&test.app, user, "school pupil49999", None, 100).await.unwrap();
         assert_eq!(page.iter().map(|user| user.brief.username.as_str()).collect::<Vec<_>>(), ["pupil49999"]);
     });

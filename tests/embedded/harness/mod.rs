@@ -6,7 +6,7 @@ pub mod stored_state;
 mod test_send;
 
 use crate::support::database::runs_on_postgres;
-use crate::support::leave_out;
+use crate::support::report_skipped;
 use actix::prelude::*;
 use greenroom::app::App;
 use greenroom::cluster::catch_up::CatchUpSchedule;
@@ -69,7 +69,7 @@ pub fn on_sqlite(test: &impl AsyncFn(&TestApp)) {
     in_folder(tempfile::tempdir().unwrap().path(), None, test);
 }
 
-/// Runs `test` on the database of this folder or address, which may exist already.
+/// Runs `test` on the database in this folder or at this address, which may exist already.
 pub fn in_folder(folder: &Path, url: Option<&str>, test: &impl AsyncFn(&TestApp)) {
     let runtime = runtime();
     System::new().block_on(async {
@@ -89,7 +89,7 @@ pub fn on_postgres(test: &impl AsyncFn(&TestApp)) {
 /// Runs `test` like [`on_postgres`], with an application that connects to the address that `change_url` returns.
 pub fn on_postgres_through(change_url: impl FnOnce(String) -> String, test: &impl AsyncFn(&TestApp)) {
     let Ok(admin_url) = std::env::var("GREENROOM_TEST_POSTGRES") else {
-        IS_POSTGRES_LEFT_OUT.call_once(|| leave_out("PostgreSQL (GREENROOM_TEST_POSTGRES is not set)"));
+        IS_POSTGRES_LEFT_OUT.call_once(|| report_skipped("PostgreSQL (GREENROOM_TEST_POSTGRES is not set)"));
         return;
     };
     let name = format!("greenroom_embedded_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -202,7 +202,7 @@ impl TestApp {
         self.direct_url.clone()
     }
 
-    /// Opens a connection to PostgreSQL beside those of the application.
+    /// Opens a further connection to PostgreSQL, which the application does not use.
     pub async fn connection(&self) -> DatabaseConnection {
         connect(self.direct_url.as_deref().expect("PostgreSQL")).await
     }
@@ -316,13 +316,13 @@ impl TestApp {
     }
 
     /// Returns the schedule of the catch-up, which a failed delivery wakes.
-    pub fn catch_up(&self) -> &CatchUpSchedule {
-        &self.embedded.catch_up
+    pub fn catch_up_schedule(&self) -> &CatchUpSchedule {
+        &self.embedded.catch_up_schedule
     }
 
     /// Waits until the catch-up is woken.
     pub async fn wait_for_catch_up(&self) {
-        tokio::time::timeout(DEADLINE, self.embedded.catch_up.woken()).await.unwrap();
+        tokio::time::timeout(DEADLINE, self.embedded.catch_up_schedule.woken()).await.unwrap();
     }
 
     /// Waits until the tasks of the start have ended, and returns the number of those that continue.

@@ -39,7 +39,7 @@ impl Handler<Committed> for Recorder {
 
     fn handle(&mut self, Committed(batches): Committed, _: &mut Self::Context) {
         let mut events = self.0.events.lock().unwrap();
-        for frame in batches.iter().flat_map(|batch| &batch.frames) {
+        for frame in batches.iter().flat_map(|batch| &batch.envelopes) {
             events.push(Delivered { stream: frame.stream, rev: frame.rev.0, text: frame.text.to_string() });
         }
     }

@@ -1,5 +1,6 @@
-//! The whole database, and a check that it is consistent: streams have no gap, every message has one event and the
-//! reverse, counters are correct, and participants agree with the log. So the check finds every half of a transaction.
+//! The whole database, and a check that it is consistent: streams have no gap, every message has one event and
+//! every such event has a message, counters are correct, and participants agree with the log. So the check finds every
+//! transaction of which only a part was stored.
 
 use super::{Delivered, TestApp};
 use greenroom::domain::stream::Stream;
@@ -104,7 +105,7 @@ impl StoredState {
             });
         }
         for row in test.rows("SELECT * FROM outbox ORDER BY id").await {
-            let stream = Stream::from_parts(get(&row, "stream_kind"), get(&row, "stream_id"));
+            let stream = Stream::from_columns(get(&row, "stream_kind"), get(&row, "stream_id"));
             let json: String = get(&row, "payload");
             let frame: Value = serde_json::from_str(&json).unwrap();
             stored.log.entry(stream).or_default().push(Event {
@@ -148,8 +149,8 @@ impl StoredState {
         }
         for (id, conversation) in &self.conversations {
             self.check_messages(*id, conversation, &mut faults);
-            let test = |key: &(Uuid, Uuid), row: &Participant| key.0 == *id && row.left_rev.is_none();
-            let members = self.participants.iter().filter(|(key, row)| test(key, row)).count();
+            let is_member = |key: &(Uuid, Uuid), row: &Participant| key.0 == *id && row.left_rev.is_none();
+            let members = self.participants.iter().filter(|(key, row)| is_member(key, row)).count();
             if conversation.member_count != members as i64 {
                 faults.push(format!("{id} counts {} members, not {members}", conversation.member_count));
             }
@@ -161,9 +162,9 @@ impl StoredState {
     }
 
     fn streams(&self) -> Vec<(Stream, i64)> {
-        let conversations = self.conversations.iter().map(|(id, row)| (Stream::from_parts(0, *id), row.last_rev));
+        let conversations = self.conversations.iter().map(|(id, row)| (Stream::from_columns(0, *id), row.last_rev));
         let mut streams: BTreeMap<Stream, i64> = conversations.collect();
-        streams.extend(self.users.iter().map(|(id, rev)| (Stream::from_parts(1, *id), *rev)));
+        streams.extend(self.users.iter().map(|(id, rev)| (Stream::from_columns(1, *id), *rev)));
         for stream in self.log.keys() {
             streams.entry(*stream).or_insert(0);
         }
@@ -177,7 +178,7 @@ impl StoredState {
             faults.push(format!("{id} has the last seq {}, and contains {seqs:?}", conversation.last_seq));
         }
         let mut count = 0;
-        let mut events = self.events_of(Stream::from_parts(0, id)).iter().filter(|event| event.kind == "message.new");
+        let mut events = self.events_of(Stream::from_columns(0, id)).iter().filter(|event| event.kind == "message.new");
         let mut named = BTreeSet::new();
         self.check_senders(id, faults);
         for message in messages {
@@ -191,7 +192,7 @@ impl StoredState {
                 faults.push(format!("{id}/{}: {temp_id} is stored twice", message.seq));
             }
             match events.next() {
-                Some(event) if announces(event, message) => {}
+                Some(event) if contains_message(event, message) => {}
                 event => faults.push(format!("{id}/{}: {message:?} has the event {event:?}", message.seq)),
             }
         }
@@ -205,16 +206,16 @@ impl StoredState {
 
     /// Checks that no user sent a message between leaving and joining again.
     fn check_senders(&self, id: Uuid, faults: &mut Vec<String>) {
-        let mut out = BTreeSet::new();
-        for event in self.events_of(Stream::from_parts(0, id)) {
+        let mut absent = BTreeSet::new();
+        for event in self.events_of(Stream::from_columns(0, id)) {
             match event.kind.as_str() {
-                "participant.left" => drop(out.insert(event.payload["user_id"].to_string())),
+                "participant.left" => drop(absent.insert(event.payload["user_id"].to_string())),
                 "participant.joined" => {
                     for user in joined_users(event) {
-                        out.remove(&Value::from(user.to_string()).to_string());
+                        absent.remove(&Value::from(user.to_string()).to_string());
                     }
                 }
-                "message.new" if out.contains(&event.payload["message"]["sender_id"].to_string()) => {
+                "message.new" if absent.contains(&event.payload["message"]["sender_id"].to_string()) => {
                     faults.push(format!("{id}: sent by a user who had left: {}", event.text));
                 }
                 _ => {}
@@ -229,10 +230,11 @@ impl StoredState {
             faults.push(format!("{name}: {} messages are counted up to the mark {marked:?}", row.last_read_count));
         }
         if self.conversations[&conversation].kind == "class" {
-            return; // The test creates classes without events.
+            // The test creates classes without events.
+            return;
         }
         let (mut joins, mut last_join, mut last_left) = (0, 0, None);
-        for event in self.events_of(Stream::from_parts(0, conversation)) {
+        for event in self.events_of(Stream::from_columns(0, conversation)) {
             if event.kind == "participant.joined" && joined_users(event).contains(&user) {
                 (joins, last_join) = (joins + 1, event.rev);
                 last_left = None;
@@ -240,12 +242,12 @@ impl StoredState {
                 last_left = Some(event.rev);
             }
         }
-        // The view of a user who is added begins at the system message, which follows the event.
-        let begins = if last_join == 0 { 0 } else { last_join + 1 };
-        if row.joined_rev != begins || row.left_rev != last_left {
-            faults.push(format!("{name}: the log says {begins} to {last_left:?}, the row {row:?}"));
+        // The view of an added user starts at the system message, which is the event after `participant.joined`.
+        let start = if last_join == 0 { 0 } else { last_join + 1 };
+        if row.joined_rev != start || row.left_rev != last_left {
+            faults.push(format!("{name}: the log says {start} to {last_left:?}, the row {row:?}"));
         }
-        let created = self.events_of(Stream::from_parts(1, user)).iter().filter(|event| {
+        let created = self.events_of(Stream::from_columns(1, user)).iter().filter(|event| {
             event.kind == "conversation.created" && event.payload["conversation"]["id"] == conversation.to_string()
         });
         let created = created.count();
@@ -276,7 +278,7 @@ impl StoredState {
 }
 
 /// Returns true if the event contains the message with all its fields.
-fn announces(event: &Event, message: &Message) -> bool {
+fn contains_message(event: &Event, message: &Message) -> bool {
     let payload = &event.payload["message"];
     let id = |id: Option<Uuid>| id.map_or(Value::Null, |id| Value::String(id.to_string()));
     let data = message.data.as_ref().map_or(Value::Null, |data| serde_json::from_str(data).unwrap());

@@ -47,7 +47,7 @@ impl TestSend {
         tokens::body_hash(format!("{:?}", (&self.content, &self.data, self.reply_to)).as_bytes())
     }
 
-    /// As the use case takes it.
+    /// Returns the checked send, as the use case takes it.
     pub fn checked(self) -> CheckedSend {
         let new = NewMessage {
             content: Some(self.content),

@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::database::runs_on_postgres;
-use crate::support::leave_out;
+use crate::support::report_skipped;
 use sea_orm::{
     ActiveModelTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait,
     IntoActiveModel, ModelTrait, QueryResult, Statement,
@@ -28,7 +28,8 @@ pub async fn on_each_database<F: Future<Output = ()> + Send + 'static>(test: fn(
     }
 
     let Ok(admin_url) = std::env::var("GREENROOM_TEST_POSTGRES") else {
-        IS_POSTGRES_LEFT_OUT.call_once(|| leave_out("the schema on PostgreSQL (GREENROOM_TEST_POSTGRES is not set)"));
+        IS_POSTGRES_LEFT_OUT
+            .call_once(|| report_skipped("the schema on PostgreSQL (GREENROOM_TEST_POSTGRES is not set)"));
         return;
     };
     let name = format!("greenroom_migration_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -59,11 +60,11 @@ async fn rows(db: &DatabaseConnection, on_postgres: &str, on_sqlite: &str) -> Ve
 /// The schema as the catalogue of the database describes it.
 #[derive(Debug, Default, PartialEq)]
 pub struct Catalogue {
-    /// table → columns
+    /// The columns of each table.
     pub tables: BTreeMap<String, BTreeSet<String>>,
-    /// (table, columns) that refer to another table
+    /// The tables and columns that refer to another table.
     pub foreign_keys: BTreeSet<(String, Vec<String>)>,
-    /// index → its table, columns and predicate
+    /// The table, the columns and the predicate of each index.
     pub indexes: BTreeMap<String, (String, Vec<String>, String)>,
 }
 
@@ -101,9 +102,9 @@ impl Catalogue {
             db,
             "SELECT i.indexrelid::regclass::text AS i, i.indrelid::regclass::text AS t, a.attname::text AS c, \
              coalesce(pg_get_expr(i.indpred, i.indrelid), '') AS p FROM pg_index i, \
-             unnest(i.indkey) WITH ORDINALITY k (attnum, place), pg_class r, pg_attribute a \
+             unnest(i.indkey) WITH ORDINALITY k (attnum, number), pg_class r, pg_attribute a \
              WHERE r.oid = i.indrelid AND r.relnamespace = current_schema()::regnamespace \
-             AND r.relname <> 'seaql_migrations' AND a.attrelid = r.oid AND a.attnum = k.attnum ORDER BY i, k.place",
+             AND r.relname <> 'seaql_migrations' AND a.attrelid = r.oid AND a.attnum = k.attnum ORDER BY i, k.number",
             "SELECT i.name AS i, t.name AS t, c.name AS c, \
              coalesce(CASE i.partial WHEN 1 THEN substr(s.sql, instr(s.sql, 'WHERE ') + 6) END, '') AS p \
              FROM sqlite_schema t, pragma_index_list(t.name) i, pragma_index_xinfo(i.name) c \

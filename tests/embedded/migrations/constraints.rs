@@ -8,22 +8,22 @@ use sea_orm::{ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IntoActi
 use super::sample_rows::{self, id};
 use crate::migrations::catalogue::{insert, on_each_database};
 
-/// Expects that `rule` refuses the row: the name of a check, or the kind of constraint.
+/// Checks that `rule` refuses the row. A rule is the name of a check, or the kind of a constraint.
 async fn refused<M>(db: &DatabaseConnection, rule: &str, row: M)
 where
     M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
     <M::Entity as EntityTrait>::ActiveModel: ActiveModelTrait<Entity = M::Entity> + Send,
 {
-    let shown = format!("{row:?}");
-    is_refusal(&insert(db, row).await.expect_err(&shown), rule);
+    let description = format!("{row:?}");
+    assert_refused_by(&insert(db, row).await.expect_err(&description), rule);
 }
 
-fn is_refusal(error: &DbErr, rule: &str) {
+fn assert_refused_by(error: &DbErr, rule: &str) {
     let error = error.to_string();
     assert!(error.to_lowercase().contains(rule), "{rule}: {error}");
 }
 
-/// Changes some columns of a valid row and expects that a rule refuses the result.
+/// Changes some columns of a valid row, and checks that a rule refuses the result.
 macro_rules! refused {
     ($db:ident, $rule:literal, $row:expr $(, $column:ident = $value:expr)*) => {{
         #[allow(unused_mut)]
@@ -33,7 +33,7 @@ macro_rules! refused {
     }};
 }
 
-async fn world(db: &DatabaseConnection) {
+async fn insert_common_rows(db: &DatabaseConnection) {
     Migrator::up(db, None).await.expect("up");
     for number in 1..=3 {
         insert(db, sample_rows::user(number)).await.expect("a user");
@@ -44,20 +44,20 @@ async fn world(db: &DatabaseConnection) {
 }
 
 #[tokio::test]
-async fn words_stay_in_their_lists() {
+async fn columns_with_a_list_of_words_accept_no_other_word() {
     on_each_database(|db| async move {
         let db = &db;
-        world(db).await;
-        let word = || "else".to_owned();
-        refused!(db, "check constraint", sample_rows::user(4), role = word());
-        refused!(db, "check constraint", sample_rows::user(4), status = word());
-        refused!(db, "check constraint", sample_rows::login(10, 1), revoke_reason = Some(word()));
-        refused!(db, "check constraint", sample_rows::group(32, 1), kind = word());
-        refused!(db, "check constraint", sample_rows::participant(30, 1), role = word());
-        refused!(db, "check constraint", sample_rows::participant(30, 1), notify = word());
-        refused!(db, "check constraint", sample_rows::message(41, 30, 1, 2), kind = word());
-        refused!(db, "check constraint", sample_rows::attachment(50, 1, 30, 40), kind = word());
-        refused!(db, "check constraint", sample_rows::notification(60, 1, 30, 40), kind = word());
+        insert_common_rows(db).await;
+        let other_word = || "else".to_owned();
+        refused!(db, "check constraint", sample_rows::user(4), role = other_word());
+        refused!(db, "check constraint", sample_rows::user(4), status = other_word());
+        refused!(db, "check constraint", sample_rows::login(10, 1), revoke_reason = Some(other_word()));
+        refused!(db, "check constraint", sample_rows::group(32, 1), kind = other_word());
+        refused!(db, "check constraint", sample_rows::participant(30, 1), role = other_word());
+        refused!(db, "check constraint", sample_rows::participant(30, 1), notify = other_word());
+        refused!(db, "check constraint", sample_rows::message(41, 30, 1, 2), kind = other_word());
+        refused!(db, "check constraint", sample_rows::attachment(50, 1, 30, 40), kind = other_word());
+        refused!(db, "check constraint", sample_rows::notification(60, 1, 30, 40), kind = other_word());
         refused!(db, "check constraint", sample_rows::log_row(1, 30, 1), stream_kind = 2);
     })
     .await;
@@ -67,7 +67,7 @@ async fn words_stay_in_their_lists() {
 async fn columns_that_belong_together_stay_together() {
     on_each_database(|db| async move {
         let db = &db;
-        world(db).await;
+        insert_common_rows(db).await;
         refused!(db, "users_deleted_with_time", sample_rows::user(4), status = "deleted".into());
         refused!(db, "users_email_with_key", sample_rows::user(4), email = None);
         refused!(db, "blocks_not_oneself", sample_rows::block(1, 1));
@@ -108,10 +108,10 @@ async fn columns_that_belong_together_stay_together() {
 }
 
 #[tokio::test]
-async fn what_there_is_once_is_there_once() {
+async fn unique_values_cannot_be_stored_twice() {
     on_each_database(|db| async move {
         let db = &db;
-        world(db).await;
+        insert_common_rows(db).await;
         insert(db, sample_rows::notification(60, 2, 30, 40)).await.expect("a notification");
         insert(db, sample_rows::log_row(1, 30, 1)).await.expect("a log row");
 
@@ -129,10 +129,10 @@ async fn what_there_is_once_is_there_once() {
 
         let mut same = message();
         same.temp_id = Some("temp-40".into());
-        let elsewhere = messages::Model { conversation_id: id(31), ..same.clone() };
-        insert(db, elsewhere).await.expect("the same temp_id in another conversation");
-        let another = messages::Model { id: id(42), reply_to_id: None, sender_id: Some(id(2)), ..same };
-        insert(db, another).await.expect("the same temp_id from another sender");
+        let in_other_conversation = messages::Model { conversation_id: id(31), ..same.clone() };
+        insert(db, in_other_conversation).await.expect("the same temp_id in another conversation");
+        let of_other_sender = messages::Model { id: id(42), reply_to_id: None, sender_id: Some(id(2)), ..same };
+        insert(db, of_other_sender).await.expect("the same temp_id from another sender");
         for (number, seq) in [(43, 3), (44, 4)] {
             let without = messages::Model { temp_id: None, ..sample_rows::message(number, 30, 1, seq) };
             insert(db, without).await.expect("no temp_id");
@@ -148,10 +148,10 @@ async fn what_there_is_once_is_there_once() {
 }
 
 #[tokio::test]
-async fn rows_refer_to_what_is_there() {
+async fn rows_refer_only_to_existing_rows() {
     on_each_database(|db| async move {
         let db = &db;
-        world(db).await;
+        insert_common_rows(db).await;
         refused!(db, "foreign key constraint", sample_rows::message(41, 99, 1, 2));
         refused!(db, "foreign key constraint", sample_rows::message(41, 30, 1, 2), reply_to_id = Some(id(99)));
         // A message of another conversation cannot belong to this one.
@@ -164,16 +164,16 @@ async fn rows_refer_to_what_is_there() {
         refused!(db, "foreign key constraint", sample_rows::attachment(50, 2, 31, 40));
         refused!(db, "foreign key constraint", sample_rows::notification(60, 2, 31, 40));
         refused!(db, "foreign key constraint", sample_rows::participant(30, 99));
-        refused!(db, "foreign key constraint", sample_rows::failure("nobody", 30));
+        refused!(db, "foreign key constraint", sample_rows::failure("unknown", 30));
     })
     .await;
 }
 
 #[tokio::test]
-async fn deleting_takes_what_belongs_and_keeps_what_was_said() {
+async fn a_deletion_removes_dependent_rows_and_keeps_messages() {
     on_each_database(|db| async move {
         let db = &db;
-        world(db).await;
+        insert_common_rows(db).await;
         insert(db, sample_rows::login(10, 3)).await.expect("a login");
         insert(db, sample_rows::refresh_token(10)).await.expect("a token");
         let mut reply = sample_rows::message(41, 30, 2, 2);
@@ -183,26 +183,26 @@ async fn deleting_takes_what_belongs_and_keeps_what_was_said() {
         insert(db, sample_rows::attachment(50, 2, 30, 41)).await.expect("an attachment");
 
         let author = users::Entity::delete_by_id(id(1)).exec(db).await;
-        is_refusal(&author.expect_err("who said something stays"), "foreign key constraint");
-        users::Entity::delete_by_id(id(3)).exec(db).await.expect("who said nothing may go");
+        assert_refused_by(&author.expect_err("an author was removed"), "foreign key constraint");
+        users::Entity::delete_by_id(id(3)).exec(db).await.expect("a user without messages is removed");
         assert_eq!(refresh_tokens::Entity::find().all(db).await.expect("tokens"), []);
 
         let quoted = messages::Entity::delete_by_id((id(30), id(40))).exec(db).await;
-        is_refusal(&quoted.expect_err("what a reply quotes stays"), "foreign key constraint");
+        assert_refused_by(&quoted.expect_err("a quoted message was removed"), "foreign key constraint");
         let reply = messages::Entity::find_by_id((id(30), id(41))).one(db).await.expect("a query");
         let mut reply = reply.expect("the reply").into_active_model();
         reply.reply_to_id = Set(None);
         reply.update(db).await.expect("a reply without its quote");
-        messages::Entity::delete_by_id((id(30), id(40))).exec(db).await.expect("a message goes");
+        messages::Entity::delete_by_id((id(30), id(40))).exec(db).await.expect("the message is removed");
         assert_eq!(reactions::Entity::find().all(db).await.expect("reactions"), []);
         let stored = messages::Entity::delete_by_id((id(30), id(41))).exec(db).await;
-        is_refusal(&stored.expect_err("its bytes are still stored"), "foreign key constraint");
+        assert_refused_by(&stored.expect_err("a message with a stored upload was removed"), "foreign key constraint");
     })
     .await;
 }
 
 #[tokio::test]
-async fn log_ids_are_never_given_twice() {
+async fn log_ids_are_never_used_twice() {
     on_each_database(|db| async move {
         Migrator::up(&db, None).await.expect("up");
         let append = async |rev| {

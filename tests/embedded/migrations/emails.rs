@@ -1,4 +1,4 @@
-//! The migration of e-mail addresses, on a database in which two addresses are the same after it.
+//! The migration of e-mail addresses, on a database in which it makes two addresses equal.
 
 use ::entity::meta;
 use migration::{Migrator, MigratorTrait};
@@ -7,10 +7,10 @@ use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryResult, Statement};
 use super::sample_rows::id;
 use crate::migrations::catalogue::on_each_database;
 
-/// Returns the position of a migration in their order.
-fn position(name: &str) -> u32 {
-    let at = Migrator::migrations().iter().position(|migration| migration.name() == name);
-    u32::try_from(at.expect("there is such a migration")).expect("few")
+/// Returns the number of migrations before this one.
+fn count_before(name: &str) -> u32 {
+    let index = Migrator::migrations().iter().position(|migration| migration.name() == name);
+    u32::try_from(index.expect("there is such a migration")).expect("few")
 }
 
 #[tokio::test]
@@ -19,9 +19,9 @@ async fn addresses_are_compared_in_nfc_and_the_older_account_keeps_its_own() {
     const DECOMPOSED: &str = "Rene\u{301}@example.org";
     on_each_database(|db| async move {
         let db = &db;
-        let before = position("m20261130_000015_email_keys");
+        let before = count_before("m20261130_000015_email_keys");
         Migrator::up(db, Some(before)).await.expect("up to the keys");
-        let was = [
+        let rows_before = [
             (1, 10, DECOMPOSED.to_owned()),
             (2, 20, COMPOSED.to_owned()),
             (3, 20, COMPOSED.replace("Ren", "Andr")),
@@ -33,7 +33,7 @@ async fn addresses_are_compared_in_nfc_and_the_older_account_keeps_its_own() {
             DbBackend::Postgres => format!("'{}'::uuid", id(number)),
             _ => format!("x'{}'", id(number).simple()),
         };
-        for (number, created_at, email) in &was {
+        for (number, created_at, email) in &rows_before {
             let row = format!(
                 "INSERT INTO users (id, username, username_key, display_name, search_text, email, email_key, created_at, \
                  updated_at) VALUES ({}, 'u{number}', 'u{number}', 'U', 'u', '{email}', '{}', {created_at}, 1)",
@@ -48,29 +48,29 @@ async fn addresses_are_compared_in_nfc_and_the_older_account_keeps_its_own() {
             let text = |row: &QueryResult, column| row.try_get::<Option<String>>("", column).expect("a text");
             rows.iter().map(|row| (text(row, "email"), text(row, "email_key"))).collect::<Vec<_>>()
         };
-        let at_first = addresses().await;
+        let addresses_before = addresses().await;
         for _ in 0..2 {
             Migrator::up(db, Some(1)).await.expect("up");
             let kept = |email: &str, key: &str| (Some(email.to_owned()), Some(key.to_owned()));
             let expected = [
-                kept(&was[0].2, "ren\u{E9}@example.org"),
+                kept(&rows_before[0].2, "ren\u{E9}@example.org"),
                 (None, None),
                 (None, None),
-                kept(&was[3].2, "andr\u{E9}@example.org"),
-                kept(&was[4].2, "zo\u{E9}@example.org"),
-                kept(&was[5].2, "plain@example.org"),
+                kept(&rows_before[3].2, "andr\u{E9}@example.org"),
+                kept(&rows_before[4].2, "zo\u{E9}@example.org"),
+                kept(&rows_before[5].2, "plain@example.org"),
             ];
             assert_eq!(addresses().await, expected);
-            let mut noted = meta::Entity::find().all(db).await.expect("facts");
-            noted.retain(|fact| fact.key.starts_with("email_lost/"));
-            noted.sort_by(|one, other| one.key.cmp(&other.key));
+            let mut lost = meta::Entity::find().all(db).await.expect("facts");
+            lost.retain(|fact| fact.key.starts_with("email_lost/"));
+            lost.sort_by(|one, other| one.key.cmp(&other.key));
             let of = |number: u128, email: &str| meta::Model {
                 key: format!("email_lost/{}", id(number).simple()),
                 value: email.to_owned(),
             };
-            assert_eq!(noted, [of(2, &was[1].2), of(3, &was[2].2)]);
+            assert_eq!(lost, [of(2, &rows_before[1].2), of(3, &rows_before[2].2)]);
             Migrator::down(db, Some(1)).await.expect("down");
-            assert_eq!(addresses().await, at_first);
+            assert_eq!(addresses().await, addresses_before);
         }
     })
     .await;

@@ -15,8 +15,8 @@ async fn rows(db: &DatabaseConnection, query: &str) -> Vec<QueryResult> {
     db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.expect("rows")
 }
 
-/// Two messages, of which one quotes the other, and a row of each table that refers to messages.
-async fn history(db: &DatabaseConnection) -> Vec<messages::Model> {
+/// Inserts two messages, of which one quotes the other, and a row of each table that refers to messages.
+async fn insert_history(db: &DatabaseConnection) -> Vec<messages::Model> {
     for number in 1..=3 {
         insert(db, sample_rows::user(number)).await.expect("a user");
     }
@@ -28,7 +28,7 @@ async fn history(db: &DatabaseConnection) -> Vec<messages::Model> {
         insert(db, row).await.expect("a participant");
     }
     let quoted = messages::Model { reply_to_id: None, ..sample_rows::message(41, 30, 1, 1) };
-    // ids are in another order than the messages
+    // The ids are in another order than the messages.
     let reply = messages::Model { reply_to_id: Some(id(41)), ..sample_rows::message(40, 30, 2, 2) };
     let system = sample_rows::system_message(42, 31, 1);
     for row in [&quoted, &reply, &system] {
@@ -54,7 +54,7 @@ async fn history(db: &DatabaseConnection) -> Vec<messages::Model> {
     vec![quoted, reply, system]
 }
 
-/// All rows have the values from before.
+/// Checks that all rows have the values from before the migration.
 async fn expect_history(db: &DatabaseConnection, expected: &[messages::Model]) {
     let found = messages::Entity::find()
         .order_by_asc(messages::Column::ConversationId)
@@ -74,12 +74,12 @@ async fn expect_history(db: &DatabaseConnection, expected: &[messages::Model]) {
 }
 
 #[tokio::test]
-async fn messages_and_what_refers_to_them_keep_their_rows() {
+async fn messages_and_the_rows_that_refer_to_them_keep_their_values() {
     on_each_database(|db| async move {
         let db = &db;
         let steps = before("m20261130_000020_message_keys");
         Migrator::up(db, Some(steps)).await.expect("up to the keys");
-        let expected = history(db).await;
+        let expected = insert_history(db).await;
         for _ in 0..2 {
             Migrator::up(db, None).await.expect("up");
             expect_history(db, &expected).await;
@@ -89,13 +89,14 @@ async fn messages_and_what_refers_to_them_keep_their_rows() {
             assert_eq!(reactions::Entity::find().all(db).await.expect("reactions"), [reaction]);
             let counted = conversations::Entity::find().order_by_asc(conversations::Column::Id).all(db).await;
             let counted: Vec<_> = counted.expect("groups").iter().map(|group| group.member_count).collect();
-            assert_eq!(counted, [2, 0], "who has left is not counted");
+            assert_eq!(counted, [2, 0], "a user who left is counted");
 
             Migrator::down(db, Some(Migrator::migrations().len() as u32 - steps)).await.expect("down");
             expect_history(db, &expected).await;
-            let place: i64 = rows(db, "SELECT place FROM reactions").await[0].try_get("", "place").expect("a number");
+            let former_position: i64 =
+                rows(db, "SELECT place FROM reactions").await[0].try_get("", "place").expect("a number");
             let edit: i64 = rows(db, "SELECT id FROM message_edits").await[0].try_get("", "id").expect("a number");
-            assert_eq!((place, edit), (3, 7));
+            assert_eq!((former_position, edit), (3, 7));
         }
     })
     .await;

@@ -1,5 +1,5 @@
-//! The schema: the migrations run up, down and up again; the entities fit the tables; the constraints refuse what they
-//! must; indexes serve the foreign keys and contain no counters or marks.
+//! The schema: the migrations run up, down and up again; the entities fit the tables; the constraints refuse wrong
+//! rows; the indexes serve the foreign keys and contain no counters or marks.
 
 mod catalogue;
 mod constraints;
@@ -20,7 +20,7 @@ use sea_orm::{
 use crate::migrations::catalogue::{Catalogue, insert, on_each_database};
 
 #[tokio::test]
-async fn comes_goes_and_comes_again() {
+async fn migrations_run_up_down_and_up_again() {
     on_each_database(|db| async move {
         Migrator::up(&db, None).await.expect("up");
         let first = Catalogue::read(&db).await;
@@ -40,8 +40,8 @@ async fn comes_goes_and_comes_again() {
             Migrator::up(&db, Some(1)).await.expect("one up again");
         }
         assert_eq!(Catalogue::read(&db).await, first);
-        let again = meta::Entity::find_by_id("epoch").one(&db).await.expect("read").expect("an epoch").value;
-        assert_ne!(again, epoch, "a new history has a new epoch");
+        let second_epoch = meta::Entity::find_by_id("epoch").one(&db).await.expect("read").expect("an epoch").value;
+        assert_ne!(second_epoch, epoch, "a new history has a new epoch");
     })
     .await;
 }
@@ -57,14 +57,14 @@ async fn indexes_serve_the_foreign_keys_and_avoid_the_marks() {
             let whole: Vec<String> = key.iter().map(|column| format!("{column} IS NOT NULL")).collect();
             let served = catalogue.indexes.values().any(|(of, columns, predicate)| {
                 let predicate = predicate.trim_matches(['(', ')']);
-                // the last column is the id, which alone finds the rows
+                // The last column of such a key is the id, which alone finds the rows.
                 let finds = columns.starts_with(key) || Some(&columns[0]) == key.last();
                 of == table && finds && (predicate.is_empty() || whole.iter().any(|whole| whole == predicate))
             });
             assert!(served, "no index serves {table}.{key:?}");
         }
 
-        let everywhere = [
+        let changing_columns = [
             "last_seq",
             "last_count",
             "last_rev",
@@ -79,7 +79,7 @@ async fn indexes_serve_the_foreign_keys_and_avoid_the_marks() {
         for (index, (table, columns, predicate)) in &catalogue.indexes {
             let words = predicate.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
             for word in words.chain(columns.iter().map(String::as_str)) {
-                assert!(!everywhere.contains(&word), "{index} contains {word}");
+                assert!(!changing_columns.contains(&word), "{index} contains {word}");
                 assert!(table != "participants" || word != "read_at", "{index} contains {word}");
             }
         }
@@ -92,41 +92,41 @@ async fn entities_fit_the_tables() {
     on_each_database(|db| async move {
         Migrator::up(&db, None).await.expect("up");
         let (db, c) = (&db, &Catalogue::read(&db).await);
-        fits(db, c, sample_rows::user(1)).await;
-        fits(db, c, sample_rows::user(2)).await;
-        fits(db, c, sample_rows::login(10, 1)).await;
-        fits(db, c, sample_rows::refresh_token(10)).await;
-        fits(db, c, sample_rows::ticket(1, 10)).await;
-        fits(db, c, sample_rows::block(1, 2)).await;
-        fits(db, c, sample_rows::class(20, 1)).await;
-        fits(db, c, sample_rows::class_member(20, 1)).await;
-        fits(db, c, sample_rows::group(30, 1)).await;
-        fits(db, c, sample_rows::direct(31, 1, 2)).await;
-        fits(db, c, sample_rows::of_class(32, 20, 1)).await;
-        fits(db, c, sample_rows::participant(30, 1)).await;
-        fits(db, c, sample_rows::message(40, 30, 1, 1)).await;
-        fits(db, c, sample_rows::system_message(41, 30, 2)).await;
-        fits(db, c, sample_rows::mention(2, 30, 1, 40)).await;
-        fits(db, c, sample_rows::edit(1, 30, 40)).await;
-        fits(db, c, sample_rows::hidden(2, 40, 30)).await;
-        fits(db, c, sample_rows::reaction(40, 2, 30)).await;
-        fits(db, c, sample_rows::link(40, 30)).await;
-        fits(db, c, sample_rows::attachment(50, 1, 30, 40)).await;
-        fits(db, c, sample_rows::notification(60, 2, 30, 40)).await;
-        fits(db, c, sample_rows::notification_setting(1)).await;
-        fits(db, c, sample_rows::push_subscription(70, 1, 10)).await;
-        fits(db, c, sample_rows::log_row(1, 30, 1)).await;
-        fits(db, c, sample_rows::reader("search")).await;
-        fits(db, c, sample_rows::failure("search", 30)).await;
-        fits(db, c, sample_rows::bulk_change(80)).await;
-        fits(db, c, sample_rows::statistics(30)).await;
-        fits(db, c, sample_rows::sender(30, 1)).await;
-        fits(db, c, sample_rows::user_word(1)).await;
-        fits(db, c, sample_rows::fact()).await;
+        check_entity(db, c, sample_rows::user(1)).await;
+        check_entity(db, c, sample_rows::user(2)).await;
+        check_entity(db, c, sample_rows::login(10, 1)).await;
+        check_entity(db, c, sample_rows::refresh_token(10)).await;
+        check_entity(db, c, sample_rows::ticket(1, 10)).await;
+        check_entity(db, c, sample_rows::block(1, 2)).await;
+        check_entity(db, c, sample_rows::class(20, 1)).await;
+        check_entity(db, c, sample_rows::class_member(20, 1)).await;
+        check_entity(db, c, sample_rows::group(30, 1)).await;
+        check_entity(db, c, sample_rows::direct(31, 1, 2)).await;
+        check_entity(db, c, sample_rows::class_conversation(32, 20, 1)).await;
+        check_entity(db, c, sample_rows::participant(30, 1)).await;
+        check_entity(db, c, sample_rows::message(40, 30, 1, 1)).await;
+        check_entity(db, c, sample_rows::system_message(41, 30, 2)).await;
+        check_entity(db, c, sample_rows::mention(2, 30, 1, 40)).await;
+        check_entity(db, c, sample_rows::edit(1, 30, 40)).await;
+        check_entity(db, c, sample_rows::hidden(2, 40, 30)).await;
+        check_entity(db, c, sample_rows::reaction(40, 2, 30)).await;
+        check_entity(db, c, sample_rows::link(40, 30)).await;
+        check_entity(db, c, sample_rows::attachment(50, 1, 30, 40)).await;
+        check_entity(db, c, sample_rows::notification(60, 2, 30, 40)).await;
+        check_entity(db, c, sample_rows::notification_setting(1)).await;
+        check_entity(db, c, sample_rows::push_subscription(70, 1, 10)).await;
+        check_entity(db, c, sample_rows::log_row(1, 30, 1)).await;
+        check_entity(db, c, sample_rows::reader("search")).await;
+        check_entity(db, c, sample_rows::failure("search", 30)).await;
+        check_entity(db, c, sample_rows::bulk_change(80)).await;
+        check_entity(db, c, sample_rows::statistics(30)).await;
+        check_entity(db, c, sample_rows::sender(30, 1)).await;
+        check_entity(db, c, sample_rows::user_word(1)).await;
+        check_entity(db, c, sample_rows::fact()).await;
         for table in c.tables.keys() {
             let query = Statement::from_string(db.get_database_backend(), format!("SELECT 1 FROM {table} LIMIT 1"));
             let row = db.query_one_raw(query).await.expect("a query");
-            assert!(row.is_some(), "{table} has no entity here");
+            assert!(row.is_some(), "no entity is checked for {table}");
         }
     })
     .await;
@@ -134,7 +134,7 @@ async fn entities_fit_the_tables() {
 
 /// Counters and marks change with every message, so PostgreSQL must be able to change them without changing an index.
 #[tokio::test]
-async fn counters_and_marks_are_updated_in_place() {
+async fn counters_and_marks_are_updated_without_a_change_of_an_index() {
     on_each_database(|db| async move {
         if db.get_database_backend() != DbBackend::Postgres {
             return;
@@ -174,7 +174,7 @@ async fn counters_and_marks_are_updated_in_place() {
 }
 
 /// Stores the row through its entity and reads it back, then compares the table's columns with the entity's.
-async fn fits<M>(db: &DatabaseConnection, catalogue: &Catalogue, row: M)
+async fn check_entity<M>(db: &DatabaseConnection, catalogue: &Catalogue, row: M)
 where
     M: ModelTrait + Clone + PartialEq + std::fmt::Debug + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
     M::Entity: EntityTrait<Model = M> + Default,
@@ -183,7 +183,7 @@ where
     let table = sea_orm::EntityName::table_name(&M::Entity::default()).to_owned();
     insert(db, row.clone()).await.unwrap_or_else(|error| panic!("{table} refuses a valid row: {error}"));
     let found = M::Entity::find().all(db).await.unwrap_or_else(|error| panic!("{table} cannot be read: {error}"));
-    assert!(found.contains(&row), "{table}: {row:?} came back as {found:?}");
+    assert!(found.contains(&row), "{table}: {row:?} is read as {found:?}");
     let columns: BTreeSet<_> = <M::Entity as EntityTrait>::Column::iter()
         .map(|column| sea_orm::IdenStatic::as_str(&column).to_owned())
         .collect();

@@ -1,4 +1,5 @@
-//! Valid rows in which every column is set if the constraints allow it. The ids are small numbers, for readable tests.
+//! Valid rows of all tables, in which every column is set if the constraints allow it. The ids are small numbers, so
+//! that tests are readable.
 
 use ::entity::{
     blocks, bulk_changes, class_members, classes, conversation_statistics, conversations, hidden_messages, logins,
@@ -69,8 +70,8 @@ pub fn ticket(user: u128, login: u128) -> tickets::Model {
     tickets::Model { ticket_hash: vec![0, 255, 8], user_id: id(user), login_id: Some(id(login)), expires_at: TIME }
 }
 
-pub fn block(by: u128, whom: u128) -> blocks::Model {
-    blocks::Model { blocker_id: id(by), blocked_id: id(whom), created_at: TIME }
+pub fn block(blocker: u128, blocked: u128) -> blocks::Model {
+    blocks::Model { blocker_id: id(blocker), blocked_id: id(blocked), created_at: TIME }
 }
 
 pub fn class(number: u128, creator: u128) -> classes::Model {
@@ -133,7 +134,7 @@ pub fn direct(number: u128, low: u128, high: u128) -> conversations::Model {
     }
 }
 
-pub fn of_class(number: u128, class: u128, creator: u128) -> conversations::Model {
+pub fn class_conversation(number: u128, class: u128, creator: u128) -> conversations::Model {
     conversations::Model { kind: "class".to_owned(), class_id: Some(id(class)), ..group(number, creator) }
 }
 
@@ -375,7 +376,7 @@ pub fn failure(reader: &str, conversation: u128) -> reader_failures::Model {
         rev: 1,
         attempts: 1,
         next_at: TIME,
-        last_error: "away".to_owned(),
+        last_error: "unavailable".to_owned(),
         status: "failed".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Migrations that change data, on databases with data.
+//! Migrations that change rows, on databases with rows.
 
 use ::entity::{
     conversation_statistics, conversations, hidden_messages, logins, mentions, message_links, messages, meta, outbox,
@@ -19,8 +19,9 @@ use crate::migrations::catalogue::{insert, on_each_database};
 /// The number of migrations before the one that counts messages.
 const BEFORE_STATISTICS: u32 = 8;
 
-async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sender: Option<u128>, content: &str) {
-    let plain = messages::Model {
+/// Inserts a text message, or a system message if there is no sender.
+async fn insert_text(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sender: Option<u128>, content: &str) {
+    let text_message = messages::Model {
         kind: "text".to_owned(),
         data: None,
         reply_to_id: None,
@@ -32,7 +33,7 @@ async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sende
         ..sample_rows::message(number, 30, sender.unwrap_or(1), seq)
     };
     let row = match sender {
-        Some(_) => plain,
+        Some(_) => text_message,
         None => messages::Model {
             count,
             created_at: sample_rows::TIME + seq,
@@ -42,14 +43,14 @@ async fn said(db: &DatabaseConnection, number: u128, seq: i64, count: i64, sende
     insert_message(db, row).await;
 }
 
-/// Inserts messages as before the flag of messages that mention all.
+/// Inserts a message as it was before messages had the flag for a mention of all.
 async fn insert_message(db: &DatabaseConnection, row: messages::Model) {
     let mut row = row.into_active_model().reset_all();
     row.mentions_all = NotSet;
     messages::Entity::insert(row).exec_without_returning(db).await.expect("a message");
 }
 
-/// Before groups had a `temp_id` and counted their members.
+/// Inserts a group as it was before groups had a `temp_id` and a number of members.
 pub async fn insert_group(db: &DatabaseConnection, number: u128) {
     let mut row = sample_rows::group(number, 1).into_active_model().reset_all();
     row.temp_id = NotSet;
@@ -58,17 +59,17 @@ pub async fn insert_group(db: &DatabaseConnection, number: u128) {
     conversations::Entity::insert(row).exec_without_returning(db).await.expect("a group");
 }
 
-/// A group in which there are a system message, four messages of two users, one of them deleted, and two with links.
-async fn history(db: &DatabaseConnection) {
+/// Inserts a group with a system message and four messages of two users, of which one is deleted and two have links.
+async fn insert_history(db: &DatabaseConnection) {
     for number in 1..=2 {
         insert(db, sample_rows::user(number)).await.expect("a user");
     }
     insert_group(db, 30).await;
     insert_group(db, 31).await;
-    said(db, 40, 1, 0, None, "").await;
-    said(db, 41, 2, 1, Some(1), "see https://a.example/x, and HTTP://b.example.").await;
-    said(db, 42, 3, 2, Some(2), "no link: xhttp://c.example").await;
-    said(db, 43, 4, 3, Some(1), "https://a.example/x").await;
+    insert_text(db, 40, 1, 0, None, "").await;
+    insert_text(db, 41, 2, 1, Some(1), "see https://a.example/x, and HTTP://b.example.").await;
+    insert_text(db, 42, 3, 2, Some(2), "no link: xhttp://c.example").await;
+    insert_text(db, 43, 4, 3, Some(1), "https://a.example/x").await;
     let deleted = messages::Model {
         content: String::new(),
         data: None,
@@ -85,17 +86,17 @@ async fn history(db: &DatabaseConnection) {
     }
 }
 
-async fn reader(db: &DatabaseConnection, name: &str) -> Option<i64> {
+async fn cursor_of(db: &DatabaseConnection, name: &str) -> Option<i64> {
     let cursor = readers::Entity::find_by_id(name).select_only().column(readers::Column::Cursor);
     cursor.into_tuple().one(db).await.expect("a query")
 }
 
 #[tokio::test]
-async fn what_was_said_before_is_counted_once() {
+async fn existing_messages_are_counted_once() {
     on_each_database(|db| async move {
         let db = &db;
         Migrator::up(db, Some(BEFORE_STATISTICS)).await.expect("up to the statistics");
-        history(db).await;
+        insert_history(db).await;
         for _ in 0..2 {
             Migrator::up(db, None).await.expect("up");
             let counted = conversation_statistics::Entity::find().all(db).await.expect("counts");
@@ -123,15 +124,15 @@ async fn what_was_said_before_is_counted_once() {
             if db.get_database_backend() == DbBackend::Postgres {
                 let dense = [(10, Some(1)), (20, Some(2)), (30, Some(3)), (40, Some(4)), (50, Some(5))];
                 assert_eq!(positions, dense);
-                assert_eq!((reader(db, "sequencer").await, reader(db, "statistics").await), (Some(5), Some(5)));
+                assert_eq!((cursor_of(db, "sequencer").await, cursor_of(db, "statistics").await), (Some(5), Some(5)));
             } else {
                 assert!(positions.iter().all(|(_, position)| position.is_none()), "the id is the position");
-                assert_eq!((reader(db, "sequencer").await, reader(db, "statistics").await), (None, Some(50)));
+                assert_eq!((cursor_of(db, "sequencer").await, cursor_of(db, "statistics").await), (None, Some(50)));
             }
             let steps = Migrator::migrations().len() as u32 - BEFORE_STATISTICS;
             Migrator::down(db, Some(steps)).await.expect("down");
             assert_eq!(message_links::Entity::find().all(db).await.expect("links"), []);
-            assert_eq!(reader(db, "statistics").await, None);
+            assert_eq!(cursor_of(db, "statistics").await, None);
         }
     })
     .await;
@@ -141,7 +142,7 @@ async fn what_was_said_before_is_counted_once() {
 const BEFORE_GENERATIONS: u32 = 11;
 
 #[tokio::test]
-async fn logins_of_before_know_from_where_they_came_and_their_tokens_stay_good() {
+async fn existing_logins_get_their_network_and_their_tokens_stay_valid() {
     on_each_database(|db| async move {
         let db = &db;
         Migrator::up(db, Some(BEFORE_GENERATIONS)).await.expect("up to the generations");
@@ -185,7 +186,7 @@ async fn logins_of_before_know_from_where_they_came_and_their_tokens_stay_good()
             assert_eq!(networks, [Some("192.0.2.7"), Some("2001:db8:0:1::"), None]);
             assert!(rows.iter().all(|row| (row.generation, row.seen_generation) == (0, 0)));
             let until = meta::Entity::find_by_id("plain_tokens_until").one(db).await.expect("a query");
-            assert_eq!(until.expect("there are tokens of before").value, "90");
+            assert_eq!(until.expect("tokens existed before the migration").value, "90");
             let after = u32::try_from(Migrator::migrations().len()).expect("few") - BEFORE_GENERATIONS;
             Migrator::down(db, Some(after)).await.expect("down");
         }
@@ -203,7 +204,7 @@ pub fn literal(db: &DatabaseConnection, id: Uuid) -> String {
     if db.get_database_backend() == DbBackend::Postgres { format!("'{id}'") } else { format!("x'{}'", id.simple()) }
 }
 
-/// Returns the mentioned users of each message in order, from the rows.
+/// Returns the `seq` and the user of each mention, in the order of the messages and of the mentions in them.
 async fn mentioned(db: &DatabaseConnection) -> Vec<(i64, u128)> {
     let mut rows = mentions::Entity::find().all(db).await.expect("mentions");
     rows.sort_by_key(|row| (row.seq, row.position, row.user_id));
@@ -211,7 +212,7 @@ async fn mentioned(db: &DatabaseConnection) -> Vec<(i64, u128)> {
 }
 
 #[tokio::test]
-async fn mentions_of_everybody_become_flags() {
+async fn mentions_of_all_become_flags() {
     on_each_database(|db| async move {
         let db = &db;
         let steps = before("m20261130_000016_mentions_all");
@@ -229,10 +230,10 @@ async fn mentions_of_everybody_become_flags() {
             row.joined_at = sea_orm::Set(sample_rows::TIME - number as i64);
             participants::Entity::insert(row).exec_without_returning(db).await.expect("a participant");
         }
-        said(db, 40, 1, 0, None, "").await;
-        said(db, 41, 2, 1, Some(1), "@ALL, and @User3 first").await;
-        said(db, 42, 3, 2, Some(1), "hello @user2").await;
-        said(db, 43, 4, 3, Some(2), "all but @all of you").await;
+        insert_text(db, 40, 1, 0, None, "").await;
+        insert_text(db, 41, 2, 1, Some(1), "@ALL, and @User3 first").await;
+        insert_text(db, 42, 3, 2, Some(1), "hello @user2").await;
+        insert_text(db, 43, 4, 3, Some(2), "all but @all of you").await;
         let rows = [(41, 2, 3, 0, true), (41, 2, 2, 1, true), (41, 2, 4, 2, true), (42, 3, 2, 0, false)];
         for (message, seq, user, position, by_all) in
             rows.into_iter().chain([1, 3, 4].into_iter().zip(0..).map(|(user, position)| (43, 4, user, position, true)))
@@ -257,7 +258,7 @@ async fn mentions_of_everybody_become_flags() {
             all.sort_by_key(|message| message.seq);
             let flags: Vec<bool> = all.iter().map(|message| message.mentions_all).collect();
             assert_eq!(flags, [false, true, false, true]);
-            assert_eq!(mentioned(db).await, [(2, 3), (3, 2)], "those named one by one");
+            assert_eq!(mentioned(db).await, [(2, 3), (3, 2)], "the users who were mentioned by name");
             let mut hidden = hidden_messages::Entity::find().all(db).await.expect("hidden messages");
             hidden.sort_by_key(|row| row.seq);
             assert_eq!(hidden.iter().map(|row| row.counts).collect::<Vec<_>>(), [false, true]);
@@ -281,7 +282,7 @@ async fn indexed(db: &DatabaseConnection) -> Vec<(u128, bool, String)> {
 }
 
 #[tokio::test]
-async fn names_that_were_there_before_are_found() {
+async fn existing_names_are_found() {
     on_each_database(|db| async move {
         let long = "x".repeat(255);
         let names = ["Đặng Thị Hà", "張偉 (Wei)", "สมชาย ใจดี", "김철수", "O'Neil-Smith", "Οδυσσεύς", "Anna🎉", &long];
@@ -292,7 +293,7 @@ async fn names_that_were_there_before_are_found() {
             let text = search::searchable_text(&format!("User{number}"), name);
             let words = search::indexed_words(&text);
             expected.extend(words.into_iter().map(|word| (number, word.inside, word.word)));
-            // As an older version folded the name.
+            // An older version stored the searchable text in this form.
             let row = users::Model { search_text: text.replace('σ', "ς"), ..sample_rows::user(number) };
             insert(db, row).await.expect("a user");
         }

@@ -1,7 +1,7 @@
-//! The conversation list of a user in two thousand groups: the expensive parts are read for the conversations of the
-//! page alone.
+//! The conversation list of a user in two thousand groups: the expensive parts are read only for the conversations
+//! of the page.
 
-use super::plan_check::Judge;
+use super::plan_check::PlanChecker;
 use crate::harness::{TestApp, on_each_database};
 use greenroom::domain::caller::Caller;
 use greenroom::domain::limits;
@@ -12,19 +12,19 @@ use greenroom::store::db::pools::ReadPool;
 use sea_orm::Statement;
 use std::sync::{Arc, Mutex};
 
-/// The groups of the user.
+/// The number of groups of the user.
 const GROUPS: usize = 2000;
-/// The groups without the user.
+/// The number of groups without the user.
 const OTHERS: usize = 20_000;
-/// The members of each group of the user.
+/// The number of members of each group of the user.
 const MEMBERS: usize = 25;
-/// The messages in each group.
+/// The number of messages in each group.
 const MESSAGES: usize = 10;
 
 /// Adds all members to every group, each with messages of which the second half is unread.
 async fn fill(test: &TestApp, owner: Caller) {
     let id = if test.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
-    // The ids grow with time, as real ids do: a query in their order finds a newer one each time.
+    // The ids grow with time, as real ids do, so a query in their order finds a newer conversation with each row.
     let growing = if test.is_postgres() { "lpad(to_hex(i), 32, '0')::uuid" } else { "unhex(printf('%032x', i))" };
     let owner = test.id_literal(owner.user_id);
     let numbers = |count| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) ");
@@ -53,13 +53,13 @@ async fn fill(test: &TestApp, owner: Caller) {
 }
 
 #[test]
-fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
+fn a_page_of_a_list_of_two_thousand_conversations_reads_only_its_own_rows() {
     on_each_database(&async |test: &TestApp| {
         let users = test.users(MEMBERS).await;
         fill(test, users[0]).await;
-        let judge = Judge::new(test).await;
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let recorded = said.clone();
+        let plans = PlanChecker::new(test).await;
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let recorded = statements.clone();
         test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(statement.clone()));
         let (conn, now) = (test.app.db().read(ReadPool::Ordinary), Timestamp::now());
         let page = async |filter, after| {
@@ -78,11 +78,15 @@ fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
         assert!(page(ConversationFilter::default(), after).await.is_empty());
         assert!(
             seen.is_sorted_by(|one, next| one.sort_key.activity > next.sort_key.activity),
-            "the newest first, each once"
+            "the newest conversation is first, and each occurs once"
         );
         for conversation in &seen {
             assert_eq!((conversation.unread_count, conversation.member_count), (4, MEMBERS as i64));
-            assert_eq!(conversation.last_message.as_ref().unwrap().seq.0, MESSAGES as i64 - 1, "the last is hidden");
+            assert_eq!(
+                conversation.last_message.as_ref().unwrap().seq.0,
+                MESSAGES as i64 - 1,
+                "the last message is hidden"
+            );
         }
         let filter = |unread| ConversationFilter {
             unread: Some(unread),
@@ -92,21 +96,21 @@ fn a_page_of_two_thousand_conversations_costs_no_more_than_itself() {
         assert_eq!(page(filter(true), None).await.len(), 101);
         assert!(page(filter(false), None).await.is_empty());
         assert!(page(ConversationFilter { archived: true, ..ConversationFilter::default() }, None).await.is_empty());
-        let mut said = std::mem::take(&mut *said.lock().unwrap());
-        // The tasks of the server continue meanwhile.
-        said.retain(|statement: &Statement| statement.sql.contains("member_count"));
-        assert_eq!(said.len(), GROUPS / 100 + 4);
+        let mut statements = std::mem::take(&mut *statements.lock().unwrap());
+        // The other statements are those of the tasks of the server.
+        statements.retain(|statement: &Statement| statement.sql.contains("member_count"));
+        assert_eq!(statements.len(), GROUPS / 100 + 4);
         let mut wrong = Vec::new();
-        for statement in said {
-            let faults = judge.faults(&statement).await.into_iter();
-            // These are so small here, or empty, that PostgreSQL correctly reads all of one. The expensive parts are in
-            // the others.
-            let small = |fault: &String| {
+        for statement in statements {
+            let faults = plans.faults(&statement).await.into_iter();
+            // These tables are empty or so small here that PostgreSQL correctly reads the whole table. The expensive
+            // parts are in other tables.
+            let is_small_table = |fault: &String| {
                 ["conversations", "users", "classes", "blocks"]
                     .iter()
                     .any(|t| fault.starts_with(&format!("reads all of {t}")))
             };
-            wrong.extend(faults.filter(|fault| !small(fault)));
+            wrong.extend(faults.filter(|fault| !is_small_table(fault)));
         }
         assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
     });

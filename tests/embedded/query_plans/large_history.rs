@@ -1,6 +1,6 @@
-//! A database with a long history, which statements create: one large group, many smaller ones, and rows of all that
-//! belongs to messages. The rows are not consistent in everything, but a query reads as many of them as it would of
-//! real ones.
+//! A database with a long history, which statements create: one large group, many smaller groups, and rows of all
+//! tables that refer to messages. The rows are not completely consistent, but a query reads as many of them as it would
+//! read of real rows.
 
 use crate::harness::TestApp;
 use greenroom::domain::caller::Caller;
@@ -16,46 +16,46 @@ use greenroom::usecases::members;
 use greenroom::work::assemble::messages::{AuthorMessage, list_for_authors};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 
-/// Further users, so that the tables of users are large too.
-const CROWD: usize = 20_000;
-/// Smaller groups, which have half of all messages together.
+/// The number of further users, so that the tables of users are large too.
+const OTHER_USERS: usize = 20_000;
+/// The number of smaller groups. Together they have half of all messages.
 const GROUPS: usize = 20_000;
 
 /// The users, the conversation and the messages that the calls of the test name.
 pub struct History {
     /// The owner of the large group.
     pub owner: Caller,
-    /// A member, the author of half of the messages.
+    /// A member of the large group, who is the author of half of the messages.
     pub target: Caller,
-    /// An admin.
-    pub deputy: Caller,
+    /// An admin of the large group.
+    pub second_admin: Caller,
     /// A user who is not in the group.
     pub guest: Caller,
     /// The large group.
     pub room: ConversationId,
-    /// A message of the target in the middle of the group.
-    pub said: MessageId,
-    /// A message of the owner.
+    /// A message of the target in the middle of the history.
+    pub theirs: MessageId,
+    /// A message of the owner in the middle of the history.
     pub mine: MessageId,
 }
 
 impl History {
     /// Fills the database with this number of messages and everything that belongs to them.
     pub async fn fill(test: &TestApp, messages: usize) -> Self {
-        let [owner, target, deputy, guest] = test.users(4).await.try_into().unwrap();
+        let [owner, target, second_admin, guest] = test.users(4).await.try_into().unwrap();
         let room = test.group(&[owner, target]).await;
-        let deputies = [UserRef::Id(deputy.user_id)];
-        members::add(&test.app, &owner, room, &deputies, Role::Admin).await.unwrap();
+        let admins = [UserRef::Id(second_admin.user_id)];
+        members::add(&test.app, &owner, room, &admins, Role::Admin).await.unwrap();
         test.direct(&owner, &target).await;
         let filler = Filler::new(test).await;
-        filler.crowd(owner, room).await;
-        let [in_room, elsewhere] = ["=", "<>"].map(|is| format!("id {is} {}", test.id_literal(room)));
-        filler.messages(&in_room, messages / 2, target).await;
-        filler.messages(&elsewhere, messages / 2 / GROUPS, target).await;
-        filler.hangers_on(owner, target).await;
-        filler.beside(owner, room).await;
+        filler.add_users_and_groups(owner, room).await;
+        let [in_room, in_other_groups] = ["=", "<>"].map(|is| format!("id {is} {}", test.id_literal(room)));
+        filler.add_messages(&in_room, messages / 2, target).await;
+        filler.add_messages(&in_other_groups, messages / 2 / GROUPS, target).await;
+        filler.add_message_details(owner, target).await;
+        filler.add_other_rows(owner, room).await;
         filler.run("ANALYZE").await;
-        let one = async |sender: Caller| {
+        let get_message = async |sender: Caller| {
             let query = format!(
                 "SELECT id FROM messages WHERE conversation_id = {} AND sender_id = {} AND seq > {} ORDER BY seq LIMIT 1",
                 test.id_literal(room),
@@ -64,29 +64,29 @@ impl History {
             );
             MessageId(test.rows(&query).await[0].try_get("", "id").unwrap())
         };
-        let (said, mine) = (one(target).await, one(owner).await);
-        for id in [said, mine] {
-            filler.tell(id).await;
+        let (theirs, mine) = (get_message(target).await, get_message(owner).await);
+        for id in [theirs, mine] {
+            filler.store_event(id).await;
         }
-        Self { owner, target, deputy, guest, room, said, mine }
+        Self { owner, target, second_admin, guest, room, theirs, mine }
     }
 }
 
 struct Filler<'a> {
     test: &'a TestApp,
-    /// Executes statements, on PostgreSQL on a connection without the limits of the application.
-    patient: Option<DatabaseConnection>,
+    /// The connection for statements on PostgreSQL, without the limits of the application.
+    unlimited: Option<DatabaseConnection>,
 }
 
 impl<'a> Filler<'a> {
     async fn new(test: &'a TestApp) -> Self {
-        let patient = if test.is_postgres() { Some(test.connection().await) } else { None };
-        Self { test, patient }
+        let unlimited = if test.is_postgres() { Some(test.connection().await) } else { None };
+        Self { test, unlimited }
     }
 
     async fn run(&self, statements: &str) {
-        match &self.patient {
-            Some(patient) => drop(patient.execute_unprepared(statements).await.unwrap()),
+        match &self.unlimited {
+            Some(unlimited) => drop(unlimited.execute_unprepared(statements).await.unwrap()),
             None => self.test.run(statements).await,
         }
     }
@@ -98,20 +98,20 @@ impl<'a> Filler<'a> {
 
     /// Creates users and groups. One of the further users owns a group with five members. The owner is in one of a
     /// thousand groups, and a hundred of the further users are in the large one.
-    async fn crowd(&self, owner: Caller, room: ConversationId) {
+    async fn add_users_and_groups(&self, owner: Caller, room: ConversationId) {
         let (id, owner, room) = (self.id(), self.test.id_literal(owner.user_id), self.test.id_literal(room));
         self.run(&format!(
                 "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
-                 {} SELECT {id}, 'crowd-' || i, 'crowd-' || i, 'Crowd ' || i, 'crowd-' || i || ' crowd ' || i, i, i FROM n;
+                 {} SELECT {id}, 'other-' || i, 'other-' || i, 'Other ' || i, 'other-' || i || ' other ' || i, i, i FROM n;
                  INSERT INTO user_words (inside, word, user_id)
-                 SELECT 0, username, id FROM users WHERE username_key LIKE 'crowd-%';
+                 SELECT 0, username, id FROM users WHERE username_key LIKE 'other-%';
                  INSERT INTO conversations (id, kind, name, created_by, created_at, updated_at)
-                 {} SELECT {id}, 'group', 'Group ' || i, (SELECT id FROM users WHERE username_key = 'crowd-' || (i % 4000 + 1)), i, i
+                 {} SELECT {id}, 'group', 'Group ' || i, (SELECT id FROM users WHERE username_key = 'other-' || (i % 4000 + 1)), i, i
                  FROM n;
                  INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
                  {} SELECT c.id, u.id, CASE WHEN u.id = c.created_by THEN 'owner' ELSE 'member' END, u.created_at, 0
                  FROM conversations c CROSS JOIN n
-                 JOIN users u ON u.username_key = 'crowd-' || (c.created_at % 4000 + 1 + (n.i - 1) * 4000)
+                 JOIN users u ON u.username_key = 'other-' || (c.created_at % 4000 + 1 + (n.i - 1) * 4000)
                  WHERE c.id <> {room} AND c.kind = 'group';
                  INSERT INTO participants (conversation_id, user_id, role, joined_at, joined_rev)
                  SELECT id, {owner}, 'member', created_at, 0 FROM conversations
@@ -120,7 +120,7 @@ impl<'a> Filler<'a> {
                  SELECT {room}, id, 'member', created_at, 0 FROM users WHERE created_at BETWEEN 1 AND 100;
                  UPDATE conversations SET member_count = (
                     SELECT count(*) FROM participants p WHERE p.conversation_id = conversations.id AND p.left_at IS NULL);",
-                numbers(CROWD),
+                numbers(OTHER_USERS),
                 numbers(GROUPS),
                 numbers(5),
             ))
@@ -129,7 +129,7 @@ impl<'a> Filler<'a> {
 
     /// Creates this number of messages in each conversation of the condition, by its owner and another member in turn,
     /// with an event each.
-    async fn messages(&self, which: &str, count: usize, target: Caller) {
+    async fn add_messages(&self, which: &str, count: usize, target: Caller) {
         let (id, target) = (self.id(), self.test.id_literal(target.user_id));
         self.run(&format!(
                 "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, created_at)
@@ -156,7 +156,7 @@ impl<'a> Filler<'a> {
     }
 
     /// Stores the event of a message in its real form, for calls that read it.
-    async fn tell(&self, id: MessageId) {
+    async fn store_event(&self, id: MessageId) {
         let conn = self.test.app.db().read(ReadPool::Ordinary);
         let rows = messages::by_id(conn, id).await.unwrap().into_iter().collect();
         let AuthorMessage { message, rev, .. } = list_for_authors(conn, rows).await.unwrap().remove(&id).unwrap();
@@ -168,7 +168,7 @@ impl<'a> Filler<'a> {
     }
 
     /// Creates reactions, mentions, former texts, hidden messages, pins, replies, links and notifications.
-    async fn hangers_on(&self, owner: Caller, target: Caller) {
+    async fn add_message_details(&self, owner: Caller, target: Caller) {
         let id = self.id();
         let (owner, target) = (self.test.id_literal(owner.user_id), self.test.id_literal(target.user_id));
         self.run(&format!(
@@ -198,17 +198,17 @@ impl<'a> Filler<'a> {
     }
 
     /// Creates logins, blocks, classes, read marks near the end except in the large group, and the statistics.
-    async fn beside(&self, owner: Caller, room: ConversationId) {
+    async fn add_other_rows(&self, owner: Caller, room: ConversationId) {
         let (id, owner, room) = (self.id(), self.test.id_literal(owner.user_id), self.test.id_literal(room));
         let hash = if self.test.is_postgres() { "uuid_send(id)" } else { "id" };
         self.run(&format!(
                 "INSERT INTO logins (id, user_id, device, ip, created_at, last_used_at)
-                 SELECT {id}, id, 'a device', '127.0.0.1', 1, 1 FROM users WHERE created_at <= {CROWD};
+                 SELECT {id}, id, 'a device', '127.0.0.1', 1, 1 FROM users WHERE created_at <= {OTHER_USERS};
                  INSERT INTO tickets (ticket_hash, user_id, login_id, expires_at)
                  SELECT {hash}, user_id, id, 1 FROM logins;
                  INSERT INTO blocks (blocker_id, blocked_id, created_at)
-                 SELECT u.id, b.id, 1 FROM users u JOIN users b ON b.username_key = 'crowd-' || (u.created_at + 1)
-                 WHERE u.created_at < {CROWD};
+                 SELECT u.id, b.id, 1 FROM users u JOIN users b ON b.username_key = 'other-' || (u.created_at + 1)
+                 WHERE u.created_at < {OTHER_USERS};
                  INSERT INTO blocks (blocker_id, blocked_id, created_at)
                  SELECT {owner}, id, created_at FROM users WHERE created_at BETWEEN 1 AND 100;
                  INSERT INTO classes (id, name, code, code_key, created_by, created_at, updated_at)

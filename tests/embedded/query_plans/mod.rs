@@ -1,5 +1,5 @@
 //! No list query grows with the length of the history: each route is called on a database with a long history, every
-//! statement that the server sends is recorded with its parameters, and the database is asked for its plan.
+//! statement that the server sends is recorded with its parameters, and the database returns its plan.
 //!
 //! The calls are the rows of the authorisation matrix, so a new route is tested as soon as it has its row there. The
 //! statements are those that were really sent, so a new query is tested without being named here.
@@ -25,7 +25,7 @@ use greenroom::store::db::pools::ReadPool;
 use greenroom::store::log;
 use greenroom::usecases::{logins, sessions};
 use large_history::History;
-use plan_check::Judge;
+use plan_check::PlanChecker;
 use sea_orm::Statement;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -55,28 +55,28 @@ fn messages() -> usize {
     std::env::var("GREENROOM_TEST_HISTORY").map_or(200_000, |count| count.parse().expect("a number of messages"))
 }
 
-/// Calls after which the caller is no owner any more. They come last.
-fn ends(row: &Row) -> bool {
+/// Returns true for a call after which the caller is no owner any more. These calls come last.
+fn removes_ownership(row: &Row) -> bool {
     let leaves =
         row.path == "/conversations/{id:room}" || row.path.contains("{ref:me}") || row.path.contains("{ref:owner}");
     row.method == "DELETE" && leaves || row.body.as_deref() == Some(r#"{"role":"owner"}"#)
 }
 
-/// The recorded statements and their faults. Each text is checked once.
-struct Court {
-    judge: Judge,
-    said: Arc<Mutex<Vec<Statement>>>,
-    known: BTreeSet<String>,
+/// The recorded statements and their faults. Each statement text is checked once.
+struct StatementChecker {
+    plans: PlanChecker,
+    recorded: Arc<Mutex<Vec<Statement>>>,
+    checked: BTreeSet<String>,
     wrong: Vec<String>,
 }
 
-impl Court {
+impl StatementChecker {
     /// Checks the statements since the last call of this function, which belong to the named call.
-    async fn judge(&mut self, call: &str) {
-        let statements = std::mem::take(&mut *self.said.lock().unwrap());
+    async fn check(&mut self, call: &str) {
+        let statements = std::mem::take(&mut *self.recorded.lock().unwrap());
         for statement in statements {
-            if self.known.insert(statement.sql.clone()) {
-                let faults = self.judge.faults(&statement).await;
+            if self.checked.insert(statement.sql.clone()) {
+                let faults = self.plans.faults(&statement).await;
                 self.wrong.extend(faults.into_iter().map(|fault| format!("{call}: {fault}")));
             }
         }
@@ -87,28 +87,29 @@ impl Court {
 fn no_query_grows_with_the_length_of_the_history() {
     on_each_database(&async |test: &TestApp| {
         let history = History::fill(test, messages()).await;
-        let judge = Judge::new(test).await;
+        let plans = PlanChecker::new(test).await;
         let token =
             logins::issue_tokens(&test.app, history.owner.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let idle = IdleActor.start();
         let sessions =
             SessionServices { app: test.app.clone(), hub: idle.clone().recipient(), presence: idle.recipient() };
         let service = init_service(http::service(HttpServices { sessions, draining: Draining::default() })).await;
-        let mut court = Court { judge, said: Arc::default(), known: BTreeSet::new(), wrong: Vec::new() };
-        let recorded = court.said.clone();
+        let mut checker =
+            StatementChecker { plans, recorded: Arc::default(), checked: BTreeSet::new(), wrong: Vec::new() };
+        let recorded = checker.recorded.clone();
         test.app.db().observe(move |statement, _| recorded.lock().unwrap().push(statement.clone()));
 
         let mut rows = authorization_table::rows(TABLE, CALLERS.len());
         rows.retain(|row| !row.path.starts_with("/auth") && !row.path.contains("password") && row.path != "/ws");
-        rows.sort_by_key(|row| (row.method != "GET", ends(row)));
+        rows.sort_by_key(|row| (row.method != "GET", removes_ownership(row)));
         for row in &rows {
             let named = |name: &str| match name {
                 "room" => history.room.to_string(),
-                "said" => history.said.to_string(),
+                "theirs" => history.theirs.to_string(),
                 "mine" => history.mine.to_string(),
                 "target" | "target_id" | "peer" => history.target.user_id.to_string(),
-                "deputy" => history.deputy.user_id.to_string(),
-                "guest" | "foe" => history.guest.user_id.to_string(),
+                "second-admin" => history.second_admin.user_id.to_string(),
+                "guest" | "spammer" => history.guest.user_id.to_string(),
                 "me" | "owner" => history.owner.user_id.to_string(),
                 "thumb" => "%F0%9F%91%8D".to_owned(),
                 other => other.to_owned(),
@@ -121,7 +122,7 @@ fn no_query_grows_with_the_length_of_the_history() {
             if let Some(body) = row.body(named) {
                 request = request.insert_header(("content-type", "application/json")).set_payload(body);
             }
-            court.said.lock().unwrap().clear();
+            checker.recorded.lock().unwrap().clear();
             let answer = call_service(&service, request.to_request()).await;
             let status = answer.status().as_u16();
             if row.method == "GET" {
@@ -130,7 +131,7 @@ fn no_query_grows_with_the_length_of_the_history() {
             }
             assert!(status < 500, "{} {path}: {status}", row.method);
             test.wait_for_transactions().await;
-            court.judge(&format!("{} {}", row.method, row.path)).await;
+            checker.check(&format!("{} {}", row.method, row.path)).await;
         }
         // The statements of a session at its start and for a sync.
         let conn = test.app.db().read(ReadPool::Ordinary);
@@ -144,10 +145,10 @@ fn no_query_grows_with_the_length_of_the_history() {
         let own = Stream::User(history.target.user_id);
         let repaired = log::list_after_each(conn, &[(room, middle), (own, Rev(0))], 4).await.unwrap();
         assert_eq!(repaired[&room].len(), 4);
-        court.judge("a session").await;
-        let Court { known, wrong, .. } = court;
-        assert!(known.len() > rows.len() / 2, "only {} statements were seen", known.len());
-        eprintln!("{} statements on {}", known.len(), if test.is_postgres() { "PostgreSQL" } else { "SQLite" });
+        checker.check("a session").await;
+        let StatementChecker { checked, wrong, .. } = checker;
+        assert!(checked.len() > rows.len() / 2, "only {} statements were seen", checked.len());
+        eprintln!("{} statements on {}", checked.len(), if test.is_postgres() { "PostgreSQL" } else { "SQLite" });
         assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong.join("\n"));
     });
 }

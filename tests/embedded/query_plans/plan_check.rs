@@ -15,22 +15,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Tables that do not grow with the users or the history, so a statement may read all of one.
 const SMALL: [&str; 5] = ["bulk_changes", "meta", "readers", "reader_failures", "seaql_migrations"];
 
-/// The rows that one statement may read of a table on PostgreSQL: a page of a hundred with a few reactions each, in a
-/// group of a hundred, for a caller in two hundred conversations.
+/// The number of rows that one statement may read of a table on PostgreSQL: a page of a hundred with a few reactions
+/// each, in a group of a hundred, for a caller in two hundred conversations.
 const ROWS: f64 = 3_000.0;
-/// The steps of the virtual machine for one statement on SQLite. A whole history of 200,000 messages would take
-/// millions.
+/// The number of steps of the virtual machine for one statement on SQLite. A whole history of 200,000 messages would
+/// take millions.
 const STEPS: u64 = 300_000;
-/// The steps between two counts.
+/// The number of steps between two counts.
 const STRIDE: u64 = 100;
 
 /// Checks the plans of one database.
-pub enum Judge {
+pub enum PlanChecker {
     Postgres(DatabaseConnection),
     Sqlite { conn: DatabaseConnection, steps: Arc<AtomicU64>, tables: BTreeSet<String> },
 }
 
-impl Judge {
+impl PlanChecker {
     /// Opens a connection to the database of `test`.
     pub async fn new(test: &TestApp) -> Self {
         if test.is_postgres() {
@@ -55,7 +55,7 @@ impl Judge {
     /// Returns one sentence for each fault of a statement.
     pub async fn faults(&self, statement: &Statement) -> Vec<String> {
         if statement.sql.starts_with("SET LOCAL") {
-            // It asks for the plan of another statement and has no plan itself.
+            // Such a statement has no plan.
             return Vec::new();
         }
         let may_read = |table: &str| SMALL.contains(&table);
@@ -84,10 +84,10 @@ fn explained(statement: &Statement, how: &str) -> Statement {
 
 async fn on_postgres(conn: &DatabaseConnection, statement: &Statement, may_read: &dyn Fn(&str) -> bool) -> Vec<String> {
     let mut faults = Vec::new();
-    let ran = reads(statement);
-    let how = if ran { "EXPLAIN (ANALYZE, FORMAT JSON)" } else { "EXPLAIN (FORMAT JSON)" };
-    walk(&plan(conn, statement, how).await, &mut |node| {
-        let (kind, relation) = (said(node, "Node Type"), said(node, "Relation Name"));
+    let is_run_again = reads(statement);
+    let how = if is_run_again { "EXPLAIN (ANALYZE, FORMAT JSON)" } else { "EXPLAIN (FORMAT JSON)" };
+    check_nodes(&plan(conn, statement, how).await, &mut |node| {
+        let (kind, relation) = (text_of(node, "Node Type"), text_of(node, "Relation Name"));
         if kind == "Seq Scan" {
             if !may_read(relation) {
                 faults.push(format!("reads all of {relation}"));
@@ -97,7 +97,7 @@ async fn on_postgres(conn: &DatabaseConnection, statement: &Statement, may_read:
         let number = |name: &str| node[name].as_f64().unwrap_or(0.0);
         let seen = number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
         let seen = seen * number("Actual Loops").max(1.0);
-        if ran && !relation.is_empty() && seen > ROWS {
+        if is_run_again && !relation.is_empty() && seen > ROWS {
             faults.push(format!("{kind} {relation} sees {seen} rows"));
         }
     });
@@ -111,15 +111,15 @@ async fn plan(conn: &DatabaseConnection, statement: &Statement, how: &str) -> Va
     plan[0]["Plan"].clone()
 }
 
-fn said<'n>(node: &'n Value, name: &str) -> &'n str {
+fn text_of<'n>(node: &'n Value, name: &str) -> &'n str {
     node[name].as_str().unwrap_or_default()
 }
 
-/// Checks a node of the plan and those below it.
-fn walk(node: &Value, look: &mut impl FnMut(&Value)) {
-    look(node);
+/// Calls `check` for a node of the plan and for all nodes below it.
+fn check_nodes(node: &Value, check: &mut impl FnMut(&Value)) {
+    check(node);
     for below in node["Plans"].as_array().into_iter().flatten() {
-        walk(below, look);
+        check_nodes(below, check);
     }
 }
 

@@ -2,7 +2,7 @@
 //! agree on it.
 //!
 //! The rounds run inside the process, without sockets, because a thousand of them over HTTP would take minutes: the
-//! transactions decide a race, and they are the same. `tests/server/races.rs` plays fewer rounds over REST and
+//! transactions decide a race, and they are the same. `tests/server/races.rs` runs fewer rounds over REST and
 //! WebSocket, where the events of the sessions are checked as well. Here the delivered frames are compared with the log
 //! at the end of a race, byte for byte.
 
@@ -15,7 +15,7 @@ use greenroom::domain::names::UserRef;
 use greenroom::domain::roles::Role;
 use greenroom::protocol::messages::Audience;
 use greenroom::usecases::{blocks, conversations, deletions, members, messages, reactions};
-use rounds::{Round, contest, done, play, revs};
+use rounds::{Round, revs, run_checked_race, run_race, succeeded};
 use serde_json::json;
 
 /// Builds the future of an action, with a clone of the application and the caller, for a task of its own.
@@ -29,17 +29,17 @@ macro_rules! action {
 #[test]
 fn admins_who_remove_each_other_are_both_refused() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 3, &["both refused"], async |round: &Round| {
+        run_checked_race(test, 3, &["both refused"], async |round: &Round| {
             let [owner, one, other] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Admin, Role::Admin]).await;
             let before = round.log(group).await.len();
             let (first, second) = round
-                .at_once(
+                .run_together(
                     action!(round, one, |app, me| members::remove(&app, &me, group, &UserRef::Id(other.user_id))),
                     action!(round, other, |app, me| members::remove(&app, &me, group, &UserRef::Id(one.user_id))),
                 )
                 .await;
-            assert!(!done(&first, &[Code::Forbidden]) && !done(&second, &[Code::Forbidden]));
+            assert!(!succeeded(&first, &[Code::Forbidden]) && !succeeded(&second, &[Code::Forbidden]));
             assert_eq!(round.log(group).await.len(), before);
             for user in [owner, one, other] {
                 assert_eq!(round.members(&user, group).await.unwrap().len(), 3);
@@ -50,40 +50,40 @@ fn admins_who_remove_each_other_are_both_refused() {
     });
 }
 
-/// The owner passes the group on to an admin, while this admin removes the owner. The order decides whether the removal
-/// is allowed; the group has one owner in any case.
+/// The owner makes an admin the new owner, while this admin removes the old owner. The order decides whether the
+/// removal is allowed; the group has one owner in any case.
 #[test]
-fn an_owner_who_gives_the_group_away_and_is_removed() {
+fn an_owner_transfers_the_group_while_being_removed() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 3, &["given first", "refused first"], async |round: &Round| {
-            let [owner, heir, witness] = [round.users[0], round.users[1], round.users[2]];
+        run_checked_race(test, 3, &["transferred first", "refused first"], async |round: &Round| {
+            let [owner, successor, observer] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Admin, Role::Member]).await;
             let before = round.log(group).await.len();
-            let (given, removed) = round
-                .at_once(
+            let (transferred, removed) = round
+                .run_together(
                     action!(round, owner, |app, me| members::update_role(
                         &app,
                         &me,
                         group,
-                        &UserRef::Id(heir.user_id),
+                        &UserRef::Id(successor.user_id),
                         Role::Owner
                     )),
-                    action!(round, heir, |app, me| members::remove(&app, &me, group, &UserRef::Id(owner.user_id))),
+                    action!(round, successor, |app, me| members::remove(&app, &me, group, &UserRef::Id(owner.user_id))),
                 )
                 .await;
-            given.unwrap();
-            let removed = done(&removed, &[Code::Forbidden]);
+            transferred.unwrap();
+            let removed = succeeded(&removed, &[Code::Forbidden]);
             let log = round.log(group).await.split_off(before);
             let (updated, left) = (revs(&log, "participant.updated"), revs(&log, "participant.left"));
             assert_eq!(left.len(), usize::from(removed));
             assert!(left.iter().all(|left| updated.iter().all(|updated| updated < left)), "{log:#?}");
-            let seen = round.members(&heir, group).await.unwrap();
-            assert_eq!(seen.get(&heir.user_id), Some(&Role::Owner));
+            let seen = round.members(&successor, group).await.unwrap();
+            assert_eq!(seen.get(&successor.user_id), Some(&Role::Owner));
             assert_eq!(seen.values().filter(|role| **role == Role::Owner).count(), 1, "{seen:?}");
-            assert_eq!(round.members(&witness, group).await.unwrap(), seen);
+            assert_eq!(round.members(&observer, group).await.unwrap(), seen);
             let old = round.members(&owner, group).await;
             assert_eq!(old, if removed { Err(Code::NotAParticipant) } else { Ok(seen) });
-            if removed { "given first" } else { "refused first" }
+            if removed { "transferred first" } else { "refused first" }
         })
         .await;
     });
@@ -91,14 +91,14 @@ fn an_owner_who_gives_the_group_away_and_is_removed() {
 
 /// An admin removes a member while the owner lowers the role of the admin.
 #[test]
-fn an_admin_who_is_degraded_while_removing() {
+fn an_admin_removes_a_member_while_losing_the_role() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 3, &["degraded first", "removed first"], async |round: &Round| {
+        run_checked_race(test, 3, &["lowered first", "removed first"], async |round: &Round| {
             let [owner, admin, member] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Admin, Role::Member]).await;
             let before = round.log(group).await.len();
-            let (degraded, removed) = round
-                .at_once(
+            let (lowered, removed) = round
+                .run_together(
                     action!(round, owner, |app, me| members::update_role(
                         &app,
                         &me,
@@ -109,8 +109,8 @@ fn an_admin_who_is_degraded_while_removing() {
                     action!(round, admin, |app, me| members::remove(&app, &me, group, &UserRef::Id(member.user_id))),
                 )
                 .await;
-            degraded.unwrap();
-            let removed = done(&removed, &[Code::Forbidden]);
+            lowered.unwrap();
+            let removed = succeeded(&removed, &[Code::Forbidden]);
             let log = round.log(group).await.split_off(before);
             let (updated, left) = (revs(&log, "participant.updated"), revs(&log, "participant.left"));
             assert_eq!((updated.len(), left.len()), (1, usize::from(removed)));
@@ -119,7 +119,7 @@ fn an_admin_who_is_degraded_while_removing() {
             assert_eq!(seen.get(&admin.user_id), Some(&Role::Member));
             assert_eq!(seen.contains_key(&member.user_id), !removed);
             assert_eq!(round.members(&admin, group).await.unwrap(), seen);
-            if removed { "removed first" } else { "degraded first" }
+            if removed { "removed first" } else { "lowered first" }
         })
         .await;
     });
@@ -128,11 +128,11 @@ fn an_admin_who_is_degraded_while_removing() {
 #[test]
 fn a_send_and_the_removal_of_its_sender() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 3, &["removed first", "sent first"], async |round: &Round| {
-            let [owner, sender, witness] = [round.users[0], round.users[1], round.users[2]];
+        run_checked_race(test, 3, &["removed first", "sent first"], async |round: &Round| {
+            let [owner, sender, observer] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Member, Role::Member]).await;
             let (removed, sent) = round
-                .at_once(
+                .run_together(
                     action!(round, owner, |app, me| members::remove(&app, &me, group, &UserRef::Id(sender.user_id))),
                     action!(round, sender, |app, me| messages::send(
                         &app,
@@ -141,20 +141,20 @@ fn a_send_and_the_removal_of_its_sender() {
                 )
                 .await;
             removed.unwrap();
-            let stored = done(&sent, &[Code::NotAParticipant]);
+            let stored = succeeded(&sent, &[Code::NotAParticipant]);
             let log = round.log(group).await;
             let left = revs(&log, "participant.left");
             assert_eq!(left.len(), 1);
-            let said: Vec<i64> = log
+            let sent_revs: Vec<i64> = log
                 .iter()
                 .filter(|event| event.payload["message"]["sender_id"] == sender.user_id.to_string())
                 .map(|event| event.rev)
                 .collect();
-            assert_eq!(said.len(), usize::from(stored));
-            assert!(said.iter().all(|said| *said < left[0]), "{log:#?}");
+            assert_eq!(sent_revs.len(), usize::from(stored));
+            assert!(sent_revs.iter().all(|rev| *rev < left[0]), "{log:#?}");
             let seen = round.messages(&owner, group).await.unwrap();
             assert_eq!(seen.iter().filter(|message| message["content"] == "hello").count(), usize::from(stored));
-            assert_eq!(round.messages(&witness, group).await.unwrap(), seen);
+            assert_eq!(round.messages(&observer, group).await.unwrap(), seen);
             assert_eq!(round.messages(&sender, group).await, Err(Code::NotAParticipant));
             if stored { "sent first" } else { "removed first" }
         })
@@ -165,25 +165,26 @@ fn a_send_and_the_removal_of_its_sender() {
 #[test]
 fn a_reaction_and_the_deletion_of_its_message() {
     on_each_database(&async |test: &TestApp| {
-        contest(test, 3, &["deleted first", "reacted first"], async |round: &Round| {
+        run_race(test, 3, &["deleted first", "reacted first"], async |round: &Round| {
             let [owner, author, reader] = [round.users[0], round.users[1], round.users[2]];
             let group = round.group(&[Role::Member, Role::Member]).await;
-            let sent =
-                messages::send(&round.test().app, TestSend::new(group, &author, "gone soon").checked()).await.unwrap();
+            let sent = messages::send(&round.test().app, TestSend::new(group, &author, "to be deleted").checked())
+                .await
+                .unwrap();
             let message = sent.message.id;
             let (deleted, reacted) = round
-                .at_once(
+                .run_together(
                     action!(round, author, |app, me| deletions::delete(&app, &me, group, message, Audience::Everyone)),
                     action!(round, reader, |app, me| reactions::add(&app, &me, group, message, "👍")),
                 )
                 .await;
             deleted.unwrap();
-            let reacted = done(&reacted, &[Code::Conflict]);
+            let reacted = succeeded(&reacted, &[Code::Conflict]);
             let log = round.log(group).await;
-            let (updated, gone) = (revs(&log, "reaction.updated"), revs(&log, "message.deleted"));
-            assert_eq!((updated.len(), gone.len()), (usize::from(reacted), 1));
-            assert!(updated.iter().all(|updated| *updated < gone[0]), "{log:#?}");
-            assert!(!format!("{log:?}").contains("gone soon"), "the text is still in the log");
+            let (updated, deleted_revs) = (revs(&log, "reaction.updated"), revs(&log, "message.deleted"));
+            assert_eq!((updated.len(), deleted_revs.len()), (usize::from(reacted), 1));
+            assert!(updated.iter().all(|updated| *updated < deleted_revs[0]), "{log:#?}");
+            assert!(!format!("{log:?}").contains("to be deleted"), "the text is still in the log");
             for user in [owner, author, reader] {
                 let seen = round.messages(&user, group).await.unwrap();
                 let shown = seen.last().unwrap();
@@ -193,7 +194,7 @@ fn a_reaction_and_the_deletion_of_its_message() {
             if reacted { "reacted first" } else { "deleted first" }
         })
         .await;
-        // The delivered frame had the text that the log has no more.
+        // The delivered frame contained the text, which the log no longer contains.
         test.stored_state().await;
     });
 }
@@ -201,13 +202,13 @@ fn a_reaction_and_the_deletion_of_its_message() {
 #[test]
 fn a_block_and_a_send_in_a_direct_conversation() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 2, &["blocked first", "sent first"], async |round: &Round| {
+        run_checked_race(test, 2, &["blocked first", "sent first"], async |round: &Round| {
             let [one, other] = [round.users[0], round.users[1]];
             let direct = round.test().direct(&one, &other).await;
             let before = round.log(direct).await.len();
             let newest = round.messages(&one, direct).await.unwrap().last().map(|message| message["id"].clone());
             let (blocked, sent) = round
-                .at_once(
+                .run_together(
                     action!(round, one, |app, me| blocks::create(&app, &me, &UserRef::Id(other.user_id))),
                     action!(round, other, |app, me| messages::send(
                         &app,
@@ -216,7 +217,7 @@ fn a_block_and_a_send_in_a_direct_conversation() {
                 )
                 .await;
             assert!(blocked.unwrap().is_new);
-            let stored = done(&sent, &[Code::Blocked]);
+            let stored = succeeded(&sent, &[Code::Blocked]);
             let log = round.log(direct).await;
             assert_eq!(revs(&log[before..], "message.new").len(), usize::from(stored), "{log:#?}");
             let newest = sent.ok().map(|sent| json!(sent.message.id)).or(newest);
@@ -226,7 +227,7 @@ fn a_block_and_a_send_in_a_direct_conversation() {
             }
             for (user, peer) in [(one, other), (other, one)] {
                 let again = messages::send(&round.test().app, TestSend::new(direct, &user, "again").checked()).await;
-                assert!(!done(&again, &[Code::Blocked]));
+                assert!(!succeeded(&again, &[Code::Blocked]));
                 assert!(conversations::get(&round.test().app, &user, direct).await.unwrap().peer.is_some());
                 let status = blocks::get_status(&round.test().app, &user, UserRef::Id(peer.user_id)).await.unwrap();
                 assert!(!status.can_send_message);
@@ -248,38 +249,38 @@ async fn owners(round: &Round<'_>, group: greenroom::domain::ids::ConversationId
 }
 
 #[test]
-fn the_last_owner_leaves_while_somebody_is_added() {
+fn the_last_owner_leaves_while_a_user_is_added() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 2, &["added first", "left first"], async |round: &Round| {
-            let [owner, newcomer] = [round.users[0], round.users[1]];
+        run_checked_race(test, 2, &["added first", "left first"], async |round: &Round| {
+            let [owner, added_user] = [round.users[0], round.users[1]];
             let group = round.group(&[]).await;
             let (left, added) = round
-                .at_once(
+                .run_together(
                     action!(round, owner, |app, me| members::leave(&app, &me, group)),
                     action!(round, owner, |app, me| members::add(
                         &app,
                         &me,
                         group,
-                        &[UserRef::Id(newcomer.user_id)],
+                        &[UserRef::Id(added_user.user_id)],
                         Role::Member
                     )),
                 )
                 .await;
             left.unwrap();
             // The group ended with the last member.
-            let added = done(&added, &[Code::NotFound]);
-            let seen = round.members(&newcomer, group).await;
+            let added = succeeded(&added, &[Code::NotFound]);
+            let seen = round.members(&added_user, group).await;
             let log = round.log(group).await;
-            let (joined, gone) = (revs(&log, "participant.joined"), revs(&log, "participant.left"));
-            assert_eq!((joined.len(), gone.len()), (usize::from(added), 1));
-            assert!(joined.iter().all(|joined| *joined < gone[0]), "{log:#?}");
+            let (joined, left_revs) = (revs(&log, "participant.joined"), revs(&log, "participant.left"));
+            assert_eq!((joined.len(), left_revs.len()), (usize::from(added), 1));
+            assert!(joined.iter().all(|joined| *joined < left_revs[0]), "{log:#?}");
             if !added {
                 assert_eq!(seen, Err(Code::NotFound));
                 assert_eq!(owners(round, group).await, []);
                 return "left first";
             }
-            assert_eq!(seen, Ok([(newcomer.user_id, Role::Owner)].into()));
-            assert_eq!(owners(round, group).await, [newcomer.user_id]);
+            assert_eq!(seen, Ok([(added_user.user_id, Role::Owner)].into()));
+            assert_eq!(owners(round, group).await, [added_user.user_id]);
             assert_eq!(round.members(&owner, group).await, Err(Code::NotAParticipant));
             "added first"
         })
@@ -288,13 +289,13 @@ fn the_last_owner_leaves_while_somebody_is_added() {
 }
 
 #[test]
-fn the_last_two_leave_at_once() {
+fn the_last_two_members_leave_together() {
     on_each_database(&async |test: &TestApp| {
-        play(test, 2, &["member first", "owner first"], async |round: &Round| {
+        run_checked_race(test, 2, &["member first", "owner first"], async |round: &Round| {
             let [owner, member] = [round.users[0], round.users[1]];
             let group = round.group(&[Role::Member]).await;
             let (one, other) = round
-                .at_once(
+                .run_together(
                     action!(round, owner, |app, me| members::leave(&app, &me, group)),
                     action!(round, member, |app, me| members::leave(&app, &me, group)),
                 )

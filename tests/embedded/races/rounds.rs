@@ -21,7 +21,7 @@ pub const ROUNDS: usize = 1000;
 /// Rounds that run at the same time, each with its own users.
 const LANES: usize = 4;
 
-/// One round.
+/// One round of a race.
 pub struct Round<'a> {
     test: &'a TestApp,
     /// The users of this round.
@@ -31,26 +31,28 @@ pub struct Round<'a> {
     number: usize,
 }
 
-/// One event of a conversation's log.
+/// One event in the log of a conversation.
 #[derive(Debug)]
 pub struct Logged {
-    /// Its revision.
     pub rev: i64,
-    /// Its type.
     pub kind: String,
-    /// Its payload.
     pub payload: Value,
 }
 
-/// Runs a race like [`contest`], and checks at the end that the log is consistent and equals what was delivered.
-pub async fn play(test: &TestApp, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
-    contest(test, users, ways, race).await;
+/// Runs a race like [`run_race`], and checks at the end that the log is consistent and equals what was delivered.
+pub async fn run_checked_race(
+    test: &TestApp,
+    users: usize,
+    results: &[&str],
+    race: impl AsyncFn(&Round) -> &'static str,
+) {
+    run_race(test, users, results, race).await;
     test.check_stored_state().await;
 }
 
-/// Runs a race [`ROUNDS`] times with this number of users. Each round returns its result. Every result in `ways` must
-/// occur, and no other: if one action always wins, there is no race.
-pub async fn contest(test: &TestApp, users: usize, ways: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
+/// Runs a race [`ROUNDS`] times with this number of users. Each round returns its result. Every result in `results`
+/// must occur, and no other: if one action always wins, there is no race.
+pub async fn run_race(test: &TestApp, users: usize, results: &[&str], race: impl AsyncFn(&Round) -> &'static str) {
     let lanes = (0..LANES).map(|_| async {
         let users = test.users(users).await;
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
@@ -61,36 +63,36 @@ pub async fn contest(test: &TestApp, users: usize, ways: &[&str], race: impl Asy
         seen
     });
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for (way, times) in join_all(lanes).await.into_iter().flatten() {
-        *seen.entry(way).or_default() += times;
+    for (result, times) in join_all(lanes).await.into_iter().flatten() {
+        *seen.entry(result).or_default() += times;
     }
     eprintln!("{} on {}: {seen:?}", ROUNDS, if test.is_postgres() { "PostgreSQL" } else { "SQLite" });
-    let mut expected = ways.to_vec();
+    let mut expected = results.to_vec();
     expected.sort_unstable();
     assert_eq!(seen.keys().copied().collect::<Vec<_>>(), expected, "{seen:?}");
 }
 
 impl Round<'_> {
-    /// Where it is played.
+    /// Returns the application of this round.
     pub fn test(&self) -> &TestApp {
         self.test
     }
 
-    /// Runs both actions at the same time, each on its own task. One barrier starts both, and one of them has a head
-    /// start.
-    pub async fn at_once<A: Send + 'static, B: Send + 'static>(
+    /// Runs both actions at the same time, each on its own task. One barrier starts both, and one of them yields a few
+    /// times first.
+    pub async fn run_together<A: Send + 'static, B: Send + 'static>(
         &self,
         one: impl Future<Output = A> + Send + 'static,
         other: impl Future<Output = B> + Send + 'static,
     ) -> (A, B) {
         let barrier = Arc::new(Barrier::new(2));
-        // The head start doubles from round to round, so that the slower action wins too, on any machine.
-        let turns = (1 << (self.number / 2 % 14)) - 1;
+        // The number of yields doubles every second round, so that on any machine the slower action sometimes wins too.
+        let yields = (1 << (self.number / 2 % 14)) - 1;
         let (one, other) = if self.number.is_multiple_of(2) {
-            (self.start(&barrier, 0, one), self.start(&barrier, turns, other))
+            (self.start(&barrier, 0, one), self.start(&barrier, yields, other))
         } else {
             let other = self.start(&barrier, 0, other);
-            (self.start(&barrier, turns, one), other)
+            (self.start(&barrier, yields, one), other)
         };
         (one.await.unwrap(), other.await.unwrap())
     }
@@ -98,17 +100,17 @@ impl Round<'_> {
     fn start<T: Send + 'static>(
         &self,
         barrier: &Arc<Barrier>,
-        turns: usize,
-        deed: impl Future<Output = T> + Send + 'static,
+        yields: usize,
+        action: impl Future<Output = T> + Send + 'static,
     ) -> oneshot::Receiver<T> {
         let (done, outcome) = oneshot::channel();
         let barrier = barrier.clone();
         self.test.app.spawn(async move {
             barrier.wait().await;
-            for _ in 0..turns {
+            for _ in 0..yields {
                 tokio::task::yield_now().await;
             }
-            let _ = done.send(deed.await);
+            let _ = done.send(action.await);
         });
         outcome
     }
@@ -148,7 +150,7 @@ impl Round<'_> {
         let detail = conversations::get_detail(&self.test.app, user, conversation).await;
         let detail = detail.map_err(|error| error.code())?;
         let count = detail.conversation.member_count;
-        assert_eq!(count as usize, detail.members.len(), "the count and the list");
+        assert_eq!(count as usize, detail.members.len(), "the count is not the length of the list");
         Ok(detail.members.iter().map(|member| (member.user.id, member.role)).collect())
     }
 
@@ -161,11 +163,11 @@ impl Round<'_> {
 }
 
 /// Returns true if the action succeeded. Its error must have one of these codes.
-pub fn done<T>(outcome: &Result<T>, refusals: &[Code]) -> bool {
+pub fn succeeded<T>(outcome: &Result<T>, refusals: &[Code]) -> bool {
     match outcome {
         Ok(_) => true,
         Err(error) if refusals.contains(&error.code()) => false,
-        Err(error) => panic!("refused otherwise: {error:?}"),
+        Err(error) => panic!("refused with another code: {error:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Readers that append events and return frames: both reach the subscribers after the commit, and not without it.
 
-use super::harness::{Node, Talk, due, polled};
+use super::harness::{Node, TestGroup, end_pauses, poll_at_most};
 use crate::harness::{TestApp, on_each_database};
 use crate::support::Random;
 use greenroom::domain::ids::{ConversationId, UserId};
@@ -11,7 +11,7 @@ use greenroom::protocol::event_type::{EventType, StoredEventType};
 use greenroom::protocol::events::Event;
 use greenroom::protocol::messages::MessageHidden;
 use greenroom::relay::reader::{Begin, Reader};
-use greenroom::store::log::readers::LogRow;
+use greenroom::store::log::pages::LogRow;
 use greenroom::work::transact::WorkFuture;
 use greenroom::work::tx::Tx;
 use serde_json::Value;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Tells the sender of each message with an event in the own stream and with an ephemeral frame.
+/// Appends an event to the user stream of the sender of each message, and returns an ephemeral frame for this stream.
 #[derive(Default)]
 struct Echo {
-    /// Fails after it has appended.
+    /// True if the reader fails after it has appended.
     fails: AtomicBool,
 }
 
@@ -80,30 +80,34 @@ fn events_and_frames_of_a_reader_are_delivered_after_its_commit_and_not_without_
         let mut random = Random::new(1);
         let reader = Arc::new(Echo::default());
         let node = Node::with(test, "node", reader.clone());
-        let mut talk = Talk::new(test).await;
+        let mut group = TestGroup::new(test).await;
         node.read().await;
         test.check_stored_state().await;
-        let echoed = |talk: &Talk| -> usize {
-            talk.users.iter().map(|user| test.delivered_revs(Stream::User(user.user_id)).len()).sum()
+        let count_echoes = |group: &TestGroup| -> usize {
+            group.users.iter().map(|user| test.delivered_revs(Stream::User(user.user_id)).len()).sum()
         };
-        let before = echoed(&talk);
+        let before = count_echoes(&group);
 
         reader.fails.store(true, Ordering::Relaxed);
-        talk.say(test, &mut random).await;
-        talk.say(test, &mut random).await;
+        group.send(test, &mut random).await;
+        group.send(test, &mut random).await;
         node.read().await;
-        due(test).await;
+        end_pauses(test).await;
         node.read().await;
         test.check_stored_state().await;
-        assert_eq!((echoed(&talk), test.notified().len()), (before, 0), "nothing was committed");
+        assert_eq!(
+            (count_echoes(&group), test.notified().len()),
+            (before, 0),
+            "an event or a frame was delivered without a commit"
+        );
 
         reader.fails.store(false, Ordering::Relaxed);
-        due(test).await;
-        talk.say(test, &mut random).await;
+        end_pauses(test).await;
+        group.send(test, &mut random).await;
         node.read().await;
-        // The audit compares the streams with what was delivered.
+        // The check compares the log with the delivered events.
         test.check_stored_state().await;
-        assert_eq!((echoed(&talk), test.notified().len()), (before + 3, 3), "each once");
+        assert_eq!((count_echoes(&group), test.notified().len()), (before + 3, 3), "each is delivered once");
     });
 }
 
@@ -112,20 +116,21 @@ fn an_appending_reader_dropped_at_any_await_appends_everything_once() {
     on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
         let node = Node::with(test, "node", Arc::new(Echo::default()));
-        let mut talk = Talk::new(test).await;
+        let mut group = TestGroup::new(test).await;
         node.read().await;
-        let appended = async || test.rows("SELECT id FROM outbox WHERE event_type = 'message.hidden'").await.len();
-        let (mut polls, mut dropped, mut said) = (0, 0, 0);
+        let count_appended =
+            async || test.rows("SELECT id FROM outbox WHERE event_type = 'message.hidden'").await.len();
+        let (mut polls, mut dropped, mut sent) = (0, 0, 0);
         while dropped < 40 {
             polls = polls % 14 + 1;
             for _ in 0..2 {
-                talk.say(test, &mut random).await;
+                group.send(test, &mut random).await;
             }
-            said += 2;
-            node.stamp().await;
-            dropped += usize::from(polled(node.runner.run_round(), polls).await.is_none());
+            sent += 2;
+            node.assign_positions().await;
+            dropped += usize::from(poll_at_most(node.runner.run_round(), polls).await.is_none());
             node.read().await;
-            assert_eq!(appended().await, said);
+            assert_eq!(count_appended().await, sent);
         }
         // A COMMIT that was sent before the drop is delivered by the catch-up, which does not run here.
         test.stored_state().await;

@@ -1,4 +1,4 @@
-//! The shared parts of the tests of the relay: random changes in a group, a reader that can be made to fail, and a
+//! The shared parts of the tests of the relay: random changes in a group, a reader that fails at chosen rows, and a
 //! recount that the statistics must equal.
 
 use crate::harness::{TestApp, TestSend};
@@ -8,15 +8,18 @@ use greenroom::domain::content::Content;
 use greenroom::domain::ids::{ConversationId, MessageId};
 use greenroom::domain::links::links;
 use greenroom::domain::stream::Stream;
+use greenroom::domain::time::Timestamp;
 use greenroom::error::Error;
 use greenroom::mailboxes::Ephemeral;
 use greenroom::protocol::messages::Audience;
+use greenroom::relay::lag::LagWatch;
 use greenroom::relay::reader::{Begin, PageLimit, Reader, RoundResult};
+use greenroom::relay::retention;
 use greenroom::relay::runner::ReaderRunner;
 use greenroom::relay::sequencer::{self, Sequencer};
 use greenroom::relay::statistics::Statistics;
 use greenroom::store::dialect;
-use greenroom::store::log::readers::LogRow;
+use greenroom::store::log::pages::LogRow;
 use greenroom::usecases::{deletions, edits};
 use greenroom::work::transact::WorkFuture;
 use greenroom::work::tx::Tx;
@@ -29,15 +32,16 @@ use std::task::Poll;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Polls `work` at most `polls` times and then drops it. With growing `polls` it is dropped at each of its awaits.
-pub async fn polled<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
+/// Polls `work` at most `polls` times and then drops it. If `polls` grows from call to call, the work is dropped at
+/// each of its awaits.
+pub async fn poll_at_most<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
     let mut work = Box::pin(work);
-    let mut made = 0;
+    let mut made_polls = 0;
     poll_fn(move |context| {
-        made += 1;
+        made_polls += 1;
         match work.as_mut().poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if made >= polls => Poll::Ready(None),
+            Poll::Pending if made_polls >= polls => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -45,55 +49,55 @@ pub async fn polled<T>(work: impl Future<Output = T>, polls: u32) -> Option<T> {
 }
 
 /// A group of three users who send, change and delete messages.
-pub struct Talk {
+pub struct TestGroup {
     pub users: Vec<Caller>,
-    pub group: ConversationId,
+    pub id: ConversationId,
     sent: Vec<(MessageId, Caller)>,
 }
 
-impl Talk {
+impl TestGroup {
     pub async fn new(test: &TestApp) -> Self {
         let users = test.users(3).await;
-        let group = test.group(&users).await;
-        Self { users, group, sent: Vec::new() }
+        let id = test.group(&users).await;
+        Self { users, id, sent: Vec::new() }
     }
 
     /// Returns the stream of the group.
     pub fn stream(&self) -> Stream {
-        Stream::Conversation(self.group)
+        Stream::Conversation(self.id)
     }
 
     /// Sends a message, sometimes with links.
-    pub async fn say(&mut self, test: &TestApp, random: &mut Random) {
+    pub async fn send(&mut self, test: &TestApp, random: &mut Random) {
         let sender = *random.pick(&self.users);
         let content = match random.between(0, 4) {
             0 => "https://a.example/ and http://b.example".to_owned(),
             1 => "(https://c.example).".to_owned(),
             _ => "only words".to_owned(),
         };
-        let post = TestSend::new(self.group, &sender, content);
-        self.sent.push((post.id, sender));
-        test.send(post).await.unwrap();
+        let send = TestSend::new(self.id, &sender, content);
+        self.sent.push((send.id, sender));
+        test.send(send).await.unwrap();
     }
 
     /// Sends, edits or deletes a message.
-    pub async fn act(&mut self, test: &TestApp, random: &mut Random) {
+    pub async fn send_or_change(&mut self, test: &TestApp, random: &mut Random) {
         if self.sent.is_empty() || random.one_in(2) {
-            return self.say(test, random).await;
+            return self.send(test, random).await;
         }
-        let at = random.between(0, self.sent.len() as u64) as usize;
-        let (id, sender) = self.sent[at];
+        let index = random.between(0, self.sent.len() as u64) as usize;
+        let (id, sender) = self.sent[index];
         if random.one_in(3) {
-            self.sent.swap_remove(at);
-            deletions::delete(&test.app, &sender, self.group, id, Audience::Everyone).await.unwrap();
+            self.sent.swap_remove(index);
+            deletions::delete(&test.app, &sender, self.id, id, Audience::Everyone).await.unwrap();
         } else {
             let content = if random.one_in(2) { "https://d.example" } else { "changed" };
-            edits::edit(&test.app, &sender, self.group, id, Content::parse(content).unwrap()).await.unwrap();
+            edits::edit(&test.app, &sender, self.id, id, Content::parse(content).unwrap()).await.unwrap();
         }
     }
 }
 
-/// The sequencer of a node, on PostgreSQL, and its runner of one reader.
+/// The parts of the relay on one node: its sequencer, on PostgreSQL only, and its runner of one reader.
 pub struct Node {
     pub sequencer: Option<Sequencer>,
     pub runner: ReaderRunner,
@@ -113,27 +117,45 @@ impl Node {
         }
     }
 
-    /// Gives a position to every row, on PostgreSQL.
-    pub async fn stamp(&self) {
+    /// Assigns a position to every log row, on PostgreSQL only.
+    pub async fn assign_positions(&self) {
         if let Some(sequencer) = &self.sequencer {
             while sequencer.run_round().await.unwrap() > 0 {}
         }
     }
 
-    /// Runs rounds until there is nothing to read.
+    /// Runs rounds until the reader has processed all rows.
     pub async fn read(&self) {
-        self.stamp().await;
+        self.assign_positions().await;
         while !matches!(self.runner.run_round().await.unwrap(), RoundResult::Idle(_)) {}
     }
 }
 
+/// Removes the rows that are older than `before` and no longer needed, and returns their number. The maximum lag of the
+/// recording reader applies.
+pub async fn remove_old_rows(test: &TestApp, before: Timestamp) -> u64 {
+    let readers: [Arc<dyn Reader>; 1] = [RecordingReader::reopen(Begin::Start, PageLimit { rows: 1, bytes: 1 })];
+    retention::remove_old_rows(&test.app, &LagWatch::new(&readers), before).await.unwrap()
+}
+
+/// Returns whether `/health` names this part.
+pub fn is_failing(test: &TestApp, part: &str) -> bool {
+    test.app.supervision().failing().iter().any(|failing| failing == part)
+}
+
+/// Fails with a timeout, immediately.
+pub async fn time_out() -> Error {
+    let elapsed = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>()).await;
+    Error::database_unreachable(elapsed.unwrap_err())
+}
+
 /// Makes every lease expire.
-pub async fn expire(test: &TestApp) {
+pub async fn expire_leases(test: &TestApp) {
     write(test, "UPDATE readers SET leased_until = 0").await;
 }
 
 /// Ends the pause of every parked stream.
-pub async fn due(test: &TestApp) {
+pub async fn end_pauses(test: &TestApp) {
     write(test, "UPDATE reader_failures SET next_at = 0").await;
 }
 
@@ -143,7 +165,8 @@ pub async fn write(test: &TestApp, statement: &str) {
     test.run(statement).await;
 }
 
-/// The statistics: the messages, links and first time of each conversation, the messages of each sender, and the links.
+/// The statistics: for each conversation the numbers of messages and links and the time of the first message, for each
+/// sender the number of messages, and the links.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     conversations: BTreeMap<Uuid, (i64, i64, Option<i64>)>,
@@ -156,8 +179,8 @@ fn get<T: TryGetable>(row: &sea_orm::QueryResult, name: &str) -> T {
 }
 
 impl Counts {
-    /// Reads the statistics of the reader.
-    pub async fn kept(test: &TestApp) -> Self {
+    /// Returns the statistics that the reader has stored.
+    pub async fn stored(test: &TestApp) -> Self {
         let mut counts = Self::default();
         for row in test.rows("SELECT * FROM conversation_statistics").await {
             let counted = (get(&row, "messages"), get(&row, "links"), get(&row, "first_message_at"));
@@ -173,8 +196,8 @@ impl Counts {
         counts
     }
 
-    /// Counts the messages.
-    pub async fn recounted(test: &TestApp) -> Self {
+    /// Counts the stored messages, as the reader does.
+    pub async fn recount(test: &TestApp) -> Self {
         let mut counts = Self::default();
         let messages = "SELECT * FROM messages WHERE sender_id IS NOT NULL ORDER BY conversation_id, seq";
         for row in test.rows(messages).await {
@@ -197,38 +220,38 @@ impl Counts {
         let failures = test.rows("SELECT last_error FROM reader_failures WHERE reader = 'statistics'").await;
         let failures: Vec<String> = failures.iter().map(|row| get(row, "last_error")).collect();
         assert_eq!(failures, Vec::<String>::new());
-        assert_eq!(Self::kept(test).await, Self::recounted(test).await);
+        assert_eq!(Self::stored(test).await, Self::recount(test).await);
     }
 }
 
 /// A reader that records the rows that it gets in a table of its own, and fails at chosen rows.
-pub struct Diary {
-    fails: Mutex<BTreeMap<(Stream, i64), Failing>>,
+pub struct RecordingReader {
+    failures: Mutex<BTreeMap<(Stream, i64), Failure>>,
     begin: Begin,
     limit: PageLimit,
-    /// Pages of more rows than this take too long.
+    /// The next page of more rows than this takes too long.
     slow_above: AtomicUsize,
-    /// The sizes of the rows of each page that it got.
+    /// The sizes of the rows in each page that the reader got.
     pages: Mutex<Vec<Vec<usize>>>,
 }
 
-/// How far behind this reader may be.
-pub const DIARY_LAG: Duration = Duration::from_hours(100);
+/// The maximum lag of this reader.
+pub const RECORDING_LAG: Duration = Duration::from_hours(100);
 
-/// The kind of a failure.
+/// The reason why the reader fails at a row.
 #[derive(Clone, Copy)]
-pub enum Failing {
+pub enum Failure {
     /// The reader cannot process the row.
     Row,
     /// The database refuses a statement.
     Data,
     /// The database is down.
-    Away,
-    /// The row reports that it took too long, without waiting.
+    DatabaseDown,
+    /// Processing the row fails with a timeout, at the first poll.
     Slow,
 }
 
-impl Diary {
+impl RecordingReader {
     /// Creates the reader and its table. The key of the table refuses a row that is recorded twice.
     pub async fn new(test: &TestApp) -> Arc<Self> {
         Self::with(test, Begin::Start, PageLimit { rows: 1000, bytes: 1 << 20 }).await
@@ -236,16 +259,17 @@ impl Diary {
 
     /// Creates the reader and its table, with its start and its pages.
     pub async fn with(test: &TestApp, begin: Begin, limit: PageLimit) -> Arc<Self> {
-        let table = "CREATE TABLE diary (
-            line INTEGER NOT NULL, kind INTEGER NOT NULL, stream TEXT NOT NULL, rev BIGINT NOT NULL, UNIQUE (stream, rev))";
+        let table = "CREATE TABLE recorded_rows (
+            number INTEGER NOT NULL, kind INTEGER NOT NULL, stream TEXT NOT NULL, rev BIGINT NOT NULL,
+            UNIQUE (stream, rev))";
         test.run(table).await;
-        Self::again(begin, limit)
+        Self::reopen(begin, limit)
     }
 
     /// Creates the reader for a table that exists.
-    pub fn again(begin: Begin, limit: PageLimit) -> Arc<Self> {
-        let (fails, slow_above, pages) = (Mutex::default(), AtomicUsize::new(usize::MAX), Mutex::default());
-        Arc::new(Self { fails, begin, limit, slow_above, pages })
+    pub fn reopen(begin: Begin, limit: PageLimit) -> Arc<Self> {
+        let (failures, slow_above, pages) = (Mutex::default(), AtomicUsize::new(usize::MAX), Mutex::default());
+        Arc::new(Self { failures, begin, limit, slow_above, pages })
     }
 
     /// Makes the next page of more than this number of rows take too long.
@@ -253,31 +277,31 @@ impl Diary {
         self.slow_above.store(above, Ordering::Relaxed);
     }
 
-    /// Takes the sizes of the rows of each page since the last call.
-    pub fn pages(&self) -> Vec<Vec<usize>> {
+    /// Returns the sizes of the rows in each page since the last call of this function.
+    pub fn take_pages(&self) -> Vec<Vec<usize>> {
         std::mem::take(&mut self.pages.lock().unwrap())
     }
 
     /// Makes a row fail from now on.
-    pub fn fail(&self, stream: Stream, rev: i64, how: Failing) {
-        self.fails.lock().unwrap().insert((stream, rev), how);
+    pub fn fail(&self, stream: Stream, rev: i64, failure: Failure) {
+        self.failures.lock().unwrap().insert((stream, rev), failure);
     }
 
     /// Ends all failures.
-    pub fn heal(&self) {
-        self.fails.lock().unwrap().clear();
+    pub fn stop_failing(&self) {
+        self.failures.lock().unwrap().clear();
     }
 
     /// Returns the revisions of a stream in the order in which they were recorded.
     pub async fn revs(test: &TestApp, stream: Stream) -> Vec<i64> {
-        let query = format!("SELECT rev FROM diary WHERE stream = '{}' ORDER BY line", stream.id());
+        let query = format!("SELECT rev FROM recorded_rows WHERE stream = '{}' ORDER BY number", stream.id());
         test.rows(&query).await.iter().map(|row| get(row, "rev")).collect()
     }
 }
 
-impl Reader for Diary {
+impl Reader for RecordingReader {
     fn name(&self) -> &'static str {
-        "diary"
+        "recording"
     }
 
     fn begin(&self) -> Begin {
@@ -285,7 +309,7 @@ impl Reader for Diary {
     }
 
     fn max_lag(&self) -> Duration {
-        DIARY_LAG
+        RECORDING_LAG
     }
 
     fn page_interval(&self) -> Duration {
@@ -305,19 +329,16 @@ impl Reader for Diary {
                 take_too_long(conn).await?;
             }
             for row in rows {
-                let failing = self.fails.lock().unwrap().get(&(row.stream, row.rev.0)).copied();
-                match failing {
-                    Some(Failing::Row) => return Err(Error::internal("this row cannot be read")),
-                    Some(Failing::Away) => return Err(Error::unavailable("the database is away")),
-                    Some(Failing::Slow) => {
-                        let elapsed = tokio::time::timeout(Duration::ZERO, std::future::pending::<()>()).await;
-                        return Err(Error::database_unreachable(elapsed.unwrap_err()));
-                    }
-                    Some(Failing::Data) | None => {}
+                let failure = self.failures.lock().unwrap().get(&(row.stream, row.rev.0)).copied();
+                match failure {
+                    Some(Failure::Row) => return Err(Error::internal("this row cannot be read")),
+                    Some(Failure::DatabaseDown) => return Err(Error::unavailable("the database is down")),
+                    Some(Failure::Slow) => return Err(time_out().await),
+                    Some(Failure::Data) | None => {}
                 }
-                let kind = if failing.is_some() { "NULL" } else { "1" };
+                let kind = if failure.is_some() { "NULL" } else { "1" };
                 let text = format!(
-                    "INSERT INTO diary SELECT (SELECT count(*) FROM diary), {kind}, '{}', {}",
+                    "INSERT INTO recorded_rows SELECT (SELECT count(*) FROM recorded_rows), {kind}, '{}', {}",
                     row.stream.id(),
                     row.rev.0
                 );
@@ -337,8 +358,8 @@ async fn take_too_long(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
     conn.execute_unprepared("SELECT pg_sleep(30)").await.map(drop)
 }
 
-/// Returns the parked streams with revision, attempts and status.
-pub async fn parked(test: &TestApp) -> Vec<(Uuid, i64, i64, String)> {
+/// Returns each parked stream with its revision, attempts and status.
+pub async fn list_parked(test: &TestApp) -> Vec<(Uuid, i64, i64, String)> {
     let rows = test.rows("SELECT * FROM reader_failures ORDER BY stream_id").await;
     rows.iter().map(|row| (get(row, "stream_id"), get(row, "rev"), get(row, "attempts"), get(row, "status"))).collect()
 }
@@ -353,15 +374,15 @@ pub async fn cursor(test: &TestApp, name: &str) -> i64 {
 /// revisions.
 pub async fn check_order(test: &TestApp) {
     let order = if test.is_postgres() { "position" } else { "id" };
-    let rows = test.rows(&format!("SELECT {order} AS place, stream_id, rev FROM outbox ORDER BY {order}")).await;
+    let rows = test.rows(&format!("SELECT {order} AS position, stream_id, rev FROM outbox ORDER BY {order}")).await;
     let mut revs: BTreeMap<Uuid, i64> = BTreeMap::new();
     for (index, row) in rows.iter().enumerate() {
-        let place: Option<i64> = get(row, "place");
+        let position: Option<i64> = get(row, "position");
         if test.is_postgres() {
-            assert_eq!(place, Some(index as i64 + 1), "positions are dense");
+            assert_eq!(position, Some(index as i64 + 1), "the positions have a gap");
         }
         let rev: i64 = get(row, "rev");
         let last = revs.insert(get(row, "stream_id"), rev).unwrap_or(0);
-        assert_eq!(rev, last + 1, "of one stream the order is that of revisions");
+        assert_eq!(rev, last + 1, "the events of a stream are not in the order of their revisions");
     }
 }

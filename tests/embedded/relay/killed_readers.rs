@@ -1,7 +1,9 @@
-//! Readers that die: dropped at each of their awaits, or killed with the server. Afterwards the statistics equal a
+//! Readers that are dropped at each of their awaits, or killed with the server. Afterwards the statistics equal a
 //! recount of the messages.
 
-use super::harness::{Counts, Diary, Failing, Node, Talk, check_order, due, parked, polled};
+use super::harness::{
+    Counts, Failure, Node, RecordingReader, TestGroup, check_order, end_pauses, list_parked, poll_at_most,
+};
 use crate::harness::{TestApp, on_each_database, on_postgres};
 use crate::support::Random;
 use crate::support::{DEADLINE, TestServer, TestUser, eventually, eventually_within};
@@ -16,17 +18,17 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
     on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
         let node = Node::new(test, "node");
-        let mut talk = Talk::new(test).await;
-        // One wake may stand for two, so each pass may miss some awaits.
+        let mut group = TestGroup::new(test).await;
+        // Two wakes may be merged into one, so one pass over the awaits may miss some of them.
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 60 {
             polls = polls % 12 + 1;
             for _ in 0..3 {
-                talk.act(test, &mut random).await;
+                group.send_or_change(test, &mut random).await;
             }
-            node.stamp().await;
-            let done = polled(node.runner.run_round(), polls).await;
-            // The next round is not blocked.
+            node.assign_positions().await;
+            let done = poll_at_most(node.runner.run_round(), polls).await;
+            // The dropped round must not block the next one.
             node.read().await;
             Counts::check(test).await;
             dropped += usize::from(done.is_none());
@@ -38,50 +40,50 @@ fn a_reader_dropped_at_any_await_counts_everything_once() {
 fn a_reader_dropped_at_any_await_while_a_stream_is_parked_loses_nothing_of_it() {
     on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let diary = Diary::new(test).await;
-        let node = Node::with(test, "node", diary.clone());
-        let mut talk = Talk::new(test).await;
+        let reader = RecordingReader::new(test).await;
+        let node = Node::with(test, "node", reader.clone());
+        let mut group = TestGroup::new(test).await;
         node.read().await;
-        let mut last = *Diary::revs(test, talk.stream()).await.last().unwrap();
+        let mut last = *RecordingReader::revs(test, group.stream()).await.last().unwrap();
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 60 {
             polls = polls % 12 + 1;
-            diary.fail(talk.stream(), last + 1, Failing::Row);
+            reader.fail(group.stream(), last + 1, Failure::Row);
             for _ in 0..3 {
-                talk.say(test, &mut random).await;
+                group.send(test, &mut random).await;
             }
             last += 3;
-            node.stamp().await;
-            // The stream is parked, fails again, and succeeds. Each of these rounds is dropped at some await.
-            let parks = polled(node.runner.run_round(), polls).await;
+            node.assign_positions().await;
+            // In three rounds, each dropped at some await, the stream is parked, fails again and succeeds.
+            let parks = poll_at_most(node.runner.run_round(), polls).await;
             node.read().await;
-            due(test).await;
-            let fails = polled(node.runner.run_round(), polls).await;
-            diary.heal();
-            due(test).await;
-            let heals = polled(node.runner.run_round(), polls).await;
-            due(test).await;
+            end_pauses(test).await;
+            let fails = poll_at_most(node.runner.run_round(), polls).await;
+            reader.stop_failing();
+            end_pauses(test).await;
+            let succeeds = poll_at_most(node.runner.run_round(), polls).await;
+            end_pauses(test).await;
             node.read().await;
-            assert_eq!(Diary::revs(test, talk.stream()).await, (1..=last).collect::<Vec<_>>());
-            assert_eq!(parked(test).await, []);
-            dropped += [parks, fails, heals].iter().filter(|turn| turn.is_none()).count();
+            assert_eq!(RecordingReader::revs(test, group.stream()).await, (1..=last).collect::<Vec<_>>());
+            assert_eq!(list_parked(test).await, []);
+            dropped += [parks, fails, succeeds].iter().filter(|round| round.is_none()).count();
         }
     });
 }
 
 #[test]
-fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
+fn a_sequencer_dropped_at_any_await_assigns_every_position_once() {
     on_postgres(&async |test: &TestApp| {
         let mut random = Random::from_environment();
         let node = Node::new(test, "node");
-        let mut talk = Talk::new(test).await;
+        let mut group = TestGroup::new(test).await;
         let (mut polls, mut dropped) = (0, 0);
         while dropped < 40 {
             polls = polls % 12 + 1;
             for _ in 0..3 {
-                talk.act(test, &mut random).await;
+                group.send_or_change(test, &mut random).await;
             }
-            let done = polled(node.sequencer.as_ref().unwrap().run_round(), polls).await;
+            let done = poll_at_most(node.sequencer.as_ref().unwrap().run_round(), polls).await;
             node.read().await;
             check_order(test).await;
             Counts::check(test).await;
@@ -91,22 +93,24 @@ fn a_sequencer_dropped_at_any_await_gives_every_place_once() {
 }
 
 #[test]
-fn the_relay_reads_by_itself_what_is_committed_and_stops_when_told() {
+fn the_relay_reads_committed_rows_by_itself_and_stops_on_request() {
     on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let mut talk = Talk::new(test).await;
+        let mut group = TestGroup::new(test).await;
         for _ in 0..3 {
             let relay = relay::start(&test.app);
             for _ in 0..20 {
-                talk.act(test, &mut random).await;
+                group.send_or_change(test, &mut random).await;
             }
-            eventually("the statistics follow", async || Counts::kept(test).await == Counts::recounted(test).await)
-                .await;
+            eventually("the statistics equal the recount", async || {
+                Counts::stored(test).await == Counts::recount(test).await
+            })
+            .await;
             relay.stop().await;
-            let held = "SELECT 1 FROM readers WHERE leased_until > 0";
-            assert_eq!(test.rows(held).await.len(), 0, "the leases are given back");
+            let leases = "SELECT 1 FROM readers WHERE leased_until > 0";
+            assert_eq!(test.rows(leases).await.len(), 0, "the relay returns its leases when it stops");
             // Events that are committed while no relay runs are read by the next one.
-            talk.act(test, &mut random).await;
+            group.send_or_change(test, &mut random).await;
         }
     });
 }
@@ -115,7 +119,7 @@ fn the_relay_reads_by_itself_what_is_committed_and_stops_when_told() {
 const KILLS: u64 = 8;
 
 #[tokio::test]
-async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again() {
+async fn statistics_equal_the_history_after_the_server_was_killed_repeatedly() {
     let mut random = Random::from_environment();
     let mut server = TestServer::start().await;
     let users = [server.user("anne").await, server.user("beno").await, server.user("cara").await];
@@ -125,14 +129,17 @@ async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again(
         users.iter().map(|user| tokio::spawn(write(user.clone(), group.clone(), sent.clone()))).collect();
     for _ in 0..KILLS {
         let target = sent.load(Ordering::Relaxed) + random.between(5, 60);
-        eventually_within(DEADLINE * 3, "messages, to kill", async || sent.load(Ordering::Relaxed) >= target).await;
+        eventually_within(DEADLINE * 3, "enough messages before the next kill", async || {
+            sent.load(Ordering::Relaxed) >= target
+        })
+        .await;
         if random.one_in(2) {
             // Kill the server after the messages were counted, instead of after they were sent.
             let stats = format!("/conversations/{group}/stats");
             let counted = async || users[0].get(&stats).await.expect(200)["messages"].as_u64() >= Some(target);
-            eventually_within(DEADLINE * 3, "the count, to kill", counted).await;
+            eventually_within(DEADLINE * 3, "the messages are counted before the next kill", counted).await;
         }
-        server.kill_nine();
+        server.kill();
         server.restart().await;
     }
     for writer in &writers {
@@ -141,12 +148,12 @@ async fn statistics_equal_the_history_after_a_server_was_killed_again_and_again(
     for writer in writers {
         let _ = writer.await;
     }
-    // The sends that were under way are decided before this one.
+    // The outcome of all earlier sends is decided before this send is committed.
     users[0].send(&group, "last").await;
-    eventually("the statistics agree with the history", async || {
+    eventually("the statistics equal the history", async || {
         let history = users[0].history(&group).await;
         let stats = users[0].get(&format!("/conversations/{group}/stats")).await.expect(200);
-        agree(&stats, &history)
+        are_equal(&stats, &history)
     })
     .await;
     server.stop().await;
@@ -164,7 +171,7 @@ async fn write(user: TestUser, group: String, sent: Arc<AtomicU64>) {
     }
 }
 
-fn agree(stats: &Value, history: &[Value]) -> bool {
+fn are_equal(stats: &Value, history: &[Value]) -> bool {
     let messages: Vec<&Value> = history.iter().filter(|message| message["type"] != "system").collect();
     let mut by_member: BTreeMap<&str, i64> = BTreeMap::new();
     for message in &messages {

@@ -1,15 +1,16 @@
-//! The order of all streams in the log, and nodes that compete for a lease.
+//! The order of the rows of all streams in the log, and nodes that compete for a lease.
 
-use super::harness::{Counts, Node, Talk, check_order, cursor, expire};
+use super::harness::{Counts, Node, TestGroup, check_order, cursor, expire_leases, is_failing, write};
 use crate::harness::{TestApp, on_each_database, on_postgres};
-use crate::support::Random;
+use crate::support::{Random, eventually};
+use greenroom::relay;
 use greenroom::relay::reader::RoundResult;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use std::cell::Cell;
 
-/// Returns the statement with which a transaction of the test appends a log row.
-fn row(test: &TestApp, talk: &Talk, rev: i64) -> String {
-    let id = test.id_literal(talk.group);
+/// Returns the statement by which a transaction of the test appends a log row to the stream of the group.
+fn row(test: &TestApp, group: &TestGroup, rev: i64) -> String {
+    let id = test.id_literal(group.id);
     format!(
         "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, payload, created_at)
          VALUES (0, {id}, {rev}, 'test', '{{}}', 0);
@@ -17,16 +18,16 @@ fn row(test: &TestApp, talk: &Talk, rev: i64) -> String {
     )
 }
 
-async fn last_rev(test: &TestApp, talk: &Talk) -> i64 {
-    let query = format!("SELECT last_rev FROM conversations WHERE id = {}", test.id_literal(talk.group));
+async fn last_rev(test: &TestApp, group: &TestGroup) -> i64 {
+    let query = format!("SELECT last_rev FROM conversations WHERE id = {}", test.id_literal(group.id));
     test.rows(&query).await[0].try_get("", "last_rev").unwrap()
 }
 
 #[test]
-fn a_row_that_commits_late_comes_after_those_that_did_not_wait_for_it() {
+fn a_row_that_is_committed_late_gets_a_later_position() {
     on_postgres(&async |test: &TestApp| {
         let node = Node::new(test, "node");
-        let (slow, quick) = (Talk::new(test).await, Talk::new(test).await);
+        let (slow, quick) = (TestGroup::new(test).await, TestGroup::new(test).await);
         node.read().await;
         let start = cursor(test, "sequencer").await;
         let (first, second) = (test.connection().await, test.connection().await);
@@ -34,62 +35,94 @@ fn a_row_that_commits_late_comes_after_those_that_did_not_wait_for_it() {
         late.execute_unprepared(&row(test, &slow, last_rev(test, &slow).await + 1)).await.unwrap();
         second.execute_unprepared(&row(test, &quick, last_rev(test, &quick).await + 1)).await.unwrap();
         node.read().await;
-        assert_eq!(cursor(test, "sequencer").await, start + 1, "the smaller id is not to be seen yet");
+        assert_eq!(cursor(test, "sequencer").await, start + 1, "the row with the smaller id is not committed yet");
         assert_eq!(cursor(test, "statistics").await, start + 1);
         late.commit().await.unwrap();
         node.read().await;
-        assert_eq!(cursor(test, "statistics").await, start + 2, "and is not skipped");
-        let places = test.rows("SELECT id FROM outbox ORDER BY position DESC LIMIT 2").await;
-        let ids: Vec<i64> = places.iter().map(|row| row.try_get("", "id").unwrap()).collect();
-        assert!(ids[0] < ids[1], "the test has drawn its ids out of order");
+        assert_eq!(cursor(test, "statistics").await, start + 2, "the late row is not skipped");
+        let newest = test.rows("SELECT id FROM outbox ORDER BY position DESC LIMIT 2").await;
+        let ids: Vec<i64> = newest.iter().map(|row| row.try_get("", "id").unwrap()).collect();
+        assert!(ids[0] < ids[1], "the late row has the smaller id");
         check_order(test).await;
     });
 }
 
 #[test]
-fn a_locked_row_is_waited_for_so_that_no_later_one_of_its_stream_passes_it() {
+fn no_later_row_of_a_stream_gets_its_position_before_a_locked_row() {
     on_postgres(&async |test: &TestApp| {
         let node = Node::new(test, "node");
-        let mut talk = Talk::new(test).await;
+        let mut group = TestGroup::new(test).await;
         node.read().await;
         let mut random = Random::new(1);
         for _ in 0..5 {
-            talk.say(test, &mut random).await;
+            group.send(test, &mut random).await;
         }
-        // As the deletion of a message for everyone does.
+        // The deletion of a message for everyone locks log rows in this way.
         let other = test.connection().await;
-        let rewriting = other.begin().await.unwrap();
+        let deletion = other.begin().await.unwrap();
         let lock = "UPDATE outbox SET payload = payload WHERE id = (SELECT min(id) FROM outbox WHERE position IS NULL)";
-        rewriting.execute_unprepared(lock).await.unwrap();
-        let stamping = node.stamp();
-        tokio::pin!(stamping);
+        deletion.execute_unprepared(lock).await.unwrap();
+        let assigning = node.assign_positions();
+        tokio::pin!(assigning);
         let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
         loop {
             tokio::select! {
-                () = &mut stamping => panic!("it did not wait"),
+                () = &mut assigning => panic!("the sequencer did not wait for the locked row"),
                 rows = test.rows(waits) => if !rows.is_empty() { break },
             }
         }
-        rewriting.commit().await.unwrap();
-        stamping.await;
+        deletion.commit().await.unwrap();
+        assigning.await;
         check_order(test).await;
     });
 }
 
 #[test]
-fn many_who_commit_at_once_are_put_in_order_while_they_do() {
+fn a_sequencer_without_a_row_continues_after_the_greatest_position() {
+    on_postgres(&async |test: &TestApp| {
+        let node = Node::new(test, "node");
+        let mut group = TestGroup::new(test).await;
+        node.read().await;
+        write(test, "DELETE FROM readers WHERE name = 'sequencer'").await;
+        group.send(test, &mut Random::new(1)).await;
+        node.read().await;
+        check_order(test).await;
+        Counts::check(test).await;
+    });
+}
+
+#[test]
+fn a_sequencer_that_fails_is_named_until_it_works() {
+    on_postgres(&async |test: &TestApp| {
+        let mut group = TestGroup::new(test).await;
+        let relay = relay::start(&test.app);
+        let is_counted = async || Counts::stored(test).await == Counts::recount(test).await;
+        group.send(test, &mut Random::new(1)).await;
+        eventually("the message is counted", async || is_counted().await).await;
+        write(test, "UPDATE readers SET cursor = 0 WHERE name = 'sequencer'").await;
+        group.send(test, &mut Random::new(1)).await;
+        eventually("the sequencer is named", async || is_failing(test, "sequencer")).await;
+        write(test, "UPDATE readers SET cursor = (SELECT max(position) FROM outbox) WHERE name = 'sequencer'").await;
+        eventually("the next message is counted", async || is_counted().await).await;
+        eventually("the sequencer is not named", async || !is_failing(test, "sequencer")).await;
+        relay.stop().await;
+    });
+}
+
+#[test]
+fn concurrent_commits_get_positions_in_the_order_of_their_revisions() {
     on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
-        let mut talks = Vec::new();
+        let mut groups = Vec::new();
         for _ in 0..6 {
-            talks.push(Talk::new(test).await);
+            groups.push(TestGroup::new(test).await);
         }
-        let open = Cell::new(talks.len());
-        let committing = talks.into_iter().map(|mut talk| {
+        let open = Cell::new(groups.len());
+        let committing = groups.into_iter().map(|mut group| {
             let (mut random, open) = (random.fork(), &open);
             async move {
                 for _ in 0..30 {
-                    talk.act(test, &mut random).await;
+                    group.send_or_change(test, &mut random).await;
                 }
                 open.set(open.get() - 1);
             }
@@ -97,8 +130,8 @@ fn many_who_commit_at_once_are_put_in_order_while_they_do() {
         let nodes = [Node::new(test, "one"), Node::new(test, "two")];
         let reading = nodes.iter().map(|node| async {
             while open.get() > 0 {
-                // So the nodes take the readers from each other all the time.
-                expire(test).await;
+                // Without leases, the nodes take the readers from each other all the time.
+                expire_leases(test).await;
                 if let Some(sequencer) = &node.sequencer {
                     sequencer.run_round().await.unwrap();
                 }
@@ -108,7 +141,7 @@ fn many_who_commit_at_once_are_put_in_order_while_they_do() {
         });
         futures_util::future::join(futures_util::future::join_all(committing), futures_util::future::join_all(reading))
             .await;
-        expire(test).await;
+        expire_leases(test).await;
         nodes[0].read().await;
         check_order(test).await;
         Counts::check(test).await;
@@ -116,25 +149,29 @@ fn many_who_commit_at_once_are_put_in_order_while_they_do() {
 }
 
 #[test]
-fn a_lease_keeps_others_out_until_it_expires_or_is_given_back() {
+fn a_lease_keeps_other_nodes_out_until_it_expires() {
     on_each_database(&async |test: &TestApp| {
         let (one, two) = (Node::new(test, "one"), Node::new(test, "two"));
-        let mut talk = Talk::new(test).await;
+        let mut group = TestGroup::new(test).await;
         one.read().await;
-        let stood = cursor(test, "statistics").await;
-        // A time in the far future: the lease does not end during the test.
+        let position_before = cursor(test, "statistics").await;
+        // A time in the far future, so that the lease does not expire during the test.
         test.run(&format!("UPDATE readers SET leased_until = {}", i64::MAX / 2)).await;
-        talk.say(test, &mut Random::new(1)).await;
-        two.stamp().await;
-        let turn = two.runner.run_round().await.unwrap();
-        assert!(matches!(turn, RoundResult::Idle(Some(_))), "it waits for the lease: {turn:?}");
-        assert_eq!(cursor(test, "statistics").await, stood);
+        group.send(test, &mut Random::new(1)).await;
+        two.assign_positions().await;
+        let round = two.runner.run_round().await.unwrap();
+        assert!(matches!(round, RoundResult::Idle(Some(_))), "the node waits for the lease: {round:?}");
+        assert_eq!(cursor(test, "statistics").await, position_before);
         if test.is_postgres() {
-            assert_eq!(two.sequencer.as_ref().unwrap().run_round().await.unwrap(), 0, "this one too");
+            assert_eq!(
+                two.sequencer.as_ref().unwrap().run_round().await.unwrap(),
+                0,
+                "the sequencer waits for its lease too"
+            );
         }
-        expire(test).await;
+        expire_leases(test).await;
         two.read().await;
-        assert!(cursor(test, "statistics").await > stood);
+        assert!(cursor(test, "statistics").await > position_before);
         Counts::check(test).await;
     });
 }

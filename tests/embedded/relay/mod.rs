@@ -3,6 +3,7 @@
 
 mod appending;
 mod bulk_changes;
+mod failing_bulk_changes;
 mod failing_rows;
 mod harness;
 mod killed_readers;
@@ -10,3 +11,4 @@ mod lags;
 mod log_order;
 mod pages;
 mod retention;
+mod timeouts;

@@ -1,7 +1,7 @@
-//! The hub, a room, the presence actor and a session. An actor that panics ends alone: its arbiter and the other actors
-//! on it continue.
+//! Panics of the hub, a room, the presence actor and a session. An actor that panics ends alone: its arbiter and the
+//! other actors on it continue.
 
-use super::{Received, TestSession, expect_failing, poison};
+use super::{Received, TestSession, expect_failing, panicking_text};
 use crate::harness::{TestApp, on_sqlite};
 use actix::prelude::*;
 use greenroom::app::App;
@@ -44,7 +44,7 @@ fn subscribe(room: &Recipient<ToRoom>, stream: Stream, subscriber: &TestSession)
 }
 
 /// Opens the room of a new stream and subscribes a session to it.
-async fn followed(hub: &Addr<Hub>) -> (Stream, Recipient<ToRoom>, TestSession) {
+async fn open_and_subscribe(hub: &Addr<Hub>) -> (Stream, Recipient<ToRoom>, TestSession) {
     let (stream, mut subscriber) = (Stream::User(UserId::new()), TestSession::new());
     let room = open(hub, stream).await;
     subscribe(&room, stream, &subscriber);
@@ -58,12 +58,12 @@ async fn expect_gone(subscriber: &mut TestSession) {
 }
 
 #[test]
-fn after_a_panic_of_the_hub_all_rooms_end_and_their_sessions_come_back() {
+fn after_a_panic_of_the_hub_all_rooms_end_and_their_sessions_reconnect() {
     on_sqlite(&async |test: &TestApp| {
         let (hub, _rooms) = hub(&test.app);
-        let (one, room, mut first) = followed(&hub).await;
-        let (_, _, mut second) = followed(&hub).await;
-        hub.do_send(Ephemeral { streams: Vec::new(), text: poison(), except: Arc::new([]) });
+        let (one, room, mut first) = open_and_subscribe(&hub).await;
+        let (_, _, mut second) = open_and_subscribe(&hub).await;
+        hub.do_send(Ephemeral { streams: Vec::new(), text: panicking_text(), except: Arc::new([]) });
         expect_gone(&mut first).await;
         expect_gone(&mut second).await;
         expect_failing(&test.app, "hub").await;
@@ -71,78 +71,78 @@ fn after_a_panic_of_the_hub_all_rooms_end_and_their_sessions_come_back() {
         let mut late = TestSession::new();
         subscribe(&room, one, &late);
         expect_gone(&mut late).await;
-        followed(&hub).await;
+        open_and_subscribe(&hub).await;
     });
 }
 
 #[test]
-fn all_rooms_end_when_told_so() {
+fn all_rooms_end_on_request() {
     on_sqlite(&async |test: &TestApp| {
         let (hub, _rooms) = hub(&test.app);
-        let (_, _, mut subscriber) = followed(&hub).await;
+        let (_, _, mut subscriber) = open_and_subscribe(&hub).await;
         hub.do_send(EndRooms);
         expect_gone(&mut subscriber).await;
-        followed(&hub).await;
+        open_and_subscribe(&hub).await;
         assert_eq!(test.app.supervision().failing(), [""; 0]);
     });
 }
 
 #[test]
-fn a_room_that_panics_ends_alone_and_another_takes_its_place() {
+fn a_room_that_panics_ends_alone_and_is_replaced() {
     on_sqlite(&async |test: &TestApp| {
         let (hub, _rooms) = hub(&test.app);
-        let (stream, room, mut subscriber) = followed(&hub).await;
-        let (_, other, mut beside) = followed(&hub).await;
+        let (stream, room, mut subscriber) = open_and_subscribe(&hub).await;
+        let (_, other, mut other_subscriber) = open_and_subscribe(&hub).await;
         // The frame has no receiver, so the room is the last owner of the text.
         let unused = Stream::User(UserId::new());
-        room.do_send(ToRoom::Ephemeral(poison(), Arc::new([subscriber.user])));
+        room.do_send(ToRoom::Ephemeral(panicking_text(), Arc::new([subscriber.user])));
         expect_gone(&mut subscriber).await;
         expect_failing(&test.app, "rooms").await;
         let mut late = TestSession::new();
         subscribe(&room, stream, &late);
         expect_gone(&mut late).await;
         // The other room on the same arbiter continues, and the hub starts a new one.
-        let mut newcomer = TestSession::new();
-        subscribe(&other, unused, &newcomer);
-        assert!(matches!(newcomer.next().await, Received::Room(RoomEvent::Live(_))));
-        assert!(beside.received.try_recv().is_err(), "it got no message");
+        let mut new_subscriber = TestSession::new();
+        subscribe(&other, unused, &new_subscriber);
+        assert!(matches!(new_subscriber.next().await, Received::Room(RoomEvent::Live(_))));
+        assert!(other_subscriber.received.try_recv().is_err(), "the subscriber of the other room got a message");
         subscribe(&open(&hub, stream).await, stream, &subscriber);
         assert!(matches!(subscriber.next().await, Received::Room(RoomEvent::Live(_))));
     });
 }
 
 #[test]
-fn after_a_panic_of_the_registry_all_sessions_come_back() {
+fn after_a_panic_of_the_presence_actor_all_sessions_reconnect() {
     on_sqlite(&async |test: &TestApp| {
         let app = &test.app;
-        let registry = Presence::new(app.clone()).start();
+        let presence_actor = Presence::new(app.clone()).start();
         let mut subscriber = TestSession::new();
         let user = subscriber.user;
         let opened =
             |subscriber: &TestSession| ToPresence::Opened(subscriber.handle(user), subscriber.addr.clone().recipient());
-        registry.send(opened(&subscriber)).await.unwrap();
+        presence_actor.send(opened(&subscriber)).await.unwrap();
         assert_eq!(app.presence().session_count(), 1);
         let (status, watchers) = (PresenceStatus::Online, HashSet::new());
-        let announced = PresenceAnnounced { user_id: user, status, text: poison(), watchers };
-        registry.send(ToPresence::Announced(Ok(vec![announced]))).await.unwrap();
+        let announced = PresenceAnnounced { user_id: user, status, text: panicking_text(), watchers };
+        presence_actor.send(ToPresence::Announced(Ok(vec![announced]))).await.unwrap();
         assert!(matches!(subscriber.next().await, Received::Close(Close::Restart)));
         assert_eq!(app.presence().session_count(), 0);
         expect_failing(app, "presence").await;
-        registry.send(opened(&subscriber)).await.unwrap();
+        presence_actor.send(opened(&subscriber)).await.unwrap();
         assert_eq!(app.presence().session_count(), 1);
     });
 }
 
 #[test]
-fn a_session_that_panics_closes_its_socket_and_its_client_comes_back() {
+fn a_session_that_panics_closes_its_socket_so_that_its_client_reconnects() {
     on_sqlite(&async |test: &TestApp| {
         let app = &test.app;
         let (hub, _rooms) = hub(app);
         let presence = Presence::new(app.clone()).start();
-        let around = SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.recipient() };
+        let services = SessionServices { app: app.clone(), hub: hub.recipient(), presence: presence.recipient() };
         let mut socket = TestSession::new();
-        let session = Session::new(around, Handshake::default(), socket.addr.clone().recipient()).start();
-        session.do_send(FromTransport::Text(poison()));
+        let session = Session::new(services, Handshake::default(), socket.addr.clone().recipient()).start();
+        session.do_send(FromTransport::Text(panicking_text()));
         loop {
             match socket.next().await {
                 Received::Socket(ToTransport::Close(why)) => break assert_eq!(why, Close::Restart),

@@ -25,23 +25,23 @@ use tokio::time::timeout;
 /// The time after which a test stops waiting for a condition.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A text whose memory panics when it is freed.
-fn poison() -> ByteString {
-    struct Poison;
-    impl AsRef<[u8]> for Poison {
+/// Returns a text whose memory panics when it is freed.
+fn panicking_text() -> ByteString {
+    struct PanicOnDrop;
+    impl AsRef<[u8]> for PanicOnDrop {
         fn as_ref(&self) -> &[u8] {
-            b"poison"
+            b"panics"
         }
     }
-    impl Drop for Poison {
+    impl Drop for PanicOnDrop {
         fn drop(&mut self) {
             panic!("on purpose");
         }
     }
-    ByteString::try_from(Bytes::from_owner(Poison)).unwrap()
+    ByteString::try_from(Bytes::from_owner(PanicOnDrop)).unwrap()
 }
 
-/// Returns the status, the word for it and the failing parts in `/health`.
+/// Returns the HTTP status, the status word and the failing parts of `/health`.
 async fn health_of(app: &App) -> (u16, String, Vec<String>) {
     let answer = health::health(web::Data::new(app.clone())).await;
     let status = answer.status().as_u16();
@@ -60,12 +60,12 @@ async fn expect_failing(app: &App, part: &str) {
 }
 
 async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let held = timeout(DEADLINE, async {
+    let outcome = timeout(DEADLINE, async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    assert!(held.await.is_ok(), "this never holds: {what}");
+    assert!(outcome.await.is_ok(), "this never holds: {what}");
 }
 
 /// An actor instead of a session or a socket, which records the messages that it gets.
@@ -94,8 +94,8 @@ impl Handler<FromRoom> for Listener {
 impl Handler<CloseSession> for Listener {
     type Result = ();
 
-    fn handle(&mut self, CloseSession(why): CloseSession, _: &mut Self::Context) {
-        let _ = self.0.send(Received::Close(why));
+    fn handle(&mut self, CloseSession(reason): CloseSession, _: &mut Self::Context) {
+        let _ = self.0.send(Received::Close(reason));
     }
 }
 
@@ -131,6 +131,6 @@ impl TestSession {
     }
 
     async fn next(&mut self) -> Received {
-        timeout(DEADLINE, self.received.recv()).await.expect("a message").expect("the listener lives")
+        timeout(DEADLINE, self.received.recv()).await.expect("a message").expect("the listener runs")
     }
 }

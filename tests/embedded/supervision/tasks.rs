@@ -1,4 +1,4 @@
-//! The tasks that use the database. A statement of each panics once.
+//! Panics of the tasks that use the database: one statement of each task panics.
 
 use super::{DEADLINE, eventually, expect_failing};
 use crate::harness::{TestApp, TestSend, on_each_database};
@@ -20,58 +20,58 @@ use tokio::time::timeout;
 
 /// Makes statements panic: the next one that contains a text, or all that have a text among their values.
 #[derive(Clone, Default)]
-pub struct Mine(Arc<Mutex<(Option<&'static str>, Option<&'static str>)>>);
+pub struct PanickingStatements(Arc<Mutex<(Option<&'static str>, Option<&'static str>)>>);
 
-impl Mine {
-    pub fn lay(app: &App) -> Self {
-        let mine = Self::default();
-        let laid = mine.clone();
+impl PanickingStatements {
+    pub fn install(app: &App) -> Self {
+        let panics = Self::default();
+        let installed = panics.clone();
         app.db().observe(move |statement, _| {
-            let mut armed = laid.0.lock().unwrap();
-            let next = armed.0.is_some_and(|text| statement.sql.contains(text));
-            let valued = armed.1.is_some_and(|text| format!("{:?}", statement.values).contains(text));
-            if next {
-                armed.0 = None;
+            let mut texts = installed.0.lock().unwrap();
+            let is_next = texts.0.is_some_and(|text| statement.sql.contains(text));
+            let has_value = texts.1.is_some_and(|text| format!("{:?}", statement.values).contains(text));
+            if is_next {
+                texts.0 = None;
             }
-            drop(armed);
-            assert!(!next && !valued, "on purpose");
+            drop(texts);
+            assert!(!is_next && !has_value, "on purpose");
         });
-        mine
+        panics
     }
 
-    pub fn arm(&self, text: &'static str) {
+    pub fn at_next(&self, text: &'static str) {
         self.0.lock().unwrap().0 = Some(text);
     }
 
-    pub fn is_armed(&self) -> bool {
+    pub fn is_pending(&self) -> bool {
         self.0.lock().unwrap().0.is_some()
     }
 
-    fn poison(&self, value: Option<&'static str>) {
+    fn at_value(&self, value: Option<&'static str>) {
         self.0.lock().unwrap().1 = value;
     }
 }
 
-/// Returns sends with a `temp_id` each, so that they can be repeated.
+/// The number of sends. Each has a `temp_id`, so that it can be repeated.
 const SENDS: usize = 600;
 
 #[test]
-fn a_send_over_which_the_writer_panics_fails_alone() {
+fn a_send_that_makes_the_writer_panic_fails_alone() {
     on_each_database(&async |test: &TestApp| {
-        let mine = Mine::lay(&test.app);
+        let panics = PanickingStatements::install(&test.app);
         let users = test.users(1).await;
         let group = test.group(&users).await;
-        let text = |number: usize| if number == 333 { "poison".to_owned() } else { format!("number {number}") };
-        let post = |number: usize| TestSend::new(group, &users[0], text(number)).with_temp_id(number.to_string());
-        mine.poison(Some("poison"));
-        let answers: Vec<_> = (0..SENDS).map(|number| test.enqueue(post(number))).collect();
+        let text = |number: usize| if number == 333 { "panics".to_owned() } else { format!("number {number}") };
+        let new_send = |number: usize| TestSend::new(group, &users[0], text(number)).with_temp_id(number.to_string());
+        panics.at_value(Some("panics"));
+        let answers: Vec<_> = (0..SENDS).map(|number| test.enqueue(new_send(number))).collect();
         for (number, answer) in answers.into_iter().enumerate() {
             let outcome = timeout(DEADLINE, answer).await.expect("every send is answered").unwrap();
             assert_eq!(outcome.err().map(|error| error.code()), (number == 333).then_some(Code::Unavailable));
         }
         expect_failing(&test.app, "writer").await;
-        mine.poison(None);
-        test.send(post(333)).await.unwrap();
+        panics.at_value(None);
+        test.send(new_send(333)).await.unwrap();
         let stored = test.rows("SELECT 1 FROM messages WHERE temp_id IS NOT NULL").await.len();
         assert_eq!(stored, SENDS);
         test.check_stored_state().await;
@@ -79,16 +79,16 @@ fn a_send_over_which_the_writer_panics_fails_alone() {
 }
 
 #[test]
-fn a_panic_of_a_writer_answers_its_sends_and_loses_none_that_wait() {
+fn after_a_panic_of_a_writer_every_send_is_answered_and_none_is_lost() {
     on_each_database(&async |test: &TestApp| {
         let users = test.users(1).await;
         let group = test.group(&users).await;
-        let post = |number: usize| {
+        let new_send = |number: usize| {
             TestSend::new(group, &users[0], format!("number {number}")).with_temp_id(number.to_string())
         };
-        // In the middle of the answers to a batch.
-        test.enqueue_with(post(SENDS), |_| panic!("on purpose"));
-        let answers: Vec<_> = (0..SENDS).map(|number| test.enqueue(post(number))).collect();
+        // This panic happens in the middle of the answers to a batch.
+        test.enqueue_with(new_send(SENDS), |_| panic!("on purpose"));
+        let answers: Vec<_> = (0..SENDS).map(|number| test.enqueue(new_send(number))).collect();
         for answer in answers {
             let outcome = timeout(DEADLINE, answer).await.expect("every send is answered").unwrap();
             assert!(outcome.is_ok() || outcome.is_err_and(|error| error.code() == Code::Unavailable));
@@ -96,7 +96,7 @@ fn a_panic_of_a_writer_answers_its_sends_and_loses_none_that_wait() {
         expect_failing(&test.app, "writer").await;
         // Whatever the outcome, each send is stored exactly once after it was repeated.
         for number in 0..=SENDS {
-            test.send(post(number)).await.unwrap();
+            test.send(new_send(number)).await.unwrap();
         }
         let stored = test.rows("SELECT 1 FROM messages WHERE temp_id IS NOT NULL").await.len();
         assert_eq!(stored, SENDS + 1);
@@ -105,15 +105,15 @@ fn a_panic_of_a_writer_answers_its_sends_and_loses_none_that_wait() {
 }
 
 #[test]
-fn a_panic_of_the_writer_of_marks_answers_and_it_goes_on() {
+fn after_a_panic_the_marks_writer_answers_and_continues() {
     on_each_database(&async |test: &TestApp| {
-        let mine = Mine::lay(&test.app);
+        let panics = PanickingStatements::install(&test.app);
         let users = test.users(2).await;
         let direct = test.direct(&users[0], &users[1]).await;
         test.send(TestSend::new(direct, &users[0], "hello")).await.unwrap();
-        mine.arm("UPDATE participants");
+        panics.at_next("UPDATE participants");
         let read = marks::update_read_mark(&test.app, &users[1], direct, ReadTarget::End);
-        let outcome = timeout(DEADLINE, read).await.expect("it is answered");
+        let outcome = timeout(DEADLINE, read).await.expect("the mark is answered");
         assert_eq!(outcome.unwrap_err().code(), Code::Unavailable);
         expect_failing(&test.app, "marks_writer").await;
         let mark = marks::update_read_mark(&test.app, &users[1], direct, ReadTarget::End).await.unwrap();
@@ -155,9 +155,9 @@ impl Handler<ListOpenStreams> for Room {
 }
 
 #[test]
-fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
+fn a_log_read_that_panics_fails_and_the_next_one_succeeds() {
     on_each_database(&async |test: &TestApp| {
-        let mine = Mine::lay(&test.app);
+        let panics = PanickingStatements::install(&test.app);
         let users = test.users(1).await;
         let stream = Stream::Conversation(test.group(&users).await);
         let (sender, mut received) = mpsc::unbounded_channel();
@@ -168,13 +168,13 @@ fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
             let read = ReadLog::new(stream, Rev(0), ReadPurpose::Gap, room.clone().recipient());
             queue.send(read).await.unwrap();
             match timeout(DEADLINE, received.recv()).await.expect("the room is answered") {
-                Some(ToRoom::Read { frames, .. }) => frames.map(|frames| frames.len()),
+                Some(ToRoom::Read { envelopes, .. }) => envelopes.map(|envelopes| envelopes.len()),
                 other => panic!("{other:?}"),
             }
         };
         let rows = read().await;
         assert!(rows.is_some_and(|rows| rows > 0));
-        mine.arm("outbox");
+        panics.at_next("outbox");
         assert_eq!(read().await, None);
         expect_failing(&test.app, "log_reader").await;
         assert_eq!(read().await, rows);
@@ -182,17 +182,17 @@ fn a_read_of_the_log_that_panics_has_failed_and_the_next_is_served() {
 }
 
 #[test]
-fn the_catch_up_begins_anew_and_tells_what_it_did_not() {
+fn the_catch_up_restarts_and_informs_rooms_of_missed_events() {
     on_each_database(&async |test: &TestApp| {
-        let mine = Mine::lay(&test.app);
+        let panics = PanickingStatements::install(&test.app);
         let users = test.users(1).await;
         let group = test.group(&users).await;
         let (sender, mut received) = mpsc::unbounded_channel();
         let hub = Room(sender, Stream::Conversation(group)).start();
         let schedule = CatchUpSchedule::default();
-        let outlet = CatchUpHub { heads: hub.clone().recipient(), open_streams: hub.recipient() };
-        mine.arm("max(rev)");
-        test.app.spawn(catch_up::run(test.app.clone(), outlet, schedule.clone()));
+        let catch_up_hub = CatchUpHub { heads: hub.clone().recipient(), open_streams: hub.recipient() };
+        panics.at_next("max(rev)");
+        test.app.spawn(catch_up::run(test.app.clone(), catch_up_hub, schedule.clone()));
         expect_failing(&test.app, "catch_up").await;
         let sent = test.send(TestSend::new(group, &users[0], "hello")).await.unwrap();
         schedule.wake();
@@ -203,57 +203,60 @@ fn the_catch_up_begins_anew_and_tells_what_it_did_not() {
                 }
             }
         };
-        timeout(DEADLINE, head_received).await.expect("it continues");
+        timeout(DEADLINE, head_received).await.expect("the catch-up continues");
     });
 }
 
 #[test]
-fn who_was_last_there_is_announced_and_written_down_after_a_panic() {
+fn presence_is_announced_and_stored_after_a_panic() {
     on_each_database(&async |test: &TestApp| {
-        let mine = Mine::lay(&test.app);
+        let panics = PanickingStatements::install(&test.app);
         let users = test.users(1).await;
-        let registry = Presence::new(test.app.clone()).start();
+        let presence_actor = Presence::new(test.app.clone()).start();
         let mut subscriber = super::TestSession::new();
         subscriber.user = users[0].user_id;
-        mine.arm("c.kind = 'direct'");
+        panics.at_next("c.kind = 'direct'");
         let handle = subscriber.handle(users[0].user_id);
         let session = handle.id;
-        registry.send(ToPresence::Opened(handle, subscriber.addr.clone().recipient())).await.unwrap();
+        presence_actor.send(ToPresence::Opened(handle, subscriber.addr.clone().recipient())).await.unwrap();
         expect_failing(&test.app, "presence_announcements").await;
-        mine.arm("last_seen_at");
-        registry
+        panics.at_next("last_seen_at");
+        presence_actor
             .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::presence::OwnPresence::Away))
             .await
             .unwrap();
         expect_failing(&test.app, "last_seen").await;
-        registry
+        presence_actor
             .send(ToPresence::Set(users[0].user_id, session, greenroom::protocol::presence::OwnPresence::Online))
             .await
             .unwrap();
         let seen = "SELECT 1 FROM users WHERE last_seen_at IS NOT NULL";
-        timeout(DEADLINE, async { while test.rows(seen).await.is_empty() {} }).await.expect("it is written down");
+        timeout(DEADLINE, async { while test.rows(seen).await.is_empty() {} }).await.expect("the time is stored");
     });
 }
 
 #[test]
-fn every_task_of_the_relay_begins_anew() {
+fn every_task_of_the_relay_restarts() {
     on_each_database(&async |test: &TestApp| {
-        let mine = Mine::lay(&test.app);
+        let panics = PanickingStatements::install(&test.app);
         let users = test.users(1).await;
         let group = test.group(&users).await;
-        mine.arm("SELECT id, created_at FROM outbox");
+        panics.at_next("SELECT id, created_at FROM outbox");
         let relay = relay::start(&test.app);
         expect_failing(&test.app, "retention").await;
-        mine.arm("AS newest");
-        eventually("a look at the log", || !mine.is_armed()).await;
-        let stamps = test.is_postgres().then_some(("sequencer", "WITH waiting AS"));
-        for (part, statement) in [("reader statistics", "UPDATE readers")].into_iter().chain(stamps) {
-            mine.arm(statement);
+        panics.at_next("AS newest");
+        eventually("a read of the log", || !panics.is_pending()).await;
+        let sequencer = test.is_postgres().then_some(("sequencer", "WITH waiting AS"));
+        for (part, statement) in [("reader statistics", "UPDATE readers")].into_iter().chain(sequencer) {
+            panics.at_next(statement);
             test.send(TestSend::new(group, &users[0], "hello")).await.unwrap();
             expect_failing(&test.app, part).await;
         }
-        let panics = |part| test.app.supervision().panic_count(part);
-        assert!(panics("wakeup") + panics("sequencer") > 0, "one of them looked");
+        let panic_count = |part| test.app.supervision().panic_count(part);
+        assert!(
+            panic_count("wakeup") + panic_count("sequencer") > 0,
+            "neither the wakeup nor the sequencer has read the log"
+        );
         // All of them continue: every message is counted, and none is counted twice.
         let counted = "SELECT CAST(messages AS BIGINT) AS messages FROM conversation_statistics";
         timeout(DEADLINE, async {
@@ -267,7 +270,7 @@ fn every_task_of_the_relay_begins_anew() {
             }
         })
         .await
-        .expect("everything is counted");
+        .expect("all messages are counted");
         relay.stop().await;
     });
 }

@@ -1,5 +1,5 @@
-//! A proxy before PostgreSQL that can cut a connection: before a request arrives, or after it was executed and before
-//! the answer. Only then a client does not know whether its commit happened.
+//! A proxy in front of PostgreSQL that can cut a connection: before a request arrives, or after it was executed and
+//! before the answer. In the second case the client cannot know whether its commit happened.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ pub enum CutPlan {
 pub struct CuttingProxy(Arc<Mutex<CutPlan>>);
 
 #[derive(PartialEq, Eq)]
-enum Order {
+enum Action {
     Pass,
     Cut,
     PassAndCut,
@@ -44,11 +44,11 @@ impl CuttingProxy {
         url.set_host(Some("127.0.0.1")).unwrap();
         url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
         let proxy = self.clone();
-        // It listens until the test program ends.
+        // The proxy listens until the test program ends.
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (proxy, server) = (proxy.clone(), TcpStream::connect(&server).unwrap());
-                thread::spawn(move || proxy.carry(client, server));
+                thread::spawn(move || proxy.forward(client, server));
             }
         });
         url.into()
@@ -64,15 +64,15 @@ impl CuttingProxy {
         *self.0.lock().unwrap() == CutPlan::Never
     }
 
-    fn carry(&self, mut client: TcpStream, mut server: TcpStream) {
-        let mute = Arc::new(AtomicBool::new(false));
+    fn forward(&self, mut client: TcpStream, mut server: TcpStream) {
+        let drops_answers = Arc::new(AtomicBool::new(false));
         let answers = {
-            let (mute, mut client, mut server) =
-                (mute.clone(), client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (drops_answers, mut client, mut server) =
+                (drops_answers.clone(), client.try_clone().unwrap(), server.try_clone().unwrap());
             thread::spawn(move || {
                 let mut buffer = vec![0; 1 << 16];
                 while let Ok(length @ 1..) = server.read(&mut buffer) {
-                    if mute.load(Ordering::SeqCst) || client.write_all(&buffer[..length]).is_err() {
+                    if drops_answers.load(Ordering::SeqCst) || client.write_all(&buffer[..length]).is_err() {
                         break;
                     }
                 }
@@ -82,15 +82,15 @@ impl CuttingProxy {
         // A client writes one request and waits, so one read returns one request.
         let mut buffer = vec![0; 1 << 20];
         while let Ok(length @ 1..) = client.read(&mut buffer) {
-            let order = self.order(&buffer[..length]);
-            if order == Order::Cut {
+            let action = self.next_action(&buffer[..length]);
+            if action == Action::Cut {
                 break;
             }
-            mute.store(order == Order::PassAndCut, Ordering::SeqCst);
+            drops_answers.store(action == Action::PassAndCut, Ordering::SeqCst);
             if server.write_all(&buffer[..length]).is_err() {
                 break;
             }
-            if order == Order::PassAndCut {
+            if action == Action::PassAndCut {
                 // The first byte of the answer shows that the commit has ended.
                 let _ = answers.join();
                 let _ = server.shutdown(Shutdown::Both);
@@ -101,17 +101,17 @@ impl CuttingProxy {
         let _ = client.shutdown(Shutdown::Both);
     }
 
-    fn order(&self, request: &[u8]) -> Order {
+    fn next_action(&self, request: &[u8]) -> Action {
         let mut plan = self.0.lock().unwrap();
-        let commits = request.windows(6).any(|word| word == b"COMMIT");
-        let (next, order) = match *plan {
-            CutPlan::Before(1) => (CutPlan::Never, Order::Cut),
-            CutPlan::Before(more) => (CutPlan::Before(more - 1), Order::Pass),
-            CutPlan::BeforeCommit if commits => (CutPlan::Never, Order::Cut),
-            CutPlan::AfterCommit if commits => (CutPlan::Never, Order::PassAndCut),
-            same => (same, Order::Pass),
+        let is_commit = request.windows(6).any(|word| word == b"COMMIT");
+        let (next, action) = match *plan {
+            CutPlan::Before(1) => (CutPlan::Never, Action::Cut),
+            CutPlan::Before(count) => (CutPlan::Before(count - 1), Action::Pass),
+            CutPlan::BeforeCommit if is_commit => (CutPlan::Never, Action::Cut),
+            CutPlan::AfterCommit if is_commit => (CutPlan::Never, Action::PassAndCut),
+            same => (same, Action::Pass),
         };
         *plan = next;
-        order
+        action
     }
 }

@@ -50,16 +50,16 @@ pub async fn install(test: &TestApp) {
 }
 
 /// Makes the n-th row that a transaction changes fail, on PostgreSQL with this SQLSTATE.
-pub async fn at_row(test: &TestApp, row: u32, code: &str) {
+pub async fn fail_at_row(test: &TestApp, row: u32, code: &str) {
     test.run(&format!("UPDATE failpoint SET countdown = {row}, code = '{code}'")).await;
 }
 
 /// Makes the next commit fail.
-pub async fn at_commit(test: &TestApp) {
+pub async fn fail_at_commit(test: &TestApp) {
     test.run("UPDATE failpoint SET countdown = -1").await;
 }
 
 /// Ends all failures.
-pub async fn off(test: &TestApp) {
+pub async fn stop_failing(test: &TestApp) {
     test.run("UPDATE failpoint SET countdown = 0").await;
 }

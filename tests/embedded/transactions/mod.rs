@@ -1,5 +1,5 @@
 //! A transaction happens completely or not at all, wherever it fails and whichever caller disappears. This holds for
-//! rows, log and delivery.
+//! the rows, the log and the delivery.
 
 mod changes;
 mod connection_ownership;
@@ -9,7 +9,7 @@ mod unanswered_commits;
 
 use crate::harness::{TestApp, TestSend, new_group, on_each_database, on_postgres, on_postgres_through};
 use crate::support::Random;
-use changes::{CHANGES, Change, Stage};
+use changes::{CHANGES, Change, Fixture};
 use cut_connection::{CutPlan, CuttingProxy};
 use greenroom::domain::codes::Code;
 use greenroom::domain::content::Content;
@@ -25,14 +25,15 @@ use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Polls `work` at most `polls` times and then drops it. With growing `polls` it is dropped at each of its awaits.
-async fn polled<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Option<T> {
-    let mut made = 0;
+/// Polls `work` at most `polls` times and then drops it. If `polls` grows from call to call, the work is dropped at
+/// each of its awaits.
+async fn poll_at_most<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Option<T> {
+    let mut made_polls = 0;
     poll_fn(move |context| {
-        made += 1;
+        made_polls += 1;
         match std::pin::Pin::new(&mut work).poll(context) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
-            Poll::Pending if made >= polls => Poll::Ready(None),
+            Poll::Pending if made_polls >= polls => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
@@ -40,12 +41,12 @@ async fn polled<T>(mut work: impl Future<Output = T> + Unpin, polls: u32) -> Opt
 }
 
 #[test]
-fn a_caller_that_vanishes_at_any_await_changes_nothing_about_a_transaction() {
+fn a_caller_that_disappears_at_any_await_leaves_no_partial_transaction() {
     on_each_database(&async |test: &TestApp| {
         for change in CHANGES {
-            // One wake may stand for two, so one pass may miss an await.
+            // Two wakes may be merged into one, so one pass may miss an await.
             let mut passes = 0;
-            while abandoned_at_each_await(test, change).await == 0 {
+            while drop_caller_at_each_await(test, change).await == 0 {
                 passes += 1;
                 assert!(passes < 50, "{change:?} never happened without its caller");
             }
@@ -53,38 +54,38 @@ fn a_caller_that_vanishes_at_any_await_changes_nothing_about_a_transaction() {
     });
 }
 
-/// Drops the caller after one poll, after two, and so on until it ends. Returns how often the change happened although
-/// the caller was dropped.
-async fn abandoned_at_each_await(test: &TestApp, change: Change) -> usize {
-    let mut abandoned = 0;
+/// Drops the caller after one poll, then after two, and so on, until the call ends before. Returns how often the change
+/// happened although the caller was dropped.
+async fn drop_caller_at_each_await(test: &TestApp, change: Change) -> usize {
+    let mut count = 0;
     for polls in 1.. {
-        let stage = Stage::new(test).await;
-        let done = polled(stage.run(test, change), polls).await;
-        stage.wait_for_writers(test).await;
-        let times = stage.count(&test.check_stored_state().await, change);
+        let fixture = Fixture::new(test).await;
+        let done = poll_at_most(fixture.run(test, change), polls).await;
+        fixture.wait_for_writers(test).await;
+        let times = fixture.count(&test.check_stored_state().await, change);
         if let Some(result) = done {
             result.unwrap();
             assert_eq!(times, 1, "{change:?} was done");
             break;
         }
         assert!(times <= 1, "{change:?} happened {times} times");
-        abandoned += times;
+        count += times;
     }
-    abandoned
+    count
 }
 
 #[test]
-fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
+fn a_caller_that_disappears_during_its_transaction_does_not_stop_it() {
     on_each_database(&async |test: &TestApp| {
         let mut random = Random::from_environment();
         for round in 0..60 {
             let change = CHANGES[round % CHANGES.len()];
-            let stage = Stage::new(test).await;
-            let mut act = stage.run(test, change);
+            let fixture = Fixture::new(test).await;
+            let mut call = fixture.run(test, change);
             let mut done = None;
-            // It runs for a different time in each pass, and is checked only sometimes.
+            // The call runs for a different time in each round, and is polled only sometimes.
             for _ in 0..random.between(1, 12) {
-                done = polled(&mut act, 1).await;
+                done = poll_at_most(&mut call, 1).await;
                 if done.is_some() {
                     break;
                 }
@@ -92,9 +93,9 @@ fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
                     tokio::task::yield_now().await;
                 }
             }
-            drop(act);
-            stage.wait_for_writers(test).await;
-            let times = stage.count(&test.check_stored_state().await, change);
+            drop(call);
+            fixture.wait_for_writers(test).await;
+            let times = fixture.count(&test.check_stored_state().await, change);
             assert!(times <= 1, "{change:?} happened {times} times");
             if let Some(result) = done {
                 result.unwrap();
@@ -105,25 +106,25 @@ fn a_caller_that_vanishes_while_its_transaction_runs_does_not_stop_it() {
 }
 
 #[test]
-fn a_transaction_that_fails_at_any_row_leaves_nothing() {
+fn a_transaction_that_fails_at_any_row_stores_nothing() {
     on_each_database(&async |test: &TestApp| {
         failing_statements::install(test).await;
-        // The data is refused, the statement took too long, or the database asks to run it again.
+        // The database refuses the data, the statement took too long, or the database asks to repeat the transaction.
         let codes: &[&str] = if test.is_postgres() { &["23514", "57014", "40001"] } else { &[""] };
         for change in CHANGES {
             for code in codes {
                 for row in 1.. {
-                    let stage = Stage::new(test).await;
-                    failing_statements::at_row(test, row, code).await;
-                    let outcome = stage.run(test, change).await;
-                    failing_statements::off(test).await;
-                    let times = stage.count(&test.check_stored_state().await, change);
+                    let fixture = Fixture::new(test).await;
+                    failing_statements::fail_at_row(test, row, code).await;
+                    let outcome = fixture.run(test, change).await;
+                    failing_statements::stop_failing(test).await;
+                    let times = fixture.count(&test.check_stored_state().await, change);
                     if outcome.is_ok() {
                         assert_eq!(times, 1, "{change:?} was done");
-                        assert!(row > 1, "{change:?} changes a row at least");
+                        assert!(row > 1, "{change:?} changes at least one row");
                         break;
                     }
-                    fails_alone(test, &stage, change, outcome, times).await;
+                    assert_failed_alone(test, &fixture, change, outcome, times).await;
                 }
             }
         }
@@ -131,31 +132,31 @@ fn a_transaction_that_fails_at_any_row_leaves_nothing() {
 }
 
 #[test]
-fn a_commit_that_fails_leaves_nothing() {
+fn a_commit_that_fails_stores_nothing() {
     on_each_database(&async |test: &TestApp| {
         failing_statements::install(test).await;
         for change in CHANGES {
-            let stage = Stage::new(test).await;
-            failing_statements::at_commit(test).await;
-            let outcome = stage.run(test, change).await;
-            failing_statements::off(test).await;
-            let times = stage.count(&test.check_stored_state().await, change);
-            fails_alone(test, &stage, change, outcome, times).await;
+            let fixture = Fixture::new(test).await;
+            failing_statements::fail_at_commit(test).await;
+            let outcome = fixture.run(test, change).await;
+            failing_statements::stop_failing(test).await;
+            let times = fixture.count(&test.check_stored_state().await, change);
+            assert_failed_alone(test, &fixture, change, outcome, times).await;
         }
     });
 }
 
-/// A change that failed has not happened, and succeeds when it is tried again.
-async fn fails_alone(test: &TestApp, stage: &Stage, change: Change, outcome: Result<()>, times: usize) {
+/// Checks that a failed change has not happened and succeeds when it is tried again.
+async fn assert_failed_alone(test: &TestApp, fixture: &Fixture, change: Change, outcome: Result<()>, times: usize) {
     let error = outcome.unwrap_err();
     assert!([Code::Internal, Code::Unavailable].contains(&error.code()), "{change:?}: {error}");
     assert_eq!(times, 0, "{change:?} failed: {error}");
-    stage.run(test, change).await.unwrap();
-    assert_eq!(stage.count(&test.check_stored_state().await, change), 1, "{change:?} works again");
+    fixture.run(test, change).await.unwrap();
+    assert_eq!(fixture.count(&test.check_stored_state().await, change), 1, "{change:?} works again");
 }
 
 #[test]
-fn what_the_database_wants_run_again_is_run_again() {
+fn a_transaction_is_repeated_if_the_database_asks_for_it() {
     on_postgres(&async |test: &TestApp| {
         // A sequence keeps its value when its transaction is rolled back.
         test.run(
@@ -170,21 +171,21 @@ fn what_the_database_wants_run_again_is_run_again() {
         )
         .await;
         for change in [Change::Send, Change::Create, Change::Add, Change::Leave] {
-            let stage = Stage::new(test).await;
+            let fixture = Fixture::new(test).await;
             test.run(
                 "CREATE TRIGGER fail_at_first AFTER INSERT ON outbox EXECUTE FUNCTION fail_at_first();
                      ALTER SEQUENCE tries RESTART",
             )
             .await;
-            stage.run(test, change).await.unwrap();
+            fixture.run(test, change).await.unwrap();
             test.run("DROP TRIGGER fail_at_first ON outbox").await;
-            assert_eq!(stage.count(&test.check_stored_state().await, change), 1, "{change:?}");
+            assert_eq!(fixture.count(&test.check_stored_state().await, change), 1, "{change:?}");
         }
     });
 }
 
 #[test]
-fn a_connection_that_breaks_at_any_request_leaves_no_half() {
+fn a_connection_that_breaks_at_any_request_stores_no_partial_change() {
     // After each cut the application waits for the database, so all changes wait at the same time.
     std::thread::scope(|threads| {
         for change in CHANGES {
@@ -192,9 +193,9 @@ fn a_connection_that_breaks_at_any_request_leaves_no_half() {
                 let proxy = CuttingProxy::new();
                 on_postgres_through(|url| proxy.to(&url), &async |test: &TestApp| {
                     for request in 1.. {
-                        let stage = Stage::new(test).await;
+                        let fixture = Fixture::new(test).await;
                         proxy.plan(CutPlan::Before(request));
-                        let outcome = stage.run(test, change).await;
+                        let outcome = fixture.run(test, change).await;
                         if !proxy.is_cut() {
                             proxy.plan(CutPlan::Never);
                             outcome.unwrap();
@@ -202,14 +203,14 @@ fn a_connection_that_breaks_at_any_request_leaves_no_half() {
                             return;
                         }
                         test.wait_until_writable().await;
-                        let times = stage.count(&test.check_stored_state().await, change);
+                        let times = fixture.count(&test.check_stored_state().await, change);
                         assert!(times == 1 || outcome.is_err() && times == 0, "{change:?}, {request}: {outcome:?}");
-                        // An error may follow the commit, when the answer is built. The send that was not
-                        // committed is one more message, whatever its temp_id.
+                        // An error may also happen after the commit, while the answer is built. A send that
+                        // was not committed is a new message when it is repeated.
                         if times == 0 {
-                            stage.run(test, change).await.unwrap();
+                            fixture.run(test, change).await.unwrap();
                             assert_eq!(
-                                stage.count(&test.check_stored_state().await, change),
+                                fixture.count(&test.check_stored_state().await, change),
                                 1,
                                 "{change:?} works again"
                             );
@@ -222,19 +223,19 @@ fn a_connection_that_breaks_at_any_request_leaves_no_half() {
 }
 
 #[test]
-fn a_commit_of_which_nobody_hears_is_looked_up_or_told_as_unavailable() {
+fn an_unanswered_commit_is_looked_up_or_answered_with_unavailable() {
     let proxy = CuttingProxy::new();
     on_postgres_through(|url| proxy.to(&url), &async |test: &TestApp| {
         for change in CHANGES {
             for plan in [CutPlan::BeforeCommit, CutPlan::AfterCommit] {
-                let stage = Stage::new(test).await;
+                let fixture = Fixture::new(test).await;
                 proxy.plan(plan);
-                let outcome = stage.run(test, change).await;
+                let outcome = fixture.run(test, change).await;
                 assert!(proxy.is_cut(), "{change:?} commits");
                 test.wait_until_writable().await;
                 // A commit without an answer is not delivered, so it wakes the catch-up.
                 test.wait_for_catch_up().await;
-                let times = stage.count(&test.stored_state().await, change);
+                let times = fixture.count(&test.stored_state().await, change);
                 if change == Change::Send {
                     outcome.unwrap();
                     assert_eq!(times, 1, "{plan:?}: the retry looks the message up");
@@ -249,11 +250,11 @@ fn a_commit_of_which_nobody_hears_is_looked_up_or_told_as_unavailable() {
 
 /// A user with a valid token may be suspended before the transaction has its locks.
 #[test]
-fn a_user_who_is_suspended_meanwhile_changes_nothing() {
+fn a_user_who_is_suspended_after_authentication_changes_nothing() {
     on_each_database(&async |test: &TestApp| {
         let [caller, other, third]: [_; 3] = test.users(3).await.try_into().unwrap();
         let group = test.group(&[caller, other]).await;
-        let message = test.send(TestSend::new(group, &caller, "said")).await.unwrap().message.id;
+        let message = test.send(TestSend::new(group, &caller, "hello")).await.unwrap().message.id;
         let suspend = format!("UPDATE users SET status = 'suspended' WHERE id = {}", test.id_literal(caller.user_id));
         test.run(&suspend).await;
         let (app, peer) = (&test.app, UserRef::Id(third.user_id));
@@ -287,22 +288,22 @@ fn a_transaction_has_its_id_before_it_can_append() {
         let users = test.users(2).await;
         let group = test.group(&users).await;
         let user = users[0].user_id;
-        // The ways in which a transaction locks a stream; without a lock `append` panics.
-        for way in 0..3 {
+        // A transaction can lock a stream in three ways; without a lock `append` panics.
+        for lock_kind in 0..3 {
             let has_id = transact_for(&test.app, WriteOwner::Operator, limits::FEW_ROWS, move |tx| {
                 Box::pin(async move {
-                    match way {
+                    match lock_kind {
                         0 => tx.lock_conversations(&[group]).await?,
                         1 => tx.try_lock_conversations(&[group]).await?,
                         _ => tx.lock_users(&[user]).await?,
                     }
                     let query = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS assigned";
-                    let asked = Statement::from_string(DatabaseBackend::Postgres, query);
-                    let row = tx.conn().query_one_raw(asked).await?.unwrap();
+                    let statement = Statement::from_string(DatabaseBackend::Postgres, query);
+                    let row = tx.conn().query_one_raw(statement).await?.unwrap();
                     Ok(row.try_get::<bool>("", "assigned")?)
                 })
             });
-            assert!(has_id.await.unwrap(), "the lock of way {way} gives no transaction id");
+            assert!(has_id.await.unwrap(), "lock kind {lock_kind} assigns no transaction id");
         }
     });
 }

@@ -1,5 +1,5 @@
 //! A commit whose answer is lost, while another transaction locks the conversation before the commit is looked up: the
-//! outcome stays unknown through every skip and is found in the end.
+//! outcome stays unknown while the send is skipped, and is found later.
 
 use super::cut_connection::{CutPlan, CuttingProxy};
 use crate::harness::{TestApp, TestSend, on_postgres_through};
@@ -7,12 +7,12 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use std::time::Duration;
 
 /// Makes every insert into the log wait until the test releases a lock.
-const HELD: &str = "CREATE FUNCTION held() RETURNS trigger LANGUAGE plpgsql AS $$
+const WAITING_INSERTS: &str = "CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $$
      BEGIN
          PERFORM pg_advisory_xact_lock(7);
          RETURN NULL;
      END $$;
-     CREATE TRIGGER held AFTER INSERT ON outbox EXECUTE FUNCTION held()";
+     CREATE TRIGGER wait_for_test AFTER INSERT ON outbox EXECUTE FUNCTION wait_for_test()";
 
 async fn wait_for_waiter(watcher: &DatabaseConnection, kind: &str) {
     let query = format!("SELECT 1 AS one FROM pg_locks WHERE NOT granted AND locktype = '{kind}'");
@@ -33,35 +33,35 @@ fn an_unanswered_commit_is_looked_up_however_often_its_send_is_skipped() {
         let [owner, member] = test.users(2).await.try_into().unwrap();
         let group = test.group(&[owner, member]).await;
         let [watcher, holder, other] = [test.connection().await, test.connection().await, test.connection().await];
-        test.run(HELD).await;
+        test.run(WAITING_INSERTS).await;
 
-        let held = holder.begin().await.unwrap();
-        held.execute_unprepared("SELECT pg_advisory_xact_lock(7)").await.unwrap();
+        let test_lock = holder.begin().await.unwrap();
+        test_lock.execute_unprepared("SELECT pg_advisory_xact_lock(7)").await.unwrap();
         proxy.plan(CutPlan::AfterCommit);
-        let post = TestSend::new(group, &member, "without an answer");
-        let id = post.id;
-        let mut answer = test.enqueue(post);
+        let send = TestSend::new(group, &member, "without an answer");
+        let id = send.id;
+        let mut answer = test.enqueue(send);
         // The send has locked the conversation and waits. Another transaction waits for that lock and gets it with the
         // commit.
         wait_for_waiter(&watcher, "advisory").await;
-        let locked = other.begin().await.unwrap();
+        let conversation_lock = other.begin().await.unwrap();
         let lock = format!("SELECT id FROM conversations WHERE id = {} FOR NO KEY UPDATE", test.id_literal(group));
-        let (got, ()) = tokio::join!(locked.execute_unprepared(&lock), async {
+        let (lock_result, ()) = tokio::join!(conversation_lock.execute_unprepared(&lock), async {
             wait_for_waiter(&watcher, "transactionid").await;
-            held.rollback().await.unwrap();
+            test_lock.rollback().await.unwrap();
         });
-        got.unwrap();
+        lock_result.unwrap();
         assert!(proxy.is_cut(), "the answer to the commit was lost");
         test.wait_until_writable().await;
-        // By then it was skipped twice and passed to a task of its own, which waits for the lock.
+        // The send was skipped twice and then passed to a task of its own, which waits for the lock.
         tokio::select! {
-            _ = &mut answer => panic!("it is answered before it is looked up"),
+            _ = &mut answer => panic!("the send is answered before its commit is looked up"),
             () = wait_for_waiter(&watcher, "transactionid") => {}
         }
-        locked.rollback().await.unwrap();
+        conversation_lock.rollback().await.unwrap();
         let sent = answer.await.unwrap().unwrap();
         assert_eq!((sent.message.id, sent.repeated), (id, false));
-        test.run("DROP TRIGGER held ON outbox").await;
+        test.run("DROP TRIGGER wait_for_test ON outbox").await;
         let stored = test.stored_state().await;
         assert_eq!(
             stored.messages_of(group).iter().filter(|message| message.content == "without an answer").count(),

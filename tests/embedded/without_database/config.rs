@@ -1,5 +1,5 @@
-//! Settings: `.env.example` agrees with the code, the stronger source wins, and a wrong setting is reported in one
-//! line.
+//! Settings: `.env.example` agrees with the code, the stronger source applies, and a wrong setting is reported in
+//! one line.
 
 use greenroom::config::variables::{VARIABLES, Variable};
 use greenroom::config::{ConnectionShares, LogFormat, Secret, Settings};
@@ -8,18 +8,18 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+fn owned_pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn settings(given: &[(&str, &str)]) -> Settings {
-    Settings::from_pairs(pairs(given), None).unwrap()
+fn settings(pairs: &[(&str, &str)]) -> Settings {
+    Settings::from_pairs(owned_pairs(pairs), None).unwrap()
 }
 
 /// Returns the line that reports wrong settings.
 #[track_caller]
-fn refusal(given: &[(&str, &str)]) -> String {
-    let line = match Settings::from_pairs(pairs(given), None) {
+fn refusal(pairs: &[(&str, &str)]) -> String {
+    let line = match Settings::from_pairs(owned_pairs(pairs), None) {
         Ok(settings) => panic!("these settings are accepted: {settings:?}"),
         Err(error) => error.to_string(),
     };
@@ -27,14 +27,14 @@ fn refusal(given: &[(&str, &str)]) -> String {
     line
 }
 
-/// Returns the settings in `.env.example`, which are all commented out, with name and default.
+/// Returns the name and the default of each setting in `.env.example`, where all of them are comments.
 fn example() -> Vec<(String, String)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
     let shown = text.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with([' ', '#']));
     shown.filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// Returns all settings as text, with the secrets and without the random ones.
+/// Returns all settings as text, with the address of the database and without the random node id.
 fn all_of(mut settings: Settings) -> String {
     settings.node_id = String::new();
     settings.unused.clear();
@@ -42,7 +42,7 @@ fn all_of(mut settings: Settings) -> String {
 }
 
 #[test]
-fn the_example_names_every_setting_and_nothing_else() {
+fn the_example_names_every_setting_and_no_other_variable() {
     let shown: Vec<_> = example().into_iter().map(|(name, _)| name).collect();
     let mut known: BTreeSet<_> = VARIABLES.iter().map(|variable| variable.name.to_owned()).collect();
     known.extend(VARIABLES.iter().filter(|variable| variable.secret).map(|variable| format!("{}_FILE", variable.name)));
@@ -58,7 +58,7 @@ fn the_example_shows_the_defaults() {
 }
 
 #[test]
-fn the_example_keeps_what_has_no_effect_in_a_section_of_its_own() {
+fn the_example_has_settings_without_effect_in_a_separate_section() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".env.example")).unwrap();
     let (used, unused) = text.split_once("# ---- Not in this version").unwrap();
     for variable in VARIABLES {
@@ -94,8 +94,8 @@ fn the_environment_wins_over_the_env_file_and_that_over_toml_and_that_over_defau
     assert_eq!(read.server.port, 1, "the environment is strongest");
     assert_eq!(read.limits.api_per_second, 2, "the env file is stronger than TOML");
     assert_eq!(read.limits.sends_per_second, 3, "TOML is stronger than the default");
-    assert_eq!(read.limits.auth_per_minute, 10, "the default is left");
-    assert_eq!(read.log.format, LogFormat::Json, "an empty value hides nothing");
+    assert_eq!(read.limits.auth_per_minute, 10, "the default applies");
+    assert_eq!(read.log_output.format, LogFormat::Json, "an empty value does not hide the value in TOML");
     assert_eq!(read.server.allowed_origins, ["https://a.example", "https://b.example"]);
     assert!(read.database.auto_migrate);
 }
@@ -110,7 +110,7 @@ fn the_env_file_may_name_the_toml_file() {
 }
 
 #[test]
-fn every_secret_can_be_given_in_a_file() {
+fn every_secret_can_be_set_in_a_file() {
     let folder = TempDir::new().unwrap();
     let key = "0123456789012345678901234567890123456789";
     for Variable { name, .. } in VARIABLES.iter().filter(|variable| variable.secret) {
@@ -121,10 +121,10 @@ fn every_secret_can_be_given_in_a_file() {
         };
         let path = folder.path().join(name);
         fs::write(&path, format!("{value}\n")).unwrap();
-        let twin = format!("{name}_FILE");
-        let given = [(twin.as_str(), path.to_str().unwrap()), ("GREENROOM_ADMIN_USERNAME", "ada")];
-        let given = if *name == "GREENROOM_ADMIN_PASSWORD" { &given[..] } else { &given[..1] };
-        let read = settings(given);
+        let file_variable = format!("{name}_FILE");
+        let pairs = [(file_variable.as_str(), path.to_str().unwrap()), ("GREENROOM_ADMIN_USERNAME", "ada")];
+        let pairs = if *name == "GREENROOM_ADMIN_PASSWORD" { &pairs[..] } else { &pairs[..1] };
+        let read = settings(pairs);
         let secret = match *name {
             "DATABASE_URL" => Some(read.database.url),
             "REDIS_URL" => read.redis.url,
@@ -137,18 +137,19 @@ fn every_secret_can_be_given_in_a_file() {
         };
         assert_eq!(secret.as_ref().map(Secret::expose), Some(value), "{name}");
 
-        let both = refusal(&[(twin.as_str(), path.to_str().unwrap()), (name, value)]);
-        assert_eq!(both, format!("{name} and {twin} are both set. Set only one of them."));
+        let both = refusal(&[(file_variable.as_str(), path.to_str().unwrap()), (name, value)]);
+        assert_eq!(both, format!("{name} and {file_variable} are both set. Set only one of them."));
     }
 }
 
 #[test]
-fn a_secret_in_the_environment_wins_over_its_twin_in_the_env_file() {
+fn a_secret_in_the_environment_wins_over_a_secret_file_in_the_env_file() {
     let folder = TempDir::new().unwrap();
     let (env_file, secret) = (folder.path().join(".env"), folder.path().join("secret"));
     fs::write(&secret, "f".repeat(32)).unwrap();
     fs::write(&env_file, format!("GREENROOM_JWT_SECRET_FILE={}\n", secret.display())).unwrap();
-    let read = |given: &[(&str, &str)]| Settings::from_pairs(pairs(given), Some(&env_file)).unwrap().auth.jwt_secret;
+    let read =
+        |pairs: &[(&str, &str)]| Settings::from_pairs(owned_pairs(pairs), Some(&env_file)).unwrap().auth.jwt_secret;
     assert_eq!(read(&[]).unwrap().expose(), "f".repeat(32));
     let stronger = "e".repeat(32);
     assert_eq!(read(&[("GREENROOM_JWT_SECRET", &stronger)]).unwrap().expose(), stronger);
@@ -174,7 +175,7 @@ fn an_unknown_setting_is_named_with_the_nearest_one() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn variables_of_other_programs_are_ignored() {
     settings(&[
         ("PATH", "/bin"),
         ("GREENROOM_TEST_DATABASE", "postgres"),
@@ -184,7 +185,7 @@ fn what_is_not_ours_is_left_alone() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_what_is_expected() {
+fn a_wrong_value_is_reported_with_the_expected_form() {
     assert_eq!(
         refusal(&[("GREENROOM_PORT", "eighty")]),
         "GREENROOM_PORT is \"eighty\". It must be a port from 1 to 65535."
@@ -260,7 +261,7 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
         let shares = database.connection_shares();
         let ConnectionShares { write, authentication, ordinary, log, heavy } = shares;
         let read = authentication + ordinary + log + heavy;
-        assert_eq!(write + read + 1, connections, "and one for the probe: {shares:?}");
+        assert_eq!(write + read + 1, connections, "the shares and the probe use all connections: {shares:?}");
         assert!(authentication >= 1 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
         assert_eq!(database.writers, if connections < 9 { 1 } else { 2 });
         // Each kind of write has as many connections as it uses at the same time, so that none waits for another.
@@ -275,14 +276,14 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
 }
 
 #[test]
-fn the_default_database_is_in_the_data_folder_whatever_that_is_called() {
+fn the_default_database_is_in_the_data_folder_for_any_folder_name() {
     let url = |folder| settings(&[("GREENROOM_DATA_DIR", folder)]).database.url.expose().to_owned();
     assert_eq!(url("/srv/green room/"), "sqlite:///srv/green room/greenroom.db?mode=rwc");
     assert_eq!(url("50% #1?"), "sqlite://50%25 %231%3F/greenroom.db?mode=rwc");
 }
 
 #[test]
-fn what_has_no_effect_is_told_in_one_line() {
+fn settings_without_effect_are_reported_in_one_line() {
     assert_eq!(settings(&[("GREENROOM_PORT", "1")]).unused_warning(), None);
     let line = settings(&[("REDIS_URL", "redis://localhost"), ("GREENROOM_UPLOADS_URL", "s3://bucket")])
         .unused_warning()

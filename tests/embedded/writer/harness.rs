@@ -1,7 +1,7 @@
 //! Conversations of every kind and users in every state, with random sends, reads, additions and removals, whose
 //! outcomes the model checks.
 
-use super::model::{Model, Place};
+use super::model::{ConversationModel, Model};
 use crate::harness::stored_state::StoredState;
 use crate::harness::{TestApp, TestSend};
 use crate::support::Random;
@@ -25,7 +25,7 @@ const SENDS: u64 = 80;
 const WORDS: [&str; 8] = ["hello", "1", "-1", "null", "it's \"quoted\" \\ {}", "a\nb\t\u{1}", "Đặng 🎉", "%s"];
 
 /// All users and conversations, with the model of them.
-pub struct World<'a> {
+pub struct Simulation<'a> {
     test: &'a TestApp,
     random: Random,
     users: Vec<Caller>,
@@ -33,14 +33,14 @@ pub struct World<'a> {
     directs: Vec<(ConversationId, UserId, UserId)>,
     class: (ConversationId, ClassId),
     /// The ids of missing and deleted conversations.
-    gone: Vec<ConversationId>,
+    missing: Vec<ConversationId>,
     pub model: Model,
     /// The greatest read mark that each user set.
     read: BTreeMap<(ConversationId, UserId), i64>,
     sends: Vec<TestSend>,
 }
 
-impl<'a> World<'a> {
+impl<'a> Simulation<'a> {
     pub async fn new(test: &'a TestApp, random: Random) -> Self {
         let users = test.users(8).await;
         let mut model = Model::default();
@@ -57,91 +57,94 @@ impl<'a> World<'a> {
             let observer = UserRef::Id(users[7].user_id);
             members::add(&test.app, &users[0], id, &[observer], Role::Observer).await.unwrap();
             roles.insert(users[7].user_id, Role::Observer);
-            model.places.insert(id, Place::new(roles));
+            model.conversations.insert(id, ConversationModel::new(roles));
             groups.push(id);
         }
         let mut directs = Vec::new();
         for (one, other) in [(0, 1), (2, 3)] {
             let id = test.direct(&users[one], &users[other]).await;
             let roles = [&users[one], &users[other]].map(member).into();
-            model.places.insert(id, Place::new(roles));
+            model.conversations.insert(id, ConversationModel::new(roles));
             directs.push((id, users[one].user_id, users[other].user_id));
         }
         let class = (ConversationId::new(), ClassId::new());
         let roles: BTreeMap<_, _> = [(users[1].user_id, Role::Admin), (users[2].user_id, Role::Observer)].into();
         create_class(test, class, &roles).await;
-        model.places.insert(class.0, Place::new(roles));
+        model.conversations.insert(class.0, ConversationModel::new(roles));
         let left = test.group(&users[..1]).await;
         members::leave(&test.app, &users[0], left).await.unwrap();
-        let gone = vec![left, ConversationId::new()];
-        Self { test, random, users, groups, directs, class, gone, model, read: BTreeMap::new(), sends: Vec::new() }
+        let missing = vec![left, ConversationId::new()];
+        Self { test, random, users, groups, directs, class, missing, model, read: BTreeMap::new(), sends: Vec::new() }
     }
 
-    /// Suspends, blocks and archives, or ends these states. Sometimes it permits `@all` again.
+    /// Suspends a user, blocks a user and archives a class, or ends these states. Sometimes it permits `@all` again.
     async fn change_states(&mut self) {
         if self.random.one_in(3) {
             self.test.run("UPDATE conversations SET all_mentioned_at = NULL").await;
-            self.model.places.values_mut().for_each(Place::forget_all_mentioned);
+            self.model.conversations.values_mut().for_each(ConversationModel::forget_all_mentioned);
         }
         let user = self.random.pick(&self.users[1..]).user_id;
         let suspended = self.model.suspended.insert(user) || !self.model.suspended.remove(&user);
         let status = if suspended { "suspended" } else { "active" };
         self.test.run(&format!("UPDATE users SET status = '{status}' WHERE id = {}", self.test.id_literal(user))).await;
         let (direct, one, other) = *self.random.pick(&self.directs);
-        let place = self.model.places.get_mut(&direct).unwrap();
-        place.blocked = !place.blocked;
-        let (by, whom) = if self.random.one_in(2) { (one, other) } else { (other, one) };
-        let [by, whom] = [by, whom].map(|user| self.test.id_literal(user));
-        let statement = if place.blocked {
-            format!("INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES ({by}, {whom}, 1)")
+        let conversation = self.model.conversations.get_mut(&direct).unwrap();
+        conversation.blocked = !conversation.blocked;
+        let (blocker, blocked) = if self.random.one_in(2) { (one, other) } else { (other, one) };
+        let [blocker, blocked] = [blocker, blocked].map(|user| self.test.id_literal(user));
+        let statement = if conversation.blocked {
+            format!("INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES ({blocker}, {blocked}, 1)")
         } else {
-            format!("DELETE FROM blocks WHERE blocker_id IN ({by}, {whom}) AND blocked_id IN ({by}, {whom})")
+            format!(
+                "DELETE FROM blocks WHERE blocker_id IN ({blocker}, {blocked}) AND blocked_id IN ({blocker}, {blocked})"
+            )
         };
         self.test.run(&statement).await;
-        let (conversation, class) = self.class;
-        let place = self.model.places.get_mut(&conversation).unwrap();
-        place.archived = !place.archived;
-        let at = if place.archived { "1" } else { "NULL" };
+        let (id, class) = self.class;
+        let conversation = self.model.conversations.get_mut(&id).unwrap();
+        conversation.archived = !conversation.archived;
+        let at = if conversation.archived { "1" } else { "NULL" };
         let class = self.test.id_literal(class);
         self.test.run(&format!("UPDATE classes SET archived_at = {at} WHERE id = {class}")).await;
     }
 
-    fn random_post(&mut self) -> TestSend {
-        let mut places: Vec<ConversationId> = self.model.places.keys().copied().collect();
+    fn random_send(&mut self) -> TestSend {
+        let mut conversations: Vec<ConversationId> = self.model.conversations.keys().copied().collect();
         if self.random.one_in(8) {
-            places.clone_from(&self.gone);
+            conversations.clone_from(&self.missing);
         }
-        let conversation = *self.random.pick(&places);
+        let conversation = *self.random.pick(&conversations);
         let mut sender = *self.random.pick(&self.users);
         if self.random.one_in(30) {
             sender.user_id = UserId::new();
         }
         let content = if self.random.one_in(3) { self.mentions() } else { (*self.random.pick(&WORDS)).to_owned() };
         if content.contains("@all") && self.random.one_in(2) {
-            // The owner of every group: hardly any other user may write `@all`.
+            // This user owns every group. Few other users may write `@all`.
             sender = self.users[0];
         }
-        let mut post = TestSend::new(conversation, &sender, content);
+        let mut send = TestSend::new(conversation, &sender, content);
         if self.random.one_in(2) {
-            post = post.with_temp_id(format!("t{}", self.random.between(0, 12)));
+            send = send.with_temp_id(format!("t{}", self.random.between(0, 12)));
         }
         if self.random.one_in(5) {
-            post.data = Some(json!({"pack": "cats", "id": "\"1\""}));
+            send.data = Some(json!({"pack": "cats", "id": "\"1\""}));
         }
         if self.random.one_in(3) && !self.sends.is_empty() {
-            let near: Vec<_> = self.sends.iter().filter(|other| other.conversation == conversation).collect();
-            let target = if self.random.one_in(4) || near.is_empty() {
+            let same_conversation: Vec<_> =
+                self.sends.iter().filter(|other| other.conversation == conversation).collect();
+            let target = if self.random.one_in(4) || same_conversation.is_empty() {
                 self.random.pick(&self.sends).id
             } else {
-                self.random.pick(&near).id
+                self.random.pick(&same_conversation).id
             };
-            post.reply_to = Some(if self.random.one_in(8) { MessageId::new() } else { target });
+            send.reply_to = Some(if self.random.one_in(8) { MessageId::new() } else { target });
         }
         if self.random.one_in(6) && !self.sends.is_empty() {
-            // The same send again, as from a client that got no answer. Only the message id is new.
-            post = TestSend { id: MessageId::new(), ..self.random.pick(&self.sends).clone() };
+            // A client that got no answer repeats its send. Only the message id is new.
+            send = TestSend { id: MessageId::new(), ..self.random.pick(&self.sends).clone() };
         }
-        post
+        send
     }
 
     /// Returns a text that mentions some users, of whom some are in the conversation.
@@ -160,22 +163,23 @@ impl<'a> World<'a> {
         words.join(" ")
     }
 
-    /// Runs one round: sends in a fixed order, while members join and leave and users read. Then everything is checked.
+    /// Runs one round: sends in a fixed order, while members join and leave and users read. Then it checks all outcomes
+    /// and the database.
     pub async fn round(&mut self) {
         self.change_states().await;
         let movers = self.movers();
         let sends: Vec<TestSend> = (0..SENDS)
             .map(|_| {
-                let post = self.random_post();
-                self.sends.push(post.clone());
-                post
+                let send = self.random_send();
+                self.sends.push(send.clone());
+                send
             })
             .collect();
         let (answer, answered) = mpsc::unbounded_channel();
         let sending = send_all(self.test, &sends, self.random.fork(), answer, answered);
         let owner = self.users[0];
         let test = self.test;
-        let comings = join_all(movers.iter().map(|(group, user, times, is_in)| async move {
+        let membership_changes = join_all(movers.iter().map(|(group, user, times, is_in)| async move {
             let mut is_in = *is_in;
             for _ in 0..*times {
                 if is_in {
@@ -187,21 +191,21 @@ impl<'a> World<'a> {
             }
             is_in
         }));
-        let wanted: Vec<_> = (0..20).map(|_| self.random_read()).collect();
-        let reads = join_all(wanted.iter().map(|(user, conversation, target)| async move {
+        let planned_reads: Vec<_> = (0..20).map(|_| self.random_read()).collect();
+        let reads = join_all(planned_reads.iter().map(|(user, conversation, target)| async move {
             (user.user_id, *conversation, marks::update_read_mark(&test.app, user, *conversation, *target).await)
         }));
-        let (outcomes, moved, marks) = join3(sending, comings, reads).await;
+        let (outcomes, moved, marks) = join3(sending, membership_changes, reads).await;
 
-        for (post, outcome) in sends.iter().zip(&outcomes) {
-            let moving = movers.iter().filter(|mover| mover.0 == post.conversation);
+        for (send, outcome) in sends.iter().zip(&outcomes) {
+            let moving = movers.iter().filter(|mover| mover.0 == send.conversation);
             let moving = moving.map(|mover| mover.1.user_id).collect();
-            if let Err(fault) = self.model.judge(post, &moving, outcome) {
+            if let Err(fault) = self.model.check(send, &moving, outcome) {
                 panic!("\n{fault}\n");
             }
         }
         for ((group, user, ..), is_in) in movers.iter().zip(moved) {
-            let roles = &mut self.model.places.get_mut(group).unwrap().roles;
+            let roles = &mut self.model.conversations.get_mut(group).unwrap().roles;
             if is_in {
                 roles.insert(user.user_id, Role::Member);
             } else {
@@ -210,20 +214,21 @@ impl<'a> World<'a> {
         }
         for (user, conversation, mark) in marks {
             if let Ok(mark) = mark {
-                let furthest = self.read.entry((conversation, user)).or_default();
-                *furthest = mark.last_read_seq.0.max(*furthest);
+                let greatest = self.read.entry((conversation, user)).or_default();
+                *greatest = mark.last_read_seq.0.max(*greatest);
             }
         }
         self.check().await;
     }
 
-    /// The members who leave and join in this round, how often, and whether they are participants now.
+    /// Chooses the users who leave and join in this round. Returns for each the group, the number of changes, and
+    /// whether the user is a participant now.
     fn movers(&mut self) -> Vec<(ConversationId, Caller, u64, bool)> {
         let mut movers: Vec<(ConversationId, Caller, u64, bool)> = Vec::new();
         for _ in 0..3 {
             let group = *self.random.pick(&self.groups);
             let user = *self.random.pick(&self.users[1..7]);
-            let is_in = self.model.places[&group].roles.contains_key(&user.user_id);
+            let is_in = self.model.conversations[&group].roles.contains_key(&user.user_id);
             if !movers.iter().any(|mover| mover.0 == group && mover.1 == user) {
                 movers.push((group, user, self.random.between(1, 6), is_in));
             }
@@ -232,10 +237,11 @@ impl<'a> World<'a> {
     }
 
     fn random_read(&mut self) -> (Caller, ConversationId, ReadTarget) {
-        let places: Vec<_> = self.model.places.iter().filter(|(_, place)| !place.roles.is_empty()).collect();
-        let (id, place) = *self.random.pick(&places);
+        let conversations: Vec<_> =
+            self.model.conversations.iter().filter(|(_, conversation)| !conversation.roles.is_empty()).collect();
+        let (id, conversation) = *self.random.pick(&conversations);
         let target = match self.random.between(0, 3) {
-            0 if !place.said.is_empty() => ReadTarget::Message(*self.random.pick(&place.said)),
+            0 if !conversation.messages.is_empty() => ReadTarget::Message(*self.random.pick(&conversation.messages)),
             1 => ReadTarget::Seq(Seq(self.random.between(0, 200) as i64)),
             _ => ReadTarget::End,
         };
@@ -249,41 +255,41 @@ impl<'a> World<'a> {
             self.model.mentions.keys().map(|message| (*message, (Vec::new(), false))).collect();
         for row in self.test.rows("SELECT message_id, user_id FROM mentions ORDER BY message_id, position").await {
             let [message, user]: [uuid::Uuid; 2] = ["message_id", "user_id"].map(|name| row.try_get("", name).unwrap());
-            mentions.get_mut(&MessageId(message)).expect("a message that was judged").0.push(UserId(user));
+            mentions.get_mut(&MessageId(message)).expect("a message that the model has checked").0.push(UserId(user));
         }
         for row in self.test.rows("SELECT id FROM messages WHERE mentions_all").await {
             let message = MessageId(row.try_get("", "id").unwrap());
-            mentions.get_mut(&message).expect("a message that was judged").1 = true;
+            mentions.get_mut(&message).expect("a message that the model has checked").1 = true;
         }
         assert_eq!(mentions, self.model.mentions);
-        for (id, place) in &self.model.places {
+        for (id, conversation) in &self.model.conversations {
             let messages: Vec<_> = stored.messages_of(*id).iter().filter(|message| message.kind != "system").collect();
             let ids: Vec<_> = messages.iter().map(|message| MessageId(message.id)).collect();
-            assert_eq!(ids, place.said, "{id}");
+            assert_eq!(ids, conversation.messages, "{id}");
             for user in &self.users {
                 self.check_mark(&stored, *id, user).await;
             }
         }
     }
 
-    /// A read mark is the greatest of: the start of the view, the user's own newest message, the mark that the user
-    /// set.
+    /// Checks that the read mark is the greatest of: the start of the user's view, the user's own newest message, and
+    /// the mark that the user set.
     async fn check_mark(&self, stored: &StoredState, id: ConversationId, user: &Caller) {
         let Some(row) = stored.participants.get(&(id.0, user.user_id.0)).filter(|row| row.left_rev.is_none()) else {
             return;
         };
-        let said = stored.messages_of(id);
-        let begins = if row.joined_rev == 0 {
+        let messages = stored.messages_of(id);
+        let start = if row.joined_rev == 0 {
             i64::from(self.groups.contains(&id))
         } else {
-            said.iter().find(|message| message.rev == row.joined_rev).map_or(0, |message| message.seq)
+            messages.iter().find(|message| message.rev == row.joined_rev).map_or(0, |message| message.seq)
         };
-        let own = said.iter().rev().find(|message| message.sender == Some(user.user_id.0));
+        let own = messages.iter().rev().find(|message| message.sender == Some(user.user_id.0));
         let read = self.read.get(&(id, user.user_id)).copied().unwrap_or(0);
-        let expected = begins.max(own.map_or(0, |message| message.seq)).max(read);
+        let expected = start.max(own.map_or(0, |message| message.seq)).max(read);
         assert_eq!(row.last_read_seq, expected, "the mark of {} in {id}", user.user_id);
 
-        let unread = said.iter().filter(|message| message.seq > expected && message.kind != "system").count();
+        let unread = messages.iter().filter(|message| message.seq > expected && message.kind != "system").count();
         let view = conversations::get(&self.test.app, user, id).await.unwrap();
         assert_eq!(view.unread_count, unread as i64, "{} in {id}", user.user_id);
         assert_eq!(stored.events_of(Stream::Conversation(id)).last().map_or(0, |event| event.rev), view.last_rev.0);
@@ -303,18 +309,18 @@ pub async fn send_all(
 ) -> Vec<greenroom::error::Result<SentMessage>> {
     let (progress, mut waiting) = mpsc::unbounded_channel::<usize>();
     let enqueue = async {
-        for (index, post) in sends.iter().enumerate() {
+        for (index, send) in sends.iter().enumerate() {
             let answer = answer.clone();
-            test.enqueue_with(post.clone(), move |outcome| drop(answer.send((index, outcome))));
+            test.enqueue_with(send.clone(), move |outcome| drop(answer.send((index, outcome))));
             match random.between(0, 12) {
-                0 => while waiting.recv().await.is_some_and(|got| got <= index) {},
+                0 => while waiting.recv().await.is_some_and(|count| count <= index) {},
                 1..=4 => tokio::task::yield_now().await,
                 _ => {}
             }
         }
     };
-    let collect = collect(sends, answered, |got| {
-        let _ = progress.send(got);
+    let collect = collect(sends, answered, |count| {
+        let _ = progress.send(count);
     });
     join(enqueue, collect).await.1
 }

@@ -9,9 +9,9 @@ use greenroom::error::Result;
 use greenroom::mailboxes::SentMessage;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A conversation.
+/// The state of one conversation, as far as it decides the outcome of a send.
 #[derive(Debug, Default)]
-pub struct Place {
+pub struct ConversationModel {
     /// The participants with their roles.
     pub roles: BTreeMap<UserId, Role>,
     /// True if one of the two users blocks the other.
@@ -19,7 +19,7 @@ pub struct Place {
     /// True if the class is archived.
     pub archived: bool,
     /// The messages of users, in their order.
-    pub said: Vec<MessageId>,
+    pub messages: Vec<MessageId>,
     /// The message and the hash of its body, by sender and `temp_id`.
     named: BTreeMap<(UserId, String), (MessageId, String)>,
     last_seq: i64,
@@ -27,13 +27,13 @@ pub struct Place {
     all_mentioned: Option<i64>,
 }
 
-impl Place {
+impl ConversationModel {
     /// Creates a conversation with these participants and without messages.
     pub fn new(roles: BTreeMap<UserId, Role>) -> Self {
         Self { roles, ..Self::default() }
     }
 
-    /// Permits `@all` again.
+    /// Permits `@all` again, although the last one is less than a minute ago.
     pub fn forget_all_mentioned(&mut self) {
         self.all_mentioned = None;
     }
@@ -43,15 +43,15 @@ impl Place {
 #[derive(Debug, Default)]
 pub struct Model {
     /// The conversations that exist.
-    pub places: BTreeMap<ConversationId, Place>,
+    pub conversations: BTreeMap<ConversationId, ConversationModel>,
     /// The suspended and deleted users.
     pub suspended: BTreeSet<UserId>,
     /// The usernames.
     pub names: BTreeMap<String, UserId>,
     /// The mentioned users of each stored message in order, and whether it mentions all.
     pub mentions: BTreeMap<MessageId, (Vec<UserId>, bool)>,
-    /// How often each outcome was expected, so that a run can check that none is missing.
-    pub seen: BTreeMap<String, usize>,
+    /// The number of sends with each outcome, so that a run can check that no outcome is missing.
+    pub outcome_counts: BTreeMap<String, usize>,
 }
 
 /// The expected outcome of a send.
@@ -64,15 +64,19 @@ enum Expected {
 
 impl Model {
     /// Checks the outcome of the next send in the order of the queue, and records it. Users who are `moving` were added
-    /// to the conversation or removed meanwhile, so both outcomes are possible. Afterwards the log shows which one was
-    /// correct.
-    pub fn judge(
+    /// to the conversation or removed during the sends, so both outcomes are possible. Afterwards the log shows which
+    /// one was correct.
+    pub fn check(
         &mut self,
         send: &TestSend,
         moving: &BTreeSet<UserId>,
         outcome: &Result<SentMessage>,
     ) -> std::result::Result<(), String> {
-        let role = self.places.get(&send.conversation).and_then(|place| place.roles.get(&send.sender)).copied();
+        let role = self
+            .conversations
+            .get(&send.conversation)
+            .and_then(|conversation| conversation.roles.get(&send.sender))
+            .copied();
         let mut possible = vec![self.expect(send, role)];
         if moving.contains(&send.sender) {
             possible = vec![self.expect(send, Some(Role::Member)), self.expect(send, None)];
@@ -90,7 +94,7 @@ impl Model {
             Expected::Stored => "stored".to_owned(),
             Expected::Repeated(_) => "repeated".to_owned(),
         };
-        *self.seen.entry(name).or_default() += 1;
+        *self.outcome_counts.entry(name).or_default() += 1;
         match outcome {
             Ok(stored_message) if !stored_message.repeated => {
                 self.store(send, stored_message)?;
@@ -107,24 +111,26 @@ impl Model {
     }
 
     fn expect(&self, send: &TestSend, role: Option<Role>) -> Expected {
-        let Some(place) = self.places.get(&send.conversation) else { return Expected::Refused(Code::NotFound) };
-        let before = send.temp_id.clone().and_then(|name| place.named.get(&(send.sender, name)));
+        let Some(conversation) = self.conversations.get(&send.conversation) else {
+            return Expected::Refused(Code::NotFound);
+        };
+        let before = send.temp_id.clone().and_then(|name| conversation.named.get(&(send.sender, name)));
         let refusal = match (before, role) {
             (Some((id, hash)), _) if *hash == send.hash() => return Expected::Repeated(*id),
             (Some(_), _) => Code::TempIdReused,
             _ if self.suspended.contains(&send.sender) => Code::Suspended,
             (None, None) => Code::NotAParticipant,
-            _ if place.archived => Code::ClassArchived,
-            _ if place.blocked => Code::Blocked,
+            _ if conversation.archived => Code::ClassArchived,
+            _ if conversation.blocked => Code::Blocked,
             (None, Some(Role::Observer)) => Code::Forbidden,
-            _ if send.reply_to.is_some_and(|target| !place.said.contains(&target)) => Code::ValidationFailed,
+            _ if send.reply_to.is_some_and(|target| !conversation.messages.contains(&target)) => Code::ValidationFailed,
             _ => return Expected::Stored,
         };
         Expected::Refused(refusal)
     }
 
     fn store(&mut self, send: &TestSend, stored_message: &SentMessage) -> std::result::Result<(), String> {
-        let place = self.places.get_mut(&send.conversation).expect("a stored message has a place");
+        let conversation = self.conversations.get_mut(&send.conversation).expect("a stored message has a conversation");
         let message = &stored_message.message;
         let as_sent = message.id == send.id
             && message.sender_id == Some(send.sender)
@@ -135,13 +141,13 @@ impl Model {
         if !as_sent {
             return Err(format!("{send:?}\n  was stored as {message:?}"));
         }
-        if message.seq.0 <= place.last_seq {
-            return Err(format!("{send:?}\n  came after place {} and is at {}", place.last_seq, message.seq));
+        if message.seq.0 <= conversation.last_seq {
+            return Err(format!("{send:?}\n  got the seq {1} after {0}", conversation.last_seq, message.seq));
         }
-        place.last_seq = message.seq.0;
-        place.said.push(send.id);
+        conversation.last_seq = message.seq.0;
+        conversation.messages.push(send.id);
         if let Some(name) = &send.temp_id {
-            place.named.insert((send.sender, name.clone()), (send.id, send.hash()));
+            conversation.named.insert((send.sender, name.clone()), (send.id, send.hash()));
         }
         Ok(())
     }
@@ -155,22 +161,22 @@ impl Model {
         moving: &BTreeSet<UserId>,
     ) -> std::result::Result<(), String> {
         const MINUTE: i64 = 60_000;
-        let place = self.places.get_mut(&send.conversation).expect("a stored message has a place");
+        let conversation = self.conversations.get_mut(&send.conversation).expect("a stored message has a conversation");
         let words = send.content.split_whitespace().filter_map(|word| word.strip_prefix('@'));
         let words: Vec<String> = words.map(|word| word.trim_end_matches(['.', '-']).to_lowercase()).collect();
         let named = words.iter().filter_map(|word| self.names.get(word)).copied();
-        let mut expected: Vec<UserId> = named.filter(|user| place.roles.contains_key(user)).collect();
+        let mut expected: Vec<UserId> = named.filter(|user| conversation.roles.contains_key(user)).collect();
         let now = stored_message.message.created_at.0;
-        let role = place.roles.get(&send.sender).copied();
+        let role = conversation.roles.get(&send.sender).copied();
         let all = words.iter().any(|word| word == "all")
             && role.is_some_and(|role| role >= Role::Admin)
-            && place.all_mentioned.is_none_or(|before| now - before >= MINUTE);
+            && conversation.all_mentioned.is_none_or(|before| now - before >= MINUTE);
         if all {
-            place.all_mentioned = Some(now);
+            conversation.all_mentioned = Some(now);
         }
-        let mut seen = BTreeSet::from([send.sender]);
-        seen.extend(moving);
-        expected.retain(|user| seen.insert(*user));
+        let mut excluded = BTreeSet::from([send.sender]);
+        excluded.extend(moving);
+        expected.retain(|user| excluded.insert(*user));
         let actual = &stored_message.message.mentions;
         let stored: Vec<UserId> =
             actual.iter().filter(|user| !moving.contains(user) || **user == send.sender).copied().collect();

@@ -1,4 +1,4 @@
-//! Attackers that more than one test needs.
+//! The attacks that several tests use.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,62 +18,65 @@ use crate::support::rest::Body;
 use crate::support::socket::{Auth, ConnectOptions, connect, upgrade};
 use crate::support::{Target, TestUser};
 
-/// Frames that are written before one looks whether the connection still stands.
+/// Frames that are written before the attacker flushes them and sees whether the connection is open.
 const BATCH: usize = 64;
-/// Calls on their way at a time: more than a user may have running.
+/// Calls of one user under way at a time: more than a user may run.
 const CALLS: usize = 64;
-/// Connections being opened at a time.
+/// Connections that one user opens at a time.
 const HANDSHAKES: usize = 16;
-/// How long one waits before one tries again to reach a server that is down.
+/// Attempts of each of these connections at least, however slow the machine is. All together are more than the burst
+/// that a user has and what the user's bucket gains meanwhile.
+const MIN_ATTEMPTS: usize = 16;
+/// The pause before the next attempt to reach a server that is down.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Bytes of each body, of which the last one never comes.
-const BODY: usize = 255 * 1024;
+/// Bytes that are sent of each body. One more is announced and never sent.
+const BODY_BYTES: usize = 255 * 1024;
 
-/// How a body says how long it is.
+/// How a request states the length of its body.
 #[derive(Clone, Copy)]
 pub enum Length {
-    /// In its head.
+    /// The head contains the length.
     Announced,
-    /// Not at all.
+    /// The head contains no length; each chunk contains its own.
     Chunked,
 }
 
-/// Set when an attack is to end.
+/// The signal that ends an attack.
 #[derive(Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Whether it is over.
-    pub fn is_over(&self) -> bool {
+    /// Returns whether the attack must end.
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// It is over.
+    /// Makes the attack end.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// What an attacker got.
+/// What an attacker sent and received.
 #[derive(Debug, Default)]
-pub struct Loot {
-    /// Frames written, as far as the connection took them.
+pub struct AttackResult {
+    /// The frames that the connections accepted.
     pub sent: u64,
-    /// Connections opened.
+    /// The connections that were opened.
     pub connections: u64,
-    /// Answers by type, errors by code.
+    /// The number of answers by type, and of errors by code.
     pub answers: BTreeMap<String, u64>,
-    /// Closing codes; 0 where none came.
+    /// The number of closed connections by close code; 0 stands for no code.
     pub closes: BTreeMap<u16, u64>,
 }
 
-impl Loot {
-    /// How often an answer of this type, or an error of this code, came.
-    pub fn of(&self, answer: &str) -> u64 {
+impl AttackResult {
+    /// Returns the number of answers of this type or of errors with this code.
+    pub fn count(&self, answer: &str) -> u64 {
         self.answers.get(answer).copied().unwrap_or(0)
     }
 
-    /// Two attackers' together.
+    /// Adds the result of another attacker.
     pub fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.connections += other.connections;
@@ -85,7 +88,7 @@ impl Loot {
         }
     }
 
-    fn note(&mut self, text: &str) {
+    fn record(&mut self, text: &str) {
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
         let kind = match frame["payload"]["code"].as_str() {
             Some(code) => code,
@@ -95,23 +98,23 @@ impl Loot {
     }
 }
 
-/// Floods one socket after another with frames as fast as they are taken, and reads all answers.
+/// Floods one socket after another with frames, as fast as the server reads them, and reads all answers.
 pub async fn flood<F: Into<Message> + 'static>(
     user: TestUser,
     frame: impl Fn(u64) -> F + Send + Sync + 'static,
     stop: Stop,
-) -> Loot {
-    let mut loot = Loot::default();
+) -> AttackResult {
+    let mut result = AttackResult::default();
     let written = AtomicU64::new(0);
-    while !stop.is_over() {
-        let Some(stream) = open(&user.target, &user.access_token).await else {
+    while !stop.is_set() {
+        let Some(stream) = open_socket(&user.target, &user.access_token).await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        loot.connections += 1;
+        result.connections += 1;
         let (mut outgoing, incoming) = stream.split();
         let writing = async {
-            while !stop.is_over() {
+            while !stop.is_set() {
                 for _ in 0..BATCH {
                     let number = written.fetch_add(1, Ordering::Relaxed);
                     if outgoing.feed(frame(number).into()).await.is_err() {
@@ -125,8 +128,8 @@ pub async fn flood<F: Into<Message> + 'static>(
             }
             let _ = outgoing.close().await;
         };
-        // whichever half ends first: the connection is over when there is nothing more to read
-        let reading = read(incoming, u64::MAX, &mut loot);
+        // Either half may end first. The connection has ended when there is no more to read.
+        let reading = read_frames(incoming, u64::MAX, &mut result);
         tokio::pin!(writing, reading);
         let mut writing = writing.fuse();
         let mut reading = reading.fuse();
@@ -137,22 +140,26 @@ pub async fn flood<F: Into<Message> + 'static>(
             }
         }
     }
-    loot.sent = written.load(Ordering::Relaxed);
-    loot
+    result.sent = written.load(Ordering::Relaxed);
+    result
 }
 
-/// Opens a connection that presents `token`; none while the server does not take it.
-pub async fn open(target: &Target, token: &str) -> Option<WebSocketStream<TcpStream>> {
+/// Opens a socket with this token. Returns `None` if the server does not accept it.
+async fn open_socket(target: &Target, token: &str) -> Option<WebSocketStream<TcpStream>> {
     let options = ConnectOptions { subscribe_none: true, ..ConnectOptions::default() };
     upgrade(target, token, options, connect(target).await.ok()?).await.ok()
 }
 
-/// Reads so many frames that are no errors, or to the end.
-pub async fn read(mut incoming: SplitStream<WebSocketStream<TcpStream>>, mut frames: u64, loot: &mut Loot) {
+/// Reads until this number of frames that are no errors has come, or until the connection ends.
+async fn read_frames(
+    mut incoming: SplitStream<WebSocketStream<TcpStream>>,
+    mut frames: u64,
+    result: &mut AttackResult,
+) {
     while frames > 0 {
         let code = match incoming.next().await {
             Some(Ok(Message::Text(text))) => {
-                loot.note(&text);
+                result.record(&text);
                 frames -= u64::from(!text.contains("\"error\""));
                 continue;
             }
@@ -160,26 +167,29 @@ pub async fn read(mut incoming: SplitStream<WebSocketStream<TcpStream>>, mut fra
             Some(Ok(_)) => continue,
             Some(Err(_)) | None => 0,
         };
-        *loot.closes.entry(code).or_default() += 1;
+        *result.closes.entry(code).or_default() += 1;
         return;
     }
 }
 
-/// Opens connections as fast as they are answered.
-pub async fn handshakes(user: TestUser, auth: Auth, stop: Stop) -> Loot {
-    let shaking: Vec<_> =
-        (0..HANDSHAKES).map(|_| tokio::spawn(shake(user.clone(), auth.clone(), stop.clone()))).collect();
-    let mut all = Loot::default();
-    for shaking in shaking {
-        all.add(shaking.await.expect("it ends well"));
+/// Opens connections as fast as the server answers, several at a time.
+pub async fn open_connections(user: TestUser, auth: Auth, stop: Stop) -> AttackResult {
+    let tasks: Vec<_> = (0..HANDSHAKES)
+        .map(|_| tokio::spawn(open_connections_in_turn(user.clone(), auth.clone(), stop.clone())))
+        .collect();
+    let mut total = AttackResult::default();
+    for task in tasks {
+        total.add(task.await.expect("the task does not panic"));
     }
-    all
+    total
 }
 
-/// Opens one connection after another and waits for the first word of the server on each.
-async fn shake(user: TestUser, auth: Auth, stop: Stop) -> Loot {
-    let mut loot = Loot::default();
-    while !stop.is_over() {
+/// Opens one connection after another, and waits for the first frame of the server on each.
+async fn open_connections_in_turn(user: TestUser, auth: Auth, stop: Stop) -> AttackResult {
+    let mut result = AttackResult::default();
+    let mut attempts = 0;
+    while !stop.is_set() || attempts < MIN_ATTEMPTS {
+        attempts += 1;
         let target: &Target = &user.target;
         let options = ConnectOptions { auth: auth.clone(), ..ConnectOptions::default() };
         let Ok(stream) = connect(target).await else {
@@ -187,22 +197,22 @@ async fn shake(user: TestUser, auth: Auth, stop: Stop) -> Loot {
             continue;
         };
         let Ok(stream) = upgrade(target, &user.access_token, options, stream).await else { continue };
-        loot.connections += 1;
+        result.connections += 1;
         let (outgoing, incoming) = stream.split();
-        read(incoming, 1, &mut loot).await;
+        read_frames(incoming, 1, &mut result).await;
         drop(outgoing);
     }
-    loot
+    result
 }
 
-/// Calls `path` again and again; how often which status came.
-pub async fn calls(user: TestUser, path: &'static str, stop: Stop) -> BTreeMap<u16, u64> {
-    let callers: Vec<_> = (0..CALLS)
+/// Calls `path` again and again, and returns the number of answers by status.
+pub async fn repeat_call(user: TestUser, path: &'static str, stop: Stop) -> BTreeMap<u16, u64> {
+    let tasks: Vec<_> = (0..CALLS)
         .map(|_| {
             let (user, stop) = (user.clone(), stop.clone());
             tokio::spawn(async move {
                 let mut answers = BTreeMap::new();
-                while !stop.is_over() {
+                while !stop.is_set() {
                     let token = Some(user.access_token.as_str());
                     match user.target.try_call(Method::GET, path, token, Body::None).await {
                         Ok(answer) => *answers.entry(answer.status).or_insert(0) += 1,
@@ -214,16 +224,16 @@ pub async fn calls(user: TestUser, path: &'static str, stop: Stop) -> BTreeMap<u
         })
         .collect();
     let mut answers = BTreeMap::new();
-    for caller in callers {
-        for (status, count) in caller.await.expect("a caller ends well") {
+    for task in tasks {
+        for (status, count) in task.await.expect("the task does not panic") {
             *answers.entry(status).or_insert(0) += count;
         }
     }
     answers
 }
 
-/// Opens so many connections, each of which sends all of its body but the last byte; the statuses that came.
-pub async fn bodies(
+/// Opens `connections`, sends all of a body except its last byte on each, and returns the number of answers by status.
+pub async fn send_unfinished_bodies(
     target: Target,
     connections: usize,
     path: &'static str,
@@ -231,28 +241,29 @@ pub async fn bodies(
     length: Length,
     stop: Stop,
 ) -> BTreeMap<String, u64> {
-    let connections: Vec<_> = (0..connections)
+    let tasks: Vec<_> = (0..connections)
         .map(|_| {
             let (target, stop) = (target.clone(), stop.clone());
-            tokio::spawn(
-                async move { body(&target, path, token, length, &stop).await.unwrap_or_else(|| "none".to_owned()) },
-            )
+            tokio::spawn(async move {
+                let status = send_unfinished_body(&target, path, token, length, &stop).await;
+                status.unwrap_or_else(|| "none".to_owned())
+            })
         })
         .collect();
     let mut answers = BTreeMap::new();
-    for connection in connections {
-        *answers.entry(connection.await.expect("a connection ends well")).or_insert(0) += 1;
+    for task in tasks {
+        *answers.entry(task.await.expect("the task does not panic")).or_insert(0) += 1;
     }
     answers
 }
 
-/// Makes one group after another, and waits as long as the server says where it is refused; how often which answer
-/// came.
-pub async fn groups(maker: TestUser, group: Value, stop: Stop) -> BTreeMap<u16, u64> {
+/// Creates one group after another, and returns the number of answers by status. After a refusal it waits as long as
+/// the server demands.
+pub async fn create_groups(creator: TestUser, group: Value, stop: Stop) -> BTreeMap<u16, u64> {
     let mut answers = BTreeMap::new();
-    while !stop.is_over() {
-        let token = Some(maker.access_token.as_str());
-        let answer = maker.target.try_call(Method::POST, "/conversations", token, Body::Json(group.clone())).await;
+    while !stop.is_set() {
+        let token = Some(creator.access_token.as_str());
+        let answer = creator.target.try_call(Method::POST, "/conversations", token, Body::Json(group.clone())).await;
         let Ok(answer) = answer else {
             tokio::time::sleep(PAUSE).await;
             continue;
@@ -266,57 +277,68 @@ pub async fn groups(maker: TestUser, group: Value, stop: Stop) -> BTreeMap<u16, 
     answers
 }
 
-/// Opens `connections` at once and sends `bytes` of a head that never ends on each; what the server says, by status.
-pub async fn heads(target: Target, connections: usize, bytes: usize, stop: Stop) -> BTreeMap<String, u64> {
-    let connections: Vec<_> = (0..connections)
+/// Opens `connections` together, sends `bytes` of a head that never ends on each, and returns the number of answers by
+/// status.
+pub async fn send_unfinished_heads(
+    target: Target,
+    connections: usize,
+    bytes: usize,
+    stop: Stop,
+) -> BTreeMap<String, u64> {
+    let tasks: Vec<_> = (0..connections)
         .map(|_| {
             let (target, stop) = (target.clone(), stop.clone());
             tokio::spawn(async move {
                 let mut stream = TcpStream::connect(target.address).await.ok()?;
-                let begun = format!("GET /api/v1/users/me HTTP/1.1\r\nhost: {}\r\nx-long: ", target.address);
-                stream.write_all(begun.as_bytes()).await.ok()?;
+                let start = format!("GET /api/v1/users/me HTTP/1.1\r\nhost: {}\r\nx-long: ", target.address);
+                stream.write_all(start.as_bytes()).await.ok()?;
                 let _ = stream.write_all(&vec![b'x'; bytes]).await;
-                status(&mut stream, &stop).await
+                wait_for_status(&mut stream, &stop).await
             })
         })
         .collect();
     let mut answers = BTreeMap::new();
-    for connection in connections {
-        let said = connection.await.expect("a connection ends well");
-        *answers.entry(said.unwrap_or_else(|| "none".to_owned())).or_insert(0) += 1;
+    for task in tasks {
+        let status = task.await.expect("the task does not panic");
+        *answers.entry(status.unwrap_or_else(|| "none".to_owned())).or_insert(0) += 1;
     }
     answers
 }
 
-/// Sends one body that is never finished, and waits for what the server says; the status.
-async fn body(target: &Target, path: &str, token: Option<&str>, length: Length, stop: &Stop) -> Option<String> {
+/// Sends one body without its last byte, and returns the status of the answer.
+async fn send_unfinished_body(
+    target: &Target,
+    path: &str,
+    token: Option<&str>,
+    length: Length,
+    stop: &Stop,
+) -> Option<String> {
     let mut stream = TcpStream::connect(target.address).await.ok()?;
-    let said = match length {
-        Length::Announced => format!("content-length: {}", BODY + 1),
+    let length_header = match length {
+        Length::Announced => format!("content-length: {}", BODY_BYTES + 1),
         Length::Chunked => "transfer-encoding: chunked".to_owned(),
     };
     let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /api/v1{path} HTTP/1.1\r\nhost: {}\r\n{token}content-type: application/json\r\n{said}\r\n\r\n",
+        "POST /api/v1{path} HTTP/1.1\r\nhost: {}\r\n{token}content-type: application/json\r\n{length_header}\r\n\r\n",
         target.address
     );
     stream.write_all(head.as_bytes()).await.ok()?;
     if matches!(length, Length::Chunked) {
-        stream.write_all(format!("{:x}\r\n", BODY + 1).as_bytes()).await.ok()?;
+        stream.write_all(format!("{:x}\r\n", BODY_BYTES + 1).as_bytes()).await.ok()?;
     }
-    // the server may close while it is written to; what it said can be read nevertheless
-    let _ = stream.write_all(&vec![b' '; BODY]).await;
-    status(&mut stream, stop).await
+    // The server may close the connection during the write. Its answer can be read nevertheless.
+    let _ = stream.write_all(&vec![b' '; BODY_BYTES]).await;
+    wait_for_status(&mut stream, stop).await
 }
 
-/// The status that the server answers with, if it does before it is over.
-async fn status(stream: &mut TcpStream, stop: &Stop) -> Option<String> {
+/// Waits for an answer of the server and returns its status, or `None` if the attack ends before.
+async fn wait_for_status(stream: &mut TcpStream, stop: &Stop) -> Option<String> {
     let mut answer = [0; 12];
     loop {
-        let read = tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut answer)).await;
-        match read {
+        match tokio::time::timeout(Duration::from_millis(100), stream.read_exact(&mut answer)).await {
             Ok(read) => return read.ok().map(|_| String::from_utf8_lossy(&answer[9..]).into_owned()),
-            Err(_) if stop.is_over() => return None,
+            Err(_) if stop.is_set() => return None,
             Err(_) => {}
         }
     }

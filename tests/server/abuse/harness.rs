@@ -1,5 +1,5 @@
-//! The stage: a server with its limits, bystanders who go on as if nothing happened, somebody who keeps asking for
-//! `/health`, and a look at the server's memory; first while all is quiet, then while an attack runs.
+//! The test of an attack: a server with its default limits, the other users, a client that calls `/health` all the
+//! time, and a measurement of the server's memory. They run first without an attack and then during one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,33 +9,33 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinHandle;
 
 use super::attacks::Stop;
-use super::bystanders::{Had, live};
+use super::other_users::{Measurements, exchange_messages};
 use crate::support::{Target, TestServer, TestUser};
 
-/// What the server may grow by under an attack.
+/// The growth of the server's memory that an attack may cause.
 pub const GROWTH_BYTES: u64 = 64 * 1024 * 1024;
-/// Bystanders, in one group.
-const BYSTANDERS: usize = 4;
-/// How long an attack lasts, where nothing else is asked for.
-const ATTACK: Duration = Duration::from_secs(3);
-/// How often memory and health are looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// The number of other users, who are all in one group.
+const OTHER_USERS: usize = 4;
+/// How long an attack lasts by default.
+const ATTACK_DURATION: Duration = Duration::from_secs(3);
+/// The pause between two measurements of memory, or of health.
+const MEASUREMENT_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A server, and those who want to use it in peace.
-pub struct World {
+/// A server for an attack, and the users who do not attack it.
+pub struct AttackTest {
     /// The server under attack.
     pub server: TestServer,
-    bystanders: Vec<TestUser>,
+    other_users: Vec<TestUser>,
     group: String,
 }
 
-impl World {
-    /// A server with the limits that it has by default, but for signing in: everybody here comes from one address.
+impl AttackTest {
+    /// Starts a server with its default limits, except those on signing in: all users here have one address.
     pub async fn new() -> Self {
         Self::with(&[]).await
     }
 
-    /// [`Self::new`] with these settings besides.
+    /// Starts a server as [`Self::new`] does, and with these settings.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
         let mut builder = TestServer::builder()
             .set("GREENROOM_LIMIT_SENDS_PER_SECOND", "20")
@@ -44,41 +44,41 @@ impl World {
             builder = builder.set(name, *value);
         }
         let server = builder.start().await;
-        let mut bystanders = Vec::new();
-        for number in 0..BYSTANDERS {
-            bystanders.push(server.user(&format!("bystander-{number}")).await);
+        let mut other_users = Vec::new();
+        for number in 0..OTHER_USERS {
+            other_users.push(server.user(&format!("other-user-{number}")).await);
         }
-        let others: Vec<&TestUser> = bystanders[1..].iter().collect();
-        let group = bystanders[0].group("in peace", &others).await;
-        Self { server, bystanders, group }
+        let members: Vec<&TestUser> = other_users[1..].iter().collect();
+        let group = other_users[0].group("other users", &members).await;
+        Self { server, other_users, group }
     }
 
-    /// Those who want to use it in peace.
-    pub fn bystanders(&self) -> &[TestUser] {
-        &self.bystanders
+    /// Returns the users who do not attack.
+    pub fn other_users(&self) -> &[TestUser] {
+        &self.other_users
     }
 
-    /// Lets `attack` run, which is to end soon after it is told to, and judges what others had of it. Answers with what
-    /// the attack found out.
-    pub async fn under<T: Send + 'static>(
+    /// Runs `attack`, which must end soon after `stop` is set, and compares what the other users measured with the
+    /// limits. Returns the result of the attack.
+    pub async fn run_attack<T: Send + 'static>(
         &self,
         name: &str,
         attack: impl Future<Output = T> + Send + 'static,
         stop: &Stop,
     ) -> T {
-        let quiet = self.watch(seconds() / 2, async {}).await.0;
-        let stopping = stop.clone();
+        let baseline = self.measure(attack_duration() / 2, async {}).await.0;
+        let stop = stop.clone();
         let attack = async move {
             let attack = tokio::spawn(attack);
-            tokio::time::sleep(seconds()).await;
-            stopping.set();
-            attack.await.expect("the attack ends well")
+            tokio::time::sleep(attack_duration()).await;
+            stop.set();
+            attack.await.expect("the attack does not panic")
         };
-        let (under, found) = self.watch(Duration::ZERO, attack).await;
-        let growth = under.most_bytes.saturating_sub(quiet.most_bytes);
-        let (before, now) = (&quiet.had, &under.had);
+        let (under_attack, result) = self.measure(Duration::ZERO, attack).await;
+        let growth = under_attack.most_bytes.saturating_sub(baseline.most_bytes);
+        let (before, now) = (&baseline.other_users, &under_attack.other_users);
         eprintln!(
-            "{name}: p50 {} -> {} ms, p99 {} -> {} ms (x{:.1}), {} messages, all else p99 {} -> {} ms, \
+            "{name}: p50 {} -> {} ms, p99 {} -> {} ms (x{:.1}), {} messages, other calls p99 {} -> {} ms, \
              health {} -> {} ms, memory {} + {} MiB",
             ms(&before.sends, 0.5),
             ms(&now.sends, 0.5),
@@ -88,86 +88,92 @@ impl World {
             now.sends.len(),
             ms(&before.others, 0.99),
             ms(&now.others, 0.99),
-            quiet.health_ms,
-            under.health_ms,
-            quiet.most_bytes >> 20,
+            baseline.health_ms,
+            under_attack.health_ms,
+            baseline.most_bytes >> 20,
             growth >> 20,
         );
-        for seen in [quiet, under] {
-            assert_eq!(seen.had.refused, [""; 0], "{name}: bystanders were refused or kept waiting");
-            assert_eq!(seen.unhealthy, [""; 0], "{name}: /health was not 200");
+        for observations in [baseline, under_attack] {
+            assert_eq!(
+                observations.other_users.refused, [""; 0],
+                "{name}: other users were refused or waited too long"
+            );
+            assert_eq!(observations.unhealthy, [""; 0], "{name}: /health was not 200");
         }
         assert!(growth <= GROWTH_BYTES, "{name}: the server grew by {} MiB", growth >> 20);
-        found
+        result
     }
 
-    /// Watches the bystanders, health and memory while `work` runs, and at least so long.
-    async fn watch<T>(&self, least: Duration, work: impl Future<Output = T>) -> (Seen, T) {
+    /// Measures the other users, health and memory while `work` runs, and for at least `min_duration`.
+    async fn measure<T>(&self, min_duration: Duration, work: impl Future<Output = T>) -> (Observations, T) {
         let stop = Stop::default();
         let most_bytes = Arc::new(AtomicU64::new(0));
-        let living: Vec<_> = self
-            .bystanders
+        let users: Vec<_> = self
+            .other_users
             .iter()
-            .map(|user| tokio::spawn(live(user.clone(), self.group.clone(), stop.clone())))
+            .map(|user| tokio::spawn(exchange_messages(user.clone(), self.group.clone(), stop.clone())))
             .collect();
-        let asking = tokio::spawn(ask(self.server.target().clone(), stop.clone()));
-        let measuring = self.measure(most_bytes.clone(), stop.clone());
-        let (done, ()) = tokio::join!(work, tokio::time::sleep(least));
+        let health = tokio::spawn(measure_health(self.server.target().clone(), stop.clone()));
+        let memory = self.measure_memory(most_bytes.clone(), stop.clone());
+        let (output, ()) = tokio::join!(work, tokio::time::sleep(min_duration));
         stop.set();
-        let mut seen = Seen::default();
-        for living in living {
-            seen.had.add(living.await.expect("a bystander ends well"));
+        let mut observations = Observations::default();
+        for user in users {
+            observations.other_users.add(user.await.expect("the task does not panic"));
         }
-        (seen.health_ms, seen.unhealthy) = asking.await.expect("asking ends well");
-        measuring.await.expect("measuring ends well");
-        seen.most_bytes = most_bytes.load(Ordering::Relaxed);
-        (seen, done)
+        (observations.health_ms, observations.unhealthy) = health.await.expect("the task does not panic");
+        memory.await.expect("the task does not panic");
+        observations.most_bytes = most_bytes.load(Ordering::Relaxed);
+        (observations, output)
     }
 
-    fn measure(&self, most_bytes: Arc<AtomicU64>, stop: Stop) -> JoinHandle<()> {
+    fn measure_memory(&self, most_bytes: Arc<AtomicU64>, stop: Stop) -> JoinHandle<()> {
         let process = self.server.process().id();
         tokio::spawn(async move {
-            while !stop.is_over() {
+            while !stop.is_set() {
                 most_bytes.fetch_max(crate::support::process::resident_bytes(process), Ordering::Relaxed);
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(MEASUREMENT_INTERVAL).await;
             }
         })
     }
 }
 
-/// How long an attack lasts.
-pub fn seconds() -> Duration {
-    let asked = std::env::var("GREENROOM_ABUSE_SECONDS").ok().and_then(|text| text.parse().ok());
-    asked.map_or(ATTACK, Duration::from_secs)
+/// Returns how long an attack lasts.
+pub fn attack_duration() -> Duration {
+    let seconds = std::env::var("GREENROOM_ABUSE_SECONDS").ok().and_then(|text| text.parse().ok());
+    seconds.map_or(ATTACK_DURATION, Duration::from_secs)
 }
 
-/// What was seen from outside.
+/// What was measured over one period.
 #[derive(Default)]
-struct Seen {
-    had: Had,
+struct Observations {
+    other_users: Measurements,
+    /// The longest time of a call to `/health`.
     health_ms: u64,
+    /// Each answer of `/health` that was not 200.
     unhealthy: Vec<String>,
+    /// The largest size of the server's memory.
     most_bytes: u64,
 }
 
-fn ms(took: &Histogram<u64>, quantile: f64) -> f64 {
-    took.value_at_quantile(quantile) as f64 / 1000.0
+fn ms(times: &Histogram<u64>, quantile: f64) -> f64 {
+    times.value_at_quantile(quantile) as f64 / 1000.0
 }
 
-/// Asks for `/health`, each time on a connection of its own as a load balancer does; the longest answer in
+/// Calls `/health`, each time on a connection of its own as a load balancer does. Returns the longest time of a call in
 /// milliseconds, and every answer that was not 200.
-async fn ask(target: Target, stop: Stop) -> (u64, Vec<String>) {
+async fn measure_health(target: Target, stop: Stop) -> (u64, Vec<String>) {
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
-    let (mut longest, mut unhealthy) = (0, Vec::new());
-    while !stop.is_over() {
-        let begun = Instant::now();
+    let (mut longest_ms, mut unhealthy) = (0, Vec::new());
+    while !stop.is_set() {
+        let started = Instant::now();
         match client.get(format!("{}/health", target.origin)).send().await {
             Ok(answer) if answer.status() == 200 => {}
             Ok(answer) => unhealthy.push(format!("{}", answer.status())),
             Err(error) => unhealthy.push(error.to_string()),
         }
-        longest = longest.max(begun.elapsed().as_millis() as u64);
-        tokio::time::sleep(LOOK).await;
+        longest_ms = longest_ms.max(started.elapsed().as_millis() as u64);
+        tokio::time::sleep(MEASUREMENT_INTERVAL).await;
     }
-    (longest, unhealthy)
+    (longest_ms, unhealthy)
 }

@@ -1,4 +1,4 @@
-//! Somebody guesses at sign-ins as fast as they are answered, from the address of a school.
+//! Sign-ins with invented names, as fast as the server answers, from the address of a school.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::attacks::Stop;
-use super::harness::World;
+use super::harness::AttackTest;
 use crate::support::rest::Body;
 use crate::support::{PASSWORD, Target};
 
-/// Guesses on their way at a time.
+/// Guesses under way at a time.
 const GUESSES: usize = 32;
-/// Pupils who sign in meanwhile, each once.
+/// Pupils who each sign in once during the attack.
 const PUPILS: usize = 12;
 
-/// Signs in under one made-up name after another; how often which status came.
-async fn guess(target: Target, made_up: Arc<AtomicU64>, stop: Stop) -> BTreeMap<u16, u64> {
+/// Signs in with one invented name after another, and returns the number of answers by status.
+async fn guess(target: Target, next_number: Arc<AtomicU64>, stop: Stop) -> BTreeMap<u16, u64> {
     let mut answers = BTreeMap::new();
-    while !stop.is_over() {
-        let name = format!("made-up-{}", made_up.fetch_add(1, Ordering::Relaxed));
+    while !stop.is_set() {
+        let name = format!("made-up-{}", next_number.fetch_add(1, Ordering::Relaxed));
         let body = Body::Json(json!({ "login": name, "password": "not the right one" }));
         match target.try_call(Method::POST, "/auth/login", None, body).await {
             Ok(answer) => *answers.entry(answer.status).or_insert(0) += 1,
@@ -32,7 +32,7 @@ async fn guess(target: Target, made_up: Arc<AtomicU64>, stop: Stop) -> BTreeMap<
     answers
 }
 
-/// Signs in, again as often as the queue of passwords is full; the last status.
+/// Signs in, again while the queue of passwords is full, and returns the last status.
 async fn sign_in(target: &Target, login: &str) -> u16 {
     loop {
         let answer = target.post("/auth/login", json!({ "login": login, "password": PASSWORD })).await;
@@ -44,35 +44,35 @@ async fn sign_in(target: &Target, login: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_made_up_names() {
-    let world = World::with(&[("GREENROOM_LIMIT_AUTH_PER_MINUTE", "10")]).await;
+async fn a_flood_of_made_up_names_does_not_keep_known_users_out() {
+    let test = AttackTest::with(&[("GREENROOM_LIMIT_AUTH_PER_MINUTE", "10")]).await;
     let mut pupils = Vec::new();
     for number in 0..PUPILS {
-        pupils.push(world.server.user(&format!("pupil-{number}")).await.username);
+        pupils.push(test.server.user(&format!("pupil-{number}")).await.username);
     }
-    let (stop, target) = (Stop::default(), world.server.target().clone());
+    let (stop, target) = (Stop::default(), test.server.target().clone());
     let attack = {
         let stop = stop.clone();
         async move {
-            let made_up = Arc::new(AtomicU64::new(0));
-            let guessing: Vec<_> =
-                (0..GUESSES).map(|_| tokio::spawn(guess(target.clone(), made_up.clone(), stop.clone()))).collect();
-            let mut honest = Vec::new();
+            let next_number = Arc::new(AtomicU64::new(0));
+            let tasks: Vec<_> =
+                (0..GUESSES).map(|_| tokio::spawn(guess(target.clone(), next_number.clone(), stop.clone()))).collect();
+            let mut statuses = Vec::new();
             for pupil in &pupils {
-                honest.push(sign_in(&target, pupil).await);
+                statuses.push(sign_in(&target, pupil).await);
             }
             let mut answers = BTreeMap::new();
-            for guessing in guessing {
-                for (status, count) in guessing.await.expect("it ends well") {
+            for task in tasks {
+                for (status, count) in task.await.expect("the task does not panic") {
                     *answers.entry(status).or_insert(0) += count;
                 }
             }
-            (honest, answers)
+            (statuses, answers)
         }
     };
-    let (honest, answers) = world.under("made-up names", attack, &stop).await;
-    assert_eq!(honest, [200; PUPILS], "who is known at the address is tried all the same");
-    let of = |status| answers.get(&status).copied().unwrap_or(0);
-    assert!(of(429) > 0 && of(401) <= 20, "ten a minute are tried: {answers:?}");
-    assert_eq!(of(429) + of(401) + of(503), answers.values().sum::<u64>(), "{answers:?}");
+    let (statuses, answers) = test.run_attack("made-up names", attack, &stop).await;
+    assert_eq!(statuses, [200; PUPILS], "a user who is known at the address can sign in during the flood");
+    let count = |status| answers.get(&status).copied().unwrap_or(0);
+    assert!(count(429) > 0 && count(401) <= 20, "ten guesses a minute are checked: {answers:?}");
+    assert_eq!(count(429) + count(401) + count(503), answers.values().sum::<u64>(), "{answers:?}");
 }

@@ -1,4 +1,4 @@
-//! A user who comes and goes.
+//! Floods of changes of one user's presence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,29 +7,29 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::attacks::{Stop, flood};
-use super::harness::World;
+use super::harness::AttackTest;
 use crate::support::eventually;
 use crate::support::socket::ConnectOptions;
 
-/// Updates that a peer may get of one user: four a second, and one at each end of the attack.
-const PER_SECOND: u64 = 4;
+/// Updates of one user's presence that a peer may get in a second, and one at each end of the attack.
+const UPDATES_PER_SECOND: u64 = 4;
 
-/// `presence.set` to and fro as fast as it is taken: a direct peer and a watcher get the newest state now and then, and
-/// nothing is left to be told when it is over.
+/// `presence.set` with two states in turn, as fast as the server reads it. A direct peer gets the newest state a few
+/// times a second, and no backlog of announcements remains after the attack.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn coming_and_going_all_the_time_costs_the_others_nothing() {
-    let world = World::new().await;
-    let attacker = world.server.user("attacker").await;
-    let peer = world.server.user("peer").await;
+async fn constant_changes_of_presence_cost_the_others_nothing() {
+    let test = AttackTest::new().await;
+    let attacker = test.server.user("attacker").await;
+    let peer = test.server.user("peer").await;
     attacker.direct(&peer).await;
     let mut socket = peer.connect().await;
-    let (updates, over) = (Arc::new(AtomicU64::new(0)), Stop::default());
-    let counting = {
-        let (updates, over) = (updates.clone(), over.clone());
+    let (updates, stop_counting) = (Arc::new(AtomicU64::new(0)), Stop::default());
+    let counter = {
+        let (updates, stop_counting) = (updates.clone(), stop_counting.clone());
         tokio::spawn(async move {
-            while !over.is_over() {
+            while !stop_counting.is_set() {
                 let Some(frame) = socket.poll_frame(std::time::Duration::from_millis(50)).await else { continue };
-                let frame = frame.expect("the peer's connection stands");
+                let frame = frame.expect("the peer's connection is open");
                 updates.fetch_add(u64::from(frame["type"] == "presence.update"), Ordering::Relaxed);
             }
             socket
@@ -40,23 +40,23 @@ async fn coming_and_going_all_the_time_costs_the_others_nothing() {
         let status = if number.is_multiple_of(2) { "away" } else { "online" };
         json!({ "type": "presence.set", "payload": { "status": status } }).to_string()
     };
-    let begun = Instant::now();
-    let loot = world.under("presence.set", flood(attacker.clone(), frame, stop.clone()), &stop).await;
-    let seconds = begun.elapsed().as_secs() + 1;
-    eprintln!("presence.set: {loot:?}");
-    assert!(loot.of("ack") >= 200, "a burst is taken: {loot:?}");
-    over.set();
-    let mut socket = counting.await.expect("counting ends well");
+    let started = Instant::now();
+    let result = test.run_attack("presence.set", flood(attacker.clone(), frame, stop.clone()), &stop).await;
+    let seconds = started.elapsed().as_secs() + 1;
+    eprintln!("presence.set: {result:?}");
+    assert!(result.count("ack") >= 200, "a burst is accepted: {result:?}");
+    stop_counting.set();
+    let mut socket = counter.await.expect("the task does not panic");
     let updates = updates.load(Ordering::Relaxed);
-    assert!(updates <= PER_SECOND * seconds + 2, "the peer was told {updates} times in {seconds} s");
-    // every refused connection was followed by another: the bucket of handshakes has to fill first
+    assert!(updates <= UPDATES_PER_SECOND * seconds + 2, "the peer got {updates} updates in {seconds} s");
+    // The attacker tried again after every refused connection, so the bucket of handshakes has to fill first.
     let mut last = None;
-    eventually("the attacker is let in again", async || {
+    eventually("the attacker can connect again", async || {
         last = attacker.try_connect(ConnectOptions::default()).await.ok();
         last.is_some()
     })
     .await;
     let mut last = last.expect("a connection");
     last.accepted("presence.set", json!({ "status": "online" }), "ack").await;
-    socket.is_alive().await;
+    socket.assert_alive().await;
 }

@@ -1,5 +1,5 @@
-//! Logins over time: refreshing, reuse of a spent token, signing out, revoking, changing the password. A
-//! login that ended is refused at once, and its sockets close.
+//! The life of a login: refreshes, reuse of a spent token, signing out, revoking, and a change of the password. A login
+//! that has ended is refused immediately, and its sockets close.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,8 +12,8 @@ async fn refresh(user: &TestUser, token: &str) -> crate::support::Answer {
     user.target.post("/auth/refresh", json!({ "refresh_token": token })).await
 }
 
-/// Every way in is shut for this login.
-async fn is_out(user: &TestUser) {
+/// Asserts that the server refuses every credential of this login.
+async fn assert_ended(user: &TestUser) {
     user.get("/users/me").await.refused(401, "unauthorized");
     let refused = refresh(user, &user.refresh_token).await;
     assert_eq!(refused.status, 401, "{}", refused.body);
@@ -22,7 +22,7 @@ async fn is_out(user: &TestUser) {
 }
 
 #[tokio::test]
-async fn a_refresh_spends_the_token_and_gives_a_successor() {
+async fn a_refresh_spends_the_token_and_returns_a_successor() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let answer = refresh(&alice, &alice.refresh_token).await.expect(200);
@@ -36,7 +36,7 @@ async fn a_refresh_spends_the_token_and_gives_a_successor() {
 }
 
 #[tokio::test]
-async fn a_spent_token_within_ten_seconds_gives_the_same_successor() {
+async fn a_spent_token_returns_the_same_successor_within_ten_seconds() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let first = refresh(&alice, &alice.refresh_token).await.expect(200);
@@ -46,96 +46,97 @@ async fn a_spent_token_within_ten_seconds_gives_the_same_successor() {
 }
 
 #[tokio::test]
-async fn two_refreshes_at_once_give_the_same_successor() {
+async fn two_concurrent_refreshes_return_the_same_successor() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let (one, other) = tokio::join!(refresh(&alice, &alice.refresh_token), refresh(&alice, &alice.refresh_token));
-    assert_eq!(one.expect(200)["refresh_token"], other.expect(200)["refresh_token"]);
+    let (first, second) = tokio::join!(refresh(&alice, &alice.refresh_token), refresh(&alice, &alice.refresh_token));
+    assert_eq!(first.expect(200)["refresh_token"], second.expect(200)["refresh_token"]);
 }
 
-/// As if every refresh so far had been a minute ago: longer than the ten seconds in which a second tab is forgiven.
-async fn a_minute_later(server: &TestServer) {
+/// Changes the times of all refreshes as if a minute had passed. That is longer than the ten seconds in which a second
+/// tab may send the same token.
+async fn let_a_minute_pass(server: &TestServer) {
     server.sql("UPDATE refresh_tokens SET spent_at = spent_at - 60000 WHERE spent_at IS NOT NULL").await;
 }
 
 #[tokio::test]
-async fn a_spent_token_whose_successor_was_used_revokes_its_family_and_closes_its_sockets() {
+async fn a_spent_token_whose_successor_was_used_ends_its_login_and_closes_its_sockets() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let other_login = alice.login().await;
     let renewed = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
     let mut socket = renewed.connect().await;
-    let mut bystander = other_login.connect().await;
+    let mut other_socket = other_login.connect().await;
 
-    a_minute_later(&server).await;
+    let_a_minute_pass(&server).await;
     refresh(&alice, &alice.refresh_token).await.refused(401, "token_reused");
 
     let revoked = socket.expect("session.revoked").await;
     assert_eq!(revoked["payload"]["reason"], "token_reused");
     socket.expect_close(4401).await;
-    is_out(&renewed).await;
-    bystander.is_alive().await;
+    assert_ended(&renewed).await;
+    other_socket.assert_alive().await;
     other_login.get("/users/me").await.expect(200);
 }
 
 #[tokio::test]
-async fn a_lost_reply_to_a_refresh_is_made_good_however_late() {
+async fn a_refresh_can_be_repeated_after_a_lost_reply_however_late() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let lost = refresh(&alice, &alice.refresh_token).await.expect(200);
     for _ in 0..2 {
-        a_minute_later(&server).await;
-        // the token of before goes on being used until it runs out, and says nothing about the reply
+        let_a_minute_pass(&server).await;
+        // The client uses the older access token until it expires. That does not show that the reply arrived.
         alice.get("/users/me").await.expect(200);
-        let again = refresh(&alice, &alice.refresh_token).await.expect(200);
-        assert_eq!(again["refresh_token"], lost["refresh_token"]);
+        let repeated = refresh(&alice, &alice.refresh_token).await.expect(200);
+        assert_eq!(repeated["refresh_token"], lost["refresh_token"]);
     }
-    let again = refresh(&alice, &alice.refresh_token).await.expect(200);
-    let renewed = TestUser::signed_in(&alice.target, &again);
+    let repeated = refresh(&alice, &alice.refresh_token).await.expect(200);
+    let renewed = TestUser::signed_in(&alice.target, &repeated);
     renewed.get("/users/me").await.expect(200);
     let next = refresh(&renewed, &renewed.refresh_token).await.expect(200);
     TestUser::signed_in(&alice.target, &next).get("/users/me").await.expect(200);
 }
 
 #[tokio::test]
-async fn two_replies_lost_in_a_row_are_made_good_too() {
+async fn refreshes_can_be_repeated_after_two_lost_replies_in_a_row() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let first = refresh(&alice, &alice.refresh_token).await.expect(200);
     let second = refresh(&alice, first["refresh_token"].as_str().unwrap()).await.expect(200);
-    a_minute_later(&server).await;
+    let_a_minute_pass(&server).await;
     assert_eq!(
         refresh(&alice, &alice.refresh_token).await.expect(200)["refresh_token"],
         first["refresh_token"],
-        "the same successor, though it was spent itself"
+        "the same successor, although it is spent too"
     );
-    let again = refresh(&alice, first["refresh_token"].as_str().unwrap()).await.expect(200);
-    assert_eq!(again["refresh_token"], second["refresh_token"]);
-    TestUser::signed_in(&alice.target, &again).get("/users/me").await.expect(200);
-    a_minute_later(&server).await;
+    let repeated = refresh(&alice, first["refresh_token"].as_str().unwrap()).await.expect(200);
+    assert_eq!(repeated["refresh_token"], second["refresh_token"]);
+    TestUser::signed_in(&alice.target, &repeated).get("/users/me").await.expect(200);
+    let_a_minute_pass(&server).await;
     refresh(&alice, &alice.refresh_token).await.refused(401, "token_reused");
 }
 
 #[tokio::test]
-async fn two_holders_who_refresh_in_turns_end_the_family() {
+async fn two_holders_of_one_login_who_refresh_in_turns_end_it() {
     let server = TestServer::start().await;
     let owner = server.user("alice").await;
     let thief = owner.clone();
     let owner = TestUser::signed_in(&owner.target, &refresh(&owner, &owner.refresh_token).await.expect(200));
     owner.get("/users/me").await.expect(200);
-    a_minute_later(&server).await;
+    let_a_minute_pass(&server).await;
     refresh(&thief, &thief.refresh_token).await.refused(401, "token_reused");
-    is_out(&owner).await;
-    is_out(&thief).await;
+    assert_ended(&owner).await;
+    assert_ended(&thief).await;
 
-    // and where the thief is the faster one, the owner's refresh ends it
+    // If the thief refreshes first, the owner's refresh ends the login.
     let owner = server.user("bob").await;
     let thief = TestUser::signed_in(&owner.target, &refresh(&owner, &owner.refresh_token).await.expect(200));
     thief.get("/users/me").await.expect(200);
-    a_minute_later(&server).await;
+    let_a_minute_pass(&server).await;
     refresh(&owner, &owner.refresh_token).await.refused(401, "token_reused");
-    is_out(&owner).await;
-    is_out(&thief).await;
+    assert_ended(&owner).await;
+    assert_ended(&thief).await;
 }
 
 #[tokio::test]
@@ -149,29 +150,29 @@ async fn an_access_token_names_the_generation_of_its_refresh_token() {
     let first = generation(&alice);
     let renewed = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
     assert_eq!(generation(&renewed), first + 1);
-    let again = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
-    assert_eq!(generation(&again), first + 1, "the same successor is of the same generation");
+    let repeated = TestUser::signed_in(&alice.target, &refresh(&alice, &alice.refresh_token).await.expect(200));
+    assert_eq!(generation(&repeated), first + 1, "the same successor has the same generation");
 }
 
 #[tokio::test]
-async fn signing_out_ends_this_login_alone() {
+async fn signing_out_ends_only_this_login() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let other_login = alice.login().await;
     let mut socket = alice.connect().await;
-    let mut bystander = other_login.connect().await;
-    alice.post_nothing("/auth/logout").await.expect(204);
+    let mut other_socket = other_login.connect().await;
+    alice.post_empty("/auth/logout").await.expect(204);
     let revoked = socket.expect("session.revoked").await;
     assert_eq!(revoked["stream"], "user");
     assert_eq!(revoked["payload"]["reason"], "logout");
     socket.expect_close(4401).await;
-    is_out(&alice).await;
-    bystander.is_alive().await;
+    assert_ended(&alice).await;
+    other_socket.assert_alive().await;
     other_login.get("/users/me").await.expect(200);
 }
 
 #[tokio::test]
-async fn logins_are_listed_and_one_is_revoked() {
+async fn a_user_lists_their_logins_and_revokes_one() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let second = alice.login().await;
@@ -188,15 +189,15 @@ async fn logins_are_listed_and_one_is_revoked() {
     }
     let current: Vec<&Value> = logins.iter().filter(|login| login["current"] == true).collect();
     assert_eq!(current.len(), 1, "{list}");
-    let theirs = second.get("/auth/sessions").await.expect(200);
-    let other = theirs["items"].as_array().unwrap().iter().find(|login| login["current"] == true).unwrap();
+    let list_of_second = second.get("/auth/sessions").await.expect(200);
+    let other = list_of_second["items"].as_array().unwrap().iter().find(|login| login["current"] == true).unwrap();
     let path = format!("/auth/sessions/{}", other["id"].as_str().unwrap());
 
     alice.delete(&path).await.expect(204);
     let revoked = socket.expect("session.revoked").await;
     assert_eq!(revoked["payload"]["login_id"], other["id"]);
     socket.expect_close(4401).await;
-    is_out(&second).await;
+    assert_ended(&second).await;
     alice.delete(&path).await.expect(204);
     let left = alice.get("/auth/sessions").await.expect(200);
     assert_eq!(left["items"].as_array().unwrap().len(), 1);
@@ -219,23 +220,23 @@ async fn a_new_password_ends_the_other_logins() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let other_login = alice.login().await;
-    let mut mine = alice.connect().await;
-    let mut other = other_login.connect().await;
+    let mut socket = alice.connect().await;
+    let mut other_socket = other_login.connect().await;
 
     let wrong = json!({ "current_password": "not the password", "new_password": "another password" });
     let refused = alice.put("/users/me/password", wrong).await;
     assert!((400..500).contains(&refused.status), "{}", refused.body);
-    other.is_alive().await;
+    other_socket.assert_alive().await;
     let weak = json!({ "current_password": PASSWORD, "new_password": "short" });
     alice.put("/users/me/password", weak).await.invalid("new_password");
 
     let change = json!({ "current_password": PASSWORD, "new_password": "another password" });
     alice.put("/users/me/password", change).await.expect(204);
-    let revoked = other.expect("session.revoked").await;
+    let revoked = other_socket.expect("session.revoked").await;
     assert_eq!(revoked["payload"]["reason"], "password");
-    other.expect_close(4401).await;
-    is_out(&other_login).await;
-    mine.is_alive().await;
+    other_socket.expect_close(4401).await;
+    assert_ended(&other_login).await;
+    socket.assert_alive().await;
     alice.get("/users/me").await.expect(200);
 
     let login =
@@ -248,15 +249,15 @@ async fn a_new_password_ends_the_other_logins() {
 async fn a_login_survives_a_restart() {
     let mut server = TestServer::start().await;
     let alice = server.user("alice").await;
-    server.kill_nine();
+    server.kill();
     server.restart().await;
     alice.get("/users/me").await.expect(200);
     refresh(&alice, &alice.refresh_token).await.expect(200);
 }
 
-/// A server of before gave out 32 random bytes, which carry neither a login nor a MAC, and knows their hash.
+/// An older version of the server issued 32 random bytes, without a login or a MAC, and stored their hash.
 #[tokio::test]
-async fn a_refresh_token_of_before_is_good_until_it_is_refreshed() {
+async fn a_refresh_token_of_an_older_version_is_valid_until_it_is_refreshed() {
     let mut server = TestServer::start().await;
     let alice = server.user("alice").await;
     let plain = URL_SAFE_NO_PAD.encode([7; 32]);
@@ -265,14 +266,14 @@ async fn a_refresh_token_of_before_is_good_until_it_is_refreshed() {
     let literal =
         if crate::support::database::runs_on_postgres() { format!("'\\x{hash}'") } else { format!("x'{hash}'") };
     let (created, expires) = (1, i64::MAX / 2);
-    server.kill_nine();
+    server.kill();
     server
         .sql(&format!(
             "INSERT INTO refresh_tokens (token_hash, login_id, created_at, expires_at)
              SELECT {literal}, id, {created}, {expires} FROM logins"
         ))
         .await;
-    // as the migration that brought logins and MACs leaves it
+    // The migration that added logins and MACs writes this row.
     server.sql(&format!("INSERT INTO meta (key, value) VALUES ('plain_tokens_until', '{expires}')")).await;
     server.restart().await;
 
@@ -281,12 +282,12 @@ async fn a_refresh_token_of_before_is_good_until_it_is_refreshed() {
     assert_eq!(refresh(&alice, &plain).await.expect(200)["refresh_token"], first["refresh_token"]);
     assert!(renewed.refresh_token.len() > plain.len());
     renewed.get("/users/me").await.expect(200);
-    a_minute_later(&server).await;
+    let_a_minute_pass(&server).await;
     refresh(&alice, &plain).await.refused(401, "token_reused");
 }
 
 #[tokio::test]
-async fn a_nonsense_refresh_token_is_refused() {
+async fn a_malformed_refresh_token_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for token in ["", "nonsense", alice.access_token.as_str()] {

@@ -1,4 +1,4 @@
-//! Accounts and logins: registering, profiles, passwords, tokens, and the limits on signing in.
+//! Accounts and logins: registration, profiles, passwords, tokens, and the limits on signing in.
 
 mod logins;
 mod sign_in_limits;

@@ -1,4 +1,4 @@
-//! Registering, signing in, profiles and finding each other.
+//! Registration, signing in, profiles, and the search for users.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{PASSWORD, TestServer, TestUser};
 
 #[tokio::test]
-async fn registering_answers_with_the_user_and_tokens() {
+async fn a_registration_returns_the_user_and_tokens() {
     let server = TestServer::start().await;
     let body = json!({
         "username": "Alice.B-1_x",
@@ -26,14 +26,14 @@ async fn registering_answers_with_the_user_and_tokens() {
     assert_eq!(user["role"], "user");
     assert_eq!(user["external_id"], json!(null));
     for field in ["avatar_url", "presence", "last_seen_at", "created_at", "locale", "status", "share_read_receipts"] {
-        assert!(user.get(field).is_some(), "a user seen by themself has {field}: {user}");
+        assert!(user.get(field).is_some(), "the user's own profile has {field}: {user}");
     }
     let id: uuid::Uuid = user["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(id.get_version_num(), 7);
 }
 
 #[tokio::test]
-async fn a_username_is_unique_without_case() {
+async fn a_username_is_unique_in_any_case() {
     let server = TestServer::start().await;
     server.user("Alice").await;
     let body = json!({ "username": "aLICE", "password": PASSWORD });
@@ -49,18 +49,18 @@ async fn an_email_address_is_unique() {
 }
 
 #[tokio::test]
-async fn two_registrations_of_one_name_at_once_give_one_user() {
+async fn two_concurrent_registrations_of_one_name_create_one_user() {
     let server = TestServer::start().await;
     let body = || json!({ "username": "alice", "password": PASSWORD });
-    let (one, other) =
+    let (first, second) =
         tokio::join!(server.target().post("/auth/register", body()), server.target().post("/auth/register", body()));
-    let mut statuses = [one.status, other.status];
+    let mut statuses = [first.status, second.status];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409]);
 }
 
 #[tokio::test]
-async fn a_username_that_cannot_be_is_refused_by_field() {
+async fn an_invalid_username_is_refused_and_the_field_is_named() {
     let server = TestServer::start().await;
     let long = "x".repeat(33);
     let reserved = ["me", "all", "here", "everyone", "search", "system", "presence", "ext", "SYSTEM", "Everyone"];
@@ -83,7 +83,7 @@ async fn a_password_has_8_to_128_characters() {
 }
 
 #[tokio::test]
-async fn every_wrong_field_is_named_at_once() {
+async fn all_invalid_fields_are_named_together() {
     let server = TestServer::start().await;
     let body = json!({ "username": "x", "password": "short", "email": "nobody" });
     let answer = server.target().post("/auth/register", body).await;
@@ -93,7 +93,7 @@ async fn every_wrong_field_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn one_signs_in_by_username_or_email() {
+async fn a_user_signs_in_by_username_or_email_address() {
     let server = TestServer::start().await;
     let body = json!({ "username": "alice", "password": PASSWORD, "email": "alice@example.org" });
     let registered = server.target().post("/auth/register", body).await.expect(201);
@@ -106,7 +106,7 @@ async fn one_signs_in_by_username_or_email() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_user_look_the_same() {
+async fn a_wrong_password_and_an_unknown_user_get_the_same_answer() {
     let server = TestServer::start().await;
     server.user("alice").await;
     let login = |name: &'static str| {
@@ -126,7 +126,7 @@ async fn registration_can_be_closed() {
 }
 
 #[tokio::test]
-async fn a_profile_is_changed_in_part() {
+async fn a_change_of_a_profile_leaves_the_other_fields() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let changed = alice.patch("/users/me", json!({ "display_name": "Alice A.", "locale": "vi" })).await.expect(200);
@@ -144,7 +144,7 @@ async fn a_profile_is_changed_in_part() {
 }
 
 #[tokio::test]
-async fn a_profile_change_that_cannot_be_is_refused_by_field() {
+async fn an_invalid_change_of_a_profile_is_refused_and_the_field_is_named() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let long = format!("https://example.org/{}", "x".repeat(2048));
@@ -157,14 +157,14 @@ async fn a_profile_change_that_cannot_be_is_refused_by_field() {
         ("display_name", json!("x".repeat(256))),
         ("display_name", json!("nul\0")),
         ("role", json!("admin")),
-        ("username", json!("somebody")),
+        ("username", json!("another")),
     ] {
         alice.patch("/users/me", json!({ field: value })).await.invalid(field);
     }
 }
 
 #[tokio::test]
-async fn an_email_address_of_another_user_cannot_be_taken() {
+async fn a_user_cannot_take_the_email_address_of_another_user() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -182,7 +182,7 @@ async fn a_user_is_found_by_id_and_by_username() {
         let user = alice.get(&format!("/users/{reference}")).await.expect(200);
         assert_eq!(user["id"], bob.id.as_str());
         for own in ["email", "locale", "status", "share_read_receipts"] {
-            assert!(user.get(own).is_none_or(serde_json::Value::is_null), "{own} is not for others: {user}");
+            assert!(user.get(own).is_none_or(serde_json::Value::is_null), "other users do not see {own}: {user}");
         }
     }
     alice.get("/users/nobody").await.refused(404, "not_found");
@@ -194,12 +194,12 @@ async fn a_user_is_found_by_id_and_by_username() {
 async fn search_finds_prefixes_and_substrings_with_accents_folded() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let named = |user: TestUser, name: &'static str| async move {
+    let rename = |user: TestUser, name: &'static str| async move {
         user.patch("/users/me", json!({ "display_name": name })).await.expect(200);
         user.id
     };
-    let ha = named(server.user("dth").await, "Đặng Thị Hà").await;
-    let jose = named(server.user("peperoni").await, "José Øster").await;
+    let ha = rename(server.user("dth").await, "Đặng Thị Hà").await;
+    let jose = rename(server.user("peperoni").await, "José Øster").await;
     for (query, expected) in [
         ("dang", &ha),
         ("thi h", &ha),
@@ -216,7 +216,7 @@ async fn search_finds_prefixes_and_substrings_with_accents_folded() {
     }
     for operator in ["%25", "_", "*", "%5C"] {
         let found = alice.get(&format!("/users/search?q={operator}")).await.expect(200);
-        assert_eq!(found["items"], json!([]), "{operator} is a character like any other");
+        assert_eq!(found["items"], json!([]), "{operator} has no special meaning");
     }
 }
 
@@ -244,7 +244,7 @@ async fn search_is_paged_without_gaps_or_repetitions() {
 }
 
 #[tokio::test]
-async fn a_password_is_one_however_a_keyboard_composes_it() {
+async fn a_password_is_the_same_however_a_keyboard_composes_it() {
     let server = TestServer::start().await;
     let (composed, decomposed) = ("Mot de pass\u{E9}", "Mot de passe\u{301}");
     let body = json!({ "username": "rene", "password": decomposed });
@@ -257,12 +257,12 @@ async fn a_password_is_one_however_a_keyboard_composes_it() {
     for wrong in ["Mot de passe", "Mot de pass\u{E9} ", "mot de pass\u{E9}"] {
         sign_in(wrong).await.refused(401, "invalid_credentials");
     }
-    // what no password may hold is no password of anybody, and no 422 where one signs in
+    // No account has a password with such a character, so the sign-in fails like any other and is not a 422.
     sign_in("Mot de pass\u{7}").await.refused(401, "invalid_credentials");
 }
 
 #[tokio::test]
-async fn a_password_holds_what_can_be_typed_again_and_is_counted_as_it_is_compared() {
+async fn a_password_has_characters_that_can_be_typed_and_is_counted_in_its_normal_form() {
     let server = TestServer::start().await;
     let register = async |name: &str, password: &str| {
         server.target().post("/auth/register", json!({ "username": name, "password": password })).await
@@ -277,9 +277,9 @@ async fn a_password_holds_what_can_be_typed_again_and_is_counted_as_it_is_compar
     }
 }
 
-/// Hashes of before were made of the bytes as they were sent.
+/// An older version of the server hashed the bytes as the client sent them.
 #[tokio::test]
-async fn a_hash_of_before_is_good_and_is_made_anew() {
+async fn a_hash_of_an_older_version_is_valid_and_is_replaced() {
     let server = TestServer::start().await;
     let (composed, decomposed) = ("Mot de pass\u{E9}", "Mot de passe\u{301}");
     server.target().post("/auth/register", json!({ "username": "rene", "password": composed })).await.expect(201);
@@ -296,7 +296,7 @@ async fn a_hash_of_before_is_good_and_is_made_anew() {
 }
 
 #[tokio::test]
-async fn an_email_address_is_one_however_it_is_composed() {
+async fn an_email_address_is_the_same_however_it_is_composed() {
     let server = TestServer::start().await;
     let register = async |name: &str, email: &str| {
         let body = json!({ "username": name, "password": PASSWORD, "email": email });
@@ -311,19 +311,19 @@ async fn an_email_address_is_one_however_it_is_composed() {
 }
 
 #[tokio::test]
-async fn an_account_that_lost_its_email_address_is_named_at_the_start() {
+async fn an_account_that_lost_its_email_address_is_logged_at_the_start() {
     let mut server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    server.kill_nine();
+    server.kill();
     for user in [&alice, &bob] {
         let (key, email) = (format!("email_lost/{}", user.id.replace('-', "")), "ren\u{E9}@example.org");
         server.sql(&format!("INSERT INTO meta (key, value) VALUES ('{key}', '{email}')")).await;
     }
     server.sql("UPDATE users SET email = 'b@example.org', email_key = 'b@example.org' WHERE username = 'bob'").await;
     server.restart().await;
-    let named: Vec<String> =
+    let lines: Vec<String> =
         server.log().lines().filter(|line| line.contains("lost its e-mail")).map(str::to_owned).collect();
-    assert_eq!(named.len(), 1, "{named:?}");
-    assert!(named[0].contains("WARN") && named[0].contains("alice") && named[0].contains("@example.org"), "{named:?}");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("WARN") && lines[0].contains("alice") && lines[0].contains("@example.org"), "{lines:?}");
 }

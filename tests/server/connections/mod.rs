@@ -1,4 +1,5 @@
-//! The server and its network: memory, descriptors, slow and silent connections, proxies and old versions of protocols.
+//! The server and its connections: memory, descriptors, slow and silent clients, proxies, and old versions of
+//! protocols.
 
 mod connection_limits;
 mod memory;

@@ -1,24 +1,24 @@
-//! Old versions of the protocols: HTTP/1.0, as `ab` and some proxies speak it, and WebSocket before RFC 6455.
+//! Old versions of the protocols: HTTP/1.0, which `ab` and some proxies use, and WebSocket before RFC 6455.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::support::TestServer;
 
-/// Sends a request as it stands and reads until the server closes.
+/// Sends a request and reads until the server closes. Returns the head and the body of the answer.
 fn exchange(server: &TestServer, request: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(server.target().address).unwrap();
     stream.set_read_timeout(Some(crate::support::DEADLINE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
     let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_ascii_lowercase();
     (head, answer[end + 4..].to_vec())
 }
 
 #[tokio::test]
-async fn http_1_0_is_never_answered_in_chunks() {
+async fn an_answer_over_http_1_0_is_never_chunked() {
     let server = TestServer::start().await;
     let paths = ["/", "/css/base.css", "/sdk/greenroom.js", "/api/v1/openapi.json", "/docs/", "/health", "/nowhere"];
     for path in paths {
@@ -32,14 +32,14 @@ async fn http_1_0_is_never_answered_in_chunks() {
             }
         }
     }
-    // a later version still gets long text packed
+    // HTTP/1.1 still gets a compressed page.
     let (head, _) =
         exchange(&server, "GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\nconnection: close\r\n\r\n");
     assert!(head.contains("content-encoding: gzip"), "{head}");
 }
 
 #[tokio::test]
-async fn another_version_of_websocket_is_told_which_one_is_spoken() {
+async fn a_client_with_another_version_of_websocket_gets_the_supported_version() {
     let server = TestServer::start().await;
     let handshake = |version: &str| {
         format!(

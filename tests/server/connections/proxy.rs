@@ -1,5 +1,5 @@
-//! Behind nginx and Caddy, configured as `docs/proxy.md` says: the page, the API, sockets, who is behind the proxy; and
-//! a proxy that rewrites `Host`.
+//! The server behind nginx and Caddy, with the configuration of `docs/proxy.md`: the page, the API, sockets, and the
+//! addresses of clients; and behind a proxy that rewrites `Host`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,27 +22,28 @@ struct Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // an error means that it ended by itself
+        // An error means that the proxy ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The configuration in the manual, of the first block in this language.
-fn manual(language: &str) -> String {
+/// Returns the first block of code in this language in the manual.
+fn documented_configuration(language: &str) -> String {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/proxy.md")).unwrap();
     let (_, block) = page.split_once(&format!("```{language}\n")).expect("the manual has the configuration");
     block.split_once("```").expect("the block ends").0.to_owned()
 }
 
-/// Replaces what must be there, so that the manual and this test cannot drift apart.
+/// Replaces a text, which must be present, so that a change of the manual cannot disable this test.
 #[track_caller]
-fn replaced(text: &str, old: &str, new: &str) -> String {
+fn replace(text: &str, old: &str, new: &str) -> String {
     assert!(text.contains(old), "the configuration has no {old:?}:\n{text}");
     text.replace(old, new)
 }
 
-fn installed(name: &str) -> Option<PathBuf> {
+/// Returns the path of a program, or `None` if it is not installed.
+fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .chain(["/usr/sbin".into()])
@@ -55,7 +56,8 @@ fn installed(name: &str) -> Option<PathBuf> {
 }
 
 impl Proxy {
-    async fn ready(command: &mut Command, folder: TempDir, port: u16) -> Self {
+    /// Starts a proxy and waits until it is ready.
+    async fn start(command: &mut Command, folder: TempDir, port: u16) -> Self {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = command
             .current_dir(folder.path())
@@ -74,50 +76,51 @@ impl Proxy {
         proxy
     }
 
-    /// nginx as in the manual, but for TLS and the addresses; `change` is made to its configuration.
+    /// Starts nginx as in the manual, except TLS and the addresses, and with `change` applied to its configuration.
+    /// Returns `None` if nginx is not installed.
     async fn nginx(server: &TestServer, change: impl Fn(&str) -> String) -> Option<Self> {
-        let program = installed("nginx")?;
+        let program = find_program("nginx")?;
         let (folder, port) = (TempDir::new().unwrap(), free_port());
-        let mut site = change(&manual("nginx"));
-        site = replaced(&site, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
+        let mut site = change(&documented_configuration("nginx"));
+        site = replace(&site, "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
         site = site.lines().filter(|line| !line.contains("ssl_certificate")).collect::<Vec<_>>().join("\n");
-        site = replaced(&site, "127.0.0.1:8080", &server.target().address.to_string());
+        site = replace(&site, "127.0.0.1:8080", &server.target().address.to_string());
         let user = if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
             "user root;\n"
         } else {
             ""
         };
-        let kept =
+        let temporary_folders =
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {name};\n"));
-        let all = format!(
+        let configuration = format!(
             "{user}daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log stderr warn;\n\
              events {{}}\nhttp {{\naccess_log off;\n{}{site}\n}}\n",
-            kept.concat()
+            temporary_folders.concat()
         );
-        fs::write(folder.path().join("nginx.conf"), all).unwrap();
+        fs::write(folder.path().join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new(program);
         command.arg("-p").arg(folder.path()).args(["-e", "stderr", "-c", "nginx.conf"]);
-        Some(Self::ready(&mut command, folder, port).await)
+        Some(Self::start(&mut command, folder, port).await)
     }
 
-    /// Caddy as in the manual, but for TLS and the addresses.
+    /// Starts Caddy as in the manual, except TLS and the addresses. Returns `None` if Caddy is not installed.
     async fn caddy(server: &TestServer) -> Option<Self> {
-        let program = installed("caddy")?;
+        let program = find_program("caddy")?;
         let (folder, port) = (TempDir::new().unwrap(), free_port());
-        let site = replaced(
-            &manual("caddyfile"),
+        let site = replace(
+            &documented_configuration("caddyfile"),
             "chat.example.org {",
             &format!("http://127.0.0.1:{port} {{\n    bind 127.0.0.1"),
         );
-        let site = replaced(&site, "127.0.0.1:8080", &server.target().address.to_string());
+        let site = replace(&site, "127.0.0.1:8080", &server.target().address.to_string());
         fs::write(folder.path().join("Caddyfile"), format!("{{\nadmin off\nauto_https off\n}}\n{site}")).unwrap();
         let mut command = Command::new(program);
         command.args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]).env("HOME", folder.path());
-        Some(Self::ready(&mut command, folder, port).await)
+        Some(Self::start(&mut command, folder, port).await)
     }
 
-    /// As a browser on the proxy's own page opens it.
-    fn of_page(&self) -> ConnectOptions {
+    /// Returns the options with which a browser on the proxy's page opens a socket.
+    fn page_options(&self) -> ConnectOptions {
         ConnectOptions {
             auth: Auth::Subprotocol,
             origin: Some(self.target.origin.clone()),
@@ -126,69 +129,71 @@ impl Proxy {
     }
 }
 
-async fn trusting() -> TestServer {
+/// Starts a server that trusts the proxy's address.
+async fn start_server() -> TestServer {
     TestServer::builder().set("GREENROOM_TRUSTED_PROXIES", "127.0.0.1").start().await
 }
 
-/// All that a client does through the proxy.
-async fn passes_everything(server: &TestServer, proxy: &Proxy) {
+/// Asserts that everything that a client does works through the proxy.
+async fn assert_passes_everything(server: &TestServer, proxy: &Proxy) {
     let page = proxy.target.http.get(&proxy.target.origin).send().await.unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.text().await.unwrap().starts_with("<!doctype html>"));
 
-    // REST, with bodies in both directions
+    // REST works with bodies in both directions.
     let (ada, bob) = (TestUser::register(&proxy.target, "ada").await, TestUser::register(&proxy.target, "bob").await);
-    let room = ada.direct(&bob).await;
+    let direct = ada.direct(&bob).await;
     let long = "x".repeat(10_000);
-    assert_eq!(ada.send(&room, &long).await["content"], long.as_str());
+    assert_eq!(ada.send(&direct, &long).await["content"], long.as_str());
     ada.get("/conversations/x").await.refused(400, "invalid_request");
 
-    // sockets, in both directions
-    let mut socket = bob.connect_with(proxy.of_page()).await;
-    ada.send(&room, "hello").await;
+    // Sockets work in both directions.
+    let mut socket = bob.connect_with(proxy.page_options()).await;
+    ada.send(&direct, "hello").await;
     assert_eq!(socket.expect("message.new").await["payload"]["message"]["content"], "hello");
-    socket.say(&room, &long).await;
+    socket.send_message(&direct, &long).await;
 
-    // who is behind the proxy: what it adds is believed, what a client claims before it is not
-    let other = std::net::IpAddr::from([127, 0, 0, 2]);
-    let elsewhere = reqwest::Client::builder().no_proxy().local_address(other).build().unwrap();
+    // The server uses the address that the proxy adds, and not the address that a client sends.
+    let local_address = std::net::IpAddr::from([127, 0, 0, 2]);
+    let second_client = reqwest::Client::builder().no_proxy().local_address(local_address).build().unwrap();
     let body = json!({ "login": "ada", "password": crate::support::PASSWORD });
     let path = format!("{}/api/v1/auth/login", proxy.target.origin);
-    let answer = elsewhere.post(path).header("x-forwarded-for", "203.0.113.9").json(&body).send().await.unwrap();
+    let answer = second_client.post(path).header("x-forwarded-for", "203.0.113.9").json(&body).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     let sessions = ada.get("/auth/sessions").await.expect(200);
-    let mut from: Vec<String> = sessions["items"].as_array().unwrap().iter().map(|login| text(&login["ip"])).collect();
-    from.sort();
-    assert_eq!(from, ["127.0.0.1", "127.0.0.2"]);
+    let mut addresses: Vec<String> =
+        sessions["items"].as_array().unwrap().iter().map(|login| text(&login["ip"])).collect();
+    addresses.sort();
+    assert_eq!(addresses, ["127.0.0.1", "127.0.0.2"]);
     assert!(!server.log().contains("may not open sockets"), "{}", server.log());
 }
 
 #[tokio::test]
 async fn nginx_as_in_the_manual_passes_everything() {
-    let server = trusting().await;
+    let server = start_server().await;
     let Some(proxy) = Proxy::nginx(&server, str::to_owned).await else { return };
-    passes_everything(&server, &proxy).await;
+    assert_passes_everything(&server, &proxy).await;
 }
 
 #[tokio::test]
 async fn caddy_as_in_the_manual_passes_everything() {
-    let server = trusting().await;
+    let server = start_server().await;
     let Some(proxy) = Proxy::caddy(&server).await else { return };
-    passes_everything(&server, &proxy).await;
+    assert_passes_everything(&server, &proxy).await;
 }
 
-/// Replaces Host by the server's own address, as nginx does by default.
-fn rewriting(site: &str) -> String {
-    replaced(site, "proxy_set_header Host $http_host;", "")
+/// Returns a configuration in which nginx replaces `Host` by the server's own address, as it does by default.
+fn rewrite_host(site: &str) -> String {
+    replace(site, "proxy_set_header Host $http_host;", "")
 }
 
 #[tokio::test]
-async fn a_proxy_that_rewrites_host_is_named_in_the_log_once_and_in_the_refusal() {
-    let server = trusting().await;
-    let Some(proxy) = Proxy::nginx(&server, rewriting).await else { return };
+async fn a_proxy_that_rewrites_host_is_logged_once_and_explained_in_the_refusal() {
+    let server = start_server().await;
+    let Some(proxy) = Proxy::nginx(&server, rewrite_host).await else { return };
     let ada = TestUser::register(&proxy.target, "ada").await;
     for _ in 0..3 {
-        assert_eq!(ada.try_connect(proxy.of_page()).await.err(), Some(Refusal::Http(403)));
+        assert_eq!(ada.try_connect(proxy.page_options()).await.err(), Some(Refusal::Http(403)));
     }
     let handshake = proxy
         .target
@@ -215,36 +220,36 @@ async fn a_proxy_that_rewrites_host_is_named_in_the_log_once_and_in_the_refusal(
 }
 
 #[tokio::test]
-async fn with_the_public_address_a_proxy_may_rewrite_host() {
-    // the proxy's address has to be known before the server starts
+async fn a_proxy_may_rewrite_host_if_the_server_knows_its_public_url() {
+    // The server has to know the proxy's address when it starts.
     let port = free_port();
     let server = TestServer::builder()
         .set("GREENROOM_PUBLIC_URL", format!("http://127.0.0.1:{port}"))
         .set("GREENROOM_TRUSTED_PROXIES", "127.0.0.1")
         .start()
         .await;
-    let Some(proxy) = Proxy::nginx(&server, rewriting).await else { return };
+    let Some(proxy) = Proxy::nginx(&server, rewrite_host).await else { return };
     let ada = TestUser::register(&proxy.target, "ada").await;
     let origin = Some(format!("http://127.0.0.1:{port}"));
-    ada.connect_with(ConnectOptions { origin, ..proxy.of_page() }).await;
+    ada.connect_with(ConnectOptions { origin, ..proxy.page_options() }).await;
 }
 
 #[tokio::test]
-#[ignore = "long: two minutes in which nobody says anything"]
+#[ignore = "long: two minutes without a frame"]
 async fn long_a_silent_socket_stays_open_behind_both_proxies() {
-    let server = trusting().await;
+    let server = start_server().await;
     let proxies = [Proxy::nginx(&server, str::to_owned).await, Proxy::caddy(&server).await];
     let ada = server.user("ada").await;
     let bob = server.user("bob").await;
-    let room = ada.direct(&bob).await;
+    let direct = ada.direct(&bob).await;
     let mut sockets = Vec::new();
     for proxy in proxies.iter().flatten() {
-        let there = TestUser { target: proxy.target.clone(), ..bob.clone() };
-        sockets.push(there.connect_with(proxy.of_page()).await);
+        let user = TestUser { target: proxy.target.clone(), ..bob.clone() };
+        sockets.push(user.connect_with(proxy.page_options()).await);
     }
     tokio::time::sleep(Duration::from_secs(130)).await;
-    ada.send(&room, "still there?").await;
+    ada.send(&direct, "hello").await;
     for socket in &mut sockets {
-        assert_eq!(socket.expect("message.new").await["payload"]["message"]["content"], "still there?");
+        assert_eq!(socket.expect("message.new").await["payload"]["message"]["content"], "hello");
     }
 }

@@ -1,4 +1,4 @@
-//! What is refused to somebody whom nobody can charge: it is counted, and makes no line in the log.
+//! Refusals of clients without a valid token: the server counts them and logs none of them.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::support::rest::Body;
 use crate::support::{TestServer, eventually};
 
 #[tokio::test]
-async fn what_is_refused_without_a_token_has_no_line_in_the_log() {
+async fn refusals_of_clients_without_a_token_are_not_logged() {
     let server = TestServer::start().await;
     let ada = server.user("ada").await;
     let target = server.target();
@@ -24,15 +24,18 @@ async fn what_is_refused_without_a_token_has_no_line_in_the_log() {
     let wrong = json!({ "login": "ada", "password": "not hers at all" });
     target.post("/auth/login", wrong).await.refused(401, "invalid_credentials");
     ada.get("/users/me").await.expect(200);
-    let answered = || -> Vec<String> {
+    let logged_answers = || -> Vec<String> {
         let log = server.log();
         log.lines().filter(|line| line.contains("answered")).map(str::to_owned).collect()
     };
     eventually("the last answer is in the log", async || {
-        answered().iter().any(|line| line.contains("/users/me") && line.contains("status=200"))
+        logged_answers().iter().any(|line| line.contains("/users/me") && line.contains("status=200"))
     })
     .await;
-    let refused: Vec<String> = answered().into_iter().filter(|line| line.contains("status=4")).collect();
-    assert!(refused.len() == 1 && refused[0].contains("/auth/login"), "the wrong password alone: {refused:#?}");
+    let refused: Vec<String> = logged_answers().into_iter().filter(|line| line.contains("status=4")).collect();
+    assert!(
+        refused.len() == 1 && refused[0].contains("/auth/login"),
+        "only the wrong password is logged: {refused:#?}"
+    );
     server.stop().await;
 }

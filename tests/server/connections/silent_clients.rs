@@ -1,4 +1,4 @@
-//! Connections that are held by saying nothing, or very little: each ends by itself, whatever its client does.
+//! Clients that keep a connection and send no data, or very little: the server ends each such connection.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -8,27 +8,27 @@ use greenroom::domain::limits;
 
 use crate::support::TestServer;
 
-/// Against hanging only.
-const PATIENCE: Duration = Duration::from_mins(3);
+/// The longest wait for the server. Only a server that keeps the connection reaches it.
+const MAX_WAIT: Duration = Duration::from_mins(3);
 
-fn connected(server: &TestServer) -> TcpStream {
+fn connect(server: &TestServer) -> TcpStream {
     let stream = TcpStream::connect(server.target().address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(MAX_WAIT)).unwrap();
     stream
 }
 
-/// Everything until the server closes.
-fn until_closed(stream: &mut TcpStream) -> String {
-    let mut all = Vec::new();
-    match stream.read_to_end(&mut all) {
+/// Reads until the server closes the connection, and returns what it sent.
+fn read_until_closed(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-        Err(error) => panic!("the server holds the connection: {error}"),
+        Err(error) => panic!("the server keeps the connection: {error}"),
     }
-    String::from_utf8_lossy(&all).into_owned()
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// One call on a connection that stays open.
+/// Makes a call on a connection that stays open.
 fn call(stream: &mut TcpStream) {
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut answer = Vec::new();
@@ -43,42 +43,42 @@ fn call(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_is_answered_and_its_connection_closed() {
+async fn an_unfinished_head_is_answered_and_its_connection_is_closed() {
     let server = TestServer::start().await;
-    let mut stream = connected(&server);
+    let mut stream = connect(&server);
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ").unwrap();
-    let answer = until_closed(&mut stream);
+    let answer = read_until_closed(&mut stream);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer:?}");
-    let mut silent = connected(&server);
-    until_closed(&mut silent);
+    let mut silent = connect(&server);
+    read_until_closed(&mut silent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "long: waits for limits of up to a minute and a half"]
-async fn long_a_connection_without_a_call_ends_whatever_it_says() {
+async fn long_a_connection_without_a_finished_call_ends_whatever_the_client_sends() {
     let server = TestServer::start().await;
-    let mut waiting = Vec::new();
-    // silent after a call; a later head that does not end; and one that goes on letter by letter
-    for (said, goes_on) in
+    let mut threads = Vec::new();
+    // After a call, the client sends no data, or a head that does not end, or such a head letter by letter.
+    for (start, goes_on) in
         [("", false), ("GET / HTTP/1.1\r\nhost: x\r\nx-slow: ", false), ("GET / HTTP/1.1\r\nx: ", true)]
     {
-        let mut stream = connected(&server);
-        waiting.push(std::thread::spawn(move || {
+        let mut stream = connect(&server);
+        threads.push(std::thread::spawn(move || {
             call(&mut stream);
-            stream.write_all(said.as_bytes()).unwrap();
+            stream.write_all(start.as_bytes()).unwrap();
             let mut other = stream.try_clone().unwrap();
             let started = Instant::now();
-            while goes_on && started.elapsed() < PATIENCE && other.write_all(b"x").is_ok() {
+            while goes_on && started.elapsed() < MAX_WAIT && other.write_all(b"x").is_ok() {
                 std::thread::sleep(Duration::from_secs(1));
             }
-            until_closed(&mut stream);
-            assert!(started.elapsed() < PATIENCE, "{said:?} holds its connection");
+            read_until_closed(&mut stream);
+            assert!(started.elapsed() < MAX_WAIT, "a client that sent {start:?} keeps its connection");
         }));
     }
-    // a body that trickles
+    // The client sends a body very slowly.
     let user = server.user("ada").await;
-    let mut stream = connected(&server);
-    waiting.push(std::thread::spawn(move || {
+    let mut stream = connect(&server);
+    threads.push(std::thread::spawn(move || {
         let head = format!(
             "POST /api/v1/blocks HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
              content-length: 1000\r\n\r\n",
@@ -92,11 +92,11 @@ async fn long_a_connection_without_a_call_ends_whatever_it_says() {
                 std::thread::sleep(Duration::from_secs(1));
             }
         });
-        let answer = until_closed(&mut stream);
+        let answer = read_until_closed(&mut stream);
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("too slowly"), "{answer}");
         writer.join().unwrap();
     }));
-    for thread in waiting {
+    for thread in threads {
         tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap();
     }
 }

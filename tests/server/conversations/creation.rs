@@ -1,8 +1,8 @@
-//! Making, finding and listing conversations.
+//! How conversations are created, returned, listed and changed.
 
 use serde_json::{Value, json};
 
-use crate::live_and_replayed::Witness;
+use crate::live_and_replayed::LiveSession;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser, eventually};
 
@@ -13,7 +13,7 @@ fn ids(list: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_direct_conversation_is_one_per_pair() {
+async fn two_users_have_one_direct_conversation() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -22,20 +22,20 @@ async fn a_direct_conversation_is_one_per_pair() {
         let body = json!({ "type": "direct", "participant_ids": [other] });
         async move { user.post("/conversations", body).await }
     };
-    let made = create(&alice, &bob.id).await.expect(201);
-    assert_eq!(made["type"], "direct");
-    assert_eq!((&made["name"], &made["class"]), (&json!(null), &json!(null)));
-    assert_eq!(made["member_count"], 2);
-    assert_eq!(made["peer"]["id"], bob.id.as_str());
-    assert_eq!((&made["last_seq"], &made["last_message"]), (&json!(0), &json!(null)));
+    let created = create(&alice, &bob.id).await.expect(201);
+    assert_eq!(created["type"], "direct");
+    assert_eq!((&created["name"], &created["class"]), (&json!(null), &json!(null)));
+    assert_eq!(created["member_count"], 2);
+    assert_eq!(created["peer"]["id"], bob.id.as_str());
+    assert_eq!((&created["last_seq"], &created["last_message"]), (&json!(0), &json!(null)));
     for (user, other) in [(&alice, bob.id.as_str()), (&bob, alice.id.as_str()), (&bob, "alice"), (&alice, "BOB")] {
-        assert_eq!(create(user, other).await.expect(200)["id"], made["id"]);
+        assert_eq!(create(user, other).await.expect(200)["id"], created["id"]);
     }
-    assert_eq!(bob.conversation(&text(&made["id"])).await["peer"]["id"], alice.id.as_str());
+    assert_eq!(bob.conversation(&text(&created["id"])).await["peer"]["id"], alice.id.as_str());
 }
 
 #[tokio::test]
-async fn a_direct_conversation_that_cannot_be_is_refused() {
+async fn an_invalid_direct_conversation_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -47,25 +47,25 @@ async fn a_direct_conversation_that_cannot_be_is_refused() {
     create(json!(["nobody"])).await.refused(404, "user_not_found");
     create(json!(["alice", alice.id])).await.refused(400, "self_conversation");
     for wrong in [json!([]), json!([bob.id, carol.id]), json!([alice.id, bob.id, "carol"]), json!(null), json!([5])] {
-        create(wrong).await.invalid_somewhere("participant_ids");
+        create(wrong).await.invalid_within("participant_ids");
     }
-    // one other user, however often the two are named
-    let made = create(json!([alice.id, bob.id, "bob"])).await.expect(201);
-    assert_eq!(made["peer"]["id"], bob.id.as_str());
+    // The list may name each of the two users more than once.
+    let created = create(json!([alice.id, bob.id, "bob"])).await.expect(201);
+    assert_eq!(created["peer"]["id"], bob.id.as_str());
 }
 
 #[tokio::test]
-async fn the_direct_conversation_with_somebody_has_a_short_way() {
+async fn the_direct_conversation_with_a_user_has_a_route_of_its_own() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     alice.get("/conversations/with/bob").await.refused(404, "not_found");
-    let made = alice.post_nothing("/conversations/with/bob").await.expect(201);
-    assert_eq!(alice.post_nothing("/conversations/with/bob").await.expect(200)["id"], made["id"]);
-    assert_eq!(alice.get(&format!("/conversations/with/{}", bob.id)).await.expect(200)["id"], made["id"]);
-    assert_eq!(bob.get("/conversations/with/alice").await.expect(200)["id"], made["id"]);
-    alice.post_nothing("/conversations/with/alice").await.refused(400, "self_conversation");
-    alice.post_nothing("/conversations/with/nobody").await.refused(404, "user_not_found");
+    let created = alice.post_empty("/conversations/with/bob").await.expect(201);
+    assert_eq!(alice.post_empty("/conversations/with/bob").await.expect(200)["id"], created["id"]);
+    assert_eq!(alice.get(&format!("/conversations/with/{}", bob.id)).await.expect(200)["id"], created["id"]);
+    assert_eq!(bob.get("/conversations/with/alice").await.expect(200)["id"], created["id"]);
+    alice.post_empty("/conversations/with/alice").await.refused(400, "self_conversation");
+    alice.post_empty("/conversations/with/nobody").await.refused(404, "user_not_found");
 }
 
 #[tokio::test]
@@ -111,11 +111,11 @@ async fn a_group_needs_a_name_and_known_members() {
     }
     create(json!("Readers"), json!([UNKNOWN])).await.refused(404, "user_not_found");
     create(json!("x".repeat(255)), json!([])).await.expect(201);
-    assert_eq!(ids(&alice.get("/conversations").await.expect(200)).len(), 1, "a refused group leaves nothing behind");
+    assert_eq!(ids(&alice.get("/conversations").await.expect(200)).len(), 1, "a refused group is not created");
 }
 
 #[tokio::test]
-async fn the_list_has_the_newest_message_first() {
+async fn the_list_begins_with_the_conversation_of_the_newest_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -128,8 +128,11 @@ async fn the_list_has_the_newest_message_first() {
     }
     let list = alice.get("/conversations").await.expect(200);
     assert_eq!(ids(&list), [direct.clone(), second.clone(), first.clone()]);
-    let shown = &list["items"][0]["last_message"];
-    assert_eq!((&shown["content"], &shown["seq"], &shown["sender_id"]), (&json!("hello"), &json!(2), &json!(alice.id)));
+    let preview = &list["items"][0]["last_message"];
+    assert_eq!(
+        (&preview["content"], &preview["seq"], &preview["sender_id"]),
+        (&json!("hello"), &json!(2), &json!(alice.id))
+    );
 
     assert_eq!(ids(&alice.get("/conversations?type=direct").await.expect(200)), std::slice::from_ref(&direct));
     assert_eq!(ids(&alice.get("/conversations?type=group").await.expect(200)), [second, first.clone()]);
@@ -142,11 +145,11 @@ async fn the_list_has_the_newest_message_first() {
 async fn a_preview_is_cut_to_a_hundred_characters() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    alice.send(&room, &"ế".repeat(150)).await;
-    let shown = text(&alice.conversation(&room).await["last_message"]["content"]);
-    assert!(shown.chars().count() <= 100, "{shown}");
-    assert!(shown.starts_with(&"ế".repeat(90)), "{shown}");
+    let group = alice.group("Chess", &[]).await;
+    alice.send(&group, &"ế".repeat(150)).await;
+    let preview = text(&alice.conversation(&group).await["last_message"]["content"]);
+    assert!(preview.chars().count() <= 100, "{preview}");
+    assert!(preview.starts_with(&"ế".repeat(90)), "{preview}");
 }
 
 #[tokio::test]
@@ -169,12 +172,12 @@ async fn the_list_is_paged_without_gaps_or_repetitions() {
 }
 
 #[tokio::test]
-async fn the_detail_shows_the_members() {
+async fn the_detail_contains_the_members() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    let room = alice.group("room", &[&bob]).await;
-    let detail = bob.conversation(&room).await;
+    let group = alice.group("Chess", &[&bob]).await;
+    let detail = bob.conversation(&group).await;
     let members = detail["members"].as_array().unwrap();
     assert_eq!(members.len(), 2);
     for member in members {
@@ -189,13 +192,13 @@ async fn the_detail_shows_the_members() {
 }
 
 #[tokio::test]
-async fn whoever_is_out_sees_nothing() {
+async fn a_user_who_is_not_a_participant_can_neither_read_nor_write() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let eve = server.user("eve").await;
-    let room = alice.group("room", &[]).await;
-    let message = alice.send(&room, "secret").await;
-    let path = format!("/conversations/{room}");
+    let group = alice.group("Chess", &[]).await;
+    let message = alice.send(&group, "secret").await;
+    let path = format!("/conversations/{group}");
     for path in [
         path.clone(),
         format!("{path}/messages"),
@@ -210,63 +213,63 @@ async fn whoever_is_out_sees_nothing() {
     eve.post(&format!("{path}/members"), json!({ "user_ids": ["eve"] })).await.refused(403, "not_a_participant");
     eve.delete(&path).await.refused(403, "not_a_participant");
     assert_eq!(ids(&eve.get("/conversations").await.expect(200)), Vec::<String>::new());
-    assert_eq!(alice.history(&room).await.len(), 2);
+    assert_eq!(alice.history(&group).await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_change_of_a_group_is_told_live_and_by_sync() {
+async fn a_change_of_a_group_is_sent_live_and_by_sync() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    let room = alice.group("room", &[&bob]).await;
-    let mut device = Witness::of(&alice).await;
-    let mut other = Witness::of(&bob).await;
-    let path = format!("/conversations/{room}");
-    let before = alice.conversation(&room).await;
-    let look = json!({ "name": " Readers ", "description": "Books", "avatar_url": "https://example.org/a.png" });
-    let changed = alice.patch(&path, look).await.expect(200);
+    let group = alice.group("Chess", &[&bob]).await;
+    let mut alice_session = LiveSession::new(&alice).await;
+    let mut bob_session = LiveSession::new(&bob).await;
+    let path = format!("/conversations/{group}");
+    let before = alice.conversation(&group).await;
+    let change = json!({ "name": " Readers ", "description": "Books", "avatar_url": "https://example.org/a.png" });
+    let changed = alice.patch(&path, change).await.expect(200);
     assert_eq!((&changed["name"], &changed["description"]), (&json!("Readers"), &json!("Books")));
     assert_eq!((&changed["avatar_url"], &changed["unread_count"]), (&json!("https://example.org/a.png"), &json!(0)));
     assert!(text(&changed["updated_at"]) > text(&before["updated_at"]), "{changed}");
     assert_eq!((&changed["last_seq"], &changed["last_rev"]), (&json!(2), &json!(3)));
-    for witness in [&mut device, &mut other] {
-        let told = witness.sees("conversation.updated").await;
+    for session in [&mut alice_session, &mut bob_session] {
+        let payload = session.expect_payload("conversation.updated").await;
         let expected = json!({
-            "conversation_id": room, "name": "Readers", "description": "Books",
+            "conversation_id": group, "name": "Readers", "description": "Books",
             "avatar_url": "https://example.org/a.png", "class": null, "updated_at": changed["updated_at"],
         });
-        assert_eq!(told, expected);
-        let said = witness.sees("message.new").await["message"].clone();
-        assert_eq!((&said["type"], &said["sender_id"]), (&json!("system"), &json!(null)));
-        assert_eq!(said["data"], json!({ "event": "renamed", "actor_id": alice.id, "name": "Readers" }));
+        assert_eq!(payload, expected);
+        let message = session.expect_payload("message.new").await["message"].clone();
+        assert_eq!((&message["type"], &message["sender_id"]), (&json!("system"), &json!(null)));
+        assert_eq!(message["data"], json!({ "event": "renamed", "actor_id": alice.id, "name": "Readers" }));
     }
-    let shown = bob.conversation(&room).await;
+    let read_by_bob = bob.conversation(&group).await;
     for field in ["name", "description", "avatar_url", "updated_at", "last_seq", "last_rev"] {
-        assert_eq!(shown[field], changed[field], "{field}");
+        assert_eq!(read_by_bob[field], changed[field], "{field}");
     }
-    // null clears, what is absent stays, and only a name is worth a message
+    // A null clears its field, an absent field keeps its value, and only a new name writes a system message.
     let cleared = alice.put(&path, json!({ "description": null, "avatar_url": null })).await.expect(200);
     assert_eq!((&cleared["name"], &cleared["description"]), (&json!("Readers"), &json!(null)));
     assert_eq!((&cleared["avatar_url"], &cleared["last_seq"]), (&json!(null), &json!(2)));
-    assert_eq!(other.sees("conversation.updated").await["description"], json!(null));
-    // what changes nothing is told to nobody
+    assert_eq!(bob_session.expect_payload("conversation.updated").await["description"], json!(null));
+    // A call that changes nothing creates no event.
     for body in [json!({}), json!({ "name": "Readers", "description": "  ", "avatar_url": null })] {
-        let same = alice.patch(&path, body).await.expect(200);
-        assert_eq!((&same["last_rev"], &same["updated_at"]), (&cleared["last_rev"], &cleared["updated_at"]));
+        let unchanged = alice.patch(&path, body).await.expect(200);
+        assert_eq!((&unchanged["last_rev"], &unchanged["updated_at"]), (&cleared["last_rev"], &cleared["updated_at"]));
     }
-    for witness in [device, other] {
-        assert_eq!(witness.agrees_with_sync().await, 3);
+    for session in [alice_session, bob_session] {
+        assert_eq!(session.compare_with_sync().await, 3);
     }
 }
 
 #[tokio::test]
-async fn changing_a_group_is_for_owner_and_admins() {
+async fn only_the_owner_and_admins_change_a_group() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let eve = server.user("eve").await;
-    let room = alice.group("room", &[&bob]).await;
-    let path = format!("/conversations/{room}");
+    let group = alice.group("Chess", &[&bob]).await;
+    let path = format!("/conversations/{group}");
     for body in [json!({ "name": "mine" }), json!({})] {
         bob.patch(&path, body.clone()).await.refused(403, "forbidden");
         eve.put(&path, body).await.refused(403, "not_a_participant");
@@ -279,11 +282,11 @@ async fn changing_a_group_is_for_owner_and_admins() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_is_refused_by_field() {
+async fn an_invalid_change_is_refused_and_the_field_is_named() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    let path = format!("/conversations/{room}");
+    let group = alice.group("Chess", &[]).await;
+    let path = format!("/conversations/{group}");
     let long_url = format!("https://example.org/{}", "x".repeat(2048));
     for (field, values) in [
         ("name", vec![json!(""), json!("  "), json!("x".repeat(256)), json!("nul\0"), json!(5), json!(null)]),
@@ -298,36 +301,36 @@ async fn a_change_that_cannot_be_is_refused_by_field() {
     }
     let both = alice.patch(&path, json!({ "name": "", "avatar_url": "x" })).await.invalid("name");
     assert_eq!(both["errors"].as_array().unwrap().len(), 2, "{both}");
-    assert_eq!(alice.conversation(&room).await["name"], "room");
+    assert_eq!(alice.conversation(&group).await["name"], "Chess");
     alice.patch(&path, json!({ "name": "x".repeat(255) })).await.expect(200);
 }
 
 #[tokio::test]
-async fn who_is_online_and_who_types_can_be_asked() {
+async fn a_participant_gets_the_users_who_are_online_or_typing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let carol = server.user("carol").await;
-    let room = alice.group("room", &[&bob, &carol]).await;
-    let path = format!("/conversations/{room}");
+    let group = alice.group("Chess", &[&bob, &carol]).await;
+    let path = format!("/conversations/{group}");
     assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [] }));
     let mut socket = bob.connect().await;
-    let mut away = carol.connect().await;
-    away.accepted("presence.set", json!({ "status": "away" }), "ack").await;
+    let mut away_socket = carol.connect().await;
+    away_socket.accepted("presence.set", json!({ "status": "away" }), "ack").await;
     eventually("carol is away", async || alice.get("/users/carol").await.expect(200)["presence"] == "away").await;
     let online = alice.get(&format!("{path}/online")).await.expect(200);
-    let mut there = vec![&bob.id, &carol.id];
-    there.sort_unstable();
-    assert_eq!(online, json!({ "user_ids": there }), "who is away is there too");
+    let mut online_ids = vec![&bob.id, &carol.id];
+    online_ids.sort_unstable();
+    assert_eq!(online, json!({ "user_ids": online_ids }), "a user who is away is in the list");
     assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
-    socket.accepted("typing.start", json!({ "conversation_id": room }), "ack").await;
+    socket.accepted("typing.start", json!({ "conversation_id": group }), "ack").await;
     assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [bob.id] }));
     assert_eq!(bob.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
     bob.delete(&path).await.expect(204);
     assert_eq!(alice.get(&format!("{path}/online")).await.expect(200), json!({ "user_ids": [carol.id] }));
     assert_eq!(alice.get(&format!("{path}/typing")).await.expect(200), json!({ "user_ids": [] }));
-    for what in ["online", "typing"] {
-        bob.get(&format!("{path}/{what}")).await.refused(403, "not_a_participant");
-        bob.get(&format!("/conversations/{UNKNOWN}/{what}")).await.refused(404, "not_found");
+    for list in ["online", "typing"] {
+        bob.get(&format!("{path}/{list}")).await.refused(403, "not_a_participant");
+        bob.get(&format!("/conversations/{UNKNOWN}/{list}")).await.refused(404, "not_found");
     }
 }

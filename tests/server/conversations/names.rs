@@ -1,13 +1,13 @@
-//! Names of people and groups, and the beginnings of texts that are shown instead of them: nothing
-//! invisible, no towers of marks, nothing cut in the middle of what people see as one.
+//! The rules for the characters of names, descriptions, previews and URLs. Names contain no invisible characters and
+//! few combining marks, and no preview ends inside a grapheme.
 
 use serde_json::json;
 
 use crate::support::TestServer;
 use crate::support::user::text;
 
-/// What a script or an emoji needs.
-const GOOD: [&str; 17] = [
+/// Names with unusual characters that a script or an emoji needs.
+const VALID_NAMES: [&str; 17] = [
     "Ada Lovelace",
     "Nguyễn Thị Hoa",
     "Nguye\u{302}\u{303}n",
@@ -27,8 +27,8 @@ const GOOD: [&str; 17] = [
     "דנה محمد",
 ];
 
-/// What shows nothing, or towers over what stands above.
-const BAD: [&str; 20] = [
+/// Names with invisible characters that no script or emoji needs, or with too many combining marks.
+const INVALID_NAMES: [&str; 20] = [
     "Ada\u{200B}",
     "A\u{200D}da",
     "\u{200C}Ada",
@@ -52,26 +52,26 @@ const BAD: [&str; 20] = [
 ];
 
 #[tokio::test]
-async fn a_name_holds_nothing_invisible_that_no_script_or_emoji_needs() {
+async fn a_name_contains_no_invisible_character_unless_a_script_or_emoji_needs_it() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    let group = |name: &str| json!({ "type": "group", "name": name, "participant_ids": [] });
-    for name in GOOD {
+    let group = alice.group("Chess", &[]).await;
+    let group_body = |name: &str| json!({ "type": "group", "name": name, "participant_ids": [] });
+    for name in VALID_NAMES {
         let spaced = format!(" {name}\n");
         let changed = alice.patch("/users/me", json!({ "display_name": spaced })).await.expect(200);
         assert_eq!(changed["display_name"], name);
-        assert_eq!(alice.post("/conversations", group(&spaced)).await.expect(201)["name"], name);
-        let renamed = alice.patch(&format!("/conversations/{room}"), json!({ "name": spaced })).await.expect(200);
+        assert_eq!(alice.post("/conversations", group_body(&spaced)).await.expect(201)["name"], name);
+        let renamed = alice.patch(&format!("/conversations/{group}"), json!({ "name": spaced })).await.expect(200);
         assert_eq!(renamed["name"], name);
     }
-    for (number, name) in BAD.into_iter().enumerate() {
+    for (number, name) in INVALID_NAMES.into_iter().enumerate() {
         let account =
             json!({ "username": format!("user-{number}"), "password": "correct horse", "display_name": name });
         server.target().post("/auth/register", account).await.invalid("display_name");
         alice.patch("/users/me", json!({ "display_name": name })).await.invalid("display_name");
-        alice.post("/conversations", group(name)).await.invalid("name");
-        alice.patch(&format!("/conversations/{room}"), json!({ "name": name })).await.invalid("name");
+        alice.post("/conversations", group_body(name)).await.invalid("name");
+        alice.patch(&format!("/conversations/{group}"), json!({ "name": name })).await.invalid("name");
     }
 }
 
@@ -79,10 +79,10 @@ async fn a_name_holds_nothing_invisible_that_no_script_or_emoji_needs() {
 async fn a_preview_never_ends_inside_a_grapheme() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let room = alice.direct(&bob).await;
+    let direct = alice.direct(&bob).await;
     let family = "👨\u{200D}👩\u{200D}👧\u{200D}👦";
     let x = |count: usize| "x".repeat(count);
-    for (content, shown) in [
+    for (content, preview) in [
         (x(101), x(100)),
         (x(93) + family + "y", x(93) + family),
         (x(94) + family + "y", x(94)),
@@ -91,54 +91,54 @@ async fn a_preview_never_ends_inside_a_grapheme() {
         ("🇫🇷".repeat(60), "🇫🇷".repeat(50)),
         ("\u{1100}\u{1161}\u{11A8}".repeat(60), "\u{1100}\u{1161}\u{11A8}".repeat(33)),
     ] {
-        let sent = alice.send(&room, &content).await;
-        assert_eq!(bob.conversation(&room).await["last_message"]["content"], shown);
+        let sent = alice.send(&direct, &content).await;
+        assert_eq!(bob.conversation(&direct).await["last_message"]["content"], preview);
         let body = json!({ "content": "a reply", "reply_to_id": sent["id"] });
-        let reply = bob.post(&format!("/conversations/{room}/messages"), body).await.expect(201);
-        assert_eq!(reply["reply_to"]["content"], shown);
-        let read = alice.get(&format!("/messages/{}", text(&reply["id"]))).await.expect(200);
-        assert_eq!(read["reply_to"]["content"], shown);
+        let reply = bob.post(&format!("/conversations/{direct}/messages"), body).await.expect(201);
+        assert_eq!(reply["reply_to"]["content"], preview);
+        let later = alice.get(&format!("/messages/{}", text(&reply["id"]))).await.expect(200);
+        assert_eq!(later["reply_to"]["content"], preview);
     }
 }
 
 /// Line breaks and tabs are part of a description; other control characters would only make its events large.
 #[tokio::test]
-async fn a_description_holds_lines_and_nothing_else_that_controls() {
+async fn a_description_contains_line_breaks_and_tabs_but_no_other_control_characters() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    let path = format!("/conversations/{room}");
-    let group = |text: &str| json!({ "type": "group", "name": "a", "participant_ids": [], "description": text });
+    let group = alice.group("Chess", &[]).await;
+    let path = format!("/conversations/{group}");
+    let group_body = |text: &str| json!({ "type": "group", "name": "a", "participant_ids": [], "description": text });
     let good = "one\r\n\ttwo\nthree";
-    assert_eq!(alice.post("/conversations", group(good)).await.expect(201)["description"], good);
+    assert_eq!(alice.post("/conversations", group_body(good)).await.expect(201)["description"], good);
     assert_eq!(alice.patch(&path, json!({ "description": good })).await.expect(200)["description"], good);
     for bad in ["a\0b", &"\u{1}".repeat(2_000), "a\u{1B}[0mb", "a\u{7F}b", "a\u{85}b"] {
-        alice.post("/conversations", group(bad)).await.invalid("description");
+        alice.post("/conversations", group_body(bad)).await.invalid("description");
         alice.patch(&path, json!({ "description": bad })).await.invalid("description");
     }
 }
 
-/// A letter beyond ASCII takes more than one character of the address that is stored.
+/// A letter outside of ASCII is stored as several characters of the URL.
 #[tokio::test]
-async fn the_address_of_a_picture_is_counted_as_it_is_stored() {
+async fn the_length_of_an_avatar_url_is_checked_in_its_stored_form() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    let path = format!("/conversations/{room}");
-    let address = |end: String| json!({ "avatar_url": format!("https://x/{end}") });
+    let group = alice.group("Chess", &[]).await;
+    let path = format!("/conversations/{group}");
+    let with_avatar_url = |end: String| json!({ "avatar_url": format!("https://x/{end}") });
     for good in ["a".repeat(2_038), "\u{1F600}".repeat(169)] {
-        for changed in ["/users/me", &path] {
-            let stored = alice.patch(changed, address(good.clone())).await.expect(200);
+        for resource in ["/users/me", &path] {
+            let stored = alice.patch(resource, with_avatar_url(good.clone())).await.expect(200);
             assert!(text(&stored["avatar_url"]).len() <= 2_048);
         }
     }
     for bad in ["a".repeat(2_039), "\u{1F600}".repeat(170), "\u{1F600}".repeat(2_030)] {
-        alice.patch("/users/me", address(bad.clone())).await.invalid("avatar_url");
-        alice.patch(&path, address(bad.clone())).await.invalid("avatar_url");
-        let mut group = address(bad);
-        group["type"] = json!("group");
-        group["name"] = json!("a");
-        group["participant_ids"] = json!([]);
-        alice.post("/conversations", group).await.invalid("avatar_url");
+        alice.patch("/users/me", with_avatar_url(bad.clone())).await.invalid("avatar_url");
+        alice.patch(&path, with_avatar_url(bad.clone())).await.invalid("avatar_url");
+        let mut body = with_avatar_url(bad);
+        body["type"] = json!("group");
+        body["name"] = json!("a");
+        body["participant_ids"] = json!([]);
+        alice.post("/conversations", body).await.invalid("avatar_url");
     }
 }

@@ -1,46 +1,48 @@
-//! One's own view of a conversation: archived, muted, pinned, notify level.
+//! A user's own settings of a conversation: archived, muted, pinned, and the notify level.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::live_and_replayed::Witness;
+use crate::live_and_replayed::LiveSession;
 use crate::support::rest::Body;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser, eventually};
 
-const FOR_GOOD: &str = "9999-12-31T23:59:59.999Z";
+/// The end of a mute without an end.
+const FOREVER: &str = "9999-12-31T23:59:59.999Z";
 
-async fn set(user: &TestUser, room: &str, what: &str) -> Value {
-    user.post_nothing(&format!("/conversations/{room}/{what}")).await.expect(200)["my"].clone()
+/// Turns a setting on, and returns all settings of the user.
+async fn turn_on(user: &TestUser, conversation: &str, setting: &str) -> Value {
+    user.post_empty(&format!("/conversations/{conversation}/{setting}")).await.expect(200)["my"].clone()
 }
 
-async fn unset(user: &TestUser, room: &str, what: &str) {
-    user.delete(&format!("/conversations/{room}/{what}")).await.expect(204);
+async fn turn_off(user: &TestUser, conversation: &str, setting: &str) {
+    user.delete(&format!("/conversations/{conversation}/{setting}")).await.expect(204);
 }
 
-async fn listed(user: &TestUser, query: &str) -> Vec<String> {
+async fn list_ids(user: &TestUser, query: &str) -> Vec<String> {
     let list = user.get(&format!("/conversations{query}")).await.expect(200);
     list["items"].as_array().unwrap().iter().map(|item| text(&item["id"])).collect()
 }
 
 #[tokio::test]
-async fn each_change_reaches_ones_other_devices_and_nobody_else() {
+async fn each_change_reaches_only_the_other_devices_of_the_user() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    let room = alice.group("room", &[&bob]).await;
-    let mut device = Witness::of(&alice).await;
-    let mut other = Witness::of(&bob).await;
-    let path = |what: &str| format!("/conversations/{room}/{what}");
+    let group = alice.group("Chess", &[&bob]).await;
+    let mut second_session = LiveSession::new(&alice).await;
+    let mut bob_session = LiveSession::new(&bob).await;
+    let path = |setting: &str| format!("/conversations/{group}/{setting}");
 
-    alice.post_nothing(&path("archive")).await.expect(200);
+    alice.post_empty(&path("archive")).await.expect(200);
     alice.post(&path("mute"), json!({ "until": "2099-01-02T03:04:05Z" })).await.expect(200);
-    alice.post_nothing(&path("pin")).await.expect(200);
+    alice.post_empty(&path("pin")).await.expect(200);
     alice.put(&path("notify"), json!({ "level": "mentions" })).await.expect(200);
-    for what in ["archive", "mute", "pin"] {
-        alice.delete(&path(what)).await.expect(204);
+    for setting in ["archive", "mute", "pin"] {
+        alice.delete(&path(setting)).await.expect(204);
     }
-    let mut expected = alice.conversation(&room).await["my"].clone();
+    let mut expected = alice.conversation(&group).await["my"].clone();
     expected["notify"] = json!("all");
     for (field, value) in [
         ("archived", json!(true)),
@@ -52,83 +54,84 @@ async fn each_change_reaches_ones_other_devices_and_nobody_else() {
         ("pinned", json!(false)),
     ] {
         expected[field] = value;
-        let told = device.sees("conversation.settings").await;
-        assert_eq!(told, json!({ "conversation_id": room, "my": expected }));
+        let payload = second_session.expect_payload("conversation.settings").await;
+        assert_eq!(payload, json!({ "conversation_id": group, "my": expected }));
     }
-    assert_eq!(alice.conversation(&room).await["my"], expected);
-    assert_eq!(device.agrees_with_sync().await, 7);
-    assert_eq!(other.rest().await, Vec::<Value>::new());
-    assert_eq!(bob.conversation(&room).await["my"]["notify"], "all");
+    assert_eq!(alice.conversation(&group).await["my"], expected);
+    assert_eq!(second_session.compare_with_sync().await, 7);
+    assert_eq!(bob_session.frames_until_pong().await, Vec::<Value>::new());
+    assert_eq!(bob.conversation(&group).await["my"]["notify"], "all");
 }
 
 #[tokio::test]
-async fn what_changes_nothing_is_told_to_nobody() {
+async fn a_call_that_changes_nothing_creates_no_event() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    let path = |what: &str| format!("/conversations/{room}/{what}");
+    let group = alice.group("Chess", &[]).await;
+    let path = |setting: &str| format!("/conversations/{group}/{setting}");
     let until = json!({ "until": "2099-01-01T00:00:00Z" });
-    for what in ["archive", "mute", "pin"] {
-        unset(&alice, &room, what).await;
+    for setting in ["archive", "mute", "pin"] {
+        turn_off(&alice, &group, setting).await;
     }
     alice.put(&path("notify"), json!({ "level": "all" })).await.expect(200);
-    let before = alice.connect_unsubscribed().await.welcome["user_rev"].as_i64().unwrap();
+    let before = alice.connect_unsubscribed().await.auth_success["user_rev"].as_i64().unwrap();
     for _ in 0..2 {
-        set(&alice, &room, "archive").await;
-        set(&alice, &room, "pin").await;
+        turn_on(&alice, &group, "archive").await;
+        turn_on(&alice, &group, "pin").await;
         alice.post(&path("mute"), until.clone()).await.expect(200);
         alice.put(&path("notify"), json!({ "level": "none" })).await.expect(200);
     }
-    let after = alice.connect_unsubscribed().await.welcome["user_rev"].as_i64().unwrap();
+    let after = alice.connect_unsubscribed().await.auth_success["user_rev"].as_i64().unwrap();
     assert_eq!(after - before, 4);
 }
 
 #[tokio::test]
-async fn an_archived_conversation_comes_back_with_a_message_unless_it_is_muted() {
+async fn a_message_ends_the_archiving_unless_the_conversation_is_muted() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let direct = alice.direct(&bob).await;
-    assert_eq!(set(&alice, &direct, "archive").await["archived"], true);
-    assert_eq!((listed(&alice, "").await, listed(&alice, "?archived=true").await), (vec![], vec![direct.clone()]));
-    assert_eq!(listed(&bob, "").await, std::slice::from_ref(&direct));
+    assert_eq!(turn_on(&alice, &direct, "archive").await["archived"], true);
+    assert_eq!((list_ids(&alice, "").await, list_ids(&alice, "?archived=true").await), (vec![], vec![direct.clone()]));
+    assert_eq!(list_ids(&bob, "").await, std::slice::from_ref(&direct));
     bob.send(&direct, "hello").await;
     assert_eq!(alice.conversation(&direct).await["my"]["archived"], false);
-    assert_eq!((listed(&alice, "").await, listed(&alice, "?archived=true").await), (vec![direct.clone()], vec![]));
+    assert_eq!((list_ids(&alice, "").await, list_ids(&alice, "?archived=true").await), (vec![direct.clone()], vec![]));
 
-    set(&alice, &direct, "archive").await;
-    assert_eq!(set(&alice, &direct, "mute").await["muted_until"], FOR_GOOD);
+    turn_on(&alice, &direct, "archive").await;
+    assert_eq!(turn_on(&alice, &direct, "mute").await["muted_until"], FOREVER);
     bob.send(&direct, "hello?").await;
     assert_eq!(alice.conversation(&direct).await["my"]["archived"], true);
-    assert_eq!(listed(&alice, "?archived=true").await, [direct.as_str()]);
-    // archived again, it holds from here on, with or without the mute; which one's other devices have to hear
-    let mut device = Witness::of(&alice).await;
-    set(&alice, &direct, "archive").await;
-    assert_eq!(device.sees("conversation.settings").await["my"]["archived"], true);
-    unset(&alice, &direct, "mute").await;
-    assert_eq!(device.sees("conversation.settings").await["my"]["archived"], true);
+    assert_eq!(list_ids(&alice, "?archived=true").await, [direct.as_str()]);
+    // Archive the conversation again. Without the mute it is still archived, and the user's other devices get both
+    // events.
+    let mut second_session = LiveSession::new(&alice).await;
+    turn_on(&alice, &direct, "archive").await;
+    assert_eq!(second_session.expect_payload("conversation.settings").await["my"]["archived"], true);
+    turn_off(&alice, &direct, "mute").await;
+    assert_eq!(second_session.expect_payload("conversation.settings").await["my"]["archived"], true);
     bob.send(&direct, "hello!").await;
     assert_eq!(alice.conversation(&direct).await["my"]["archived"], false);
-    // the message ended it, and muting now does not bring it back
-    assert_eq!(set(&alice, &direct, "mute").await["archived"], false);
-    assert_eq!(device.sees("conversation.settings").await["my"]["archived"], false);
-    assert_eq!(listed(&alice, "").await, [direct.as_str()]);
+    // The message has ended the archiving, and a mute does not archive the conversation again.
+    assert_eq!(turn_on(&alice, &direct, "mute").await["archived"], false);
+    assert_eq!(second_session.expect_payload("conversation.settings").await["my"]["archived"], false);
+    assert_eq!(list_ids(&alice, "").await, [direct.as_str()]);
 }
 
 #[tokio::test]
 async fn a_mute_ends_by_itself() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let room = alice.group("room", &[]).await;
-    let path = format!("/conversations/{room}/mute");
-    eventually("the rest of this second is taken", async || {
-        let now = text(&alice.send(&room, "now").await["created_at"]);
+    let group = alice.group("Chess", &[]).await;
+    let path = format!("/conversations/{group}/mute");
+    eventually("the end of this second is accepted", async || {
+        let now = text(&alice.send(&group, "now").await["created_at"]);
         alice.post(&path, json!({ "until": now })).await.invalid("until");
         let second = now.split('.').next().unwrap().to_owned();
         alice.post(&path, json!({ "until": format!("{second}.999Z") })).await.status == 200
     })
     .await;
-    eventually("the mute is over", async || alice.conversation(&room).await["my"]["muted_until"] == json!(null)).await;
+    eventually("the mute is over", async || alice.conversation(&group).await["my"]["muted_until"] == json!(null)).await;
 }
 
 #[tokio::test]
@@ -139,32 +142,32 @@ async fn pinned_conversations_come_first() {
     let second = alice.group("second", &[]).await;
     alice.send(&first, "older").await;
     alice.send(&second, "newer").await;
-    assert_eq!(listed(&alice, "").await, [second.clone(), first.clone()]);
-    assert_eq!(set(&alice, &first, "pin").await["pinned"], true);
-    assert_eq!(listed(&alice, "").await, [first.clone(), second.clone()]);
-    unset(&alice, &first, "pin").await;
-    assert_eq!(listed(&alice, "").await, [second, first]);
+    assert_eq!(list_ids(&alice, "").await, [second.clone(), first.clone()]);
+    assert_eq!(turn_on(&alice, &first, "pin").await["pinned"], true);
+    assert_eq!(list_ids(&alice, "").await, [first.clone(), second.clone()]);
+    turn_off(&alice, &first, "pin").await;
+    assert_eq!(list_ids(&alice, "").await, [second, first]);
 }
 
 #[tokio::test]
-async fn a_view_that_cannot_be_is_refused_by_field() {
+async fn an_invalid_setting_is_refused_and_the_field_is_named() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let eve = server.user("eve").await;
-    let room = alice.group("room", &[]).await;
-    let path = |what: &str| format!("/conversations/{room}/{what}");
+    let group = alice.group("Chess", &[]).await;
+    let path = |setting: &str| format!("/conversations/{group}/{setting}");
     for until in [json!("yesterday"), json!("2020-01-01T00:00:00Z"), json!(5), json!(""), json!("2099-13-01T00:00:00Z")]
     {
         alice.post(&path("mute"), json!({ "until": until })).await.invalid("until");
     }
-    // an offset that leads beyond the last year is the last moment there is
-    let far = alice.post(&path("mute"), json!({ "until": "9999-12-31T23:59:59-23:00" })).await.expect(200);
-    assert_eq!(far["my"]["muted_until"], FOR_GOOD);
+    // A time that its offset moves beyond the year 9999 counts as the last possible time.
+    let latest = alice.post(&path("mute"), json!({ "until": "9999-12-31T23:59:59-23:00" })).await.expect(200);
+    assert_eq!(latest["my"]["muted_until"], FOREVER);
     alice.post(&path("mute"), json!({ "until": null })).await.expect(200);
     alice.post(&path("mute"), json!({ "for": "ever" })).await.invalid("for");
-    alice.put(&path("notify"), json!({ "level": "loud" })).await.invalid("level");
+    alice.put(&path("notify"), json!({ "level": "unknown" })).await.invalid("level");
     alice.put(&path("notify"), json!({})).await.invalid("level");
-    alice.put(&path("notify"), json!({ "level": "all", "loud": true })).await.invalid("loud");
+    alice.put(&path("notify"), json!({ "level": "all", "unknown": true })).await.invalid("unknown");
     let calls = [
         (Method::POST, "archive"),
         (Method::DELETE, "archive"),
@@ -174,32 +177,56 @@ async fn a_view_that_cannot_be_is_refused_by_field() {
         (Method::DELETE, "pin"),
         (Method::PUT, "notify"),
     ];
-    for (method, what) in calls {
-        let body = || if what == "notify" { Body::Json(json!({ "level": "none" })) } else { Body::None };
-        eve.call(method.clone(), &path(what), body()).await.refused(403, "not_a_participant");
-        let unknown = format!("/conversations/{}/{what}", alice.id);
+    for (method, setting) in calls {
+        let body = || if setting == "notify" { Body::Json(json!({ "level": "none" })) } else { Body::None };
+        eve.call(method.clone(), &path(setting), body()).await.refused(403, "not_a_participant");
+        let unknown = format!("/conversations/{}/{setting}", alice.id);
         alice.call(method.clone(), &unknown, body()).await.refused(404, "not_found");
-        let bad = format!("/conversations/room/{what}");
+        let bad = format!("/conversations/malformed/{setting}");
         alice.call(method, &bad, body()).await.refused(400, "invalid_request");
     }
 }
 
 #[tokio::test]
-async fn whoever_comes_back_has_a_new_view() {
+async fn a_user_who_is_added_again_has_new_settings() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    let room = alice.group("room", &[&bob]).await;
-    for what in ["archive", "mute", "pin"] {
-        set(&bob, &room, what).await;
+    let group = alice.group("Chess", &[&bob]).await;
+    for setting in ["archive", "mute", "pin"] {
+        turn_on(&bob, &group, setting).await;
     }
-    bob.put(&format!("/conversations/{room}/notify"), json!({ "level": "none" })).await.expect(200);
+    bob.put(&format!("/conversations/{group}/notify"), json!({ "level": "none" })).await.expect(200);
     let mut socket = bob.connect().await;
-    bob.delete(&format!("/conversations/{room}")).await.expect(204);
-    alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
+    bob.delete(&format!("/conversations/{group}")).await.expect(204);
+    alice.post(&format!("/conversations/{group}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
     let created = socket.expect("conversation.created").await;
-    for my in [&bob.conversation(&room).await["my"], &created["payload"]["conversation"]["my"]] {
+    for my in [&bob.conversation(&group).await["my"], &created["payload"]["conversation"]["my"]] {
         assert_eq!((&my["archived"], &my["pinned"]), (&json!(false), &json!(false)), "{my}");
         assert_eq!((&my["muted_until"], &my["notify"]), (&json!(null), &json!("all")), "{my}");
     }
+}
+
+#[tokio::test]
+async fn a_conversation_is_muted_until_a_time_or_for_a_number_of_seconds() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let group = alice.group("Chess", &[]).await;
+    let path = format!("/conversations/{group}/mute");
+    let until = async |body: Value| text(&alice.post(&path, body).await.expect(200)["my"]["muted_until"]);
+    let (hour, day) = (until(json!({ "seconds": 3600 })).await, until(json!({ "seconds": 86_400 })).await);
+    assert!(hour < day && day.as_str() < "2100", "{hour} {day}");
+    assert!(until(json!({ "seconds": 315_360_000 })).await > day);
+    assert_eq!(until(json!({ "until": "2100-01-01T00:00:00.000Z" })).await, "2100-01-01T00:00:00.000Z");
+    for body in [json!({}), json!({ "seconds": null }), json!({ "until": null, "seconds": null })] {
+        assert_eq!(until(body).await, FOREVER);
+    }
+    for wrong in [json!(0), json!(-1), json!(315_360_001), json!(i64::MAX), json!(1.5), json!("60"), json!(u64::MAX)] {
+        alice.post(&path, json!({ "seconds": wrong })).await.invalid("seconds");
+    }
+    alice.post(&path, json!({ "until": "2100-01-01T00:00:00Z", "seconds": 60 })).await.invalid("seconds");
+    alice.post(&path, json!({ "until": "2000-01-01T00:00:00Z" })).await.invalid("until");
+    // A mute of one second ends by itself.
+    until(json!({ "seconds": 1 })).await;
+    eventually("the mute is over", async || alice.conversation(&group).await["my"]["muted_until"].is_null()).await;
 }

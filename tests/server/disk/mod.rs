@@ -1,5 +1,5 @@
-//! Acknowledged data is stored, whatever the disk under SQLite does: it is full, it refuses writes, or another process
-//! locks the file. Meanwhile writes are refused and `/health` reports it; afterwards the server recovers by itself.
+//! Faults of the disk under SQLite: it is full, it refuses writes, or another process locks the file. No acknowledged
+//! data is lost. Meanwhile the server refuses writes and `/health` reports it, and afterwards it recovers by itself.
 
 mod deleted_texts;
 mod single_faults;
@@ -13,48 +13,49 @@ use crate::support::{Answer, TestServer, TestUser, eventually};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use serde_json::{Value, json};
 
-/// Sends a text and returns the answer, whatever it is.
-async fn say(user: &TestUser, room: &str, content: &str) -> Answer {
-    user.post(&format!("/conversations/{room}/messages"), json!({ "content": content })).await
+/// Sends a text and returns the answer, which may be an error.
+async fn try_send(user: &TestUser, group: &str, content: &str) -> Answer {
+    user.post(&format!("/conversations/{group}/messages"), json!({ "content": content })).await
 }
 
-/// Sends a text that is acknowledged, and reads it from the file at once as another process would.
-async fn stored(file: &Path, user: &TestUser, room: &str, content: &str) {
-    say(user, room, content).await.expect(201);
+/// Sends a text, which must be acknowledged, and asserts that another connection to the file finds it immediately.
+async fn send_and_assert_stored(file: &Path, user: &TestUser, group: &str, content: &str) {
+    try_send(user, group, content).await.expect(201);
     let tables = rows_with(&format!("sqlite://{}", file.display()), content).await;
     assert!(tables.iter().any(|table| table == "messages"), "{content:?} was acknowledged and is not stored");
 }
 
-async fn health(server: &TestServer) -> (u16, Value) {
+async fn get_health(server: &TestServer) -> (u16, Value) {
     let answer =
         server.target().http.get(format!("{}/health", server.target().origin)).send().await.expect("an answer");
     (answer.status().as_u16(), answer.json().await.expect("JSON"))
 }
 
-/// Waits until the server says that it takes no writes, and sees that it reads all the same.
-async fn takes_no_writes(server: &TestServer, user: &TestUser, room: &str) {
-    eventually("health tells that writes fail", async || health(server).await.0 == 503).await;
-    let (_, told) = health(server).await;
-    assert_eq!((&told["status"], &told["database"]), (&json!("unhealthy"), &json!("read_only")), "{told}");
-    assert!(!server.target().is_ready().await, "a server that takes no writes is not ready");
-    user.get(&format!("/conversations/{room}/messages")).await.expect(200);
-    say(user, room, "refused").await.refused(503, "unavailable");
-    user.post_nothing(&format!("/conversations/{room}/read")).await.refused(503, "unavailable");
+/// Waits until `/health` reports that writes fail, and asserts that reads work and writes are refused.
+async fn wait_until_read_only(server: &TestServer, user: &TestUser, group: &str) {
+    eventually("health reports that writes fail", async || get_health(server).await.0 == 503).await;
+    let (_, health) = get_health(server).await;
+    assert_eq!((&health["status"], &health["database"]), (&json!("unhealthy"), &json!("read_only")), "{health}");
+    assert!(!server.target().is_ready().await, "a server that refuses writes is not ready");
+    user.get(&format!("/conversations/{group}/messages")).await.expect(200);
+    try_send(user, group, "refused").await.refused(503, "unavailable");
+    user.post_empty(&format!("/conversations/{group}/read")).await.refused(503, "unavailable");
     let login = json!({ "login": user.username, "password": crate::support::PASSWORD });
     server.target().post("/auth/login", login).await.refused(503, "unavailable");
 }
 
-async fn takes_writes_again(server: &TestServer) {
-    eventually("health tells that writes succeed", async || health(server).await.0 == 200).await;
-    // what works beside the writer, as the checkpointer, may have to try once more
-    eventually("all is well", async || health(server).await.1["status"] == "healthy").await;
-    let (_, told) = health(server).await;
-    assert_eq!((&told["database"], &told["failing"]), (&json!("ok"), &json!([])), "{told}");
+/// Waits until `/health` reports that writes succeed and that no part of the server fails.
+async fn wait_until_recovered(server: &TestServer) {
+    eventually("health reports that writes succeed", async || get_health(server).await.0 == 200).await;
+    // Other parts than the writer, for example the checkpointer, may have to try again.
+    eventually("all parts are healthy", async || get_health(server).await.1["status"] == "healthy").await;
+    let (_, health) = get_health(server).await;
+    assert_eq!((&health["database"], &health["failing"]), (&json!("ok"), &json!([])), "{health}");
     assert!(server.target().is_ready().await);
 }
 
-/// The database of a server that keeps it in its own folder.
-fn file_of(server: &TestServer) -> PathBuf {
+/// Returns the database file of a server that keeps it in its own folder.
+fn database_file(server: &TestServer) -> PathBuf {
     server.folder().join("data/greenroom.db")
 }
 
@@ -63,36 +64,36 @@ async fn after_a_commit_that_the_disk_refused_nothing_acknowledged_is_lost() {
     if runs_on_postgres() {
         return;
     }
-    let mut server = TestServer::builder().through(LIMITED).start().await;
+    let mut server = TestServer::builder().with_launcher(LIMITED).start().await;
     let [ann, bob] = [server.user("ann").await, server.user("bob").await];
-    let room = ann.group("room", &[&bob]).await;
+    let group = ann.group("Chess", &[&bob]).await;
     for number in 0..3 {
-        stored(&file_of(&server), &ann, &room, &format!("before {number}")).await;
+        send_and_assert_stored(&database_file(&server), &ann, &group, &format!("before {number}")).await;
     }
 
     limit_files(&server, "4096");
-    say(&ann, &room, &"x".repeat(9000)).await.refused(503, "unavailable");
-    takes_no_writes(&server, &ann, &room).await;
+    try_send(&ann, &group, &"x".repeat(9000)).await.refused(503, "unavailable");
+    wait_until_read_only(&server, &ann, &group).await;
 
     limit_files(&server, "unlimited");
-    takes_writes_again(&server).await;
+    wait_until_recovered(&server).await;
     for number in 0..3 {
-        stored(&file_of(&server), &ann, &room, &format!("after {number}")).await;
+        send_and_assert_stored(&database_file(&server), &ann, &group, &format!("after {number}")).await;
     }
-    bob.post_nothing(&format!("/conversations/{room}/read")).await.expect(200);
+    bob.post_empty(&format!("/conversations/{group}/read")).await.expect(200);
     bob.login().await;
-    let told = ann.history(&room).await;
-    server.kill_nine();
+    let history = ann.history(&group).await;
+    server.kill();
     server.restart().await;
-    assert_eq!(ann.history(&room).await, told, "nothing is lost");
+    assert_eq!(ann.history(&group).await, history, "nothing is lost");
     server.stop().await;
 }
 
-/// A small file system in memory, gone when dropped.
+/// A small file system in memory, which is unmounted when this value is dropped.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
-    /// None where nothing may be mounted.
+    /// Mounts a file system of this size, or returns `None` if this process may not mount.
     fn mount(megabytes: u32) -> Option<Self> {
         let folder = tempfile::TempDir::with_prefix("greenroom-full-").expect("a folder");
         let options = format!("size={megabytes}m,mode=0700");
@@ -104,14 +105,14 @@ impl Tmpfs {
         self.0.path()
     }
 
-    /// Takes all room that is left.
+    /// Uses all free space.
     fn fill(&self) {
         let mut file = std::fs::File::create(self.path().join("filler")).expect("a file");
         while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
     }
 
-    fn make_room(&self) {
-        std::fs::remove_file(self.path().join("filler")).expect("the file goes");
+    fn free_space(&self) {
+        std::fs::remove_file(self.path().join("filler")).expect("the file is removed");
     }
 }
 
@@ -127,102 +128,103 @@ async fn after_a_disk_was_full_nothing_acknowledged_is_lost() {
         return;
     }
     let Some(disk) = Tmpfs::mount(8) else {
-        crate::support::leave_out("a full disk: nothing may be mounted here");
+        crate::support::report_skipped("a full disk: this process may not mount");
         return;
     };
     let data = disk.path().join("data");
     let file = data.join("greenroom.db");
     let mut server = TestServer::builder().set("GREENROOM_DATA_DIR", data.display().to_string()).start().await;
     let [ann, bob] = [server.user("ann").await, server.user("bob").await];
-    let room = ann.group("room", &[&bob]).await;
-    stored(&file, &ann, &room, "before").await;
+    let group = ann.group("Chess", &[&bob]).await;
+    send_and_assert_stored(&file, &ann, &group, "before").await;
 
     disk.fill();
-    // a commit fits into what the log already has, until it has to grow
-    eventually("a send is refused", async || say(&ann, &room, &"x".repeat(9000)).await.status == 503).await;
-    takes_no_writes(&server, &ann, &room).await;
+    // A commit fits into the file of the write-ahead log, until the file has to grow.
+    eventually("a send is refused", async || try_send(&ann, &group, &"x".repeat(9000)).await.status == 503).await;
+    wait_until_read_only(&server, &ann, &group).await;
 
-    disk.make_room();
-    takes_writes_again(&server).await;
+    disk.free_space();
+    wait_until_recovered(&server).await;
     for number in 0..3 {
-        stored(&file, &ann, &room, &format!("after {number}")).await;
+        send_and_assert_stored(&file, &ann, &group, &format!("after {number}")).await;
     }
-    let told = ann.history(&room).await;
-    server.kill_nine();
+    let history = ann.history(&group).await;
+    server.kill();
     server.restart().await;
-    assert_eq!(ann.history(&room).await, told, "nothing is lost");
+    assert_eq!(ann.history(&group).await, history, "nothing is lost");
     server.stop().await;
 }
 
-async fn beside(file: &Path) -> DatabaseConnection {
+/// Opens another connection to a database file, as another process would.
+async fn open_second_connection(file: &Path) -> DatabaseConnection {
     let mut options = ConnectOptions::new(format!("sqlite://{}", file.display()));
     options.max_connections(1).sqlx_logging(false);
     Database::connect(options).await.expect("the file opens")
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_else_locks_takes_no_writes_until_it_is_released() {
+async fn writes_are_refused_while_another_process_locks_the_file() {
     if runs_on_postgres() {
         return;
     }
     let server = TestServer::start().await;
     let [ann, bob] = [server.user("ann").await, server.user("bob").await];
-    let room = ann.group("room", &[&bob]).await;
+    let group = ann.group("Chess", &[&bob]).await;
     for lock in ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"] {
-        let other = beside(&file_of(&server)).await;
+        let other = open_second_connection(&database_file(&server)).await;
         other.execute_unprepared(lock).await.expect("the lock");
-        // within 6 seconds, and then at once
-        let patience = std::time::Duration::from_secs(8);
-        let refused = tokio::time::timeout(patience, say(&ann, &room, "locked out")).await;
+        // The first refusal comes within 6 seconds, and later ones immediately.
+        let deadline = std::time::Duration::from_secs(8);
+        let refused = tokio::time::timeout(deadline, try_send(&ann, &group, "locked out")).await;
         refused.expect("an answer in time").refused(503, "unavailable");
-        takes_no_writes(&server, &ann, &room).await;
+        wait_until_read_only(&server, &ann, &group).await;
         other.execute_unprepared("ROLLBACK").await.expect("the lock is released");
-        takes_writes_again(&server).await;
-        stored(&file_of(&server), &ann, &room, &format!("after {lock}")).await;
+        wait_until_recovered(&server).await;
+        send_and_assert_stored(&database_file(&server), &ann, &group, &format!("after {lock}")).await;
     }
-    assert!(ann.history(&room).await.iter().all(|message| message["content"] != "locked out"));
+    assert!(ann.history(&group).await.iter().all(|message| message["content"] != "locked out"));
     server.stop().await;
 }
 
 #[tokio::test]
-async fn an_outage_is_told_once_whatever_comes_meanwhile() {
+async fn an_outage_is_logged_once_however_many_writes_are_refused() {
     if runs_on_postgres() {
         return;
     }
     let server = TestServer::start().await;
     let [ann, bob] = [server.user("ann").await, server.user("bob").await];
-    let room = ann.group("room", &[&bob]).await;
+    let group = ann.group("Chess", &[&bob]).await;
     let mut socket = ann.connect().await;
-    let before = troubles(&server);
+    let before = logged_warnings(&server);
     assert_eq!(before, [""; 0]);
-    let other = beside(&file_of(&server)).await;
+    let other = open_second_connection(&database_file(&server)).await;
     other.execute_unprepared("BEGIN EXCLUSIVE").await.expect("the lock");
-    say(&ann, &room, "locked out").await.refused(503, "unavailable");
+    try_send(&ann, &group, "locked out").await.refused(503, "unavailable");
     for _ in 0..100 {
-        say(&ann, &room, "locked out").await.refused(503, "unavailable");
-        ann.post_nothing(&format!("/conversations/{room}/read")).await.refused(503, "unavailable");
+        try_send(&ann, &group, "locked out").await.refused(503, "unavailable");
+        ann.post_empty(&format!("/conversations/{group}/read")).await.refused(503, "unavailable");
         ann.patch("/users/me", json!({ "display_name": "Ann" })).await.refused(503, "unavailable");
-        let send = json!({ "conversation_id": room, "content": "locked out" });
+        let send = json!({ "conversation_id": group, "content": "locked out" });
         socket.refused("message.send", send, "unavailable").await;
-        socket.refused("message.read", json!({ "conversation_id": room }), "unavailable").await;
+        socket.refused("message.read", json!({ "conversation_id": group }), "unavailable").await;
     }
-    let told = troubles(&server);
-    assert!(told.iter().any(|line| line.contains("the database failed")), "{told:#?}");
-    // that it failed, what it said to the probe, and one line of each task that is tried again and again
-    assert!(told.len() <= 8, "{told:#?}");
-    assert!(told.iter().all(|line| !line.contains("ERROR")), "{told:#?}");
+    let warnings = logged_warnings(&server);
+    assert!(warnings.iter().any(|line| line.contains("the database failed")), "{warnings:#?}");
+    // There is a line for the failure, one for the error of the probe, and one for each task that is repeated.
+    assert!(warnings.len() <= 8, "{warnings:#?}");
+    assert!(warnings.iter().all(|line| !line.contains("ERROR")), "{warnings:#?}");
     other.execute_unprepared("ROLLBACK").await.expect("the lock is released");
-    takes_writes_again(&server).await;
-    assert!(troubles(&server).iter().any(|line| line.contains("found=Ok")), "that it is over is told too");
+    wait_until_recovered(&server).await;
+    assert!(logged_warnings(&server).iter().any(|line| line.contains("found=Ok")), "the recovery is logged too");
 }
 
-/// What the operator is told at WARN and ERROR.
-fn troubles(server: &TestServer) -> Vec<String> {
+/// Returns the lines of the log at WARN and ERROR.
+fn logged_warnings(server: &TestServer) -> Vec<String> {
     server.log().lines().filter(|line| line.contains(" WARN ") || line.contains("ERROR")).map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn a_first_start_that_the_disk_refuses_is_done_by_the_next() {
+async fn a_first_start_that_the_disk_refuses_is_completed_by_the_next_start() {
     if runs_on_postgres() {
         return;
     }
@@ -246,8 +248,8 @@ async fn a_first_start_that_the_disk_refuses_is_done_by_the_next() {
         };
         let refused = migrate(&blocks.to_string());
         assert_eq!(refused.status.code(), Some(1), "{blocks} KiB are too little for the schema");
-        let again = migrate("unlimited");
-        let said = String::from_utf8_lossy(&again.stderr).into_owned();
-        assert!(again.status.success(), "after {blocks} KiB: {said}");
+        let completed = migrate("unlimited");
+        let output = String::from_utf8_lossy(&completed.stderr).into_owned();
+        assert!(completed.status.success(), "after {blocks} KiB: {output}");
     }
 }

@@ -1,5 +1,5 @@
-//! What goes wrong: processes are killed, connections break, the database is locked from outside, the
-//! disk under SQLite refuses commits.
+//! The faults of a long run: a process is killed, connections break, another client locks the database, or the disk
+//! under SQLite refuses commits.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::support::database::runs_on_postgres;
 use crate::support::disk::limit_files;
 use crate::support::{Random, TestServer};
 
-/// Brings one fault about, chosen by the seed, and takes it away again.
-pub async fn one(servers: &mut [TestServer], random: &mut Random) {
+/// Causes one fault, which the seed chooses, and ends it. Some rounds have no fault and only pass time.
+pub async fn cause_one(servers: &mut [TestServer], random: &mut Random) {
     let index = random.between(0, servers.len() as u64) as usize;
-    let held = Duration::from_millis(random.between(100, 8_000));
+    let duration = Duration::from_millis(random.between(100, 8_000));
     match random.between(0, 4) {
         0 => {
-            servers[index].kill_nine();
+            servers[index].kill();
             servers[index].restart().await;
         }
-        1 => lock(&servers[index], held).await,
+        1 => lock(&servers[index], duration).await,
         2 => tokio::time::sleep(Duration::from_millis(random.between(100, 3_000))).await,
         _ if runs_on_postgres() => {
             servers[index]
@@ -30,14 +30,14 @@ pub async fn one(servers: &mut [TestServer], random: &mut Random) {
         }
         _ => {
             limit_files(&servers[index], "4096");
-            tokio::time::sleep(held).await;
+            tokio::time::sleep(duration).await;
             limit_files(&servers[index], "unlimited");
         }
     }
 }
 
-/// Holds a lock that keeps every send from committing.
-async fn lock(server: &TestServer, held: Duration) {
+/// Holds a lock during which no send can commit.
+async fn lock(server: &TestServer, duration: Duration) {
     let mut options = ConnectOptions::new(server.database_url());
     options.max_connections(1).min_connections(1);
     let connection = Database::connect(options).await.expect("the database answers");
@@ -47,8 +47,8 @@ async fn lock(server: &TestServer, held: Duration) {
         "PRAGMA busy_timeout = 10000; BEGIN IMMEDIATE"
     };
     if connection.execute_unprepared(begin).await.is_ok() {
-        tokio::time::sleep(held).await;
-        // The server may have ended the connection by then, and the lock with it.
+        tokio::time::sleep(duration).await;
+        // The server may have ended the connection in the meantime, and the lock with it.
         let _ = connection.execute_unprepared("COMMIT").await;
     }
     let _ = connection.close().await;

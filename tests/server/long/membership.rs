@@ -1,4 +1,4 @@
-//! Members who are removed from groups and come back, all the time.
+//! Members who are removed from groups and added again, during the whole run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,10 +10,10 @@ use serde_json::json;
 use crate::support::rest::Body;
 use crate::support::{Random, TestUser};
 
-/// Removes one member after another from one of `groups` and brings them back. `groups[n]` belongs to the user whose
-/// group it is by its owner. When the run closes everybody is in again.
+/// Removes one member after another from one of `groups` and adds the member again, until the run closes. Then all
+/// users are members of all groups.
 pub async fn run(users: Vec<TestUser>, groups: Vec<String>, closing: Arc<AtomicBool>, mut random: Random) {
-    // The last group made is the first of `groups`.
+    // Each of the first users owns one group. `groups` begins with the group that was created last.
     let owners: Vec<TestUser> = users.iter().take(groups.len()).rev().cloned().collect();
     while !closing.load(Ordering::Relaxed) {
         let index = random.between(0, groups.len() as u64) as usize;
@@ -29,24 +29,24 @@ pub async fn run(users: Vec<TestUser>, groups: Vec<String>, closing: Arc<AtomicB
 
 async fn remove(owner: &TestUser, group: &str, member: &TestUser) {
     let path = format!("/conversations/{group}/members/{}", member.id);
-    until_answered(owner, Method::DELETE, &path, Body::None).await;
+    call_until_answered(owner, Method::DELETE, &path, Body::None).await;
 }
 
 async fn add(owner: &TestUser, group: &str, member: &TestUser) {
     let path = format!("/conversations/{group}/members");
-    until_answered(owner, Method::POST, &path, Body::Json(json!({ "user_ids": [member.id] }))).await;
+    call_until_answered(owner, Method::POST, &path, Body::Json(json!({ "user_ids": [member.id] }))).await;
 }
 
-/// Calls again until the server answers: it may be down, busy, or cut off from its database.
-async fn until_answered(owner: &TestUser, method: Method, path: &str, body: Body) {
+/// Repeats a call until the server answers: it may be down, busy, or without a connection to its database.
+async fn call_until_answered(owner: &TestUser, method: Method, path: &str, body: Body) {
     let mut owner = owner.clone();
     loop {
         let answer = owner.target.try_call(method.clone(), path, Some(&owner.access_token), body.clone()).await;
         match answer.map(|answer| answer.status) {
             Ok(200 | 201 | 204 | 404) => return,
             Ok(401) => {
-                if let Some(again) = owner.try_login().await {
-                    owner = again;
+                if let Some(signed_in) = owner.try_login().await {
+                    owner = signed_in;
                 }
             }
             Ok(429 | 503) | Err(_) => {}

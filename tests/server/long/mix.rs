@@ -1,12 +1,12 @@
-//! The mix: who takes part, how long it lasts, and how it is judged.
+//! The long run: its users and attackers, its duration, and the checks at its end.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{attackers, faults, membership};
-use crate::abuse::bulk_users::enrol;
-use crate::support::crowd::{self, Run};
+use crate::abuse::bulk_users::insert_users;
+use crate::support::clients::{self, Run};
 use crate::support::database::runs_on_postgres;
 use crate::support::disk::LIMITED;
 use crate::support::follower::Follower;
@@ -15,47 +15,50 @@ use crate::support::{Random, TestServer, TestUser, eventually_within};
 
 const USERS: usize = 6;
 const GROUPS: usize = 5;
-/// Growth over the memory that a server has after its start, which may stay when all is over.
+/// The memory that a server may use at the end of the run beyond the memory after its start.
 const GROWTH_BYTES: u64 = 64 * 1024 * 1024;
-/// How long the allocator may take to give memory back.
-const PATIENCE: Duration = Duration::from_mins(3);
-/// What the churn brings about: a message may reach the server after its author was removed.
-const LAWFUL: &[&str] = &["not_a_participant"];
+/// The time within which the allocator must return memory.
+const MEMORY_DEADLINE: Duration = Duration::from_mins(3);
+/// An error that membership changes cause: a message may reach the server after its author was removed.
+const EXPECTED_ERRORS: &[&str] = &["not_a_participant"];
 
-/// Runs the mix on `nodes` servers that share a database.
+/// Runs all clients, attackers and faults on `nodes` servers that share a database.
 pub async fn run(nodes: usize) {
     let mut random = Random::from_environment();
     let mut servers = start(nodes).await;
-    enrol(&mut servers[0], attackers::PUPILS).await;
+    insert_users(&mut servers[0], attackers::PUPILS).await;
     let users = register(&servers).await;
-    let conversations = crowd::conversations(&users, GROUPS).await;
-    let before = crowd::last_numbers(&users, &conversations).await;
-    let base: Vec<u64> = servers.iter().map(|server| server.process().resident_bytes()).collect();
+    let conversations = clients::create_conversations(&users, GROUPS).await;
+    let before = clients::get_last_numbers(&users, &conversations).await;
+    let memory_at_start: Vec<u64> = servers.iter().map(|server| server.process().resident_bytes()).collect();
 
-    let run = Run { expected_errors: LAWFUL, pause: Duration::from_millis(20), ..Run::default() };
+    let run = Run { expected_errors: EXPECTED_ERRORS, pause: Duration::from_millis(20), ..Run::default() };
     let (mut writers, mut readers) = (Vec::new(), Vec::new());
     for user in &users {
-        let mine: Vec<String> =
-            conversations.iter().filter(|(_, of)| of.contains(&user.id)).map(|(id, _)| id.clone()).collect();
+        let mine: Vec<String> = conversations
+            .iter()
+            .filter(|(_, participants)| participants.contains(&user.id))
+            .map(|(id, _)| id.clone())
+            .collect();
         let writer = Follower::new(user, &format!("{}'s writer", user.username), &run.recorder).await;
         let reader = Follower::new(user, &format!("{}'s reader", user.username), &run.recorder).await;
-        writers.push(tokio::spawn(crowd::write(writer, mine, run.clone(), random.fork())));
-        readers.push(tokio::spawn(crowd::read(reader, run.clone(), random.fork())));
+        writers.push(tokio::spawn(clients::write(writer, mine, run.clone(), random.fork())));
+        readers.push(tokio::spawn(clients::read(reader, run.clone(), random.fork())));
     }
     let groups: Vec<String> = conversations.iter().rev().take(GROUPS).map(|(id, _)| id.clone()).collect();
-    let churning = tokio::spawn(membership::run(users.clone(), groups, run.closing.clone(), random.fork()));
-    let mut attacking = Vec::new();
+    let membership_changes = tokio::spawn(membership::run(users.clone(), groups, run.closing.clone(), random.fork()));
+    let mut attacks = Vec::new();
     for (number, server) in servers.iter().enumerate() {
         let attacker = server.user(&format!("attacker-{number}")).await;
-        attacking.push(tokio::spawn(attackers::run(attacker, run.closing.clone(), random.fork())));
+        attacks.push(tokio::spawn(attackers::run(attacker, run.closing.clone(), random.fork())));
     }
 
     let end = Instant::now() + duration();
     while Instant::now() < end {
-        assert!(!writers.iter().any(tokio::task::JoinHandle::is_finished), "a writer gave up");
-        assert!(!readers.iter().any(tokio::task::JoinHandle::is_finished), "a reader gave up");
+        assert!(!writers.iter().any(tokio::task::JoinHandle::is_finished), "a writer ended early");
+        assert!(!readers.iter().any(tokio::task::JoinHandle::is_finished), "a reader ended early");
         let acknowledged = run.acknowledged.load(Ordering::Relaxed);
-        faults::one(&mut servers, &mut random).await;
+        faults::cause_one(&mut servers, &mut random).await;
         eventually_within(Duration::from_mins(2), "messages are acknowledged after the fault", async || {
             run.acknowledged.load(Ordering::Relaxed) > acknowledged + 20
         })
@@ -63,40 +66,40 @@ pub async fn run(nodes: usize) {
     }
 
     run.closing.store(true, Ordering::Relaxed);
-    churning.await.expect("the churn ends well");
-    for attacking in attacking {
-        attacking.await.expect("the attacks end well");
+    membership_changes.await.expect("the membership changes do not panic");
+    for attack in attacks {
+        attack.await.expect("the attacks do not panic");
     }
     let mut clients = Vec::new();
     for writer in writers {
-        clients.push(writer.await.expect("the writer ends well"));
+        clients.push(writer.await.expect("the writer does not panic"));
     }
     let users = sign_in_again(&users).await;
-    let after = crowd::last_numbers(&users, &conversations).await;
+    let after = clients::get_last_numbers(&users, &conversations).await;
     for reader in readers {
-        clients.push(reader.await.expect("the reader ends well"));
+        clients.push(reader.await.expect("the reader does not panic"));
     }
     let last: BTreeMap<String, i64> = after.iter().map(|(id, (_, rev))| (id.clone(), *rev)).collect();
     for (client, socket) in clients {
         drop(client.finish(socket, &last, &mut random).await);
     }
-    crowd::record_conversations(&run, &users, &conversations, &before, &after).await;
+    clients::record_conversations(&run, &users, &conversations, &before, &after).await;
     let history = run.recorder.history();
     eprintln!("{} messages, {} sessions", history.sends.len(), history.sessions.len());
     let unanswered = history.sends.iter().filter(|send| send.outcomes.is_empty()).count();
-    assert_eq!(unanswered, 0, "every message was answered in the end");
+    assert_eq!(unanswered, 0, "each message has an answer at the end");
     let violations = check(&history);
     if !violations.is_empty() {
         let file = std::env::temp_dir().join("greenroom-long-history.txt");
-        std::fs::write(&file, format!("{violations:#?}\n{history:#?}")).expect("the history is written down");
+        std::fs::write(&file, format!("{violations:#?}\n{history:#?}")).expect("the history is written to a file");
         eprintln!("the history is in {}", file.display());
     }
     assert_eq!(violations, []);
 
-    for (server, base) in servers.iter().zip(base) {
+    for (server, at_start) in servers.iter().zip(memory_at_start) {
         let now = || server.process().resident_bytes();
-        eprintln!("memory: {} KiB at the start, {} KiB at the end", base / 1024, now() / 1024);
-        eventually_within(PATIENCE, "the memory comes back", async || now() <= base + GROWTH_BYTES).await;
+        eprintln!("memory: {} KiB at the start, {} KiB at the end", at_start / 1024, now() / 1024);
+        eventually_within(MEMORY_DEADLINE, "the memory is returned", async || now() <= at_start + GROWTH_BYTES).await;
     }
     for server in servers {
         server.stop().await;
@@ -108,8 +111,7 @@ fn duration() -> Duration {
     Duration::from_mins(minutes)
 }
 
-/// Servers with their limits as they are by default, but for sign-ins: all users come from one address, again and
-/// again.
+/// Starts servers with the default limits, except for sign-ins: all users sign in from one address, many times.
 async fn start(nodes: usize) -> Vec<TestServer> {
     let mut servers: Vec<TestServer> = Vec::new();
     for _ in 0..nodes {
@@ -118,7 +120,7 @@ async fn start(nodes: usize) -> Vec<TestServer> {
             .set("GREENROOM_LIMIT_SENDS_PER_SECOND", "20")
             .set("GREENROOM_LIMIT_API_PER_SECOND", "100");
         if !runs_on_postgres() {
-            builder = builder.through(LIMITED);
+            builder = builder.with_launcher(LIMITED);
         }
         if let Some(first) = servers.first() {
             builder = builder.on(first.database());
@@ -128,7 +130,7 @@ async fn start(nodes: usize) -> Vec<TestServer> {
     servers
 }
 
-/// Users, who are spread over the servers.
+/// Registers the users, spread over the servers.
 async fn register(servers: &[TestServer]) -> Vec<TestUser> {
     let mut users = Vec::new();
     for number in 0..USERS {
@@ -137,11 +139,11 @@ async fn register(servers: &[TestServer]) -> Vec<TestUser> {
     users
 }
 
-/// The run may have outlived the access tokens.
+/// Signs in again, because the access tokens may have expired during the run.
 async fn sign_in_again(users: &[TestUser]) -> Vec<TestUser> {
-    let mut again = Vec::new();
+    let mut signed_in = Vec::new();
     for user in users {
-        again.push(user.login().await);
+        signed_in.push(user.login().await);
     }
-    again
+    signed_in
 }

@@ -1,8 +1,8 @@
 //! Runs of half an hour, which `scripts/test --long` starts. Clients exchange messages while other clients attack the
-//! server, its commits fail, its processes are killed and members come and go, all chosen by one seed. Afterwards the
-//! history checker must find nothing, and the memory must be returned.
+//! server, its commits fail, its processes are killed, and members leave and join. One seed chooses all of this. At the
+//! end the history checker must find no violation, and the servers must return their memory.
 //!
-//! `GREENROOM_LONG_MINUTES` shortens a run, `GREENROOM_TEST_SEED` repeats one.
+//! `GREENROOM_LONG_MINUTES` shortens a run, and `GREENROOM_TEST_SEED` repeats one.
 
 mod attackers;
 mod faults;

@@ -1,4 +1,4 @@
-//! Reading around a message or a place, as far as a conversation reaches.
+//! Pages around a message or a seq, also at both ends of a conversation.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn seqs(items: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_message_is_seen_among_its_neighbours() {
+async fn the_context_of_a_message_has_the_messages_around_it() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[]).await;
@@ -18,8 +18,8 @@ async fn a_message_is_seen_among_its_neighbours() {
     for number in 2..=30 {
         messages.push(alice.send(&room, &format!("number {number}")).await);
     }
-    let path = |place: usize| format!("/messages/{}/context", text(&messages[place - 1]["id"]));
-    for (place, query, before, after, more) in [
+    let path = |seq: usize| format!("/messages/{}/context", text(&messages[seq - 1]["id"]));
+    for (seq, query, before, after, more) in [
         (15, "?limit=4", 13..=14, 16..=17, (true, true)),
         (15, "?limit=5", 12..=14, 16..=17, (true, true)),
         (15, "", 5..=14, 16..=25, (true, true)),
@@ -27,11 +27,11 @@ async fn a_message_is_seen_among_its_neighbours() {
         (2, "?limit=2", 1..=1, 3..=3, (false, true)),
         (29, "?limit=2", 28..=28, 30..=30, (true, false)),
     ] {
-        let seen = alice.get(&format!("{}{query}", path(place))).await.expect(200);
-        assert_eq!(seen["message"], messages[place - 1]);
+        let context = alice.get(&format!("{}{query}", path(seq))).await.expect(200);
+        assert_eq!(context["message"], messages[seq - 1]);
         let expected: (Vec<i64>, Vec<i64>) = (before.collect(), after.collect());
-        assert_eq!((seqs(&seen["before"]), seqs(&seen["after"])), expected, "{place} {query}");
-        assert_eq!((&seen["has_more_before"], &seen["has_more_after"]), (&json!(more.0), &json!(more.1)));
+        assert_eq!((seqs(&context["before"]), seqs(&context["after"])), expected, "{seq} {query}");
+        assert_eq!((&context["has_more_before"], &context["has_more_after"]), (&json!(more.0), &json!(more.1)));
     }
     let first = alice.get(&path(1)).await.expect(200);
     assert_eq!((&first["before"], &first["has_more_before"]), (&json!([]), &json!(false)));
@@ -47,25 +47,25 @@ async fn a_message_is_seen_among_its_neighbours() {
 }
 
 #[tokio::test]
-async fn places_beyond_either_end_are_the_end() {
+async fn a_seq_beyond_an_end_means_that_end() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     for _ in 2..=9 {
         alice.send(&room, "text").await;
     }
-    let most = i64::MAX;
-    for (query, seen, more) in [
-        (format!("around={most}&limit=5"), 7..10, (true, false)),
+    let greatest = i64::MAX;
+    for (query, expected, more) in [
+        (format!("around={greatest}&limit=5"), 7..10, (true, false)),
         ("around=1000&limit=5".to_owned(), 7..10, (true, false)),
         ("around=0&limit=3".to_owned(), 1..4, (false, true)),
-        (format!("before={most}&limit=2"), 8..10, (true, false)),
+        (format!("before={greatest}&limit=2"), 8..10, (true, false)),
         ("before=0".to_owned(), 0..0, (false, true)),
         ("after=0&limit=2".to_owned(), 1..3, (false, true)),
-        (format!("after={most}"), 0..0, (true, false)),
+        (format!("after={greatest}"), 0..0, (true, false)),
     ] {
         let page = alice.get(&format!("/conversations/{room}/messages?{query}")).await.expect(200);
-        assert_eq!(seqs(&page["items"]), seen.collect::<Vec<_>>(), "{query}");
+        assert_eq!(seqs(&page["items"]), expected.collect::<Vec<_>>(), "{query}");
         assert_eq!((&page["has_more_before"], &page["has_more_after"]), (&json!(more.0), &json!(more.1)), "{query}");
     }
     for query in ["around=-1", "before=9223372036854775808", "after=1e3", "around=", "before=2&after=1"] {

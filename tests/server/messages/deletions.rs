@@ -1,4 +1,4 @@
-//! Deleting a message for everyone.
+//! Deletion of a message for everyone: what remains of it, and who can delete it.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::support::rest::Answer;
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser, eventually};
 
-/// No other text of a test contains it.
+/// A text that occurs nowhere else in the database.
 const SECRET: &str = "xyzzy-marker-plugh";
 
 pub fn path(room: &str, message: &Value) -> String {
@@ -25,7 +25,7 @@ async fn post(user: &TestUser, room: &str, body: Value) -> Value {
     user.post(&format!("/conversations/{room}/messages"), body).await.expect(201)
 }
 
-async fn see(user: &TestUser, message: &Value) -> Value {
+async fn get_message(user: &TestUser, message: &Value) -> Value {
     user.get(&format!("/messages/{}", text(&message["id"]))).await.expect(200)
 }
 
@@ -37,20 +37,20 @@ pub fn seqs(items: &Value) -> Vec<i64> {
     items.as_array().expect("messages").iter().map(|message| message["seq"].as_i64().expect("a seq")).collect()
 }
 
-/// Every event of a conversation since its first.
+/// Returns all events of a conversation, from the first on, as a sync replays them.
 async fn replay(user: &TestUser, room: &str) -> Vec<Value> {
     let mut socket = user.connect_unsubscribed().await;
     let id = socket.start("sync", json!({ "conversations": { room: 0 } }));
     let mut frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
     frames.pop();
-    // what is told of the moment, such as marks, may come in between
+    // Ephemeral frames, such as marks, may come in between.
     frames.retain(|frame| frame["stream"] == "conversation");
     let revs: Vec<i64> = frames.iter().map(|frame| frame["rev"].as_i64().expect("a rev")).collect();
-    assert_eq!(revs, (1..=last_rev(user, room).await).collect::<Vec<_>>(), "every revision, once, in order");
+    assert_eq!(revs, (1..=last_rev(user, room).await).collect::<Vec<_>>(), "each revision once, in order");
     frames
 }
 
-/// The names in a JSON value, however deep.
+/// Returns the names of the fields in a JSON value, at all depths, without the values that a deletion changes.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -64,7 +64,7 @@ fn shape(value: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_deleted_message_keeps_its_place_and_nothing_else() {
+async fn a_deleted_message_keeps_its_seq_and_loses_its_content() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
@@ -72,7 +72,7 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
     let reply = post(&bob, &room, json!({ "content": "yes?", "reply_to_id": message["id"] })).await;
     bob.put(&format!("{}/reactions/👍", path(&room, &message)), json!({})).await.expect(200);
     alice.put(&format!("{}/pin", path(&room, &message)), json!({})).await.expect(200);
-    let full = see(&alice, &message).await;
+    let full = get_message(&alice, &message).await;
     assert_eq!((&full["pinned"], &full["mentions"]), (&json!(true), &json!([bob.id])));
     assert_eq!(full["reactions"].as_array().map(Vec::len), Some(1));
     let before = last_rev(&alice, &room).await;
@@ -80,14 +80,14 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
     let mut sockets = [alice.connect().await, alice.login().await.connect().await, bob.connect().await];
 
     delete(&alice, &room, &message).await.expect(204);
-    let told = json!({ "conversation_id": room, "message_id": message["id"], "seq": message["seq"] });
+    let expected_payload = json!({ "conversation_id": room, "message_id": message["id"], "seq": message["seq"] });
     for socket in &mut sockets {
         let frame = socket.expect("message.deleted").await;
         assert_eq!((&frame["stream"], &frame["rev"]), (&json!("conversation"), &json!(before + 1)));
-        assert_eq!(frame["payload"], told);
+        assert_eq!(frame["payload"], expected_payload);
     }
     for user in [&alice, &bob] {
-        let gone = see(user, &message).await;
+        let deleted = get_message(user, &message).await;
         for (field, expected) in [
             ("content", json!("")),
             ("data", json!(null)),
@@ -97,14 +97,14 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
             ("seq", message["seq"].clone()),
             ("sender_id", json!(alice.id)),
         ] {
-            assert_eq!(gone[field], expected, "{field}: {gone}");
+            assert_eq!(deleted[field], expected, "{field}: {deleted}");
         }
-        assert!(gone["deleted_at"].is_string(), "{gone}");
-        assert_eq!(user.history(&room).await[1]["deleted_at"], gone["deleted_at"]);
-        assert_eq!(see(user, &reply).await["reply_to"]["content"], "");
-        assert_eq!(see(user, &reply).await["reply_to"]["id"], message["id"], "what it answered is still told");
+        assert!(deleted["deleted_at"].is_string(), "{deleted}");
+        assert_eq!(user.history(&room).await[1]["deleted_at"], deleted["deleted_at"]);
+        assert_eq!(get_message(user, &reply).await["reply_to"]["content"], "");
+        assert_eq!(get_message(user, &reply).await["reply_to"]["id"], message["id"], "the quote keeps the id");
     }
-    assert_eq!(alice.conversation(&room).await["unread_count"], unread, "it still counts");
+    assert_eq!(alice.conversation(&room).await["unread_count"], unread, "a deleted message still counts");
     let pins = alice.get(&format!("/conversations/{room}/pins")).await.expect(200);
     assert_eq!(pins["items"], json!([]));
 
@@ -112,11 +112,11 @@ async fn a_deleted_message_keeps_its_place_and_nothing_else() {
     let mut socket = alice.connect().await;
     let payload = json!({ "conversation_id": room, "message_id": message["id"] });
     assert_eq!(socket.accepted("message.delete", payload, "ack").await, json!({}));
-    assert_eq!(last_rev(&alice, &room).await, before + 1, "told once");
+    assert_eq!(last_rev(&alice, &room).await, before + 1, "a repeated deletion appends no event");
 }
 
 #[tokio::test]
-async fn the_newest_message_of_a_conversation_shows_that_it_is_gone() {
+async fn the_last_message_of_a_conversation_can_be_a_deleted_one() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
@@ -130,19 +130,19 @@ async fn the_newest_message_of_a_conversation_shows_that_it_is_gone() {
 }
 
 #[tokio::test]
-async fn no_row_and_no_replay_holds_a_byte_of_what_was_said() {
+async fn no_row_and_no_replay_contains_a_deleted_text() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
     let mut live = bob.connect().await;
-    let place = json!({ "lat": 10.77, "lon": 106.7, "label": format!("at {SECRET}") });
-    let body = json!({ "content": format!("{SECRET} @bob"), "type": "location", "data": place, "temp_id": "t" });
+    let location = json!({ "lat": 10.77, "lon": 106.7, "label": format!("at {SECRET}") });
+    let body = json!({ "content": format!("{SECRET} @bob"), "type": "location", "data": location, "temp_id": "t" });
     let message = post(&alice, &room, body.clone()).await;
     for number in 0..3 {
         let content = json!({ "content": format!("{number} {SECRET} @bob https://example.org/{SECRET}") });
         alice.patch(&path(&room, &message), content).await.expect(200);
     }
-    // more rows that quote it than one statement takes
+    // More rows quote the message than one statement changes.
     let mut socket = bob.connect().await;
     for number in 0..300 {
         let payload =
@@ -156,12 +156,18 @@ async fn no_row_and_no_replay_holds_a_byte_of_what_was_said() {
     bob.patch(&path(&room, &reply), json!({ "content": "re edited" })).await.expect(200);
     hide(&bob, &room, &message).await.expect(204);
     let before = replay(&bob, &room).await;
-    let told = before.iter().filter(|frame| frame.to_string().contains(SECRET)).count();
-    assert_eq!(told, 1 + 3 + 300 + 1, "the message, its edits, its quotes, an edit of one");
+    let with_secret = before.iter().filter(|frame| frame.to_string().contains(SECRET)).count();
+    assert_eq!(with_secret, 1 + 3 + 300 + 1, "the message, its edits, its quotes, an edit of one");
     let stats = async || alice.get(&format!("/conversations/{room}/stats")).await.expect(200);
-    eventually("all is counted", async || stats().await["messages"] == 301 && stats().await["links"] == 1).await;
+    eventually("all messages and links are counted", async || {
+        stats().await["messages"] == 301 && stats().await["links"] == 1
+    })
+    .await;
     for table in ["messages", "message_edits", "message_links", "outbox"] {
-        assert!(server.rows_with(SECRET).await.contains(&table.to_owned()), "the search would find it in {table}");
+        assert!(
+            server.rows_with(SECRET).await.contains(&table.to_owned()),
+            "{table} contains the text before the deletion"
+        );
     }
 
     delete(&alice, &room, &message).await.expect(204);
@@ -171,21 +177,21 @@ async fn no_row_and_no_replay_holds_a_byte_of_what_was_said() {
     for user in [&alice, &bob] {
         let after = replay(user, &room).await;
         assert_eq!(after.len(), before.len() + 1);
-        for (was, is) in before.iter().zip(&after) {
-            assert!(!is.to_string().contains(SECRET), "{is}");
-            assert_eq!(shape(is), shape(was), "a frame keeps its form");
-            let shown = &is["payload"]["message"];
+        for (old, new) in before.iter().zip(&after) {
+            assert!(!new.to_string().contains(SECRET), "{new}");
+            assert_eq!(shape(new), shape(old), "a frame keeps its form");
+            let shown = &new["payload"]["message"];
             if shown["id"] == message["id"] {
-                assert!(shown["deleted_at"].is_string(), "{is}");
+                assert!(shown["deleted_at"].is_string(), "{new}");
                 assert_eq!((&shown["data"], &shown["mentions"]), (&json!(null), &json!([])));
-            } else if was.to_string().contains(SECRET) {
+            } else if old.to_string().contains(SECRET) {
                 assert_eq!(
                     (&shown["content"], &shown["id"]),
-                    (&was["payload"]["message"]["content"], &was["payload"]["message"]["id"])
+                    (&old["payload"]["message"]["content"], &old["payload"]["message"]["id"])
                 );
                 assert_eq!((&shown["reply_to"]["content"], &shown["deleted_at"]), (&json!(""), &json!(null)));
             } else {
-                assert_eq!(is, was, "all else stays");
+                assert_eq!(new, old, "other frames do not change");
             }
         }
         let answers = format!("{:?} {}", user.history(&room).await, user.conversation(&room).await);
@@ -194,12 +200,12 @@ async fn no_row_and_no_replay_holds_a_byte_of_what_was_said() {
     let again = alice.post(&format!("/conversations/{room}/messages"), body).await.expect(200);
     assert_eq!((&again["id"], &again["content"]), (&message["id"], &json!("")));
     alice.send(&room, "https://example.org").await;
-    eventually("what came after is counted", async || stats().await["messages"] == 302).await;
-    assert_eq!(stats().await["links"], 1, "a link that went is taken away once");
+    eventually("the later message is counted", async || stats().await["messages"] == 302).await;
+    assert_eq!(stats().await["links"], 1, "the deleted link is subtracted once");
 }
 
 #[tokio::test]
-async fn a_quote_that_is_sent_while_its_message_goes_keeps_nothing() {
+async fn a_quote_that_is_sent_while_its_message_is_deleted_keeps_no_text() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
@@ -218,19 +224,19 @@ async fn a_quote_that_is_sent_while_its_message_goes_keeps_nothing() {
     assert!(!format!("{:?}", replay(&bob, &room).await).contains(SECRET));
 }
 
-/// As many more rows of the log that show or quote a message as no test can send, in a stream that nobody follows.
-async fn copy_rows(server: &TestServer, which: &str) {
+/// Copies the log rows that meet a condition 5,000 times, more than a test can send, into streams without subscribers.
+async fn copy_rows(server: &TestServer, condition: &str) {
     let copies = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
         INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
         SELECT stream_kind, message_id, rev * 10000 + i, event_type, message_id, quoted_id, payload, created_at
-        FROM outbox CROSS JOIN n WHERE {which}"
+        FROM outbox CROSS JOIN n WHERE {condition}"
     );
     server.sql(&copies).await;
 }
 
 #[tokio::test]
-async fn a_message_that_thousands_of_rows_show_is_deleted_all_the_same() {
+async fn a_message_in_thousands_of_log_rows_is_deleted() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -245,33 +251,33 @@ async fn a_message_that_thousands_of_rows_show_is_deleted_all_the_same() {
     );
     delete(&alice, &room, &message).await.expect(204);
     assert_eq!(server.rows_with(SECRET).await, Vec::<String>::new());
-    assert_eq!(see(&alice, &message).await["content"], "");
+    assert_eq!(get_message(&alice, &message).await["content"], "");
 }
 
 #[tokio::test]
-async fn a_deletion_that_ends_halfway_leaves_the_message_in_the_log() {
+async fn a_deletion_that_fails_halfway_leaves_the_message_in_the_log() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     let message = alice.send(&room, SECRET).await;
     post(&alice, &room, json!({ "content": "re", "reply_to_id": message["id"] })).await;
     copy_rows(&server, "quoted_id IS NOT NULL").await;
-    // the last of its transactions cannot be committed
+    // Without this table the last transaction of the deletion fails.
     server.sql("ALTER TABLE notifications RENAME TO away").await;
     let refused = delete(&alice, &room, &message).await;
     assert!(refused.status >= 500, "{}", refused.body);
-    assert!(server.rows_with(SECRET).await.len() < 2000, "quotes were taken out before");
-    assert_eq!(see(&alice, &message).await["content"], SECRET);
-    let told = replay(&alice, &room).await;
-    let told = told.iter().find(|frame| frame["payload"]["message"]["id"] == message["id"]).expect("its event");
-    assert_eq!(told["payload"]["message"]["content"], SECRET, "what stands is what a replay tells");
+    assert!(server.rows_with(SECRET).await.len() < 2000, "some quotes are redacted before the failure");
+    assert_eq!(get_message(&alice, &message).await["content"], SECRET);
+    let events = replay(&alice, &room).await;
+    let event = events.iter().find(|frame| frame["payload"]["message"]["id"] == message["id"]).expect("its event");
+    assert_eq!(event["payload"]["message"]["content"], SECRET, "the replay has the text that is stored");
     server.sql("ALTER TABLE away RENAME TO notifications").await;
     delete(&alice, &room, &message).await.expect(204);
     assert_eq!(server.rows_with(SECRET).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn authors_owners_and_admins_delete_for_everyone() {
+async fn authors_owners_and_admins_can_delete_for_everyone() {
     let server = TestServer::start().await;
     let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
     let dave = server.user("dave").await;
@@ -281,8 +287,9 @@ async fn authors_owners_and_admins_delete_for_everyone() {
     let (first, second, third) =
         (alice.send(&room, "1").await, bob.send(&room, "2").await, carol.send(&room, "3").await);
     let rev = last_rev(&alice, &room).await;
-    let told = alice.history(&room).await.remove(0);
-    for (user, message) in [(&carol, &first), (&carol, &second), (&carol, &told), (&bob, &told), (&alice, &told)] {
+    let system = alice.history(&room).await.remove(0);
+    for (user, message) in [(&carol, &first), (&carol, &second), (&carol, &system), (&bob, &system), (&alice, &system)]
+    {
         delete(user, &room, message).await.refused(403, "forbidden");
     }
     delete(&dave, &room, &first).await.refused(403, "not_a_participant");
@@ -293,7 +300,7 @@ async fn authors_owners_and_admins_delete_for_everyone() {
     assert_eq!(last_rev(&alice, &room).await, rev);
     for (user, message) in [(&bob, &first), (&alice, &second), (&carol, &third)] {
         delete(user, &room, message).await.expect(204);
-        assert!(see(&alice, message).await["deleted_at"].is_string());
+        assert!(get_message(&alice, message).await["deleted_at"].is_string());
     }
     delete(&carol, &room, &first).await.refused(403, "forbidden");
 
@@ -305,7 +312,7 @@ async fn authors_owners_and_admins_delete_for_everyone() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_deleted_is_told_by_its_code() {
+async fn a_refused_deletion_has_the_code_of_its_reason() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -325,5 +332,5 @@ async fn what_cannot_be_deleted_is_told_by_its_code() {
     let payload = json!({ "conversation_id": room, "message_id": message["id"], "for": "nobody" });
     let error = socket.refused("message.delete", payload, "validation_failed").await;
     assert_eq!(error["errors"][0]["field"], "for");
-    assert_eq!(see(&alice, &message).await["content"], "text");
+    assert_eq!(get_message(&alice, &message).await["content"], "text");
 }

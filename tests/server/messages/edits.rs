@@ -1,4 +1,4 @@
-//! Giving a message another text, and what it said before.
+//! Edits of a message, and its former texts.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ async fn edit(user: &TestUser, room: &str, message: &Value, content: &str) -> An
     user.patch(&path(room, message), json!({ "content": content })).await
 }
 
-async fn see(user: &TestUser, message: &Value) -> Value {
+async fn get_message(user: &TestUser, message: &Value) -> Value {
     user.get(&format!("/messages/{}", text(&message["id"]))).await.expect(200)
 }
 
@@ -23,14 +23,14 @@ async fn last_rev(user: &TestUser, room: &str) -> i64 {
     user.conversation(room).await["last_rev"].as_i64().expect("last_rev")
 }
 
-async fn former(user: &TestUser, room: &str, message: &Value) -> Vec<String> {
+async fn former_texts(user: &TestUser, room: &str, message: &Value) -> Vec<String> {
     let page = user.get(&format!("{}/history", path(room, message))).await.expect(200);
     assert_eq!(page["next_cursor"], json!(null));
     page["items"].as_array().expect("items").iter().map(|item| text(&item["content"])).collect()
 }
 
 #[tokio::test]
-async fn everybody_sees_an_edit_live_and_after_coming_back() {
+async fn all_participants_get_an_edit_live_and_by_sync() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
@@ -53,21 +53,21 @@ async fn everybody_sees_an_edit_live_and_after_coming_back() {
         assert_eq!(frame["payload"], json!({ "conversation_id": room, "message": expected }));
         live.push(frame);
     }
-    let mut late = bob.connect_unsubscribed().await;
-    late.start("sync", json!({ "conversations": { &room: before } }));
-    assert_eq!(late.expect("message.edited").await, live[0]);
+    let mut later = bob.connect_unsubscribed().await;
+    later.start("sync", json!({ "conversations": { &room: before } }));
+    assert_eq!(later.expect("message.edited").await, live[0]);
 
     for user in [&alice, &bob] {
-        assert_eq!(see(user, &message).await["content"], "first");
+        assert_eq!(get_message(user, &message).await["content"], "first");
         assert_eq!(user.history(&room).await.last().unwrap()["edited_at"], edited["edited_at"]);
         assert_eq!(user.conversation(&room).await["last_message"]["content"], "first");
-        assert_eq!(former(user, &room, &message).await, ["frist"]);
+        assert_eq!(former_texts(user, &room, &message).await, ["frist"]);
     }
-    assert_eq!(bob.conversation(&room).await["unread_count"], 1, "it is no further message");
+    assert_eq!(bob.conversation(&room).await["unread_count"], 1, "an edit is not a new message");
 }
 
 #[tokio::test]
-async fn both_methods_and_the_socket_edit() {
+async fn put_patch_and_the_socket_edit_a_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -82,12 +82,12 @@ async fn both_methods_and_the_socket_edit() {
     for _ in 0..3 {
         assert_eq!(socket.expect("ack").await["payload"], json!({}));
     }
-    assert_eq!(see(&alice, &message).await["content"], "six", "one command of a lane after the other");
-    assert_eq!(former(&alice, &room, &message).await, ["one", "two", "three", "four", "five"]);
+    assert_eq!(get_message(&alice, &message).await["content"], "six", "the commands of a lane run one after the other");
+    assert_eq!(former_texts(&alice, &room, &message).await, ["one", "two", "three", "four", "five"]);
 }
 
 #[tokio::test]
-async fn the_same_text_again_changes_nothing() {
+async fn an_edit_with_the_same_text_changes_nothing() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -96,11 +96,11 @@ async fn the_same_text_again_changes_nothing() {
     let same = edit(&alice, &room, &message, " as it is\n").await.expect(200);
     assert_eq!((&same["edited_at"], &same["content"]), (&json!(null), &json!("as it is")));
     assert_eq!(last_rev(&alice, &room).await, before);
-    assert_eq!(former(&alice, &room, &message).await, Vec::<String>::new());
+    assert_eq!(former_texts(&alice, &room, &message).await, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn only_the_author_edits_and_only_while_allowed_to_write() {
+async fn only_an_author_who_may_write_can_edit() {
     let server = TestServer::start().await;
     let (alice, bob, carol) = (server.user("alice").await, server.user("bob").await, server.user("carol").await);
     let room = alice.group("room", &[&bob]).await;
@@ -109,9 +109,9 @@ async fn only_the_author_edits_and_only_while_allowed_to_write() {
     let rev = last_rev(&alice, &room).await;
 
     edit(&alice, &room, &message, "yours").await.refused(403, "forbidden");
-    let told = alice.history(&room).await.remove(0);
-    assert_eq!(told["type"], "system");
-    edit(&alice, &room, &told, "not so").await.refused(403, "forbidden");
+    let system = alice.history(&room).await.remove(0);
+    assert_eq!(system["type"], "system");
+    edit(&alice, &room, &system, "not so").await.refused(403, "forbidden");
     edit(&carol, &room, &message, "yours").await.refused(403, "not_a_participant");
     edit(&bob, &elsewhere, &message, "here?").await.refused(404, "not_found");
     let unknown = json!({ "id": "01890a5d-ac96-774b-bcce-b302099a8057" });
@@ -121,15 +121,15 @@ async fn only_the_author_edits_and_only_while_allowed_to_write() {
     let mut socket = alice.connect().await;
     let payload = json!({ "conversation_id": room, "message_id": message["id"], "content": "yours" });
     socket.refused("message.edit", payload, "forbidden").await;
-    assert_eq!(last_rev(&alice, &room).await, rev, "a refusal leaves nothing behind");
+    assert_eq!(last_rev(&alice, &room).await, rev, "a refused edit appends no event");
 
     alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
     edit(&bob, &room, &message, "too late").await.refused(403, "not_a_participant");
-    assert_eq!(see(&alice, &message).await["content"], "mine");
+    assert_eq!(get_message(&alice, &message).await["content"], "mine");
 }
 
 #[tokio::test]
-async fn a_text_is_held_to_the_rules_of_a_new_one() {
+async fn an_edited_text_obeys_the_rules_of_a_new_text() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -138,19 +138,19 @@ async fn a_text_is_held_to_the_rules_of_a_new_one() {
         alice.patch(&path(&room, &message), json!({ "content": content })).await.invalid("content");
     }
     alice.patch(&path(&room, &message), json!({})).await.invalid("content");
-    let more = json!({ "content": "x", "type": "sticker" });
-    alice.patch(&path(&room, &message), more).await.invalid("type");
+    let with_type = json!({ "content": "x", "type": "sticker" });
+    alice.patch(&path(&room, &message), with_type).await.invalid("type");
     edit(&alice, &room, &message, &"𝕏".repeat(10_000)).await.expect(200);
 
     let sticker = json!({ "type": "sticker", "data": { "pack": "cats", "id": "7" }, "content": "look" });
     let sticker = alice.post(&format!("/conversations/{room}/messages"), sticker).await.expect(201);
     let bare = edit(&alice, &room, &sticker, "").await.expect(200);
     assert_eq!((&bare["content"], &bare["data"]), (&json!(""), &json!({ "pack": "cats", "id": "7" })));
-    assert_eq!(former(&alice, &room, &sticker).await, ["look"]);
+    assert_eq!(former_texts(&alice, &room, &sticker).await, ["look"]);
 }
 
 #[tokio::test]
-async fn a_deleted_message_is_not_edited() {
+async fn a_deleted_message_cannot_be_edited() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -161,27 +161,27 @@ async fn a_deleted_message_is_not_edited() {
 }
 
 #[tokio::test]
-async fn neither_a_blocked_nor_a_suspended_author_edits() {
+async fn a_blocked_or_suspended_author_cannot_edit() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let direct = alice.direct(&bob).await;
     let room = alice.group("room", &[&bob]).await;
-    let (there, here) = (bob.send(&direct, "direct").await, bob.send(&room, "group").await);
+    let (in_direct, in_room) = (bob.send(&direct, "direct").await, bob.send(&room, "group").await);
     alice.post("/blocks", json!({ "user": "bob" })).await.expect(201);
-    edit(&bob, &direct, &there, "again").await.refused(403, "blocked");
-    edit(&bob, &room, &here, "again").await.expect(200);
+    edit(&bob, &direct, &in_direct, "again").await.refused(403, "blocked");
+    edit(&bob, &room, &in_room, "again").await.expect(200);
     server.sql(&format!("UPDATE users SET status = 'suspended' WHERE id = {}", literal(&bob.id))).await;
-    edit(&bob, &room, &here, "once more").await.refused(403, "suspended");
-    assert_eq!(see(&alice, &here).await["content"], "again");
+    edit(&bob, &room, &in_room, "a third time").await.refused(403, "suspended");
+    assert_eq!(get_message(&alice, &in_room).await["content"], "again");
 }
 
-/// An id in a statement.
+/// Returns an id as a literal of SQL.
 fn literal(id: &str) -> String {
     if runs_on_postgres() { format!("'{id}'") } else { format!("x'{}'", id.replace('-', "")) }
 }
 
 #[tokio::test]
-async fn nothing_is_edited_or_deleted_for_everyone_in_an_archived_class() {
+async fn an_archived_class_allows_no_edit_and_no_deletion_for_everyone() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -195,12 +195,12 @@ async fn nothing_is_edited_or_deleted_for_everyone_in_an_archived_class() {
     server.sql(&format!("UPDATE conversations SET kind = 'class', class_id = {class} WHERE id = {id}")).await;
     edit(&alice, &room, &message, "other").await.refused(403, "class_archived");
     alice.delete(&path(&room, &message)).await.refused(403, "class_archived");
-    assert_eq!(see(&alice, &message).await["content"], "text");
+    assert_eq!(get_message(&alice, &message).await["content"], "text");
     alice.delete(&format!("{}?for=me", path(&room, &message))).await.expect(204);
 }
 
 #[tokio::test]
-async fn the_name_of_a_send_stays_what_it_was() {
+async fn a_repeated_send_is_compared_with_the_text_before_the_edit() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -216,7 +216,7 @@ async fn the_name_of_a_send_stays_what_it_was() {
 }
 
 #[tokio::test]
-async fn a_quote_and_the_mentions_follow_the_text() {
+async fn an_edit_changes_quotes_and_mentions() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
@@ -229,15 +229,15 @@ async fn a_quote_and_the_mentions_follow_the_text() {
     let edited = edit(&alice, &room, &message, "hello @bob").await.expect(200);
     assert_eq!(edited["mentions"], json!([bob.id]));
     assert_eq!(socket.expect("message.edited").await["payload"]["message"]["mentions"], json!([bob.id]));
-    assert_eq!(see(&bob, &reply).await["reply_to"]["content"], "hello @bob");
+    assert_eq!(get_message(&bob, &reply).await["reply_to"]["content"], "hello @bob");
     let edited = edit(&alice, &room, &message, "hello").await.expect(200);
     assert_eq!(edited["mentions"], json!([]));
-    assert_eq!(see(&bob, &message).await["mentions"], json!([]));
+    assert_eq!(get_message(&bob, &message).await["mentions"], json!([]));
     assert_eq!(mentions().await, 0);
 }
 
 #[tokio::test]
-async fn former_texts_come_in_pages_to_those_who_see_the_message() {
+async fn former_texts_are_listed_in_pages_for_users_who_can_see_the_message() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[]).await;
@@ -260,12 +260,16 @@ async fn former_texts_come_in_pages_to_those_who_see_the_message() {
     }
     assert_eq!(texts, ["text 0", "text 1", "text 2", "text 3", "text 4"]);
     assert!(times.is_sorted(), "{times:?}");
-    assert_eq!(see(&alice, &message).await["edited_at"], times[4], "each with the moment it was replaced");
+    assert_eq!(
+        get_message(&alice, &message).await["edited_at"],
+        times[4],
+        "each text has the time at which it was replaced"
+    );
 
     alice.get(&format!("{history}?cursor=nonsense")).await.refused(400, "invalid_request");
     alice.get(&format!("{history}?limit=0")).await.refused(400, "invalid_request");
     alice.get(&format!("{}/history", path(&elsewhere, &message))).await.refused(404, "not_found");
     bob.get(&history).await.refused(403, "not_a_participant");
     alice.delete(&path(&room, &message)).await.expect(204);
-    assert_eq!(former(&alice, &room, &message).await, Vec::<String>::new());
+    assert_eq!(former_texts(&alice, &room, &message).await, Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! Messages: sending, reading, changing and deleting them, and what is counted about them.
+//! Messages: sending, listing, editing and deleting them, marks, mentions, pins, reactions and unread counts.
 
 pub mod context;
 pub mod deletions;

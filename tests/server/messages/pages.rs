@@ -1,11 +1,11 @@
-//! Reading a conversation page by page.
+//! Pages of the messages of a conversation.
 
 use serde_json::{Value, json};
 
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
 
-/// A group with 120 messages, the first of which the system wrote.
+/// Creates a group with 120 messages. The first is a system message.
 async fn long_conversation(server: &TestServer) -> (TestUser, String) {
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -24,35 +24,35 @@ async fn page(user: &TestUser, room: &str, query: &str) -> Value {
 }
 
 #[track_caller]
-fn shows(page: &Value, seqs: std::ops::RangeInclusive<i64>, before: bool, after: bool) {
-    let found: Vec<i64> = page["items"]
+fn assert_page(page: &Value, seqs: std::ops::RangeInclusive<i64>, before: bool, after: bool) {
+    let received: Vec<i64> = page["items"]
         .as_array()
         .expect("items")
         .iter()
         .map(|message| message["seq"].as_i64().expect("a seq"))
         .collect();
-    assert_eq!(found, seqs.collect::<Vec<_>>());
+    assert_eq!(received, seqs.collect::<Vec<_>>());
     assert_eq!((&page["has_more_before"], &page["has_more_after"]), (&json!(before), &json!(after)));
 }
 
 #[tokio::test]
-async fn a_conversation_is_read_in_every_direction() {
+async fn pages_are_listed_from_the_end_before_a_seq_and_after_a_seq() {
     let server = TestServer::start().await;
     let (alice, room) = long_conversation(&server).await;
-    shows(&page(&alice, &room, "").await, 71..=120, true, false);
-    shows(&page(&alice, &room, "limit=100").await, 21..=120, true, false);
-    shows(&page(&alice, &room, "limit=1").await, 120..=120, true, false);
-    shows(&page(&alice, &room, "before=71").await, 21..=70, true, true);
-    shows(&page(&alice, &room, "before=11&limit=10").await, 1..=10, false, true);
-    shows(&page(&alice, &room, "after=0&limit=10").await, 1..=10, false, true);
-    shows(&page(&alice, &room, "after=110&limit=10").await, 111..=120, true, false);
-    shows(&page(&alice, &room, "after=115").await, 116..=120, true, false);
+    assert_page(&page(&alice, &room, "").await, 71..=120, true, false);
+    assert_page(&page(&alice, &room, "limit=100").await, 21..=120, true, false);
+    assert_page(&page(&alice, &room, "limit=1").await, 120..=120, true, false);
+    assert_page(&page(&alice, &room, "before=71").await, 21..=70, true, true);
+    assert_page(&page(&alice, &room, "before=11&limit=10").await, 1..=10, false, true);
+    assert_page(&page(&alice, &room, "after=0&limit=10").await, 1..=10, false, true);
+    assert_page(&page(&alice, &room, "after=110&limit=10").await, 111..=120, true, false);
+    assert_page(&page(&alice, &room, "after=115").await, 116..=120, true, false);
     assert_eq!(page(&alice, &room, "after=120").await["items"], json!([]));
     assert_eq!(page(&alice, &room, "before=1").await["items"], json!([]));
 }
 
 #[tokio::test]
-async fn around_shows_both_sides() {
+async fn a_page_around_a_seq_has_the_messages_on_both_sides() {
     let server = TestServer::start().await;
     let (alice, room) = long_conversation(&server).await;
     for around in [1, 60, 120] {
@@ -71,13 +71,13 @@ async fn around_shows_both_sides() {
 }
 
 #[tokio::test]
-async fn a_page_names_the_revision_it_was_read_at() {
+async fn a_page_names_the_revision_at_which_it_was_read() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     let mut socket = alice.connect().await;
     let first = page(&alice, &room, "").await["rev"].as_i64().unwrap();
-    let sent = socket.say(&room, "hello").await;
+    let sent = socket.send_message(&room, "hello").await;
     assert_eq!(sent["rev"], first + 1);
     let second = page(&alice, &room, "").await;
     assert_eq!(second["rev"], first + 1);
@@ -85,7 +85,7 @@ async fn a_page_names_the_revision_it_was_read_at() {
 }
 
 #[tokio::test]
-async fn one_message_is_read_with_its_context() {
+async fn one_message_is_read_by_its_id() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;

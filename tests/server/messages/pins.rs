@@ -1,9 +1,9 @@
-//! Pinned messages: who may pin, who sees it, and their list.
+//! Pinned messages: who can pin, which events clients get, and the list of pins.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::live_and_replayed::Witness;
+use crate::live_and_replayed::LiveSession;
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
@@ -20,14 +20,14 @@ async fn unpin(user: &TestUser, room: &str, message: &Value) -> Answer {
     user.delete(&format!("{}/pin", path(room, message))).await
 }
 
-/// The texts of what is pinned.
-async fn pinned(user: &TestUser, room: &str) -> Vec<String> {
+/// Returns the texts of the pinned messages.
+async fn pinned_texts(user: &TestUser, room: &str) -> Vec<String> {
     let page = user.get(&format!("/conversations/{room}/pins")).await.expect(200);
     assert_eq!(page["next_cursor"], json!(null));
     page["items"].as_array().unwrap().iter().map(|message| text(&message["content"])).collect()
 }
 
-async fn room(server: &TestServer) -> (TestUser, TestUser, String, Vec<Value>) {
+async fn group_with_three_messages(server: &TestServer) -> (TestUser, TestUser, String, Vec<Value>) {
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let room = alice.group("room", &[&bob]).await;
@@ -43,37 +43,37 @@ async fn last_rev(user: &TestUser, room: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_pin_is_seen_live_after_sync_and_in_the_list() {
+async fn a_pin_is_in_the_live_event_the_sync_and_the_list() {
     let server = TestServer::start().await;
-    let (alice, bob, room, messages) = room(&server).await;
-    let mut devices = [Witness::of(&alice).await, Witness::of(&alice).await, Witness::of(&bob).await];
+    let (alice, bob, room, messages) = group_with_three_messages(&server).await;
+    let mut devices = [LiveSession::new(&alice).await, LiveSession::new(&alice).await, LiveSession::new(&bob).await];
     let answer = pin(&alice, &room, &messages[0]).await.expect(200);
     let mut expected = messages[0].clone();
     expected["pinned"] = json!(true);
     assert_eq!(answer, expected);
     pin(&alice, &room, &messages[2]).await.expect(200);
-    assert_eq!(pinned(&bob, &room).await, ["three", "one"], "the newest pin first");
+    assert_eq!(pinned_texts(&bob, &room).await, ["three", "one"], "the newest pin is first");
     unpin(&alice, &room, &messages[0]).await.expect(204);
     for device in &mut devices {
         for (kind, message) in
             [("message.pinned", &messages[0]), ("message.pinned", &messages[2]), ("message.unpinned", &messages[0])]
         {
             let expected = json!({ "conversation_id": room, "message_id": message["id"], "user_id": alice.id });
-            assert_eq!(device.sees(kind).await, expected);
+            assert_eq!(device.expect_payload(kind).await, expected);
         }
     }
-    assert_eq!(pinned(&bob, &room).await, ["three"]);
+    assert_eq!(pinned_texts(&bob, &room).await, ["three"]);
     let flags: Vec<Value> = bob.history(&room).await.iter().map(|message| message["pinned"].clone()).collect();
     assert_eq!(flags, [false, false, false, true]);
     for device in devices {
-        assert_eq!(device.agrees_with_sync().await, 3);
+        assert_eq!(device.compare_with_sync().await, 3);
     }
 }
 
 #[tokio::test]
-async fn doing_it_again_changes_nothing_and_tells_nobody() {
+async fn a_repeated_pin_changes_nothing_and_appends_no_event() {
     let server = TestServer::start().await;
-    let (alice, _, room, messages) = room(&server).await;
+    let (alice, _, room, messages) = group_with_three_messages(&server).await;
     unpin(&alice, &room, &messages[0]).await.expect(204);
     pin(&alice, &room, &messages[0]).await.expect(200);
     pin(&alice, &room, &messages[1]).await.expect(200);
@@ -81,13 +81,13 @@ async fn doing_it_again_changes_nothing_and_tells_nobody() {
     assert_eq!(pin(&alice, &room, &messages[0]).await.expect(200)["pinned"], true);
     unpin(&alice, &room, &messages[2]).await.expect(204);
     assert_eq!(last_rev(&alice, &room).await, before);
-    assert_eq!(pinned(&alice, &room).await, ["two", "one"], "it keeps its place");
+    assert_eq!(pinned_texts(&alice, &room).await, ["two", "one"], "a repeated pin keeps the order");
 }
 
 #[tokio::test]
-async fn owners_and_admins_pin_and_both_in_a_direct_conversation() {
+async fn owners_admins_and_both_users_of_a_direct_conversation_can_pin() {
     let server = TestServer::start().await;
-    let (alice, bob, room, messages) = room(&server).await;
+    let (alice, bob, room, messages) = group_with_three_messages(&server).await;
     let (olga, eve) = (server.user("olga").await, server.user("eve").await);
     let body = json!({ "user_ids": ["olga"], "role": "observer" });
     alice.post(&format!("/conversations/{room}/members"), body).await.expect(200);
@@ -96,7 +96,7 @@ async fn owners_and_admins_pin_and_both_in_a_direct_conversation() {
         pin(user, &room, &messages[1]).await.refused(403, code);
         unpin(user, &room, &messages[0]).await.refused(403, code);
     }
-    assert_eq!(pinned(&olga, &room).await, ["one"]);
+    assert_eq!(pinned_texts(&olga, &room).await, ["one"]);
     eve.get(&format!("/conversations/{room}/pins")).await.refused(403, "not_a_participant");
     alice.put(&format!("/conversations/{room}/members/bob/role"), json!({ "role": "admin" })).await.expect(200);
     pin(&bob, &room, &messages[1]).await.expect(200);
@@ -105,26 +105,26 @@ async fn owners_and_admins_pin_and_both_in_a_direct_conversation() {
     let direct = alice.direct(&bob).await;
     let hello = alice.send(&direct, "hello").await;
     pin(&bob, &direct, &hello).await.expect(200);
-    assert_eq!(pinned(&alice, &direct).await, ["hello"]);
+    assert_eq!(pinned_texts(&alice, &direct).await, ["hello"]);
     alice.post("/blocks", json!({ "user": "bob" })).await.expect(201);
     unpin(&alice, &direct, &hello).await.refused(403, "blocked");
     pin(&bob, &direct, &hello).await.refused(403, "blocked");
 }
 
 #[tokio::test]
-async fn only_what_is_there_is_pinned() {
+async fn only_existing_messages_of_the_conversation_are_pinned() {
     let server = TestServer::start().await;
-    let (alice, bob, room, messages) = room(&server).await;
+    let (alice, bob, room, messages) = group_with_three_messages(&server).await;
     for message in &messages {
         pin(&alice, &room, message).await.expect(200);
     }
     alice.delete(&path(&room, &messages[0])).await.expect(204);
     pin(&alice, &room, &messages[0]).await.refused(409, "conflict");
     unpin(&alice, &room, &messages[0]).await.expect(204);
-    assert_eq!(pinned(&bob, &room).await, ["three", "two"]);
+    assert_eq!(pinned_texts(&bob, &room).await, ["three", "two"]);
     bob.delete(&format!("{}?for=me", path(&room, &messages[1]))).await.expect(204);
-    assert_eq!(pinned(&bob, &room).await, ["three"], "what one has hidden is left out");
-    assert_eq!(pinned(&alice, &room).await, ["three", "two"]);
+    assert_eq!(pinned_texts(&bob, &room).await, ["three"], "hidden messages are left out");
+    assert_eq!(pinned_texts(&alice, &room).await, ["three", "two"]);
 
     let elsewhere = alice.group("elsewhere", &[]).await;
     pin(&alice, &elsewhere, &messages[2]).await.refused(404, "not_found");
@@ -135,9 +135,9 @@ async fn only_what_is_there_is_pinned() {
 }
 
 #[tokio::test]
-async fn pins_come_page_by_page_as_the_caller_sees_them() {
+async fn pins_are_listed_in_pages_as_the_caller_sees_them() {
     let server = TestServer::start().await;
-    let (alice, bob, room, messages) = room(&server).await;
+    let (alice, bob, room, messages) = group_with_three_messages(&server).await;
     for message in [&messages[1], &messages[0], &messages[2]] {
         pin(&alice, &room, message).await.expect(200);
     }
@@ -145,17 +145,17 @@ async fn pins_come_page_by_page_as_the_caller_sees_them() {
         .call(Method::PUT, &format!("{}/reactions/%F0%9F%91%8D", path(&room, &messages[0])), Body::None)
         .await
         .expect(200);
-    let mut walked = Vec::new();
+    let mut listed = Vec::new();
     let mut cursor = String::new();
     loop {
         let page = alice.get(&format!("/conversations/{room}/pins?limit=1{cursor}")).await.expect(200);
-        walked.extend(page["items"].as_array().unwrap().iter().cloned());
+        listed.extend(page["items"].as_array().unwrap().iter().cloned());
         let Some(next) = page["next_cursor"].as_str() else { break };
         cursor = format!("&cursor={next}");
     }
-    let contents: Vec<&Value> = walked.iter().map(|message| &message["content"]).collect();
+    let contents: Vec<&Value> = listed.iter().map(|message| &message["content"]).collect();
     assert_eq!(contents, ["three", "one", "two"]);
-    assert_eq!((&walked[1]["reactions"][0]["me"], &walked[1]["status"]), (&json!(true), &json!("sent")));
+    assert_eq!((&listed[1]["reactions"][0]["me"], &listed[1]["status"]), (&json!(true), &json!("sent")));
     let page = bob.get(&format!("/conversations/{room}/pins")).await.expect(200);
     assert_eq!((&page["items"][1]["reactions"][0]["me"], &page["items"][1]["status"]), (&json!(false), &json!(null)));
     bob.get(&format!("/conversations/{room}/pins?cursor=x")).await.refused(400, "invalid_request");

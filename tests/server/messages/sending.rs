@@ -1,4 +1,4 @@
-//! Sending over REST and over the socket, once and only once.
+//! Sending over REST and over the socket: each message is stored exactly once.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ async fn a_message_is_stored_with_all_its_fields() {
 }
 
 #[tokio::test]
-async fn sending_moves_the_senders_mark_and_raises_the_others_count() {
+async fn a_send_moves_the_mark_of_the_sender_and_raises_the_unread_count_of_the_peer() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -50,10 +50,10 @@ async fn sending_moves_the_senders_mark_and_raises_the_others_count() {
     for _ in 0..3 {
         alice.send(&direct, "hello").await;
     }
-    let mine = alice.conversation(&direct).await;
-    assert_eq!((&mine["unread_count"], &mine["my"]["last_read_seq"]), (&json!(0), &json!(3)));
-    let theirs = bob.conversation(&direct).await;
-    assert_eq!((&theirs["unread_count"], &theirs["my"]["last_read_seq"]), (&json!(3), &json!(0)));
+    let of_alice = alice.conversation(&direct).await;
+    assert_eq!((&of_alice["unread_count"], &of_alice["my"]["last_read_seq"]), (&json!(0), &json!(3)));
+    let of_bob = bob.conversation(&direct).await;
+    assert_eq!((&of_bob["unread_count"], &of_bob["my"]["last_read_seq"]), (&json!(3), &json!(0)));
     bob.send(&direct, "hello").await;
     assert_eq!(bob.conversation(&direct).await["unread_count"], 0);
 }
@@ -64,12 +64,12 @@ async fn content_has_1_to_10000_characters() {
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     for (what, body) in [
-        ("nothing", json!({})),
+        ("missing", json!({})),
         ("empty", json!({ "content": "" })),
-        ("nothing to see", json!({ "content": "\u{200B}\u{2060}" })),
-        ("white", json!({ "content": " \n\t " })),
+        ("invisible", json!({ "content": "\u{200B}\u{2060}" })),
+        ("white space", json!({ "content": " \n\t " })),
         ("long", json!({ "content": "x".repeat(10_001) })),
-        ("long and wide", json!({ "content": "𝕏".repeat(10_001) })),
+        ("long, with characters of four bytes", json!({ "content": "𝕏".repeat(10_001) })),
         ("NUL", json!({ "content": "nul\0" })),
     ] {
         let refused = post(&alice, &room, body).await;
@@ -81,11 +81,11 @@ async fn content_has_1_to_10000_characters() {
         post(&alice, &room, json!({ "content": content })).await.expect(201);
     }
     let seqs: Vec<i64> = alice.history(&room).await.iter().map(|message| message["seq"].as_i64().unwrap()).collect();
-    assert_eq!(seqs, [1, 2, 3, 4, 5], "what was refused left no hole");
+    assert_eq!(seqs, [1, 2, 3, 4, 5], "a refused send leaves no gap");
 }
 
 #[tokio::test]
-async fn content_is_kept_as_it_was_written() {
+async fn content_is_stored_without_changes() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -111,7 +111,7 @@ async fn a_temp_id_has_1_to_64_characters() {
 }
 
 #[tokio::test]
-async fn the_same_temp_id_again_is_the_same_message() {
+async fn a_repeated_temp_id_returns_the_same_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -131,7 +131,7 @@ async fn the_same_temp_id_again_is_the_same_message() {
     let error = socket.refused("message.send", payload, "temp_id_reused").await;
     assert_eq!(error["temp_id"], "once");
 
-    // It is the sender's own, and the conversation's.
+    // A temp_id belongs to one sender and one conversation.
     assert_ne!(post(&bob, &room, body()).await.expect(201)["id"], first["id"]);
     let elsewhere = alice.group("elsewhere", &[]).await;
     assert_ne!(post(&alice, &elsewhere, body()).await.expect(201)["id"], first["id"]);
@@ -139,7 +139,7 @@ async fn the_same_temp_id_again_is_the_same_message() {
 }
 
 #[tokio::test]
-async fn the_same_temp_id_after_leaving_is_still_answered() {
+async fn a_repeated_temp_id_after_leaving_returns_the_same_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -152,24 +152,24 @@ async fn the_same_temp_id_after_leaving_is_still_answered() {
 }
 
 #[tokio::test]
-async fn a_temp_id_after_leaving_tells_nothing_of_what_others_said_since() {
+async fn a_repeated_temp_id_after_leaving_contains_no_later_text() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let room = alice.group("room", &[&bob]).await;
-    let quoted = alice.send(&room, "said before").await;
+    let quoted = alice.send(&room, "text before").await;
     let body = || json!({ "content": "yes", "reply_to_id": quoted["id"], "temp_id": "once" });
     let first = post(&bob, &room, body()).await.expect(201);
-    assert_eq!(first["reply_to"]["content"], "said before");
+    assert_eq!(first["reply_to"]["content"], "text before");
     bob.delete(&format!("/conversations/{room}")).await.expect(204);
     let path = format!("/conversations/{room}/messages/{}", text(&quoted["id"]));
-    alice.patch(&path, json!({ "content": "said after" })).await.expect(200);
+    alice.patch(&path, json!({ "content": "text after" })).await.expect(200);
     let again = post(&bob, &room, body()).await.expect(200);
     assert_eq!((&again["id"], &again["reply_to"]["content"]), (&first["id"], &json!("")));
 }
 
 #[tokio::test]
-async fn the_same_temp_id_over_rest_and_the_socket_at_once_is_one_message() {
+async fn concurrent_sends_with_one_temp_id_over_rest_and_the_socket_store_one_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -193,14 +193,14 @@ async fn the_same_temp_id_over_rest_and_the_socket_at_once_is_one_message() {
     }
     let history = alice.history(&room).await;
     let seqs: Vec<i64> = history.iter().map(|message| message["seq"].as_i64().unwrap()).collect();
-    assert_eq!(seqs, (1..=61).collect::<Vec<_>>(), "no gap and nothing doubled");
+    assert_eq!(seqs, (1..=61).collect::<Vec<_>>(), "no gap and no repetition");
     for message in &history[1..] {
         assert_eq!(messages[message["temp_id"].as_str().unwrap()]["seq"], message["seq"]);
     }
 }
 
 #[tokio::test]
-async fn many_senders_at_once_leave_a_dense_and_ordered_conversation() {
+async fn many_concurrent_senders_leave_an_ordered_conversation_without_gaps() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -214,9 +214,9 @@ async fn many_senders_at_once_leave_a_dense_and_ordered_conversation() {
         tasks.push(tokio::spawn(async move {
             for number in 0..20 {
                 let temp_id = format!("{task}-{number}");
-                let send = recorder.invoke(&room, &user.id, &temp_id);
+                let send = recorder.add_send(&room, &user.id, &temp_id);
                 let body = json!({ "content": "hello", "temp_id": temp_id });
-                recorder.stored(send, &post(&user, &room, body).await.expect(201), None);
+                recorder.add_acknowledgement(send, &post(&user, &room, body).await.expect(201), None);
             }
         }));
     }
@@ -236,14 +236,14 @@ async fn many_senders_at_once_leave_a_dense_and_ordered_conversation() {
     };
     assert_eq!(number(&after, "last_rev") - number(&before, "last_rev"), 320);
     let mut history = recorder.history();
-    // Nobody listened here, so there are no events to compare with; the order of messages is what counts.
+    // No session is connected, so there are no events to compare. The checker compares the order of the messages.
     history.conversations.insert(room, conversation);
     let found: Vec<_> = check(&history);
     assert_eq!(found, []);
 }
 
 #[tokio::test]
-async fn a_reply_shows_what_it_answers() {
+async fn a_reply_quotes_its_message() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -268,7 +268,7 @@ async fn a_reply_shows_what_it_answers() {
 }
 
 #[tokio::test]
-async fn one_reads_ones_own_writes() {
+async fn a_sent_message_is_in_every_later_read() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -329,7 +329,7 @@ async fn typed_data_has_the_fields_of_its_type() {
 }
 
 #[tokio::test]
-async fn a_reaction_over_the_socket_says_what_it_did() {
+async fn the_answer_to_a_reaction_over_the_socket_names_the_action() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
@@ -344,8 +344,8 @@ async fn a_reaction_over_the_socket_says_what_it_did() {
     ] {
         assert_eq!(socket.accepted(kind, payload(), "ack").await, json!({ "action": action }));
     }
-    let told = [socket.expect("reaction.updated").await, socket.expect("reaction.updated").await];
-    assert_eq!(told.map(|frame| frame["payload"]["action"].clone()), ["added", "removed"]);
+    let events = [socket.expect("reaction.updated").await, socket.expect("reaction.updated").await];
+    assert_eq!(events.map(|frame| frame["payload"]["action"].clone()), ["added", "removed"]);
     let mut wrong = payload();
     wrong["emoji"] = json!("not one");
     assert_eq!(socket.refused("reaction.add", wrong, "validation_failed").await["errors"][0]["field"], "emoji");

@@ -1,5 +1,5 @@
-//! What counts as unread, in a conversation and in all of them: hidden messages and system messages aside, muted
-//! conversations in the totals aside, mentions everywhere.
+//! Unread counts of one conversation and of all conversations: hidden messages and system messages do not count, the
+//! totals leave out muted conversations, and mentions count in all conversations.
 
 use serde_json::{Value, json};
 
@@ -10,34 +10,37 @@ async fn totals(user: &TestUser) -> Value {
     user.get("/conversations/unread-count").await.expect(200)
 }
 
+/// Returns the unread count of the conversation, and the total of the user.
 async fn counts(user: &TestUser, room: &str) -> (i64, i64) {
     let one = user.conversation(room).await["unread_count"].as_i64().unwrap();
     let total = totals(user).await["messages"].as_i64().unwrap();
     (one, total)
 }
 
-async fn read(user: &TestUser, room: &str, body: Value) -> Value {
+async fn mark_read(user: &TestUser, room: &str, body: Value) -> Value {
     user.post(&format!("/conversations/{room}/read"), body).await.expect(200)
 }
 
-async fn two(server: &TestServer) -> (TestUser, TestUser, String) {
+async fn group_of_two(server: &TestServer) -> (TestUser, TestUser, String) {
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
     (alice, bob, room)
 }
 
 #[tokio::test]
-async fn what_one_has_hidden_is_not_unread() {
+async fn a_hidden_message_is_not_unread() {
     let server = TestServer::start().await;
-    let (alice, bob, room) = two(&server).await;
-    let mut said = Vec::new();
+    let (alice, bob, room) = group_of_two(&server).await;
+    let mut messages = Vec::new();
     for content in ["one", "two @bob", "three", "four", "five @bob"] {
-        said.push(alice.send(&room, content).await);
+        messages.push(alice.send(&room, content).await);
     }
     alice.patch(&format!("/conversations/{room}"), json!({ "name": "renamed" })).await.expect(200);
     let renamed = alice.history(&room).await.pop().unwrap();
     assert_eq!(counts(&bob, &room).await, (5, 5));
-    for (message, left, mentions) in [(&said[1], 4, 1), (&said[3], 3, 1), (&renamed, 3, 1), (&said[3], 3, 1)] {
+    for (message, left, mentions) in
+        [(&messages[1], 4, 1), (&messages[3], 3, 1), (&renamed, 3, 1), (&messages[3], 3, 1)]
+    {
         hide(&bob, &room, message).await.expect(204);
         assert_eq!(counts(&bob, &room).await, (left, left), "{}", message["content"]);
         assert_eq!(totals(&bob).await["mentions"], mentions);
@@ -45,16 +48,16 @@ async fn what_one_has_hidden_is_not_unread() {
     let own = bob.get("/conversations/stats").await.expect(200);
     assert_eq!((&own["unread_messages"], &own["unread_conversations"]), (&json!(3), &json!(1)));
 
-    // 2 one, 3 two (hidden), 4 three, 5 four (hidden), 6 five, 7 renamed (hidden)
-    let answer = read(&bob, &room, json!({ "seq": 4 })).await;
+    // The seqs and texts are now: 2 one, 3 two (hidden), 4 three, 5 four (hidden), 6 five, 7 renamed (hidden)
+    let answer = mark_read(&bob, &room, json!({ "seq": 4 })).await;
     assert_eq!(answer, json!({ "last_read_seq": 4, "unread_count": 1, "marked": 2 }));
     let mut socket = bob.connect().await;
     let payload = json!({ "conversation_id": room, "seq": 5 });
     let answer = socket.accepted("message.read", payload, "ack").await;
-    assert_eq!(answer, json!({ "last_read_seq": 5, "unread_count": 1, "marked": 0 }), "what is hidden is not marked");
-    hide(&bob, &room, &said[0]).await.expect(204);
-    assert_eq!(counts(&bob, &room).await, (1, 1), "below the mark nothing was unread");
-    hide(&bob, &room, &said[4]).await.expect(204);
+    assert_eq!(answer, json!({ "last_read_seq": 5, "unread_count": 1, "marked": 0 }), "a hidden message is not marked");
+    hide(&bob, &room, &messages[0]).await.expect(204);
+    assert_eq!(counts(&bob, &room).await, (1, 1), "messages up to the mark are not unread");
+    hide(&bob, &room, &messages[4]).await.expect(204);
     assert_eq!(totals(&bob).await, json!({ "messages": 0, "conversations": 0, "mentions": 0 }));
     let own = bob.get("/conversations/stats").await.expect(200);
     assert_eq!((&own["unread_messages"], &own["unread_conversations"]), (&json!(0), &json!(0)));
@@ -65,57 +68,57 @@ async fn what_one_has_hidden_is_not_unread() {
 }
 
 #[tokio::test]
-async fn a_deleted_message_keeps_its_place_among_the_unread() {
+async fn a_deleted_message_still_counts_as_unread() {
     let server = TestServer::start().await;
-    let (alice, bob, room) = two(&server).await;
-    let said = alice.send(&room, "@bob").await;
+    let (alice, bob, room) = group_of_two(&server).await;
+    let message = alice.send(&room, "@bob").await;
     alice.send(&room, "two").await;
-    alice.delete(&path(&room, &said)).await.expect(204);
+    alice.delete(&path(&room, &message)).await.expect(204);
     assert_eq!(counts(&bob, &room).await, (2, 2));
-    assert_eq!(totals(&bob).await["mentions"], 0, "its text mentions nobody any more");
-    hide(&bob, &room, &said).await.expect(204);
+    assert_eq!(totals(&bob).await["mentions"], 0, "a deleted message has no mentions");
+    hide(&bob, &room, &message).await.expect(204);
     assert_eq!(counts(&bob, &room).await, (1, 1));
 }
 
 #[tokio::test]
-async fn hiding_tells_ones_own_sessions_what_is_unread() {
+async fn hiding_a_message_sends_the_unread_counts_to_the_sessions_of_the_user() {
     let server = TestServer::start().await;
-    let (alice, bob, room) = two(&server).await;
-    let said = alice.send(&room, "one @bob").await;
+    let (alice, bob, room) = group_of_two(&server).await;
+    let message = alice.send(&room, "one @bob").await;
     alice.send(&room, "two @bob").await;
     let (mut other, mut author) = (bob.connect().await, alice.connect().await);
-    hide(&bob, &room, &said).await.expect(204);
-    let told = other.expect("unread").await;
-    assert_eq!(told["payload"], json!({ "messages": 1, "conversations": 1, "mentions": 1 }));
+    hide(&bob, &room, &message).await.expect(204);
+    let unread = other.expect("unread").await;
+    assert_eq!(unread["payload"], json!({ "messages": 1, "conversations": 1, "mentions": 1 }));
     let frames = author.frames_until_pong().await;
     assert!(frames.iter().all(|frame| frame["type"] != "unread"), "{frames:?}");
 }
 
 #[tokio::test]
-async fn totals_leave_out_what_is_muted_and_mentions_count_everywhere() {
+async fn totals_leave_out_muted_conversations_and_mentions_count_everywhere() {
     let server = TestServer::start().await;
-    let (alice, bob, room) = two(&server).await;
+    let (alice, bob, room) = group_of_two(&server).await;
     let quiet = alice.group("quiet", &[&bob]).await;
     for target in [&room, &quiet] {
         alice.send(target, "hello @bob").await;
         alice.send(target, "hello").await;
     }
     let all = json!({ "messages": 4, "conversations": 2, "mentions": 2 });
-    let loud = json!({ "messages": 2, "conversations": 1, "mentions": 2 });
+    let without_muted = json!({ "messages": 2, "conversations": 1, "mentions": 2 });
     assert_eq!(totals(&bob).await, all);
     let stats = async || {
         let own = bob.get("/conversations/stats").await.expect(200);
         (own["unread_messages"].clone(), own["unread_conversations"].clone(), own["muted"].clone())
     };
     bob.post(&format!("/conversations/{quiet}/mute"), json!({})).await.expect(200);
-    assert_eq!(totals(&bob).await, loud);
+    assert_eq!(totals(&bob).await, without_muted);
     assert_eq!(stats().await, (json!(2), json!(1), json!(1)));
-    assert_eq!(bob.conversation(&quiet).await["unread_count"], 2, "the conversation itself counts on");
+    assert_eq!(bob.conversation(&quiet).await["unread_count"], 2, "the count of the conversation itself stays");
     let mut socket = bob.connect().await;
-    let answer = read(&bob, &room, json!({ "seq": 2 })).await;
+    let answer = mark_read(&bob, &room, json!({ "seq": 2 })).await;
     assert_eq!(answer["unread_count"], 1);
-    let told = socket.expect("unread").await;
-    assert_eq!(told["payload"], json!({ "messages": 1, "conversations": 1, "mentions": 1 }));
+    let unread = socket.expect("unread").await;
+    assert_eq!(unread["payload"], json!({ "messages": 1, "conversations": 1, "mentions": 1 }));
 
     bob.delete(&format!("/conversations/{quiet}/mute")).await.expect(204);
     assert_eq!(totals(&bob).await, json!({ "messages": 3, "conversations": 2, "mentions": 1 }));
@@ -123,13 +126,17 @@ async fn totals_leave_out_what_is_muted_and_mentions_count_everywhere() {
     bob.post(&format!("/conversations/{quiet}/mute"), until).await.expect(200);
     assert_eq!(stats().await, (json!(1), json!(1), json!(1)));
     bob.post(&format!("/conversations/{quiet}/archive"), json!({})).await.expect(200);
-    assert_eq!(totals(&bob).await, json!({ "messages": 1, "conversations": 1, "mentions": 1 }), "archived counts");
+    assert_eq!(
+        totals(&bob).await,
+        json!({ "messages": 1, "conversations": 1, "mentions": 1 }),
+        "archived conversations count"
+    );
 }
 
 #[tokio::test]
-async fn one_joins_at_the_message_that_tells_of_it() {
+async fn a_user_who_joins_has_read_up_to_the_message_about_it() {
     let server = TestServer::start().await;
-    let (alice, bob, room) = two(&server).await;
+    let (alice, bob, room) = group_of_two(&server).await;
     let carol = server.user("carol").await;
     alice.send(&room, "before @all").await;
     alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["carol"] })).await.expect(200);
@@ -143,11 +150,11 @@ async fn one_joins_at_the_message_that_tells_of_it() {
     assert_eq!(counts(&carol, &room).await, (0, 0));
 }
 
-/// An acknowledged mark is a mark of that moment: what is sent afterwards is not delivered by it.
+/// An acknowledged mark covers the messages of that moment: it does not mark later messages as delivered.
 #[tokio::test]
-async fn delivered_beyond_the_end_means_the_end_at_that_moment() {
+async fn a_delivered_mark_beyond_the_end_means_the_end_of_that_moment() {
     let server = TestServer::start().await;
-    let (alice, bob, room) = two(&server).await;
+    let (alice, bob, room) = group_of_two(&server).await;
     alice.send(&room, "before").await;
     let mut socket = bob.connect().await;
     let held = server.hold("SELECT 1 FROM participants FOR UPDATE").await;

@@ -1,161 +1,178 @@
-//! A real server and the users of one case, each with two devices: performs commands, and waits until every device has
-//! what the server says there is.
+//! One case: users with two devices each on a real server, and the model. It runs the steps, and after each command it
+//! waits until every device has all events.
 
 use super::commands::{Command, Step, USERS};
-use super::compare::{self, Compared};
-use super::effects::{Effect, Grow, Stream};
-use super::permissions::Verdict;
+use super::compare::{self, CompareResult};
+use super::effects::{Effect, Growth, Stream};
+use super::permissions::Expectation;
 use super::replay;
 use super::state::{Identity, Model};
-use super::users::{Device, Person, Revs};
+use super::users::{CaseUser, Device, Revs};
 use crate::support::{DEADLINE, TestServer, eventually};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// One case.
-pub struct World {
+pub struct Case {
     pub model: Model,
-    pub people: Vec<Person>,
-    /// The ids of the model's conversations.
-    pub ids: Vec<String>,
-    /// The ids of messages, by conversation and place.
-    pub messages: BTreeMap<(String, i64), String>,
-    /// The revision of each stream as last heard.
-    pub revs: BTreeMap<Stream, i64>,
-    /// The newest revision that whoever left may see.
-    pub out: BTreeMap<(usize, String), i64>,
-    /// The revision with which somebody (last) came in.
-    pub joined: BTreeMap<(usize, String), i64>,
-    /// The revisions of `message.new`, by conversation and place, as a device was told of them.
-    pub sent_revs: BTreeMap<(String, i64), i64>,
+    pub users: Vec<CaseUser>,
+    /// The ids of the conversations, in the order of the model.
+    pub conversation_ids: Vec<String>,
+    /// The ids of messages, by conversation and `seq`.
+    pub message_ids: BTreeMap<(String, i64), String>,
+    /// The revision of each stream after the last command.
+    pub stream_revs: BTreeMap<Stream, i64>,
+    /// The newest revision that a user who left a conversation may see, by user and conversation.
+    pub left_at_revs: BTreeMap<(usize, String), i64>,
+    /// The revision at which a participant last joined, by user and conversation.
+    pub joined_at_revs: BTreeMap<(usize, String), i64>,
+    /// The revisions of `message.new` as a device received them, by conversation and `seq`.
+    pub message_revs: BTreeMap<(String, i64), i64>,
 }
 
-impl World {
-    /// Fresh users, who know nobody; `case` makes their names.
-    pub async fn new(server: &TestServer, case: u32) -> Self {
-        let names = ["ann", "bob", "cyd", "dan"].map(|name| format!("{name}{case}"));
-        let people = join_all(names.iter().map(|name| Person::new(server, name))).await;
+impl Case {
+    /// Registers new users. The number of the case makes their names unique.
+    pub async fn new(server: &TestServer, number: u32) -> Self {
+        let names = ["ann", "bob", "cyd", "dan"].map(|name| format!("{name}{number}"));
+        let users = join_all(names.iter().map(|name| CaseUser::new(server, name))).await;
         let identity =
-            |person: &Person| Identity { id: person.user.id.clone(), username: person.user.username.clone() };
-        let model = Model::new(people.iter().map(identity).collect());
-        let revs = people.iter().enumerate();
-        let revs = revs.map(|(index, person)| (Stream::User(index), person.devices[0].view.user_rev)).collect();
+            |user: &CaseUser| Identity { id: user.account.id.clone(), username: user.account.username.clone() };
+        let model = Model::new(users.iter().map(identity).collect());
+        let stream_revs = users.iter().enumerate();
+        let stream_revs =
+            stream_revs.map(|(index, user)| (Stream::User(index), user.devices[0].view.user_rev)).collect();
         Self {
             model,
-            people,
-            ids: Vec::new(),
-            messages: BTreeMap::new(),
-            revs,
-            out: BTreeMap::new(),
-            joined: BTreeMap::new(),
-            sent_revs: BTreeMap::new(),
+            users,
+            conversation_ids: Vec::new(),
+            message_ids: BTreeMap::new(),
+            stream_revs,
+            left_at_revs: BTreeMap::new(),
+            joined_at_revs: BTreeMap::new(),
+            message_revs: BTreeMap::new(),
         }
     }
 
-    pub async fn step(&mut self, step: &Step) -> Compared {
+    pub async fn run_step(&mut self, step: &Step) -> CompareResult {
         match step {
-            Step::Do { by, device, socket, command } => match command.resolve(*by, &self.model) {
-                Some(command) => self.command(*by, *device, *socket, &command).await,
+            Step::Run { user, device, socket, command } => match command.resolve(*user, &self.model) {
+                Some(command) => self.run_command(*user, *device, *socket, &command).await,
                 None => Ok(()),
             },
-            Step::Manage { by, device, command } => {
+            Step::RunAsManager { user, device, command } => {
                 let mut command = command.clone();
-                let by = command.managed(&self.model).unwrap_or(*by);
-                match command.resolve(by, &self.model) {
-                    Some(command) => self.command(by, *device, false, &command).await,
+                let caller = command.choose_manager(&self.model).unwrap_or(*user);
+                match command.resolve(caller, &self.model) {
+                    Some(command) => self.run_command(caller, *device, false, &command).await,
                     None => Ok(()),
                 }
             }
-            Step::Away { by, device } => {
-                self.people[*by].devices[*device].socket = None;
+            Step::Disconnect { user, device } => {
+                self.users[*user].devices[*device].socket = None;
                 Ok(())
             }
-            Step::Back { by, device } => self.back(*by, *device).await,
-            Step::Look => self.look().await,
+            Step::Reconnect { user, device } => self.reconnect(*user, *device).await,
+            Step::Compare => self.compare_all().await,
         }
     }
 
-    /// Performs a resolved command, compares its answer, and waits until all devices know.
-    pub async fn command(&mut self, by: usize, device: usize, socket: bool, command: &Command) -> Compared {
-        let verdict = self.model.judge(by, command);
-        let heirs = self.model.heirs(by, command);
-        let outcome = self.perform(by, device, socket, command).await;
-        // where a block stands, that may be the reason given for whatever is refused
-        let blocked = command.clone().place().is_some_and(|place| self.model.is_blocked(*place));
-        let refusal = |refusals: &[(u16, &str)]| {
+    /// Sends a resolved command, waits until all devices have its events, and compares the answer.
+    pub async fn run_command(
+        &mut self,
+        caller: usize,
+        device: usize,
+        socket: bool,
+        command: &Command,
+    ) -> CompareResult {
+        let expectation = self.model.expectation(caller, command);
+        let candidates = self.model.new_owner_candidates(caller, command);
+        let outcome = self.send_command(caller, device, socket, command).await;
+        // In a direct conversation with a block, each refusal may be reported as `blocked`.
+        let blocked =
+            command.clone().conversation_mut().is_some_and(|conversation| self.model.is_blocked(*conversation));
+        let is_refusal = |refusals: &[(u16, &str)]| {
             let block = [(403, "blocked")];
             refusals.iter().chain(block.iter().filter(|_| blocked)).any(|(status, code)| {
-                outcome.status.is_none_or(|said| said == *status) && outcome.code.as_deref() == Some(code)
+                outcome.status.is_none_or(|found| found == *status) && outcome.code.as_deref() == Some(code)
             })
         };
-        let fits = match verdict {
-            Verdict::Granted => outcome.code.is_none(),
-            Verdict::Refused(with) => refusal(with),
-            Verdict::Open(with) => outcome.code.is_none() || refusal(with),
+        let is_expected = match expectation {
+            Expectation::Accepted => outcome.code.is_none(),
+            Expectation::Refused(refusals) => is_refusal(refusals),
+            Expectation::Either(refusals) => outcome.code.is_none() || is_refusal(refusals),
         };
-        if !fits {
-            return Err(format!("{by} {command:?}: expected {verdict:?}, answered {outcome:?}"));
+        if !is_expected {
+            return Err(format!("{caller} {command:?}: expected {expectation:?}, answered {outcome:?}"));
         }
         if outcome.code.is_some() {
-            return self.settle(&BTreeMap::new()).await.map_err(|error| format!("after {command:?}: {error}"));
+            return self.wait_for_events(&BTreeMap::new()).await.map_err(|error| format!("after {command:?}: {error}"));
         }
-        let heir = self.choose_heir(by, command, &heirs).await?;
+        let new_owner = self.find_new_owner(caller, command, &candidates).await?;
         if matches!(command, Command::CreateDirect { .. } | Command::CreateGroup { .. })
             && let Some(id) = outcome.body["id"].as_str()
-            && !self.ids.iter().any(|known| known == id)
+            && !self.conversation_ids.iter().any(|known| known == id)
         {
-            self.ids.push(id.to_owned());
+            self.conversation_ids.push(id.to_owned());
         }
-        let Effect { grows, status, answer } = self.model.act(by, command, heir);
-        if outcome.status.is_some_and(|said| said != status) {
+        let Effect { growth, status, answer } = self.model.apply(caller, command, new_owner);
+        if outcome.status.is_some_and(|found| found != status) {
             return Err(format!("{command:?}: expected {status}, answered {outcome:?}"));
         }
-        let settled = self.settle(&grows).await;
-        settled.map_err(|error| format!("after {by} {command:?}: {error}"))?;
-        if let Command::Delivered { place, which } = command {
-            self.wait_for_status(by, *place, *which).await;
+        let result = self.wait_for_events(&growth).await;
+        result.map_err(|error| format!("after {caller} {command:?}: {error}"))?;
+        if let Command::Delivered { conversation, seq } = command {
+            self.wait_for_status(caller, *conversation, *seq).await;
         }
-        compare::answer(self, by, &answer, &outcome).map_err(|error| format!("{by} {command:?}: {error}"))
+        compare::answer(self, caller, &answer, &outcome).map_err(|error| format!("{caller} {command:?}: {error}"))
     }
 
-    /// Where several joined at once, any of them may inherit: the server says who did.
-    async fn choose_heir(&self, by: usize, command: &Command, heirs: &[usize]) -> Result<Option<usize>, String> {
-        let (mut command, [first, _, ..]) = (command.clone(), heirs) else { return Ok(heirs.first().copied()) };
-        let place = *command.place().expect("it is about a conversation");
-        let members = self.people[*first].get(&format!("/conversations/{}/members?limit=100", self.ids[place])).await;
-        let is_owner = |id: &str| {
-            let of = |member: &&Value| member["user"]["id"] == id && member["role"] == "owner";
-            members["items"].as_array().is_some_and(|items| items.iter().any(|item| of(&item)))
+    /// Returns the user who became the owner. If several candidates joined together, the contract allows each of them,
+    /// and the server has chosen.
+    async fn find_new_owner(
+        &self,
+        caller: usize,
+        command: &Command,
+        candidates: &[usize],
+    ) -> Result<Option<usize>, String> {
+        let (mut command, [first, _, ..]) = (command.clone(), candidates) else {
+            return Ok(candidates.first().copied());
         };
-        let heir = heirs.iter().copied().find(|heir| is_owner(&self.people[*heir].user.id));
-        heir.map(Some).ok_or_else(|| format!("after {by} none of {heirs:?} is the owner: {members}"))
+        let conversation = *command.conversation_mut().expect("the command is about a conversation");
+        let members = self.users[*first]
+            .get(&format!("/conversations/{}/members?limit=100", self.conversation_ids[conversation]))
+            .await;
+        let is_owner = |id: &str| {
+            let is_found = |member: &Value| member["user"]["id"] == id && member["role"] == "owner";
+            members["items"].as_array().is_some_and(|items| items.iter().any(is_found))
+        };
+        let new_owner = candidates.iter().copied().find(|new_owner| is_owner(&self.users[*new_owner].account.id));
+        new_owner.map(Some).ok_or_else(|| format!("after {caller} none of {candidates:?} is the owner: {members}"))
     }
 
-    /// Waits until every connected device has all that there is, and no more; then compares which streams grew.
-    pub async fn settle(&mut self, grows: &BTreeMap<Stream, Grow>) -> Compared {
-        let revs: Vec<Revs> = join_all(self.people.iter_mut().map(Person::revs)).await;
-        self.compare_growth(grows, &revs)?;
+    /// Compares which streams grew, and waits until every connected device has all events and no others.
+    pub async fn wait_for_events(&mut self, growth: &BTreeMap<Stream, Growth>) -> CompareResult {
+        let revs: Vec<Revs> = join_all(self.users.iter_mut().map(CaseUser::get_revs)).await;
+        self.compare_growth(growth, &revs)?;
         for (index, revs) in revs.iter().enumerate() {
             for device in 0..2 {
-                self.people[index].devices[device]
-                    .settle(revs)
+                self.users[index].devices[device]
+                    .wait_for_revs(revs)
                     .await
                     .map_err(|error| format!("user {index}, device {device}: {error}"))?;
             }
-            self.people[index].load().await;
+            self.users[index].fill_views().await;
             for device in 0..2 {
                 self.wait_for_marks(index, device).await?;
             }
         }
-        for device in self.people.iter().flat_map(|person| &person.devices) {
-            for (id, held) in &device.view.conversations {
-                for (seq, message) in &held.messages {
-                    let id_of = message["id"].as_str().expect("an id").to_owned();
-                    self.messages.insert((id.clone(), *seq), id_of);
-                    if let Some(rev) = held.sent_revs.get(seq) {
-                        self.sent_revs.insert((id.clone(), *seq), *rev);
+        for device in self.users.iter().flat_map(|user| &user.devices) {
+            for (id, conversation) in &device.view.conversations {
+                for (seq, message) in &conversation.messages {
+                    let message_id = message["id"].as_str().expect("an id").to_owned();
+                    self.message_ids.insert((id.clone(), *seq), message_id);
+                    if let Some(rev) = conversation.message_revs.get(seq) {
+                        self.message_revs.insert((id.clone(), *seq), *rev);
                     }
                 }
             }
@@ -163,163 +180,171 @@ impl World {
         Ok(())
     }
 
-    /// What was delivered is answered at once, and shown within a second.
-    async fn wait_for_status(&self, by: usize, place: usize, which: usize) {
-        let messages = self.model.conversations[place].messages[..which].iter().rev();
-        let mut waited_for = messages.filter_map(|message| Some((message, message.sender?)));
-        let theirs = waited_for.find(|(message, sender)| {
-            *sender != by && !message.hidden.contains(sender) && self.model.is_in(*sender, place)
+    /// Waits until REST shows a delivered mark to the sender: the server acknowledges the mark before it stores it.
+    async fn wait_for_status(&self, caller: usize, conversation: usize, seq: usize) {
+        let messages = self.model.conversations[conversation].messages[..seq].iter().rev();
+        let mut sent = messages.filter_map(|message| Some((message, message.sender?)));
+        let newest = sent.find(|(message, sender)| {
+            *sender != caller && !message.hidden_for.contains(sender) && self.model.is_in(*sender, conversation)
         });
-        let Some((message, sender)) = theirs else { return };
-        let path = format!("/messages/{}", self.message_id(place, message.seq as usize));
-        let expected = self.model.message(sender, place, message);
-        eventually("what was delivered shows", async || {
-            let found = self.people[sender].get(&path).await;
-            compare::agree(&expected["status"], &found["status"]).is_ok()
+        let Some((message, sender)) = newest else { return };
+        let path = format!("/messages/{}", self.message_id(conversation, message.seq as usize));
+        let expected = self.model.message_view(sender, conversation, message);
+        eventually("the delivered mark is visible", async || {
+            let found = self.users[sender].get(&path).await;
+            compare::compare_values(&expected["status"], &found["status"]).is_ok()
         })
         .await;
     }
 
-    /// One's own marks are told to one's other devices, though not by the log.
-    async fn wait_for_marks(&mut self, index: usize, device: usize) -> Compared {
-        let Device { view, socket: Some(socket) } = &mut self.people[index].devices[device] else { return Ok(()) };
-        for (place, id) in self.ids.iter().enumerate() {
-            let Some(seat) = self.model.seat(index, place) else { continue };
+    /// Waits until the device has the read marks of its user, which come in ephemeral frames.
+    async fn wait_for_marks(&mut self, index: usize, device: usize) -> CompareResult {
+        let Device { view, socket: Some(socket) } = &mut self.users[index].devices[device] else { return Ok(()) };
+        for (conversation, id) in self.conversation_ids.iter().enumerate() {
+            let Some(participant) = self.model.participant(index, conversation) else { continue };
             let started = Instant::now();
-            while view.conversations[id].conversation["my"]["last_read_seq"].as_i64() < Some(seat.read) {
+            while view.conversations[id].fields["my"]["last_read_seq"].as_i64() < Some(participant.read_mark) {
                 let left = DEADLINE.saturating_sub(started.elapsed());
                 let frame = socket.poll_frame(left).await;
-                let frame = frame.ok_or_else(|| format!("user {index}, device {device} never hears of its mark"))?;
+                let frame = frame.ok_or_else(|| format!("user {index}, device {device} does not get its read mark"))?;
                 view.apply(&frame.map_err(|closed| format!("{closed:?}"))?)?;
             }
         }
         Ok(())
     }
 
-    fn compare_growth(&mut self, grows: &BTreeMap<Stream, Grow>, revs: &[Revs]) -> Compared {
+    fn compare_growth(&mut self, growth: &BTreeMap<Stream, Growth>, revs: &[Revs]) -> CompareResult {
         let mut now: BTreeMap<Stream, i64> = BTreeMap::new();
-        for (index, of) in revs.iter().enumerate() {
-            now.insert(Stream::User(index), of.user);
-            for (id, rev) in &of.conversations {
-                let place = self.ids.iter().position(|known| known == id).ok_or(format!("{id} is unknown"))?;
-                if now.insert(Stream::Conversation(place), *rev).is_some_and(|before| before != *rev) {
-                    return Err(format!("two users are told different revisions of {id}"));
+        for (index, revs_of_user) in revs.iter().enumerate() {
+            now.insert(Stream::User(index), revs_of_user.user);
+            for (id, rev) in &revs_of_user.conversations {
+                let conversation =
+                    self.conversation_ids.iter().position(|known| known == id).ok_or(format!("{id} is unknown"))?;
+                if now.insert(Stream::Conversation(conversation), *rev).is_some_and(|before| before != *rev) {
+                    return Err(format!("two users get different revisions of {id}"));
                 }
             }
-            let inside = (0..self.ids.len()).filter(|place| self.model.is_in(index, *place));
-            let inside: Vec<&String> = inside.map(|place| &self.ids[place]).collect();
-            let mut told: Vec<&String> = of.conversations.keys().collect();
-            told.sort_by_key(|id| self.ids.iter().position(|known| known == *id));
-            if told != inside {
-                return Err(format!("user {index} is told of {told:?}, not of {inside:?}"));
+            let expected =
+                (0..self.conversation_ids.len()).filter(|conversation| self.model.is_in(index, *conversation));
+            let expected: Vec<&String> = expected.map(|conversation| &self.conversation_ids[conversation]).collect();
+            let mut found: Vec<&String> = revs_of_user.conversations.keys().collect();
+            found.sort_by_key(|id| self.conversation_ids.iter().position(|known| known == *id));
+            if found != expected {
+                return Err(format!("user {index} gets revisions of {found:?}, not of {expected:?}"));
             }
         }
         for (stream, rev) in now {
-            let Some(before) = self.revs.insert(stream, rev) else { continue };
-            let grew = rev - before;
-            let fits = match grows.get(&stream) {
-                None => grew == 0,
-                Some(Grow::By(by)) => grew == *by,
-                Some(Grow::Some) => grew > 0,
-                Some(Grow::Maybe) => grew >= 0,
+            let Some(before) = self.stream_revs.insert(stream, rev) else { continue };
+            let found = rev - before;
+            let is_expected = match growth.get(&stream) {
+                None => found == 0,
+                Some(Growth::By(count)) => found == *count,
+                Some(Growth::Positive) => found > 0,
+                Some(Growth::Any) => found >= 0,
             };
-            if !fits {
-                return Err(format!("{stream:?} grew by {grew}, not {:?}", grows.get(&stream)));
+            if !is_expected {
+                return Err(format!("{stream:?} grew by {found}, not {:?}", growth.get(&stream)));
             }
         }
-        for (index, of) in revs.iter().enumerate() {
-            for (place, id) in self.ids.iter().enumerate() {
-                if let Some(rev) = of.conversations.get(id) {
-                    self.out.remove(&(index, id.clone()));
-                    self.joined.entry((index, id.clone())).or_insert(*rev);
-                } else if let Some(rev) = self.revs.get(&Stream::Conversation(place)) {
-                    self.out.entry((index, id.clone())).or_insert(*rev);
-                    self.joined.remove(&(index, id.clone()));
+        for (index, revs_of_user) in revs.iter().enumerate() {
+            for (conversation, id) in self.conversation_ids.iter().enumerate() {
+                if let Some(rev) = revs_of_user.conversations.get(id) {
+                    self.left_at_revs.remove(&(index, id.clone()));
+                    self.joined_at_revs.entry((index, id.clone())).or_insert(*rev);
+                } else if let Some(rev) = self.stream_revs.get(&Stream::Conversation(conversation)) {
+                    self.left_at_revs.entry((index, id.clone())).or_insert(*rev);
+                    self.joined_at_revs.remove(&(index, id.clone()));
                 }
             }
         }
         Ok(())
     }
 
-    async fn back(&mut self, by: usize, device: usize) -> Compared {
-        if self.people[by].devices[device].socket.is_some() {
+    async fn reconnect(&mut self, caller: usize, device: usize) -> CompareResult {
+        if self.users[caller].devices[device].socket.is_some() {
             return Ok(());
         }
-        let view = self.people[by].devices[device].view.clone();
-        let (view, socket) = replay::sync(self, by, view).await?;
-        self.people[by].devices[device] = Device { view, socket: Some(socket) };
-        self.settle(&BTreeMap::new()).await
+        let view = self.users[caller].devices[device].view.clone();
+        let (view, socket) = replay::sync(self, caller, view).await?;
+        self.users[caller].devices[device] = Device { view, socket: Some(socket) };
+        self.wait_for_events(&BTreeMap::new()).await
     }
 
-    /// Compares what everybody sees: REST with the model, every connected device with REST.
-    pub async fn look(&mut self) -> Compared {
-        let rest = join_all(self.people.iter().map(Person::rest)).await;
+    /// Compares the answers of REST with the model, and the view of every connected device with REST.
+    pub async fn compare_all(&mut self) -> CompareResult {
+        let rest = join_all(self.users.iter().map(CaseUser::get_rest_state)).await;
         for (index, rest) in rest.iter().enumerate() {
             compare::model(self, index, rest).map_err(|error| format!("user {index}, REST against model: {error}"))?;
-            let person = &mut self.people[index];
-            for (number, device) in person.devices.iter().enumerate().filter(|(_, device)| device.socket.is_some()) {
+            let user = &mut self.users[index];
+            for (number, device) in user.devices.iter().enumerate().filter(|(_, device)| device.socket.is_some()) {
                 compare::view(&device.view, rest)
                     .map_err(|error| format!("user {index}, device {number} against REST: {error}"))?;
             }
-            if person.devices[0].socket.is_some() {
-                person.past.push(person.devices[0].view.clone());
+            if user.devices[0].socket.is_some() {
+                user.past_views.push(user.devices[0].view.clone());
             }
         }
         Ok(())
     }
 
-    /// Compares what is asked for by itself: former texts, who reacted, and what a block does.
-    async fn look_closer(&self, user: usize) -> Compared {
-        let person = &self.people[user];
-        for (other, whom) in self.people.iter().enumerate().filter(|(other, _)| *other != user) {
-            let found = person.get(&format!("/blocks/{}/status", whom.user.id)).await;
+    /// Compares what a client gets from routes of their own: former texts, the users who reacted, and blocks.
+    async fn compare_details(&self, user: usize) -> CompareResult {
+        let case_user = &self.users[user];
+        for (other, other_user) in self.users.iter().enumerate().filter(|(other, _)| *other != user) {
+            let found = case_user.get(&format!("/blocks/{}/status", other_user.account.id)).await;
             let expected = json!({
                 "is_blocked": self.model.blocks.contains(&(user, other)),
                 "is_blocked_by": self.model.blocks.contains(&(other, user)),
-                "can_send_message": !self.model.blocked_between(user, other),
+                "can_send_message": !self.model.is_blocked_between(user, other),
             });
-            compare::agree(&expected, &found)?;
+            compare::compare_values(&expected, &found)?;
         }
-        for (place, id) in self.ids.iter().enumerate().filter(|(place, _)| self.model.is_in(user, *place)) {
-            let messages = &self.model.conversations[place].messages;
-            let open = messages.iter().filter(|message| !message.deleted && !message.hidden.contains(&user));
-            for message in open.clone().filter(|message| message.edited) {
-                let path = format!("/conversations/{id}/messages/{}", self.message_id(place, message.seq as usize));
-                let history = person.get(&format!("{path}/history")).await;
-                compare::history(&message.former, &history).map_err(|error| format!("{path}/history: {error}"))?;
+        for (conversation, id) in
+            self.conversation_ids.iter().enumerate().filter(|(conversation, _)| self.model.is_in(user, *conversation))
+        {
+            let messages = &self.model.conversations[conversation].messages;
+            let readable = messages.iter().filter(|message| !message.deleted && !message.hidden_for.contains(&user));
+            for message in readable.clone().filter(|message| message.edited) {
+                let path =
+                    format!("/conversations/{id}/messages/{}", self.message_id(conversation, message.seq as usize));
+                let history = case_user.get(&format!("{path}/history")).await;
+                compare::history(&message.former_texts, &history)
+                    .map_err(|error| format!("{path}/history: {error}"))?;
             }
-            for message in open.filter(|message| !message.reactions.is_empty()).take(1) {
-                let path = format!("/conversations/{id}/messages/{}", self.message_id(place, message.seq as usize));
-                let reactions = person.get(&format!("{path}/reactions")).await;
-                compare::reactors(&self.model, message, &reactions)
+            for message in readable.filter(|message| !message.reactions.is_empty()).take(1) {
+                let path =
+                    format!("/conversations/{id}/messages/{}", self.message_id(conversation, message.seq as usize));
+                let reactions = case_user.get(&format!("{path}/reactions")).await;
+                compare::reactions_by_user(&self.model, message, &reactions)
                     .map_err(|error| format!("{path}/reactions: {error}"))?;
             }
         }
         Ok(())
     }
 
-    /// Everybody comes back, and once more from the beginning and from some earlier point.
-    pub async fn finish(&mut self, pick: usize) -> Compared {
-        self.look().await?;
-        for by in 0..USERS {
-            self.back(by, 0).await?;
-            self.back(by, 1).await?;
+    /// Connects all devices and compares. Then each user syncs again, from an earlier view and from the first event.
+    pub async fn finish(&mut self, pick: usize) -> CompareResult {
+        self.compare_all().await?;
+        for caller in 0..USERS {
+            self.reconnect(caller, 0).await?;
+            self.reconnect(caller, 1).await?;
         }
-        self.look().await?;
-        for by in 0..USERS {
-            self.look_closer(by).await.map_err(|error| format!("user {by}: {error}"))?;
-            let rest = self.people[by].rest().await;
-            let past = &self.people[by].past;
-            let earlier = past[pick % past.len()].clone();
-            for (what, view) in [("an earlier point", earlier), ("the beginning", replay::nothing(self, by))] {
-                let (mut view, socket) =
-                    replay::sync(self, by, view).await.map_err(|error| format!("{by} from {what}: {error}"))?;
-                let revs = self.people[by].revs().await;
+        self.compare_all().await?;
+        for caller in 0..USERS {
+            self.compare_details(caller).await.map_err(|error| format!("user {caller}: {error}"))?;
+            let rest = self.users[caller].get_rest_state().await;
+            let past_views = &self.users[caller].past_views;
+            let earlier = past_views[pick % past_views.len()].clone();
+            for (start, view) in [("an earlier view", earlier), ("the first event", replay::empty_view(self, caller))] {
+                let (mut view, socket) = replay::sync(self, caller, view)
+                    .await
+                    .map_err(|error| format!("{caller} from {start}: {error}"))?;
+                let revs = self.users[caller].get_revs().await;
                 let mut device = Device { view, socket: Some(socket) };
-                device.settle(&revs).await.map_err(|error| format!("{by} from {what}: {error}"))?;
+                device.wait_for_revs(&revs).await.map_err(|error| format!("{caller} from {start}: {error}"))?;
                 view = device.view;
-                self.people[by].fill(&mut view).await;
-                compare::view(&view, &rest).map_err(|error| format!("user {by}, sync from {what}: {error}"))?;
+                self.users[caller].fill_view(&mut view).await;
+                compare::view(&view, &rest).map_err(|error| format!("user {caller}, sync from {start}: {error}"))?;
             }
         }
         Ok(())

@@ -1,159 +1,161 @@
-//! What users may try. Numbers in a generated command pick one of what there is when it is its turn;
-//! [`Command::resolve`] turns them into the place of a conversation in the model and the `seq` of a message.
+//! The commands that users try. In a generated command, the numbers for users, conversations and messages are random.
+//! [`Command::resolve`] replaces them just before the command runs, by indexes of users and conversations in the model
+//! and by the `seq` of a message.
 
 use super::state::Model;
 
-/// Users in each case.
+/// The number of users in each case.
 pub const USERS: usize = 4;
 
-/// Emoji that are one grapheme each, of one and of several scalar values.
+/// Emoji of one grapheme each, which consist of one or of several scalar values.
 pub const EMOJI: [&str; 3] = ["👍", "❤️", "👩‍🚀"];
 
-/// One thing somebody may do that could change what anybody sees.
+/// A command that can change what users see.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     Send {
-        place: usize,
-        what: What,
+        conversation: usize,
+        draft: Draft,
         reply: Option<usize>,
-        temp: Option<u8>,
+        temp_number: Option<u8>,
     },
-    /// What was sent before with this `temp_id`, word for word.
+    /// An earlier send with its `temp_id`, unchanged.
     Repeat {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        pick: usize,
     },
     Edit {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
         text: Text,
     },
     Delete {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
     },
     Hide {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
     },
     React {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
         emoji: usize,
     },
     Unreact {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
         emoji: usize,
     },
     PinMessage {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
     },
     UnpinMessage {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
     },
     Read {
-        place: usize,
+        conversation: usize,
         to: ReadTo,
     },
     Delivered {
-        place: usize,
-        which: usize,
+        conversation: usize,
+        seq: usize,
     },
     CreateDirect {
-        with: usize,
+        peer: usize,
     },
     CreateGroup {
-        with: Vec<usize>,
+        others: Vec<usize>,
         name: u8,
-        temp: Option<u8>,
+        temp_number: Option<u8>,
     },
-    /// What made a group before with its `temp_id`, word for word.
+    /// An earlier creation of a group with its `temp_id`, unchanged.
     RepeatGroup {
-        which: usize,
+        pick: usize,
     },
     Rename {
-        place: usize,
+        conversation: usize,
         name: u8,
     },
     Describe {
-        place: usize,
+        conversation: usize,
         text: u8,
     },
     Add {
-        place: usize,
-        whom: Vec<usize>,
+        conversation: usize,
+        users: Vec<usize>,
         role: Option<Role>,
     },
     Remove {
-        place: usize,
-        whom: usize,
+        conversation: usize,
+        user: usize,
     },
     Leave {
-        place: usize,
+        conversation: usize,
     },
     SetRole {
-        place: usize,
-        whom: usize,
+        conversation: usize,
+        user: usize,
         role: Role,
     },
     Archive {
-        place: usize,
+        conversation: usize,
         on: bool,
     },
     Mute {
-        place: usize,
-        how: Mute,
+        conversation: usize,
+        mute: Mute,
     },
     PinConversation {
-        place: usize,
+        conversation: usize,
         on: bool,
     },
     Notify {
-        place: usize,
+        conversation: usize,
         level: usize,
     },
     Block {
-        whom: usize,
+        user: usize,
     },
     Unblock {
-        whom: usize,
+        user: usize,
     },
     ShareReceipts {
         on: bool,
     },
 }
 
-/// What a message says.
+/// The content of a message, before it is sent.
 #[derive(Clone, PartialEq, Debug)]
-pub enum What {
+pub enum Draft {
     Text(Text),
     Sticker(u8),
     Location(Option<Text>),
     Contact,
 }
 
-/// A text whose mentions are known by how it was made.
+/// A text of a form that determines its mentions.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Text {
     Plain(u8),
-    /// Longer than a preview, with spaces around that are trimmed.
+    /// A text that is longer than a preview, with spaces around it, which the server trims.
     Long(u8),
     Mention(usize),
-    /// In capitals and with a full stop after it.
-    Shout(usize),
-    /// After a word character: no mention.
-    Address(usize),
-    All,
+    /// A mention in capital letters, with a full stop after it.
+    UppercaseMention(usize),
+    /// An `@` after a word character, which is no mention.
+    MailAddress(usize),
+    MentionAll,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum ReadTo {
     Seq(usize),
     Message(usize),
-    Beyond,
+    /// A `seq` that is greater than that of the newest message.
+    BeyondEnd,
     All,
 }
 
@@ -167,30 +169,30 @@ pub enum Role {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mute {
-    ForGood,
+    Forever,
     /// Until the end of this year of the next century.
-    Until(u8),
-    /// For so many years from now.
-    For(u8),
+    UntilYear(u8),
+    /// For this number of years from now.
+    ForYears(u8),
     Off,
 }
 
-/// The levels of `notify`.
+/// The levels of notifications.
 pub const LEVELS: [&str; 3] = ["all", "mentions", "none"];
 
-/// What happens next in a case.
+/// One step of a case.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    /// Somebody tries something, on one of two devices, over the socket where the command exists there.
-    Do { by: usize, device: usize, socket: bool, command: Command },
-    /// The same, by somebody who may, where that is for some only.
-    Manage { by: usize, device: usize, command: Command },
+    /// A user runs a command on one of two devices, with `socket` as a frame if there is one for the command.
+    Run { user: usize, device: usize, socket: bool, command: Command },
+    /// An owner or admin of a group runs the command, if only they are allowed to. Otherwise this user runs it.
+    RunAsManager { user: usize, device: usize, command: Command },
     /// A device loses its connection.
-    Away { by: usize, device: usize },
-    /// It comes back with `sync` from where it was.
-    Back { by: usize, device: usize },
-    /// Everything that everybody sees is compared.
-    Look,
+    Disconnect { user: usize, device: usize },
+    /// A device connects again and sends `sync` with its revisions.
+    Reconnect { user: usize, device: usize },
+    /// All that each user and each device sees is compared.
+    Compare,
 }
 
 impl Role {
@@ -205,41 +207,42 @@ impl Role {
 }
 
 impl Text {
-    /// The text as it goes out.
-    pub fn written(&self, names: &[String]) -> String {
+    /// Returns the text as the user sends it.
+    pub fn render(&self, names: &[String]) -> String {
         match self {
             Self::Plain(number) => format!("word {number}"),
             Self::Long(number) => format!("  {number} {}\n", "Ün👨‍👩‍👧‍👦 ".repeat(20)),
             Self::Mention(user) => format!("hello @{}, are you there?", names[*user]),
-            Self::Shout(user) => format!("@{}. Come here", names[*user].to_uppercase()),
-            Self::Address(user) => format!("write to mail@{}", names[*user]),
-            Self::All => "@all of you".to_owned(),
+            Self::UppercaseMention(user) => format!("@{}. Come here", names[*user].to_uppercase()),
+            Self::MailAddress(user) => format!("write to mail@{}", names[*user]),
+            Self::MentionAll => "@all of you".to_owned(),
         }
     }
 }
 
 impl Command {
-    /// Whoever is to try it instead, and where, if only those with the right to it are.
-    pub fn managed(&mut self, model: &Model) -> Option<usize> {
-        let (Self::Rename { place, .. }
-        | Self::Describe { place, .. }
-        | Self::Add { place, .. }
-        | Self::Remove { place, .. }
-        | Self::SetRole { place, .. }
-        | Self::Delete { place, .. }
-        | Self::PinMessage { place, .. }
-        | Self::UnpinMessage { place, .. }) = self
+    /// If only owners and admins may run the command, chooses one of them as the caller and one of their groups as the
+    /// conversation.
+    pub fn choose_manager(&mut self, model: &Model) -> Option<usize> {
+        let (Self::Rename { conversation, .. }
+        | Self::Describe { conversation, .. }
+        | Self::Add { conversation, .. }
+        | Self::Remove { conversation, .. }
+        | Self::SetRole { conversation, .. }
+        | Self::Delete { conversation, .. }
+        | Self::PinMessage { conversation, .. }
+        | Self::UnpinMessage { conversation, .. }) = self
         else {
             return None;
         };
-        let (group, user) = model.pick_manager(*place)?;
-        let own = (0..model.conversations.len()).filter(|place| model.is_in(user, *place));
-        // such a number picks that conversation
-        *place = own.clone().position(|place| place == group)? * 10 + 5;
+        let (group, user) = model.pick_manager(*conversation)?;
+        let own = (0..model.conversations.len()).filter(|conversation| model.is_in(user, *conversation));
+        // `Model::pick_conversation` picks that group for this number.
+        *conversation = own.clone().position(|conversation| conversation == group)? * 10 + 5;
         Some(user)
     }
 
-    /// Whether the command exists on WebSocket too.
+    /// Returns whether there is a frame for the command.
     pub fn has_frame(&self) -> bool {
         use Command::{Delete, Delivered, Edit, Hide, React, Read, Repeat, Send, Unreact};
         matches!(
@@ -256,78 +259,81 @@ impl Command {
         )
     }
 
-    /// Picks one of what there is; none where there is nothing to do it to.
-    pub fn resolve(&self, by: usize, model: &Model) -> Option<Self> {
+    /// Replaces each random number by a user, a conversation or a message of the model. Returns `None` if there is none
+    /// to which the command can apply.
+    pub fn resolve(&self, caller: usize, model: &Model) -> Option<Self> {
         let mut resolved = self.clone();
-        for user in resolved.users() {
-            // oneself now and then: that is refused, or means something of its own
-            *user = (by + if *user % 13 == 12 { 0 } else { 1 + *user % (USERS - 1) }) % USERS;
+        for user in resolved.users_mut() {
+            // Sometimes the caller is chosen: the command is then refused, or it has a meaning of its own.
+            *user = (caller + if *user % 13 == 12 { 0 } else { 1 + *user % (USERS - 1) }) % USERS;
         }
         match (&mut resolved, self) {
-            (Self::Unblock { whom }, Self::Unblock { whom: pick }) if pick % 4 != 3 => {
-                *whom = model.blocks.iter().find(|(blocker, _)| *blocker == by).map_or(*whom, |(_, whom)| *whom);
+            (Self::Unblock { user }, Self::Unblock { user: pick }) if pick % 4 != 3 => {
+                *user = model.blocks.iter().find(|(blocker, _)| *blocker == caller).map_or(*user, |(_, user)| *user);
             }
-            (Self::Block { whom }, Self::Block { whom: pick }) if pick % 4 != 3 => {
-                let with = (0..USERS).find(|other| *other != by && model.direct(by, *other).is_some());
-                *whom = with.unwrap_or(*whom);
+            (Self::Block { user }, Self::Block { user: pick }) if pick % 4 != 3 => {
+                let peer = (0..USERS).find(|other| *other != caller && model.direct(caller, *other).is_some());
+                *user = peer.unwrap_or(*user);
             }
             _ => (),
         }
-        if let Self::RepeatGroup { which } = self {
-            let (temp, made) = model.pick_made(by, *which)?;
-            return Some(Self::CreateGroup { with: made.with.clone(), name: made.name, temp: Some(temp) });
+        if let Self::RepeatGroup { pick } = self {
+            let (temp_number, group) = model.pick_group(caller, *pick)?;
+            let others = group.others.clone();
+            return Some(Self::CreateGroup { others, name: group.name, temp_number: Some(temp_number) });
         }
-        let Some(place) = resolved.place() else { return Some(resolved) };
-        *place = match self {
-            // whoever archives and mutes does it to the same
-            Self::Mute { place: pick, .. } if pick % 3 != 2 => model.pick_archived(by),
-            Self::Archive { place: pick, .. } if pick % 3 != 2 => model.pick_muted(by),
+        let Some(conversation) = resolved.conversation_mut() else { return Some(resolved) };
+        *conversation = match self {
+            // A conversation that is archived and muted has special rules, so the two commands often get the same one.
+            Self::Mute { conversation: pick, .. } if pick % 3 != 2 => model.pick_archived(caller),
+            Self::Archive { conversation: pick, .. } if pick % 3 != 2 => model.pick_muted(caller),
             _ => None,
         }
-        .or_else(|| model.pick_conversation(by, *place))?;
-        let place = *place;
+        .or_else(|| model.pick_conversation(caller, *conversation))?;
+        let conversation = *conversation;
         if let Self::Send { reply, .. } = &mut resolved {
-            *reply = reply.and_then(|pick| model.pick_message(place, by, pick, self));
+            *reply = reply.and_then(|pick| model.pick_message(conversation, caller, pick, self));
         }
-        if let Self::Repeat { which, .. } = &resolved {
-            let sent = model.pick_sent(place, by, *which)?.clone();
-            return Some(Self::Send { place, what: sent.what, reply: sent.reply, temp: Some(sent.temp) });
+        if let Self::Repeat { pick, .. } = &resolved {
+            let send = model.pick_send(conversation, caller, *pick)?.clone();
+            let (draft, reply, temp_number) = (send.draft, send.reply, Some(send.temp_number));
+            return Some(Self::Send { conversation, draft, reply, temp_number });
         }
-        if let Some(which) = resolved.which() {
-            *which = model.pick_message(place, by, *which, self)?;
+        if let Some(seq) = resolved.seq_mut() {
+            *seq = model.pick_message(conversation, caller, *seq, self)?;
         }
-        if let Self::Unreact { which, emoji, .. } = &mut resolved {
-            let reactions = &model.conversations[place].message(*which).reactions;
-            let own = reactions.iter().find(|(_, who)| who.contains(&by));
+        if let Self::Unreact { seq, emoji, .. } = &mut resolved {
+            let reactions = &model.conversations[conversation].message(*seq).reactions;
+            let own = reactions.iter().find(|(_, users)| users.contains(&caller));
             *emoji = own.map_or(*emoji, |(emoji, _)| *emoji);
         }
         Some(resolved)
     }
 
-    /// The conversation it is about.
-    pub fn place(&mut self) -> Option<&mut usize> {
+    /// Returns the conversation that the command is about.
+    pub fn conversation_mut(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Send { place, .. }
-            | Self::Repeat { place, .. }
-            | Self::Edit { place, .. }
-            | Self::Delete { place, .. }
-            | Self::Hide { place, .. }
-            | Self::React { place, .. }
-            | Self::Unreact { place, .. }
-            | Self::PinMessage { place, .. }
-            | Self::UnpinMessage { place, .. }
-            | Self::Read { place, .. }
-            | Self::Delivered { place, .. }
-            | Self::Rename { place, .. }
-            | Self::Describe { place, .. }
-            | Self::Add { place, .. }
-            | Self::Remove { place, .. }
-            | Self::Leave { place }
-            | Self::SetRole { place, .. }
-            | Self::Archive { place, .. }
-            | Self::Mute { place, .. }
-            | Self::PinConversation { place, .. }
-            | Self::Notify { place, .. } => Some(place),
+            Self::Send { conversation, .. }
+            | Self::Repeat { conversation, .. }
+            | Self::Edit { conversation, .. }
+            | Self::Delete { conversation, .. }
+            | Self::Hide { conversation, .. }
+            | Self::React { conversation, .. }
+            | Self::Unreact { conversation, .. }
+            | Self::PinMessage { conversation, .. }
+            | Self::UnpinMessage { conversation, .. }
+            | Self::Read { conversation, .. }
+            | Self::Delivered { conversation, .. }
+            | Self::Rename { conversation, .. }
+            | Self::Describe { conversation, .. }
+            | Self::Add { conversation, .. }
+            | Self::Remove { conversation, .. }
+            | Self::Leave { conversation }
+            | Self::SetRole { conversation, .. }
+            | Self::Archive { conversation, .. }
+            | Self::Mute { conversation, .. }
+            | Self::PinConversation { conversation, .. }
+            | Self::Notify { conversation, .. } => Some(conversation),
             Self::CreateDirect { .. }
             | Self::CreateGroup { .. }
             | Self::RepeatGroup { .. }
@@ -337,38 +343,37 @@ impl Command {
         }
     }
 
-    /// The message it is about.
-    fn which(&mut self) -> Option<&mut usize> {
+    /// Returns the message that the command is about.
+    fn seq_mut(&mut self) -> Option<&mut usize> {
         match self {
-            Self::Repeat { which, .. }
-            | Self::Edit { which, .. }
-            | Self::Delete { which, .. }
-            | Self::Hide { which, .. }
-            | Self::React { which, .. }
-            | Self::Unreact { which, .. }
-            | Self::PinMessage { which, .. }
-            | Self::UnpinMessage { which, .. }
-            | Self::Delivered { which, .. }
-            | Self::Read { to: ReadTo::Seq(which) | ReadTo::Message(which), .. } => Some(which),
+            Self::Edit { seq, .. }
+            | Self::Delete { seq, .. }
+            | Self::Hide { seq, .. }
+            | Self::React { seq, .. }
+            | Self::Unreact { seq, .. }
+            | Self::PinMessage { seq, .. }
+            | Self::UnpinMessage { seq, .. }
+            | Self::Delivered { seq, .. }
+            | Self::Read { to: ReadTo::Seq(seq) | ReadTo::Message(seq), .. } => Some(seq),
             _ => None,
         }
     }
 
-    /// Everybody it names.
-    fn users(&mut self) -> Vec<&mut usize> {
+    /// Returns all users that the command names.
+    fn users_mut(&mut self) -> Vec<&mut usize> {
         let text = match self {
-            Self::Send { what: What::Text(text) | What::Location(Some(text)), .. } | Self::Edit { text, .. } => text,
-            Self::CreateGroup { with: whom, .. } | Self::Add { whom, .. } => return whom.iter_mut().collect(),
-            Self::CreateDirect { with: whom }
-            | Self::Remove { whom, .. }
-            | Self::SetRole { whom, .. }
-            | Self::Block { whom }
-            | Self::Unblock { whom } => return vec![whom],
+            Self::Send { draft: Draft::Text(text) | Draft::Location(Some(text)), .. } | Self::Edit { text, .. } => text,
+            Self::CreateGroup { others: users, .. } | Self::Add { users, .. } => return users.iter_mut().collect(),
+            Self::CreateDirect { peer: user }
+            | Self::Remove { user, .. }
+            | Self::SetRole { user, .. }
+            | Self::Block { user }
+            | Self::Unblock { user } => return vec![user],
             _ => return Vec::new(),
         };
         match text {
-            Text::Mention(user) | Text::Shout(user) | Text::Address(user) => vec![user],
-            Text::Plain(_) | Text::Long(_) | Text::All => Vec::new(),
+            Text::Mention(user) | Text::UppercaseMention(user) | Text::MailAddress(user) => vec![user],
+            Text::Plain(_) | Text::Long(_) | Text::MentionAll => Vec::new(),
         }
     }
 }

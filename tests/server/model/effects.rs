@@ -1,7 +1,7 @@
-//! What a granted command changes, whose streams grow by it, and what it is answered with.
+//! The changes that an accepted command makes to the model, the streams that grow, and the expected answer.
 
-use super::commands::{Command, Mute, Role, Text, What};
-use super::state::{Conversation, Made, Message, Model, Seat};
+use super::commands::{Command, Draft, Mute, Role, Text};
+use super::state::{Conversation, CreatedGroup, Message, Model, Participant};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,26 +12,27 @@ pub enum Stream {
     User(usize),
 }
 
-/// By how much a stream grows.
+/// The number of events that a command appends to a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Grow {
+pub enum Growth {
     By(i64),
-    Some,
-    /// The contract decides neither way.
-    Maybe,
+    /// At least one event.
+    Positive,
+    /// Any number of events, also none: the contract allows both.
+    Any,
 }
 
-/// What the answer holds.
+/// The expected content of an answer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Answer {
-    /// What was sent, now or before.
+    /// A message that this command sent, or that an earlier send with the same `temp_id` sent.
     Sent {
-        place: usize,
+        conversation: usize,
         seq: usize,
     },
-    /// A message that was changed.
+    /// A message that the command changed.
     Message {
-        place: usize,
+        conversation: usize,
         seq: usize,
     },
     Conversation(usize),
@@ -51,272 +52,295 @@ pub enum Answer {
     Anything,
 }
 
-/// What came of a command.
+/// The expected effect of an accepted command.
 pub struct Effect {
-    /// Streams that are not named do not grow.
-    pub grows: BTreeMap<Stream, Grow>,
+    /// The growth of each stream; the other streams do not grow.
+    pub growth: BTreeMap<Stream, Growth>,
     pub status: u16,
     pub answer: Answer,
 }
 
-pub fn effect(status: u16, answer: Answer) -> Effect {
-    Effect { grows: BTreeMap::new(), status, answer }
-}
-
 impl Effect {
-    pub fn grows(mut self, stream: Stream, grow: Grow) -> Self {
-        self.grows.insert(stream, grow);
+    pub fn new(status: u16, answer: Answer) -> Self {
+        Self { growth: BTreeMap::new(), status, answer }
+    }
+
+    pub fn with_growth(mut self, stream: Stream, growth: Growth) -> Self {
+        self.growth.insert(stream, growth);
         self
     }
 
-    pub fn grows_if(self, grows: bool, stream: Stream, grow: Grow) -> Self {
-        if grows { self.grows(stream, grow) } else { self }
+    pub fn with_growth_if(self, grows: bool, stream: Stream, growth: Growth) -> Self {
+        if grows { self.with_growth(stream, growth) } else { self }
     }
 }
 
 impl Model {
-    /// Who may inherit, if an owner leaves: several where they joined at once.
-    pub fn heirs(&self, by: usize, command: &Command) -> Vec<usize> {
-        let place = match command {
-            Command::Leave { place } => *place,
-            Command::Remove { place, whom } if *whom == by => *place,
+    /// Returns the users of whom one becomes the owner if the owner leaves. If several joined together, all of them are
+    /// candidates.
+    pub fn new_owner_candidates(&self, caller: usize, command: &Command) -> Vec<usize> {
+        let conversation = match command {
+            Command::Leave { conversation } => *conversation,
+            Command::Remove { conversation, user } if *user == caller => *conversation,
             _ => return Vec::new(),
         };
-        if self.seat(by, place).is_none_or(|seat| seat.role != Role::Owner) {
+        if self.participant(caller, conversation).is_none_or(|participant| participant.role != Role::Owner) {
             return Vec::new();
         }
-        let others: Vec<(usize, &Seat)> = self.conversations[place].inside().filter(|(user, _)| *user != by).collect();
+        let others: Vec<(usize, &Participant)> =
+            self.conversations[conversation].current_participants().filter(|(user, _)| *user != caller).collect();
         for role in [Role::Admin, Role::Member, Role::Observer] {
-            let able = others.iter().filter(|(_, seat)| seat.role == role);
-            if let Some(first) = able.clone().map(|(_, seat)| seat.joined).min() {
-                return able.filter(|(_, seat)| seat.joined == first).map(|(user, _)| *user).collect();
+            let candidates = others.iter().filter(|(_, participant)| participant.role == role);
+            if let Some(first) = candidates.clone().map(|(_, participant)| participant.joined_at).min() {
+                return candidates
+                    .filter(|(_, participant)| participant.joined_at == first)
+                    .map(|(user, _)| *user)
+                    .collect();
             }
         }
         Vec::new()
     }
 
-    /// Does what was granted.
-    pub fn act(&mut self, by: usize, command: &Command, heir: Option<usize>) -> Effect {
+    /// Applies an accepted command and returns the expected effect.
+    pub fn apply(&mut self, caller: usize, command: &Command, new_owner: Option<usize>) -> Effect {
         match command {
-            Command::Send { place, what, reply, temp } => self.send(by, *place, what, *reply, *temp),
-            Command::Repeat { .. } => unreachable!("resolved into the send that it repeats"),
-            Command::Edit { place, which, text } => self.edit(by, *place, *which, text),
-            Command::Delete { place, which } => self.delete(*place, *which),
-            Command::Hide { place, which } => {
-                let news = self.conversations[*place].message_mut(*which).hidden.insert(by);
-                effect(204, Answer::Anything).grows_if(news, Stream::User(by), Grow::By(1))
+            Command::Send { conversation, draft, reply, temp_number } => {
+                self.send(caller, *conversation, draft, *reply, *temp_number)
             }
-            Command::React { place, which, emoji } => self.react(by, *place, *which, *emoji, true),
-            Command::Unreact { place, which, emoji } => self.react(by, *place, *which, *emoji, false),
-            Command::PinMessage { place, which } => self.pin(*place, *which, true),
-            Command::UnpinMessage { place, which } => self.pin(*place, *which, false),
-            Command::Read { place, to } => self.read(by, *place, *to),
-            Command::Delivered { place, which } => {
-                if self.is_in(by, *place) {
-                    let seat = self.seat_mut(by, *place);
-                    seat.delivered = seat.delivered.max(*which as i64);
+            Command::Repeat { .. } => unreachable!("resolved to the send that it repeats"),
+            Command::Edit { conversation, seq, text } => self.edit(caller, *conversation, *seq, text),
+            Command::Delete { conversation, seq } => self.delete(*conversation, *seq),
+            Command::Hide { conversation, seq } => {
+                let changed = self.conversations[*conversation].message_mut(*seq).hidden_for.insert(caller);
+                Effect::new(204, Answer::Anything).with_growth_if(changed, Stream::User(caller), Growth::By(1))
+            }
+            Command::React { conversation, seq, emoji } => self.react(caller, *conversation, *seq, *emoji, true),
+            Command::Unreact { conversation, seq, emoji } => self.react(caller, *conversation, *seq, *emoji, false),
+            Command::PinMessage { conversation, seq } => self.pin(*conversation, *seq, true),
+            Command::UnpinMessage { conversation, seq } => self.pin(*conversation, *seq, false),
+            Command::Read { conversation, to } => self.read(caller, *conversation, *to),
+            Command::Delivered { conversation, seq } => {
+                if self.is_in(caller, *conversation) {
+                    let participant = self.participant_mut(caller, *conversation);
+                    participant.delivered_mark = participant.delivered_mark.max(*seq as i64);
                 }
-                effect(200, Answer::Anything)
+                Effect::new(200, Answer::Anything)
             }
-            Command::CreateDirect { with } => self.create_direct(by, *with),
-            Command::CreateGroup { with, name, temp } => self.create_group(by, with, *name, *temp),
-            Command::RepeatGroup { .. } => unreachable!("resolved into the group that it repeats"),
-            Command::Rename { place, name } => {
-                let name = room(*name);
-                let news = self.conversations[*place].name.as_ref() != Some(&name);
-                if news {
-                    self.conversations[*place].name = Some(name.clone());
-                    let data = json!({ "event": "renamed", "actor_id": self.users[by].id, "name": name });
-                    self.tell(*place, data);
+            Command::CreateDirect { peer } => self.create_direct(caller, *peer),
+            Command::CreateGroup { others, name, temp_number } => {
+                self.create_group(caller, others, *name, *temp_number)
+            }
+            Command::RepeatGroup { .. } => unreachable!("resolved to the group that it repeats"),
+            Command::Rename { conversation, name } => {
+                let name = group_name(*name);
+                let changed = self.conversations[*conversation].name.as_ref() != Some(&name);
+                if changed {
+                    self.conversations[*conversation].name = Some(name.clone());
+                    let data = json!({ "event": "renamed", "actor_id": self.users[caller].id, "name": name });
+                    self.add_system_message(*conversation, data);
                 }
-                let effect = effect(200, Answer::Conversation(*place));
-                effect.grows_if(news, Stream::Conversation(*place), Grow::Some)
+                let effect = Effect::new(200, Answer::Conversation(*conversation));
+                effect.with_growth_if(changed, Stream::Conversation(*conversation), Growth::Positive)
             }
-            Command::Describe { place, text } => {
-                let text = Some(about(*text));
-                let news = self.conversations[*place].description != text;
-                self.conversations[*place].description = text;
-                let effect = effect(200, Answer::Conversation(*place));
-                effect.grows_if(news, Stream::Conversation(*place), Grow::Some)
+            Command::Describe { conversation, text } => {
+                let text = Some(description(*text));
+                let changed = self.conversations[*conversation].description != text;
+                self.conversations[*conversation].description = text;
+                let effect = Effect::new(200, Answer::Conversation(*conversation));
+                effect.with_growth_if(changed, Stream::Conversation(*conversation), Growth::Positive)
             }
-            Command::Add { place, whom, role } => self.add(by, *place, whom, role.unwrap_or(Role::Member)),
-            Command::Remove { place, whom } => self.remove(by, *place, *whom, heir),
-            Command::Leave { place } => self.remove(by, *place, by, heir),
-            Command::SetRole { place, whom, role } => {
-                let news = self.seat_mut(*whom, *place).role != *role;
-                self.seat_mut(*whom, *place).role = *role;
-                if news && *role == Role::Owner {
-                    self.seat_mut(by, *place).role = Role::Admin;
+            Command::Add { conversation, users, role } => {
+                self.add(caller, *conversation, users, role.unwrap_or(Role::Member))
+            }
+            Command::Remove { conversation, user } => self.remove(caller, *conversation, *user, new_owner),
+            Command::Leave { conversation } => self.remove(caller, *conversation, caller, new_owner),
+            Command::SetRole { conversation, user, role } => {
+                let changed = self.participant_mut(*user, *conversation).role != *role;
+                self.participant_mut(*user, *conversation).role = *role;
+                if changed && *role == Role::Owner {
+                    self.participant_mut(caller, *conversation).role = Role::Admin;
                 }
-                let effect = effect(200, Answer::Members(*place, vec![*whom]));
-                effect.grows_if(news, Stream::Conversation(*place), Grow::Some)
+                let effect = Effect::new(200, Answer::Members(*conversation, vec![*user]));
+                effect.with_growth_if(changed, Stream::Conversation(*conversation), Growth::Positive)
             }
             Command::Archive { .. }
             | Command::Mute { .. }
             | Command::PinConversation { .. }
-            | Command::Notify { .. } => self.set(by, command),
-            Command::Block { whom } => self.block(by, *whom, true),
-            Command::Unblock { whom } => self.block(by, *whom, false),
+            | Command::Notify { .. } => self.change_settings(caller, command),
+            Command::Block { user } => self.set_block(caller, *user, true),
+            Command::Unblock { user } => self.set_block(caller, *user, false),
             Command::ShareReceipts { on } => {
-                self.sharing[by] = *on;
-                effect(200, Answer::Anything).grows(Stream::User(by), Grow::Maybe)
+                self.shares_receipts[caller] = *on;
+                Effect::new(200, Answer::Anything).with_growth(Stream::User(caller), Growth::Any)
             }
         }
     }
 
-    pub fn seat_mut(&mut self, user: usize, place: usize) -> &mut Seat {
-        self.conversations[place].seats.get_mut(&user).expect("judged to be in")
+    pub fn participant_mut(&mut self, user: usize, conversation: usize) -> &mut Participant {
+        self.conversations[conversation]
+            .participants
+            .get_mut(&user)
+            .expect("an accepted command is about a participant")
     }
 
-    /// The server says something. Whoever is in may read it; nobody has it unread.
-    fn tell(&mut self, place: usize, data: Value) -> i64 {
-        self.conversations[place].active = self.tick();
-        let conversation = &mut self.conversations[place];
-        let seq = conversation.last_seq() + 1;
-        conversation.messages.push(Message { seq, kind: "system", data, ..Message::default() });
+    /// Adds a message of the server. It counts as unread for no participant.
+    fn add_system_message(&mut self, conversation: usize, data: Value) -> i64 {
+        self.conversations[conversation].active_at = self.advance_clock();
+        let state = &mut self.conversations[conversation];
+        let seq = state.last_seq() + 1;
+        state.messages.push(Message { seq, kind: "system", data, ..Message::default() });
         seq
     }
 
-    fn create_direct(&mut self, by: usize, with: usize) -> Effect {
-        if let Some(place) = self.direct(by, with) {
-            return effect(200, Answer::Conversation(place));
+    fn create_direct(&mut self, caller: usize, peer: usize) -> Effect {
+        if let Some(conversation) = self.direct(caller, peer) {
+            return Effect::new(200, Answer::Conversation(conversation));
         }
-        let now = self.tick();
-        let seats = [by, with].map(|user| (user, Seat::new(Role::Member, now, 0)));
+        let now = self.advance_clock();
+        let participants = [caller, peer].map(|user| (user, Participant::new(Role::Member, now, 0)));
         self.conversations.push(Conversation {
             direct: true,
             name: None,
             description: None,
-            created_by: by,
-            seats: seats.into(),
+            created_by: caller,
+            participants: participants.into(),
             messages: Vec::new(),
-            active: now,
-            called: false,
+            active_at: now,
+            mentioned_all: false,
         });
-        let effect = effect(201, Answer::Conversation(self.conversations.len() - 1));
-        effect.grows(Stream::User(by), Grow::By(1)).grows(Stream::User(with), Grow::By(1))
+        let effect = Effect::new(201, Answer::Conversation(self.conversations.len() - 1));
+        effect.with_growth(Stream::User(caller), Growth::By(1)).with_growth(Stream::User(peer), Growth::By(1))
     }
 
-    fn create_group(&mut self, by: usize, with: &[usize], name: u8, temp: Option<u8>) -> Effect {
-        if let Some(temp) = temp {
-            if let Some(made) = self.made.get(&(by, temp)) {
-                return effect(200, Answer::Conversation(made.place));
+    fn create_group(&mut self, caller: usize, others: &[usize], name: u8, temp_number: Option<u8>) -> Effect {
+        if let Some(temp_number) = temp_number {
+            if let Some(group) = self.groups_by_temp_id.get(&(caller, temp_number)) {
+                return Effect::new(200, Answer::Conversation(group.conversation));
             }
-            let place = self.conversations.len();
-            self.made.insert((by, temp), Made { with: with.to_vec(), name, place });
+            let conversation = self.conversations.len();
+            self.groups_by_temp_id
+                .insert((caller, temp_number), CreatedGroup { others: others.to_vec(), name, conversation });
         }
-        let now = self.tick();
-        let mut seats: BTreeMap<usize, Seat> =
-            with.iter().map(|user| (*user, Seat::new(Role::Member, now, 1))).collect();
-        seats.insert(by, Seat::new(Role::Owner, now, 1));
+        let now = self.advance_clock();
+        let mut participants: BTreeMap<usize, Participant> =
+            others.iter().map(|user| (*user, Participant::new(Role::Member, now, 1))).collect();
+        participants.insert(caller, Participant::new(Role::Owner, now, 1));
         let others: Vec<&str> =
-            seats.keys().filter(|user| **user != by).map(|user| self.users[*user].id.as_str()).collect();
-        let (actor, name) = (&self.users[by].id, room(name));
+            participants.keys().filter(|user| **user != caller).map(|user| self.users[*user].id.as_str()).collect();
+        let (actor, name) = (&self.users[caller].id, group_name(name));
         let data = json!({ "event": "group_created", "actor_id": actor, "user_ids": others, "name": name });
-        let mut effect = effect(201, Answer::Conversation(self.conversations.len()));
-        for user in seats.keys() {
-            effect = effect.grows(Stream::User(*user), Grow::By(1));
+        let mut effect = Effect::new(201, Answer::Conversation(self.conversations.len()));
+        for user in participants.keys() {
+            effect = effect.with_growth(Stream::User(*user), Growth::By(1));
         }
         self.conversations.push(Conversation {
             direct: false,
             name: Some(name),
             description: None,
-            created_by: by,
-            seats,
+            created_by: caller,
+            participants,
             messages: Vec::new(),
-            active: now,
-            called: false,
+            active_at: now,
+            mentioned_all: false,
         });
-        self.tell(self.conversations.len() - 1, data);
+        self.add_system_message(self.conversations.len() - 1, data);
         effect
     }
 
-    fn add(&mut self, by: usize, place: usize, whom: &[usize], role: Role) -> Effect {
-        let news: BTreeSet<usize> = whom.iter().copied().filter(|user| !self.is_in(*user, place)).collect();
-        let named: BTreeSet<usize> = whom.iter().copied().collect();
-        let mut effect = effect(200, Answer::Members(place, named.into_iter().collect()));
-        if news.is_empty() {
+    fn add(&mut self, caller: usize, conversation: usize, users: &[usize], role: Role) -> Effect {
+        let new_users: BTreeSet<usize> =
+            users.iter().copied().filter(|user| !self.is_in(*user, conversation)).collect();
+        let distinct_users: BTreeSet<usize> = users.iter().copied().collect();
+        let mut effect = Effect::new(200, Answer::Members(conversation, distinct_users.into_iter().collect()));
+        if new_users.is_empty() {
             return effect;
         }
-        let ids: Vec<&str> = news.iter().map(|user| self.users[*user].id.as_str()).collect();
-        let data = json!({ "event": "members_added", "actor_id": self.users[by].id, "user_ids": ids });
-        let seq = self.tell(place, data);
-        let now = self.tick();
-        for user in news {
-            let seats = &mut self.conversations[place].seats;
-            let former = seats.get(&user).map_or((0, 0), Seat::reached);
-            seats.insert(user, Seat { former, ..Seat::new(role, now, seq) });
-            effect = effect.grows(Stream::User(user), Grow::By(1));
+        let ids: Vec<&str> = new_users.iter().map(|user| self.users[*user].id.as_str()).collect();
+        let data = json!({ "event": "members_added", "actor_id": self.users[caller].id, "user_ids": ids });
+        let seq = self.add_system_message(conversation, data);
+        let now = self.advance_clock();
+        for user in new_users {
+            let participants = &mut self.conversations[conversation].participants;
+            let former_marks = participants.get(&user).map_or((0, 0), Participant::certain_marks);
+            participants.insert(user, Participant { former_marks, ..Participant::new(role, now, seq) });
+            effect = effect.with_growth(Stream::User(user), Growth::By(1));
         }
-        effect.grows(Stream::Conversation(place), Grow::Some)
+        effect.with_growth(Stream::Conversation(conversation), Growth::Positive)
     }
 
-    fn remove(&mut self, by: usize, place: usize, whom: usize, heir: Option<usize>) -> Effect {
-        let effect = effect(204, Answer::Anything);
-        if !self.is_in(whom, place) {
+    fn remove(&mut self, caller: usize, conversation: usize, user: usize, new_owner: Option<usize>) -> Effect {
+        let effect = Effect::new(204, Answer::Anything);
+        if !self.is_in(user, conversation) {
             return effect;
         }
-        self.seat_mut(whom, place).inside = false;
-        if let Some(heir) = heir {
-            self.seat_mut(heir, place).role = Role::Owner;
+        self.participant_mut(user, conversation).current = false;
+        if let Some(new_owner) = new_owner {
+            self.participant_mut(new_owner, conversation).role = Role::Owner;
         }
-        let (actor, gone) = (&self.users[by].id, &self.users[whom].id);
-        let event = if by == whom { "member_left" } else { "member_removed" };
-        self.tell(place, json!({ "event": event, "actor_id": actor, "user_ids": [gone] }));
-        effect.grows(Stream::User(whom), Grow::By(1)).grows(Stream::Conversation(place), Grow::Some)
+        let (actor, removed) = (&self.users[caller].id, &self.users[user].id);
+        let event = if caller == user { "member_left" } else { "member_removed" };
+        self.add_system_message(conversation, json!({ "event": event, "actor_id": actor, "user_ids": [removed] }));
+        effect
+            .with_growth(Stream::User(user), Growth::By(1))
+            .with_growth(Stream::Conversation(conversation), Growth::Positive)
     }
 
-    /// One's own view of a conversation.
-    fn set(&mut self, by: usize, command: &Command) -> Effect {
-        let (place, on) = match command {
-            Command::Archive { place, on } | Command::PinConversation { place, on } => (*place, *on),
-            Command::Mute { place, how } => (*place, *how != Mute::Off),
-            Command::Notify { place, .. } => (*place, true),
+    /// Changes the caller's settings of a conversation.
+    fn change_settings(&mut self, caller: usize, command: &Command) -> Effect {
+        let (conversation, on) = match command {
+            Command::Archive { conversation, on } | Command::PinConversation { conversation, on } => {
+                (*conversation, *on)
+            }
+            Command::Mute { conversation, mute } => (*conversation, *mute != Mute::Off),
+            Command::Notify { conversation, .. } => (*conversation, true),
             _ => unreachable!("not a setting"),
         };
-        let last = self.conversations[place].last_seq();
-        let archived = self.conversations[place].is_archived(&self.conversations[place].seats[&by]);
-        let seat = self.seat_mut(by, place);
-        let before = (seat.archived, seat.muted, seat.pinned, seat.notify);
+        let last = self.conversations[conversation].last_seq();
+        let archived =
+            self.conversations[conversation].is_archived(&self.conversations[conversation].participants[&caller]);
+        let participant = self.participant_mut(caller, conversation);
+        let before = (participant.archived_at_seq, participant.mute, participant.pinned, participant.notify_level);
         match command {
-            Command::Archive { .. } => seat.archived = on.then_some(last),
-            Command::PinConversation { .. } => seat.pinned = on,
-            Command::Mute { how, .. } => {
-                seat.muted = *how;
-                // what a message took out of the archive does not go back with the mute
-                seat.archived = seat.archived.filter(|_| archived || *how == Mute::Off);
+            Command::Archive { .. } => participant.archived_at_seq = on.then_some(last),
+            Command::PinConversation { .. } => participant.pinned = on,
+            Command::Mute { mute, .. } => {
+                participant.mute = *mute;
+                // A muted conversation stays archived. One that a message has taken out of the archive before does not
+                // return to the archive when it is muted.
+                participant.archived_at_seq = participant.archived_at_seq.filter(|_| archived || *mute == Mute::Off);
             }
-            Command::Notify { level, .. } => seat.notify = *level,
+            Command::Notify { level, .. } => participant.notify_level = *level,
             _ => unreachable!("not a setting"),
         }
-        let news = before != (seat.archived, seat.muted, seat.pinned, seat.notify);
-        let hidden = matches!(command, Command::Archive { .. }) && archived == on;
-        // from now is another end each time, unless no time passed
-        let anew = !news && matches!(command, Command::Mute { how: Mute::For(_), .. });
-        let (news, grow) = (news || anew, if hidden || anew { Grow::Maybe } else { Grow::By(1) });
+        let changed =
+            before != (participant.archived_at_seq, participant.mute, participant.pinned, participant.notify_level);
+        let is_invisible = matches!(command, Command::Archive { .. }) && archived == on;
+        // The end of such a mute is computed from the current time, so a repeated command may change it.
+        let renewed = !changed && matches!(command, Command::Mute { mute: Mute::ForYears(_), .. });
+        let (changed, growth) = (changed || renewed, if is_invisible || renewed { Growth::Any } else { Growth::By(1) });
         let status = if on { 200 } else { 204 };
-        effect(status, Answer::Conversation(place)).grows_if(news, Stream::User(by), grow)
+        Effect::new(status, Answer::Conversation(conversation)).with_growth_if(changed, Stream::User(caller), growth)
     }
 
-    fn block(&mut self, by: usize, whom: usize, on: bool) -> Effect {
-        let before = self.blocked_between(by, whom);
-        let news = if on { self.blocks.insert((by, whom)) } else { self.blocks.remove(&(by, whom)) };
-        let status = match (on, news) {
+    fn set_block(&mut self, caller: usize, user: usize, on: bool) -> Effect {
+        let before = self.is_blocked_between(caller, user);
+        let changed = if on { self.blocks.insert((caller, user)) } else { self.blocks.remove(&(caller, user)) };
+        let status = match (on, changed) {
             (true, true) => 201,
             (true, false) => 200,
             (false, _) => 204,
         };
-        let effect = effect(status, if on { Answer::Block(whom) } else { Answer::Anything });
-        if !news || self.direct(by, whom).is_none() {
+        let effect = Effect::new(status, if on { Answer::Block(user) } else { Answer::Anything });
+        if !changed || self.direct(caller, user).is_none() {
             return effect;
         }
-        let grow = if before == self.blocked_between(by, whom) { Grow::Maybe } else { Grow::By(1) };
-        effect.grows(Stream::User(by), grow).grows(Stream::User(whom), grow)
+        let growth = if before == self.is_blocked_between(caller, user) { Growth::Any } else { Growth::By(1) };
+        effect.with_growth(Stream::User(caller), growth).with_growth(Stream::User(user), growth)
     }
 }
 
-impl What {
-    /// Its text, its type and its data.
+impl Draft {
+    /// Returns the text, the type and the data of the message.
     pub fn parts(&self) -> (Option<&Text>, &'static str, Value) {
         match self {
             Self::Text(text) => (Some(text), "text", Value::Null),
@@ -326,12 +350,12 @@ impl What {
         }
     }
 
-    /// The body of the call that sends it.
+    /// Returns the body of the call that sends the message.
     pub fn body(&self, names: &[String]) -> Value {
         let (text, kind, data) = self.parts();
         let mut body = json!({});
         if let Some(text) = text {
-            body["content"] = json!(text.written(names));
+            body["content"] = json!(text.render(names));
         }
         if !data.is_null() {
             (body["type"], body["data"]) = (json!(kind), data);
@@ -340,12 +364,12 @@ impl What {
     }
 }
 
-/// The name of a group.
-pub fn room(number: u8) -> String {
+/// Returns the name of a group by its number.
+pub fn group_name(number: u8) -> String {
     format!("Room {number}")
 }
 
-/// A description.
-pub fn about(number: u8) -> String {
+/// Returns the description of a group by its number.
+pub fn description(number: u8) -> String {
     format!("About {number}")
 }

@@ -1,118 +1,119 @@
-//! What a user is shown of the model, as JSON without times and ids of messages: the same form to which `compare.rs`
-//! brings what REST answers. Where the contract leaves several answers, all of them stand there.
+//! What each user must see of the model, as JSON without times and ids of messages. `compare.rs` brings the answers of
+//! REST into the same form. If the contract allows several values, the JSON has all of them.
 
 use super::commands::{EMOJI, LEVELS, Mute};
-use super::state::{Conversation, Message, Model, Seat};
+use super::state::{Conversation, Message, Model, Participant};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// One of several values, as [`super::compare`] understands it.
+/// The key of an object that lists the allowed values, of which [`super::compare`] expects one.
 pub const ONE_OF: &str = "$one_of";
 
 impl Model {
-    /// Everything that `user` sees; `ids` are the conversations' ids.
-    pub fn shown(&self, user: usize, ids: &[String]) -> Value {
+    /// Returns all that `user` sees; `ids` are the ids of the conversations.
+    pub fn expected_view(&self, user: usize, ids: &[String]) -> Value {
         let mut conversations = Map::new();
-        for (place, id) in ids.iter().enumerate() {
-            if let Some(seat) = self.seat(user, place) {
-                conversations.insert(id.clone(), self.conversation(user, place, seat));
+        for (conversation, id) in ids.iter().enumerate() {
+            if let Some(participant) = self.participant(user, conversation) {
+                conversations.insert(id.clone(), self.conversation_view(user, conversation, participant));
             }
         }
-        let blocked = self.blocks.iter().filter(|(by, _)| *by == user);
-        let blocks: Vec<&str> = blocked.map(|(_, whom)| self.users[*whom].id.as_str()).collect();
-        json!({ "conversations": conversations, "unread": self.unread(user), "blocks": sorted(blocks) })
+        let blocked = self.blocks.iter().filter(|(blocker, _)| *blocker == user);
+        let blocks: Vec<&str> = blocked.map(|(_, user)| self.users[*user].id.as_str()).collect();
+        json!({ "conversations": conversations, "unread": self.unread_counts(user), "blocks": sorted(blocks) })
     }
 
-    /// The order of the user's list, archived conversations apart: pinned first, then whoever spoke last.
-    pub fn order(&self, user: usize, ids: &[String], archived: bool) -> Vec<String> {
+    /// Returns one of the two lists of the user in its order: pinned conversations first, then by newest activity.
+    pub fn expected_order(&self, user: usize, ids: &[String], archived: bool) -> Vec<String> {
         let mut list: Vec<(bool, i64, &String)> = Vec::new();
-        for (place, conversation) in self.conversations.iter().enumerate() {
-            if let Some(seat) = self.seat(user, place)
-                && conversation.is_archived(seat) == archived
+        for (conversation, state) in self.conversations.iter().enumerate() {
+            if let Some(participant) = self.participant(user, conversation)
+                && state.is_archived(participant) == archived
             {
-                list.push((!seat.pinned, -conversation.active, &ids[place]));
+                list.push((!participant.pinned, -state.active_at, &ids[conversation]));
             }
         }
         list.sort();
         list.into_iter().map(|(_, _, id)| id.clone()).collect()
     }
 
-    fn unread(&self, user: usize) -> Value {
+    fn unread_counts(&self, user: usize) -> Value {
         let (mut messages, mut conversations, mut mentions) = (0, 0, 0);
-        for (place, conversation) in self.conversations.iter().enumerate() {
-            let Some(seat) = self.seat(user, place) else { continue };
-            let unread = conversation.count(user, seat.read, conversation.last_seq());
-            if seat.muted == Mute::Off {
+        for (conversation, state) in self.conversations.iter().enumerate() {
+            let Some(participant) = self.participant(user, conversation) else { continue };
+            let unread = state.count_unread(user, participant.read_mark, state.last_seq());
+            if participant.mute == Mute::Off {
                 messages += unread;
                 conversations += i64::from(unread > 0);
             }
-            let mentioned = |message: &&Message| {
+            let counts = |message: &&Message| {
                 let all = message.mentions_all && message.sender != Some(user);
-                let meant = all || message.mentions.contains(&user);
-                message.seq > seat.read && meant && !message.hidden.contains(&user)
+                let is_mention = all || message.mentions.contains(&user);
+                message.seq > participant.read_mark && is_mention && !message.hidden_for.contains(&user)
             };
-            mentions += conversation.messages.iter().filter(mentioned).count();
+            mentions += state.messages.iter().filter(counts).count();
         }
         json!({ "messages": messages, "conversations": conversations, "mentions": mentions })
     }
 
-    fn conversation(&self, user: usize, place: usize, seat: &Seat) -> Value {
-        let conversation = &self.conversations[place];
-        let peer = conversation.seats.keys().find(|other| conversation.direct && **other != user);
-        let muted = match seat.muted {
+    fn conversation_view(&self, user: usize, conversation: usize, participant: &Participant) -> Value {
+        let state = &self.conversations[conversation];
+        let peer = state.participants.keys().find(|other| state.direct && **other != user);
+        let muted = match participant.mute {
             Mute::Off => json!(null),
-            Mute::ForGood => json!("for good"),
-            Mute::Until(year) => json!(until(year)),
-            Mute::For(years) => json!(for_years(years.into())),
+            Mute::Forever => json!("forever"),
+            Mute::UntilYear(year) => json!(mute_end_in(year)),
+            Mute::ForYears(years) => json!(mute_end_after(years.into())),
         };
-        let shown = conversation.messages.iter().filter(|message| !message.hidden.contains(&user));
-        let members: Map<String, Value> = conversation
-            .inside()
-            .map(|(other, of)| (self.users[other].id.clone(), self.member(user, other, of)))
+        let visible = state.messages.iter().filter(|message| !message.hidden_for.contains(&user));
+        let messages = visible.clone().map(|message| self.message_view(user, conversation, message));
+        let members: Map<String, Value> = state
+            .current_participants()
+            .map(|(other, participant)| (self.users[other].id.clone(), self.member_view(user, other, participant)))
             .collect();
         json!({
             "conversation": {
-                "type": if conversation.direct { "direct" } else { "group" },
-                "name": conversation.name,
-                "description": conversation.description,
+                "type": if state.direct { "direct" } else { "group" },
+                "name": state.name,
+                "description": state.description,
                 "avatar_url": null,
                 "class": null,
-                "created_by": self.users[conversation.created_by].id,
-                "last_seq": conversation.last_seq(),
-                "last_message": conversation.last_message(user).map(|message| self.preview(message)),
+                "created_by": self.users[state.created_by].id,
+                "last_seq": state.last_seq(),
+                "last_message": state.last_message(user).map(|message| self.message_preview(message)),
                 "member_count": members.len(),
-                "unread_count": conversation.count(user, seat.read, conversation.last_seq()),
+                "unread_count": state.count_unread(user, participant.read_mark, state.last_seq()),
                 "my": {
-                    "role": seat.role.name(),
-                    "last_read_seq": seat.read,
+                    "role": participant.role.name(),
+                    "last_read_seq": participant.read_mark,
                     "muted_until": muted,
-                    "archived": conversation.is_archived(seat),
-                    "pinned": seat.pinned,
-                    "notify": LEVELS[seat.notify],
-                    "blocked": self.is_blocked(place),
+                    "archived": state.is_archived(participant),
+                    "pinned": participant.pinned,
+                    "notify": LEVELS[participant.notify_level],
+                    "blocked": self.is_blocked(conversation),
                 },
                 "peer": peer.map(|peer| &self.users[*peer].id),
             },
-            "messages": shown.clone().map(|message| self.message(user, place, message)).collect::<Vec<_>>(),
+            "messages": messages.collect::<Vec<_>>(),
             "members": members,
-            "pins": shown.filter(|message| message.pinned).map(|message| message.seq).collect::<Vec<_>>(),
+            "pins": visible.filter(|message| message.pinned).map(|message| message.seq).collect::<Vec<_>>(),
         })
     }
 
-    /// A member; others' marks only where receipts pass.
-    fn member(&self, viewer: usize, other: usize, seat: &Seat) -> Value {
-        let mark = if viewer == other && !self.sharing[viewer] {
-            json!({ ONE_OF: [seat.read, null] })
-        } else if viewer == other || self.receipts(viewer, other) {
-            json!(seat.read)
+    /// Returns a member as `viewer` sees it, with the read mark only if the two users see each other's receipts.
+    fn member_view(&self, viewer: usize, other: usize, participant: &Participant) -> Value {
+        let read_mark = if viewer == other && !self.shares_receipts[viewer] {
+            json!({ ONE_OF: [participant.read_mark, null] })
+        } else if viewer == other || self.share_receipts_between(viewer, other) {
+            json!(participant.read_mark)
         } else {
             json!(null)
         };
-        json!({ "username": self.users[other].username, "role": seat.role.name(), "last_read_seq": mark })
+        json!({ "username": self.users[other].username, "role": participant.role.name(), "last_read_seq": read_mark })
     }
 
-    fn preview(&self, message: &Message) -> Value {
+    fn message_preview(&self, message: &Message) -> Value {
         json!({
             "seq": message.seq,
             "sender_id": message.sender.map(|user| &self.users[user].id),
@@ -121,16 +122,16 @@ impl Model {
         })
     }
 
-    /// A message as `viewer` sees it.
-    pub fn message(&self, viewer: usize, place: usize, message: &Message) -> Value {
-        let conversation = &self.conversations[place];
-        let reply = message.reply.map(|seq| self.preview(conversation.message(seq as usize)));
+    /// Returns a message as `viewer` sees it.
+    pub fn message_view(&self, viewer: usize, conversation: usize, message: &Message) -> Value {
+        let state = &self.conversations[conversation];
+        let reply = message.reply.map(|seq| self.message_preview(state.message(seq as usize)));
         let mentions: Vec<&str> = message.mentions.iter().map(|user| self.users[*user].id.as_str()).collect();
         let mut reactions = Map::new();
-        for (emoji, who) in &message.reactions {
-            reactions.insert(EMOJI[*emoji].to_owned(), json!({ "count": who.len(), "me": who.contains(&viewer) }));
+        for (emoji, users) in &message.reactions {
+            reactions.insert(EMOJI[*emoji].to_owned(), json!({ "count": users.len(), "me": users.contains(&viewer) }));
         }
-        let mut shown = json!({
+        let mut visible = json!({
             "seq": message.seq,
             "sender_id": message.sender.map(|user| &self.users[user].id),
             "sender": message.sender.map(|user| &self.users[user].username),
@@ -143,55 +144,55 @@ impl Model {
             "mentions_all": message.mentions_all,
             "reactions": reactions,
             "pinned": message.pinned,
-            "temp_id": message.temp,
+            "temp_id": message.temp_id,
             "edited_at": message.edited,
             "deleted_at": message.deleted,
         });
         if message.sender == Some(viewer) {
-            shown["status"] = self.status(viewer, conversation, message.seq);
+            visible["status"] = self.expected_status(viewer, state, message.seq);
         }
-        shown
+        visible
     }
 
-    /// How far an own message got. The contract does not say: whether it counts what those had before them who came
-    /// later; and whether who does not tell what was read still acknowledges.
-    fn status(&self, viewer: usize, conversation: &Conversation, seq: i64) -> Value {
+    /// Returns the allowed values of the status of an own message. The contract leaves two cases open: whether users
+    /// who joined later count for older messages, and whether users who share no receipts still acknowledge delivery.
+    fn expected_status(&self, viewer: usize, state: &Conversation, seq: i64) -> Value {
         let mut certain = "sent";
         let mut possible = vec![];
-        for (other, seat) in conversation.seats.iter().filter(|(other, _)| **other != viewer) {
-            if self.blocked_between(viewer, *other) {
+        for (other, participant) in state.participants.iter().filter(|(other, _)| **other != viewer) {
+            if self.is_blocked_between(viewer, *other) {
                 continue;
             }
-            let sharing = self.receipts(viewer, *other);
-            let (read, delivered) = seat.reached();
-            if sharing && read >= seq {
+            let shares_receipts = self.share_receipts_between(viewer, *other);
+            let (read, delivered) = participant.certain_marks();
+            if shares_receipts && read >= seq {
                 certain = "seen";
-            } else if sharing && delivered >= seq && certain == "sent" {
+            } else if shares_receipts && delivered >= seq && certain == "sent" {
                 certain = "delivered";
-            } else if delivered >= seq || seat.from >= seq {
+            } else if delivered >= seq || participant.initial_mark >= seq {
                 possible.push("delivered");
             }
-            if sharing && seat.from >= seq {
+            if shares_receipts && participant.initial_mark >= seq {
                 possible.push("seen");
             }
         }
-        let above = |word: &&str| certain == "sent" || (certain == "delivered" && *word == "seen");
-        let mut words: Vec<&str> = possible.into_iter().filter(above).collect();
-        if words.is_empty() {
+        let is_greater = |status: &&str| certain == "sent" || (certain == "delivered" && *status == "seen");
+        let mut statuses: Vec<&str> = possible.into_iter().filter(is_greater).collect();
+        if statuses.is_empty() {
             return json!(certain);
         }
-        words.push(certain);
-        json!({ ONE_OF: words })
+        statuses.push(certain);
+        json!({ ONE_OF: statuses })
     }
 }
 
-/// Sorted, where the contract gives no order.
+/// Sorts ids for which the contract gives no order.
 fn sorted(mut ids: Vec<&str>) -> Vec<&str> {
     ids.sort_unstable();
     ids
 }
 
-/// The beginning of a text, at most a hundred characters that end no grapheme in its middle.
+/// Returns the first graphemes of a text that have at most a hundred characters together.
 pub fn preview(text: &str) -> String {
     let mut left = 100_usize;
     let graphemes = text.graphemes(true).take_while(|grapheme| {
@@ -202,15 +203,15 @@ pub fn preview(text: &str) -> String {
     graphemes.collect()
 }
 
-/// A year of a mute that is given in seconds.
+/// One year, as used for mutes that are given in seconds.
 pub const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// What stands for the end of such a mute, which only the server's clock knows.
-pub fn for_years(years: u64) -> String {
+/// Returns a text instead of the end of such a mute, because the end depends on the clock of the server.
+pub fn mute_end_after(years: u64) -> String {
     format!("for {years} years")
 }
 
-/// The end of a mute with an end.
-pub fn until(year: u8) -> String {
+/// Returns the end of a mute that ends in a given year.
+pub fn mute_end_in(year: u8) -> String {
     format!("{}-12-31T23:59:59.000Z", 2100 + u16::from(year))
 }

@@ -1,12 +1,14 @@
-//! Random commands by several users against a simple model of the rules. After every command every device of every user
-//! must have all events and no more. Sometimes, and at the end, the answers of REST are compared with the model and
-//! with what each device made of the events. At the end every device syncs, also from the beginning.
+//! Random commands of several users, compared with a simple model of the rules. After every command, each device of
+//! each user must have all events and no others. After some commands, and at the end, the answers of REST are compared
+//! with the model and with the view that each device built from the events. At the end every device also syncs, once
+//! from an earlier revision and once from the first event.
 //!
-//! The model follows the contract with clients: `commands.rs` contains the possible commands and `generator.rs` their
-//! frequency, `state.rs` the state, `permissions.rs` what is allowed, `effects.rs` and `message_effects.rs` what a
-//! command changes, `expected_views.rs` what users then see. `client_view.rs` is a client, and `replay.rs` its `sync`.
-//! `case.rs` has the server and `users.rs` the users, `requests.rs` sends each command, and `compare.rs` compares.
-//! `every_command.rs` runs through all commands one by one, so that none is forgotten.
+//! The model follows the contract with clients. `commands.rs` has the possible commands, and `generator.rs` chooses
+//! them. `state.rs` has the state of the model, `permissions.rs` the rules of who may do what, `effects.rs` and
+//! `message_effects.rs` the changes that a command makes, `expected_views.rs` what each user then sees.
+//! `client_view.rs` is the state of a client, and `replay.rs` its `sync`. `case.rs` runs the steps of one case, with
+//! the users of `users.rs`; `requests.rs` sends each command, and `compare.rs` compares. `every_command.rs` runs all
+//! commands one by one, so that none is missing.
 
 // A table of rules has one arm for each rule.
 #![allow(clippy::match_same_arms, clippy::too_many_lines, clippy::struct_excessive_bools)]
@@ -27,8 +29,8 @@ mod state;
 mod users;
 
 use crate::support::{Random, TestServer};
-use case::World;
-use commands::{Command, Step, Text, What};
+use case::Case;
+use commands::{Command, Draft, Step, Text};
 use generator::{Steps, steps};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -37,105 +39,109 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Cases of one run, as far as they begin within [`PATIENCE`]. `GREENROOM_MODEL_CASES` says how many it is otherwise,
-/// and then they take their time.
+/// The number of cases in one run. A run starts no more cases after [`MAX_DURATION`]. `GREENROOM_MODEL_CASES` sets
+/// another number, and then the duration has no limit.
 const CASES: u32 = 20;
-const PATIENCE: Duration = Duration::from_secs(27);
+const MAX_DURATION: Duration = Duration::from_secs(27);
 
-/// Seconds spent on making a failing case smaller, unless `GREENROOM_MODEL_SHRINK` says otherwise.
-const SHRINK: u32 = 60;
+/// The seconds in which a failing case is shrunk, unless `GREENROOM_MODEL_SHRINK` sets another number.
+const SHRINK_SECONDS: u32 = 60;
 
 fn setting(name: &str) -> Option<u32> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 #[test]
-fn whatever_users_do_everybody_sees_what_the_rules_say() {
+fn after_random_commands_each_user_sees_what_the_model_expects() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(TestServer::start());
     let mut random = Random::from_environment();
     let seed = [random.next().to_le_bytes(), random.next().to_le_bytes()].concat();
-    // only its generator: it would make a failing case smaller step by step, and each attempt costs a second
+    // Only the generator of proptest is used. It shrinks a failing case one step at a time, and each attempt takes a
+    // second here.
     let config = ProptestConfig { rng_algorithm: RngAlgorithm::XorShift, ..ProptestConfig::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::XorShift, &seed));
-    let number = Cell::new(0);
+    let last_number = Cell::new(0);
     let run = |steps: &Steps| {
-        number.set(number.get() + 1);
-        // a panic in the harness is a failure like any other
-        let case = AssertUnwindSafe(|| runtime.block_on(run(&server, number.get(), steps)));
-        catch_unwind(case).unwrap_or_else(|panic| Err(Failure { at: steps.0.len(), what: said(&panic) }))
+        last_number.set(last_number.get() + 1);
+        // A panic in the harness is a failure like any other.
+        let case = AssertUnwindSafe(|| runtime.block_on(run(&server, last_number.get(), steps)));
+        catch_unwind(case).unwrap_or_else(|panic| Err(Failure { steps: steps.0.len(), error: panic_text(&panic) }))
     };
-    let (began, asked) = (Instant::now(), setting("GREENROOM_MODEL_CASES"));
-    for case in 0..asked.unwrap_or(CASES) {
-        if asked.is_none() && began.elapsed() > PATIENCE {
-            eprintln!("{case} cases of {CASES} on this slow machine");
+    let (started, requested) = (Instant::now(), setting("GREENROOM_MODEL_CASES"));
+    for number in 0..requested.unwrap_or(CASES) {
+        if requested.is_none() && started.elapsed() > MAX_DURATION {
+            eprintln!("{number} cases of {CASES} on this slow machine");
             break;
         }
         let mut steps = steps().new_tree(&mut runner).unwrap().current();
         if let Err(failure) = run(&steps) {
-            eprintln!("case {case} failed: {}; now it is made smaller", failure.what);
-            let failure = smaller(&mut steps, failure, run);
-            panic!("after {steps:?}\n{}", failure.what);
+            eprintln!("case {number} failed: {}; now it is shrunk", failure.error);
+            let failure = shrink(&mut steps, failure, run);
+            panic!("after {steps:?}\n{}", failure.error);
         }
     }
 }
 
-/// What random cases found once, and what they rarely come to.
+/// Covers a case that random commands found once and rarely reach.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_out_and_came_back_holds_what_everybody_does() {
+async fn a_removed_user_who_is_added_again_sees_what_the_other_participants_see() {
     let server = TestServer::start().await;
-    let mut world = World::new(&server, 1).await;
-    let say = |text| Command::Send { place: 0, what: What::Text(Text::Plain(text)), reply: None, temp: None };
-    world.command(0, 0, false, &Command::CreateGroup { with: vec![1, 2], name: 0, temp: None }).await.unwrap();
+    let mut case = Case::new(&server, 1).await;
+    let send =
+        |text| Command::Send { conversation: 0, draft: Draft::Text(Text::Plain(text)), reply: None, temp_number: None };
+    let create = Command::CreateGroup { others: vec![1, 2], name: 0, temp_number: None };
+    case.run_command(0, 0, false, &create).await.unwrap();
     for round in 0..5 {
-        world.step(&Step::Away { by: 2, device: 0 }).await.unwrap();
+        case.run_step(&Step::Disconnect { user: 2, device: 0 }).await.unwrap();
         let commands = [
-            say(1),
-            Command::Remove { place: 0, whom: 2 },
-            say(2),
-            Command::Add { place: 0, whom: vec![2], role: None },
-            say(3),
-            Command::React { place: 0, which: 2, emoji: 0 },
+            send(1),
+            Command::Remove { conversation: 0, user: 2 },
+            send(2),
+            Command::Add { conversation: 0, users: vec![2], role: None },
+            send(3),
+            Command::React { conversation: 0, seq: 2, emoji: 0 },
         ];
         for command in commands.iter().skip(round) {
-            world.command(0, 0, round % 2 == 0, command).await.unwrap();
+            case.run_command(0, 0, round % 2 == 0, command).await.unwrap();
         }
-        world.step(&Step::Back { by: 2, device: 0 }).await.unwrap();
-        world.command(1, 1, true, &say(4)).await.unwrap();
-        world.look().await.unwrap();
+        case.run_step(&Step::Reconnect { user: 2, device: 0 }).await.unwrap();
+        case.run_command(1, 1, true, &send(4)).await.unwrap();
+        case.compare_all().await.unwrap();
     }
-    world.finish(0).await.unwrap();
+    case.finish(0).await.unwrap();
 }
 
-/// A case that went wrong: before which step no other matters, and how.
+/// The error of a failed case, and the number of steps that were run before it.
 struct Failure {
-    at: usize,
-    what: String,
+    steps: usize,
+    error: String,
 }
 
-async fn run(server: &TestServer, case: u32, steps: &Steps) -> Result<(), Failure> {
-    let mut world = World::new(server, case).await;
-    for (at, step) in steps.0.iter().enumerate() {
-        world.step(step).await.map_err(|what| Failure { at: at + 1, what })?;
+async fn run(server: &TestServer, number: u32, steps: &Steps) -> Result<(), Failure> {
+    let mut case = Case::new(server, number).await;
+    for (index, step) in steps.0.iter().enumerate() {
+        case.run_step(step).await.map_err(|error| Failure { steps: index + 1, error })?;
     }
-    let ended = world.finish(steps.0.len()).await;
-    ended.map_err(|error| Failure { at: steps.0.len(), what: format!("at the end: {error}") })
+    let result = case.finish(steps.0.len()).await;
+    result.map_err(|error| Failure { steps: steps.0.len(), error: format!("at the end: {error}") })
 }
 
-/// Leaves out steps, many at once and then few, as long as the case still fails and there is time.
-fn smaller(steps: &mut Steps, mut failure: Failure, run: impl Fn(&Steps) -> Result<(), Failure>) -> Failure {
-    let until = Instant::now() + Duration::from_secs(setting("GREENROOM_MODEL_SHRINK").unwrap_or(SHRINK).into());
-    steps.0.truncate(failure.at);
+/// Removes steps, first many together and then fewer, as long as the case still fails and there is time.
+fn shrink(steps: &mut Steps, mut failure: Failure, run: impl Fn(&Steps) -> Result<(), Failure>) -> Failure {
+    let seconds = setting("GREENROOM_MODEL_SHRINK").unwrap_or(SHRINK_SECONDS);
+    let deadline = Instant::now() + Duration::from_secs(seconds.into());
+    steps.0.truncate(failure.steps);
     let mut chunk = steps.0.len().div_ceil(2);
     while chunk > 0 {
         let before = steps.0.len();
         let mut end = before;
-        while end > 0 && Instant::now() < until {
+        while end > 0 && Instant::now() < deadline {
             let begin = end.saturating_sub(chunk);
             let fewer = Steps([&steps.0[..begin], &steps.0[end..]].concat());
             if let Err(smaller) = run(&fewer) {
                 *steps = fewer;
-                steps.0.truncate(smaller.at);
+                steps.0.truncate(smaller.steps);
                 failure = smaller;
             }
             end = begin.min(steps.0.len());
@@ -145,7 +151,7 @@ fn smaller(steps: &mut Steps, mut failure: Failure, run: impl Fn(&Steps) -> Resu
     failure
 }
 
-fn said(panic: &Box<dyn std::any::Any + Send>) -> String {
+fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }

@@ -1,25 +1,23 @@
-//! The rules of conversations and messages in memory, as the contract with clients has them: what there is, and what is
-//! derived from it. Users, conversations and emoji are numbers here. What may be done is decided in `judge.rs`, what it
-//! changes stands in `act.rs`, and what a user is then shown in `shown.rs`. Nothing here knows the server's code.
+//! The state of the model: users, conversations and messages in memory, and what follows from them by the contract with
+//! clients. A user, a conversation and an emoji is a number here, the index in its list. The model shares no code with
+//! the server.
 
-use super::commands::{Command, Mute, Role, What};
+use super::commands::{Command, Draft, Mute, Role};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything.
 pub struct Model {
-    /// Ids and usernames.
     pub users: Vec<Identity>,
-    /// Whoever shares what they have read.
-    pub sharing: Vec<bool>,
-    /// Who blocked whom.
+    /// Whether each user shares read receipts.
+    pub shares_receipts: Vec<bool>,
+    /// The pairs of a blocking user and a blocked user.
     pub blocks: BTreeSet<(usize, usize)>,
     pub conversations: Vec<Conversation>,
-    /// What was first sent under which `temp_id`, by whom and where.
-    pub sent: BTreeMap<(usize, usize, String), Sent>,
-    /// What first made a group under which number of whose `temp_id`s.
-    pub made: BTreeMap<(usize, u8), Made>,
-    /// Counts what happens: who joined earlier, which conversation spoke last.
+    /// The first send with each `temp_id`, by sender and conversation.
+    pub sends_by_temp_id: BTreeMap<(usize, usize, String), FirstSend>,
+    /// The groups that were created with a `temp_id`, by creator and by the number of the `temp_id`.
+    pub groups_by_temp_id: BTreeMap<(usize, u8), CreatedGroup>,
+    /// Orders the joins of participants and the activity of conversations.
     pub clock: i64,
 }
 
@@ -28,21 +26,21 @@ pub struct Identity {
     pub username: String,
 }
 
-/// A send as it was first made.
+/// The first send with a `temp_id`, which later sends with this `temp_id` repeat.
 #[derive(Clone)]
-pub struct Sent {
+pub struct FirstSend {
     pub seq: i64,
-    pub what: What,
+    pub draft: Draft,
     pub reply: Option<usize>,
-    pub temp: u8,
+    pub temp_number: u8,
 }
 
-/// A group as it was first asked for, and where it is.
+/// The request that created a group with a `temp_id`, and the group.
 #[derive(Clone)]
-pub struct Made {
-    pub with: Vec<usize>,
+pub struct CreatedGroup {
+    pub others: Vec<usize>,
     pub name: u8,
-    pub place: usize,
+    pub conversation: usize,
 }
 
 pub struct Conversation {
@@ -50,37 +48,38 @@ pub struct Conversation {
     pub name: Option<String>,
     pub description: Option<String>,
     pub created_by: usize,
-    pub seats: BTreeMap<usize, Seat>,
+    /// All users who are or were in the conversation.
+    pub participants: BTreeMap<usize, Participant>,
     pub messages: Vec<Message>,
-    /// When it last spoke, or was made.
-    pub active: i64,
-    /// Whether somebody has said `@all`: a case is over within the minute.
-    pub called: bool,
+    /// The time of the newest message, or of the creation.
+    pub active_at: i64,
+    /// Whether a message mentioned `@all`. The server accepts one such mention a minute, and a case is shorter.
+    pub mentioned_all: bool,
 }
 
-/// Somebody who is, or was, in a conversation.
 #[derive(Clone)]
-pub struct Seat {
-    pub inside: bool,
+pub struct Participant {
+    /// Whether the user is in the conversation now.
+    pub current: bool,
     pub role: Role,
-    pub joined: i64,
-    /// The mark with which it began.
-    pub from: i64,
-    pub read: i64,
-    pub delivered: i64,
-    /// How far whoever came back had read and acknowledged before.
-    pub former: (i64, i64),
-    /// The newest message when it was archived.
-    pub archived: Option<i64>,
-    pub muted: Mute,
+    pub joined_at: i64,
+    /// The value of both marks when the user joined.
+    pub initial_mark: i64,
+    pub read_mark: i64,
+    pub delivered_mark: i64,
+    /// The greatest read mark and delivered mark that the user reached before leaving and joining again.
+    pub former_marks: (i64, i64),
+    /// The newest `seq` at the time when the user archived the conversation.
+    pub archived_at_seq: Option<i64>,
+    pub mute: Mute,
     pub pinned: bool,
-    pub notify: usize,
+    pub notify_level: usize,
 }
 
 #[derive(Default)]
 pub struct Message {
     pub seq: i64,
-    /// None: the server.
+    /// `None` in a message that the server wrote.
     pub sender: Option<usize>,
     pub kind: &'static str,
     pub content: String,
@@ -88,139 +87,153 @@ pub struct Message {
     pub reply: Option<i64>,
     pub mentions: BTreeSet<usize>,
     pub mentions_all: bool,
-    /// Who reacted, by emoji.
+    /// The users who reacted, by emoji.
     pub reactions: BTreeMap<usize, BTreeSet<usize>>,
     pub pinned: bool,
-    pub former: Vec<String>,
+    pub former_texts: Vec<String>,
     pub edited: bool,
     pub deleted: bool,
-    pub hidden: BTreeSet<usize>,
-    pub temp: Option<String>,
+    pub hidden_for: BTreeSet<usize>,
+    pub temp_id: Option<String>,
 }
 
 impl Model {
     pub fn new(users: Vec<Identity>) -> Self {
-        let sharing = vec![true; users.len()];
-        let (sent, made) = (BTreeMap::new(), BTreeMap::new());
-        Self { users, sharing, blocks: BTreeSet::new(), conversations: Vec::new(), sent, made, clock: 0 }
+        let shares_receipts = vec![true; users.len()];
+        let (sends_by_temp_id, groups_by_temp_id) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            users,
+            shares_receipts,
+            blocks: BTreeSet::new(),
+            conversations: Vec::new(),
+            sends_by_temp_id,
+            groups_by_temp_id,
+            clock: 0,
+        }
     }
 
-    pub fn tick(&mut self) -> i64 {
+    pub fn advance_clock(&mut self) -> i64 {
         self.clock += 1;
         self.clock
     }
 
-    /// One of the user's conversations, the first of them more often; now and then a direct one, or any.
-    pub fn pick_conversation(&self, by: usize, pick: usize) -> Option<usize> {
+    /// Picks mostly one of the user's first two conversations, sometimes another one or a direct one, and sometimes a
+    /// conversation that the user may not be in.
+    pub fn pick_conversation(&self, caller: usize, pick: usize) -> Option<usize> {
         let all: Vec<usize> = (0..self.conversations.len()).collect();
-        let own: Vec<usize> = all.iter().copied().filter(|place| self.is_in(by, *place)).collect();
-        let among = match pick % 10 {
+        let own: Vec<usize> = all.iter().copied().filter(|conversation| self.is_in(caller, *conversation)).collect();
+        let candidates = match pick % 10 {
             9 => all,
             0..5 => own.iter().copied().take(2).collect(),
-            8 => own.iter().copied().filter(|place| self.conversations[*place].direct).collect(),
+            8 => own.iter().copied().filter(|conversation| self.conversations[*conversation].direct).collect(),
             _ => own.clone(),
         };
-        let among = if among.is_empty() { own } else { among };
-        (!among.is_empty()).then(|| among[(pick / 10) % among.len()])
+        let candidates = if candidates.is_empty() { own } else { candidates };
+        (!candidates.is_empty()).then(|| candidates[(pick / 10) % candidates.len()])
     }
 
-    /// A conversation that the user has archived, at least once.
-    pub fn pick_archived(&self, by: usize) -> Option<usize> {
-        (0..self.conversations.len()).find(|place| self.seat(by, *place).is_some_and(|seat| seat.archived.is_some()))
+    /// Picks a conversation that the user has archived, even if a later message took it out of the archive.
+    pub fn pick_archived(&self, caller: usize) -> Option<usize> {
+        let is_archived = |participant: &Participant| participant.archived_at_seq.is_some();
+        (0..self.conversations.len())
+            .find(|conversation| self.participant(caller, *conversation).is_some_and(is_archived))
     }
 
-    /// A conversation that the user has muted.
-    pub fn pick_muted(&self, by: usize) -> Option<usize> {
-        (0..self.conversations.len()).find(|place| self.seat(by, *place).is_some_and(|seat| seat.muted != Mute::Off))
+    /// Picks a conversation that the user has muted.
+    pub fn pick_muted(&self, caller: usize) -> Option<usize> {
+        let is_muted = |participant: &Participant| participant.mute != Mute::Off;
+        (0..self.conversations.len()).find(|conversation| self.participant(caller, *conversation).is_some_and(is_muted))
     }
 
-    /// A group, and somebody who may manage it.
+    /// Picks a group, and an owner or admin of it.
     pub fn pick_manager(&self, pick: usize) -> Option<(usize, usize)> {
         let mut managers = Vec::new();
-        for (place, conversation) in self.conversations.iter().enumerate().filter(|(_, it)| !it.direct) {
-            let inside = conversation.inside().filter(|(_, seat)| seat.role >= Role::Admin);
-            managers.extend(inside.map(|(user, _)| (place, user)));
+        for (conversation, state) in self.conversations.iter().enumerate().filter(|(_, state)| !state.direct) {
+            let current = state.current_participants().filter(|(_, participant)| participant.role >= Role::Admin);
+            managers.extend(current.map(|(user, _)| (conversation, user)));
         }
         (!managers.is_empty()).then(|| managers[pick % managers.len()])
     }
 
-    /// One of the newest messages that the user has not hidden (only `Hide` picks those too), mostly such a one as the
-    /// command is for.
-    pub fn pick_message(&self, place: usize, by: usize, pick: usize, command: &Command) -> Option<usize> {
-        let messages = &self.conversations[place].messages;
-        let again = matches!(command, Command::Hide { .. });
+    /// Picks one of the newest messages, mostly one to which the command applies. Only `Hide` gets messages that the
+    /// user has already hidden.
+    pub fn pick_message(&self, conversation: usize, caller: usize, pick: usize, command: &Command) -> Option<usize> {
+        let messages = &self.conversations[conversation].messages;
+        let may_be_hidden = matches!(command, Command::Hide { .. });
         let all: Vec<&Message> =
-            messages.iter().rev().filter(|message| again || !message.hidden.contains(&by)).collect();
-        let quoted = |seq: i64| messages.iter().any(|message| message.reply == Some(seq));
-        let is_for = |message: &&&Message| match command {
-            Command::Edit { .. } => message.sender == Some(by) && !message.deleted,
+            messages.iter().rev().filter(|message| may_be_hidden || !message.hidden_for.contains(&caller)).collect();
+        let is_quoted = |seq: i64| messages.iter().any(|message| message.reply == Some(seq));
+        let applies = |message: &&&Message| match command {
+            Command::Edit { .. } => message.sender == Some(caller) && !message.deleted,
             Command::Delete { .. } if !pick.is_multiple_of(3) => {
-                message.pinned || !message.reactions.is_empty() || quoted(message.seq)
+                message.pinned || !message.reactions.is_empty() || is_quoted(message.seq)
             }
-            Command::Delete { .. } => message.sender == Some(by),
-            Command::Unreact { .. } => message.reactions.values().any(|who| who.contains(&by)),
+            Command::Delete { .. } => message.sender == Some(caller),
+            Command::Unreact { .. } => message.reactions.values().any(|users| users.contains(&caller)),
             Command::UnpinMessage { .. } => message.pinned,
             _ => true,
         };
-        let best: Vec<&Message> = all.iter().filter(is_for).copied().collect();
-        let among = if pick % 8 == 7 || best.is_empty() { all } else { best };
-        (!among.is_empty()).then(|| among[(pick / 8) % among.len().min(6)].seq as usize)
+        let best: Vec<&Message> = all.iter().filter(applies).copied().collect();
+        let candidates = if pick % 8 == 7 || best.is_empty() { all } else { best };
+        (!candidates.is_empty()).then(|| candidates[(pick / 8) % candidates.len().min(6)].seq as usize)
     }
 
-    /// Something that the user sent with a `temp_id`.
-    pub fn pick_sent(&self, place: usize, by: usize, pick: usize) -> Option<&Sent> {
-        let mine = |key: &(usize, usize, String)| key.0 == by && key.1 == place;
-        let sent: Vec<&Sent> = self.sent.iter().filter(|(key, _)| mine(key)).map(|(_, sent)| sent).collect();
-        (!sent.is_empty()).then(|| sent[pick % sent.len()])
+    /// Picks a send with a `temp_id` that the user made in this conversation.
+    pub fn pick_send(&self, conversation: usize, caller: usize, pick: usize) -> Option<&FirstSend> {
+        let is_own = |key: &(usize, usize, String)| key.0 == caller && key.1 == conversation;
+        let sends: Vec<&FirstSend> =
+            self.sends_by_temp_id.iter().filter(|(key, _)| is_own(key)).map(|(_, send)| send).collect();
+        (!sends.is_empty()).then(|| sends[pick % sends.len()])
     }
 
-    /// A group that the user made with a `temp_id`, and its number.
-    pub fn pick_made(&self, by: usize, pick: usize) -> Option<(u8, &Made)> {
-        let made: Vec<_> = self.made.iter().filter(|((maker, _), _)| *maker == by).collect();
-        (!made.is_empty()).then(|| made[pick % made.len()]).map(|((_, temp), made)| (*temp, made))
+    /// Picks a group that the user created with a `temp_id`, and returns it with the number of the `temp_id`.
+    pub fn pick_group(&self, caller: usize, pick: usize) -> Option<(u8, &CreatedGroup)> {
+        let groups: Vec<_> = self.groups_by_temp_id.iter().filter(|((creator, _), _)| *creator == caller).collect();
+        (!groups.is_empty()).then(|| groups[pick % groups.len()]).map(|((_, temp_number), group)| (*temp_number, group))
     }
 
-    pub fn is_in(&self, user: usize, place: usize) -> bool {
-        self.seat(user, place).is_some()
+    pub fn is_in(&self, user: usize, conversation: usize) -> bool {
+        self.participant(user, conversation).is_some()
     }
 
-    /// The seat of a participant.
-    pub fn seat(&self, user: usize, place: usize) -> Option<&Seat> {
-        self.conversations[place].seats.get(&user).filter(|seat| seat.inside)
+    /// Returns the user as a participant; `None` if the user is not in the conversation now.
+    pub fn participant(&self, user: usize, conversation: usize) -> Option<&Participant> {
+        self.conversations[conversation].participants.get(&user).filter(|participant| participant.current)
     }
 
-    pub fn blocked_between(&self, one: usize, other: usize) -> bool {
+    pub fn is_blocked_between(&self, one: usize, other: usize) -> bool {
         self.blocks.contains(&(one, other)) || self.blocks.contains(&(other, one))
     }
 
-    /// Whether a block stands between the two of a direct conversation.
-    pub fn is_blocked(&self, place: usize) -> bool {
-        let conversation = &self.conversations[place];
-        let users: Vec<usize> = conversation.seats.keys().copied().collect();
-        conversation.direct && self.blocked_between(users[0], users[1])
+    /// Returns whether this is a direct conversation of two users of whom one blocks the other.
+    pub fn is_blocked(&self, conversation: usize) -> bool {
+        let state = &self.conversations[conversation];
+        let users: Vec<usize> = state.participants.keys().copied().collect();
+        state.direct && self.is_blocked_between(users[0], users[1])
     }
 
-    /// The direct conversation of two.
+    /// Returns the direct conversation of two users.
     pub fn direct(&self, one: usize, other: usize) -> Option<usize> {
-        self.conversations.iter().position(|conversation| {
-            conversation.direct && conversation.seats.contains_key(&one) && conversation.seats.contains_key(&other)
+        self.conversations.iter().position(|state| {
+            state.direct && state.participants.contains_key(&one) && state.participants.contains_key(&other)
         })
     }
 
-    /// Whether receipts pass between two users.
-    pub fn receipts(&self, one: usize, other: usize) -> bool {
-        self.sharing[one] && self.sharing[other] && !self.blocked_between(one, other)
+    /// Returns whether two users see each other's read receipts.
+    pub fn share_receipts_between(&self, one: usize, other: usize) -> bool {
+        self.shares_receipts[one] && self.shares_receipts[other] && !self.is_blocked_between(one, other)
     }
 
-    /// The `temp_id` that a user calls a number by.
-    pub fn temp_id(&self, by: usize, number: u8) -> String {
-        format!("{}-{number}", self.users[by].username)
+    /// Returns the `temp_id` for a number, which is different for each user.
+    pub fn temp_id(&self, caller: usize, number: u8) -> String {
+        format!("{}-{number}", self.users[caller].username)
     }
 }
 
 impl Conversation {
-    pub fn inside(&self) -> impl Iterator<Item = (usize, &Seat)> {
-        self.seats.iter().filter(|(_, seat)| seat.inside).map(|(user, seat)| (*user, seat))
+    pub fn current_participants(&self) -> impl Iterator<Item = (usize, &Participant)> {
+        let current = self.participants.iter().filter(|(_, participant)| participant.current);
+        current.map(|(user, participant)| (*user, participant))
     }
 
     pub fn last_seq(&self) -> i64 {
@@ -235,44 +248,46 @@ impl Conversation {
         &mut self.messages[seq - 1]
     }
 
-    /// The messages in `after..=to` that count as unread for a user.
-    pub fn count(&self, user: usize, after: i64, to: i64) -> i64 {
-        let within = |message: &&Message| message.seq > after && message.seq <= to;
-        let counts = |message: &&Message| message.sender.is_some() && !message.hidden.contains(&user);
-        self.messages.iter().filter(within).filter(counts).count() as i64
+    /// Counts the messages in `after..=to` that are unread for a user whose read mark is `after`.
+    pub fn count_unread(&self, user: usize, after: i64, to: i64) -> i64 {
+        let is_within = |message: &&Message| message.seq > after && message.seq <= to;
+        let counts = |message: &&Message| message.sender.is_some() && !message.hidden_for.contains(&user);
+        self.messages.iter().filter(is_within).filter(counts).count() as i64
     }
 
-    /// The newest message that the user has not hidden.
+    /// Returns the newest message that the user has not hidden.
     pub fn last_message(&self, user: usize) -> Option<&Message> {
-        self.messages.iter().rev().find(|message| !message.hidden.contains(&user))
+        self.messages.iter().rev().find(|message| !message.hidden_for.contains(&user))
     }
 
-    /// Whether it is archived for whoever has this seat: since then no message came, or it is muted.
-    pub fn is_archived(&self, seat: &Seat) -> bool {
-        seat.archived.is_some_and(|at| at >= self.last_seq() || seat.muted != Mute::Off)
+    /// Returns whether the conversation is in the participant's archive. A new message takes it out of the archive,
+    /// unless it is muted.
+    pub fn is_archived(&self, participant: &Participant) -> bool {
+        participant.archived_at_seq.is_some_and(|seq| seq >= self.last_seq() || participant.mute != Mute::Off)
     }
 }
 
-impl Seat {
-    /// How far its user has read and acknowledged for certain: the marks with which it began tell nothing.
-    pub fn reached(&self) -> (i64, i64) {
-        let moved = |mark: i64| if mark > self.from { mark } else { 0 };
-        (self.former.0.max(moved(self.read)), self.former.1.max(moved(self.delivered)))
+impl Participant {
+    /// Returns the read mark and the delivered mark that the user certainly reached. The initial marks are not counted:
+    /// the server sets them when a user joins.
+    pub fn certain_marks(&self) -> (i64, i64) {
+        let moved = |mark: i64| if mark > self.initial_mark { mark } else { 0 };
+        (self.former_marks.0.max(moved(self.read_mark)), self.former_marks.1.max(moved(self.delivered_mark)))
     }
 
-    pub fn new(role: Role, joined: i64, read: i64) -> Self {
+    pub fn new(role: Role, joined_at: i64, mark: i64) -> Self {
         Self {
-            inside: true,
+            current: true,
             role,
-            joined,
-            from: read,
-            read,
-            delivered: read,
-            former: (0, 0),
-            archived: None,
-            muted: Mute::Off,
+            joined_at,
+            initial_mark: mark,
+            read_mark: mark,
+            delivered_mark: mark,
+            former_marks: (0, 0),
+            archived_at_seq: None,
+            mute: Mute::Off,
             pinned: false,
-            notify: 0,
+            notify_level: 0,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Several servers on one PostgreSQL database.
+//! Several nodes on one PostgreSQL database.
 
 mod catch_up;
 mod failover;

@@ -1,18 +1,17 @@
-//! What no client should send: for every route of the table, bodies and paths that are wrong in each way, driven by the
-//! rows of the authorisation matrix, so that a new route is in here with its row; then the inputs that only one feature
-//! knows. A server refuses them by name, and none of them is ever its fault.
+//! Invalid input over REST: for every route of the authorization table, bodies and paths that are invalid in each way,
+//! and then the input of single features. The server names what is invalid, and it never answers with a 5xx status.
 
 use greenroom::domain::limits;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::authorization::fixture::{People, Room};
+use crate::authorization::fixture::{Fixture, TestConversation};
 use crate::support::authorization_table::{CALLERS, Row, TABLE, rows};
 use crate::support::rest::{Answer, Body};
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
 
-/// One row of each route.
+/// Returns one row of the table for each route.
 fn routes() -> Vec<Row> {
     let mut routes: Vec<Row> = Vec::new();
     for row in rows(TABLE, CALLERS.len()) {
@@ -23,213 +22,213 @@ fn routes() -> Vec<Row> {
     routes
 }
 
-/// A stage on which the calls of all rows go well when the owner makes them, and what went wrong so far.
-struct Stage {
-    people: People,
-    room: Room,
-    wrong: Vec<String>,
+/// Users and a group in which the owner can make the calls of all rows, and the unexpected answers so far.
+struct RouteChecker {
+    fixture: Fixture,
+    conversation: TestConversation,
+    errors: Vec<String>,
 }
 
-impl Stage {
+impl RouteChecker {
     async fn new() -> Self {
-        let people = People::gather(&CALLERS).await;
-        let room = people.room().await;
-        Self { people, room, wrong: Vec::new() }
+        let fixture = Fixture::new(&CALLERS).await;
+        let conversation = fixture.create_group().await;
+        Self { fixture, conversation, errors: Vec::new() }
     }
 
-    /// Makes the call as the owner; what is wrong with the answer is noted.
-    async fn call(&mut self, row: &Row, judge: impl FnOnce(&Answer) -> Result<(), String>) {
-        let answer = self.people.call(row, "owner", &self.room).await;
-        let judged = if answer.status >= 500 { Err("a fault of the server".to_owned()) } else { judge(&answer) };
-        if let Err(wrong) = judged {
+    /// Makes the call as the owner, and adds an error if the answer is not as expected.
+    async fn call(&mut self, row: &Row, check: impl FnOnce(&Answer) -> Result<(), String>) {
+        let answer = self.fixture.call(row, "owner", &self.conversation).await;
+        let result = if answer.status >= 500 { Err("an error of the server".to_owned()) } else { check(&answer) };
+        if let Err(error) = result {
             let sent: String = row.body.clone().unwrap_or_default().chars().take(200).collect();
-            self.wrong.push(format!("{} {} {sent}: {} {}: {wrong}", row.method, row.path, answer.status, answer.body));
+            self.errors.push(format!("{} {} {sent}: {} {}: {error}", row.method, row.path, answer.status, answer.body));
         }
     }
 
-    fn end(self) {
-        assert!(self.wrong.is_empty(), "{} wrong answers:\n{}", self.wrong.len(), self.wrong.join("\n"));
+    fn assert_no_errors(self) {
+        assert!(self.errors.is_empty(), "{} wrong answers:\n{}", self.errors.len(), self.errors.join("\n"));
     }
 }
 
-fn is(status: u16, code: &str) -> impl FnOnce(&Answer) -> Result<(), String> {
+fn has_error(status: u16, code: &str) -> impl FnOnce(&Answer) -> Result<(), String> {
     move |answer| {
         let found = (answer.status, answer.body["code"].as_str().unwrap_or_default());
         if found == (status, code) { Ok(()) } else { Err(format!("not {status} {code}")) }
     }
 }
 
-/// A refusal that names the field, or something inside it.
-fn names(field: &str) -> impl FnOnce(&Answer) -> Result<(), String> {
+/// Expects an error that names the field, or a field inside it.
+fn names_field(field: &str) -> impl FnOnce(&Answer) -> Result<(), String> {
     move |answer| {
-        is(422, "validation_failed")(answer)?;
+        has_error(422, "validation_failed")(answer)?;
         let fields = answer.body["errors"].as_array().into_iter().flatten();
         let mut fields = fields.filter_map(|error| error["field"].as_str());
         if fields.any(|named| named.starts_with(field)) { Ok(()) } else { Err(format!("{field} is not named")) }
     }
 }
 
-/// Anything but a fault.
-const LIVES: fn(&Answer) -> Result<(), String> = |_| Ok(());
+/// Expects any answer except an error of the server.
+const NO_SERVER_ERROR: fn(&Answer) -> Result<(), String> = |_| Ok(());
 
 #[tokio::test]
-async fn every_body_is_read_strictly() {
-    let mut stage = Stage::new().await;
+async fn every_route_refuses_invalid_bodies() {
+    let mut checker = RouteChecker::new().await;
     let routes = routes();
-    let with_body: Vec<&Row> = routes.iter().filter(|row| row.body.is_some()).collect();
-    assert!(with_body.len() > 10, "few routes take a body");
-    for row in with_body {
+    let routes_with_body: Vec<&Row> = routes.iter().filter(|row| row.body.is_some()).collect();
+    assert!(routes_with_body.len() > 10, "few routes take a body");
+    for row in routes_with_body {
         let body: Value = serde_json::from_str(row.body.as_ref().unwrap()).unwrap();
-        let sending = |body: String| Row { body: Some(body), ..row.clone() };
+        let with_body = |body: String| Row { body: Some(body), ..row.clone() };
         for malformed in ["{", "nonsense", r#"{"a":1} x"#, "{\"a\":\"\u{1}\"}"] {
-            stage.call(&sending(malformed.to_owned()), is(400, "invalid_request")).await;
+            checker.call(&with_body(malformed.to_owned()), has_error(400, "invalid_request")).await;
         }
         for other in ["[]", "null", "5", "\"text\""] {
-            stage.call(&sending(other.to_owned()), is(422, "validation_failed")).await;
+            checker.call(&with_body(other.to_owned()), has_error(422, "validation_failed")).await;
         }
         let mut unknown = body.clone();
         unknown["colour"] = json!("red");
-        stage.call(&sending(unknown.to_string()), names("colour")).await;
+        checker.call(&with_body(unknown.to_string()), names_field("colour")).await;
         let large = format!("{{\"colour\":\"{}\"}}", "x".repeat(limits::BODY_BYTES));
-        stage.call(&sending(large), is(413, "payload_too_large")).await;
+        checker.call(&with_body(large), has_error(413, "payload_too_large")).await;
         for (field, value) in body.as_object().unwrap() {
             let with = |value: &str| {
-                let marked = serde_json::to_string(&body).unwrap();
-                let (before, after) = (format!("\"{field}\":{value_text}", value_text = value_of(&body, field)), value);
-                sending(marked.replacen(&before, &format!("\"{field}\":{after}"), 1))
+                let text = serde_json::to_string(&body).unwrap();
+                let before = format!("\"{field}\":{}", body[field]);
+                with_body(text.replacen(&before, &format!("\"{field}\":{value}"), 1))
             };
             for wrong in [r#"{"x":1}"#, "[[1]]", "1e400", "123456789012345678901234567890"] {
-                // a number too large for JSON's readers is malformed, any other of these has the wrong type
+                // A number that is too large for the JSON parser is malformed. The others have a wrong type.
                 let refused = |answer: &Answer| match answer.status {
-                    400 => is(400, "invalid_request")(answer),
-                    _ => names(field)(answer),
+                    400 => has_error(400, "invalid_request")(answer),
+                    _ => names_field(field)(answer),
                 };
-                stage.call(&with(wrong), refused).await;
+                checker.call(&with(wrong), refused).await;
             }
             if !value.is_string() {
-                stage.call(&with("\"text\""), names(field)).await;
+                checker.call(&with("\"text\""), names_field(field)).await;
             }
             let long = format!("\"{}\"", "x".repeat(100_000));
-            for odd in ["\"\"", "\"\\u0000\"", "\" \"", "null", "-1", "0", "9223372036854775807", "true", "[]", &long] {
-                stage.call(&with(odd), LIVES).await;
+            for unusual in
+                ["\"\"", "\"\\u0000\"", "\" \"", "null", "-1", "0", "9223372036854775807", "true", "[]", &long]
+            {
+                checker.call(&with(unusual), NO_SERVER_ERROR).await;
             }
-            stage
+            checker
                 .call(&with("\"a\\u0000b\""), |answer| {
-                    if (400..500).contains(&answer.status) { Ok(()) } else { Err("NUL was taken".to_owned()) }
+                    if (400..500).contains(&answer.status) { Ok(()) } else { Err("NUL was accepted".to_owned()) }
                 })
                 .await;
             let twice = body.to_string().replacen('{', &format!("{{\"{field}\":{value},"), 1);
-            stage
-                .call(&sending(twice), |answer| {
+            checker
+                .call(&with_body(twice), |answer| {
                     if matches!(answer.status, 400 | 422) {
                         Ok(())
                     } else {
-                        Err("a field given twice was taken".to_owned())
+                        Err("a repeated field was accepted".to_owned())
                     }
                 })
                 .await;
         }
     }
-    stage.end();
+    checker.assert_no_errors();
 }
 
-/// Whoever sends fields where none are read may believe that they are.
+/// A client that sends fields to such a route may expect an effect, so the server must refuse them.
 #[tokio::test]
-async fn a_route_without_a_body_takes_no_fields() {
-    let mut stage = Stage::new().await;
+async fn a_route_without_a_body_refuses_fields() {
+    let mut checker = RouteChecker::new().await;
     let routes = routes();
-    let without: Vec<&Row> = routes.iter().filter(|row| row.body.is_none() && row.method != "GET").collect();
-    assert!(without.len() > 10, "few routes take no body");
-    for row in without {
-        let sending = |body: &str| Row { body: Some(body.to_owned()), ..row.clone() };
-        stage.call(&sending(r#"{"colour":"red"}"#), names("colour")).await;
+    let routes_without_body: Vec<&Row> =
+        routes.iter().filter(|row| row.body.is_none() && row.method != "GET").collect();
+    assert!(routes_without_body.len() > 10, "few routes take no body");
+    for row in routes_without_body {
+        let with_body = |body: &str| Row { body: Some(body.to_owned()), ..row.clone() };
+        checker.call(&with_body(r#"{"colour":"red"}"#), names_field("colour")).await;
         for malformed in ["{", "nonsense"] {
-            stage.call(&sending(malformed), is(400, "invalid_request")).await;
+            checker.call(&with_body(malformed), has_error(400, "invalid_request")).await;
         }
         for other in ["[]", "5"] {
-            stage.call(&sending(other), is(422, "validation_failed")).await;
+            checker.call(&with_body(other), has_error(422, "validation_failed")).await;
         }
-        for nothing in ["", "{}", " { } "] {
-            let goes = |answer: &Answer| if answer.status < 300 { Ok(()) } else { Err("not taken".to_owned()) };
-            stage.call(&sending(nothing), goes).await;
-            stage.room = stage.people.room().await;
+        for empty in ["", "{}", " { } "] {
+            let accepted = |answer: &Answer| if answer.status < 300 { Ok(()) } else { Err("not accepted".to_owned()) };
+            checker.call(&with_body(empty), accepted).await;
+            checker.conversation = checker.fixture.create_group().await;
         }
     }
-    stage.end();
+    checker.assert_no_errors();
 }
 
-fn value_of(body: &Value, field: &str) -> String {
-    body[field].to_string()
-}
-
-/// Ids that are none, in the forms that people and programs give them.
-const NO_IDS: [&str; 6] = ["nonsense", "%00", "..%2F..%2Fetc", "0", "'%20OR%201=1", "019a9f0c0000700080000000000000ff"];
+/// Invalid ids, as users and programs may send them.
+const INVALID_IDS: [&str; 6] =
+    ["nonsense", "%00", "..%2F..%2Fetc", "0", "'%20OR%201=1", "019a9f0c0000700080000000000000ff"];
 
 #[tokio::test]
-async fn every_path_is_read_strictly() {
-    let mut stage = Stage::new().await;
+async fn every_route_refuses_invalid_paths() {
+    let mut checker = RouteChecker::new().await;
     let long = "9".repeat(4000);
     for row in routes().into_iter().filter(|row| row.path.contains('{')) {
         for parameter in parameters(&row.path) {
             let with = |value: &str| Row { path: row.path.replace(&parameter, value), ..row.clone() };
             let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
             if parameter.starts_with("{id:") || parameter.starts_with("{mid:") {
-                for bad in NO_IDS.into_iter().chain([long.as_str()]) {
-                    stage.call(&with(bad), is(400, "invalid_request")).await;
+                for invalid in INVALID_IDS.into_iter().chain([long.as_str()]) {
+                    checker.call(&with(invalid), has_error(400, "invalid_request")).await;
                 }
-                stage.call(&with(unknown), is(404, "not_found")).await;
+                checker.call(&with(unknown), has_error(404, "not_found")).await;
             } else if parameter.starts_with("{ref:") {
-                for bad in ["%00", "no%20body", "ext:", "ext:%00", long.as_str(), "nobody-at-all", unknown] {
-                    // taking away what is not there is no error
+                for invalid in ["%00", "no%20body", "ext:", "ext:%00", long.as_str(), "no-such-user", unknown] {
+                    // Removing a user or block that does not exist is no error.
                     let absent = |answer: &Answer| match answer.status {
                         204 if row.method == "DELETE" => Ok(()),
                         404 => Ok(()),
                         _ => Err("not 404".to_owned()),
                     };
-                    stage.call(&with(bad), absent).await;
+                    checker.call(&with(invalid), absent).await;
                 }
             } else {
-                for bad in ["%00", "ab", "%20", "%FF", long.as_str()] {
+                for invalid in ["%00", "ab", "%20", "%FF", long.as_str()] {
                     let refused = |answer: &Answer| match answer.status {
                         400 | 422 => Ok(()),
                         _ => Err("not refused".to_owned()),
                     };
-                    stage.call(&with(bad), refused).await;
+                    checker.call(&with(invalid), refused).await;
                 }
             }
         }
     }
-    stage.end();
+    checker.assert_no_errors();
 }
 
-/// The parameters of a path as a row writes them, `{id:room}`.
+/// Returns the parameters of a path as the table writes them, for example `{id:room}`.
 fn parameters(path: &str) -> Vec<String> {
     path.split('{').skip(1).map(|rest| format!("{{{}}}", rest.split('}').next().unwrap())).collect()
 }
 
 #[tokio::test]
-async fn every_page_has_bounds() {
-    let mut stage = Stage::new().await;
+async fn every_list_refuses_invalid_page_parameters() {
+    let mut checker = RouteChecker::new().await;
     let mut pages = 0;
     for row in routes().into_iter().filter(|row| row.method == "GET") {
-        let answer = stage.people.call(&row, "owner", &stage.room).await;
+        let answer = checker.fixture.call(&row, "owner", &checker.conversation).await;
         if answer.body["items"].is_null() {
             continue;
         }
         pages += 1;
-        let glue = if row.path.contains('?') { '&' } else { '?' };
+        let separator = if row.path.contains('?') { '&' } else { '?' };
         for wrong in ["limit=0", "limit=101", "limit=-1", "limit=x", "limit=1e3", "limit=", "cursor=%00", "colour=red"]
         {
-            let wrong = Row { path: format!("{}{glue}{wrong}", row.path), ..row.clone() };
-            stage.call(&wrong, is(400, "invalid_request")).await;
+            let wrong = Row { path: format!("{}{separator}{wrong}", row.path), ..row.clone() };
+            checker.call(&wrong, has_error(400, "invalid_request")).await;
         }
     }
     assert!(pages >= 6, "{pages} pages were found");
-    stage.end();
+    checker.assert_no_errors();
 }
 
-/// Alice and Bob in a room with a message of Alice's; the room and the message.
-async fn room(server: &TestServer) -> (TestUser, TestUser, String, String) {
+/// Returns Alice and Bob, their group, and a message of Alice in it.
+async fn group_with_message(server: &TestServer) -> (TestUser, TestUser, String, String) {
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.group("room", &[&bob]).await;
     let message = text(&alice.send(&room, "hello").await["id"]);
@@ -239,10 +238,10 @@ async fn room(server: &TestServer) -> (TestUser, TestUser, String, String) {
 #[tokio::test]
 async fn a_reaction_is_one_emoji() {
     let server = TestServer::start().await;
-    let (_, bob, room, message) = room(&server).await;
+    let (_, bob, room, message) = group_with_message(&server).await;
     let mut socket = bob.connect().await;
     let long = "👩\u{200d}".repeat(10) + "👩";
-    let none = [
+    let invalid = [
         "a",
         "ab",
         "1",
@@ -260,7 +259,7 @@ async fn a_reaction_is_one_emoji() {
         "नि",
         &long,
     ];
-    for emoji in none {
+    for emoji in invalid {
         let path = format!("/conversations/{room}/messages/{message}/reactions/{}", escaped(emoji));
         for method in [Method::PUT, Method::DELETE] {
             bob.call(method, &path, Body::None).await.invalid("emoji");
@@ -271,7 +270,7 @@ async fn a_reaction_is_one_emoji() {
     }
     let payload = json!({ "conversation_id": room, "message_id": message, "emoji": "" });
     socket.refused("reaction.add", payload, "validation_failed").await;
-    let one = [
+    let valid = [
         "👍",
         "👍🏽",
         "👨\u{200d}👩\u{200d}👧\u{200d}👦",
@@ -280,22 +279,22 @@ async fn a_reaction_is_one_emoji() {
         "❤\u{fe0f}",
         "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
     ];
-    for emoji in one {
+    for emoji in valid {
         let path = format!("/conversations/{room}/messages/{message}/reactions/{}", escaped(emoji));
         let reacted = bob.call(Method::PUT, &path, Body::None).await.expect(200);
         assert_eq!(reacted["emoji"], emoji);
     }
 }
 
-/// A text as it stands in a path.
+/// Returns a text with percent-encoding, for a path.
 fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |path, byte| format!("{path}%{byte:02X}"))
 }
 
 #[tokio::test]
-async fn a_reply_stays_in_its_conversation() {
+async fn a_message_of_another_conversation_is_not_found() {
     let server = TestServer::start().await;
-    let (alice, bob, room, message) = room(&server).await;
+    let (alice, bob, room, message) = group_with_message(&server).await;
     let other = alice.group("other", &[&bob]).await;
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
     let mut socket = bob.connect().await;
@@ -305,7 +304,7 @@ async fn a_reply_stays_in_its_conversation() {
         let payload = json!({ "conversation_id": other, "content": "a reply", "reply_to_id": reply_to });
         socket.refused("message.send", payload, "validation_failed").await;
     }
-    // nor does any other call take a message for one of another conversation
+    // The other calls do not find the message in another conversation either.
     for call in ["/history", "/receipts", "/reactions"] {
         alice.get(&format!("/conversations/{other}/messages/{message}{call}")).await.refused(404, "not_found");
     }
@@ -325,9 +324,9 @@ async fn a_reply_stays_in_its_conversation() {
 }
 
 #[tokio::test]
-async fn a_place_beyond_the_end_is_the_end() {
+async fn a_seq_beyond_the_newest_message_means_the_newest_message() {
     let server = TestServer::start().await;
-    let (_, bob, room, message) = room(&server).await;
+    let (_, bob, room, message) = group_with_message(&server).await;
     let messages = format!("/conversations/{room}/messages");
     for around in ["2", "3", "1000000", "9223372036854775807"] {
         let page = bob.get(&format!("{messages}?around={around}")).await.expect(200);
@@ -351,9 +350,9 @@ async fn a_place_beyond_the_end_is_the_end() {
 }
 
 #[tokio::test]
-async fn a_role_is_one_of_four_and_an_owner_is_made_by_giving() {
+async fn unknown_roles_are_refused_and_only_an_owner_can_transfer_ownership() {
     let server = TestServer::start().await;
-    let (alice, _, room, _) = room(&server).await;
+    let (alice, _, room, _) = group_with_message(&server).await;
     server.user("carol").await;
     let members = format!("/conversations/{room}/members");
     for role in ["king", "Admin", "OWNER", "", "teacher", "member "] {
@@ -368,7 +367,7 @@ async fn a_role_is_one_of_four_and_an_owner_is_made_by_giving() {
 }
 
 #[tokio::test]
-async fn a_group_has_room_for_a_thousand() {
+async fn a_group_has_at_most_a_thousand_members() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let id = if server.database().url().is_some() { "gen_random_uuid()" } else { "randomblob(16)" };
@@ -376,24 +375,24 @@ async fn a_group_has_room_for_a_thousand() {
         .sql(&format!(
             "INSERT INTO users (id, username, username_key, display_name, search_text, created_at, updated_at)
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
-             SELECT {id}, 'crowd-' || i, 'crowd-' || i, 'Crowd', 'crowd', 1, 1 FROM n"
+             SELECT {id}, 'user-' || i, 'user-' || i, 'User', 'user', 1, 1 FROM n"
         ))
         .await;
-    let crowd: Vec<String> = (1..=1001).map(|number| format!("crowd-{number}")).collect();
+    let usernames: Vec<String> = (1..=1001).map(|number| format!("user-{number}")).collect();
     let group = |others: &[String]| json!({ "type": "group", "name": "room", "participant_ids": others });
-    alice.post("/conversations", group(&crowd[..1000])).await.refused(409, "group_full");
-    let room = text(&alice.post("/conversations", group(&crowd[..998])).await.expect(201)["id"]);
+    alice.post("/conversations", group(&usernames[..1000])).await.refused(409, "group_full");
+    let room = text(&alice.post("/conversations", group(&usernames[..998])).await.expect(201)["id"]);
     let members = format!("/conversations/{room}/members");
     let add = async |users: &[String]| alice.post(&members, json!({ "user_ids": users })).await;
-    add(&crowd[998..1000]).await.refused(409, "group_full");
-    assert_eq!(alice.conversation(&room).await["member_count"], 999, "nobody was added");
-    add(&crowd[998..999]).await.expect(200);
-    add(&crowd[999..1000]).await.refused(409, "group_full");
-    // who is in takes no room, and one who leaves gives it back
-    add(&crowd[990..995]).await.expect(200);
-    alice.delete(&format!("{members}/crowd-1")).await.expect(204);
-    add(&crowd[999..1000]).await.expect(200);
+    add(&usernames[998..1000]).await.refused(409, "group_full");
+    assert_eq!(alice.conversation(&room).await["member_count"], 999, "no user was added");
+    add(&usernames[998..999]).await.expect(200);
+    add(&usernames[999..1000]).await.refused(409, "group_full");
+    // Adding current members again changes nothing. After a member left, another user can be added.
+    add(&usernames[990..995]).await.expect(200);
+    alice.delete(&format!("{members}/user-1")).await.expect(204);
+    add(&usernames[999..1000]).await.expect(200);
     assert_eq!(alice.conversation(&room).await["member_count"], 1000);
     let list = alice.get("/conversations").await.expect(200);
-    assert_eq!(list["items"].as_array().unwrap().len(), 1, "a group that was refused is not there");
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "a refused group is not created");
 }

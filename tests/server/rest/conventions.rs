@@ -1,5 +1,4 @@
-//! What holds for every call: problem documents, ids, cursors, limits, request ids, and that nothing a client
-//! sends is ever a 500.
+//! The conventions of all calls: problem documents, ids, cursors, limits, request ids, times and health.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,7 +7,7 @@ use crate::support::rest::Body;
 use crate::support::{PASSWORD, TestServer};
 
 #[tokio::test]
-async fn an_unknown_path_and_a_wrong_method_are_problems() {
+async fn an_unknown_path_or_a_wrong_method_gets_a_problem_document() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     alice.get("/nowhere").await.refused(404, "not_found");
@@ -24,8 +23,8 @@ async fn malformed_json_is_an_invalid_request() {
     let conversation = alice.group("room", &[]).await;
     let path = format!("/conversations/{conversation}/messages");
     let lone = br#"{"content":"\ud800"}"#;
-    let bad: [&[u8]; 6] = [b"{", b"", b"nonsense", b"{\"content\":\"\xff\xfe\"}", lone, b"{\"content\":\"a\"} x"];
-    for bytes in bad {
+    let malformed: [&[u8]; 6] = [b"{", b"", b"nonsense", b"{\"content\":\"\xff\xfe\"}", lone, b"{\"content\":\"a\"} x"];
+    for bytes in malformed {
         let answer = alice.call(Method::POST, &path, Body::Raw(bytes.to_vec())).await;
         answer.refused(400, "invalid_request");
     }
@@ -45,7 +44,7 @@ async fn a_call_whose_fields_are_all_optional_needs_no_body() {
 }
 
 #[tokio::test]
-async fn an_unknown_field_and_a_wrong_type_are_named() {
+async fn an_error_names_an_unknown_field_or_a_field_of_a_wrong_type() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let conversation = alice.group("room", &[]).await;
@@ -85,9 +84,9 @@ async fn a_bad_cursor_or_limit_is_an_invalid_request() {
     let conversation = alice.group("room", &[]).await;
     let members = format!("/conversations/{conversation}/members");
     for collection in ["/conversations", "/users/search?q=a", "/auth/sessions", &members] {
-        let glue = if collection.contains('?') { '&' } else { '?' };
+        let separator = if collection.contains('?') { '&' } else { '?' };
         for wrong in ["cursor=nonsense", "cursor=%00", "limit=0", "limit=101", "limit=-1", "limit=x", "limit="] {
-            let answer = alice.get(&format!("{collection}{glue}{wrong}")).await;
+            let answer = alice.get(&format!("{collection}{separator}{wrong}")).await;
             assert_eq!((answer.status, &answer.body["code"]), (400, &json!("invalid_request")), "{collection} {wrong}");
         }
     }
@@ -98,7 +97,7 @@ async fn a_bad_cursor_or_limit_is_an_invalid_request() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_taken_if_sane_and_made_if_not() {
+async fn a_valid_request_id_is_returned_and_an_invalid_one_is_replaced() {
     let server = TestServer::start().await;
     let url = format!("{}/api/v1/users/me", server.target().origin);
     let call = |id: &'static str| server.target().http.get(&url).header("x-request-id", id).send();
@@ -106,8 +105,8 @@ async fn a_request_id_is_taken_if_sane_and_made_if_not() {
     assert_eq!(answer.headers()["x-request-id"], "my-request-1");
     let problem: Value = answer.json().await.unwrap();
     assert_eq!(problem["request_id"], "my-request-1");
-    let answer = call("no spaces or \"quotes\" please").await.unwrap();
-    assert_ne!(answer.headers()["x-request-id"], "no spaces or \"quotes\" please");
+    let answer = call("no spaces or \"quotes\" allowed").await.unwrap();
+    assert_ne!(answer.headers()["x-request-id"], "no spaces or \"quotes\" allowed");
 }
 
 #[tokio::test]
@@ -121,7 +120,7 @@ async fn a_body_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn times_and_ids_have_their_form() {
+async fn times_and_ids_have_the_documented_form() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let conversation = alice.group("room", &[]).await;
@@ -135,7 +134,7 @@ async fn times_and_ids_have_their_form() {
 }
 
 #[tokio::test]
-async fn health_is_told_to_anybody() {
+async fn health_needs_no_credential() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let _socket = alice.connect().await;
@@ -153,7 +152,7 @@ async fn health_is_told_to_anybody() {
 }
 
 #[tokio::test]
-async fn the_openapi_document_names_every_route_that_is_tested_here() {
+async fn the_openapi_document_has_the_main_routes() {
     let server = TestServer::start().await;
     let answer = server.target().call(Method::GET, "/openapi.json", None, Body::None).await.expect(200);
     assert!(answer["openapi"].as_str().unwrap().starts_with("3.1"), "{}", answer["openapi"]);
@@ -177,7 +176,7 @@ async fn the_openapi_document_names_every_route_that_is_tested_here() {
 }
 
 #[tokio::test]
-async fn an_orderly_stop_tells_sessions_and_ends_with_zero() {
+async fn an_orderly_stop_informs_sessions_and_exits_with_zero() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut socket = alice.connect().await;

@@ -1,5 +1,5 @@
-//! Cursors that clients made up, or took from elsewhere: each is refused by name on every list, on both databases, and
-//! none is ever a fault of the server.
+//! Cursors that a client invented or took from another list: every list refuses them with `invalid_request`, and the
+//! server never fails.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use crate::support::user::text;
 use crate::support::{TestServer, TestUser};
 
-/// Everything that has pages, with at least two items in each; a page of one ends with a cursor.
+/// Returns all lists with pages. Each has at least two items, so that a page of one item ends with a cursor.
 async fn lists(server: &TestServer) -> (TestUser, Vec<String>) {
     let alice = server.user("alice").await;
     let (bob, carol) = (server.user("bob-finch").await, server.user("carol-finch").await);
     alice.login().await;
-    for foe in [&bob, &carol] {
-        alice.post("/blocks", json!({ "user": foe.id })).await.expect(201);
+    for other_user in [&bob, &carol] {
+        alice.post("/blocks", json!({ "user": other_user.id })).await.expect(201);
     }
     let room = alice.group("room", &[&bob, &carol]).await;
     let other = alice.group("other", &[]).await;
-    // a pinned one, too: its place differs
-    alice.post_nothing(&format!("/conversations/{other}/pin")).await.expect(200);
+    // The cursor of a pinned conversation has another form.
+    alice.post_empty(&format!("/conversations/{other}/pin")).await.expect(200);
     let mut messages = Vec::new();
     for number in 0..2 {
         let id = text(&alice.send(&room, &format!("number {number}")).await["id"]);
@@ -48,8 +48,8 @@ fn forged(json: &str) -> String {
     URL_SAFE_NO_PAD.encode(json)
 }
 
-/// Values that no place of ours holds, as JSON.
-const ODD: [&str; 15] = [
+/// JSON values that no cursor of the server has.
+const UNUSUAL_VALUES: [&str; 15] = [
     "null",
     "-1",
     "9007199254740993",
@@ -67,32 +67,32 @@ const ODD: [&str; 15] = [
     "[[[[1]]]]",
 ];
 
-/// The texts of `json` in which one value inside was replaced by `odd`.
-fn with_one_replaced(json: &Value, odd: &str) -> Vec<String> {
-    const MARK: &str = "\u{e000}here\u{e000}";
-    fn leaves(value: &Value, pointer: &str, found: &mut Vec<String>) {
+/// Returns copies of `json` as text, in each of which one inner value is replaced by `unusual`.
+fn with_one_replaced(json: &Value, unusual: &str) -> Vec<String> {
+    const MARKER: &str = "\u{e000}value\u{e000}";
+    fn collect_leaves(value: &Value, pointer: &str, found: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    leaves(value, &format!("{pointer}/{name}"), found);
+                    collect_leaves(value, &format!("{pointer}/{name}"), found);
                 }
             }
             Value::Array(items) => {
                 for (number, value) in items.iter().enumerate() {
-                    leaves(value, &format!("{pointer}/{number}"), found);
+                    collect_leaves(value, &format!("{pointer}/{number}"), found);
                 }
             }
             _ => found.push(pointer.to_owned()),
         }
     }
     let mut pointers = Vec::new();
-    leaves(json, "", &mut pointers);
-    let spoiled = |pointer: &String| {
+    collect_leaves(json, "", &mut pointers);
+    let modified = |pointer: &String| {
         let mut json = json.clone();
-        *json.pointer_mut(pointer).expect("it was found there") = json!(MARK);
-        json.to_string().replace(&format!("\"{MARK}\""), odd)
+        *json.pointer_mut(pointer).expect("the pointer was just found") = json!(MARKER);
+        json.to_string().replace(&format!("\"{MARKER}\""), unusual)
     };
-    pointers.iter().map(spoiled).collect()
+    pointers.iter().map(modified).collect()
 }
 
 #[tokio::test]
@@ -107,28 +107,29 @@ async fn a_forged_cursor_is_refused_on_every_list() {
         alice.get(&format!("{list}cursor={cursor}")).await.expect(200);
         cursors.push(cursor);
     }
-    let mut wrong: Vec<String> =
+    let mut invalid: Vec<String> =
         ["", "null", "nonsense", "%00", "e30", "AA", "====", "..%2F..", &"A".repeat(20_000)].map(str::to_owned).into();
     for json in ["", "null", "[]", "{}", "0", "\"text\"", "{\"v\":1}", "{\"v\":2}", "{\"at\":1}", "{", "\u{0}", "[[[["]
     {
-        wrong.push(forged(json));
+        invalid.push(forged(json));
     }
     for envelope in [r#"{"v":2,"at":"#, r#"{"v":2,"of":"members","at":"#] {
-        wrong.extend(ODD.map(|odd| forged(&format!("{envelope}{odd}}}"))));
+        invalid.extend(UNUSUAL_VALUES.map(|unusual| forged(&format!("{envelope}{unusual}}}"))));
     }
-    let mut faults = Vec::new();
-    for (list, own) in lists.iter().zip(&cursors) {
-        let decoded = URL_SAFE_NO_PAD.decode(own).expect("a cursor is text that travels in a query");
-        let decoded: Value = serde_json::from_slice(&decoded).expect("what is in it can be read");
-        let spoiled = ODD.iter().flat_map(|odd| with_one_replaced(&decoded, odd)).map(|json| forged(&json));
-        let foreign = cursors.iter().filter(|cursor| *cursor != own).cloned();
-        for cursor in wrong.iter().cloned().chain(spoiled).chain(foreign) {
+    let mut errors = Vec::new();
+    for (list, own_cursor) in lists.iter().zip(&cursors) {
+        let decoded = URL_SAFE_NO_PAD.decode(own_cursor).expect("a cursor is base64");
+        let decoded: Value = serde_json::from_slice(&decoded).expect("a cursor is JSON");
+        let modified =
+            UNUSUAL_VALUES.iter().flat_map(|unusual| with_one_replaced(&decoded, unusual)).map(|json| forged(&json));
+        let of_other_lists = cursors.iter().filter(|cursor| *cursor != own_cursor).cloned();
+        for cursor in invalid.iter().cloned().chain(modified).chain(of_other_lists) {
             let answer = alice.get(&format!("{list}cursor={cursor}")).await;
             if (answer.status, answer.body["code"].as_str()) != (400, Some("invalid_request")) {
-                let shown = URL_SAFE_NO_PAD.decode(&cursor).map(|json| String::from_utf8_lossy(&json).into_owned());
-                faults.push(format!("{} {list}: {shown:?}", answer.status));
+                let decoded = URL_SAFE_NO_PAD.decode(&cursor).map(|json| String::from_utf8_lossy(&json).into_owned());
+                errors.push(format!("{} {list}: {decoded:?}", answer.status));
             }
         }
     }
-    assert!(faults.is_empty(), "{} forged cursors were taken:\n{}", faults.len(), faults.join("\n"));
+    assert!(errors.is_empty(), "{} forged cursors were accepted:\n{}", errors.len(), errors.join("\n"));
 }

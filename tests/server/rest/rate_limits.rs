@@ -1,4 +1,5 @@
-//! How much one may ask: each kind has a limit of its own, dear things cost more, and what is under way is bounded.
+//! Rate limits: sends, other commands and calls have separate limits, expensive calls cost more, and the number of
+//! simultaneous calls of a user is bounded.
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
@@ -7,38 +8,37 @@ use uuid::Uuid;
 
 use crate::support::{TestServer, eventually};
 
-/// Over a socket everything but sends shares a limit, which that on calls over REST does not touch: two hundred at
-/// once.
+/// All commands except sends share one limit: two hundred in a burst. Calls over REST have another one.
 #[tokio::test]
-async fn commands_have_a_limit_of_their_own() {
+async fn commands_and_calls_have_separate_limits() {
     let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "5").start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     let mut socket = alice.connect().await;
-    let message = socket.say(&room, "so it was").await["message"]["id"].clone();
+    let message = socket.send_message(&room, "first text").await["message"]["id"].clone();
     let edits: Vec<String> = (0..280)
         .map(|number| {
-            let content = format!("no, {number}");
+            let content = format!("text {number}");
             let payload = json!({ "conversation_id": room, "message_id": message, "content": content });
             socket.start("message.edit", payload)
         })
         .collect();
-    let mut made = 0;
+    let mut accepted = 0;
     for edit in edits {
         let answer = socket.wait_for("the answer to an edit", |frame| frame["id"] == edit.as_str()).await;
         if answer["type"] == "ack" {
-            made += 1;
+            accepted += 1;
         } else {
             assert_eq!(answer["payload"]["code"], "rate_limited", "{answer}");
             assert!(answer["payload"]["retry_after_ms"].is_u64(), "{answer}");
         }
     }
-    assert!((200..280).contains(&made), "{made} of 280 were let through");
-    let answer = socket.say(&room, "sends are counted apart").await;
+    assert!((200..280).contains(&accepted), "{accepted} of 280 were accepted");
+    let answer = socket.send_message(&room, "sends have another limit").await;
     assert!(answer["message"]["seq"].is_i64(), "{answer}");
 }
 
-/// Whatever the command, and whether it means anything: who goes on after a hundred refusals is closed.
+/// A client that sends more after a hundred refusals is closed, also if its frames are no commands.
 #[tokio::test]
 async fn a_flood_of_any_command_closes_the_connection() {
     let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "100").start().await;
@@ -51,15 +51,15 @@ async fn a_flood_of_any_command_closes_the_connection() {
     let bob = server.user("bob").await;
     let mut socket = bob.connect().await;
     for _ in 0..400 {
-        socket.send_text("no frame at all");
+        socket.send_text("not a frame");
     }
     socket.expect_close(4429).await;
-    server.user("carol").await.connect().await.is_alive().await;
+    server.user("carol").await.connect().await.assert_alive().await;
 }
 
-/// A lawful client that comes back with a thousand conversations, and one with ten thousand, is served at once.
+/// A client that reconnects with one thousand or ten thousand conversations is within the limits.
 #[tokio::test]
-async fn a_client_with_many_conversations_syncs_at_once() {
+async fn a_client_with_many_conversations_syncs_immediately() {
     let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "100").start().await;
     let alice = server.user("alice").await;
     for conversations in [1_000, 10_000] {
@@ -76,9 +76,9 @@ async fn a_client_with_many_conversations_syncs_at_once() {
     }
 }
 
-/// What is asked while anything is left is served, and paid for afterwards.
+/// An expensive call delays the calls after it, until its cost is paid.
 #[tokio::test]
-async fn dear_calls_are_served_while_anything_is_left() {
+async fn an_expensive_call_is_served_while_one_unit_is_left() {
     let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "1").start().await;
     let searching = server.user("searching").await;
     searching.get("/users/search?q=a").await.expect(200);
@@ -99,46 +99,47 @@ async fn dear_calls_are_served_while_anything_is_left() {
     assert!((8..=10).contains(&seconds), "making the group, and adding 91, cost 11 of 2: {seconds}");
 }
 
-/// The seconds after which a refused call may be made again.
+/// Returns the seconds after which a refused call may be repeated.
 fn retry_after(answer: &crate::support::Answer) -> u64 {
     answer.clone().refused(429, "rate_limited");
     answer.headers["retry-after"].to_str().expect("text").parse().expect("seconds")
 }
 
-/// Thirty-two calls of one user may be under way; other users have their own.
+/// Thirty-two calls of one user may run simultaneously. Other users are not affected.
 #[tokio::test]
-async fn too_many_calls_at_once_are_busy() {
+async fn too_many_simultaneous_calls_are_busy() {
     let server = TestServer::start().await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
-    let mut held = Vec::new();
-    // a look takes a place for a moment, in which one of these may be refused: another one comes before each look
-    eventually("all places are taken", async || {
+    let mut open_calls = Vec::new();
+    // The check itself needs a permit for a moment, in which a new call may be refused. So each check opens one more
+    // call.
+    eventually("all permits are in use", async || {
         let mut call = TcpStream::connect(server.target().address).await.expect("the server is up");
         let request = format!(
             "POST /api/v1/blocks HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {}\r\ncontent-length: 2\r\n\r\n{{",
             alice.access_token
         );
-        call.write_all(request.as_bytes()).await.expect("it is written");
-        held.push(call);
+        call.write_all(request.as_bytes()).await.expect("the request is sent");
+        open_calls.push(call);
         alice.get("/users/me").await.status == 503
     })
     .await;
     let refused = alice.get("/users/me").await;
-    assert!(refused.headers.contains_key("retry-after"), "it says when to come back");
+    assert!(refused.headers.contains_key("retry-after"), "it has a time for the next attempt");
     refused.refused(503, "busy");
     bob.get("/users/me").await.expect(200);
-    alice.connect().await.is_alive().await;
-    drop(held);
-    eventually("the places are free", async || alice.get("/users/me").await.status == 200).await;
+    alice.connect().await.assert_alive().await;
+    drop(open_calls);
+    eventually("the permits are free", async || alice.get("/users/me").await.status == 200).await;
 }
 
-/// Whoever stole a token of a login that has ended since is refused, and uses up nothing of the user's.
+/// A stolen token of an ended login is refused, and the calls with it are not charged to the user.
 #[tokio::test]
 async fn a_token_of_an_ended_login_costs_its_user_nothing() {
     let server = TestServer::builder().set("GREENROOM_LIMIT_API_PER_SECOND", "5").start().await;
     let ada = server.user("ada").await;
     let stolen = ada.login().await;
-    stolen.post_nothing("/auth/logout").await.expect(204);
+    stolen.post_empty("/auth/logout").await.expect(204);
     for _ in 0..200 {
         stolen.get("/users/me").await.refused(401, "unauthorized");
     }

@@ -1,4 +1,4 @@
-//! Messages on their way to the sessions: acknowledged, then announced to everybody, once and in order.
+//! The delivery of events to sessions: after the acknowledgement, once, in order, and only to subscribers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::support::user::text;
 use crate::support::{Random, TestServer};
 
 #[tokio::test]
-async fn a_message_is_acknowledged_and_then_announced_to_every_session() {
+async fn a_message_is_acknowledged_and_then_broadcast_to_every_session() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -22,7 +22,8 @@ async fn a_message_is_acknowledged_and_then_announced_to_every_session() {
     let payload = json!({ "conversation_id": direct, "content": "hello", "temp_id": "t-1" });
     let id = sender.start("message.send", payload);
     let frames = sender.frames_until("its own event", |frame| frame["type"] == "message.new").await;
-    let sent = frames.iter().find(|frame| frame["id"] == id.as_str()).expect("acknowledged before announced");
+    let sent =
+        frames.iter().find(|frame| frame["id"] == id.as_str()).expect("the acknowledgement comes before the event");
     assert_eq!((&sent["type"], &sent["payload"]["temp_id"]), (&json!("message.sent"), &json!("t-1")));
     let own = frames.last().expect("the event");
 
@@ -33,12 +34,12 @@ async fn a_message_is_acknowledged_and_then_announced_to_every_session() {
         assert_eq!((&message["id"], &message["seq"]), (&sent["payload"]["message"]["id"], &json!(1)));
         assert_eq!((&message["content"], &message["temp_id"]), (&json!("hello"), &json!("t-1")));
         assert_eq!(message["sender"]["username"], "alice");
-        assert!(message.get("status").is_none(), "one text for all: {message}");
+        assert!(message.get("status").is_none(), "all sessions get the same text: {message}");
     }
 }
 
 #[tokio::test]
-async fn a_message_over_rest_is_announced_as_well() {
+async fn a_message_over_rest_is_broadcast_too() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -49,7 +50,7 @@ async fn a_message_over_rest_is_announced_as_well() {
 }
 
 #[tokio::test]
-async fn a_new_conversation_reaches_its_participants_without_asking() {
+async fn participants_get_a_new_conversation_and_its_events_without_a_request() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -64,19 +65,19 @@ async fn a_new_conversation_reaches_its_participants_without_asking() {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let made = alice.post("/conversations", body).await.expect(201);
-        let id = text(&made["id"]);
-        let mut froms = Vec::new();
+        let created = alice.post("/conversations", body).await.expect(201);
+        let id = text(&created["id"]);
+        let mut first_revs = Vec::new();
         for socket in &mut sockets {
             let created = socket.expect("conversation.created").await;
             let conversation = &created["payload"]["conversation"];
             assert_eq!((&created["stream"], &conversation["id"]), (&json!("user"), &json!(id)));
             assert_eq!(conversation["last_message"], json!(null));
             assert!(conversation.get("my").is_none_or(Value::is_object), "{conversation}");
-            froms.push(conversation["last_rev"].as_i64().unwrap());
+            first_revs.push(conversation["last_rev"].as_i64().unwrap());
         }
         let sent = alice.send(&id, "hello").await;
-        for (socket, from) in sockets.iter_mut().zip(froms) {
+        for (socket, from) in sockets.iter_mut().zip(first_revs) {
             let event = socket.wait_for("the first event", |frame| frame["stream"] == "conversation").await;
             assert_eq!(event["rev"], from + 1, "{event}");
             assert_eq!(event["payload"]["message"]["id"], sent["id"]);
@@ -85,7 +86,7 @@ async fn a_new_conversation_reaches_its_participants_without_asking() {
 }
 
 #[tokio::test]
-async fn a_session_hears_only_what_it_is_subscribed_to() {
+async fn a_session_gets_only_events_that_it_subscribed_to() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -94,23 +95,23 @@ async fn a_session_hears_only_what_it_is_subscribed_to() {
     let mut socket = bob.connect().await;
     let answer = socket.accepted("unsubscribe", json!({ "conversation_ids": [quiet] }), "unsubscribed").await;
     assert!(answer.is_object() || answer.is_null(), "{answer}");
-    alice.send(&quiet, "unheard").await;
-    alice.send(&loud, "heard").await;
-    let heard = |frame: &Value| frame["payload"]["message"]["content"] == "heard";
-    let mut frames = socket.frames_until("the other room", heard).await;
+    alice.send(&quiet, "not subscribed").await;
+    alice.send(&loud, "last").await;
+    let is_last = |frame: &Value| frame["payload"]["message"]["content"] == "last";
+    let mut frames = socket.frames_until("the message in the other group", is_last).await;
     frames.extend(socket.frames_until_pong().await);
-    assert!(frames.iter().all(|frame| frame["payload"]["message"]["content"] != "unheard"), "{frames:?}");
+    assert!(frames.iter().all(|frame| frame["payload"]["message"]["content"] != "not subscribed"), "{frames:?}");
 
     let answer = socket.accepted("subscribe", json!({ "conversation_ids": [quiet] }), "subscribed").await;
     assert_eq!((&answer["conversation_ids"], &answer["denied"]), (&json!([quiet]), &json!([])));
     let from = answer["revs"][&quiet].as_i64().unwrap();
-    let sent = alice.send(&quiet, "heard again").await;
+    let sent = alice.send(&quiet, "subscribed again").await;
     let event = socket.expect("message.new").await;
     assert_eq!((&event["payload"]["message"]["id"], &event["rev"]), (&sent["id"], &json!(from + 1)));
 }
 
 #[tokio::test]
-async fn subscribing_twice_doubles_nothing() {
+async fn a_session_that_subscribes_twice_gets_each_event_once() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -118,9 +119,9 @@ async fn subscribing_twice_doubles_nothing() {
     for _ in 0..3 {
         socket.accepted("subscribe", json!({ "conversation_ids": [room, room] }), "subscribed").await;
     }
-    let sent = socket.say(&room, "hello").await;
+    let sent = socket.send_message(&room, "hello").await;
     let mut frames = socket.frames_until("the event", |frame| frame["type"] == "message.new").await;
-    let next = socket.say(&room, "again").await;
+    let next = socket.send_message(&room, "again").await;
     frames.extend(socket.frames_until("the next event", |frame| frame["type"] == "message.new").await);
     frames.extend(socket.frames_until_pong().await);
     let revs: Vec<&Value> =
@@ -129,7 +130,7 @@ async fn subscribing_twice_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn commands_on_one_conversation_are_answered_in_their_order() {
+async fn commands_about_one_conversation_are_answered_in_their_order() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -148,9 +149,9 @@ async fn commands_on_one_conversation_are_answered_in_their_order() {
     assert_eq!(seqs, (2..=101).collect::<Vec<_>>());
 }
 
-/// Several people talk at once in several rooms, some over REST; every session must have seen the same, gap-free.
+/// Several users send to several groups simultaneously, in part over REST.
 #[tokio::test]
-async fn every_session_sees_everything_once_and_in_order_under_load() {
+async fn every_session_gets_every_event_once_and_in_order_under_load() {
     let mut random = Random::from_environment();
     let server = TestServer::start().await;
     let mut users = Vec::new();
@@ -184,15 +185,15 @@ async fn every_session_sees_everything_once_and_in_order_under_load() {
             for number in 0..60 {
                 let room = random.pick(&rooms).clone();
                 let temp_id = format!("{}-{number}", user.username);
-                let send = recorder.invoke(&room, &user.id, &temp_id);
+                let send = recorder.add_send(&room, &user.id, &temp_id);
                 if random.one_in(4) {
                     let body = json!({ "content": "over REST", "temp_id": temp_id });
                     let path = format!("/conversations/{room}/messages");
-                    recorder.stored(send, &user.post(&path, body).await.expect(201), None);
+                    recorder.add_acknowledgement(send, &user.post(&path, body).await.expect(201), None);
                 } else {
                     let payload = json!({ "conversation_id": room, "content": "hello", "temp_id": temp_id });
                     let answer = socket.accepted("message.send", payload, "message.sent").await;
-                    recorder.stored(send, &answer["message"], answer["rev"].as_i64());
+                    recorder.add_acknowledgement(send, &answer["message"], answer["rev"].as_i64());
                 }
             }
         }));
@@ -208,7 +209,7 @@ async fn every_session_sees_everything_once_and_in_order_under_load() {
         let rows =
             users[0].history(room).await.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
         last.insert(room.clone(), number(&after, "last_rev"));
-        recorder.conversation(
+        recorder.add_conversation(
             room,
             Conversation {
                 first_seq,

@@ -1,58 +1,61 @@
-//! Opening a session: every way to present a token, what comes first, and who is turned away.
+//! The handshake: each way to send a token, the first frame, and the clients that are refused.
 
 use serde_json::json;
 
 use crate::support::{Auth, ConnectOptions, Refusal, TestServer, TestSocket, TestUser};
 
-fn from_page(origin: &str) -> ConnectOptions {
+fn with_origin(origin: &str) -> ConnectOptions {
     ConnectOptions { origin: Some(origin.to_owned()), ..ConnectOptions::default() }
 }
 
 #[tokio::test]
-async fn a_token_is_taken_in_every_way() {
+async fn a_token_can_be_sent_in_each_way() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let direct = alice.direct(&bob).await;
     let ticket = alice.ticket().await;
     for auth in [Auth::Subprotocol, Auth::Query, Auth::Header, Auth::FirstFrame, Auth::Ticket(ticket)] {
-        let way = format!("{auth:?}");
+        let auth_name = format!("{auth:?}");
         let mut socket = alice.connect_with(TestUser::by(auth)).await;
-        let welcome = &socket.welcome;
-        assert_eq!(welcome["user_id"], alice.id.as_str(), "{way}");
-        assert_eq!(welcome["heartbeat_seconds"], 30, "{way}");
-        assert!(welcome["session_id"].is_string() && welcome["epoch"].is_string(), "{way}: {welcome}");
-        assert!(welcome["file_token"].is_string(), "{way}: {welcome}");
-        assert!(welcome["conversations"][&direct].is_i64() && welcome["reads"][&direct].is_i64(), "{way}: {welcome}");
-        assert!(welcome["user_rev"].is_i64(), "{way}: {welcome}");
-        let sent = bob.send(&direct, &way).await;
+        let payload = &socket.auth_success;
+        assert_eq!(payload["user_id"], alice.id.as_str(), "{auth_name}");
+        assert_eq!(payload["heartbeat_seconds"], 30, "{auth_name}");
+        assert!(payload["session_id"].is_string() && payload["epoch"].is_string(), "{auth_name}: {payload}");
+        assert!(payload["file_token"].is_string(), "{auth_name}: {payload}");
+        assert!(
+            payload["conversations"][&direct].is_i64() && payload["reads"][&direct].is_i64(),
+            "{auth_name}: {payload}"
+        );
+        assert!(payload["user_rev"].is_i64(), "{auth_name}: {payload}");
+        let sent = bob.send(&direct, &auth_name).await;
         let event = socket.expect("message.new").await;
-        assert_eq!(event["payload"]["message"]["id"], sent["id"], "{way}");
+        assert_eq!(event["payload"]["message"]["id"], sent["id"], "{auth_name}");
     }
 }
 
 #[tokio::test]
-async fn a_session_may_start_without_subscriptions_in_every_way() {
+async fn a_session_can_begin_without_subscriptions_in_each_way() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let direct = alice.direct(&bob).await;
     for auth in [Auth::Subprotocol, Auth::Query, Auth::Header, Auth::FirstFrame] {
-        let way = format!("{auth:?}");
+        let auth_name = format!("{auth:?}");
         let options = ConnectOptions { auth, subscribe_none: true, origin: None };
         let mut socket = alice.connect_with(options).await;
-        let from = socket.welcome["conversations"][&direct].as_i64().expect(&way);
-        bob.send(&direct, "unheard").await;
+        let first_rev = socket.auth_success["conversations"][&direct].as_i64().expect(&auth_name);
+        bob.send(&direct, "before the subscription").await;
         socket.accepted("subscribe", json!({ "conversation_ids": [direct] }), "subscribed").await;
-        let heard = bob.send(&direct, "heard").await;
+        let sent = bob.send(&direct, "after the subscription").await;
         let event = socket.expect("message.new").await;
-        assert_eq!(event["payload"]["message"]["id"], heard["id"], "{way}");
-        assert_eq!(event["rev"], from + 2, "{way}");
+        assert_eq!(event["payload"]["message"]["id"], sent["id"], "{auth_name}");
+        assert_eq!(event["rev"], first_rev + 2, "{auth_name}");
     }
 }
 
 #[tokio::test]
-async fn every_session_has_an_id_of_its_own() {
+async fn each_session_has_a_different_id() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let one = alice.connect().await;
@@ -61,7 +64,7 @@ async fn every_session_has_an_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_bad_token_gets_an_error_and_4401() {
+async fn an_invalid_token_gets_an_error_and_4401() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut socket = TestSocket::handshake(&alice.target, "nonsense", ConnectOptions::default())
@@ -73,11 +76,11 @@ async fn a_bad_token_gets_an_error_and_4401() {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_server_turns_nobody_away_for_the_credential() {
+async fn a_server_error_during_authentication_is_not_reported_as_an_invalid_credential() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    // no token can be checked any more, which is no fault of the token's
-    server.sql("ALTER TABLE logins RENAME TO elsewhere").await;
+    // Without this table the server cannot check any token.
+    server.sql("ALTER TABLE logins RENAME TO renamed_logins").await;
     for auth in [Auth::Header, Auth::Query] {
         let mut socket = TestSocket::handshake(&alice.target, &alice.access_token, TestUser::by(auth))
             .await
@@ -86,8 +89,8 @@ async fn a_fault_of_the_server_turns_nobody_away_for_the_credential() {
         assert_eq!(error["payload"]["code"], "internal");
         socket.expect_close(1012).await;
     }
-    server.sql("ALTER TABLE elsewhere RENAME TO logins").await;
-    alice.connect().await.is_alive().await;
+    server.sql("ALTER TABLE renamed_logins RENAME TO logins").await;
+    alice.connect().await.assert_alive().await;
 }
 
 #[tokio::test]
@@ -96,7 +99,8 @@ async fn a_first_frame_that_is_not_auth_is_refused() {
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let direct = alice.direct(&bob).await;
-    let mut socket = TestSocket::handshake(&alice.target, "", TestUser::by(Auth::Nothing)).await.expect("an upgrade");
+    let mut socket =
+        TestSocket::handshake(&alice.target, "", TestUser::by(Auth::None)).await.expect("the upgrade succeeds");
     socket.start("message.send", json!({ "conversation_id": direct, "content": "hello" }));
     let error = socket.expect("error").await;
     assert_eq!(error["payload"]["code"], "unauthorized");
@@ -104,15 +108,16 @@ async fn a_first_frame_that_is_not_auth_is_refused() {
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_turned_away() {
+async fn a_client_that_sends_no_token_is_closed() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
-    let mut socket = TestSocket::handshake(&alice.target, "", TestUser::by(Auth::Nothing)).await.expect("an upgrade");
+    let mut socket =
+        TestSocket::handshake(&alice.target, "", TestUser::by(Auth::None)).await.expect("the upgrade succeeds");
     socket.expect_close(4401).await;
 }
 
 #[tokio::test]
-async fn a_session_may_be_extended_but_never_become_another_users() {
+async fn a_session_can_be_extended_but_not_by_a_token_of_another_user() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -130,33 +135,33 @@ async fn a_session_may_be_extended_but_never_become_another_users() {
         let code = frame["payload"]["code"].as_str().unwrap_or_default();
         assert!(["unauthorized", "forbidden"].contains(&code), "{frame}");
     }
-    let sent = socket.say(&direct, "still me").await;
+    let sent = socket.send_message(&direct, "hello").await;
     assert_eq!(sent["message"]["sender_id"], alice.id.as_str());
     assert_eq!(socket.expect("message.new").await["payload"]["message"]["id"], sent["message"]["id"]);
 }
 
 #[tokio::test]
-async fn a_foreign_page_is_turned_away() {
+async fn a_page_of_an_unknown_origin_is_refused() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost.evil.example"] {
-        let refused = alice.try_connect(from_page(origin)).await;
+        let refused = alice.try_connect(with_origin(origin)).await;
         assert_eq!(refused.expect_err(origin), Refusal::Http(403), "{origin}");
     }
-    alice.connect_with(from_page(&alice.target.origin)).await;
+    alice.connect_with(with_origin(&alice.target.origin)).await;
 }
 
 #[tokio::test]
-async fn an_allowed_page_is_let_in() {
+async fn a_page_of_an_allowed_origin_is_accepted() {
     let server = TestServer::builder().set("GREENROOM_ALLOWED_ORIGINS", "https://app.example.org").start().await;
     let alice = server.user("alice").await;
-    alice.connect_with(from_page("https://app.example.org")).await;
-    let refused = alice.try_connect(from_page("https://evil.example")).await;
-    assert_eq!(refused.expect_err("a foreign page"), Refusal::Http(403));
+    alice.connect_with(with_origin("https://app.example.org")).await;
+    let refused = alice.try_connect(with_origin("https://evil.example")).await;
+    assert_eq!(refused.expect_err("an origin that is not allowed"), Refusal::Http(403));
 }
 
 #[tokio::test]
-async fn of_too_many_sessions_the_oldest_goes() {
+async fn one_session_too_many_closes_the_oldest_session() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let mut oldest = alice.connect().await;
@@ -164,10 +169,10 @@ async fn of_too_many_sessions_the_oldest_goes() {
     for _ in 0..19 {
         others.push(alice.connect().await);
     }
-    oldest.is_alive().await;
+    oldest.assert_alive().await;
     others.push(alice.connect().await);
     oldest.expect_close(4409).await;
     for socket in &mut others {
-        socket.is_alive().await;
+        socket.assert_alive().await;
     }
 }

@@ -1,12 +1,12 @@
-//! Coming back: the missed events in order, then live ones without a seam; and the cases in which there is nothing to
-//! come back to.
+//! A client that reconnects: `sync` sends the events that it missed, in order and followed by live events; or it resets
+//! or denies a conversation that the client cannot continue.
 
 use serde_json::{Value, json};
 
 use crate::support::user::text;
 use crate::support::{TestServer, TestSocket, TestUser};
 
-/// Sends `sync` and returns every frame before `sync.done`, and its payload.
+/// Sends `sync` and returns all frames before `sync.done`, and the payload of `sync.done`.
 pub async fn sync(socket: &mut TestSocket, payload: Value) -> (Vec<Value>, Value) {
     let id = socket.start("sync", payload);
     let mut frames = socket.frames_until("sync.done", |frame| frame["id"] == id.as_str()).await;
@@ -16,8 +16,8 @@ pub async fn sync(socket: &mut TestSocket, payload: Value) -> (Vec<Value>, Value
 }
 
 fn revs(frames: &[Value], room: &str) -> Vec<i64> {
-    let of = |frame: &&Value| frame["stream"] == "conversation" && frame.to_string().contains(room);
-    frames.iter().filter(of).map(|frame| frame["rev"].as_i64().expect("a rev")).collect()
+    let is_of_room = |frame: &&Value| frame["stream"] == "conversation" && frame.to_string().contains(room);
+    frames.iter().filter(is_of_room).map(|frame| frame["rev"].as_i64().expect("a rev")).collect()
 }
 
 async fn last_rev(user: &TestUser, room: &str) -> i64 {
@@ -25,7 +25,7 @@ async fn last_rev(user: &TestUser, room: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn who_comes_back_gets_what_was_missed_and_what_follows() {
+async fn a_client_that_reconnects_gets_missed_events_and_then_live_events() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -36,8 +36,8 @@ async fn who_comes_back_gets_what_was_missed_and_what_follows() {
         alice.send(&room, &format!("missed {number}")).await;
     }
     let mut socket = bob.connect_unsubscribed().await;
-    let epoch = socket.welcome["epoch"].clone();
-    let user_rev = socket.welcome["user_rev"].clone();
+    let epoch = socket.auth_success["epoch"].clone();
+    let user_rev = socket.auth_success["user_rev"].clone();
     let quiet_rev = last_rev(&alice, &quiet).await;
     let payload = json!({ "conversations": { &room: from, &quiet: quiet_rev }, "user_rev": user_rev, "epoch": epoch });
     let (frames, done) = sync(&mut socket, payload).await;
@@ -54,7 +54,7 @@ async fn who_comes_back_gets_what_was_missed_and_what_follows() {
 }
 
 #[tokio::test]
-async fn there_is_no_seam_between_missed_and_live_events() {
+async fn no_event_is_lost_or_repeated_between_missed_and_live_events() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -65,25 +65,25 @@ async fn there_is_no_seam_between_missed_and_live_events() {
         async move {
             let mut socket = alice.connect_unsubscribed().await;
             for number in 0..400 {
-                socket.say(&room, &format!("number {number}")).await;
+                socket.send_message(&room, &format!("number {number}")).await;
             }
         }
     });
-    let mut held = from;
-    while held < from + 400 {
+    let mut known_rev = from;
+    while known_rev < from + 400 {
         let mut socket = bob.connect_unsubscribed().await;
-        let until = (held + 60).min(from + 400);
-        let id = socket.start("sync", json!({ "conversations": { &room: held } }));
-        while held < until {
+        let end = (known_rev + 60).min(from + 400);
+        let id = socket.start("sync", json!({ "conversations": { &room: known_rev } }));
+        while known_rev < end {
             let frame = socket.frame("an event of the room").await;
             if frame["id"] == id.as_str() {
                 assert!(
-                    frame["payload"]["conversations"][&room].as_i64() <= Some(held),
+                    frame["payload"]["conversations"][&room].as_i64() <= Some(known_rev),
                     "{frame} came before its events"
                 );
             } else if frame["stream"] == "conversation" {
-                held += 1;
-                assert_eq!(frame["rev"], held, "{frame}");
+                known_rev += 1;
+                assert_eq!(frame["rev"], known_rev, "{frame}");
             }
         }
     }
@@ -106,11 +106,11 @@ async fn a_client_ahead_of_the_server_is_reset() {
     assert_eq!(resets[0].get("id"), None);
     assert_eq!(done["conversations"], json!({ &room: last, &other: other_last }));
     alice.send(&room, "live").await;
-    assert_eq!(socket.expect("message.new").await["rev"], last + 1, "it is subscribed from there");
+    assert_eq!(socket.expect("message.new").await["rev"], last + 1, "the session is subscribed from this revision");
 }
 
 #[tokio::test]
-async fn another_epoch_resets_everything() {
+async fn another_epoch_resets_all_conversations() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -128,7 +128,7 @@ async fn another_epoch_resets_everything() {
 }
 
 #[tokio::test]
-async fn foreign_conversations_are_denied_and_the_rest_goes_on() {
+async fn conversations_of_others_are_denied_and_own_ones_sync() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let eve = server.user("eve").await;
@@ -161,7 +161,7 @@ async fn a_sync_may_come_in_parts() {
     alice.send(&other, "hello").await;
     let mut socket = alice.connect_unsubscribed().await;
     socket.accepted("sync", json!({ "conversations": { &one: from_one }, "more": true }), "ack").await;
-    let mut frames: Vec<Value> = socket.kept().cloned().collect();
+    let mut frames: Vec<Value> = socket.unread_frames().cloned().collect();
     socket.send(json!({ "type": "sync", "payload": { "conversations": {}, "more": true } }));
     let (rest, done) = sync(&mut socket, json!({ "conversations": { &other: from_other } })).await;
     frames.extend(rest);
@@ -171,83 +171,83 @@ async fn a_sync_may_come_in_parts() {
 }
 
 #[tokio::test]
-async fn conversations_gained_meanwhile_come_from_the_users_stream() {
+async fn a_conversation_that_was_joined_while_offline_comes_in_the_user_stream() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let known = alice.group("known", &[&bob]).await;
     let first = bob.connect().await;
-    let (user_rev, epoch) = (first.welcome["user_rev"].clone(), first.welcome["epoch"].clone());
-    let known_rev = first.welcome["conversations"][&known].clone();
+    let (user_rev, epoch) = (first.auth_success["user_rev"].clone(), first.auth_success["epoch"].clone());
+    let known_rev = first.auth_success["conversations"][&known].clone();
     drop(first);
-    let gained = alice.group("gained", &[&bob]).await;
-    alice.send(&gained, "missed").await;
+    let added = alice.group("added", &[&bob]).await;
+    alice.send(&added, "missed").await;
 
     let mut socket = bob.connect_unsubscribed().await;
     let payload = json!({ "conversations": { &known: known_rev }, "user_rev": user_rev, "epoch": epoch });
     let (mut frames, done) = sync(&mut socket, payload).await;
     assert!(done["user_rev"].as_i64() > user_rev.as_i64(), "{done}");
-    let created = frames.iter().find(|frame| frame["type"] == "conversation.created").expect("it is told");
-    assert_eq!(created["payload"]["conversation"]["id"], gained.as_str());
+    let created = frames.iter().find(|frame| frame["type"] == "conversation.created").expect("an event about it");
+    assert_eq!(created["payload"]["conversation"]["id"], added.as_str());
     let from = created["payload"]["conversation"]["last_rev"].as_i64().unwrap();
-    alice.send(&gained, "live").await;
+    alice.send(&added, "live").await;
     let is_live = |frame: &Value| frame["payload"]["message"]["content"] == "live";
-    frames.extend(socket.frames_until("what follows", is_live).await);
-    assert_eq!(revs(&frames, &gained), [from + 1, from + 2], "{frames:#?}");
+    frames.extend(socket.frames_until("the live message", is_live).await);
+    assert_eq!(revs(&frames, &added), [from + 1, from + 2], "{frames:#?}");
 }
 
 #[tokio::test]
-async fn what_was_missed_of_a_conversation_gained_meanwhile_comes_before_the_end() {
+async fn missed_events_of_a_new_conversation_come_before_sync_done() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    let user_rev = bob.connect_unsubscribed().await.welcome["user_rev"].clone();
-    let gained = alice.group("gained", &[&bob]).await;
+    let user_rev = bob.connect_unsubscribed().await.auth_success["user_rev"].clone();
+    let added = alice.group("added", &[&bob]).await;
     for number in 0..2 {
-        alice.send(&gained, &format!("missed {number}")).await;
+        alice.send(&added, &format!("missed {number}")).await;
     }
-    let gone = alice.group("gone again", &[&bob]).await;
-    alice.send(&gone, "secret").await;
-    alice.delete(&format!("/conversations/{gone}/members/bob")).await.expect(204);
-    let back = alice.group("and back", &[&bob]).await;
-    alice.delete(&format!("/conversations/{back}/members/bob")).await.expect(204);
-    alice.send(&back, "while bob was out").await;
-    alice.post(&format!("/conversations/{back}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
-    let joined = last_rev(&alice, &back).await;
-    alice.send(&back, "missed").await;
+    let left = alice.group("left again", &[&bob]).await;
+    alice.send(&left, "secret").await;
+    alice.delete(&format!("/conversations/{left}/members/bob")).await.expect(204);
+    let rejoined = alice.group("joined again", &[&bob]).await;
+    alice.delete(&format!("/conversations/{rejoined}/members/bob")).await.expect(204);
+    alice.send(&rejoined, "while bob was removed").await;
+    alice.post(&format!("/conversations/{rejoined}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
+    let joined = last_rev(&alice, &rejoined).await;
+    alice.send(&rejoined, "missed").await;
 
     let mut socket = bob.connect_unsubscribed().await;
     let (frames, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": user_rev })).await;
-    let last = last_rev(&alice, &gained).await;
-    assert_eq!(revs(&frames, &gained), [last - 1, last], "{frames:#?}");
-    assert_eq!(revs(&frames, &back), [joined + 1], "{frames:#?}");
-    assert_eq!(revs(&frames, &gone), Vec::<i64>::new(), "{frames:#?}");
-    assert_eq!(done["conversations"], json!({ &gained: last, &back: joined + 1 }));
-    let mark = bob.conversation(&gained).await["my"]["last_read_seq"].clone();
-    assert_eq!((&done["reads"][&gained], &done["reads"][&gone]), (&mark, &json!(null)));
-    assert_eq!(done["denied"], json!([]), "what was not asked for is not refused");
-    alice.send(&gained, "live").await;
+    let last = last_rev(&alice, &added).await;
+    assert_eq!(revs(&frames, &added), [last - 1, last], "{frames:#?}");
+    assert_eq!(revs(&frames, &rejoined), [joined + 1], "{frames:#?}");
+    assert_eq!(revs(&frames, &left), Vec::<i64>::new(), "{frames:#?}");
+    assert_eq!(done["conversations"], json!({ &added: last, &rejoined: joined + 1 }));
+    let mark = bob.conversation(&added).await["my"]["last_read_seq"].clone();
+    assert_eq!((&done["reads"][&added], &done["reads"][&left]), (&mark, &json!(null)));
+    assert_eq!(done["denied"], json!([]), "only requested conversations are denied");
+    alice.send(&added, "live").await;
     assert_eq!(socket.expect("message.new").await["rev"], last + 1);
 }
 
 #[tokio::test]
-async fn none_of_many_conversations_gained_meanwhile_is_lost() {
+async fn sync_done_lists_all_of_many_new_conversations() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
-    let user_rev = bob.connect_unsubscribed().await.welcome["user_rev"].clone();
-    let mut gained = serde_json::Map::new();
+    let user_rev = bob.connect_unsubscribed().await.auth_success["user_rev"].clone();
+    let mut added = serde_json::Map::new();
     for number in 0..300 {
         let room = alice.group(&format!("room {number}"), &[&bob]).await;
-        gained.insert(room, json!(1));
+        added.insert(room, json!(1));
     }
     let mut socket = bob.connect_unsubscribed().await;
     let (_, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": user_rev })).await;
-    assert_eq!(done["conversations"], Value::Object(gained));
+    assert_eq!(done["conversations"], Value::Object(added));
 }
 
 #[tokio::test]
-async fn what_is_gained_is_followed_however_busy_the_session_is() {
+async fn a_busy_session_gets_the_events_of_new_conversations() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
@@ -255,15 +255,15 @@ async fn what_is_gained_is_followed_however_busy_the_session_is() {
     let creating = tokio::spawn({
         let (alice, bob) = (alice.clone(), bob.clone());
         async move {
-            let mut gained = Vec::new();
+            let mut added = Vec::new();
             for _ in 0..10 {
-                gained.push(alice.group("gained", &[&bob]).await);
+                added.push(alice.group("added", &[&bob]).await);
             }
-            gained
+            added
         }
     });
     while !creating.is_finished() {
-        // more than a lane holds: the last is refused, or answered when the others are
+        // These are more commands than a lane holds. The last one is refused, or answered after the others.
         let last = (0..300).map(|_| socket.start("sync", json!({ "conversations": {} }))).last().unwrap();
         socket.wait_for("an answer", |frame| frame["id"] == last.as_str()).await;
     }
@@ -274,15 +274,15 @@ async fn what_is_gained_is_followed_however_busy_the_session_is() {
 }
 
 #[tokio::test]
-async fn the_end_names_what_came_before_it() {
+async fn sync_done_names_the_last_revision_that_came_before_it() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let loud = alice.group("loud", &[&bob]).await;
-    let mut held = serde_json::Map::new();
+    let mut known_revs = serde_json::Map::new();
     for number in 0..30 {
         let quiet = alice.group(&format!("quiet {number}"), &[&bob]).await;
-        held.insert(quiet, json!(1));
+        known_revs.insert(quiet, json!(1));
     }
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
     let writer = tokio::spawn({
@@ -301,25 +301,25 @@ async fn the_end_names_what_came_before_it() {
     });
     for _ in 0..60 {
         let from = last_rev(&bob, &loud).await;
-        held.insert(loud.clone(), json!(from));
+        known_revs.insert(loud.clone(), json!(from));
         let mut socket = bob.connect_unsubscribed().await;
-        let (frames, done) = sync(&mut socket, json!({ "conversations": &held, "user_rev": 0 })).await;
+        let (frames, done) = sync(&mut socket, json!({ "conversations": &known_revs, "user_rev": 0 })).await;
         let last = revs(&frames, &loud).last().copied().unwrap_or(from);
-        assert_eq!(done["conversations"][&loud], last, "the last that came");
+        assert_eq!(done["conversations"][&loud], last, "the last revision that came");
     }
-    stop.send(()).expect("the writer writes");
+    stop.send(()).expect("the writer runs");
     writer.await.unwrap();
 }
 
 #[tokio::test]
-async fn who_was_out_in_between_is_reset() {
+async fn a_user_who_left_and_joined_again_is_reset() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let room = alice.group("room", &[&bob]).await;
     let from = last_rev(&alice, &room).await;
     alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
-    alice.send(&room, "while bob was out").await;
+    alice.send(&room, "while bob was removed").await;
     alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
     let mut socket = bob.connect_unsubscribed().await;
     let (frames, done) = sync(&mut socket, json!({ "conversations": { &room: from } })).await;
@@ -331,31 +331,31 @@ async fn who_was_out_in_between_is_reset() {
 }
 
 #[tokio::test]
-async fn who_was_removed_while_away_is_denied_and_told() {
+async fn a_user_who_was_removed_while_offline_is_denied_and_informed() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let room = alice.group("room", &[&bob]).await;
     let first = bob.connect().await;
-    let user_rev = first.welcome["user_rev"].clone();
-    let from = first.welcome["conversations"][&room].clone();
+    let user_rev = first.auth_success["user_rev"].clone();
+    let from = first.auth_success["conversations"][&room].clone();
     drop(first);
     alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
     alice.send(&room, "secret").await;
     let mut socket = bob.connect_unsubscribed().await;
     let (frames, done) = sync(&mut socket, json!({ "conversations": { &room: from }, "user_rev": user_rev })).await;
     assert_eq!(done["denied"], json!([{ "id": room, "code": "not_a_participant" }]));
-    let told = frames.iter().find(|frame| frame["type"] == "conversation.removed").expect("it is told");
-    assert_eq!(text(&told["payload"]["conversation_id"]), room);
+    let removed = frames.iter().find(|frame| frame["type"] == "conversation.removed").expect("an event about it");
+    assert_eq!(text(&removed["payload"]["conversation_id"]), room);
     assert!(frames.iter().all(|frame| !frame.to_string().contains("secret")), "{frames:?}");
 }
 
 #[tokio::test]
-async fn a_sync_right_after_auth_ends_after_what_was_missed() {
+async fn a_sync_right_after_auth_ends_after_the_missed_events() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     for _ in 0..300 {
-        // the subscription that auth made is still being answered when the sync comes
+        // The server may still process the subscriptions of `auth` when the sync comes.
         let mut socket = alice.connect_unsubscribed().await;
         let (frames, done) = sync(&mut socket, json!({ "conversations": {}, "user_rev": 0 })).await;
         let types: Vec<_> = frames.iter().map(|frame| frame["type"].clone()).collect();
@@ -364,30 +364,30 @@ async fn a_sync_right_after_auth_ends_after_what_was_missed() {
 }
 
 #[tokio::test]
-async fn who_was_told_where_a_conversation_begins_gets_nothing_from_before() {
+async fn a_user_who_joined_again_gets_no_events_from_before() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let room = alice.group("room", &[&bob]).await;
     let from = last_rev(&alice, &room).await;
-    let user_rev = bob.connect_unsubscribed().await.welcome["user_rev"].clone();
+    let user_rev = bob.connect_unsubscribed().await.auth_success["user_rev"].clone();
     alice.delete(&format!("/conversations/{room}/members/bob")).await.expect(204);
     alice.post(&format!("/conversations/{room}/members"), json!({ "user_ids": ["bob"] })).await.expect(200);
     for _ in 0..3 {
-        alice.send(&room, "after bob came back").await;
+        alice.send(&room, "after bob joined again").await;
     }
     let last = last_rev(&alice, &room).await;
-    // one was out in between and reads anew; the other has read everything but the user's own stream
-    for (held, resets) in [(from, 1), (last, 0)] {
+    // The first client left in between and is reset. The second has all events except those of the user stream.
+    for (known_rev, resets) in [(from, 1), (last, 0)] {
         let mut socket = bob.connect_unsubscribed().await;
-        let payload = json!({ "conversations": { &room: held }, "user_rev": user_rev });
+        let payload = json!({ "conversations": { &room: known_rev }, "user_rev": user_rev });
         let (mut frames, done) = sync(&mut socket, payload).await;
         assert_eq!(frames.iter().filter(|frame| frame["type"] == "sync.reset").count(), resets, "{frames:?}");
         assert!(frames.iter().any(|frame| frame["type"] == "conversation.created"), "{frames:?}");
         assert_eq!(done["conversations"][&room], last);
-        // whatever the user's stream made the session follow is followed before this is answered
+        // The server follows the conversations of the user stream before it answers this command.
         socket.accepted("subscribe", json!({ "conversation_ids": [room] }), "subscribed").await;
-        frames.extend(socket.kept().cloned());
+        frames.extend(socket.unread_frames().cloned());
         frames.extend(socket.frames_until_pong().await);
         assert_eq!(revs(&frames, &room), Vec::<i64>::new(), "{frames:?}");
     }

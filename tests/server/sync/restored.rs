@@ -1,5 +1,5 @@
-//! The database turns out to hold another history: a backup was put back, or a server took over that lacks what was
-//! committed last. Clients learn it, and nobody is left with rows that are no more.
+//! A database with another history: a backup was restored, or a database server took over that lacks the last commits.
+//! The server begins a new epoch, and clients load everything again, so that none of them keeps rows that are lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,31 +11,31 @@ use serde_json::{Value, json};
 use crate::support::database::{execute, runs_on_postgres};
 use crate::support::{ConnectOptions, TestServer, TestSocket, TestUser, eventually};
 
-/// The greatest id that a log in its first epoch has.
+/// The greatest id that a log row can have in the first epoch.
 pub const FIRST_IDS: i64 = 1 << 32;
 
-fn data(server: &TestServer, name: &str) -> PathBuf {
+fn data_path(server: &TestServer, name: &str) -> PathBuf {
     server.folder().join("data").join(name)
 }
 
-/// What a client holds that was there before.
-pub struct Held {
+/// The revisions of a client and their epoch, from before a restore.
+pub struct ClientState {
     epoch: Value,
     rev: Value,
     user_rev: Value,
 }
 
-impl Held {
+impl ClientState {
     pub async fn new(user: &TestUser, room: &str) -> Self {
         let socket = user.connect().await;
         let rev = user.conversation(room).await["last_rev"].clone();
-        Self { epoch: socket.welcome["epoch"].clone(), rev, user_rev: socket.welcome["user_rev"].clone() }
+        Self { epoch: socket.auth_success["epoch"].clone(), rev, user_rev: socket.auth_success["user_rev"].clone() }
     }
 
-    /// Comes back, again and again while the node finds one after another of its connections broken; the frames before
-    /// `sync.done`, and the session.
+    /// Reconnects and syncs. Repeats this while the server still finds its connections to the database broken. Returns
+    /// the frames before `sync.done`, and the session.
     pub async fn sync(&self, user: &TestUser, room: &str) -> (Vec<Value>, TestSocket) {
-        let mut came = None;
+        let mut result = None;
         eventually("a session is opened and syncs", async || {
             let options = ConnectOptions { subscribe_none: true, ..ConnectOptions::default() };
             let Ok(mut socket) = user.try_connect(options).await else { return false };
@@ -45,7 +45,7 @@ impl Held {
             let mut frames = Vec::new();
             while let Ok(frame) = socket.try_frame().await {
                 if frame["type"] == "sync.done" {
-                    came = Some((frames, socket));
+                    result = Some((frames, socket));
                     return true;
                 }
                 if frame["type"] == "error" && frame["id"] == id.as_str() {
@@ -56,32 +56,33 @@ impl Held {
             false
         })
         .await;
-        came.expect("it came")
+        result.expect("the sync ended")
     }
 
-    /// Comes back to another history, and is told.
-    pub async fn is_reset(&self, user: &TestUser, room: &str) -> TestSocket {
+    /// Reconnects, and checks that the server has another history and resets the client.
+    pub async fn assert_reset(&self, user: &TestUser, room: &str) -> TestSocket {
         let (frames, socket) = self.sync(user, room).await;
-        assert_ne!(socket.welcome["epoch"], self.epoch, "a new epoch");
+        assert_ne!(socket.auth_success["epoch"], self.epoch, "a new epoch");
         let reset = frames.iter().find(|frame| frame["type"] == "sync.reset").expect("sync.reset");
         assert_eq!(reset["payload"], json!({ "conversation_id": null, "last_rev": null }), "{frames:?}");
         socket
     }
 
-    /// Comes back to the same history.
-    pub async fn goes_on(&self, user: &TestUser, room: &str) {
+    /// Reconnects, and checks that the server has the same history.
+    pub async fn assert_continues(&self, user: &TestUser, room: &str) {
         let (frames, socket) = self.sync(user, room).await;
-        assert_eq!(socket.welcome["epoch"], self.epoch);
+        assert_eq!(socket.auth_success["epoch"], self.epoch);
         assert!(frames.iter().all(|frame| frame["type"] != "sync.reset"), "{frames:?}");
     }
 }
 
 pub async fn contents(user: &TestUser, room: &str) -> Vec<String> {
-    let said = |message: &Value| (message["type"] != "system").then(|| message["content"].as_str().unwrap().to_owned());
-    user.history(room).await.iter().filter_map(said).collect()
+    let text_of =
+        |message: &Value| (message["type"] != "system").then(|| message["content"].as_str().unwrap().to_owned());
+    user.history(room).await.iter().filter_map(text_of).collect()
 }
 
-/// The greatest id of the log.
+/// Returns the greatest id in the log.
 pub async fn newest_id(url: &str) -> i64 {
     let connection = Database::connect(url).await.unwrap();
     let query = Statement::from_string(connection.get_database_backend(), "SELECT max(id) AS id FROM outbox");
@@ -91,64 +92,64 @@ pub async fn newest_id(url: &str) -> i64 {
 }
 
 fn file_url(server: &TestServer) -> String {
-    format!("sqlite://{}", data(server, "greenroom.db").display())
+    format!("sqlite://{}", data_path(server, "greenroom.db").display())
 }
 
 #[tokio::test]
-async fn an_older_copy_put_back_begins_a_new_epoch() {
+async fn a_restored_older_copy_begins_a_new_epoch() {
     if runs_on_postgres() {
         return;
     }
-    for killed in [false, true] {
+    for is_killed in [false, true] {
         let mut server = TestServer::start().await;
         let (alice, bob) = (server.user("alice").await, server.user("bob").await);
         let room = alice.group("room", &[&bob]).await;
         alice.send(&room, "kept").await;
-        server.halt().await;
-        fs::copy(data(&server, "greenroom.db"), data(&server, "copy")).unwrap();
+        server.stop_for_restart().await;
+        fs::copy(data_path(&server, "greenroom.db"), data_path(&server, "copy")).unwrap();
         server.restart().await;
         let mut live = bob.connect().await;
         for number in 0..3 {
             alice.send(&room, &format!("lost {number}")).await;
         }
         live.expect("message.new").await;
-        let held = Held::new(&bob, &room).await;
-        if killed {
-            // the file `history` is written once a second
-            eventually("the newest row is written down", async || {
-                let text = fs::read_to_string(data(&server, "history")).unwrap();
+        let client_state = ClientState::new(&bob, &room).await;
+        if is_killed {
+            // The server writes the file `history` once a second.
+            eventually("the file `history` has the newest row", async || {
+                let text = fs::read_to_string(data_path(&server, "history")).unwrap();
                 text.starts_with(&format!("{} ", newest_id(&file_url(&server)).await))
             })
             .await;
-            server.kill_nine();
+            server.kill();
         } else {
-            server.halt().await;
+            server.stop_for_restart().await;
         }
         for name in ["greenroom.db-wal", "greenroom.db-shm"] {
-            let _ = fs::remove_file(data(&server, name));
+            let _ = fs::remove_file(data_path(&server, name));
         }
-        fs::rename(data(&server, "copy"), data(&server, "greenroom.db")).unwrap();
+        fs::rename(data_path(&server, "copy"), data_path(&server, "greenroom.db")).unwrap();
         server.restart().await;
 
-        let mut back = held.is_reset(&bob, &room).await;
+        let mut reconnected = client_state.assert_reset(&bob, &room).await;
         assert_eq!(contents(&bob, &room).await, ["kept"]);
         let sent = alice.send(&room, "after").await;
-        assert_eq!(back.expect("message.new").await["payload"]["message"]["id"], sent["id"]);
+        assert_eq!(reconnected.expect("message.new").await["payload"]["message"]["id"], sent["id"]);
         assert_eq!(contents(&alice, &room).await, ["kept", "after"]);
         assert!(newest_id(&file_url(&server)).await > FIRST_IDS, "no position is used twice");
 
-        // and from here on it is one history
-        let held = Held::new(&bob, &room).await;
-        server.halt().await;
+        // A restart without a restore keeps the epoch.
+        let client_state = ClientState::new(&bob, &room).await;
+        server.stop_for_restart().await;
         server.restart().await;
-        held.goes_on(&bob, &room).await;
-        let mode = fs::metadata(data(&server, "history")).unwrap().permissions().mode();
+        client_state.assert_continues(&bob, &room).await;
+        let mode = fs::metadata(data_path(&server, "history")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_once_another_file_is_in_the_place_of_the_database() {
+async fn no_send_is_acknowledged_after_another_file_replaced_the_database() {
     if runs_on_postgres() {
         return;
     }
@@ -156,52 +157,52 @@ async fn nothing_is_acknowledged_once_another_file_is_in_the_place_of_the_databa
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     alice.send(&room, "kept").await;
-    server.halt().await;
-    fs::copy(data(&server, "greenroom.db"), data(&server, "copy")).unwrap();
+    server.stop_for_restart().await;
+    fs::copy(data_path(&server, "greenroom.db"), data_path(&server, "copy")).unwrap();
     server.restart().await;
     alice.send(&room, "lost").await;
-    let held = Held::new(&alice, &room).await;
+    let client_state = ClientState::new(&alice, &room).await;
     let mut socket = alice.connect().await;
-    let told = fs::read_to_string(data(&server, "history")).unwrap();
-    eventually("what was sent is written down", async || {
-        fs::read_to_string(data(&server, "history")).unwrap() != told || told.len() > 70
+    let before = fs::read_to_string(data_path(&server, "history")).unwrap();
+    eventually("the file `history` has the last send", async || {
+        fs::read_to_string(data_path(&server, "history")).unwrap() != before || before.len() > 70
     })
     .await;
 
-    fs::rename(data(&server, "copy"), data(&server, "greenroom.db")).unwrap();
-    let answer = alice.post(&format!("/conversations/{room}/messages"), json!({ "content": "nowhere" })).await;
+    fs::rename(data_path(&server, "copy"), data_path(&server, "greenroom.db")).unwrap();
+    let answer = alice.post(&format!("/conversations/{room}/messages"), json!({ "content": "refused" })).await;
     assert_eq!((answer.status, &answer.body["code"]), (503, &json!("unavailable")), "{}", answer.body);
-    let payload = json!({ "conversation_id": room, "content": "nowhere", "temp_id": "one" });
+    let payload = json!({ "conversation_id": room, "content": "refused", "temp_id": "one" });
     socket.refused("message.send", payload, "unavailable").await;
     let health = alice.target.http.get(format!("{}/health", alice.target.origin)).send().await.unwrap();
     assert_eq!(health.status(), 503);
     let health: Value = serde_json::from_str(&health.text().await.unwrap()).unwrap();
     assert_eq!(health["status"], "unhealthy");
 
-    server.kill_nine();
+    server.kill();
     for name in ["greenroom.db-wal", "greenroom.db-shm"] {
-        let _ = fs::remove_file(data(&server, name));
+        let _ = fs::remove_file(data_path(&server, name));
     }
     server.restart().await;
-    held.is_reset(&alice, &room).await;
+    client_state.assert_reset(&alice, &room).await;
     assert_eq!(contents(&alice, &room).await, ["kept"]);
     alice.send(&room, "after").await;
 }
 
-/// Whether the newest row of the log is in the file of the database, read without the write-ahead log beside it. While
-/// that is copied, the file may look like anything.
-async fn is_all_in_the_file(server: &TestServer) -> bool {
+/// Returns whether the newest log row is in the database file itself. The file is read without its write-ahead log, and
+/// during a checkpoint the read can fail.
+async fn is_log_in_file(server: &TestServer) -> bool {
     let newest = newest_id(&file_url(server)).await;
-    let alone = Database::connect(format!("{}?mode=ro&immutable=true", file_url(server))).await.unwrap();
-    let query = Statement::from_string(alone.get_database_backend(), "SELECT max(id) AS id FROM outbox");
-    let found = alone.query_one_raw(query).await.ok().flatten();
+    let file_only = Database::connect(format!("{}?mode=ro&immutable=true", file_url(server))).await.unwrap();
+    let query = Statement::from_string(file_only.get_database_backend(), "SELECT max(id) AS id FROM outbox");
+    let found = file_only.query_one_raw(query).await.ok().flatten();
     let found = found.and_then(|row| row.try_get::<i64>("", "id").ok());
-    alone.close().await.unwrap();
+    file_only.close().await.unwrap();
     found == Some(newest)
 }
 
 #[tokio::test]
-async fn nothing_is_acknowledged_once_an_older_copy_is_written_over_the_open_database() {
+async fn no_send_is_acknowledged_after_an_older_copy_was_written_over_the_open_database() {
     if runs_on_postgres() {
         return;
     }
@@ -209,40 +210,41 @@ async fn nothing_is_acknowledged_once_an_older_copy_is_written_over_the_open_dat
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     alice.send(&room, "kept").await;
-    server.halt().await;
-    let (file, copy) = (data(&server, "greenroom.db"), data(&server, "copy"));
+    server.stop_for_restart().await;
+    let (file, copy) = (data_path(&server, "greenroom.db"), data_path(&server, "copy"));
     fs::copy(&file, &copy).unwrap();
     server.restart().await;
     for _ in 0..20 {
         alice.send(&room, "lost").await;
     }
-    let held = Held::new(&alice, &room).await;
-    eventually("all of it is in the file", async || is_all_in_the_file(&server).await).await;
+    let client_state = ClientState::new(&alice, &room).await;
+    eventually("the database file has all rows", async || is_log_in_file(&server).await).await;
 
-    // as `cp` does it: the open file, which stays the same, now has the older content
+    // The command `cp` does the same: the open file stays the same file and gets the older content.
     fs::copy(&copy, &file).unwrap();
-    let say = async || alice.post(&format!("/conversations/{room}/messages"), json!({ "content": "nowhere" })).await;
-    say().await.refused(503, "unavailable");
-    eventually("the log says what to do", async || server.log().contains("wrote over the database")).await;
-    say().await.refused(503, "unavailable");
+    let send = async || alice.post(&format!("/conversations/{room}/messages"), json!({ "content": "refused" })).await;
+    send().await.refused(503, "unavailable");
+    eventually("the log tells the operator what to do", async || server.log().contains("wrote over the database"))
+        .await;
+    send().await.refused(503, "unavailable");
     let health = alice.target.http.get(format!("{}/health", alice.target.origin)).send().await.unwrap();
     assert_eq!(health.status(), 503);
-    assert!(fs::read(&file).unwrap() == fs::read(&copy).unwrap(), "nothing was mixed into the copy");
+    assert!(fs::read(&file).unwrap() == fs::read(&copy).unwrap(), "the server wrote no row into the copy");
 
-    server.halt().await;
+    server.stop_for_restart().await;
     for name in ["greenroom.db-wal", "greenroom.db-shm"] {
-        let _ = fs::remove_file(data(&server, name));
+        let _ = fs::remove_file(data_path(&server, name));
     }
     fs::copy(&copy, &file).unwrap();
     server.restart().await;
-    held.is_reset(&alice, &room).await;
+    client_state.assert_reset(&alice, &room).await;
     assert_eq!(contents(&alice, &room).await, ["kept"]);
     alice.send(&room, "after").await;
 }
 
-/// As `sqlite3` does after large changes.
+/// The program `sqlite3` makes such a checkpoint after large changes.
 #[tokio::test]
-async fn when_another_process_copies_the_log_into_the_file_the_server_goes_on() {
+async fn the_server_continues_after_another_process_makes_a_checkpoint() {
     if runs_on_postgres() {
         return;
     }
@@ -250,9 +252,9 @@ async fn when_another_process_copies_the_log_into_the_file_the_server_goes_on() 
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     for _ in 0..5 {
-        alice.send(&room, "on").await;
+        alice.send(&room, "before").await;
         server.sql("PRAGMA wal_checkpoint(PASSIVE)").await;
-        alice.send(&room, "and on").await;
+        alice.send(&room, "after").await;
     }
     assert!(server.target().is_ready().await);
     assert!(!server.log().contains("wrote over the database"), "{}", server.log());
@@ -260,7 +262,7 @@ async fn when_another_process_copies_the_log_into_the_file_the_server_goes_on() 
 }
 
 #[tokio::test]
-async fn a_file_that_is_missing_or_unreadable_begins_a_new_epoch_and_loses_nothing() {
+async fn a_missing_or_unreadable_history_file_begins_a_new_epoch_and_loses_no_message() {
     if runs_on_postgres() {
         return;
     }
@@ -269,20 +271,20 @@ async fn a_file_that_is_missing_or_unreadable_begins_a_new_epoch_and_loses_nothi
     let room = alice.group("room", &[]).await;
     alice.send(&room, "kept").await;
     for text in [None, Some("17 not a digest")] {
-        let held = Held::new(&alice, &room).await;
-        server.halt().await;
+        let client_state = ClientState::new(&alice, &room).await;
+        server.stop_for_restart().await;
         match text {
-            None => fs::remove_file(data(&server, "history")).unwrap(),
-            Some(text) => fs::write(data(&server, "history"), text).unwrap(),
+            None => fs::remove_file(data_path(&server, "history")).unwrap(),
+            Some(text) => fs::write(data_path(&server, "history"), text).unwrap(),
         }
         server.restart().await;
-        held.is_reset(&alice, &room).await;
+        client_state.assert_reset(&alice, &room).await;
         assert_eq!(contents(&alice, &room).await, ["kept"]);
     }
 }
 
 #[tokio::test]
-async fn copying_moving_vacuum_and_a_backup_change_nothing() {
+async fn the_epoch_survives_a_copy_a_move_a_vacuum_and_a_complete_backup() {
     if runs_on_postgres() {
         return;
     }
@@ -290,38 +292,38 @@ async fn copying_moving_vacuum_and_a_backup_change_nothing() {
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
     alice.send(&room, "kept").await;
-    let held = Held::new(&alice, &room).await;
-    let backup = data(&server, "backup.db");
-    // while it runs, as an operator does
+    let client_state = ClientState::new(&alice, &room).await;
+    let backup = data_path(&server, "backup.db");
+    // An operator makes a backup while the server runs.
     execute(&file_url(&server), &format!("VACUUM INTO '{}'", backup.display())).await;
-    held.goes_on(&alice, &room).await;
-    server.halt().await;
+    client_state.assert_continues(&alice, &room).await;
+    server.stop_for_restart().await;
     execute(&file_url(&server), "VACUUM").await;
     server.restart().await;
-    held.goes_on(&alice, &room).await;
-    server.halt().await;
-    let (here, there) = (server.folder().join("data"), server.folder().join("moved"));
-    fs::rename(&here, &there).unwrap();
-    fs::create_dir(&here).unwrap();
-    for entry in fs::read_dir(&there).unwrap() {
+    client_state.assert_continues(&alice, &room).await;
+    server.stop_for_restart().await;
+    let (original, moved) = (server.folder().join("data"), server.folder().join("moved"));
+    fs::rename(&original, &moved).unwrap();
+    fs::create_dir(&original).unwrap();
+    for entry in fs::read_dir(&moved).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), here.join(entry.file_name())).unwrap();
+        fs::copy(entry.path(), original.join(entry.file_name())).unwrap();
     }
     server.restart().await;
-    held.goes_on(&alice, &room).await;
-    server.halt().await;
-    // the backup has every row that was seen, so it is the same history
-    fs::rename(&backup, data(&server, "greenroom.db")).unwrap();
+    client_state.assert_continues(&alice, &room).await;
+    server.stop_for_restart().await;
+    // The backup has all rows that a client received, so it is the same history.
+    fs::rename(&backup, data_path(&server, "greenroom.db")).unwrap();
     server.restart().await;
-    held.goes_on(&alice, &room).await;
-    // a command beside the server, and a database that a command made
+    client_state.assert_continues(&alice, &room).await;
+    // A command that runs beside the server does not change the epoch.
     assert!(server.run(&["user", "list"]).status.success());
-    held.goes_on(&alice, &room).await;
+    client_state.assert_continues(&alice, &room).await;
 }
 
-/// Takes back what was sent as "lost", with all that counts it, as a database does that returns to an earlier state: at
-/// once.
-pub async fn take_back(server: &TestServer, count: usize) {
+/// Removes the messages "lost" with their events and counts, in one transaction, so that the database is in an earlier
+/// state.
+pub async fn remove_lost_sends(server: &TestServer, count: usize) {
     let statements = format!(
         "BEGIN;
          DELETE FROM outbox WHERE payload LIKE '%lost%';
@@ -335,7 +337,7 @@ pub async fn take_back(server: &TestServer, count: usize) {
 }
 
 #[tokio::test]
-async fn rows_that_vanish_under_a_running_server_begin_a_new_epoch() {
+async fn rows_that_disappear_under_a_running_server_begin_a_new_epoch() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let room = alice.group("room", &[]).await;
@@ -343,14 +345,14 @@ async fn rows_that_vanish_under_a_running_server_begin_a_new_epoch() {
     for _ in 0..3 {
         alice.send(&room, "lost").await;
     }
-    let held = Held::new(&alice, &room).await;
+    let client_state = ClientState::new(&alice, &room).await;
     let mut live = alice.connect().await;
-    take_back(&server, 3).await;
+    remove_lost_sends(&server, 3).await;
     alice.send(&room, "after").await;
     live.expect("sync.reset").await;
     live.expect_close(1012).await;
-    let mut back = held.is_reset(&alice, &room).await;
-    let sent = alice.send(&room, "and on").await;
-    assert_eq!(back.expect("message.new").await["payload"]["message"]["id"], sent["id"]);
-    assert_eq!(contents(&alice, &room).await, ["kept", "after", "and on"]);
+    let mut reconnected = client_state.assert_reset(&alice, &room).await;
+    let sent = alice.send(&room, "after the reset").await;
+    assert_eq!(reconnected.expect("message.new").await["payload"]["message"]["id"], sent["id"]);
+    assert_eq!(contents(&alice, &room).await, ["kept", "after", "after the reset"]);
 }

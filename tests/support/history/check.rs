@@ -1,10 +1,10 @@
-//! The history checker: finds every promise that a finished history breaks. It is a pure function.
+//! The history checker: a pure function that finds every promise that a finished history breaks.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Conversation, Entry, Event, History, Outcome, Row, Send, Session, Tick};
 
-/// A broken promise, with all that is needed to find it in the history.
+/// A broken promise, with the values that locate it in the history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Violation {
     /// An acknowledged message is not stored, or its id or `seq` is another.
@@ -32,7 +32,7 @@ pub enum Violation {
     /// A session got a revision again, or an older one.
     SessionRepeats { session: String, stream: String, rev: i64 },
     /// A session that was complete ended before the last revision.
-    SessionEndsEarly { session: String, stream: String, held: i64, last: i64 },
+    SessionEndsEarly { session: String, stream: String, received: i64, last: i64 },
     /// A session got events of a stream that it was not subscribed to.
     NotSubscribed { session: String, stream: String, rev: i64 },
     /// A session got an event after the revision that removed its user.
@@ -84,8 +84,8 @@ struct Absence<'a> {
     joined: i64,
 }
 
-/// Returns what all sessions got, by stream and revision. User streams belong to one user each, so they are checked
-/// only for each session.
+/// Returns the events of all sessions by stream and revision. A user stream belongs to one user, so it is checked only
+/// for each session.
 fn events_by_revision<'a>(history: &'a History, found: &mut Vec<Violation>) -> BTreeMap<&'a str, Events<'a>> {
     let mut streams: BTreeMap<&str, Events> = BTreeMap::new();
     for session in &history.sessions {
@@ -103,7 +103,7 @@ fn events_by_revision<'a>(history: &'a History, found: &mut Vec<Violation>) -> B
 }
 
 impl Log<'_> {
-    /// The values of `seq` have no gap, a `temp_id` is stored once, and a client sent every row.
+    /// Checks that the values of `seq` have no gap, that a `temp_id` is stored once, and that a client sent every row.
     fn check_rows(&self, found: &mut Vec<Violation>) {
         let mut expected = self.conversation.first_seq;
         let sent: HashSet<(&str, &str)> = self.sends.iter().map(|send| send.key()).collect();
@@ -131,7 +131,8 @@ impl Log<'_> {
         }
     }
 
-    /// Acknowledged messages are stored with the acknowledged id and `seq`; refused messages are not stored.
+    /// Checks that acknowledged messages are stored with the acknowledged id and `seq`, and that refused messages are
+    /// not stored.
     fn check_sends(&self, found: &mut Vec<Violation>) {
         for send in self.sends {
             let row = self.row_of(send);
@@ -153,7 +154,7 @@ impl Log<'_> {
         }
     }
 
-    /// A message that was acknowledged before another was sent has the smaller `seq`.
+    /// Checks that a message that was acknowledged before another one was sent has the smaller `seq`.
     fn check_order(&self, found: &mut Vec<Violation>) {
         // Go through the sends in the order of their beginning, with the greatest `seq` that was acknowledged before.
         let mut acknowledged: Vec<(Tick, i64, &Send)> = self
@@ -187,8 +188,8 @@ impl Log<'_> {
         }
     }
 
-    /// The revisions have no gap, and every stored message has one event, in the order of `seq`, with the revision that
-    /// its acknowledgement named.
+    /// Checks that the revisions have no gap, and that every stored message has one event, in the order of `seq`, with
+    /// the revision in its acknowledgement.
     fn check_events(&self, found: &mut Vec<Violation>) {
         let none = Events::new();
         let events = self.events.unwrap_or(&none);
@@ -240,7 +241,7 @@ impl Log<'_> {
         absences
     }
 
-    /// No message was stored while its sender was no participant.
+    /// Checks that no message was stored while its sender was no participant.
     fn check_senders(&self, absences: &[Absence], found: &mut Vec<Violation>) {
         for event in self.events.into_iter().flat_map(BTreeMap::values) {
             let Some(sender) = event.sender.as_deref().filter(|_| event.kind == "message.new") else { continue };
@@ -300,7 +301,7 @@ impl Send {
     }
 }
 
-/// A session got no event of a conversation while its user was no participant.
+/// Checks that a session got no event of a conversation while its user was no participant.
 fn check_absence(session: &Session, conversation: &str, absences: &[Absence], found: &mut Vec<Violation>) {
     let entries = session.streams.get(conversation).into_iter().flatten();
     for event in entries.filter_map(Entry::event) {
@@ -311,39 +312,39 @@ fn check_absence(session: &Session, conversation: &str, absences: &[Absence], fo
     }
 }
 
-/// The events of each stream begin after the revision of the subscription, and have no gap.
+/// Checks that the events of each stream begin after the revision of the subscription and have no gap.
 fn check_session(session: &Session, history: &History, found: &mut Vec<Violation>) {
     for (stream, entries) in &session.streams {
         let names = || (session.name.clone(), stream.clone());
-        let mut held: Option<i64> = None;
+        let mut received: Option<i64> = None;
         for entry in entries {
             let event = match entry {
                 Entry::Start(rev) => {
-                    held = Some(*rev);
+                    received = Some(*rev);
                     continue;
                 }
                 Entry::Event(event) => event,
             };
             let (session, stream) = names();
-            match held {
+            match received {
                 None => found.push(Violation::NotSubscribed { session, stream, rev: event.rev }),
-                Some(held) if event.rev <= held => {
+                Some(received) if event.rev <= received => {
                     found.push(Violation::SessionRepeats { session, stream, rev: event.rev });
                 }
-                Some(held) if event.rev > held + 1 => {
-                    let (expected, rev) = (held + 1, event.rev);
+                Some(received) if event.rev > received + 1 => {
+                    let (expected, rev) = (received + 1, event.rev);
                     found.push(Violation::SessionGap { session, stream, expected, found: rev });
                 }
                 Some(_) => (),
             }
-            held = held.max(Some(event.rev));
+            received = received.max(Some(event.rev));
         }
         let last = history.conversations.get(stream).map(|conversation| conversation.last_rev);
-        if let (true, Some(held), Some(last)) = (session.complete, held, last)
-            && held < last
+        if let (true, Some(received), Some(last)) = (session.complete, received, last)
+            && received < last
         {
             let (session, stream) = names();
-            found.push(Violation::SessionEndsEarly { session, stream, held, last });
+            found.push(Violation::SessionEndsEarly { session, stream, received, last });
         }
     }
 }

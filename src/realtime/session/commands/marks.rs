@@ -31,19 +31,19 @@ pub(super) fn update_read(
         (None, Some(message)) => ReadTarget::Message(message),
         (None, None) => ReadTarget::End,
     };
-    let (conversation, command_id) = (read.conversation_id, id.clone());
-    let lane = Lane::Conversation(conversation);
+    let (conversation_id, command_id) = (read.conversation_id, id.clone());
+    let lane = Lane::Conversation(conversation_id);
     let job: LaneJob = Box::new(move |session, ctx| {
         let message = match target {
             ReadTarget::Message(message) => message,
-            ReadTarget::Seq(seq) => return enqueue_read(session, &caller, conversation, seq, id, ctx),
-            ReadTarget::End => return enqueue_read(session, &caller, conversation, marks::END, id, ctx),
+            ReadTarget::Seq(seq) => return enqueue_read(session, &caller, conversation_id, seq, id, ctx),
+            ReadTarget::End => return enqueue_read(session, &caller, conversation_id, marks::END, id, ctx),
         };
         let app = session.services.app.clone();
-        let work = async move { marks::get_seq(&app, &caller, conversation, message).await };
+        let work = async move { marks::get_seq(&app, &caller, conversation_id, message).await };
         let then = move |session: &mut Session, seq: Result<Seq>, ctx: &mut Context<Session>| {
             match seq {
-                Ok(seq) => drop(enqueue_read(session, &caller, conversation, seq, id, ctx)),
+                Ok(seq) => drop(enqueue_read(session, &caller, conversation_id, seq, id, ctx)),
                 Err(error) => session.refuse(&error, id.as_ref(), None, ctx),
             }
             session.leave_lane(lane, ctx);
@@ -57,7 +57,7 @@ pub(super) fn update_read(
 fn enqueue_read(
     session: &Session,
     caller: &Caller,
-    conversation: ConversationId,
+    conversation_id: ConversationId,
     seq: Seq,
     id: Option<FrameId>,
     ctx: &Context<Session>,
@@ -65,7 +65,7 @@ fn enqueue_read(
     let then = session.callback(ctx, move |session, outcome, ctx| {
         session.send_outcome(outcome, ServerFrame::AckRead, id.as_ref(), ctx);
     });
-    marks::enqueue_read(&session.services.app, caller, conversation, seq, then);
+    marks::enqueue_read(&session.services.app, caller, conversation_id, seq, then);
     JobState::Done
 }
 
@@ -78,13 +78,13 @@ pub(super) fn update_delivered(
     id: Option<FrameId>,
     ctx: &mut Context<Session>,
 ) {
-    let DeliveredMessage { conversation_id: conversation, seq } = *mark;
-    let (lane, command_id) = (Lane::Conversation(conversation), id.clone());
+    let DeliveredMessage { conversation_id, seq } = *mark;
+    let (lane, command_id) = (Lane::Conversation(conversation_id), id.clone());
     let job: LaneJob = Box::new(move |session, ctx| {
         let then = session.callback(ctx, move |session, outcome: Result<ReadMark>, ctx| {
             session.send_outcome(outcome, |_| ServerFrame::Ack {}, id.as_ref(), ctx);
         });
-        marks::enqueue_delivered(&session.services.app, &caller, conversation, seq, then);
+        marks::enqueue_delivered(&session.services.app, &caller, conversation_id, seq, then);
         JobState::Done
     });
     session.enter_lane(lane, command_id.as_ref(), None, job, ctx);

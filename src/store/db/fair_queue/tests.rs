@@ -79,9 +79,9 @@ async fn no_request_is_overtaken_for_ever() {
     let queue = FairQueue::new(1);
     let mut held = queue.acquire('f', 100, 1000).await.expect("a permit");
     let mut flood = wait(&queue, 'f', 100).await;
-    // new users with small requests never end; each one waits before the previous permit is dropped
+    // New users with small requests never end; each one waits before the previous permit is dropped.
     for (number, key) in ('A'..='Z').cycle().take(2000).enumerate() {
-        // without this, the runtime's own budget would make the receivers wait
+        // Without this, the runtime's own budget would make the receivers wait.
         tokio::task::yield_now().await;
         let mut next = wait(&queue, key, 1).await;
         drop(held);
@@ -148,7 +148,7 @@ async fn a_permit_that_was_never_received_costs_nothing() {
     let held = queue.acquire('x', 1, 9).await.expect("a permit");
     let cancelled = wait(&queue, 'a', 100).await;
     drop(held);
-    // the permit was sent, and the waiting task has not received it
+    // The permit was sent, and the waiting task has not received it.
     drop(cancelled);
     let held = queue.acquire('x', 1, 9).await.expect("a permit");
     let waiting = vec![('a', wait(&queue, 'a', 1).await), ('b', wait(&queue, 'b', 1).await)];
@@ -167,11 +167,15 @@ async fn a_raised_cost_is_paid_for() {
 }
 
 #[tokio::test]
-async fn past_line_ends_are_removed_while_a_user_holds_a_permit() {
+async fn past_finish_times_are_removed_while_a_user_holds_a_permit() {
     let queue = FairQueue::new(2);
     let _held = queue.acquire(0, 1, 9).await.expect("a permit");
     for key in 1..10_000 {
         queue.acquire(key, 1, 9).await.expect("a permit");
     }
-    assert!(queue.state().line_ends.len() < 4 * SPARE_LINE_ENDS, "{}", queue.state().line_ends.len());
+    assert!(
+        queue.state().last_finish_times.len() < 4 * SPARE_FINISH_TIMES,
+        "{}",
+        queue.state().last_finish_times.len()
+    );
 }

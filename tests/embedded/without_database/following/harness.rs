@@ -1,5 +1,5 @@
-//! One user with one session at a time, three conversations, their rooms, and everything that is on its way between
-//! them.
+//! A simulation of one user with one session at a time, three conversations, their rooms, and all messages that are on
+//! their way between them.
 
 use super::client::{Checked, Client, Meaning};
 use greenroom::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
@@ -25,11 +25,11 @@ pub const OWN: Stream = Stream::User(USER);
 pub enum Step {
     SendMessage(usize),
     /// The user leaves the conversation, or is added again.
-    LeaveOrReturn(usize),
+    LeaveOrJoin(usize),
     /// A committed event reaches its room, in any order.
     Deliver(usize),
     LoseDelivery(usize),
-    /// Rooms learn the heads of the log, and ask for the events that they lack.
+    /// Rooms learn the heads of their streams, and read the events that they lack.
     CatchUp,
     /// A room gets the next message of the session.
     RoomMessage(usize),
@@ -43,7 +43,7 @@ pub enum Step {
     AnswerRights,
     /// A new session, with `subscribe=none` or without.
     Reconnect(bool),
-    /// Commands for a set of conversations, one bit each.
+    /// A command for a set of conversations. Each conversation has one bit of the number.
     Subscribe(usize),
     Unsubscribe(usize),
     /// A sync, in two parts or in one.
@@ -51,15 +51,15 @@ pub enum Step {
         in_parts: bool,
         names_user_rev: bool,
     },
-    ClientStops,
+    ClientStopsReading,
     ClientReads,
-    /// The wait for a first sync ends.
-    TimeIsUp,
+    /// The session stops waiting for a first sync.
+    SyncTimeout,
 }
 
 /// A message of a session to a room.
 pub enum ToRoom {
-    Subscribe { number: u64, from: Rev, checked: Rev },
+    Subscribe { number: u64, from: Rev, checked_rev: Rev },
     Unsubscribe,
     Continue,
 }
@@ -89,16 +89,16 @@ pub enum Job {
     Added,
 }
 
-// What is on its way, and four facts about the session.
+// The four `bool` fields are independent facts about the session.
 #[allow(clippy::struct_excessive_bools)]
-pub struct World {
+pub struct Simulation {
     pub log: BTreeMap<Stream, Vec<(Envelope, Meaning)>>,
     /// The revision at which the user was added; `None` if the user is no participant.
     pub joined: BTreeMap<ConversationId, Option<Rev>>,
     pub rooms: BTreeMap<Stream, TestRoom>,
     pub undelivered: Vec<(Stream, Arc<Batch>)>,
     pub client: Client,
-    /// Numbers the sessions; 0 before the first.
+    /// The number of the current session; 0 before the first one.
     pub session: u64,
     pub following: Following<Stream>,
     pub subscribe_none: bool,
@@ -106,7 +106,7 @@ pub struct World {
     pub mailbox: VecDeque<(Stream, u64, RoomEvent)>,
     pub checks: VecDeque<Check>,
     pub lane: VecDeque<Job>,
-    pub lane_taken: bool,
+    pub is_lane_busy: bool,
     pub client_reads: bool,
     pub waits_for_sync: bool,
 }
@@ -115,11 +115,11 @@ pub fn conversation(index: usize) -> ConversationId {
     ConversationId(Uuid::from_u128(100 + index as u128))
 }
 
-pub fn chosen(bits: usize) -> Vec<ConversationId> {
+pub fn conversations_of(bits: usize) -> Vec<ConversationId> {
     (0..CONVERSATIONS).filter(|index| bits >> index & 1 == 1).map(conversation).collect()
 }
 
-/// A batch with one event.
+/// Returns a batch with one event.
 pub fn batch_of(stream: Stream, rev: i64) -> Arc<Batch> {
     Batch::new(vec![event(stream, Rev(rev), EventEffect::None, None)])
 }
@@ -129,7 +129,7 @@ fn event(stream: Stream, rev: Rev, effect: EventEffect, message_id: Option<Messa
     Envelope { stream, rev, event_type, message_id, quoted_id: None, text: stream.id().to_string().into(), effect }
 }
 
-/// Records what an order sends.
+/// The sink of an order, which puts events into the mailbox of the session.
 pub struct RoomSink<'w> {
     pub stream: Stream,
     pub session: u64,
@@ -139,11 +139,11 @@ pub struct RoomSink<'w> {
 
 impl Sink<(u64, u64)> for RoomSink<'_> {
     fn send(&mut self, (session, number): &(u64, u64), event: RoomEvent) -> bool {
-        let lives = *session == self.session;
-        if lives {
+        let is_current = *session == self.session;
+        if is_current {
             self.mailbox.push_back((self.stream, *number, event));
         }
-        lives
+        is_current
     }
 
     fn read_log(&mut self, after: Rev, purpose: ReadPurpose) {
@@ -151,9 +151,9 @@ impl Sink<(u64, u64)> for RoomSink<'_> {
     }
 }
 
-impl World {
+impl Simulation {
     pub fn new() -> Self {
-        let mut world = Self {
+        let mut simulation = Self {
             log: BTreeMap::from([(OWN, Vec::new())]),
             joined: BTreeMap::new(),
             rooms: BTreeMap::new(),
@@ -166,23 +166,23 @@ impl World {
             mailbox: VecDeque::new(),
             checks: VecDeque::new(),
             lane: VecDeque::new(),
-            lane_taken: false,
+            is_lane_busy: false,
             client_reads: true,
             waits_for_sync: false,
         };
         for index in 0..CONVERSATIONS {
-            world.log.insert(Stream::Conversation(conversation(index)), Vec::new());
-            world.joined.insert(conversation(index), None);
-            world.leave_or_return(index);
+            simulation.log.insert(Stream::Conversation(conversation(index)), Vec::new());
+            simulation.joined.insert(conversation(index), None);
+            simulation.leave_or_join(index);
         }
-        world.reconnect(false);
-        world
+        simulation.reconnect(false);
+        simulation
     }
 
     pub fn step(&mut self, step: &Step) -> Checked {
         match step {
             Step::SendMessage(index) => self.commit(&[(Stream::Conversation(conversation(*index)), Meaning::Message)]),
-            Step::LeaveOrReturn(index) => self.leave_or_return(*index),
+            Step::LeaveOrJoin(index) => self.leave_or_join(*index),
             Step::Deliver(pick) => self.deliver(*pick),
             Step::LoseDelivery(pick) => drop(self.take_delivery(*pick)),
             Step::CatchUp => self.catch_up(),
@@ -193,13 +193,13 @@ impl World {
             Step::AnswerRights => self.answer_rights(),
             Step::Reconnect(subscribe_none) => self.reconnect(*subscribe_none),
             Step::Subscribe(bits) => self.subscribe(*bits),
-            Step::Unsubscribe(bits) => self.command(Job::Unsubscribe(chosen(*bits))),
+            Step::Unsubscribe(bits) => self.command(Job::Unsubscribe(conversations_of(*bits))),
             Step::Sync { in_parts, names_user_rev } => self.send_sync(*in_parts, *names_user_rev),
-            Step::ClientStops => self.client_reads = false,
+            Step::ClientStopsReading => self.client_reads = false,
             Step::ClientReads => self.client_reads(),
-            Step::TimeIsUp => self.time_is_up(),
+            Step::SyncTimeout => self.time_out_sync(),
         }
-        self.carry_out()
+        self.apply_effects()
     }
 
     // --- the database -------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ impl World {
         Rev(self.log[&stream].len() as i64)
     }
 
-    /// One transaction with an event in each of these streams.
+    /// Commits one transaction with an event in each of these streams.
     fn commit(&mut self, events: &[(Stream, Meaning)]) {
         for (stream, meaning) in events {
             let rev = self.head(*stream).next();
@@ -224,7 +224,7 @@ impl World {
         }
     }
 
-    fn leave_or_return(&mut self, index: usize) {
+    fn leave_or_join(&mut self, index: usize) {
         let id = conversation(index);
         let stream = Stream::Conversation(id);
         let rev = self.head(stream).next();
@@ -237,21 +237,21 @@ impl World {
         }
     }
 
-    fn memberships(&self, of: &[ConversationId]) -> Vec<Membership> {
+    fn memberships(&self, ids: &[ConversationId]) -> Vec<Membership> {
         let membership = |id: &ConversationId| {
             let joined_rev = self.joined[id]?;
             let last_rev = self.head(Stream::Conversation(*id));
             Some(Membership { conversation_id: *id, last_rev, joined_rev, last_read_seq: Seq(0) })
         };
-        of.iter().filter_map(membership).collect()
+        ids.iter().filter_map(membership).collect()
     }
 
-    fn rights(&self, of: &[ConversationId]) -> Rights<Stream> {
-        let out = of.iter().filter(|id| self.joined[id].is_none());
+    fn rights(&self, ids: &[ConversationId]) -> Rights<Stream> {
+        let denied_ids = ids.iter().filter(|id| self.joined[id].is_none());
         Rights {
-            rooms: of.iter().map(|id| (*id, Stream::Conversation(*id))).collect::<HashMap<_, _>>(),
-            memberships: self.memberships(of),
-            denied: out.map(|id| DeniedConversation { id: *id, code: "not_a_participant" }).collect(),
+            rooms: ids.iter().map(|id| (*id, Stream::Conversation(*id))).collect::<HashMap<_, _>>(),
+            memberships: self.memberships(ids),
+            denied: denied_ids.map(|id| DeniedConversation { id: *id, code: "not_a_participant" }).collect(),
         }
     }
 
@@ -266,8 +266,8 @@ impl World {
             Check::Sync(sync) => {
                 let rights = self.rights(&sync.conversations.keys().copied().collect::<Vec<_>>());
                 let stale = |membership: &&Membership| {
-                    let held = sync.conversations[&membership.conversation_id];
-                    held > membership.last_rev || held < membership.joined_rev
+                    let known = sync.conversations[&membership.conversation_id];
+                    known > membership.last_rev || known < membership.joined_rev
                 };
                 let reset: HashSet<_> = rights.memberships.iter().filter(stale).map(|of| of.conversation_id).collect();
                 Check::SyncRead(SyncRights { rights, user_rev: self.head(OWN), reset_all: false, reset })
@@ -283,23 +283,23 @@ impl World {
             .iter()
             .position(|check| matches!(check, Check::Opened(..) | Check::RightsRead(_) | Check::SyncRead(_)));
         match read.and_then(|index| self.checks.remove(index)) {
-            Some(Check::Opened(user_rev, memberships)) => self.opened(user_rev, &memberships),
+            Some(Check::Opened(user_rev, memberships)) => self.begin_session(user_rev, &memberships),
             Some(Check::RightsRead(rights)) => self.following.handle_rights(Ok(rights)),
             Some(Check::SyncRead(rights)) => self.following.handle_sync_rights(Ok(rights)),
             _ => {}
         }
     }
 
-    /// Delivers everything that is under way, with a last sync. Then the client must have everything.
-    pub fn settle(&mut self) -> Checked {
-        self.rest()?;
+    /// Delivers all messages that are on their way, and makes a last sync. Then the client must have all events.
+    pub fn finish(&mut self) -> Checked {
+        self.run_until_idle()?;
         self.step(&Step::Sync { in_parts: false, names_user_rev: true })?;
-        self.rest()?;
+        self.run_until_idle()?;
         let (joined, log) = (&self.joined, &self.log);
-        self.client.settled(OWN, |stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some())
+        self.client.check_complete(OWN, |stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some())
     }
 
-    fn rest(&mut self) -> Checked {
+    fn run_until_idle(&mut self) -> Checked {
         for _ in 0..2000 {
             for step in [
                 Step::ClientReads,
@@ -313,13 +313,18 @@ impl World {
             ] {
                 self.step(&step)?;
             }
-            let rooms_rest = self.rooms.values().all(|room| room.inbox.is_empty() && room.reads.is_empty());
-            let quiet = rooms_rest && self.undelivered.is_empty() && self.mailbox.is_empty() && self.checks.is_empty();
-            if quiet && !self.rooms.values().any(|room| room.order.has_gap()) {
+            let are_rooms_idle = self.rooms.values().all(|room| room.inbox.is_empty() && room.reads.is_empty());
+            let is_idle =
+                are_rooms_idle && self.undelivered.is_empty() && self.mailbox.is_empty() && self.checks.is_empty();
+            if is_idle && !self.rooms.values().any(|room| room.order.has_gap()) {
                 let (joined, log) = (&self.joined, &self.log);
-                return self.client.rested(OWN, |stream| Rev(log[&stream].len() as i64), |id| joined[&id].is_some());
+                return self.client.check_idle(
+                    OWN,
+                    |stream| Rev(log[&stream].len() as i64),
+                    |id| joined[&id].is_some(),
+                );
             }
         }
-        Err("it does not come to rest".to_owned())
+        Err("the simulation does not become idle".to_owned())
     }
 }

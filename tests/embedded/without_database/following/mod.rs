@@ -1,6 +1,6 @@
-//! What a session follows, driven through random interleavings of commits, deliveries, leaves and returns, commands,
-//! checks of rights and slow clients. The rooms are real orders. `harness.rs` holds what happened and what may happen
-//! next, `client.rs` checks what the client gets.
+//! The streams that a session follows, in random interleavings of commits, deliveries, leaves and joins, commands,
+//! checks of rights and slow clients. The rooms use the real order. `harness.rs` contains the state of the simulation
+//! and the possible steps, and `client.rs` checks the events that the client gets.
 
 mod client;
 mod harness;
@@ -11,7 +11,7 @@ use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
 use greenroom::protocol::subscriptions::SyncConversations;
 use greenroom::realtime::following::{FollowEffect, Following, Rights, SyncRights};
-use harness::{CONVERSATIONS, Step, World};
+use harness::{CONVERSATIONS, Simulation, Step};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -21,7 +21,7 @@ fn step() -> impl Strategy<Value = Step> {
     let pick = || 0..100_usize;
     prop_oneof![
         60 => conversation().prop_map(Step::SendMessage),
-        15 => conversation().prop_map(Step::LeaveOrReturn),
+        15 => conversation().prop_map(Step::LeaveOrJoin),
         60 => pick().prop_map(Step::Deliver),
         5 => pick().prop_map(Step::LoseDelivery),
         20 => Just(Step::CatchUp),
@@ -35,9 +35,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..8_usize).prop_map(Step::Unsubscribe),
         25 => (any::<bool>(), proptest::bool::weighted(0.8))
             .prop_map(|(in_parts, names_user_rev)| Step::Sync { in_parts, names_user_rev }),
-        10 => Just(Step::ClientStops),
+        10 => Just(Step::ClientStopsReading),
         20 => Just(Step::ClientReads),
-        8 => Just(Step::TimeIsUp),
+        8 => Just(Step::SyncTimeout),
     ]
 }
 
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Steps {
     }
 }
 
-/// Events that the room replays while events of the user stream are held back are requested again.
+/// The session requests the events again that its room replays while it holds back events of the user stream.
 #[test]
 fn an_event_that_was_held_back_during_a_replay_is_not_lost() {
     let (user, batch) = (harness::USER, harness::batch_of(harness::OWN, 4));
@@ -68,12 +68,12 @@ fn an_event_that_was_held_back_during_a_replay_is_not_lost() {
             let (reset_all, reset) = (false, HashSet::new());
             following.handle_sync_rights(Ok(SyncRights { rights, user_rev: Rev(4), reset_all, reset }));
         }
-        let attached = std::iter::from_fn(|| following.next_effect()).filter_map(|effect| match effect {
+        let requested = std::iter::from_fn(|| following.next_effect()).filter_map(|effect| match effect {
             FollowEffect::Subscribe { from, .. } => Some(from),
             FollowEffect::SendEvents(_) => panic!("an event was sent before {first}"),
             _ => None,
         });
-        assert_eq!(attached.collect::<Vec<_>>(), [Rev(3), Rev(3)], "{first}");
+        assert_eq!(requested.collect::<Vec<_>>(), [Rev(3), Rev(3)], "{first}");
     }
 }
 
@@ -86,15 +86,15 @@ proptest! {
     })]
 
     #[test]
-    fn a_client_gets_every_event_of_what_it_follows_once_and_in_order(
+    fn a_client_gets_every_event_of_the_streams_that_it_follows_once_and_in_order(
         steps in vec(step(), 1..150).prop_map(Steps),
     ) {
-        let mut world = World::new();
+        let mut simulation = Simulation::new();
         for step in &steps.0 {
-            let checked = world.step(step);
+            let checked = simulation.step(step);
             prop_assert!(checked.is_ok(), "at {step:?}: {}", checked.unwrap_err());
         }
-        let checked = world.settle();
+        let checked = simulation.finish();
         prop_assert!(checked.is_ok(), "at the end: {}", checked.unwrap_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The rooms: deliveries, reads of the log, and the messages of the session.
 
-use super::harness::{RoomSink, TestRoom, ToRoom, USER, World};
+use super::harness::{RoomSink, Simulation, TestRoom, ToRoom, USER};
 use greenroom::domain::ids::SessionId;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::{Batch, ReadPurpose};
@@ -9,8 +9,8 @@ use greenroom::realtime::order::{Order, SubscribeRequest};
 use std::sync::Arc;
 use uuid::Uuid;
 
-impl World {
-    pub fn drive(&mut self, stream: Stream, input: impl FnOnce(&mut Order<(u64, u64)>, &mut RoomSink)) {
+impl Simulation {
+    pub fn with_order(&mut self, stream: Stream, input: impl FnOnce(&mut Order<(u64, u64)>, &mut RoomSink)) {
         let TestRoom { order, reads, .. } = self.rooms.entry(stream).or_default();
         let mut sink = RoomSink { stream, session: self.session, mailbox: &mut self.mailbox, reads };
         input(order, &mut sink);
@@ -25,14 +25,14 @@ impl World {
         if let Some((stream, batch)) = self.take_delivery(pick)
             && self.rooms.contains_key(&stream)
         {
-            self.drive(stream, |order, sink| order.deliver(&batch, sink));
+            self.with_order(stream, |order, sink| order.deliver(&batch, sink));
         }
     }
 
     pub fn catch_up(&mut self) {
         for stream in self.rooms.keys().copied().collect::<Vec<_>>() {
             let head = self.head(stream);
-            self.drive(stream, |order, sink| {
+            self.with_order(stream, |order, sink| {
                 order.note_known(head);
                 order.read_gap(sink);
             });
@@ -46,10 +46,10 @@ impl World {
         let room = self.rooms.get_mut(&stream).expect("a room that was just found");
         let Some((session, message)) = room.inbox.pop_front() else { return };
         let id = SessionId(Uuid::from_u128(u128::from(session)));
-        self.drive(stream, |order, sink| match message {
-            ToRoom::Subscribe { number, from, checked } => {
+        self.with_order(stream, |order, sink| match message {
+            ToRoom::Subscribe { number, from, checked_rev } => {
                 let handle = (session, number);
-                order.subscribe(SubscribeRequest { session: id, user: USER, handle, from, checked }, sink);
+                order.subscribe(SubscribeRequest { session: id, user: USER, handle, from, checked_rev }, sink);
             }
             ToRoom::Unsubscribe => order.unsubscribe(id),
             ToRoom::Continue => order.resume(id, sink),
@@ -63,7 +63,7 @@ impl World {
         let (after, purpose) = self.rooms.get_mut(&stream).expect("a room that was just found").reads.remove(0);
         let rows = self.log[&stream].iter().skip(after.0 as usize).take(rows);
         let frames: Vec<Envelope> = rows.map(|(frame, _)| frame.clone()).collect();
-        self.drive(stream, |order, sink| match purpose {
+        self.with_order(stream, |order, sink| match purpose {
             ReadPurpose::Replay { session, number, .. } => {
                 order.handle_replay_read(session, number, Some(frames), sink);
             }

@@ -1,7 +1,7 @@
-//! The session: its commands, its lane, the messages of rooms, and the effects that it carries out.
+//! The session: its commands, its lane, the messages of rooms, and the effects that it applies.
 
 use super::client::Checked;
-use super::harness::{Check, Job, OWN, ToRoom, USER, World, chosen};
+use super::harness::{Check, Job, OWN, Simulation, ToRoom, USER, conversations_of};
 use greenroom::domain::ids::Rev;
 use greenroom::domain::stream::Stream;
 use greenroom::mailboxes::RoomEvent;
@@ -11,7 +11,7 @@ use greenroom::realtime::following::{FollowEffect, Following};
 use greenroom::store::members::Membership;
 use std::collections::{BTreeMap, VecDeque};
 
-impl World {
+impl Simulation {
     pub fn reconnect(&mut self, subscribe_none: bool) {
         for room in self.rooms.values_mut() {
             room.inbox.push_back((self.session, ToRoom::Unsubscribe));
@@ -19,7 +19,7 @@ impl World {
         self.session += 1;
         self.following = Following::new(subscribe_none);
         (self.subscribe_none, self.open) = (subscribe_none, false);
-        (self.lane_taken, self.client_reads, self.waits_for_sync) = (false, true, false);
+        (self.is_lane_busy, self.client_reads, self.waits_for_sync) = (false, true, false);
         self.mailbox.clear();
         self.lane.clear();
         // The rooms run before the rights are read.
@@ -29,10 +29,10 @@ impl World {
         self.checks = VecDeque::from([Check::Open]);
     }
 
-    pub fn opened(&mut self, user_rev: Rev, memberships: &[Membership]) {
+    pub fn begin_session(&mut self, user_rev: Rev, memberships: &[Membership]) {
         self.open = true;
         let heads: Vec<_> = memberships.iter().map(|of| (of.conversation_id, of.last_rev)).collect();
-        self.client.opens(OWN, user_rev, &heads, self.subscribe_none);
+        self.client.start_session(OWN, user_rev, &heads, self.subscribe_none);
         let rooms = heads.iter().filter(|_| !self.subscribe_none);
         let rooms = rooms.map(|(id, head)| (*id, Stream::Conversation(*id), *head)).collect();
         self.following.begin_session(USER, OWN, user_rev, rooms);
@@ -40,16 +40,16 @@ impl World {
 
     pub fn command(&mut self, job: Job) {
         if self.open {
-            self.client.sends_no_sync_first();
+            self.client.skip_first_sync();
             self.client.unanswered += 1;
             self.following.skip_first_sync();
             self.enter_lane(job);
         }
     }
 
-    /// The client subscribes only to what it does not follow, as far as it knows.
+    /// Subscribes to those of the conversations that the client does not follow, as far as it knows.
     pub fn subscribe(&mut self, bits: usize) {
-        let missing = chosen(bits).into_iter().filter(|id| !self.client.follows.contains(id)).collect();
+        let missing = conversations_of(bits).into_iter().filter(|id| !self.client.follows.contains(id)).collect();
         self.command(Job::Subscribe(missing));
     }
 
@@ -57,8 +57,8 @@ impl World {
         if !self.open || self.client.unanswered > 0 || self.client.syncs > 0 {
             return;
         }
-        let mut conversations = self.client.sends_sync(OWN, names_user_rev);
-        let user_rev = names_user_rev.then_some(self.client.held[&OWN]);
+        let mut conversations = self.client.start_sync(OWN, names_user_rev);
+        let user_rev = names_user_rev.then_some(self.client.known_revs[&OWN]);
         if in_parts && let Some((id, rev)) = conversations.pop_first() {
             let part =
                 SyncConversations { conversations: BTreeMap::from([(id, rev)]), more: true, ..Default::default() };
@@ -69,9 +69,9 @@ impl World {
         self.enter_lane(Job::Sync(whole));
     }
 
-    pub fn time_is_up(&mut self) {
+    pub fn time_out_sync(&mut self) {
         if self.waits_for_sync {
-            self.client.sends_no_sync_first();
+            self.client.skip_first_sync();
             self.following.skip_first_sync();
         }
     }
@@ -85,14 +85,14 @@ impl World {
     pub fn session_message(&mut self) {
         let Some((stream, number, event)) = self.mailbox.pop_front() else { return };
         match event {
-            RoomEvent::Frames(batch) => self.following.handle_events(stream, number, &batch),
+            RoomEvent::Events(batch) => self.following.handle_events(stream, number, &batch),
             RoomEvent::Page(batch) => {
                 self.following.handle_events(stream, number, &batch);
                 self.following.handle_page_sent(stream);
             }
             RoomEvent::Live(rev) => self.following.handle_live(stream, number, rev),
             RoomEvent::Reset(rev) => self.following.handle_reset(stream, number, rev),
-            RoomEvent::Left(checked) => self.following.handle_left(stream, checked),
+            RoomEvent::Left(checked_rev) => self.following.handle_left(stream, checked_rev),
             RoomEvent::Gone => self.reconnect(true),
             RoomEvent::Ephemeral(_) => {}
         }
@@ -100,44 +100,44 @@ impl World {
 
     pub fn enter_lane(&mut self, job: Job) {
         self.lane.push_back(job);
-        self.work();
+        self.run_lane();
     }
 
-    pub fn work(&mut self) {
-        while !self.lane_taken
+    pub fn run_lane(&mut self) {
+        while !self.is_lane_busy
             && let Some(job) = self.lane.pop_front()
         {
-            self.lane_taken = true;
+            self.is_lane_busy = true;
             match job {
                 Job::Subscribe(ids) => self.following.begin_subscribe(ids, None),
                 Job::Sync(sync) => self.following.begin_sync(sync, None),
                 Job::Added => self.following.begin_added(),
                 Job::Unsubscribe(ids) => {
                     self.following.unsubscribe(ids, None);
-                    self.lane_taken = false;
+                    self.is_lane_busy = false;
                 }
             }
         }
     }
 
-    pub fn carry_out(&mut self) -> Checked {
+    pub fn apply_effects(&mut self) -> Checked {
         while let Some(effect) = self.following.next_effect() {
             self.following.set_may_replay(self.client_reads);
             match effect {
-                FollowEffect::Send(frame, _) => self.client.frame(OWN, &frame)?,
+                FollowEffect::Send(frame, _) => self.client.receive_frame(OWN, &frame)?,
                 FollowEffect::SendEvents(batch) => {
-                    for frame in &batch.frames {
+                    for frame in &batch.envelopes {
                         let stream = self.stream_of(frame);
                         let (_, meaning) = self.log[&stream][frame.rev.0 as usize - 1];
-                        self.client.event(stream, frame, meaning)?;
+                        self.client.receive_event(stream, frame, meaning)?;
                     }
                 }
                 FollowEffect::CheckSubscribe(of) | FollowEffect::CheckAdded(of) => {
                     self.checks.push_back(Check::Rights(of));
                 }
                 FollowEffect::CheckSync(sync) => self.checks.push_back(Check::Sync(sync)),
-                FollowEffect::Subscribe { room, number, from, checked, .. } => {
-                    self.send_to_room(room, ToRoom::Subscribe { number, from, checked });
+                FollowEffect::Subscribe { room, number, from, checked_rev, .. } => {
+                    self.send_to_room(room, ToRoom::Subscribe { number, from, checked_rev });
                 }
                 FollowEffect::Unsubscribe { room } => self.send_to_room(room, ToRoom::Unsubscribe),
                 FollowEffect::Continue { room } => self.send_to_room(room, ToRoom::Continue),
@@ -145,8 +145,8 @@ impl World {
                 FollowEffect::StopSyncTimer => self.waits_for_sync = false,
                 FollowEffect::QueueAdded => self.enter_lane(Job::Added),
                 FollowEffect::LeaveLane => {
-                    self.lane_taken = false;
-                    self.work();
+                    self.is_lane_busy = false;
+                    self.run_lane();
                 }
                 FollowEffect::Refuse(error, _) => return Err(format!("refused: {error:?}")),
                 FollowEffect::Close(close) => return Err(format!("closed: {close:?}")),

@@ -1,5 +1,5 @@
-//! Notable cases of the order, each of a few lines. A random run meets them rarely, or does not find their failure
-//! because a later step repairs it.
+//! Single cases of the order. A random run rarely contains such a case, or does not find its failure because a later
+//! step repairs it.
 
 use super::history::user;
 use super::recorder::{
@@ -63,8 +63,8 @@ fn subscribers_that_miss_lost_events_must_reconnect() {
     order.read_gap(&mut recorder);
     order.handle_gap_read(Some(frames(13..=14)), &mut recorder);
     assert_eq!(recorder.take_sent(0), ["gone"]);
-    assert_eq!(recorder.take_sent(1), ["attached 14"], "it has the lost events");
-    assert_eq!(recorder.take_sent(2), [""; 0], "its replay reads the log itself");
+    assert_eq!(recorder.take_sent(1), ["attached 14"], "this session has the lost events");
+    assert_eq!(recorder.take_sent(2), [""; 0], "the replay of this session reads the log itself");
     assert!(!order.has_gap());
     order.deliver(&batch(13..=15), &mut recorder);
     assert_eq!(recorder.take_sent(1), ["frames 15..15"]);
@@ -77,7 +77,7 @@ fn a_replay_whose_events_the_log_lacks_is_reset_to_the_checked_revision() {
     order.deliver(&leave_batch(12, 7), &mut recorder);
     order.subscribe(request(1, 2, 10), &mut recorder);
     answer_read(&mut order, &mut recorder, 1, 2, Some(frames(5..=9)));
-    assert_eq!(recorder.take_sent(1), ["reset 10", "page 11..12"], "it gets no second answer");
+    assert_eq!(recorder.take_sent(1), ["reset 10", "page 11..12"], "the session gets no second answer");
 
     // One of the events that are missing after the check may be the leave of the user.
     order.subscribe(request(4, 9, 9), &mut recorder);
@@ -113,7 +113,7 @@ fn the_next_page_is_read_once_when_the_client_requests_it() {
 }
 
 #[test]
-fn subscribing_again_brings_the_lacking_events_and_none_twice() {
+fn a_repeated_subscription_sends_the_missing_events_and_none_twice() {
     let (mut order, mut recorder) = order_at_10();
     order.deliver(&batch(11..=12), &mut recorder);
     order.subscribe(request(0, 7, 12), &mut recorder);
@@ -123,11 +123,11 @@ fn subscribing_again_brings_the_lacking_events_and_none_twice() {
     order.resume(session(0), &mut recorder);
     assert_eq!(recorder.take_sent(0), ["page 13..13", "attached 13"]);
     order.subscribe(request(0, 9, 13), &mut recorder);
-    assert_eq!(recorder.take_sent(0), ["attached 13"], "it has all these events");
+    assert_eq!(recorder.take_sent(0), ["attached 13"], "the session has all these events");
 }
 
 #[test]
-fn a_user_who_left_and_joined_between_two_checks_gets_no_event_from_in_between() {
+fn a_user_who_left_and_joined_between_two_checks_gets_no_event_of_the_absence() {
     let (mut order, mut recorder) = order_at_10();
     order.subscribe(request(0, 14, 14), &mut recorder);
     order.deliver(&leave_batch(11, 0), &mut recorder);
@@ -197,11 +197,7 @@ fn the_newest_subscription_is_answered_through_its_own_handle() {
     let again = SubscribeRequest { handle: 7, ..request(0, 8, 10) };
     order.subscribe(again, &mut recorder);
     answer_read(&mut order, &mut recorder, 0, 8, Some(frames(9..=10)));
-    assert_eq!(
-        recorder.take_sent(0),
-        [""; 0],
-        "the session would take an answer to the first for the answer to the second"
-    );
+    assert_eq!(recorder.take_sent(0), [""; 0], "the session would confuse the answers to its two subscriptions");
     assert_eq!(recorder.take_sent(7), ["page 9..10", "attached 10"]);
 }
 
@@ -225,10 +221,10 @@ fn a_pending_event_of_a_deleted_message_comes_from_the_log() {
     order.deliver(&batch(11..=11), &mut recorder);
     assert_eq!(recorder.take_sent(0), ["frames 11..11"], "12 shows the message in full");
     order.deliver(&Batch::new(vec![message(12, 7)]), &mut recorder);
-    assert_eq!(recorder.take_sent(0), [""; 0], "it does so when it arrives again");
+    assert_eq!(recorder.take_sent(0), [""; 0], "the event shows the message when it arrives again");
     order.read_gap(&mut recorder);
     order.handle_gap_read(Some(vec![message(12, 7), deletion(13, 7)]), &mut recorder);
-    assert_eq!(recorder.take_sent(0), ["frames 12..13"], "the log has it without the text");
+    assert_eq!(recorder.take_sent(0), ["frames 12..13"], "the log has the event without the text");
 }
 
 #[test]
@@ -270,7 +266,7 @@ fn a_page_for_an_earlier_check_is_ignored_after_a_later_one() {
     order.subscribe(request(1, 2, 11), &mut recorder);
     let first = recorder.read_numbers[0];
     order.handle_replay_read(session(1), first, Some(frames(3..=10)), &mut recorder);
-    assert_eq!(recorder.take_sent(1), [""; 0], "it contains a message that was deleted at 11");
+    assert_eq!(recorder.take_sent(1), [""; 0], "the page contains a message that was deleted at 11");
     answer_read(&mut order, &mut recorder, 1, 2, Some(frames(3..=11)));
     assert_eq!(recorder.take_sent(1), ["page 3..11", "attached 11"]);
 }
@@ -282,7 +278,7 @@ fn a_user_who_left_gets_no_ephemeral_frames_although_the_leave_is_not_sent_yet()
     order.subscribe(request(2, 10, 10), &mut recorder);
     assert_eq!(order.ephemeral_receivers().count(), 3);
     order.deliver(&leave_batch(11, 1), &mut recorder);
-    assert_eq!(order.ephemeral_receivers().count(), 2, "its replay continues, but it gets no ephemeral frames");
+    assert_eq!(order.ephemeral_receivers().count(), 2, "the replay of session 1 continues without ephemeral frames");
     order.deliver(&leave_batch(13, 2), &mut recorder);
     assert_eq!(order.ephemeral_receivers().map(|(_, index)| *index).collect::<Vec<_>>(), [0]);
     order.deliver(&batch(12..=12), &mut recorder);
@@ -305,7 +301,7 @@ fn events_that_are_no_longer_in_the_ring_come_from_the_log() {
     order.subscribe(request(1, 10, 12), &mut recorder);
     assert_eq!(recorder.take_sent(1), ["page 11..12", "attached 12"]);
     order.age_ring();
-    assert!(!order.has_recent_frames());
+    assert!(!order.has_recent_events());
     order.subscribe(request(2, 10, 12), &mut recorder);
     assert_eq!(recorder.reads, [(10, Some(session(2)))]);
 }

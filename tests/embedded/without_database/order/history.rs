@@ -119,7 +119,7 @@ impl History {
         self.log.push(frame);
     }
 
-    /// Returns what a read of the log finds now. The rows that show a deleted message have another text.
+    /// Returns the rows that a read of the log finds now. The rows that show a deleted message have another text.
     pub fn read(&self, after: Rev, limit: usize) -> Vec<Envelope> {
         let rows = self.log.iter().filter(|frame| frame.rev > after.max(self.lost_to)).take(limit).cloned();
         let rewritten = |frame: Envelope| match self.deleted_at(&frame) {

@@ -1,8 +1,8 @@
-//! The order of a room, driven through random interleavings of commits, local and late deliveries, losses, checks,
-//! subscriptions, leaves and joins.
+//! The order of a room, in random interleavings of commits, local and late deliveries, losses, checks, subscriptions,
+//! leaves and joins.
 //!
 //! `history.rs` contains what was committed, `simulation.rs` contains the possible steps, and `session.rs`
-//! checks what each session gets. `cases.rs` contains notable cases, with the helpers in `recorder.rs`.
+//! checks what each session gets. `cases.rs` contains single cases, with the helpers in `recorder.rs`.
 
 mod cases;
 mod history;
@@ -13,7 +13,7 @@ mod simulation;
 use history::Change;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use simulation::{Delivery, SESSIONS, Start, Step, USERS, World};
+use simulation::{Delivery, SESSIONS, Simulation, Start, Step, USERS};
 
 fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
@@ -26,7 +26,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 fn delivery() -> impl Strategy<Value = Delivery> {
     prop_oneof![
-        6 => Just(Delivery::AtOnce),
+        6 => Just(Delivery::Immediate),
         3 => Just(Delivery::Later),
         1 => Just(Delivery::Split),
         1 => Just(Delivery::Twice),
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         60 => (pick(), proptest::bool::weighted(0.05)).prop_map(|(pick, fails)| Step::Answer { pick, fails }),
         4 => session().prop_map(Step::Full),
         1 => any::<u8>().prop_map(Step::LoseRows),
-        4 => Just(Step::Retire),
+        4 => Just(Step::RestartRoom),
     ]
 }
 
@@ -77,15 +77,15 @@ proptest! {
     })]
 
     #[test]
-    fn every_session_gets_every_event_once_in_order_and_nothing_after_its_user_left(
+    fn every_session_gets_every_event_once_in_order_and_none_after_its_user_left(
         steps in vec(step(), 1..200).prop_map(Steps),
     ) {
-        let mut world = World::new();
+        let mut simulation = Simulation::new();
         for step in &steps.0 {
-            let checked = world.step(step);
+            let checked = simulation.step(step);
             prop_assert!(checked.is_ok(), "at {step:?}: {}", checked.unwrap_err());
         }
-        let checked = world.finish();
+        let checked = simulation.finish();
         prop_assert!(checked.is_ok(), "at the end: {}", checked.unwrap_err());
     }
 }

@@ -28,12 +28,12 @@ pub struct Recorder {
 
 impl Sink<usize> for Recorder {
     fn send(&mut self, to: &usize, event: RoomEvent) -> bool {
-        let revs = |batch: &Batch| format!("{}..{}", batch.frames[0].rev, batch.last_rev());
-        if let RoomEvent::Frames(batch) = &event {
-            self.texts.push(batch.frames.iter().map(|frame| &*frame.text).collect::<Vec<_>>().join(" "));
+        let revs = |batch: &Batch| format!("{}..{}", batch.envelopes[0].rev, batch.last_rev());
+        if let RoomEvent::Events(batch) = &event {
+            self.texts.push(batch.envelopes.iter().map(|frame| &*frame.text).collect::<Vec<_>>().join(" "));
         }
         let description = match event {
-            RoomEvent::Frames(batch) => format!("frames {}", revs(&batch)),
+            RoomEvent::Events(batch) => format!("frames {}", revs(&batch)),
             RoomEvent::Page(batch) => format!("page {}", revs(&batch)),
             RoomEvent::Live(rev) => format!("attached {rev}"),
             RoomEvent::Reset(rev) => format!("reset {rev}"),
@@ -87,13 +87,13 @@ pub fn session(index: usize) -> SessionId {
 }
 
 /// Returns the subscription of a session. Session and user have the same index.
-pub fn request(index: usize, from: i64, checked: i64) -> SubscribeRequest<usize> {
+pub fn request(index: usize, from: i64, checked_rev: i64) -> SubscribeRequest<usize> {
     SubscribeRequest {
         session: session(index),
         user: user(index),
         handle: index,
         from: Rev(from),
-        checked: Rev(checked),
+        checked_rev: Rev(checked_rev),
     }
 }
 

@@ -29,11 +29,11 @@ pub struct Session {
 /// The subscription of a session, until it ends.
 pub struct Subscription {
     /// The head of the stream when the right was last checked.
-    checked: Rev,
+    checked_rev: Rev,
     /// Every event after this revision must arrive.
     from: Rev,
     received: BTreeSet<Rev>,
-    /// The client has all events up to here from elsewhere, and does not ask for them again.
+    /// The client has all events up to here from another source, and does not request them again.
     claimed: Rev,
     /// The next revision that must arrive. `None` until a second subscription is answered.
     next: Option<Rev>,
@@ -64,13 +64,13 @@ impl Session {
         Self { id, user, check: None, is_full: false, subscription: None, received_count: 0 }
     }
 
-    /// Subscribes, or subscribes again. Returns the revision after which the events must come: near `preferred`, within
-    /// what an honest client may ask for.
+    /// Subscribes, or subscribes again. Returns the revision after which the events must come. It is near `preferred`,
+    /// and within the range that a correct client may request.
     pub fn subscribe(&mut self, check: RightCheck, preferred: Rev) -> Rev {
         let Some(subscription) = &mut self.subscription else {
             let from = preferred.clamp(check.joined, check.head);
             self.subscription = Some(Subscription {
-                checked: check.head,
+                checked_rev: check.head,
                 from,
                 received: BTreeSet::new(),
                 claimed: Rev(0),
@@ -81,14 +81,14 @@ impl Session {
         };
         let mut from = preferred.clamp(check.joined.max(subscription.claimed), check.head);
         if from > subscription.last() {
-            // The client has all events up to `from` from elsewhere.
+            // The client has all events up to `from` from another source.
             subscription.claimed = from;
             subscription.from = from;
         } else {
             from = from.min(Rev(subscription.next_missing().0 - 1));
             subscription.from = subscription.from.min(from);
         }
-        subscription.checked = subscription.checked.max(check.head);
+        subscription.checked_rev = subscription.checked_rev.max(check.head);
         subscription.next = None;
         subscription.is_answered = false;
         from
@@ -111,13 +111,13 @@ impl Session {
         }
         self.received_count += 1;
         let result = match event {
-            RoomEvent::Frames(batch) | RoomEvent::Page(batch) => {
+            RoomEvent::Events(batch) | RoomEvent::Page(batch) => {
                 subscription.check_batch(self.user, batch, history, known)
             }
             RoomEvent::Live(rev) => subscription.check_attached(*rev),
             RoomEvent::Reset(rev) => subscription.check_reset(*rev, history),
-            RoomEvent::Left(checked) => {
-                let result = subscription.check_left(self.user, *checked, history);
+            RoomEvent::Left(checked_rev) => {
+                let result = subscription.check_left(self.user, *checked_rev, history);
                 self.subscription = None;
                 result
             }
@@ -135,11 +135,11 @@ impl Session {
     /// Returns whether the session must get ephemeral frames: it is subscribed, and the room does not know that its
     /// user has left.
     pub fn gets_ephemeral(&self, history: &History, known: &KnownRevs) -> bool {
-        let has_left = |checked| history.leaves(self.user).any(|rev| rev > checked && known.contains(&rev));
-        self.subscription.as_ref().is_some_and(|subscription| !has_left(subscription.checked))
+        let has_left = |checked_rev| history.leaves(self.user).any(|rev| rev > checked_rev && known.contains(&rev));
+        self.subscription.as_ref().is_some_and(|subscription| !has_left(subscription.checked_rev))
     }
 
-    /// Checks at the end that the session has everything.
+    /// Checks at the end that the session has all events.
     pub fn check_complete(&self, history: &History) -> Checked {
         let Some(subscription) = &self.subscription else { return Ok(()) };
         require(subscription.is_answered, || format!("{self} got no answer"))?;
@@ -164,17 +164,17 @@ impl Subscription {
     }
 
     fn check_batch(&mut self, user: usize, batch: &Batch, history: &History, known: &KnownRevs) -> Checked {
-        require(!batch.frames.is_empty(), || "the batch is empty".to_owned())?;
-        let has_no_gap = batch.frames.windows(2).all(|pair| pair[1].rev == pair[0].rev.next());
+        require(!batch.envelopes.is_empty(), || "the batch is empty".to_owned())?;
+        let has_no_gap = batch.envelopes.windows(2).all(|pair| pair[1].rev == pair[0].rev.next());
         require(has_no_gap, || "a gap within a batch".to_owned())?;
-        batch.frames.iter().try_for_each(|frame| self.check_frame(user, frame, history, known))
+        batch.envelopes.iter().try_for_each(|frame| self.check_frame(user, frame, history, known))
     }
 
     fn check_frame(&mut self, user: usize, frame: &Envelope, history: &History, known: &KnownRevs) -> Checked {
         let rev = frame.rev;
         require(history.contains(frame), || format!("{rev} is not the event in the log"))?;
         let deleted = history.deleted_at(frame);
-        require(deleted.is_none_or(|at| at > self.checked), || {
+        require(deleted.is_none_or(|at| at > self.checked_rev), || {
             format!("{rev} shows a message that was deleted before the check")
         })?;
         require(deleted.is_none_or(|at| !known.contains(&at)), || {
@@ -183,7 +183,7 @@ impl Subscription {
         require(rev > self.from, || format!("{rev} is not after {}", self.from))?;
         require(self.received.insert(rev), || format!("{rev} comes again"))?;
         require(history.is_for(user, rev), || format!("{rev} is from a time when the user was no participant"))?;
-        let end = history.left_after(user, self.checked);
+        let end = history.left_after(user, self.checked_rev);
         require(end.is_none_or(|end| rev <= end), || format!("{rev} comes after the user left"))?;
         if let Some(next) = &mut self.next {
             require(rev == *next, || format!("{rev} comes instead of {next}"))?;
@@ -194,7 +194,7 @@ impl Subscription {
 
     fn check_attached(&mut self, rev: Rev) -> Checked {
         require(!self.is_answered, || "a second answer".to_owned())?;
-        require(rev >= self.checked, || format!("the checked revision is {}", self.checked))?;
+        require(rev >= self.checked_rev, || format!("the checked revision is {}", self.checked_rev))?;
         require(self.next_missing() > rev, || format!("{} is missing", self.next_missing()))?;
         require(self.next.is_none_or(|next| next == rev.next()), || format!("live events follow {:?}", self.next))?;
         self.next = Some(rev.next());
@@ -204,7 +204,7 @@ impl Subscription {
 
     fn check_reset(&mut self, rev: Rev, history: &History) -> Checked {
         require(self.next_missing() <= history.lost_to, || format!("the log has {}", self.next_missing()))?;
-        require(rev >= self.checked && rev <= history.end(), || format!("it was checked at {}", self.checked))?;
+        require(rev >= self.checked_rev && rev <= history.end(), || format!("it was checked at {}", self.checked_rev))?;
         require(rev >= self.last(), || format!("it has {} already", self.last()))?;
         self.received.clear();
         self.from = rev;
@@ -213,10 +213,10 @@ impl Subscription {
         Ok(())
     }
 
-    fn check_left(&mut self, user: usize, checked: Rev, history: &History) -> Checked {
-        require(checked >= self.checked, || format!("it has a newer check, at {}", self.checked))?;
-        let Some(end) = history.left_after(user, self.checked) else {
-            return Err(format!("the user did not leave after {}", self.checked));
+    fn check_left(&mut self, user: usize, checked_rev: Rev, history: &History) -> Checked {
+        require(checked_rev >= self.checked_rev, || format!("it has a newer check, at {}", self.checked_rev))?;
+        let Some(end) = history.left_after(user, self.checked_rev) else {
+            return Err(format!("the user did not leave after {}", self.checked_rev));
         };
         let refused = self.received.is_empty() && !self.is_answered && self.next.is_some();
         require(refused || self.received.contains(&end), || format!("the leave at {end} was not sent"))
@@ -230,9 +230,9 @@ impl std::fmt::Display for Session {
 }
 
 fn describe(event: &RoomEvent) -> String {
-    let revs = |batch: &Batch| batch.frames.iter().map(|frame| frame.rev.0).collect::<Vec<_>>();
+    let revs = |batch: &Batch| batch.envelopes.iter().map(|frame| frame.rev.0).collect::<Vec<_>>();
     match event {
-        RoomEvent::Frames(batch) => format!("Frames{:?}", revs(batch)),
+        RoomEvent::Events(batch) => format!("Frames{:?}", revs(batch)),
         RoomEvent::Page(batch) => format!("Page{:?}", revs(batch)),
         other => format!("{other:?}"),
     }

@@ -15,12 +15,12 @@ pub const SESSIONS: usize = 6;
 /// How the frames of a commit reach the room.
 #[derive(Clone, Copy, Debug)]
 pub enum Delivery {
-    AtOnce,
+    Immediate,
     /// In a later step, in any order, perhaps several times.
     Later,
     /// In later steps, one by one.
     Split,
-    /// At once and in a later step.
+    /// Immediately, and again in a later step.
     Twice,
     Lost,
 }
@@ -33,7 +33,7 @@ pub enum Start {
     Any(u8),
 }
 
-/// A step of a run. A `pick`, and a number of a session, selects one of those that exist, modulo their number.
+/// A step of a run. A `pick`, or the number of a session, selects one of the existing ones, modulo their number.
 #[derive(Clone, Debug)]
 pub enum Step {
     Commit(Vec<Change>, Delivery),
@@ -60,7 +60,7 @@ pub enum Step {
     /// The log loses its oldest rows: all of them for 255.
     LoseRows(u8),
     /// The room stops, if it has no subscribers, and a new one starts.
-    Retire,
+    RestartRoom,
 }
 
 struct PendingRead {
@@ -69,7 +69,7 @@ struct PendingRead {
     result: Option<Vec<Envelope>>,
 }
 
-pub struct World {
+pub struct Simulation {
     history: History,
     order: Order<usize>,
     sessions: Vec<Session>,
@@ -110,7 +110,7 @@ impl Sink<usize> for Checker<'_> {
 
 type Checked = Result<(), String>;
 
-impl World {
+impl Simulation {
     pub fn new() -> Self {
         Self {
             history: History::new(USERS),
@@ -123,12 +123,12 @@ impl World {
         }
     }
 
-    /// Notes events that were delivered to the room or that it has read.
+    /// Records the events that were delivered to the room or that it has read.
     fn note_known_events(&mut self, frames: &[Envelope]) {
         self.known.extend(frames.iter().map(|frame| frame.rev));
     }
 
-    fn drive(&mut self, failures: Failures, act: impl FnOnce(&mut Order<usize>, &mut Checker)) -> Checked {
+    fn with_order(&mut self, failures: Failures, action: impl FnOnce(&mut Order<usize>, &mut Checker)) -> Checked {
         let mut checker = Checker {
             history: &self.history,
             sessions: &mut self.sessions,
@@ -138,12 +138,12 @@ impl World {
             known: &self.known,
             fault: None,
         };
-        act(&mut self.order, &mut checker);
+        action(&mut self.order, &mut checker);
         checker.fault.map_or(Ok(()), Err)
     }
 
-    fn drive_without_failures(&mut self, act: impl FnOnce(&mut Order<usize>, &mut Checker)) -> Checked {
-        self.drive(Failures::default(), act)
+    fn with_order_without_failures(&mut self, action: impl FnOnce(&mut Order<usize>, &mut Checker)) -> Checked {
+        self.with_order(Failures::default(), action)
     }
 
     pub fn step(&mut self, step: &Step) -> Checked {
@@ -163,7 +163,7 @@ impl World {
                 Ok(())
             }
             Step::Resume(pick) => self.resume(pick % SESSIONS),
-            Step::ReadGap => self.drive_without_failures(|order, checker| order.read_gap(checker)),
+            Step::ReadGap => self.with_order_without_failures(|order, checker| order.read_gap(checker)),
             Step::Read(pick, limit) => {
                 self.read(*pick, *limit);
                 Ok(())
@@ -179,8 +179,8 @@ impl World {
                 self.history.lost_to = self.history.lost_to.max(Rev(rows));
                 Ok(())
             }
-            Step::Retire => {
-                self.retire();
+            Step::RestartRoom => {
+                self.restart_room();
                 Ok(())
             }
         }?;
@@ -206,7 +206,7 @@ impl World {
         if matches!(delivery, Delivery::Later | Delivery::Twice) {
             self.undelivered.push(batch.clone());
         }
-        if matches!(delivery, Delivery::AtOnce | Delivery::Twice) {
+        if matches!(delivery, Delivery::Immediate | Delivery::Twice) {
             self.deliver(&batch)?;
         }
         Ok(())
@@ -221,18 +221,18 @@ impl World {
         self.deliver(&batch)
     }
 
-    /// Delivers a batch. One in seven counts as too large to be broadcast at once.
+    /// Delivers a batch. One in seven counts as too large to be broadcast immediately.
     fn deliver(&mut self, batch: &Arc<Batch>) -> Checked {
-        self.note_known_events(&batch.frames);
+        self.note_known_events(&batch.envelopes);
         let is_postponed = batch.last_rev().0 % 7 == 0;
-        self.drive_without_failures(|order, checker| {
+        self.with_order_without_failures(|order, checker| {
             if is_postponed { order.postpone(batch, checker) } else { order.deliver(batch, checker) }
         })
     }
 
     fn note_head(&mut self) -> Checked {
         let end = self.history.end();
-        self.drive_without_failures(|order, _| order.note_known(end))
+        self.with_order_without_failures(|order, _| order.note_known(end))
     }
 
     fn check(&mut self, pick: usize) {
@@ -254,13 +254,13 @@ impl World {
         let (user_index, id) = (session.user, session.id);
         let from = session.subscribe(check, preferred);
         let has_left = self.history.leaves(user_index).any(|rev| rev > check.head && self.known.contains(&rev));
-        // A subscription that is refused at once does not set the first head.
+        // A subscription that is refused immediately does not set the first head.
         if !(is_new && has_left) {
             self.first_head.get_or_insert(check.head);
         }
         let request =
-            SubscribeRequest { session: id, user: user(user_index), handle: index, from, checked: check.head };
-        self.drive_without_failures(|order, checker| order.subscribe(request, checker))?;
+            SubscribeRequest { session: id, user: user(user_index), handle: index, from, checked_rev: check.head };
+        self.with_order_without_failures(|order, checker| order.subscribe(request, checker))?;
         let session = &self.sessions[index];
         if is_new && has_left && (session.subscription.is_some() || session.received_count > count + 1) {
             return Err(format!("{session} was checked at {} and not refused", check.head));
@@ -270,7 +270,7 @@ impl World {
 
     fn resume(&mut self, index: usize) -> Checked {
         let id = self.sessions[index].id;
-        self.drive_without_failures(|order, checker| order.resume(id, checker))
+        self.with_order_without_failures(|order, checker| order.resume(id, checker))
     }
 
     fn read(&mut self, pick: usize, limit: usize) {
@@ -297,16 +297,16 @@ impl World {
                 let lost = frames.as_ref().is_some_and(|read| read.first().is_none_or(|row| row.rev > after.next()));
                 let failures = Failures { lost, ..Failures::default() };
                 self.note_known_events(frames.as_deref().unwrap_or_default());
-                self.drive(failures, |order, checker| order.handle_gap_read(frames, checker))
+                self.with_order(failures, |order, checker| order.handle_gap_read(frames, checker))
             }
             ReadPurpose::Replay { session, number, .. } => {
                 let failures = Failures { failed: fails.then_some(session), ..Failures::default() };
-                self.drive(failures, |order, checker| order.handle_replay_read(session, number, frames, checker))
+                self.with_order(failures, |order, checker| order.handle_replay_read(session, number, frames, checker))
             }
         }
     }
 
-    fn retire(&mut self) {
+    fn restart_room(&mut self) {
         if self.order.is_empty() && self.sessions.iter().all(|session| session.check.is_none()) {
             self.order = Order::default();
             self.reads.clear();
@@ -315,14 +315,14 @@ impl World {
         }
     }
 
-    /// Runs everything to its end, and checks that each subscribed session then has all events.
+    /// Delivers all reads, and checks that each subscribed session then has all events.
     pub fn finish(&mut self) -> Checked {
         for session in &mut self.sessions {
             session.is_full = false;
         }
         self.note_head()?;
         for _ in 0..10_000 {
-            self.drive_without_failures(|order, checker| order.read_gap(checker))?;
+            self.with_order_without_failures(|order, checker| order.read_gap(checker))?;
             for index in 0..SESSIONS {
                 self.resume(index)?;
             }

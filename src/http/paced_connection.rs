@@ -1,5 +1,5 @@
-//! The stream through which the framework reads a connection: a few kilobytes at a time, and with a limit for the first
-//! head.
+//! The TCP connection as the framework reads it: a few kilobytes at a time, and with a limit for the
+//! first head.
 //!
 //! Without it, the framework reads up to 128 KiB before it looks at the head of a request, and hundreds of connections
 //! would need that memory at the same time.
@@ -58,22 +58,22 @@ impl HeadProgress {
 
 /// A TCP connection that reports `Pending` after every [`limits::READ_STEP_BYTES`] bytes and wakes its task
 /// immediately. In between, the framework parses a head, passes a body on, or drops a body that no handler reads.
-pub struct PacedStream {
-    stream: TcpStream,
+pub struct PacedConnection {
+    tcp: TcpStream,
     head_progress: Arc<HeadProgress>,
     /// The number of bytes that were read since the last `Pending`.
     step_bytes: usize,
 }
 
-impl PacedStream {
-    /// Creates the paced stream of a connection that was just accepted.
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, head_progress: Arc::default(), step_bytes: 0 }
+impl PacedConnection {
+    /// Creates the paced connection from a connection that was just accepted.
+    pub fn new(tcp: TcpStream) -> Self {
+        Self { tcp, head_progress: Arc::default(), step_bytes: 0 }
     }
 
     /// Returns the TCP connection.
     pub fn tcp(&self) -> &TcpStream {
-        &self.stream
+        &self.tcp
     }
 
     /// Returns the counter of the bytes of the first request head.
@@ -82,22 +82,22 @@ impl PacedStream {
     }
 }
 
-impl AsyncRead for PacedStream {
+impl AsyncRead for PacedConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.step_bytes >= limits::READ_STEP_BYTES {
             self.step_bytes = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        // the framework has processed the bytes of the step before, so it would have found a complete head
+        // The framework has processed the bytes of the step before, so it would have found a complete head.
         if self.step_bytes == 0 && self.head_progress.is_too_large() {
-            // no other answer is being written before the first call; a client whose window is full does not get this
-            // one
-            let _ = self.stream.try_write(head_too_large().as_bytes());
+            // No other answer is being written before the first call; a client whose window is full does not get this
+            // one.
+            let _ = self.tcp.try_write(head_too_large().as_bytes());
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the head of a request is too large")));
         }
         let before = buf.filled().len();
-        let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buf) else {
+        let Poll::Ready(result) = Pin::new(&mut self.tcp).poll_read(cx, buf) else {
             self.step_bytes = 0;
             return Poll::Pending;
         };
@@ -108,9 +108,9 @@ impl AsyncRead for PacedStream {
     }
 }
 
-impl AsyncWrite for PacedStream {
+impl AsyncWrite for PacedConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -118,29 +118,29 @@ impl AsyncWrite for PacedStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.tcp.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
 
-impl ActixStream for PacedStream {
+impl ActixStream for PacedConnection {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(&self.stream, cx)
+        ActixStream::poll_read_ready(&self.tcp, cx)
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(&self.stream, cx)
+        ActixStream::poll_write_ready(&self.tcp, cx)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Clients for long runs: writers that send and repeat their messages whatever happens to the server, and readers. All
-//! that they do and get is recorded, for [`super::history::check`].
+//! Clients for long runs: writers that repeat their messages until the server answers, and readers. Everything that
+//! they send and receive is recorded, for [`super::history::check`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::history::{Conversation, Recorder, Row, SendId};
 use super::rest::Body;
 use super::{Random, TestSocket, TestUser};
 
-/// The number of unacknowledged messages of one writer.
+/// The greatest number of unacknowledged messages of one writer.
 const WINDOW: usize = 4;
-/// Error codes after which a client sends again.
+/// The error codes after which a client sends the same message again.
 const TRANSIENT: [&str; 3] = ["unavailable", "busy", "rate_limited"];
 
 /// The state that all clients of a run share.
@@ -25,9 +25,9 @@ pub struct Run {
     pub recorder: Recorder,
     /// The number of acknowledgements so far.
     pub acknowledged: Arc<AtomicU64>,
-    /// True when no new messages are sent; the open ones are still completed.
+    /// True when the writers send no new messages and only complete the unacknowledged ones.
     pub closing: Arc<AtomicBool>,
-    /// Error codes that are expected, for example because members are removed meanwhile. Any other is a failure.
+    /// The error codes that a send may get, for example because its sender was removed. Any other code is a failure.
     pub expected_errors: &'static [&'static str],
     /// The pause of a writer between two messages.
     pub pause: Duration,
@@ -64,21 +64,27 @@ impl Pending {
 /// What a writer does after a frame.
 enum Next {
     Continue,
-    /// Send the message with this index again, after the pause that the server named.
+    /// Send the message with this index again, after the pause in the error.
     Repeat(usize, Duration),
 }
 
-/// Sends until the run closes. After every loss of the connection it sends the unanswered messages again.
-pub async fn write(mut client: Follower, mine: Vec<String>, run: Run, mut random: Random) -> (Follower, TestSocket) {
+/// Sends to these conversations until the run closes. After every loss of the connection it sends the unacknowledged
+/// messages again.
+pub async fn write(
+    mut client: Follower,
+    conversations: Vec<String>,
+    run: Run,
+    mut random: Random,
+) -> (Follower, TestSocket) {
     let mut pending: VecDeque<Pending> = VecDeque::new();
     let mut socket = client.connect(&mut random).await;
     let mut number = 0;
     loop {
         while pending.len() < WINDOW && !run.closing.load(Ordering::Relaxed) {
             number += 1;
-            let conversation = random.pick(&mine).clone();
+            let conversation = random.pick(&conversations).clone();
             let temp_id = format!("{}-{number}-{:x}", client.user.username, random.next());
-            let send = run.recorder.invoke(&conversation, &client.user.id, &temp_id);
+            let send = run.recorder.add_send(&conversation, &client.user.id, &temp_id);
             let content = format!("message {number} of {}", client.user.username);
             let message = Pending { conversation, temp_id, content, send };
             message.send_over(&socket);
@@ -109,18 +115,19 @@ pub async fn write(mut client: Follower, mine: Vec<String>, run: Run, mut random
     }
 }
 
-/// Sends a message over REST. If the server dies meanwhile, the outcome is unknown and the answer on the socket counts.
+/// Sends a message over REST. If the server dies before it answers, the outcome is unknown and the answer on the socket
+/// counts.
 async fn send_over_rest(user: TestUser, run: Run, (path, body): (String, Value), send: SendId) {
     let answer = user.target.try_call(Method::POST, &path, Some(&user.access_token), Body::Json(body)).await;
     match answer {
-        Ok(answer) if matches!(answer.status, 200 | 201) => run.recorder.stored(send, &answer.body, None),
+        Ok(answer) if matches!(answer.status, 200 | 201) => run.recorder.add_acknowledgement(send, &answer.body, None),
         Ok(answer) if matches!(answer.status, 503 | 429 | 401) => (),
-        Ok(answer) => run.recorder.failed(send, &format!("{} {}", answer.status, answer.body)),
+        Ok(answer) => run.recorder.add_error(send, &format!("{} {}", answer.status, answer.body)),
         Err(_) => (),
     }
 }
 
-/// Records the answer to a send.
+/// Records the answer to a send, if the frame is one. Returns what the writer does next.
 fn record_answer(frame: &Value, pending: &mut VecDeque<Pending>, run: &Run) -> Next {
     let Some(index) = pending.iter().position(|message| frame["id"] == message.temp_id.as_str()) else {
         return Next::Continue;
@@ -133,14 +140,14 @@ fn record_answer(frame: &Value, pending: &mut VecDeque<Pending>, run: &Run) -> N
     }
     let message = pending.remove(index).expect("the index was just found");
     if frame["type"] == "error" && run.expected_errors.contains(&code) {
-        run.recorder.failed(message.send, code);
+        run.recorder.add_error(message.send, code);
         return Next::Continue;
     }
     assert_eq!(frame["type"], "message.sent", "the answer to a send is {frame}");
     assert_eq!(payload["temp_id"], message.temp_id.as_str());
     let rev = payload["rev"].as_i64();
     assert!(rev.is_some(), "message.sent names a revision: {frame}");
-    run.recorder.stored(message.send, &payload["message"], rev);
+    run.recorder.add_acknowledgement(message.send, &payload["message"], rev);
     run.acknowledged.fetch_add(1, Ordering::Relaxed);
     Next::Continue
 }
@@ -161,8 +168,8 @@ pub async fn read(mut client: Follower, run: Run, mut random: Random) -> (Follow
 /// The ids of conversations, each with the ids of its participants.
 pub type Conversations = Vec<(String, Vec<String>)>;
 
-/// Creates a direct conversation for each pair, and `groups` groups of all users, each with another owner.
-pub async fn conversations(users: &[TestUser], groups: usize) -> Conversations {
+/// Creates a direct conversation of each pair of users, and `groups` groups of all users, each with another owner.
+pub async fn create_conversations(users: &[TestUser], groups: usize) -> Conversations {
     let mut created = Vec::new();
     for (index, one) in users.iter().enumerate() {
         for other in &users[index + 1..] {
@@ -178,10 +185,10 @@ pub async fn conversations(users: &[TestUser], groups: usize) -> Conversations {
 }
 
 /// Returns the `last_seq` and `last_rev` of each conversation.
-pub async fn last_numbers(users: &[TestUser], conversations: &Conversations) -> BTreeMap<String, (i64, i64)> {
+pub async fn get_last_numbers(users: &[TestUser], conversations: &Conversations) -> BTreeMap<String, (i64, i64)> {
     let mut numbers = BTreeMap::new();
-    for (id, of) in conversations {
-        let reader = users.iter().find(|user| of.contains(&user.id)).expect("a participant");
+    for (id, participants) in conversations {
+        let reader = users.iter().find(|user| participants.contains(&user.id)).expect("a participant");
         let conversation = reader.conversation(id).await;
         let number = |name: &str| conversation[name].as_i64().expect("a number");
         numbers.insert(id.clone(), (number("last_seq"), number("last_rev")));
@@ -189,7 +196,8 @@ pub async fn last_numbers(users: &[TestUser], conversations: &Conversations) -> 
     numbers
 }
 
-/// Records the messages of each conversation between the numbers before the run and those after it.
+/// Records the messages of each conversation that were stored during the run. `before` and `after` are the numbers of
+/// [`get_last_numbers`] at both times.
 pub async fn record_conversations(
     run: &Run,
     users: &[TestUser],
@@ -197,11 +205,11 @@ pub async fn record_conversations(
     before: &BTreeMap<String, (i64, i64)>,
     after: &BTreeMap<String, (i64, i64)>,
 ) {
-    for (id, of) in conversations {
+    for (id, participants) in conversations {
         let ((first_seq, first_rev), (last_seq, last_rev)) = (before[id], after[id]);
-        let reader = users.iter().find(|user| of.contains(&user.id)).expect("a participant");
+        let reader = users.iter().find(|user| participants.contains(&user.id)).expect("a participant");
         let messages = reader.history(id).await;
         let rows = messages.iter().map(Row::from_message).filter(|row| row.seq > first_seq).collect();
-        run.recorder.conversation(id, Conversation { first_seq, first_rev, last_seq, last_rev, rows });
+        run.recorder.add_conversation(id, Conversation { first_seq, first_rev, last_seq, last_rev, rows });
     }
 }

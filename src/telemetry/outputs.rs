@@ -1,18 +1,14 @@
-//! Writes the log of this process, and other lines for the operator, to the outputs.
+//! Writes lines for the operator to the outputs of the process.
 //!
 //! A separate thread writes the lines of each output. So the code that logs never waits for the program that reads the
 //! output. If an output is closed, full or stopped, its lines are lost and the server continues.
 
-use crate::config::{LogFormat, LogSettings};
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
-use std::panic::PanicHookInfo;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// The size of the lines that wait for one output. A further line is lost.
 const WAITING_BYTES: usize = 1024 * 1024;
@@ -41,64 +37,6 @@ pub fn flush() {
             output.flush(FLUSH_TIMEOUT);
         }
     }
-}
-
-/// Logs work that failed with an [`Error`](crate::error::Error) at the given level, or at debug level if the error is
-/// temporary.
-macro_rules! log_failure {
-    ($level:ident, $error:expr, $($fields:tt)+) => {
-        if $error.is_temporary() {
-            tracing::debug!(error = %$error, $($fields)+)
-        } else {
-            tracing::$level!(error = %$error, $($fields)+)
-        }
-    };
-}
-pub(crate) use log_failure;
-
-/// Remembers whether repeated work fails, so that only the first failure and the first success after it are logged.
-#[derive(Default, Debug)]
-pub struct FailureFlag(AtomicBool);
-
-impl FailureFlag {
-    /// Notes a failure. Returns true if the work did not fail before.
-    pub fn set(&self) -> bool {
-        !self.0.swap(true, Ordering::Relaxed)
-    }
-
-    /// Notes a success. Returns true if the work failed before.
-    pub fn clear(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-/// Starts logging to the error output, without colours. A panic becomes a line of the log. Only the first call in a
-/// process has an effect and returns true.
-pub fn init(log: &LogSettings) -> bool {
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&log.filter))
-        .with_ansi(false)
-        // Otherwise it would print that it cannot print, which panics.
-        .log_internal_errors(false)
-        .with_writer(error_output);
-    let started = match log.format {
-        LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
-    }
-    .is_ok();
-    if started {
-        std::panic::set_hook(Box::new(log_panic));
-    }
-    started
-}
-
-/// Logs a panic. The default hook would write to the error output directly and wait for the program that reads it.
-fn log_panic(panic: &PanicHookInfo<'_>) {
-    let text = panic.payload_as_str().unwrap_or("no text");
-    let at = panic.location().map(ToString::to_string);
-    let backtrace = Backtrace::capture();
-    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    tracing::error!(at, thread = thread::current().name(), backtrace, "panic: {text}");
 }
 
 /// The queue of lines for one output, which a separate thread writes.

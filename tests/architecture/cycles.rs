@@ -1,10 +1,10 @@
-//! The rules about files that use each other: no circle of files, and some functions are closed to some modules.
+//! The rules about which file uses which: no cycle of files, and some functions are not for some modules.
 
 use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// No two files use each other, directly or through others. A `mod.rs` and the files of its folder are one unit.
-pub fn circles(files: &[Source]) -> Vec<String> {
+/// No two files use each other, directly or through other files. A `mod.rs` and the files of its folder are one unit.
+pub fn cycles(files: &[Source]) -> Vec<String> {
     let modules: BTreeMap<String, &str> =
         files.iter().map(|file| (module_path(&file.path).join("::"), file.path.as_str())).collect();
     let used: BTreeMap<&str, BTreeSet<&str>> = files
@@ -14,15 +14,17 @@ pub fn circles(files: &[Source]) -> Vec<String> {
             (file.path.as_str(), paths.filter(|other| !is_same_unit(&file.path, other)).collect())
         })
         .collect();
-    let reached: BTreeMap<&str, BTreeSet<&str>> = used.keys().map(|file| (*file, reachable(&used, file))).collect();
-    let in_circle = |file: &&str| reached[file].contains(*file);
+    let reachable_files: BTreeMap<&str, BTreeSet<&str>> =
+        used.keys().map(|file| (*file, reachable(&used, file))).collect();
+    let is_in_cycle = |file: &&str| reachable_files[file].contains(*file);
     used.keys()
         .copied()
-        .filter(in_circle)
+        .filter(is_in_cycle)
         .map(|file| {
-            let back = used[file].iter().filter(|other| reached.get(**other).is_some_and(|r| r.contains(file)));
-            let back: Vec<&str> = back.copied().collect();
-            format!("{file} uses {}, which uses it too; move what both need to an earlier module", back.join(" and "))
+            let others =
+                used[file].iter().filter(|other| reachable_files.get(**other).is_some_and(|r| r.contains(file)));
+            let others: Vec<&str> = others.copied().collect();
+            format!("{file} uses {}, which uses it too; move what both need to an earlier module", others.join(" and "))
         })
         .collect()
 }
@@ -44,7 +46,8 @@ fn reachable<'a>(used: &BTreeMap<&'a str, BTreeSet<&'a str>>, from: &str) -> BTr
     found
 }
 
-/// Returns the names of the modules on the way to a file: `src/store/log.rs` is `store`, `log`, and `src/lib.rs` has none.
+/// Returns the names of the modules on the way to a file: `src/store/log.rs` is `store`, `log`, and `src/lib.rs` has
+/// none.
 fn module_path(path: &str) -> Vec<&str> {
     let inside = path.strip_prefix("src/").unwrap_or(path);
     let mut names: Vec<&str> = inside.strip_suffix(".rs").unwrap_or(inside).split('/').collect();
@@ -62,14 +65,14 @@ fn find_module<'a>(modules: &BTreeMap<String, &'a str>, path: &[String]) -> Opti
 fn paths(file: &Source) -> Vec<Vec<String>> {
     let own = module_path(&file.path);
     let absolute = |names: &[String]| -> Option<Vec<String>> {
-        let ups = names.iter().take_while(|name| *name == "super").count();
+        let levels_up = names.iter().take_while(|name| *name == "super").count();
         let start: &[&str] = match names.first()?.as_str() {
             "crate" => &[],
             "self" => &own,
-            "super" => &own[..own.len().checked_sub(ups)?],
+            "super" => &own[..own.len().checked_sub(levels_up)?],
             _ => return None,
         };
-        let rest = names.iter().skip(ups.max(1)).cloned();
+        let rest = names.iter().skip(levels_up.max(1)).cloned();
         Some(start.iter().map(|name| (*name).to_owned()).chain(rest).collect())
     };
     let mut found = Vec::new();
@@ -120,21 +123,21 @@ fn elements(group: &str) -> Vec<&str> {
     found
 }
 
-/// A use case reads and changes only through `work`, and nobody else decides where it runs.
-pub fn seams(files: &[Source]) -> Vec<String> {
-    let closed = [
+/// A use case reads and changes the database only through `work`, and its callers do not decide where it runs.
+pub fn closed_functions(files: &[Source]) -> Vec<String> {
+    let rules = [
         ("src/usecases/", ".db()", "read through `work::read`, and change through `work::transact`"),
         ("src/usecases/", "views::get_view(", "read through `work::views`"),
         ("src/usecases/", "views::get_unread_count(conn", "read through `work::views`"),
         ("src/usecases/", "members::insert(", "call `work::conversations::insert_participants`, which counts them too"),
         ("src/usecases/", "members::leave(", "call `work::conversations::remove_participant`, which counts the others"),
-        ("src/http/", "run_with_deadline(", "a use case is safe from anywhere; call it"),
+        ("src/http/", "run_with_deadline(", "a use case can be called from any task; call it directly"),
         ("src/http/", ".db().read(", "call a use case"),
-        ("src/realtime/", "run_with_deadline(", "a use case is safe from anywhere; call it"),
+        ("src/realtime/", "run_with_deadline(", "a use case can be called from any task; call it directly"),
         ("src/realtime/session/", ".db()", "call a use case"),
     ];
     let mut broken = Vec::new();
-    for (folder, call, instead) in closed {
+    for (folder, call, instead) in rules {
         for file in files.iter().filter(|file| file.path.starts_with(folder)) {
             for (line, _) in file.code_lines().filter(|(_, code)| code.contains(call)) {
                 broken.push(format!("{}:{line}: `{call}`: {instead}", file.path));

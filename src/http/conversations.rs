@@ -1,6 +1,6 @@
-//! The calls that create, list, get, change, mark as read and leave conversations.
+//! The calls that create, list, get, change and leave conversations.
 
-use super::body::{Json, NoBody, OptionalJson};
+use super::body::{Json, NoBody};
 use super::cursor::{self, Collection};
 use super::extract::{AuthCaller, PathId, StrictQuery, UserRefPath};
 use super::problem::Problem;
@@ -15,14 +15,11 @@ use crate::error::{Error, Result};
 use crate::protocol::conversations::{
     Conversation, ConversationChange, ConversationDetail, NewConversation, NewConversationKind, UnreadCount,
 };
-use crate::protocol::marks::{ReadMark, ReadUpTo};
 use crate::protocol::page::Page;
-use crate::protocol::users::UserIds;
 use crate::store::conversations::views::{ConversationFilter, ConversationSortKey};
 use crate::usecases::conversations::{self, CreatedConversation};
 use crate::usecases::groups;
-use crate::usecases::marks::{self, ReadTarget};
-use crate::usecases::{members, presence, typing};
+use crate::usecases::members;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 
@@ -185,40 +182,6 @@ pub async fn update(
     Ok(HttpResponse::Ok().json(conversations::update(&app, &caller.0, id.0, body.0).await?))
 }
 
-/// List the participants who are online or away
-///
-/// Users with a block between them and the caller are not in the list.
-#[utoipa::path(
-    get, path = "/conversations/{id}/online", tag = "conversations",
-    params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The ids of the participants", body = UserIds))
-)]
-pub async fn online(
-    app: web::Data<App>,
-    caller: AuthCaller,
-    id: PathId<ConversationId>,
-) -> Result<HttpResponse, Problem> {
-    let user_ids = presence::list_online(&app, &caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UserIds { user_ids }))
-}
-
-/// List the participants who type
-///
-/// The caller, and users with a block between them and the caller, are not in the list.
-#[utoipa::path(
-    get, path = "/conversations/{id}/typing", tag = "conversations",
-    params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The ids of the participants", body = UserIds))
-)]
-pub async fn typing(
-    app: web::Data<App>,
-    caller: AuthCaller,
-    id: PathId<ConversationId>,
-) -> Result<HttpResponse, Problem> {
-    let user_ids = typing::list(&app, &caller.0, id.0).await?;
-    Ok(HttpResponse::Ok().json(UserIds { user_ids }))
-}
-
 /// Leave a group
 ///
 /// If the owner leaves, another member becomes the owner. If the last member leaves, the group is deleted.
@@ -235,29 +198,6 @@ pub async fn leave(
 ) -> Result<HttpResponse, Problem> {
     members::leave(&app, &caller.0, id.0).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Mark messages as read
-///
-/// The body names a `seq` or a message. Without either, all messages are marked. The read mark never moves back.
-#[utoipa::path(
-    post, path = "/conversations/{id}/read", tag = "conversations", request_body = ReadUpTo,
-    params(("id" = ConversationId, Path, description = "The conversation")),
-    responses((status = 200, description = "The read mark after the call", body = ReadMark))
-)]
-pub async fn read(
-    app: web::Data<App>,
-    caller: AuthCaller,
-    id: PathId<ConversationId>,
-    body: OptionalJson<ReadUpTo>,
-) -> Result<HttpResponse, Problem> {
-    let target = match (body.0.seq, body.0.message_id) {
-        (Some(_), Some(_)) => return Err(Error::invalid("seq", "and message_id cannot both be given").into()),
-        (Some(seq), None) => ReadTarget::Seq(seq),
-        (None, Some(message)) => ReadTarget::Message(message),
-        (None, None) => ReadTarget::End,
-    };
-    Ok(HttpResponse::Ok().json(marks::update_read_mark(&app, &caller.0, id.0, target).await?))
 }
 
 /// Parses the references to users in the field `field` of a body. A reference that no user can have is

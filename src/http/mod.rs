@@ -4,8 +4,8 @@
 //! runs for every request.
 
 pub mod access;
+pub mod accounts;
 pub mod assets;
-pub mod auth;
 pub mod blocks;
 pub mod body;
 pub mod client_address;
@@ -15,6 +15,8 @@ pub mod cursor;
 pub mod docs;
 pub mod extract;
 pub mod health;
+pub mod logins;
+pub mod marks;
 pub mod members;
 pub mod messages;
 pub mod middleware;
@@ -22,6 +24,7 @@ pub mod openapi;
 pub mod origin;
 pub mod paced_connection;
 pub mod pins;
+pub mod presence;
 pub mod problem;
 pub mod reactions;
 pub mod receipts;
@@ -30,6 +33,7 @@ pub mod routes;
 pub mod server;
 pub mod settings;
 pub mod statistics;
+pub mod typing;
 pub mod users;
 pub mod ws;
 

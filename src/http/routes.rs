@@ -8,8 +8,8 @@ use super::access::Access::{Anyone, ByHandler, User};
 use super::openapi::{self, DocumentText};
 use super::route::{API, Route, page, resources, route};
 use super::{
-    assets, auth, blocks, conversations, docs, health, members, messages, pins, reactions, receipts, settings,
-    statistics, users, ws,
+    accounts, assets, blocks, conversations, docs, health, logins, marks, members, messages, pins, presence, reactions,
+    receipts, settings, statistics, typing, users, ws,
 };
 use crate::domain::limits;
 use actix_web::web;
@@ -19,18 +19,18 @@ use std::sync::LazyLock;
 pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let routes = [
         // The routes of accounts.
-        route!(Anyone, auth::register),
-        route!(Anyone, auth::login),
-        route!(Anyone, auth::refresh),
-        route!(User, auth::logout),
-        route!(User, auth::sessions),
-        route!(User, auth::revoke_session),
-        route!(User, auth::ticket),
-        route!(User, users::me),
-        route!(User, users::update_me),
-        route!(User, users::set_password),
+        route!(Anyone, accounts::register),
+        route!(Anyone, logins::login),
+        route!(Anyone, logins::refresh),
+        route!(User, logins::logout),
+        route!(User, logins::sessions),
+        route!(User, logins::revoke_session),
+        route!(User, logins::ticket),
+        route!(User, accounts::me),
+        route!(User, accounts::update_me),
+        route!(User, accounts::set_password),
         route!(User, users::search, limits::USER_SEARCH_COST),
-        route!(User, users::presence),
+        route!(User, presence::presence),
         route!(User, users::get),
         // The routes of conversations and their members.
         route!(User, conversations::create),
@@ -43,8 +43,8 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, conversations::update),
         route!(User, conversations::leave),
         route!(User, statistics::stats),
-        route!(User, conversations::online),
-        route!(User, conversations::typing),
+        route!(User, presence::online),
+        route!(User, typing::typing),
         route!(User, settings::archive),
         route!(User, settings::unarchive),
         route!(User, settings::mute),
@@ -52,7 +52,7 @@ pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
         route!(User, settings::pin),
         route!(User, settings::unpin),
         route!(User, settings::notify),
-        route!(User, conversations::read),
+        route!(User, marks::read),
         route!(User, members::list),
         route!(User, members::add),
         route!(User, members::get),

@@ -1,59 +1,17 @@
-//! The calls for the caller's own profile and password, and for other users.
+//! The calls that get and search users.
 
-use super::body::Json;
-use super::client_address::ClientAddr;
 use super::cursor::{self, Collection};
 use super::extract::{AuthCaller, StrictQuery, UserRefPath};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::limits;
-use crate::protocol::accounts::{Me, PasswordChange, ProfileChange, UserOrMe};
+use crate::protocol::accounts::UserOrMe;
 use crate::protocol::page::Page;
-use crate::protocol::presence::{PresenceRequest, PresenceStates};
 use crate::protocol::users::User;
 use crate::store::users::SearchCursor;
-use crate::usecases::{accounts, users};
+use crate::usecases::users;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-
-/// Get the caller's own user
-#[utoipa::path(get, path = "/users/me", tag = "users", responses((status = 200, description = "The user", body = Me)))]
-pub async fn me(app: web::Data<App>, caller: AuthCaller) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(accounts::get_own(&app, caller.0).await?))
-}
-
-/// Change the caller's profile
-///
-/// Absent fields keep their value. Null removes `avatar_url`, `locale` and `email`.
-#[utoipa::path(
-    patch, path = "/users/me", tag = "users", request_body = ProfileChange,
-    responses((status = 200, description = "The changed user", body = Me))
-)]
-pub async fn update_me(
-    app: web::Data<App>,
-    caller: AuthCaller,
-    body: Json<ProfileChange>,
-) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(accounts::update_profile(&app, caller.0, body.0).await?))
-}
-
-/// Change the caller's password
-///
-/// The call ends all other logins of the caller. It counts as a sign-in: the limits for sign-ins and for wrong
-/// passwords apply (`rate_limited`). The error `conflict` means that another change of the password was faster.
-#[utoipa::path(
-    put, path = "/users/me/password", tag = "users", request_body = PasswordChange,
-    responses((status = 204, description = "The password is changed"))
-)]
-pub async fn set_password(
-    app: web::Data<App>,
-    addr: ClientAddr,
-    caller: AuthCaller,
-    body: Json<PasswordChange>,
-) -> Result<HttpResponse, Problem> {
-    accounts::update_password(&app, caller.0, body.0, addr.0).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
 
 /// Get a user
 ///
@@ -104,19 +62,4 @@ pub async fn search(
     let (items, next) = users::search(&app, caller.0, &q, after, limit).await?;
     Ok(HttpResponse::Ok()
         .json(Page { items, next_cursor: next.as_ref().map(|sort_key| cursor::encode(Collection::Users, sort_key)) }))
-}
-
-/// Get the presence of users
-///
-/// Users whose presence the caller may not see are not in the answer.
-#[utoipa::path(
-    post, path = "/users/presence", tag = "users", request_body = PresenceRequest,
-    responses((status = 200, description = "The presence of each user", body = PresenceStates))
-)]
-pub async fn presence(
-    app: web::Data<App>,
-    caller: AuthCaller,
-    body: Json<PresenceRequest>,
-) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(users::list_presence(&app, caller.0, body.0).await?))
 }

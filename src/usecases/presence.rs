@@ -6,11 +6,34 @@ use crate::domain::ids::{ConversationId, UserId};
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::error::{Error, Result};
+use crate::protocol::presence::{PresenceRequest, PresenceState, PresenceStates};
 use crate::store::db::pools::ReadPool;
+use crate::store::users::UserRow;
 use crate::store::{blocks, members, users};
 use crate::work::access;
 use crate::work::read::read;
 use sea_orm::ConnectionTrait;
+
+/// Returns the presence of users. It leaves out users that do not exist or that the caller may not see.
+pub async fn list(app: &App, caller: Caller, input: PresenceRequest) -> Result<PresenceStates> {
+    if input.user_ids.len() > limits::PRESENCE_USERS {
+        return Err(Error::invalid("user_ids", format!("must name at most {} users", limits::PRESENCE_USERS)));
+    }
+    let references: Vec<UserRef> = input.user_ids.iter().filter_map(|text| UserRef::parse(text)).collect();
+    let (rows, visible) = read(app, ReadPool::Ordinary, move |conn| {
+        Box::pin(async move {
+            let rows: Vec<UserRow> = users::by_refs(conn, &references).await?.into_iter().flatten().collect();
+            let ids: Vec<UserId> = rows.iter().map(|user| user.id).collect();
+            let visible = users::visible_to(conn, caller.user_id, &ids).await?;
+            Ok((rows, visible))
+        })
+    })
+    .await?;
+    let state =
+        |user: &UserRow| PresenceState { status: app.presence().status(user.id), last_seen_at: user.last_seen_at };
+    let seen = rows.iter().filter(|user| visible.contains(&user.id));
+    Ok(PresenceStates { users: seen.map(|user| (user.id, state(user))).collect() })
+}
 
 /// Returns the users that `references` name. References that name no user are ignored.
 pub async fn resolve(app: &App, references: &[String]) -> Result<Vec<UserId>> {

@@ -1,14 +1,12 @@
-//! What users do with other users: getting one of them, searching by name, and listing their presence.
+//! What users do with other users: getting one of them, and searching by name.
 
 use crate::app::App;
 use crate::domain::caller::Caller;
-use crate::domain::ids::UserId;
 use crate::domain::limits;
 use crate::domain::names::UserRef;
 use crate::domain::search::UserQuery;
 use crate::error::{Error, Result};
 use crate::protocol::accounts::UserOrMe;
-use crate::protocol::presence::{PresenceRequest, PresenceState, PresenceStates};
 use crate::protocol::users::User;
 use crate::store::db::pools::ReadPool;
 use crate::store::users::{self, SearchCursor, UserRow};
@@ -76,27 +74,6 @@ fn parse_query(query: &str) -> Result<UserQuery> {
         .then(|| UserQuery::parse(query))
         .flatten()
         .ok_or_else(|| Error::invalid("q", limits::out_of_range(&(1..=limits::USER_QUERY_CHARS))))
-}
-
-/// Returns the presence of users. It leaves out users that do not exist or that the caller may not see.
-pub async fn list_presence(app: &App, caller: Caller, input: PresenceRequest) -> Result<PresenceStates> {
-    if input.user_ids.len() > limits::PRESENCE_USERS {
-        return Err(Error::invalid("user_ids", format!("must name at most {} users", limits::PRESENCE_USERS)));
-    }
-    let references: Vec<UserRef> = input.user_ids.iter().filter_map(|text| UserRef::parse(text)).collect();
-    let (rows, visible) = read(app, ReadPool::Ordinary, move |conn| {
-        Box::pin(async move {
-            let rows: Vec<UserRow> = users::by_refs(conn, &references).await?.into_iter().flatten().collect();
-            let ids: Vec<UserId> = rows.iter().map(|user| user.id).collect();
-            let visible = users::visible_to(conn, caller.user_id, &ids).await?;
-            Ok((rows, visible))
-        })
-    })
-    .await?;
-    let state =
-        |user: &UserRow| PresenceState { status: app.presence().status(user.id), last_seen_at: user.last_seen_at };
-    let seen = rows.iter().filter(|user| visible.contains(&user.id));
-    Ok(PresenceStates { users: seen.map(|user| (user.id, state(user))).collect() })
 }
 
 #[cfg(test)]

@@ -193,7 +193,7 @@ fn no_banned_word_is_used() {
     assert_holds(&names::banned_words(&migration("CREATE INDEX message_links_place ON message_links")));
     assert_finds(&names::banned_words(&invented("tests/embedded/a.rs", "fn it_gave_up() {}")), "`gave`");
     assert_holds(&names::banned_words(&read(&["src", "static", "entity", "migration", "examples"])));
-    assert_holds(&names::banned_words(&read(&["tests/embedded", "tests/support", "tests/kill.rs"])));
+    assert_holds(&names::banned_words(&read(&["tests/server", "tests/embedded", "tests/support", "tests/kill.rs"])));
 }
 
 #[test]

@@ -115,7 +115,7 @@ pub async fn list_lags(conn: &impl ConnectionTrait) -> Result<Vec<ReaderLag>, Db
     let text = format!(
         "SELECT name, cursor, (SELECT created_at FROM outbox WHERE {position} > readers.cursor
                                ORDER BY {position} LIMIT 1) AS oldest_unread_at,
-                (SELECT max({position}) FROM outbox) AS newest
+                (SELECT max({position}) FROM outbox) AS log_end
          FROM readers WHERE failed_at IS NULL AND name <> $1"
     );
     let rows = dialect::all(conn, dialect::plain(conn, &text, vec![SEQUENCER.into()])).await?;
@@ -125,7 +125,7 @@ pub async fn list_lags(conn: &impl ConnectionTrait) -> Result<Vec<ReaderLag>, Db
             Ok(ReaderLag {
                 name: row.try_get("", "name")?,
                 cursor,
-                unread_rows: row.try_get::<Option<i64>>("", "newest")?.unwrap_or(0) - cursor,
+                unread_rows: row.try_get::<Option<i64>>("", "log_end")?.unwrap_or(0) - cursor,
                 oldest_unread_at: row.try_get::<Option<i64>>("", "oldest_unread_at")?.map(Timestamp),
             })
         })

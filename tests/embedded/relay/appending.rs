@@ -86,6 +86,8 @@ fn events_and_frames_of_a_reader_are_delivered_after_its_commit_and_not_without_
         let count_echoes = |group: &TestGroup| -> usize {
             group.users.iter().map(|user| test.delivered_revs(Stream::User(user.user_id)).len()).sum()
         };
+        // The other frames are about read marks, and are JSON.
+        let count_frames = || test.notified().iter().filter(|text| !text.starts_with('{')).count();
         let before = count_echoes(&group);
 
         reader.fails.store(true, Ordering::Relaxed);
@@ -96,7 +98,7 @@ fn events_and_frames_of_a_reader_are_delivered_after_its_commit_and_not_without_
         node.read().await;
         test.check_stored_state().await;
         assert_eq!(
-            (count_echoes(&group), test.notified().len()),
+            (count_echoes(&group), count_frames()),
             (before, 0),
             "an event or a frame was delivered without a commit"
         );
@@ -107,7 +109,7 @@ fn events_and_frames_of_a_reader_are_delivered_after_its_commit_and_not_without_
         node.read().await;
         // The check compares the log with the delivered events.
         test.check_stored_state().await;
-        assert_eq!((count_echoes(&group), test.notified().len()), (before + 3, 3), "each is delivered once");
+        assert_eq!((count_echoes(&group), count_frames()), (before + 3, 3), "each is delivered once");
     });
 }
 

@@ -1,4 +1,4 @@
-//! The calls that register, sign in, refresh and sign out, and those for the caller's own logins.
+//! The calls that sign in, refresh and sign out, and those for the caller's own logins.
 
 use super::body::{Json, NoBody};
 use super::client_address::ClientAddr;
@@ -7,36 +7,16 @@ use super::extract::{AuthCaller, Device, PathId, StrictQuery};
 use super::problem::Problem;
 use crate::app::App;
 use crate::domain::ids::LoginId;
-use crate::protocol::accounts::Register;
 use crate::protocol::logins::{Login, Refresh, SignIn, Ticket, Tokens};
 use crate::protocol::page::Page;
 use crate::usecases::logins::ClientInfo;
-use crate::usecases::{accounts, logins, refresh as renewal};
+use crate::usecases::{logins, refresh as renewal};
 use actix_web::{HttpResponse, web};
 use std::net::IpAddr;
 
-fn client(addr: IpAddr, device: Device) -> ClientInfo {
+/// Returns what is stored about the client of a new login.
+pub(super) fn client(addr: IpAddr, device: Device) -> ClientInfo {
     ClientInfo { device: device.0, ip: addr.to_string() }
-}
-
-/// Create an account
-///
-/// The answer is the same as for a sign-in. One address can register 60 accounts in a burst and 10 a minute, with
-/// failed registrations included (`rate_limited`). A password has 8 to 128 characters after the preparation of RFC
-/// 8265.
-#[utoipa::path(
-    post, path = "/auth/register", tag = "accounts", request_body = Register,
-    responses((status = 201, description = "The tokens of a login to the new account", body = Tokens))
-)]
-pub async fn register(
-    app: web::Data<App>,
-    addr: ClientAddr,
-    device: Device,
-    body: Json<Register>,
-) -> Result<HttpResponse, Problem> {
-    app.admission().count_sign_in_refusal(app.sign_in_limits().count_registration(addr.0))?;
-    let tokens = accounts::register(&app, body.0, client(addr.0, device), addr.0).await?;
-    Ok(HttpResponse::Created().json(tokens))
 }
 
 /// Sign in

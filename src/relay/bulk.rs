@@ -25,6 +25,7 @@ use crate::store::bulk_changes::{self, DueBulkChange, KindState};
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::WriteOwner;
 use crate::telemetry::FailureFlag;
+use crate::work::read::read_as_server;
 use crate::work::transact::{WorkFuture, transact_for};
 use crate::work::tx::Tx;
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,10 +128,10 @@ impl BulkRunner {
         if self.names.is_empty() {
             return Ok(false);
         }
-        let (db, now) = (self.app.db(), Timestamp::now());
-        let conn = db.read(ReadPool::Log);
-        let due = db.run(async { Ok(bulk_changes::next_due(conn, &self.names, now).await?) }).await?;
-        let Some(due) = due else { return Ok(false) };
+        let due = read_as_server(&self.app, ReadPool::Log, async |conn| {
+            Ok(bulk_changes::next_due(conn, &self.names, Timestamp::now()).await?)
+        });
+        let Some(due) = due.await? else { return Ok(false) };
         let Some(kind) = self.kinds.iter().find(|kind| kind.kind() == due.kind) else { return Ok(false) };
         let due = Arc::new(due);
         let max_users = self.with_size(due.id, |size| size.rows());
@@ -199,8 +200,8 @@ impl BulkRunner {
 
     /// Reports the kinds whose last step failed, and those that no node knows, to the supervision, and so to `/health`.
     async fn report_failing(&self) {
-        let db = self.app.db();
-        let kinds = db.run(async { Ok(bulk_changes::list_kinds(db.read(ReadPool::Log)).await?) }).await;
+        let kinds =
+            read_as_server(&self.app, ReadPool::Log, async |conn| Ok(bulk_changes::list_kinds(conn).await?)).await;
         // While the database is unavailable, nothing new is known.
         let Ok(kinds) = kinds else { return };
         let overdue_at = Timestamp::now().minus(UNKNOWN_KIND_WAIT);

@@ -18,6 +18,8 @@ use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::log::readers::{self, ReaderLag};
 use crate::store::log::retention::KeptSince;
+use crate::work::read::read_as_server;
+use crate::work::transact::write_as_server;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +42,7 @@ impl LagWatch {
     /// Marks those readers as failed that were too far behind at the last check and have not come nearer since. Returns
     /// their names.
     pub async fn check(&mut self, app: &App, now: Timestamp) -> Result<Vec<String>> {
-        let db = app.db();
-        let lags = db.run(async { Ok(readers::list_lags(db.read(ReadPool::Log)).await?) }).await?;
+        let lags = read_as_server(app, ReadPool::Log, async |conn| Ok(readers::list_lags(conn).await?)).await?;
         let (mut behind, mut failed) = (BTreeMap::new(), Vec::new());
         for lag in lags {
             let Some(age) = lag.oldest_unread_at.map(|at| now.since(at)).filter(|age| *age > self.max_lag(&lag.name))
@@ -72,11 +73,8 @@ impl LagWatch {
     }
 
     async fn mark_failed(&self, app: &App, lag: &ReaderLag, age: Duration, now: Timestamp) -> Result<bool> {
-        let db = app.db();
-        let marked = db.run(async {
-            let _turn = db.take_server_turn(ServerWriter::System).await;
-            Ok(readers::mark_failed(db.write()?, lag, now).await?)
-        });
+        let marked =
+            write_as_server(app, ServerWriter::System, async |conn| Ok(readers::mark_failed(conn, lag, now).await?));
         let is_marked = marked.await?;
         if is_marked {
             let (reader, hours) = (&lag.name, age.as_secs() / 3600);

@@ -48,6 +48,7 @@ pub mod wakeup;
 use crate::app::App;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::log::readers;
+use crate::work::transact::write_as_server;
 use bulk::{BulkChange, BulkRunner};
 use lag::LagWatch;
 use reader::Reader;
@@ -179,9 +180,9 @@ impl Relay {
             }
         }
         let app = self.app.clone();
-        let released = self.app.run_with_deadline(async move {
-            let _turn = app.db().take_server_turn(ServerWriter::System).await;
-            Ok(readers::release(app.db().write()?, &app.settings().node_id).await?)
+        let released = self.app.run_without_deadline(async move {
+            let node = &app.settings().node_id;
+            write_as_server(&app, ServerWriter::System, async |conn| Ok(readers::release(conn, node).await?)).await
         });
         if !matches!(timeout_at(deadline, released).await, Ok(Ok(()))) {
             tracing::warn!("the leases of the relay could not be ended; they will expire");

@@ -14,6 +14,8 @@ use crate::error::Result;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
 use crate::store::log::retention::{self, KeptSince};
+use crate::work::read::read_as_server;
+use crate::work::transact::write_as_server;
 use std::time::Duration;
 
 /// The time between two removals.
@@ -49,20 +51,18 @@ pub async fn run(app: App, mut lags: LagWatch, mut signals: RelaySignals) {
 
 /// Removes the rows that are older than `before` and no longer needed. Returns their number.
 pub async fn remove_old_rows(app: &App, lags: &LagWatch, before: Timestamp) -> Result<u64> {
-    let (db, kept_since) = (app.db(), lags.kept_since(Timestamp::now()));
+    let kept_since = lags.kept_since(Timestamp::now());
     warn_of_removal(app, &kept_since, before).await?;
     let (mut from, mut removed) = (0, 0);
     loop {
-        let old = db
-            .run(async { Ok(retention::find_old_rows(db.read(ReadPool::Log), from, before, STEP_ROWS).await?) })
-            .await?;
-        let Some(old) = old else { return Ok(removed) };
-        removed += db
-            .run(async {
-                let _turn = db.take_server_turn(ServerWriter::System).await;
-                Ok(retention::remove_rows(db.write()?, from, old.last_id, &kept_since).await?)
-            })
-            .await?;
+        let old = read_as_server(app, ReadPool::Log, async |conn| {
+            Ok(retention::find_old_rows(conn, from, before, STEP_ROWS).await?)
+        });
+        let Some(old) = old.await? else { return Ok(removed) };
+        removed += write_as_server(app, ServerWriter::System, async |conn| {
+            Ok(retention::remove_rows(conn, from, old.last_id, &kept_since).await?)
+        })
+        .await?;
         if !old.has_more {
             return Ok(removed);
         }
@@ -73,9 +73,8 @@ pub async fn remove_old_rows(app: &App, lags: &LagWatch, before: Timestamp) -> R
 
 /// Logs the parked streams whose rows are removed now, although a reader has not processed them.
 async fn warn_of_removal(app: &App, kept_since: &KeptSince, before: Timestamp) -> Result<()> {
-    let db = app.db();
-    let rows = db.run(async { Ok(retention::list_failed_rows(db.read(ReadPool::Log), before).await?) }).await?;
-    for row in rows.iter().filter(|row| row.created_at < kept_since.of(&row.reader)) {
+    let rows = read_as_server(app, ReadPool::Log, async |conn| Ok(retention::list_failed_rows(conn, before).await?));
+    for row in rows.await?.iter().filter(|row| row.created_at < kept_since.of(&row.reader)) {
         tracing::warn!(
             reader = row.reader,
             stream = ?row.stream,

@@ -17,7 +17,8 @@ use crate::store::log::positions;
 use crate::store::log::readers::{self, Lease};
 use crate::supervision::Part;
 use crate::telemetry::FailureFlag;
-use crate::work::transact::{WorkFuture, transact_as, typed_work};
+use crate::work::read::read_as_server;
+use crate::work::transact::{WorkFuture, transact_as, typed_work, write_as_server};
 use crate::work::tx::Tx;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -61,9 +62,8 @@ impl ReaderRunner {
 
     /// Runs rounds until the server stops.
     pub async fn run(self, mut signals: RelaySignals) {
-        let ended = self.app.db().run(async {
-            let _turn = self.app.db().take_server_turn(ServerWriter::System).await;
-            Ok(readers::end_stale_lease(self.app.db().write()?, self.reader.name()).await?)
+        let ended = write_as_server(&self.app, ServerWriter::System, async |conn| {
+            Ok(readers::end_stale_lease(conn, self.reader.name()).await?)
         });
         if let Err(error) = ended.await {
             tracing::warn!(%error, "the lease of a stopped node could not be ended; it will expire");
@@ -112,9 +112,10 @@ impl ReaderRunner {
             return Ok(RoundResult::Worked { has_more: true });
         }
         let (rows, bytes) = (self.page_size(|size| size.rows()), self.reader.page_limit().bytes);
-        let conn = self.app.db().read(ReadPool::Log);
-        let page = self.app.db().run(async { Ok(pages::page(conn, lease.cursor, rows, bytes).await?) }).await;
-        let page = page.map_err(|error| self.shrink_pages(error, rows))?;
+        let page = read_as_server(&self.app, ReadPool::Log, async |conn| {
+            Ok(pages::page(conn, lease.cursor, rows, bytes).await?)
+        });
+        let page = page.await.map_err(|error| self.shrink_pages(error, rows))?;
         let Some(last) = page.rows.last() else { return Ok(RoundResult::Idle(until)) };
         let last_position = last.position;
         self.process(page.rows.into(), lease.cursor, last_position).await?;
@@ -124,21 +125,24 @@ impl ReaderRunner {
     /// Returns the lease and the next parked stream. Registers the reader if it is not registered, and then returns
     /// `None`.
     async fn read_or_register(&self, now: Timestamp) -> Result<Option<ReaderState>> {
-        let (db, name) = (self.app.db(), self.reader.name());
-        db.run(async {
-            let conn = db.read(ReadPool::Log);
-            let Some(lease) = readers::lease(conn, name).await? else {
-                let _turn = db.take_server_turn(ServerWriter::System).await;
-                let cursor = match self.reader.begin() {
-                    Begin::Start => 0,
-                    Begin::Now => positions::get_log_end(conn).await?.position,
-                };
-                readers::register(db.write()?, name, cursor, now).await?;
-                return Ok(None);
-            };
-            Ok(Some(ReaderState { lease, next_parked: parked::next_parked(conn, name).await? }))
+        let name = self.reader.name();
+        let state = read_as_server(&self.app, ReadPool::Log, async |conn| match readers::lease(conn, name).await? {
+            Some(lease) => Ok(Ok(ReaderState { lease, next_parked: parked::next_parked(conn, name).await? })),
+            None => Ok(Err(positions::get_log_end(conn).await?)),
+        });
+        let end = match state.await? {
+            Ok(state) => return Ok(Some(state)),
+            Err(end) => end,
+        };
+        let cursor = match self.reader.begin() {
+            Begin::Start => 0,
+            Begin::Now => end.position,
+        };
+        write_as_server(&self.app, ServerWriter::System, async |conn| {
+            Ok(readers::register(conn, name, cursor, now).await?)
         })
-        .await
+        .await?;
+        Ok(None)
     }
 
     /// Processes `rows`, which follow `cursor` up to `last_position`. If a row fails, processes the rows before it, or

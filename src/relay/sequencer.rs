@@ -11,11 +11,12 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::db::pools::ReadPool;
 use crate::store::db::write_queue::ServerWriter;
-use crate::store::dialect;
 use crate::store::log::positions;
 use crate::store::log::readers::{self, SEQUENCER};
 use crate::telemetry::FailureFlag;
-use crate::work::transact::{transact_as, typed_work};
+use crate::work::read::read_as_server;
+use crate::work::transact::{transact_as, typed_work, write_as_server};
+use sea_orm::DatabaseBackend;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -30,7 +31,7 @@ pub struct Sequencer {
 
 /// Returns whether the database needs a sequencer; see [`positions::position_column`].
 pub fn is_needed(app: &App) -> bool {
-    dialect::is_postgres(app.db().read(ReadPool::Log))
+    app.db().backend() == DatabaseBackend::Postgres
 }
 
 impl Sequencer {
@@ -64,21 +65,25 @@ impl Sequencer {
 
     /// Assigns the positions of one page, if this node has the lease or can get it. Returns the number of rows.
     pub async fn run_round(&self) -> Result<u64> {
-        let db = self.app.db();
-        let is_free = db.run(async {
-            let (conn, now) = (db.read(ReadPool::Log), Timestamp::now());
-            let end = positions::get_log_end(conn).await?;
-            if !end.has_rows_without_position {
-                return Ok(false);
-            }
-            if let Some(lease) = readers::lease(conn, SEQUENCER).await? {
-                return Ok(!lease.is_held_by_another(&self.node, now));
-            }
-            let _turn = db.take_server_turn(ServerWriter::System).await;
-            readers::register(db.write()?, SEQUENCER, end.position, now).await?;
-            Ok(true)
+        let now = Timestamp::now();
+        let state = read_as_server(&self.app, ReadPool::Log, async |conn| {
+            Ok((positions::get_log_end(conn).await?, readers::lease(conn, SEQUENCER).await?))
         });
-        if is_free.await? { self.assign_positions().await } else { Ok(0) }
+        let (end, lease) = state.await?;
+        if !end.has_rows_without_position {
+            return Ok(0);
+        }
+        match lease {
+            Some(lease) if lease.is_held_by_another(&self.node, now) => return Ok(0),
+            Some(_) => {}
+            None => {
+                write_as_server(&self.app, ServerWriter::System, async |conn| {
+                    Ok(readers::register(conn, SEQUENCER, end.position, now).await?)
+                })
+                .await?;
+            }
+        }
+        self.assign_positions().await
     }
 
     async fn assign_positions(&self) -> Result<u64> {

@@ -7,6 +7,7 @@ use super::RelaySignals;
 use crate::app::App;
 use crate::store::db::pools::ReadPool;
 use crate::store::log::positions::{self, LogEnd};
+use crate::work::read::read_as_server;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,7 +25,8 @@ pub async fn run(app: App, growth: watch::Sender<u64>, mut signals: RelaySignals
             () = signals.wait_for_stop() => return,
             () = committed.notified() => tokio::time::sleep(COMMIT_DELAY).await,
             () = tokio::time::sleep(POLL_INTERVAL) => {
-                let end = app.db().run(async { Ok(positions::get_log_end(app.db().read(ReadPool::Log)).await?) }).await;
+                let end =
+                    read_as_server(&app, ReadPool::Log, async |conn| Ok(positions::get_log_end(conn).await?)).await;
                 // While the database is unavailable, there is nothing to signal. The readers try again by themselves.
                 let Ok(end) = end else { continue };
                 if last_end.replace(end) == Some(end) && !end.has_rows_without_position {

@@ -79,7 +79,7 @@ fn no_two_files_use_each_other() {
 }
 
 #[test]
-fn a_use_case_reads_and_changes_only_through_work() {
+fn the_database_is_read_and_changed_only_through_work() {
     assert_finds(
         &cycles::closed_functions(&invented("src/usecases/pins.rs", "let conn = app.db().read(pool);")),
         "through `work::read`",
@@ -92,7 +92,12 @@ fn a_use_case_reads_and_changes_only_through_work() {
         &cycles::closed_functions(&invented("src/realtime/session/auth.rs", "app.db().run(work)")),
         "call a use case",
     );
-    assert_holds(&cycles::closed_functions(&invented("src/work.rs", "app.run_with_deadline(app.db().read(pool))")));
+    assert_finds(
+        &cycles::closed_functions(&invented("src/relay/lag.rs", "app.db().run(list(db.read(ReadPool::Log)))")),
+        "use `work::read`",
+    );
+    let seam = "app.run_with_deadline(app.db().read(ReadPool::Log))";
+    assert_holds(&cycles::closed_functions(&invented("src/work/read.rs", seam)));
     assert_holds(&cycles::closed_functions(&read(&["src"])));
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// wastes one page of several, and not every second one.
 const GROWTH_PART: usize = 16;
 /// The longest pause after a timeout.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The current size of the pages of one reader, or of the steps of one bulk change.
 #[derive(Debug)]

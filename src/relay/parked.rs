@@ -1,6 +1,7 @@
 //! Tries the rows of parked streams again, with growing pauses, and then the rows that wait behind them.
 
-use super::failures::{MAX_ATTEMPTS, error_text, is_own_fault, pause};
+use super::failures::{MAX_ATTEMPTS, error_text, is_own_fault, is_timeout, pause};
+use super::page_size::LONGEST_PAUSE;
 use super::runner::{ReaderRunner, TransactionResult};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -11,13 +12,19 @@ use crate::store::log::parked::{self, ParkedStream};
 const PARKED_PAGE_ROWS: usize = 200;
 
 impl ReaderRunner {
-    /// Processes the row at which a stream is parked, and the waiting rows after it. A timeout is no attempt at the row.
+    /// Processes the row at which a stream is parked, and the waiting rows after it. A timeout is no attempt at the row,
+    /// but it delays the next one, so that the reader processes other rows meanwhile.
     pub(super) async fn retry_parked(&self, parked: ParkedStream) -> Result<()> {
         let mut max_rows = self.page_size(|size| size.rows()).min(PARKED_PAGE_ROWS);
         loop {
             match self.process_parked(parked.clone(), max_rows).await {
                 Ok(()) => break,
-                Err(error) if !is_own_fault(&error) => return Err(self.shrink_pages(error, max_rows)),
+                Err(error) if !is_own_fault(&error) => {
+                    if is_timeout(&error) {
+                        self.postpone(parked).await?;
+                    }
+                    return Err(self.shrink_pages(error, max_rows));
+                }
                 // A later row may have failed: try the parked row alone.
                 Err(_) if max_rows > 1 => max_rows = 1,
                 Err(error) => return self.record_failure(parked, &error).await,
@@ -42,6 +49,18 @@ impl ReaderRunner {
                 let next = page.rows.last().filter(|_| page.has_more).map(|last| last.rev.next());
                 parked::advance_parked(tx.conn(), name, &parked, next, tx.now()).await?;
                 Ok(TransactionResult::Done(frames))
+            })
+        })
+        .await
+    }
+
+    async fn postpone(&self, parked: ParkedStream) -> Result<()> {
+        let name = self.reader.name().to_owned();
+        self.transact_with_lease(move |tx, _| {
+            let (name, parked) = (name.clone(), parked.clone());
+            Box::pin(async move {
+                parked::postpone(tx.conn(), &name, &parked, Timestamp::now().plus(LONGEST_PAUSE)).await?;
+                Ok(TransactionResult::Done(Vec::new()))
             })
         })
         .await

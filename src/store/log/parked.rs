@@ -118,6 +118,23 @@ pub async fn record_failure(
     Ok(())
 }
 
+/// Changes the time of the next attempt at the row at which a stream is parked.
+pub async fn postpone(
+    conn: &impl ConnectionTrait,
+    name: &str,
+    row: &ParkedStream,
+    next_at: Timestamp,
+) -> Result<(), DbErr> {
+    let statement = dialect::plain(
+        conn,
+        "UPDATE reader_failures SET next_at = $5
+         WHERE reader = $1 AND stream_kind = $2 AND stream_id = $3 AND rev = $4",
+        vec![name.into(), row.stream.kind_number().into(), row.stream.id().into(), row.rev.into(), next_at.into()],
+    );
+    dialect::run(conn, statement).await?;
+    Ok(())
+}
+
 /// Parks a stream at its next row, which has not failed yet. With `None`, ends the parking of the stream.
 pub async fn advance_parked(
     conn: &impl ConnectionTrait,

@@ -10,7 +10,7 @@ use greenroom::domain::limits;
 use greenroom::error::{Error, Result};
 use greenroom::store::db::DbState;
 use greenroom::store::db::pools::{HeavyRead, ReadPool};
-use greenroom::usecases::{logins, sessions, users};
+use greenroom::usecases::{logins, presence, sessions, users};
 use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 /// Returns the number of connections of a pool.
@@ -70,9 +70,7 @@ fn a_wait_for_a_connection_is_busy_for_this_caller_alone() {
         let access = logins::issue_tokens(&test.app, user.user_id, "a test", "127.0.0.1").await.unwrap().access_token;
         let db = test.app.db();
         let taken = take_all(db.read(ReadPool::Ordinary).pool()).await;
-        assert_busy(
-            users::list_presence(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await,
-        );
+        assert_busy(presence::list(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await);
         assert_others_work(test, user, group, &access).await;
         users::search(&test.app, user, "user", None, 20).await.unwrap();
         drop(taken);
@@ -88,7 +86,7 @@ fn a_search_waits_for_other_searches_and_delays_no_other_call() {
         let taken = take_all_heavy(test, &[one, two, three]);
         assert_busy(users::search(&test.app, user, "user", None, 20).await);
         assert_others_work(test, user, group, &access).await;
-        users::list_presence(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await.unwrap();
+        presence::list(&test.app, user, serde_json::from_str(r#"{"user_ids":["user"]}"#).unwrap()).await.unwrap();
         drop(taken);
         users::search(&test.app, user, "user", None, 20).await.unwrap();
     });

@@ -55,9 +55,33 @@ fn a_timeout_is_no_attempt_at_a_parked_row() {
             assert_eq!(list_parked(test).await, [(group.id.0, last + 1, 1, "parked".to_owned())]);
         }
         reader.stop_failing();
+        end_pauses(test).await;
         node.read().await;
         assert_eq!(RecordingReader::revs(test, group.stream()).await, (1..=last + 2).collect::<Vec<_>>());
         assert_eq!(list_parked(test).await, []);
+    });
+}
+
+#[test]
+fn a_parked_row_that_takes_too_long_does_not_delay_other_streams() {
+    on_each_database(&async |test: &TestApp| {
+        let mut random = Random::new(1);
+        let reader = RecordingReader::new(test).await;
+        let node = Node::with(test, "node", reader.clone());
+        let (mut slow, mut other) = (TestGroup::new(test).await, TestGroup::new(test).await);
+        node.read().await;
+        let last = RecordingReader::revs(test, slow.stream()).await.len() as i64;
+        reader.fail(slow.stream(), last + 1, Failure::Row);
+        slow.send(test, &mut random).await;
+        node.read().await;
+        reader.fail(slow.stream(), last + 1, Failure::Slow);
+        end_pauses(test).await;
+        assert!(node.runner.run_round().await.is_err());
+        let before = RecordingReader::revs(test, other.stream()).await.len();
+        other.send(test, &mut random).await;
+        node.read().await;
+        assert!(RecordingReader::revs(test, other.stream()).await.len() > before, "the next rounds read on");
+        assert_eq!(list_parked(test).await, [(slow.id.0, last + 1, 1, "parked".to_owned())]);
     });
 }
 

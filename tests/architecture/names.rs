@@ -24,7 +24,7 @@ const BANNED: &[(&str, &str)] = &[
 ];
 
 /// Names that contain a banned word and do not change, each with the file that may use it: names in the database, in
-/// the output for operators, and of migrations.
+/// the output for operators, of migrations and of libraries.
 const ALLOWED: &[(&str, &str)] = &[
     ("migration/src/lib.rs", "m20261120_000008_places"),
     ("migration/src/m20261120_000004_messages.rs", "hidden_messages_place"),

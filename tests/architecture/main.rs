@@ -3,6 +3,7 @@
 //! fail checks nothing, and then on the real sources.
 
 mod cycles;
+mod documents;
 mod limits;
 mod names;
 mod resources;
@@ -164,6 +165,17 @@ fn the_store_returns_rows() {
     assert_holds(&store("use crate::protocol::users::UserBrief;\nuse crate::protocol::events::Event;"));
     assert_holds(&resources::types_of_rows(&invented("src/work/read.rs", "use crate::protocol::messages::Message;")));
     assert_holds(&resources::types_of_rows(&read(&["src"])));
+}
+
+#[test]
+fn the_commands_in_documents_name_tests_that_exist() {
+    let files = invented("tests/server/sync/mod.rs", "#[test]\nfn a_client_reconnects() {}");
+    let document = |text: &str| invented("docs/a.md", text);
+    assert_finds(&documents::filters(&document("\n`cargo test --test server sync::missing`"), &files), "docs/a.md:2");
+    assert_finds(&documents::filters(&document("cargo test --test kill a_client"), &files), "program `kill`");
+    assert_holds(&documents::filters(&document("`cargo test --test server -- --ignored sync::a_client`"), &files));
+    assert_holds(&documents::filters(&document("`cargo test --test server`"), &files));
+    assert_holds(&documents::filters(&read(&["docs", "README.md", "CONTRIBUTING.md"]), &read(&["tests"])));
 }
 
 #[test]

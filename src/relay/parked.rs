@@ -12,8 +12,8 @@ use crate::store::log::parked::{self, ParkedStream};
 const PARKED_PAGE_ROWS: usize = 200;
 
 impl ReaderRunner {
-    /// Processes the row at which a stream is parked, and the waiting rows after it. A timeout is no attempt at the row,
-    /// but it delays the next one, so that the reader processes other rows meanwhile.
+    /// Processes the row at which a stream is parked, and the waiting rows after it. A timeout is no attempt at the
+    /// row, but it delays the next one, so that the reader processes other rows meanwhile.
     pub(super) async fn retry_parked(&self, parked: ParkedStream) -> Result<()> {
         let mut max_rows = self.page_size(|size| size.rows()).min(PARKED_PAGE_ROWS);
         loop {

@@ -7,9 +7,9 @@
 //! - *Events of a reader*: a reader may lock streams and append events. They are delivered after the commit, and the
 //!   reader reads them later like all others. So a reader must not append to its own events without an end.
 //! - *Database not available*: if the database does not answer, no row is the cause; the cursor stays.
-//! - *A page that takes too long* is tried again after a pause. The pause grows, and the page is halved down to one row.
-//!   Meanwhile `/health` names the reader. A timeout is the fault of no row, so it parks no stream. Later pages grow
-//!   again.
+//! - *A page that takes too long* is tried again after a pause. The pause grows, and the page is halved down to one
+//!   row. Meanwhile `/health` names the reader. A timeout is the fault of no row, so it parks no stream. Later pages
+//!   grow again.
 //! - *A row that fails* is found by halving the page. It parks its stream for this reader: the cursor moves past the
 //!   row, and later rows of the stream wait. The row is tried again with growing pauses. When it succeeds, the waiting
 //!   rows follow in the order of their revisions. After [`MAX_ATTEMPTS`](super::failures::MAX_ATTEMPTS) the status

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::rest::Body;
-use crate::support::{PASSWORD, TestServer};
+use crate::support::{PASSWORD, TestServer, eventually};
 
 #[tokio::test]
 async fn an_unknown_path_or_a_wrong_method_gets_a_problem_document() {
@@ -138,10 +138,15 @@ async fn health_needs_no_credential() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
     let _socket = alice.connect().await;
-    for path in ["/health", "/api/v1/health"] {
+    let get = async |path: &str| {
         let answer = server.target().http.get(format!("{}{path}", server.target().origin)).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let health: Value = answer.json().await.unwrap();
+        answer.json::<Value>().await.unwrap()
+    };
+    // The registry counts a session a moment after the session has accepted the token.
+    eventually("the session is counted", async || get("/health").await["sessions"] == 1).await;
+    for path in ["/health", "/api/v1/health"] {
+        let health = get(path).await;
         assert_eq!(health["status"], "healthy");
         assert!(health["database"].is_string());
         assert_eq!((&health["redis"], &health["sessions"]), (&json!("disabled"), &json!(1)));

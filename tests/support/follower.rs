@@ -153,9 +153,18 @@ impl Follower {
                 Err(_) => socket = self.connect(random).await,
             }
         }
-        // Record further frames too: a repetition, or an event beyond the last one, would be a failure.
-        for frame in socket.frames_until_pong().await {
-            self.record(&frame);
+        // Record further frames too: a repetition, or an event beyond the last one, would be a failure. The server may
+        // close the connection now, because the access token has expired.
+        let mut marker = socket.start("ping", json!({}));
+        loop {
+            match socket.try_frame().await {
+                Ok(frame) if frame["id"] == marker.as_str() => break,
+                Ok(frame) => self.record(&frame),
+                Err(_) => {
+                    socket = self.connect(random).await;
+                    marker = socket.start("ping", json!({}));
+                }
+            }
         }
         self.recorder.mark_complete(self.session.expect("the client was connected"));
         self

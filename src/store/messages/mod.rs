@@ -44,7 +44,9 @@ pub async fn by_keys(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> Result
     keys.dedup();
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small. The order
+        // by `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of
+        // the conversation seems to cost the same.
         &format!(
             "{MESSAGE_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
              CROSS JOIN LATERAL (SELECT * FROM messages WHERE conversation_id = k.c AND id = k.i LIMIT 1) m
@@ -206,11 +208,15 @@ pub async fn stored_sends(
     ];
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small. The order
+        // by `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of
+        // the conversation seems to cost the same.
         "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
          FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
          CROSS JOIN LATERAL (
-             SELECT * FROM messages WHERE conversation_id = t.c AND sender_id = t.u AND temp_id = t.k LIMIT 1
+             SELECT * FROM messages
+             WHERE conversation_id = t.c AND sender_id = t.u AND temp_id >= t.k AND temp_id <= t.k
+             ORDER BY temp_id LIMIT 1
          ) m",
         "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, lower(hex(m.body_hash)) AS body_hash
          FROM jsonb_each($1) AS t CROSS JOIN messages m

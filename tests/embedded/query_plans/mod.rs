@@ -9,6 +9,7 @@
 mod conversation_list;
 mod large_history;
 mod plan_check;
+mod young_database;
 
 use crate::harness::{TestApp, on_each_database};
 use crate::support::authorization_table::{self, CALLERS, Row, TABLE};

@@ -77,8 +77,9 @@ pub async fn filtered_tables(conn: &DatabaseConnection, statement: &Statement) -
     let mut faults = Vec::new();
     check_nodes(&plan(conn, statement, "EXPLAIN (FORMAT JSON)").await, &mut |node| {
         let (relation, filter) = (text_of(node, "Relation Name"), text_of(node, "Filter"));
-        if ["messages", "outbox"].contains(&relation) && !filter.is_empty() {
-            let index = text_of(node, "Index Name");
+        let index = text_of(node, "Index Name");
+        // The unique index on the id of a message finds one row at most.
+        if ["messages", "outbox"].contains(&relation) && !filter.is_empty() && index != "messages_id" {
             faults.push(format!("reads {relation} by {index} and filters by {filter}: {}", statement.sql));
         }
     });

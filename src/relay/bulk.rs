@@ -238,7 +238,9 @@ impl BulkRunner {
     }
 
     fn forget_size(&self, id: BulkChangeId) {
-        self.with_state(|state| drop(state.sizes.remove(&id)));
+        self.with_state(|state| {
+            state.sizes.remove(&id);
+        });
     }
 
     fn with_state<T>(&self, action: impl FnOnce(&mut BulkState) -> T) -> T {

@@ -67,13 +67,11 @@ pub async fn get_seq(app: &App, caller: &Caller, conversation_id: ConversationId
     let user = caller.user_id;
     read(app, ReadPool::Ordinary, move |conn| {
         Box::pin(async move {
-            match messages::get_seq(conn, conversation_id, id).await? {
-                Some(seq) => Ok(seq),
-                None => {
-                    access::require_participant(conn, conversation_id, user).await?;
-                    Err(Error::not_found("message"))
-                }
+            if let Some(seq) = messages::get_seq(conn, conversation_id, id).await? {
+                return Ok(seq);
             }
+            access::require_participant(conn, conversation_id, user).await?;
+            Err(Error::not_found("message"))
         })
     })
     .await

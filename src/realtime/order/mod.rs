@@ -174,8 +174,11 @@ impl<H: Clone> Order<H> {
                     self.ring.remove_message(*message);
                     self.pending.retain(|_, pending| !self.removals.shows_deleted_message(pending));
                 }
-                EventEffect::Left(_) | EventEffect::Deleted(_) => {}
-                EventEffect::None | EventEffect::Subscribe(..) | EventEffect::Revoked(_) => {}
+                EventEffect::Left(_)
+                | EventEffect::Deleted(_)
+                | EventEffect::None
+                | EventEffect::Subscribe(..)
+                | EventEffect::Revoked(_) => {}
             }
         }
     }

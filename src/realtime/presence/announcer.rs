@@ -84,7 +84,9 @@ impl Announcer {
     /// Ends an announcement that failed. These users are announced again.
     pub fn fail(&mut self, users: Vec<UserId>) {
         self.is_announcing = false;
-        users.into_iter().for_each(|user| self.queue_change(user));
+        for user in users {
+            self.queue_change(user);
+        }
     }
 
     /// Returns the users who were not offline when they were announced last.
@@ -116,13 +118,13 @@ mod tests {
 
     fn begin(announcer: &mut Announcer, now: Instant, status: PresenceStatus) -> Vec<PresenceAnnounced> {
         let changes = announcer.begin(now, |_| status, |_| HashSet::new());
-        let announced = |PresenceChanged { user_id, status, watchers }| PresenceAnnounced {
+        let to_answer = |PresenceChanged { user_id, status, watchers }| PresenceAnnounced {
             user_id,
             status,
             text: "".into(),
             watchers,
         };
-        changes.into_iter().map(announced).collect()
+        changes.into_iter().map(to_answer).collect()
     }
 
     #[test]
@@ -153,7 +155,9 @@ mod tests {
     fn a_failed_announcement_is_repeated_and_one_announcement_is_bounded() {
         let (mut announcer, now) = (Announcer::default(), Instant::now());
         let users: Vec<UserId> = (0..=limits::ANNOUNCED_USERS).map(|_| UserId::new()).collect();
-        users.iter().for_each(|user| announcer.note_status(*user, PresenceStatus::Online));
+        for user in &users {
+            announcer.note_status(*user, PresenceStatus::Online);
+        }
         assert!(announcer.schedule(now).is_some());
         let changes = begin(&mut announcer, now, PresenceStatus::Online);
         assert_eq!(changes.len(), limits::ANNOUNCED_USERS);

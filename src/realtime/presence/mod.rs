@@ -112,7 +112,9 @@ impl Presence {
         match outcome {
             Err(users) => self.announcer.fail(users),
             Ok(changes) => {
-                changes.iter().for_each(|change| self.notify_watchers(change));
+                for change in &changes {
+                    self.notify_watchers(change);
+                }
                 self.announcer.finish(&changes);
             }
         }

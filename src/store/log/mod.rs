@@ -145,7 +145,9 @@ pub async fn list_after_each(
         let stream = Stream::from_columns(row.try_get("", "stream_kind")?, row.try_get("", "stream_id")?);
         events.entry(stream).or_default().push(envelope(&row, stream)?);
     }
-    events.values_mut().for_each(|events| events.sort_unstable_by_key(|event| event.rev));
+    for events in events.values_mut() {
+        events.sort_unstable_by_key(|event| event.rev);
+    }
     Ok(events)
 }
 

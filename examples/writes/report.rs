@@ -29,7 +29,7 @@ impl Report {
         self.0.iter().all(|row| row.figures.errors == 0)
     }
 
-    /// Returns the speed of group commit divided by that of batches of one with the is_comparable database and senders.
+    /// Returns the speed of group commit divided by that of batches of one with the same database and senders.
     /// `None` if the row is not one of group commit, or if batches of one were not measured.
     fn ratio(&self, grouped: &Row) -> Option<f64> {
         let is_comparable = |row: &&Row| {

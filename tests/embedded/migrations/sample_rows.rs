@@ -70,8 +70,8 @@ pub fn ticket(user: u128, login: u128) -> tickets::Model {
     tickets::Model { ticket_hash: vec![0, 255, 8], user_id: id(user), login_id: Some(id(login)), expires_at: TIME }
 }
 
-pub fn block(blocker: u128, blocked: u128) -> blocks::Model {
-    blocks::Model { blocker_id: id(blocker), blocked_id: id(blocked), created_at: TIME }
+pub fn block(blocker: u128, target: u128) -> blocks::Model {
+    blocks::Model { blocker_id: id(blocker), blocked_id: id(target), created_at: TIME }
 }
 
 pub fn class(number: u128, creator: u128) -> classes::Model {

@@ -59,8 +59,8 @@ fn an_unanswered_commit_is_looked_up_however_often_its_send_is_skipped() {
             () = wait_for_waiter(&watcher, "transactionid") => {}
         }
         conversation_lock.rollback().await.unwrap();
-        let sent = answer.await.unwrap().unwrap();
-        assert_eq!((sent.message.id, sent.repeated), (id, false));
+        let result = answer.await.unwrap().unwrap();
+        assert_eq!((result.message.id, result.repeated), (id, false));
         test.run("DROP TRIGGER wait_for_test ON outbox").await;
         let stored = test.stored_state().await;
         assert_eq!(

@@ -90,13 +90,13 @@ impl<'a> Simulation<'a> {
         let (direct, one, other) = *self.random.pick(&self.directs);
         let conversation = self.model.conversations.get_mut(&direct).unwrap();
         conversation.blocked = !conversation.blocked;
-        let (blocker, blocked) = if self.random.one_in(2) { (one, other) } else { (other, one) };
-        let [blocker, blocked] = [blocker, blocked].map(|user| self.test.id_literal(user));
+        let (blocker, target) = if self.random.one_in(2) { (one, other) } else { (other, one) };
+        let [blocker, target] = [blocker, target].map(|user| self.test.id_literal(user));
         let statement = if conversation.blocked {
-            format!("INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES ({blocker}, {blocked}, 1)")
+            format!("INSERT INTO blocks (blocker_id, blocked_id, created_at) VALUES ({blocker}, {target}, 1)")
         } else {
             format!(
-                "DELETE FROM blocks WHERE blocker_id IN ({blocker}, {blocked}) AND blocked_id IN ({blocker}, {blocked})"
+                "DELETE FROM blocks WHERE blocker_id IN ({blocker}, {target}) AND blocked_id IN ({blocker}, {target})"
             )
         };
         self.test.run(&statement).await;

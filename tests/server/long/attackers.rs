@@ -76,7 +76,7 @@ async fn attack(user: TestUser, kind: u64, stop: Stop) {
         8 => drop(open_connections(user, Auth::Ticket("A".repeat(86)), stop).await),
         9 => drop(send_unfinished_bodies(user.target, UNFINISHED, "/auth/login", None, Length::Chunked, stop).await),
         10 => {
-            drop(send_unfinished_bodies(user.target, UNFINISHED, "/auth/refresh", None, Length::Announced, stop).await)
+            drop(send_unfinished_bodies(user.target, UNFINISHED, "/auth/refresh", None, Length::Announced, stop).await);
         }
         11 => drop(
             send_unfinished_bodies(user.target, UNFINISHED, "/conversations", Some("made-up"), Length::Chunked, stop)

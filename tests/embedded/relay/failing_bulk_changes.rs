@@ -15,7 +15,7 @@ use greenroom::store::db::write_queue::WriteOwner;
 use greenroom::work::transact::{WorkFuture, transact_for};
 use greenroom::work::tx::Tx;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Returns a runner of a kind whose steps of `slow_from` users or more take too long, and the users of a bulk change
 /// that has started.
@@ -96,9 +96,16 @@ fn an_empty_cursor_is_not_the_start() {
 #[test]
 fn a_kind_that_no_node_knows_is_named() {
     on_each_database(&async |test: &TestApp| {
+        let reports = Arc::new(AtomicUsize::new(0));
+        let counter = reports.clone();
+        test.app.db().observe(move |statement, _| {
+            counter.fetch_add(usize::from(statement.sql.contains("AS due_since")), Ordering::Relaxed);
+        });
         let relay = relay::start_with(&test.app, Vec::new(), Vec::new());
         start(test, &users(test, 1).await, false).await;
-        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        let before = reports.load(Ordering::Relaxed);
+        // The second of these reports began after the bulk change, and ended before the third.
+        eventually("the kinds are reported", async || reports.load(Ordering::Relaxed) >= before + 3).await;
         assert!(!is_failing(test, PART), "a node that knows the kind may make the step soon");
         write(test, "UPDATE bulk_changes SET next_at = 0").await;
         eventually("the unknown kind is named", async || is_failing(test, PART)).await;

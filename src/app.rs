@@ -12,11 +12,11 @@ use crate::cluster::presence::PresenceTable;
 use crate::cluster::sign_ins::SignInLimits;
 use crate::cluster::typing::TypingTable;
 use crate::config::Settings;
-use crate::domain::ids::{ConversationId, UserId};
+use crate::domain::ids::UserId;
 use crate::domain::stream::Stream;
 use crate::domain::tokens::Keys;
 use crate::error::{Error, Result};
-use crate::mailboxes::{Ephemeral, MarkCause, MarkJob, MarkWork, MovedMarks, SendJob};
+use crate::mailboxes::{Ephemeral, MarkCause, MarkJob, MarkWork, MovedMarks, SendJob, SendSender};
 use crate::protocol::envelope::Envelope;
 use crate::protocol::server::ServerFrame;
 use crate::store::db::Db;
@@ -50,10 +50,9 @@ pub struct DatabaseFields {
     pub runtime: Handle,
 }
 
-/// The queues of the writers, and the bus that delivers committed changes to the subscribers.
+/// The queues of the writer of sends and of the marks writer, and the bus that delivers committed changes to the subscribers.
 pub struct DeliveryFields {
-    /// A conversation always belongs to the same writer.
-    pub send_queues: Vec<mpsc::Sender<SendJob>>,
+    pub sends: SendSender,
     pub marks: mpsc::Sender<MarkJob>,
     pub bus: Bus,
     /// Wakes the relay when events were committed.
@@ -264,12 +263,11 @@ impl App {
         }
     }
 
-    /// Puts a send into the queue of the writer of its conversation. The answer of the job is called in any case, and
+    /// Puts a send into the queue of the writer. The answer of the job is called in any case, and
     /// is the only result. If the queue is full, it is called immediately with `unavailable`.
     pub fn enqueue_send(&self, job: SendJob) {
-        let writer = writer_index(job.send.conversation_id(), self.0.delivery.send_queues.len());
-        if let Err(full) = self.0.delivery.send_queues[writer].try_send(job) {
-            (full.into_inner().answer)(Err(Error::unavailable("Too many sends are waiting; try again.")));
+        if let Err(refused) = self.0.delivery.sends.send(job) {
+            (refused.answer)(Err(Error::unavailable("Too many sends are waiting; try again.")));
         }
     }
 
@@ -282,10 +280,4 @@ impl App {
             answer(Err(Error::unavailable("Too many marks are waiting; try again.")));
         }
     }
-}
-
-/// Returns which of `writers` commits the sends of a conversation.
-fn writer_index(conversation: ConversationId, writers: usize) -> usize {
-    // The low half of a UUIDv7 is random.
-    (conversation.0.as_u64_pair().1 % writers.max(1) as u64) as usize
 }

@@ -6,6 +6,7 @@ use crate::domain::limits;
 use crate::store::db::history::History;
 use crate::store::db::pools::{LastBreak, Pools};
 use crate::store::db::{self, Db, Probe as _, ProbeFuture};
+use crate::store::locks;
 use futures_util::future;
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
@@ -25,7 +26,8 @@ const MIGRATION_LOCK: i64 = 0x6772_6565_6e72_6f6f;
 /// Every wait has a timeout. A check after a lock sees all commits before the lock (read committed). JIT compilation is
 /// off: the statements of this server find few rows by index, and compiling them takes much longer than running them.
 const SERVING_SETTINGS: &str = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = '5s'; \
-     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'; SET jit = off";
+     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'; SET jit = off; \
+     SET plan_cache_mode = force_generic_plan";
 
 /// The settings of a migrating session. The statement timeout is long, because changing a large table takes time. The
 /// lock timeout is short, because other transactions wait behind a migration that waits for a lock.
@@ -46,7 +48,10 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
         ))
     })?;
     let serving = session_settings(settings, SERVING_SETTINGS);
-    let heavy_serving = format!("{serving}; SET statement_timeout = {}", limits::HEAVY_STATEMENT_TIMEOUT.as_millis());
+    let heavy_serving = format!(
+        "{serving}; SET plan_cache_mode = auto; SET statement_timeout = {}",
+        limits::HEAVY_STATEMENT_TIMEOUT.as_millis()
+    );
     let history = Arc::new(History::default());
     let last_break = LastBreak::default();
     let open = async |size, session: &str| {
@@ -57,7 +62,7 @@ pub(super) async fn connect(settings: &Settings) -> BackendResult<Db> {
         }
     };
     let pools = Pools {
-        write: open(write, &serving).await?,
+        write: open(write, &format!("{serving}; {}", locks::prepare_on_postgres())).await?,
         authentication: open(authentication, &serving).await?,
         ordinary: open(ordinary, &serving).await?,
         log: open(log, &serving).await?,

@@ -11,6 +11,8 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
+/// The number of writers, if there are enough connections.
+const DEFAULT_WRITERS: usize = 4;
 const EXPECTED_SWITCH: &str = "true or false";
 const EXPECTED_SECRET: &str = "a secret of at least 32 bytes, for example the output of `openssl rand -base64 48`";
 
@@ -118,7 +120,7 @@ impl SettingsReader {
         let mut database = DatabaseSettings {
             url,
             writers: 1,
-            connections: self.get_or("GREENROOM_DB_CONNECTIONS", 20, "a number from 8 to 1000", number(8, 1000))?,
+            connections: self.get_or("GREENROOM_DB_CONNECTIONS", 24, "a number from 8 to 1000", number(8, 1000))?,
             schema: self.get(
                 "GREENROOM_DB_SCHEMA",
                 "a name of up to 63 of the characters a to z, 0 to 9 and _ that does not begin with a digit",
@@ -134,13 +136,14 @@ impl SettingsReader {
         };
         let writers = self.get("GREENROOM_WRITERS", "a number from 1 to 16", number(1, 16))?;
         let shares = database.connection_shares();
-        let fits = |writers| shares.write_connections(writers).is_some();
         if database.is_sqlite() {
             // A second writer would only wait for the lock of the first one.
             return Ok(database);
         }
-        database.writers = writers.unwrap_or(if fits(2) { 2 } else { 1 });
-        if !fits(database.writers) {
+        // The transactions of users get at least as many connections as the writers.
+        let is_balanced = |writers: &usize| shares.write_connections(*writers).is_some_and(|rest| rest.users >= *writers);
+        database.writers = writers.unwrap_or((1..=DEFAULT_WRITERS).rev().find(is_balanced).unwrap_or(1));
+        if shares.write_connections(database.writers).is_none() {
             return Err(SettingsError::new(format!(
                 "GREENROOM_DB_CONNECTIONS is {}, which means {} connections for writes. These must be at least 2 more \
                  than GREENROOM_WRITERS, which is {}. Increase GREENROOM_DB_CONNECTIONS or decrease GREENROOM_WRITERS.",

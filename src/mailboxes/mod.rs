@@ -23,4 +23,4 @@ pub use room::{Subscription, ToRoom};
 pub use send_always::send_always;
 pub use session::{CloseSession, FromRoom, FromTransport, RoomEvent, SessionHandle};
 pub use transport::ToTransport;
-pub use writer::{SendAnswer, SendJob, SentMessage};
+pub use writer::{SendAnswer, SendJob, SendSender, SentMessage};

@@ -10,7 +10,7 @@ use crate::cluster::catch_up::CatchUpSchedule;
 use crate::config::Settings;
 use crate::domain::limits;
 use crate::http::{self, HttpServices, connections::Connections, health::Draining};
-use crate::mailboxes::{SendJob, ToPresence};
+use crate::mailboxes::{SendSender, ToPresence};
 use crate::realtime::hub::Hub;
 use crate::realtime::presence::Presence;
 use crate::realtime::session::SessionServices;
@@ -31,8 +31,8 @@ use tokio::task::JoinHandle;
 /// A server that answers requests. [`RunningServer::stop`] stops its parts in order.
 pub struct RunningServer {
     pub(super) app: App,
-    /// The queues of sends. The server stops when they are empty.
-    pub(super) send_queues: Vec<mpsc::Sender<SendJob>>,
+    /// The queue of sends. The server stops when it is empty.
+    pub(super) sends: SendSender,
     pub(super) presence: Recipient<ToPresence>,
     pub(super) relay: Relay,
     pub(super) maintenance: DatabaseMaintenance,
@@ -57,7 +57,7 @@ impl RunningServer {
 
         let bus = Bus::new(hub.clone().recipient(), hub.clone().recipient(), catch_up_schedule.clone());
         let (app, queues) = create_app(&settings, db, runtime, bus, supervision).await?;
-        let send_queues = queues.send_queues.clone();
+        let sends = queues.sends.clone();
         let presence = {
             let app = app.clone();
             Presence::start_in_arbiter(&hub_arbiter.handle(), move |_| Presence::new(app)).recipient()
@@ -78,7 +78,7 @@ impl RunningServer {
         let server = listen(&settings, HttpServices { sessions, draining: draining.clone() })?;
         let http = server.handle();
         let http_task = actix::spawn(server);
-        Ok(Self { app, send_queues, presence, relay, maintenance, draining, http, http_task })
+        Ok(Self { app, sends, presence, relay, maintenance, draining, http, http_task })
     }
 }
 

@@ -38,12 +38,11 @@ impl RunningServer {
         Ok(())
     }
 
-    /// Closes the sessions one after another, and waits until they and the queued sends have ended, at most
+    /// Closes the sessions one after another, and waits until they and the sends have ended, at most
     /// [`limits::DRAIN_TIME`] and one second.
     async fn drain(&self) {
         send_always(&self.presence, ToPresence::Drain(limits::DRAIN_TIME.as_millis() as u64));
-        let queues_are_empty = || self.send_queues.iter().all(|queue| queue.capacity() == queue.max_capacity());
-        let is_idle = || self.app.presence().session_count() == 0 && queues_are_empty();
+        let is_idle = || self.app.presence().session_count() == 0 && self.sends.is_idle();
         let deadline = Instant::now() + limits::DRAIN_TIME + Duration::from_secs(1);
         while !is_idle() && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -19,12 +19,12 @@ use crate::config::Settings;
 use crate::domain::limits;
 use crate::domain::tokens::Keys;
 use crate::error::Error;
-use crate::mailboxes::{Committed, Ephemeral, MarkJob, SendJob};
+use crate::mailboxes::{Committed, Ephemeral, MarkJob, SendJob, SendSender};
 use crate::store::db::Db;
 use crate::store::db::pools::ReadPool;
 use crate::store::meta;
 use crate::supervision::Supervision;
-use crate::work::writer::{self, WriterStats};
+use crate::work::writer::{self, WriterLimits, WriterStats};
 use crate::work::{last_seen, marks_writer};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -33,9 +33,9 @@ use tokio::sync::mpsc;
 
 /// The queues of sends and marks, until the writers take their receivers.
 pub struct WriterQueues {
-    /// The senders of the queues of sends, which the application fills.
-    pub send_queues: Vec<mpsc::Sender<SendJob>>,
-    send_receivers: Vec<mpsc::Receiver<SendJob>>,
+    /// The sender of the queue of sends, which the application fills.
+    pub sends: SendSender,
+    send_receiver: mpsc::UnboundedReceiver<SendJob>,
     mark_receiver: mpsc::Receiver<MarkJob>,
 }
 
@@ -48,8 +48,7 @@ pub async fn create_app(
     bus: Bus,
     supervision: Supervision,
 ) -> Result<(App, WriterQueues), StartupError> {
-    let (send_queues, send_receivers): (Vec<_>, Vec<_>) =
-        (0..writer_count(settings)).map(|_| mpsc::channel(limits::WRITER_QUEUE)).unzip();
+    let (sends, send_receiver) = SendSender::new(limits::WRITER_QUEUE);
     let (marks, mark_receiver) = mpsc::channel(limits::MARKS_QUEUE);
     let meta_db = db.clone();
     let plain_until = runtime.spawn(async move { meta::plain_tokens_until(meta_db.read(ReadPool::Ordinary)).await });
@@ -59,7 +58,7 @@ pub async fn create_app(
         admission: Admission::new(&settings.limits),
         supervision,
         data: DatabaseFields { db: db.clone(), runtime: runtime.clone() },
-        delivery: DeliveryFields { send_queues: send_queues.clone(), marks, bus, log_grew: Arc::default() },
+        delivery: DeliveryFields { sends: sends.clone(), marks, bus, log_grew: Arc::default() },
         sign_in: SignInFields {
             keys: keys(settings)?.accept_plain_until(plain_until),
             accepted: AcceptedGenerations::default(),
@@ -74,7 +73,7 @@ pub async fn create_app(
             typing: TypingTable::default(),
         },
     });
-    Ok((app, WriterQueues { send_queues, send_receivers, mark_receiver }))
+    Ok((app, WriterQueues { sends, send_receiver, mark_receiver }))
 }
 
 fn keys(settings: &Settings) -> Result<Keys, StartupError> {
@@ -83,13 +82,8 @@ fn keys(settings: &Settings) -> Result<Keys, StartupError> {
     Ok(Keys::new(secret.expose().as_bytes(), secondary))
 }
 
-/// Returns the number of writers of sends: 1 for SQLite, otherwise the number of the settings.
-fn writer_count(settings: &Settings) -> usize {
-    if settings.database.is_sqlite() { 1 } else { settings.database.writers.max(1) }
-}
-
-/// Starts the tasks without which the application cannot commit: the writers of sends, which count in `stats` and
-/// commit at most `batch_size` sends together, the marks writer, the task that stores when users were last seen, the
+/// Starts the tasks without which the application cannot commit: the writer of sends, which counts in `stats` and
+/// commits at most `batch_size` sends together, the marks writer, the task that stores when users were last seen, the
 /// task that probes an unreachable database until it answers again, and the maintenance of the database.
 pub fn start_database_tasks(
     app: &App,
@@ -97,9 +91,8 @@ pub fn start_database_tasks(
     batch_size: usize,
     stats: &Arc<WriterStats>,
 ) -> DatabaseMaintenance {
-    for queue in queues.send_receivers {
-        app.spawn(writer::run(app.clone(), queue, batch_size, stats.clone()));
-    }
+    let limits = WriterLimits { batches: app.settings().database.writers, sends: batch_size };
+    app.spawn(writer::run(app.clone(), queues.send_receiver, limits, stats.clone()));
     app.spawn(marks_writer::run(app.clone(), queues.mark_receiver));
     app.spawn(last_seen::run(app.clone()));
     let (db, part) = (app.db().clone(), app.supervision().part("database_watch"));

@@ -19,6 +19,17 @@ pub enum Column {
     Hex(Vec<String>),
 }
 
+impl Column {
+    /// Returns the number of rows.
+    pub fn row_count(&self) -> usize {
+        match self {
+            Self::Uuid(ids) => ids.len(),
+            Self::Int(numbers) => numbers.len(),
+            Self::Text(texts) | Self::Hex(texts) => texts.len(),
+        }
+    }
+}
+
 /// The number that means NULL in a [`Column::Int`].
 pub const ABSENT: i64 = -1;
 
@@ -46,11 +57,7 @@ fn array(column: Column) -> Value {
 }
 
 fn json(columns: &[Column]) -> String {
-    let count = columns.first().map_or(0, |column| match column {
-        Column::Uuid(ids) => ids.len(),
-        Column::Int(numbers) => numbers.len(),
-        Column::Text(texts) | Column::Hex(texts) => texts.len(),
-    });
+    let count = columns.first().map_or(0, Column::row_count);
     let rows: Vec<JsonRow> = (0..count).map(|index| JsonRow { columns, index }).collect();
     to_json(&rows)
 }
@@ -115,26 +122,23 @@ pub async fn run(conn: &impl ConnectionTrait, statement: Statement) -> Result<Ex
 /// PostgreSQL it is compared as an array instead of a subquery: no plan for an array reads a whole table, not even a
 /// plan that was made while the tables were small.
 pub fn over_ids(conn: &impl ConnectionTrait, text: &str, ids: &[Uuid], more: Vec<Value>) -> Statement {
-    let (set, first) = if is_postgres(conn) {
-        ("= ANY ($1::uuid[])", array(Column::Uuid(ids.to_vec())))
+    let (text, first) = if is_postgres(conn) {
+        (with_set(text), array(Column::Uuid(ids.to_vec())))
     } else {
         let column = Column::Uuid(ids.to_vec());
         let cells: Vec<JsonCell> = (0..ids.len()).map(|index| JsonCell(&column, index)).collect();
-        ("IN (SELECT unhex(value) FROM json_each($1))", to_json(&cells).into())
+        (text.replace(SET, "IN (SELECT unhex(value) FROM json_each($1))"), to_json(&cells).into())
     };
     let mut values = vec![first];
     values.extend(more);
-    Statement::from_sql_and_values(conn.get_database_backend(), text.replace("IN ({set})", set), values)
+    Statement::from_sql_and_values(conn.get_database_backend(), text, values)
 }
 
-/// Makes PostgreSQL plan each statement of this transaction once per connection instead of once per call. Only for a
-/// transaction whose statements all take sets and find their rows by index: to plan them again for the size of each set
-/// would take more time than to run them.
-pub async fn force_generic_plans(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
-    if is_postgres(conn) {
-        conn.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await?;
-    }
-    Ok(())
+const SET: &str = "IN ({set})";
+
+/// Returns the text of a statement over a set of ids for PostgreSQL.
+pub fn with_set(text: &str) -> String {
+    text.replace(SET, "= ANY ($1::uuid[])")
 }
 
 /// Returns the clause that locks the rows of a table on PostgreSQL. It is empty on SQLite, where only one transaction

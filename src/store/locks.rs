@@ -1,12 +1,18 @@
 //! The statements that lock the streams that a transaction changes, which are rows of conversations and users, and
 //! store their new heads. Each statement has a constant text and works on a set of rows, because the writer of sends
 //! runs them for every batch.
+//!
+//! A lock is usually the first statement of its transaction. On PostgreSQL every connection that writes has prepared
+//! these statements by name ([`prepare_on_postgres`]). A text that executes them needs no parameters, so it takes one
+//! round trip together with BEGIN.
 
 use crate::domain::ids::{ClassId, ConversationId, Rev, Seq, UserId};
 use crate::domain::roles::ConversationKind;
 use crate::domain::time::Timestamp;
+use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, ABSENT, Column};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use crate::store::table_write::TableWrite;
+use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
 /// A conversation that this transaction has locked or created. The transaction changes the values and stores them at
@@ -30,38 +36,79 @@ pub struct LockedConversation {
     pub member_count: i64,
     /// The time of the newest message of this transaction; `None` if the transaction has added none.
     pub last_message_at: Option<Timestamp>,
+    /// The time of the last message that mentioned all participants.
+    pub all_mentioned_at: Option<Timestamp>,
 }
 
-const CONVERSATION: &str =
-    "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, member_count, deleted_at
+/// A statement that locks rows.
+struct LockStatement {
+    /// The name of the prepared statement on PostgreSQL.
+    name: &'static str,
+    /// The text, without the clause that locks.
+    text: &'static str,
+    /// The clause that locks the rows on PostgreSQL. It is not `FOR UPDATE`, because foreign keys of other tables would
+    /// wait for that lock, and deadlock. SQLite needs none: only one transaction writes at a time.
+    clause: &'static str,
+}
+
+const CONVERSATIONS: &str = "SELECT id, kind, class_id, direct_low, direct_high, last_seq, last_count, last_rev, member_count, deleted_at,
+            all_mentioned_at
      FROM conversations WHERE id IN ({set}) ORDER BY id";
+const LOCK_CONVERSATIONS: LockStatement =
+    LockStatement { name: "lock_conversations", text: CONVERSATIONS, clause: "FOR NO KEY UPDATE" };
+const TRY_LOCK_CONVERSATIONS: LockStatement =
+    LockStatement { name: "try_lock_conversations", text: CONVERSATIONS, clause: "FOR NO KEY UPDATE SKIP LOCKED" };
+const LOCK_USERS: LockStatement = LockStatement {
+    name: "lock_users",
+    text: "SELECT id, last_rev FROM users WHERE id IN ({set}) AND status <> 'deleted' ORDER BY id",
+    clause: "FOR NO KEY UPDATE",
+};
+
+/// Returns the statements that prepare the locks on a connection to PostgreSQL.
+pub fn prepare_on_postgres() -> String {
+    [LOCK_CONVERSATIONS, TRY_LOCK_CONVERSATIONS, LOCK_USERS]
+        .map(|LockStatement { name, text, clause }| {
+            format!("PREPARE {name} (uuid[]) AS {} {clause}", dialect::with_set(text))
+        })
+        .join("; ")
+}
+
+impl LockStatement {
+    async fn run(&self, conn: &Transaction, ids: &[Uuid]) -> Result<Vec<QueryResult>, DbErr> {
+        if !dialect::is_postgres(conn) {
+            return dialect::all(conn, dialect::over_ids(conn, self.text, ids, vec![])).await;
+        }
+        let ids_text = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+        let call = format!("EXECUTE {} ('{{{ids_text}}}')", self.name);
+        let statement = || dialect::over_ids(conn, &format!("{} {}", self.text, self.clause), ids, vec![]);
+        conn.query_prepared(&call, statement).await
+    }
+}
 
 /// Locks conversations in the order of their ids and returns them. Waits for locked rows. Missing conversations are
 /// left out.
 pub async fn lock_conversations(
-    conn: &impl ConnectionTrait,
+    conn: &Transaction,
     ids: &[ConversationId],
 ) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
-    lock_and_read(conn, ids, "").await
+    read_conversations(conn, &LOCK_CONVERSATIONS, ids).await
 }
 
 /// Like [`lock_conversations`], but leaves out rows that another transaction has locked, instead of waiting for them.
 pub async fn try_lock_conversations(
-    conn: &impl ConnectionTrait,
+    conn: &Transaction,
     ids: &[ConversationId],
 ) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
-    lock_and_read(conn, ids, " SKIP LOCKED").await
+    read_conversations(conn, &TRY_LOCK_CONVERSATIONS, ids).await
 }
 
-async fn lock_and_read(
-    conn: &impl ConnectionTrait,
+async fn read_conversations(
+    conn: &Transaction,
+    lock: &LockStatement,
     ids: &[ConversationId],
-    wait_clause: &str,
 ) -> Result<Vec<(ConversationId, LockedConversation)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let lock = if dialect::is_postgres(conn) { format!(" FOR NO KEY UPDATE{wait_clause}") } else { String::new() };
-    let rows = dialect::all(conn, dialect::over_ids(conn, &format!("{CONVERSATION}{lock}"), &ids, vec![])).await?;
-    rows.iter().map(locked_conversation).collect()
+    lock.run(conn, &ids).await?.iter().map(locked_conversation).collect()
 }
 
 fn locked_conversation(row: &QueryResult) -> Result<(ConversationId, LockedConversation), DbErr> {
@@ -77,73 +124,64 @@ fn locked_conversation(row: &QueryResult) -> Result<(ConversationId, LockedConve
         last_rev: Rev(row.try_get("", "last_rev")?),
         member_count: row.try_get("", "member_count")?,
         last_message_at: None,
+        all_mentioned_at: row.try_get::<Option<i64>>("", "all_mentioned_at")?.map(Timestamp),
     };
     Ok((ConversationId(row.try_get("", "id")?), conversation))
 }
 
 /// Locks users in the order of their ids and returns the newest revisions of their streams. Missing and deleted users
 /// are left out.
-pub async fn lock_users(conn: &impl ConnectionTrait, ids: &[UserId]) -> Result<Vec<(UserId, Rev)>, DbErr> {
+pub async fn lock_users(conn: &Transaction, ids: &[UserId]) -> Result<Vec<(UserId, Rev)>, DbErr> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let lock = dialect::lock_clause(conn, "users");
-    let text =
-        format!("SELECT id, last_rev FROM users WHERE id IN ({{set}}) AND status <> 'deleted' ORDER BY id {lock}");
-    let rows = dialect::all(conn, dialect::over_ids(conn, &text, &ids, vec![])).await?;
+    let rows = LOCK_USERS.run(conn, &ids).await?;
     rows.iter().map(|row| Ok((UserId(row.try_get("", "id")?), Rev(row.try_get("", "last_rev")?)))).collect()
 }
 
-/// Stores the newest `seq`, count, revision and time, and the number of participants, of conversations.
-pub async fn update_conversation_heads(
-    conn: &impl ConnectionTrait,
-    conversations: &[(ConversationId, &LockedConversation)],
-) -> Result<(), DbErr> {
+/// Returns the write that stores the newest `seq`, count, revision and times, and the number of participants, of
+/// conversations; `None` if there are none.
+pub fn update_conversation_heads(conversations: &[(ConversationId, &LockedConversation)]) -> Option<TableWrite> {
     if conversations.is_empty() {
-        return Ok(());
+        return None;
     }
+    let time = |at: Option<Timestamp>| at.map_or(ABSENT, |at| at.0);
     let columns = vec![
         Column::Uuid(conversations.iter().map(|(id, _)| id.0).collect()),
         Column::Int(conversations.iter().map(|(_, conversation)| conversation.last_seq.0).collect()),
         Column::Int(conversations.iter().map(|(_, conversation)| conversation.last_count).collect()),
         Column::Int(conversations.iter().map(|(_, conversation)| conversation.last_rev.0).collect()),
-        Column::Int(
-            conversations
-                .iter()
-                .map(|(_, conversation)| conversation.last_message_at.map_or(ABSENT, |at| at.0))
-                .collect(),
-        ),
+        Column::Int(conversations.iter().map(|(_, conversation)| time(conversation.last_message_at)).collect()),
         Column::Int(conversations.iter().map(|(_, conversation)| conversation.member_count).collect()),
+        Column::Int(conversations.iter().map(|(_, conversation)| time(conversation.all_mentioned_at)).collect()),
     ];
-    let statement = dialect::statement(
-        conn,
-        "UPDATE conversations c SET last_seq = t.s, last_count = t.n, last_rev = t.r,
-                last_message_at = COALESCE(NULLIF(t.m, -1), c.last_message_at), member_count = t.p
-         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-              AS t(id, s, n, r, m, p)
+    Some(TableWrite {
+        postgres: "UPDATE conversations c SET last_seq = t.s, last_count = t.n, last_rev = t.r,
+                last_message_at = COALESCE(NULLIF(t.m, -1), c.last_message_at), member_count = t.p,
+                all_mentioned_at = NULLIF(t.a, -1)
+         FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+              AS t(id, s, n, r, m, p, a)
          WHERE c.id = t.id",
-        "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
-                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at), member_count = t.value ->> 5
+        sqlite: "UPDATE conversations SET last_seq = t.value ->> 1, last_count = t.value ->> 2, last_rev = t.value ->> 3,
+                last_message_at = COALESCE(NULLIF(t.value ->> 4, -1), last_message_at), member_count = t.value ->> 5,
+                all_mentioned_at = NULLIF(t.value ->> 6, -1)
          FROM jsonb_each($1) AS t WHERE conversations.id = unhex(t.value ->> 0)",
-        dialect::rows(conn, columns),
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
+        columns,
+        scalars: Vec::new(),
+    })
 }
 
-/// Stores the newest revisions of users' streams.
-pub async fn update_user_heads(conn: &impl ConnectionTrait, revs: &[(UserId, Rev)]) -> Result<(), DbErr> {
+/// Returns the write that stores the newest revisions of users' streams; `None` if there are none.
+pub fn update_user_heads(revs: &[(UserId, Rev)]) -> Option<TableWrite> {
     if revs.is_empty() {
-        return Ok(());
+        return None;
     }
     let columns = vec![
         Column::Uuid(revs.iter().map(|(id, _)| id.0).collect()),
         Column::Int(revs.iter().map(|(_, rev)| rev.0).collect()),
     ];
-    let statement = dialect::statement(
-        conn,
-        "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
-        "UPDATE users SET last_rev = t.value ->> 1 FROM jsonb_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
-        dialect::rows(conn, columns),
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
+    Some(TableWrite {
+        postgres: "UPDATE users u SET last_rev = t.r FROM unnest($1::uuid[], $2::bigint[]) AS t(id, r) WHERE u.id = t.id",
+        sqlite: "UPDATE users SET last_rev = t.value ->> 1 FROM jsonb_each($1) AS t WHERE users.id = unhex(t.value ->> 0)",
+        columns,
+        scalars: Vec::new(),
+    })
 }

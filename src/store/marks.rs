@@ -8,6 +8,7 @@ use crate::domain::time::Timestamp;
 use crate::protocol::marks::ReadMark;
 use crate::store::dialect::{self, ABSENT, Column};
 use crate::store::messages::hidden;
+use crate::store::table_write::TableWrite;
 use sea_orm::{ConnectionTrait, DbErr};
 use std::collections::HashSet;
 
@@ -228,39 +229,42 @@ pub async fn list_existing(
         .collect()
 }
 
-/// Moves the read mark of each sender to the message that the sender just sent. Each item has the conversation, the
-/// user, the `seq`, and the running count at it. Rows are locked in the order of conversation and user.
-pub async fn update_sender_marks(
-    conn: &impl ConnectionTrait,
-    marks: &[(ConversationId, UserId, Seq, i64)],
-    now: Timestamp,
-) -> Result<(), DbErr> {
+/// The read mark of a user who has just sent a message.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderMark {
+    pub conversation_id: ConversationId,
+    pub user_id: UserId,
+    /// The `seq` of the message.
+    pub last_read_seq: Seq,
+    /// The number of messages up to it, without system messages.
+    pub last_read_count: i64,
+}
+
+/// Returns the write that moves the read mark of each sender to the message that the sender just sent; `None` if there
+/// are none. Rows are locked in the order of conversation and user.
+pub fn update_sender_marks(marks: &[SenderMark], now: Timestamp) -> Option<TableWrite> {
     if marks.is_empty() {
-        return Ok(());
+        return None;
     }
     let columns = vec![
-        Column::Uuid(marks.iter().map(|mark| mark.0.0).collect()),
-        Column::Uuid(marks.iter().map(|mark| mark.1.0).collect()),
-        Column::Int(marks.iter().map(|mark| mark.2.0).collect()),
-        Column::Int(marks.iter().map(|mark| mark.3).collect()),
+        Column::Uuid(marks.iter().map(|mark| mark.conversation_id.0).collect()),
+        Column::Uuid(marks.iter().map(|mark| mark.user_id.0).collect()),
+        Column::Int(marks.iter().map(|mark| mark.last_read_seq.0).collect()),
+        Column::Int(marks.iter().map(|mark| mark.last_read_count).collect()),
     ];
-    let mut values = dialect::rows(conn, columns);
-    values.push(now.into());
-    let statement = dialect::statement(
-        conn,
-        "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
+    Some(TableWrite {
+        postgres: "WITH wanted AS (SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[]) AS t(c, u, s, n)),
               locked AS (SELECT p.conversation_id AS c, p.user_id AS u FROM participants p
                          JOIN wanted t ON t.c = p.conversation_id AND t.u = p.user_id
                          ORDER BY p.conversation_id, p.user_id FOR NO KEY UPDATE OF p)
          UPDATE participants p SET last_read_seq = t.s, last_read_count = t.n, read_at = $5
          FROM wanted t JOIN locked USING (c, u)
          WHERE p.conversation_id = t.c AND p.user_id = t.u AND p.last_read_seq < t.s",
-        "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
+        sqlite: "UPDATE participants SET last_read_seq = t.value ->> 2, last_read_count = t.value ->> 3, read_at = $2
          FROM jsonb_each($1) AS t
          WHERE conversation_id = unhex(t.value ->> 0) AND user_id = unhex(t.value ->> 1)
                AND last_read_seq < t.value ->> 2",
-        values,
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
+        columns,
+        scalars: vec![now.into()],
+    })
 }

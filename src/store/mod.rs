@@ -24,4 +24,5 @@ pub mod receipts;
 pub mod sessions;
 pub mod settings;
 pub mod statistics;
+pub mod table_write;
 pub mod users;

@@ -37,6 +37,7 @@ pub fn enqueue(app: &App, checked: CheckedSend, answer: impl FnOnce(Result<Ackno
         send: checked,
         times_postponed: 0,
         unknown_until: None,
+        permit: None,
         answer: Box::new(move |outcome| match outcome {
             // The status of a message that was stored by an earlier send is read in another task, so that other answers
             // do not wait.

@@ -14,7 +14,8 @@ use crate::store::accounts::AccountState;
 use crate::store::logins::LoginState;
 use crate::store::messages::hidden;
 use crate::store::messages::target::{self, TargetMessage};
-use crate::store::messages::{self, MessageRow, ParticipantRights};
+use crate::store::messages::sends::{self, ParticipantRights, SendQuery};
+use crate::store::messages::{self, MessageRow};
 use crate::store::users::{self, UserRow};
 use crate::store::{self, members};
 use sea_orm::ConnectionTrait;
@@ -160,8 +161,9 @@ pub async fn list_denied(
 /// Reads what the rights of `user` in a conversation depend on. `tx` must have locked the conversation.
 pub async fn get_rights(tx: &Tx, conversation: ConversationId, user: UserId) -> Result<ParticipantRights> {
     tx.require_conversation(conversation)?;
-    let mut found = messages::senders(tx.conn(), &[(conversation, user)]).await?;
-    found.remove(&(conversation, user)).ok_or_else(Error::not_a_participant)
+    let query = SendQuery { conversation_id: conversation, sender_id: user, temp_id: None, reply_to_id: None };
+    let mut found = sends::read_batch(tx.conn(), &[query], &[]).await?;
+    found.sends.pop().and_then(|send| send.sender).ok_or_else(Error::not_a_participant)
 }
 
 /// Returns the role of an active account that is in the conversation. This is enough for actions that no other user

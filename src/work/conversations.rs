@@ -30,6 +30,7 @@ pub async fn insert_conversation(tx: &mut Tx, new: NewConversationRow) -> Result
             last_rev: Rev(0),
             member_count: 0,
             last_message_at: None,
+            all_mentioned_at: None,
         },
     );
     Ok(())

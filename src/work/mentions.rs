@@ -3,7 +3,6 @@
 
 use super::tx::Tx;
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
-use crate::domain::limits;
 use crate::domain::mentions::{ALL, candidates};
 use crate::error::Result;
 use crate::store::messages::MessageRow;
@@ -14,30 +13,42 @@ use std::collections::{HashMap, HashSet};
 pub struct MentionText {
     conversation_id: ConversationId,
     author: UserId,
-    may_mention_all: bool,
     /// For each `@` the possible names, the longest first; see [`candidates`].
     names: Vec<Vec<String>>,
 }
 
 impl MentionText {
-    /// Reads a text. `may_mention_all` says whether the role of its author allows `@all`.
-    pub fn new(conversation_id: ConversationId, author: UserId, may_mention_all: bool, text: &str) -> Self {
-        Self { conversation_id, author, may_mention_all, names: candidates(text) }
+    /// Reads a text.
+    pub fn new(conversation_id: ConversationId, author: UserId, text: &str) -> Self {
+        Self { conversation_id, author, names: candidates(text) }
     }
 
-    fn has_all(&self) -> bool {
-        self.names.iter().flatten().any(|name| name == ALL)
+    /// Returns the names to look up, with the conversation of the text.
+    pub fn name_keys(&self) -> impl Iterator<Item = NameKey> {
+        let names = self.names.iter().flatten().filter(|name| *name != ALL);
+        names.map(|name| (self.conversation_id, name.clone()))
     }
-}
 
-/// The users that the texts of one transaction can mention.
-#[derive(Default)]
-pub struct Mentionable {
-    names: HashMap<NameKey, UserId>,
-    /// Conversations in which an `@all` counts, because the last one is [`limits::MENTION_ALL_PAUSE`] ago.
-    all_allowed: HashSet<ConversationId>,
-    /// Conversations in which a text of this transaction mentions all.
-    mentioned_all: HashSet<ConversationId>,
+    /// Returns what the text mentions if `names` are the users of its names. An `@all` counts if `may_mention_all`.
+    pub fn resolve(&self, names: &HashMap<NameKey, UserId>, may_mention_all: bool) -> Mentioned {
+        let mut found = Mentioned::default();
+        let mut seen = HashSet::from([self.author]);
+        for candidates in &self.names {
+            for name in candidates {
+                if name == ALL {
+                    found.all |= may_mention_all;
+                    break;
+                }
+                if let Some(user) = names.get(&(self.conversation_id, name.clone())) {
+                    if seen.insert(*user) {
+                        found.users.push(*user);
+                    }
+                    break;
+                }
+            }
+        }
+        found
+    }
 }
 
 /// What one text mentions.
@@ -47,74 +58,6 @@ pub struct Mentioned {
     pub users: Vec<UserId>,
     /// Whether it mentions all participants.
     pub all: bool,
-}
-
-impl Mentionable {
-    /// Looks up the users that `texts` may mention. Their conversations must be locked.
-    pub async fn read<'t>(tx: &Tx, texts: impl Iterator<Item = &'t MentionText> + Clone) -> Result<Self> {
-        let mut names = names_in(texts.clone());
-        names.sort_unstable();
-        names.dedup();
-        let mut all: Vec<ConversationId> =
-            texts.filter(|text| text.may_mention_all && text.has_all()).map(|text| text.conversation_id).collect();
-        all.sort_unstable();
-        all.dedup();
-        Ok(Self {
-            names: mentions::find_by_names(tx.conn(), &names).await?,
-            all_allowed: mentions::without_mention_all_since(
-                tx.conn(),
-                &all,
-                tx.now().minus(limits::MENTION_ALL_PAUSE),
-            )
-            .await?,
-            mentioned_all: HashSet::new(),
-        })
-    }
-
-    /// Returns what `text` mentions. Only the first `@all` of a transaction in a conversation counts.
-    pub fn resolve(&mut self, text: &MentionText) -> Mentioned {
-        let may_all = text.may_mention_all && self.all_allowed.contains(&text.conversation_id);
-        let found = resolve(text, &self.names, may_all && !self.mentioned_all.contains(&text.conversation_id));
-        if found.all {
-            self.mentioned_all.insert(text.conversation_id);
-        }
-        found
-    }
-
-    /// Stores which conversations had an `@all`. It must be called after the last [`Self::resolve`].
-    pub async fn save(&self, tx: &Tx) -> Result<()> {
-        let mut conversations: Vec<ConversationId> = self.mentioned_all.iter().copied().collect();
-        conversations.sort_unstable();
-        Ok(mentions::set_mentioned_all(tx.conn(), &conversations, tx.now()).await?)
-    }
-}
-
-fn names_in<'t>(texts: impl Iterator<Item = &'t MentionText>) -> Vec<NameKey> {
-    let named = |text: &MentionText| {
-        let names = text.names.iter().flatten().filter(|name| *name != ALL);
-        names.map(|name| (text.conversation_id, name.clone())).collect::<Vec<_>>()
-    };
-    texts.flat_map(named).collect()
-}
-
-fn resolve(text: &MentionText, names: &HashMap<NameKey, UserId>, may_mention_all: bool) -> Mentioned {
-    let mut found = Mentioned::default();
-    let mut seen = HashSet::from([text.author]);
-    for candidates in &text.names {
-        for name in candidates {
-            if name == ALL {
-                found.all |= may_mention_all;
-                break;
-            }
-            if let Some(user) = names.get(&(text.conversation_id, name.clone())) {
-                if seen.insert(*user) {
-                    found.users.push(*user);
-                }
-                break;
-            }
-        }
-    }
-    found
 }
 
 impl Mentioned {
@@ -139,12 +82,16 @@ impl Mentioned {
 /// cannot add an `@all`, but an earlier one stays while the text contains it.
 pub async fn update(tx: &Tx, message: &MessageRow, text: &str) -> Result<Mentioned> {
     let Some(author) = message.sender_id() else { return Ok(Mentioned::default()) };
-    let text = MentionText::new(message.conversation_id, author, false, text);
-    let mentionable = Mentionable::read(tx, std::iter::once(&text)).await?;
-    let found = resolve(&text, &mentionable.names, message.mentions_all);
+    let text = MentionText::new(message.conversation_id, author, text);
+    let mut keys: Vec<NameKey> = text.name_keys().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let found = text.resolve(&mentions::find_by_names(tx.conn(), &keys).await?, message.mentions_all);
     mentions::remove(tx.conn(), message.conversation_id, message.id).await?;
     let rows: Vec<NewMention> = found.rows(message.conversation_id, message.seq, message.id).collect();
-    mentions::insert(tx.conn(), &rows).await?;
+    if let Some(write) = mentions::insert(&rows) {
+        write.run(tx.conn()).await?;
+    }
     Ok(found)
 }
 
@@ -166,8 +113,8 @@ mod tests {
 
         fn mentioned(&self, text: &str, may_mention_all: bool) -> (Vec<UserId>, bool) {
             let names = self.users.iter().map(|(name, user)| ((self.id, (*name).to_owned()), *user)).collect();
-            let text = MentionText::new(self.id, self.author, may_mention_all, text);
-            let found = resolve(&text, &names, may_mention_all);
+            let text = MentionText::new(self.id, self.author, text);
+            let found = text.resolve(&names, may_mention_all);
             (found.users, found.all)
         }
 

@@ -18,6 +18,7 @@ pub mod mentions;
 pub mod passwords;
 pub mod presence;
 pub mod read;
+mod send_queue;
 pub mod system_messages;
 pub mod transact;
 pub mod tx;

@@ -12,10 +12,13 @@ use crate::protocol::events::Event;
 use crate::store::db::transaction::Transaction;
 use crate::store::locks::{self, LockedConversation};
 use crate::store::log;
+use crate::store::marks::{self, SenderMark};
 use crate::store::messages::insert::{self, NewMessageRow};
 use crate::store::messages::mentions::{self, NewMention};
+use crate::store::table_write;
 use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// An open transaction: its connection, the streams that it has locked, and what it will append. Messages and events
 /// are collected here and written together before the commit, so earlier statements of the same transaction do not see
@@ -32,6 +35,7 @@ pub struct Tx {
     events: Vec<Envelope>,
     /// The number of `events` that are written already.
     written: usize,
+    sender_marks: Vec<SenderMark>,
     marks: Vec<MovedMarks>,
     effects: Vec<Effect>,
 }
@@ -80,6 +84,7 @@ impl Tx {
             mentions: Vec::new(),
             events: Vec::new(),
             written: 0,
+            sender_marks: Vec::new(),
             marks: Vec::new(),
             effects: Vec::new(),
         }
@@ -169,6 +174,25 @@ impl Tx {
         self.changed_conversations.insert(id);
     }
 
+    /// Returns whether a message to a locked conversation may mention all participants, because the last one that did
+    /// is older than `pause`.
+    pub(super) fn may_mention_all(&self, id: ConversationId, pause: Duration) -> bool {
+        let since = self.now.minus(pause);
+        self.get_conversation(id).is_some_and(|head| head.all_mentioned_at.is_none_or(|at| at <= since))
+    }
+
+    /// Stores that a message to a locked conversation mentions all participants now.
+    ///
+    /// # Panics
+    ///
+    /// Panics if this transaction has not locked the conversation.
+    pub(super) fn set_mentioned_all(&mut self, id: ConversationId) {
+        let now = self.now;
+        let head = self.conversations.get_mut(&id).expect("the conversation of a message is locked");
+        head.all_mentioned_at = Some(now);
+        self.changed_conversations.insert(id);
+    }
+
     /// Collects a message with numbers from [`Self::next_message_numbers`]. The next flush inserts it.
     pub(super) fn insert_message(&mut self, message: NewMessageRow) {
         self.messages.push(message);
@@ -179,7 +203,12 @@ impl Tx {
         self.mentions.extend(mentions);
     }
 
-    /// Records marks that a statement of this transaction has moved. The commit delivers them with its events.
+    /// Collects the read marks of the senders of new messages. The next flush stores them.
+    pub(super) fn update_sender_marks(&mut self, marks: impl IntoIterator<Item = SenderMark>) {
+        self.sender_marks.extend(marks);
+    }
+
+    /// Records marks that this transaction moves. The commit delivers them with its events.
     pub(super) fn add_moved_marks(&mut self, marks: impl IntoIterator<Item = MovedMarks>) {
         self.marks.extend(marks);
     }
@@ -243,19 +272,23 @@ impl Tx {
         *rev
     }
 
-    /// Writes everything that is collected, in a fixed order of tables, so that later statements see it. The commit
+    /// Writes everything that is collected, so that later statements see it. The commit
     /// does this too. Only work that reads its own changes calls it.
     pub async fn flush(&mut self) -> Result<(), DbErr> {
         let changed = std::mem::take(&mut self.changed_conversations);
         let heads: Vec<_> =
             changed.iter().filter_map(|id| self.conversations.get(id).map(|head| (*id, head))).collect();
-        locks::update_conversation_heads(&self.conn, &heads).await?;
         let changed_users = std::mem::take(&mut self.changed_users);
         let users: Vec<_> = changed_users.iter().filter_map(|id| self.users.get(id).map(|rev| (*id, *rev))).collect();
-        locks::update_user_heads(&self.conn, &users).await?;
-        insert::insert_messages(&self.conn, &std::mem::take(&mut self.messages)).await?;
-        mentions::insert(&self.conn, &std::mem::take(&mut self.mentions)).await?;
-        log::append(&self.conn, &self.events[self.written..], self.now).await?;
+        let writes = [
+            locks::update_conversation_heads(&heads),
+            locks::update_user_heads(&users),
+            insert::insert_messages(&std::mem::take(&mut self.messages)),
+            mentions::insert(&std::mem::take(&mut self.mentions)),
+            marks::update_sender_marks(&std::mem::take(&mut self.sender_marks), self.now),
+            log::append(&self.events[self.written..], self.now),
+        ];
+        table_write::write_all(&self.conn, writes.into_iter().flatten().collect()).await?;
         self.written = self.events.len();
         Ok(())
     }

@@ -2,11 +2,14 @@
 //! transaction. There is no timer and no waiting: under light load a batch is one message, under heavy load up to
 //! [`limits::BATCH_SIZE`].
 //!
-//! All sends to one conversation go to the same writer of a node, so their order is the order of its queue. The writer
-//! never waits for a lock. If another transaction has locked a conversation, its sends stay first in the queue. The
-//! second time, they go to a side task with a connection of its own, and later sends to this conversation queue behind
-//! that task.
+//! On PostgreSQL further batches commit at the same time while more sends wait than one batch can take. A conversation
+//! is in one batch at a time ([`super::send_queue`]), so its sends are committed in the order in which they came.
+//!
+//! A batch never waits for a lock. If another transaction has locked a conversation, its sends go back to the front of
+//! its queue. The second time, they go to a side task with a connection of its own, and later sends to this conversation
+//! wait for that task.
 
+use super::send_queue::{QueuedSend, SendQueue};
 use super::transact::{self, AbortReason, Commit};
 use super::typing;
 use super::writer_batch::{self, LockMode, SendOutcome};
@@ -21,15 +24,18 @@ use crate::store::db::failure::{FailureKind, failure_kind};
 use crate::store::db::write_queue::{ServerWriter, WriteOwner};
 use crate::supervision::Panicked;
 use crate::telemetry;
-use std::collections::{HashMap, VecDeque};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// The greatest number of side tasks of one writer. Each uses one of the write turns of users' transactions.
-const MAX_SIDE_TASKS: usize = 2;
+/// The greatest number of side tasks. Each uses one of the write turns of users' transactions.
+const MAX_SIDE_TASKS: usize = 4;
 
 /// Counters of a writer, for measurements.
 #[derive(Default, Debug)]
@@ -50,134 +56,178 @@ impl WriterStats {
     }
 }
 
-/// Runs a writer until its queue is closed and empty. A batch has at most `max_batch` sends. If the writer panics, the
-/// sends that it has taken are answered with `unavailable`. The sends in the queue stay there.
-pub async fn run(app: App, mut queue: mpsc::Receiver<SendJob>, max_batch: usize, stats: Arc<WriterStats>) {
+/// Runs the writer until its queue is closed and empty. At most `max_batches` batches of at most `max_sends` sends
+/// commit at the same time. If the writer panics, the sends that it has taken are answered with `unavailable`. The sends
+/// in the channel stay there.
+pub async fn run(app: App, mut queue: mpsc::UnboundedReceiver<SendJob>, limits: WriterLimits, stats: Arc<WriterStats>) {
     let part = app.supervision().part("writer");
-    while part.catch_panic_and_pause(write_sends(&app, &mut queue, max_batch, &stats)).await.is_err() {}
+    while part.catch_panic_and_pause(Writer::new(&app, limits, &stats).run(&mut queue)).await.is_err() {}
 }
 
-async fn write_sends(app: &App, queue: &mut mpsc::Receiver<SendJob>, max_batch: usize, stats: &Arc<WriterStats>) {
-    let (side_done, mut ended) = mpsc::unbounded_channel();
-    let (app, stats) = (app.clone(), stats.clone());
-    let mut writer = Writer { app, stats, front: VecDeque::new(), side_queues: HashMap::new(), side_done };
-    loop {
-        // Sends that waited behind a side task come before the sends to the same conversation that are still in the
-        // queue.
-        while let Ok(done) = ended.try_recv() {
-            writer.side_ended(done);
-        }
-        let first = writer.front.len().min(max_batch);
-        let mut batch: Vec<SendJob> = writer.front.drain(..first).collect();
-        if batch.is_empty() {
-            tokio::select! {
-                count = queue.recv_many(&mut batch, max_batch) => {
-                    if count == 0 && writer.side_queues.is_empty() {
-                        return;
-                    }
-                }
-                Some(done) = ended.recv() => {
-                    writer.side_ended(done);
-                    continue;
-                }
-            }
-        }
-        while batch.len() < max_batch
-            && let Ok(job) = queue.try_recv()
-        {
-            batch.push(job);
-        }
-        if queue.is_closed() && batch.is_empty() {
-            // Only side tasks can still bring sends. Wait a moment instead of looping without a pause.
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        let batch = writer.keep_main_sends(batch);
-        if !batch.is_empty() {
-            writer.commit(batch).await;
-        }
-    }
+/// How much a writer commits at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterLimits {
+    /// The number of batches at the same time; 1 on SQLite.
+    pub batches: usize,
+    /// The number of sends of a batch.
+    pub sends: usize,
 }
 
 struct Writer {
     app: App,
+    limits: WriterLimits,
     stats: Arc<WriterStats>,
-    /// Sends whose conversation was locked. They are first in the next batch.
-    front: VecDeque<SendJob>,
-    /// Conversations with a side task, and the sends that queue behind it.
-    side_queues: HashMap<ConversationId, Vec<SendJob>>,
+    queue: SendQueue<SendJob>,
+    /// The conversations whose sends a side task commits.
+    side_tasks: HashSet<ConversationId>,
     side_done: mpsc::UnboundedSender<ConversationId>,
+    side_ended: mpsc::UnboundedReceiver<ConversationId>,
+}
+
+/// A batch that has ended: its conversations, and the sends that were not decided.
+struct EndedBatch {
+    conversations: Vec<ConversationId>,
+    postponed: Vec<SendJob>,
 }
 
 impl Writer {
-    /// Returns the sends of `batch` that the writer commits itself. Sends to a conversation with a side task queue
-    /// behind that task, and sends whose conversation was locked twice start a side task.
-    fn keep_main_sends(&mut self, batch: Vec<SendJob>) -> Vec<SendJob> {
-        let mut staying = Vec::with_capacity(batch.len());
-        let mut leaving: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
-        for job in batch {
-            let conversation = job.send.conversation_id();
-            if let Some(behind) = self.side_queues.get_mut(&conversation) {
-                if !is_writable(&self.app) {
-                    (job.answer)(Err(unavailable()));
-                } else if behind.len() >= limits::BATCH_SIZE {
-                    (job.answer)(Err(Error::unavailable("The conversation is locked by other changes; try again.")));
-                } else {
-                    behind.push(job);
+    fn new(app: &App, limits: WriterLimits, stats: &Arc<WriterStats>) -> Self {
+        let (side_done, side_ended) = mpsc::unbounded_channel();
+        let (app, stats, queue) = (app.clone(), stats.clone(), SendQueue::default());
+        Self { app, limits, stats, queue, side_tasks: HashSet::new(), side_done, side_ended }
+    }
+
+    async fn run(mut self, queue: &mut mpsc::UnboundedReceiver<SendJob>) {
+        let mut batches: FuturesUnordered<BoxFuture<'static, EndedBatch>> = FuturesUnordered::new();
+        loop {
+            while let Ok(job) = queue.try_recv() {
+                self.push(job);
+            }
+            if self.may_begin_batch(batches.len()) {
+                let batch = self.begin_batch();
+                // The first batch runs in this task, so that a lone send changes threads as rarely as possible.
+                let is_first = batches.is_empty();
+                batches.push(if is_first { batch } else { in_own_task(batch) });
+                continue;
+            }
+            if queue.is_closed() && self.queue.is_empty() && batches.is_empty() && self.side_tasks.is_empty() {
+                return;
+            }
+            tokio::select! {
+                Some(ended) = batches.next(), if !batches.is_empty() => self.end_batch(ended),
+                Some(conversation) = self.side_ended.recv() => {
+                    self.side_tasks.remove(&conversation);
+                    self.queue.end_batch(conversation, std::iter::empty());
                 }
-            } else if let Some(jobs) = leaving.get_mut(&conversation) {
-                jobs.push(job);
-            } else if job.times_postponed >= 2 && self.side_queues.len() + leaving.len() < MAX_SIDE_TASKS {
-                leaving.insert(conversation, vec![job]);
-            } else {
-                staying.push(job);
+                Some(job) = queue.recv() => self.push(job),
+                // The channel is closed. What is left to do ends one of the other branches.
+                else => tokio::task::yield_now().await,
             }
         }
-        for (conversation, jobs) in leaving {
-            self.side_queues.insert(conversation, Vec::new());
-            let (app, stats, done) = (self.app.clone(), self.stats.clone(), self.side_done.clone());
-            tokio::spawn(async move {
-                let part = app.supervision().part("writer");
-                let _ = part.catch_panic_in(commit_all(&app, &stats, jobs, LockMode::Wait)).await;
-                let _ = done.send(conversation);
-            });
-        }
-        staying
     }
 
-    fn side_ended(&mut self, conversation: ConversationId) {
-        let behind = self.side_queues.remove(&conversation).unwrap_or_default();
-        self.front.extend(behind);
+    /// Returns whether another batch should begin while `running` ones commit. A further batch takes work of the
+    /// database for its own round trips and commit, so it begins only if more sends wait than the running ones could
+    /// take.
+    fn may_begin_batch(&self, running: usize) -> bool {
+        let ready = self.queue.ready();
+        ready > 0 && running < self.limits.batches && ready >= running * self.limits.sends
     }
 
-    async fn commit(&mut self, batch: Vec<SendJob>) {
-        if !is_writable(&self.app) {
-            return self.refuse(batch).await;
+    /// Adds a send to the queue. A conversation that another transaction has locked holds a bounded number of sends.
+    fn push(&mut self, job: SendJob) {
+        let conversation = job.send.conversation_id();
+        if self.side_tasks.contains(&conversation) {
+            if !is_writable(&self.app) {
+                return (job.answer)(Err(unavailable()));
+            }
+            if self.queue.waiting_behind(conversation) >= limits::BATCH_SIZE {
+                let text = "The conversation is locked by other changes; try again.";
+                return (job.answer)(Err(Error::unavailable(text)));
+            }
         }
-        let size = batch.len();
-        let skipped = commit_all(&self.app, &self.stats, batch, LockMode::Skip).await;
-        if skipped.len() == size {
-            // Other transactions have locked all conversations of the batch. Let them finish.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        self.queue.push(job);
+    }
+
+    fn begin_batch(&mut self) -> BoxFuture<'static, EndedBatch> {
+        let batch = self.queue.take_batch(self.limits.sends);
+        let mut conversations: Vec<ConversationId> = batch.iter().map(QueuedSend::conversation_id).collect();
+        conversations.sort_unstable();
+        conversations.dedup();
+        let (app, stats) = (self.app.clone(), self.stats.clone());
+        Box::pin(async move { EndedBatch { conversations, postponed: commit(&app, &stats, batch).await } })
+    }
+
+    /// Puts postponed sends back into the queue. Those whose conversation was locked twice start a side task, which
+    /// waits for the lock.
+    fn end_batch(&mut self, ended: EndedBatch) {
+        let mut postponed: HashMap<ConversationId, Vec<SendJob>> = HashMap::new();
+        for job in ended.postponed {
+            postponed.entry(job.send.conversation_id()).or_default().push(job);
         }
-        for mut job in skipped.into_iter().rev() {
-            job.times_postponed += 1;
-            self.front.push_front(job);
+        for conversation in ended.conversations {
+            let jobs = postponed.remove(&conversation).unwrap_or_default();
+            let is_locked_twice = jobs.first().is_some_and(|job| job.times_postponed >= 2);
+            if is_locked_twice && self.side_tasks.len() < MAX_SIDE_TASKS {
+                self.start_side_task(conversation, jobs);
+            } else {
+                self.queue.end_batch(conversation, jobs.into_iter());
+            }
         }
     }
 
-    /// Refuses a batch while the database takes no writes. Sends that may be stored already stay at the front.
-    async fn refuse(&mut self, mut batch: Vec<SendJob>) {
-        for job in take_unknown(&mut batch).into_iter().rev() {
-            self.front.push_front(job);
-        }
-        for job in batch {
-            (job.answer)(Err(unavailable()));
-        }
-        if !self.front.is_empty() {
-            // Wait at most 20 ms. Then the sends that came meanwhile are refused too.
-            let _ = tokio::time::timeout(Duration::from_millis(20), self.app.db().wait_until_writable()).await;
-        }
+    /// Commits sends to one conversation in a task that waits for its lock. Later sends to it wait in the queue.
+    fn start_side_task(&mut self, conversation: ConversationId, jobs: Vec<SendJob>) {
+        self.side_tasks.insert(conversation);
+        let (app, stats, done) = (self.app.clone(), self.stats.clone(), self.side_done.clone());
+        tokio::spawn(async move {
+            let part = app.supervision().part("writer");
+            let _ = part.catch_panic_in(commit_all(&app, &stats, jobs, LockMode::Wait)).await;
+            let _ = done.send(conversation);
+        });
     }
+}
+
+impl QueuedSend for SendJob {
+    fn conversation_id(&self) -> ConversationId {
+        self.send.conversation_id()
+    }
+}
+
+/// Runs a batch in a task of its own. If the task panics, its senders have been answered with `unavailable`.
+fn in_own_task(batch: BoxFuture<'static, EndedBatch>) -> BoxFuture<'static, EndedBatch> {
+    let task = tokio::spawn(batch);
+    Box::pin(async move { task.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic())) })
+}
+
+/// Commits a batch and returns the sends that were postponed.
+async fn commit(app: &App, stats: &WriterStats, batch: Vec<SendJob>) -> Vec<SendJob> {
+    if !is_writable(app) {
+        return refuse(app, batch).await;
+    }
+    let size = batch.len();
+    let mut postponed = commit_all(app, stats, batch, LockMode::Skip).await;
+    if postponed.len() == size {
+        // Other transactions have locked all conversations of the batch. Let them finish.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    for job in &mut postponed {
+        job.times_postponed += 1;
+    }
+    postponed
+}
+
+/// Refuses a batch while the database takes no writes. Sends that may be stored already are postponed.
+async fn refuse(app: &App, mut batch: Vec<SendJob>) -> Vec<SendJob> {
+    let postponed = take_unknown(&mut batch);
+    for job in batch {
+        (job.answer)(Err(unavailable()));
+    }
+    if !postponed.is_empty() {
+        // Wait at most 20 ms. Then the sends that came meanwhile are refused too.
+        let _ = tokio::time::timeout(Duration::from_millis(20), app.db().wait_until_writable()).await;
+    }
+    postponed
 }
 
 fn is_writable(app: &App) -> bool {

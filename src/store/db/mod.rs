@@ -342,6 +342,13 @@ impl Db {
         }
     }
 
+    /// Reports a statement of a transaction to the observer, if there is one.
+    pub(super) fn report_statement_with(&self, statement: impl FnOnce() -> Statement, elapsed: Duration) {
+        if let Some(observe) = self.0.observer.get() {
+            observe(&statement(), elapsed);
+        }
+    }
+
     /// Closes all pools. It must be called after the last commit.
     pub async fn close(&self) {
         self.0.pools.close().await;

@@ -6,7 +6,8 @@
 //! no count:
 //!
 //! - BEGIN is sent as a plain statement. The database itself refuses it inside a transaction: SQLite always, PostgreSQL
-//!   because of `NOT DEFERRABLE`, if a statement has run since the earlier BEGIN.
+//!   because of `NOT DEFERRABLE`, if a statement has run since the earlier BEGIN. On PostgreSQL it is sent with the
+//!   first statement, in the same round trip if that is a lock.
 //! - After a statement that failed or was interrupted, no other statement runs and nothing is committed. SQLite may
 //!   have rolled back and would run the next statement outside a transaction. PostgreSQL answers such a COMMIT with a
 //!   rollback and without an error.
@@ -38,6 +39,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Executor, Postgres, Sqlite};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -64,6 +66,8 @@ struct TransactionState {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// BEGIN is not sent yet. The next statement sends it.
+    NotBegun,
     /// The next statement may run.
     Open,
     /// A statement runs now, or a statement failed or was interrupted. No other statement may run.
@@ -74,34 +78,55 @@ enum Stage {
     Ended,
 }
 
+const SQLITE_BEGIN: &str = "BEGIN IMMEDIATE";
+const POSTGRES_BEGIN: &str = "BEGIN NOT DEFERRABLE";
+
 enum WriteConnection {
     Sqlite(PoolConnection<Sqlite>),
     Postgres(PoolConnection<Postgres>),
 }
 
 impl Transaction {
-    /// Begins a transaction on a connection of `pool`.
+    /// Takes a connection of `pool` for a transaction. On SQLite the transaction begins now, because BEGIN locks the
+    /// database; on PostgreSQL it begins with its first statement.
     pub(super) async fn begin(db: &Db, pool: &DatabaseConnection) -> Result<Self, DbErr> {
         let backend = pool.get_database_backend();
-        let (conn, begin) = match backend {
-            DatabaseBackend::Sqlite => {
-                (pool.get_sqlite_connection_pool().acquire().await.map(WriteConnection::Sqlite), "BEGIN IMMEDIATE")
-            }
-            _ => (
-                pool.get_postgres_connection_pool().acquire().await.map(WriteConnection::Postgres),
-                "BEGIN NOT DEFERRABLE",
-            ),
+        let conn = match backend {
+            DatabaseBackend::Sqlite => pool.get_sqlite_connection_pool().acquire().await.map(WriteConnection::Sqlite),
+            _ => pool.get_postgres_connection_pool().acquire().await.map(WriteConnection::Postgres),
         };
         let conn = conn.map_err(acquire_error)?;
-        // The state exists before BEGIN is sent, so that the connection is closed if the calling code stops waiting
-        // meanwhile.
-        let state = Mutex::new(TransactionState { conn, stage: Stage::Unusable, changed_rows: 0 });
+        let state = Mutex::new(TransactionState { conn, stage: Stage::NotBegun, changed_rows: 0 });
         let [deletes_text, yields_to_sends, has_yielded] = [const { AtomicBool::new(false) }; 3];
         let transaction = Self { db: db.clone(), backend, state, deletes_text, yields_to_sends, has_yielded };
-        let mut state = transaction.state.lock().await;
-        let outcome = state.conn.execute_text(begin).await;
-        transaction.end_statement(state, outcome, |_| 0)?;
+        if backend == DatabaseBackend::Sqlite {
+            let state = transaction.begin_statement().await?;
+            transaction.end_statement(state, Ok(()), |()| 0)?;
+        }
         Ok(transaction)
+    }
+
+    /// Runs a statement without parameters that executes a prepared one on PostgreSQL, and returns its rows. If it is
+    /// the first one, it takes one round trip with BEGIN. The observer gets `statement`, the one that was prepared.
+    pub(in crate::store) async fn query_prepared(
+        &self,
+        call: &str,
+        statement: impl FnOnce() -> Statement,
+    ) -> Result<Vec<QueryResult>, DbErr> {
+        let (mut state, has_begun) = self.take_statement().await?;
+        let started = Instant::now();
+        let text = if has_begun { Cow::Borrowed(call) } else { Cow::Owned(format!("{POSTGRES_BEGIN}; {call}")) };
+        let rows = state.conn.query_text(&text).await;
+        self.db.report_statement_with(statement, started.elapsed());
+        self.end_statement(state, rows, |_| 0)
+    }
+
+    /// Runs a statement that writes `rows` rows.
+    pub(in crate::store) async fn write_rows(&self, statement: Statement, rows: u64) -> Result<(), DbErr> {
+        let (mut state, started) = (self.begin_statement().await?, Instant::now());
+        let written = state.conn.execute(&statement).await;
+        self.db.report_statement(&statement, started.elapsed());
+        self.end_statement(state, written, |_| rows).map(drop)
     }
 
     /// Commits. After [`FailureKind::Unreachable`] the commit may nevertheless have happened. After
@@ -109,7 +134,11 @@ impl Transaction {
     /// this process sees the changes, but the next process may see them: see the text at the top of this file.
     pub async fn commit(self) -> Result<(), DbErr> {
         self.yields_to_sends.store(false, Ordering::Relaxed);
-        let mut state = self.begin_statement().await?;
+        let (mut state, has_begun) = self.take_statement().await?;
+        if !has_begun {
+            state.stage = Stage::Ended;
+            return Ok(());
+        }
         state.stage = Stage::Committing(Instant::now());
         let committed = state.conn.execute_text("COMMIT").await;
         state.stage = if committed.is_ok() { Stage::Ended } else { Stage::Unusable };
@@ -144,7 +173,7 @@ impl Transaction {
     /// Rolls back. If this fails, the connection is closed, and the database rolls back.
     pub async fn rollback(self) {
         let mut state = self.state.lock().await;
-        if state.conn.execute_text("ROLLBACK").await.is_ok() {
+        if state.stage == Stage::NotBegun || state.conn.execute_text("ROLLBACK").await.is_ok() {
             state.stage = Stage::Ended;
         }
     }
@@ -155,8 +184,24 @@ impl Transaction {
         self.deletes_text.store(true, Ordering::Relaxed);
     }
 
-    /// Locks the connection for one statement. The transaction is unusable until the statement has succeeded.
+    /// Locks the connection for one statement, and sends BEGIN before the first one. The transaction is unusable until
+    /// the statement has succeeded.
     async fn begin_statement(&self) -> Result<MutexGuard<'_, TransactionState>, DbErr> {
+        let (mut state, has_begun) = self.take_statement().await?;
+        if !has_begun {
+            let begin = if self.backend == DatabaseBackend::Sqlite { SQLITE_BEGIN } else { POSTGRES_BEGIN };
+            if let Err(error) = state.conn.execute_text(begin).await {
+                let error = statement_error(error);
+                self.db.report_error(&error);
+                return Err(error);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Locks the connection for one statement, and returns whether BEGIN was sent. The transaction is unusable until
+    /// the statement has succeeded.
+    async fn take_statement(&self) -> Result<(MutexGuard<'_, TransactionState>, bool), DbErr> {
         let mut state = self.state.lock().await;
         if self.yields_to_sends.load(Ordering::Relaxed) && self.db.has_waiting_sends() {
             self.has_yielded.store(true, Ordering::Relaxed);
@@ -164,13 +209,17 @@ impl Transaction {
         if self.has_yielded() {
             return Err(DbErr::Custom("a large transaction stopped because sends wait".to_owned()));
         }
-        if state.stage != Stage::Open {
-            return Err(DbErr::Custom(
-                "an earlier statement of this transaction failed, so no other may run".to_owned(),
-            ));
-        }
+        let has_begun = match state.stage {
+            Stage::NotBegun => false,
+            Stage::Open => true,
+            Stage::Unusable | Stage::Committing(_) | Stage::Ended => {
+                return Err(DbErr::Custom(
+                    "an earlier statement of this transaction failed, so no other may run".to_owned(),
+                ));
+            }
+        };
         state.stage = Stage::Unusable;
-        Ok(state)
+        Ok((state, has_begun))
     }
 
     /// Records the outcome of a statement. `changed_rows` returns the number of rows that it changed.
@@ -207,7 +256,7 @@ impl Drop for Transaction {
             // The calling code stopped waiting because COMMIT has no answer: such a database takes no writes.
             self.db.report_failure(DbState::ReadOnly);
         }
-        if state.stage != Stage::Ended {
+        if !matches!(state.stage, Stage::Ended | Stage::NotBegun) {
             state.conn.close_on_drop();
         }
     }
@@ -256,6 +305,13 @@ impl WriteConnection {
             Self::Sqlite(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
             Self::Postgres(conn) => conn.execute(AssertSqlSafe(sql)).await.map(ExecResult::from),
         }
+    }
+
+    async fn query_text(&mut self, sql: &str) -> sqlx::Result<Vec<QueryResult>> {
+        Ok(match self {
+            Self::Sqlite(conn) => conn.fetch_all(AssertSqlSafe(sql)).await?.into_iter().map(Into::into).collect(),
+            Self::Postgres(conn) => conn.fetch_all(AssertSqlSafe(sql)).await?.into_iter().map(Into::into).collect(),
+        })
     }
 
     async fn execute(&mut self, statement: &Statement) -> sqlx::Result<ExecResult> {

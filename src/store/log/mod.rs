@@ -17,18 +17,19 @@ use crate::protocol::event_type::{EventType, StoredEventType};
 use crate::protocol::events::Event;
 use crate::store::db::transaction::Transaction;
 use crate::store::dialect::{self, Column};
+use crate::store::table_write::TableWrite;
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Appends `events` in their order. The calling function has locked their streams, and their revisions continue without
+/// Returns the write that appends `events` in their order; `None` if there are none. The calling function has locked their streams, and their revisions continue without
 /// a gap.
 ///
 /// The transaction must have locked or written a row before. On PostgreSQL it then has its transaction id before it
 /// draws a log id, as the [floor](crate::domain::floor) requires. An INSERT alone would draw the log id first.
-pub async fn append(conn: &impl ConnectionTrait, events: &[Envelope], created_at: Timestamp) -> Result<(), DbErr> {
+pub fn append(events: &[Envelope], created_at: Timestamp) -> Option<TableWrite> {
     if events.is_empty() {
-        return Ok(());
+        return None;
     }
     let optional = |id: Option<MessageId>| id.map_or(Uuid::nil(), |id| id.0);
     let columns = vec![
@@ -40,24 +41,20 @@ pub async fn append(conn: &impl ConnectionTrait, events: &[Envelope], created_at
         Column::Uuid(events.iter().map(|event| optional(event.quoted_id)).collect()),
         Column::Text(events.iter().map(|event| event.text.to_string()).collect()),
     ];
-    let mut values = dialect::rows(conn, columns);
-    values.push(created_at.into());
-    let statement = dialect::statement(
-        conn,
-        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+    Some(TableWrite {
+        postgres: "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
          SELECT k::smallint, s, r, e, NULLIF(m, '00000000-0000-0000-0000-000000000000'),
                 NULLIF(q, '00000000-0000-0000-0000-000000000000'), p, $8::bigint
          FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[])
               WITH ORDINALITY AS t(k, s, r, e, m, q, p, n) ORDER BY n",
-        "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
+        sqlite: "INSERT INTO outbox (stream_kind, stream_id, rev, event_type, message_id, quoted_id, payload, created_at)
          SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3,
                 NULLIF(unhex(value ->> 4), zeroblob(16)), NULLIF(unhex(value ->> 5), zeroblob(16)),
                 value ->> 6, $2
          FROM jsonb_each($1) ORDER BY key",
-        values,
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
+        columns,
+        scalars: vec![created_at.into()],
+    })
 }
 
 /// Appends one event to the streams of many users, each at its own revision. The text of each row is its

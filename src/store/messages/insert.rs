@@ -1,9 +1,9 @@
-//! The statements that insert the rows of new messages.
+//! The statement that inserts the rows of new messages.
 
 use crate::domain::ids::{ConversationId, MessageId, Rev, Seq, UserId};
 use crate::domain::time::Timestamp;
-use crate::store::dialect::{self, Column};
-use sea_orm::{ConnectionTrait, DbErr};
+use crate::store::dialect::Column;
+use crate::store::table_write::TableWrite;
 use uuid::Uuid;
 
 /// A message to insert.
@@ -32,10 +32,10 @@ pub struct NewMessageRow {
     pub created_at: Timestamp,
 }
 
-/// Inserts the rows of new messages, in one statement.
-pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessageRow]) -> Result<(), DbErr> {
+/// Returns the write that inserts new messages; `None` if there are none.
+pub fn insert_messages(messages: &[NewMessageRow]) -> Option<TableWrite> {
     if messages.is_empty() {
-        return Ok(());
+        return None;
     }
     let text = |pick: fn(&NewMessageRow) -> Option<&String>| {
         Column::Text(messages.iter().map(|message| pick(message).cloned().unwrap_or_default()).collect())
@@ -56,9 +56,8 @@ pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage
         Column::Int(messages.iter().map(|message| message.created_at.0).collect()),
         Column::Int(messages.iter().map(|message| i64::from(message.mentions_all)).collect()),
     ];
-    let statement = dialect::statement(
-        conn,
-        "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
+    Some(TableWrite {
+        postgres: "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
                                body_hash, created_at, mentions_all)
          SELECT i, c, s, n, r, NULLIF(u, '00000000-0000-0000-0000-000000000000'), k, x, NULLIF(d, ''),
                 NULLIF(q, '00000000-0000-0000-0000-000000000000'), NULLIF(t, ''),
@@ -66,15 +65,14 @@ pub async fn insert_messages(conn: &impl ConnectionTrait, messages: &[NewMessage
          FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::uuid[], $7::text[], $8::text[],
                      $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
               AS m(i, c, s, n, r, u, k, x, d, q, t, h, at, a)",
-        "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id, temp_id,
-                               body_hash, created_at, mentions_all)
+        sqlite: "INSERT INTO messages (id, conversation_id, seq, count, rev, sender_id, kind, content, data, reply_to_id,
+                               temp_id, body_hash, created_at, mentions_all)
          SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4,
                 NULLIF(unhex(value ->> 5), zeroblob(16)), value ->> 6, value ->> 7, NULLIF(value ->> 8, ''),
                 NULLIF(unhex(value ->> 9), zeroblob(16)), NULLIF(value ->> 10, ''),
                 CASE WHEN value ->> 11 = '' THEN NULL ELSE unhex(value ->> 11) END, value ->> 12, value ->> 13
          FROM jsonb_each($1)",
-        dialect::rows(conn, columns),
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
+        columns,
+        scalars: Vec::new(),
+    })
 }

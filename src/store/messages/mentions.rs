@@ -1,11 +1,10 @@
 //! The statements of mentions of users in messages. [`super::parts`] reads them for the messages that clients get.
 
 use crate::domain::ids::{ConversationId, MessageId, Seq, UserId};
-use crate::domain::time::Timestamp;
 use crate::store::dialect::{self, Column};
-use sea_orm::{ConnectionTrait, DbErr, Value};
-use std::collections::{HashMap, HashSet};
-use uuid::Uuid;
+use crate::store::table_write::TableWrite;
+use sea_orm::{ConnectionTrait, DbErr};
+use std::collections::HashMap;
 
 /// A mention to insert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,10 +18,11 @@ pub struct NewMention {
     pub index: i64,
 }
 
-/// Inserts mentions. Their messages must be in the database already.
-pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Result<(), DbErr> {
+/// Returns the write that inserts mentions; `None` if there are none. Their messages are in the database already, or
+/// are inserted by the same transaction.
+pub fn insert(mentions: &[NewMention]) -> Option<TableWrite> {
     if mentions.is_empty() {
-        return Ok(());
+        return None;
     }
     let columns = vec![
         Column::Uuid(mentions.iter().map(|mention| mention.user_id.0).collect()),
@@ -31,17 +31,15 @@ pub async fn insert(conn: &impl ConnectionTrait, mentions: &[NewMention]) -> Res
         Column::Uuid(mentions.iter().map(|mention| mention.message_id.0).collect()),
         Column::Int(mentions.iter().map(|mention| mention.index).collect()),
     ];
-    let statement = dialect::statement(
-        conn,
-        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+    Some(TableWrite {
+        postgres: "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])",
-        "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
+        sqlite: "INSERT INTO mentions (user_id, conversation_id, seq, message_id, position)
          SELECT unhex(value ->> 0), unhex(value ->> 1), value ->> 2, unhex(value ->> 3), value ->> 4
          FROM jsonb_each($1)",
-        dialect::rows(conn, columns),
-    );
-    dialect::run(conn, statement).await?;
-    Ok(())
+        columns,
+        scalars: Vec::new(),
+    })
 }
 
 /// Removes all mentions of a message.
@@ -88,39 +86,4 @@ pub async fn find_by_names(conn: &impl ConnectionTrait, names: &[NameKey]) -> Re
             Ok((key, UserId(row.try_get("", "user_id")?)))
         })
         .collect()
-}
-
-/// Returns those of these conversations in which no message mentioned all participants after `since`. The calling
-/// function has locked the conversations.
-pub async fn without_mention_all_since(
-    conn: &impl ConnectionTrait,
-    conversations: &[ConversationId],
-    since: Timestamp,
-) -> Result<HashSet<ConversationId>, DbErr> {
-    if conversations.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let text = "SELECT id FROM conversations WHERE id IN ({set}) AND COALESCE(all_mentioned_at, $2) <= $2";
-    let rows = dialect::all(conn, dialect::over_ids(conn, text, &uuids(conversations), vec![since.into()])).await?;
-    rows.iter().map(|row| Ok(ConversationId(row.try_get("", "id")?))).collect()
-}
-
-/// Stores `now` as the time when a message mentioned all participants of these conversations. The calling function has
-/// locked them.
-pub async fn set_mentioned_all(
-    conn: &impl ConnectionTrait,
-    conversations: &[ConversationId],
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    if conversations.is_empty() {
-        return Ok(());
-    }
-    let text = "UPDATE conversations SET all_mentioned_at = $2 WHERE id IN ({set})";
-    let values: Vec<Value> = vec![now.into()];
-    dialect::run(conn, dialect::over_ids(conn, text, &uuids(conversations), values)).await?;
-    Ok(())
-}
-
-fn uuids(conversations: &[ConversationId]) -> Vec<Uuid> {
-    conversations.iter().map(|id| id.0).collect()
 }

@@ -1,4 +1,4 @@
-//! The statements that read messages, and what a send needs. The statement that inserts messages is in [`insert`].
+//! The statements that read messages. What a send needs is in [`sends`], and the write of new messages in [`insert`].
 
 pub mod edits;
 pub mod hidden;
@@ -6,19 +6,15 @@ pub mod insert;
 pub mod mentions;
 pub mod parts;
 mod rows;
+pub mod sends;
 pub mod target;
 
 pub use rows::{MessageRow, QuotedRow};
 
-use crate::domain::accounts::AccountStatus;
-use crate::domain::content::TempId;
 use crate::domain::ids::{ConversationId, MessageId, MessageKey, Rev, Seq, UserId};
 use crate::domain::limits;
-use crate::domain::roles::Role;
-use crate::protocol::users::UserBrief;
 use crate::store::dialect::{self, Column};
 use sea_orm::{ConnectionTrait, DbErr, Value};
-use std::collections::HashMap;
 
 const MESSAGE_COLUMNS: &str = "SELECT m.id, m.conversation_id, m.seq, m.rev, m.sender_id, m.kind, m.content, m.data, m.reply_to_id, m.temp_id,
             m.edited_at, m.deleted_at, m.pinned_at, m.created_at, m.mentions_all,
@@ -44,9 +40,7 @@ pub async fn by_keys(conn: &impl ConnectionTrait, keys: &[MessageKey]) -> Result
     keys.dedup();
     let statement = dialect::statement(
         conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small. The order
-        // by `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of
-        // the conversation seems to cost the same.
+        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small.
         &format!(
             "{MESSAGE_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS k(c, i)
              CROSS JOIN LATERAL (SELECT * FROM messages WHERE conversation_id = k.c AND id = k.i LIMIT 1) m
@@ -180,130 +174,6 @@ pub async fn get_seq(
     let text = "SELECT seq FROM messages WHERE conversation_id = $1 AND id = $2";
     let row = dialect::one(conn, dialect::plain(conn, text, vec![conversation.into(), id.into()])).await?;
     row.map(|row| Ok(Seq(row.try_get("", "seq")?))).transpose()
-}
-
-/// The message of an earlier send with the same key.
-#[derive(Clone, Debug)]
-pub struct StoredSend {
-    pub id: MessageId,
-    /// The hash of the content of the first send, in hexadecimal.
-    pub body_hash: String,
-}
-
-/// The key that identifies a send for ever: conversation, sender, `temp_id`.
-pub type SendKey = (ConversationId, UserId, TempId);
-
-/// Returns those of these sends that are stored already.
-pub async fn stored_sends(
-    conn: &impl ConnectionTrait,
-    sends: &[SendKey],
-) -> Result<HashMap<SendKey, StoredSend>, DbErr> {
-    if sends.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let columns = vec![
-        Column::Uuid(sends.iter().map(|send| send.0.0).collect()),
-        Column::Uuid(sends.iter().map(|send| send.1.0).collect()),
-        Column::Text(sends.iter().map(|send| send.2.as_str().to_owned()).collect()),
-    ];
-    let statement = dialect::statement(
-        conn,
-        // LIMIT keeps PostgreSQL from joining the whole table with a plan that it made when the table was small. The order
-        // by `temp_id`, which is no equality, keeps it from the primary key: in a small table reading all messages of
-        // the conversation seems to cost the same.
-        "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, encode(m.body_hash, 'hex') AS body_hash
-         FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS t(c, u, k)
-         CROSS JOIN LATERAL (
-             SELECT * FROM messages
-             WHERE conversation_id = t.c AND sender_id = t.u AND temp_id >= t.k AND temp_id <= t.k
-             ORDER BY temp_id LIMIT 1
-         ) m",
-        "SELECT m.id, m.conversation_id, m.sender_id, m.temp_id, lower(hex(m.body_hash)) AS body_hash
-         FROM jsonb_each($1) AS t CROSS JOIN messages m
-         ON m.conversation_id = unhex(t.value ->> 0) AND m.sender_id = unhex(t.value ->> 1) AND m.temp_id = t.value ->> 2",
-        dialect::rows(conn, columns),
-    );
-    let rows = dialect::all(conn, statement).await?;
-    rows.iter()
-        .map(|row| {
-            let key = (
-                ConversationId(row.try_get("", "conversation_id")?),
-                UserId(row.try_get("", "sender_id")?),
-                TempId::from_stored(row.try_get("", "temp_id")?),
-            );
-            Ok((key, StoredSend { id: MessageId(row.try_get("", "id")?), body_hash: row.try_get("", "body_hash")? }))
-        })
-        .collect()
-}
-
-/// The facts that decide whether a user may send into a conversation now.
-#[derive(Clone, Debug)]
-pub struct ParticipantRights {
-    pub brief: UserBrief,
-    /// `None` if the user is not in the conversation.
-    pub role: Option<Role>,
-    /// `None` if the user is not in the conversation.
-    pub last_read_seq: Option<Seq>,
-    pub status: AccountStatus,
-    /// Whether the class of the conversation is archived.
-    pub class_archived: bool,
-    /// Whether there is a block between the two users of a direct conversation.
-    pub blocked: bool,
-}
-
-const SENDER_COLUMNS: &str = "SELECT c.id AS c, u.id AS u, u.username, u.display_name, u.avatar_url, u.status, p.role, p.last_read_seq,
-                cl.archived_at, c.kind = 'direct' AND EXISTS (
-                    SELECT 1 FROM blocks b WHERE (b.blocker_id = c.direct_low AND b.blocked_id = c.direct_high)
-                                              OR (b.blocker_id = c.direct_high AND b.blocked_id = c.direct_low)) AS blocked";
-const SENDER_JOINS: &str =
-    "LEFT JOIN participants p ON p.conversation_id = c.id AND p.user_id = u.id AND p.left_at IS NULL
-         LEFT JOIN classes cl ON cl.id = c.class_id";
-
-/// Returns the facts about these pairs of a conversation and a sender. The calling function has locked the
-/// conversations.
-pub async fn senders(
-    conn: &impl ConnectionTrait,
-    pairs: &[(ConversationId, UserId)],
-) -> Result<HashMap<(ConversationId, UserId), ParticipantRights>, DbErr> {
-    if pairs.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let columns = vec![
-        Column::Uuid(pairs.iter().map(|pair| pair.0.0).collect()),
-        Column::Uuid(pairs.iter().map(|pair| pair.1.0).collect()),
-    ];
-    let statement = dialect::statement(
-        conn,
-        &format!(
-            "{SENDER_COLUMNS} FROM unnest($1::uuid[], $2::uuid[]) AS t(c, u)
-             JOIN conversations c ON c.id = t.c JOIN users u ON u.id = t.u {SENDER_JOINS}"
-        ),
-        &format!(
-            "{SENDER_COLUMNS} FROM jsonb_each($1) AS t CROSS JOIN conversations c ON c.id = unhex(t.value ->> 0)
-             CROSS JOIN users u ON u.id = unhex(t.value ->> 1) {SENDER_JOINS}"
-        ),
-        dialect::rows(conn, columns),
-    );
-    let rows = dialect::all(conn, statement).await?;
-    rows.iter()
-        .map(|row| {
-            let user = UserId(row.try_get("", "u")?);
-            let sender = ParticipantRights {
-                brief: UserBrief {
-                    id: user,
-                    username: row.try_get("", "username")?,
-                    display_name: row.try_get("", "display_name")?,
-                    avatar_url: row.try_get("", "avatar_url")?,
-                },
-                role: row.try_get::<Option<String>>("", "role")?.map(|role| Role::from_stored(&role)),
-                last_read_seq: row.try_get::<Option<i64>>("", "last_read_seq")?.map(Seq),
-                status: AccountStatus::from_stored(&row.try_get::<String>("", "status")?),
-                class_archived: row.try_get::<Option<i64>>("", "archived_at")?.is_some(),
-                blocked: row.try_get("", "blocked")?,
-            };
-            Ok(((ConversationId(row.try_get("", "c")?), user), sender))
-        })
-        .collect()
 }
 
 /// Returns the newest revision and the `seq` of the newest message of a conversation.

@@ -90,7 +90,8 @@ impl MessageRow {
 }
 
 impl QuotedRow {
-    fn from_row(row: &QueryResult) -> Result<Option<Self>, DbErr> {
+    /// Reads the columns of the quoted message of a row; `None` if there is none.
+    pub(super) fn from_row(row: &QueryResult) -> Result<Option<Self>, DbErr> {
         let Some(id) = row.try_get::<Option<Uuid>>("", "reply_to_id")? else { return Ok(None) };
         let Some(seq) = row.try_get::<Option<i64>>("", "q_seq")? else { return Ok(None) };
         let content: String = row.try_get("", "q_content")?;

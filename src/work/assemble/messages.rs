@@ -103,11 +103,6 @@ fn status_of(marks: Option<FurthestMarks>, seq: Seq) -> MessageStatus {
     }
 }
 
-/// Returns the quote of a stored message.
-pub(in crate::work) fn quote_row(row: &MessageRow) -> Quote {
-    build_quote(row.id, row.seq, row.sender_id(), row.kind, &row.content)
-}
-
 /// Returns the quote of a message of the same transaction.
 pub(in crate::work) fn quote_message(message: &SharedMessage) -> Quote {
     build_quote(message.id, message.seq, message.sender_id, message.kind, &message.content)
@@ -117,7 +112,8 @@ fn build_quote(id: MessageId, seq: Seq, sender_id: Option<UserId>, kind: Message
     Quote { id, seq, sender_id, kind, content: preview(content, limits::PREVIEW_CHARS) }
 }
 
-fn to_quote(row: &QuotedRow) -> Quote {
+/// Returns the quote of a stored message.
+pub(in crate::work) fn quote_row(row: &QuotedRow) -> Quote {
     build_quote(row.id, row.seq, row.sender_id, row.kind, &row.content)
 }
 
@@ -162,7 +158,7 @@ pub(super) fn build_message(
         content: row.content,
         data: row.data,
         attachments: Vec::new(),
-        reply_to: quote.or_else(|| row.reply_to.as_ref().map(to_quote)),
+        reply_to: quote.or_else(|| row.reply_to.as_ref().map(quote_row)),
         mentions,
         mentions_all: row.mentions_all,
         reactions,

@@ -67,6 +67,7 @@ impl TestSend {
             send: self.checked(),
             times_postponed: 0,
             unknown_until: None,
+            permit: None,
             answer: mailboxes::answer(answer),
         }
     }

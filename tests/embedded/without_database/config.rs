@@ -255,7 +255,7 @@ fn a_wrong_secret_is_not_shown() {
 fn sqlite_has_one_writer_and_postgresql_enough_connections() {
     assert_eq!(settings(&[("GREENROOM_WRITERS", "4")]).database.writers, 1);
     let postgres = ("DATABASE_URL", "postgres://localhost/a");
-    assert_eq!(settings(&[postgres]).database.writers, 2);
+    assert_eq!(settings(&[postgres]).database.writers, 4);
     for connections in 8..=1000_u32 {
         let database = settings(&[postgres, ("GREENROOM_DB_CONNECTIONS", &connections.to_string())]).database;
         let shares = database.connection_shares();
@@ -263,13 +263,12 @@ fn sqlite_has_one_writer_and_postgresql_enough_connections() {
         let read = authentication + ordinary + log + heavy;
         assert_eq!(write + read + 1, connections, "the shares and the probe use all connections: {shares:?}");
         assert!(authentication >= 1 && ordinary >= 1 && log >= 1 && heavy >= 1, "{shares:?}");
-        assert_eq!(database.writers, if connections < 9 { 1 } else { 2 });
         // Each kind of write has as many connections as it uses at the same time, so that none waits for another.
         let writing = shares.write_connections(database.writers).unwrap();
         assert_eq!(database.writers + writing.server + writing.users, write as usize, "{writing:?}");
-        assert!(writing.server >= 1 && writing.users >= 1, "{writing:?}");
+        assert!(writing.server >= 1 && writing.users >= database.writers, "{writing:?}");
     }
-    let writing = settings(&[postgres]).database.connection_shares().write_connections(2).unwrap();
+    let writing = settings(&[postgres]).database.connection_shares().write_connections(4).unwrap();
     assert_eq!((writing.server, writing.users), (2, 4));
     let line = refusal(&[postgres, ("GREENROOM_WRITERS", "4"), ("GREENROOM_DB_CONNECTIONS", "8")]);
     assert!(line.contains("GREENROOM_DB_CONNECTIONS") && line.contains("GREENROOM_WRITERS"), "{line}");

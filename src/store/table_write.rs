@@ -1,0 +1,106 @@
+//! What a transaction writes to its tables at its end, as one statement on PostgreSQL and as one statement for each
+//! table on SQLite.
+//!
+//! On PostgreSQL each statement costs a round trip, which takes longer than a small statement itself. So the statements
+//! become the parts of one WITH clause. All parts see the rows as they were before the statement, and their order is
+//! undefined, so no part may depend on another one. A set of parts always makes the same text, which stays prepared.
+
+use crate::store::db::transaction::Transaction;
+use crate::store::dialect::{self, Column};
+use sea_orm::{DbErr, Value};
+
+/// The rows that a transaction writes to one table.
+pub struct TableWrite {
+    /// The statement for PostgreSQL: each column is one array parameter, and the scalars follow them.
+    pub postgres: &'static str,
+    /// The statement for SQLite: the rows are one JSON parameter, and the scalars follow it.
+    pub sqlite: &'static str,
+    /// The columns of the rows, all of the same length.
+    pub columns: Vec<Column>,
+    /// The values that are the same for all rows.
+    pub scalars: Vec<Value>,
+}
+
+impl TableWrite {
+    /// Runs this write alone.
+    pub async fn run(self, conn: &Transaction) -> Result<(), DbErr> {
+        write_all(conn, vec![self]).await
+    }
+}
+
+/// Runs `writes`, on SQLite in their order. Does nothing if there are none.
+pub async fn write_all(conn: &Transaction, mut writes: Vec<TableWrite>) -> Result<(), DbErr> {
+    if dialect::is_postgres(conn) && writes.len() > 1 {
+        let rows: usize = writes.iter().map(|write| write.columns.first().map_or(0, Column::row_count)).sum();
+        let text = combined_text(&writes);
+        let mut values = Vec::new();
+        for write in writes {
+            values.extend(dialect::rows(conn, write.columns));
+            values.extend(write.scalars);
+        }
+        return conn.write_rows(dialect::plain(conn, &text, values), rows as u64).await;
+    }
+    for write in writes.drain(..) {
+        let mut values = dialect::rows(conn, write.columns);
+        values.extend(write.scalars);
+        dialect::run(conn, dialect::statement(conn, write.postgres, write.sqlite, values)).await?;
+    }
+    Ok(())
+}
+
+/// Returns a statement whose WITH clause contains all writes but the last one.
+fn combined_text(writes: &[TableWrite]) -> String {
+    let mut text = String::with_capacity(writes.iter().map(|write| write.postgres.len() + 16).sum());
+    let mut first = 0;
+    for (index, write) in writes.iter().enumerate() {
+        let is_last = index + 1 == writes.len();
+        match index {
+            _ if is_last => text.push(' '),
+            0 => text.push_str("WITH w0 AS ("),
+            _ => text.push_str(&format!(", w{index} AS (")),
+        }
+        push_renumbered(&mut text, write.postgres, first);
+        if !is_last {
+            text.push(')');
+        }
+        first += write.columns.len() + write.scalars.len();
+    }
+    text
+}
+
+/// Appends `statement`, with `first` added to the number of each parameter.
+fn push_renumbered(text: &mut String, statement: &str, first: usize) {
+    let mut pieces = statement.split('$');
+    text.push_str(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+        let number: usize = piece[..digits].parse().unwrap_or_default();
+        text.push_str(&format!("${}{}", number + first, &piece[digits..]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_parts_are_numbered_through() {
+        let write = |postgres, columns, scalars: Vec<Value>| TableWrite {
+            postgres,
+            sqlite: "",
+            columns: (0..columns).map(|_| Column::Int(vec![1])).collect(),
+            scalars,
+        };
+        let writes = [
+            write("INSERT INTO a SELECT x, $2 FROM unnest($1::bigint[])", 1, vec![7.into()]),
+            write("UPDATE b SET c = t.c FROM unnest($1::bigint[], $2::bigint[]) t", 2, vec![]),
+            write("DELETE FROM d WHERE e = ANY ($1)", 1, vec![]),
+        ];
+        assert_eq!(
+            combined_text(&writes),
+            "WITH w0 AS (INSERT INTO a SELECT x, $2 FROM unnest($1::bigint[])), \
+             w1 AS (UPDATE b SET c = t.c FROM unnest($3::bigint[], $4::bigint[]) t) \
+             DELETE FROM d WHERE e = ANY ($5)"
+        );
+    }
+}

@@ -75,6 +75,7 @@ async fn no_message_is_lost_doubled_or_reordered_when_the_server_is_killed() {
     assert_eq!(unanswered, 0, "every message is acknowledged");
     assert_eq!(check(&history), []);
     assert_eq!(server.count_wrong_member_counts().await, 0);
+    assert_eq!(server.broken_rules().await, [""; 0]);
     server.stop().await;
 }
 

@@ -1,21 +1,29 @@
-//! `dm`: pairs of users write to each other, at even intervals (open loop), or whenever an earlier message is
-//! acknowledged (closed loop).
+//! `dm`: pairs of users exchange messages: both users write at even intervals (open loop), or one of them writes whenever
+//! an earlier message is acknowledged (closed loop).
+//!
+//! A message is complete, and counts, when its sender has the acknowledgement and every socket of the other user has the
+//! message.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use crate::Result;
+use crate::completions::Completions;
 use crate::measurement::{Clock, Counters, observe};
 use crate::options::{DirectOptions, Options};
 use crate::progress;
+use crate::readers_lag::ReadersLag;
 use crate::report::Report;
-use crate::socket::{Socket, error_code, find};
+use crate::socket::{Socket, error_code, find, find_last, number_after};
 use crate::target::Target;
 use crate::users::{create_direct_conversations, register};
+
+/// The greatest number of messages of all pairs together that are under way in the closed loop.
+const MAX_UNDER_WAY: u32 = 20_000;
+/// The type and the revision of a frame are in this many bytes at its beginning.
+const FRAME_START_BYTES: usize = 160;
 
 /// A client with one socket, which sends to one conversation and receives its messages.
 struct DirectClient {
@@ -23,10 +31,15 @@ struct DirectClient {
     conversation_id: String,
     /// The number of this client among all. It is in every message, so that the receivers know the sender.
     number: u32,
+    /// The number of sockets that each user has.
+    sockets_of_user: u32,
     pace: Pace,
     text: Rc<str>,
     clock: Clock,
     counters: Rc<Counters>,
+    completions: Rc<Completions>,
+    /// Set in the clients of the conversation whose statistics are watched.
+    readers_lag: Option<Rc<ReadersLag>>,
     sent_count: u64,
     unacknowledged_count: u32,
     /// The last revision of the conversation that was received.
@@ -40,23 +53,16 @@ struct DirectClient {
 enum Pace {
     /// A message is due at even intervals, whatever the server does.
     Open { next_due: u64, interval: u64 },
-    /// A message is due when fewer than `window` are unacknowledged.
+    /// A message is due when fewer than `window` are unacknowledged. A client that only receives has 0.
     Closed { window: u32 },
-}
-
-/// The parts of a frame that the tool reads.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    rev: Option<u64>,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
 }
 
 /// Runs the scenario.
 pub async fn run(target: &mut Target, options: &Options, load: &DirectOptions) -> Result<Report> {
-    let user_count = load.users / 2 * 2;
+    if load.window.is_some_and(|window| window * load.pairs > MAX_UNDER_WAY) {
+        return Err(format!("more than {MAX_UNDER_WAY} messages of all pairs together").into());
+    }
+    let user_count = 2 * load.pairs;
     let users = register(target, user_count).await?;
     let conversations = create_direct_conversations(target, &users).await?;
     let restarted = target.restart().await?;
@@ -72,18 +78,25 @@ pub async fn run(target: &mut Target, options: &Options, load: &DirectOptions) -
 
     let clock = Clock::start(options);
     let counters = Rc::new(Counters::default());
+    let completions = Rc::new(Completions::new(socket_count, load.sockets));
+    let readers_lag =
+        load.readers_lag.then(|| ReadersLag::start(target, &users[0], &conversations[0], clock, &counters));
     let text: Rc<str> = "x".repeat(load.size as usize).into();
     let (finish, finished) = watch::channel(false);
     let mut tasks = Vec::new();
     for (number, socket) in (0..socket_count).zip(sockets) {
+        let pair = (number / load.sockets / 2) as usize;
         let client = DirectClient {
             socket,
-            conversation_id: conversations[(number / load.sockets / 2) as usize].clone(),
+            conversation_id: conversations[pair].clone(),
             number,
+            sockets_of_user: load.sockets,
             pace: Pace::new(load, number, socket_count),
             text: Rc::clone(&text),
             clock,
             counters: Rc::clone(&counters),
+            completions: Rc::clone(&completions),
+            readers_lag: readers_lag.clone().filter(|_| pair == 0),
             sent_count: 0,
             unacknowledged_count: 0,
             last_rev: None,
@@ -101,31 +114,32 @@ pub async fn run(target: &mut Target, options: &Options, load: &DirectOptions) -
 
     let seconds = options.seconds as f64;
     let mut report = Report::new("dm");
-    report.add("loop", if load.closed.is_some() { "closed" } else { "open" });
-    report.add("rate_wanted", load.closed.is_none().then_some(load.rate));
-    report.add("in_flight", load.closed);
-    report.add("users", user_count);
+    report.add("loop", if load.window.is_some() { "closed" } else { "open" });
+    report.add("rate_wanted", load.window.is_none().then_some(load.rate));
+    report.add("window", load.window);
+    report.add("pairs", load.pairs);
     report.add("sockets", socket_count);
-    report.add("conversations", conversations.len());
     report.add("content_characters", load.size);
     report.add("fresh_start", restarted);
     report.add("seconds", options.seconds);
     report.add("sent", counters.sent.get());
-    report.add_rounded("acknowledged_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
-    report.add_rounded("delivered_per_second", Some(counters.delivered_measured.get() as f64 / seconds));
+    report.add_rounded("messages_per_second", Some(counters.completed_measured.get() as f64 / seconds));
     report.add_latency("acknowledgement", &counters.acknowledgement);
     report.add_latency("delivery", &counters.delivery);
     report.add_latency("own_lateness", &counters.lateness);
+    if let Some(readers_lag) = &readers_lag {
+        report.add_latency("readers_lag", &readers_lag.lag);
+    }
     report.add_faults(&counters, counters.acknowledged.get() * copies);
-    report.add_cost(&cost, seconds, "messages", counters.acknowledged_measured.get());
+    report.add_cost(&cost, seconds, "message", counters.completed_measured.get());
     Ok(report)
 }
 
 impl Pace {
     fn new(load: &DirectOptions, number: u32, socket_count: u32) -> Self {
-        if let Some(closed) = load.closed {
-            // The first sockets get one more each, until the remainder of the division is used up.
-            return Self::Closed { window: closed / socket_count + u32::from(number < closed % socket_count) };
+        if let Some(window) = load.window {
+            let is_sender = number.is_multiple_of(2 * load.sockets);
+            return Self::Closed { window: if is_sender { window } else { 0 } };
         }
         let interval = 1_000_000_000 * u64::from(socket_count) / u64::from(load.rate);
         Self::Open { next_due: interval * u64::from(number) / u64::from(socket_count), interval }
@@ -191,60 +205,76 @@ impl DirectClient {
         self.socket.send_buffer().text(&frame);
         self.sent_count += 1;
         self.unacknowledged_count += 1;
+        self.completions.add_message(self.number);
         Counters::add(&self.counters.sent);
     }
 
+    /// Reads the frames that have arrived. It searches for the few parts that it needs instead of parsing the JSON,
+    /// because the tool shares its processor with the server.
     fn receive(&mut self) -> Result<()> {
         let now = self.clock.now();
-        let (clock, counters) = (self.clock, &self.counters);
+        let (clock, counters, completions) = (self.clock, &self.counters, &self.completions);
+        let (own_user, sockets_of_user) = (self.number / self.sockets_of_user, self.sockets_of_user);
         let (unacknowledged_count, last_rev) = (&mut self.unacknowledged_count, &mut self.last_rev);
-        let last_received = &mut self.last_received;
+        let (last_received, readers_lag) = (&mut self.last_received, &self.readers_lag);
+        let add_arrival = |sender, number| {
+            if completions.add_arrival(sender, number) && clock.is_measured(now) {
+                Counters::add(&counters.completed_measured);
+            }
+        };
         self.socket.read(|frame| {
-            let Ok(envelope) = serde_json::from_slice::<Envelope>(frame) else {
-                counters.add_error("a frame that is not JSON");
-                return;
-            };
-            let payload = envelope.payload.map_or("", RawValue::get);
-            match envelope.kind {
-                "message.sent" => {
-                    *unacknowledged_count = unacknowledged_count.saturating_sub(1);
-                    Counters::add(&counters.acknowledged);
-                    if clock.is_measured(now) {
-                        Counters::add(&counters.acknowledged_measured);
-                    }
-                    if let Some((.., due)) = parse_temp_id(payload).filter(|(.., due)| clock.is_measured(*due)) {
-                        counters.acknowledgement.record(now.saturating_sub(due));
-                    }
+            let start = &frame[..frame.len().min(FRAME_START_BYTES)];
+            if find(start, b"\"message.new\"").is_some() {
+                Counters::add(&counters.delivered);
+                if clock.is_measured(now) {
+                    Counters::add(&counters.delivered_measured);
                 }
-                "message.new" => {
-                    Counters::add(&counters.delivered);
-                    if clock.is_measured(now) {
-                        Counters::add(&counters.delivered_measured);
-                    }
-                    counters.check_order(last_rev, envelope.rev.unwrap_or_default());
-                    let Some((sender, number, due)) = parse_temp_id(payload) else { return };
-                    let last = last_received.insert(sender, number);
-                    if last.is_some_and(|last| number != last + 1) {
-                        Counters::add(&counters.disordered);
-                    }
-                    if clock.is_measured(due) {
-                        counters.delivery.record(now.saturating_sub(due));
-                    }
+                counters.check_order(last_rev, number_after(start, b"\"rev\":").unwrap_or_default());
+                let Some((sender, number, due)) = parse_temp_id(frame) else {
+                    counters.add_error("an event without its `temp_id`");
+                    return;
+                };
+                let last = last_received.insert(sender, number);
+                if last.is_some_and(|last| number != last + 1) {
+                    Counters::add(&counters.disordered);
                 }
-                "error" => {
-                    *unacknowledged_count = unacknowledged_count.saturating_sub(1);
-                    counters.add_error(error_code(payload));
+                if sender / sockets_of_user != own_user {
+                    add_arrival(sender, number);
                 }
-                _ => (),
+                if clock.is_measured(due) {
+                    counters.delivery.record(now.saturating_sub(due));
+                }
+            } else if find(start, b"\"message.sent\"").is_some() {
+                *unacknowledged_count = unacknowledged_count.saturating_sub(1);
+                Counters::add(&counters.acknowledged);
+                if clock.is_measured(now) {
+                    Counters::add(&counters.acknowledged_measured);
+                }
+                if let Some(readers_lag) = readers_lag {
+                    readers_lag.note_acknowledged(now);
+                }
+                let Some((sender, number, due)) = parse_temp_id(frame) else {
+                    counters.add_error("an acknowledgement without its `temp_id`");
+                    return;
+                };
+                add_arrival(sender, number);
+                if clock.is_measured(due) {
+                    counters.acknowledgement.record(now.saturating_sub(due));
+                }
+            } else if find(start, b"\"error\"").is_some() {
+                *unacknowledged_count = unacknowledged_count.saturating_sub(1);
+                counters.add_error(error_code(&String::from_utf8_lossy(frame)));
             }
         })
     }
 }
 
-/// Returns the number of the sender, the number of the message, and the due time, from the `temp_id` in a payload.
-fn parse_temp_id(payload: &str) -> Option<(u32, u64, u64)> {
-    let key = "\"temp_id\":\"";
-    let temp_id = &payload[find(payload.as_bytes(), key.as_bytes())? + key.len()..];
-    let mut parts = temp_id.split('"').next()?.split('.');
+/// Returns the number of the sender, the number of the message, and the due time, from the `temp_id` in a frame. It is
+/// near the end of the frame, after the text.
+fn parse_temp_id(frame: &[u8]) -> Option<(u32, u64, u64)> {
+    let key = b"\"temp_id\":\"";
+    let temp_id = &frame[find_last(frame, key)? + key.len()..];
+    let length = temp_id.iter().position(|byte| *byte == b'"')?;
+    let mut parts = std::str::from_utf8(&temp_id[..length]).ok()?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

@@ -86,7 +86,7 @@ pub async fn run(target: &mut Target, options: &Options, load: &HistoryOptions) 
     report.add_rounded("requests_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
     report.add_latency("request", &counters.acknowledgement);
     report.add_errors(&counters);
-    report.add_cost(&cost, seconds, "requests", counters.acknowledged_measured.get());
+    report.add_cost(&cost, seconds, "request", counters.acknowledged_measured.get());
     Ok(report)
 }
 

@@ -8,12 +8,15 @@
 // The report, the progress and the errors of this program are for the terminal.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod completions;
 mod direct;
 mod history;
 mod idle;
 mod measurement;
 mod options;
+mod processes;
 mod progress;
+mod readers_lag;
 mod reconnect;
 mod report;
 mod room;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::options::Options;
+use crate::processes::own_cpu_seconds;
 use crate::progress;
-use crate::target::{Target, own_cpu_seconds};
+use crate::target::Target;
 
 /// How long the tool waits, after sending has ended, for answers and deliveries that are under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -68,6 +69,8 @@ pub struct Counters {
     pub acknowledged_measured: Cell<u64>,
     /// The part of `delivered` that arrived while measuring.
     pub delivered_measured: Cell<u64>,
+    /// Messages that were both acknowledged and received by the other user, the later of the two while measuring.
+    pub completed_measured: Cell<u64>,
     /// Events that one socket received twice.
     pub doubled: Cell<u64>,
     /// Events that arrived after a later one, or after a gap.
@@ -134,6 +137,8 @@ impl Counters {
 pub struct Cost {
     /// Processor time of the server, in seconds. `None` if its process is not known.
     pub server_cpu: Option<f64>,
+    /// Processor time of the processes of the database, in seconds. `None` if they are not known.
+    pub database_cpu: Option<f64>,
     /// Processor time of the tool, in seconds.
     pub own_cpu: f64,
     /// Resident memory of the server at the beginning of the measurement, in bytes.
@@ -144,13 +149,20 @@ pub struct Cost {
     pub resident_after: Option<u64>,
 }
 
+impl Cost {
+    /// Returns the processor time of the server and its database together, in seconds, if both are known.
+    pub fn server_and_database_cpu(&self) -> Option<f64> {
+        Some(self.server_cpu? + self.database_cpu?)
+    }
+}
+
 /// Observes a run from its beginning to its end, shows its progress, and returns the cost of its measured part.
 ///
 /// `expected` returns the number of deliveries that belong to a number of acknowledged messages. After sending has
 /// ended, this function waits until all of them have arrived, for [`DRAIN_TIMEOUT`] at most.
 pub async fn observe(target: &Target, clock: Clock, counters: &Rc<Counters>, expected: impl Fn(u64) -> u64) -> Cost {
     tokio::time::sleep_until(clock.instant(clock.from)).await;
-    let (server_cpu, own_cpu) = (target.cpu_seconds(), own_cpu_seconds());
+    let cpu = (target.cpu_seconds(), target.database_cpu_seconds(), own_cpu_seconds());
     let resident_before = target.resident_bytes();
     let mut resident_peak = resident_before;
     while !clock.is_over() {
@@ -159,8 +171,9 @@ pub async fn observe(target: &Target, clock: Clock, counters: &Rc<Counters>, exp
         show_progress(clock, counters);
     }
     let cost = Cost {
-        server_cpu: target.cpu_seconds().zip(server_cpu).map(|(after, before)| after - before),
-        own_cpu: own_cpu_seconds() - own_cpu,
+        server_cpu: target.cpu_seconds().zip(cpu.0).map(|(after, before)| after - before),
+        database_cpu: target.database_cpu_seconds().zip(cpu.1).map(|(after, before)| after - before),
+        own_cpu: own_cpu_seconds() - cpu.2,
         resident_before,
         resident_peak,
         resident_after: None,

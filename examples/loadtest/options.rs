@@ -14,8 +14,8 @@ use crate::Result;
     after_help = "Examples:
   cargo run --release --example loadtest -- dm --rate 2000
       2,000 messages a second between pairs of users, due at even intervals; latency begins at the due time
-  cargo run --release --example loadtest -- dm --closed 512
-      as many messages as the server can store with 512 under way at any time
+  cargo run --release --example loadtest -- dm --pairs 100 --window 16
+      as many messages as the server can store with 16 of each pair under way at any time
   cargo run --release --example loadtest -- room --users 50 --sockets 20 --window 8
       one group, 1,000 sockets, 8 broadcasts under way
   cargo run --release --example loadtest -- idle --sockets 1000
@@ -61,6 +61,11 @@ pub struct Options {
     #[arg(long, global = true, conflicts_with = "url")]
     pub database_url: Option<String>,
 
+    /// The process id of the database, so that the report contains the processor time of this process and of those that
+    /// it started. `scripts/postgres-run` sets it as `DATABASE_PID`. SQLite needs none.
+    #[arg(long, global = true)]
+    pub database_pid: Option<u32>,
+
     /// A setting of the server that the tool starts. It can be given several times.
     #[arg(long = "set", global = true, value_name = "NAME=VALUE", conflicts_with = "url")]
     pub settings: Vec<String>,
@@ -81,24 +86,43 @@ pub enum Scenario {
     History(HistoryOptions),
 }
 
+impl Scenario {
+    /// Returns the greatest number of connections that the scenario has open at a time.
+    pub fn socket_count(&self) -> u32 {
+        match self {
+            Self::Dm(load) => 2 * load.pairs * load.sockets,
+            Self::Room(load) => load.users * load.sockets,
+            Self::Idle(load) => load.sockets,
+            Self::Return(load) => load.users,
+            Self::History(load) => load.connections,
+        }
+    }
+}
+
 /// The options of `dm`.
 #[derive(Args, Debug)]
 pub struct DirectOptions {
-    /// Users. Each pair of them has one conversation.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=5_000))]
-    pub users: u32,
+    /// Pairs of users. Each pair has one conversation.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=2_500))]
+    pub pairs: u32,
 
-    /// Sockets of each user. All of them send and receive.
+    /// Sockets of each user. All of them receive.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub sockets: u32,
 
-    /// Messages a second of all users together, due at even intervals (open loop).
-    #[arg(long, default_value_t = 1_000, conflicts_with = "closed", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Messages a second of all sockets together, due at even intervals (open loop).
+    #[arg(long, default_value_t = 1_000, conflicts_with = "window", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub rate: u32,
 
-    /// Messages under way at any time. The next one is sent when one is acknowledged (closed loop).
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=20_000))]
-    pub closed: Option<u32>,
+    /// Messages of each pair under way at any time (closed loop). The first user of the pair sends the next one when one
+    /// is acknowledged.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub window: Option<u32>,
+
+    /// Also measure how long the readers of the log take until a message is in the statistics of its conversation. It
+    /// reads them ten times a second.
+    #[arg(long)]
+    pub readers_lag: bool,
 
     /// Characters of a message.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]

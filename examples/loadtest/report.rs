@@ -62,17 +62,20 @@ impl Report {
         self.add("errors", json!(*errors));
     }
 
-    /// Adds the cost of a measurement of `seconds`, in all and for each thousand of the `count` things that were
-    /// measured. `unit` is the plural name of these things.
+    /// Adds the cost of a measurement of `seconds`, in all and for each of the `count` things that were measured. `unit`
+    /// is the name of such a thing.
     pub fn add_cost(&mut self, cost: &Cost, seconds: f64, unit: &str, count: u64) {
         let mib = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64 / (1024.0 * 1024.0));
-        let thousands = count as f64 / 1000.0;
+        let together = cost.server_and_database_cpu();
+        let each = |cpu: Option<f64>| cpu.filter(|_| count > 0).map(|cpu| cpu * 1e6 / count as f64);
         self.add_rounded("server_cpu_cores", cost.server_cpu.map(|cpu| cpu / seconds));
-        let per_thousand = cost.server_cpu.filter(|_| count > 0).map(|cpu| cpu / thousands * 1000.0);
-        self.add_rounded(&format!("server_cpu_ms_per_1000_{unit}"), per_thousand);
+        self.add_rounded("database_cpu_cores", cost.database_cpu.map(|cpu| cpu / seconds));
         self.add_rounded("own_cpu_cores", Some(cost.own_cpu / seconds));
-        let share = cost.server_cpu.map(|cpu| 100.0 * cost.own_cpu / (cost.own_cpu + cpu).max(f64::EPSILON));
+        let share = together.map(|cpu| 100.0 * cost.own_cpu / (cost.own_cpu + cpu).max(f64::EPSILON));
         self.add_rounded("own_cpu_share_percent", share);
+        self.add_rounded(&format!("server_cpu_us_per_{unit}"), each(cost.server_cpu));
+        self.add_rounded(&format!("database_cpu_us_per_{unit}"), each(cost.database_cpu));
+        self.add_rounded(&format!("cpu_us_per_{unit}"), each(together));
         self.add_rounded("server_rss_mib_before", mib(cost.resident_before));
         self.add_rounded("server_rss_mib_peak", mib(cost.resident_peak));
         self.add_rounded("server_rss_mib_after", mib(cost.resident_after));

@@ -97,12 +97,10 @@ pub async fn run(target: &mut Target, options: &Options, load: &RoomOptions) -> 
     report.add("broadcasts", counters.sent.get());
     report.add_rounded("broadcasts_per_second", Some(counters.acknowledged_measured.get() as f64 / seconds));
     report.add_rounded("deliveries_per_second", Some(counters.delivered_measured.get() as f64 / seconds));
-    let per_cpu = cost.server_cpu.map(|cpu| counters.delivered_measured.get() as f64 / cpu.max(f64::EPSILON));
-    report.add_rounded("deliveries_per_server_cpu_second", per_cpu);
     report.add_latency("acknowledgement", &counters.acknowledgement);
     report.add_latency("delivery", &counters.delivery);
     report.add_faults(&counters, counters.acknowledged.get() * copies);
-    report.add_cost(&cost, seconds, "messages", counters.acknowledged_measured.get());
+    report.add_cost(&cost, seconds, "delivery", counters.delivered_measured.get());
     Ok(report)
 }
 

@@ -121,13 +121,24 @@ impl Socket {
         Ok(())
     }
 
+    /// Makes [`Self::ready`] wait for further bytes. A read that did not fill the buffer has read all bytes, so that the
+    /// call with which the kernel would say so can be saved.
+    fn note_nothing_to_read(&self) {
+        let _ = self.stream.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+    }
+
     /// Reads once without waiting, and calls `each` with every complete text frame, in order. A frame that is not
     /// complete waits for the next call.
     pub fn read(&mut self, mut each: impl FnMut(&[u8])) -> Result<()> {
         READ_BUFFER.with_borrow_mut(|buffer| {
             let bytes = match self.stream.try_read(buffer) {
                 Ok(0) => return Err("the server closed the connection".into()),
-                Ok(length) => &buffer[..length],
+                Ok(length) => {
+                    if length < buffer.len() {
+                        self.note_nothing_to_read();
+                    }
+                    &buffer[..length]
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),
             };
@@ -206,6 +217,11 @@ fn first_frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
 /// Returns the index at which `needle` first occurs.
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// Returns the index at which `needle` last occurs.
+pub fn find_last(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).rposition(|window| window == needle)
 }
 
 /// Returns the number that follows the first occurrence of `key`.

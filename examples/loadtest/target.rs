@@ -7,18 +7,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use greenroom::backends::descriptors;
 use tempfile::TempDir;
 
 use crate::Result;
 use crate::options::{Options, loopback_address, loopback_host};
+use crate::processes;
 
 /// The first argument with which this executable runs as a server. Only the tool itself uses it: cargo does not build
 /// the program `greenroom` for an example, so the tool starts its own executable, which contains the same library.
 pub const SERVE: &str = "serve-for-loadtest";
-/// The unit of processor time in `/proc` on Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 /// The longest time for a start, a stop, or one call.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The connections of the tool beside its sockets, for calls.
+const OTHER_CONNECTIONS: usize = 16;
 
 /// The server under load.
 #[derive(Debug)]
@@ -27,7 +29,18 @@ pub struct Target {
     /// The client for the calls that prepare the run.
     pub http: reqwest::Client,
     pid: Option<u32>,
+    database: DatabaseProcess,
     own: Option<OwnServer>,
+}
+
+/// The processes in which the database of the server runs.
+#[derive(Clone, Copy, Debug)]
+enum DatabaseProcess {
+    /// SQLite, which is a part of the server.
+    InServer,
+    /// The process with this id, and those that it started.
+    Tree(u32),
+    Unknown,
 }
 
 /// A server that the tool has started. Dropping it ends the process and removes the folder.
@@ -44,8 +57,9 @@ impl Target {
     /// Starts the server, or uses the one that the options name, and waits until it is ready.
     pub async fn open(options: &Options) -> Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+        let database = DatabaseProcess::find(options)?;
         if let Some(url) = &options.url {
-            let target = Self { address: loopback_address(url)?, http, pid: options.pid, own: None };
+            let target = Self { address: loopback_address(url)?, http, pid: options.pid, database, own: None };
             target.wait_until_ready().await?;
             return Ok(target);
         }
@@ -54,6 +68,7 @@ impl Target {
         {
             loopback_host(&url::Url::parse(url)?)?;
         }
+        require_descriptors(options.scenario.socket_count())?;
         let (program, argument) = match &options.server {
             // The path becomes absolute, because the server starts in another folder.
             Some(program) => {
@@ -67,7 +82,7 @@ impl Target {
         let child = serve(&program, argument, &environment, folder.path())?;
         let pid = Some(child.id());
         let own = Some(OwnServer { child, program, argument, environment, folder });
-        let target = Self { address: ([127, 0, 0, 1], port).into(), http, pid, own };
+        let target = Self { address: ([127, 0, 0, 1], port).into(), http, pid, database, own };
         target.wait_until_ready().await?;
         Ok(target)
     }
@@ -113,7 +128,17 @@ impl Target {
 
     /// Returns the processor time that the server has used, in seconds, or `None` if its process is not known.
     pub fn cpu_seconds(&self) -> Option<f64> {
-        cpu_seconds(&self.pid?.to_string())
+        processes::cpu_seconds(self.pid?)
+    }
+
+    /// Returns the processor time that the processes of the database have used, in seconds, or `None` if they are not
+    /// known. It is 0 for SQLite, whose work is in the time of the server.
+    pub fn database_cpu_seconds(&self) -> Option<f64> {
+        match self.database {
+            DatabaseProcess::InServer => Some(0.0),
+            DatabaseProcess::Tree(pid) => processes::tree_cpu_seconds(pid),
+            DatabaseProcess::Unknown => None,
+        }
     }
 
     async fn wait_until_ready(&self) -> Result<()> {
@@ -141,18 +166,32 @@ impl Drop for OwnServer {
     }
 }
 
-/// Returns the processor time that this tool has used, in seconds.
-pub fn own_cpu_seconds() -> f64 {
-    cpu_seconds("self").unwrap_or_default()
+impl DatabaseProcess {
+    fn find(options: &Options) -> Result<Self> {
+        match options.database_pid {
+            Some(pid) if processes::cpu_seconds(pid).is_none() => Err(format!("there is no process {pid}").into()),
+            Some(pid) => Ok(Self::Tree(pid)),
+            None if options.url.is_some() => Ok(Self::Unknown),
+            None => match &options.database_url {
+                Some(url) if !url.starts_with("sqlite:") => Ok(Self::Unknown),
+                _ => Ok(Self::InServer),
+            },
+        }
+    }
 }
 
-fn cpu_seconds(process: &str) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name in parentheses may contain any characters, so the fields are counted after it. The 12th and the 13th are
-    // the user time and the system time.
-    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    Some(ticks as f64 / TICKS_PER_SECOND)
+/// Raises the limit of descriptors of this process, which the server inherits. Fails if the server would not accept
+/// `socket_count` sockets: it would leave the others waiting.
+fn require_descriptors(socket_count: u32) -> Result<()> {
+    let accepted = descriptors::max_connections();
+    if socket_count as usize + OTHER_CONNECTIONS <= accepted {
+        return Ok(());
+    }
+    Err(format!(
+        "a server on this machine accepts {accepted} connections, too few for {socket_count} sockets: it needs two \
+         descriptors for each; raise the hard limit of descriptors (ulimit -Hn)"
+    )
+    .into())
 }
 
 fn environment(options: &Options, folder: &Path, port: u16) -> Result<Vec<(String, String)>> {

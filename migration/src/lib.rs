@@ -13,6 +13,7 @@
 //! - No index contains `last_seq`, `last_rev`, the time of the last message or a mark. These columns change with every
 //!   message. With such an index PostgreSQL would write to all indexes of the table at each change (no HOT update).
 
+pub use m20261130_000025_hot_tables::CONSTRAINTS as HOT_CONSTRAINTS;
 pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};

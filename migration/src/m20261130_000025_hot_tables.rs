@@ -39,8 +39,8 @@ async fn alter(manager: &SchemaManager<'_>, action: impl Fn(&str, &str) -> Strin
     Ok(())
 }
 
-/// The tables, and the name and the rule of each constraint.
-const CONSTRAINTS: [(&str, &[(&str, &str)]); 5] = [
+/// The tables, and the name and the rule of each constraint that PostgreSQL no longer has.
+pub const CONSTRAINTS: [(&str, &[(&str, &str)]); 5] = [
     (
         "conversations",
         &[

@@ -23,7 +23,7 @@ pub struct SendJob {
     /// by its id, under the lock of its conversation, before it is written again.
     pub unknown_until: Option<Instant>,
     pub answer: SendAnswer,
-    /// The place in the queue, until the send is answered. [`SendSender::send`] sets it.
+    /// The permit of the queue, until the send is answered. [`SendSender::send`] sets it.
     pub permit: Option<OwnedSemaphorePermit>,
 }
 

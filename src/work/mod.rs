@@ -25,4 +25,4 @@ pub mod tx;
 pub mod typing;
 pub mod views;
 pub mod writer;
-mod writer_batch;
+pub mod writer_batch;

@@ -113,6 +113,7 @@ async fn a_message_is_stored_before_a_concurrent_removal_or_refused() {
     eprintln!("{} of {} sends were stored before the removal", stored.count(), history.sends.len());
     assert_eq!(check(&history), []);
     assert_eq!(server.count_wrong_member_counts().await, 0);
+    assert_eq!(server.broken_rules().await, [""; 0]);
 }
 
 #[tokio::test]

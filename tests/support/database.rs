@@ -98,6 +98,14 @@ impl HeldLocks {
     }
 }
 
+/// Returns the name of each rule of the tables of messages that some row breaks.
+pub async fn broken_rules(url: &str) -> Vec<&'static str> {
+    let connection = Database::connect(url).await.expect("the database answers");
+    let broken = super::integrity::broken_rules(&connection).await;
+    connection.close().await.expect("the connection closes");
+    broken
+}
+
 /// Returns the number of conversations whose stored number of members is not the number of their participants.
 pub async fn count_wrong_member_counts(url: &str) -> usize {
     let connection = Database::connect(url).await.expect("the database answers");

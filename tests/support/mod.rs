@@ -14,6 +14,7 @@ pub mod database;
 pub mod disk;
 pub mod follower;
 pub mod history;
+pub mod integrity;
 pub mod process;
 pub mod random;
 pub mod rest;

@@ -181,6 +181,11 @@ impl TestServer {
         super::database::hold(&self.database_url(), statement).await
     }
 
+    /// Returns the name of each rule of the tables of messages that some row breaks.
+    pub async fn broken_rules(&self) -> Vec<&'static str> {
+        super::database::broken_rules(&self.database_url()).await
+    }
+
     /// Returns the number of conversations whose stored number of members is wrong.
     pub async fn count_wrong_member_counts(&self) -> usize {
         super::database::count_wrong_member_counts(&self.database_url()).await

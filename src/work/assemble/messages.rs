@@ -142,7 +142,7 @@ impl MessageExtras {
 }
 
 /// Builds a message. `quote` replaces the quote of the row: a message that is not stored yet has only this one.
-pub(super) fn build_message(
+pub fn build_message(
     row: MessageRow,
     quote: Option<Quote>,
     mentions: Vec<UserId>,

@@ -6,6 +6,7 @@ pub mod stored_state;
 mod test_send;
 
 use crate::support::database::runs_on_postgres;
+use crate::support::integrity;
 use crate::support::report_skipped;
 use actix::prelude::*;
 use greenroom::app::App;
@@ -370,6 +371,8 @@ impl TestApp {
         let stored = StoredState::read(self).await;
         let faults = stored.faults();
         assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+        let connection = self.app.db().read(ReadPool::Ordinary);
+        assert_eq!(integrity::broken_rules(connection).await, [""; 0]);
         stored
     }
 }

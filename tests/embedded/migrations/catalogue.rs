@@ -122,7 +122,7 @@ impl Catalogue {
 }
 
 /// Inserts the row with all its columns.
-pub async fn insert<M>(db: &DatabaseConnection, row: M) -> Result<(), DbErr>
+pub async fn insert<M>(db: &impl ConnectionTrait, row: M) -> Result<(), DbErr>
 where
     M: ModelTrait + IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel>,
     <M::Entity as EntityTrait>::ActiveModel: ActiveModelTrait<Entity = M::Entity> + Send,
